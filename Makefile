@@ -1,0 +1,43 @@
+# Every target sets up what it needs; `make` lists them.
+PORT ?= 8080
+IDP_PORT ?= 8081
+ONCE ?=
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test run bench lint fix migration
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Changegate needs Python 3.11 or newer.")'
+	@$(PYTHON) -m venv .venv
+	@echo "Installing into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $(READY)
+
+demo: $(READY)  ## Tell the whole story, then keep serving (ONCE=1 PORT=8080 IDP_PORT=8081)
+	@$(BIN)/changegate demo $(if $(ONCE),--once) --port $(PORT) --idp-port $(IDP_PORT)
+
+run: $(READY)  ## Serve this instance (PORT=8080)
+	@$(BIN)/changegate serve --port $(PORT)
+
+test: $(READY)  ## Run every test
+	@tests/run
+
+bench: $(READY)  ## Measure the product against its floors
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(READY)  ## Check style, types and import rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fix: $(READY)  ## Mend what ruff can mend
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+migration: $(READY)  ## Write the next migration from the models (m="what it does")
+	@test -n "$(m)" || { echo 'Say what it does: make migration m="Add the owner of an integration"'; exit 2; }
+	@$(BIN)/flask --app app db migrate --message "$(m)" \
+		--rev-id "$$(printf '%04d' $$(($$(ls migrations/versions/[0-9]*.py 2>/dev/null | wc -l) + 1)))"

@@ -1,0 +1,57 @@
+"""Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
+
+from flask import g, request
+
+from changegate.errors import NotAuthenticated
+from changegate.extensions import limiter
+from changegate.services.access import ApiCall, Caller
+from changegate.services.oauth.access_tokens import find_token_caller
+from changegate.services.users import authenticate_user
+
+
+def allow_anyone() -> None:
+    """Admit everybody: the view itself decides, or has nothing to hide."""
+
+
+def require_caller() -> None:
+    """Admit a user by Basic, or an access token by Bearer; never a browser's session.
+
+    Raises `NotAuthenticated`, and `RateLimited` after too many wrong passwords.
+    """
+    if request.method == "OPTIONS":
+        return
+    credentials = request.authorization
+    if credentials is None:
+        raise NotAuthenticated
+    if credentials.type == "bearer" and credentials.token:
+        found = find_token_caller(credentials.token)
+    elif credentials.type == "basic":
+        found = _basic_caller(credentials.username or "", credentials.password or "")
+    else:
+        found = None
+    if found is None:
+        raise NotAuthenticated
+    g.caller = found
+
+
+def _basic_caller(user_name: str, password: str) -> Caller | None:
+    address = request.remote_addr or ""
+    limiter.require_room(address, user_name.lower())
+    found = authenticate_user(user_name, password)
+    if found is None:
+        limiter.count(address, user_name.lower())
+    return found
+
+
+def caller() -> Caller:
+    """Return who is calling; the blueprint's `require_caller` has run."""
+    found: Caller = g.caller
+    return found
+
+
+def require_scope(rest_api: str, table: str) -> Caller:
+    """Return the caller after checking that an access token's scopes cover this call."""
+    found = caller()
+    method = "GET" if request.method == "HEAD" else request.method
+    found.require_scope(ApiCall(rest_api, method, table))
+    return found

@@ -1,0 +1,25 @@
+"""Health: is the process alive, and can it work."""
+
+from flask import Blueprint, Response
+from sqlalchemy import select
+
+from changegate.api.auth import allow_anyone
+from changegate.api.envelopes import json_response
+from changegate.extensions import connection
+from changegate.models import SysUser
+
+bp = Blueprint("health", __name__)
+bp.before_request(allow_anyone)
+
+
+@bp.get("/healthz")
+def health_view() -> Response:
+    """Answer as long as the process serves."""
+    return json_response({"status": "ok"})
+
+
+@bp.get("/readyz")
+def ready_view() -> Response:
+    """Answer when the database is there and migrated."""
+    connection().execute(select(SysUser.sys_id).limit(1))
+    return json_response({"status": "ready"})

@@ -1,0 +1,123 @@
+"""`changegate demo`: the whole story on this machine, with the product and an identity provider in processes of their own."""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import click
+import requests
+
+from changegate.cli.prepare import prepare_instance
+from changegate.cli.serve import require_free_port
+from changegate.cli.story import Place, StoryFailed, closing_words, tell_story
+from changegate.config import default_instance_path
+from changegate.errors import ChangegateError
+from changegate.extensions import db
+from changegate.factory import create_app
+from changegate.seed import ADMIN_USER_NAME, seed_demo
+
+HOST = "127.0.0.1"
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Tell the story and stop; exit code 1 names a step that failed.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--idp-port", default=8081, show_default=True, type=click.IntRange(1, 65535))
+def demo(once: bool, port: int, idp_port: int) -> None:
+    """Tell the story from an identity provider's key to a change request, then keep serving until Ctrl-C."""
+    for wanted in (port, idp_port):
+        require_free_port(HOST, wanted)
+    place = Place(
+        base_url=f"http://{HOST}:{port}",
+        idp_url=f"http://{HOST}:{idp_port}",
+        admin=ADMIN_USER_NAME,
+        password=_prepare_demo(f"http://{HOST}:{port}"),
+    )
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    with contextlib.suppress(KeyboardInterrupt), _processes(place, port, idp_port) as processes:
+        _tell(place)
+        if once:
+            return
+        click.echo("\nBoth keep serving; Ctrl-C stops them.")
+        _watch(processes)
+
+
+def _prepare_demo(base_url: str) -> str:
+    """Prepare the instance with demo records and return the administrator's password, which the demo resets.
+
+    A demo that runs again on the same instance cannot know the password it showed before.
+    """
+    os.environ["CHANGEGATE_BASE_URL"] = base_url
+    os.environ["CHANGEGATE_JWKS_ALLOW_LOOPBACK"] = "1"
+    password = os.environ.setdefault("CHANGEGATE_ADMIN_PASSWORD", secrets.token_urlsafe(9))
+    app = create_app(instance_path=default_instance_path())
+    prepare_instance(app)
+    with app.app_context():
+        seed_demo(admin_password=password)
+        db.session.commit()
+    return password
+
+
+def _tell(place: Place) -> None:
+    try:
+        changes = tell_story(place)
+    except StoryFailed as failure:
+        raise ChangegateError(str(failure)) from None
+    closing_words(place, changes)
+
+
+@contextlib.contextmanager
+def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run both servers; whatever happens, both are stopped."""
+    commands = (
+        [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
+        [sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)],
+    )
+    # Ctrl-C is for this process; it stops the others in order.
+    started = [
+        subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) for command in commands
+    ]  # noqa: S603
+    try:
+        _wait_until_ready(f"{place.base_url}/readyz", started[0])
+        _wait_until_ready(f"{place.idp_url}/healthz", started[1])
+        yield started
+    finally:
+        _stop(started)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(requests.RequestException):
+            if requests.get(url, timeout=2).ok:
+                return
+        time.sleep(0.05)
+    raise ChangegateError(f"{url} did not answer within {START_SECONDS} seconds.")
+
+
+def _watch(processes: list[subprocess.Popen[bytes]]) -> None:
+    while all(process.poll() is None for process in processes):
+        time.sleep(0.5)
+    raise ChangegateError("A server of the demo ended unexpectedly.")
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

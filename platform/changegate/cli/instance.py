@@ -1,0 +1,22 @@
+"""The instance that a command works on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from sqlalchemy import inspect
+
+from changegate.config import default_instance_path
+from changegate.errors import ChangegateError
+from changegate.extensions import db
+from changegate.factory import create_app
+
+
+@contextmanager
+def opened_instance() -> Iterator[Flask]:
+    """Give the application of this instance, prepared; raises `ChangegateError` when it is not."""
+    app = create_app(instance_path=default_instance_path())
+    with app.app_context():
+        if not inspect(db.engine).has_table("sys_user"):
+            raise ChangegateError("This instance is not prepared yet; run `changegate prepare` first.")
+        yield app

@@ -1,0 +1,44 @@
+"""`changegate prepare`: migrate the database and add the first-start records."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import flask_migrate
+from flask import Flask
+
+from changegate.config import default_instance_path
+from changegate.extensions import db, settings
+from changegate.factory import create_app
+from changegate.seed import ADMIN_USER_NAME, seed_first_start
+
+
+@click.command()
+def prepare() -> None:
+    """Migrate the database and add first-start records; doing it again changes nothing."""
+    app = create_app(instance_path=default_instance_path())
+    prepare_instance(app)
+    click.echo(f"{app.instance_path} is ready.")
+
+
+def prepare_instance(app: Flask) -> str | None:
+    """Prepare an instance and return the administrator's password if one was made up; it is shown, once."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with app.app_context(), _one_at_a_time(Path(app.instance_path)):
+        flask_migrate.upgrade()
+        password = seed_first_start(settings().admin_password)
+        db.session.commit()
+    if password:
+        click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")
+    return password
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process of this host prepare an instance at a time; nodes that share PostgreSQL queue in the database."""
+    with (folder / "prepare.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

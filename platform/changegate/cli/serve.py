@@ -1,0 +1,91 @@
+"""`changegate serve`: prepare the instance, then serve it with Granian."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import click
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from changegate.cli.prepare import prepare_instance
+from changegate.cli.tls import ensure_certificate
+from changegate.config import default_instance_path
+from changegate.errors import ChangegateError
+from changegate.factory import create_app
+
+DEFAULT_PORT = 8080
+DEFAULT_THREADS = 8
+KILL_TIMEOUT_SECONDS = 5
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option(
+    "--threads",
+    default=DEFAULT_THREADS,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="For each process.",
+)
+@click.option(
+    "--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder."
+)
+def serve(host: str, port: int, workers: int, threads: int, tls: bool) -> None:
+    """Prepare the instance and serve it until interrupted."""
+    require_free_port(host, port)
+    scheme = "https" if tls else "http"
+    # Links must carry the address that clients really use; a configured one wins.
+    os.environ.setdefault("CHANGEGATE_BASE_URL", f"{scheme}://{_in_url(host)}:{port}")
+    app = create_app(instance_path=default_instance_path())
+    prepare_instance(app)
+    click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
+    run_server(host, port, workers, threads, Path(app.instance_path) / "tls" if tls else None)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Refuse, in one sentence, to start where nobody could be served."""
+    # Granian shares ports (SO_REUSEPORT): a second server would start and get half of the requests.
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ChangegateError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+
+
+def run_server(host: str, port: int, workers: int, threads: int, tls_folder: Path | None) -> None:
+    """Serve with Granian until a signal ends it."""
+    certificate = ensure_certificate(tls_folder, host) if tls_folder else None
+    if certificate:
+        click.echo(f"Clients trust the CA in {certificate.ca}")
+    server = Granian(
+        "changegate.factory:create_app",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=threads,
+        log_level=LogLevels.warning,
+        ssl_cert=certificate.chain if certificate else None,
+        ssl_key=certificate.key if certificate else None,
+        factory=True,
+        workers_kill_timeout=KILL_TIMEOUT_SECONDS,
+    )
+    server.serve(target_loader=load_app, wrap_loader=False)
+
+
+def load_app() -> Flask:
+    """Build the application inside a worker, which leaves Ctrl-C to its parent."""
+    # A terminal sends Ctrl-C to both; a worker that gets its parent's SIGTERM on top of its own SIGINT can hang.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    return create_app(instance_path=default_instance_path())
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

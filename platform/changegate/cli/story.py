@@ -1,0 +1,263 @@
+"""The story the demo tells; every step is really done over HTTP, and shown with its request and answer."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.markup import escape
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+RUN_AS = "release.bot"
+AUDIENCE = "changegate-demo"
+SUBJECT = "pipeline:shop/checkout:main"
+TIMEOUT_SECONDS = 15
+SHOWN = 220
+# Shown shortened: a demo's terminal is recorded and shared.
+SECRETS = ("assertion", "access_token", "client_secret", "password", "csrf_token")
+
+
+class StoryFailed(Exception):  # noqa: N818 - the step failed, not the program
+    """A step of the story did not go as told; the message names the step."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Place:
+    """Where the story happens and who the administrator is."""
+
+    base_url: str
+    idp_url: str
+    admin: str
+    password: str
+
+
+@dataclass(slots=True, repr=False)
+class Teller:
+    """What the story has come to know, and the hands that do it."""
+
+    place: Place
+    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    browser: requests.Session = field(default_factory=requests.Session)
+    step: str = ""
+    client: dict[str, str] = field(default_factory=dict)
+    assertion: str = ""
+    token: str = ""
+    changes: list[dict[str, str]] = field(default_factory=list)
+
+    def begin(self, number: int, title: str) -> None:
+        """Start a step."""
+        self.step = f"step {number}, {title}"
+        self.console.print(f"\n[bold cyan]{number}.[/] [bold]{escape(title)}[/]")
+
+    def call(
+        self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any
+    ) -> requests.Response:
+        """Make a request, show it with its answer, and insist on the expected status."""
+        sent = options.get("data") or options.get("json") or {}
+        self.console.print(f"   [dim]→[/] {method} {escape(url)}  {escape(_shortened(sent))}")
+        caller = self.browser if browser else requests
+        answer = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
+        colour = "green" if answer.status_code == expected else "red"
+        self.console.print(
+            f"   [dim]←[/] [{colour}]{answer.status_code}[/] {escape(_shortened(_body(answer)))}"
+        )
+        if answer.status_code != expected:
+            raise StoryFailed(
+                f"The demo failed at {self.step}: {method} {url} answered {answer.status_code}, not {expected}."
+            )
+        return answer
+
+    def say(self, text: str) -> None:
+        """Say what just happened."""
+        self.console.print(f"   [italic]{escape(text)}[/]")
+
+    def api(self, path: str) -> str:
+        """Return a Table API address."""
+        return f"{self.place.base_url}/api/now/table/{path}"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that carries the access token."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def tell_story(place: Place) -> list[dict[str, str]]:
+    """Do every step and return the changes created; raises `StoryFailed`, naming the step."""
+    teller = Teller(place)
+    teller.console.rule("[bold]Changegate: from an identity provider's key to a change request")
+    for number, (title, act) in enumerate(STEPS, 1):
+        teller.begin(number, title)
+        try:
+            act(teller)
+        except (requests.RequestException, KeyError, ValueError, AttributeError) as problem:
+            raise StoryFailed(
+                f"The demo failed at {teller.step}: {type(problem).__name__}: {problem}"
+            ) from None
+    return teller.changes
+
+
+def closing_words(place: Place, changes: list[dict[str, str]]) -> None:
+    """Say what to open now."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.rule("[bold]Now look at it")
+    console.print(f"Console            [link]{place.base_url}/[/link]")
+    console.print(f"Sign in            {place.admin} / {escape(place.password)}")
+    console.print(f"Integrations       {place.base_url}/inbound-integrations")
+    console.print(f"Change requests    {place.base_url}/change-requests")
+    console.print(f"Identity provider  {place.idp_url}/")
+    console.print(f"Changes created    {', '.join(change['number'] for change in changes)}")
+
+
+def _publish(teller: Teller) -> None:
+    jwks_url = f"{teller.place.idp_url}/.well-known/jwks.json"
+    keys = teller.call("GET", jwks_url, expected=200).json()["keys"]
+    teller.say(f"The JWKS URL is {jwks_url}; it publishes {len(keys)} keys.")
+
+
+def _register(teller: Teller) -> None:
+    base = teller.place.base_url
+    login = teller.call("GET", f"{base}/login", expected=200, browser=True)
+    form = {
+        "user_name": teller.place.admin,
+        "password": teller.place.password,
+        "csrf_token": _csrf_token(login),
+    }
+    teller.call("POST", f"{base}/login", expected=200, browser=True, data=form)
+    url = f"{base}/inbound-integrations/new/jwt-bearer"
+    page = teller.call("GET", url, expected=200, browser=True)
+    saved = teller.call(
+        "POST", url, expected=200, browser=True, data=_integration_form(teller, _csrf_token(page))
+    )
+    teller.client = {
+        "client_id": _field(saved, "client-id"),
+        "client_secret": _field(saved, "client-secret"),
+    }
+    teller.say(
+        f"Registered with client id {teller.client['client_id']}; nobody uploaded a certificate or mapped a key."
+    )
+
+
+def _integration_form(teller: Teller, csrf_token: str) -> dict[str, str]:
+    return {
+        "csrf_token": csrf_token,
+        "name": f"Demo identity provider {csrf_token[-6:]}",
+        "provider_name": "Demo identity provider",
+        "issuer": teller.place.idp_url,
+        "audiences": AUDIENCE,
+        "subject_rule": "run_as",
+        "run_as": RUN_AS,
+        "jwks_url": f"{teller.place.idp_url}/.well-known/jwks.json",
+        "enable_jti_verification": "true",
+        "active": "true",
+    }
+
+
+def _sign(teller: Teller) -> None:
+    wanted = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
+    signed = teller.call("POST", f"{teller.place.idp_url}/sign", expected=200, json=wanted).json()
+    teller.assertion = signed["assertion"]
+    teller.say(f"The identity provider vouches for {SUBJECT}.")
+
+
+def _exchange(teller: Teller) -> None:
+    teller.token = _token_request(teller, expected=200).json()["access_token"]
+    teller.say("The access token may create change requests and do nothing else.")
+
+
+def _token_request(teller: Teller, expected: int) -> requests.Response:
+    form = {"grant_type": JWT_BEARER, "assertion": teller.assertion, **teller.client}
+    return teller.call("POST", f"{teller.place.base_url}/oauth_token.do", expected=expected, data=form)
+
+
+def _create_change(teller: Teller) -> None:
+    wanted = {
+        "short_description": f"Deploy checkout, build {len(teller.changes) + 1}",
+        "type": "standard",
+        "category": "Software",
+    }
+    answer = teller.call(
+        "POST", teller.api("change_request"), expected=201, json=wanted, headers=teller.bearer
+    )
+    change = answer.json()["result"]
+    teller.changes.append({"number": change["number"], "sys_id": change["sys_id"]})
+    teller.say(f"{change['number']} exists.")
+
+
+def _try_what_is_forbidden(teller: Teller) -> None:
+    _token_request(teller, expected=401)
+    teller.say("One assertion buys one token: the same one again is refused.")
+    teller.call("GET", teller.api("sys_user"), expected=403, headers=teller.bearer)
+    teller.call(
+        "DELETE",
+        teller.api(f"change_request/{teller.changes[0]['sys_id']}"),
+        expected=403,
+        headers=teller.bearer,
+    )
+    teller.say("The token's scope covers neither reading users nor deleting changes.")
+
+
+def _rotate(teller: Teller) -> None:
+    teller.call("POST", f"{teller.place.idp_url}/rotate", expected=200, json={"overlap": True})
+    _sign(teller)
+    _exchange(teller)
+    _create_change(teller)
+    teller.say("A key that Changegate had never seen was fetched and trusted; nobody touched anything.")
+
+
+def _disable(teller: Teller) -> None:
+    url = f"{teller.place.base_url}/inbound-integrations/{teller.client['client_id']}"
+    page = teller.call("GET", url, expected=200, browser=True)
+    teller.call("POST", f"{url}/disable", expected=200, browser=True, data={"csrf_token": _csrf_token(page)})
+    wanted = {"short_description": "One too many"}
+    teller.call("POST", teller.api("change_request"), expected=401, json=wanted, headers=teller.bearer)
+    teller.say("The token had not expired; it stopped working at once.")
+
+
+STEPS: tuple[tuple[str, Callable[[Teller], None]], ...] = (
+    ("The identity provider publishes its key set", _publish),
+    ("An administrator registers an integration, OAuth - JWT bearer grant, with that URL", _register),
+    ("The identity provider signs a JWT for the automation", _sign),
+    ("The automation exchanges it for an access token", _exchange),
+    ("With the token it creates a change request", _create_change),
+    ("What the token is not good for", _try_what_is_forbidden),
+    ("The identity provider rotates its key, with overlap", _rotate),
+    ("The integration is disabled", _disable),
+)
+
+
+def _csrf_token(page: requests.Response) -> str:
+    return _match(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+
+
+def _field(page: requests.Response, name: str) -> str:
+    return _match(rf'data-copy="{name}"[^>]*>\s*([^<\s]+)', page)
+
+
+def _match(pattern: str, page: requests.Response) -> str:
+    found = re.search(pattern, page.text)
+    if found is None:
+        raise ValueError("the page is not as expected")
+    return found[1]
+
+
+def _body(answer: requests.Response) -> Any:
+    if "json" in answer.headers.get("Content-Type", ""):
+        return answer.json()
+    title = re.search(r"<title>\s*(.*?)\s*</title>", answer.text, re.DOTALL)
+    return f"page “{title[1]}”" if title else ""
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, dict):
+        parts = (f"{name}={_hidden(name, text)}" for name, text in value.items() if text not in ("", None))
+        text = " ".join(parts)
+    else:
+        text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _hidden(name: str, value: Any) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if name in SECRETS and len(text) > 12 else text

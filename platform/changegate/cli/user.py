@@ -1,0 +1,91 @@
+"""`changegate user`: create users, set passwords, list."""
+
+import json
+
+import click
+from sqlalchemy import select
+
+from changegate.cli.instance import opened_instance
+from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
+from changegate.extensions import db
+from changegate.models import SysUser
+from changegate.services.users import caller_of, create_user, get_user, set_password
+
+LEAST_PASSWORD_LENGTH = 8
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+
+
+@click.group()
+def user() -> None:
+    """Manage users."""
+
+
+@user.command()
+@click.argument("user_name")
+@click.option("--name", help="Full name; default: the user name.")
+@click.option("--email")
+@click.option("--password", help="Without it the user cannot sign in, and can still be a run-as account.")
+@click.option("--role", "roles", multiple=True, help="May be repeated.")
+@as_json
+def create(
+    user_name: str,
+    name: str | None,
+    email: str | None,
+    password: str | None,
+    roles: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Create a user."""
+    if password is not None:
+        _require_length(password)
+    with opened_instance():
+        made = create_user(user_name=user_name, name=name, email=email, password=password, roles=list(roles))
+        db.session.commit()
+        click.echo(
+            json.dumps({"sys_id": made.sys_id, "user_name": made.user_name})
+            if as_json
+            else f"Created user {user_name}."
+        )
+
+
+@user.command("set-password")
+@click.argument("user_name")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+def change_password(user_name: str, password: str) -> None:
+    """Give a user a new password; the old one stops working at the next request."""
+    _require_length(password)
+    with opened_instance():
+        try:
+            set_password(get_user(user_name), password)
+        except RecordNotFound:
+            raise ChangegateError(f"There is no user {user_name}.") from None
+        db.session.commit()
+    click.echo(f"The password of {user_name} is set.")
+
+
+@user.command("list")
+@as_json
+def show_all(as_json: bool) -> None:
+    """List users."""
+    with opened_instance():
+        users = db.session.execute(select(SysUser).order_by(SysUser.user_name)).scalars().all()
+        rows = [
+            {
+                "user_name": user.user_name,
+                "name": user.name,
+                "active": user.is_active,
+                "roles": sorted(caller_of(user).roles),
+            }
+            for user in users
+        ]
+    if as_json:
+        click.echo(json.dumps(rows))
+    for row in [] if as_json else rows:
+        click.echo(
+            f"{row['user_name']:<24} {'active' if row['active'] else 'inactive':<9} {', '.join(row['roles'])}"
+        )
+
+
+def _require_length(password: str) -> None:
+    if len(password) < LEAST_PASSWORD_LENGTH:
+        raise InputInvalid({"password": [f"Use at least {LEAST_PASSWORD_LENGTH} characters."]})

@@ -1,0 +1,173 @@
+"""Every setting, and the only reader of the environment.
+
+A setting comes from the environment (`CHANGEGATE_<NAME>`), else from `config.py` in the instance folder
+(same names), else from the default in `Settings`. A bad value stops the start with a sentence.
+"""
+
+import contextlib
+import ipaddress
+import os
+import runpy
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from changegate.errors import SettingInvalid
+
+PREFIX = "CHANGEGATE_"
+INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
+DATABASE_FILE = "changegate.db"
+SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an administrator can set; durations are `timedelta` here and whole seconds outside."""
+
+    database_url: str
+    secret_key: str
+    base_url: str = "http://127.0.0.1:8080"
+    admin_password: str | None = None
+    jwks_allow_loopback: bool = False
+    jwks_allowed_networks: tuple[Network, ...] = ()
+    jwks_refetch_cooldown: timedelta = timedelta(seconds=30)
+    ratelimit_enabled: bool = True
+    ratelimit_storage_url: str = "memory://"
+    trusted_proxies: int = 0
+
+
+def _flag(value: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if value.lower() not in words:
+        raise ValueError("say 1 or 0")
+    return words[value.lower()]
+
+
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise ValueError("give a whole number, 0 or more")
+    return int(value)
+
+
+def _seconds(value: str) -> timedelta:
+    return timedelta(seconds=_count(value))
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(item.strip()) for item in value.split(",") if item.strip())
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give an address such as https://change.example.com")
+    return value.rstrip("/")
+
+
+def _secret_key(value: str) -> str:
+    if len(value) < 32:
+        raise ValueError("use at least 32 characters")
+    return value
+
+
+def _password(value: str) -> str:
+    if len(value) < 8:
+        raise ValueError("use at least 8 characters")
+    return value
+
+
+PARSERS: Mapping[str, Callable[[str], object]] = {
+    "database_url": str,
+    "secret_key": _secret_key,
+    "base_url": _base_url,
+    "admin_password": _password,
+    "jwks_allow_loopback": _flag,
+    "jwks_allowed_networks": _networks,
+    "jwks_refetch_cooldown": _seconds,
+    "ratelimit_enabled": _flag,
+    "ratelimit_storage_url": str,
+    "trusted_proxies": _count,
+}
+
+
+def default_instance_path(root: Path | None = None) -> Path:
+    """Return the instance folder: `CHANGEGATE_INSTANCE_PATH`, else `instance` in `root` or the working directory."""
+    return Path(os.environ.get(INSTANCE_PATH_VARIABLE) or (root or Path()) / "instance").resolve()
+
+
+def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = None) -> Settings:
+    """Read every setting for an instance folder, creating the folder and its secret key when missing.
+
+    `overrides` (setting name → text) win over the environment. Raises `SettingInvalid`.
+    """
+    instance_path.mkdir(parents=True, exist_ok=True)
+    texts = _texts_from_file(instance_path / "config.py")
+    texts |= {
+        name: os.environ[PREFIX + name.upper()] for name in PARSERS if PREFIX + name.upper() in os.environ
+    }
+    texts |= overrides or {}
+    values: dict[str, Any] = {
+        name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()
+    }
+    values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
+    if "secret_key" not in values:
+        values["secret_key"] = _kept_secret_key(instance_path / SECRET_KEY_FILE)
+    return Settings(**values)
+
+
+def _parse(name: str, text: str) -> object:
+    try:
+        return PARSERS[name](text)
+    except ValueError as problem:
+        shown = "" if name in {"secret_key", "admin_password", "database_url"} else f" {text!r}"
+        raise SettingInvalid(f"The setting {PREFIX}{name.upper()} cannot be{shown}: {problem}.") from None
+
+
+def _texts_from_file(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        module = runpy.run_path(str(path))
+    except Exception as problem:
+        raise SettingInvalid(f"{path} cannot be read: {type(problem).__name__}: {problem}.") from None
+    found = {
+        key.removeprefix(PREFIX).lower(): str(value)
+        for key, value in module.items()
+        if key.startswith(PREFIX)
+    }
+    unknown = sorted(found.keys() - PARSERS.keys())
+    if unknown:
+        raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is no setting.")
+    return found
+
+
+def _kept_secret_key(path: Path) -> str:
+    """Return the instance's own key, made once."""
+    if not path.exists():
+        _write_private_file_once(path, secrets.token_urlsafe(48))
+    return _secret_key(path.read_text().strip())
+
+
+def _write_private_file_once(path: Path, text: str) -> None:
+    """Create `path` whole or not at all: of several processes starting at once, one wins and all read its file."""
+    descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    os.unlink(draft)

@@ -1,0 +1,22 @@
+"""HTML for people: one blueprint for each area; every page, form and static file of the product."""
+
+from flask import Blueprint, Flask
+
+from changegate.console import change_requests, connection_test, home, inbound_integrations, sign_in
+from changegate.console.guards import allow_anyone
+from changegate.console.navigator import list_groups
+from changegate.console.page_headers import add_page_headers
+
+assets = Blueprint(
+    "assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates"
+)
+assets.before_request(allow_anyone)
+
+
+def register(app: Flask) -> None:
+    """Add every area of the console, and what all their templates use."""
+    app.register_blueprint(assets)
+    for area in (sign_in, home, inbound_integrations, connection_test, change_requests):
+        area.bp.after_request(add_page_headers)
+        app.register_blueprint(area.bp)
+    app.context_processor(lambda: {"navigator_groups": list_groups})

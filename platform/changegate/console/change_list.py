@@ -1,0 +1,85 @@
+"""What somebody wants to see of the list of changes: searched, filtered, sorted, one page of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from changegate.models.change_request import CHANGE_STATES
+from changegate.services.tables.encoded_query import AllOf, Condition, EncodedQuery, Order
+
+PAGE_SIZE = 20
+MAX_PAGE = 1_000_000
+MAX_SEARCH_LENGTH = 100
+COLUMNS = (
+    "number",
+    "short_description",
+    "type",
+    "state",
+    "priority",
+    "assignment_group",
+    "requested_by",
+    "sys_created_on",
+)
+DESCENDING = "desc"
+SEARCHED = ("number", "short_description")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeList:
+    """The state of the list, all of it in the address, so that it can be sent to a colleague."""
+
+    search: str = ""
+    state: str = ""
+    sort: str = "number"
+    is_descending: bool = True
+    page: int = 1
+
+    @classmethod
+    def of_arguments(cls, arguments: Mapping[str, str]) -> "ChangeList":
+        """Read the query string; what makes no sense in it is left out."""
+        state, sort, page = (arguments.get(name, "") for name in ("state", "sort", "page"))
+        is_sorted, is_page = sort in COLUMNS, page.isascii() and page.isdigit() and len(page) < 10
+        return cls(
+            search=_printable(arguments.get("search", "")).strip()[:MAX_SEARCH_LENGTH],
+            state=state if state in CHANGE_STATES else "",
+            sort=sort if is_sorted else cls().sort,
+            is_descending=arguments.get("order") == DESCENDING if is_sorted else cls().is_descending,
+            page=min(max(1, int(page)), MAX_PAGE) if is_page else 1,
+        )
+
+    @property
+    def query(self) -> EncodedQuery:
+        """Return the conditions; built and never parsed, so that nothing typed can become an operator."""
+        chains: list[tuple[Condition, ...]] = []
+        if self.search:
+            chains.append(tuple(Condition(name, "LIKE", self.search) for name in SEARCHED))
+        if self.state:
+            chains.append((Condition("state", "=", self.state),))
+        alternatives: tuple[AllOf, ...] = (tuple(chains),) if chains else ()
+        return EncodedQuery(alternatives, (Order(self.sort, self.is_descending),))
+
+    @property
+    def offset(self) -> int:
+        """Return how many records come before the page."""
+        return (self.page - 1) * PAGE_SIZE
+
+    def sorted_by(self, name: str) -> "ChangeList":
+        """Return the first page sorted by a column; the other way round when it is sorted so already."""
+        return replace(self, sort=name, is_descending=name == self.sort and not self.is_descending, page=1)
+
+    def at(self, page: int) -> "ChangeList":
+        """Return another page of the same list."""
+        return replace(self, page=page)
+
+    def arguments(self) -> dict[str, str]:
+        """Return the query string's arguments, without what goes without saying."""
+        plain = ChangeList()
+        found = {"search": self.search, "state": self.state}
+        if (self.sort, self.is_descending) != (plain.sort, plain.is_descending):
+            found |= {"sort": self.sort, "order": DESCENDING if self.is_descending else ""}
+        if self.page > 1:
+            found["page"] = str(self.page)
+        return {name: value for name, value in found.items() if value}
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

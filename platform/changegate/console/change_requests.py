@@ -1,0 +1,66 @@
+"""Change requests: the list and the record, through the same door as the Table API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from changegate.console.change_list import COLUMNS, PAGE_SIZE, ChangeList
+from changegate.console.guards import caller, require_login
+from changegate.extensions import settings
+from changegate.models.change_request import CHANGE_STATES
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.display import DisplayValue, Shape, render_records
+from changegate.services.tables.records import get_record, list_records
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Details": (
+        "number", "type", "state", "category", "priority", "approval", "requested_by", "impact", "risk",
+        "opened_by", "urgency", "cmdb_ci", "assignment_group", "assigned_to", "business_service",
+        "correlation_id", "short_description", "description",
+    ),
+    "Planning": ("justification", "implementation_plan", "risk_impact_analysis", "backout_plan", "test_plan"),
+    "Schedule": (
+        "start_date", "end_date", "cab_required", "work_start", "work_end", "cab_date", "conflict_status",
+        "conflict_last_run",
+    ),
+    "Notes": (
+        "close_code", "on_hold", "on_hold_reason", "close_notes", "review_comments", "sys_created_on",
+        "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count",
+    ),
+}  # fmt: skip
+bp = Blueprint("change_requests", __name__, url_prefix="/change-requests")
+bp.before_request(require_login)
+
+
+@bp.get("")
+def list_view() -> str:
+    """Show one page of the changes that the person may see."""
+    wanted = ChangeList.of_arguments(request.args)
+    table = get_table("change_request")
+    page = list_records(table, caller(), wanted.query, limit=PAGE_SIZE, offset=wanted.offset)
+    return render_template(
+        "console/change_requests.html",
+        wanted=wanted,
+        records=_rendered(page.rows, ("sys_id", *COLUMNS)),
+        columns=[(name, table.entries[name].label) for name in COLUMNS],
+        total=page.total,
+        last_page=max(1, -(-page.total // PAGE_SIZE)),
+        states=CHANGE_STATES,
+    )
+
+
+@bp.get("/<sys_id>")
+def record_view(sys_id: str) -> str:
+    """Show one change; raises `RecordNotFound`."""
+    table = get_table("change_request")
+    [record] = _rendered([get_record(table, caller(), sys_id)])
+    return render_template(
+        "console/change_request.html", record=record, sections=SECTIONS, entries=table.entries
+    )
+
+
+def _rendered(rows: Any, fields: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    table = get_table("change_request")
+    shape = Shape(settings().base_url, DisplayValue.ALL, exclude_reference_link=True, fields=fields)
+    return render_records(table, rows, table.fields_for(caller()), shape)

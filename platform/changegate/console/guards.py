@@ -1,0 +1,52 @@
+"""Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
+
+from urllib.parse import urlsplit
+
+from flask import g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from changegate.errors import AccessRefused
+from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.users import caller_of
+
+
+def allow_anyone() -> None:
+    """Admit everybody: there is nothing to hide, or the view itself decides."""
+
+
+def require_login() -> ResponseReturnValue | None:
+    """Admit who is signed in; send everybody else to the login page and back afterwards."""
+    if current_user.is_authenticated:
+        return None
+    # What a form wanted to do cannot be repeated after the login: only pages are returned to.
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("sign_in.login_view", next=wanted))
+
+
+def require_integration_administrator() -> ResponseReturnValue | None:
+    """Admit who may manage integrations; raises `AccessRefused` for others who are signed in."""
+    refusal = require_login()
+    if refusal is None and not caller().has_role(INTEGRATION_ADMINISTRATORS):
+        raise AccessRefused("You need the role oauth_admin, mi_admin or admin to manage integrations.")
+    return refusal
+
+
+def caller() -> Caller:
+    """Return who is signed in; the blueprint's guard has run."""
+    if "caller" not in g:
+        g.caller = caller_of(current_user)
+    found: Caller = g.caller
+    return found
+
+
+def local_path(wanted: str | None) -> str | None:
+    """Return a path of this site as it came, or None for anything a browser could take for another site."""
+    if not wanted or not wanted.isprintable() or "\\" in wanted:
+        return None
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:
+        return None
+    is_elsewhere = parts.scheme or parts.netloc or wanted.startswith("//")
+    return wanted if wanted.startswith("/") and not is_elsewhere else None

@@ -1,0 +1,32 @@
+"""The first page after the login: how many changes are where, and whether integrations work."""
+
+from flask import Blueprint, render_template
+
+from changegate.console.guards import caller, require_login
+from changegate.models.change_request import CHANGE_STATES
+from changegate.services.access import INTEGRATION_ADMINISTRATORS
+from changegate.services.oauth.integrations import list_integrations
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.records import list_records
+
+bp = Blueprint("home", __name__)
+bp.before_request(require_login)
+
+
+@bp.get("/")
+def home_view() -> str:
+    """Show the counts."""
+    manages_integrations = caller().has_role(INTEGRATION_ADMINISTRATORS)
+    counts = [(state, label, _count_changes(state)) for state, label in CHANGE_STATES.items()]
+    return render_template(
+        "console/home.html",
+        counts=counts,
+        total=sum(count for _, _, count in counts),
+        integrations=list_integrations() if manages_integrations else None,
+    )
+
+
+def _count_changes(state: str) -> int:
+    query = EncodedQuery((((Condition("state", "=", state),),),))
+    return list_records(get_table("change_request"), caller(), query, limit=0, offset=0).total

@@ -1,0 +1,143 @@
+"""Inbound integrations: the list, the form and the record (oauth_jwt.md §1.3, §1.5)."""
+
+from datetime import timedelta
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integration_form import IntegrationForm
+from changegate.console.integration_pages import render_new_page, render_record_page
+from changegate.errors import InputInvalid
+from changegate.extensions import db, settings
+from changegate.models import OAuthEntity
+from changegate.services.oauth.events import list_events
+from changegate.services.oauth.integrations import (
+    get_integration,
+    list_integrations,
+    register_integration,
+    rotate_secret,
+    set_active,
+    update_integration,
+)
+
+CONNECTION_TYPES = (
+    (
+        "OAuth - Authorization code grant",
+        "A person signs in at this desk and lets an application act for them.",
+        None,
+    ),
+    (
+        "OAuth - Client credentials grant",
+        "An application proves itself with a stored secret and nothing else.",
+        None,
+    ),
+    (
+        "OAuth - JWT bearer grant",
+        "Automation brings a JWT that its identity provider signed, and exchanges it for an access token.",
+        "inbound_integrations.new_view",
+    ),
+    ("OAuth - Resource owner password credential grant", "An application knows a person's password.", None),
+    (
+        "Third party ID token issued by OIDC supporting identity provider",
+        "An identity provider's token is sent to the API itself, without an exchange.",
+        None,
+    ),
+)
+SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
+bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> str:
+    """List all integrations, each with its latest event."""
+    rows = [(entity, next(iter(list_events(entity.sys_id, limit=1)), None)) for entity in list_integrations()]
+    return render_template("console/inbound_integrations.html", rows=rows)
+
+
+@bp.get("/new")
+def choose_view() -> str:
+    """Ask which kind of connection is to be added."""
+    return render_template("console/connection_types.html", connection_types=CONNECTION_TYPES)
+
+
+@bp.get("/new/jwt-bearer")
+def new_view() -> str:
+    """Show the blank form."""
+    return render_new_page(IntegrationForm.blank())
+
+
+@bp.post("/new/jwt-bearer")
+def create_view() -> ResponseReturnValue:
+    """Register an integration."""
+    form = IntegrationForm.of_request(request.form)
+    try:
+        registered = register_integration(form.load(), by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_new_page(form.with_errors(problem.fields)), 400
+    db.session.commit()
+    return _saved(registered.entity, registered.client_secret, "is registered")
+
+
+@bp.get("/<client_id>")
+def record_view(client_id: str) -> str:
+    """Show an integration; raises `RecordNotFound`."""
+    return render_record_page(get_integration(client_id))
+
+
+@bp.post("/<client_id>")
+def update_view(client_id: str) -> ResponseReturnValue:
+    """Save an integration."""
+    entity = get_integration(client_id)
+    form = IntegrationForm.of_request(request.form)
+    try:
+        secret = update_integration(entity, form.load(), by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_record_page(entity, form.with_errors(problem.fields)), 400
+    db.session.commit()
+    return _saved(entity, secret, "is saved")
+
+
+@bp.post("/<client_id>/enable")
+def enable_view(client_id: str) -> ResponseReturnValue:
+    """Let an integration work again."""
+    entity = get_integration(client_id)
+    set_active(entity, True, by=caller().user_name)
+    db.session.commit()
+    return _saved(entity, None, "is enabled")
+
+
+@bp.post("/<client_id>/disable")
+def disable_view(client_id: str) -> ResponseReturnValue:
+    """Stop an integration and all its live tokens."""
+    entity = get_integration(client_id)
+    set_active(entity, False, by=caller().user_name)
+    db.session.commit()
+    return _saved(entity, None, "is disabled; its tokens have stopped working")
+
+
+@bp.post("/<client_id>/rotate-secret")
+def rotate_secret_view(client_id: str) -> ResponseReturnValue:
+    """Give an integration a new client secret."""
+    entity = get_integration(client_id)
+    overlap = SECRET_OVERLAPS.get(request.form.get("overlap_hours", ""), timedelta(0))
+    secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
+    db.session.commit()
+    return _saved(entity, secret, "has a new client secret")
+
+
+def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturnValue:
+    """Go back to the record; a secret is shown in this very answer, because nothing keeps it."""
+    if secret is not None:
+        return render_template(
+            "console/client_secret.html",
+            entity=entity,
+            secret=secret,
+            what=what,
+            base_url=settings().base_url,
+        )
+    flash(f"{entity.name} {what}.")
+    return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))

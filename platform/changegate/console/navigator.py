@@ -1,0 +1,44 @@
+"""The filter navigator: what stands in it, and for whom."""
+
+from dataclasses import dataclass
+
+from changegate.console.guards import caller
+from changegate.services.access import INTEGRATION_ADMINISTRATORS
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A line of the navigator; it is current on every page of its blueprint."""
+
+    label: str
+    endpoint: str
+    icon: str
+
+    @property
+    def blueprint(self) -> str:
+        """Return the name of the blueprint the module opens."""
+        return self.endpoint.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Modules under one heading; no roles means everybody."""
+
+    label: str
+    modules: tuple[Module, ...]
+    roles: frozenset[str] = frozenset()
+
+
+GROUPS = (
+    Group("Change", (Module("Change requests", "change_requests.list_view", "change"),)),
+    Group(
+        "System OAuth",
+        (Module("Inbound Integrations", "inbound_integrations.list_view", "integration"),),
+        INTEGRATION_ADMINISTRATORS,
+    ),
+)
+
+
+def list_groups() -> list[Group]:
+    """Return the groups that the person signed in may use."""
+    return [group for group in GROUPS if not group.roles or caller().has_role(group.roles)]

@@ -1,0 +1,138 @@
+"use strict";
+
+// The filter navigator: typing hides what does not match, Enter opens the first that does.
+function startNavigator() {
+  const filter = document.querySelector("[data-navigator-filter]");
+  if (!filter) return;
+  const modules = [...document.querySelectorAll("[data-navigator-module]")];
+  const groups = [...document.querySelectorAll("[data-navigator-group]")];
+  const empty = document.querySelector("[data-navigator-empty]");
+
+  function apply() {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const group of groups) {
+      const heading = group.querySelector("h2").textContent.toLowerCase();
+      for (const module of group.querySelectorAll("[data-navigator-module]")) {
+        const text = `${heading} ${module.textContent.toLowerCase()}`;
+        module.parentElement.hidden = !words.every((word) => text.includes(word));
+      }
+      group.hidden = !group.querySelector("li:not([hidden])");
+    }
+    empty.hidden = groups.some((group) => !group.hidden);
+  }
+
+  filter.addEventListener("input", apply);
+  filter.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { filter.value = ""; apply(); }
+    if (event.key === "Enter") modules.find((module) => !module.parentElement.hidden)?.click();
+  });
+  apply();
+}
+
+// On a narrow screen the navigator lies over the page; without scripts the button's link shows it (:target).
+function startNavigatorButton() {
+  const button = document.querySelector("[data-navigator-button]");
+  if (!button) return;
+  function toggle(isOpen) {
+    document.body.classList.toggle("navigator-open", isOpen);
+    button.setAttribute("aria-expanded", String(isOpen));
+  }
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    const isOpen = !document.body.classList.contains("navigator-open");
+    toggle(isOpen);
+    if (isOpen) document.querySelector("[data-navigator-filter]").focus();
+  });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") toggle(false); });
+  document.getElementById("main").addEventListener("click", () => toggle(false));
+}
+
+function startMenus() {
+  const menus = [...document.querySelectorAll("details[data-closes]")];
+  document.addEventListener("click", (event) => {
+    for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of menus) {
+      if (menu.open && menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+      menu.open = false;
+    }
+  });
+}
+
+function selectText(element) {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  const selection = window.getSelection();
+  selection.removeAllRanges();
+  selection.addRange(range);
+}
+
+// Over plain http a browser offers no clipboard; then the text is selected for Ctrl-C.
+async function copyText(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent.trim());
+    return "Copied";
+  } catch {
+    selectText(element);
+    return "Selected";
+  }
+}
+
+function startCopyButtons() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const label = button.querySelector("[data-copy-label]");
+    button.addEventListener("click", async () => {
+      label.textContent = await copyText(document.getElementById(button.dataset.copy));
+      setTimeout(() => { label.textContent = "Copy"; }, 2000);
+    });
+  }
+}
+
+async function fetchKeySet(button) {
+  const form = button.form;
+  const response = await fetch(button.formAction, {
+    method: "POST",
+    headers: { "X-CSRFToken": form.elements.csrf_token.value, "X-Fragment": "key-set" },
+    body: new URLSearchParams({ jwks_url: form.elements.jwks_url.value }),
+    redirect: "manual",
+  });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.text();
+}
+
+function startConnectionTest() {
+  const button = document.querySelector("[data-test-connection]");
+  if (!button) return;
+  // As a submit button it would take part in Enter; with scripts, Enter saves.
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    const result = document.getElementById("key-set");
+    button.disabled = true;
+    result.textContent = "Fetching the key set…";
+    try {
+      // The server has escaped it, and the page's policy runs no script that came with it.
+      result.innerHTML = await fetchKeySet(button);
+    } catch {
+      result.textContent = "The test could not be run. Your session may have ended: reload the page and try again.";
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+// Typing a user or choosing a field chooses the rule it belongs to.
+function startSubjectRule() {
+  for (const name of ["run_as", "user_field"]) {
+    const rule = document.getElementById(`subject_rule-${name}`);
+    document.getElementById(name)?.addEventListener("input", () => { rule.checked = true; });
+  }
+}
+
+startNavigator();
+startNavigatorButton();
+startMenus();
+startCopyButtons();
+startConnectionTest();
+startSubjectRule();

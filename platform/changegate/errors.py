@@ -1,0 +1,187 @@
+"""Domain errors; each knows its HTTP status and, for OAuth, its wire code.
+
+Services raise them; one registrar per audience (Table API, OAuth, console, command line) renders them.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ChangegateError(Exception):
+    """Anything this product refuses, in one sentence a person can act on."""
+
+    status = 400
+
+    def __init__(self, message: str, detail: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class SettingInvalid(ChangegateError):
+    """A setting has a value the product cannot start with."""
+
+
+class InputInvalid(ChangegateError):
+    """A form, a command or an admin call holds fields that are not acceptable."""
+
+    def __init__(self, fields: "Mapping[str, list[str]]") -> None:
+        sentences = [f"{name}: {' '.join(texts)}" for name, texts in fields.items()]
+        super().__init__("; ".join(sentences))
+        self.fields = dict(fields)
+
+
+class NotAuthenticated(ChangegateError):
+    """Nobody, or nobody we know, is calling; the two texts are what real clients look for."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("User Not Authenticated", "Required to provide Auth information")
+
+
+class AccessRefused(ChangegateError):
+    """The caller is known and may not do this."""
+
+    status = 403
+
+
+class ScopeMissing(AccessRefused):
+    """The access token's scopes do not cover this call."""
+
+    def __init__(self) -> None:
+        super().__init__("Missing required api access scope")
+
+
+class RecordNotFound(ChangegateError):
+    """The record does not exist, or the caller may not know that it does."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("No Record found", "Record doesn't exist or ACL restricts the record retrieval")
+
+
+class TableUnknown(ChangegateError):
+    """The table is not served; clients take a 404 for a missing record, so this is a 400."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Invalid table {name}")
+
+
+class OperationFailed(ChangegateError):
+    """A write was aborted by a rule of the product."""
+
+    status = 403
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Operation Failed", detail)
+
+
+class RequestUnreadable(ChangegateError):
+    """The body or a parameter of a request cannot be read as what it claims to be."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Exception while reading request", detail)
+
+
+class RateLimited(ChangegateError):
+    """Too many failures from this caller; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "Rate limit exceeded", f"Too many failed attempts; try again in {retry_after} seconds"
+        )
+        self.retry_after = retry_after
+
+
+class JwksUnusable(ChangegateError):
+    """A document is not a key set, or holds no key that can be used."""
+
+
+class JwksFetchFailed(ChangegateError):
+    """A key set could not be fetched; the message tells the administrator what happened."""
+
+
+class OAuthError(ChangegateError):
+    """A refusal at the token endpoint (RFC 6749 §5.2).
+
+    `reason` is the code for the administrator's event log and never goes to the caller; `report` holds the
+    outcome of each rule where an assertion was judged.
+    """
+
+    error = "invalid_request"
+    description = "The request is malformed"
+
+    def __init__(self, reason: str, detail: str | None = None, *, report: object = None) -> None:
+        super().__init__(self.description, detail)
+        self.reason = reason
+        self.report = report
+
+
+class InvalidRequest(OAuthError):
+    """A parameter is missing, repeated or malformed."""
+
+
+class InvalidClient(OAuthError):
+    """The client is unknown, inactive or did not prove who it is."""
+
+    status = 401
+    error = "invalid_client"
+    description = "Client authentication failed"
+
+
+class InvalidGrant(OAuthError):
+    """The grant is not acceptable (RFC 7521 §4.1.1)."""
+
+    error = "invalid_grant"
+    description = "The assertion was rejected"
+
+
+class AssertionRefused(InvalidGrant):
+    """The assertion failed a rule; the report says which."""
+
+
+class UnauthorizedClient(OAuthError):
+    """The client may not use this grant type."""
+
+    error = "unauthorized_client"
+    description = "The client may not use this grant type"
+
+
+class UnsupportedGrantType(OAuthError):
+    """No such grant type is offered here."""
+
+    error = "unsupported_grant_type"
+    description = "The grant type is not supported"
+
+
+class InvalidScope(OAuthError):
+    """The requested scope is unknown or more than the integration has."""
+
+    error = "invalid_scope"
+    description = "The requested scope is not granted to this client"
+
+
+class TemporarilyUnavailable(OAuthError):
+    """The fault is on our side of the trust: no key set could be had, no signature was checked."""
+
+    status = 503
+    error = "temporarily_unavailable"
+    description = "The signing keys cannot be checked at the moment"
+
+
+class TooManyFailures(OAuthError):
+    """Too many failed requests for this client from this address; `retry_after` is in seconds."""
+
+    status = 429
+    error = "temporarily_unavailable"
+    description = "Too many failed requests"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("rate_limited")
+        self.retry_after = retry_after

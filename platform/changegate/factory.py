@@ -1,0 +1,83 @@
+"""The application: settings → extensions → blueprints."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from changegate import api, console, models
+from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
+from changegate.config import Settings, load_settings
+from changegate.console.errors import render_error
+from changegate.extensions import bootstrap, csrf, db, engine_options, guard_sqlite, limiter, login, migrate
+from changegate.services.oauth.jwks_fetch import FetchPolicy
+from changegate.services.oauth.key_store import KeyStore
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+MAX_REQUEST_BYTES = 10 * 1024 * 1024
+KEY_STORE = "key_store"
+
+__all__ = ["create_app", "models"]
+
+
+class ConsoleSessions(SecureCookieSessionInterface):
+    """Sessions for people only: an API call neither reads nor sets a cookie, whatever its handler does."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Open the session of a console page; Flask gives everything else a null session."""
+        return None if request.path.startswith(MACHINE_PREFIXES) else super().open_session(app, request)
+
+
+def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None = None) -> Flask:
+    """Return the WSGI application for an instance folder.
+
+    `overrides` maps setting names to text and wins over the environment. Raises `SettingInvalid`.
+    """
+    folder = Path(instance_path).resolve()
+    settings = load_settings(folder, overrides)
+    app = Flask("changegate", instance_path=str(folder), static_folder=None)
+    app.session_interface = ConsoleSessions()
+    _configure(app, settings)
+    _bind_extensions(app, settings)
+    api.register(app)
+    console.register(app)
+    register_error_envelopes(app, otherwise=render_error)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    app.config.update(
+        SETTINGS=settings,
+        CLOCK=lambda: datetime.now(UTC),
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
+        SESSION_COOKIE_NAME="changegate_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.base_url.startswith("https:"),
+        BOOTSTRAP_SERVE_LOCAL=True,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.url_map.strict_slashes = False
+
+
+def _bind_extensions(app: Flask, settings: Settings) -> None:
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+    csrf.init_app(app)
+    login.init_app(app)
+    bootstrap.init_app(app)
+    limiter.init_app(app, settings)
+    policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
+    app.extensions[KEY_STORE] = KeyStore(
+        policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]()
+    )
+    with app.app_context():
+        guard_sqlite(db.engine)

@@ -1,0 +1,159 @@
+"""What every table has, and the words in which a model declares its columns and their dictionary.
+
+A column's `info` is its dictionary entry: label, kind, choices, reference, limits. The Table API, the console
+and later `sys_dictionary` read it; nothing else describes a column.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Date, DateTime, Dialect, ForeignKey, Integer, String, Text, TypeDecorator
+from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
+
+SYS_ID_LENGTH = 32
+
+
+def new_sys_id() -> str:
+    """Return a fresh sys_id: 32 lower-case hex digits."""
+    return secrets.token_hex(16)
+
+
+def utc_now() -> datetime:
+    """Return the present instant to the second, as the wire shows it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant, always aware UTC in Python; SQLite has no zones and stores it without."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Turn an aware instant into UTC; a naive one is a mistake of the caller."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a naive datetime is no instant")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Return the stored instant with its zone."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+Choices = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The dictionary entry of one column.
+
+    `kind` is ServiceNow's internal type name where there is one. `choices` maps stored text to label.
+    `is_read_only` columns are ignored on input; `is_private` ones are shown to administrators only;
+    `is_secret` ones to nobody.
+    """
+
+    kind: str
+    label: str
+    max_length: int | None = None
+    reference: str | None = None
+    choices: Choices | None = None
+    is_read_only: bool = False
+    is_private: bool = False
+    is_secret: bool = False
+
+
+def _column(column_type: Any, *args: Any, entry: Entry, **options: Any) -> MappedColumn[Any]:
+    return mapped_column(column_type, *args, info={"entry": entry}, **options)
+
+
+def string(label: str, length: int = 255, **options: Any) -> MappedColumn[Any]:
+    """Declare a one-line text."""
+    return _column(String(length), entry=Entry("string", label, length, **_flags(options)), **options)
+
+
+def text(label: str, length: int = 4000, **options: Any) -> MappedColumn[Any]:
+    """Declare a text of several lines."""
+    return _column(Text, entry=Entry("string", label, length, **_flags(options)), **options)
+
+
+def integer(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare a whole number."""
+    return _column(Integer, entry=Entry("integer", label, **_flags(options)), **options)
+
+
+def boolean(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare a yes or no."""
+    return _column(Boolean, entry=Entry("boolean", label, **_flags(options)), **options)
+
+
+def instant(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare a date-time, UTC."""
+    return _column(UTCDateTime, entry=Entry("glide_date_time", label, **_flags(options)), **options)
+
+
+def day(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare a date."""
+    return _column(Date, entry=Entry("glide_date", label, **_flags(options)), **options)
+
+
+def choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
+    """Declare a text that is one of `choices`."""
+    return _column(
+        String(40), entry=Entry("choice", label, 40, choices=choices, **_flags(options)), **options
+    )
+
+
+def integer_choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
+    """Declare a whole number that is one of `choices`, which are keyed by its text."""
+    return _column(Integer, entry=Entry("integer", label, choices=choices, **_flags(options)), **options)
+
+
+def glide_list(label: str, reference: str, **options: Any) -> MappedColumn[Any]:
+    """Declare a list of sys_ids, stored comma-joined."""
+    return _column(
+        Text, entry=Entry("glide_list", label, 4000, reference=reference, **_flags(options)), **options
+    )
+
+
+def reference(label: str, table: str, *, is_stored_loose: bool = False, **options: Any) -> MappedColumn[Any]:
+    """Declare a reference to a record of `table` by sys_id.
+
+    `is_stored_loose` leaves out the foreign key, for tables that are not served yet.
+    """
+    on_delete = options.pop("ondelete", "SET NULL")
+    keys = [] if is_stored_loose else [ForeignKey(f"{table}.sys_id", ondelete=on_delete)]
+    entry = Entry("reference", label, SYS_ID_LENGTH, reference=table, **_flags(options))
+    return _column(String(SYS_ID_LENGTH), *keys, entry=entry, **options)
+
+
+def domain(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare the domain; this product has one, so it is a reference that needs no record."""
+    entry = Entry("domain_id", label, SYS_ID_LENGTH, reference="sys_user_group", **_flags(options))
+    return _column(String(SYS_ID_LENGTH), entry=entry, **options)
+
+
+def _flags(options: dict[str, Any]) -> dict[str, bool]:
+    return {
+        name: options.pop(name) for name in ("is_read_only", "is_private", "is_secret") if name in options
+    }
+
+
+class Record:
+    """The columns that ServiceNow gives every table; a mixin."""
+
+    sys_id: Mapped[str] = _column(
+        String(SYS_ID_LENGTH),
+        entry=Entry("GUID", "Sys ID", SYS_ID_LENGTH, is_read_only=True),
+        primary_key=True,
+        default=new_sys_id,
+    )
+    sys_created_on: Mapped[datetime] = instant("Created", is_read_only=True, default=utc_now)
+    sys_created_by: Mapped[str] = string("Created by", 40, is_read_only=True, default="system")
+    sys_updated_on: Mapped[datetime] = instant("Updated", is_read_only=True, default=utc_now)
+    sys_updated_by: Mapped[str] = string("Updated by", 40, is_read_only=True, default="system")
+    sys_mod_count: Mapped[int] = integer("Updates", is_read_only=True, default=0)

@@ -1,0 +1,126 @@
+"""Change requests; a class of task."""
+
+from datetime import date, datetime
+
+from sqlalchemy.orm import Mapped
+
+from changegate.models.base import (
+    boolean,
+    choice,
+    day,
+    glide_list,
+    instant,
+    integer,
+    integer_choice,
+    reference,
+    string,
+    text,
+)
+from changegate.models.task import Task
+
+CHANGE_STATES = {
+    "-5": "New",
+    "-4": "Assess",
+    "-3": "Authorize",
+    "-2": "Scheduled",
+    "-1": "Implement",
+    "0": "Review",
+    "3": "Closed",
+    "4": "Canceled",
+}
+CHANGE_TYPES = {"normal": "Normal", "standard": "Standard", "emergency": "Emergency"}
+PHASES = {"requested": "Requested", "plan": "Plan", "build": "Build", "accept": "Accept"}
+PHASE_STATES = {
+    "open": "Open",
+    "requested": "Requested",
+    "work in progress": "Work in progress",
+    "on hold": "On hold",
+    "rejected": "Rejected",
+    "complete": "Complete",
+}
+RISKS = {"1": "Very High", "2": "High", "3": "Moderate", "4": "Low"}
+SCOPES = {"1": "Massive", "2": "Large", "3": "Medium", "4": "Small", "5": "Tiny"}
+CATEGORIES = {
+    name: name
+    for name in (
+        "Hardware",
+        "Software",
+        "Service",
+        "System Software",
+        "Application Software",
+        "Network",
+        "Telecom",
+        "Documentation",
+        "Other",
+    )
+}
+REASONS = {
+    name: name
+    for name in (
+        "Business requirements",
+        "Hardware upgrade",
+        "Legislation",
+        "Location change",
+        "Network requirements",
+        "New or removed CI",
+        "Other",
+        "Problem resolved",
+        "Product or service changed",
+        "Software upgrade",
+        "User requested",
+    )
+}
+CLOSE_CODES = {
+    "successful": "Successful",
+    "successful_issues": "Successful with issues",
+    "unsuccessful": "Unsuccessful",
+}
+CONFLICT_STATUSES = {"Not Run": "Not Run", "Conflict": "Conflict", "No Conflict": "No Conflict"}
+
+
+class ChangeRequest(Task):
+    """A request to change a configuration item; all columns are nullable since other tasks share the table."""
+
+    __mapper_args__ = {"polymorphic_identity": "change_request"}
+
+    type: Mapped[str | None] = choice("Type", CHANGE_TYPES, default="normal")
+    chg_model: Mapped[str | None] = reference("Model", "chg_model", is_stored_loose=True)
+    phase: Mapped[str | None] = choice("Phase", PHASES, default="requested")
+    phase_state: Mapped[str | None] = choice("Phase state", PHASE_STATES, default="open")
+    risk: Mapped[int | None] = integer_choice("Risk", RISKS)
+    risk_value: Mapped[int | None] = integer("Risk value", is_read_only=True)
+    scope: Mapped[int | None] = integer_choice("Scope", SCOPES, default=3)
+    category: Mapped[str | None] = choice("Category", CATEGORIES, default="Other")
+    reason: Mapped[str | None] = choice("Reason", REASONS)
+    close_code: Mapped[str | None] = choice("Close code", CLOSE_CODES)
+    justification: Mapped[str | None] = text("Justification")
+    implementation_plan: Mapped[str | None] = text("Implementation plan")
+    backout_plan: Mapped[str | None] = text("Backout plan")
+    test_plan: Mapped[str | None] = text("Test plan")
+    change_plan: Mapped[str | None] = text("Change plan")
+    risk_impact_analysis: Mapped[str | None] = text("Risk and impact analysis")
+    review_comments: Mapped[str | None] = text("Review comments")
+    review_status: Mapped[str | None] = string("Review status", 40)
+    review_date: Mapped[date | None] = day("Review date")
+    proposed_change: Mapped[str | None] = text("Proposed change")
+    start_date: Mapped[datetime | None] = instant("Planned start date")
+    end_date: Mapped[datetime | None] = instant("Planned end date")
+    requested_by: Mapped[str | None] = reference("Requested by", "sys_user")
+    requested_by_date: Mapped[datetime | None] = instant("Requested by date")
+    cab_required: Mapped[bool | None] = boolean("CAB required", default=False)
+    cab_date: Mapped[date | None] = day("CAB date")
+    cab_delegate: Mapped[str | None] = reference("CAB delegate", "sys_user")
+    cab_recommendation: Mapped[str | None] = text("CAB recommendation")
+    on_hold: Mapped[bool | None] = boolean("On hold", default=False)
+    on_hold_reason: Mapped[str | None] = text("On hold reason")
+    on_hold_task: Mapped[str | None] = glide_list("On hold change tasks", "task")
+    unauthorized: Mapped[bool | None] = boolean("Unauthorized", default=False)
+    production_system: Mapped[bool | None] = boolean("Production system", default=False)
+    outside_maintenance_schedule: Mapped[bool | None] = boolean("Outside maintenance schedule", default=False)
+    is_bulk: Mapped[bool | None] = boolean("Is bulk", default=False)
+    conflict_status: Mapped[str | None] = choice("Conflict status", CONFLICT_STATUSES, default="Not Run")
+    conflict_last_run: Mapped[datetime | None] = instant("Conflict last run", is_read_only=True)
+    std_change_producer_version: Mapped[str | None] = reference(
+        "Standard Change Template version", "std_change_producer_version", is_stored_loose=True
+    )
+    ci_class: Mapped[str | None] = string("CI class", 80, default="cmdb_ci")

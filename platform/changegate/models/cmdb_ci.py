@@ -1,0 +1,28 @@
+"""Configuration items: what a change is made to."""
+
+from sqlalchemy.orm import Mapped
+
+from changegate.extensions import db
+from changegate.models.base import Record, choice, integer_choice, reference, string, text
+
+OPERATIONAL_STATUSES = {"1": "Operational", "2": "Non-Operational", "3": "Repair in Progress", "6": "Retired"}
+CI_CLASSES = {
+    "cmdb_ci": "Configuration Item",
+    "cmdb_ci_service": "Business Service",
+    "cmdb_ci_appl": "Application",
+    "cmdb_ci_server": "Server",
+    "cmdb_ci_database": "Database",
+    "cmdb_ci_netgear": "Network Gear",
+}
+
+
+class CmdbCi(Record, db.Model):
+    """A configuration item."""
+
+    __tablename__ = "cmdb_ci"
+
+    name: Mapped[str] = string("Name", 255, index=True)
+    sys_class_name: Mapped[str] = choice("Class", CI_CLASSES, default="cmdb_ci")
+    operational_status: Mapped[int] = integer_choice("Operational status", OPERATIONAL_STATUSES, default=1)
+    short_description: Mapped[str | None] = text("Short description", 1000)
+    assignment_group: Mapped[str | None] = reference("Change group", "sys_user_group")

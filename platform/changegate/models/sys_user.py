@@ -1,0 +1,88 @@
+"""Users, groups, roles and who has them."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import text as text_clause
+from sqlalchemy.orm import Mapped
+
+from changegate.extensions import db
+from changegate.models.base import Record, boolean, instant, integer, reference, string, text
+
+
+class SysUser(Record, db.Model):
+    """A person or a machine account; an access token acts as one of these."""
+
+    __tablename__ = "sys_user"
+    # Names are compared without case at every sign-in; two that differ in case alone would be one person's or two's.
+    __table_args__ = (Index("uq_sys_user_user_name_lower", text_clause("lower(user_name)"), unique=True),)
+
+    user_name: Mapped[str] = string("User ID", 40, unique=True)
+    name: Mapped[str] = string("Name", 151)
+    first_name: Mapped[str | None] = string("First name", 50)
+    last_name: Mapped[str | None] = string("Last name", 50)
+    email: Mapped[str | None] = string("Email", 100, index=True)
+    employee_number: Mapped[str | None] = string("Employee number", 40, is_private=True)
+    title: Mapped[str | None] = string("Title", 60)
+    active: Mapped[bool] = boolean("Active", default=True)
+    locked_out: Mapped[bool] = boolean("Locked out", is_private=True, default=False)
+    web_service_access_only: Mapped[bool] = boolean("Web service access only", is_private=True, default=False)
+    user_password: Mapped[str | None] = string("Password", 255, is_secret=True)
+    failed_attempts: Mapped[int] = integer(
+        "Failed login attempts", is_private=True, is_read_only=True, default=0
+    )
+    last_login_time: Mapped[datetime | None] = instant("Last login time", is_private=True, is_read_only=True)
+
+    # Flask-Login's four questions.
+    is_authenticated = True
+    is_anonymous = False
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the user may act at all."""
+        return self.active and not self.locked_out
+
+    def get_id(self) -> str:
+        """Return what the login session remembers."""
+        return self.sys_id
+
+
+class SysUserGroup(Record, db.Model):
+    """A group that changes are assigned to."""
+
+    __tablename__ = "sys_user_group"
+
+    name: Mapped[str] = string("Name", 80, unique=True)
+    manager: Mapped[str | None] = reference("Manager", "sys_user")
+    active: Mapped[bool] = boolean("Active", default=True)
+    description: Mapped[str | None] = text("Description", 1000)
+    email: Mapped[str | None] = string("Group email", 100)
+
+
+class SysUserGroupMember(Record, db.Model):
+    """A user's membership of a group."""
+
+    __tablename__ = "sys_user_grmember"
+    __table_args__ = (UniqueConstraint("user", "group"),)
+
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    group: Mapped[str] = reference("Group", "sys_user_group", ondelete="CASCADE", index=True)
+
+
+class SysUserRole(Record, db.Model):
+    """A role: what its holders may do is said where a table or page names it."""
+
+    __tablename__ = "sys_user_role"
+
+    name: Mapped[str] = string("Name", 100, unique=True)
+    description: Mapped[str | None] = text("Description", 1000)
+
+
+class SysUserHasRole(Record, db.Model):
+    """The assignment of a role to a user."""
+
+    __tablename__ = "sys_user_has_role"
+    __table_args__ = (UniqueConstraint("user", "role"),)
+
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    role: Mapped[str] = reference("Role", "sys_user_role", ondelete="CASCADE")

@@ -1,0 +1,120 @@
+"""Task: the table that change requests and change tasks extend, stored table-per-hierarchy."""
+
+from datetime import datetime
+
+from sqlalchemy import Sequence
+from sqlalchemy.orm import Mapped
+
+from changegate.extensions import Base, db
+from changegate.models.base import (
+    Record,
+    boolean,
+    choice,
+    domain,
+    glide_list,
+    instant,
+    integer,
+    integer_choice,
+    reference,
+    string,
+    text,
+)
+
+PRIORITIES = {"1": "1 - Critical", "2": "2 - High", "3": "3 - Moderate", "4": "4 - Low"}
+IMPACTS = URGENCIES = {"1": "1 - High", "2": "2 - Medium", "3": "3 - Low"}
+ESCALATIONS = {"0": "Normal", "1": "Moderate", "2": "High", "3": "Overdue"}
+APPROVALS = {
+    "not requested": "Not Yet Requested",
+    "requested": "Requested",
+    "approved": "Approved",
+    "rejected": "Rejected",
+    "not_required": "No Longer Required",
+    "cancelled": "Cancelled",
+}
+UPON_APPROVAL = {"proceed": "Proceed to Next Task", "do_nothing": "Wait for a User to Close this task"}
+UPON_REJECT = {"cancel": "Cancel all future Tasks", "goto": "Go to a previous Task"}
+CONTACT_TYPES = {"chat": "Chat", "email": "Email", "phone": "Phone", "social": "Social", "web": "Web"}
+ACTION_STATUSES = {"1": "Blocked Internal", "2": "Needs Attention", "3": "Blocked", "4": "In Progress"}
+
+# PostgreSQL hands numbers out of a sequence, which no writer waits for; SQLite has none and counts in a row.
+NUMBER_SEQUENCES = {"change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata)}
+
+
+class SysNumberCounter(Record, db.Model):
+    """The next number of a table, where the database has no sequences."""
+
+    __tablename__ = "sys_number_counter"
+
+    table: Mapped[str] = string("Table", 80, unique=True)
+    number: Mapped[int] = integer("Number")
+
+
+class Task(Record, db.Model):
+    """Work to be done and tracked, of whatever class."""
+
+    __tablename__ = "task"
+    __mapper_args__ = {"polymorphic_on": "sys_class_name", "polymorphic_identity": "task"}
+
+    number: Mapped[str] = string("Number", 40, is_read_only=True, unique=True)
+    sys_class_name: Mapped[str] = string("Task type", 80, is_read_only=True)
+    sys_domain: Mapped[str] = domain("Domain", is_read_only=True, default="global")
+    sys_domain_path: Mapped[str] = string("Domain path", 255, is_read_only=True, default="/")
+    task_effective_number: Mapped[str | None] = string("Effective number", 40, is_read_only=True)
+    short_description: Mapped[str | None] = string("Short description", 160)
+    description: Mapped[str | None] = text("Description")
+    state: Mapped[int] = integer("State", index=True)
+    active: Mapped[bool] = boolean("Active", index=True, default=True)
+    approval: Mapped[str] = choice("Approval", APPROVALS, default="not requested")
+    priority: Mapped[int] = integer_choice("Priority", PRIORITIES, default=4)
+    impact: Mapped[int] = integer_choice("Impact", IMPACTS, default=3)
+    urgency: Mapped[int] = integer_choice("Urgency", URGENCIES, default=3)
+    escalation: Mapped[int] = integer_choice("Escalation", ESCALATIONS, default=0)
+    parent: Mapped[str | None] = reference("Parent", "task")
+    assignment_group: Mapped[str | None] = reference("Assignment group", "sys_user_group", index=True)
+    assigned_to: Mapped[str | None] = reference("Assigned to", "sys_user")
+    opened_by: Mapped[str | None] = reference("Opened by", "sys_user")
+    closed_by: Mapped[str | None] = reference("Closed by", "sys_user")
+    opened_at: Mapped[datetime | None] = instant("Opened")
+    closed_at: Mapped[datetime | None] = instant("Closed")
+    cmdb_ci: Mapped[str | None] = reference("Configuration item", "cmdb_ci")
+    business_service: Mapped[str | None] = reference("Service", "cmdb_ci")
+    service_offering: Mapped[str | None] = reference("Service offering", "cmdb_ci")
+    company: Mapped[str | None] = reference("Company", "core_company", is_stored_loose=True)
+    location: Mapped[str | None] = reference("Location", "cmn_location", is_stored_loose=True)
+    contract: Mapped[str | None] = reference("Contract", "ast_contract", is_stored_loose=True)
+    universal_request: Mapped[str | None] = reference("Universal Request", "task")
+    correlation_id: Mapped[str | None] = string("Correlation ID", 100, index=True)
+    correlation_display: Mapped[str | None] = string("Correlation display", 100)
+    contact_type: Mapped[str | None] = choice("Contact type", CONTACT_TYPES)
+    close_notes: Mapped[str | None] = text("Close notes")
+    due_date: Mapped[datetime | None] = instant("Due date")
+    expected_start: Mapped[datetime | None] = instant("Expected start")
+    work_start: Mapped[datetime | None] = instant("Actual start")
+    work_end: Mapped[datetime | None] = instant("Actual end")
+    follow_up: Mapped[datetime | None] = instant("Follow up")
+    activity_due: Mapped[datetime | None] = instant("Activity due")
+    sla_due: Mapped[datetime | None] = instant("SLA due", is_read_only=True)
+    approval_set: Mapped[datetime | None] = instant("Approval set")
+    made_sla: Mapped[bool] = boolean("Made SLA", default=True)
+    knowledge: Mapped[bool] = boolean("Knowledge", default=False)
+    needs_attention: Mapped[bool] = boolean("Needs attention", default=False)
+    upon_approval: Mapped[str] = choice("Upon approval", UPON_APPROVAL, default="proceed")
+    upon_reject: Mapped[str] = choice("Upon reject", UPON_REJECT, default="cancel")
+    action_status: Mapped[int | None] = integer_choice("Action status", ACTION_STATUSES)
+    reassignment_count: Mapped[int] = integer("Reassignment count", is_read_only=True, default=0)
+    order: Mapped[int | None] = integer("Order")
+    route_reason: Mapped[int | None] = integer("Transfer reason")
+    watch_list: Mapped[str | None] = glide_list("Watch list", "sys_user")
+    work_notes_list: Mapped[str | None] = glide_list("Work notes list", "sys_user")
+    additional_assignee_list: Mapped[str | None] = glide_list("Additional assignee list", "sys_user")
+    group_list: Mapped[str | None] = glide_list("Group list", "sys_user_group")
+    skills: Mapped[str | None] = glide_list("Skills", "cmn_skill")
+    business_duration: Mapped[str | None] = string("Business duration", 40, is_read_only=True)
+    calendar_duration: Mapped[str | None] = string("Duration", 40, is_read_only=True)
+    time_worked: Mapped[str | None] = string("Time worked", 40)
+    user_input: Mapped[str | None] = text("User input")
+    delivery_plan: Mapped[str | None] = string("Delivery plan", 32)
+    delivery_task: Mapped[str | None] = string("Delivery task", 32)
+    rejection_goto: Mapped[str | None] = string("Rejection goto", 32)
+    wf_activity: Mapped[str | None] = string("Workflow activity", 32)
+    task_for: Mapped[str | None] = reference("Task for", "sys_user")

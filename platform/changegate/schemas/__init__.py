@@ -1,0 +1,1 @@
+"""Shapes on the wire and in forms; marshmallow, and no database."""

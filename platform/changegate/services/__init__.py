@@ -1,0 +1,1 @@
+"""What the product does; nothing here knows HTTP."""

@@ -1,0 +1,1 @@
+"""Change requests: the one place that every write of a change passes."""

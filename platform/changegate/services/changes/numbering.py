@@ -1,0 +1,38 @@
+"""Numbers: unique, never reused, and handed out without making PostgreSQL's writers wait for each other."""
+
+from sqlalchemy import insert, update
+
+from changegate.extensions import connection
+from changegate.models.base import new_sys_id
+from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
+
+DIGITS = 7
+
+
+def next_number(table: str, prefix: str) -> str:
+    """Return the next number of a table, such as CHG0030001; it grows past seven digits.
+
+    A number taken by a transaction that rolls back is lost on PostgreSQL: gaps are normal (rest_api.md §5.1).
+    """
+    sequence = NUMBER_SEQUENCES[table]
+    if connection().dialect.supports_sequences:
+        number = connection().execute(sequence)
+    else:
+        number = _count_up(table, int(sequence.start or 1))
+    return f"{prefix}{number:0{DIGITS}d}"
+
+
+def _count_up(table: str, start: int) -> int:
+    """Count in a row: SQLite has one writer at a time anyway."""
+    counter = SysNumberCounter
+    counted = (
+        update(counter)
+        .where(counter.table == table)
+        .values(number=counter.number + 1)
+        .returning(counter.number)
+    )
+    number = connection().execute(counted).scalar_one_or_none()
+    if number is None:
+        number = start
+        connection().execute(insert(counter).values(sys_id=new_sys_id(), table=table, number=start))
+    return int(number)

@@ -1,0 +1,1 @@
+"""Inbound integrations: assertions, key sets, replay, scopes, grants and access tokens."""

@@ -1,0 +1,108 @@
+"""Which addresses a key set may be fetched from; judged on what the resolver answered, never on text."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from changegate.errors import JwksFetchFailed
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# The standard library's idea of "global" differs between patch releases and includes multicast, translated
+# and cloud-internal addresses; it is asked too, but the tables decide.
+_BLOCKED_V4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+        "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    )
+)  # fmt: skip
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+_BLOCKED_V6 = tuple(
+    # Protocol assignments with Teredo, documentation twice, 6to4.
+    ipaddress.IPv6Network(network)
+    for network in ("2001::/23", "2001:db8::/32", "3fff::/20", "2002::/16")
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_ISATAP = (0x00005EFE, 0x02005EFE)
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in (
+        "169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16",
+        "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254",
+    )
+)  # fmt: skip
+
+
+class AddressRefused(JwksFetchFailed):
+    """A host has an address that must not be connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """What the site's administrator admits beyond https to public addresses.
+
+    `allow_loopback` admits http and loopback addresses, for development. `allowed_networks` admits addresses
+    of an internal network, by https. `ca_file` (PEM) is trusted beside the system's certificate authorities.
+    """
+
+    allow_loopback: bool = False
+    allowed_networks: tuple[Network, ...] = ()
+    ca_file: str | None = None
+
+
+def parse_address(text: str) -> Address | None:
+    """Return a textual address, an IPv4-mapped one as IPv4; None when it is not one."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def require_address(address: Address, policy: FetchPolicy) -> None:
+    """Raise `AddressRefused` unless the policy admits connecting to the address."""
+    if address in _METADATA:
+        raise AddressRefused(f"{address} is a cloud's metadata service.")
+    if is_named_by_policy(address, policy) or _is_public(address):
+        return
+    if address.is_loopback:
+        raise AddressRefused(f"{address} is this machine itself (see CHANGEGATE_JWKS_ALLOW_LOOPBACK).")
+    raise AddressRefused(
+        f"{address} is not a public address. If it is your own provider's, "
+        "name its network in CHANGEGATE_JWKS_ALLOWED_NETWORKS."
+    )
+
+
+def is_named_by_policy(address: Address, policy: FetchPolicy) -> bool:
+    """Tell whether the administrator has admitted the address by a setting."""
+    if address in _METADATA or getattr(address, "scope_id", None):
+        return False
+    if address.is_loopback and policy.allow_loopback:
+        return True
+    return any(address in network for network in policy.allowed_networks)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv4Address):
+        return _is_public_v4(address)
+    if address in _NAT64:
+        return _is_public_v4(_last_32_bits(address))
+    if int(address) >> 32 & 0xFFFFFFFF in _ISATAP and not _is_public_v4(_last_32_bits(address)):
+        return False
+    if address not in _GLOBAL_V6 or not address.is_global:
+        return False
+    return not any(address in network for network in _BLOCKED_V6)
+
+
+def _is_public_v4(address: ipaddress.IPv4Address) -> bool:
+    if address in _METADATA or not address.is_global:
+        return False
+    return not any(address in network for network in _BLOCKED_V4)
+
+
+def _last_32_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

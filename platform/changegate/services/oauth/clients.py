@@ -1,0 +1,163 @@
+"""Clients: which integration a token request is for, and whether it proved so (oauth_jwt.md §3.3)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote_plus
+
+from sqlalchemy import Row, Select, bindparam, func, select
+
+from changegate.errors import InvalidClient
+from changegate.extensions import connection, now
+from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
+from changegate.services.oauth.assertion import UnverifiedAssertion
+from changegate.services.oauth.key_source import CachedFacts, KeySource
+from changegate.services.oauth.secrets import is_right_secret
+from changegate.services.oauth.trust_policy import TrustPolicy
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ClientCredentials:
+    """What a request says of its client; `secret` is None when none was sent."""
+
+    client_id: str | None
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An integration as an exchange needs it, read in one statement."""
+
+    entity: str
+    is_public: bool
+    policy: TrustPolicy
+    source: KeySource
+    scopes: tuple[str, ...]
+    token_lifespan: timedelta
+    user_field: str | None
+    run_as: str | None
+    is_run_as_active: bool
+
+
+def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
+    """Return the client of a request; raises `InvalidClient`.
+
+    A public client may leave out its id, and is then found by the audience or issuer of its assertion, which choose
+    a configuration and nothing else.
+    """
+    if credentials.client_id is not None:
+        row = connection().execute(_BY_CLIENT_ID, {"wanted": credentials.client_id}).one_or_none()
+    else:
+        row = _public_client_of(assertion_text)
+    if row is None:
+        is_right_secret(credentials.secret or "", None, None, None, now())
+        raise InvalidClient("client_unknown")
+    _require_proof(row, credentials)
+    if not row.active:
+        raise InvalidClient("client_inactive")
+    return _client(row)
+
+
+def _require_proof(row: Row[Any], credentials: ClientCredentials) -> None:
+    if row.public_client and credentials.secret is None:
+        return
+    kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
+    # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
+    if not any(is_right_secret(form, *kept, now()) for form in _forms(credentials.secret or "")):
+        raise InvalidClient("client_secret_bad")
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    if "%" in secret or "+" in secret:
+        yield unquote_plus(secret)
+
+
+def _public_client_of(assertion_text: str | None) -> Row[Any] | None:
+    if assertion_text is None:
+        return None
+    assertion = UnverifiedAssertion.parse(assertion_text)
+    named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
+    statement = _statement().where(OAuthEntity.public_client, OAuthEntity.client_id.in_(named))
+    rows = connection().execute(statement.limit(2)).all()
+    if not rows and assertion.unverified_issuer:
+        statement = _statement().where(
+            OAuthEntity.public_client, OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer
+        )
+        rows = connection().execute(statement.limit(2)).all()
+    return rows[0] if len(rows) == 1 else None
+
+
+def _client(row: Row[Any]) -> Client:
+    policy = TrustPolicy(
+        issuer=row.issuer,
+        audiences=frozenset(row.audiences or ()),
+        algorithms=frozenset(row.algorithms or ()),
+        clock_skew=timedelta(seconds=row.clock_skew_seconds),
+        max_assertion_lifetime=timedelta(seconds=row.max_assertion_lifetime_seconds),
+        jti_claim=row.jti_claim,
+        jti_required=row.enable_jti_verification,
+    )
+    source = KeySource(
+        entity_id=row.sys_id,
+        url=row.jwks_url,
+        jwks_cache_minutes=row.jwks_cache_lifespan_minutes,
+        cached=_cached_facts(row) if row.cached_url else None,
+    )
+    return Client(
+        entity=row.sys_id,
+        is_public=row.public_client,
+        policy=policy,
+        source=source,
+        scopes=tuple(sorted((row.scopes or "").split(","))) if row.scopes else (),
+        token_lifespan=timedelta(seconds=row.access_token_lifespan_seconds),
+        user_field=row.user_field,
+        run_as=row.run_as,
+        is_run_as_active=bool(row.user_active and not row.locked_out),
+    )
+
+
+def _cached_facts(row: Row[Any]) -> CachedFacts:
+    return CachedFacts(
+        url=row.cached_url,
+        document_sha256=row.document_sha256,
+        fetched_at=row.fetched_at,
+        fresh_until=row.fresh_until,
+        failed_at=row.failed_at,
+        failures=row.failures,
+        unknown_kid_fetch_at=row.unknown_kid_fetch_at,
+        fetch_lease_until=row.fetch_lease_until,
+    )
+
+
+def _statement() -> Select[Any]:
+    scopes = (
+        select(func.aggregate_strings(SysAuthScope.name, ","))
+        .join(OAuthEntityScope, OAuthEntityScope.scope == SysAuthScope.sys_id)
+        .where(OAuthEntityScope.entity == OAuthEntity.sys_id)
+        .correlate(OAuthEntity)
+        .scalar_subquery()
+    )
+    cache = JwksCache
+    return (
+        select(
+            *OAuthEntity.__table__.columns,
+            cache.url.label("cached_url"),
+            cache.document_sha256,
+            cache.fetched_at,
+            cache.fresh_until,
+            cache.failed_at,
+            cache.failures,
+            cache.unknown_kid_fetch_at,
+            cache.fetch_lease_until,
+            SysUser.active.label("user_active"),
+            SysUser.locked_out,
+            scopes.label("scopes"),
+        )
+        .outerjoin(cache, cache.entity_id == OAuthEntity.sys_id)
+        .outerjoin(SysUser, SysUser.sys_id == OAuthEntity.run_as)
+    )
+
+
+_BY_CLIENT_ID = _statement().where(OAuthEntity.client_id == bindparam("wanted"))

@@ -1,0 +1,105 @@
+"""The event log: what the token endpoint decided, and why; never a token or an assertion."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from changegate.errors import OAuthError
+from changegate.extensions import connection, db
+from changegate.models import OAuthCredential, OAuthTokenEvent
+from changegate.models.base import new_sys_id
+from changegate.services.oauth.grants import Exchange
+from changegate.services.oauth.replay import purge_claims
+from changegate.services.oauth.report import Report
+
+KEPT_FOR = timedelta(days=30)
+TOKENS_KEPT_FOR = timedelta(days=1)
+PURGE_SHARE = 1 / 500
+
+
+@dataclass(slots=True, repr=False)
+class Attempt:
+    """One request to the token endpoint: where it came from, and how far it got."""
+
+    address: str | None
+    correlation_id: str
+    client_id: str | None = None
+    exchange: Exchange | None = field(default=None)
+
+
+def record_accepted(attempt: Attempt, happened_at: datetime) -> None:
+    """Write the event of an issued token into the caller's transaction."""
+    connection().execute(insert(OAuthTokenEvent), _row(attempt, happened_at) | {"is_accepted": True})
+    _purge_now_and_then(happened_at)
+
+
+def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
+    """Write the event of a refusal, with every rule that was judged."""
+    report = refusal.report.as_dicts() if isinstance(refusal.report, Report) else None
+    verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail, "report": report}
+    connection().execute(insert(OAuthTokenEvent), _row(attempt, happened_at) | verdict)
+    _purge_now_and_then(happened_at)
+
+
+def list_events(entity: str, limit: int = 20) -> list[OAuthTokenEvent]:
+    """Return an integration's latest events, newest first."""
+    newest = (
+        select(OAuthTokenEvent)
+        .where(OAuthTokenEvent.entity == entity)
+        .order_by(OAuthTokenEvent.happened_at.desc())
+    )
+    return list(db.session.execute(newest.limit(limit)).scalars())
+
+
+def purge_expired(at: datetime) -> None:
+    """Forget what has served its time: claims, tokens and events."""
+    purge_claims(at)
+    connection().execute(delete(OAuthCredential).where(OAuthCredential.expires_at < at - TOKENS_KEPT_FOR))
+    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.happened_at < at - KEPT_FOR))
+
+
+def _purge_now_and_then(at: datetime) -> None:
+    """Clean up in one request of many: no job to run, and no request that pays for all."""
+    if random.random() < PURGE_SHARE:  # noqa: S311 - nothing secret depends on it
+        purge_expired(at)
+
+
+def _row(attempt: Attempt, happened_at: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "sys_id": new_sys_id(),
+        "happened_at": happened_at,
+        "correlation_id": attempt.correlation_id,
+        "address": attempt.address,
+        "client_id": _printable(attempt.client_id, 100),
+        "entity": None,
+    }
+    exchange = attempt.exchange
+    if exchange is not None:
+        row["entity"] = exchange.client.entity
+        row |= _facts(exchange)
+    return row
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    """Return what the assertion said of itself; unverified where it was refused, and printable in any case."""
+    assertion, verified = exchange.assertion, exchange.verified
+    if assertion is None:
+        return {}
+    return {
+        "kid": _printable(assertion.unverified_kid, 256),
+        "algorithm": _printable(assertion.unverified_algorithm, 20),
+        "issuer": _printable(assertion.unverified_issuer, 255),
+        "subject": verified.subject if verified else None,
+        "jti_digest": verified.replay_digest.hex() if verified else None,
+    }
+
+
+def _printable(text: str | None, length: int) -> str | None:
+    return (
+        None
+        if text is None
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+    )

@@ -1,0 +1,96 @@
+"""The JWT bearer grant (RFC 7523 §2.1): an assertion buys an access token."""
+
+from dataclasses import dataclass
+
+from changegate.errors import (
+    AssertionRefused,
+    InvalidScope,
+    JwksFetchFailed,
+    JwksUnusable,
+    TemporarilyUnavailable,
+)
+from changegate.extensions import now
+from changegate.services.oauth.access_tokens import IssuedToken, TokenRequest, issue_token
+from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.oauth.clients import Client
+from changegate.services.oauth.key_store import KeyStore
+from changegate.services.oauth.replay import claim_assertion
+from changegate.services.oauth.subjects import resolve_subject
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+@dataclass(slots=True, repr=False)
+class Exchange:
+    """What one exchange came to know, for the event log; filled in as it goes, so that a refusal has it too."""
+
+    client: Client
+    assertion: UnverifiedAssertion | None = None
+    verified: VerifiedAssertion | None = None
+
+
+def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
+    """Judge an assertion and issue a token in the caller's transaction.
+
+    The assertion is claimed last, when nothing else can fail, so that a bad request never burns a good assertion.
+    Raises `AssertionRefused`, `InvalidScope`, `TemporarilyUnavailable`.
+    """
+    client = exchange.client
+    exchange.assertion = UnverifiedAssertion.parse(text)
+    exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
+    user = resolve_subject(client, verified)
+    granted = _granted_scope(client, scope)
+    if client.policy.jti_required:
+        usable_until = verified.expires_at + client.policy.clock_skew
+        is_fresh = claim_assertion(client.entity, verified.issuer, verified.replay_digest, usable_until)
+        verified.report.add(
+            ("replay", None if is_fresh else "jti_replayed", "not seen before", "seen before")
+        )
+        verified.report.require_passed()
+    wanted = TokenRequest(
+        entity=client.entity,
+        user=user,
+        scope=granted,
+        lifespan=client.token_lifespan,
+        assertion_issuer=verified.issuer,
+        assertion_subject=verified.subject,
+    )
+    return issue_token(wanted, now())
+
+
+def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
+    """Verify an assertion against an integration, fetching its keys anew for a kid that is not among them."""
+    try:
+        return _verify(client, assertion, key_store)
+    except (JwksFetchFailed, JwksUnusable) as problem:
+        # No signature was checked and the fault is not the caller's.
+        raise TemporarilyUnavailable("jwks_fetch_failed", problem.message) from None
+
+
+def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
+    key_set = key_store.get_key_set(client.source)
+    try:
+        return assertion.verify(client.policy, key_set, now=now())
+    except AssertionRefused as refusal:
+        if not _may_be_signed_by_a_newer_key(refusal, assertion):
+            raise
+        refetched = key_store.refetch_for_unknown_kid(client.source, assertion.unverified_kid or "")
+        if refetched is None:
+            raise
+    return assertion.verify(client.policy, refetched, now=now())
+
+
+def _may_be_signed_by_a_newer_key(refusal: AssertionRefused, assertion: UnverifiedAssertion) -> bool:
+    """Tell whether a rotation could explain a refusal; without a kid, a new key shows as a wrong signature."""
+    is_nameless = assertion.unverified_kid is None
+    return refusal.reason == "kid_unknown" or (is_nameless and refusal.reason == "signature_invalid")
+
+
+def _granted_scope(client: Client, requested: str | None) -> str:
+    """Return the scope of the token: all that the integration has, or the part that was asked for."""
+    if not requested:
+        return " ".join(client.scopes)
+    wanted = dict.fromkeys(requested.split())
+    if not set(wanted) <= set(client.scopes):
+        raise InvalidScope("scope_invalid")
+    return " ".join(wanted)

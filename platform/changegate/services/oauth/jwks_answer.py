@@ -1,0 +1,155 @@
+"""What a provider's server answered: which answers hold a key set, and for how long."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from changegate.errors import JwksFetchFailed
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+_LONGEST = timedelta(days=365)
+_TOLERATED_TYPES = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedDocument:
+    """A good answer: status 200 with a body, or 304 without one.
+
+    `max_age` is what is left of the freshness the server stated; None when it stated nothing.
+    """
+
+    status: int
+    body: bytes
+    etag: str | None = None
+    last_modified: str | None = None
+    max_age: timedelta | None = None
+    content_type: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class AnswerRefused(JwksFetchFailed):
+    """The server answered, but not with a key set."""
+
+    def __init__(self, message: str, http_status: int) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+
+
+def read_answer(
+    status: int, headers: Mapping[str, str], chunks: Iterable[bytes], *, is_conditional: bool
+) -> FetchedDocument:
+    """Turn an answer into a document; reads the body only when the head is acceptable.
+
+    Raises `AnswerRefused`.
+    """
+    if status == 304 and is_conditional:
+        return _document(status, b"", headers)
+    _require_ok(status, headers)
+    content_type = _media_type(headers)
+    warnings = _judge_type(content_type, status)
+    if headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        raise AnswerRefused("The server compressed its answer although it was asked not to.", status)
+    return _document(status, _read_body(status, headers, chunks), headers, content_type, warnings)
+
+
+def remaining_freshness(headers: Mapping[str, str]) -> timedelta | None:
+    """Return for how long an answer stays fresh (RFC 9111 §4.2), None when its server does not say."""
+    directives = [part.strip().lower() for part in headers.get("Cache-Control", "").split(",")]
+    if "no-store" in directives or "no-cache" in directives:
+        return timedelta(0)
+    ages = [part.partition("=")[2].strip('" ') for part in directives if part.partition("=")[0] == "max-age"]
+    if ages:
+        return max(timedelta(0), min(map(_seconds, ages)) - _seconds(headers.get("Age", "0")))
+    if "Expires" in headers:
+        return _until(headers["Expires"], headers.get("Date", ""))
+    return None
+
+
+def _seconds(text: str) -> timedelta:
+    # What is not a number counts as none: to fetch too often is safe, to trust too long is not.
+    if not (text.isascii() and text.isdigit()):
+        return timedelta(0)
+    return min(timedelta(seconds=int(text[:9])), _LONGEST) if len(text) <= 9 else _LONGEST
+
+
+def _until(expires: str, date: str) -> timedelta:
+    try:
+        lifetime = parsedate_to_datetime(expires) - parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):
+        return timedelta(0)
+    return min(max(lifetime, timedelta(0)), _LONGEST)
+
+
+def _require_ok(status: int, headers: Mapping[str, str]) -> None:
+    if status == 200:
+        return
+    if 300 <= status < 400 and status != 304:
+        raise AnswerRefused(
+            f"The server redirects (status {status}) to {_host_of(headers.get('Location', ''))}. Redirects "
+            "are not followed: enter the final URL.",
+            status,
+        )
+    raise AnswerRefused(f"The server answered with status {status} instead of a key set.", status)
+
+
+def _host_of(location: str) -> str:
+    try:
+        host = parse_url(location).host
+    except LocationParseError:
+        host = None
+    return ascii(host)[1:-1][:253] if host else "another path"
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _judge_type(media_type: str, status: int) -> tuple[str, ...]:
+    is_json = media_type.startswith("application/") and media_type.endswith(("/json", "+json"))
+    if is_json:
+        return ()
+    shown = ascii(media_type)[1:-1][:100]
+    if media_type in _TOLERATED_TYPES:
+        return (f"The server calls the key set {shown or 'nothing'}; application/json is expected.",)
+    raise AnswerRefused(f"The server answered with {shown}, not with JSON.", status)
+
+
+def _read_body(status: int, headers: Mapping[str, str], chunks: Iterable[bytes]) -> bytes:
+    too_large = AnswerRefused(f"The document is larger than {MAX_DOCUMENT_BYTES // 1024} KiB.", status)
+    length = headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and (len(length) > 9 or int(length) > MAX_DOCUMENT_BYTES):
+        raise too_large
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise too_large
+    return bytes(body)
+
+
+def _document(
+    status: int,
+    body: bytes,
+    headers: Mapping[str, str],
+    content_type: str = "",
+    warnings: tuple[str, ...] = (),
+) -> FetchedDocument:
+    return FetchedDocument(
+        status=status,
+        body=body,
+        etag=_validator(headers, "ETag", 1000),
+        last_modified=_validator(headers, "Last-Modified", 100),
+        max_age=remaining_freshness(headers),
+        content_type=content_type,
+        warnings=warnings,
+    )
+
+
+def _validator(headers: Mapping[str, str], name: str, limit: int) -> str | None:
+    """Return a header that will be sent back, if it is harmless there and fits its column."""
+    value = headers.get(name, "")
+    return value if 0 < len(value) <= limit and value.isascii() and value.isprintable() else None

@@ -1,0 +1,164 @@
+"""The keys of each integration: served from a cache that outlives restarts, outages and rotations."""
+
+import threading
+import time
+from datetime import timedelta
+
+from changegate.errors import JwksFetchFailed
+from changegate.extensions import db
+from changegate.services.oauth.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
+from changegate.services.oauth.jwks_fetch import FetchPolicy
+from changegate.services.oauth.key_renewal import FetchedKeySet, KeyRenewal
+from changegate.services.oauth.key_set import KeySet
+from changegate.services.oauth.key_source import CachedFacts, Freshness, KeySource, Now
+from changegate.services.oauth.parsed_key_sets import ParsedKeySets
+from changegate.services.oauth.single_flight import SingleFlight
+
+__all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys"]
+
+WAIT_SECONDS = 3.0
+POLL_SECONDS = 0.1
+
+
+class KeySetTooOld(JwksFetchFailed):
+    """There was a good key set, and it is too long ago."""
+
+
+class KeyStore:
+    """Key sets by integration.
+
+    What is known stands in the database and is written in transactions of the store's own; call it while the
+    session has nothing unflushed or uncommitted, or SQLite makes the two wait for each other.
+    """
+
+    def __init__(self, policy: FetchPolicy, cooldown: timedelta, now: Now) -> None:
+        self._cooldown = cooldown
+        self._now = now
+        self._parsed = ParsedKeySets()
+        self._renewal = KeyRenewal(policy, self._parsed, now)
+        self._flights = SingleFlight()
+
+    def get_key_set(self, source: KeySource) -> KeySet:
+        """Return the keys to verify with at this moment.
+
+        A fresh key set that this process has parsed costs no SQL. A stale one is served while it is renewed,
+        and for a day if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that day.
+        """
+        digest = source.facts.document_sha256
+        if digest is not None:
+            found = self._parsed.find(source.entity_id, digest)
+            if found is not None and source.is_settled(self._now()):
+                return found
+        return self._get_from_rows(JwksCacheRows(db.engine), source)
+
+    def refetch_for_unknown_kid(self, source: KeySource, kid: str) -> KeySet | None:
+        """Return a newer key set than the caller's, fetched if the cooldown allows; None when there is none.
+
+        The one fetch a cooldown allows is claimed before it is made and whatever comes of it, so that random
+        kids cost the provider one request. Who comes second waits for the first one's fetch. During a flood
+        the answer costs no SQL.
+        """
+        if source.facts.document_sha256 and not self._is_hopeful(source):
+            return None
+        rows = JwksCacheRows(db.engine)
+        row = rows.provide(source)
+        if row is None:
+            return None
+        newer = self._newer(source, row)
+        if newer is not None and newer.has_kid(kid):
+            return newer
+        if rows.claim_unknown_kid_fetch(row.source, self._cooldown, self._now()):
+            self._fetch(rows, row)
+        else:
+            self._wait_for_fetch(rows, source)
+        return self._newer(source, rows.find(source))
+
+    def refresh(self, source: KeySource) -> FetchedKeySet:
+        """Fetch now, whatever the cache says, and keep the result.
+
+        Raises `JwksFetchFailed` or `JwksUnusable`; a good key set stays in the cache then.
+        """
+        rows = JwksCacheRows(db.engine)
+        rows.provide(source)
+        return self._renewal.fetch(rows, source)
+
+    def probe(self, url: str) -> FetchedKeySet:
+        """Fetch and parse without keeping anything; raises `JwksFetchFailed` or `JwksUnusable`."""
+        return self._renewal.probe(url)
+
+    def _is_hopeful(self, source: KeySource) -> bool:
+        """Tell whether a fetch for an unknown kid is allowed, or under way."""
+        now = self._now()
+        return source.facts.is_unknown_kid_fetch_due(self._cooldown, now) or source.facts.is_leased(now)
+
+    def _get_from_rows(self, rows: JwksCacheRows, source: KeySource) -> KeySet:
+        row = rows.provide(source)
+        key_set, freshness = self._judge(row)
+        if row is not None and freshness is not Freshness.FRESH:
+            self._renew(rows, row, freshness)
+            row = rows.find(source)
+            key_set, freshness = self._judge(row)
+        if key_set is None or freshness is Freshness.EXPIRED:
+            raise _nothing_to_serve(row)
+        return key_set
+
+    def _judge(self, row: CacheRow | None) -> tuple[KeySet | None, Freshness]:
+        key_set = self._renewal.parse(row) if row else None
+        if row is None or key_set is None:
+            return None, Freshness.EXPIRED
+        return key_set, row.source.judge(self._now())
+
+    def _newer(self, source: KeySource, row: CacheRow | None) -> KeySet | None:
+        if row is None or row.source.facts.document_sha256 == source.facts.document_sha256:
+            return None
+        key_set, freshness = self._judge(row)
+        return None if freshness is Freshness.EXPIRED else key_set
+
+    def _renew(self, rows: JwksCacheRows, seen: CacheRow, freshness: Freshness) -> None:
+        """Fetch if it is time: beside the request while the old keys are young, else within it."""
+        now = self._now()
+        if seen.source.is_backing_off(now):
+            return
+        if freshness is not Freshness.REVALIDATE:
+            self._fetch_in_turn(rows, seen, waits=freshness is Freshness.EXPIRED)
+        elif rows.claim_lease(seen.source, now):
+            threading.Thread(target=self._fetch, args=(rows, seen), name="jwks-refresh", daemon=True).start()
+
+    def _fetch_in_turn(self, rows: JwksCacheRows, seen: CacheRow, *, waits: bool) -> None:
+        """Fetch, unless somebody does or just did, for whom one `waits` or not."""
+        with self._flights.lead(_flight(seen.source)) as leads:
+            if leads and rows.claim_lease(seen.source, self._now()):
+                self._renewal.try_fetch(rows, seen)
+                return
+        if waits:
+            self._wait_for_fetch(rows, seen.source)
+
+    def _fetch(self, rows: JwksCacheRows, seen: CacheRow) -> None:
+        """Fetch with the lease in hand, and let others of this process wait for the landing."""
+        with self._flights.lead(_flight(seen.source)):
+            self._renewal.try_fetch(rows, seen)
+
+    def _wait_for_fetch(self, rows: JwksCacheRows, source: KeySource) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        self._flights.wait(_flight(source), WAIT_SECONDS)
+        # The lease tells of fetches in other processes; nothing but looking does.
+        while time.monotonic() < deadline:
+            row = rows.find(source)
+            if row is None or not row.source.facts.is_leased(self._now()):
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _flight(source: KeySource) -> tuple[str, str]:
+    # The URL too: a fetch from the former one is nothing to wait for.
+    return source.entity_id, source.url
+
+
+def _nothing_to_serve(row: CacheRow | None) -> JwksFetchFailed:
+    if row is None:
+        return JwksFetchFailed("The integration no longer exists, or its JWKS URL has just been changed.")
+    reason = row.error or "It is being fetched at this moment; try again."
+    if row.source.facts.fetched_at is None:
+        return JwksFetchFailed(f"There is no key set yet. {reason}")
+    day = f"{row.source.facts.fetched_at:%Y-%m-%d %H:%M}"
+    return KeySetTooOld(f"The last good key set, of {day} UTC, is too old to be used. {reason}")

@@ -1,0 +1,42 @@
+"""References: from what a client writes to the sys_id of a record (rest_api.md §1.5)."""
+
+from sqlalchemy import func, or_, select
+
+from changegate.errors import RequestUnreadable
+from changegate.extensions import connection
+from changegate.services.tables.catalog import find_table
+from changegate.services.tables.registry import Table, Values
+
+
+def resolve_references(table: Table, values: Values) -> Values:
+    """Return the values with every reference as a sys_id.
+
+    A sys_id is looked up first, then a user's user_name, then the display name, without case. Raises
+    `RequestUnreadable` when nothing, or more than one record, is meant.
+    """
+    for name, value in values.items():
+        entry = table.entries[name]
+        target = (
+            find_table(entry.reference)
+            if value is not None and entry.kind == "reference" and entry.reference
+            else None
+        )
+        if target is not None:
+            values[name] = _sys_id_of(target, name, value)
+    return values
+
+
+def _sys_id_of(target: Table, field: str, text: str) -> str:
+    columns = target.source.c
+    found = (
+        connection().execute(select(columns["sys_id"]).where(columns["sys_id"] == text)).scalar_one_or_none()
+    )
+    if found is not None:
+        return str(found)
+    names = [columns[name] for name in dict.fromkeys(("user_name", target.display_field)) if name in columns]
+    matching = or_(*(func.lower(column) == text.lower() for column in names))
+    candidates = connection().execute(select(columns["sys_id"]).where(matching).limit(2)).scalars().all()
+    if len(candidates) != 1:
+        how_many = "more than one record" if candidates else "no record"
+        raise RequestUnreadable(f"Field {field}: {how_many} of {target.name} is meant by the value")
+    return str(candidates[0])

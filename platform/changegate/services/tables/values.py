@@ -1,0 +1,140 @@
+"""Values: from what a client sends to what is stored, and from what is stored to its text.
+
+On the wire every value is text (rest_api.md §1.4); in Python it is an int, bool, date, aware datetime or str.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from changegate.errors import RequestUnreadable
+from changegate.models.base import Entry
+
+INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
+MAX_INTEGER = 2**31 - 1
+DEFAULT_TEXT_LENGTH = 4000
+# Control characters that no field needs; a NUL would also be refused by PostgreSQL, much later and as a fault.
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+def parse_value(name: str, entry: Entry, sent: Any) -> Any:
+    """Return the storable value of what was sent for a field; None empties it.
+
+    A reference may come as it was read, an object with `value`; a list becomes comma-joined text.
+    Raises `RequestUnreadable` naming the field.
+    """
+    text = _text_of_json(name, sent)
+    if text is None or text == "":
+        return None
+    try:
+        return _PARSERS.get(entry.kind, _parse_text)(text, entry)
+    except ValueError as problem:
+        raise RequestUnreadable(f"Field {name}: {problem}") from None
+
+
+def _text_of_json(name: str, sent: Any) -> str | None:
+    if isinstance(sent, str) or sent is None:
+        return sent
+    if isinstance(sent, bool):
+        return "true" if sent else "false"
+    if isinstance(sent, int | float):
+        return repr(sent)
+    if isinstance(sent, dict) and isinstance(sent.get("value"), str):
+        return str(sent["value"])
+    if isinstance(sent, list) and all(isinstance(item, str) for item in sent):
+        return ",".join(sent)
+    raise RequestUnreadable(f"Field {name}: a text, number, boolean or null is expected")
+
+
+def _parse_text(text: str, entry: Entry) -> str:
+    limit = entry.max_length or DEFAULT_TEXT_LENGTH
+    if len(text) > limit:
+        raise ValueError(f"{len(text)} characters are more than the {limit} it holds")
+    if _UNSTORABLE.search(text):
+        raise ValueError("control characters and lone surrogates cannot be stored")
+    return text
+
+
+def _parse_choice(text: str, entry: Entry) -> str:
+    for value in entry.choices or ():
+        if value.lower() == text.strip().lower():
+            return value
+    raise ValueError(f"it is none of the choices {', '.join(entry.choices or ())}")
+
+
+def _parse_integer(text: str, entry: Entry) -> int:
+    if not re.fullmatch(r"\s*[+-]?[0-9]{1,10}(\.0+)?\s*", text):
+        raise ValueError("a whole number is expected")
+    number = int(float(text))
+    if abs(number) > MAX_INTEGER:
+        raise ValueError("the number is too large")
+    if entry.choices is not None and str(number) not in entry.choices:
+        raise ValueError(f"it is none of the choices {', '.join(entry.choices)}")
+    return number
+
+
+def _parse_boolean(text: str, _entry: Entry) -> bool:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    if text.strip().lower() not in words:
+        raise ValueError("true or false is expected")
+    return words[text.strip().lower()]
+
+
+def _parse_instant(text: str, _entry: Entry) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("a date-time such as 2026-01-31 08:30:00 (UTC) is expected") from None
+    try:
+        in_utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the date-time is out of range") from None
+    return in_utc.replace(microsecond=0)
+
+
+def _parse_day(text: str, entry: Entry) -> date:
+    return _parse_instant(text, entry).date()
+
+
+_PARSERS: Mapping[str, Callable[[str, Entry], Any]] = {
+    "integer": _parse_integer,
+    "boolean": _parse_boolean,
+    "choice": _parse_choice,
+    "glide_date_time": _parse_instant,
+    "glide_date": _parse_day,
+}
+
+
+def _render_boolean(value: bool | None) -> str:
+    return "" if value is None else "true" if value else "false"
+
+
+def _render_instant(value: datetime | None) -> str:
+    return "" if value is None else value.isoformat(" ", "seconds")[:19]
+
+
+def _render_plain(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+_RENDERERS: Mapping[str, Callable[[Any], str]] = {
+    "boolean": _render_boolean,
+    "glide_date_time": _render_instant,
+}
+
+
+def renderer_of(entry: Entry) -> Callable[[Any], str]:
+    """Return the function that renders stored values of a field as wire text."""
+    return _RENDERERS.get(entry.kind, _render_plain)
+
+
+def render_value(entry: Entry, value: Any) -> str:
+    """Return the wire text of one stored value; None is empty."""
+    return renderer_of(entry)(value)
+
+
+def render_label(entry: Entry, value: Any) -> str:
+    """Return what a person reads: the choice's label, else the text."""
+    text = render_value(entry, value)
+    return entry.choices.get(text, text) if entry.choices else text

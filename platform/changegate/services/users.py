@@ -1,0 +1,154 @@
+"""Users: passwords, and what proves that somebody is one of them."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.orm import aliased
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import connection, db
+from changegate.models import SysUser, SysUserHasRole, SysUserRole
+from changegate.services.access import Caller, expand_roles
+from changegate.services.tables.registry import Values
+
+# What a password is compared with when there is no such user, so that both answers take as long.
+_NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
+
+
+class UserRules:
+    """Writes to sys_user: a password is stored as a hash, a name is made of its parts."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Hash the password, and name a user who came without a name."""
+        _hash_password(values)
+        if not values.get("user_name"):
+            raise InputInvalid({"user_name": ["A user needs a user ID."]})
+        parts = (values.get("first_name"), values.get("last_name"))
+        values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Hash a new password."""
+        _hash_password(changes)
+
+
+def _hash_password(values: Values) -> None:
+    if values.get("user_password"):
+        values["user_password"] = generate_password_hash(values["user_password"])
+
+
+def roles_of_user() -> Any:
+    """Return the scalar subquery for the role names of the sys_user at hand, comma-joined."""
+    return (
+        select(func.aggregate_strings(SysUserRole.name, ","))
+        .join(SysUserHasRole, SysUserHasRole.role == SysUserRole.sys_id)
+        .where(SysUserHasRole.user == SysUser.sys_id)
+        .correlate(SysUser)
+        .scalar_subquery()
+    )
+
+
+def authenticate_user(user_name: str, password: str) -> Caller | None:
+    """Return who the name and password prove, or None; the name is compared without case.
+
+    A full password hash is computed once per process and stored hash, not once per request.
+    """
+    row = connection().execute(_LOGIN_STATEMENT, {"wanted": user_name.lower()}).one_or_none()
+    stored = row.user_password if row else None
+    is_right = _verified_passwords.check(stored or _NOBODYS_HASH, password)
+    if row is None or stored is None or not is_right or not row.active or row.locked_out:
+        return None
+    return Caller(row.sys_id, row.user_name, expand_roles((row.roles or "").split(",")))
+
+
+def caller_of(user: SysUser) -> Caller:
+    """Return the caller that a signed-in user is."""
+    roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
+    return Caller(user.sys_id, user.user_name, expand_roles((roles or "").split(",")))
+
+
+def get_user(user_name: str) -> SysUser:
+    """Return a user by name, without case; raises `RecordNotFound`."""
+    user = db.session.execute(
+        select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
+    ).scalar_one_or_none()
+    if user is None:
+        raise RecordNotFound
+    return user
+
+
+def create_user(
+    *, user_name: str, password: str | None, email: str | None, name: str | None, roles: list[str]
+) -> SysUser:
+    """Add a user with roles; raises `InputInvalid` when the name is taken or a role unknown."""
+    taken = select(SysUser.sys_id).where(func.lower(SysUser.user_name) == user_name.lower())
+    if db.session.execute(taken).first():
+        raise InputInvalid({"user_name": [f"There is a user {user_name} already."]})
+    known = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
+    unknown = [role for role in roles if role not in known]
+    if unknown:
+        raise InputInvalid(
+            {"roles": [f"There is no role {unknown[0]}; roles are {', '.join(sorted(known))}."]}
+        )
+    user = SysUser(user_name=user_name, name=name or user_name, email=email)
+    user.user_password = generate_password_hash(password) if password else None
+    db.session.add(user)
+    db.session.flush()
+    db.session.add_all(
+        SysUserHasRole(user=user.sys_id, role=known[role].sys_id) for role in dict.fromkeys(roles)
+    )
+    db.session.flush()
+    return user
+
+
+def set_password(user: SysUser, password: str) -> None:
+    """Give a user a new password; the old one stops working at the next request, in every process."""
+    user.user_password = generate_password_hash(password)
+    db.session.flush()
+
+
+class VerifiedPasswords:
+    """Remembers which stored hashes a password has already been checked against.
+
+    Entries are keyed by the stored hash, so a changed password misses. What is kept is an HMAC under a key that only
+    this process knows; a lock, an inactive user or a new hash is read from the database on each request.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._key = secrets.token_bytes(32)
+        self._size = size
+        self._seen: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def check(self, stored: str, password: str) -> bool:
+        """Tell whether the password is the one that was hashed."""
+        digest = hmac.digest(
+            self._key, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256
+        )
+        remembered = self._seen.get(stored)
+        if remembered is not None and hmac.compare_digest(remembered, digest):
+            return True
+        if not check_password_hash(stored, password):
+            return False
+        with self._lock:
+            self._seen[stored] = digest
+            while len(self._seen) > self._size:
+                self._seen.popitem(last=False)
+        return True
+
+
+_verified_passwords = VerifiedPasswords()
+_LOGIN_STATEMENT: Select[Any] = select(
+    SysUser.sys_id,
+    SysUser.user_name,
+    SysUser.user_password,
+    SysUser.active,
+    SysUser.locked_out,
+    roles_of_user().label("roles"),
+).where(func.lower(SysUser.user_name) == bindparam("wanted"))

@@ -1,0 +1,26 @@
+"""The application factory of the demo identity provider."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Flask
+
+from demo_idp import views
+from demo_idp.errors import register_errors
+from demo_idp.provider import IdentityProvider, utc_now
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(*, base_url: str, now: Callable[[], datetime] = utc_now) -> Flask:
+    """Build the provider's WSGI app.
+
+    `base_url` is where the provider is reached and becomes its issuer, without a slash at the end;
+    `now` returns an aware instant. The private keys live in the memory of this process only.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions["identity_provider"] = IdentityProvider(base_url.rstrip("/"), now)
+    register_errors(app)
+    app.register_blueprint(views.bp)
+    return app

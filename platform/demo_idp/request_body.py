@@ -1,0 +1,59 @@
+"""Reading a JSON object from an untrusted request."""
+
+import json
+from math import isfinite
+from typing import Never
+
+from flask import request
+from marshmallow import ValidationError
+
+# Far beyond what claims need, far below what the JSON encoder's recursion can take.
+MAX_DEPTH = 32
+
+
+def read_json_object() -> dict[str, object]:
+    """Return the request's JSON object; an empty body is an empty object.
+
+    Raises ValidationError when the body is not JSON, not an object, nested deeper than 32 levels,
+    or holds a number that JSON has no word for (NaN, Infinity).
+    """
+    body = request.get_data()
+    if not body:
+        return {}
+    # A browser sends this type across origins only after asking, and nobody here answers.
+    if request.mimetype != "application/json":
+        raise _refusal("Must be sent as application/json.")
+    document = _parse(body)
+    if not isinstance(document, dict):
+        raise _refusal("Must be a JSON object.")
+    if not _is_within(document, MAX_DEPTH):
+        raise _refusal("Is nested too deeply.")
+    return document
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_constant=_refuse_number, parse_float=_parse_float)
+    except (ValueError, RecursionError):
+        raise _refusal("Is not valid JSON.") from None
+
+
+def _parse_float(text: str) -> float:
+    # 1e999 is valid JSON, reads as infinity and could not be answered as JSON.
+    number = float(text)
+    return number if isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> Never:
+    raise ValueError(text)
+
+
+def _is_within(value: object, levels: int) -> bool:
+    members = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(members, list):
+        return True
+    return levels > 0 and all(_is_within(member, levels - 1) for member in members)
+
+
+def _refusal(sentence: str) -> ValidationError:
+    return ValidationError({"body": [sentence]})

@@ -1,0 +1,63 @@
+"""One private key: what it publishes about itself and what it signs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt import PyJWS
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
+
+ALGORITHMS = ("RS256", "ES256")
+
+# What RFC 7638 §3.2 puts under the hash; any other member would change the thumbprint.
+THUMBPRINT_MEMBERS = ("crv", "e", "kty", "n", "x", "y")
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key, the one algorithm it signs with and the name it is published under."""
+
+    algorithm: str
+    private_key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    parameters: Mapping[str, str]
+    kid: str
+
+    @classmethod
+    def generate(cls, algorithm: str) -> Self:
+        """Make a new key: RSA of 2048 bits for RS256, P-256 for ES256."""
+        private_key, parameters = _generate_ec() if algorithm == "ES256" else _generate_rsa()
+        return cls(algorithm, private_key, parameters, thumbprint(parameters))
+
+    @property
+    def public_jwk(self) -> dict[str, str]:
+        """Return the public half as a JWK (RFC 7517 §4)."""
+        return {**self.parameters, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+    def sign(self, payload: bytes, header: Mapping[str, str | None]) -> str:
+        """Return a compact JWS (RFC 7515 §7.1); a header member that is None is left out."""
+        members = {name: value for name, value in header.items() if value is not None}
+        # PyJWT adds `typ` by itself unless it is told an empty one.
+        return PyJWS().encode(payload, self.private_key, self.algorithm, {"typ": "", **members})
+
+
+def thumbprint(parameters: Mapping[str, str]) -> str:
+    """Return the SHA-256 thumbprint of a JWK, base64url without padding (RFC 7638 §3)."""
+    members = {name: parameters[name] for name in THUMBPRINT_MEMBERS if name in parameters}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+    return base64url_encode(hashlib.sha256(canonical).digest()).decode()
+
+
+def _generate_rsa() -> tuple[rsa.RSAPrivateKey, dict[str, str]]:
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    jwk = RSAAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
+    # PyJWT adds `key_ops`, which should not stand beside `use` (RFC 7517 §4.3).
+    return private_key, {name: jwk[name] for name in ("kty", "n", "e")}
+
+
+def _generate_ec() -> tuple[ec.EllipticCurvePrivateKey, dict[str, str]]:
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    return private_key, ECAlgorithm.to_jwk(private_key.public_key(), as_dict=True)

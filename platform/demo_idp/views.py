@@ -1,0 +1,107 @@
+"""The provider's routes; anyone may call them, it is a demonstration."""
+
+from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+
+from demo_idp.provider import MISBEHAVIOURS, IdentityProvider, Misbehaviour
+from demo_idp.request_body import read_json_object
+from demo_idp.schemas import MisbehaveSchema, RetireSchema, RotateSchema, SignSchema
+from demo_idp.signing_key import ALGORITHMS
+
+JWKS_PATH = "/.well-known/jwks.json"
+JWKS_MAX_AGE_SECONDS = 60
+
+bp = Blueprint("demo_idp", __name__)
+
+
+@bp.get(JWKS_PATH)
+def show_key_set() -> ResponseReturnValue:
+    """Publish the key set, cacheable for a minute and conditional by ETag."""
+    provider = get_provider()
+    if provider.misbehaviour is Misbehaviour.DOWN:
+        abort(503, "The key set is not available at the moment.")
+    response = jsonify(provider.get_key_set())
+    response.cache_control.max_age = JWKS_MAX_AGE_SECONDS
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@bp.get("/.well-known/openid-configuration")
+def show_metadata() -> ResponseReturnValue:
+    """Describe the provider (OpenID Connect Discovery 1.0 §3), as far as it is one."""
+    issuer = get_provider().issuer
+    return jsonify(
+        issuer=issuer,
+        jwks_uri=issuer + JWKS_PATH,
+        token_endpoint=f"{issuer}/sign",
+        response_types_supported=[],
+        subject_types_supported=["public"],
+        id_token_signing_alg_values_supported=list(ALGORITHMS),
+    )
+
+
+@bp.post("/sign")
+def sign() -> ResponseReturnValue:
+    """Sign what was ordered."""
+    signed = get_provider().sign(SignSchema().load(read_json_object()))
+    response = jsonify(assertion=signed.assertion, claims=signed.claims)
+    response.cache_control.no_store = True
+    return response
+
+
+@bp.post("/rotate")
+def rotate() -> ResponseReturnValue:
+    """Sign with new keys from now on."""
+    provider = get_provider()
+    provider.keys.rotate(overlap=RotateSchema().load(read_json_object())["overlap"])
+    return jsonify(describe_state(provider))
+
+
+@bp.post("/retire")
+def retire() -> ResponseReturnValue:
+    """Stop publishing the keys that no longer sign."""
+    RetireSchema().load(read_json_object())
+    provider = get_provider()
+    dropped = provider.keys.retire()
+    return jsonify(retired=[key.kid for key in dropped], **describe_state(provider))
+
+
+@bp.post("/misbehave")
+def misbehave() -> ResponseReturnValue:
+    """Go wrong in one way, or stop doing so."""
+    provider = get_provider()
+    provider.misbehave(MisbehaveSchema().load(read_json_object())["mode"])
+    return jsonify(describe_state(provider))
+
+
+@bp.get("/healthz")
+def show_health() -> ResponseReturnValue:
+    """Say that the process answers."""
+    return jsonify(status="ok")
+
+
+@bp.get("/")
+def show_page() -> ResponseReturnValue:
+    """Explain the provider to a person."""
+    provider = get_provider()
+    page = render_template(
+        "demo_idp.html", provider=provider, jwks_url=provider.issuer + JWKS_PATH, misbehaviours=MISBEHAVIOURS
+    )
+    response = Response(page)
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response
+
+
+def get_provider() -> IdentityProvider:
+    """Return the provider this app was made for."""
+    provider: IdentityProvider = current_app.extensions["identity_provider"]
+    return provider
+
+
+def describe_state(provider: IdentityProvider) -> dict[str, object]:
+    """Return the mode, the kid that signs by algorithm, and every kid on the ring's public side."""
+    return {
+        "mode": provider.misbehaviour,
+        "signing": {algorithm: provider.keys.get_current(algorithm).kid for algorithm in ALGORITHMS},
+        "published": [key.kid for key in provider.keys.published],
+    }

@@ -1,0 +1,63 @@
+-- Arguments: METHOD FEED body|path once|cycle [HEADER VALUE]...
+-- Reports lines "## name<TAB>value", latencies and duration in microseconds.
+
+local requests, position, once = {}, 0, false
+local threads = {}
+not_2xx, dry, complaint = 0, 0, ""
+
+function setup(thread)
+   table.insert(threads, thread)
+end
+
+function init(args)
+   local method, feed, feeds = args[1], args[2], args[3]
+   once = args[4] == "once"
+   for i = 5, #args, 2 do
+      wrk.headers[args[i]] = args[i + 1]
+   end
+   -- Formatting here keeps the driver's own work out of the timed part.
+   for line in io.lines(feed) do
+      local path, body = wrk.path, line
+      if feeds == "path" then
+         path, body = line, nil
+      end
+      requests[#requests + 1] = wrk.format(method, path, wrk.headers, body)
+   end
+end
+
+function request()
+   position = position + 1
+   if position > #requests then
+      if once then
+         dry = dry + 1
+      end
+      position = 1
+   end
+   return requests[position]
+end
+
+function response(status, headers, body)
+   if status < 200 or status > 299 then
+      if not_2xx == 0 then
+         complaint = status .. " " .. body:sub(1, 300):gsub("%s+", " ")
+      end
+      not_2xx = not_2xx + 1
+   end
+end
+
+local function report(name, value)
+   io.write("## ", name, "\t", tostring(value), "\n")
+end
+
+function done(summary, latency)
+   report("requests", string.format("%d", summary.requests))
+   report("duration", string.format("%d", summary.duration))
+   report("p50", latency:percentile(50))
+   report("p99", latency:percentile(99))
+   for _, name in ipairs({"connect", "read", "write", "timeout"}) do
+      report(name, string.format("%d", summary.errors[name]))
+   end
+   report("not_2xx", string.format("%d", threads[1]:get("not_2xx")))
+   report("dry", string.format("%d", threads[1]:get("dry")))
+   report("complaint", threads[1]:get("complaint"))
+end

@@ -1,0 +1,114 @@
+"""The product under test: a temporary instance, set up through its own commands and its own API."""
+
+import json
+import secrets
+import subprocess
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import requests
+
+from tests.bench.errors import BenchFailed
+from tests.bench.servers import ROOT, environment, script
+from tests.bench.signing import AUDIENCE, ISSUER, Signer
+
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TOKEN_PATH = "/oauth_token.do"
+CHANGE_PATH = "/api/now/table/change_request"
+USER = "bench.user"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance folder with a user of role itil and an integration that runs as that user."""
+
+    env: Mapping[str, str]
+    password: str
+    client_id: str
+    client_secret: str
+
+    def token_form(self, assertion: str) -> str:
+        """Return the form that exchanges an assertion."""
+        form = {"grant_type": GRANT_TYPE, "client_id": self.client_id, "client_secret": self.client_secret}
+        return urlencode(form | {"assertion": assertion})
+
+    def basic(self) -> str:
+        """Return the user's Authorization header."""
+        return "Basic " + b64encode(f"{USER}:{self.password}".encode()).decode()
+
+
+def set_up(folder: Path, jwks_url: str) -> Instance:
+    """Make an instance in an empty folder through the product's commands. Raises `BenchFailed`."""
+    password = secrets.token_urlsafe(16)
+    env = environment(
+        {
+            "CHANGEGATE_INSTANCE_PATH": str(folder),
+            "CHANGEGATE_ADMIN_PASSWORD": secrets.token_urlsafe(16),
+            "CHANGEGATE_JWKS_ALLOW_LOOPBACK": "1",
+        }
+    )
+    _command(env, "prepare")
+    _command(env, "user", "create", USER, "--password", password, "--role", "itil")
+    named = ["--name", "Bench", "--provider-name", "Bench", "--issuer", ISSUER, "--audience", AUDIENCE]
+    options = ["--jwks-url", jwks_url, "--run-as", USER, "--json"]
+    made = json.loads(_command(env, "integration", "create", *named, *options))
+    return Instance(env, password, made["client_id"], made["client_secret"])
+
+
+def change_body(number: int) -> str:
+    """Return the JSON of a plausible change, different for every number."""
+    return json.dumps(
+        {
+            "short_description": f"Roll out build {number}",
+            "description": f"Pipeline {number} deploys to production after its tests passed.",
+            "type": "normal",
+            "implementation_plan": "Deploy one node after the other.",
+            "backout_plan": "Deploy the build before.",
+            "correlation_id": f"build-{number}",
+        }
+    )
+
+
+def get_token(base_url: str, instance: Instance, signer: Signer) -> str:
+    """Exchange one assertion for an access token."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    form = instance.token_form(signer.sign("RS256"))
+    answer = requests.post(base_url + TOKEN_PATH, data=form, headers=headers, timeout=30)
+    return str(_require_answer(answer, 200)["access_token"])
+
+
+def create_changes(base_url: str, token: str, how_many: int) -> list[str]:
+    """Create changes through the API; return their sys_ids."""
+    with requests.Session() as session:
+        session.headers.update({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        answers = (
+            session.post(base_url + CHANGE_PATH, data=change_body(number), timeout=30)
+            for number in range(how_many)
+        )
+        return [str(_require_answer(answer, 201)["result"]["sys_id"]) for answer in answers]
+
+
+def _command(env: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [script("changegate"), *arguments],
+        cwd=ROOT,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[-1000:]
+        raise BenchFailed(f"`changegate {arguments[0]}` ended with status {done.returncode}: {said}")
+    return done.stdout
+
+
+def _require_answer(answer: requests.Response, status: int) -> dict[str, dict[str, object]]:
+    if answer.status_code != status:
+        raise BenchFailed(f"{answer.url} answered {answer.status_code}, not {status}: {answer.text[:300]}")
+    body: dict[str, dict[str, object]] = answer.json()
+    return body

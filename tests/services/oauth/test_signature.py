@@ -1,0 +1,90 @@
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import jwt.algorithms
+import pytest
+
+import changegate.services.oauth
+from changegate.errors import AssertionRefused
+from changegate.services.oauth.assertion import UnverifiedAssertion
+from changegate.services.oauth.key_set import KeySet, SigningKey
+from changegate.services.oauth.signature import SCHEMES, is_signed_by
+from tests.support.attack_forms import SPELLINGS, signed_with_a_public_key
+from tests.support.forge import NOW, ec_key, ed25519_key, jwk, key_for, key_set_document, rsa_key, sign
+from tests.support.trust import key_set, policy
+
+SECRETS = {"HMACAlgorithm", "NoneAlgorithm", "get_default_algorithms", "hmac", "PyJWT", "PyJWS", "PyJWK"}
+NONSENSE = [b"", b"\0", bytes(64), bytes(256), b"\xff" * 64, b"\x30\x06\x02\x01\x01\x02\x01\x01"]
+
+
+def signing_key(alg: str) -> SigningKey:
+    (key,) = KeySet.parse(key_set_document(jwk(key_for(alg)))).keys
+    return key
+
+
+def test_no_scheme_works_with_a_shared_key() -> None:
+    assert not any(isinstance(scheme.algorithm, jwt.algorithms.HMACAlgorithm) for scheme in SCHEMES.values())
+    assert not any(scheme.fits(b"secret") for scheme in SCHEMES.values())
+    assert not {name for name in SCHEMES if name.startswith("HS") or name.lower() == "none"}
+
+
+def test_no_module_of_the_assertion_names_a_shared_key_or_a_registry() -> None:
+    folder = Path(changegate.services.oauth.__file__).parent
+    for name in "assertion signature header_policy key_choice key_set signing_key public_key".split():
+        nodes = list(ast.walk(ast.parse((folder / f"{name}.py").read_text())))
+        mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
+        mentioned |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        mentioned |= {node.name for node in nodes if isinstance(node, ast.alias)}
+        assert not mentioned & SECRETS, name
+
+
+def test_no_attack_with_a_public_key_as_secret_reaches_an_hmac(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_arguments: object, **_options: object) -> None:
+        pytest.fail("a shared key was made")
+
+    for method in ("__init__", "prepare_key", "from_jwk", "sign", "verify"):
+        monkeypatch.setattr(jwt.algorithms.HMACAlgorithm, method, explode)
+    for spelling in SPELLINGS:
+        unverified = UnverifiedAssertion.parse(signed_with_a_public_key(spelling, "HS256"))
+        with pytest.raises(AssertionRefused):
+            unverified.verify(policy(algorithms=frozenset({"HS256", "RS256"})), key_set(), now=NOW)
+
+
+@pytest.mark.parametrize("alg", sorted(SCHEMES))
+def test_a_key_verifies_its_own_algorithm(alg: str) -> None:
+    assert is_signed_by(signing_key(alg), alg, b"input", sign(alg, key_for(alg), b"input"))
+
+
+@pytest.mark.parametrize("alg", sorted(SCHEMES))
+@pytest.mark.parametrize("signature", NONSENSE)
+def test_nonsense_is_no_signature(alg: str, signature: bytes) -> None:
+    assert not is_signed_by(signing_key(alg), alg, b"input", signature)
+
+
+@pytest.mark.parametrize("key", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
+@pytest.mark.parametrize("alg", [*sorted(SCHEMES), "HS256", "none", "ES256K", "ES521", ""])
+def test_a_key_verifies_nothing_it_is_not_made_for(key: str, alg: str) -> None:
+    kept = signing_key(key)
+    if alg in kept.algorithms:
+        return
+    assert not is_signed_by(kept, alg, b"input", sign(key, key_for(key), b"input"))
+
+
+def test_the_kind_of_key_is_checked_though_the_key_set_should_have() -> None:
+    assert not SCHEMES["RS256"].fits(ec_key().public_key())
+    assert not SCHEMES["ES256"].fits(ec_key("ES384").public_key())
+    assert not SCHEMES["EdDSA"].fits(rsa_key().public_key())
+    assert SCHEMES["EdDSA"].fits(ed25519_key().public_key())
+
+
+def test_a_key_that_claims_an_algorithm_of_another_kind_verifies_nothing() -> None:
+    confused = replace(signing_key("RS256"), algorithms=frozenset({"ES256", "EdDSA"}))
+    assert not is_signed_by(confused, "ES256", b"input", sign("ES256", ec_key(), b"input"))
+    assert not is_signed_by(confused, "EdDSA", b"input", sign("EdDSA", ed25519_key(), b"input"))
+
+
+def test_a_key_limited_to_one_algorithm_verifies_no_other_of_its_kind() -> None:
+    limited = replace(signing_key("RS256"), algorithms=frozenset({"RS512"}))
+    assert is_signed_by(limited, "RS512", b"input", sign("RS512", rsa_key(), b"input"))
+    assert not is_signed_by(limited, "RS256", b"input", sign("RS256", rsa_key(), b"input"))
