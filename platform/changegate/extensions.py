@@ -17,7 +17,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import Connection, Engine, MetaData, event
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from changegate.config import Settings
 from changegate.errors import RateLimited
@@ -91,7 +91,23 @@ def now() -> datetime:
 
 def connection() -> Connection:
     """Return the request's database connection, for Core statements in the session's transaction."""
-    return db.session.connection()
+    session = db.session()
+    known: Connection | None = session.info.get(CONNECTION)
+    return known if known is not None else session.connection()
+
+
+# The session works out its connection anew at each call, which costs a third of a small statement.
+CONNECTION = "connection"
+
+
+@event.listens_for(Session, "after_begin")
+def _remember_connection(session: Session, _transaction: Any, found: Connection) -> None:
+    session.info[CONNECTION] = found
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _forget_connection(session: Session, _transaction: Any) -> None:
+    session.info.pop(CONNECTION, None)
 
 
 # One writer at a time is SQLite's own rule. Queuing here is fair and wakes at once, where SQLite's busy

@@ -66,3 +66,7 @@ def load_app(base_url: str) -> Flask:
     # SIGINT hangs for ever about once in twelve times (Granian 2.8.7, measured).
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     return create_app(base_url=base_url)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,8 +36,11 @@ def require_caller() -> None:
 
 def _basic_caller(user_name: str, password: str) -> Caller | None:
     address = request.remote_addr or ""
-    limiter.require_room(address, user_name.lower())
-    found = authenticate_user(user_name, password)
+
+    def require_room() -> None:
+        limiter.require_room(address, user_name.lower())
+
+    found = authenticate_user(user_name, password, before_hashing=require_room)
     if found is None:
         limiter.count(address, user_name.lower())
     return found

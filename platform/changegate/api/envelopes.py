@@ -18,6 +18,7 @@ from changegate.errors import (
 JSON = "application/json;charset=UTF-8"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 SECONDS_UNTIL_RETRY = 5
+OAUTH_FAULTS = {500: "server_error", 503: "temporarily_unavailable"}
 CHALLENGE = 'BASIC realm="Service-now"'
 
 
@@ -40,7 +41,7 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 def table_error(error: ChangegateError) -> Response:
     """Return the Table API's envelope (rest_api.md §1.6)."""
     body = {"error": {"message": error.message, "detail": error.detail}, "status": "failure"}
-    return json_response(body, error.status, _headers(error))
+    return json_response(body, error.status, _headers(error, error.status))
 
 
 def oauth_error(error: OAuthError) -> Response:
@@ -55,9 +56,16 @@ def servicenow_oauth_error(error: OAuthError) -> Response:
     return _oauth_response(error, status, "server_error", "access_denied")
 
 
-def _oauth_response(error: OAuthError, status: int, code: str, description: str) -> Response:
+def oauth_fault(error: ChangegateError) -> Response:
+    """Return the OAuth envelope of what failed before it was a token request, or through no fault of its sender."""
+    return _oauth_response(
+        error, error.status, OAUTH_FAULTS.get(error.status, "invalid_request"), error.message
+    )
+
+
+def _oauth_response(error: ChangegateError, status: int, code: str, description: str) -> Response:
     body = {"error": code, "error_description": description, "correlation_id": correlation_id()}
-    return json_response(body, status, {**NO_STORE, **_headers(error)})
+    return json_response(body, status, {**NO_STORE, **_headers(error, status)})
 
 
 def too_large(length: int | None, most: int) -> RequestUnreadable:
@@ -67,9 +75,9 @@ def too_large(length: int | None, most: int) -> RequestUnreadable:
     )
 
 
-def _headers(error: ChangegateError) -> dict[str, str]:
+def _headers(error: ChangegateError, status: int) -> dict[str, str]:
     headers = {"X-Request-Id": correlation_id()}
-    if error.status == 401:
+    if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, TemporarilyUnavailable):
         headers["Retry-After"] = str(SECONDS_UNTIL_RETRY)

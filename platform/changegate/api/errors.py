@@ -7,13 +7,14 @@ from flask import Flask, Response, request
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from changegate.api.envelopes import correlation_id, table_error, too_large
+from changegate.api.envelopes import correlation_id, oauth_fault, table_error, too_large
 from changegate.errors import ChangegateError
 from changegate.extensions import db
 
 API_PREFIX = "/api/"
-# The token endpoint's envelopes are its own blueprint's affair; what never reaches a view is answered here.
-MACHINE_PREFIXES = (API_PREFIX, "/oauth", "/.well-known/", "/healthz", "/readyz")
+# The token endpoint answers its own refusals; what never becomes one, such as a wrong method, is answered here.
+OAUTH_PREFIX = "/oauth"
+MACHINE_PREFIXES = (API_PREFIX, OAUTH_PREFIX, "/.well-known/", "/healthz", "/readyz")
 log = logging.getLogger(__name__)
 
 
@@ -23,9 +24,17 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     def render(error: Exception) -> Response:
         db.session.rollback()
         refused = _as_domain_error(error)
-        return table_error(refused) if request.path.startswith(MACHINE_PREFIXES) else otherwise(refused)
+        is_for_people = not request.path.startswith(MACHINE_PREFIXES)
+        response = otherwise(refused) if is_for_people else _machine_error(refused)
+        if isinstance(error, MethodNotAllowed):
+            response.allow.update(error.valid_methods or ())
+        return response
 
     app.register_error_handler(Exception, render)
+
+
+def _machine_error(error: ChangegateError) -> Response:
+    return oauth_fault(error) if request.path.startswith(OAUTH_PREFIX) else table_error(error)
 
 
 def _as_domain_error(error: Exception) -> ChangegateError:

@@ -59,7 +59,8 @@ def create_view(table_name: str) -> Response:
     record = create_record(table, who, _body())
     db.session.commit()
     location = f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"
-    return _record_response(table, record, 201, {"Location": location})
+    row = [record[name] for name in table.fields_for(who)]
+    return _record_response(table, row, 201, {"Location": location})
 
 
 @bp.route("/<table_name>/<sys_id>", methods=["PUT", "PATCH"])

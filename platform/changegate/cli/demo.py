@@ -84,7 +84,7 @@ def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subproce
     # Ctrl-C is for this process; it stops the others in order.
     started = [
         subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) for command in commands
-    ]  # noqa: S603
+    ]
     try:
         _wait_until_ready(f"{place.base_url}/readyz", started[0])
         _wait_until_ready(f"{place.idp_url}/healthz", started[1])
@@ -100,7 +100,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
             if requests.get(url, timeout=2).ok:
                 return
         time.sleep(0.05)
-    raise ChangegateError(f"{url} did not answer within {START_SECONDS} seconds.")
+    raise ChangegateError(f"{url} does not answer; its server {'ended' if process.poll() is not None else 'hangs'}.")
 
 
 def _watch(processes: list[subprocess.Popen[bytes]]) -> None:

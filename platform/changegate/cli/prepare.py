@@ -31,6 +31,9 @@ def prepare_instance(app: Flask) -> str | None:
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
         db.session.commit()
+        # The server's workers are forked from this process; no open connection may cross over to them.
+        db.session.remove()
+        db.engine.dispose()
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")
     return password

@@ -18,8 +18,11 @@ SHOWN = 220
 # Shown shortened: a demo's terminal is recorded and shared.
 SECRETS = ("assertion", "access_token", "client_secret", "password", "csrf_token")
 
+# Of a record's hundred fields, those that the story is about.
+RECORD_FIELDS = ("number", "short_description", "type", "state", "sys_id")
 
-class StoryFailed(Exception):  # noqa: N818 - the step failed, not the program
+
+class StoryFailed(Exception):
     """A step of the story did not go as told; the message names the step."""
 
 
@@ -139,7 +142,7 @@ def _register(teller: Teller) -> None:
     )
 
 
-def _integration_form(teller: Teller, csrf_token: str) -> dict[str, str]:
+def _integration_form(teller: Teller, csrf_token: str) -> dict[str, Any]:
     return {
         "csrf_token": csrf_token,
         "name": f"Demo identity provider {csrf_token[-6:]}",
@@ -149,6 +152,7 @@ def _integration_form(teller: Teller, csrf_token: str) -> dict[str, str]:
         "subject_rule": "run_as",
         "run_as": RUN_AS,
         "jwks_url": f"{teller.place.idp_url}/.well-known/jwks.json",
+        "algorithms": ["RS256", "ES256"],
         "enable_jti_verification": "true",
         "active": "true",
     }
@@ -232,7 +236,7 @@ def _csrf_token(page: requests.Response) -> str:
 
 
 def _field(page: requests.Response, name: str) -> str:
-    return _match(rf'data-copy="{name}"[^>]*>\s*([^<\s]+)', page)
+    return _match(rf'id="{name}"[^>]*>\s*([^<\s]+)', page)
 
 
 def _match(pattern: str, page: requests.Response) -> str:
@@ -244,7 +248,9 @@ def _match(pattern: str, page: requests.Response) -> str:
 
 def _body(answer: requests.Response) -> Any:
     if "json" in answer.headers.get("Content-Type", ""):
-        return answer.json()
+        body = answer.json()
+        record = body.get("result")
+        return {name: record[name] for name in RECORD_FIELDS} if isinstance(record, dict) else body
     title = re.search(r"<title>\s*(.*?)\s*</title>", answer.text, re.DOTALL)
     return f"page “{title[1]}”" if title else ""
 
@@ -259,5 +265,7 @@ def _shortened(value: Any) -> str:
 
 
 def _hidden(name: str, value: Any) -> str:
+    if name == "keys":
+        return ", ".join(f"{key['kty']} {key['kid'][:12]}…" for key in value)
     text = str(value)
     return f"{text[:12]}…" if name in SECRETS and len(text) > 12 else text

@@ -12,11 +12,14 @@ assets = Blueprint(
 )
 assets.before_request(allow_anyone)
 
+AREAS = (sign_in, home, inbound_integrations, connection_test, change_requests)
+for area in AREAS:
+    area.bp.after_request(add_page_headers)
+
 
 def register(app: Flask) -> None:
     """Add every area of the console, and what all their templates use."""
     app.register_blueprint(assets)
-    for area in (sign_in, home, inbound_integrations, connection_test, change_requests):
-        area.bp.after_request(add_page_headers)
+    for area in AREAS:
         app.register_blueprint(area.bp)
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import Response, make_response, render_template
+from flask import Response, current_app, make_response, render_template
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,24 +18,29 @@ TITLES: Mapping[int, str] = {
     429: "Too many failed attempts",
     503: "Not available at the moment",
 }
+PAGE = "console/error.html"
 FALLBACK_TITLE = "Something went wrong"
 NOT_FOUND = "There is no such page or record, or it is not yours to see."
 
 
 def render_error(error: ChangegateError) -> Response:
     """Answer an error with a page: its status, one sentence, and a way back."""
-    sentence = NOT_FOUND if error.status == 404 else error.detail or error.message
-    page = render_template(
-        "console/error.html",
-        status=error.status,
-        title=TITLES.get(error.status, FALLBACK_TITLE),
-        sentence=sentence,
-        is_bare=error.status >= 500 or not _is_signed_in(),
-    )
-    response = make_response(page, error.status)
+    facts = {
+        "status": error.status,
+        "title": TITLES.get(error.status, FALLBACK_TITLE),
+        "sentence": NOT_FOUND if error.status == 404 else error.detail or error.message,
+    }
+    response = make_response(_render(facts, is_bare=error.status >= 500 or not _is_signed_in()), error.status)
     if isinstance(error, RateLimited):
         response.headers["Retry-After"] = str(error.retry_after)
     return add_page_headers(response)
+
+
+def _render(facts: dict[str, object], *, is_bare: bool) -> str:
+    if not is_bare:
+        return render_template(PAGE, is_bare=False, **facts)
+    # Not render_template: it puts who is signed in into every context, and asks the database for it.
+    return current_app.jinja_env.get_template(PAGE).render(is_bare=True, **facts)
 
 
 def _is_signed_in() -> bool:

@@ -48,7 +48,6 @@ def logout_view() -> ResponseReturnValue:
     return redirect(url_for("sign_in.login_view"))
 
 
-@login.user_loader
 def load_user(sys_id: str) -> SysUser | None:
     """Return the user of a session that still holds: in time, able to act, with an unchanged password."""
     user = db.session.get(SysUser, sys_id)
@@ -56,6 +55,9 @@ def load_user(sys_id: str) -> SysUser | None:
         return None
     age = now().timestamp() - session.get("signed_in_at", 0)
     return user if 0 <= age < SESSION_LIFETIME.total_seconds() else None
+
+
+login.user_loader(load_user)
 
 
 def _find_user(user_name: str, password: str) -> SysUser | None:

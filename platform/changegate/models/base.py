@@ -7,7 +7,7 @@ and later `sys_dictionary` read it; nothing else describes a column.
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Date, DateTime, Dialect, ForeignKey, Integer, String, Text, TypeDecorator

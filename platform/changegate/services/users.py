@@ -1,15 +1,13 @@
 """Users: passwords, and what proves that somebody is one of them."""
 
-import hashlib
 import hmac
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.orm import aliased
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.errors import InputInvalid, RecordNotFound
@@ -54,15 +52,25 @@ def roles_of_user() -> Any:
     )
 
 
-def authenticate_user(user_name: str, password: str) -> Caller | None:
+def _no_objection() -> None:
+    """Let the hash be computed."""
+
+
+def authenticate_user(
+    user_name: str, password: str, *, before_hashing: Callable[[], None] = _no_objection
+) -> Caller | None:
     """Return who the name and password prove, or None; the name is compared without case.
 
-    A full password hash is computed once per process and stored hash, not once per request.
+    A full password hash is computed once per process and stored hash, not once per request; `before_hashing` runs
+    before that and may refuse the caller.
     """
-    row = connection().execute(_LOGIN_STATEMENT, {"wanted": user_name.lower()}).one_or_none()
-    stored = row.user_password if row else None
-    is_right = _verified_passwords.check(stored or _NOBODYS_HASH, password)
-    if row is None or stored is None or not is_right or not row.active or row.locked_out:
+    row = connection().execute(_LOGIN_STATEMENT, {"wanted": user_name.lower()}).first()
+    stored = (row.user_password if row else None) or _NOBODYS_HASH
+    if not _verified_passwords.remembers(stored, password):
+        before_hashing()
+        if not _verified_passwords.check(stored, password):
+            return None
+    if row is None or not row.active or row.locked_out:
         return None
     return Caller(row.sys_id, row.user_name, expand_roles((row.roles or "").split(",")))
 
@@ -126,21 +134,23 @@ class VerifiedPasswords:
         self._seen: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, stored: str, password: str) -> bool:
-        """Tell whether the password is the one that was hashed."""
-        digest = hmac.digest(
-            self._key, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256
-        )
+    def remembers(self, stored: str, password: str) -> bool:
+        """Tell whether this password has been checked against this hash, and was right."""
         remembered = self._seen.get(stored)
-        if remembered is not None and hmac.compare_digest(remembered, digest):
-            return True
+        return remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password))
+
+    def check(self, stored: str, password: str) -> bool:
+        """Tell whether the password is the one that was hashed, and remember it if so."""
         if not check_password_hash(stored, password):
             return False
         with self._lock:
-            self._seen[stored] = digest
+            self._seen[stored] = self._digest(stored, password)
             while len(self._seen) > self._size:
                 self._seen.popitem(last=False)
         return True
+
+    def _digest(self, stored: str, password: str) -> bytes:
+        return hmac.digest(self._key, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), "sha256")
 
 
 _verified_passwords = VerifiedPasswords()

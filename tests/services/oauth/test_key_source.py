@@ -67,9 +67,15 @@ def test_a_stale_set_is_settled_while_somebody_fetches_or_a_failure_is_recent():
 
 
 def test_instants_in_the_future_count_for_nothing():
-    assert not source(failed_at=NOW + SECOND, failures=9).is_backing_off(NOW)
+    assert not source(failed_at=NOW + 6 * SECOND, failures=9).is_backing_off(NOW)
     assert not CachedFacts(URL, fetch_lease_until=NOW + HOUR).is_leased(NOW)
-    assert CachedFacts(URL, unknown_kid_fetch_at=NOW + SECOND).is_unknown_kid_fetch_due(MINUTE, NOW)
+    assert CachedFacts(URL, unknown_kid_fetch_at=NOW + 6 * SECOND).is_unknown_kid_fetch_due(MINUTE, NOW)
+
+
+def test_a_clock_that_is_a_little_behind_respects_what_others_wrote():
+    assert source(failed_at=NOW + SECOND, failures=1).is_backing_off(NOW)
+    assert CachedFacts(URL, fetch_lease_until=NOW + 11 * SECOND).is_leased(NOW)
+    assert not CachedFacts(URL, unknown_kid_fetch_at=NOW + SECOND).is_unknown_kid_fetch_due(MINUTE, NOW)
 
 
 @pytest.mark.parametrize(

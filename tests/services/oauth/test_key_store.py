@@ -348,6 +348,22 @@ def test_everybody_who_meets_a_rotation_gets_the_new_keys_from_one_fetch(
     assert server.hits == 2
 
 
+def test_a_node_whose_clock_is_behind_keeps_to_the_claims_of_the_others(app, store, source, server, clock):
+    behind = KeyStore(FetchPolicy(allow_loopback=True), COOLDOWN, lambda: clock() - timedelta(seconds=2))
+    blank = source()
+    server.answer = badly.after(0.3, reply(OLD))
+    both = in_threads(app, 2, lambda n: time.sleep(n / 10) or kids((store, behind)[n].get_key_set(blank)))
+    before = source()
+    server.answer = badly.after(0.3, reply(BOTH))
+    both += in_threads(
+        app,
+        2,
+        lambda n: time.sleep(n / 10) or kids((store, behind)[n].refetch_for_unknown_kid(before, "new")),
+    )
+    assert both == [["old"], ["old"], ["old", "new"], ["old", "new"]]
+    assert server.hits == 2
+
+
 def test_fifty_first_requests_are_one_fetch(app, store, new_store, source, server):
     server.answer = badly.after(0.3, reply(OLD))
     blank, stores = source(), [store, new_store()]

@@ -1,6 +1,6 @@
 """Numbers: unique, never reused, and handed out without making PostgreSQL's writers wait for each other."""
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 
 from changegate.extensions import connection
 from changegate.models.base import new_sys_id
@@ -16,7 +16,7 @@ def next_number(table: str, prefix: str) -> str:
     """
     sequence = NUMBER_SEQUENCES[table]
     if connection().dialect.supports_sequences:
-        number = connection().execute(sequence)
+        number = connection().scalar(sequence)
     else:
         number = _count_up(table, int(sequence.start or 1))
     return f"{prefix}{number:0{DIGITS}d}"
@@ -24,15 +24,16 @@ def next_number(table: str, prefix: str) -> str:
 
 def _count_up(table: str, start: int) -> int:
     """Count in a row: SQLite has one writer at a time anyway."""
-    counter = SysNumberCounter
-    counted = (
-        update(counter)
-        .where(counter.table == table)
-        .values(number=counter.number + 1)
-        .returning(counter.number)
-    )
-    number = connection().execute(counted).scalar_one_or_none()
+    number = connection().execute(_COUNT_UP, {"counted": table}).scalar()
     if number is None:
         number = start
-        connection().execute(insert(counter).values(sys_id=new_sys_id(), table=table, number=start))
+        connection().execute(insert(SysNumberCounter).values(sys_id=new_sys_id(), table=table, number=start))
     return int(number)
+
+
+_COUNT_UP = (
+    update(SysNumberCounter.__table__)
+    .where(SysNumberCounter.table == bindparam("counted"))
+    .values(number=SysNumberCounter.number + 1)
+    .returning(SysNumberCounter.number)
+)

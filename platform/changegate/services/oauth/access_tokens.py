@@ -61,7 +61,7 @@ def issue_token(wanted: TokenRequest, issued_at: datetime) -> IssuedToken:
         "assertion_issuer": wanted.assertion_issuer,
         "assertion_subject": wanted.assertion_subject,
     }
-    connection().execute(insert(OAuthCredential), row)
+    connection().execute(_INSERT, row)
     return IssuedToken(token, int(wanted.lifespan.total_seconds()), wanted.scope)
 
 
@@ -74,7 +74,7 @@ def find_token_caller(token: str) -> Caller | None:
     if not token.startswith(TOKEN_PREFIX):
         return None
     wanted = {"token_hash": _hash(token), "now": now()}
-    row = connection().execute(_TOKEN_STATEMENT, wanted).one_or_none()
+    row = connection().execute(_TOKEN_STATEMENT, wanted).first()
     if row is None:
         return None
     grant = TokenGrant(row.entity, row.scope, _calls(row.calls, granted=row.scope.split()))
@@ -109,6 +109,7 @@ def _calls_of_entity() -> Any:
     )
 
 
+_INSERT = insert(OAuthCredential.__table__)
 _TOKEN_STATEMENT: Select[Any] = (
     select(
         OAuthCredential.entity,

@@ -30,6 +30,7 @@ class Client:
     """An integration as an exchange needs it, read in one statement."""
 
     entity: str
+    client_id: str
     is_public: bool
     policy: TrustPolicy
     source: KeySource
@@ -47,7 +48,7 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     a configuration and nothing else.
     """
     if credentials.client_id is not None:
-        row = connection().execute(_BY_CLIENT_ID, {"wanted": credentials.client_id}).one_or_none()
+        row = _find_client(credentials.client_id)
     else:
         row = _public_client_of(assertion_text)
     if row is None:
@@ -57,6 +58,13 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     if not row.active:
         raise InvalidClient("client_inactive")
     return _client(row)
+
+
+def _find_client(client_id: str) -> Row[Any] | None:
+    # PostgreSQL takes no NUL in a text, not even to compare with.
+    if "\0" in client_id:
+        return None
+    return connection().execute(_BY_CLIENT_ID, {"wanted": client_id}).first()
 
 
 def _require_proof(row: Row[Any], credentials: ClientCredentials) -> None:
@@ -107,6 +115,7 @@ def _client(row: Row[Any]) -> Client:
     )
     return Client(
         entity=row.sys_id,
+        client_id=row.client_id,
         is_public=row.public_client,
         policy=policy,
         source=source,

@@ -18,6 +18,7 @@ from changegate.services.oauth.report import Report
 KEPT_FOR = timedelta(days=30)
 TOKENS_KEPT_FOR = timedelta(days=1)
 PURGE_SHARE = 1 / 500
+_INSERT = insert(OAuthTokenEvent.__table__)
 
 
 @dataclass(slots=True, repr=False)
@@ -32,7 +33,7 @@ class Attempt:
 
 def record_accepted(attempt: Attempt, happened_at: datetime) -> None:
     """Write the event of an issued token into the caller's transaction."""
-    connection().execute(insert(OAuthTokenEvent), _row(attempt, happened_at) | {"is_accepted": True})
+    connection().execute(_INSERT, _row(attempt, happened_at) | {"is_accepted": True})
     _purge_now_and_then(happened_at)
 
 
@@ -40,7 +41,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     """Write the event of a refusal, with every rule that was judged."""
     report = refusal.report.as_dicts() if isinstance(refusal.report, Report) else None
     verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail, "report": report}
-    connection().execute(insert(OAuthTokenEvent), _row(attempt, happened_at) | verdict)
+    connection().execute(_INSERT, _row(attempt, happened_at) | verdict)
     _purge_now_and_then(happened_at)
 
 

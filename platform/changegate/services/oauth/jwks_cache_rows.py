@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from changegate.models.jwks_cache import JwksCache
 from changegate.services.oauth.jwks_answer import FetchedDocument
-from changegate.services.oauth.key_source import LEASE, CachedFacts, KeySource, fresh_for
+from changegate.services.oauth.key_source import CLOCK_TOLERANCE, LEASE, CachedFacts, KeySource, fresh_for
 
 MAX_ERROR_LENGTH = 4000
 
@@ -70,7 +70,7 @@ class JwksCacheRows:
         Both at once: whoever sees the cooldown claimed must also see that there is a fetch to wait for.
         """
         last = JwksCache.unknown_kid_fetch_at
-        is_due = or_(last.is_(None), last <= now - cooldown, last > now)
+        is_due = or_(last.is_(None), last <= now - cooldown, last > now + CLOCK_TOLERANCE)
         values = {"unknown_kid_fetch_at": now, "fetch_lease_until": now + LEASE}
         return self._update(seen, values, is_due, _may_lease(seen, now))
 
@@ -119,7 +119,7 @@ def _belongs_to(source: KeySource) -> ColumnElement[bool]:
 def _may_lease(seen: KeySource, now: datetime) -> ColumnElement[bool]:
     until = JwksCache.fetch_lease_until
     return and_(
-        or_(until.is_(None), until <= now, until > now + LEASE),
+        or_(until.is_(None), until <= now, until > now + LEASE + CLOCK_TOLERANCE),
         JwksCache.fetched_at.is_not_distinct_from(seen.facts.fetched_at),
         JwksCache.failed_at.is_not_distinct_from(seen.facts.failed_at),
     )

@@ -14,7 +14,8 @@ STALE_IF_ERROR = timedelta(hours=24)
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
 LEASE = timedelta(seconds=10)  # longer than a fetch may take
-CLOCK_TOLERANCE = timedelta(seconds=5)  # between the nodes that share the database
+# Between nodes that share the database, and between a thread that read its clock and one that wrote since.
+CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 class Freshness(Enum):
@@ -30,7 +31,7 @@ class Freshness(Enum):
 class CachedFacts:
     """A row of the cache without its document.
 
-    An instant that lies in the future is a clock's mistake and counts for nothing.
+    An instant further in the future than `CLOCK_TOLERANCE` is a clock's mistake and counts for nothing.
     """
 
     url: str
@@ -44,12 +45,13 @@ class CachedFacts:
 
     def is_leased(self, now: datetime) -> bool:
         """Tell whether some process is fetching."""
-        return self.fetch_lease_until is not None and now < self.fetch_lease_until <= now + LEASE
+        until = self.fetch_lease_until
+        return until is not None and now < until <= now + LEASE + CLOCK_TOLERANCE
 
     def is_unknown_kid_fetch_due(self, cooldown: timedelta, now: datetime) -> bool:
         """Tell whether an unknown kid may cause a fetch."""
         last = self.unknown_kid_fetch_at
-        return last is None or last <= now - cooldown or last > now
+        return last is None or last <= now - cooldown or last > now + CLOCK_TOLERANCE
 
 
 _NOTHING = CachedFacts("")
@@ -99,7 +101,7 @@ class KeySource:
     def is_backing_off(self, now: datetime) -> bool:
         """Tell whether it is too early to try again after a failure."""
         failed_at = self.facts.failed_at
-        if failed_at is None or failed_at > now:
+        if failed_at is None or failed_at > now + CLOCK_TOLERANCE:
             return False
         return now < failed_at + backoff(self.entity_id, self.facts.failures)
 

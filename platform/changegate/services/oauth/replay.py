@@ -10,6 +10,10 @@ from changegate.models import OAuthJti
 
 # Kept past the last instant at which any process could still accept the assertion.
 MARGIN = timedelta(seconds=60)
+_CLAIMS = {
+    name: dialect.insert(OAuthJti.__table__).on_conflict_do_nothing()
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
 
 
 def claim_assertion(entity: str, issuer: str, digest: bytes, usable_until: datetime) -> bool:
@@ -18,14 +22,13 @@ def claim_assertion(entity: str, issuer: str, digest: bytes, usable_until: datet
     One INSERT decides, so that of several processes exactly one wins; the row is committed with the token or not at
     all. The key holds the integration and the issuer: nobody can burn another's ids.
     """
-    dialect = postgresql if connection().dialect.name == "postgresql" else sqlite
     row = {
         "entity": entity,
         "issuer": issuer,
         "digest": digest.hex(),
         "expires_at": usable_until + MARGIN,
     }
-    claimed = connection().execute(dialect.insert(OAuthJti).on_conflict_do_nothing(), row)
+    claimed = connection().execute(_CLAIMS[connection().dialect.name], row)
     return claimed.rowcount == 1
 
 

@@ -100,15 +100,13 @@ def _scheme(parts: Url, policy: FetchPolicy) -> str:
 
 def _host(parts: Url) -> str:
     host = (parts.host or "").lower()
-    if host.startswith("["):
-        address = parse_address(host[1:-1])
-        if address is None:
-            raise UrlRefused("The host of the URL is not an address.")
+    address = parse_address(host.strip("[]"))
+    if address is not None:
         return str(address)
     if not _HOST_NAME.fullmatch(host):
         raise UrlRefused("The URL has no host name, or one that is not well formed.")
     # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as addresses, each in its own way.
-    if _NUMBER.fullmatch(host.rpartition(".")[2]) and parse_address(host) is None:
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
         raise UrlRefused("The host of the URL is a number that is not an address.")
     return host
 

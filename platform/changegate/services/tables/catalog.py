@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, bindparam, or_
 
 from changegate.errors import TableUnknown
 from changegate.models import ChangeRequest, CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.change_request import CHANGE_STATES
-from changegate.services.access import Caller
 from changegate.services.changes.rules import ChangeRules
-from changegate.services.tables.registry import ANYONE, Access, NoRules, Roles, Table
+from changegate.services.tables.registry import ANYONE, OWNER, Access, NoRules, Roles, Table
 from changegate.services.users import UserRules
 
 CHANGE_READERS: Roles = frozenset({"itil", "sn_change_read", "sn_change_write", "change_manager"})
@@ -20,12 +19,10 @@ REFERENCE_DATA = Access(read=ANYONE, create=ADMINISTRATORS, update=ADMINISTRATOR
 JOURNAL_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes")
 
 
-def _own_changes(table: Table, caller: Caller) -> ColumnElement[bool] | None:
-    """A caller without a role on changes sees what he asked for or opened himself."""
-    if caller.has_role(CHANGE_READERS):
-        return None
+def _own_changes(table: Table) -> ColumnElement[bool]:
+    """What a caller asked for or opened himself."""
     columns = table.columns
-    return or_(columns["requested_by"] == caller.sys_id, columns["opened_by"] == caller.sys_id)
+    return or_(columns["requested_by"] == bindparam(OWNER), columns["opened_by"] == bindparam(OWNER))
 
 
 TABLES: Mapping[str, Table] = {
@@ -38,7 +35,8 @@ TABLES: Mapping[str, Table] = {
             display_field="number",
             access=Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS),
             rules=ChangeRules(),
-            row_filter=_own_changes,
+            own_rows=_own_changes,
+            reads_all=CHANGE_READERS,
             classes=("change_request",),
             choices={"state": CHANGE_STATES},
             blank_fields=(*JOURNAL_FIELDS, "sys_tags", "variables"),

@@ -12,11 +12,15 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.extensions import connection
+from changegate.models.base import Entry
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.registry import Table
 from changegate.services.tables.values import render_label, renderer_of
 
 WireRecord = dict[str, Any]
+Fields = tuple[str, ...]
+Rows = Sequence[Sequence[Any]]
+Renderer = Callable[[Any], Any]
 Names = Mapping[tuple[str, str], str]
 REFERENCES = frozenset({"reference", "domain_id"})
 
@@ -36,62 +40,67 @@ class Shape:
     link_base: str
     display_value: DisplayValue = DisplayValue.ACTUAL
     exclude_reference_link: bool = False
-    fields: tuple[str, ...] = ()
+    fields: Fields = ()
 
 
-def render_records(
-    table: Table, rows: Sequence[Mapping[str, Any]], readable: tuple[str, ...], shape: Shape
-) -> list[WireRecord]:
-    """Render rows of a table; display names cost one statement for each referenced table, never for each row.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a rendered record: its key, and the position and dictionary entry of its field."""
 
-    Fields that were asked for and do not exist or may not be read are left out (rest_api.md §1.2).
+    key: str
+    at: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The members of a record, and those that are always empty; worked out once for each shape in use."""
+
+    members: tuple[Member, ...]
+    actual: tuple[tuple[str, int, Renderer], ...]
+    blank: Fields
+
+
+def render_records(table: Table, rows: Rows, readable: Fields, shape: Shape) -> list[WireRecord]:
+    """Render rows whose values are in the order of `readable`.
+
+    Display names cost one statement for each referenced table, never for each row. Fields that were asked for and
+    do not exist or may not be read are left out (rest_api.md §1.2).
     """
+    plan = _plan(table, readable, shape)
     if shape.display_value is DisplayValue.ACTUAL:
-        plan = _actual_plan(table, readable, shape)
-        return [{key: render(row[name]) if name else "" for key, name, render in plan} for row in rows]
-    names = _display_names(table, rows, readable)
-    return [_rendered_with_names(table, row, readable, shape, names) for row in rows]
+        blanks = dict.fromkeys(plan.blank, "")
+        return [
+            {key: "" if (value := row[at]) is None else render(value) for key, at, render in plan.actual} | blanks
+            for row in rows
+        ]
+    blanks = dict.fromkeys(plan.blank, _shown("", "", None, shape.display_value))
+    names = _display_names(plan, rows)
+    return [{member.key: _named(member, row, names, shape) for member in plan.members} | blanks for row in rows]
 
 
 @lru_cache(maxsize=512)
-def _actual_plan(
-    table: Table, readable: tuple[str, ...], shape: Shape
-) -> tuple[tuple[str, str | None, Callable[[Any], Any]], ...]:
-    """Return (key, field, renderer) for each member, worked out once for each shape that callers really use."""
-    steps: list[tuple[str, str | None, Callable[[Any], Any]]] = []
-    for key, name in _asked_fields(table, readable, shape.fields):
-        entry = table.entries.get(name)
-        if entry is None:
-            steps.append((key, None, str))
-        elif entry.kind in REFERENCES and not shape.exclude_reference_link:
-            steps.append((key, name, _linked(f"{shape.link_base}/{entry.reference}/")))
-        else:
-            steps.append((key, name, renderer_of(entry)))
-    return tuple(steps)
+def _plan(table: Table, readable: Fields, shape: Shape) -> Plan:
+    at = {name: position for position, name in enumerate(readable)}
+    asked = [(key, key.lower()) for key in shape.fields or (*readable, *table.blank_fields)]
+    members = tuple(Member(key, at[name], table.entries[name]) for key, name in asked if name in at)
+    actual = tuple((member.key, member.at, _actual_renderer(member.entry, shape)) for member in members)
+    return Plan(members, actual, tuple(key for key, name in asked if name in table.blank_fields))
 
 
-def _linked(prefix: str) -> Callable[[Any], Any]:
-    def render(value: Any) -> Any:
-        return {"link": prefix + value, "value": value} if value else ""
-
-    return render
-
-
-def _asked_fields(table: Table, readable: tuple[str, ...], asked: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return (key as asked, field) pairs; field names match whatever their case, keys echo the caller's."""
-    known = dict.fromkeys((*readable, *table.blank_fields))
-    if not asked:
-        return [(name, name) for name in known]
-    return [(key, key.lower()) for key in asked if key.lower() in known]
+def _actual_renderer(entry: Entry, shape: Shape) -> Renderer:
+    if entry.kind in REFERENCES and not shape.exclude_reference_link:
+        prefix = f"{shape.link_base}/{entry.reference}/"
+        return lambda value: {"link": prefix + value, "value": value} if value else ""
+    return renderer_of(entry)
 
 
-def _display_names(table: Table, rows: Sequence[Mapping[str, Any]], readable: tuple[str, ...]) -> Names:
+def _display_names(plan: Plan, rows: Rows) -> Names:
     wanted: dict[str, set[str]] = {}
-    for name in readable:
-        entry = table.entries[name]
-        if entry.reference and entry.kind != "domain_id":
-            values = {value for row in rows if row[name] for value in str(row[name]).split(",")}
-            wanted.setdefault(entry.reference, set()).update(values)
+    for member in plan.members:
+        if member.entry.reference and member.entry.kind != "domain_id":
+            values = {item for row in rows if row[member.at] for item in row[member.at].split(",")}
+            wanted.setdefault(member.entry.reference, set()).update(values)
     names: dict[tuple[str, str], str] = {}
     for table_name, sys_ids in wanted.items():
         if sys_ids and (referenced := find_table(table_name)):
@@ -101,31 +110,18 @@ def _display_names(table: Table, rows: Sequence[Mapping[str, Any]], readable: tu
     return names
 
 
-def _rendered_with_names(
-    table: Table, row: Mapping[str, Any], readable: tuple[str, ...], shape: Shape, names: Names
-) -> WireRecord:
-    record: WireRecord = {}
-    for key, name in _asked_fields(table, readable, shape.fields):
-        entry = table.entries.get(name)
-        value = renderer_of(entry)(row[name]) if entry else ""
-        link = None
-        if entry is None:
-            label = ""
-        elif entry.reference:
-            label = (
-                ", ".join(names.get((entry.reference, item), item) for item in value.split(","))
-                if value
-                else ""
-            )
-            if value and entry.kind in REFERENCES and not shape.exclude_reference_link:
-                link = f"{shape.link_base}/{entry.reference}/{value}"
-        else:
-            label = render_label(entry, row[name])
-        record[key] = _member(value, label, link, shape.display_value)
-    return record
+def _named(member: Member, row: Sequence[Any], names: Names, shape: Shape) -> Any:
+    entry, stored = member.entry, row[member.at]
+    value = renderer_of(entry)(stored)
+    if not entry.reference or not value:
+        return _shown(value, render_label(entry, stored), None, shape.display_value)
+    label = ", ".join(names.get((entry.reference, item), item) for item in value.split(","))
+    has_link = entry.kind in REFERENCES and not shape.exclude_reference_link
+    link = f"{shape.link_base}/{entry.reference}/{value}" if has_link else None
+    return _shown(value, label, link, shape.display_value)
 
 
-def _member(value: str, label: str, link: str | None, display_value: DisplayValue) -> Any:
+def _shown(value: str, label: str, link: str | None, display_value: DisplayValue) -> Any:
     linked = {} if link is None else {"link": link}
     if display_value is DisplayValue.ALL:
         return {"display_value": label, "value": value, **linked}

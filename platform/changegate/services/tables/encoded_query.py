@@ -7,7 +7,8 @@ What cannot be read is dropped and the rest runs, which is the reference's rule;
 import re
 from dataclasses import dataclass
 
-_ESCAPED_CARET = "\ue000"  # a private-use character stands for ^^ while the text is split
+# ^ separates; ^^ is a caret within a value.
+_ITEM = re.compile(r"((?:[^^]|\^\^)*)(?:\^|$)")
 # Field names are lower-case in practice, so the first capital or symbol ends them; NUMBER=… occurs too.
 _CONDITION = re.compile(
     r"(?P<field>[a-z][a-z0-9_.]*)"
@@ -53,10 +54,10 @@ def parse_encoded_query(text: str) -> EncodedQuery:
     """Parse any text whatever; what is no condition is left out."""
     alternatives: list[list[list[Condition]]] = [[]]
     orders: list[Order] = []
-    for item in text.replace("^^", _ESCAPED_CARET).split("^"):
-        _take(item.replace(_ESCAPED_CARET, "^"), alternatives, orders)
-    kept = tuple(tuple(tuple(chain) for chain in group) for group in alternatives if group)
-    return EncodedQuery(kept, tuple(orders))
+    for item in _ITEM.findall(text):
+        _take(item.replace("^^", "^"), alternatives, orders)
+    groups = (tuple(tuple(chain) for chain in group if chain) for group in alternatives)
+    return EncodedQuery(tuple(group for group in groups if group), tuple(orders))
 
 
 def _take(item: str, alternatives: list[list[list[Condition]]], orders: list[Order]) -> None:
@@ -70,8 +71,9 @@ def _take(item: str, alternatives: list[list[list[Condition]]], orders: list[Ord
         orders.append(Order(item[7:].strip()))
     elif item.startswith("OR") and alternatives[-1]:
         alternatives[-1][-1].extend(_parse_condition(item[2:]))
-    else:
-        alternatives[-1].extend([condition] for condition in _parse_condition(item))
+    elif item not in {"", "EQ"}:
+        # What cannot be read still begins a chain, else an OR after it would widen the chain before.
+        alternatives[-1].append(_parse_condition(item))
 
 
 def _parse_condition(item: str) -> list[Condition]:

@@ -5,7 +5,7 @@ of work would cost more than the database does.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Executable,
+    Insert,
+    Row,
     RowMapping,
     Select,
     bindparam,
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -31,10 +34,11 @@ from changegate.services.access import Caller
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import EncodedQuery
 from changegate.services.tables.references import resolve_references
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import OWNER, Table, Values
 from changegate.services.tables.values import parse_value
 
-Row = Mapping[str, Any]
+# A record as it is stored: its values in the order of `Table.fields_for` the caller.
+Record = Sequence[Any]
 _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
 
@@ -42,7 +46,7 @@ _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
 class Page:
     """Some rows of a query and how many rows match in all."""
 
-    rows: list[RowMapping]
+    rows: Sequence[Record]
     total: int
 
 
@@ -50,26 +54,27 @@ def list_records(table: Table, caller: Caller, query: EncodedQuery, *, limit: in
     """Return a page of the records that match and that the caller may see."""
     _require(table, caller, "read")
     fields = table.fields_for(caller)
-    clauses = _visible(table, caller)
+    is_restricted, owner = _visibility(table, caller)
+    clauses = _visible(table, is_restricted=is_restricted)
     matching = where_clause(table, fields, query)
     if matching is not None:
         clauses.append(matching)
-    total = connection().execute(select(func.count()).select_from(table.source).where(*clauses)).scalar_one()
+    total = connection().execute(select(func.count()).select_from(table.source).where(*clauses), owner).scalar_one()
     statement = _select(table, fields).where(*clauses).order_by(*order_clauses(table, fields, query.orders))
     rows = (
-        connection().execute(statement.limit(limit).offset(offset)).mappings().all() if total > offset else []
+        connection().execute(statement.limit(limit).offset(offset), owner).all() if total > offset else []
     )
-    return Page(list(rows), total)
+    return Page(rows, total)
 
 
-def get_record(table: Table, caller: Caller, sys_id: str) -> RowMapping:
+def get_record(table: Table, caller: Caller, sys_id: str) -> Record:
     """Return one record; raises `RecordNotFound` when it is missing or not the caller's to see."""
     _require(table, caller, "read")
-    return _find_row(table, caller, sys_id, _get_statement(table, table.fields_for(caller)))
+    return _get_row(table, caller, sys_id, table.fields_for(caller))
 
 
-def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Row:
-    """Insert a record and return it whole; unknown and read-only fields of `sent` are ignored.
+def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Insert a record and return its values by field; unknown and read-only fields of `sent` are ignored.
 
     Raises `AccessRefused`, `RequestUnreadable` for a value that its field cannot hold, `OperationFailed` from the
     table's rules.
@@ -82,14 +87,14 @@ def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Row:
     if table.classes:
         values["sys_class_name"] = table.name
     table.rules.before_create(values, caller)
-    _execute_write(insert(table.source), values)
+    _execute_write(_insert_statement(table), values)
     return {name: values.get(name) for name in table.columns}
 
 
-def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any]) -> Row:
+def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any]) -> Record:
     """Change the sent fields of a record and return it whole; a write of equal values changes nothing."""
     _require(table, caller, "update")
-    before = _find_row(table, caller, sys_id, _lock_statement(table))
+    before = _lock_row(table, caller, sys_id)
     changes = {
         name: value
         for name, value in _parsed(table, caller, sent).items()
@@ -101,13 +106,13 @@ def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, 
         changes |= {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
         counted = {**changes, "sys_mod_count": columns["sys_mod_count"] + 1}
         _execute_write(update(table.source).where(columns["sys_id"] == sys_id).values(counted))
-    return _find_row(table, caller, sys_id, _get_statement(table, table.fields_for(caller)))
+    return _get_row(table, caller, sys_id, table.fields_for(caller))
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
     """Delete a record; raises `RecordNotFound` when there is none to delete."""
     _require(table, caller, "delete")
-    _find_row(table, caller, sys_id, _lock_statement(table))
+    _lock_row(table, caller, sys_id)
     _execute_write(delete(table.source).where(table.source.c["sys_id"] == sys_id))
 
 
@@ -118,13 +123,41 @@ def _require(table: Table, caller: Caller, operation: str) -> None:
         caller.require_role(roles, detail)
 
 
-def _visible(table: Table, caller: Caller) -> list[ColumnElement[bool]]:
+def _visible(table: Table, *, is_restricted: bool) -> list[ColumnElement[bool]]:
     clauses: list[ColumnElement[bool]] = []
     if table.classes:
-        clauses.append(table.source.c["sys_class_name"].in_(table.classes))
-    if table.row_filter and (own := table.row_filter(table, caller)) is not None:
-        clauses.append(own)
+        # Equality, not IN: an IN list is expanded into the SQL text anew at every execution.
+        clauses.append(or_(*(table.source.c["sys_class_name"] == name for name in table.classes)))
+    if is_restricted and table.own_rows is not None:
+        clauses.append(table.own_rows(table))
     return clauses
+
+
+def _visibility(table: Table, caller: Caller) -> tuple[bool, dict[str, str]]:
+    """Tell whether the caller sees only his own rows, with the parameters that say which those are."""
+    is_restricted = table.own_rows is not None and not caller.has_role(table.reads_all)
+    return is_restricted, {OWNER: caller.sys_id} if is_restricted else {}
+
+
+# Statements are built once: SQLAlchemy remembers a statement's cache key with the statement, and to work out the
+# key of a hundred columns anew costs more than running it.
+@lru_cache(maxsize=128)
+def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Select[Any]:
+    visible = _visible(table, is_restricted=is_restricted)
+    return _select(table, fields).where(table.columns["sys_id"] == bindparam("wanted"), *visible)
+
+
+@lru_cache(maxsize=128)
+def _lock_statement(table: Table, is_restricted: bool) -> Select[Any]:
+    # SQLite has no row locks; the option makes it take its write lock before it reads (extensions.py).
+    visible = _visible(table, is_restricted=is_restricted)
+    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted"), *visible)
+    return statement.with_for_update().execution_options(locks_rows=True)
+
+
+@lru_cache(maxsize=128)
+def _insert_statement(table: Table) -> Insert:
+    return insert(table.source)
 
 
 @lru_cache(maxsize=128)
@@ -132,21 +165,18 @@ def _select(table: Table, fields: tuple[str, ...]) -> Select[Any]:
     return select(*(table.columns[name] for name in fields))
 
 
-@lru_cache(maxsize=128)
-def _get_statement(table: Table, fields: tuple[str, ...]) -> Select[Any]:
-    return _select(table, fields).where(table.columns["sys_id"] == bindparam("wanted"))
+def _get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Row[Any]:
+    is_restricted, owner = _visibility(table, caller)
+    return _require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
 
 
-@lru_cache(maxsize=128)
-def _lock_statement(table: Table) -> Select[Any]:
-    # SQLite has no row locks; the option makes it take its write lock before it reads (extensions.py).
-    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted"))
-    return statement.with_for_update().execution_options(locks_rows=True)
+def _lock_row(table: Table, caller: Caller, sys_id: str) -> RowMapping:
+    is_restricted, owner = _visibility(table, caller)
+    return _require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})._mapping
 
 
-def _find_row(table: Table, caller: Caller, sys_id: str, statement: Select[Any]) -> RowMapping:
-    restricted = statement.where(*_visible(table, caller))
-    row = connection().execute(restricted, {"wanted": sys_id}).mappings().one_or_none()
+def _require_row(statement: Select[Any], parameters: dict[str, str]) -> Row[Any]:
+    row = connection().execute(statement, parameters).first() if parameters["wanted"].isprintable() else None
     if row is None:
         raise RecordNotFound
     return row

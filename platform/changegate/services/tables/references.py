@@ -4,6 +4,7 @@ from sqlalchemy import func, or_, select
 
 from changegate.errors import RequestUnreadable
 from changegate.extensions import connection
+from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.registry import Table, Values
 
@@ -16,13 +17,12 @@ def resolve_references(table: Table, values: Values) -> Values:
     """
     for name, value in values.items():
         entry = table.entries[name]
-        target = (
-            find_table(entry.reference)
-            if value is not None and entry.kind == "reference" and entry.reference
-            else None
-        )
-        if target is not None:
+        if value is None or entry.kind != "reference" or not entry.reference:
+            continue
+        if target := find_table(entry.reference):
             values[name] = _sys_id_of(target, name, value)
+        elif len(value) > SYS_ID_LENGTH:
+            raise RequestUnreadable(f"Field {name}: a sys_id or a name of up to {SYS_ID_LENGTH} is expected")
     return values
 
 
@@ -34,7 +34,7 @@ def _sys_id_of(target: Table, field: str, text: str) -> str:
     if found is not None:
         return str(found)
     names = [columns[name] for name in dict.fromkeys(("user_name", target.display_field)) if name in columns]
-    matching = or_(*(func.lower(column) == text.lower() for column in names))
+    matching = or_(*(func.lower(column) == func.lower(text) for column in names))
     candidates = connection().execute(select(columns["sys_id"]).where(matching).limit(2)).scalars().all()
     if len(candidates) != 1:
         how_many = "more than one record" if candidates else "no record"

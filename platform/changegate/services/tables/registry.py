@@ -12,7 +12,9 @@ from changegate.services.access import Caller
 
 Values = dict[str, Any]
 Roles = frozenset[str]
-RowFilter = Callable[["Table", Caller], ColumnElement[bool] | None]
+OwnRows = Callable[["Table"], ColumnElement[bool]]
+# The parameter of an `own_rows` clause that the caller's sys_id is bound to.
+OWNER = "owner"
 ANYONE: Roles = frozenset()
 
 
@@ -51,6 +53,7 @@ class Table:
     """One table as the Table API serves it.
 
     `classes` are the values of sys_class_name that belong to it, for a table stored with others.
+    `own_rows` is the clause for the rows that a caller without one of the roles `reads_all` may see.
     `choices` overrides a column's choices where the class has its own. `blank_fields` are shown, always empty.
     """
 
@@ -60,7 +63,8 @@ class Table:
     display_field: str
     access: Access
     rules: Rules = field(default_factory=NoRules)
-    row_filter: RowFilter | None = None
+    own_rows: OwnRows | None = None
+    reads_all: Roles = ANYONE
     classes: tuple[str, ...] = ()
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     blank_fields: tuple[str, ...] = ()

@@ -14,6 +14,10 @@ from changegate.models.base import Entry
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
 MAX_INTEGER = 2**31 - 1
 DEFAULT_TEXT_LENGTH = 4000
+# What people may call a record by; a name can be longer than the sys_id that it stands for.
+MAX_NAME_LENGTH = 255
+# Years that every database can hold and shift between zones.
+YEARS = range(1000, 9999)
 # Control characters that no field needs; a NUL would also be refused by PostgreSQL, much later and as a fault.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -24,11 +28,24 @@ def parse_value(name: str, entry: Entry, sent: Any) -> Any:
     A reference may come as it was read, an object with `value`; a list becomes comma-joined text.
     Raises `RequestUnreadable` naming the field.
     """
-    text = _text_of_json(name, sent)
+    return _parse(name, entry, _text_of_json(name, sent), _PARSERS.get(entry.kind, _parse_text))
+
+
+def parse_fragment(name: str, entry: Entry, text: str) -> Any:
+    """Return a piece of the text a field may hold, None for an empty one; raises `RequestUnreadable`."""
+    return _parse(name, entry, text, _parse_text)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database can hold a text."""
+    return _UNSTORABLE.search(text) is None
+
+
+def _parse(name: str, entry: Entry, text: str | None, parser: "Parser") -> Any:
     if text is None or text == "":
         return None
     try:
-        return _PARSERS.get(entry.kind, _parse_text)(text, entry)
+        return parser(text, entry)
     except ValueError as problem:
         raise RequestUnreadable(f"Field {name}: {problem}") from None
 
@@ -48,10 +65,17 @@ def _text_of_json(name: str, sent: Any) -> str | None:
 
 
 def _parse_text(text: str, entry: Entry) -> str:
-    limit = entry.max_length or DEFAULT_TEXT_LENGTH
+    return _limited(text, entry.max_length or DEFAULT_TEXT_LENGTH)
+
+
+def _parse_reference(text: str, _entry: Entry) -> str:
+    return _limited(text, MAX_NAME_LENGTH)
+
+
+def _limited(text: str, limit: int) -> str:
     if len(text) > limit:
         raise ValueError(f"{len(text)} characters are more than the {limit} it holds")
-    if _UNSTORABLE.search(text):
+    if not is_storable(text):
         raise ValueError("control characters and lone surrogates cannot be stored")
     return text
 
@@ -90,6 +114,8 @@ def _parse_instant(text: str, _entry: Entry) -> datetime:
         in_utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except OverflowError:
         raise ValueError("the date-time is out of range") from None
+    if in_utc.year not in YEARS:
+        raise ValueError("the date-time is out of range")
     return in_utc.replace(microsecond=0)
 
 
@@ -97,7 +123,9 @@ def _parse_day(text: str, entry: Entry) -> date:
     return _parse_instant(text, entry).date()
 
 
-_PARSERS: Mapping[str, Callable[[str, Entry], Any]] = {
+Parser = Callable[[str, Entry], Any]
+_PARSERS: Mapping[str, Parser] = {
+    "reference": _parse_reference,
     "integer": _parse_integer,
     "boolean": _parse_boolean,
     "choice": _parse_choice,

@@ -1,0 +1,67 @@
+"""A real browser in front of a real server, beside a real identity provider."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.servers import Running, running_changegate, running_demo_idp
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 15_000
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    """Start the system's Chromium; without one the tests fail and say what is missing."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.fail("The browser tests need Chromium: apt-get install chromium", pytrace=False)
+    # Chromium's own sandbox does not work for root, as whom containers run tests.
+    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": options}
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve the product, as `changegate serve` does, on an instance of its own."""
+    instance = tmp_path_factory.mktemp("browser")
+    with running_changegate(instance, admin_password=ADMIN_PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def base_url(desk: Running) -> str:
+    """Return what the paths in tests are relative to."""
+    return desk.url
+
+
+@pytest.fixture(scope="session")
+def idp() -> Iterator[str]:
+    """Serve the demo identity provider and return its address."""
+    with running_demo_idp() as address:
+        yield address
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """Collect what the browser complains about; a test that uses this fails when there is anything."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def admin(page: Page) -> Page:
+    """Return a page on which the administrator has signed in."""
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page.goto("/login")
+    page.get_by_label("User name").fill("admin")
+    page.get_by_label("Password").fill(ADMIN_PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("/")
+    return page

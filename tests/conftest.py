@@ -1,0 +1,107 @@
+"""Fixtures for every room: a fresh instance with a real database file, and the people in it."""
+
+import base64
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
+from changegate.config import PARSERS, PREFIX
+from changegate.extensions import db
+from changegate.services.users import create_user
+from flask import Flask
+from flask.testing import FlaskClient
+
+ADMIN_PASSWORD = "correct horse battery"
+BASE_URL = "https://change.example.com"
+
+
+class Clock:
+    """The application's clock, which a test can move."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def advance(self, **duration: float) -> None:
+        self.offset += timedelta(**duration)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test depends on the settings, or works on the instance, of who runs it."""
+    for name in PARSERS:
+        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+    monkeypatch.setenv("CHANGEGATE_INSTANCE_PATH", str(tmp_path / "instance"))
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """Settings on top of the usual ones; a test module overrides this fixture."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The database of a prepared instance; migrating once and copying keeps the suite fast."""
+    folder = tmp_path_factory.mktemp("prepared")
+    app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})
+    prepare_instance(app)
+    with app.app_context():
+        db.session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.engine.dispose()
+    return (folder / "changegate.db").read_bytes()
+
+
+@pytest.fixture
+def app(tmp_path: Path, prepared_database: bytes, settings: dict[str, str]) -> Iterator[Flask]:
+    """An application on a fresh, prepared instance."""
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    (folder / "changegate.db").write_bytes(prepared_database)
+    usual = {"jwks_allow_loopback": "1", "base_url": BASE_URL, "admin_password": ADMIN_PASSWORD}
+    app = create_app(instance_path=folder, overrides=usual | settings)
+    app.config["CLOCK"] = Clock()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def clock(app: Flask) -> Clock:
+    found: Clock = app.config["CLOCK"]
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def add_user(app: Flask) -> Callable[..., str]:
+    """Add a user with a password and roles; answers the sys_id."""
+
+    def add(user_name: str, *roles: str, password: str | None = "itil itil itil", email: str | None = None) -> str:
+        with app.app_context():
+            user = create_user(user_name=user_name, password=password, email=email, name=None, roles=list(roles))
+            db.session.commit()
+            return user.sys_id
+
+    return add
+
+
+def basic(user_name: str, password: str) -> dict[str, str]:
+    """Return the header of Basic authentication."""
+    pair = base64.b64encode(f"{user_name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+@pytest.fixture
+def admin() -> dict[str, str]:
+    """The administrator's Basic header."""
+    return basic("admin", ADMIN_PASSWORD)

@@ -1,0 +1,144 @@
+"""The list of changes and the record."""
+
+import re
+
+import pytest
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.services.users import create_user
+from tests.console.conftest import MakeChange, SignIn
+from tests.console.visitor import Visitor
+
+
+def numbers_in(text: str) -> list[str]:
+    """Return the numbers of the rows, in order."""
+    return re.findall(r'class="row-link"[^>]*>(CHG\d+)<', text)
+
+
+def test_lists_changes_newest_first(admin: Visitor, make_change: MakeChange) -> None:
+    for _ in range(3):
+        make_change(short_description="x")
+    assert numbers_in(admin.open("/change-requests").text) == ["CHG0030003", "CHG0030002", "CHG0030001"]
+
+
+def test_shows_names_and_labels_instead_of_values(admin: Visitor, make_change: MakeChange) -> None:
+    make_change(short_description="Renew the certificate", type="emergency", state=-3, priority=2)
+    text = admin.open("/change-requests").text
+    for shown in ("Renew the certificate", "Emergency", "Authorize", "2 - High", "System Administrator"):
+        assert shown in text
+
+
+def test_says_that_there_is_nothing_yet(admin: Visitor) -> None:
+    assert "No change requests yet" in admin.open("/change-requests").text
+
+
+def test_searches_number_and_short_description(admin: Visitor, make_change: MakeChange) -> None:
+    make_change(short_description="Patch the database")
+    make_change(short_description="Move a router")
+    assert numbers_in(admin.open("/change-requests?search=ROUTER").text) == ["CHG0030002"]
+    assert numbers_in(admin.open("/change-requests?search=0030001").text) == ["CHG0030001"]
+    assert "Nothing matches" in admin.open("/change-requests?search=printer").text
+
+
+@pytest.mark.parametrize(
+    "typed", ["a^NQactive=true", "^ORDERBYnumber", "%", "_", "\\", "'; --", "\0", "ä" * 500]
+)
+def test_takes_what_is_typed_for_text_and_nothing_else(
+    admin: Visitor, make_change: MakeChange, typed: str
+) -> None:
+    make_change(short_description="Patch the database")
+    answer = admin.client.get("/change-requests", query_string={"search": typed})
+    assert answer.status_code == 200
+    assert numbers_in(answer.text) == (["CHG0030001"] if typed == "\0" else [])
+
+
+def test_filters_by_state(admin: Visitor, make_change: MakeChange) -> None:
+    make_change(short_description="x", state=-5)
+    make_change(short_description="x", state=-1)
+    text = admin.open("/change-requests?state=-1").text
+    assert numbers_in(text) == ["CHG0030002"]
+    assert '<option value="-1" selected>Implement</option>' in text
+
+
+def test_sorts_by_a_column_either_way(admin: Visitor, make_change: MakeChange) -> None:
+    for text in ("b", "c", "a"):
+        make_change(short_description=text)
+    upwards = admin.open("/change-requests?sort=short_description")
+    assert numbers_in(upwards.text) == ["CHG0030003", "CHG0030001", "CHG0030002"]
+    assert 'aria-sort="ascending"' in upwards.text
+    assert "sort=short_description&amp;order=desc" in upwards.text
+    downwards = admin.open("/change-requests?sort=short_description&order=desc")
+    assert numbers_in(downwards.text) == ["CHG0030002", "CHG0030001", "CHG0030003"]
+
+
+def test_shows_twenty_on_a_page(admin: Visitor, make_change: MakeChange) -> None:
+    for _ in range(21):
+        make_change(short_description="x")
+    first, second = (admin.open(f"/change-requests?search=x&page={page}").text for page in (1, 2))
+    assert (len(numbers_in(first)), numbers_in(second)) == (20, ["CHG0030001"])
+    assert "Page 1 of 2" in first
+    assert 'rel="next" href="/change-requests?search=x&amp;page=2"' in first
+    assert 'rel="prev" href="/change-requests?search=x"' in second
+    beyond = admin.open("/change-requests?page=99").text
+    assert "No changes on this page" in beyond
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=-1", "page=9999999999999999999", "page=x", "page=²", "sort=user_password", "state=99"],
+)
+def test_senseless_arguments_do_no_harm(admin: Visitor, make_change: MakeChange, query: str) -> None:
+    make_change(short_description="x")
+    assert admin.open(f"/change-requests?{query}").status_code == 200
+
+
+def test_people_without_a_role_see_their_own_changes(
+    app: Flask, sign_in: SignIn, make_change: MakeChange
+) -> None:
+    tom = sign_in("tom.okafor")
+    other, own = (
+        make_change(short_description="x"),
+        make_change(short_description="y", requested_by="tom.okafor"),
+    )
+    assert numbers_in(tom.open("/change-requests").text) == ["CHG0030002"]
+    assert tom.open(f"/change-requests/{own}").status_code == 200
+    assert tom.open(f"/change-requests/{other}").status_code == 404
+
+
+def test_shows_a_record_in_sections(admin: Visitor, make_change: MakeChange) -> None:
+    sys_id = make_change(
+        short_description="Move a router",
+        backout_plan="Move it back.\nCarefully.",
+        start_date="2026-12-01 20:00:00",
+        cab_required=True,
+    )
+    text = admin.open(f"/change-requests/{sys_id}").text
+    for shown in (
+        "Details",
+        "Planning",
+        "Schedule",
+        "Notes",
+        "Move it back.\nCarefully.",
+        "2026-12-01 20:00:00",
+    ):
+        assert shown in text
+    assert re.search(r"CAB required</dt>\s*<dd>Yes</dd>", text)
+    assert f'id="sys-id" class="sys-id">{sys_id}</code>' in text
+
+
+def test_a_record_that_is_not_there(admin: Visitor) -> None:
+    assert admin.open(f"/change-requests/{'0' * 32}").status_code == 404
+
+
+def test_escapes_what_others_wrote(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+    attack = "<script>alert(1)</script>\"'><img src=x>"
+    with app.app_context():
+        create_user(user_name="eve", password=None, email=None, name=attack, roles=[])
+        db.session.commit()
+    sys_id = make_change(short_description=attack, description=attack, assigned_to="eve", requested_by="eve")
+    for path in ("/change-requests", f"/change-requests/{sys_id}", f"/change-requests?search={attack}"):
+        text = admin.open(path).text
+        assert "<script>alert" not in text
+        assert "<img src=x>" not in text
+        assert "&lt;script&gt;alert(1)" in text

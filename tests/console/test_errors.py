@@ -1,0 +1,73 @@
+"""Errors as people see them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from changegate.extensions import db
+from tests.console.visitor import Visitor
+
+
+def test_a_page_that_is_not_there(visitor: Visitor) -> None:
+    answer = visitor.open("/nowhere/<script>")
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+    assert "<script>" not in answer.text.partition("<body")[2]
+    assert "Filter navigator" not in answer.text
+
+
+def test_a_page_that_is_not_there_for_somebody_signed_in(admin: Visitor) -> None:
+    answer = admin.open("/nowhere")
+    assert answer.status_code == 404
+    assert "Filter navigator" in answer.text
+
+
+def test_a_form_without_its_token_is_refused(admin: Visitor) -> None:
+    answer = admin.client.post("/inbound-integrations/new/jwt-bearer", data={"name": "x"})
+    assert answer.status_code == 400
+    assert "The CSRF token is missing." in answer.text
+
+
+def test_a_form_with_a_foreign_token_is_refused(admin: Visitor) -> None:
+    assert admin.client.post("/logout", data={"csrf_token": "x.y.z"}).status_code == 400
+    assert admin.open("/").status_code == 200
+
+
+def test_a_login_without_its_token_is_refused(visitor: Visitor) -> None:
+    assert visitor.client.post("/login", data={"user_name": "admin"}).status_code == 400
+
+
+def test_error_pages_have_the_headers_of_pages(visitor: Visitor) -> None:
+    headers = visitor.open("/nowhere").headers
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+
+
+@contextmanager
+def database_away(app: Flask) -> Iterator[None]:
+    """Let every statement fail as it does when the database cannot be reached."""
+
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/change-requests", 503), ("/nowhere", 404)])
+def test_says_so_when_the_database_is_away(app: Flask, admin: Visitor, path: str, status: int) -> None:
+    with database_away(app):
+        answer = admin.open(path)
+    assert answer.status_code == status
+    assert "Go to the home page" in answer.text
+    assert "Filter navigator" not in answer.text
+    assert "SELECT" not in answer.text

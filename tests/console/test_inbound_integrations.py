@@ -1,0 +1,276 @@
+"""Registering and looking after integrations."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.models import OAuthEntity, OAuthTokenEvent
+from changegate.models.base import new_sys_id
+from changegate.services.oauth.integrations import Registered, get_integration, list_integrations
+from changegate.services.oauth.secrets import hash_client_secret
+from tests.console.conftest import SignIn
+from tests.console.visitor import Changes, Visitor, forms_of
+
+NEW = "/inbound-integrations/new/jwt-bearer"
+TYPED: Changes = {
+    "name": "Build pipeline",
+    "provider_name": "Example CI",
+    "issuer": "https://ci.example.com",
+    "jwks_url": "https://ci.example.com/jwks.json",
+    "run_as": "admin",
+}
+ATTACK = "<script>alert(1)</script>\"'>"
+
+
+def record_path(registered: Registered) -> str:
+    """Return the path of an integration's record."""
+    return f"/inbound-integrations/{registered.entity.client_id}"
+
+
+def stored(app: Flask) -> OAuthEntity:
+    """Return the one integration there is, as it stands in the database."""
+    with app.app_context():
+        [entity] = list_integrations()
+        db.session.expunge_all()
+        return entity
+
+
+def secret_in(text: str) -> str:
+    """Return the secret that a page shows."""
+    found = re.search(r'<code id="client-secret">([^<]+)</code>', text)
+    assert found
+    return found[1]
+
+
+def test_invites_to_the_first_integration(admin: Visitor) -> None:
+    assert "No integrations yet" in admin.open("/inbound-integrations").text
+
+
+def test_offers_the_jwt_bearer_grant_and_names_the_others(admin: Visitor) -> None:
+    text = admin.open("/inbound-integrations/new").text
+    assert f'href="{NEW}"' in text
+    assert text.count("Not offered yet") == 4
+    for label in (
+        "OAuth - Authorization code grant",
+        "OAuth - Client credentials grant",
+        "OAuth - JWT bearer grant",
+        "OAuth - Resource owner password credential grant",
+        "Third party ID token issued by OIDC supporting identity provider",
+    ):
+        assert label in text
+
+
+def test_registers_an_integration(app: Flask, admin: Visitor) -> None:
+    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "audiences": "desk\nother"})
+    assert answer.status_code == 200
+    entity = stored(app)
+    assert (entity.name, entity.issuer, entity.audiences) == (
+        "Build pipeline", "https://ci.example.com", ["desk", "other"],
+    )  # fmt: skip
+    assert (entity.active, entity.enable_jti_verification, entity.public_client) == (True, True, False)
+    assert entity.sys_created_by == "admin"
+    assert [scope.name for scope in entity.scopes] == ["change_request.create"]
+
+
+def test_shows_the_secret_once(app: Flask, admin: Visitor) -> None:
+    answer = admin.send(admin.open(NEW), "integration", TYPED)
+    secret, entity = secret_in(answer.text), stored(app)
+    assert hash_client_secret(secret) == entity.client_secret_hash
+    assert answer.headers["Cache-Control"] == "no-store"
+    with admin.client.session_transaction() as session:
+        assert secret not in str(dict(session))
+    for path in ("/inbound-integrations", f"/inbound-integrations/{entity.client_id}"):
+        assert secret not in admin.open(path).text
+
+
+def test_a_public_client_has_no_secret(app: Flask, admin: Visitor) -> None:
+    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "public_client": "on"})
+    entity = stored(app)
+    assert answer.location == f"/inbound-integrations/{entity.client_id}"
+    assert entity.client_secret_hash is None
+    text = admin.open(answer.location).text
+    assert "Build pipeline is registered." in text
+    assert "A public client has none" in text
+    assert "rotate-secret" not in text
+    assert "CLIENT_SECRET" not in text
+
+
+def test_keeps_what_was_typed_when_something_is_wrong(app: Flask, admin: Visitor) -> None:
+    typed = {
+        **TYPED,
+        "clock_skew_seconds": "soon",
+        "comments": ATTACK,
+        "algorithms": ["ES384"],
+        "active": None,
+    }
+    page = admin.send(admin.open(NEW), "integration", typed)
+    assert page.status_code == 400
+    assert "Give a whole number." in page.text
+    assert "Nothing was saved: 1 field needs another look." in page.text
+    kept = forms_of(page).forms["integration"]
+    assert (kept["name"], kept["clock_skew_seconds"], kept["comments"]) == ("Build pipeline", "soon", ATTACK)
+    assert kept.getlist("algorithms") == ["ES384"]
+    assert "active" not in kept
+    with app.app_context():
+        assert list_integrations() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("name", "build PIPELINE", "There is an integration named"),
+        ("run_as", "nobody.here", "There is no active user"),
+        ("scopes", "everything", "There is no auth scope"),
+        ("jwks_url", "file:///etc/passwd", "https"),
+        ("jwks_url", "https://10.0.0.7/jwks.json", "10.0.0.7"),
+    ],
+)
+def test_says_at_the_field_what_only_the_service_can_know(
+    admin: Visitor, integration: Registered, name: str, value: str, sentence: str
+) -> None:
+    page = admin.send(admin.open(NEW), "integration", {**TYPED, "name": "Another", name: value})
+    assert page.status_code == 400
+    assert re.search(rf'id="{name}-error-1">.*?{re.escape(sentence)}', page.text)
+
+
+def test_lists_integrations_with_their_last_event(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
+    add_event(app, integration, is_accepted=False, reason="iss_mismatch")
+    text = admin.open("/inbound-integrations").text
+    for shown in ("Build pipeline", "Example CI", "https://ci.example.com", integration.entity.client_id):
+        assert shown in text
+    assert "Refused" in text
+
+
+def test_opens_a_record_with_what_is_stored(admin: Visitor, integration: Registered) -> None:
+    kept = forms_of(admin.open(record_path(integration))).forms["integration"]
+    assert (kept["name"], kept["audiences"], kept["run_as"]) == (
+        "Build pipeline", "https://desk.example.com", "admin",
+    )  # fmt: skip
+    assert (kept["access_token_lifespan_seconds"], kept["subject_rule"]) == ("900", "run_as")
+
+
+def test_saves_a_record(app: Flask, admin: Visitor, integration: Registered) -> None:
+    path = record_path(integration)
+    changes: Changes = {"name": "Renamed", "subject_rule": "user_field", "user_field": "user_name"}
+    answer = admin.send(admin.open(path), "integration", changes)
+    assert answer.location == path
+    entity = stored(app)
+    assert (entity.name, entity.run_as, entity.user_field) == ("Renamed", None, "user_name")
+    assert entity.client_secret_hash == integration.entity.client_secret_hash
+    assert "Renamed is saved." in admin.open(path).text
+
+
+def test_a_refused_edit_changes_nothing_and_loses_nothing(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
+    page = admin.send(
+        admin.open(record_path(integration)), "integration", {"name": "New", "run_as": "nobody"}
+    )
+    assert page.status_code == 400
+    assert "There is no active user nobody." in page.text
+    assert forms_of(page).forms["integration"]["name"] == "New"
+    assert stored(app).name == "Build pipeline"
+
+
+def test_a_client_that_stops_being_public_gets_a_secret(app: Flask, admin: Visitor) -> None:
+    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "public_client": "on"})
+    saved = admin.send(admin.open(str(answer.location)), "integration", {"public_client": None})
+    assert hash_client_secret(secret_in(saved.text)) == stored(app).client_secret_hash
+
+
+def test_disables_and_enables(app: Flask, admin: Visitor, integration: Registered) -> None:
+    path = record_path(integration)
+    admin.send(admin.open(path), f"{path}/disable")
+    assert stored(app).active is False
+    page = admin.open(path)
+    assert "its tokens have stopped working" in page.text
+    admin.send(page, f"{path}/enable")
+    assert stored(app).active is True
+
+
+@pytest.mark.parametrize(("overlap", "works_on"), [("24", True), ("0", False), ("9999", False)])
+def test_rotates_the_secret(
+    app: Flask, admin: Visitor, integration: Registered, overlap: str, works_on: bool
+) -> None:
+    path = record_path(integration)
+    answer = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": overlap})
+    entity = stored(app)
+    assert hash_client_secret(secret_in(answer.text)) == entity.client_secret_hash
+    kept = entity.previous_client_secret_hash
+    assert kept == (integration.entity.client_secret_hash if works_on else None)
+
+
+def test_a_public_client_cannot_rotate(app: Flask, admin: Visitor, integration: Registered) -> None:
+    path = record_path(integration)
+    page = admin.open(path)
+    with app.app_context():
+        get_integration(integration.entity.client_id).public_client = True
+        db.session.commit()
+    answer = admin.send(page, f"{path}/rotate-secret")
+    assert answer.status_code == 400
+    assert "A public client has no secret." in answer.text
+
+
+def test_shows_events_with_expected_and_received(app: Flask, admin: Visitor, integration: Registered) -> None:
+    rule = {"rule": "iss", "passed": False, "expected": "https://a", "received": ATTACK}
+    rule |= {"reason": "iss_mismatch", "hint": "Look closely."}
+    add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK, report=[rule])
+    add_event(app, integration, is_accepted=True, subject="repo:shop")
+    text = admin.open(record_path(integration)).text
+    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", "https://a", "Look closely.", "c0ffee"):
+        assert shown in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_gives_a_command_to_try(admin: Visitor, integration: Registered) -> None:
+    text = admin.open(record_path(integration)).text
+    assert "/oauth_token.do" in text
+    assert f"client_id={integration.entity.client_id}" in text
+
+
+def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
+    typed = {
+        **TYPED,
+        "name": ATTACK,
+        "provider_name": ATTACK,
+        "issuer": ATTACK,
+        "comments": ATTACK,
+        "audiences": ATTACK,
+    }
+    pages = [admin.send(admin.open(NEW), "integration", typed)]
+    path = f"/inbound-integrations/{stored(app).client_id}"
+    pages += [admin.open(path), admin.open("/inbound-integrations"), admin.open("/")]
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+    assert forms_of(pages[1]).forms["integration"]["comments"] == ATTACK
+
+
+def test_an_integration_that_is_not_there(admin: Visitor) -> None:
+    assert admin.open("/inbound-integrations/nope").status_code == 404
+
+
+def test_suggests_active_users(app: Flask, admin: Visitor, sign_in: SignIn) -> None:
+    sign_in("release.bot")
+    assert '<option value="release.bot">release.bot</option>' in admin.open(NEW).text
+
+
+def add_event(app: Flask, registered: Registered, **facts: Any) -> None:
+    """Write an event as the token endpoint does."""
+    with app.app_context():
+        event = OAuthTokenEvent(
+            sys_id=new_sys_id(),
+            happened_at=datetime.now(UTC),
+            correlation_id="c0ffee",
+            entity=registered.entity.sys_id,
+            **facts,
+        )
+        db.session.add(event)
+        db.session.commit()

@@ -1,0 +1,88 @@
+"""Every endpoint there is and whom it answers; one that is missing here fails the guards."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from flask import Flask
+
+
+class Audience(Enum):
+    """Who may call an endpoint, and so what a stranger gets."""
+
+    ANYONE = "an answer"
+    CALLERS = "401 with JSON"
+    PEOPLE = "the login page"
+    INTEGRATION_ADMINISTRATORS = "the login page, and 403 after it"
+
+
+TABLE_API = {
+    f"{method} /api/now{version}/table/<table_name>{record}": Audience.CALLERS
+    for version in ("", "/v1", "/v2")
+    for record, methods in (("", ("GET", "POST")), ("/<sys_id>", ("GET", "PUT", "PATCH", "DELETE")))
+    for method in methods
+}
+AUDIENCES = TABLE_API | {
+    "GET /healthz": Audience.ANYONE,
+    "GET /readyz": Audience.ANYONE,
+    "POST /oauth_token.do": Audience.ANYONE,
+    "POST /oauth/token": Audience.ANYONE,
+    "GET /static/<path:filename>": Audience.ANYONE,
+    "GET /login": Audience.ANYONE,
+    "POST /login": Audience.ANYONE,
+    "POST /logout": Audience.ANYONE,
+    "GET /": Audience.PEOPLE,
+    "GET /change-requests": Audience.PEOPLE,
+    "GET /change-requests/<sys_id>": Audience.PEOPLE,
+    "GET /inbound-integrations": Audience.INTEGRATION_ADMINISTRATORS,
+    "GET /inbound-integrations/new": Audience.INTEGRATION_ADMINISTRATORS,
+    "GET /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/new/jwt-bearer/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
+    "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/<client_id>/enable": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/<client_id>/rotate-secret": Audience.INTEGRATION_ADMINISTRATORS,
+    "POST /inbound-integrations/<client_id>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
+}
+# Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are everybody's.
+FOREIGN_BLUEPRINTS = {"bootstrap"}
+IMPLIED_METHODS = {"HEAD", "OPTIONS"}
+EXAMPLES = {
+    "table_name": "change_request",
+    "sys_id": "0" * 32,
+    "client_id": "0" * 32,
+    "filename": "console.css",
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+MACHINES = ("/api/", "/oauth", "/healthz", "/readyz", "/.well-known/")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one rule."""
+
+    method: str
+    rule: str
+    blueprint: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.rule}"
+
+    @property
+    def path(self) -> str:
+        path = self.rule.replace("<path:", "<")
+        for name, value in EXAMPLES.items():
+            path = path.replace(f"<{name}>", value)
+        assert "<" not in path, f"give an example for {self.rule}"
+        return path
+
+
+def list_endpoints(app: Flask) -> Iterator[Endpoint]:
+    for rule in app.url_map.iter_rules():
+        blueprint = rule.endpoint.rpartition(".")[0]
+        for method in sorted((rule.methods or set()) - IMPLIED_METHODS):
+            if blueprint not in FOREIGN_BLUEPRINTS:
+                yield Endpoint(method, rule.rule, blueprint)

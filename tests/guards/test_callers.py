@@ -1,0 +1,123 @@
+"""Every blueprint says who may call it, and every endpoint keeps to it."""
+
+from collections.abc import Callable
+
+import pytest
+from changegate.api import auth
+from changegate.console import guards
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.guards.audiences import AUDIENCES, FOREIGN_BLUEPRINTS, Audience, Endpoint, list_endpoints
+
+GUARDS = {
+    auth.allow_anyone,
+    auth.require_caller,
+    guards.allow_anyone,
+    guards.require_login,
+    guards.require_integration_administrator,
+}
+PASSWORD = "itil itil itil"
+
+
+@pytest.fixture
+def endpoints(app: Flask) -> list[Endpoint]:
+    return list(list_endpoints(app))
+
+
+def call(client: FlaskClient, endpoint: Endpoint) -> TestResponse:
+    # Buffered: a static file would stay open.
+    return client.open(endpoint.path, method=endpoint.method, buffered=True)
+
+
+@pytest.fixture
+def without_csrf(app: Flask) -> None:
+    """Let forms pass without their token: it is refused before the guard of the blueprint gets to speak."""
+    app.config["WTF_CSRF_ENABLED"] = False
+
+
+def test_every_blueprint_says_who_may_call_it_exactly_once(app: Flask) -> None:
+    said = {
+        name: [function for function in app.before_request_funcs.get(name, []) if function in GUARDS]
+        for name in app.blueprints.keys() - FOREIGN_BLUEPRINTS
+    }
+    assert not {name: found for name, found in said.items() if len(found) != 1}
+
+
+def test_every_endpoint_belongs_to_a_blueprint(endpoints: list[Endpoint]) -> None:
+    assert not [endpoint.name for endpoint in endpoints if not endpoint.blueprint]
+
+
+def test_the_table_of_audiences_names_every_endpoint_and_no_other(endpoints: list[Endpoint]) -> None:
+    assert {endpoint.name for endpoint in endpoints} == AUDIENCES.keys()
+
+
+def test_the_foreign_blueprints_serve_files_and_nothing_else(app: Flask) -> None:
+    found = {rule.endpoint for rule in app.url_map.iter_rules()}
+    foreign = {name for name in found if name.partition(".")[0] in FOREIGN_BLUEPRINTS}
+    assert foreign == {f"{name}.static" for name in FOREIGN_BLUEPRINTS}
+
+
+@pytest.mark.usefixtures("without_csrf")
+def test_a_stranger_gets_what_the_table_says(client: FlaskClient, endpoints: list[Endpoint]) -> None:
+    surprises = {}
+    for endpoint in endpoints:
+        got = what_a_stranger_gets(client, endpoint)
+        if got != expected_of_strangers(AUDIENCES[endpoint.name]):
+            surprises[endpoint.name] = got
+    assert not surprises
+
+
+def expected_of_strangers(audience: Audience) -> str:
+    if audience is Audience.INTEGRATION_ADMINISTRATORS:
+        audience = Audience.PEOPLE
+    return audience.value
+
+
+def what_a_stranger_gets(client: FlaskClient, endpoint: Endpoint) -> str:
+    response = call(client, endpoint)
+    if response.status_code == 401 and response.is_json and "WWW-Authenticate" in response.headers:
+        # The token endpoint says 401 too, of a client; it has no caller to ask for.
+        return Audience.ANYONE.value if endpoint.blueprint == "oauth" else Audience.CALLERS.value
+    if endpoint.blueprint != "sign_in" and response.headers.get("Location", "").startswith("/login"):
+        return Audience.PEOPLE.value
+    return Audience.ANYONE.value if response.status_code < 500 else f"a {response.status_code}"
+
+
+@pytest.mark.usefixtures("without_csrf")
+def test_integrations_are_closed_to_people_without_a_role(
+    app: Flask, endpoints: list[Endpoint], add_user: Callable[..., str]
+) -> None:
+    add_user("ines", "itil", password=PASSWORD)
+    client = app.test_client()
+    assert client.post("/login", data={"user_name": "ines", "password": PASSWORD}).status_code == 302
+    answers = {
+        endpoint.name: call(client, endpoint).status_code
+        for endpoint in endpoints
+        if AUDIENCES[endpoint.name] is Audience.INTEGRATION_ADMINISTRATORS
+    }
+    assert answers
+    assert set(answers.values()) == {403}, answers
+
+
+def test_no_form_of_the_console_is_taken_without_its_token(client: FlaskClient, endpoints: list[Endpoint]) -> None:
+    forms = [endpoint for endpoint in endpoints if endpoint.method == "POST" and is_console(endpoint)]
+    assert forms
+    assert {call(client, form).status_code for form in forms} == {400}
+
+
+def is_console(endpoint: Endpoint) -> bool:
+    return AUDIENCES[endpoint.name] is not Audience.CALLERS and endpoint.blueprint != "oauth"
+
+
+@pytest.mark.usefixtures("without_csrf")
+def test_a_browsers_session_opens_no_api(app: Flask, endpoints: list[Endpoint]) -> None:
+    client = app.test_client()
+    signed_in = client.post("/login", data={"user_name": "admin", "password": ADMIN_PASSWORD})
+    assert signed_in.status_code == 302
+    apis = [endpoint for endpoint in endpoints if AUDIENCES[endpoint.name] is Audience.CALLERS]
+    answers = [call(client, endpoint) for endpoint in apis]
+    assert {answer.status_code for answer in answers} == {401}
+    assert not [answer for answer in answers if "Set-Cookie" in answer.headers]

@@ -1,0 +1,125 @@
+"""Rules of the house that no linter knows: proportions, and what may not be written where."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, parsed, python_files, shown, text_files
+
+LONGEST_FUNCTION = 45
+HTTP_ROOMS = (PRODUCT / "api", PRODUCT / "console", PLATFORM / "demo_idp")
+HTTP_OBJECTS = {"request", "g", "session"}
+# Joined here, so that this file does not hold what it forbids.
+UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
+REGISTRIES = re.compile(
+    r"\b("
+    + "|".join(
+        re.escape(".".join(parts))
+        for parts in (
+            ("pypi", "org"),
+            ("pythonhosted", "org"),
+            ("npmjs", "org"),
+            ("npmjs", "com"),
+            ("docker", "io"),
+            ("ghcr", "io"),
+            ("quay", "io"),
+            ("crates", "io"),
+            ("jsdelivr", "net"),
+            ("unpkg", "com"),
+            ("cdnjs", "com"),
+            ("googleapis", "com/css"),
+        )
+    )
+    + r")\b"
+)
+ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9-]+\.[a-z0-9.-]+""", re.IGNORECASE)
+# The name of a vocabulary, which nobody fetches, and examples that are shown as text.
+HARMLESS = re.compile(r'xmlns="http://www\.w3\.org/2000/svg"|placeholder="[^"]*"')
+
+
+def lines_with_something(path: Path) -> int:
+    return sum(1 for line in path.read_text().splitlines() if line.strip())
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path in python_files(PLATFORM):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{shown(path)}:{node.name}", (node.end_lineno or 0) - node.lineno + 1
+
+
+def test_functions_keep_their_proportions() -> None:
+    lengths = [length for _, length in functions()]
+    assert median(lengths) <= 8
+    assert quantiles(lengths, n=20)[-1] < LONGEST_FUNCTION
+
+
+def test_no_function_is_too_long_to_be_seen_whole() -> None:
+    assert not [name for name, length in functions() if length > LONGEST_FUNCTION]
+
+
+def test_modules_keep_their_proportions() -> None:
+    lengths = [lines_with_something(path) for path in python_files(PLATFORM)]
+    assert median(lengths) < 70
+    assert quantiles(lengths, n=20)[-1] < 230
+
+
+def test_nothing_is_left_for_later() -> None:
+    found = [
+        f"{shown(path)}:{number}"
+        for path in text_files()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if UNFINISHED.search(line)
+    ]
+    assert not found
+
+
+def test_no_page_loads_anything_from_elsewhere() -> None:
+    pages = [path for path in text_files(PLATFORM) if path.parent.name == "static" or "templates" in path.parts]
+    assert pages
+    found = [
+        f"{shown(path)}: {match[0]}"
+        for path in pages
+        for match in ELSEWHERE.finditer(HARMLESS.sub("", path.read_text()))
+    ]
+    assert not found
+
+
+def test_no_file_names_the_host_of_a_registry() -> None:
+    """Where packages come from is decided by whoever installs them."""
+    found = [
+        f"{shown(path)}: {match[0]}" for path in text_files() if (match := REGISTRIES.search(path.read_text()))
+    ]
+    assert not found
+
+
+def test_http_stays_in_its_rooms() -> None:
+    strangers = [
+        shown(path)
+        for path in python_files(PLATFORM, ROOT / "migrations")
+        if not any(path.is_relative_to(room) for room in HTTP_ROOMS) and touches_http(parsed(path))
+    ]
+    assert not strangers
+
+
+def test_the_rule_about_http_sees_both_ways_of_naming_it() -> None:
+    assert touches_http(ast.parse("from flask import Flask, g"))
+    assert touches_http(ast.parse("import flask\nflask.request.args"))
+    assert not touches_http(ast.parse("from flask import Request\ndb.session.commit()"))
+
+
+def touches_http(module: ast.Module) -> bool:
+    imported = {
+        alias.name
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "flask"
+        for alias in node.names
+    }
+    named = {
+        node.attr
+        for node in ast.walk(module)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "flask"
+    }
+    return not HTTP_OBJECTS.isdisjoint(imported | named)

@@ -1,0 +1,130 @@
+"""Migrations: numbered, one after the other, and together exactly what the models say."""
+
+import re
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
+from changegate.extensions import Base, db
+from flask import Flask
+from sqlalchemy import Column, Connection, inspect
+from sqlalchemy.schema import CreateIndex
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.guards.source_tree import ROOT
+
+VERSIONS = sorted((ROOT / "migrations" / "versions").glob("*.py"))
+FILE_NAME = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.py")
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> Iterator[Flask]:
+    """An application whose database is empty, and its context."""
+    app = create_app(instance_path=tmp_path / "blank", overrides={"admin_password": ADMIN_PASSWORD})
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def differences() -> list[object]:
+    """Return what would have to change to make the database what the models say."""
+    with db.engine.connect() as connection, warnings.catch_warnings():
+        # Indexes on expressions, which are compared below.
+        warnings.filterwarnings("ignore", "autogenerate skipping .* expression-based index", UserWarning)
+        options = {"compare_type": True, "compare_server_default": True}
+        found = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+        return [*found, *(expression_indexes_of_models() ^ expression_indexes_of(connection))]
+
+
+def expression_indexes_of_models() -> set[str]:
+    """Return the statements for the indexes that Alembic cannot compare on SQLite."""
+    return {
+        str(CreateIndex(index).compile(dialect=db.engine.dialect))
+        for table in Base.metadata.sorted_tables
+        for index in table.indexes
+        if not all(isinstance(expression, Column) for expression in index.expressions)
+    }
+
+
+def expression_indexes_of(connection: Connection) -> set[str]:
+    statements = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE type = 'index'").scalars()
+    return {statement for statement in statements if statement and statement.count("(") > 1}
+
+
+def tables() -> set[str]:
+    return set(inspect(db.engine).get_table_names())
+
+
+def dump(app: Flask) -> list[str]:
+    with sqlite3.connect(Path(app.instance_path) / "changegate.db") as connection:
+        return list(connection.iterdump())
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    numbers = [match["number"] for path in VERSIONS if (match := FILE_NAME.fullmatch(path.name))]
+    assert numbers == [f"{number:04d}" for number in range(1, len(VERSIONS) + 1)]
+
+
+def test_each_migration_follows_the_one_before(blank: Flask) -> None:
+    directory = ScriptDirectory.from_config(blank.extensions["migrate"].migrate.get_config())
+    chain = [(script.revision, script.down_revision) for script in directory.walk_revisions()]
+    numbers = [path.name[:4] for path in VERSIONS]
+    assert chain[::-1] == list(zip(numbers, [None, *numbers], strict=False))
+    assert directory.get_heads() == numbers[-1:]
+
+
+def test_an_empty_database_becomes_what_the_models_say(blank: Flask) -> None:
+    flask_migrate.upgrade()
+    assert differences() == []
+    assert tables() == {*Base.metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE jwks_cache",
+        "ALTER TABLE task DROP COLUMN skills",
+        "ALTER TABLE task ADD COLUMN gone_from_the_models TEXT",
+        "DROP INDEX ix_task_state",
+        "CREATE INDEX ix_forgotten ON sys_user (upper(user_name))",
+    ],
+)
+def test_a_database_that_lags_behind_is_noticed(blank: Flask, statement: str) -> None:
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    assert differences() != []
+
+
+def test_migrations_can_be_taken_back_and_made_again(blank: Flask) -> None:
+    prepare_instance(blank)
+    flask_migrate.downgrade(revision="base")
+    assert tables() == {"alembic_version"}
+    flask_migrate.upgrade()
+    assert differences() == []
+
+
+def test_each_migration_can_be_taken_back_by_itself(blank: Flask) -> None:
+    for path in VERSIONS:
+        flask_migrate.upgrade(revision=path.name[:4])
+        before = tables()
+        flask_migrate.downgrade(revision="-1")
+        flask_migrate.upgrade(revision=path.name[:4])
+        assert tables() == before
+
+
+def test_preparing_again_changes_nothing(blank: Flask) -> None:
+    prepare_instance(blank)
+    first = dump(blank)
+    assert any("System Administrator" in line for line in first)
+    prepare_instance(blank)
+    assert dump(blank) == first

@@ -1,0 +1,154 @@
+"""A throw-away PostgreSQL on loopback, started once for all tests of a process, and the fixtures that use it."""
+
+import atexit
+import contextlib
+import functools
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
+from changegate.extensions import db
+from flask import Flask
+
+from tests.support.servers import free_port
+
+OWNER = "postgres"
+PREPARED = "prepared"
+START_SECONDS = 30
+STOP_SECONDS = 20
+MISSING = "PostgreSQL is missing, and these tests are never skipped: apt-get install postgresql"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster and the secret of its owner."""
+
+    port: int
+    password: str
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://{OWNER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement that may stand in no transaction, such as CREATE DATABASE."""
+        with self._connected() as connection:
+            connection.execute(statement.encode())
+
+    def _connected(self) -> psycopg.Connection:
+        address = {"host": "127.0.0.1", "port": self.port, "dbname": "postgres"}
+        return psycopg.connect(user=OWNER, password=self.password, autocommit=True, **address)
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(psycopg.OperationalError):
+            self._connected().close()
+            return True
+        return False
+
+
+def binary(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs; Debian keeps them out of the PATH."""
+    versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = max(versions, key=lambda path: int(path.parts[-3]), default=None)
+    found = str(newest) if newest else shutil.which(name)
+    if found is None:
+        pytest.fail(MISSING)
+    return found
+
+
+@functools.cache
+def running_cluster() -> Cluster:
+    """Start the cluster at the first call; it ends, and its files go, with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="changegate-postgres-"))
+    cluster = Cluster(free_port(), secrets.token_urlsafe(16))
+    data = _initialised(folder, cluster.password)
+    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+    settings = [f"--{name}={value}" for name, value in options.items()]
+    with (folder / "log").open("w") as log:
+        command = [binary("postgres"), "-D", str(data), "-p", str(cluster.port), *settings]
+        process = subprocess.Popen(command, cwd=folder, user=_owner(), stderr=log)
+    atexit.register(_stop, process, folder)
+    deadline = time.monotonic() + START_SECONDS
+    while not cluster.is_up():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"PostgreSQL did not start: {(folder / 'log').read_text()[-2000:]}")
+        time.sleep(0.05)
+    return cluster
+
+
+def _initialised(folder: Path, password: str) -> Path:
+    secret = folder / "password"
+    secret.write_text(password)
+    if os.geteuid() == 0:
+        shutil.chown(folder, OWNER)
+        shutil.chown(secret, OWNER)
+    options = ["--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    command = [binary("initdb"), "-D", str(folder / "data"), "-U", OWNER, *options]
+    subprocess.run(command, cwd=folder, user=_owner(), check=True, capture_output=True)
+    return folder / "data"
+
+
+def _owner() -> str | None:
+    """Return whom the server runs as; it refuses to be root."""
+    return OWNER if os.geteuid() == 0 else None
+
+
+def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _prepared_cluster() -> Cluster:
+    """Migrate a database once; every test gets a copy of it."""
+    cluster = running_cluster()
+    cluster.execute(f"CREATE DATABASE {PREPARED}")
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = {"database_url": cluster.url(PREPARED), "admin_password": "correct horse battery"}
+        prepare_instance(create_app(instance_path=folder, overrides=overrides))
+    return cluster
+
+
+@pytest.fixture
+def empty_postgres() -> Iterator[str]:
+    """Return the URL of an empty database."""
+    yield from _fresh_database(running_cluster(), "template0")
+
+
+@pytest.fixture
+def prepared_postgres() -> Iterator[str]:
+    """Return the URL of a migrated database with the first-start records."""
+    yield from _fresh_database(_prepared_cluster(), PREPARED)
+
+
+def _fresh_database(cluster: Cluster, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    cluster.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield cluster.url(name)
+    cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application on SQLite, then one on PostgreSQL."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("app")
+        return
+    overrides = {"database_url": request.getfixturevalue("prepared_postgres"), "base_url": "https://change.example.com"}
+    app = create_app(instance_path=tmp_path / "instance", overrides=overrides)
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()

@@ -1,0 +1,111 @@
+"""The product and the demo identity provider as real processes on free ports of loopback."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server at work: its address, its process and the instance it serves."""
+
+    url: str
+    process: subprocess.Popen[str]
+    instance: Path
+    environment: Mapping[str, str]
+
+    def changegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the same instance while the server runs."""
+        return run_changegate(*arguments, environment=self.environment)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment_of(instance: Path, **settings: str) -> dict[str, str]:
+    """Return a process environment for an instance; `settings` are named without prefix."""
+    named = {f"CHANGEGATE_{name.upper()}": value for name, value in settings.items()}
+    return {**os.environ, "CHANGEGATE_INSTANCE_PATH": str(instance), "CHANGEGATE_JWKS_ALLOW_LOOPBACK": "1", **named}
+
+
+def run_changegate(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "changegate.cli", *arguments]
+    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextlib.contextmanager
+def running_changegate(
+    instance: Path, *options: str, host: str = "127.0.0.1", port: int | None = None, tls: bool = False, **settings: str
+) -> Iterator[Running]:
+    """Serve an instance as `changegate serve` does."""
+    port = port or free_port()
+    environment = environment_of(instance, **settings)
+    url = f"{'https' if tls else 'http'}://{host}:{port}"
+    command = [sys.executable, "-m", "changegate.cli", "serve", "--host", host, "--port", str(port), *options]
+    with _running([*command, *(["--tls"] if tls else [])], f"{url}/readyz", environment) as process:
+        yield Running(url, process, instance, environment)
+
+
+@contextlib.contextmanager
+def running_demo_idp(port: int | None = None) -> Iterator[str]:
+    """Serve the demo identity provider and give its address."""
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _running([sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port)], f"{url}/healthz", os.environ):
+        yield url
+
+
+@contextlib.contextmanager
+def _running(command: list[str], ready_url: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        _wait(ready_url, process)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _wait(url: str, process: subprocess.Popen[str]) -> None:
+    # The certificate is the product's own and is checked by the tests that are about it.
+    session = requests.Session()
+    session.verify = False
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            output = process.stdout.read() if process.stdout else ""
+            raise AssertionError(f"{url} ended with {process.returncode}: {output}")
+        if _answers(session, url):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} did not answer within {START_SECONDS} seconds")
+
+
+def _answers(session: requests.Session, url: str) -> bool:
+    with warnings.catch_warnings(), contextlib.suppress(requests.RequestException):
+        warnings.simplefilter("ignore")
+        return session.get(url, timeout=2).ok
+    return False

@@ -1,0 +1,146 @@
+"""A desk with integrations that trust one real key set on loopback, and the requests a client would send to it."""
+
+import base64
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+from werkzeug.test import TestResponse
+
+from changegate.extensions import db
+from changegate.models import OAuthEntity, OAuthTokenEvent
+from changegate.schemas.integration import IntegrationSchema
+from changegate.services.oauth.integrations import register_integration
+from changegate.services.users import create_user
+from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
+from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+SERVICENOW_PATH = "/oauth_token.do"
+RFC_PATH = "/oauth/token"
+CHANGES = "/api/now/table/change_request"
+FORM = "application/x-www-form-urlencoded"
+ISSUER = "https://ci.example.com"
+AUDIENCE = "https://change.example.com"
+ROBOT = "release.bot"
+
+
+@dataclass(frozen=True)
+class Integration:
+    """A registered integration and its secret."""
+
+    sys_id: str
+    client_id: str
+    secret: str | None
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """Return the form parameters that authenticate the client."""
+        found = {"client_id": self.client_id}
+        return found if self.secret is None else {**found, "client_secret": self.secret}
+
+
+@dataclass
+class TokenDesk:
+    """An application, the provider it trusts, and a client."""
+
+    app: Flask
+    jwks: MisbehavingJwks
+    client: FlaskClient
+
+    def register(self, name: str = "Pipeline", **changes: Any) -> Integration:
+        """Register an integration that runs as the robot, with changes; a field given as `...` is left out."""
+        fields = {
+            "name": name,
+            "provider_name": "Example CI",
+            "issuer": ISSUER,
+            "audiences": [AUDIENCE],
+            "run_as": ROBOT,
+            "jwks_url": self.jwks.url(),
+        }
+        wanted = {field: value for field, value in (fields | changes).items() if value is not ...}
+        with self.app.app_context():
+            made = register_integration(IntegrationSchema().load(wanted), by="admin")
+            db.session.commit()
+            return Integration(made.entity.sys_id, made.entity.client_id, made.client_secret)
+
+    def add_user(self, user_name: str, *roles: str, **columns: Any) -> str:
+        """Add a user who cannot sign in; answers the sys_id."""
+        with self.app.app_context():
+            user = create_user(user_name=user_name, password=None, email=None, name=None, roles=list(roles))
+            for name, value in columns.items():
+                setattr(user, name, value)
+            db.session.commit()
+            return user.sys_id
+
+    def assertion(self, head: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """Sign an acceptable assertion with changes; a claim given as `...` is left out."""
+        issued_at = int(self.app.config["CLOCK"]().timestamp())
+        usual = {"iss": ISSUER, "sub": "build-42", "aud": AUDIENCE, "iat": issued_at, "exp": issued_at + 300}
+        named = {**usual, "jti": str(uuid.uuid4()), **claims}
+        return forge(head or header(), {name: value for name, value in named.items() if value is not ...})
+
+    def form(self, integration: Integration, **changes: Any) -> dict[str, Any]:
+        """Return the parameters of a good request, with changes; one given as `...` is left out."""
+        usual = {"grant_type": JWT_BEARER, **integration.credentials}
+        if "assertion" not in changes:
+            usual["assertion"] = self.assertion()
+        return {name: value for name, value in (usual | changes).items() if value is not ...}
+
+    def send(self, form: Any, path: str = RFC_PATH, **options: Any) -> TestResponse:
+        """Post a form."""
+        return self.client.post(path, data=form, **({"content_type": FORM} | options))
+
+    def exchange(self, integration: Integration, path: str = RFC_PATH, **changes: Any) -> TestResponse:
+        """Send a good request with changes."""
+        return self.send(urlencode(self.form(integration, **changes), doseq=True), path)
+
+    def token(self, integration: Integration, **changes: Any) -> str:
+        """Exchange an assertion and insist on a token."""
+        answer = self.exchange(integration, **changes)
+        assert answer.status_code == 200, (answer.get_json(), self.last_event())
+        token: str = answer.get_json()["access_token"]
+        return token
+
+    def call(self, token: str, method: str = "POST", path: str = CHANGES, **options: Any) -> TestResponse:
+        """Call the Table API with a token."""
+        sent = {"json": {"short_description": "Deploy"}} if method in {"POST", "PATCH", "PUT"} else {}
+        bearer = {"Authorization": f"Bearer {token}"}
+        return self.client.open(path, method=method, headers=bearer, **(sent | options))
+
+    def events(self) -> list[OAuthTokenEvent]:
+        """Return all events, oldest first."""
+        with self.app.app_context():
+            statement = select(OAuthTokenEvent).order_by(OAuthTokenEvent.happened_at)
+            return list(db.session.execute(statement).scalars())
+
+    def last_event(self) -> OAuthTokenEvent | None:
+        """Return the newest event."""
+        return next(reversed(self.events()), None)
+
+    def set(self, integration: Integration, **columns: Any) -> None:
+        """Write columns of an integration as another process would."""
+        with self.app.app_context():
+            changed = update(OAuthEntity).where(OAuthEntity.sys_id == integration.sys_id).values(columns)
+            db.session.execute(changed)
+            db.session.commit()
+
+
+def basic_header(user: str, secret: str) -> dict[str, str]:
+    """Return a Basic header with exactly these two, nothing encoded."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"}
+
+
+@contextmanager
+def token_desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk on an application, with one published key and one robot."""
+    with misbehaving_jwks(reply(key_set_document(jwk(rsa_key())))) as jwks:
+        desk = TokenDesk(app, jwks, app.test_client())
+        desk.add_user(ROBOT, "itil")
+        yield desk
