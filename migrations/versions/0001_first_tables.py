@@ -142,10 +142,7 @@ def upgrade():
         sa.Column("sys_updated_by", sa.String(length=40), nullable=False),
         sa.Column("sys_mod_count", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["scope"],
-            ["sys_auth_scope.sys_id"],
-            name=op.f("fk_sys_api_access_scope_scope"),
-            ondelete="CASCADE",
+            ["scope"], ["sys_auth_scope.sys_id"], name=op.f("fk_sys_api_access_scope_scope"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("sys_id", name=op.f("pk_sys_api_access_scope")),
     )
@@ -240,7 +237,6 @@ def upgrade():
     )
     op.create_table(
         "oauth_credential",
-        sa.Column("sys_id", sa.String(length=32), nullable=False),
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("entity", sa.String(length=32), nullable=False),
         sa.Column("user", sa.String(length=32), nullable=False),
@@ -256,13 +252,11 @@ def upgrade():
         sa.ForeignKeyConstraint(
             ["user"], ["sys_user.sys_id"], name=op.f("fk_oauth_credential_user"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("sys_id", name=op.f("pk_oauth_credential")),
-        sa.UniqueConstraint("token_hash", name=op.f("uq_oauth_credential_token_hash")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_oauth_credential")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("oauth_credential", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_oauth_credential_entity"), ["entity"], unique=False)
         batch_op.create_index(batch_op.f("ix_oauth_credential_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_oauth_credential_user"), ["user"], unique=False)
 
     op.create_table(
         "oauth_entity_scope",
@@ -272,10 +266,7 @@ def upgrade():
             ["entity"], ["oauth_entity.sys_id"], name=op.f("fk_oauth_entity_scope_entity"), ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["scope"],
-            ["sys_auth_scope.sys_id"],
-            name=op.f("fk_oauth_entity_scope_scope"),
-            ondelete="RESTRICT",
+            ["scope"], ["sys_auth_scope.sys_id"], name=op.f("fk_oauth_entity_scope_scope"), ondelete="RESTRICT"
         ),
         sa.PrimaryKeyConstraint("entity", "scope", name=op.f("pk_oauth_entity_scope")),
     )
@@ -289,15 +280,15 @@ def upgrade():
             ["entity"], ["oauth_entity.sys_id"], name=op.f("fk_oauth_jti_entity"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("entity", "issuer", "digest", name=op.f("pk_oauth_jti")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("oauth_jti", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_oauth_jti_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
         "oauth_token_event",
-        sa.Column("sys_id", sa.String(length=32), nullable=False),
-        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("correlation_id", sa.String(length=32), nullable=False),
+        sa.Column("happened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("address", sa.String(length=45), nullable=True),
         sa.Column("entity", sa.String(length=32), nullable=True),
         sa.Column("client_id", sa.String(length=100), nullable=True),
@@ -313,14 +304,13 @@ def upgrade():
         sa.ForeignKeyConstraint(
             ["entity"], ["oauth_entity.sys_id"], name=op.f("fk_oauth_token_event_entity"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("sys_id", name=op.f("pk_oauth_token_event")),
+        sa.PrimaryKeyConstraint("correlation_id", name=op.f("pk_oauth_token_event")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("oauth_token_event", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_oauth_token_event_correlation_id"), ["correlation_id"], unique=False
+            batch_op.f("ix_oauth_token_event_entity_correlation_id"), ["entity", "correlation_id"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_oauth_token_event_entity"), ["entity"], unique=False)
-        batch_op.create_index(batch_op.f("ix_oauth_token_event_happened_at"), ["happened_at"], unique=False)
 
     op.create_table(
         "sys_user_grmember",
@@ -459,16 +449,10 @@ def upgrade():
             ["assigned_to"], ["sys_user.sys_id"], name=op.f("fk_task_assigned_to"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["assignment_group"],
-            ["sys_user_group.sys_id"],
-            name=op.f("fk_task_assignment_group"),
-            ondelete="SET NULL",
+            ["assignment_group"], ["sys_user_group.sys_id"], name=op.f("fk_task_assignment_group"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["business_service"],
-            ["cmdb_ci.sys_id"],
-            name=op.f("fk_task_business_service"),
-            ondelete="SET NULL",
+            ["business_service"], ["cmdb_ci.sys_id"], name=op.f("fk_task_business_service"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
             ["cab_delegate"], ["sys_user.sys_id"], name=op.f("fk_task_cab_delegate"), ondelete="SET NULL"
@@ -476,32 +460,20 @@ def upgrade():
         sa.ForeignKeyConstraint(
             ["closed_by"], ["sys_user.sys_id"], name=op.f("fk_task_closed_by"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["cmdb_ci"], ["cmdb_ci.sys_id"], name=op.f("fk_task_cmdb_ci"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["cmdb_ci"], ["cmdb_ci.sys_id"], name=op.f("fk_task_cmdb_ci"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["opened_by"], ["sys_user.sys_id"], name=op.f("fk_task_opened_by"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["parent"], ["task.sys_id"], name=op.f("fk_task_parent"), ondelete="SET NULL"
-        ),
+        sa.ForeignKeyConstraint(["parent"], ["task.sys_id"], name=op.f("fk_task_parent"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
             ["requested_by"], ["sys_user.sys_id"], name=op.f("fk_task_requested_by"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
-            ["service_offering"],
-            ["cmdb_ci.sys_id"],
-            name=op.f("fk_task_service_offering"),
-            ondelete="SET NULL",
+            ["service_offering"], ["cmdb_ci.sys_id"], name=op.f("fk_task_service_offering"), ondelete="SET NULL"
         ),
+        sa.ForeignKeyConstraint(["task_for"], ["sys_user.sys_id"], name=op.f("fk_task_task_for"), ondelete="SET NULL"),
         sa.ForeignKeyConstraint(
-            ["task_for"], ["sys_user.sys_id"], name=op.f("fk_task_task_for"), ondelete="SET NULL"
-        ),
-        sa.ForeignKeyConstraint(
-            ["universal_request"],
-            ["task.sys_id"],
-            name=op.f("fk_task_universal_request"),
-            ondelete="SET NULL",
+            ["universal_request"], ["task.sys_id"], name=op.f("fk_task_universal_request"), ondelete="SET NULL"
         ),
         sa.PrimaryKeyConstraint("sys_id", name=op.f("pk_task")),
         sa.UniqueConstraint("number", name=op.f("uq_task_number")),
@@ -527,9 +499,7 @@ def downgrade():
 
     op.drop_table("sys_user_grmember")
     with op.batch_alter_table("oauth_token_event", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_oauth_token_event_happened_at"))
-        batch_op.drop_index(batch_op.f("ix_oauth_token_event_entity"))
-        batch_op.drop_index(batch_op.f("ix_oauth_token_event_correlation_id"))
+        batch_op.drop_index(batch_op.f("ix_oauth_token_event_entity_correlation_id"))
 
     op.drop_table("oauth_token_event")
     with op.batch_alter_table("oauth_jti", schema=None) as batch_op:
@@ -538,9 +508,7 @@ def downgrade():
     op.drop_table("oauth_jti")
     op.drop_table("oauth_entity_scope")
     with op.batch_alter_table("oauth_credential", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_oauth_credential_user"))
         batch_op.drop_index(batch_op.f("ix_oauth_credential_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_oauth_credential_entity"))
 
     op.drop_table("oauth_credential")
     op.drop_table("jwks_cache")

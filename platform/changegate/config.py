@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from changegate.errors import SettingInvalid
 
 PREFIX = "CHANGEGATE_"
 INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
 SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
+DATABASES = frozenset({"sqlite", "postgresql"})
+COUNTER_STORES = frozenset({"memory", "redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys"})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -74,9 +79,26 @@ def _networks(value: str) -> tuple[Network, ...]:
 
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    is_plain = not (parts.query or parts.fragment or parts.port == 0)  # reading the port checks it
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
         raise ValueError("give an address such as https://change.example.com")
     return value.rstrip("/")
+
+
+def _database_url(value: str) -> str:
+    try:
+        backend = make_url(value).get_backend_name()
+    except (ArgumentError, ValueError):
+        backend = ""
+    if backend not in DATABASES:
+        raise ValueError("give an address such as postgresql+psycopg://user:password@host/name")
+    return value
+
+
+def _counter_store(value: str) -> str:
+    if urlsplit(value).scheme not in COUNTER_STORES or "://" not in value:
+        raise ValueError("give memory:// or an address such as redis://host:6379")
+    return value
 
 
 def _secret_key(value: str) -> str:
@@ -92,7 +114,7 @@ def _password(value: str) -> str:
 
 
 PARSERS: Mapping[str, Callable[[str], object]] = {
-    "database_url": str,
+    "database_url": _database_url,
     "secret_key": _secret_key,
     "base_url": _base_url,
     "admin_password": _password,
@@ -100,9 +122,12 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "jwks_allowed_networks": _networks,
     "jwks_refetch_cooldown": _seconds,
     "ratelimit_enabled": _flag,
-    "ratelimit_storage_url": str,
+    "ratelimit_storage_url": _counter_store,
     "trusted_proxies": _count,
 }
+
+
+MAY_HOLD_SECRETS = frozenset({"secret_key", "admin_password", "database_url", "ratelimit_storage_url"})
 
 
 def default_instance_path(root: Path | None = None) -> Path:
@@ -115,15 +140,14 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
 
     `overrides` (setting name → text) win over the environment. Raises `SettingInvalid`.
     """
-    instance_path.mkdir(parents=True, exist_ok=True)
+    try:
+        instance_path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SettingInvalid(f"The instance folder {instance_path} cannot be made: {problem.strerror}.") from None
     texts = _texts_from_file(instance_path / "config.py")
-    texts |= {
-        name: os.environ[PREFIX + name.upper()] for name in PARSERS if PREFIX + name.upper() in os.environ
-    }
+    texts |= {name: os.environ[PREFIX + name.upper()] for name in PARSERS if PREFIX + name.upper() in os.environ}
     texts |= overrides or {}
-    values: dict[str, Any] = {
-        name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()
-    }
+    values: dict[str, Any] = {name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()}
     values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
     if "secret_key" not in values:
         values["secret_key"] = _kept_secret_key(instance_path / SECRET_KEY_FILE)
@@ -134,7 +158,7 @@ def _parse(name: str, text: str) -> object:
     try:
         return PARSERS[name](text)
     except ValueError as problem:
-        shown = "" if name in {"secret_key", "admin_password", "database_url"} else f" {text!r}"
+        shown = "" if name in MAY_HOLD_SECRETS else f" {text!r}"
         raise SettingInvalid(f"The setting {PREFIX}{name.upper()} cannot be{shown}: {problem}.") from None
 
 
@@ -145,11 +169,7 @@ def _texts_from_file(path: Path) -> dict[str, str]:
         module = runpy.run_path(str(path))
     except Exception as problem:
         raise SettingInvalid(f"{path} cannot be read: {type(problem).__name__}: {problem}.") from None
-    found = {
-        key.removeprefix(PREFIX).lower(): str(value)
-        for key, value in module.items()
-        if key.startswith(PREFIX)
-    }
+    found = {key.removeprefix(PREFIX).lower(): str(value) for key, value in module.items() if key.startswith(PREFIX)}
     unknown = sorted(found.keys() - PARSERS.keys())
     if unknown:
         raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is no setting.")
@@ -160,7 +180,10 @@ def _kept_secret_key(path: Path) -> str:
     """Return the instance's own key, made once."""
     if not path.exists():
         _write_private_file_once(path, secrets.token_urlsafe(48))
-    return _secret_key(path.read_text().strip())
+    try:
+        return _secret_key(path.read_text().strip())
+    except (OSError, ValueError):
+        raise SettingInvalid(f"{path} holds no secret key of 32 characters or more.") from None
 
 
 def _write_private_file_once(path: Path, text: str) -> None:

@@ -14,13 +14,14 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from limits import RateLimitItemPerMinute
+from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import Connection, Engine, MetaData, event
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from changegate.config import Settings
-from changegate.errors import RateLimited
+from changegate.errors import RateLimited, SettingInvalid
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -55,10 +56,13 @@ class FailureLimit:
 
     def init_app(self, app: Flask, found: Settings) -> None:
         """Give an application its counters."""
-        storage = storage_from_string(found.ratelimit_storage_url)
-        app.extensions["failure_limit"] = (
-            MovingWindowRateLimiter(storage) if found.ratelimit_enabled else None
-        )
+        try:
+            storage = storage_from_string(found.ratelimit_storage_url)
+        except ConfigurationError:
+            raise SettingInvalid(
+                "The store of CHANGEGATE_RATELIMIT_STORAGE_URL needs a package; see limits' documentation."
+            ) from None
+        app.extensions["failure_limit"] = MovingWindowRateLimiter(storage) if found.ratelimit_enabled else None
 
     def require_room(self, address: str, client: str) -> None:
         """Refuse a caller that has failed too often; raises `RateLimited`."""
@@ -114,6 +118,7 @@ def _forget_connection(session: Session, _transaction: Any) -> None:
 # handler sleeps and lets the unlucky starve; between processes the busy handler still decides.
 _writer_queue = threading.Lock()
 BUSY_TIMEOUT = timedelta(seconds=10)
+CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
 class QueuedConnection(sqlite3.Connection):
@@ -146,6 +151,15 @@ class QueuedConnection(sqlite3.Connection):
         finally:
             self._give_up_turn()
 
+    def close(self) -> None:
+        """Close, which rolls back what is open, and let the next writer in."""
+        has_turn, self._has_turn = self._has_turn, False
+        try:
+            super().close()
+        finally:
+            if has_turn:
+                _writer_queue.release()
+
     def _give_up_turn(self) -> None:
         # A commit that failed as busy keeps its transaction, and so its turn, until the rollback.
         if self._has_turn and not self.in_transaction:
@@ -154,10 +168,13 @@ class QueuedConnection(sqlite3.Connection):
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
-    """Return the engine's options for a database URL."""
+    """Return the engine's options for a database URL; no error text ever holds a statement's parameters."""
+    # Last in, first out: the connection that has just been used has its pages and statements at hand.
+    common: dict[str, Any] = {"hide_parameters": True, "pool_use_lifo": True}
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
-    return {"pool_pre_ping": True}
+        # To open a file costs more than a request does, so none is closed for being one too many.
+        return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
+    return {**common, "pool_size": 20, "max_overflow": 40, "pool_pre_ping": True}
 
 
 def guard_sqlite(engine: Engine) -> None:
@@ -174,10 +191,12 @@ def guard_sqlite(engine: Engine) -> None:
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
     dbapi_connection.isolation_level = None
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
+    # A page written a hundred times between two checkpoints is copied into the database once.
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         f"busy_timeout = {busy_ms}",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")

@@ -56,7 +56,7 @@ REFUSALS: list[tuple[str, int, str, Form]] = [
     ("scope_invalid", 400, "invalid_scope", lambda _: {"scope": "everything"}),
     ("assertion_too_large", 400, "invalid_grant", lambda _: {"assertion": f"{'a' * 17000}.b.c"}),
     ("assertion_not_compact_jws", 400, "invalid_grant", lambda _: {"assertion": "a.b.c.d.e"}),
-    ("header_invalid", 400, "invalid_grant", lambda _: {"assertion": "e30.e30.e30"}),
+    ("header_invalid", 400, "invalid_grant", lambda _: {"assertion": "W10.e30.e30"}),
     ("alg_not_allowed", 400, "invalid_grant", _head(alg="none")),
     ("typ_not_allowed", 400, "invalid_grant", _head(typ="at+jwt")),
     ("crit_present", 400, "invalid_grant", _head(crit=["exp"])),
@@ -189,15 +189,16 @@ def test_no_secret_token_or_assertion_is_kept_logged_or_echoed(
     desk: TokenDesk, integration: Integration, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    answers, hidden = [], [integration.secret, "wr0ngSecret"]
-    for _, _, _, changes in REFUSALS:
+    good = desk.assertion()
+    answers, hidden = [], [integration.secret, "wr0ngSecret", *good.split("."), desk.token(integration, assertion=good)]
+    for number, (_, _, _, changes) in enumerate(REFUSALS):
+        desk.client.environ_base["REMOTE_ADDR"] = f"192.0.2.{number}"  # the limit of failures is by address
         form = changes(desk)
         hidden += [part for part in str(form.get("assertion", "")).split(".") if len(part) > 40]
         answers.append(desk.exchange(integration, **form))
     answers.append(desk.exchange(integration, client_secret="wr0ngSecret"))
-    good = desk.assertion()
-    hidden += [*good.split("."), desk.token(integration, assertion=good)]
     answers.append(desk.exchange(integration, assertion=good))
+    assert len(desk.events()) == len(REFUSALS) + 3
 
     told = "".join(
         [

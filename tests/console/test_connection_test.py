@@ -57,9 +57,7 @@ def test_says_what_the_server_answered(admin: Visitor) -> None:
 
 
 def test_escapes_what_the_provider_says(admin: Visitor) -> None:
-    document = key_set_document(
-        jwk(rsa_key(), "<script>alert(1)</script>"), {"kty": "<img src=x>", "kid": "x"}
-    )
+    document = key_set_document(jwk(rsa_key(), "<script>alert(1)</script>"), {"kty": "<img src=x>", "kid": "x"})
     with misbehaving_jwks(reply(document)) as server:
         text = run(admin, server.url())
     assert "&lt;script&gt;" in text

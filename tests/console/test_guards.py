@@ -35,9 +35,7 @@ def test_refuses_integrations_to_everybody_else(sign_in: SignIn, integration: Re
 
 
 @pytest.mark.parametrize("action", ["", "/enable", "/disable", "/rotate-secret", "/test-connection"])
-def test_refuses_to_let_others_change_integrations(
-    sign_in: SignIn, integration: Registered, action: str
-) -> None:
+def test_refuses_to_let_others_change_integrations(sign_in: SignIn, integration: Registered, action: str) -> None:
     person = sign_in("tom.okafor", "itil")
     path = f"/inbound-integrations/{integration.entity.client_id}{action}"
     page = person.open("/")
@@ -46,9 +44,7 @@ def test_refuses_to_let_others_change_integrations(
     assert person.client.post(path).status_code == 400
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/change-requests?search=a%20b&page=2", "/x?next=https://evil.example"]
-)
+@pytest.mark.parametrize("path", ["/", "/change-requests?search=a%20b&page=2", "/x?next=https://evil.example"])
 def test_returns_to_paths_of_this_site(path: str) -> None:
     assert local_path(path) == path
 

@@ -9,7 +9,7 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthTokenEvent
-from changegate.models.base import new_sys_id
+from changegate.models.oauth_entity import new_correlation_id
 from changegate.services.oauth.integrations import Registered, get_integration, list_integrations
 from changegate.services.oauth.secrets import hash_client_secret
 from tests.console.conftest import SignIn
@@ -137,9 +137,7 @@ def test_says_at_the_field_what_only_the_service_can_know(
     assert re.search(rf'id="{name}-error-1">.*?{re.escape(sentence)}', page.text)
 
 
-def test_lists_integrations_with_their_last_event(
-    app: Flask, admin: Visitor, integration: Registered
-) -> None:
+def test_lists_integrations_with_their_last_event(app: Flask, admin: Visitor, integration: Registered) -> None:
     add_event(app, integration, is_accepted=False, reason="iss_mismatch")
     text = admin.open("/inbound-integrations").text
     for shown in ("Build pipeline", "Example CI", "https://ci.example.com", integration.entity.client_id):
@@ -166,12 +164,8 @@ def test_saves_a_record(app: Flask, admin: Visitor, integration: Registered) -> 
     assert "Renamed is saved." in admin.open(path).text
 
 
-def test_a_refused_edit_changes_nothing_and_loses_nothing(
-    app: Flask, admin: Visitor, integration: Registered
-) -> None:
-    page = admin.send(
-        admin.open(record_path(integration)), "integration", {"name": "New", "run_as": "nobody"}
-    )
+def test_a_refused_edit_changes_nothing_and_loses_nothing(app: Flask, admin: Visitor, integration: Registered) -> None:
+    page = admin.send(admin.open(record_path(integration)), "integration", {"name": "New", "run_as": "nobody"})
     assert page.status_code == 400
     assert "There is no active user nobody." in page.text
     assert forms_of(page).forms["integration"]["name"] == "New"
@@ -195,9 +189,7 @@ def test_disables_and_enables(app: Flask, admin: Visitor, integration: Registere
 
 
 @pytest.mark.parametrize(("overlap", "works_on"), [("24", True), ("0", False), ("9999", False)])
-def test_rotates_the_secret(
-    app: Flask, admin: Visitor, integration: Registered, overlap: str, works_on: bool
-) -> None:
+def test_rotates_the_secret(app: Flask, admin: Visitor, integration: Registered, overlap: str, works_on: bool) -> None:
     path = record_path(integration)
     answer = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": overlap})
     entity = stored(app)
@@ -221,9 +213,9 @@ def test_shows_events_with_expected_and_received(app: Flask, admin: Visitor, int
     rule = {"rule": "iss", "passed": False, "expected": "https://a", "received": ATTACK}
     rule |= {"reason": "iss_mismatch", "hint": "Look closely."}
     add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK, report=[rule])
-    add_event(app, integration, is_accepted=True, subject="repo:shop")
+    correlation_id = add_event(app, integration, is_accepted=True, subject="repo:shop")
     text = admin.open(record_path(integration)).text
-    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", "https://a", "Look closely.", "c0ffee"):
+    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", "https://a", "Look closely.", correlation_id):
         assert shown in text
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
@@ -262,15 +254,17 @@ def test_suggests_active_users(app: Flask, admin: Visitor, sign_in: SignIn) -> N
     assert '<option value="release.bot">release.bot</option>' in admin.open(NEW).text
 
 
-def add_event(app: Flask, registered: Registered, **facts: Any) -> None:
-    """Write an event as the token endpoint does."""
+def add_event(app: Flask, registered: Registered, **facts: Any) -> str:
+    """Write an event as the token endpoint does, and return its correlation id."""
+    happened_at = datetime.now(UTC)
+    correlation_id = new_correlation_id(happened_at)
     with app.app_context():
         event = OAuthTokenEvent(
-            sys_id=new_sys_id(),
-            happened_at=datetime.now(UTC),
-            correlation_id="c0ffee",
+            happened_at=happened_at,
+            correlation_id=correlation_id,
             entity=registered.entity.sys_id,
             **facts,
         )
         db.session.add(event)
         db.session.commit()
+    return correlation_id

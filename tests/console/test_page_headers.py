@@ -22,9 +22,7 @@ PAGES = (
 
 
 @pytest.fixture
-def texts(
-    visitor: Visitor, admin: Visitor, integration: Registered, make_change: MakeChange
-) -> dict[str, str]:
+def texts(visitor: Visitor, admin: Visitor, integration: Registered, make_change: MakeChange) -> dict[str, str]:
     """Return the HTML of every page."""
     names = {"change": make_change(short_description="x"), "integration": integration.entity.client_id}
     pages = {path: (visitor if path == "/login" else admin).open(path.format(**names)) for path in PAGES}

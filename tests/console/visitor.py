@@ -27,9 +27,7 @@ class FormReader(HTMLParser):
             key = found.get("id") or found["action"]
             self.actions[key] = found["action"]
             self._form = self.forms.setdefault(key, MultiDict())
-        elif (
-            tag == "input" and name and (found.get("type") not in {"checkbox", "radio"} or "checked" in found)
-        ):
+        elif tag == "input" and name and (found.get("type") not in {"checkbox", "radio"} or "checked" in found):
             self._form.add(name, found.get("value", ""))
         elif tag in {"textarea", "select"}:
             self._field = name

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from changegate.api import auth
-from changegate.console import guards
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from changegate.api import auth
+from changegate.console import guards
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.audiences import AUDIENCES, FOREIGN_BLUEPRINTS, Audience, Endpoint, list_endpoints
 

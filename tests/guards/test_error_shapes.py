@@ -7,7 +7,13 @@ from werkzeug.test import TestResponse
 
 from tests.guards.audiences import EXAMPLES, MACHINES, METHODS, list_endpoints
 
-UNKNOWN_TO_MACHINES = ("/api/now/tables", "/api/", "/api/now/table/change_request/a/b", "/oauth/authorize", "/oauth_auth.do")
+UNKNOWN_TO_MACHINES = (
+    "/api/now/tables",
+    "/api/",
+    "/api/now/table/change_request/a/b",
+    "/oauth/authorize",
+    "/oauth_auth.do",
+)
 UNKNOWN_TO_PEOPLE = ("/nowhere", "/change-requests/a/b", "/static/nothing.css")
 TELLTALES = ("Traceback", 'File "', "werkzeug", "sqlalchemy", "<html", "<!doctype")
 
@@ -20,9 +26,7 @@ def wrong_methods(app: Flask) -> list[tuple[str, str]]:
     """Return every path with each method that is not taken there, by whichever rule."""
     paths = sorted({endpoint.path for endpoint in list_endpoints(app)})
     urls = app.url_map.bind("desk.example.com")
-    return [
-        (method, path) for path in paths for method in METHODS if method not in urls.allowed_methods(path)
-    ]
+    return [(method, path) for path in paths for method in METHODS if method not in urls.allowed_methods(path)]
 
 
 def require_shape(response: TestResponse, path: str) -> None:

@@ -89,9 +89,7 @@ def test_no_page_loads_anything_from_elsewhere() -> None:
 
 def test_no_file_names_the_host_of_a_registry() -> None:
     """Where packages come from is decided by whoever installs them."""
-    found = [
-        f"{shown(path)}: {match[0]}" for path in text_files() if (match := REGISTRIES.search(path.read_text()))
-    ]
+    found = [f"{shown(path)}: {match[0]}" for path in text_files() if (match := REGISTRIES.search(path.read_text()))]
     assert not found
 
 

@@ -53,9 +53,7 @@ def test_every_room_is_where_the_design_has_it() -> None:
 @pytest.mark.parametrize("command", [("-c",), ("-P", "-c")], ids=["with the working directory", "without it"])
 def test_platform_is_the_standard_librarys(command: tuple[str, ...]) -> None:
     script = "import platform; print(platform.__file__); platform.python_version()"
-    run = subprocess.run(
-        [sys.executable, *command, script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, *command, script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert Path(run.stdout.strip()).parent == Path(sysconfig.get_path("stdlib"))
 
 

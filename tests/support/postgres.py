@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from flask import Flask
+
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.extensions import db
-from flask import Flask
-
 from tests.support.servers import free_port
 
 OWNER = "postgres"

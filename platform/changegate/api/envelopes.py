@@ -1,6 +1,5 @@
 """JSON answers, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
 
-import secrets
 from typing import Any
 
 import orjson
@@ -14,6 +13,8 @@ from changegate.errors import (
     TemporarilyUnavailable,
     TooManyFailures,
 )
+from changegate.extensions import now
+from changegate.models.oauth_entity import new_correlation_id
 
 JSON = "application/json;charset=UTF-8"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -25,7 +26,7 @@ CHALLENGE = 'BASIC realm="Service-now"'
 def correlation_id() -> str:
     """Return the id that ties this answer to the event log: 32 hex digits, one for each request."""
     if "correlation_id" not in g:
-        g.correlation_id = secrets.token_hex(16)
+        g.correlation_id = new_correlation_id(now())
     found: str = g.correlation_id
     return found
 
@@ -36,6 +37,13 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     if headers:
         response.headers.update(headers)
     return response
+
+
+def refusal(status: int, message: str, detail: str | None = None) -> ChangegateError:
+    """Return a domain error for what HTTP itself refuses."""
+    error = ChangegateError(message, detail)
+    error.status = status
+    return error
 
 
 def table_error(error: ChangegateError) -> Response:
@@ -58,9 +66,7 @@ def servicenow_oauth_error(error: OAuthError) -> Response:
 
 def oauth_fault(error: ChangegateError) -> Response:
     """Return the OAuth envelope of what failed before it was a token request, or through no fault of its sender."""
-    return _oauth_response(
-        error, error.status, OAUTH_FAULTS.get(error.status, "invalid_request"), error.message
-    )
+    return _oauth_response(error, error.status, OAUTH_FAULTS.get(error.status, "invalid_request"), error.message)
 
 
 def _oauth_response(error: ChangegateError, status: int, code: str, description: str) -> Response:

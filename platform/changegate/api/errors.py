@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable
 
 from flask import Flask, Response, request
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from changegate.api.envelopes import correlation_id, oauth_fault, table_error, too_large
-from changegate.errors import ChangegateError
+from changegate.api.envelopes import correlation_id, oauth_fault, refusal, table_error, too_large
+from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 
 API_PREFIX = "/api/"
@@ -42,32 +43,27 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         return error
     if isinstance(error, HTTPException):
         return _of_http(error)
-    if isinstance(error, OperationalError):
-        log.error("database unavailable, correlation id %s: %s", correlation_id(), type(error.orig).__name__)
-        return _with_status(503, "Service unavailable", "The database is busy or away; try again")
-    if isinstance(error, DBAPIError):
-        # A DBAPIError's text carries the statement's parameters, which may be secrets.
+    if isinstance(error, OperationalError | PoolExhausted):
+        cause = getattr(error, "orig", error)
+        log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
+        return refusal(503, "Service unavailable", "The database is busy or away; try again")
+    if isinstance(error, DataError):
+        return RequestUnreadable("A value cannot be stored")
+    if isinstance(error, StatementError):
+        # The error's text may carry the statement's parameters, which may be secrets.
         log.error("database error, correlation id %s: %s", correlation_id(), type(error.orig).__name__)
     else:
         log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
-    return _with_status(
-        500, "Internal error", f"Tell the administrator the correlation id {correlation_id()}"
-    )
+    return refusal(500, "Internal error", f"Tell the administrator the correlation id {correlation_id()}")
 
 
 def _of_http(error: HTTPException) -> ChangegateError:
     if isinstance(error, NotFound):
         status = 400 if request.path.startswith(API_PREFIX) else 404
-        return _with_status(status, "Requested URI does not represent any resource", request.path)
+        return refusal(status, "Requested URI does not represent any resource", request.path)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return _with_status(405, "Method not supported", f"{request.method} is not among {allowed}")
+        return refusal(405, "Method not supported", f"{request.method} is not among {allowed}")
     if isinstance(error, RequestEntityTooLarge):
         return too_large(request.content_length, request.max_content_length or 0)
-    return _with_status(error.code or 500, error.name, error.description)
-
-
-def _with_status(status: int, message: str, detail: str | None) -> ChangegateError:
-    error = ChangegateError(message, detail)
-    error.status = status
-    return error
+    return refusal(error.code or 500, error.name, error.description)

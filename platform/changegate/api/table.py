@@ -7,8 +7,8 @@ import orjson
 from flask import Blueprint, Response, request
 
 from changegate.api.auth import caller, require_caller, require_scope
-from changegate.api.envelopes import json_response
-from changegate.errors import ChangegateError, RequestUnreadable
+from changegate.api.envelopes import json_response, refusal
+from changegate.errors import RequestUnreadable
 from changegate.extensions import db, settings
 from changegate.schemas.table_query import TableQuerySchema
 from changegate.services.tables.catalog import get_table
@@ -25,10 +25,22 @@ from changegate.services.tables.records import (
 from changegate.services.tables.registry import Table
 
 REST_API = "now/table"
+NOTHING_MATCHES = "Records matching query not found. Check query parameter or offset parameter"
 bp = Blueprint("table", __name__)
 bp.before_request(require_caller)
+ANY = "*/*"
+V1_PREFIX = "/api/now/v1/"
 _schema = TableQuerySchema()
 _defaults: dict[str, Any] = _schema.load({})
+
+
+@bp.before_request
+def require_json_accepted() -> None:
+    """Refuse a caller who takes no JSON, which is the one form that records are served in."""
+    if request.headers.get("Accept", ANY) in {ANY, "application/json"}:
+        return  # what nearly everybody sends needs no parsing
+    if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
+        raise refusal(406, "Unsupported media type", "Only application/json is served")
 
 
 @bp.get("/<table_name>")
@@ -39,6 +51,8 @@ def list_view(table_name: str) -> Response:
     params = _parameters()
     query = parse_encoded_query(params["query"])
     page = list_records(table, who, query, limit=params["limit"], offset=params["offset"])
+    if not page.rows and request.path.startswith(V1_PREFIX):
+        raise refusal(404, "No Record found", NOTHING_MATCHES)
     records = render_records(table, page.rows, table.fields_for(who), _shape(params))
     return json_response({"result": records}, headers=_page_headers(page, params))
 
@@ -98,9 +112,7 @@ def _shape(params: dict[str, Any]) -> Shape:
     )
 
 
-def _record_response(
-    table: Table, record: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
+def _record_response(table: Table, record: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     [rendered] = render_records(table, [record], table.fields_for(caller()), _shape(_parameters()))
     return json_response({"result": rendered}, status, headers)
 
@@ -108,9 +120,7 @@ def _record_response(
 def _body() -> dict[str, Any]:
     """Return the record sent; of a list, only the first is processed (rest_api.md §1.1)."""
     if request.mimetype not in {"", "application/json"}:
-        error = ChangegateError("Unsupported media type", f"{request.mimetype[:100]} is not application/json")
-        error.status = 415
-        raise error
+        raise refusal(415, "Unsupported media type", f"{request.mimetype[:100]} is not application/json")
     data = request.get_data()
     try:
         sent = orjson.loads(data) if data.strip() else {}
@@ -127,9 +137,7 @@ def _page_headers(page: Page, params: dict[str, Any]) -> dict[str, str]:
     headers = {"X-Total-Count": str(page.total)}
     limit, offset = params["limit"], params["offset"]
     if not params["suppress_pagination_header"] and limit and (page.total > limit or offset):
-        headers["Link"] = ",".join(
-            f'<{_page_url(at, limit)}>;rel="{rel}"' for rel, at in _pages(page, limit, offset)
-        )
+        headers["Link"] = ",".join(f'<{_page_url(at, limit)}>;rel="{rel}"' for rel, at in _pages(page, limit, offset))
     return headers
 
 

@@ -7,9 +7,7 @@ from changegate.console.guards import allow_anyone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 
-assets = Blueprint(
-    "assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates"
-)
+assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 assets.before_request(allow_anyone)
 
 AREAS = (sign_in, home, inbound_integrations, connection_test, change_requests)

@@ -55,9 +55,7 @@ def record_view(sys_id: str) -> str:
     """Show one change; raises `RecordNotFound`."""
     table = get_table("change_request")
     [record] = _rendered([get_record(table, caller(), sys_id)])
-    return render_template(
-        "console/change_request.html", record=record, sections=SECTIONS, entries=table.entries
-    )
+    return render_template("console/change_request.html", record=record, sections=SECTIONS, entries=table.entries)
 
 
 def _rendered(rows: Any, fields: tuple[str, ...] = ()) -> list[dict[str, Any]]:

@@ -103,9 +103,7 @@ def day(label: str, **options: Any) -> MappedColumn[Any]:
 
 def choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
     """Declare a text that is one of `choices`."""
-    return _column(
-        String(40), entry=Entry("choice", label, 40, choices=choices, **_flags(options)), **options
-    )
+    return _column(String(40), entry=Entry("choice", label, 40, choices=choices, **_flags(options)), **options)
 
 
 def integer_choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
@@ -115,9 +113,7 @@ def integer_choice(label: str, choices: Choices, **options: Any) -> MappedColumn
 
 def glide_list(label: str, reference: str, **options: Any) -> MappedColumn[Any]:
     """Declare a list of sys_ids, stored comma-joined."""
-    return _column(
-        Text, entry=Entry("glide_list", label, 4000, reference=reference, **_flags(options)), **options
-    )
+    return _column(Text, entry=Entry("glide_list", label, 4000, reference=reference, **_flags(options)), **options)
 
 
 def reference(label: str, table: str, *, is_stored_loose: bool = False, **options: Any) -> MappedColumn[Any]:
@@ -137,10 +133,8 @@ def domain(label: str, **options: Any) -> MappedColumn[Any]:
     return _column(String(SYS_ID_LENGTH), entry=entry, **options)
 
 
-def _flags(options: dict[str, Any]) -> dict[str, bool]:
-    return {
-        name: options.pop(name) for name in ("is_read_only", "is_private", "is_secret") if name in options
-    }
+def _flags(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options.pop(name) for name in ("is_read_only", "is_private", "is_secret") if name in options}
 
 
 class Record:

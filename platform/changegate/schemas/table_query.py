@@ -12,31 +12,23 @@ MAX_OFFSET = 2**31 - 1
 class Flag(fields.Field[bool]):
     """A boolean as clients spell it: any case, and anything unknown is false."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> bool:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         return str(value).strip().lower() == "true"
 
 
 class Count(fields.Field[int]):
     """A whole number; what is none, or negative, counts as absent."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> int:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         text = str(value).strip()
         fallback: int = self.load_default
-        return (
-            min(int(text), MAX_OFFSET) if text.isascii() and text.isdigit() and len(text) < 20 else fallback
-        )
+        return min(int(text), MAX_OFFSET) if text.isascii() and text.isdigit() and len(text) < 20 else fallback
 
 
 class DisplayChoice(fields.Field[str]):
     """One of false, true and all."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> str:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = str(value).strip().lower()
         return text if text in {"true", "all"} else "false"
 

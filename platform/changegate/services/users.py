@@ -7,14 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import ColumnElement, String, bindparam, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import connection, db
+from changegate.errors import InputInvalid, RecordNotFound, RequestUnreadable
+from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.services.access import Caller, expand_roles
+from changegate.services.prepared import Prepared
 from changegate.services.tables.registry import Values
+from changegate.services.tables.values import is_storable, parse_value
 
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
@@ -64,7 +66,9 @@ def authenticate_user(
     A full password hash is computed once per process and stored hash, not once per request; `before_hashing` runs
     before that and may refuse the caller.
     """
-    row = connection().execute(_LOGIN_STATEMENT, {"wanted": user_name.lower()}).first()
+    if not is_storable(user_name) or not _is_encodable(password):
+        return None
+    row = _LOGIN.first({"wanted": user_name})
     stored = (row.user_password if row else None) or _NOBODYS_HASH
     if not _verified_passwords.remembers(stored, password):
         before_hashing()
@@ -75,6 +79,14 @@ def authenticate_user(
     return Caller(row.sys_id, row.user_name, expand_roles((row.roles or "").split(",")))
 
 
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has no bytes to hash
+        return False
+    return True
+
+
 def caller_of(user: SysUser) -> Caller:
     """Return the caller that a signed-in user is."""
     roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
@@ -83,9 +95,7 @@ def caller_of(user: SysUser) -> Caller:
 
 def get_user(user_name: str) -> SysUser:
     """Return a user by name, without case; raises `RecordNotFound`."""
-    user = db.session.execute(
-        select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
-    ).scalar_one_or_none()
+    user = db.session.execute(select(SysUser).where(_is_called(user_name))).scalar_one_or_none()
     if user is None:
         raise RecordNotFound
     return user
@@ -94,25 +104,36 @@ def get_user(user_name: str) -> SysUser:
 def create_user(
     *, user_name: str, password: str | None, email: str | None, name: str | None, roles: list[str]
 ) -> SysUser:
-    """Add a user with roles; raises `InputInvalid` when the name is taken or a role unknown."""
-    taken = select(SysUser.sys_id).where(func.lower(SysUser.user_name) == user_name.lower())
-    if db.session.execute(taken).first():
+    """Add a user with roles; raises `InputInvalid` when the name is taken, a role unknown or a text too long."""
+    if not user_name:
+        raise InputInvalid({"user_name": ["A user needs a user ID."]})
+    _require_storable(user_name=user_name, email=email, name=name)
+    if db.session.execute(select(SysUser.sys_id).where(_is_called(user_name))).first():
         raise InputInvalid({"user_name": [f"There is a user {user_name} already."]})
     known = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
     unknown = [role for role in roles if role not in known]
     if unknown:
-        raise InputInvalid(
-            {"roles": [f"There is no role {unknown[0]}; roles are {', '.join(sorted(known))}."]}
-        )
+        raise InputInvalid({"roles": [f"There is no role {unknown[0]}; roles are {', '.join(sorted(known))}."]})
     user = SysUser(user_name=user_name, name=name or user_name, email=email)
     user.user_password = generate_password_hash(password) if password else None
     db.session.add(user)
     db.session.flush()
-    db.session.add_all(
-        SysUserHasRole(user=user.sys_id, role=known[role].sys_id) for role in dict.fromkeys(roles)
-    )
+    db.session.add_all(SysUserHasRole(user=user.sys_id, role=known[role].sys_id) for role in dict.fromkeys(roles))
     db.session.flush()
     return user
+
+
+def _require_storable(**texts: str | None) -> None:
+    for name, text in texts.items():
+        try:
+            parse_value(name, SysUser.__table__.columns[name].info["entry"], text)
+        except RequestUnreadable as problem:
+            raise InputInvalid({name: [problem.detail or problem.message]}) from None
+
+
+def _is_called(user_name: Any) -> ColumnElement[bool]:
+    """Return the clause for the user of a name; both sides are folded by the database, whose rules differ."""
+    return func.lower(SysUser.user_name) == func.lower(user_name)
 
 
 def set_password(user: SysUser, password: str) -> None:
@@ -154,11 +175,13 @@ class VerifiedPasswords:
 
 
 _verified_passwords = VerifiedPasswords()
-_LOGIN_STATEMENT: Select[Any] = select(
+_LOGIN = Prepared(
+    select(
     SysUser.sys_id,
     SysUser.user_name,
     SysUser.user_password,
     SysUser.active,
     SysUser.locked_out,
     roles_of_user().label("roles"),
-).where(func.lower(SysUser.user_name) == bindparam("wanted"))
+).where(_is_called(bindparam("wanted", None, type_=String)))
+)

@@ -5,6 +5,7 @@ from sqlalchemy import bindparam, insert, update
 from changegate.extensions import connection
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
+from changegate.services.prepared import Prepared
 
 DIGITS = 7
 
@@ -24,16 +25,16 @@ def next_number(table: str, prefix: str) -> str:
 
 def _count_up(table: str, start: int) -> int:
     """Count in a row: SQLite has one writer at a time anyway."""
-    number = connection().execute(_COUNT_UP, {"counted": table}).scalar()
-    if number is None:
-        number = start
+    counted = _COUNT_UP.first({"counted": table})
+    if counted is None:
         connection().execute(insert(SysNumberCounter).values(sys_id=new_sys_id(), table=table, number=start))
-    return int(number)
+        return start
+    return int(counted.number)
 
 
-_COUNT_UP = (
+_COUNT_UP = Prepared(
     update(SysNumberCounter.__table__)
-    .where(SysNumberCounter.table == bindparam("counted"))
+    .where(SysNumberCounter.table == bindparam("counted", None))
     .values(number=SysNumberCounter.number + 1)
     .returning(SysNumberCounter.number)
 )

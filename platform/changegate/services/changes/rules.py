@@ -18,7 +18,7 @@ class ChangeRules:
     """Writes to change_request."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Number the change and fill in who opened it and when (rest_api.md §5.1, §5.2)."""
+        """Give the change its number and fill in who opened it and when (rest_api.md §5.1, §5.2)."""
         values["number"] = values["task_effective_number"] = next_number("change_request", "CHG")
         values.setdefault("state", NEW)
         values["active"] = values["state"] not in CLOSED_STATES

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, literal, select
+from sqlalchemy import and_, bindparam, func, insert, literal, select
 
-from changegate.extensions import connection, now
+from changegate.extensions import now
 from changegate.models import (
     OAuthCredential,
     OAuthEntity,
@@ -17,8 +17,8 @@ from changegate.models import (
     SysAuthScope,
     SysUser,
 )
-from changegate.models.base import new_sys_id
 from changegate.services.access import ApiCall, Caller, TokenGrant, expand_roles
+from changegate.services.prepared import Prepared
 from changegate.services.users import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked; 32 random bytes follow.
@@ -51,7 +51,6 @@ def issue_token(wanted: TokenRequest, issued_at: datetime) -> IssuedToken:
     """Store a fresh token's hash and return the token; nothing can bring it back later."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     row = {
-        "sys_id": new_sys_id(),
         "token_hash": _hash(token),
         "entity": wanted.entity,
         "user": wanted.user,
@@ -61,7 +60,7 @@ def issue_token(wanted: TokenRequest, issued_at: datetime) -> IssuedToken:
         "assertion_issuer": wanted.assertion_issuer,
         "assertion_subject": wanted.assertion_subject,
     }
-    connection().execute(_INSERT, row)
+    _INSERT.execute(row)
     return IssuedToken(token, int(wanted.lifespan.total_seconds()), wanted.scope)
 
 
@@ -74,7 +73,7 @@ def find_token_caller(token: str) -> Caller | None:
     if not token.startswith(TOKEN_PREFIX):
         return None
     wanted = {"token_hash": _hash(token), "now": now()}
-    row = connection().execute(_TOKEN_STATEMENT, wanted).first()
+    row = _TOKEN.first(wanted)
     if row is None:
         return None
     grant = TokenGrant(row.entity, row.scope, _calls(row.calls, granted=row.scope.split()))
@@ -109,8 +108,8 @@ def _calls_of_entity() -> Any:
     )
 
 
-_INSERT = insert(OAuthCredential.__table__)
-_TOKEN_STATEMENT: Select[Any] = (
+_INSERT = Prepared(insert(OAuthCredential.__table__), OAuthCredential.__table__.columns.keys())
+_TOKEN = Prepared(
     select(
         OAuthCredential.entity,
         OAuthCredential.scope,
@@ -122,9 +121,9 @@ _TOKEN_STATEMENT: Select[Any] = (
     .join(OAuthEntity, OAuthEntity.sys_id == OAuthCredential.entity)
     .join(SysUser, SysUser.sys_id == OAuthCredential.user)
     .where(
-        OAuthCredential.token_hash == bindparam("token_hash"),
+        OAuthCredential.token_hash == bindparam("token_hash", None),
         OAuthCredential.revoked_at.is_(None),
-        OAuthCredential.expires_at > bindparam("now"),
+        OAuthCredential.expires_at > bindparam("now", None),
         OAuthEntity.active,
         SysUser.active,
         ~SysUser.locked_out,

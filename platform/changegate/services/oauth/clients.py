@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sqlalchemy import Row, Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from changegate.errors import InvalidClient
 from changegate.extensions import connection, now
@@ -15,6 +15,9 @@ from changegate.services.oauth.assertion import UnverifiedAssertion
 from changegate.services.oauth.key_source import CachedFacts, KeySource
 from changegate.services.oauth.secrets import is_right_secret
 from changegate.services.oauth.trust_policy import TrustPolicy
+from changegate.services.prepared import Prepared
+
+ClientRow = Any  # a row of `_statement`, by column name
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,14 +63,15 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     return _client(row)
 
 
-def _find_client(client_id: str) -> Row[Any] | None:
+def _find_client(client_id: str) -> ClientRow | None:
     # PostgreSQL takes no NUL in a text, not even to compare with.
     if "\0" in client_id:
         return None
-    return connection().execute(_BY_CLIENT_ID, {"wanted": client_id}).first()
+    found: ClientRow | None = _BY_CLIENT_ID.first({"wanted": client_id})
+    return found
 
 
-def _require_proof(row: Row[Any], credentials: ClientCredentials) -> None:
+def _require_proof(row: ClientRow, credentials: ClientCredentials) -> None:
     if row.public_client and credentials.secret is None:
         return
     kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
@@ -82,7 +86,7 @@ def _forms(secret: str) -> Iterator[str]:
         yield unquote_plus(secret)
 
 
-def _public_client_of(assertion_text: str | None) -> Row[Any] | None:
+def _public_client_of(assertion_text: str | None) -> ClientRow | None:
     if assertion_text is None:
         return None
     assertion = UnverifiedAssertion.parse(assertion_text)
@@ -97,7 +101,7 @@ def _public_client_of(assertion_text: str | None) -> Row[Any] | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def _client(row: Row[Any]) -> Client:
+def _client(row: ClientRow) -> Client:
     policy = TrustPolicy(
         issuer=row.issuer,
         audiences=frozenset(row.audiences or ()),
@@ -127,7 +131,7 @@ def _client(row: Row[Any]) -> Client:
     )
 
 
-def _cached_facts(row: Row[Any]) -> CachedFacts:
+def _cached_facts(row: ClientRow) -> CachedFacts:
     return CachedFacts(
         url=row.cached_url,
         document_sha256=row.document_sha256,
@@ -169,4 +173,4 @@ def _statement() -> Select[Any]:
     )
 
 
-_BY_CLIENT_ID = _statement().where(OAuthEntity.client_id == bindparam("wanted"))
+_BY_CLIENT_ID = Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None)))

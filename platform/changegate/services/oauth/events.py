@@ -10,15 +10,16 @@ from sqlalchemy import delete, insert, select
 from changegate.errors import OAuthError
 from changegate.extensions import connection, db
 from changegate.models import OAuthCredential, OAuthTokenEvent
-from changegate.models.base import new_sys_id
+from changegate.models.oauth_entity import earliest_correlation_id
 from changegate.services.oauth.grants import Exchange
 from changegate.services.oauth.replay import purge_claims
 from changegate.services.oauth.report import Report
+from changegate.services.prepared import Prepared
 
 KEPT_FOR = timedelta(days=30)
 TOKENS_KEPT_FOR = timedelta(days=1)
 PURGE_SHARE = 1 / 500
-_INSERT = insert(OAuthTokenEvent.__table__)
+_INSERT = Prepared(insert(OAuthTokenEvent.__table__), OAuthTokenEvent.__table__.columns.keys())
 
 
 @dataclass(slots=True, repr=False)
@@ -33,7 +34,7 @@ class Attempt:
 
 def record_accepted(attempt: Attempt, happened_at: datetime) -> None:
     """Write the event of an issued token into the caller's transaction."""
-    connection().execute(_INSERT, _row(attempt, happened_at) | {"is_accepted": True})
+    _INSERT.execute(_row(attempt, happened_at) | {"is_accepted": True})
     _purge_now_and_then(happened_at)
 
 
@@ -41,7 +42,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     """Write the event of a refusal, with every rule that was judged."""
     report = refusal.report.as_dicts() if isinstance(refusal.report, Report) else None
     verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail, "report": report}
-    connection().execute(_INSERT, _row(attempt, happened_at) | verdict)
+    _INSERT.execute(_row(attempt, happened_at) | verdict)
     _purge_now_and_then(happened_at)
 
 
@@ -50,7 +51,7 @@ def list_events(entity: str, limit: int = 20) -> list[OAuthTokenEvent]:
     newest = (
         select(OAuthTokenEvent)
         .where(OAuthTokenEvent.entity == entity)
-        .order_by(OAuthTokenEvent.happened_at.desc())
+        .order_by(OAuthTokenEvent.correlation_id.desc())
     )
     return list(db.session.execute(newest.limit(limit)).scalars())
 
@@ -59,7 +60,7 @@ def purge_expired(at: datetime) -> None:
     """Forget what has served its time: claims, tokens and events."""
     purge_claims(at)
     connection().execute(delete(OAuthCredential).where(OAuthCredential.expires_at < at - TOKENS_KEPT_FOR))
-    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.happened_at < at - KEPT_FOR))
+    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.correlation_id < earliest_correlation_id(at - KEPT_FOR)))
 
 
 def _purge_now_and_then(at: datetime) -> None:
@@ -70,7 +71,6 @@ def _purge_now_and_then(at: datetime) -> None:
 
 def _row(attempt: Attempt, happened_at: datetime) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "sys_id": new_sys_id(),
         "happened_at": happened_at,
         "correlation_id": attempt.correlation_id,
         "address": attempt.address,

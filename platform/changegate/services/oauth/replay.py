@@ -7,11 +7,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from changegate.extensions import connection
 from changegate.models import OAuthJti
+from changegate.services.prepared import Prepared
 
 # Kept past the last instant at which any process could still accept the assertion.
 MARGIN = timedelta(seconds=60)
 _CLAIMS = {
-    name: dialect.insert(OAuthJti.__table__).on_conflict_do_nothing()
+    name: Prepared(dialect.insert(OAuthJti.__table__).on_conflict_do_nothing(), OAuthJti.__table__.columns.keys())
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 
@@ -28,8 +29,7 @@ def claim_assertion(entity: str, issuer: str, digest: bytes, usable_until: datet
         "digest": digest.hex(),
         "expires_at": usable_until + MARGIN,
     }
-    claimed = connection().execute(_CLAIMS[connection().dialect.name], row)
-    return claimed.rowcount == 1
+    return _CLAIMS[connection().dialect.name].execute(row) == 1
 
 
 def purge_claims(now: datetime) -> int:

@@ -20,9 +20,9 @@ JOURNAL_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "wo
 
 
 def _own_changes(table: Table) -> ColumnElement[bool]:
-    """What a caller asked for or opened himself."""
+    """Return the clause for what a caller asked for or opened himself."""
     columns = table.columns
-    return or_(columns["requested_by"] == bindparam(OWNER), columns["opened_by"] == bindparam(OWNER))
+    return or_(columns["requested_by"] == bindparam(OWNER, None), columns["opened_by"] == bindparam(OWNER, None))
 
 
 TABLES: Mapping[str, Table] = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, or_
+from sqlalchemy import Column, ColumnElement, String, and_, func, or_
 from sqlalchemy.sql.elements import UnaryExpression
 
 from changegate.errors import RequestUnreadable
@@ -43,9 +43,12 @@ def order_clauses(table: Table, fields: Iterable[str], orders: Iterable[Order]) 
     return [*chosen, table.columns["sys_id"].asc()]
 
 
-def _sorted(column: ColumnElement[Any], is_descending: bool) -> UnaryExpression[Any]:
-    """Sort the empty as the smallest; databases differ where nobody says."""
-    return column.desc().nulls_last() if is_descending else column.asc().nulls_first()
+def _sorted(column: Column[Any], is_descending: bool) -> UnaryExpression[Any]:
+    """Sort the empty as the smallest: left to themselves, databases differ."""
+    order = column.desc() if is_descending else column.asc()
+    if not column.nullable:
+        return order
+    return order.nulls_last() if is_descending else order.nulls_first()
 
 
 def _require_measure(readable: frozenset[str], query: EncodedQuery) -> None:
@@ -60,9 +63,7 @@ def _require_measure(readable: frozenset[str], query: EncodedQuery) -> None:
 def _group_clause(table: Table, readable: frozenset[str], group: AllOf) -> Clause | None:
     chains = []
     for chain in group:
-        clauses = [
-            clause for condition in chain if (clause := _clause(table, readable, condition)) is not None
-        ]
+        clauses = [clause for condition in chain if (clause := _clause(table, readable, condition)) is not None]
         if clauses:
             chains.append(or_(*clauses))
     return and_(*chains) if chains else None
@@ -99,7 +100,8 @@ def _equal(table: Table, condition: Condition) -> Clause:
     if value is None:
         return _is_empty(table, condition)
     left, right = _folded(column, value)
-    return left == right
+    equal: Clause = left == right
+    return equal
 
 
 def _not_equal(table: Table, condition: Condition) -> Clause:

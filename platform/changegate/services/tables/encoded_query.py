@@ -16,9 +16,7 @@ _CONDITION = re.compile(
     r"(?P<value>.*)",
     re.DOTALL,
 )
-_UPPER_CASE_CONDITION = re.compile(
-    r"(?P<field>[A-Z][A-Z0-9_.]*)(?P<operator>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL
-)
+_UPPER_CASE_CONDITION = re.compile(r"(?P<field>[A-Z][A-Z0-9_.]*)(?P<operator>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,14 @@ of work would cost more than the database does.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Executable,
-    Insert,
-    Row,
-    RowMapping,
     Select,
     bindparam,
     delete,
@@ -26,11 +23,13 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.errors import OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.extensions import connection
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
+from changegate.services.prepared import Prepared
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import EncodedQuery
 from changegate.services.tables.references import resolve_references
@@ -61,9 +60,7 @@ def list_records(table: Table, caller: Caller, query: EncodedQuery, *, limit: in
         clauses.append(matching)
     total = connection().execute(select(func.count()).select_from(table.source).where(*clauses), owner).scalar_one()
     statement = _select(table, fields).where(*clauses).order_by(*order_clauses(table, fields, query.orders))
-    rows = (
-        connection().execute(statement.limit(limit).offset(offset), owner).all() if total > offset else []
-    )
+    rows = connection().execute(statement.limit(limit).offset(offset), owner).all() if total > offset else []
     return Page(rows, total)
 
 
@@ -87,7 +84,8 @@ def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapp
     if table.classes:
         values["sys_class_name"] = table.name
     table.rules.before_create(values, caller)
-    _execute_write(_insert_statement(table), values)
+    with _unique_keys():
+        _insert_statement(table).execute(values)
     return {name: values.get(name) for name in table.columns}
 
 
@@ -98,14 +96,15 @@ def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, 
     changes = {
         name: value
         for name, value in _parsed(table, caller, sent).items()
-        if not _is_same(before, name, value)
+        if not _is_same(before, name, value) and _is_clearable(table, name, value)
     }
     table.rules.before_update(before, changes, caller)
     if changes:
         columns = table.source.c
         changes |= {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
         counted = {**changes, "sys_mod_count": columns["sys_mod_count"] + 1}
-        _execute_write(update(table.source).where(columns["sys_id"] == sys_id).values(counted))
+        with _unique_keys():
+            connection().execute(update(table.source).where(columns["sys_id"] == sys_id).values(counted))
     return _get_row(table, caller, sys_id, table.fields_for(caller))
 
 
@@ -113,13 +112,18 @@ def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
     """Delete a record; raises `RecordNotFound` when there is none to delete."""
     _require(table, caller, "delete")
     _lock_row(table, caller, sys_id)
-    _execute_write(delete(table.source).where(table.source.c["sys_id"] == sys_id))
+    try:
+        connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
+    except IntegrityError:
+        raise OperationFailed("Other records refer to this one and cannot do without it") from None
 
 
 def _require(table: Table, caller: Caller, operation: str) -> None:
     roles = getattr(table.access, operation)
     if roles:
-        detail = f"ACL Exception {operation.capitalize().replace('Create', 'Insert')} Failed due to security constraints"
+        detail = (
+            f"ACL Exception {operation.capitalize().replace('Create', 'Insert')} Failed due to security constraints"
+        )
         caller.require_role(roles, detail)
 
 
@@ -142,22 +146,22 @@ def _visibility(table: Table, caller: Caller) -> tuple[bool, dict[str, str]]:
 # Statements are built once: SQLAlchemy remembers a statement's cache key with the statement, and to work out the
 # key of a hundred columns anew costs more than running it.
 @lru_cache(maxsize=128)
-def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Select[Any]:
+def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Prepared:
     visible = _visible(table, is_restricted=is_restricted)
-    return _select(table, fields).where(table.columns["sys_id"] == bindparam("wanted"), *visible)
+    return Prepared(_select(table, fields).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
 
 
 @lru_cache(maxsize=128)
-def _lock_statement(table: Table, is_restricted: bool) -> Select[Any]:
+def _lock_statement(table: Table, is_restricted: bool) -> Prepared:
     # SQLite has no row locks; the option makes it take its write lock before it reads (extensions.py).
     visible = _visible(table, is_restricted=is_restricted)
-    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted"), *visible)
-    return statement.with_for_update().execution_options(locks_rows=True)
+    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
+    return Prepared(statement.with_for_update().execution_options(locks_rows=True))
 
 
 @lru_cache(maxsize=128)
-def _insert_statement(table: Table) -> Insert:
-    return insert(table.source)
+def _insert_statement(table: Table) -> Prepared:
+    return Prepared(insert(table.source), table.source.c.keys())
 
 
 @lru_cache(maxsize=128)
@@ -165,18 +169,19 @@ def _select(table: Table, fields: tuple[str, ...]) -> Select[Any]:
     return select(*(table.columns[name] for name in fields))
 
 
-def _get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Row[Any]:
+def _get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
     is_restricted, owner = _visibility(table, caller)
     return _require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
 
 
-def _lock_row(table: Table, caller: Caller, sys_id: str) -> RowMapping:
+def _lock_row(table: Table, caller: Caller, sys_id: str) -> Values:
     is_restricted, owner = _visibility(table, caller)
-    return _require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})._mapping
+    row = _require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})
+    return dict(zip(row._fields, row, strict=True))
 
 
-def _require_row(statement: Select[Any], parameters: dict[str, str]) -> Row[Any]:
-    row = connection().execute(statement, parameters).first() if parameters["wanted"].isprintable() else None
+def _require_row(statement: Prepared, parameters: dict[str, str]) -> Any:
+    row = statement.first(parameters) if parameters["wanted"].isprintable() else None
     if row is None:
         raise RecordNotFound
     return row
@@ -196,9 +201,7 @@ def _parsed(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Values:
 @lru_cache(maxsize=128)
 def _default_items(table: Table) -> tuple[tuple[str, Any], ...]:
     defaults = ((name, column.default) for name, column in table.columns.items())
-    return tuple(
-        (name, default.arg) for name, default in defaults if default is not None and default.is_scalar
-    )
+    return tuple((name, found.arg) for name, found in defaults if isinstance(found, ScalarElementColumnDefault))
 
 
 def _defaults(table: Table) -> Values:
@@ -225,14 +228,25 @@ def _chosen_sys_id(sent: Mapping[str, Any]) -> str | None:
     return chosen
 
 
-def _is_same(before: RowMapping, name: str, value: Any) -> bool:
+def _is_same(before: Values, name: str, value: Any) -> bool:
     return bool((before[name] if before[name] != "" else None) == value)
 
 
-def _execute_write(statement: Executable, values: Values | None = None) -> None:
+def _is_clearable(table: Table, name: str, value: Any) -> bool:
+    """Tell whether a field may become a value: to empty a choice or boolean is not honoured (rest_api.md §1.5)."""
+    entry = table.entries[name]
+    if value is not None:
+        return True
+    if entry.choices or entry.kind == "boolean":
+        return False
+    if table.source.c[name].nullable:
+        return True
+    raise OperationFailed(f"Data Policy Exception: The following fields are mandatory: {entry.label}")
+
+
+@contextmanager
+def _unique_keys() -> Iterator[None]:
     try:
-        connection().execute(statement, values)
+        yield
     except IntegrityError:
-        raise OperationFailed(
-            "Unique Key violation detected: a record with this key exists already"
-        ) from None
+        raise OperationFailed("Unique Key violation detected: a record with this key exists already") from None

@@ -28,9 +28,7 @@ def resolve_references(table: Table, values: Values) -> Values:
 
 def _sys_id_of(target: Table, field: str, text: str) -> str:
     columns = target.source.c
-    found = (
-        connection().execute(select(columns["sys_id"]).where(columns["sys_id"] == text)).scalar_one_or_none()
-    )
+    found = connection().execute(select(columns["sys_id"]).where(columns["sys_id"] == text)).scalar_one_or_none()
     if found is not None:
         return str(found)
     names = [columns[name] for name in dict.fromkeys(("user_name", target.display_field)) if name in columns]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, FromClause, inspect
+from sqlalchemy import Column, ColumnElement, inspect
+from sqlalchemy import Table as DatabaseTable
 
 from changegate.models.base import Entry
 from changegate.services.access import Caller
@@ -81,9 +82,9 @@ class Table:
         return {column.key: self._entry_of(column) for column in inspect(self.model).columns}
 
     @property
-    def source(self) -> FromClause:
+    def source(self) -> DatabaseTable:
         """The database table."""
-        source: FromClause = self.model.__table__
+        source: DatabaseTable = self.model.__table__
         return source
 
     def fields_for(self, caller: Caller) -> tuple[str, ...]:

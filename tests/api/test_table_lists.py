@@ -1,0 +1,214 @@
+"""Lists: counting, paging, sorting and the first operators of the encoded query (rest_api.md §1, §2)."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.support.table_api import CHANGES, TableApi, error_of, result_of
+
+V1 = "/api/now/v1/table/change_request"
+V2 = "/api/now/v2/table/change_request"
+LINK = re.compile(r'<([^>]+)>;rel="(\w+)"')
+
+
+@pytest.fixture
+def api(client: FlaskClient, admin: dict[str, str]) -> TableApi:
+    return TableApi(client, admin)
+
+
+@pytest.fixture
+def seven(api: TableApi) -> list[dict[str, Any]]:
+    return [api.created(short_description=f"number {digit}", priority=1 + digit % 4) for digit in range(7)]
+
+
+def links(response: Any) -> dict[str, str]:
+    """Return the offsets of the Link header by relation, after a look at what all have in common."""
+    found = {}
+    for address, relation in LINK.findall(response.headers["Link"]):
+        parts = urlsplit(address)
+        assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"https://change.example.com{CHANGES}"
+        found[relation] = parse_qs(parts.query)
+    return {relation: query["sysparm_offset"][0] for relation, query in found.items()}
+
+
+@pytest.mark.parametrize("path", [CHANGES, V2, f"{CHANGES}/"])
+def test_answers_an_empty_list_with_a_count_of_nothing(api: TableApi, path: str) -> None:
+    api.path = path
+    response = api.page()
+    assert (response.status_code, response.get_json()) == (200, {"result": []})
+    assert response.headers["X-Total-Count"] == "0"
+    assert "Link" not in response.headers
+
+
+@pytest.mark.parametrize("params", [{"query": "number=CHG0000000"}, {"offset": "1"}])
+def test_answers_404_to_version_1_where_nothing_matches(api: TableApi, params: dict[str, str]) -> None:
+    api.created()
+    api.path = V1
+    assert api.page().status_code == 200
+    response = api.page(**params)
+    assert response.status_code == 404
+    text = "Records matching query not found. Check query parameter or offset parameter"
+    assert error_of(response) == ("No Record found", text)
+
+
+def test_counts_all_that_match_whatever_the_page(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    response = api.page(query="priorityIN1,2", limit=1, offset=1)
+    assert response.headers["X-Total-Count"] == "4"
+    assert len(result_of(response)) == 1
+    assert api.page(offset=100).headers["X-Total-Count"] == "7"
+    assert result_of(api.page(offset=100)) == []
+
+
+def test_sends_no_link_where_everything_fits_in_one_page(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    assert "Link" not in api.page().headers
+    assert "Link" not in api.page(limit=7).headers
+
+
+def test_links_the_neighbours_of_a_middle_page(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    response = api.page(query="active=true", limit=2, offset=2)
+    assert links(response) == {"first": "0", "prev": "0", "next": "4", "last": "6"}
+    header = response.headers["Link"]
+    assert header.count("sysparm_query=active%3Dtrue") == header.count("sysparm_limit=2") == 4
+    assert ", " not in header
+
+
+def test_links_no_page_before_the_first_or_after_the_last(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    assert links(api.page(limit=3)) == {"first": "0", "next": "3", "last": "6"}
+    assert links(api.page(limit=3, offset=6)) == {"first": "0", "prev": "3", "last": "6"}
+
+
+def test_drops_the_links_and_keeps_the_count_when_told(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    response = api.page(limit=2, suppress_pagination_header="true")
+    assert "Link" not in response.headers
+    assert response.headers["X-Total-Count"] == "7"
+
+
+def test_pages_neither_overlap_nor_leave_gaps(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    numbers = [record["number"] for offset in (0, 3, 6) for record in result_of(api.page(limit=3, offset=offset))]
+    assert sorted(numbers) == [record["number"] for record in seven]
+    assert numbers == [record["number"] for record in result_of(api.page())]
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "", "1.5", "\u0663", "9" * 400])
+def test_takes_limits_and_offsets_that_are_none_for_absent(
+    api: TableApi, seven: list[dict[str, Any]], number: str
+) -> None:
+    assert api.page(limit=number).status_code == 200
+    assert api.page(offset=number).status_code == 200
+    assert len(result_of(api.page(limit=number))) == 7
+
+
+def test_the_last_of_a_repeated_parameter_wins(client: FlaskClient, admin: dict[str, str], api: TableApi) -> None:
+    api.created()
+    response = client.get(f"{CHANGES}?sysparm_fields=state&sysparm_fields=number", headers=admin)
+    assert result_of(response) == [{"number": "CHG0030001"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("ORDERBYnumber", "0123456"),
+        ("ORDERBYDESCnumber", "6543210"),
+        ("ORDERBYpriority^ORDERBYDESCnumber", "4051623"),
+        ("ORDERBYDESCpriority^ORDERBYnumber", "3261504"),
+        ("ORDERBYDESCnumber^ORDERBYnumber", "6543210"),
+        ("priority=1^NQpriority=4^ORDERBYnumber", "034"),
+        ("ORDERBYDESCuser_password^ORDERBYnonsense^ORDERBYnumber", "0123456"),
+        ("NUMBER=chg0030003", "2"),
+        ("short_description=NUMBER 2", "2"),
+        ("short_descriptionLIKEBER 2^ORshort_descriptionSTARTSWITHnumber 3^active=true^ORDERBYnumber", "23"),
+        ("AAAA=BBBB^nonsense=1^priority=2^ORDERBYnumber", "15"),
+        ("priority>2^ORDERBYnumber", "236"),
+        ("priority=high^active=true^short_description=number 1", "1"),
+        ("stateLIKE5^short_description=number 1", "1"),
+        ("priority>^short_description=number 1", "1"),
+        ("assigned_toISEMPTY^short_description=number 1^EQ", "1"),
+        ("short_description==", ""),
+        ("active!=false^ORDERBYnumber", "0123456"),
+        ("active!=^ORDERBYnumber", "0123456"),
+        ("active=^ORDERBYnumber", ""),
+        ("requested_byISNOTEMPTY^numberNOT INCHG0030001,CHG0030002^priority!=4^ORDERBYnumber", "2456"),
+        ("javascript:gs.getUserID()^short_description=number 1", "1"),
+    ],
+)
+def test_finds_what_a_query_says_and_drops_what_it_cannot_read(
+    api: TableApi, seven: list[dict[str, Any]], query: str, found: str
+) -> None:
+    assert "".join(text.removeprefix("number ") for text in api.found(query)) == found
+
+
+def test_takes_wildcards_of_sql_literally(api: TableApi) -> None:
+    for text in ("100% sure", "100 percent", "a_b", "axb", "a/b", "back\\slash"):
+        api.created(short_description=text)
+    assert api.found("short_descriptionLIKE0%") == ["100% sure"]
+    assert api.found("short_descriptionLIKEA_B") == ["a_b"]
+    assert api.found("short_descriptionSTARTSWITHa/") == ["a/b"]
+    assert api.found("short_descriptionLIKEk\\s") == ["back\\slash"]
+    assert api.found("short_descriptionLIKE%%%") == []
+
+
+def test_takes_a_doubled_caret_for_a_literal_one(api: TableApi) -> None:
+    api.created(short_description="a^b")
+    api.created(short_description="a")
+    assert api.found("short_description=a^^b") == ["a^b"]
+
+
+def test_finds_text_beyond_ascii(api: TableApi) -> None:
+    api.created(short_description="Ärger mit Öl")
+    assert api.found("short_description=Ärger mit Öl") == ["Ärger mit Öl"]
+    assert api.found("short_descriptionLIKEÖl") == ["Ärger mit Öl"]
+    assert api.found("short_descriptionINx,Ärger mit Öl") == ["Ärger mit Öl"]
+
+
+def test_survives_thousands_of_terms_that_mean_nothing(api: TableApi) -> None:
+    api.created(short_description="kept")
+    nonsense = "^".join(["AAAA=BBBB"] * 2300)
+    assert api.found(f"{nonsense}^short_description=kept^ORDERBY{'^ORDERBYnumber' * 3000}") == ["kept"]
+
+
+@pytest.mark.parametrize("joint", ["^", "^OR", "^NQ"])
+def test_takes_hundreds_of_conditions_and_refuses_more_with_a_sentence(api: TableApi, joint: str) -> None:
+    api.created(short_description="kept")
+    term = "short_description=kept"
+    assert api.found(joint.join([term] * 500)) == ["kept"]
+    response = api.page(query=joint.join([term] * 501))
+    assert response.status_code == 400
+    expected = "The query has 501 conditions; 500 are admitted"
+    assert error_of(response) == ("Exception while reading request", expected)
+
+
+def test_takes_thousands_of_listed_values_and_refuses_more_with_a_sentence(api: TableApi) -> None:
+    number = api.created()["number"]
+    values = ",".join(f"CHG{index:07}" for index in range(10_000))
+    assert api.found(f"numberIN{values},{number}", "number") == [number]
+    response = api.page(query=f"numberIN{values},1,{number}")
+    assert error_of(response) == ("Exception while reading request", "The query lists more than 10000 values")
+
+
+HOSTILE = ["\0", "a\0b", "\x7f", "\u2028", "\U0001f600", "%00", "%ED%A0%80", "'; DROP TABLE task; --", "x" * 60_000]
+TERMS = ["{}", "{}=1", "short_description={}", "short_descriptionLIKE{}", "short_descriptionSTARTSWITH{}", "stateIN{}"]
+MORE_TERMS = ["state>{}", "sys_created_on>{}", "active={}", "assigned_to={}", "ORDERBY{}", "numberNOT LIKE{}"]
+NO_TEXT = ["%00", "%ED%A0%80", "%FF%FE", "%", "%%%", "+", "^^^", "%5E%5E%5E"]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+def test_answers_every_hostile_query(api: TableApi, value: str) -> None:
+    for term in TERMS + MORE_TERMS:
+        assert api.page(query=term.format(value)).status_code == 200, term
+
+
+def test_answers_queries_whose_bytes_are_no_text(client: FlaskClient, admin: dict[str, str]) -> None:
+    for raw in NO_TEXT:
+        for term in ("query=", "query=short_description%3D", "query=short_descriptionLIKE", "fields="):
+            assert client.get(f"{CHANGES}?sysparm_{term}{raw}", headers=admin).status_code == 200, raw
+
+
+def test_answers_head_with_headers_alone(app: Flask, admin: dict[str, str], api: TableApi) -> None:
+    api.created()
+    response = app.test_client().head(CHANGES, headers=admin)
+    assert (response.status_code, response.data) == (200, b"")
+    assert response.headers["X-Total-Count"] == "1"

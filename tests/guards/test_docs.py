@@ -1,0 +1,151 @@
+"""The documents tell the truth: about settings, targets, commands, files and the tree."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from changegate.cli import group
+from changegate.config import INSTANCE_PATH_VARIABLE, PARSERS, PREFIX, Settings
+from demo_idp.cli import main as demo_idp
+from tests.guards.documents import (
+    DOCS,
+    README,
+    blocks,
+    documents,
+    everything,
+    find_file,
+    links,
+    named_files,
+)
+from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, kept_children, python_files, shown
+
+SETTINGS = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {INSTANCE_PATH_VARIABLE}
+SETTING_ROW = re.compile(r"^\| `(?P<name>CHANGEGATE_\w+)` \| (?P<default>.*?) \|", re.MULTILINE)
+COMMAND_HEADING = re.compile(r"^## `(?P<command>[a-z -]+?)(?: [A-Z_]+)?`$", re.MULTILINE)
+TREE_LINE = re.compile(r"^(?P<indent>(?:│   |    )*)(?:[├└]── )?(?P<name>[\w.]+/?)(?P<remark> +\S.*)$")
+DECISION_PARTS = ["## Context", "## Decision", "## Consequences"]
+OPTION = re.compile(r"`(--[a-z-]+)`")
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    rows = [match["name"] for match in SETTING_ROW.finditer((DOCS / "configuration.md").read_text())]
+    assert sorted(rows) == sorted(SETTINGS)
+
+
+def test_the_defaults_of_settings_are_the_documented_ones() -> None:
+    text = (DOCS / "configuration.md").read_text()
+    documented = {match["name"]: match["default"] for match in SETTING_ROW.finditer(text)}
+    for field in dataclasses.fields(Settings):
+        if field.default not in (dataclasses.MISSING, None, ()):
+            assert documented[f"{PREFIX}{field.name.upper()}"] == f"`{as_text(field.default)}`", field.name
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.0f}"
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def test_no_document_or_source_speaks_of_a_setting_that_is_none() -> None:
+    texts = [path.read_text() for path in (*documents(), *python_files(PLATFORM))]
+    spoken_of = set(re.findall(rf"\b{PREFIX}[A-Z][A-Z_]+\b", "\n".join(texts)))
+    assert spoken_of <= SETTINGS
+
+
+def test_every_make_target_is_documented() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help"}
+    # Joined: a line may end between the two words.
+    text = " ".join(everything().split())
+    assert not {target for target in targets if not re.search(rf"`(?:[^`]*\s)?make {target}\b", text)}
+    assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+
+
+def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for part, child in command.commands.items():
+        yield from commands(child, f"{name} {part}")
+
+
+ALL_COMMANDS = dict([*commands(group, "changegate"), *commands(demo_idp, "demo-idp")])
+
+
+def sections() -> dict[str, str]:
+    parts = COMMAND_HEADING.split((DOCS / "commands.md").read_text())
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert sections().keys() == ALL_COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", ALL_COMMANDS)
+def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None:
+    options = {
+        option
+        for parameter in ALL_COMMANDS[name].params
+        if isinstance(parameter, click.Option)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert set(OPTION.findall(sections()[name])) == options
+
+
+@pytest.mark.parametrize("path", documents(), ids=shown)
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    missing = [target for target in links(path) if not (path.parent / target).exists()]
+    for name, test in named_files(path):
+        found = find_file(name)
+        if found is None or (test and f"def {test}(" not in found.read_text()):
+            missing.append(f"{name}::{test}" if test else name)
+    assert not missing
+
+
+def tree() -> dict[str, str]:
+    """Return the paths of the tree in the architecture, each with its remark."""
+    found: dict[str, str] = {}
+    folders: list[str] = []
+    for line in blocks(DOCS / "architecture.md", "text")[0].splitlines():
+        match = TREE_LINE.match(line)
+        assert match, f"not a line of the tree: {line}"
+        depth = len(match["indent"]) // 4 + ("── " in line)
+        folders = [*folders[:depth], match["name"]]
+        found["".join(folders)] = match["remark"].strip()
+    return found
+
+
+def test_the_tree_in_the_architecture_is_the_real_one() -> None:
+    assert {path.rstrip("/") for path in tree()} == {shown(path) for path in worth_a_line()}
+
+
+def worth_a_line() -> set[Path]:
+    """Return what a newcomer should find in the tree: the top, every folder of ours, the product's modules."""
+    top = {ROOT / name for name in kept_children(ROOT) - {".gitignore"}}
+    folders = {path.parent for path in python_files(PLATFORM, ROOT / "tests", ROOT / "migrations")}
+    documents_of_folders = {path.parent for path in documents()} | {DOCS / "images"}
+    return top | (folders | documents_of_folders | set(PRODUCT.glob("*.py"))) - {ROOT}
+
+
+def test_every_line_of_the_tree_says_what_is_there() -> None:
+    assert not [path for path, remark in tree().items() if not remark]
+
+
+def test_decisions_are_numbered_and_have_their_three_parts() -> None:
+    pages = sorted((DOCS / "decisions").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04d}" for number in range(1, len(pages) + 1)]
+    for page in pages:
+        lines = page.read_text().splitlines()
+        assert lines[0].startswith(f"# {page.name[:4]}: ")
+        assert [line for line in lines if line.startswith("## ")] == DECISION_PARTS, page.name
+
+
+def test_the_readme_links_every_document() -> None:
+    linked = {(ROOT / target).resolve() for target in links(README)}
+    missing = [shown(path) for path in DOCS.glob("*.md") if path not in linked]
+    assert not missing

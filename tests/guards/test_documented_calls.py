@@ -1,0 +1,149 @@
+"""Every line of shell that the documents tell people to copy works against live processes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from textwrap import dedent
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from changegate import create_app
+from changegate.cli.prepare import prepare_instance
+from changegate.extensions import db
+from changegate.seed import seed_demo
+from tests.conftest import ADMIN_PASSWORD
+from tests.guards.documents import DOCS, README, blocks
+from tests.support.servers import Running, running_changegate, running_demo_idp
+
+REQUEST_TOKEN = "the job's own"
+SUBJECT = "repo:acme/shop:environment:production"
+# A refusal must end the script, and curl's silence must not hide it.
+STRICT = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n'
+JQ = 'jq() { "$PYTHON" -c \'import json, sys; print(json.load(sys.stdin)[sys.argv[2][1:]])\' "$@"; }\n'
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    with running_demo_idp() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An instance with the demo's records, as somebody has who follows the README."""
+    instance = tmp_path_factory.mktemp("documented")
+    app = create_app(instance_path=instance)
+    prepare_instance(app)
+    with app.app_context():
+        seed_demo(admin_password=ADMIN_PASSWORD)
+        db.session.commit()
+        db.engine.dispose()
+    with running_changegate(instance) as running:
+        yield running
+
+
+def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["bash", "-c", STRICT + script],
+        env={**environment, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def localised(text: str, desk: Running, provider: str) -> str:
+    """Put the test's own addresses and commands in the place of the demo's."""
+    binaries = f"{Path(sys.executable).parent}/"
+    replaced = {"http://127.0.0.1:8080": desk.url, "http://127.0.0.1:8081": provider, ".venv/bin/": binaries}
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_the_calls_of_the_readme_work(desk: Running, provider: str) -> None:
+    script = "\n".join(blocks(README, "bash"))
+    assert script.count("curl") >= 7
+    done = run(localised(script, desk, provider), {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD})
+    answers = [json.loads(part) for part in re.findall(r"\{.*?\}(?=\{|\s|$)", done.stdout)]
+    created, listed, read, changed = (answer["result"] for answer in answers)
+    assert created["number"] == listed[0]["number"] == read["number"]
+    assert changed["priority"] == "2"
+    gone = requests.get(
+        f"{desk.url}/api/now/table/change_request/{read['sys_id']}", auth=("admin", ADMIN_PASSWORD), timeout=10
+    )
+    assert gone.status_code == 404
+
+
+def test_the_pipeline_of_the_worked_example_creates_a_change(desk: Running, provider: str) -> None:
+    desk.changegate("user", "create", "shop-production", "--email", SUBJECT, "--role", "itil")
+    jwks_url = f"{provider}/.well-known/jwks.json"
+    options = ("--name", "shop", "--provider-name", "CI", "--issuer", provider, "--jwks-url", jwks_url)
+    subject_rule = ("--audience", desk.url, "--user-field", "email", "--public", "--json")
+    made = desk.changegate("integration", "create", *options, *subject_rule)
+    with job_tokens(provider) as request_url:
+        environment = {
+            **os.environ,
+            "DESK": desk.url,
+            "CLIENT_ID": json.loads(made.stdout)["client_id"],
+            "ACTIONS_ID_TOKEN_REQUEST_URL": request_url,
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": REQUEST_TOKEN,
+            "GITHUB_REPOSITORY": "acme/shop",
+            "GITHUB_RUN_ID": "4711",
+        }
+        done = run(JQ + pipeline_script(), environment)
+    change = json.loads(done.stdout.splitlines()[-1])["result"]
+    assert change["short_description"] == "Deploy acme/shop"
+    assert change["correlation_id"] == "4711"
+    assert change["sys_created_by"] == "shop-production"
+
+
+def test_the_worked_example_and_its_command_name_the_same_user() -> None:
+    text = (DOCS / "identity-providers.md").read_text()
+    assert f"--email {SUBJECT} " in text
+    assert "--user-field email" in text
+
+
+def pipeline_script() -> str:
+    [workflow] = blocks(DOCS / "identity-providers.md", "yaml")
+    return dedent(workflow.partition("run: |\n")[2])
+
+
+@contextmanager
+def job_tokens(provider: str) -> Iterator[str]:
+    """Serve what a CI job asks for its JWT, signed by the demo's identity provider."""
+
+    class JobTokens(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.headers["Authorization"] == f"Bearer {REQUEST_TOKEN}"
+            [audience] = parse_qs(urlsplit(self.path).query)["audience"]
+            order = {"sub": SUBJECT, "aud": audience}
+            signed = requests.post(f"{provider}/sign", json=order, timeout=10).json()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"value": signed["assertion"]}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), JobTokens) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/token?api-version=2.0"
+        finally:
+            server.shutdown()
+            thread.join()
