@@ -2,9 +2,10 @@
 
 import sqlalchemy as sa
 from alembic import context
+from flask import current_app
+
 from changegate.extensions import Base, db
 from changegate.models.base import UTCDateTime
-from flask import current_app
 
 UPGRADE_LOCK = 0x6368676174  # any number that no other advisory lock uses
 

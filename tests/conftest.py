@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
 from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users import create_user
-from flask import Flask
-from flask.testing import FlaskClient
 
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"

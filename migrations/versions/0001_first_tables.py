@@ -75,6 +75,7 @@ def upgrade():
     )
     with op.batch_alter_table("sys_user", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sys_user_email"), ["email"], unique=False)
+    op.create_index("uq_sys_user_user_name_lower", "sys_user", [sa.text("lower(user_name)")], unique=True)
 
     op.create_table(
         "sys_user_role",

@@ -20,8 +20,6 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from changegate.errors import SettingInvalid
-
 PREFIX = "CHANGEGATE_"
 INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
@@ -29,6 +27,10 @@ SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
 DATABASES = frozenset({"sqlite", "postgresql"})
 COUNTER_STORES = frozenset({"memory", "redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys"})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingInvalid(Exception):
+    """A setting has a value the product cannot start with; the text is a sentence that says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

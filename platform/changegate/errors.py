@@ -20,10 +20,6 @@ class ChangegateError(Exception):
         self.detail = detail
 
 
-class SettingInvalid(ChangegateError):
-    """A setting has a value the product cannot start with."""
-
-
 class InputInvalid(ChangegateError):
     """A form, a command or an admin call holds fields that are not acceptable."""
 

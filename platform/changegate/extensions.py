@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask import Flask, current_app
 from flask_bootstrap import Bootstrap5
@@ -17,11 +17,11 @@ from limits import RateLimitItemPerMinute
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
-from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy import Connection, Engine, MetaData, Table, event
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from changegate.config import Settings
-from changegate.errors import RateLimited, SettingInvalid
+from changegate.config import SettingInvalid, Settings
+from changegate.errors import RateLimited
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -35,6 +35,8 @@ class Base(DeclarativeBase):
     """The base of every model; constraints have names so that migrations can speak of them."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    if TYPE_CHECKING:
+        __table__: ClassVar[Table]
 
 
 db = SQLAlchemy(model_class=Base)

@@ -71,9 +71,7 @@ def test_refuses_an_authorization_header_that_is_not_readable_as_basic(
 
 
 @pytest.mark.parametrize("sent", [AWKWARD, quote_plus(AWKWARD)], ids=["raw", "form-encoded"])
-def test_accepts_a_basic_secret_raw_and_form_encoded(
-    desk: TokenDesk, integration: Integration, sent: str
-) -> None:
+def test_accepts_a_basic_secret_raw_and_form_encoded(desk: TokenDesk, integration: Integration, sent: str) -> None:
     desk.set(integration, client_secret_hash=hash_client_secret(AWKWARD))
 
     assert _with_basic(desk, basic_header(integration.client_id, sent)).status_code == 200
@@ -91,9 +89,7 @@ def test_a_public_client_may_send_basic_with_an_empty_secret(desk: TokenDesk, pu
     assert _with_basic(desk, basic_header(public.client_id, ""), assertion=assertion).status_code == 200
 
 
-def test_a_public_client_is_found_by_the_issuer_of_its_assertion(
-    desk: TokenDesk, public: Integration
-) -> None:
+def test_a_public_client_is_found_by_the_issuer_of_its_assertion(desk: TokenDesk, public: Integration) -> None:
     answer = desk.exchange(public, client_id=..., assertion=desk.assertion(iss="https://public.example.com"))
 
     assert answer.status_code == 200
@@ -121,9 +117,7 @@ def test_a_client_without_id_is_unknown_when_two_public_ones_have_its_issuer(
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
 
-def test_a_client_with_a_secret_is_never_found_by_its_assertion(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_a_client_with_a_secret_is_never_found_by_its_assertion(desk: TokenDesk, integration: Integration) -> None:
     answer = desk.exchange(integration, client_id=..., client_secret=...)
 
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
@@ -170,9 +164,7 @@ def test_the_body_goes_before_the_header_of_pysnc(desk: TokenDesk, integration: 
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer  ", "Basic abc", "", "nonsense"])
-def test_other_values_of_that_header_are_no_assertion(
-    desk: TokenDesk, integration: Integration, header: str
-) -> None:
+def test_other_values_of_that_header_are_no_assertion(desk: TokenDesk, integration: Integration, header: str) -> None:
     body = urlencode(desk.form(integration, assertion=...))
 
     assert desk.send(body, headers={"Authentication": header}).get_json()["error"] == "invalid_request"
@@ -212,9 +204,7 @@ def test_a_wrong_secret_does_not_tell_that_an_integration_is_inactive(desk: Toke
 
 
 @pytest.mark.parametrize("name", ["client_assertion", "client_assertion_type"])
-def test_client_assertions_are_refused_and_not_ignored(
-    desk: TokenDesk, integration: Integration, name: str
-) -> None:
+def test_client_assertions_are_refused_and_not_ignored(desk: TokenDesk, integration: Integration, name: str) -> None:
     answer = desk.exchange(integration, **{name: "anything"})
 
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
@@ -242,9 +232,7 @@ def test_a_secret_rotated_without_overlap_stops_at_once(desk: TokenDesk, integra
     assert desk.exchange(integration).status_code == 401
 
 
-def test_an_integration_whose_secret_is_missing_admits_nobody(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_an_integration_whose_secret_is_missing_admits_nobody(desk: TokenDesk, integration: Integration) -> None:
     desk.set(integration, client_secret_hash=None)
 
     assert desk.exchange(integration).status_code == 401

@@ -22,9 +22,7 @@ def _reason(desk: TokenDesk) -> tuple[str | None, str | None]:
 
 
 @pytest.mark.parametrize("charset", ["; charset=UTF-8", ";charset=utf-8", "; foo=bar"])
-def test_accepts_parameters_of_the_content_type(
-    desk: TokenDesk, integration: Integration, charset: str
-) -> None:
+def test_accepts_parameters_of_the_content_type(desk: TokenDesk, integration: Integration, charset: str) -> None:
     answer = desk.send(urlencode(desk.form(integration)), content_type=f"{FORM}{charset}")
 
     assert answer.status_code == 200
@@ -65,9 +63,7 @@ def test_refuses_a_parameter_given_twice(desk: TokenDesk, integration: Integrati
 
 @pytest.mark.parametrize("name", ["client_secret", "assertion", "password", "code", "refresh_token"])
 @pytest.mark.parametrize("path", [RFC_PATH, SERVICENOW_PATH])
-def test_refuses_a_secret_in_the_query(
-    desk: TokenDesk, integration: Integration, name: str, path: str
-) -> None:
+def test_refuses_a_secret_in_the_query(desk: TokenDesk, integration: Integration, name: str, path: str) -> None:
     answer = desk.exchange(integration, f"{path}?{name}=sEcReT")
 
     assert answer.status_code in {400, 401}
@@ -97,9 +93,7 @@ def test_refuses_more_parameters_than_anybody_needs(desk: TokenDesk, integration
 
 
 @pytest.mark.parametrize(("name", "length"), [("client_id", 256), ("client_secret", 4097), ("scope", 4097)])
-def test_refuses_an_overlong_parameter(
-    desk: TokenDesk, integration: Integration, name: str, length: int
-) -> None:
+def test_refuses_an_overlong_parameter(desk: TokenDesk, integration: Integration, name: str, length: int) -> None:
     assert desk.exchange(integration, **{name: "x" * length}).status_code == 400
     assert _reason(desk) == ("body_malformed", f"{name} is too long")
 
@@ -116,18 +110,14 @@ def test_an_empty_parameter_is_an_absent_one(desk: TokenDesk, integration: Integ
 
 
 @pytest.mark.parametrize("grant_type", [..., "", " \n"])
-def test_refuses_a_request_without_a_grant_type(
-    desk: TokenDesk, integration: Integration, grant_type: object
-) -> None:
+def test_refuses_a_request_without_a_grant_type(desk: TokenDesk, integration: Integration, grant_type: object) -> None:
     answer = desk.exchange(integration, grant_type=grant_type)
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("assertion", [..., "", " \n"])
-def test_refuses_a_request_without_an_assertion(
-    desk: TokenDesk, integration: Integration, assertion: object
-) -> None:
+def test_refuses_a_request_without_an_assertion(desk: TokenDesk, integration: Integration, assertion: object) -> None:
     answer = desk.exchange(integration, assertion=assertion)
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
@@ -145,9 +135,7 @@ def test_refuses_every_other_grant(desk: TokenDesk, integration: Integration, gr
     assert _reason(desk)[0] == "grant_not_allowed"
 
 
-def test_trims_what_was_pasted_from_pretty_printed_documentation(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_trims_what_was_pasted_from_pretty_printed_documentation(desk: TokenDesk, integration: Integration) -> None:
     body = (
         f"grant_type={JWT_BEARER}\n&client_id={integration.client_id}\r\n"
         f"&client_secret={integration.secret}&assertion= {desk.assertion()}\n"

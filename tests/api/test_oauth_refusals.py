@@ -166,9 +166,7 @@ def test_the_event_tells_the_administrator_what_was_expected_and_received(
     assert event.issuer == "https://ci.example.com"
 
 
-def test_an_accepted_exchange_leaves_an_event_with_its_subject(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_an_accepted_exchange_leaves_an_event_with_its_subject(desk: TokenDesk, integration: Integration) -> None:
     desk.token(integration)
 
     event = desk.last_event()

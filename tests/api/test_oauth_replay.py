@@ -130,9 +130,7 @@ def test_a_claim_is_forgotten_when_no_clock_could_accept_the_assertion(desk: Tok
 
 
 @pytest.mark.parametrize(("seconds_left", "status"), [(1, 200), (0, 400), (-1, 400)])
-def test_without_skew_an_assertion_ends_at_its_exp(
-    desk: TokenDesk, seconds_left: int, status: int
-) -> None:
+def test_without_skew_an_assertion_ends_at_its_exp(desk: TokenDesk, seconds_left: int, status: int) -> None:
     integration = desk.register(clock_skew_seconds=0)
     now = int(desk.app.config["CLOCK"]().timestamp())
     desk.app.config["CLOCK"] = _frozen(desk, now)

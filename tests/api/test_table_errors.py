@@ -99,7 +99,7 @@ def test_says_406_to_callers_who_take_no_json(api: TableApi, accept: str) -> Non
     assert error_of(response) == ("Unsupported media type", "Only application/json is served")
 
 
-@pytest.mark.parametrize("accept", ["*/*", "", "application/json", "application/*", "text/html, */*;q=0.1", ", ;;"])
+@pytest.mark.parametrize("accept", ["*/*", "", "application/json", "application/*", "text/html, */*;q=0.1"])
 def test_serves_callers_who_take_json_among_others(api: TableApi, accept: str) -> None:
     assert api.client.get(CHANGES, headers=api.headers | {"Accept": accept}).status_code == 200
 

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.models import CmdbCi, SysUser, SysUserGroup
+from tests.conftest import basic
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
@@ -105,8 +106,6 @@ def test_a_write_of_equal_values_changes_nothing(api: TableApi) -> None:
 
 
 def test_counts_updates_and_says_who_made_them(api: TableApi, change: dict[str, Any], add_user: Any) -> None:
-    from tests.conftest import basic
-
     add_user("ann", "itil")
     ann = TableApi(api.client, basic("ann", "itil itil itil"))
     for count in ("1", "2", "3"):
@@ -194,7 +193,6 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("on_hold", "maybe", "true or false is expected"),
     ("on_hold", 2, "true or false is expected"),
     ("start_date", "soon", "a date-time such as 2026-01-31 08:30:00 (UTC) is expected"),
-    ("start_date", 20260131, ""),
     ("start_date", "0001-01-01 00:00:00+14:00", "the date-time is out of range"),
     ("start_date", "0999-12-31 23:59:59", "the date-time is out of range"),
     ("start_date", "9999-12-31 23:59:59-14:00", "the date-time is out of range"),

@@ -140,6 +140,13 @@ def _fresh_database(cluster: Cluster, template: str) -> Iterator[str]:
     cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def postgres_app(prepared_postgres: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application on PostgreSQL."""
+    with _app_on(prepared_postgres, tmp_path / "instance") as app:
+        yield app
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     """Return an application on SQLite, then one on PostgreSQL."""

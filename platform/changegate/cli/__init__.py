@@ -10,12 +10,13 @@ from changegate.cli.integration import integration
 from changegate.cli.prepare import prepare
 from changegate.cli.serve import serve
 from changegate.cli.user import user
+from changegate.config import SettingInvalid
 from changegate.errors import ChangegateError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """A self-hosted change desk that trusts identity providers instead of stored secrets."""
+    """Run a change desk that trusts identity providers instead of stored secrets."""
 
 
 for command in (prepare, serve, demo, user, integration):
@@ -28,4 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
         group(args, prog_name="changegate")
     except ChangegateError as refusal:
         click.echo(f"changegate: {refusal.detail or refusal.message}", err=True)
+        sys.exit(1)
+    except SettingInvalid as refusal:
+        click.echo(f"changegate: {refusal}", err=True)
         sys.exit(1)

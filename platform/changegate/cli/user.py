@@ -1,6 +1,7 @@
 """`changegate user`: create users, set passwords, list."""
 
 import json
+from typing import Any
 
 import click
 from sqlalchemy import select
@@ -69,7 +70,7 @@ def show_all(as_json: bool) -> None:
     """List users."""
     with opened_instance():
         users = db.session.execute(select(SysUser).order_by(SysUser.user_name)).scalars().all()
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "user_name": user.user_name,
                 "name": user.name,

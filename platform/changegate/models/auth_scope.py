@@ -2,11 +2,11 @@
 
 from sqlalchemy.orm import Mapped, relationship
 
-from changegate.extensions import db
+from changegate.extensions import Base
 from changegate.models.base import Record, boolean, reference, string, text
 
 
-class SysAuthScope(Record, db.Model):
+class SysAuthScope(Record, Base):
     """A scope."""
 
     __tablename__ = "sys_auth_scope"
@@ -16,7 +16,7 @@ class SysAuthScope(Record, db.Model):
     rules: Mapped[list["SysApiAccessScope"]] = relationship(lazy="selectin")
 
 
-class SysApiAccessScope(Record, db.Model):
+class SysApiAccessScope(Record, Base):
     """One call that a scope covers: an API, a method and, for the Table API, a table."""
 
     __tablename__ = "sys_api_access_scope"

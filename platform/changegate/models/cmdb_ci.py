@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import db
+from changegate.extensions import Base
 from changegate.models.base import Record, choice, integer_choice, reference, string, text
 
 OPERATIONAL_STATUSES = {"1": "Operational", "2": "Non-Operational", "3": "Repair in Progress", "6": "Retired"}
@@ -16,7 +16,7 @@ CI_CLASSES = {
 }
 
 
-class CmdbCi(Record, db.Model):
+class CmdbCi(Record, Base):
     """A configuration item."""
 
     __tablename__ = "cmdb_ci"

@@ -5,11 +5,11 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from changegate.extensions import db
+from changegate.extensions import Base
 from changegate.models.base import instant, integer, string, text
 
 
-class JwksCache(db.Model):
+class JwksCache(Base):
     """One row an integration; the document survives restarts and is shared by all processes."""
 
     __tablename__ = "jwks_cache"

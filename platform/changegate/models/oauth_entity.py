@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from changegate.extensions import db
+from changegate.extensions import Base
 from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, boolean, choice, instant, integer, reference, string, text
 
@@ -21,7 +21,7 @@ USER_FIELDS = {
 }
 
 
-class OAuthEntity(Record, db.Model):
+class OAuthEntity(Record, Base):
     """An integration; exactly one of `run_as` and `user_field` says whom its tokens act as."""
 
     __tablename__ = "oauth_entity"
@@ -60,7 +60,7 @@ class OAuthEntity(Record, db.Model):
     )
 
 
-class OAuthEntityScope(db.Model):
+class OAuthEntityScope(Base):
     """The scopes an integration has; read at request time, so that an edit re-scopes live tokens."""
 
     __tablename__ = "oauth_entity_scope"
@@ -73,7 +73,7 @@ class OAuthEntityScope(db.Model):
     )
 
 
-class OAuthCredential(db.Model):
+class OAuthCredential(Base):
     """An access token, known only by its hash.
 
     It, the claim and the event of an exchange are written in one commit, whose cost is the number of pages it
@@ -94,7 +94,7 @@ class OAuthCredential(db.Model):
     assertion_subject: Mapped[str | None] = string("Assertion subject", 255)
 
 
-class OAuthJti(db.Model):
+class OAuthJti(Base):
     """An assertion that has bought its token; kept until no clock could accept it again."""
 
     __tablename__ = "oauth_jti"
@@ -108,7 +108,7 @@ class OAuthJti(db.Model):
     expires_at: Mapped[datetime] = instant("Expires", index=True)
 
 
-class OAuthTokenEvent(db.Model):
+class OAuthTokenEvent(Base):
     """What the token endpoint decided and why; never the token, never the assertion.
 
     A correlation id begins with the time, so the primary key is the order of events and new ones go to its end.

@@ -6,11 +6,11 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import db
+from changegate.extensions import Base
 from changegate.models.base import Record, boolean, instant, integer, reference, string, text
 
 
-class SysUser(Record, db.Model):
+class SysUser(Record, Base):
     """A person or a machine account; an access token acts as one of these."""
 
     __tablename__ = "sys_user"
@@ -47,7 +47,7 @@ class SysUser(Record, db.Model):
         return self.sys_id
 
 
-class SysUserGroup(Record, db.Model):
+class SysUserGroup(Record, Base):
     """A group that changes are assigned to."""
 
     __tablename__ = "sys_user_group"
@@ -59,7 +59,7 @@ class SysUserGroup(Record, db.Model):
     email: Mapped[str | None] = string("Group email", 100)
 
 
-class SysUserGroupMember(Record, db.Model):
+class SysUserGroupMember(Record, Base):
     """A user's membership of a group."""
 
     __tablename__ = "sys_user_grmember"
@@ -69,7 +69,7 @@ class SysUserGroupMember(Record, db.Model):
     group: Mapped[str] = reference("Group", "sys_user_group", ondelete="CASCADE", index=True)
 
 
-class SysUserRole(Record, db.Model):
+class SysUserRole(Record, Base):
     """A role: what its holders may do is said where a table or page names it."""
 
     __tablename__ = "sys_user_role"
@@ -78,7 +78,7 @@ class SysUserRole(Record, db.Model):
     description: Mapped[str | None] = text("Description", 1000)
 
 
-class SysUserHasRole(Record, db.Model):
+class SysUserHasRole(Record, Base):
     """The assignment of a role to a user."""
 
     __tablename__ = "sys_user_has_role"

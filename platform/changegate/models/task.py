@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Sequence
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import Base, db
+from changegate.extensions import Base
 from changegate.models.base import (
     Record,
     boolean,
@@ -40,7 +40,7 @@ ACTION_STATUSES = {"1": "Blocked Internal", "2": "Needs Attention", "3": "Blocke
 NUMBER_SEQUENCES = {"change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata)}
 
 
-class SysNumberCounter(Record, db.Model):
+class SysNumberCounter(Record, Base):
     """The next number of a table, where the database has no sequences."""
 
     __tablename__ = "sys_number_counter"
@@ -49,7 +49,7 @@ class SysNumberCounter(Record, db.Model):
     number: Mapped[int] = integer("Number")
 
 
-class Task(Record, db.Model):
+class Task(Record, Base):
     """Work to be done and tracked, of whatever class."""
 
     __tablename__ = "task"

@@ -88,7 +88,7 @@ class _Compiled:
             (name, None if binds[name].required else binds[name].value, _implemented(binds[name].type, dialect).bind_processor(dialect)) for name in names
         ]
         outcome = list(statement.exported_columns)
-        self._row_type = namedtuple("Row", [str(column.key) for column in outcome], rename=True)  # type: ignore[misc]
+        self._make_row = _row_maker(str(column.key) for column in outcome)
         processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in outcome)
         self._processors = [(at, found) for at, found in enumerate(processors) if found is not None]
 
@@ -105,7 +105,15 @@ class _Compiled:
         row = list(fetched)
         for at, processor in self._processors:
             row[at] = processor(row[at])
-        return self._row_type._make(row)
+        return self._make_row(row)
+
+
+def _row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
+    """Return the maker of a named tuple; a name that Python keeps for itself becomes a position."""
+    fields = list(names)
+    row_type: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]
+    maker: Callable[[Iterable[Any]], Any] = row_type._make
+    return maker
 
 
 def _implemented(of_column: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

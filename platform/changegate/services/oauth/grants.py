@@ -13,7 +13,7 @@ from changegate.extensions import now
 from changegate.services.oauth.access_tokens import IssuedToken, TokenRequest, issue_token
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.key_store import KeyStore
+from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.replay import claim_assertion
 from changegate.services.oauth.subjects import resolve_subject
 
@@ -64,7 +64,8 @@ def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeySto
         return _verify(client, assertion, key_store)
     except (JwksFetchFailed, JwksUnusable) as problem:
         # No signature was checked and the fault is not the caller's.
-        raise TemporarilyUnavailable("jwks_fetch_failed", problem.message) from None
+        reason = "jwks_stale_expired" if isinstance(problem, KeySetTooOld) else "jwks_fetch_failed"
+        raise TemporarilyUnavailable(reason, problem.message) from None
 
 
 def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:

@@ -171,7 +171,8 @@ def _select(table: Table, fields: tuple[str, ...]) -> Select[Any]:
 
 def _get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
     is_restricted, owner = _visibility(table, caller)
-    return _require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
+    row: Record = _require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
+    return row
 
 
 def _lock_row(table: Table, caller: Caller, sys_id: str) -> Values:

@@ -1,0 +1,180 @@
+"""What a token is good for, and that it is judged anew at every call."""
+
+from typing import Any
+
+import pytest
+
+from changegate.extensions import db
+from changegate.models import (
+    OAuthCredential,
+    OAuthEntityScope,
+    SysApiAccessScope,
+    SysAuthScope,
+    SysUser,
+    SysUserHasRole,
+)
+from changegate.services.oauth.integrations import get_integration, set_active
+from tests.conftest import Clock
+from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
+
+TABLES = "/api/now/table"
+UNAUTHENTICATED = {
+    "error": {"message": "User Not Authenticated", "detail": "Required to provide Auth information"},
+    "status": "failure",
+}
+
+
+def _write(desk: TokenDesk, model: type, values: dict[str, Any], **where: Any) -> None:
+    with desk.app.app_context():
+        assert db.session.query(model).filter_by(**where).update(values) == 1
+        db.session.commit()
+
+
+def _assert_unauthenticated(desk: TokenDesk, token: str) -> None:
+    answer = desk.call(token)
+    assert answer.status_code == 401
+    assert answer.get_json() == UNAUTHENTICATED
+    assert "WWW-Authenticate" in answer.headers
+
+
+@pytest.mark.parametrize("version", ["", "/v1", "/v2"])
+def test_the_token_creates_changes_under_every_version(desk: TokenDesk, integration: Integration, version: str) -> None:
+    assert desk.call(desk.token(integration), path=f"/api/now{version}/table/change_request").status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", CHANGES),
+        ("HEAD", CHANGES),
+        ("GET", f"{CHANGES}/{{sys_id}}"),
+        ("PUT", f"{CHANGES}/{{sys_id}}"),
+        ("PATCH", f"{CHANGES}/{{sys_id}}"),
+        ("DELETE", f"{CHANGES}/{{sys_id}}"),
+        ("GET", f"{CHANGES}/{'0' * 32}"),
+        ("GET", f"{TABLES}/task"),
+        ("POST", f"{TABLES}/sys_user"),
+        ("GET", f"{TABLES}/sys_user"),
+        ("DELETE", f"{TABLES}/sys_user/6816f79cc0a8016401c5a33be04be441"),
+    ],
+)
+def test_everything_else_misses_the_scope(desk: TokenDesk, integration: Integration, method: str, path: str) -> None:
+    token = desk.token(integration)
+    sys_id = desk.call(token).get_json()["result"]["sys_id"]
+
+    answer = desk.call(token, method, path.format(sys_id=sys_id))
+
+    assert answer.status_code == 403
+    if method != "HEAD":
+        assert answer.get_json()["error"]["message"] == "Missing required api access scope"
+
+
+def test_a_scope_does_not_replace_the_roles_of_the_user(desk: TokenDesk) -> None:
+    desk.add_user("intern")
+    token = desk.token(desk.register(run_as="intern"))
+
+    answer = desk.call(token)
+
+    assert answer.status_code == 403
+    assert answer.get_json()["error"]["message"] == "Operation Failed"
+
+
+def test_a_disabled_integration_stops_its_tokens_at_once(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+    _switch(desk, integration, is_active=False)
+    _assert_unauthenticated(desk, token)
+    assert desk.exchange(integration).status_code == 401
+
+    _switch(desk, integration, is_active=True)
+    assert desk.call(token).status_code == 201
+
+
+def _switch(desk: TokenDesk, integration: Integration, *, is_active: bool) -> None:
+    with desk.app.app_context():
+        set_active(get_integration(integration.client_id), is_active, by="admin")
+        db.session.commit()
+
+
+@pytest.mark.parametrize("values", [{"active": False}, {"locked_out": True}])
+def test_a_user_who_may_not_act_stops_the_token_at_once(
+    desk: TokenDesk, integration: Integration, values: dict[str, bool]
+) -> None:
+    token = desk.token(integration)
+    _write(desk, SysUser, values, user_name=ROBOT)
+
+    _assert_unauthenticated(desk, token)
+
+
+def test_a_role_taken_away_is_gone_at_once(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+    with desk.app.app_context():
+        robot = db.session.query(SysUser).filter_by(user_name=ROBOT).one()
+        db.session.query(SysUserHasRole).filter_by(user=robot.sys_id).delete()
+        db.session.commit()
+
+    assert desk.call(token).status_code == 403
+
+
+def test_a_revoked_token_stops_at_once(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
+    token = desk.token(integration)
+    _write(desk, OAuthCredential, {"revoked_at": clock()}, entity=integration.sys_id)
+
+    _assert_unauthenticated(desk, token)
+
+
+def test_a_token_ends_with_its_lifespan(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
+    token = desk.token(integration)
+    clock.advance(seconds=1790)
+    assert desk.call(token).status_code == 201
+
+    clock.advance(seconds=11)
+    _assert_unauthenticated(desk, token)
+
+
+def test_a_scope_taken_from_the_integration_is_taken_from_its_tokens(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+    with desk.app.app_context():
+        db.session.query(OAuthEntityScope).filter_by(entity=integration.sys_id).delete()
+        db.session.commit()
+
+    assert desk.call(token).get_json()["error"]["message"] == "Missing required api access scope"
+
+
+def test_a_rule_switched_off_is_off_for_live_tokens(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+    _write(desk, SysApiAccessScope, {"active": False}, http_method="POST")
+
+    assert desk.call(token).status_code == 403
+
+
+def test_a_token_that_asked_for_less_stays_with_less(desk: TokenDesk) -> None:
+    with desk.app.app_context():
+        rule = SysApiAccessScope(rest_api="now/table", http_method="GET", table="change_request")
+        db.session.add(SysAuthScope(name="change_request.read", rules=[rule]))
+        db.session.commit()
+    integration = desk.register(scopes=["change_request.create", "change_request.read"])
+
+    everything = desk.token(integration)
+    reader = desk.token(integration, scope="change_request.read")
+
+    assert (desk.call(everything).status_code, desk.call(everything, "GET").status_code) == (201, 200)
+    assert (desk.call(reader).status_code, desk.call(reader, "GET").status_code) == (403, 200)
+
+
+@pytest.mark.parametrize(
+    "token", ["", "cgat_", "cgat_" + "A" * 43, "e30.e30.e30", "cgat_\0", "cgat_" + "A" * 10000, "é"]
+)
+def test_what_is_no_token_is_nobody(desk: TokenDesk, token: str) -> None:
+    _assert_unauthenticated(desk, token)
+
+
+def test_an_assertion_is_no_token_and_a_token_no_assertion(desk: TokenDesk, integration: Integration) -> None:
+    _assert_unauthenticated(desk, desk.assertion())
+    assert desk.exchange(integration, assertion=desk.token(integration)).status_code == 400
+
+
+def test_a_token_in_the_query_or_the_body_is_not_read(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+
+    assert desk.client.post(f"{CHANGES}?access_token={token}", json={}).status_code == 401
+    assert desk.client.post(CHANGES, data={"access_token": token}).status_code == 401

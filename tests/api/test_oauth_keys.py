@@ -1,0 +1,154 @@
+"""Rotations, outages and floods, as the token endpoint sees them (oauth_jwt.md §4.8)."""
+
+import pytest
+
+from tests.conftest import Clock
+from tests.support.forge import ec_key, forge, header, jwk, key_set_document, rsa_key
+from tests.support.misbehaving_jwks import Answer, raw, reply
+from tests.support.token_desk import RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
+
+COOLDOWN_SECONDS = 30
+
+
+def _assertion_by(desk: TokenDesk, key: str, kid: str | None = None) -> str:
+    now = int(desk.app.config["CLOCK"]().timestamp())
+    claims = {"iss": "https://ci.example.com", "sub": "a", "aud": "https://change.example.com"}
+    head = header(kid=... if kid is None else kid)
+    return forge(head, claims | {"iat": now, "exp": now + 60, "jti": f"{key}{now}{kid}"}, key=rsa_key(key))
+
+
+def _publish(desk: TokenDesk, *names: str, with_kid: bool = True) -> None:
+    keys = [jwk(rsa_key(name), name if with_kid else None) for name in names]
+    desk.jwks.answer = reply(key_set_document(*keys))
+
+
+def test_one_fetch_serves_many_exchanges(desk: TokenDesk, integration: Integration) -> None:
+    for _ in range(5):
+        desk.token(integration)
+
+    assert desk.jwks.hits == 1
+
+
+def test_the_first_rotation_after_a_start_is_served_at_once(desk: TokenDesk, integration: Integration) -> None:
+    _publish(desk, "old")
+    desk.token(integration, assertion=_assertion_by(desk, "old", "old"))
+
+    _publish(desk, "new", "old")
+
+    desk.token(integration, assertion=_assertion_by(desk, "new", "new"))
+    assert desk.jwks.hits == 2
+
+
+def test_both_keys_work_during_the_overlap_and_the_old_one_ends_with_it(
+    desk: TokenDesk, integration: Integration, clock: Clock
+) -> None:
+    _publish(desk, "new", "old")
+    desk.token(integration, assertion=_assertion_by(desk, "new", "new"))
+    desk.token(integration, assertion=_assertion_by(desk, "old", "old"))
+
+    _publish(desk, "new")
+    clock.advance(hours=2)
+
+    assert desk.exchange(integration, assertion=_assertion_by(desk, "old", "old")).status_code == 400
+    desk.token(integration, assertion=_assertion_by(desk, "new", "new"))
+
+
+def test_a_rotation_without_kid_is_served_too(desk: TokenDesk, integration: Integration) -> None:
+    _publish(desk, "old", with_kid=False)
+    desk.token(integration, assertion=_assertion_by(desk, "old"))
+
+    _publish(desk, "new", with_kid=False)
+
+    desk.token(integration, assertion=_assertion_by(desk, "new"))
+    assert desk.jwks.hits == 2
+
+
+def test_bad_signatures_without_kid_cost_one_fetch_for_each_cooldown(
+    desk: TokenDesk, integration: Integration, clock: Clock
+) -> None:
+    _publish(desk, "old", with_kid=False)
+    for _ in range(5):
+        desk.exchange(integration, assertion=_assertion_by(desk, "stranger"))
+    assert desk.jwks.hits == 2
+
+    clock.advance(seconds=COOLDOWN_SECONDS + 1)
+    for _ in range(5):
+        desk.exchange(integration, assertion=_assertion_by(desk, "stranger"))
+    assert desk.jwks.hits == 3
+
+
+def test_a_bad_signature_under_a_known_kid_fetches_nothing(desk: TokenDesk, integration: Integration) -> None:
+    desk.token(integration)
+    desk.exchange(integration, assertion=_assertion_by(desk, "stranger", "k1"))
+
+    assert desk.jwks.hits == 1
+
+
+class TestFlood:
+    """Random kids, with the limit of failures off so that nothing else holds them up."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        return {"ratelimit_enabled": "0"}
+
+    def test_costs_one_fetch_for_each_cooldown(self, desk: TokenDesk, integration: Integration, clock: Clock) -> None:
+        desk.token(integration)
+        for round_number in (1, 2, 3):
+            for number in range(30):
+                forged = desk.assertion(header(kid=f"{round_number}-{number}"))
+                assert desk.exchange(integration, assertion=forged).status_code == 400
+            assert desk.jwks.hits == 1 + round_number
+            clock.advance(seconds=COOLDOWN_SECONDS + 1)
+
+    def test_a_rotation_during_it_is_served_after_the_cooldown(
+        self, desk: TokenDesk, integration: Integration, clock: Clock
+    ) -> None:
+        desk.exchange(integration, assertion=desk.assertion(header(kid="random")))
+        _publish(desk, "new")
+        assert desk.exchange(integration, assertion=_assertion_by(desk, "new", "new")).status_code == 400
+
+        clock.advance(seconds=COOLDOWN_SECONDS + 1)
+
+        desk.token(integration, assertion=_assertion_by(desk, "new", "new"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [raw(b""), reply(status=500), reply(b"<html>"), reply(key_set_document())],
+    ids=["silence", "error", "no json", "no keys"],
+)
+@pytest.mark.parametrize(("path", "error"), [(RFC_PATH, "temporarily_unavailable"), (SERVICENOW_PATH, "server_error")])
+def test_without_any_keys_the_client_is_asked_to_come_back(
+    desk: TokenDesk, integration: Integration, answer: Answer, path: str, error: str
+) -> None:
+    desk.jwks.answer = answer
+
+    response = desk.exchange(integration, path)
+
+    assert (response.status_code, response.get_json()["error"]) == (503, error)
+    assert int(response.headers["Retry-After"]) > 0
+    assert desk.last_event().reason == "jwks_fetch_failed"
+    assert desk.last_event().detail
+
+
+def test_the_old_keys_serve_while_the_provider_is_down(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
+    desk.token(integration)
+    desk.jwks.answer = reply(status=503)
+
+    clock.advance(hours=12)
+    desk.token(integration)
+
+    clock.advance(hours=14)
+    assert desk.exchange(integration).status_code == 503
+    assert desk.last_event().reason == "jwks_stale_expired"
+
+
+def test_a_key_of_one_integration_is_none_of_another(desk: TokenDesk, integration: Integration) -> None:
+    desk.token(integration)
+    other = desk.register("Another", issuer="https://other.example.com")
+    desk.jwks.answer = reply(key_set_document(jwk(ec_key())))
+
+    answer = desk.exchange(other, assertion=desk.assertion(iss="https://other.example.com"))
+
+    assert answer.status_code == 400
+    assert desk.exchange(integration, assertion=desk.assertion(iss="https://other.example.com")).status_code == 400
