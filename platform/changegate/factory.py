@@ -38,7 +38,7 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     """
     folder = Path(instance_path).resolve()
     settings = load_settings(folder, overrides)
-    app = Flask("changegate", instance_path=str(folder), static_folder=None)
+    app = Flask("changegate", instance_path=str(folder), static_folder=None, static_url_path="/static")
     app.session_interface = ConsoleSessions()
     _configure(app, settings)
     _bind_extensions(app, settings)

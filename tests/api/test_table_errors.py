@@ -57,7 +57,19 @@ def test_says_400_to_tables_that_are_not_served(api: TableApi, name: str) -> Non
         assert error_of(response) == (f"Invalid table {name}", None)
 
 
-IDS = ["0" * 32, "nonexistent sys ID", "a\0b", "\0", "\u00e9", "\U0001f600", "x" * 5000, "..", "' OR 1=1 --", "%00", "\n"]
+IDS = [
+    "0" * 32,
+    "nonexistent sys ID",
+    "a\0b",
+    "\0",
+    "\u00e9",
+    "\U0001f600",
+    "x" * 5000,
+    "..",
+    "' OR 1=1 --",
+    "%00",
+    "\n",
+]
 
 
 @pytest.mark.parametrize("sys_id", IDS, ids=range(len(IDS)))
@@ -85,7 +97,9 @@ def test_says_405_and_which_methods_there_are(api: TableApi, method: str, path: 
     assert "GET" in response.headers["Allow"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data", "application/json-patch+json"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "multipart/form-data", "application/json-patch+json"]
+)
 def test_says_415_to_bodies_that_are_no_json(api: TableApi, kind: str) -> None:
     response = api.client.post(CHANGES, data="{}", content_type=kind, headers=api.headers)
     assert response.status_code == 415

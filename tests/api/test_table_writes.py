@@ -170,7 +170,11 @@ def test_refuses_to_empty_what_a_record_cannot_do_without(client: FlaskClient, a
         ("description", "two\r\nlines\tand a tab", "two\r\nlines\tand a tab"),
         ("watch_list", [ADMIN, ADMIN], f"{ADMIN},{ADMIN}"),
         ("SHORT_DESCRIPTION", "in capitals", "in capitals"),
-        ("chg_model", "normal", {"link": "https://change.example.com/api/now/table/chg_model/normal", "value": "normal"}),
+        (
+            "chg_model",
+            "normal",
+            {"link": "https://change.example.com/api/now/table/chg_model/normal", "value": "normal"},
+        ),
     ],
 )
 def test_stores_values_in_their_canonical_form(api: TableApi, field: str, sent: object, stored: object) -> None:

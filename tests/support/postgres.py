@@ -153,8 +153,13 @@ def either_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask
     if request.param == "sqlite":
         yield request.getfixturevalue("app")
         return
-    overrides = {"database_url": request.getfixturevalue("prepared_postgres"), "base_url": "https://change.example.com"}
-    app = create_app(instance_path=tmp_path / "instance", overrides=overrides)
+    with _app_on(request.getfixturevalue("prepared_postgres"), tmp_path / "instance") as app:
+        yield app
+
+
+@contextlib.contextmanager
+def _app_on(url: str, instance: Path) -> Iterator[Flask]:
+    app = create_app(instance_path=instance, overrides={"database_url": url, "base_url": "https://change.example.com"})
     yield app
     with app.app_context():
         db.session.remove()

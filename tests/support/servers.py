@@ -74,7 +74,12 @@ def running_demo_idp(port: int | None = None) -> Iterator[str]:
 @contextlib.contextmanager
 def _running(command: list[str], ready_url: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         _wait(ready_url, process)

@@ -95,7 +95,9 @@ class TokenDesk:
 
     def send(self, form: Any, path: str = RFC_PATH, **options: Any) -> TestResponse:
         """Post a form."""
-        return self.client.post(path, data=form, **({"content_type": FORM} | options))
+        # A context of its own: a request within the test's context would share its `g`.
+        with self.app.app_context():
+            return self.client.post(path, data=form, **({"content_type": FORM} | options))
 
     def exchange(self, integration: Integration, path: str = RFC_PATH, **changes: Any) -> TestResponse:
         """Send a good request with changes."""
@@ -112,7 +114,8 @@ class TokenDesk:
         """Call the Table API with a token."""
         sent = {"json": {"short_description": "Deploy"}} if method in {"POST", "PATCH", "PUT"} else {}
         bearer = {"Authorization": f"Bearer {token}"}
-        return self.client.open(path, method=method, headers=bearer, **(sent | options))
+        with self.app.app_context():
+            return self.client.open(path, method=method, headers=bearer, **(sent | options))
 
     def events(self) -> list[OAuthTokenEvent]:
         """Return all events, oldest first."""

@@ -1,4 +1,4 @@
-"""`changegate demo`: the whole story on this machine, with the product and an identity provider in processes of their own."""
+"""`changegate demo`: the whole story on this machine, each of its two servers in a process of its own."""
 
 import contextlib
 import os
@@ -81,16 +81,18 @@ def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subproce
         [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
         [sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)],
     )
-    # Ctrl-C is for this process; it stops the others in order.
-    started = [
-        subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) for command in commands
-    ]
+    # Ctrl-C is for this process; it stops the others in order. Only this interpreter is run, with our own words.
+    started = [_start(command) for command in commands]
     try:
         _wait_until_ready(f"{place.base_url}/readyz", started[0])
         _wait_until_ready(f"{place.idp_url}/healthz", started[1])
         yield started
     finally:
         _stop(started)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:

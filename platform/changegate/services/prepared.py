@@ -1,15 +1,15 @@
 """Prepared statements: Core statements that hot paths compile once and run on the driver's own cursor.
 
-SQLAlchemy finds a statement's compiled form anew at every execution and wraps what comes back, which costs three times
-what SQLite takes for a row. Here the same Core statement, with the same types, is compiled once for each dialect. Values
-travel as parameters, errors are SQLAlchemy's, and the transaction is the session's (decision 0006).
+SQLAlchemy finds a statement's compiled form anew at every execution and wraps what comes back, which costs three
+times what SQLite takes for a row. Here the same Core statement, with the same types, is compiled once for each
+dialect. Values travel as parameters, errors are SQLAlchemy's, the transaction is the session's (decision 0006).
 """
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Select, Update
+from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
@@ -85,7 +85,8 @@ class _Compiled:
         self.is_write = bool(not isinstance(statement, Select) or statement.get_execution_options().get("locks_rows"))
         self._is_positional = compiled.positional
         self._binds = [
-            (name, None if binds[name].required else binds[name].value, _implemented(binds[name].type, dialect).bind_processor(dialect)) for name in names
+            (name, _default(binds[name]), _implemented(binds[name].type, dialect).bind_processor(dialect))
+            for name in names
         ]
         outcome = list(statement.exported_columns)
         self._make_row = _row_maker(str(column.key) for column in outcome)
@@ -114,6 +115,10 @@ def _row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
     row_type: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]
     maker: Callable[[Iterable[Any]], Any] = row_type._make
     return maker
+
+
+def _default(bind: BindParameter[Any]) -> Any:
+    return None if bind.required else bind.value
 
 
 def _implemented(of_column: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:

@@ -26,7 +26,7 @@ TOKEN_PREFIX = "cgat_"  # noqa: S105 - a prefix, not a token
 TOKEN_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class IssuedToken:
     """A token as its client gets it, once; `expires_in` is in seconds."""
 

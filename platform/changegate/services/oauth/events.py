@@ -60,7 +60,8 @@ def purge_expired(at: datetime) -> None:
     """Forget what has served its time: claims, tokens and events."""
     purge_claims(at)
     connection().execute(delete(OAuthCredential).where(OAuthCredential.expires_at < at - TOKENS_KEPT_FOR))
-    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.correlation_id < earliest_correlation_id(at - KEPT_FOR)))
+    oldest_kept = earliest_correlation_id(at - KEPT_FOR)
+    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.correlation_id < oldest_kept))
 
 
 def _purge_now_and_then(at: datetime) -> None:
@@ -99,8 +100,6 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
 
 
 def _printable(text: str | None, length: int) -> str | None:
-    return (
-        None
-        if text is None
-        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
-    )
+    if text is None or (len(text) <= length and text.isprintable()):
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])

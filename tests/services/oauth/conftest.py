@@ -1,0 +1,15 @@
+"""A desk that trusts one provider, and its application's context."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from tests.support.token_desk import TokenDesk, token_desk
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk; the test runs in the application's context and sees what it commits."""
+    with token_desk(app) as opened, app.app_context():
+        yield opened

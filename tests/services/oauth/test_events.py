@@ -1,0 +1,68 @@
+"""The event log."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from changegate.errors import AssertionRefused, InvalidClient
+from changegate.extensions import db, now
+from changegate.models import OAuthCredential, OAuthJti, OAuthTokenEvent
+from changegate.services.oauth.events import Attempt, list_events, purge_expired, record_accepted, record_refused
+from changegate.services.oauth.report import Report
+from tests.support.token_desk import TokenDesk
+
+
+def _count(model: type) -> int:
+    return db.session.execute(select(func.count()).select_from(model)).scalar_one()
+
+
+def test_the_events_of_an_integration_come_newest_first(desk: TokenDesk) -> None:
+    integration, other = desk.register(), desk.register("Another")
+    desk.token(integration)
+    desk.exchange(integration, scope="everything")
+    desk.token(other)
+
+    assert [event.reason for event in list_events(integration.sys_id)] == ["scope_invalid", None]
+    assert len(list_events(integration.sys_id, limit=1)) == 1
+
+
+def test_a_refusal_keeps_every_rule_that_was_judged(desk: TokenDesk) -> None:
+    report = Report([("one", None, "a", "a"), ("two", "iss_mismatch", "a", "b")])
+    record_refused(Attempt("::1", "0" * 32), AssertionRefused("iss_mismatch", report=report), now())
+
+    [event] = db.session.execute(select(OAuthTokenEvent)).scalars()
+    assert [rule["passed"] for rule in event.report] == [True, False]
+    assert (event.reason, event.is_accepted, event.address) == ("iss_mismatch", False, "::1")
+
+
+@pytest.mark.parametrize("client_id", ["a\0b", "a\u202eb", "a\ud800b", "\x1b[2J", "x" * 300])
+def test_a_client_id_is_kept_so_that_it_can_be_shown(desk: TokenDesk, client_id: str) -> None:
+    record_refused(Attempt(None, "1" * 32, client_id), InvalidClient("client_unknown"), now())
+    db.session.commit()
+
+    [event] = db.session.execute(select(OAuthTokenEvent)).scalars()
+    assert event.client_id.isprintable() and len(event.client_id) <= 100
+
+
+def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk) -> None:
+    desk.token(desk.register())
+
+    purge_expired(now() + timedelta(hours=1))
+    assert [_count(model) for model in (OAuthCredential, OAuthJti, OAuthTokenEvent)] == [1, 0, 1]
+    purge_expired(now() + timedelta(days=2))
+    assert [_count(model) for model in (OAuthCredential, OAuthTokenEvent)] == [0, 1]
+    purge_expired(now() + timedelta(days=30, minutes=1))
+    assert _count(OAuthTokenEvent) == 0
+
+
+def test_most_requests_do_not_clean_up(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("changegate.services.oauth.events.random.random", lambda: 0.5)
+    record_accepted(Attempt(None, "2" * 32), now() - timedelta(days=60))
+    record_accepted(Attempt(None, "3" * 32), now())
+
+    assert _count(OAuthTokenEvent) == 2
+
+
+def test_an_attempt_does_not_show_what_it_holds() -> None:
+    assert "secret-client" not in repr(Attempt(None, "0" * 32, "secret-client"))
