@@ -144,6 +144,7 @@ DEMO_STATES: tuple[tuple[int, str, int], ...] = (
     (3, "normal", 3),
     (4, "normal", 4),
 )
+DEMO_PRIORITIES = (4, 3, 4, 2, 4, 3, 4, 4, 1, 3)
 DEMO_CHANGES = 36
 MARK = "demo"
 
@@ -203,5 +204,6 @@ def _demo_change(index: int, user_name: str) -> dict[str, Any]:
         "assigned_to": user_name,
         "start_date": f"{start:%Y-%m-%d %H:00:00}",
         "end_date": f"{start + timedelta(hours=2):%Y-%m-%d %H:00:00}",
+        "priority": DEMO_PRIORITIES[index % len(DEMO_PRIORITIES)],
         "correlation_display": MARK,
     }

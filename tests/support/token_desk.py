@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
@@ -147,3 +148,15 @@ def token_desk(app: Flask) -> Iterator[TokenDesk]:
         desk = TokenDesk(app, jwks, app.test_client())
         desk.add_user(ROBOT, "itil")
         yield desk
+
+
+@pytest.fixture
+def allowed_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGEGATE_JWKS_ALLOW_LOOPBACK", "1")
+
+
+@pytest.fixture
+def either_desk(allowed_loopback: None, either_app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk on SQLite, then one on PostgreSQL."""
+    with token_desk(either_app) as opened:
+        yield opened

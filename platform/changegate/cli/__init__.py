@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Never
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.cli.demo import demo
 from changegate.cli.integration import integration
@@ -28,8 +30,19 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         group(args, prog_name="changegate")
     except ChangegateError as refusal:
-        click.echo(f"changegate: {refusal.detail or refusal.message}", err=True)
-        sys.exit(1)
-    except SettingInvalid as refusal:
-        click.echo(f"changegate: {refusal}", err=True)
-        sys.exit(1)
+        _give_up(refusal.detail or refusal.message)
+    except SQLAlchemyError as problem:
+        _give_up(f"The database cannot be used: {_first_line(problem)}")
+    except OSError as problem:
+        _give_up(f"{problem.filename or 'The system'}: {problem.strerror or type(problem).__name__}.")
+
+
+def _give_up(sentence: str) -> Never:
+    click.echo(f"changegate: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _first_line(problem: SQLAlchemyError) -> str:
+    """Return what the database said, without the statement, whose parameters may be secrets."""
+    said = str(getattr(problem, "orig", None) or type(problem).__name__)
+    return said.partition("\n")[0].strip()

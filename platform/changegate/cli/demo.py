@@ -33,6 +33,8 @@ STOP_SECONDS = 10
 @click.option("--idp-port", default=8081, show_default=True, type=click.IntRange(1, 65535))
 def demo(once: bool, port: int, idp_port: int) -> None:
     """Tell the story from an identity provider's key to a change request, then keep serving until Ctrl-C."""
+    if port == idp_port:
+        raise click.UsageError("--port and --idp-port must be two ports.")
     for wanted in (port, idp_port):
         require_free_port(HOST, wanted)
     place = Place(
@@ -118,7 +120,8 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # Its session holds the workers too, which would outlive it.
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
 from changegate.models.oauth_entity import USER_FIELDS
+from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import ALGORITHMS, IntegrationSchema
 from changegate.services.oauth.integrations import (
     get_integration,
@@ -40,17 +41,11 @@ def integration() -> None:
 @click.option("--audience", "audiences", multiple=True, help="May be repeated; default: the client id.")
 @click.option("--jwks-url", required=True)
 @click.option("--run-as", metavar="USER", help="The user every token of this integration acts as.")
-@click.option(
-    "--user-field", type=click.Choice([*USER_FIELDS]), help="The user column that sub is compared with."
-)
+@click.option("--user-field", type=click.Choice([*USER_FIELDS]), help="The user column that sub is compared with.")
 @click.option("--scope", "scopes", multiple=True, help="May be repeated; default: change_request.create.")
 @click.option("--public", "public_client", is_flag=True, help="This is a public client: it has no secret.")
-@click.option(
-    "--algorithm", "algorithms", multiple=True, type=click.Choice(ALGORITHMS), help="May be repeated."
-)
-@click.option(
-    "--jti-verification/--no-jti-verification", "enable_jti_verification", default=True, show_default=True
-)
+@click.option("--algorithm", "algorithms", multiple=True, type=click.Choice(ALGORITHMS), help="May be repeated.")
+@click.option("--jti-verification/--no-jti-verification", "enable_jti_verification", default=True, show_default=True)
 @click.option("--jti-claim", default="jti", show_default=True)
 @click.option("--access-token-lifespan", "access_token_lifespan_seconds", type=int, metavar="SECONDS")
 @click.option("--clock-skew", "clock_skew_seconds", type=int, metavar="SECONDS")
@@ -83,9 +78,7 @@ def show_all(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
     for row in [] if as_json else rows:
-        click.echo(
-            f"{row['client_id']}  {'active' if row['active'] else 'disabled':<9} {row['name']}  {row['issuer']}"
-        )
+        click.echo(f"{row['client_id']}  {'active' if row['active'] else 'disabled':<9} {row['name']}  {row['issuer']}")
 
 
 @integration.command()
@@ -123,9 +116,7 @@ _switch("enable", True, "Enable an integration again.")
 
 @integration.command("rotate-secret")
 @client_id_argument
-@click.option(
-    "--overlap-hours", type=click.IntRange(0, 720), default=0, help="How long the old secret works on."
-)
+@click.option("--overlap-hours", type=click.IntRange(0, 720), default=0, help="How long the old secret works on.")
 @as_json
 def rotate(client_id: str, overlap_hours: int, as_json: bool) -> None:
     """Give an integration a new client secret, shown this once."""
@@ -143,7 +134,7 @@ def _refusals(client_id: str = "") -> Iterator[None]:
     try:
         yield
     except ValidationError as problem:
-        raise InputInvalid(problem.messages_dict) from None
+        raise InputInvalid(field_errors(problem)) from None
     except RecordNotFound:
         raise ChangegateError(f"There is no integration with the client id {client_id}.") from None
 

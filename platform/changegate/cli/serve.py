@@ -13,10 +13,11 @@ from granian.log import LogLevels
 
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.tls import ensure_certificate
-from changegate.config import default_instance_path
+from changegate.config import Settings, default_instance_path, load_settings
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 
+BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
 DEFAULT_THREADS = 8
 KILL_TIMEOUT_SECONDS = 5
@@ -33,19 +34,23 @@ KILL_TIMEOUT_SECONDS = 5
     type=click.IntRange(1, 256),
     help="For each process.",
 )
-@click.option(
-    "--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder."
-)
+@click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder.")
 def serve(host: str, port: int, workers: int, threads: int, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
     require_free_port(host, port)
-    scheme = "https" if tls else "http"
-    # Links must carry the address that clients really use; a configured one wins.
-    os.environ.setdefault("CHANGEGATE_BASE_URL", f"{scheme}://{_in_url(host)}:{port}")
+    _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
     click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
     run_server(host, port, workers, threads, Path(app.instance_path) / "tls" if tls else None)
+
+
+def _name_base_url(url: str) -> None:
+    """Let links carry the address that clients really use, unless one is configured."""
+    is_configured = load_settings(default_instance_path()).base_url != Settings.base_url
+    if not is_configured and not os.environ.get(BASE_URL_VARIABLE):
+        # The environment reaches the workers too.
+        os.environ[BASE_URL_VARIABLE] = url
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -54,18 +54,14 @@ class Teller:
         self.step = f"step {number}, {title}"
         self.console.print(f"\n[bold cyan]{number}.[/] [bold]{escape(title)}[/]")
 
-    def call(
-        self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any
-    ) -> requests.Response:
+    def call(self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any) -> requests.Response:
         """Make a request, show it with its answer, and insist on the expected status."""
         sent = options.get("data") or options.get("json") or {}
         self.console.print(f"   [dim]→[/] {method} {escape(url)}  {escape(_shortened(sent))}")
         caller = self.browser if browser else requests
         answer = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
         colour = "green" if answer.status_code == expected else "red"
-        self.console.print(
-            f"   [dim]←[/] [{colour}]{answer.status_code}[/] {escape(_shortened(_body(answer)))}"
-        )
+        self.console.print(f"   [dim]←[/] [{colour}]{answer.status_code}[/] {escape(_shortened(_body(answer)))}")
         if answer.status_code != expected:
             raise StoryFailed(
                 f"The demo failed at {self.step}: {method} {url} answered {answer.status_code}, not {expected}."
@@ -95,9 +91,7 @@ def tell_story(place: Place) -> list[dict[str, str]]:
         try:
             act(teller)
         except (requests.RequestException, KeyError, ValueError, AttributeError) as problem:
-            raise StoryFailed(
-                f"The demo failed at {teller.step}: {type(problem).__name__}: {problem}"
-            ) from None
+            raise StoryFailed(f"The demo failed at {teller.step}: {type(problem).__name__}: {problem}") from None
     return teller.changes
 
 
@@ -130,9 +124,7 @@ def _register(teller: Teller) -> None:
     teller.call("POST", f"{base}/login", expected=200, browser=True, data=form)
     url = f"{base}/inbound-integrations/new/jwt-bearer"
     page = teller.call("GET", url, expected=200, browser=True)
-    saved = teller.call(
-        "POST", url, expected=200, browser=True, data=_integration_form(teller, _csrf_token(page))
-    )
+    saved = teller.call("POST", url, expected=200, browser=True, data=_integration_form(teller, _csrf_token(page)))
     teller.client = {
         "client_id": _field(saved, "client-id"),
         "client_secret": _field(saved, "client-secret"),
@@ -181,9 +173,7 @@ def _create_change(teller: Teller) -> None:
         "type": "standard",
         "category": "Software",
     }
-    answer = teller.call(
-        "POST", teller.api("change_request"), expected=201, json=wanted, headers=teller.bearer
-    )
+    answer = teller.call("POST", teller.api("change_request"), expected=201, json=wanted, headers=teller.bearer)
     change = answer.json()["result"]
     teller.changes.append({"number": change["number"], "sys_id": change["sys_id"]})
     teller.say(f"{change['number']} exists.")

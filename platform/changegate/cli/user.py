@@ -13,6 +13,7 @@ from changegate.models import SysUser
 from changegate.services.users import caller_of, create_user, get_user, set_password
 
 LEAST_PASSWORD_LENGTH = 8
+LONGEST = {column: SysUser.__table__.columns[column].type.length for column in ("user_name", "name", "email")}
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 
 
@@ -37,6 +38,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a user."""
+    _require_fields(user_name=user_name, name=name or user_name, email=email or "")
     if password is not None:
         _require_length(password)
     with opened_instance():
@@ -82,9 +84,22 @@ def show_all(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
     for row in [] if as_json else rows:
-        click.echo(
-            f"{row['user_name']:<24} {'active' if row['active'] else 'inactive':<9} {', '.join(row['roles'])}"
-        )
+        state = "active" if row["active"] else "inactive"
+        click.echo(f"{row['user_name']:<24} {state:<9} {', '.join(row['roles'])}")
+
+
+def _facts(user: SysUser) -> dict[str, Any]:
+    roles = sorted(caller_of(user).roles)
+    return {"user_name": user.user_name, "name": user.name, "active": user.is_active, "roles": roles}
+
+
+def _require_fields(**texts: str) -> None:
+    """Refuse what a column or a Basic header could not carry."""
+    for name, text in texts.items():
+        if not text.isprintable() or len(text) > LONGEST[name]:
+            raise InputInvalid({name: [f"Use at most {LONGEST[name]} printable characters."]})
+    if ":" in texts["user_name"] or not texts["user_name"].strip():
+        raise InputInvalid({"user_name": ["Use at least one character, and no colon."]})
 
 
 def _require_length(password: str) -> None:

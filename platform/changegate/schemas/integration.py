@@ -30,6 +30,9 @@ ALGORITHMS = (
 )
 DEFAULT_ALGORITHMS = ["RS256", "ES256"]
 ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed.")
+LINES = validate.Regexp(
+    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed."
+)
 URL_LENGTH = 2048
 # One of these as the unique claim would let only the first assertion of a subject through.
 NOT_UNIQUE = ("iss", "sub", "aud", "exp", "iat", "nbf", "azp", "client_id")
@@ -65,7 +68,11 @@ class IntegrationSchema(Schema):
 
     name = _line(100, required=True)
     provider_name = _line(100, required=True)
-    comments = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=4000))
+    comments = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=[validate.Length(max=4000, error="At most {max} characters."), LINES],
+    )
     active = fields.Boolean(load_default=True)
     public_client = fields.Boolean(load_default=False)
     issuer = _line(255, required=True)

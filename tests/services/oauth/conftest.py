@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from tests.support.token_desk import TokenDesk, token_desk
+from tests.support.postgres import either_app, prepared_postgres
+from tests.support.token_desk import TokenDesk, allowed_loopback, either_desk, token_desk
+
+__all__ = ["allowed_loopback", "either_app", "either_desk", "prepared_postgres"]
 
 
 @pytest.fixture

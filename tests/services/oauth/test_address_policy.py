@@ -11,9 +11,7 @@ from changegate.services.oauth.address_policy import (
 
 STRICT = FetchPolicy()
 LOOPBACK = FetchPolicy(allow_loopback=True)
-INTERNAL = FetchPolicy(
-    allowed_networks=tuple(map(ipaddress.ip_network, ("10.1.0.0/16", "169.254.0.0/16", "fd00::/8")))
-)
+INTERNAL = FetchPolicy(allowed_networks=tuple(map(ipaddress.ip_network, ("10.1.0.0/16", "169.254.0.0/16", "fd00::/8"))))
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "140.82.112.3", "2606:4700::1111", "2a00:1450:4001::200e", "64:ff9b::808:808"]
 REFUSED = [

@@ -220,9 +220,7 @@ def test_ignores_a_low_order_ed25519_key_that_signs_everything() -> None:
     assert refused(forged, keys, algorithms=frozenset({"EdDSA"})).reason == "kid_unknown"
 
 
-@pytest.mark.parametrize(
-    ("place", "reason"), [("judge_typ", "signature_invalid"), ("judge_claims", "payload_invalid")]
-)
+@pytest.mark.parametrize(("place", "reason"), [("judge_typ", "signature_invalid"), ("judge_claims", "payload_invalid")])
 def test_a_fault_of_ours_is_a_refusal_and_logged_without_the_token(
     place: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,12 +87,17 @@ def test_refuses_a_scope_that_does_not_exist(desk: TokenDesk) -> None:
     }
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://idp.example.com/", "https://idp.example.com/#x", "https://u:p@idp.example.com/"])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://idp.example.com/", "https://idp.example.com/#x", "https://u:p@idp.example.com/"],
+)
 def test_refuses_a_jwks_url_that_would_never_be_fetched(desk: TokenDesk, url: str) -> None:
     assert list(_refused(desk, jwks_url=url)) == ["jwks_url"]
 
 
-@pytest.mark.parametrize("changes", [{"issuer": "https://new.example.com"}, {"jwks_url": "https://new.example.com/jwks"}])
+@pytest.mark.parametrize(
+    "changes", [{"issuer": "https://new.example.com"}, {"jwks_url": "https://new.example.com/jwks"}]
+)
 def test_a_new_issuer_or_url_forgets_the_keys(desk: TokenDesk, changes: dict[str, str]) -> None:
     integration = desk.register()
     desk.token(integration)

@@ -102,9 +102,7 @@ def test_reads_chunks(server):
     assert fetch_jwks(server.url(), LOOPBACK).body == b"{}"
 
 
-@pytest.mark.parametrize(
-    "location", ["http://169.254.169.254/", "http://127.0.0.1:{port}/other", "/jwks.json"]
-)
+@pytest.mark.parametrize("location", ["http://169.254.169.254/", "http://127.0.0.1:{port}/other", "/jwks.json"])
 def test_a_redirect_is_not_followed(server, location):
     server.answer = reply(status=302, Location=location.format(port=server.port))
     assert "redirects (status 302)" in failure(server.url())
@@ -210,9 +208,7 @@ def test_a_name_without_usable_addresses_is_told(addresses):
     assert "no address that can be used" in failure("https://idp.example/", resolve=at(*addresses))
 
 
-@pytest.mark.parametrize(
-    "bad", ["10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "100.100.100.200", "0.0.0.0"]
-)
+@pytest.mark.parametrize("bad", ["10.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "100.100.100.200", "0.0.0.0"])
 def test_one_bad_address_refuses_the_host(server, bad):
     for addresses in (("127.0.0.1", bad), (bad, "127.0.0.1")):
         assert "is not connected to" in failure(server.url("idp.example"), resolve=at(*addresses))
@@ -225,14 +221,10 @@ def test_http_goes_to_loopback_only():
 
 def test_http_to_a_named_network_is_refused_too():
     policy = FetchPolicy(allow_loopback=True, allowed_networks=(ip_network("10.0.0.0/8"),))
-    assert "http is for this machine only" in failure(
-        "http://idp.example:8081/", policy, resolve=at("10.0.0.1")
-    )
+    assert "http is for this machine only" in failure("http://idp.example:8081/", policy, resolve=at("10.0.0.1"))
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "https://localhost:{port}/"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "https://localhost:{port}/"])
 def test_loopback_is_closed_unless_opened(server, url):
     failure(url.format(port=server.port), FetchPolicy())
     assert server.connections == 0

@@ -291,9 +291,7 @@ def test_the_first_rotation_after_a_start_is_served_at_once(store, source, serve
     assert server.hits == 2
 
 
-def test_a_flood_of_random_kids_costs_one_fetch_per_cooldown(
-    store, new_store, source, server, clock, statements
-):
+def test_a_flood_of_random_kids_costs_one_fetch_per_cooldown(store, new_store, source, server, clock, statements):
     store.get_key_set(source())
     stores = [store, new_store()]
     assert [stores[n % 2].refetch_for_unknown_kid(source(), f"k{n}") for n in range(100)] == [None] * 100
@@ -337,9 +335,7 @@ def test_a_newer_set_of_another_process_is_used_without_a_fetch(store, new_store
     assert (server.hits, row().unknown_kid_fetch_at) == (2, None)
 
 
-def test_everybody_who_meets_a_rotation_gets_the_new_keys_from_one_fetch(
-    app, store, new_store, source, server
-):
+def test_everybody_who_meets_a_rotation_gets_the_new_keys_from_one_fetch(app, store, new_store, source, server):
     store.get_key_set(source())
     before, stores = source(), [store, new_store()]
     server.answer = badly.after(0.3, reply(BOTH))
@@ -395,9 +391,7 @@ def test_the_lease_of_a_process_that_died_runs_out(store, source, server, clock)
 
 
 @pytest.mark.parametrize("minutes", [61, 71])
-def test_old_keys_are_served_without_waiting_for_anothers_renewal(
-    store, new_store, source, server, clock, minutes
-):
+def test_old_keys_are_served_without_waiting_for_anothers_renewal(store, new_store, source, server, clock, minutes):
     store.get_key_set(source())
     clock.advance(minutes=minutes)
     change_row(fetch_lease_until=clock() + timedelta(seconds=5))

@@ -4,37 +4,28 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask
 
 from changegate.extensions import db
 from changegate.services.oauth.replay import MARGIN, claim_assertion, purge_claims
-from tests.support.postgres import either_app, prepared_postgres
-from tests.support.token_desk import token_desk
-
-__all__ = ["either_app", "prepared_postgres"]
+from tests.support.token_desk import TokenDesk
 
 UNTIL = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ISSUER = "https://ci.example.com"
 
 
 @pytest.fixture
-def entities(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+def entities(either_desk: TokenDesk) -> Iterator[list[str]]:
     """Return two integrations of an application on SQLite, then on PostgreSQL."""
-    monkeypatch.setenv("CHANGEGATE_JWKS_ALLOW_LOOPBACK", "1")
-    app: Flask = request.getfixturevalue("either_app")
-    with token_desk(app) as desk:
-        sys_ids = [desk.register(name).sys_id for name in ("One", "Two")]
-        with app.app_context():
-            yield sys_ids
+    sys_ids = [either_desk.register(name).sys_id for name in ("One", "Two")]
+    with either_desk.app.app_context():
+        yield sys_ids
 
 
-@pytest.mark.usefixtures("either_app")
 def test_a_claim_is_made_once(entities: list[str]) -> None:
     assert claim_assertion(entities[0], ISSUER, b"a", UNTIL)
     assert not claim_assertion(entities[0], ISSUER, b"a", UNTIL)
 
 
-@pytest.mark.usefixtures("either_app")
 def test_claims_of_other_integrations_issuers_and_assertions_are_others(entities: list[str]) -> None:
     assert claim_assertion(entities[0], ISSUER, b"a", UNTIL)
     assert claim_assertion(entities[1], ISSUER, b"a", UNTIL)
@@ -42,7 +33,6 @@ def test_claims_of_other_integrations_issuers_and_assertions_are_others(entities
     assert claim_assertion(entities[0], ISSUER, b"b", UNTIL)
 
 
-@pytest.mark.usefixtures("either_app")
 def test_a_claim_rolled_back_was_never_made(entities: list[str]) -> None:
     claim_assertion(entities[0], ISSUER, b"a", UNTIL)
     db.session.rollback()
@@ -50,7 +40,6 @@ def test_a_claim_rolled_back_was_never_made(entities: list[str]) -> None:
     assert claim_assertion(entities[0], ISSUER, b"a", UNTIL)
 
 
-@pytest.mark.usefixtures("either_app")
 def test_a_claim_is_kept_past_the_last_instant_the_assertion_is_good_for(entities: list[str]) -> None:
     claim_assertion(entities[0], ISSUER, b"a", UNTIL)
 

@@ -32,7 +32,9 @@ def test_no_other_secret_is_right(secret: str) -> None:
     assert not is_right_secret(secret, hash_client_secret("new"), None, None, NOW)
 
 
-@pytest.mark.parametrize(("ends_at", "is_right"), [(LATER, True), (NOW, False), (NOW - timedelta(1), False), (None, False)])
+@pytest.mark.parametrize(
+    ("ends_at", "is_right"), [(LATER, True), (NOW, False), (NOW - timedelta(1), False), (None, False)]
+)
 def test_the_previous_secret_is_right_within_its_overlap(ends_at: datetime | None, is_right: bool) -> None:
     kept = (hash_client_secret("new"), hash_client_secret("old"), ends_at)
 

@@ -12,9 +12,7 @@ from changegate.services.oauth.url_policy import UrlRefused, admit_url
 
 STRICT = FetchPolicy()
 LOOPBACK = FetchPolicy(allow_loopback=True)
-INTERNAL = FetchPolicy(
-    allowed_networks=(ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00::/8"))
-)
+INTERNAL = FetchPolicy(allowed_networks=(ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("fd00::/8")))
 
 REFUSED = {
     "empty": "",

@@ -1,0 +1,58 @@
+"""Who is calling, and what that allows."""
+
+import pytest
+
+from changegate.errors import AccessRefused, ScopeMissing
+from changegate.services.access import ApiCall, Caller, TokenGrant, expand_roles
+
+CREATE = ApiCall("now/table", "POST", "change_request")
+
+
+def caller(*roles: str, grant: TokenGrant | None = None) -> Caller:
+    return Caller("a" * 32, "ann", frozenset(roles), grant)
+
+
+@pytest.mark.parametrize(
+    ("held", "contained"),
+    [
+        ([], set()),
+        (["itil"], {"itil"}),
+        (["change_manager"], {"change_manager", "itil", "sn_change_write"}),
+        (["mi_admin", "itil"], {"mi_admin", "oauth_admin", "itil"}),
+    ],
+)
+def test_a_role_holds_the_roles_that_it_contains(held: list[str], contained: set[str]) -> None:
+    assert expand_roles(held) == contained
+
+
+def test_the_administrator_holds_every_role() -> None:
+    assert caller("admin").has_role({"whatever"})
+    assert caller("admin").has_role(())
+
+
+def test_a_role_is_held_or_refused_with_its_reason() -> None:
+    caller("itil").require_role({"itil", "change_manager"}, "x")
+    with pytest.raises(AccessRefused) as refused:
+        caller("itil").require_role({"change_manager"}, "ACL Exception Delete Failed")
+    assert (refused.value.status, refused.value.detail) == (403, "ACL Exception Delete Failed")
+
+
+def test_a_token_does_what_its_scopes_cover_whatever_the_roles_of_its_user() -> None:
+    bearer = caller("admin", grant=TokenGrant("e" * 32, "change_request.create", frozenset({CREATE})))
+    bearer.require_scope(CREATE)
+    for call in (
+        ApiCall("now/table", "GET", "change_request"),
+        ApiCall("now/table", "POST", "sys_user"),
+        ApiCall("now/stats", "POST", "change_request"),
+    ):
+        with pytest.raises(ScopeMissing, match="Missing required api access scope"):
+            bearer.require_scope(call)
+
+
+def test_a_token_without_scopes_does_nothing() -> None:
+    with pytest.raises(ScopeMissing):
+        caller("admin", grant=TokenGrant("e" * 32, "", frozenset())).require_scope(CREATE)
+
+
+def test_a_user_without_a_token_has_no_scopes_to_miss() -> None:
+    caller().require_scope(CREATE)
