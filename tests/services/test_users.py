@@ -18,18 +18,15 @@ from changegate.services.users import (
     get_user,
     set_password,
 )
-from tests.support.postgres import either_app, prepared_postgres
 
-__all__ = ["either_app", "prepared_postgres"]
 PASSWORD = "pässword pässword"
 NOT_TEXT = ["\0", "a\0b", "\ud800"]
 
 
 @pytest.fixture
-def context(request: pytest.FixtureRequest) -> Iterator[Flask]:
-    app: Flask = request.getfixturevalue("either_app")
-    with app.app_context():
-        yield app
+def at_work(either_app: Flask) -> Iterator[Flask]:
+    with either_app.app_context():
+        yield either_app
 
 
 def made(user_name: str = "ann", *roles: str, **changes: Any) -> users.SysUser:
@@ -51,7 +48,7 @@ def counted_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hashed
 
 
-def test_name_and_password_prove_who_it_is_with_all_roles(context: Flask) -> None:
+def test_name_and_password_prove_who_it_is_with_all_roles(at_work: Flask) -> None:
     user = made("ann", "itil", "change_manager")
     found = authenticate_user("ann", PASSWORD)
     assert found == caller_of(user)
@@ -61,14 +58,14 @@ def test_name_and_password_prove_who_it_is_with_all_roles(context: Flask) -> Non
 
 
 @pytest.mark.parametrize("name", ["ann", "ANN", "aNn"])
-def test_names_are_compared_without_case(context: Flask, name: str) -> None:
+def test_names_are_compared_without_case(at_work: Flask, name: str) -> None:
     made()
     assert authenticate_user(name, PASSWORD) is not None
     assert get_user(name).user_name == "ann"
 
 
 @pytest.mark.parametrize("name", ["Ärger", "ÉCOLE", "Ünal", "名前"])
-def test_names_beyond_ascii_sign_in_as_they_are_written(context: Flask, name: str) -> None:
+def test_names_beyond_ascii_sign_in_as_they_are_written(at_work: Flask, name: str) -> None:
     made(name)
     assert authenticate_user(name, PASSWORD) is not None
     assert get_user(name).user_name == name
@@ -77,25 +74,25 @@ def test_names_beyond_ascii_sign_in_as_they_are_written(context: Flask, name: st
 @pytest.mark.parametrize(
     ("name", "password"), [("ann", ""), ("ann", "x"), ("ann", PASSWORD.upper()), ("", PASSWORD), ("bob", PASSWORD)]
 )
-def test_anything_else_proves_nothing(context: Flask, name: str, password: str) -> None:
+def test_anything_else_proves_nothing(at_work: Flask, name: str, password: str) -> None:
     made()
     assert authenticate_user(name, password) is None
 
 
 @pytest.mark.parametrize("text", NOT_TEXT)
-def test_text_that_cannot_be_stored_proves_nothing(context: Flask, text: str) -> None:
+def test_text_that_cannot_be_stored_proves_nothing(at_work: Flask, text: str) -> None:
     made()
     assert authenticate_user(text, PASSWORD) is None
     assert authenticate_user("ann", text) is None
 
 
-def test_a_user_without_a_password_cannot_sign_in(context: Flask) -> None:
+def test_a_user_without_a_password_cannot_sign_in(at_work: Flask) -> None:
     made(password=None)
     for password in ("", PASSWORD):
         assert authenticate_user("ann", password) is None
 
 
-def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inactive(context: Flask) -> None:
+def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inactive(at_work: Flask) -> None:
     user = made()
     for field, out, back in (("locked_out", True, False), ("active", False, True)):
         assert authenticate_user("ann", PASSWORD) is not None
@@ -106,7 +103,7 @@ def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inact
         db.session.flush()
 
 
-def test_a_new_password_replaces_the_remembered_one(context: Flask) -> None:
+def test_a_new_password_replaces_the_remembered_one(at_work: Flask) -> None:
     user = made()
     assert authenticate_user("ann", PASSWORD) is not None
     set_password(user, "another password")
@@ -115,7 +112,7 @@ def test_a_new_password_replaces_the_remembered_one(context: Flask) -> None:
 
 
 def test_a_right_password_is_hashed_once_and_a_wrong_one_every_time(
-    context: Flask, monkeypatch: pytest.MonkeyPatch
+    at_work: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made()
     hashed = counted_checks(monkeypatch)
@@ -124,14 +121,14 @@ def test_a_right_password_is_hashed_once_and_a_wrong_one_every_time(
     assert hashed == [PASSWORD, "wrong", "wrong"]
 
 
-def test_an_unknown_user_costs_a_hash_too(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_user_costs_a_hash_too(at_work: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = counted_checks(monkeypatch)
     authenticate_user("nobody", PASSWORD)
     assert hashed == [PASSWORD]
 
 
 def test_a_caller_may_be_refused_before_the_hash_and_not_before_the_memory(
-    context: Flask, monkeypatch: pytest.MonkeyPatch
+    at_work: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made()
     hashed = counted_checks(monkeypatch)
@@ -163,7 +160,7 @@ def test_two_processes_remember_with_different_keys() -> None:
     assert vars(one)["_seen"] != vars(other)["_seen"]
 
 
-def test_a_user_is_stored_with_a_hash_and_a_name(context: Flask) -> None:
+def test_a_user_is_stored_with_a_hash_and_a_name(at_work: Flask) -> None:
     user = made(name="Ann Lee", email="ann@example.com")
     assert (user.name, user.email) == ("Ann Lee", "ann@example.com")
     assert str(user.user_password).startswith("scrypt:")
@@ -183,7 +180,7 @@ def test_a_user_is_stored_with_a_hash_and_a_name(context: Flask) -> None:
     ],
 )
 def test_a_user_that_cannot_be_is_refused_with_a_sentence(
-    context: Flask, values: dict[str, Any], sentence: str
+    at_work: Flask, values: dict[str, Any], sentence: str
 ) -> None:
     usual: dict[str, Any] = {"user_name": "ann", "password": PASSWORD, "email": None, "name": None, "roles": []}
     with pytest.raises(InputInvalid) as refused:
@@ -191,10 +188,10 @@ def test_a_user_that_cannot_be_is_refused_with_a_sentence(
     assert refused.value.message.startswith(sentence)
 
 
-def test_a_role_given_twice_is_held_once(context: Flask) -> None:
+def test_a_role_given_twice_is_held_once(at_work: Flask) -> None:
     assert caller_of(made("ann", "itil", "itil")).roles == {"itil"}
 
 
-def test_a_missing_user_is_not_found(context: Flask) -> None:
+def test_a_missing_user_is_not_found(at_work: Flask) -> None:
     with pytest.raises(RecordNotFound):
         get_user("nobody")

@@ -71,7 +71,13 @@ def running_cluster() -> Cluster:
     folder = Path(tempfile.mkdtemp(prefix="changegate-postgres-"))
     cluster = Cluster(free_port(), secrets.token_urlsafe(16))
     data = _initialised(folder, cluster.password)
-    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+    # A zone that is not UTC shows who forgets to convert.
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "timezone": "Asia/Kolkata",
+    }
     settings = [f"--{name}={value}" for name, value in options.items()]
     with (folder / "log").open("w") as log:
         command = [binary("postgres"), "-D", str(data), "-p", str(cluster.port), *settings]

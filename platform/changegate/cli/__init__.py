@@ -31,6 +31,8 @@ def main(args: Sequence[str] | None = None) -> None:
         group(args, prog_name="changegate")
     except ChangegateError as refusal:
         _give_up(refusal.detail or refusal.message)
+    except SettingInvalid as refusal:
+        _give_up(str(refusal))
     except SQLAlchemyError as problem:
         _give_up(f"The database cannot be used: {_first_line(problem)}")
     except OSError as problem:

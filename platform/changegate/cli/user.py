@@ -13,7 +13,8 @@ from changegate.models import SysUser
 from changegate.services.users import caller_of, create_user, get_user, set_password
 
 LEAST_PASSWORD_LENGTH = 8
-LONGEST = {column: SysUser.__table__.columns[column].type.length for column in ("user_name", "name", "email")}
+_COLUMNS = SysUser.__table__.columns
+LONGEST = {name: _COLUMNS[name].info["entry"].max_length for name in ("user_name", "name", "email")}
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 
 

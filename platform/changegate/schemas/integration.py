@@ -33,6 +33,9 @@ ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f\ud800-\udfff]*\Z", error="Control c
 LINES = validate.Regexp(
     r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed."
 )
+SEVERAL_LINES = validate.Regexp(
+    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed."
+)
 URL_LENGTH = 2048
 # One of these as the unique claim would let only the first assertion of a subject through.
 NOT_UNIQUE = ("iss", "sub", "aud", "exp", "iat", "nbf", "azp", "client_id")

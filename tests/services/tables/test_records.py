@@ -13,6 +13,7 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser, Task
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import find_table, get_table
+from changegate.services.tables.display import Shape, render_records
 from changegate.services.tables.records import create_record, delete_record, get_record, update_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
@@ -35,7 +36,7 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.fixture
-def context(either_app: Flask) -> Iterator[Flask]:
+def at_work(either_app: Flask) -> Iterator[Flask]:
     with either_app.app_context():
         yield either_app
 
@@ -44,7 +45,7 @@ def read(sys_id: str) -> dict[str, Any]:
     return dict(zip(CHANGES.fields_for(ROOT), get_record(CHANGES, ROOT, sys_id), strict=True))
 
 
-def test_every_kind_of_value_comes_back_as_it_was_stored(context: Flask) -> None:
+def test_every_kind_of_value_comes_back_as_it_was_stored(at_work: Flask) -> None:
     created = create_record(CHANGES, ROOT, VALUES)
     db.session.commit()
     assert read(created["sys_id"]) == created
@@ -54,13 +55,21 @@ def test_every_kind_of_value_comes_back_as_it_was_stored(context: Flask) -> None
     assert {name: read(updated["sys_id"])[name] for name in VALUES} == {name: created[name] for name in VALUES}
 
 
-def test_counts_every_one_of_concurrent_updates(context: Flask) -> None:
+def test_dates_read_as_utc_whatever_the_zone_of_the_database(at_work: Flask) -> None:
+    created = create_record(CHANGES, ROOT, {"start_date": "2026-01-31T09:30:00+01:00"})
+    db.session.commit()
+    fields = CHANGES.fields_for(ROOT)
+    [shown] = render_records(CHANGES, [get_record(CHANGES, ROOT, created["sys_id"])], fields, Shape("https://x"))
+    assert shown["start_date"] == "2026-01-31 08:30:00"
+
+
+def test_counts_every_one_of_concurrent_updates(at_work: Flask) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     db.session.commit()
 
     def write(worker: int) -> None:
         for turn in range(EACH):
-            with context.app_context():
+            with at_work.app_context():
                 update_record(CHANGES, ROOT, sys_id, {"description": f"{worker} {turn}"})
                 db.session.commit()
 
@@ -69,9 +78,9 @@ def test_counts_every_one_of_concurrent_updates(context: Flask) -> None:
     assert read(sys_id)["sys_mod_count"] == THREADS * EACH
 
 
-def test_of_concurrent_creations_with_one_id_one_succeeds(context: Flask) -> None:
+def test_of_concurrent_creations_with_one_id_one_succeeds(at_work: Flask) -> None:
     def create(_worker: int) -> bool:
-        with context.app_context():
+        with at_work.app_context():
             try:
                 create_record(CHANGES, ROOT, {"sys_id": "A" * 32})
                 db.session.commit()
@@ -85,12 +94,12 @@ def test_of_concurrent_creations_with_one_id_one_succeeds(context: Flask) -> Non
     assert db.session.execute(select(func.count()).select_from(Task)).scalar_one() == 1
 
 
-def test_of_concurrent_deletions_one_succeeds(context: Flask) -> None:
+def test_of_concurrent_deletions_one_succeeds(at_work: Flask) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     db.session.commit()
 
     def remove(_worker: int) -> bool:
-        with context.app_context():
+        with at_work.app_context():
             try:
                 delete_record(CHANGES, ROOT, sys_id)
                 db.session.commit()
@@ -103,7 +112,7 @@ def test_of_concurrent_deletions_one_succeeds(context: Flask) -> None:
 
 
 @pytest.mark.parametrize("sys_id", ["", "\0", "\ud800", "x" * 100_000, "%", "\n"])
-def test_an_id_that_nobody_has_is_not_found(context: Flask, sys_id: str) -> None:
+def test_an_id_that_nobody_has_is_not_found(at_work: Flask, sys_id: str) -> None:
     for attempt in (
         lambda: get_record(CHANGES, ROOT, sys_id),
         lambda: update_record(CHANGES, ROOT, sys_id, {"state": 0}),
@@ -114,7 +123,7 @@ def test_an_id_that_nobody_has_is_not_found(context: Flask, sys_id: str) -> None
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "\x1b[31m", "\x7f"])
-def test_text_that_no_database_holds_is_refused_in_every_field(context: Flask, text: str) -> None:
+def test_text_that_no_database_holds_is_refused_in_every_field(at_work: Flask, text: str) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     db.session.commit()
     for name, entry in CHANGES.entries.items():
@@ -127,7 +136,7 @@ def test_text_that_no_database_holds_is_refused_in_every_field(context: Flask, t
     assert read(sys_id)["sys_mod_count"] == 0
 
 
-def test_every_writable_field_holds_as_much_as_it_promises(context: Flask) -> None:
+def test_every_writable_field_holds_as_much_as_it_promises(at_work: Flask) -> None:
     for table, required in ((CHANGES, {}), (USERS, {"user_name": "ann"})):
         texts = {
             name: "é" * entry.max_length
@@ -139,7 +148,7 @@ def test_every_writable_field_holds_as_much_as_it_promises(context: Flask) -> No
         assert all(record[name] == text for name, text in texts.items() if name in table.columns)
 
 
-def test_a_user_that_something_needs_is_not_deleted(context: Flask) -> None:
+def test_a_user_that_something_needs_is_not_deleted(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
     entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=user)
     db.session.add(entity)
@@ -151,7 +160,7 @@ def test_a_user_that_something_needs_is_not_deleted(context: Flask) -> None:
     assert db.session.get(SysUser, user) is not None
 
 
-def test_references_to_a_deleted_user_are_emptied(context: Flask) -> None:
+def test_references_to_a_deleted_user_are_emptied(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
     sys_id = create_record(CHANGES, ROOT, {"assigned_to": "ann"})["sys_id"]
     delete_record(USERS, ROOT, user)
@@ -159,7 +168,7 @@ def test_references_to_a_deleted_user_are_emptied(context: Flask) -> None:
     assert read(sys_id)["assigned_to"] is None
 
 
-def test_two_users_never_differ_in_case_alone(context: Flask) -> None:
+def test_two_users_never_differ_in_case_alone(at_work: Flask) -> None:
     create_record(USERS, ROOT, {"user_name": "ann"})
     with pytest.raises(ChangegateError, match="Operation Failed"):
         create_record(USERS, ROOT, {"user_name": "Ann"})

@@ -144,6 +144,14 @@ def _cached_facts(row: ClientRow) -> CachedFacts:
     )
 
 
+NEEDED_COLUMNS = (
+    *("sys_id", "client_id", "public_client", "active", "issuer", "audiences", "algorithms", "user_field", "run_as"),
+    *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
+    *("jwks_url", "jwks_cache_lifespan_minutes", "enable_jti_verification", "jti_claim"),
+    *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds"),
+)
+
+
 def _statement() -> Select[Any]:
     scopes = (
         select(func.aggregate_strings(SysAuthScope.name, ","))
@@ -155,7 +163,7 @@ def _statement() -> Select[Any]:
     cache = JwksCache
     return (
         select(
-            *OAuthEntity.__table__.columns,
+            *(OAuthEntity.__table__.c[name] for name in NEEDED_COLUMNS),
             cache.url.label("cached_url"),
             cache.document_sha256,
             cache.fetched_at,

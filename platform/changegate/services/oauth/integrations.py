@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
 from changegate.extensions import connection, db, now, settings
@@ -16,6 +17,7 @@ from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, n
 from changegate.services.oauth.url_policy import admit_url
 
 DEFAULT_SCOPE = "change_request.create"
+TAKEN = "There is an integration named {} already."
 NO_OVERLAP = timedelta(0)
 
 
@@ -38,7 +40,11 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
     entity.audiences = entity.audiences or [client_id]
     secret = None if entity.public_client else _give_secret(entity)
     db.session.add(entity)
-    db.session.flush()
+    try:
+        db.session.flush()
+    except IntegrityError:  # somebody else took the name between the check and now
+        db.session.rollback()
+        raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
     return Registered(entity, secret)
 
 
@@ -126,7 +132,7 @@ def _require_free_name(entity: OAuthEntity, name: str) -> None:
             )
         ).first()
     if taken:
-        raise InputInvalid({"name": [f"There is an integration named {name} already."]})
+        raise InputInvalid({"name": [TAKEN.format(name)]})
 
 
 def _get_run_as(user_name: str) -> str:

@@ -1,4 +1,4 @@
-"""The databases that records are tested on."""
+"""The databases that these rooms are tested on."""
 
 from tests.support.postgres import either_app, postgres_app, prepared_postgres
 

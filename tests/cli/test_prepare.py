@@ -1,0 +1,93 @@
+"""`changegate prepare`, and instances that are not ready."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.servers import free_port
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "instance"
+
+
+def test_prepares_a_new_instance_and_shows_the_password_once(run: Run, folder: Path) -> None:
+    first, second = run("prepare"), run("prepare")
+
+    assert (first.code, second.code) == (0, 0)
+    assert "the password" in first.out and "(shown this once)" in first.out
+    assert second.out == f"{folder} is ready.\n"
+
+
+def test_preparing_again_changes_nothing(run: Run, folder: Path) -> None:
+    run("prepare")
+    before = _dump(folder)
+    run("prepare")
+
+    assert _dump(folder) == before
+
+
+def _dump(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "changegate.db") as database:
+        return list(database.iterdump())
+
+
+def test_a_given_password_is_not_shown(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGEGATE_ADMIN_PASSWORD", "correct horse battery")
+
+    assert run("prepare").out == f"{folder} is ready.\n"
+
+
+def test_the_secret_key_is_for_its_owner_only(run: Run, folder: Path) -> None:
+    run("prepare")
+
+    assert os.stat(folder / "secret_key").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "arguments", [("user", "list"), ("integration", "list"), ("integration", "disable", "x"), ("user", "create", "x")]
+)
+def test_other_commands_ask_for_it(run: Run, arguments: tuple[str, ...]) -> None:
+    run(*arguments).assert_refused("run `changegate prepare` first")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("RATELIMIT_ENABLED", "maybe", "CHANGEGATE_RATELIMIT_ENABLED cannot be 'maybe'"),
+        ("JWKS_REFETCH_COOLDOWN", "-1", "CHANGEGATE_JWKS_REFETCH_COOLDOWN"),
+        ("BASE_URL", "change.example.com", "CHANGEGATE_BASE_URL"),
+        ("SECRET_KEY", "s3cret", "CHANGEGATE_SECRET_KEY"),
+        ("JWKS_ALLOWED_NETWORKS", "10.0.0.0/33", "CHANGEGATE_JWKS_ALLOWED_NETWORKS"),
+        ("DATABASE_URL", "nonsense", "CHANGEGATE_DATABASE_URL"),
+        ("DATABASE_URL", "postgresql+psycopg://changegate:s3cret@127.0.0.1:1/x", "database cannot be used"),
+        ("DATABASE_URL", "sqlite:////proc/nowhere/x.db", "database cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("command", [("prepare",), ("serve", "--port", str(free_port()))], ids=["prepare", "serve"])
+def test_a_bad_setting_stops_the_start_with_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(f"CHANGEGATE_{name}", value)
+
+    refused = run(*command)
+
+    refused.assert_refused(text)
+    assert "s3cret" not in refused.err
+
+
+def test_an_instance_folder_that_cannot_be_made_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGEGATE_INSTANCE_PATH", "/proc/nowhere")
+
+    run("prepare").assert_refused("/proc/nowhere")
+
+
+def test_a_database_that_is_none_is_a_sentence(run: Run, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "changegate.db").write_bytes(b"this is no database" * 100)
+
+    run("prepare").assert_refused("database cannot be used")

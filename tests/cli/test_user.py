@@ -1,0 +1,69 @@
+"""`changegate user`."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def run(run_prepared: Run) -> Run:
+    return run_prepared
+
+
+def test_creates_a_user_with_roles(run: Run) -> None:
+    made = run("user", "create", "maria", "--name", "Maria Keller", "--role", "itil", "--role", "approver_user")
+
+    assert (made.code, made.out) == (0, "Created user maria.\n")
+    listed = {user["user_name"]: user for user in json.loads(run("user", "list", "--json").out)}
+    assert listed["maria"] == {
+        "user_name": "maria",
+        "name": "Maria Keller",
+        "active": True,
+        "roles": ["approver_user", "itil"],
+    }
+
+
+def test_create_as_json_is_one_object(run: Run) -> None:
+    shown = json.loads(run("user", "create", "maria", "--email", "maria@example.com", "--json").out)
+
+    assert (shown["user_name"], len(shown["sys_id"])) == ("maria", 32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("admin",), "There is a user admin already."),
+        (("ADMIN",), "There is a user ADMIN already."),
+        (("maria", "--role", "king"), "There is no role king"),
+        (("maria", "--password", "short"), "Use at least 8 characters."),
+        (("",), "user_name:"),
+        (("  ",), "user_name:"),
+        (("a:b",), "user_name: Use at least one character, and no colon."),
+        (("x" * 41,), "user_name: Use at most 40 printable characters."),
+        (("a\udcffb",), "user_name:"),
+        (("maria", "--name", "a\nb"), "name:"),
+        (("maria", "--email", "x" * 101), "email:"),
+    ],
+)
+def test_create_says_what_is_wrong_in_one_sentence(run: Run, arguments: tuple[str, ...], text: str) -> None:
+    run("user", "create", *arguments).assert_refused(text)
+
+
+def test_sets_a_password(run: Run) -> None:
+    assert run("user", "set-password", "ADMIN", "--password", "a new password").out == "The password of ADMIN is set.\n"
+
+
+def test_set_password_refuses_nobody_and_too_short_a_one(run: Run) -> None:
+    run("user", "set-password", "nobody", "--password", "a new password").assert_refused("There is no user nobody.")
+    run("user", "set-password", "admin", "--password", "short").assert_refused("password: Use at least 8 characters.")
+
+
+def test_lists_users_for_people(run: Run) -> None:
+    assert run("user", "list").out.split() == ["admin", "active", "admin"]
+
+
+@pytest.mark.parametrize("arguments", [("user",), ("user", "create"), ("user", "set-password", "a", "--pass")])
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).code == 2
