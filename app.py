@@ -1,5 +1,6 @@
 """WSGI entry: `granian --interface wsgi app:app`, `gunicorn app:app`, `flask run`, or `python app.py`."""
 
+import sys
 from pathlib import Path
 
 from changegate import create_app
@@ -10,4 +11,4 @@ app = create_app(instance_path=default_instance_path(Path(__file__).parent))
 if __name__ == "__main__":
     from changegate.cli import main
 
-    main(["serve"])
+    main(["serve", *sys.argv[1:]])

@@ -4,7 +4,8 @@ import sqlalchemy as sa
 from alembic import context
 from flask import current_app
 
-from changegate.extensions import Base, db
+from changegate.database import Base
+from changegate.extensions import db
 from changegate.models.base import UTCDateTime
 
 UPGRADE_LOCK = 0x6368676174  # any number that no other advisory lock uses

@@ -25,7 +25,7 @@ INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
 SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
 DATABASES = frozenset({"sqlite", "postgresql"})
-COUNTER_STORES = frozenset({"memory", "redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys"})
+COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -98,7 +98,8 @@ def _database_url(value: str) -> str:
 
 
 def _counter_store(value: str) -> str:
-    if urlsplit(value).scheme not in COUNTER_STORES or "://" not in value:
+    parts = urlsplit(value)
+    if parts.scheme not in COUNTER_STORES or "://" not in value or parts.port == 0:  # reading the port checks it
         raise ValueError("give memory:// or an address such as redis://host:6379")
     return value
 

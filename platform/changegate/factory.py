@@ -12,7 +12,8 @@ from changegate import api, console, models
 from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
-from changegate.extensions import bootstrap, csrf, db, engine_options, guard_sqlite, limiter, login, migrate
+from changegate.database import engine_options, guard_sqlite
+from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
 

@@ -58,7 +58,7 @@ def running_changegate(
     environment = environment_of(instance, **settings)
     url = f"{'https' if tls else 'http'}://{host}:{port}"
     command = [sys.executable, "-m", "changegate.cli", "serve", "--host", host, "--port", str(port), *options]
-    with _running([*command, *(["--tls"] if tls else [])], f"{url}/readyz", environment) as process:
+    with serving([*command, *(["--tls"] if tls else [])], f"{url}/readyz", environment) as process:
         yield Running(url, process, instance, environment)
 
 
@@ -67,14 +67,18 @@ def running_demo_idp(port: int | None = None) -> Iterator[str]:
     """Serve the demo identity provider and give its address."""
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
-    with _running([sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port)], f"{url}/healthz", os.environ):
+    with serving([sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port)], f"{url}/healthz", os.environ):
         yield url
 
 
 @contextlib.contextmanager
-def _running(command: list[str], ready_url: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def serving(
+    command: list[str], ready_url: str, environment: Mapping[str, str], cwd: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a server from the moment it is ready; it is stopped whatever happens."""
     process = subprocess.Popen(
         command,
+        cwd=cwd,
         env=dict(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,6 +102,7 @@ def _wait(url: str, process: subprocess.Popen[str]) -> None:
     # The certificate is the product's own and is checked by the tests that are about it.
     session = requests.Session()
     session.verify = False
+    session.trust_env = False  # a CA bundle in the environment would switch verification on again
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

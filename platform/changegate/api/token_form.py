@@ -36,19 +36,27 @@ def read_parameters() -> dict[str, Any]:
 
 
 def _read_form() -> dict[str, list[str]]:
-    request.max_content_length = MAX_BODY_BYTES
     if not SECRET_PARAMETERS.isdisjoint(request.args):
         raise InvalidRequest("body_malformed", "a secret in the query string is refused")
     # Flask reads multipart forms too, and takes every other body for an empty form.
     if request.mimetype != FORM:
         raise InvalidRequest("body_malformed", f"the body must be {FORM}")
-    try:
-        sent = dict(request.form.lists())
-    except RequestEntityTooLarge:
-        raise InvalidRequest("body_malformed", f"the body is over {MAX_BODY_BYTES} bytes") from None
+    _require_bearable_body()
+    sent = dict(request.form.lists())
     if len(sent) > MAX_PARAMETERS:
         raise InvalidRequest("body_malformed", f"more than {MAX_PARAMETERS} parameters")
     return sent
+
+
+def _require_bearable_body() -> None:
+    # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
+    request.max_content_length = MAX_BODY_BYTES + 1
+    try:
+        size = len(request.get_data())
+    except RequestEntityTooLarge:
+        size = MAX_BODY_BYTES + 1
+    if size > MAX_BODY_BYTES:
+        raise InvalidRequest("body_malformed", f"the body is over {MAX_BODY_BYTES} bytes")
 
 
 def read_credentials(params: dict[str, Any]) -> ClientCredentials:

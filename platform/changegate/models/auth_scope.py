@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Mapped, relationship
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.base import Record, boolean, reference, string, text
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.base import Record, choice, integer_choice, reference, string, text
 
 OPERATIONAL_STATUSES = {"1": "Operational", "2": "Non-Operational", "3": "Repair in Progress", "6": "Retired"}

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.base import instant, integer, string, text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, boolean, choice, instant, integer, reference, string, text
 

@@ -6,7 +6,7 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.base import Record, boolean, instant, integer, reference, string, text
 
 

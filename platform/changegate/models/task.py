@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Sequence
 from sqlalchemy.orm import Mapped
 
-from changegate.extensions import Base
+from changegate.database import Base
 from changegate.models.base import (
     Record,
     boolean,

@@ -14,7 +14,8 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from changegate.extensions import QueuedConnection, connection
+from changegate.database import QueuedConnection
+from changegate.extensions import connection
 
 Processor = Callable[[Any], Any]
 Statement = Select[Any] | Insert | Update

@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, event, insert, select, update
 
+from changegate.database import engine_options, guard_sqlite
 from changegate.errors import JwksFetchFailed, JwksUnusable
-from changegate.extensions import db, engine_options, guard_sqlite
+from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
 from changegate.services.oauth import key_renewal, key_store
 from changegate.services.oauth.jwks_cache_rows import JwksCacheRows

@@ -153,7 +153,7 @@ def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -
 
 @lru_cache(maxsize=128)
 def _lock_statement(table: Table, is_restricted: bool) -> Prepared:
-    # SQLite has no row locks; the option makes it take its write lock before it reads (extensions.py).
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database.py).
     visible = _visible(table, is_restricted=is_restricted)
     statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
     return Prepared(statement.with_for_update().execution_options(locks_rows=True))

@@ -1,0 +1,173 @@
+"""The database: the base of models, a session that costs little, and what must hold for every connection."""
+
+import sqlite3
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flask_sqlalchemy.session import Session
+from sqlalchemy import Connection, Engine, MetaData, Table, event
+from sqlalchemy.orm import DeclarativeBase
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of every model; constraints have names so that migrations can speak of them."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    if TYPE_CHECKING:
+        __table__: ClassVar[Table]
+
+
+class LeanSession(Session):
+    """A session whose Core statements do not pay for the unit of work.
+
+    A request that runs Core statements alone has a plain connection. Should the ORM join in, it works on that same
+    connection and in its transaction, so that one commit or rollback is for both. See decision 0006.
+    """
+
+    _core: Connection | None = None
+
+    def core_connection(self) -> Connection:
+        """Return the connection of the transaction at hand, beginning one if there is none."""
+        if self._core is None:
+            if self.in_transaction():
+                return self.connection()
+            self._core = self.get_bind().connect()
+        if not self._core.in_transaction():
+            self._core.begin()
+        return self._core
+
+    def get_bind(self, *arguments: Any, **options: Any) -> Any:
+        """Return what the ORM works on: the plain connection where there is one."""
+        return super().get_bind(*arguments, **options) if self._core is None else self._core
+
+    def commit(self) -> None:
+        """Flush what the ORM holds and commit."""
+        if self._core is None or self._is_used_by_orm():
+            super().commit()
+        if self._core is not None:
+            self._core.commit()
+
+    def rollback(self) -> None:
+        """Take back what has been done since the last commit."""
+        super().rollback()
+        if self._core is not None:
+            self._core.rollback()
+
+    def close(self) -> None:
+        """Forget everything and give the connection back."""
+        if self._is_used_by_orm():
+            super().close()
+        core, self._core = self._core, None
+        if core is not None:
+            core.close()
+
+    def _is_used_by_orm(self) -> bool:
+        return bool(self.in_transaction() or self.new or len(self.identity_map))
+
+
+# One writer at a time is SQLite's own rule. Queuing here is fair and wakes at once, where SQLite's busy
+# handler sleeps and lets the unlucky starve; between processes the busy handler still decides.
+_writer_queue = threading.Lock()
+BUSY_TIMEOUT = timedelta(seconds=10)
+CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
+
+
+class QueuedConnection(sqlite3.Connection):
+    """An SQLite connection that waits its turn before it writes and gives it up after commit or rollback."""
+
+    _has_turn = False
+
+    def begin_write(self) -> None:
+        """Open a transaction with the write lock in hand; does nothing when one is open."""
+        if self.in_transaction:
+            return
+        self._has_turn = _writer_queue.acquire(timeout=BUSY_TIMEOUT.total_seconds())
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            self._give_up_turn()
+            raise
+
+    def commit(self) -> None:
+        """Commit, then let the next writer in."""
+        try:
+            super().commit()
+        finally:
+            self._give_up_turn()
+
+    def rollback(self) -> None:
+        """Roll back, then let the next writer in."""
+        try:
+            super().rollback()
+        finally:
+            self._give_up_turn()
+
+    def close(self) -> None:
+        """Close, which rolls back what is open, and let the next writer in."""
+        has_turn, self._has_turn = self._has_turn, False
+        try:
+            super().close()
+        finally:
+            if has_turn:
+                _writer_queue.release()
+
+    def _give_up_turn(self) -> None:
+        # A commit that failed as busy keeps its transaction, and so its turn, until the rollback.
+        if self._has_turn and not self.in_transaction:
+            self._has_turn = False
+            _writer_queue.release()
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """Return the engine's options for a database URL; no error text ever holds a statement's parameters."""
+    # Last in, first out: the connection that has just been used has its pages and statements at hand.
+    common: dict[str, Any] = {"hide_parameters": True, "pool_use_lifo": True}
+    if database_url.startswith("sqlite"):
+        # To open a file costs more than a request does, so none is closed for being one too many.
+        return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
+    return {**common, "pool_size": 20, "max_overflow": 40, "pool_pre_ping": True}
+
+
+def guard_sqlite(engine: Engine) -> None:
+    """Make an SQLite engine durable, and its transactions behave like PostgreSQL's READ COMMITTED.
+
+    Reads run in autocommit and see the latest commit; the first write of a unit of work opens a transaction with
+    the write lock in hand, so that no read snapshot ever has to be upgraded. See decision 0003.
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "before_cursor_execute", _begin_before_write)
+
+
+def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
+    dbapi_connection.isolation_level = None
+    busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
+    # A page written a hundred times between two checkpoints is copied into the database once.
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        f"busy_timeout = {busy_ms}",
+    ):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_before_write(
+    _conn: Connection, cursor: sqlite3.Cursor, _statement: str, _parameters: Any, context: Any, _many: bool
+) -> None:
+    if context is None:
+        return
+    is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl
+    if is_write or context.execution_options.get("locks_rows"):
+        writer = cursor.connection
+        if isinstance(writer, QueuedConnection):
+            writer.begin_write()

@@ -1,0 +1,125 @@
+"""`changegate serve`: a real process on a free port."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.servers import Running, environment_of, free_port, run_changegate, running_changegate, serving
+
+STOP_SECONDS = 15
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _lines(server: Running, count: int) -> list[str]:
+    assert server.process.stdout is not None
+    return [server.process.stdout.readline().strip() for _ in range(count)]
+
+
+def _get(url: str, **options: object) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False  # a CA bundle in the environment would be asked instead of ours
+        return session.get(url, timeout=10, **options)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve TLS on a new instance."""
+    with running_changegate(tmp_path_factory.mktemp("secured") / "instance", tls=True) as server:
+        yield server
+
+
+def test_prepares_the_instance_and_says_where_it_serves(tmp_path: Path) -> None:
+    with running_changegate(tmp_path / "instance") as server:
+        administrator, address = _lines(server, 2)
+
+        assert administrator.startswith("The administrator is admin, the password ")
+        assert address == f"Changegate serves {server.url}"
+        assert _get(f"{server.url}/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_and_its_workers(tmp_path: Path, signal_number: signal.Signals) -> None:
+    with running_changegate(tmp_path / "instance", "--workers", "2") as server:
+        server.process.send_signal(signal_number)
+
+        assert server.process.wait(STOP_SECONDS) == 0
+        with pytest.raises(ProcessLookupError):
+            os.killpg(server.process.pid, 0)
+
+
+def test_links_carry_the_address_that_is_configured(tmp_path: Path) -> None:
+    folder = tmp_path / "instance"
+    folder.mkdir()
+    (folder / "config.py").write_text('CHANGEGATE_BASE_URL = "https://change.example.com"\n')
+    with running_changegate(folder) as server:
+        assert _lines(server, 2)[1] == "Changegate serves https://change.example.com"
+
+
+def test_tls_says_which_ca_to_trust_and_clients_that_do_are_served(secured: Running) -> None:
+    ca = secured.instance / "tls" / "ca.pem"
+
+    assert f"Clients trust the CA in {ca}" in _lines(secured, 3)
+    port = secured.url.rpartition(":")[2]
+    for host in ("localhost", "127.0.0.1"):
+        assert _get(f"https://{host}:{port}/healthz", verify=str(ca)).ok
+    with pytest.raises(requests.exceptions.SSLError):
+        _get(f"https://localhost:{port}/healthz")
+
+
+def test_the_ca_is_kept_for_the_next_start(secured: Running) -> None:
+    kept = secured.instance / "tls" / "ca.pem"
+    before = kept.read_bytes()
+    with running_changegate(secured.instance, tls=True) as again:
+        assert _get(f"{again.url}/healthz", verify=str(kept)).ok
+    assert kept.read_bytes() == before
+    assert (secured.instance / "tls" / "ca.key").stat().st_mode & 0o777 == 0o600
+    assert (secured.instance / "tls" / "server.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_http_is_not_spoken_where_tls_is(secured: Running) -> None:
+    with pytest.raises(requests.ConnectionError):
+        _get(secured.url.replace("https:", "http:") + "/healthz")
+
+
+def test_a_busy_port_is_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        ended = run_changegate("serve", "--port", str(port), environment=environment_of(tmp_path / "instance"))
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+
+
+def test_an_address_that_is_not_ours_is_a_sentence(tmp_path: Path) -> None:
+    ended = run_changegate(
+        "serve", "--host", "192.0.2.1", "--port", str(free_port()), environment=environment_of(tmp_path / "instance")
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("changegate: Cannot listen on 192.0.2.1 port ")
+
+
+ENTRIES = {
+    "changegate serve": [str(Path(sys.executable).with_name("changegate")), "serve", "--port", "{port}"],
+    "granian": [
+        *(str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"),
+        *("--host", "127.0.0.1", "--port", "{port}", "app:app"),
+    ],
+    "python app.py": [sys.executable, "app.py", "--port", "{port}"],
+    "flask run": [str(Path(sys.executable).with_name("flask")), "run", "--port", "{port}"],
+    "python -m": [sys.executable, "-m", "changegate.cli", "serve", "--port", "{port}"],
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_entry_point_serves_from_the_repository_root(name: str, tmp_path: Path) -> None:
+    port = free_port()
+    command = [part.format(port=port) for part in ENTRIES[name]]
+    with serving(command, f"http://127.0.0.1:{port}/healthz", environment_of(tmp_path / "instance"), cwd=ROOT) as process:
+        assert process.poll() is None

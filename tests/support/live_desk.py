@@ -1,0 +1,71 @@
+"""An automation at work on live servers: it has its provider sign, exchanges and creates changes, all over HTTP."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+from tests.support.servers import Running
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+AUDIENCE = "https://change.example.com"
+CHANGES = "/api/now/table/change_request"
+TIMEOUT_SECONDS = 15
+
+
+@dataclass
+class LiveDesk:
+    """A server, the provider it trusts, and the credentials of one automation."""
+
+    url: str
+    idp_url: str
+    credentials: dict[str, str]
+    session: requests.Session = field(default_factory=requests.Session)
+
+    @classmethod
+    def register(cls, server: Running, idp_url: str, name: str, *options: str) -> "LiveDesk":
+        """Register an integration through the server's own command."""
+        named = ("--name", name, "--provider-name", "Demo", "--issuer", idp_url, "--audience", AUDIENCE)
+        url = ("--jwks-url", f"{idp_url}/.well-known/jwks.json")
+        subject = () if "--user-field" in options else ("--run-as", "admin")
+        made = server.changegate("integration", "create", *named, *url, *subject, *options, "--json")
+        assert made.returncode == 0, made.stderr
+        shown = json.loads(made.stdout)
+        return cls(server.url, idp_url, {name: shown[name] for name in ("client_id", "client_secret")})
+
+    @property
+    def client_id(self) -> str:
+        return self.credentials["client_id"]
+
+    def sign(self, **order: Any) -> str:
+        """Have the provider sign an assertion."""
+        wanted = {"sub": "pipeline", "aud": AUDIENCE, "alg": "ES256"} | order
+        answer = self.session.post(f"{self.idp_url}/sign", json=wanted, timeout=TIMEOUT_SECONDS)
+        assertion: str = answer.json()["assertion"]
+        return assertion
+
+    def exchange(self, assertion: str | None = None, path: str = "/oauth_token.do", **form: str) -> requests.Response:
+        """Send a token request."""
+        sent = {"grant_type": JWT_BEARER, "assertion": assertion or self.sign(), **self.credentials, **form}
+        return self.session.post(self.url + path, data=sent, timeout=TIMEOUT_SECONDS)
+
+    def token(self, assertion: str | None = None) -> str:
+        """Exchange an assertion and insist on a token."""
+        answer = self.exchange(assertion)
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def call(self, token: str, method: str = "POST", path: str = CHANGES, **body: Any) -> requests.Response:
+        """Call the Table API with a token."""
+        bearer = {"Authorization": f"Bearer {token}"}
+        options: dict[str, Any] = {"json": body or {"short_description": "Deploy"}} if method == "POST" else {}
+        return self.session.request(method, self.url + path, headers=bearer, timeout=TIMEOUT_SECONDS, **options)
+
+    def tell_provider(self, command: str, **body: Any) -> None:
+        """Have the provider rotate, retire or misbehave."""
+        self.session.post(f"{self.idp_url}/{command}", json=body, timeout=TIMEOUT_SECONDS).raise_for_status()
+
+    def close(self) -> None:
+        self.session.close()

@@ -1,0 +1,172 @@
+"""What holds for every connection: durable, strict, and one writer at a time on SQLite."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import OperationalError, StatementError
+
+from changegate import create_app, database
+from changegate.database import QueuedConnection, engine_options
+from changegate.extensions import db
+from changegate.models import SysUser
+
+WAIT_SECONDS = 5
+
+
+@pytest.fixture
+def at_work(app: Flask) -> Iterator[Flask]:
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def queued(tmp_path: Path) -> Iterator[QueuedConnection]:
+    """Return a connection of its own to a small database, set up as the engine's are."""
+    opened = sqlite3.connect(tmp_path / "small.db", factory=QueuedConnection, check_same_thread=False)
+    opened.isolation_level = None
+    opened.execute("CREATE TABLE t (x)")
+    yield opened
+    opened.close()
+
+
+def has_room() -> bool:
+    """Tell whether the next writer's turn could begin."""
+    taken = database._writer_queue.acquire(blocking=False)
+    if taken:
+        database._writer_queue.release()
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
+)
+def test_every_sqlite_connection_is_durable_and_strict(at_work: Flask, pragma: str, value: object) -> None:
+    for engine_connection in (db.engine.connect(), db.engine.connect()):
+        with engine_connection:
+            assert engine_connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
+
+
+def test_a_read_takes_no_turn_and_a_write_takes_it_until_commit(at_work: Flask) -> None:
+    db.session.execute(select(SysUser.name)).all()
+    assert has_room()
+    db.session.execute(update(SysUser).values(title="x"))
+    assert not has_room()
+    db.session.commit()
+    assert has_room()
+
+
+def test_a_rollback_gives_up_the_turn(at_work: Flask) -> None:
+    db.session.execute(update(SysUser).values(title="x"))
+    db.session.rollback()
+    assert has_room()
+    assert db.session.execute(select(SysUser.title)).scalars().all() == [None]
+
+
+def test_the_end_of_a_request_gives_up_the_turn(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(update(SysUser).values(title="x"))
+    assert has_room()
+
+
+def test_a_failed_statement_keeps_the_turn_until_the_rollback(at_work: Flask) -> None:
+    with pytest.raises(StatementError):
+        db.session.execute(update(SysUser).values(user_name=None))
+    db.session.rollback()
+    assert has_room()
+
+
+def test_a_lock_that_cannot_be_had_gives_up_the_turn(queued: QueuedConnection, tmp_path: Path) -> None:
+    queued.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "small.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        queued.begin_write()
+    assert has_room()
+    other.rollback()
+    other.close()
+    queued.begin_write()
+    assert not has_room()
+    queued.commit()
+    assert has_room()
+
+
+def test_closing_an_open_transaction_gives_up_the_turn_and_writes_nothing(
+    queued: QueuedConnection, tmp_path: Path
+) -> None:
+    queued.begin_write()
+    queued.execute("INSERT INTO t VALUES (1)")
+    queued.close()
+    assert has_room()
+    queued.close()
+    other = sqlite3.connect(tmp_path / "small.db")
+    assert other.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    other.close()
+
+
+def test_beginning_twice_takes_one_turn(queued: QueuedConnection) -> None:
+    queued.begin_write()
+    queued.begin_write()
+    queued.rollback()
+    assert has_room()
+    queued.rollback()
+    assert has_room()
+
+
+def test_a_second_writer_waits_for_its_turn_and_then_sees_what_the_first_wrote(app: Flask) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def second() -> str | None:
+        with app.app_context():
+            begun.set()
+            db.session.execute(update(SysUser).values(email="second"))
+            assert done.is_set()
+            title = db.session.execute(select(SysUser.title)).scalar_one()
+            db.session.rollback()
+            return title
+
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+        db.session.execute(update(SysUser).values(title="first"))
+        waiting = pool.submit(second)
+        assert begun.wait(WAIT_SECONDS)
+        done.set()
+        db.session.commit()
+        assert waiting.result(WAIT_SECONDS) == "first"
+
+
+def test_a_reader_is_not_kept_by_a_writer(app: Flask) -> None:
+    def read() -> str | None:
+        with app.app_context():
+            return db.session.execute(select(SysUser.title)).scalar_one()
+
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+        db.session.execute(update(SysUser).values(title="unseen"))
+        assert pool.submit(read).result(WAIT_SECONDS) is None
+        db.session.rollback()
+
+
+def test_no_error_text_holds_a_parameter(at_work: Flask) -> None:
+    with pytest.raises(StatementError) as problem:
+        db.session.execute(text("SELECT nonsense FROM sys_user WHERE name = :name"), {"name": "4711"})
+    assert "4711" not in str(problem.value)
+
+
+def test_postgresql_is_asked_whether_it_is_still_there() -> None:
+    assert engine_options("postgresql+psycopg://h/d")["pool_pre_ping"] is True
+
+
+def test_a_database_that_is_away_is_a_503_without_a_trace(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://nobody:hidden@127.0.0.1:1/none"
+    app = create_app(instance_path=tmp_path, overrides={"database_url": url})
+    response = app.test_client().get("/readyz")
+    assert response.status_code == 503
+    assert response.get_json()["error"]["message"] == "Service unavailable"
+    assert "hidden" not in response.text
+    with app.app_context(), pytest.raises(OperationalError) as problem:
+        db.session.execute(text("SELECT 1"))
+    assert "hidden" not in str(problem.value)
