@@ -15,6 +15,7 @@ from changegate import create_app, database
 from changegate.database import QueuedConnection, engine_options
 from changegate.extensions import db
 from changegate.models import SysUser
+from tests.support.postgres import binary
 
 WAIT_SECONDS = 5
 
@@ -170,3 +171,8 @@ def test_a_database_that_is_away_is_a_503_without_a_trace(tmp_path: Path) -> Non
     with app.app_context(), pytest.raises(OperationalError) as problem:
         db.session.execute(text("SELECT 1"))
     assert "hidden" not in str(problem.value)
+
+
+def test_a_machine_without_postgresql_fails_and_says_what_to_install() -> None:
+    with pytest.raises(pytest.fail.Exception, match="apt-get install postgresql"):
+        binary("no-such-program")

@@ -89,9 +89,7 @@ class RateLimited(ChangegateError):
     status = 429
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(
-            "Rate limit exceeded", f"Too many failed attempts; try again in {retry_after} seconds"
-        )
+        super().__init__("Rate limit exceeded", f"Too many failed attempts; try again in {retry_after} seconds")
         self.retry_after = retry_after
 
 

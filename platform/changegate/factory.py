@@ -77,8 +77,6 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
-    app.extensions[KEY_STORE] = KeyStore(
-        policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]()
-    )
+    app.extensions[KEY_STORE] = KeyStore(policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]())
     with app.app_context():
         guard_sqlite(db.engine)

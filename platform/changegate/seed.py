@@ -89,10 +89,7 @@ def _seed_scopes() -> None:
     known = set(db.session.execute(select(SysAuthScope.name)).scalars())
     for name, (description, calls) in SCOPES.items():
         if name not in known:
-            rules = [
-                SysApiAccessScope(rest_api=api, http_method=method, table=table)
-                for api, method, table in calls
-            ]
+            rules = [SysApiAccessScope(rest_api=api, http_method=method, table=table) for api, method, table in calls]
             db.session.add(SysAuthScope(name=name, description=description, rules=rules))
     db.session.flush()
 

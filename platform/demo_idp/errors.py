@@ -30,6 +30,4 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
 
 def describe(error: ValidationError) -> str:
     """Return the messages as one line, each as `field: message`."""
-    return "; ".join(
-        f"{name}: {sentence}" for name, sentences in error.messages_dict.items() for sentence in sentences
-    )
+    return "; ".join(f"{name}: {sentence}" for name, sentences in error.messages_dict.items() for sentence in sentences)

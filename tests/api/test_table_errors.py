@@ -3,7 +3,11 @@
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from werkzeug.exceptions import ImATeapot
 
 from tests.conftest import basic
 from tests.support.table_api import CHANGES, TableApi, error_of
@@ -184,3 +188,31 @@ def test_gives_every_error_a_correlation_id(api: TableApi) -> None:
     first, second = (api.get("0" * 32).headers["X-Request-Id"] for _ in range(2))
     assert first != second
     assert len(first) == 32
+
+
+HIDDEN = {"password": "hunter2hunter2"}
+FAULTS = [
+    (DataError("SELECT 1", HIDDEN, ValueError("hunter2hunter2")), 400, UNREADABLE),
+    (OperationalError("SELECT 1", HIDDEN, ValueError("hunter2hunter2")), 503, "Service unavailable"),
+    (PoolExhausted("no connection"), 503, "Service unavailable"),
+    (ProgrammingError("SELECT 1", HIDDEN, ValueError("hunter2hunter2")), 500, "Internal error"),
+    (StatementError("cannot bind", "SELECT 1", HIDDEN, ValueError("hunter2hunter2")), 500, "Internal error"),
+    (RuntimeError("a defect"), 500, "Internal error"),
+    (ImATeapot(), 418, "I'm a teapot"),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "message"), FAULTS)
+def test_a_fault_of_ours_is_told_without_its_particulars(
+    app: Flask, caplog: pytest.LogCaptureFixture, fault: Exception, status: int, message: str
+) -> None:
+    def fail() -> str:
+        raise fault
+
+    app.add_url_rule("/api/now/fault", view_func=fail)
+    response = app.test_client().get("/api/now/fault")
+    assert response.status_code == status
+    assert error_of(response)[0] == message
+    assert "hunter2" not in response.text + caplog.text
+    if status >= 500:
+        assert response.headers["X-Request-Id"] in caplog.text

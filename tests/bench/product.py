@@ -85,8 +85,7 @@ def create_changes(base_url: str, token: str, how_many: int) -> list[str]:
     with requests.Session() as session:
         session.headers.update({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
         answers = (
-            session.post(base_url + CHANGE_PATH, data=change_body(number), timeout=30)
-            for number in range(how_many)
+            session.post(base_url + CHANGE_PATH, data=change_body(number), timeout=30) for number in range(how_many)
         )
         return [str(_require_answer(answer, 201)["result"]["sys_id"]) for answer in answers]
 

@@ -50,9 +50,7 @@ def _measurements(cases: Sequence[Case], results: Results) -> Table:
         for case in cases:
             m = results[case.name, connections]
             speed = (f"{m.rate:,.0f}", f"{1e6 / m.rate:,.0f}")
-            table.add_row(
-                f"{case.name}  {case.label}", str(connections), *speed, f"{m.p50:.2f}", f"{m.p99:.2f}"
-            )
+            table.add_row(f"{case.name}  {case.label}", str(connections), *speed, f"{m.p50:.2f}", f"{m.p99:.2f}")
         table.add_section()
     return table
 

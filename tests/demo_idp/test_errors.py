@@ -80,9 +80,7 @@ def test_takes_nesting_as_deep_as_it_says(post: Post) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
-def test_refuses_json_a_browser_could_send_from_elsewhere(
-    client: FlaskClient, content_type: str | None
-) -> None:
+def test_refuses_json_a_browser_could_send_from_elsewhere(client: FlaskClient, content_type: str | None) -> None:
     response = client.post("/sign", data=json.dumps(SIGN), content_type=content_type)
     assert response.status_code == 400
     assert "application/json" in response.get_json()["error_description"]

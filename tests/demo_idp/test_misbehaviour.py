@@ -38,9 +38,7 @@ def test_publishes_far_too_much(client: FlaskClient, post: Post, published: Publ
     assert response.get_json()["keys"] == honest
 
 
-def test_publishes_a_strangers_key_under_each_kid_that_signs(
-    post: Post, published: Published, order: Order
-) -> None:
+def test_publishes_a_strangers_key_under_each_kid_that_signs(post: Post, published: Published, order: Order) -> None:
     honest = published()
     post("/misbehave", mode="duplicate_kid")
     strangers = published()[:2]
@@ -82,9 +80,7 @@ def test_retires_the_current_keys_when_it_must_sign_with_a_retired_one_and_has_n
 
 
 @pytest.mark.parametrize("mode", ["down", "empty", "oversized", "duplicate_kid", "retired_key"])
-def test_behaves_again(
-    client: FlaskClient, post: Post, order: Order, published: Published, mode: str
-) -> None:
+def test_behaves_again(client: FlaskClient, post: Post, order: Order, published: Published, mode: str) -> None:
     post("/misbehave", mode=mode)
     assert f"<strong>{mode}</strong>" in client.get("/").text
     assert post("/misbehave", mode="none").get_json()["mode"] == "none"

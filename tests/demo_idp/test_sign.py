@@ -103,9 +103,7 @@ def test_signs_with_an_overlapping_key_that_is_asked_for_by_kid(
 
 
 @pytest.mark.parametrize("kid", ["unknown", "../../etc/passwd", ""])
-def test_signs_with_the_current_key_under_a_kid_it_does_not_know(
-    order: Order, published: Published, kid: str
-) -> None:
+def test_signs_with_the_current_key_under_a_kid_it_does_not_know(order: Order, published: Published, kid: str) -> None:
     assertion = order(kid=kid)
     assert jwt.get_unverified_header(assertion)["kid"] == kid
     options = {"verify_exp": False, "verify_aud": False}

@@ -1,6 +1,7 @@
 """The story, step by step, over live ports; the demo tells it too, and here every detail is looked at."""
 
 import re
+from collections.abc import Iterator
 
 import requests
 
@@ -93,7 +94,7 @@ def test_a_password_set_by_command_counts_at_the_next_request(server: Running) -
 
 
 def test_a_body_without_a_length_is_limited_too(desk: LiveDesk) -> None:
-    def chunks() -> object:
+    def chunks() -> Iterator[bytes]:
         yield b"grant_type=x&filler="
         for _ in range(200):
             yield b"x" * 1024

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -21,7 +22,7 @@ THREADS = 20
 @pytest.fixture(params=["sqlite", "postgresql"])
 def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
     """Serve one database from two processes."""
-    settings = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0"}
+    settings: dict[str, Any] = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0"}
     if request.param == "postgresql":
         settings["database_url"] = request.getfixturevalue("prepared_postgres")
     folder = tmp_path / "instance"

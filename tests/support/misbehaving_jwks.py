@@ -100,9 +100,7 @@ def _receive(connection: socket.socket) -> Received:
     return Received(first.split(" ")[1], {name.lower(): value.strip() for name, _, value in pairs})
 
 
-def reply(
-    body: bytes = b"", status: int = 200, *, content_type: str = "application/json", **headers: str
-) -> Answer:
+def reply(body: bytes = b"", status: int = 200, *, content_type: str = "application/json", **headers: str) -> Answer:
     """Answer honestly; header names are given with underscores, and `Content_Length` may lie."""
     named = {"Content-Length": str(len(body)), "Content-Type": content_type}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}

@@ -14,9 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS = 50
 # Secrets in a URL end up in logs; they are refused rather than honoured.
-SECRET_PARAMETERS = frozenset(
-    {"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"}
-)
+SECRET_PARAMETERS = frozenset({"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"})
 _schema = TokenRequestSchema()
 
 

@@ -59,7 +59,8 @@ def _prepare_demo(base_url: str) -> str:
     """
     os.environ["CHANGEGATE_BASE_URL"] = base_url
     os.environ["CHANGEGATE_JWKS_ALLOW_LOOPBACK"] = "1"
-    password = os.environ.setdefault("CHANGEGATE_ADMIN_PASSWORD", secrets.token_urlsafe(9))
+    password = os.environ.get("CHANGEGATE_ADMIN_PASSWORD") or secrets.token_urlsafe(9)
+    os.environ["CHANGEGATE_ADMIN_PASSWORD"] = password
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
     with app.app_context():

@@ -49,9 +49,7 @@ class OAuthEntity(Record, Base):
 
     access_token_lifespan_seconds: Mapped[int] = integer("Access token lifespan (seconds)", default=1800)
     clock_skew_seconds: Mapped[int] = integer("Clock skew (seconds)", default=60)
-    max_assertion_lifetime_seconds: Mapped[int] = integer(
-        "Maximum assertion lifetime (seconds)", default=3600
-    )
+    max_assertion_lifetime_seconds: Mapped[int] = integer("Maximum assertion lifetime (seconds)", default=3600)
     jwks_cache_lifespan_minutes: Mapped[int] = integer("JWKS cache lifespan (minutes)", default=60)
     token_format: Mapped[str] = choice("Token format", TOKEN_FORMATS, default="opaque")
 

@@ -28,9 +28,7 @@ class SysUser(Record, Base):
     locked_out: Mapped[bool] = boolean("Locked out", is_private=True, default=False)
     web_service_access_only: Mapped[bool] = boolean("Web service access only", is_private=True, default=False)
     user_password: Mapped[str | None] = string("Password", 255, is_secret=True)
-    failed_attempts: Mapped[int] = integer(
-        "Failed login attempts", is_private=True, is_read_only=True, default=0
-    )
+    failed_attempts: Mapped[int] = integer("Failed login attempts", is_private=True, is_read_only=True, default=0)
     last_login_time: Mapped[datetime | None] = instant("Last login time", is_private=True, is_read_only=True)
 
     # Flask-Login's four questions.

@@ -177,11 +177,11 @@ class VerifiedPasswords:
 _verified_passwords = VerifiedPasswords()
 _LOGIN = Prepared(
     select(
-    SysUser.sys_id,
-    SysUser.user_name,
-    SysUser.user_password,
-    SysUser.active,
-    SysUser.locked_out,
-    roles_of_user().label("roles"),
-).where(_is_called(bindparam("wanted", None, type_=String)))
+        SysUser.sys_id,
+        SysUser.user_name,
+        SysUser.user_password,
+        SysUser.active,
+        SysUser.locked_out,
+        roles_of_user().label("roles"),
+    ).where(_is_called(bindparam("wanted", None, type_=String)))
 )

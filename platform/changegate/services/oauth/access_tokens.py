@@ -94,9 +94,7 @@ def _hash(token: str) -> str:
 def _calls_of_entity() -> Any:
     separator = literal("|")
     rule = SysApiAccessScope
-    call = (
-        SysAuthScope.name + separator + rule.rest_api + separator + rule.http_method + separator + rule.table
-    )
+    call = SysAuthScope.name + separator + rule.rest_api + separator + rule.http_method + separator + rule.table
     return (
         select(func.aggregate_strings(call, ","))
         .select_from(OAuthEntityScope)

@@ -49,9 +49,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
 def list_events(entity: str, limit: int = 20) -> list[OAuthTokenEvent]:
     """Return an integration's latest events, newest first."""
     newest = (
-        select(OAuthTokenEvent)
-        .where(OAuthTokenEvent.entity == entity)
-        .order_by(OAuthTokenEvent.correlation_id.desc())
+        select(OAuthTokenEvent).where(OAuthTokenEvent.entity == entity).order_by(OAuthTokenEvent.correlation_id.desc())
     )
     return list(db.session.execute(newest.limit(limit)).scalars())
 

@@ -43,9 +43,7 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
     if client.policy.jti_required:
         usable_until = verified.expires_at + client.policy.clock_skew
         is_fresh = claim_assertion(client.entity, verified.issuer, verified.replay_digest, usable_until)
-        verified.report.add(
-            ("replay", None if is_fresh else "jti_replayed", "not seen before", "seen before")
-        )
+        verified.report.add(("replay", None if is_fresh else "jti_replayed", "not seen before", "seen before"))
         verified.report.require_passed()
     wanted = TokenRequest(
         entity=client.entity,

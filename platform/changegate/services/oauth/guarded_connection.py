@@ -26,9 +26,7 @@ CONNECT_SECONDS = 3.0
 Resolver = Callable[[str, int], list[str]]
 
 
-def open_connection(
-    url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, deadline: float
-) -> HTTPConnection:
+def open_connection(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, deadline: float) -> HTTPConnection:
     """Return an open connection to a judged address of the URL's host.
 
     `deadline` is on the monotonic clock. Raises `JwksFetchFailed`, or what the socket or TLS layer raises.
@@ -54,9 +52,7 @@ def seconds_left(deadline: float) -> float:
     return left
 
 
-def _checked_addresses(
-    url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, deadline: float
-) -> list[Address]:
+def _checked_addresses(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, deadline: float) -> list[Address]:
     texts = [url.host] if url.address else _resolve_in_time(url, resolve, deadline)
     addresses = [parse_address(text) for text in texts]
     checked = [address for address in addresses if address is not None]

@@ -88,9 +88,7 @@ def list_integrations() -> list[OAuthEntity]:
 
 def get_integration(client_id: str) -> OAuthEntity:
     """Return an integration by client id; raises `RecordNotFound`."""
-    found = db.session.execute(
-        select(OAuthEntity).where(OAuthEntity.client_id == client_id)
-    ).scalar_one_or_none()
+    found = db.session.execute(select(OAuthEntity).where(OAuthEntity.client_id == client_id)).scalar_one_or_none()
     if found is None:
         raise RecordNotFound
     return found
@@ -149,9 +147,7 @@ def _get_scopes(names: list[str]) -> list[SysAuthScope]:
         found = {scope.name: scope for scope in list_scopes()}
     unknown = [name for name in names if name not in found]
     if unknown:
-        raise InputInvalid(
-            {"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(found))}."]}
-        )
+        raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(found))}."]})
     return [found[name] for name in dict.fromkeys(names)]
 
 

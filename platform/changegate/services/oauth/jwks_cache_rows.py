@@ -40,9 +40,7 @@ class JwksCacheRows:
         if row is None:
             return None
         facts = CachedFacts(**{field.name: row[field.name] for field in fields(CachedFacts)})
-        return CacheRow(
-            replace(source, cached=facts), row["document"], row["etag"], row["last_modified"], row["error"]
-        )
+        return CacheRow(replace(source, cached=facts), row["document"], row["etag"], row["last_modified"], row["error"])
 
     def provide(self, source: KeySource) -> CacheRow | None:
         """Return the row, made anew when missing or another URL's; None when there is no such integration."""

@@ -97,6 +97,4 @@ def _constant(name: str) -> Never:
 
 
 # Built once: json.loads() with hooks would build one per call.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant)
