@@ -133,7 +133,8 @@ def engine_options(database_url: str) -> dict[str, Any]:
     if database_url.startswith("sqlite"):
         # To open a file costs more than a request does, so none is closed for being one too many.
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
-    return {**common, "pool_size": 20, "max_overflow": 40, "pool_pre_ping": True}
+    # Threads are the limit: one that waits for a key set may hold two connections, and must never wait for a third's.
+    return {**common, "pool_size": 20, "max_overflow": 492, "pool_pre_ping": True}
 
 
 def guard_sqlite(engine: Engine) -> None:

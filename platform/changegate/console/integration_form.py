@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity, SysUser
+from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import IntegrationSchema
 from changegate.services.oauth.integrations import DEFAULT_SCOPE
 
@@ -63,8 +64,7 @@ class IntegrationForm:
         try:
             loaded: dict[str, Any] = _schema.load(sent)
         except ValidationError as problem:
-            errors = {name: _flat(texts) for name, texts in problem.messages_dict.items()}
-            raise InputInvalid(errors) from None
+            raise InputInvalid(field_errors(problem)) from None
         return loaded
 
     def with_errors(self, errors: Mapping[str, list[str]]) -> "IntegrationForm":
@@ -76,10 +76,3 @@ def _default_of(name: str) -> Any:
     default = _schema.fields[name].load_default
     value = default() if callable(default) else default
     return "" if value is None or value is missing else value
-
-
-def _flat(messages: Any) -> list[str]:
-    """Return the texts of a field; those of a list's items come nested by position."""
-    if isinstance(messages, dict):
-        return list(dict.fromkeys(text for inner in messages.values() for text in _flat(inner)))
-    return [str(text) for text in messages]
