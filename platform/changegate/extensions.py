@@ -12,7 +12,7 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
@@ -31,6 +31,9 @@ bootstrap = Bootstrap5()
 
 log = logging.getLogger(__name__)
 FAILURES_PER_MINUTE = RateLimitItemPerMinute(20)
+# Wrong passwords from one address, whatever the names: each costs a hash, and inventing names must not be free.
+GUESSES_PER_MINUTE = RateLimitItemPerMinute(100)
+ANY_NAME = "any name"
 
 
 class FailureLimit:
@@ -53,15 +56,25 @@ class FailureLimit:
         limiters = [MovingWindowRateLimiter(store) for store in stores]
         app.extensions["failure_limit"] = limiters if found.ratelimit_enabled else None
 
-    def require_room(self, address: str, client: str) -> None:
+    def require_room(self, address: str, client: str, limit: RateLimitItem = FAILURES_PER_MINUTE) -> None:
         """Refuse a caller that has failed too often; raises `RateLimited`."""
-        seconds = self._ask(lambda counters: _seconds_to_wait(counters, address, client))
+        seconds = self._ask(lambda counters: _seconds_to_wait(counters, limit, address, client))
         if seconds:
             raise RateLimited(retry_after=seconds)
 
-    def count(self, address: str, client: str) -> None:
+    def count(self, address: str, client: str, limit: RateLimitItem = FAILURES_PER_MINUTE) -> None:
         """Count one failure."""
-        self._ask(lambda counters: counters.hit(FAILURES_PER_MINUTE, address, client))
+        self._ask(lambda counters: counters.hit(limit, address, client))
+
+    def require_room_to_guess(self, address: str, user_name: str) -> None:
+        """Refuse a password before it is hashed: too many were wrong for this name, or from this address at all."""
+        self.require_room(address, user_name)
+        self.require_room(address, ANY_NAME, GUESSES_PER_MINUTE)
+
+    def count_guess(self, address: str, user_name: str) -> None:
+        """Count one wrong password."""
+        self.count(address, user_name)
+        self.count(address, ANY_NAME, GUESSES_PER_MINUTE)
 
     def _ask(self, question: Callable[[MovingWindowRateLimiter], int]) -> int:
         limiters = current_app.extensions["failure_limit"]
@@ -75,10 +88,10 @@ class FailureLimit:
             return question(own)
 
 
-def _seconds_to_wait(counters: MovingWindowRateLimiter, address: str, client: str) -> int:
-    if counters.test(FAILURES_PER_MINUTE, address, client):
+def _seconds_to_wait(counters: MovingWindowRateLimiter, limit: RateLimitItem, address: str, client: str) -> int:
+    if counters.test(limit, address, client):
         return 0
-    reset_at = counters.get_window_stats(FAILURES_PER_MINUTE, address, client).reset_time
+    reset_at = counters.get_window_stats(limit, address, client).reset_time
     return max(1, math.ceil(reset_at - time.time()))
 
 

@@ -7,13 +7,15 @@ import pytest
 from changegate.extensions import db
 from changegate.models import (
     OAuthCredential,
+    OAuthEntity,
     OAuthEntityScope,
     SysApiAccessScope,
     SysAuthScope,
     SysUser,
     SysUserHasRole,
 )
-from changegate.services.oauth.integrations import get_integration, set_active
+from changegate.schemas.integration import IntegrationSchema
+from changegate.services.oauth.integrations import get_integration, set_active, update_integration
 from tests.conftest import Clock
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 
@@ -78,14 +80,15 @@ def test_a_scope_does_not_replace_the_roles_of_the_user(desk: TokenDesk) -> None
     assert answer.get_json()["error"]["message"] == "Operation Failed"
 
 
-def test_a_disabled_integration_stops_its_tokens_at_once(desk: TokenDesk, integration: Integration) -> None:
+def test_a_disabled_integration_stops_its_tokens_for_good(desk: TokenDesk, integration: Integration) -> None:
     token = desk.token(integration)
     _switch(desk, integration, is_active=False)
     _assert_unauthenticated(desk, token)
     assert desk.exchange(integration).status_code == 401
 
     _switch(desk, integration, is_active=True)
-    assert desk.call(token).status_code == 201
+    _assert_unauthenticated(desk, token)
+    assert desk.call(desk.token(integration)).status_code == 201
 
 
 def _switch(desk: TokenDesk, integration: Integration, *, is_active: bool) -> None:
@@ -177,3 +180,41 @@ def test_a_token_in_the_query_or_the_body_is_not_read(desk: TokenDesk, integrati
 
     assert desk.client.post(f"{CHANGES}?access_token={token}", json={}).status_code == 401
     assert desk.client.post(CHANGES, data={"access_token": token}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "https://other.example"},
+        {"jwks_url": "https://other.example/jwks"},
+        {"run_as": None, "user_field": "email"},
+        {"public_client": True},
+        {"active": False},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_tokens_end_with_the_trust_they_rest_on(
+    desk: TokenDesk, integration: Integration, change: dict[str, Any]
+) -> None:
+    token = desk.token(integration)
+    with desk.app.app_context():
+        entity = get_integration(integration.client_id)
+        update_integration(entity, _fields_of(entity) | change, by="admin")
+        db.session.commit()
+    _assert_unauthenticated(desk, token)
+
+
+def test_tokens_outlive_a_change_of_words(desk: TokenDesk, integration: Integration) -> None:
+    token = desk.token(integration)
+    with desk.app.app_context():
+        entity = get_integration(integration.client_id)
+        update_integration(entity, _fields_of(entity) | {"comments": "Ask the release team"}, by="admin")
+        db.session.commit()
+    assert desk.call(token).status_code == 201
+
+
+def _fields_of(entity: OAuthEntity) -> dict[str, Any]:
+    run_as = db.session.get(SysUser, entity.run_as) if entity.run_as else None
+    fields = {name: getattr(entity, name) for name in IntegrationSchema().fields if name not in {"run_as", "scopes"}}
+    scopes = [scope.name for scope in entity.scopes]
+    return {**fields, "run_as": run_as.user_name if run_as else None, "scopes": scopes}

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from changegate.extensions import db
+from changegate.extensions import GUESSES_PER_MINUTE, db, limiter
 from changegate.models import SysUserHasRole
 from changegate.services import users
 from tests.conftest import ADMIN_PASSWORD, basic
@@ -203,6 +203,17 @@ def test_limits_wrong_passwords_by_address_and_user(app: Flask, add_user: AddUse
         assert error_of(response)[0] == "Rate limit exceeded"
         assert 1 <= int(response.headers["Retry-After"]) <= 60
     assert _call(app, "ann", PASSWORD).status_code == 429
+    assert _call(app, "ann", PASSWORD, "192.0.2.2").status_code == 200
+    assert _call(app, "admin", ADMIN_PASSWORD).status_code == 200
+
+
+def test_invented_names_are_no_free_guesses(app: Flask, add_user: AddUser) -> None:
+    add_user("ann")
+    assert _call(app, "admin", ADMIN_PASSWORD).status_code == 200
+    with app.app_context():
+        for number in range(GUESSES_PER_MINUTE.amount):
+            limiter.count_guess("192.0.2.1", f"nobody{number}")
+    assert _fail(app, "one.more").status_code == 429
     assert _call(app, "ann", PASSWORD, "192.0.2.2").status_code == 200
     assert _call(app, "admin", ADMIN_PASSWORD).status_code == 200
 

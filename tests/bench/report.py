@@ -43,7 +43,7 @@ def show(console: Console, cases: Sequence[Case], results: Results) -> None:
 
 
 def _measurements(cases: Sequence[Case], results: Results) -> Table:
-    table = Table("case", title="One server process, 8 threads; medians")
+    table = Table("case", title="One server process; medians")
     for heading in ("conns", "req/s", "µs/req", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
     for connections in CONNECTIONS:

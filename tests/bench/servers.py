@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from changegate.cli.serve import DEFAULT_THREADS
 from tests.bench.errors import BenchFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTUP_SECONDS = 30
 STOP_SECONDS = 15
 WORKERS = 1
-THREADS = 8
+THREADS = DEFAULT_THREADS
 
 
 def script(name: str) -> str:

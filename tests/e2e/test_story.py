@@ -72,7 +72,8 @@ def test_a_disabled_integration_stops_at_the_next_request(desk: LiveDesk, server
     assert desk.exchange().status_code == 401
 
     assert server.changegate("integration", "enable", desk.client_id).returncode == 0
-    assert desk.call(token).status_code == 201
+    assert desk.call(token).status_code == 401
+    assert desk.call(desk.token()).status_code == 201
 
 
 def test_a_secret_rotated_by_command_counts_at_the_next_request(desk: LiveDesk, server: Running) -> None:

@@ -38,11 +38,11 @@ def _basic_caller(user_name: str, password: str) -> Caller | None:
     address = request.remote_addr or ""
 
     def require_room() -> None:
-        limiter.require_room(address, user_name.lower())
+        limiter.require_room_to_guess(address, user_name.lower())
 
     found = authenticate_user(user_name, password, before_hashing=require_room)
     if found is None:
-        limiter.count(address, user_name.lower())
+        limiter.count_guess(address, user_name.lower())
     return found
 
 

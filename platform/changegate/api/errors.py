@@ -12,7 +12,7 @@ from changegate.api.envelopes import correlation_id, oauth_fault, refusal, table
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 
-API_PREFIX = "/api/"
+API_PREFIX = "/api"
 # The token endpoint answers its own refusals; what never becomes one, such as a wrong method, is answered here.
 OAUTH_PREFIX = "/oauth"
 MACHINE_PREFIXES = (API_PREFIX, OAUTH_PREFIX, "/.well-known/", "/healthz", "/readyz")

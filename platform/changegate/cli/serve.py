@@ -19,7 +19,8 @@ from changegate.factory import create_app
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
-DEFAULT_THREADS = 8
+# More threads than this only wait for each other: Python runs one at a time, and a commit lets the next one go on.
+DEFAULT_THREADS = 4
 KILL_TIMEOUT_SECONDS = 5
 
 
@@ -76,7 +77,7 @@ def run_server(host: str, port: int, workers: int, threads: int, tls_folder: Pat
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=threads,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         ssl_cert=certificate.chain if certificate else None,
         ssl_key=certificate.key if certificate else None,
         factory=True,

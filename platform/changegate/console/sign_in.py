@@ -62,12 +62,12 @@ login.user_loader(load_user)
 
 def _find_user(user_name: str, password: str) -> SysUser | None:
     address, client = request.remote_addr or "", user_name[:MAX_USER_NAME_LENGTH].lower()
-    limiter.require_room(address, client)
+    limiter.require_room_to_guess(address, client)
     is_name = len(user_name) <= MAX_USER_NAME_LENGTH and user_name.isprintable()
     found = authenticate_user(user_name, password) if is_name else None
     user = db.session.get(SysUser, found.sys_id) if found else None
     if user is None or user.web_service_access_only:
-        limiter.count(address, client)
+        limiter.count_guess(address, client)
         return None
     return user
 

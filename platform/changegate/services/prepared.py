@@ -51,17 +51,27 @@ class Prepared:
         at_work = connection()
         compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
         parameters = compiled.parameters(values)
+        error_type = at_work.dialect.loaded_dbapi.Error
+        cursor = None
         try:
             cursor = _cursor(at_work, is_write=compiled.is_write)
             cursor.execute(compiled.text, parameters)
-        except at_work.dialect.loaded_dbapi.Error as problem:
-            error_type = at_work.dialect.loaded_dbapi.Error
+        except error_type as problem:
+            _give_up(at_work, cursor, problem)
             raise DBAPIError.instance(compiled.text, None, problem, error_type, hide_parameters=True) from None
         return compiled, cursor
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, dialect)
         return compiled
+
+
+def _give_up(at_work: Connection, cursor: DBAPICursor | None, problem: Any) -> None:
+    """Leave no cursor behind, and no connection in the pool whose server is gone."""
+    if at_work.dialect.is_disconnect(problem, at_work.connection.dbapi_connection, cursor):
+        at_work.invalidate(problem)
+    elif cursor is not None:
+        cursor.close()
 
 
 def _cursor(at_work: Connection, *, is_write: bool) -> DBAPICursor:

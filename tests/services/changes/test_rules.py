@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.services.access import Caller
+from changegate.errors import OperationFailed
+from changegate.services.access import Caller, TokenGrant
 from changegate.services.changes.rules import ChangeRules
 
 ANN = Caller("a" * 32, "ann", frozenset({"itil"}))
+ROOT = Caller("d" * 32, "root", frozenset({"admin"}))
+ROOTS_TOKEN = Caller("d" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", frozenset()))
 
 
 @pytest.fixture
@@ -28,17 +31,36 @@ def test_a_new_change_is_numbered_open_and_its_caller_s(rules: ChangeRules) -> N
     assert values["opened_at"].tzinfo is UTC
 
 
-def test_what_the_caller_says_of_the_opening_stands(rules: ChangeRules) -> None:
-    sent = {"opened_at": datetime(2026, 1, 31, tzinfo=UTC), "opened_by": "b" * 32, "requested_by": "c" * 32}
-    values = dict(sent)
-    rules.before_create(values, ANN)
-    assert {name: values[name] for name in sent} == sent
+SENT = {"opened_at": datetime(2026, 1, 31, tzinfo=UTC), "opened_by": "b" * 32, "approval": "approved", "state": 3}
+
+
+def test_an_administrator_brings_in_changes_as_they_were(rules: ChangeRules) -> None:
+    values = dict(SENT)
+    rules.before_create(values, ROOT)
+    assert {name: values[name] for name in SENT} == SENT
+
+
+@pytest.mark.parametrize("caller", [ANN, ROOTS_TOKEN], ids=["user", "token of an administrator"])
+def test_nobody_else_s_change_begins_approved_or_opened_by_another(rules: ChangeRules, caller: Caller) -> None:
+    values = {**SENT, "state": -5, "requested_by": "c" * 32}
+    rules.before_create(values, caller)
+    assert (values["approval"], values["opened_by"]) == ("not requested", caller.sys_id)
+    assert values["opened_at"] > SENT["opened_at"]  # type: ignore[operator]
+    assert values["requested_by"] == "c" * 32
+
+
+@pytest.mark.parametrize("state", [-4, -1, 0, 3, 4])
+@pytest.mark.parametrize("caller", [ANN, ROOTS_TOKEN], ids=["user", "token of an administrator"])
+def test_nobody_else_s_change_begins_in_a_later_state(rules: ChangeRules, caller: Caller, state: int) -> None:
+    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+        rules.before_create({"state": state}, caller)
+    assert refusal.value.detail == "A change begins in state New (-5)"
 
 
 @pytest.mark.parametrize(("state", "active"), [(-5, True), (0, True), (3, False), (4, False)])
 def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, state: int, active: bool) -> None:
     created, changed = {"state": state}, {"state": state}
-    rules.before_create(created, ANN)
+    rules.before_create(created, ROOT)
     rules.before_update({"assignment_group": None, "reassignment_count": 0}, changed, ANN)
     assert created["active"] is changed["active"] is active
 

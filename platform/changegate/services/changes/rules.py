@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from changegate.errors import OperationFailed
 from changegate.models.base import utc_now
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access import Caller
@@ -11,7 +12,8 @@ from changegate.services.tables.registry import Values
 
 NEW = -5
 CLOSED_STATES = frozenset({3, 4})
-STATES = frozenset(int(state) for state in CHANGE_STATES)
+NOT_REQUESTED = "not requested"
+SAID_BY_THE_PROCESS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
 
 
 class ChangeRules:
@@ -19,8 +21,11 @@ class ChangeRules:
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Give the change its number and fill in who opened it and when (rest_api.md §5.1, §5.2)."""
-        values["number"] = values["task_effective_number"] = next_number("change_request", "CHG")
         values.setdefault("state", NEW)
+        # An administrator may bring in changes from elsewhere; nobody else's begins approved or half done.
+        if "admin" not in caller.roles or caller.grant is not None:
+            _require_beginning(values)
+        values["number"] = values["task_effective_number"] = next_number("change_request", "CHG")
         values["active"] = values["state"] not in CLOSED_STATES
         values.setdefault("opened_at", utc_now())
         values.setdefault("opened_by", caller.sys_id)
@@ -32,3 +37,12 @@ class ChangeRules:
             changes["active"] = changes["state"] not in CLOSED_STATES
         if record["assignment_group"] and "assignment_group" in changes:
             changes["reassignment_count"] = record["reassignment_count"] + 1
+
+
+def _require_beginning(values: Values) -> None:
+    """Refuse a change that would begin in a later state, and forget what only the process may say of it."""
+    if values["state"] != NEW:
+        raise OperationFailed(f"A change begins in state {CHANGE_STATES[str(NEW)]} ({NEW})")
+    for name in SAID_BY_THE_PROCESS:
+        values.pop(name, None)
+    values["approval"] = NOT_REQUESTED

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, literal, select
+from sqlalchemy import and_, bindparam, func, insert, literal, select, update
 
-from changegate.extensions import now
+from changegate.extensions import connection, now
 from changegate.models import (
     OAuthCredential,
     OAuthEntity,
@@ -78,6 +78,12 @@ def find_token_caller(token: str) -> Caller | None:
         return None
     grant = TokenGrant(row.entity, row.scope, _calls(row.calls, granted=row.scope.split()))
     return Caller(row.user, row.user_name, expand_roles((row.roles or "").split(",")), grant)
+
+
+def revoke_tokens(entity: str, revoked_at: datetime) -> int:
+    """Revoke all live tokens of an integration, in the caller's transaction; return how many."""
+    live = (OAuthCredential.entity == entity, OAuthCredential.revoked_at.is_(None))
+    return connection().execute(update(OAuthCredential).where(*live).values(revoked_at=revoked_at)).rowcount
 
 
 def _calls(text: str | None, granted: list[str]) -> frozenset[ApiCall]:

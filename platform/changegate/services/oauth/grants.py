@@ -87,7 +87,7 @@ def _may_be_signed_by_a_newer_key(refusal: AssertionRefused, assertion: Unverifi
 
 def _granted_scope(client: Client, requested: str | None) -> str:
     """Return the scope of the token: all that the integration has, or the part that was asked for."""
-    if not requested:
+    if not requested or not requested.strip():
         return " ".join(client.scopes)
     wanted = dict.fromkeys(requested.split())
     if not set(wanted) <= set(client.scopes):

@@ -11,6 +11,7 @@ from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
 from changegate.extensions import connection, db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.base import new_sys_id, utc_now
+from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import clear_cached_keys
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
@@ -51,11 +52,14 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
 def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) -> str | None:
     """Change an integration; what is trusted from now on takes effect at the next request.
 
-    A new JWKS URL or issuer forgets the cached key set in the same transaction. Returns the secret of a client that
-    was public until now and needs one, else None.
+    A new JWKS URL or issuer forgets the cached key set in the same transaction, and tokens issued under another trust
+    are revoked. Returns the secret of a client that was public until now and needs one, else None.
     """
     trusted_before = (entity.jwks_url, entity.issuer)
+    trust_before = _trust(entity)
     _fill(entity, fields)
+    if _trust(entity) != trust_before:
+        revoke_tokens(entity.sys_id, now())
     entity.audiences = entity.audiences or [entity.client_id]
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)
@@ -65,8 +69,10 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
 
 
 def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
-    """Enable or disable an integration; its live tokens follow at the next request."""
+    """Enable or disable an integration; its live tokens end with it, and no enabling brings them back."""
     entity.active = is_active
+    if not is_active:
+        revoke_tokens(entity.sys_id, now())
     _stamp(entity, by)
 
 
@@ -97,6 +103,11 @@ def get_integration(client_id: str) -> OAuthEntity:
 def list_scopes() -> list[SysAuthScope]:
     """Return all auth scopes by name."""
     return list(db.session.execute(select(SysAuthScope).order_by(SysAuthScope.name)).scalars())
+
+
+def _trust(entity: OAuthEntity) -> tuple[object, ...]:
+    """Return what a token of an integration rests on; scopes are not of it, since they are read at each call."""
+    return (entity.active, entity.issuer, entity.jwks_url, entity.run_as, entity.user_field, entity.public_client)
 
 
 def _fill(entity: OAuthEntity, fields: dict[str, Any]) -> None:
