@@ -1,9 +1,11 @@
 """Fixtures for every room: a fresh instance with a real database file, and the people in it."""
 
 import base64
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from flask import Flask
@@ -33,11 +35,16 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test depends on the settings, or works on the instance, of who runs it."""
-    for name in PARSERS:
-        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
-    monkeypatch.setenv("CHANGEGATE_INSTANCE_PATH", str(tmp_path / "instance"))
+def clean_environment(tmp_path: Path) -> Iterator[None]:
+    """No test depends on the settings, or works on the instance, of who runs it or of the test before it.
+
+    Commands that start servers pass settings on through the environment, which must end with the test.
+    """
+    with mock.patch.dict(os.environ):
+        for name in PARSERS:
+            os.environ.pop(f"{PREFIX}{name.upper()}", None)
+        os.environ["CHANGEGATE_INSTANCE_PATH"] = str(tmp_path / "instance")
+        yield
 
 
 @pytest.fixture
