@@ -14,14 +14,8 @@ from changegate.schemas.table_query import TableQuerySchema
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.display import DisplayValue, Shape, render_records
 from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.records import (
-    Page,
-    create_record,
-    delete_record,
-    get_record,
-    list_records,
-    update_record,
-)
+from changegate.services.tables.reading import Page, get_record, list_records
+from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import Table
 
 REST_API = "now/table"

@@ -11,7 +11,7 @@ from changegate.extensions import settings
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.display import DisplayValue, Shape, render_records
-from changegate.services.tables.records import get_record, list_records
+from changegate.services.tables.reading import get_record, list_records
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Details": (

@@ -8,7 +8,7 @@ from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.oauth.integrations import list_integrations
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import Condition, EncodedQuery
-from changegate.services.tables.records import list_records
+from changegate.services.tables.reading import list_records
 
 bp = Blueprint("home", __name__)
 bp.before_request(require_login)

@@ -14,7 +14,7 @@ from changegate.services.oauth.integrations import list_scopes
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.display import Shape, render_records
 from changegate.services.tables.encoded_query import Condition, EncodedQuery, Order
-from changegate.services.tables.records import list_records
+from changegate.services.tables.reading import list_records
 
 SUGGESTED_USERS = 500
 SHOWN_EVENTS = 20

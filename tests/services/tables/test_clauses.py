@@ -13,7 +13,8 @@ from changegate.extensions import db
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.records import create_record, list_records
+from changegate.services.tables.reading import list_records
+from changegate.services.tables.records import create_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
 ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))

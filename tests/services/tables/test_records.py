@@ -14,7 +14,8 @@ from changegate.models import OAuthEntity, SysUser, Task
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import find_table, get_table
 from changegate.services.tables.display import Shape, render_records
-from changegate.services.tables.records import create_record, delete_record, get_record, update_record
+from changegate.services.tables.reading import get_record
+from changegate.services.tables.records import create_record, delete_record, update_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
 ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))

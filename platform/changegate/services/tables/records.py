@@ -1,73 +1,30 @@
-"""Records: read and written through one way for every table.
+"""Records: written through one way for every table.
 
-Reading and writing is Core, not ORM: a record has a hundred columns of which a write touches a few, and the unit
-of work would cost more than the database does.
+Writing is Core, not ORM: a record has a hundred columns of which a write touches a few, and the unit of work would
+cost more than the database does.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from changegate.errors import OperationFailed, RecordNotFound, RequestUnreadable
+from changegate.errors import OperationFailed, RequestUnreadable
 from changegate.extensions import connection
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
-from changegate.services.tables.clauses import order_clauses, where_clause
-from changegate.services.tables.encoded_query import EncodedQuery
+from changegate.services.tables.reading import Record, get_row, require_operation, require_row, visibility, visible_rows
 from changegate.services.tables.references import resolve_references
-from changegate.services.tables.registry import OWNER, Table, Values
+from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.values import parse_value
 
-# A record as it is stored: its values in the order of `Table.fields_for` the caller.
-Record = Sequence[Any]
 _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some rows of a query and how many rows match in all."""
-
-    rows: Sequence[Record]
-    total: int
-
-
-def list_records(table: Table, caller: Caller, query: EncodedQuery, *, limit: int, offset: int) -> Page:
-    """Return a page of the records that match and that the caller may see."""
-    _require(table, caller, "read")
-    fields = table.fields_for(caller)
-    is_restricted, owner = _visibility(table, caller)
-    clauses = _visible(table, is_restricted=is_restricted)
-    matching = where_clause(table, fields, query)
-    if matching is not None:
-        clauses.append(matching)
-    total = connection().execute(select(func.count()).select_from(table.source).where(*clauses), owner).scalar_one()
-    statement = _select(table, fields).where(*clauses).order_by(*order_clauses(table, fields, query.orders))
-    rows = connection().execute(statement.limit(limit).offset(offset), owner).all() if total > offset else []
-    return Page(rows, total)
-
-
-def get_record(table: Table, caller: Caller, sys_id: str) -> Record:
-    """Return one record; raises `RecordNotFound` when it is missing or not the caller's to see."""
-    _require(table, caller, "read")
-    return _get_row(table, caller, sys_id, table.fields_for(caller))
 
 
 def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,7 +33,7 @@ def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapp
     Raises `AccessRefused`, `RequestUnreadable` for a value that its field cannot hold, `OperationFailed` from the
     table's rules.
     """
-    _require(table, caller, "create")
+    require_operation(table, caller, "create")
     values = _defaults(table)
     values |= {name: value for name, value in _parsed(table, caller, sent).items() if value is not None}
     values |= _stamps(caller)
@@ -91,7 +48,7 @@ def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapp
 
 def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any]) -> Record:
     """Change the sent fields of a record and return it whole; a write of equal values changes nothing."""
-    _require(table, caller, "update")
+    require_operation(table, caller, "update")
     before = _lock_row(table, caller, sys_id)
     changes = {
         name: value
@@ -105,12 +62,12 @@ def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, 
         counted = {**changes, "sys_mod_count": columns["sys_mod_count"] + 1}
         with _unique_keys():
             connection().execute(update(table.source).where(columns["sys_id"] == sys_id).values(counted))
-    return _get_row(table, caller, sys_id, table.fields_for(caller))
+    return get_row(table, caller, sys_id, table.fields_for(caller))
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
     """Delete a record; raises `RecordNotFound` when there is none to delete."""
-    _require(table, caller, "delete")
+    require_operation(table, caller, "delete")
     _lock_row(table, caller, sys_id)
     try:
         connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
@@ -118,43 +75,10 @@ def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
         raise OperationFailed("Other records refer to this one and cannot do without it") from None
 
 
-def _require(table: Table, caller: Caller, operation: str) -> None:
-    roles = getattr(table.access, operation)
-    if roles:
-        detail = (
-            f"ACL Exception {operation.capitalize().replace('Create', 'Insert')} Failed due to security constraints"
-        )
-        caller.require_role(roles, detail)
-
-
-def _visible(table: Table, *, is_restricted: bool) -> list[ColumnElement[bool]]:
-    clauses: list[ColumnElement[bool]] = []
-    if table.classes:
-        # Equality, not IN: an IN list is expanded into the SQL text anew at every execution.
-        clauses.append(or_(*(table.source.c["sys_class_name"] == name for name in table.classes)))
-    if is_restricted and table.own_rows is not None:
-        clauses.append(table.own_rows(table))
-    return clauses
-
-
-def _visibility(table: Table, caller: Caller) -> tuple[bool, dict[str, str]]:
-    """Tell whether the caller sees only his own rows, with the parameters that say which those are."""
-    is_restricted = table.own_rows is not None and not caller.has_role(table.reads_all)
-    return is_restricted, {OWNER: caller.sys_id} if is_restricted else {}
-
-
-# Statements are built once: SQLAlchemy remembers a statement's cache key with the statement, and to work out the
-# key of a hundred columns anew costs more than running it.
-@lru_cache(maxsize=128)
-def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Prepared:
-    visible = _visible(table, is_restricted=is_restricted)
-    return Prepared(_select(table, fields).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
-
-
 @lru_cache(maxsize=128)
 def _lock_statement(table: Table, is_restricted: bool) -> Prepared:
     # SQLite has no row locks; the option makes it take its write lock before it reads (database.py).
-    visible = _visible(table, is_restricted=is_restricted)
+    visible = visible_rows(table, is_restricted=is_restricted)
     statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
     return Prepared(statement.with_for_update().execution_options(locks_rows=True))
 
@@ -164,28 +88,10 @@ def _insert_statement(table: Table) -> Prepared:
     return Prepared(insert(table.source), table.source.c.keys())
 
 
-@lru_cache(maxsize=128)
-def _select(table: Table, fields: tuple[str, ...]) -> Select[Any]:
-    return select(*(table.columns[name] for name in fields))
-
-
-def _get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
-    is_restricted, owner = _visibility(table, caller)
-    row: Record = _require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
-    return row
-
-
 def _lock_row(table: Table, caller: Caller, sys_id: str) -> Values:
-    is_restricted, owner = _visibility(table, caller)
-    row = _require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})
+    is_restricted, owner = visibility(table, caller)
+    row = require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})
     return dict(zip(row._fields, row, strict=True))
-
-
-def _require_row(statement: Prepared, parameters: dict[str, str]) -> Any:
-    row = statement.first(parameters) if parameters["wanted"].isprintable() else None
-    if row is None:
-        raise RecordNotFound
-    return row
 
 
 def _parsed(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Values:
