@@ -57,6 +57,12 @@ def test_a_fresh_instance_has_every_default(tmp_path: Path) -> None:
         ("ratelimit_enabled", "false", False),
         ("ratelimit_storage_url", "redis://h:6379/1", "redis://h:6379/1"),
         ("trusted_proxies", "2", 2),
+        (
+            "cors_origins",
+            " https://Ops.example.com , http://[::1]:3000,",
+            ("https://ops.example.com", "http://[::1]:3000"),
+        ),
+        ("cors_origins", "https://*.example.com", ("https://*.example.com",)),
     ],
 )
 def test_reads_every_setting_from_the_environment(
@@ -92,6 +98,14 @@ BAD_VALUES = [
     ("ratelimit_storage_url", "redis://:hidden@h:x", "Port could not be cast to integer value as 'x'"),
     ("trusted_proxies", "\u0663", "give a whole number, 0 or more"),
     ("trusted_proxies", "9" * 10, "give a whole number, 0 or more"),
+    ("cors_origins", "*", "give origins such as"),
+    ("cors_origins", "https://*", "give origins such as"),
+    ("cors_origins", "https://*.com", "give origins such as"),
+    ("cors_origins", "https://a.*.com", "give origins such as"),
+    ("cors_origins", "https://*.*.example.com", "give origins such as"),
+    ("cors_origins", "https://ops.example.com/", "give origins such as"),
+    ("cors_origins", "ops.example.com", "give origins such as"),
+    ("cors_origins", "null", "give origins such as"),
 ]
 
 

@@ -7,6 +7,7 @@ A setting comes from the environment (`CHANGEGATE_<NAME>`), else from `config.py
 import contextlib
 import ipaddress
 import os
+import re
 import runpy
 import secrets
 import tempfile
@@ -26,6 +27,8 @@ DATABASE_FILE = "changegate.db"
 SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
 DATABASES = frozenset({"sqlite", "postgresql"})
 COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
+# One part of the host may be a star, and never the two that an owner registers.
+_ORIGIN = re.compile(r"https?://(?:\*\.[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -47,6 +50,10 @@ class Settings:
     ratelimit_enabled: bool = True
     ratelimit_storage_url: str = "memory://"
     trusted_proxies: int = 0
+    choice_allow_non_existing_value: bool = False
+    invalid_query_returns_no_rows: bool = False
+    attachment_max_bytes: int = 100 * 1024 * 1024
+    cors_origins: tuple[str, ...] = ()
 
 
 def _flag(value: str) -> bool:
@@ -97,6 +104,13 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(item.strip().lower() for item in value.split(",") if item.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("give origins such as https://ops.example.com or https://*.example.com")
+    return origins
+
+
 def _counter_store(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in COUNTER_STORES or "://" not in value or parts.port == 0:  # reading the port checks it
@@ -127,6 +141,10 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "ratelimit_enabled": _flag,
     "ratelimit_storage_url": _counter_store,
     "trusted_proxies": _count,
+    "choice_allow_non_existing_value": _flag,
+    "invalid_query_returns_no_rows": _flag,
+    "attachment_max_bytes": _count,
+    "cors_origins": _origins,
 }
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from flask_sqlalchemy.session import Session
 from sqlalchemy import Connection, Engine, MetaData, Table, event
@@ -25,6 +25,13 @@ class Base(DeclarativeBase):
         __table__: ClassVar[Table]
 
 
+class LastWrite(Protocol):
+    """A write that waits for the commit."""
+
+    def __call__(self, at_work: Connection, *, is_alone: bool) -> None:
+        """Carry it out; `is_alone` allows it to be a transaction of its own, where nothing else has been written."""
+
+
 class LeanSession(Session):
     """A session whose Core statements do not pay for the unit of work.
 
@@ -33,9 +40,28 @@ class LeanSession(Session):
     """
 
     _core: Connection | None = None
+    _last_write: LastWrite | None = None
+
+    def write_with_commit(self, write: LastWrite) -> None:
+        """Keep a write for the commit, which carries it out; any other statement before that does too.
+
+        Where it is the only write of its transaction, SQLite is given both in one call: a thread that waits in between
+        for its turn in Python would keep every other writer waiting.
+        """
+        self._carry_out_last_write()
+        self._last_write = write
 
     def core_connection(self) -> Connection:
         """Return the connection of the transaction at hand, beginning one if there is none."""
+        self._carry_out_last_write()
+        return self._plain_connection()
+
+    def _carry_out_last_write(self) -> None:
+        write, self._last_write = self._last_write, None
+        if write is not None:
+            write(self._plain_connection(), is_alone=False)
+
+    def _plain_connection(self) -> Connection:
         if self._core is None:
             if self.in_transaction():
                 return self.connection()
@@ -46,10 +72,18 @@ class LeanSession(Session):
 
     def get_bind(self, *arguments: Any, **options: Any) -> Any:
         """Return what the ORM works on: the plain connection where there is one."""
+        if self._last_write is not None:
+            self._carry_out_last_write()
         return super().get_bind(*arguments, **options) if self._core is None else self._core
 
     def commit(self) -> None:
-        """Flush what the ORM holds and commit."""
+        """Flush what the ORM holds, carry out the last write and commit."""
+        write, self._last_write = self._last_write, None
+        if write is not None:
+            is_alone = not self._is_used_by_orm()
+            if not is_alone:
+                self.flush()
+            write(self._plain_connection(), is_alone=is_alone)
         if self._core is None or self._is_used_by_orm():
             super().commit()
         if self._core is not None:
@@ -57,12 +91,14 @@ class LeanSession(Session):
 
     def rollback(self) -> None:
         """Take back what has been done since the last commit."""
+        self._last_write = None
         super().rollback()
         if self._core is not None:
             self._core.rollback()
 
     def close(self) -> None:
         """Forget everything and give the connection back."""
+        self._last_write = None
         if self._is_used_by_orm():
             super().close()
         core, self._core = self._core, None
@@ -95,6 +131,14 @@ class QueuedConnection(sqlite3.Connection):
         except sqlite3.Error:
             self._give_up_turn()
             raise
+
+    def write_alone(self, text: str, parameters: Any) -> None:
+        """Run one write as a transaction of its own, in one call to SQLite, which lets other threads go on."""
+        self._has_turn = _writer_queue.acquire(timeout=BUSY_TIMEOUT.total_seconds())
+        try:
+            self.execute(text, parameters).close()
+        finally:
+            self._give_up_turn()
 
     def commit(self) -> None:
         """Commit, then let the next writer in."""

@@ -76,11 +76,38 @@ class OperationFailed(ChangegateError):
         super().__init__("Operation Failed", detail)
 
 
+class KeyAlreadyUsed(ChangegateError):
+    """An Idempotency-Key stands for another creation than the one that is asked for now."""
+
+    status = 409
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Idempotency-Key already used", detail)
+
+
 class RequestUnreadable(ChangegateError):
     """The body or a parameter of a request cannot be read as what it claims to be."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("Exception while reading request", detail)
+
+
+class FormUnacceptable(ChangegateError):
+    """The caller takes no form that answers come in."""
+
+    status = 406
+
+    def __init__(self) -> None:
+        super().__init__("Unsupported media type", "Only application/json and application/xml are served")
+
+
+class MediaTypeUnsupported(ChangegateError):
+    """The body of a request comes in a form that is not read."""
+
+    status = 415
+
+    def __init__(self, sent: str, expected: str) -> None:
+        super().__init__("Unsupported media type", f"{sent[:100]} is not {expected}")
 
 
 class RateLimited(ChangegateError):

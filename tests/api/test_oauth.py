@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from changegate.extensions import db
-from changegate.models import OAuthCredential
+from changegate.models import OAuthExchange
 from tests.support.token_desk import CHANGES, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
 
 BOTH_PATHS = pytest.mark.parametrize("path", [SERVICENOW_PATH, RFC_PATH])
@@ -19,7 +19,7 @@ def test_an_assertion_buys_an_access_token(desk: TokenDesk, integration: Integra
     assert answer.status_code == 200
     body = answer.get_json()
     assert list(body) == ["access_token", "token_type", "expires_in", "scope"]
-    assert re.fullmatch(r"cgat_[A-Za-z0-9_-]{43}", body["access_token"])
+    assert re.fullmatch(r"cgat_[A-Za-z0-9_-]{64}", body["access_token"])
     assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 1800, "change_request.create")
 
 
@@ -55,9 +55,9 @@ def test_a_token_is_kept_as_a_hash_only(desk: TokenDesk, integration: Integratio
     token = desk.token(integration)
 
     with desk.app.app_context():
-        [row] = db.session.query(OAuthCredential).all()
+        [row] = db.session.query(OAuthExchange).all()
         assert re.fullmatch("[0-9a-f]{64}", row.token_hash)
-        assert row.expires_at - row.issued_at == timedelta(seconds=1800)
+        assert row.expires_at - row.happened_at == timedelta(seconds=1800)
         assert token not in str(vars(row))
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from changegate.extensions import db
 from changegate.models import (
-    OAuthCredential,
     OAuthEntity,
     OAuthEntityScope,
+    OAuthExchange,
     SysApiAccessScope,
     SysAuthScope,
     SysUser,
@@ -119,7 +119,7 @@ def test_a_role_taken_away_is_gone_at_once(desk: TokenDesk, integration: Integra
 
 def test_a_revoked_token_stops_at_once(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
     token = desk.token(integration)
-    _write(desk, OAuthCredential, {"revoked_at": clock()}, entity=integration.sys_id)
+    _write(desk, OAuthExchange, {"revoked_at": clock()}, entity=integration.sys_id)
 
     _assert_unauthenticated(desk, token)
 
@@ -164,7 +164,7 @@ def test_a_token_that_asked_for_less_stays_with_less(desk: TokenDesk) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "cgat_", "cgat_" + "A" * 43, "e30.e30.e30", "cgat_\0", "cgat_" + "A" * 10000, "é"]
+    "token", ["", "cgat_", "cgat_" + "A" * 64, "e30.e30.e30", "cgat_\0", "cgat_" + "A" * 10000, "é"]
 )
 def test_what_is_no_token_is_nobody(desk: TokenDesk, token: str) -> None:
     _assert_unauthenticated(desk, token)

@@ -1,5 +1,6 @@
 """What the Table API refuses, always in its own envelope: rest_api.md §1.6."""
 
+import gzip
 from urllib.parse import quote
 
 import pytest
@@ -53,7 +54,7 @@ def test_asks_everybody_unknown_for_credentials(client: FlaskClient, headers: di
         assert response.headers["WWW-Authenticate"] == 'BASIC realm="Service-now"'
 
 
-@pytest.mark.parametrize("name", ["foo", "sys_user_group", "oauth_credential", "Change_request", "a\0b", "\u00e9"])
+@pytest.mark.parametrize("name", ["foo", "sys_tiny_url", "oauth_credential", "Change_request", "a\0b", "\u00e9"])
 def test_says_400_to_tables_that_are_not_served(api: TableApi, name: str) -> None:
     api.path = f"/api/now/table/{quote(name)}"
     for response in (api.page(), api.get("0" * 32), api.create(), api.update("0" * 32, {}), api.delete("0" * 32)):
@@ -86,7 +87,19 @@ def test_says_404_to_ids_that_nobody_has(api: TableApi, sys_id: str) -> None:
     assert (response.status_code, error_of(response)) == (404, RECORD_MISSING)
 
 
-@pytest.mark.parametrize("path", ["/api/now/nonsense", "/api/now/table", "/api/now/v3/table/change_request", "/api/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/now/nonsense",
+        "/api/now/table",
+        "/api/now/v3/table/change_request",
+        "/api/x",
+        "/api/now//table/change_request",
+        "/api/now/import/change_request",
+        "/api/now/../now/table/change_request",
+        "/api/",
+    ],
+)
 def test_says_400_to_paths_that_are_no_api(api: TableApi, path: str) -> None:
     response = api.client.get(path, headers=api.headers)
     assert response.status_code == 400
@@ -101,25 +114,56 @@ def test_says_405_and_which_methods_there_are(api: TableApi, method: str, path: 
     assert "GET" in response.headers["Allow"]
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/plain", "application/xml", "multipart/form-data", "application/json-patch+json"]
-)
-def test_says_415_to_bodies_that_are_no_json(api: TableApi, kind: str) -> None:
-    response = api.client.post(CHANGES, data="{}", content_type=kind, headers=api.headers)
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "multipart/form-data", "application/json-patch+json"])
+def test_says_415_to_bodies_that_are_neither_json_nor_xml(api: TableApi, kind: str) -> None:
+    for method, path in (("POST", CHANGES), ("PUT", f"{CHANGES}/{'0' * 32}"), ("PATCH", f"{CHANGES}/{'0' * 32}")):
+        response = api.client.open(path, method=method, data="{}", content_type=kind, headers=api.headers)
+        assert response.status_code == 415
+        expected = f"{kind} is not application/json or application/xml"
+        assert error_of(response) == ("Unsupported media type", expected)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", "rubbish"])
+def test_says_415_to_bodies_that_are_packed(api: TableApi, encoding: str) -> None:
+    headers = api.headers | JSON | {"Content-Encoding": encoding}
+    response = api.client.post(CHANGES, data=gzip.compress(b"{}"), headers=headers)
     assert response.status_code == 415
-    assert error_of(response) == ("Unsupported media type", f"{kind} is not application/json")
+    assert error_of(response)[1] == f"Content-Encoding {encoding} is not a body as it is"
+    assert api.client.post(CHANGES, data=b"{}", headers=headers | {"Content-Encoding": "identity"}).status_code == 201
 
 
-@pytest.mark.parametrize("accept", ["application/xml", "text/html", "image/png;q=0.5", "rubbish"])
-def test_says_406_to_callers_who_take_no_json(api: TableApi, accept: str) -> None:
-    response = api.client.get(CHANGES, headers=api.headers | {"Accept": accept})
-    assert response.status_code == 406
-    assert error_of(response) == ("Unsupported media type", "Only application/json is served")
+@pytest.mark.parametrize(
+    "accept", ["text/html", "image/png;q=0.5", "rubbish", "application/json;q=0", ",", ";;;=", "/"]
+)
+def test_says_406_in_json_to_callers_who_take_no_form_of_ours(api: TableApi, accept: str) -> None:
+    for response in (
+        api.client.get(CHANGES, headers=api.headers | {"Accept": accept}),
+        api.client.post(CHANGES, json={"short_description": "x"}, headers=api.headers | {"Accept": accept}),
+    ):
+        assert response.status_code == 406
+        expected = ("Unsupported media type", "Only application/json and application/xml are served")
+        assert error_of(response) == expected
+    assert api.found("") == []
 
 
-@pytest.mark.parametrize("accept", ["*/*", "", "application/json", "application/*", "text/html, */*;q=0.1"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "",
+        "application/json",
+        "application/*",
+        "text/html, */*;q=0.1",
+        "application/json;charset=UTF-8",
+        "APPLICATION/JSON",
+        "application/xml;q=0.5, application/json",
+        "application/xml, application/json",
+        "application/json;q=0.1",
+    ],
+)
 def test_serves_callers_who_take_json_among_others(api: TableApi, accept: str) -> None:
-    assert api.client.get(CHANGES, headers=api.headers | {"Accept": accept}).status_code == 200
+    response = api.client.get(CHANGES, headers=api.headers | {"Accept": accept})
+    assert (response.status_code, response.content_type) == (200, "application/json;charset=UTF-8")
 
 
 @pytest.mark.parametrize("kind", ["application/json;charset=utf-8", "APPLICATION/JSON", ""])

@@ -187,9 +187,58 @@ def test_returns_empty_objects_for_unknown_fields_alone(api: TableApi, change: d
     assert result_of(api.get(change["sys_id"], fields="nonsense")) == {}
 
 
-def test_masks_no_password_because_it_has_none_to_show(client: FlaskClient, admin: dict[str, str]) -> None:
+def test_masks_a_password_under_display_values(client: FlaskClient, admin: dict[str, str]) -> None:
     users = TableApi(client, admin, USERS)
-    for shape in ("false", "true", "all"):
-        record = result_of(users.get(ADMIN, display_value=shape))
-        assert "user_password" not in record
+    assert "user_password" not in result_of(users.get(ADMIN))
     assert result_of(users.get(ADMIN, fields="user_password,name")) == {"name": NAME}
+    assert result_of(users.get(ADMIN, display_value="true"))["user_password"] == "********"
+    masked = {"display_value": "********", "value": ""}
+    assert result_of(users.get(ADMIN, display_value="all"))["user_password"] == masked
+    created = result_of(users.create({"user_name": "ann", "user_password": "secret secret"}, display_value="all"))
+    assert created["user_password"] == masked
+
+
+def test_walks_through_references_in_every_answer(api: TableApi, change: dict[str, Any]) -> None:
+    asked = {"fields": "requested_by.name,REQUESTED_BY.email,opened_by.manager.name,cmdb_ci.name,requested_by.nonsense"}
+    expected = {
+        "requested_by.name": NAME,
+        "REQUESTED_BY.email": "admin@example.com",
+        "opened_by.manager.name": "",
+        "cmdb_ci.name": "",
+    }
+    assert result_of(api.get(change["sys_id"], **asked)) == expected
+    assert result_of(api.page(**asked)) == [expected]
+    assert result_of(api.update(change["sys_id"], {}, **asked)) == expected
+    assert result_of(api.create({}, **asked)) == expected
+
+
+def test_a_walk_that_ends_on_a_reference_has_the_shape_of_one(api: TableApi, change: dict[str, Any]) -> None:
+    child = api.created(parent=change["sys_id"])
+    record = result_of(api.get(child["sys_id"], fields="parent.opened_by", display_value="all"))
+    assert record == {"parent.opened_by": {"display_value": NAME, "value": ADMIN, "link": LINK}}
+
+
+def test_shows_labels_that_an_administrator_gave(
+    client: FlaskClient, admin: dict[str, str], api: TableApi, change: dict[str, Any]
+) -> None:
+    choices = TableApi(client, admin, "/api/now/table/sys_choice")
+    query = "name=change_request^element=state^value=-5"
+    [choice] = result_of(choices.page(query=query, fields="sys_id,label"))
+    assert choice["label"] == "New"
+    choices.update(choice["sys_id"], {"label": "Fresh", "inactive": True})
+    record = result_of(api.get(change["sys_id"], display_value="all", fields="state"))
+    assert record == {"state": {"display_value": "Fresh", "value": "-5"}}
+
+
+def test_shows_journals_under_display_values(api: TableApi, change: dict[str, Any]) -> None:
+    api.update(change["sys_id"], {"work_notes": "rack 4 is free"})
+    assert result_of(api.get(change["sys_id"]))["work_notes"] == ""
+    shown = result_of(api.get(change["sys_id"], display_value="true", fields="work_notes,comments"))
+    assert shown["work_notes"].endswith(f" - {NAME} (Work notes)\nrack 4 is free\n\n")
+    assert shown["comments"] == ""
+
+
+@pytest.mark.parametrize("view", ["", "desktop", "mobile", "both", "nonsense"])
+def test_every_view_has_all_fields(api: TableApi, change: dict[str, Any], view: str) -> None:
+    assert result_of(api.get(change["sys_id"], view=view)) == change
+    assert result_of(api.get(change["sys_id"], view=view, fields="number")) == {"number": change["number"]}

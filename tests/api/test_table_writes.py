@@ -66,7 +66,9 @@ def test_ignores_unknown_and_read_only_fields(api: TableApi, change: dict[str, A
         "sys_class_name": "task",
         "sys_domain": "x",
         "reassignment_count": 7,
-        "work_notes": "a note",
+        "oauth_entity": "0" * 32,
+        "approval_history": "a text",
+        "comments_and_work_notes": "a text",
     }
     assert result_of(api.update(change["sys_id"], ignored | {"sys_id": CHOSEN})) == change
     created = result_of(api.create(ignored))
@@ -82,7 +84,9 @@ def test_changes_what_is_sent_and_nothing_else(api: TableApi, change: dict[str, 
     response = api.client.open(path, method=method, json={"description": "longer"}, headers=api.headers)
     assert response.status_code == 200
     changed = result_of(response)
-    assert changed == change | {"description": "longer", "sys_mod_count": "1"}
+    assert changed["sys_updated_on"] >= change["sys_updated_on"]
+    stamps = {"sys_mod_count": "1", "sys_updated_on": changed["sys_updated_on"]}
+    assert changed == change | stamps | {"description": "longer"}
     assert result_of(api.get(change["sys_id"])) == changed
 
 
@@ -164,6 +168,9 @@ def test_refuses_to_empty_what_a_record_cannot_do_without(client: FlaskClient, a
         ("category", "software", "Software"),
         ("short_description", 3.5, "3.5"),
         ("short_description", True, "true"),
+        ("short_description", {"value": 1}, "1"),
+        ("short_description", {"display_value": "shown"}, "shown"),
+        ("short_description", 2**64 - 1, "18446744073709551615"),
         ("short_description", " kept ", " kept "),
         ("short_description", "\U0001f600 \u00e9\u00df", "\U0001f600 \u00e9\u00df"),
         ("short_description", "'; DROP TABLE task; --", "'; DROP TABLE task; --"),
@@ -171,9 +178,9 @@ def test_refuses_to_empty_what_a_record_cannot_do_without(client: FlaskClient, a
         ("watch_list", [ADMIN, ADMIN], f"{ADMIN},{ADMIN}"),
         ("SHORT_DESCRIPTION", "in capitals", "in capitals"),
         (
-            "chg_model",
-            "normal",
-            {"link": "https://change.example.com/api/now/table/chg_model/normal", "value": "normal"},
+            "company",
+            "ACME",
+            {"link": "https://change.example.com/api/now/table/core_company/ACME", "value": "ACME"},
         ),
     ],
 )
@@ -191,7 +198,9 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("priority", 7, "it is none of the choices 1, 2, 3, 4"),
     ("state", "99", "it is none of the choices -5, -4, -3, -2, -1, 0, 3, 4"),
     ("order", 2**31, "the number is too large"),
-    ("order", 10**30, "a whole number is expected"),
+    ("order", 2**64 - 1, "a whole number is expected"),
+    ("order", 10**30, "the number is too large; it may be sent as text"),
+    ("correlation_id", 1e300, "the number is too large; it may be sent as text"),
     ("order", "\u0663", "a whole number is expected"),
     ("type", "casual", "it is none of the choices normal, standard, emergency"),
     ("on_hold", "maybe", "true or false is expected"),
@@ -207,7 +216,11 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("short_description", "a\0b", "control characters and lone surrogates cannot be stored"),
     ("short_description", {"a": 1}, "a text, number, boolean or null is expected"),
     ("short_description", [1], "a text, number, boolean or null is expected"),
-    ("short_description", {"value": 1}, "a text, number, boolean or null is expected"),
+    ("short_description", {"value": [1]}, "a text, number, boolean or null is expected"),
+    ("short_description", {"value": {"value": 1}}, "a text, number, boolean or null is expected"),
+    ("work_notes", {"a": 1}, "a text, number, boolean or null is expected"),
+    ("work_notes", "a\0b", "control characters and lone surrogates cannot be stored"),
+    ("comments", "x" * 65537, "65537 characters are more than the 65536 it holds"),
     ("assigned_to", "nobody", "no record of sys_user is meant by the value"),
     ("assigned_to", "0" * 32, "no record of sys_user is meant by the value"),
     ("assigned_to", "a\0b", "control characters and lone surrogates cannot be stored"),
@@ -217,6 +230,8 @@ BAD_VALUES: list[tuple[str, object, str]] = [
     ("parent", "CHG0000000", "no record of task is meant by the value"),
     ("company", "x" * 33, "a sys_id or a name of up to 32"),
     ("watch_list", "x" * 4001, "4001 characters are more than the 4000 it holds"),
+    ("watch_list", ["admin", "nobody"], "no record of sys_user is meant by the value"),
+    ("std_change_producer_version", "nothing", "no record of std_change_producer_version is meant by the value"),
 ]
 
 
@@ -254,6 +269,75 @@ def test_resolves_references_by_id_user_name_and_display_name(api: TableApi, app
     assert api.created(assignment_group=long_name)["assignment_group"]["value"]
     parent = api.created()
     assert api.created(parent=parent["number"])["parent"]["value"] == parent["sys_id"]
+
+
+def test_takes_labels_and_names_where_display_values_are_sent(api: TableApi, app: Flask) -> None:
+    with app.app_context():
+        db.session.add_all([SysUser(user_name="Ann Lee", name="Ben"), SysUser(user_name="ann", name="Ann Lee")])
+        db.session.commit()
+    shown = {
+        "priority": "2 - High",
+        "risk": "high",
+        "type": "Emergency",
+        "assigned_to": "Ann Lee",
+        "watch_list": "ann lee,Ben",
+        "start_date": "2026-01-31T09:30:00+01:00",
+        "on_hold": "true",
+    }
+    stored = {"priority": "2", "risk": "2", "type": "emergency", "start_date": "2026-01-31 08:30:00", "on_hold": "true"}
+    people = {"assigned_to": "Ann Lee", "watch_list": "Ann Lee, Ben"}
+    created = api.create(shown, input_display_value="true", display_value="all")
+    updated = api.update(api.created()["sys_id"], shown, input_display_value="true", display_value="all")
+    for response in (created, updated):
+        record = result_of(response)
+        assert {name: record[name]["value"] for name in stored} == stored
+        assert {name: record[name]["display_value"] for name in people} == people
+
+
+def test_takes_no_label_where_values_are_sent(api: TableApi, change: dict[str, Any]) -> None:
+    for response in (api.create({"risk": "High"}), api.update(change["sys_id"], {"risk": "High"})):
+        assert response.status_code == 400
+        assert str(error_of(response)[1]).startswith("Field risk: ")
+
+
+def test_a_password_is_sent_plain_and_kept_as_a_hash(client: FlaskClient, admin: dict[str, str]) -> None:
+    users = TableApi(client, admin, USERS)
+    for display in ("false", "true"):
+        body = {"user_name": f"ann {display}", "user_password": "a long password"}
+        record = result_of(users.create(body, input_display_value=display))
+        assert "user_password" not in record
+        own = TableApi(client, basic(body["user_name"], "a long password"))
+        assert own.page().status_code == 200
+
+
+def test_keeps_what_people_write_in_journals(api: TableApi, change: dict[str, Any]) -> None:
+    changed = result_of(api.update(change["sys_id"], {"work_notes": "looked at it", "comments": ""}))
+    assert (changed["work_notes"], changed["sys_mod_count"]) == ("", "1")
+    journal = TableApi(api.client, api.headers, "/api/now/table/sys_journal_field")
+    query = f"element_id={change['sys_id']}^element=work_notes^ORDERBYDESCsys_created_on"
+    [entry] = result_of(journal.page(query=query))
+    assert (entry["value"], entry["name"], entry["sys_created_by"]) == ("looked at it", "change_request", "admin")
+
+
+def test_keeps_a_trail_of_changes_that_can_be_read(api: TableApi, change: dict[str, Any]) -> None:
+    api.update(change["sys_id"], {"assigned_to": "admin", "short_description": "after"})
+    trail = TableApi(api.client, api.headers, "/api/now/table/sys_audit")
+    rows = result_of(trail.page(query=f"tablename=change_request^documentkey={change['sys_id']}^ORDERBYfieldname"))
+    told = [(row["fieldname"], row["oldvalue"], row["newvalue"], row["user"]) for row in rows]
+    assert told == [("assigned_to", "", ADMIN, "admin"), ("short_description", "before", "after", "admin")]
+
+
+@pytest.mark.parametrize("table", ["sys_audit", "sys_journal_field"])
+def test_nobody_writes_a_trail_by_hand(client: FlaskClient, admin: dict[str, str], table: str) -> None:
+    api = TableApi(client, admin, f"/api/now/table/{table}")
+    for response in (api.create({"value": "x"}), api.update("0" * 32, {"value": "x"}), api.delete("0" * 32)):
+        assert (response.status_code, error_of(response)[0]) == (403, "Operation Failed")
+
+
+def test_refuses_a_record_without_what_it_cannot_do_without(client: FlaskClient, admin: dict[str, str]) -> None:
+    response = TableApi(client, admin, "/api/now/table/sys_user_group").create({})
+    text = "Data Policy Exception: The following fields are mandatory: Name"
+    assert (response.status_code, error_of(response)) == (403, ("Operation Failed", text))
 
 
 def test_follows_the_state_and_counts_reassignments(api: TableApi, app: Flask) -> None:

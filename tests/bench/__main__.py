@@ -1,79 +1,111 @@
 """Measure one server process against its floors: `python -m tests.bench`."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from tests.bench import floors, product, servers
-from tests.bench.cases import Case, floor_cases, product_cases
+from tests.bench import servers
+from tests.bench.databases import (
+    NO_POSTGRESQL,
+    POSTGRESQL,
+    SQLITE,
+    Databases,
+    SqliteFiles,
+    has_postgres,
+    start_postgres,
+)
+from tests.bench.errors import BenchFailed
 from tests.bench.load import require_wrk
-from tests.bench.report import show, write_json
+from tests.bench.memory import page_through
+from tests.bench.report import Findings, show, write_json
 from tests.bench.rounds import measure
-from tests.bench.signing import Signer, serve_key_set
+from tests.bench.stage import StageSetting, Tell
 
-CHANGES = 1000
-
-
-def start_floors(stack: ExitStack, folder: Path, signer: Signer) -> list[Case]:
-    """Serve the floors until the stack closes; return their cases."""
-    sys_ids = floors.prepare(folder, signer.rsa_public_pem(), CHANGES)
-    port = servers.free_port()
-    env = servers.environment({floors.FOLDER_VARIABLE: str(folder)})
-    command = servers.floors_command(port)
-    base_url = stack.enter_context(servers.serving(command, port, env, folder / "log"))
-    return floor_cases(base_url, folder, signer, sys_ids)
+USUAL_SIZE = 100_000
+GREAT_SIZE = 1_000_000
 
 
-def start_product(stack: ExitStack, folder: Path, signer: Signer, tell: Callable[[str], None]) -> list[Case]:
-    """Serve the product with a filled instance until the stack closes; return its cases."""
-    tell("setting up an instance")
-    jwks_url = stack.enter_context(serve_key_set(signer.key_set()))
-    instance = product.set_up(folder / "instance", jwks_url)
-    port = servers.free_port()
-    command = servers.product_command(port)
-    base_url = stack.enter_context(servers.serving(command, port, instance.env, folder / "log"))
-    token = product.get_token(base_url, instance, signer)
-    tell(f"creating {CHANGES:,} changes")
-    sys_ids = product.create_changes(base_url, token, CHANGES)
-    return product_cases(base_url, folder, instance, signer, token, sys_ids)
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    runs: int
+    seconds: int
+    sizes: Sequence[int]
+    only_floors: bool
 
 
-def run(console: Console, runs: int, seconds: int, json_file: Path | None, only_floors: bool) -> None:
-    """Start everything, measure, report, and leave nothing behind."""
-    require_wrk()
+def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
+    """Start everything on one kind of database, measure, and leave nothing running."""
+    with ExitStack() as stack:
+        stage = StageSetting(stack, databases, folder, tell).set_stage(plan.sizes, only_floors=plan.only_floors)
+        results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
+        tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
+        memory = page_through(stage.desk) if stage.desk else None
+        return Findings(databases.name, stage.cases, results, memory)
+
+
+def choose(database: str | None, console: Console) -> list[str]:
+    """Return the kinds of databases to measure, which are all that are asked for and installed."""
+    names = [database] if database else [SQLITE, POSTGRESQL]
+    if POSTGRESQL in names and not has_postgres():
+        if database:
+            raise BenchFailed(NO_POSTGRESQL)
+        console.print(NO_POSTGRESQL)
+        names.remove(POSTGRESQL)
+    return names
+
+
+def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[Findings]:
+    """Measure one kind of database after the other, so that neither is in the other's way."""
     # Beside the code, not in /tmp: where that is memory, a durable commit would cost nothing.
     build = servers.ROOT / "build"
     build.mkdir(exist_ok=True)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=build)))
-        for name in ("floors", "product"):
-            (folder / name).mkdir()
-        signer = Signer()
-        with console.status("starting") as status:
-            cases = start_floors(stack, folder / "floors", signer)
-            if not only_floors:
-                cases += start_product(stack, folder / "product", signer, status.update)
-            results = measure(cases, runs, seconds, status.update)
-    show(console, cases, results)
-    if json_file:
-        write_json(json_file, results)
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder, console.status("starting") as status:
+            databases = SqliteFiles(Path(folder)) if name == SQLITE else start_postgres()
+            yield run(databases, Path(folder), plan, status.update)
 
 
 @click.command()
-@click.option("--seconds", default=3, show_default=True, type=click.IntRange(1, 60), help="Per run.")
+@click.option("--seconds", default=2, show_default=True, type=click.IntRange(1, 60), help="Per run.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 50), help="Runs per case.")
-@click.option("--quick", is_flag=True, help="One run of one second: proves that all works.")
+@click.option(
+    "--million/--no-million", default=None, help=f"Measure with {GREAT_SIZE:,} changes too; done unless --quick."
+)
+@click.option("--quick", is_flag=True, help="One run of one second, without the million: proves that all works.")
+@click.option(
+    "--database",
+    type=click.Choice([SQLITE, POSTGRESQL], case_sensitive=False),
+    help="Only this one; else both, PostgreSQL where it is installed.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
 @click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
-def main(seconds: int, runs: int, quick: bool, json_file: Path | None, only_floors: bool) -> None:
-    """Measure one server process against its floors."""
+def main(
+    seconds: int,
+    runs: int,
+    million: bool | None,
+    quick: bool,
+    database: str | None,
+    json_file: Path | None,
+    only_floors: bool,
+) -> None:
+    """Measure one server process against its floors, with 100,000 changes and with a million."""
     if quick:
         seconds = runs = 1
-    run(Console(), runs, seconds, json_file, only_floors)
+    with_million = not quick if million is None else million
+    sizes = [USUAL_SIZE, GREAT_SIZE] if with_million and not only_floors else [USUAL_SIZE]
+    require_wrk()
+    console = Console()
+    all_findings = list(measure_all(choose(database, console), Plan(runs, seconds, sizes, only_floors), console))
+    show(console, all_findings)
+    if json_file:
+        write_json(json_file, all_findings)
 
 
 if __name__ == "__main__":

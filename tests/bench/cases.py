@@ -1,11 +1,13 @@
-"""What is measured: each case with its traffic, and the ratios that have a target."""
+"""What is measured: each case with its traffic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.load import Traffic, write_feed
-from tests.bench.product import CHANGE_PATH, TOKEN_PATH, Instance, change_body
+from tests.bench.past import OPEN_STATES, Past
+from tests.bench.product import CHANGE_PATH, TOKEN_PATH, Instance, change_body, list_path
+from tests.bench.servers import Server
 from tests.bench.signing import Signer
 
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -13,6 +15,11 @@ TEXT = ("Content-Type", "text/plain")
 JSON = (("Accept", "application/json"), ("Content-Type", "application/json"))
 # A floor has no replay check, so a small feed that is sent again and again costs it the same.
 FLOOR_ASSERTIONS = 500
+PAGE_SIZE = 20
+LONG_PAGE_SIZE = 100
+NEWEST_FIRST = "^ORDERBYDESCsys_created_on"
+SHOWN = "number,short_description,state,priority,assignment_group,assigned_to,cmdb_ci,start_date"
+DOT_WALKED = "assignment_group.manager.email,assigned_to.user_name,cmdb_ci.sys_class_name"
 
 
 @dataclass(frozen=True)
@@ -25,35 +32,69 @@ class Case:
     traffic: Callable[[int], Traffic]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A case in relation to its floor."""
-
-    case: str
-    floor: str
-    target: float
-
-
-RATIOS = (
-    Ratio("d-rs256", "b", 0.35),
-    Ratio("d-es256", "b", 0.35),
-    Ratio("e", "b", 0.35),
-    Ratio("f", "c", 0.30),
-)
-
-
-def floor_cases(base_url: str, folder: Path, signer: Signer, sys_ids: list[str]) -> list[Case]:
-    """Return the cases a, b and c."""
+def floor_cases(base_url: str, folder: Path, signer: Signer, sys_ids: Sequence[str], past: Past) -> list[Case]:
+    """Return the cases a, b, b-unsigned, c and g."""
     bare = Traffic(method="GET", feed=write_feed(folder / "a", ["/bare"]), feeds="path")
     assertions = write_feed(folder / "b", [signer.sign("RS256") for _ in range(FLOOR_ASSERTIONS)])
     exchange = Traffic(method="POST", path="/exchange", feed=assertions, headers=(TEXT,))
+    commit = Traffic(method="POST", path="/commit", feed=assertions, headers=(TEXT,))
     paths = write_feed(folder / "c", [f"/change/{sys_id}" for sys_id in sys_ids])
     read = Traffic(method="GET", feed=paths, feeds="path")
+    pages = write_feed(folder / "g", [f"/changes/{group}" for group in past.groups])
+    list_ = Traffic(method="GET", feed=pages, feeds="path")
     return [
         Case("a", "bare route", base_url, lambda _: bare),
         Case("b", "floor of an exchange", base_url, lambda _: exchange),
+        Case("b-unsigned", "floor of a commit", base_url, lambda _: commit),
         Case("c", "floor of a read", base_url, lambda _: read),
+        Case("g", f"floor of a list of {PAGE_SIZE}", base_url, lambda _: list_),
     ]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A served desk of one size, with who calls it; `mark` ends the names of its cases."""
+
+    server: Server
+    folder: Path
+    instance: Instance
+    token: str
+    past: Past
+    mark: str = ""
+
+    def cases(self) -> list[Case]:
+        """Return the cases e, f, h and i."""
+        filled = f"of {self.past.changes:,}"
+        groups = [self._page_of(f"assignment_group={group}") for group in self.past.groups]
+        states = [self._page_of(f"state={state}") for state in OPEN_STATES]
+        return [
+            self._create(),
+            self._get("f", f"GET one {filled}", [f"{CHANGE_PATH}/{sys_id}" for sys_id in self.past.sys_ids]),
+            self._get("h", f"GET {PAGE_SIZE} {filled}, by group", groups),
+            self._get("i", f"GET {PAGE_SIZE} {filled}, by state", states),
+        ]
+
+    def long_page_case(self) -> Case:
+        """Return the case j: display values of all fields, and fields of other tables."""
+        queries = [f"assignment_group={group}{NEWEST_FIRST}" for group in self.past.groups]
+        options = {"display_value": "all", "fields": f"{SHOWN},{DOT_WALKED}"}
+        paths = [list_path(query, LONG_PAGE_SIZE, **options) for query in queries]
+        return self._get("j", f"GET {LONG_PAGE_SIZE} with dot-walks", paths)
+
+    def _page_of(self, condition: str) -> str:
+        return list_path(condition + NEWEST_FIRST, PAGE_SIZE)
+
+    def _create(self) -> Case:
+        bearer = (("Authorization", f"Bearer {self.token}"), *JSON)
+        bodies = write_feed(self.folder / "e", [change_body(number) for number in range(2000)])
+        create = Traffic(method="POST", path=CHANGE_PATH, headers=bearer, feed=bodies)
+        label = f"POST one to {self.past.changes:,}"
+        return Case(f"e{self.mark}", label, self.server.base_url, lambda _: create)
+
+    def _get(self, name: str, label: str, paths: list[str]) -> Case:
+        basic = (("Authorization", self.instance.basic()), *JSON)
+        get = Traffic(method="GET", headers=basic, feed=write_feed(self.folder / name, paths), feeds="path")
+        return Case(f"{name}{self.mark}", label, self.server.base_url, lambda _: get)
 
 
 @dataclass
@@ -74,29 +115,10 @@ class Exchanges:
         return Traffic(method="POST", path=TOKEN_PATH, headers=(FORM,), feed=feed, once=True)
 
 
-def product_cases(
-    base_url: str, folder: Path, instance: Instance, signer: Signer, token: str, sys_ids: list[str]
-) -> list[Case]:
-    """Return the cases d (twice), e and f."""
-    bearer = (("Authorization", f"Bearer {token}"), *JSON)
-    bodies = write_feed(folder / "e", [change_body(number) for number in range(2000)])
-    create = Traffic(method="POST", path=CHANGE_PATH, headers=bearer, feed=bodies)
-    basic = (("Authorization", instance.basic()), *JSON)
-    paths = write_feed(folder / "f", [f"{CHANGE_PATH}/{sys_id}" for sys_id in sys_ids])
-    get = Traffic(method="GET", headers=basic, feed=paths, feeds="path")
-    rs256, es256 = (Exchanges(folder, instance, signer, alg) for alg in ("RS256", "ES256"))
+def exchange_cases(desk: Desk, signer: Signer) -> list[Case]:
+    """Return the cases d, one for each algorithm."""
+    rs256, es256 = (Exchanges(desk.folder, desk.instance, signer, alg) for alg in ("RS256", "ES256"))
     return [
-        Case("d-rs256", "token exchange", base_url, rs256.traffic),
-        Case("d-es256", "token exchange", base_url, es256.traffic),
-        Case("e", "POST change_request", base_url, lambda _: create),
-        Case("f", "GET one change", base_url, lambda _: get),
-    ]
-
-
-def ratios_of(rates: Mapping[str, float]) -> list[tuple[Ratio, float]]:
-    """Return every ratio whose two cases were measured."""
-    return [
-        (ratio, rates[ratio.case] / rates[ratio.floor])
-        for ratio in RATIOS
-        if ratio.case in rates and ratio.floor in rates
+        Case("d-rs256", "token exchange", desk.server.base_url, rs256.traffic),
+        Case("d-es256", "token exchange", desk.server.base_url, es256.traffic),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.errors import BenchFailed
+from tests.bench.errors import BenchFailed, FeedDry, NothingAnswered
 
 SCRIPT = Path(__file__).with_name("load.lua")
 HOW_TO_INSTALL = "The load generator is missing: run `sudo apt-get install wrk` (or `brew install wrk`)."
@@ -59,7 +59,8 @@ def write_feed(path: Path, lines: Sequence[str]) -> Path:
 def drive(base_url: str, traffic: Traffic, connections: int, seconds: int) -> Measurement:
     """Send traffic over keep-alive connections for some seconds.
 
-    Raises `BenchFailed` when any answer was not 2xx, any connection broke, or the feed ran dry.
+    Raises `BenchFailed` when any answer was not 2xx or any connection broke, `FeedDry` when the feed ran dry, and
+    `NothingAnswered`.
     """
     # One thread: it shares one script, so that no two connections send the same line.
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
@@ -85,5 +86,10 @@ def _read(output: str, what: str) -> Measurement:
 def _require_clean(facts: dict[str, str], what: str) -> None:
     troubles = {name: int(facts[name]) for name in ("not_2xx", "dry", "connect", "read", "write", "timeout")}
     said = ", ".join(f"{name}={number}" for name, number in troubles.items() if number)
-    if said or not int(facts["requests"]):
-        raise BenchFailed(f"{what}: {said or 'nothing'} in {facts['requests']} answers. {facts['complaint']}")
+    if troubles["dry"]:
+        # What was sent a second time was refused, and rightly so: there is nothing else to complain about.
+        raise FeedDry(what, int(facts["requests"]))
+    if said:
+        raise BenchFailed(f"{what}: {said} in {facts['requests']} answers. {facts['complaint']}")
+    if not int(facts["requests"]):
+        raise NothingAnswered(what)

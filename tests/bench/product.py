@@ -40,12 +40,13 @@ class Instance:
         return "Basic " + b64encode(f"{USER}:{self.password}".encode()).decode()
 
 
-def set_up(folder: Path, jwks_url: str) -> Instance:
-    """Make an instance in an empty folder through the product's commands. Raises `BenchFailed`."""
+def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
+    """Make an instance on an empty database through the product's commands. Raises `BenchFailed`."""
     password = secrets.token_urlsafe(16)
     env = environment(
         {
             "CHANGEGATE_INSTANCE_PATH": str(folder),
+            "CHANGEGATE_DATABASE_URL": database_url,
             "CHANGEGATE_ADMIN_PASSWORD": secrets.token_urlsafe(16),
             "CHANGEGATE_JWKS_ALLOW_LOOPBACK": "1",
         }
@@ -72,22 +73,18 @@ def change_body(number: int) -> str:
     )
 
 
+def list_path(query: str, limit: int, **parameters: str) -> str:
+    """Return the path of a page of changes, parameters without their prefix."""
+    named = {"query": query, "limit": str(limit), **parameters}
+    return f"{CHANGE_PATH}?{urlencode({f'sysparm_{name}': value for name, value in named.items()})}"
+
+
 def get_token(base_url: str, instance: Instance, signer: Signer) -> str:
     """Exchange one assertion for an access token."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     form = instance.token_form(signer.sign("RS256"))
     answer = requests.post(base_url + TOKEN_PATH, data=form, headers=headers, timeout=30)
     return str(_require_answer(answer, 200)["access_token"])
-
-
-def create_changes(base_url: str, token: str, how_many: int) -> list[str]:
-    """Create changes through the API; return their sys_ids."""
-    with requests.Session() as session:
-        session.headers.update({"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
-        answers = (
-            session.post(base_url + CHANGE_PATH, data=change_body(number), timeout=30) for number in range(how_many)
-        )
-        return [str(_require_answer(answer, 201)["result"]["sys_id"]) for answer in answers]
 
 
 def _command(env: Mapping[str, str], *arguments: str) -> str:

@@ -1,17 +1,36 @@
-"""The result on the terminal and as JSON."""
+"""The result on the terminal and as JSON: for each kind of database its measurements, ratios and memory."""
 
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.cases import Case, ratios_of
+from tests.bench.cases import Case
+from tests.bench.memory import BOUND_MB, PAGE_SIZE, Memory
+from tests.bench.ratios import ratios_of
 from tests.bench.rounds import CONNECTIONS, Results
+
+COLOURS = {"reached": "green", "below": "red", "reported": "default"}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one kind of database showed."""
+
+    database: str
+    cases: Sequence[Case]
+    results: Results
+    memory: Memory | None
+
+    def rates(self, connections: int) -> Mapping[str, float]:
+        """Return the answers per second of every case."""
+        return {name: found.rate for (name, used), found in self.results.items() if used == connections}
 
 
 def machine() -> dict[str, str]:
@@ -35,42 +54,56 @@ def _cpu_model() -> str:
     return next(names, platform.machine())
 
 
-def show(console: Console, cases: Sequence[Case], results: Results) -> None:
-    """Print the machine, the measurements and the ratios."""
+def show(console: Console, all_findings: Sequence[Findings]) -> None:
+    """Print the machine, then the measurements, the ratios and the memory on each kind of database."""
     console.print(" · ".join(f"{name}: {value}" for name, value in machine().items()))
-    console.print(_measurements(cases, results))
-    console.print(_ratios(results))
+    for findings in all_findings:
+        console.print(_measurements(findings))
+        console.print(_ratios(findings))
+        if findings.memory:
+            console.print(_memory_line(findings.memory))
 
 
-def _measurements(cases: Sequence[Case], results: Results) -> Table:
-    table = Table("case", title="One server process; medians")
+def _measurements(findings: Findings) -> Table:
+    table = Table("case", title=f"{findings.database}: one server process; medians")
     for heading in ("conns", "req/s", "µs/req", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
     for connections in CONNECTIONS:
-        for case in cases:
-            m = results[case.name, connections]
+        for case in findings.cases:
+            m = findings.results[case.name, connections]
             speed = (f"{m.rate:,.0f}", f"{1e6 / m.rate:,.0f}")
             table.add_row(f"{case.name}  {case.label}", str(connections), *speed, f"{m.p50:.2f}", f"{m.p99:.2f}")
         table.add_section()
     return table
 
 
-def _ratios(results: Results) -> Table:
-    table = Table("ratio", "conns", "measured", "target", "", title="Against the floors")
+def _ratios(findings: Findings) -> Table:
+    table = Table("ratio", "conns", "measured", "target", "", title=f"{findings.database}: against the floors")
     for connections in CONNECTIONS:
-        for ratio, value in ratios_of(_rates(results, connections)):
-            verdict = "[green]reached[/]" if value >= ratio.target else "[red]below[/]"
-            name = f"{ratio.case} / {ratio.floor}"
-            table.add_row(name, str(connections), f"{value:.3f}", f"{ratio.target:.2f}", verdict)
+        for ratio, value in ratios_of(findings.rates(connections)):
+            verdict = ratio.verdict(value)
+            target = "" if ratio.target is None else f"{ratio.target:.2f}"
+            shown = f"[{COLOURS[verdict]}]{verdict}[/]"
+            table.add_row(ratio.name, str(connections), f"{value:.3f}", target, shown)
     return table
 
 
-def _rates(results: Results, connections: int) -> dict[str, float]:
-    return {name: found.rate for (name, used), found in results.items() if used == connections}
+def _memory_line(memory: Memory) -> str:
+    verdict = "[green]flat[/]" if memory.is_flat else "[red]grows[/]"
+    return (
+        f"Memory of the worker while {memory.records:,} records were read in pages of {PAGE_SIZE:,}: "
+        f"{memory.before_mb:.1f} MB before, {memory.after_mb:.1f} MB after "
+        f"({memory.growth_mb:+.1f} MB; up to {BOUND_MB:.0f} is flat): {verdict}\n"
+    )
 
 
-def write_json(path: Path, results: Results) -> None:
-    """Write machine, measurements and ratios: rates per second, latencies in milliseconds."""
+def write_json(path: Path, all_findings: Sequence[Findings]) -> None:
+    """Write everything: rates per second, latencies in milliseconds, memory in megabytes."""
+    databases = {findings.database: _as_json(findings) for findings in all_findings}
+    path.write_text(json.dumps({"machine": machine(), "databases": databases}, indent=2) + "\n")
+
+
+def _as_json(findings: Findings) -> dict[str, object]:
     measurements = [
         {
             "case": name,
@@ -80,18 +113,29 @@ def write_json(path: Path, results: Results) -> None:
             "p99_ms": m.p99,
             "answers": m.requests,
         }
-        for (name, used), m in sorted(results.items())
+        for (name, used), m in sorted(findings.results.items())
     ]
     ratios = [
         {
-            "ratio": f"{r.case}/{r.floor}",
+            "ratio": f"{ratio.case}/{ratio.floor}",
             "connections": used,
             "measured": round(value, 4),
-            "target": r.target,
-            "reached": value >= r.target,
+            "target": ratio.target,
+            "verdict": ratio.verdict(value),
         }
         for used in CONNECTIONS
-        for r, value in ratios_of(_rates(results, used))
+        for ratio, value in ratios_of(findings.rates(used))
     ]
-    document = {"machine": machine(), "measurements": measurements, "ratios": ratios}
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    memory = findings.memory and _memory_as_json(findings.memory)
+    return {"measurements": measurements, "ratios": ratios, "memory": memory}
+
+
+def _memory_as_json(memory: Memory) -> dict[str, object]:
+    return {
+        "records": memory.records,
+        "page_size": PAGE_SIZE,
+        "before_mb": round(memory.before_mb, 1),
+        "after_mb": round(memory.after_mb, 1),
+        "bound_mb": BOUND_MB,
+        "is_flat": memory.is_flat,
+    }

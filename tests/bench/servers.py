@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from changegate.cli.serve import DEFAULT_THREADS
@@ -50,14 +51,22 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server at work: its address and its first process, whose children are the workers."""
+
+    base_url: str
+    pid: int
+
+
 @contextmanager
-def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Run a server until the block ends; give its base URL. Raises `BenchFailed` when it does not come up."""
+def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[Server]:
+    """Run a server until the block ends. Raises `BenchFailed` when it does not come up."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
     try:
         _await_port(process, port, log)
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         try:

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
-from changegate.models import OAuthEntity, OAuthTokenEvent
+from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_entity import new_correlation_id
 from changegate.services.oauth.integrations import Registered, get_integration, list_integrations
 from changegate.services.oauth.secrets import hash_client_secret
@@ -259,7 +259,7 @@ def add_event(app: Flask, registered: Registered, **facts: Any) -> str:
     happened_at = datetime.now(UTC)
     correlation_id = new_correlation_id(happened_at)
     with app.app_context():
-        event = OAuthTokenEvent(
+        event = OAuthExchange(
             happened_at=happened_at,
             correlation_id=correlation_id,
             entity=registered.entity.sys_id,

@@ -22,7 +22,26 @@ TABLE_API = {
     for record, methods in (("", ("GET", "POST")), ("/<sys_id>", ("GET", "PUT", "PATCH", "DELETE")))
     for method in methods
 }
-AUDIENCES = TABLE_API | {
+BESIDE_TABLES = {
+    f"POST /api/now{version}/{name}": Audience.CALLERS for version in ("", "/v1", "/v2") for name in ("batch", "tinyurl")
+}
+AGGREGATE_API = {
+    f"GET /api/now{version}/stats/<table_name>": Audience.CALLERS for version in ("", "/v1", "/v2")
+}
+ATTACHMENT_API = {
+    call.replace("/", f"/api/now{version}/", 1): Audience.CALLERS
+    for version in ("", "/v1", "/v2")
+    for call in (
+        "GET /attachment",
+        "POST /attachment/file",
+        "POST /attachment/upload",
+        "GET /attachment/<sys_id>",
+        "PATCH /attachment/<sys_id>",
+        "DELETE /attachment/<sys_id>",
+        "GET /attachment/<sys_id>/file",
+    )
+}
+AUDIENCES = TABLE_API | AGGREGATE_API | ATTACHMENT_API | BESIDE_TABLES | {
     "GET /healthz": Audience.ANYONE,
     "GET /readyz": Audience.ANYONE,
     "POST /oauth_token.do": Audience.ANYONE,

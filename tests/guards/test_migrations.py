@@ -108,7 +108,7 @@ def test_an_empty_database_becomes_what_the_models_say(blank: Flask) -> None:
         "DROP TABLE jwks_cache",
         "ALTER TABLE task DROP COLUMN skills",
         "ALTER TABLE task ADD COLUMN gone_from_the_models TEXT",
-        "DROP INDEX ix_task_state",
+        "DROP INDEX ix_task_state_page",
         "CREATE INDEX ix_forgotten ON sys_user (upper(user_name))",
     ],
 )

@@ -1,35 +1,36 @@
 """The parameters of the Table API: rest_api.md §1.2."""
 
-from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changegate.schemas.table_query import TableQuerySchema
+from changegate.errors import RequestUnreadable
+from changegate.schemas.table_query import MAX_PARAMETERS, TableParameters, load_parameters
 
-DEFAULTS = {
-    "query": "",
-    "display_value": "false",
-    "exclude_reference_link": False,
-    "field_names": (),
-    "limit": 10_000,
-    "offset": 0,
-    "suppress_pagination_header": False,
-}
-NAMES = [f"sysparm_{name}" for name in DEFAULTS if name != "field_names"] + ["sysparm_fields"]
+DEFAULTS = TableParameters(
+    query="",
+    display_value="false",
+    exclude_reference_link=False,
+    field_names=(),
+    limit=10_000,
+    offset=0,
+    suppress_pagination_header=False,
+    input_display_value=False,
+)
+NAMES = [f"sysparm_{name}" for name in TableParameters.__dataclass_fields__ if name not in {"field_names", "filters"}]
+NAMES += ["sysparm_fields", "sysparm_exclude_ref_link"]
 
 
-def loaded(**params: str) -> dict[str, Any]:
-    found: dict[str, Any] = TableQuerySchema().load({f"sysparm_{name}": text for name, text in params.items()})
-    return found
+def loaded(**params: str) -> TableParameters:
+    return load_parameters(urlencode({f"sysparm_{name}": text for name, text in params.items()}).encode())
 
 
 def test_what_is_absent_empty_or_unknown_has_its_default() -> None:
     assert loaded() == DEFAULTS
-    assert TableQuerySchema().load(dict.fromkeys(NAMES, "")) == DEFAULTS
-    assert loaded(view="x", query_category="y", no_count="true", query_no_domain="z") == DEFAULTS
-    assert TableQuerySchema().load({"limit": "3", "fields": "x"}) == DEFAULTS
+    assert load_parameters("&".join(f"{name}=" for name in NAMES).encode()) == DEFAULTS
+    assert loaded(view="x", query_category="y", no_count="true", query_no_domain="z", nonsense="1") == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ def test_what_is_absent_empty_or_unknown_has_its_default() -> None:
         ("exclude_reference_link", "True", True),
         ("exclude_reference_link", "1", False),
         ("suppress_pagination_header", " true ", True),
+        ("input_display_value", "TRUE", True),
+        ("input_display_value", "yes", False),
         ("limit", "0", 0),
         ("limit", " 5 ", 5),
         ("limit", "-5", 10_000),
@@ -53,16 +56,68 @@ def test_what_is_absent_empty_or_unknown_has_its_default() -> None:
     ],
 )
 def test_reads_each_as_clients_spell_it(name: str, text: str, value: object) -> None:
-    assert loaded(**{name: text})[name] == value
+    assert getattr(loaded(**{name: text}), name) == value
+
+
+def test_reads_the_short_name_of_a_parameter_unless_the_long_one_is_there() -> None:
+    assert loaded(exclude_ref_link="true").exclude_reference_link
+    assert not loaded(exclude_ref_link="true", exclude_reference_link="false").exclude_reference_link
+    assert loaded(exclude_ref_link="true", exclude_reference_link="").exclude_reference_link
 
 
 def test_splits_field_names_without_blanks_or_repetition() -> None:
-    assert loaded(fields=" number, ,state,number,NUMBER ,")["field_names"] == ("number", "state", "NUMBER")
+    assert loaded(fields=" number, ,state,number,NUMBER ,").field_names == ("number", "state", "NUMBER")
+
+
+def test_takes_everything_else_for_a_filter_unless_it_is_empty() -> None:
+    found = load_parameters(b"number=CHG1&sysparm_limit=3&assigned_to.email=a%40b&empty=&state=1&state=2&bare")
+    assert found.filters == {"number": "CHG1", "assigned_to.email": "a@b", "state": "2"}
+    assert found.limit == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "query"),
+    [
+        (b"numberNOT+INa,b", "numberNOT INa,b"),
+        (b"a%2Bb%2541", "a+b%41"),
+        ("\u00e9".encode(), "\u00e9"),
+        (b"%C3%A9", "\u00e9"),
+        (b"%ff", "\ufffd"),
+        (b"\xff", "\ufffd"),
+        (b"%", "%"),
+        (b"a=b=c", "a=b=c"),
+    ],
+)
+def test_decodes_a_form_once_and_keeps_what_is_no_text_apart(raw: bytes, query: str) -> None:
+    assert load_parameters(b"sysparm_query=" + raw).query == query
+
+
+def test_the_last_of_a_repeated_parameter_wins() -> None:
+    assert load_parameters(b"sysparm_limit=1&sysparm_limit=2").limit == 2
+    assert load_parameters(b"sysparm_limit=1&sysparm_limit=").limit == 10_000
+
+
+def test_long_and_short_query_strings_are_read_alike() -> None:
+    query = "short_description=" + "x" * 1000
+    assert loaded(query=query, limit="2").query == query
+    assert loaded(query="x", limit="2") == loaded(query="x", limit="2")
+
+
+def test_refuses_more_parameters_than_anybody_sends() -> None:
+    assert load_parameters(b"&".join([b"a=1"] * MAX_PARAMETERS)).filters == {"a": "1"}
+    with pytest.raises(RequestUnreadable) as refused:
+        load_parameters(b"&".join([b"a=1"] * (MAX_PARAMETERS + 1)))
+    assert refused.value.detail == f"More than {MAX_PARAMETERS} parameters"
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text()))
 def test_loads_any_text_whatever(params: dict[str, str]) -> None:
-    found = TableQuerySchema().load(params)
-    assert set(found) == set(DEFAULTS)
-    assert 0 <= found["limit"] < 2**31
-    assert 0 <= found["offset"] < 2**31
+    found = load_parameters("&".join(f"{name}={quote(text)}" for name, text in params.items()).encode())
+    assert 0 <= found.limit < 2**31
+    assert 0 <= found.offset < 2**31
+    assert found.query == params.get("sysparm_query", "")
+
+
+@given(st.binary(max_size=600))
+def test_loads_any_bytes_whatever(query_string: bytes) -> None:
+    assert isinstance(load_parameters(query_string), TableParameters)

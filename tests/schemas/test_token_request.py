@@ -1,44 +1,57 @@
-"""The token request's schema."""
+"""The token request's parameters."""
 
 import pytest
 from marshmallow import ValidationError
 
-from changegate.schemas.token_request import TokenRequestSchema
-
-NOTHING = dict.fromkeys(
-    ("grant_type", "client_id", "client_secret", "assertion", "scope", "client_assertion", "client_assertion_type")
-)
+from changegate.schemas.token_request import NAMES, TokenRequestForm, load_token_request
 
 
 def test_what_is_absent_is_none() -> None:
-    assert TokenRequestSchema().load({}) == NOTHING
+    assert load_token_request([]) == TokenRequestForm(**dict.fromkeys(NAMES))
 
 
 def test_what_is_empty_is_absent() -> None:
-    assert TokenRequestSchema().load(dict.fromkeys(NOTHING, "")) == NOTHING
+    assert load_token_request((name, "") for name in NAMES) == TokenRequestForm()
 
 
 def test_what_is_unknown_is_ignored() -> None:
-    assert TokenRequestSchema().load({"username": "a", "resource": "b"}) == NOTHING
+    assert load_token_request([("username", "a"), ("resource", "b"), ("resource", "c")]) == TokenRequestForm()
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "assertion"])
 def test_trims_what_is_pasted_with_line_breaks(name: str) -> None:
-    assert TokenRequestSchema().load({name: " \r\nvalue\n\t"})[name] == "value"
-    assert TokenRequestSchema().load({name: " \n"})[name] is None
+    assert getattr(load_token_request([(name, " \r\nvalue\n\t")]), name) == "value"
+    assert getattr(load_token_request([(name, " \n")]), name) is None
 
 
 def test_never_trims_a_secret() -> None:
-    assert TokenRequestSchema().load({"client_secret": " s \n"})["client_secret"] == " s \n"
+    assert load_token_request([("client_secret", " s \n")]).client_secret == " s \n"
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "assertion"])
 def test_trims_ascii_space_only(name: str) -> None:
-    assert TokenRequestSchema().load({name: "\N{NO-BREAK SPACE}value"})[name] == "\N{NO-BREAK SPACE}value"
+    sent = [(name, "\N{NO-BREAK SPACE}value")]
+
+    assert getattr(load_token_request(sent), name) == "\N{NO-BREAK SPACE}value"
 
 
 @pytest.mark.parametrize(("name", "most"), [("client_id", 255), ("client_secret", 4096), ("scope", 4096)])
 def test_texts_have_an_end(name: str, most: int) -> None:
-    TokenRequestSchema().load({name: "x" * most})
-    with pytest.raises(ValidationError):
-        TokenRequestSchema().load({name: "x" * (most + 1)})
+    load_token_request([(name, "x" * most)])
+    with pytest.raises(ValidationError) as caught:
+        load_token_request([(name, "x" * (most + 1))])
+
+    assert caught.value.messages_dict == {name: ["too long"]}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("values", [("a", "b"), ("", "a"), ("", "")])
+def test_nothing_is_given_twice(name: str, values: tuple[str, str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        load_token_request((name, value) for value in values)
+
+    assert caught.value.messages_dict == {name: ["given more than once"]}
+
+
+def test_shows_nothing_of_what_it_holds() -> None:
+    assert "hidden" not in repr(load_token_request([("client_secret", "hidden")]))

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +55,16 @@ class Cluster:
         return False
 
 
-def binary(name: str) -> str:
+def find_binary(name: str) -> str | None:
     """Return the path of one of PostgreSQL's programs; Debian keeps them out of the PATH."""
     versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     newest = max(versions, key=lambda path: int(path.parts[-3]), default=None)
-    found = str(newest) if newest else shutil.which(name)
+    return str(newest) if newest else shutil.which(name)
+
+
+def binary(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs, which no test does without."""
+    found = find_binary(name)
     if found is None:
         pytest.fail(MISSING)
     return found
@@ -69,15 +74,15 @@ def binary(name: str) -> str:
 def running_cluster() -> Cluster:
     """Start the cluster at the first call; it ends, and its files go, with the process."""
     folder = Path(tempfile.mkdtemp(prefix="changegate-postgres-"))
+    # A zone that is not UTC shows who forgets to convert.
+    return start_cluster(folder, {"fsync": "off", "timezone": "Asia/Kolkata"})
+
+
+def start_cluster(folder: Path, options: Mapping[str, str]) -> Cluster:
+    """Start a cluster in an empty folder; it ends, and its files go, with the process."""
     cluster = Cluster(free_port(), secrets.token_urlsafe(16))
     data = _initialised(folder, cluster.password)
-    # A zone that is not UTC shows who forgets to convert.
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "timezone": "Asia/Kolkata",
-    }
+    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **options}
     settings = [f"--{name}={value}" for name, value in options.items()]
     with (folder / "log").open("w") as log:
         command = [binary("postgres"), "-D", str(data), "-p", str(cluster.port), *settings]

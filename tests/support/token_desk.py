@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
-from changegate.models import OAuthEntity, OAuthTokenEvent
+from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import IntegrationSchema
 from changegate.services.oauth.integrations import register_integration
 from changegate.services.users import create_user
@@ -118,13 +118,13 @@ class TokenDesk:
         with self.app.app_context():
             return self.client.open(path, method=method, headers=bearer, **(sent | options))
 
-    def events(self) -> list[OAuthTokenEvent]:
+    def events(self) -> list[OAuthExchange]:
         """Return all events, oldest first."""
         with self.app.app_context():
-            statement = select(OAuthTokenEvent).order_by(OAuthTokenEvent.happened_at)
+            statement = select(OAuthExchange).order_by(OAuthExchange.happened_at)
             return list(db.session.execute(statement).scalars())
 
-    def last_event(self) -> OAuthTokenEvent | None:
+    def last_event(self) -> OAuthExchange | None:
         """Return the newest event."""
         return next(reversed(self.events()), None)
 

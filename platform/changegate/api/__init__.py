@@ -1,19 +1,32 @@
-"""JSON for machines: one blueprint for each API, one error envelope for each audience."""
+"""JSON and XML for machines: one blueprint for each API, one error envelope for each audience."""
 
 from flask import Flask
 
-from changegate.api import health, oauth, table
+from changegate.api import attachment, batch, health, oauth, stats, table, tinyurl
+from changegate.api.cors import register_cors
+from changegate.api.method_override import MethodOverride
+from changegate.api.query_string import PlainQueryString
+from changegate.config import Settings
 from changegate.extensions import csrf
 
 VERSIONS = ("", "/v1", "/v2")
 
 
 def register(app: Flask) -> None:
-    """Add every API; the Table API answers under its versioned and unversioned paths."""
-    csrf.exempt(table.bp)
+    """Add every API; those under `/api/now` answer under their versioned and unversioned paths."""
+    settings: Settings = app.config["SETTINGS"]
+    # A path with two slashes names nothing; a redirect would be a page, and few clients repeat their body.
+    app.url_map.merge_slashes = False
+    app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
+    register_cors(app, settings)
+    for bp in (table.bp, attachment.bp, batch.bp, stats.bp, tinyurl.bp):
+        csrf.exempt(bp)
     for version in VERSIONS:
-        app.register_blueprint(
-            table.bp, url_prefix=f"/api/now{version}/table", name=f"table{version.replace('/', '_')}"
-        )
+        prefix, suffix = f"/api/now{version}", version.replace("/", "_")
+        app.register_blueprint(table.bp, url_prefix=f"{prefix}/table", name=f"table{suffix}")
+        app.register_blueprint(attachment.bp, url_prefix=f"{prefix}/attachment", name=f"attachment{suffix}")
+        app.register_blueprint(batch.bp, url_prefix=prefix, name=f"batch{suffix}")
+        app.register_blueprint(stats.bp, url_prefix=f"{prefix}/stats", name=f"stats{suffix}")
+        app.register_blueprint(tinyurl.bp, url_prefix=prefix, name=f"tinyurl{suffix}")
     app.register_blueprint(oauth.bp)
     app.register_blueprint(health.bp)

@@ -53,8 +53,7 @@ def caller() -> Caller:
 
 
 def require_scope(rest_api: str, table: str) -> Caller:
-    """Return the caller after checking that an access token's scopes cover this call."""
-    found = caller()
+    """Return the caller as far as this call may go; raises `ScopeMissing` where a token's scopes do not cover it."""
     method = "GET" if request.method == "HEAD" else request.method
-    found.require_scope(ApiCall(rest_api, method, table))
-    return found
+    g.caller = caller().require_scope(ApiCall(rest_api, method, table))
+    return caller()

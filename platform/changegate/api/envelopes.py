@@ -1,10 +1,12 @@
-"""JSON answers, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
+"""Answers in JSON and XML, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
 
 from typing import Any
 
 import orjson
-from flask import Response, g
+from flask import Response, g, request
 
+from changegate.api.negotiation import wants_xml
+from changegate.api.xml_records import render_xml
 from changegate.errors import (
     ChangegateError,
     OAuthError,
@@ -15,8 +17,17 @@ from changegate.errors import (
 )
 from changegate.extensions import now
 from changegate.models.oauth_entity import new_correlation_id
+from changegate.services.tables.reading import Records
 
 JSON = "application/json;charset=UTF-8"
+XML = "application/xml;charset=UTF-8"
+# What every answer of an API says: a cache keeps nothing, and a browser takes it for nothing but what it is.
+COMMON = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+LOGGED_IN = ("X-Is-Logged-In", "true")
+NOT_LOGGED_IN = ("X-Is-Logged-In", "false")
+_JSON_ANSWER = [("Content-Type", JSON), *COMMON, LOGGED_IN]
+_XML_ANSWER = [("Content-Type", XML), *COMMON, LOGGED_IN]
+_EMPTY_ANSWER = [*COMMON, LOGGED_IN]
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 SECONDS_UNTIL_RETRY = 5
 OAUTH_FAULTS = {500: "server_error", 503: "temporarily_unavailable"}
@@ -39,6 +50,37 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return response
 
 
+def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer to a known caller, in the form that he takes."""
+    own = headers.items() if headers else ()
+    if wants_xml():
+        return Response(render_xml(body), status, [*_XML_ANSWER, *own])
+    records = body.get("result")
+    sent = _dump_page(records) if isinstance(records, Records) else orjson.dumps(body)
+    return Response(sent, status, [*_JSON_ANSWER, *own])
+
+
+def _dump_page(records: Records) -> bytes | list[bytes]:
+    """Return the JSON of a page, a large one in pieces: as a whole it would take many times its room for a moment."""
+    pieces = [orjson.dumps(chunk)[1:-1] for chunk in records.chunks()]
+    if len(pieces) <= 1:
+        return b"".join((b'{"result":[', *pieces, b"]}"))
+    separated = [part for piece in pieces if piece for part in (b",", piece)]
+    return [b'{"result":[', *separated[1:], b"]}"]
+
+
+def empty_response(status: int, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer to a known caller that says all in its status and headers."""
+    response = Response(status=status, headers=[*_EMPTY_ANSWER, *(headers or {}).items()])
+    del response.headers["Content-Type"]  # there is nothing to have a type
+    return response
+
+
+def is_body_unwanted() -> bool:
+    """Tell whether the caller wants no more of a write than its status (rest_api.md §1.3)."""
+    return bool(request.environ.get("HTTP_X_NO_RESPONSE_BODY", "").strip().lower() == "true")
+
+
 def refusal(status: int, message: str, detail: str | None = None) -> ChangegateError:
     """Return a domain error for what HTTP itself refuses."""
     error = ChangegateError(message, detail)
@@ -49,7 +91,10 @@ def refusal(status: int, message: str, detail: str | None = None) -> ChangegateE
 def table_error(error: ChangegateError) -> Response:
     """Return the Table API's envelope (rest_api.md §1.6)."""
     body = {"error": {"message": error.message, "detail": error.detail}, "status": "failure"}
-    return json_response(body, error.status, _headers(error, error.status))
+    headers = dict([*COMMON, LOGGED_IN if "caller" in g else NOT_LOGGED_IN]) | _headers(error, error.status)
+    if wants_xml():
+        return Response(render_xml(body), error.status, headers, content_type=XML)
+    return json_response(body, error.status, headers)
 
 
 def oauth_error(error: OAuthError) -> Response:
@@ -75,10 +120,9 @@ def _oauth_response(error: ChangegateError, status: int, code: str, description:
 
 
 def too_large(length: int | None, most: int) -> RequestUnreadable:
-    """Return the refusal of a body over the limit, in bytes."""
-    return RequestUnreadable(
-        f"Rejected large REST payload with content-length = {length} bytes. Max allowed: {most} bytes."
-    )
+    """Return the refusal of a body over the limit, in bytes; the length of a body in chunks is not known."""
+    size = "" if length is None else f" with content-length = {length} bytes"
+    return RequestUnreadable(f"Rejected large REST payload{size}. Max allowed: {most} bytes.")
 
 
 def _headers(error: ChangegateError, status: int) -> dict[str, str]:

@@ -42,7 +42,7 @@ def token_view() -> Response:
     attempt = Attempt(request.remote_addr, correlation_id())
     try:
         issued = _exchange(attempt)
-        record_accepted(attempt, now())
+        record_accepted(attempt, issued, now())
         db.session.commit()
     except OAuthError as refusal:
         return _refuse(attempt, refusal)
@@ -54,20 +54,20 @@ def _exchange(attempt: Attempt) -> IssuedToken:
     credentials = read_credentials(params)
     attempt.client_id = credentials.client_id
     _require_room(attempt)
-    if params["grant_type"] is None:
+    if params.grant_type is None:
         raise InvalidRequest("body_malformed", "grant_type is missing")
-    if params["grant_type"] != JWT_BEARER:
+    if params.grant_type != JWT_BEARER:
         raise UnsupportedGrantType("grant_not_allowed")
-    assertion = params["assertion"] or read_assertion_of_pysnc(credentials)
+    assertion = params.assertion or read_assertion_of_pysnc(credentials)
     exchange = _admit(attempt, authenticate_client(credentials, assertion))
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
-    return exchange_assertion(exchange, current_app.extensions["key_store"], assertion, params["scope"])
+    return exchange_assertion(exchange, current_app.extensions["key_store"], assertion, params.scope)
 
 
 def _admit(attempt: Attempt, client: Client) -> Exchange:
     """Begin the exchange of a client; one that was found by its assertion is asked for its failures only now."""
-    exchange = attempt.exchange = Exchange(client)
+    exchange = attempt.exchange = Exchange(client, attempt.correlation_id)
     if attempt.client_id is None:
         attempt.client_id = client.client_id
         _require_room(attempt)
@@ -130,7 +130,7 @@ def _token_response(issued: IssuedToken) -> Response:
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
-        "expires_in": issued.expires_in,
+        "expires_in": int(issued.lifespan.total_seconds()),
         "scope": issued.scope,
     }
     return json_response(body, headers={**NO_STORE, "X-Request-Id": correlation_id()})

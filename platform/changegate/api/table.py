@@ -1,40 +1,36 @@
 """The Table API: rest_api.md §1."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from flask import Blueprint, Response, request
 
-from changegate.api.auth import caller, require_caller, require_scope
-from changegate.api.envelopes import json_response, refusal
-from changegate.errors import RequestUnreadable
+from changegate.api import request_body
+from changegate.api.auth import require_caller, require_scope
+from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
+from changegate.api.negotiation import require_acceptable
+from changegate.api.tinyurl import restore_query
 from changegate.extensions import db, settings
-from changegate.schemas.table_query import TableQuerySchema
+from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
+from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
-from changegate.services.tables.display import DisplayValue, Shape, render_records
 from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.reading import Page, get_record, list_records
+from changegate.services.tables.idempotency import create_once
+from changegate.services.tables.name_values import narrow_query
+from changegate.services.tables.reading import Page, read_page, read_record, render_written
 from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import Table
+from changegate.services.tables.shapes import DisplayValue, Shape
 
 REST_API = "now/table"
 NOTHING_MATCHES = "Records matching query not found. Check query parameter or offset parameter"
 bp = Blueprint("table", __name__)
 bp.before_request(require_caller)
-ANY = "*/*"
+bp.before_request(require_acceptable)
+bp.before_request(restore_query)
 V1_PREFIX = "/api/now/v1/"
-_schema = TableQuerySchema()
-_defaults: dict[str, Any] = _schema.load({})
-
-
-@bp.before_request
-def require_json_accepted() -> None:
-    """Refuse a caller who takes no JSON, which is the one form that records are served in."""
-    if request.headers.get("Accept", ANY) in {ANY, "application/json"}:
-        return  # what nearly everybody sends needs no parsing
-    if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
-        raise refusal(406, "Unsupported media type", "Only application/json is served")
 
 
 @bp.get("/<table_name>")
@@ -42,13 +38,12 @@ def list_view(table_name: str) -> Response:
     """Answer a page of records."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    params = _parameters()
-    query = parse_encoded_query(params["query"])
-    page = list_records(table, who, query, limit=params["limit"], offset=params["offset"])
-    if not page.rows and request.path.startswith(V1_PREFIX):
+    params = load_parameters(request.query_string)
+    query = narrow_query(parse_encoded_query(params.query), params.filters)
+    page = read_page(table, who, query, _shape(params), limit=params.limit, offset=params.offset)
+    if not page.records and request.path.startswith(V1_PREFIX):
         raise refusal(404, "No Record found", NOTHING_MATCHES)
-    records = render_records(table, page.rows, table.fields_for(who), _shape(params))
-    return json_response({"result": records}, headers=_page_headers(page, params))
+    return api_response({"result": page.records}, headers=_page_headers(page, params))
 
 
 @bp.get("/<table_name>/<sys_id>")
@@ -56,19 +51,23 @@ def get_view(table_name: str, sys_id: str) -> Response:
     """Answer one record."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    return _record_response(table, get_record(table, who, sys_id))
+    shape = _shape(load_parameters(request.query_string))
+    return api_response({"result": read_record(table, who, sys_id, shape)})
 
 
 @bp.post("/<table_name>")
 def create_view(table_name: str) -> Response:
-    """Create a record."""
+    """Create a record; with an `Idempotency-Key`, once."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    record = create_record(table, who, _body())
+    params = load_parameters(request.query_string)
+    record = _create(table, who, params)
     db.session.commit()
-    location = f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"
+    headers = {"Location": f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"}
+    if is_body_unwanted():
+        return empty_response(201, headers)
     row = [record[name] for name in table.fields_for(who)]
-    return _record_response(table, row, 201, {"Location": location})
+    return api_response({"result": render_written(table, who, row, _shape(params))}, 201, headers)
 
 
 @bp.route("/<table_name>/<sys_id>", methods=["PUT", "PATCH"])
@@ -76,9 +75,13 @@ def update_view(table_name: str, sys_id: str) -> Response:
     """Change the sent fields; PUT and PATCH mean the same here (rest_api.md §1.1)."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    record = update_record(table, who, sys_id, _body())
+    params = load_parameters(request.query_string)
+    sent = request_body.read_record()
+    record = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
     db.session.commit()
-    return _record_response(table, record)
+    if is_body_unwanted():
+        return empty_response(200)
+    return api_response({"result": render_written(table, who, record, _shape(params))})
 
 
 @bp.delete("/<table_name>/<sys_id>")
@@ -87,51 +90,34 @@ def delete_view(table_name: str, sys_id: str) -> Response:
     table = get_table(table_name)
     delete_record(table, require_scope(REST_API, table.name), sys_id)
     db.session.commit()
-    return Response(status=204)
+    return empty_response(204)
 
 
-def _parameters() -> dict[str, Any]:
-    if not request.args:
-        return _defaults
-    loaded: dict[str, Any] = _schema.load({name: values[-1] for name, values in request.args.lists()})
-    return loaded
+def _create(table: Table, who: Caller, params: TableParameters) -> Mapping[str, Any]:
+    sent, is_by_display = request_body.read_record(), params.input_display_value
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return create_record(table, who, sent, input_display_value=is_by_display)
+    return create_once(table, who, key, sent, input_display_value=is_by_display)
 
 
-def _shape(params: dict[str, Any]) -> Shape:
+def _shape(params: TableParameters) -> Shape:
     return Shape(
         link_base=f"{settings().base_url}/api/{REST_API}",
-        display_value=DisplayValue(params["display_value"]),
-        exclude_reference_link=params["exclude_reference_link"],
-        fields=params["field_names"],
+        display_value=DisplayValue(params.display_value),
+        exclude_reference_link=params.exclude_reference_link,
+        fields=params.field_names,
     )
 
 
-def _record_response(table: Table, record: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    [rendered] = render_records(table, [record], table.fields_for(caller()), _shape(_parameters()))
-    return json_response({"result": rendered}, status, headers)
-
-
-def _body() -> dict[str, Any]:
-    """Return the record sent; of a list, only the first is processed (rest_api.md §1.1)."""
-    if request.mimetype not in {"", "application/json"}:
-        raise refusal(415, "Unsupported media type", f"{request.mimetype[:100]} is not application/json")
-    data = request.get_data()
-    try:
-        sent = orjson.loads(data) if data.strip() else {}
-    except orjson.JSONDecodeError as problem:
-        raise RequestUnreadable(f"The body is no JSON: {problem}") from None
-    if isinstance(sent, list) and sent:
-        sent = sent[0]
-    if not isinstance(sent, dict):
-        raise RequestUnreadable("A JSON object is expected")
-    return sent
-
-
-def _page_headers(page: Page, params: dict[str, Any]) -> dict[str, str]:
+def _page_headers(page: Page, params: TableParameters) -> dict[str, str]:
     headers = {"X-Total-Count": str(page.total)}
-    limit, offset = params["limit"], params["offset"]
-    if not params["suppress_pagination_header"] and limit and (page.total > limit or offset):
-        headers["Link"] = ",".join(f'<{_page_url(at, limit)}>;rel="{rel}"' for rel, at in _pages(page, limit, offset))
+    limit, offset = params.limit, params.offset
+    if not params.suppress_pagination_header and limit and (page.total > limit or offset):
+        start = f"{settings().base_url}{request.path}?{_kept_parameters(request.query_string)}sysparm_limit={limit}"
+        headers["Link"] = ",".join(
+            f'<{start}&sysparm_offset={at}>;rel="{rel}"' for rel, at in _pages(page, limit, offset)
+        )
     return headers
 
 
@@ -145,7 +131,15 @@ def _pages(page: Page, limit: int, offset: int) -> list[tuple[str, int]]:
     return [*pages, ("last", last)]
 
 
-def _page_url(offset: int, limit: int) -> str:
-    args = {name: values[-1] for name, values in request.args.lists()}
-    args |= {"sysparm_limit": str(limit), "sysparm_offset": str(offset)}
-    return f"{settings().base_url}{request.path}?{urlencode(args)}"
+def _kept_parameters(query_string: bytes) -> str:
+    """Return what the links of all pages have in common, up to the parameters that tell the pages apart."""
+    return _remembered_kept(query_string) if len(query_string) <= LONGEST_REMEMBERED else _kept(query_string)
+
+
+def _kept(query_string: bytes) -> str:
+    sent = parse_parameters(query_string)
+    kept = {name: value for name, value in sent.items() if name not in {"sysparm_limit", "sysparm_offset"}}
+    return f"{urlencode(kept)}&" if kept else ""
+
+
+_remembered_kept = lru_cache(maxsize=256)(_kept)

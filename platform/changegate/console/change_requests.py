@@ -1,7 +1,6 @@
 """Change requests: the list and the record, through the same door as the Table API."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Blueprint, render_template, request
 
@@ -10,8 +9,8 @@ from changegate.console.guards import caller, require_login
 from changegate.extensions import settings
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.tables.catalog import get_table
-from changegate.services.tables.display import DisplayValue, Shape, render_records
-from changegate.services.tables.reading import get_record, list_records
+from changegate.services.tables.reading import read_page, read_record
+from changegate.services.tables.shapes import DisplayValue, Shape
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Details": (
@@ -38,11 +37,12 @@ def list_view() -> str:
     """Show one page of the changes that the person may see."""
     wanted = ChangeList.of_arguments(request.args)
     table = get_table("change_request")
-    page = list_records(table, caller(), wanted.query, limit=PAGE_SIZE, offset=wanted.offset)
+    shape = _shape(("sys_id", *COLUMNS))
+    page = read_page(table, caller(), wanted.query, shape, limit=PAGE_SIZE, offset=wanted.offset)
     return render_template(
         "console/change_requests.html",
         wanted=wanted,
-        records=_rendered(page.rows, ("sys_id", *COLUMNS)),
+        records=page.records,
         columns=[(name, table.entries[name].label) for name in COLUMNS],
         total=page.total,
         last_page=max(1, -(-page.total // PAGE_SIZE)),
@@ -54,11 +54,9 @@ def list_view() -> str:
 def record_view(sys_id: str) -> str:
     """Show one change; raises `RecordNotFound`."""
     table = get_table("change_request")
-    [record] = _rendered([get_record(table, caller(), sys_id)])
+    record = read_record(table, caller(), sys_id, _shape())
     return render_template("console/change_request.html", record=record, sections=SECTIONS, entries=table.entries)
 
 
-def _rendered(rows: Any, fields: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    table = get_table("change_request")
-    shape = Shape(settings().base_url, DisplayValue.ALL, exclude_reference_link=True, fields=fields)
-    return render_records(table, rows, table.fields_for(caller()), shape)
+def _shape(fields: tuple[str, ...] = ()) -> Shape:
+    return Shape(settings().base_url, DisplayValue.ALL, exclude_reference_link=True, fields=fields)

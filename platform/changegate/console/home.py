@@ -8,7 +8,7 @@ from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.oauth.integrations import list_integrations
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import Condition, EncodedQuery
-from changegate.services.tables.reading import list_records
+from changegate.services.tables.reading import count_records
 
 bp = Blueprint("home", __name__)
 bp.before_request(require_login)
@@ -29,4 +29,4 @@ def home_view() -> str:
 
 def _count_changes(state: str) -> int:
     query = EncodedQuery((((Condition("state", "=", state),),),))
-    return list_records(get_table("change_request"), caller(), query, limit=0, offset=0).total
+    return count_records(get_table("change_request"), caller(), query)

@@ -12,9 +12,9 @@ from changegate.schemas.integration import ALGORITHMS
 from changegate.services.oauth.events import list_events
 from changegate.services.oauth.integrations import list_scopes
 from changegate.services.tables.catalog import get_table
-from changegate.services.tables.display import Shape, render_records
 from changegate.services.tables.encoded_query import Condition, EncodedQuery, Order
-from changegate.services.tables.reading import list_records
+from changegate.services.tables.reading import read_page
+from changegate.services.tables.shapes import Shape
 
 SUGGESTED_USERS = 500
 SHOWN_EVENTS = 20
@@ -54,7 +54,6 @@ def _list_users() -> list[tuple[str, str]]:
     """Return (user name, name) of active users to suggest; any other user name can be typed."""
     query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
     table = get_table("sys_user")
-    page = list_records(table, caller(), query, limit=SUGGESTED_USERS, offset=0)
     shape = Shape(settings().base_url, fields=("user_name", "name"))
-    users = render_records(table, page.rows, table.fields_for(caller()), shape)
-    return [(user["user_name"], user["name"]) for user in users]
+    page = read_page(table, caller(), query, shape, limit=SUGGESTED_USERS, offset=0)
+    return [(user["user_name"], user["name"]) for user in page.records]

@@ -2,34 +2,56 @@
 
 from changegate.models.auth_scope import SysApiAccessScope, SysAuthScope
 from changegate.models.change_request import ChangeRequest
+from changegate.models.change_task import ChangeTask
+from changegate.models.chg_model import ChgModel
 from changegate.models.cmdb_ci import CmdbCi
+from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.jwks_cache import JwksCache
 from changegate.models.oauth_entity import (
-    OAuthCredential,
     OAuthEntity,
     OAuthEntityScope,
-    OAuthJti,
-    OAuthTokenEvent,
+    OAuthExchange,
 )
+from changegate.models.std_change_producer_version import StdChangeProducerVersion
+from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
+from changegate.models.sys_audit import SysAudit
+from changegate.models.sys_choice import SysChoice
+from changegate.models.sys_dictionary import SysDbObject, SysDictionary
+from changegate.models.sys_journal_field import SysJournalField
 from changegate.models.sys_user import SysUser, SysUserGroup, SysUserGroupMember, SysUserHasRole, SysUserRole
+from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
+from changegate.models.task_ci import TaskCi
+from changegate.models.tiny_url import TinyUrl
 
 __all__ = [
     "ChangeRequest",
+    "ChangeTask",
+    "ChgModel",
     "CmdbCi",
+    "IdempotencyKey",
     "JwksCache",
-    "OAuthCredential",
     "OAuthEntity",
     "OAuthEntityScope",
-    "OAuthJti",
-    "OAuthTokenEvent",
+    "OAuthExchange",
+    "StdChangeProducerVersion",
     "SysApiAccessScope",
+    "SysAttachment",
+    "SysAttachmentDoc",
+    "SysAudit",
     "SysAuthScope",
+    "SysChoice",
+    "SysDbObject",
+    "SysDictionary",
+    "SysJournalField",
     "SysNumberCounter",
     "SysUser",
     "SysUserGroup",
     "SysUserGroupMember",
     "SysUserHasRole",
     "SysUserRole",
+    "SysapprovalApprover",
     "Task",
+    "TaskCi",
+    "TinyUrl",
 ]

@@ -17,7 +17,10 @@ class SysAuthScope(Record, Base):
 
 
 class SysApiAccessScope(Record, Base):
-    """One call that a scope covers: an API, a method and, for the Table API, a table."""
+    """One call that a scope covers: an API, a method and, for the Table API, a table.
+
+    `writable_fields` is a comma list that narrows writes, `own_records` keeps to what the integration created.
+    """
 
     __tablename__ = "sys_api_access_scope"
 
@@ -26,3 +29,5 @@ class SysApiAccessScope(Record, Base):
     http_method: Mapped[str] = string("HTTP method", 10)
     table: Mapped[str] = string("Table", 80)
     active: Mapped[bool] = boolean("Active", default=True)
+    writable_fields: Mapped[str | None] = text("Writable fields", 4000)
+    own_records: Mapped[bool] = boolean("Own records only", default=False)

@@ -5,12 +5,13 @@ and later `sys_dictionary` read it; nothing else describes a column.
 """
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Date, DateTime, Dialect, ForeignKey, Integer, String, Text, TypeDecorator
+from sqlalchemy import Boolean, Column, Date, DateTime, Dialect, ForeignKey, Index, Integer, String, Text, TypeDecorator
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
 SYS_ID_LENGTH = 32
@@ -19,6 +20,11 @@ SYS_ID_LENGTH = 32
 def new_sys_id() -> str:
     """Return a fresh sys_id: 32 lower-case hex digits."""
     return secrets.token_hex(16)
+
+
+def new_ordered_sys_id() -> str:
+    """Return a fresh sys_id that sorts after earlier ones: what is written within one second keeps its order."""
+    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
 
 
 def utc_now() -> datetime:
@@ -116,13 +122,16 @@ def glide_list(label: str, reference: str, **options: Any) -> MappedColumn[Any]:
     return _column(Text, entry=Entry("glide_list", label, 4000, reference=reference, **_flags(options)), **options)
 
 
-def reference(label: str, table: str, *, is_stored_loose: bool = False, **options: Any) -> MappedColumn[Any]:
+def reference(
+    label: str, table: str, *, stored_in: str | None = None, is_stored_loose: bool = False, **options: Any
+) -> MappedColumn[Any]:
     """Declare a reference to a record of `table` by sys_id.
 
-    `is_stored_loose` leaves out the foreign key, for tables that are not served yet.
+    `stored_in` is the database table of a class that is stored with others. `is_stored_loose` leaves out the
+    foreign key, for tables that are not served.
     """
     on_delete = options.pop("ondelete", "SET NULL")
-    keys = [] if is_stored_loose else [ForeignKey(f"{table}.sys_id", ondelete=on_delete)]
+    keys = [] if is_stored_loose else [ForeignKey(f"{stored_in or table}.sys_id", ondelete=on_delete)]
     entry = Entry("reference", label, SYS_ID_LENGTH, reference=table, **_flags(options))
     return _column(String(SYS_ID_LENGTH), *keys, entry=entry, **options)
 
@@ -131,6 +140,12 @@ def domain(label: str, **options: Any) -> MappedColumn[Any]:
     """Declare the domain; this product has one, so it is a reference that needs no record."""
     entry = Entry("domain_id", label, SYS_ID_LENGTH, reference="sys_user_group", **_flags(options))
     return _column(String(SYS_ID_LENGTH), entry=entry, **options)
+
+
+def index_of_filled(column: Column[Any]) -> Index:
+    """Declare an index of the rows that have a value in a column; the others cost it nothing."""
+    is_filled = column.is_not(None)
+    return Index(f"ix_{column.table.name}_{column.name}", column, sqlite_where=is_filled, postgresql_where=is_filled)
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from changegate.models.base import (
     choice,
     day,
     glide_list,
+    index_of_filled,
     instant,
     integer,
     integer_choice,
@@ -84,7 +85,7 @@ class ChangeRequest(Task):
     __mapper_args__ = {"polymorphic_identity": "change_request"}
 
     type: Mapped[str | None] = choice("Type", CHANGE_TYPES, default="normal")
-    chg_model: Mapped[str | None] = reference("Model", "chg_model", is_stored_loose=True)
+    chg_model: Mapped[str | None] = reference("Model", "chg_model")
     phase: Mapped[str | None] = choice("Phase", PHASES, default="requested")
     phase_state: Mapped[str | None] = choice("Phase state", PHASE_STATES, default="open")
     risk: Mapped[int | None] = integer_choice("Risk", RISKS)
@@ -92,7 +93,7 @@ class ChangeRequest(Task):
     scope: Mapped[int | None] = integer_choice("Scope", SCOPES, default=3)
     category: Mapped[str | None] = choice("Category", CATEGORIES, default="Other")
     reason: Mapped[str | None] = choice("Reason", REASONS)
-    close_code: Mapped[str | None] = choice("Close code", CLOSE_CODES)
+    close_code: Mapped[str | None] = choice("Close code", CLOSE_CODES, use_existing_column=True)
     justification: Mapped[str | None] = text("Justification")
     implementation_plan: Mapped[str | None] = text("Implementation plan")
     backout_plan: Mapped[str | None] = text("Backout plan")
@@ -111,8 +112,8 @@ class ChangeRequest(Task):
     cab_date: Mapped[date | None] = day("CAB date")
     cab_delegate: Mapped[str | None] = reference("CAB delegate", "sys_user")
     cab_recommendation: Mapped[str | None] = text("CAB recommendation")
-    on_hold: Mapped[bool | None] = boolean("On hold", default=False)
-    on_hold_reason: Mapped[str | None] = text("On hold reason")
+    on_hold: Mapped[bool | None] = boolean("On hold", default=False, use_existing_column=True)
+    on_hold_reason: Mapped[str | None] = text("On hold reason", use_existing_column=True)
     on_hold_task: Mapped[str | None] = glide_list("On hold change tasks", "task")
     unauthorized: Mapped[bool | None] = boolean("Unauthorized", default=False)
     production_system: Mapped[bool | None] = boolean("Production system", default=False)
@@ -121,6 +122,9 @@ class ChangeRequest(Task):
     conflict_status: Mapped[str | None] = choice("Conflict status", CONFLICT_STATUSES, default="Not Run")
     conflict_last_run: Mapped[datetime | None] = instant("Conflict last run", is_read_only=True)
     std_change_producer_version: Mapped[str | None] = reference(
-        "Standard Change Template version", "std_change_producer_version", is_stored_loose=True
+        "Standard Change Template version", "std_change_producer_version"
     )
     ci_class: Mapped[str | None] = string("CI class", 80, default="cmdb_ci")
+
+
+index_of_filled(ChangeRequest.__table__.c.requested_by)

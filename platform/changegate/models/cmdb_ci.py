@@ -1,5 +1,7 @@
 """Configuration items: what a change is made to."""
 
+from sqlalchemy import Index
+from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -20,6 +22,7 @@ class CmdbCi(Record, Base):
     """A configuration item."""
 
     __tablename__ = "cmdb_ci"
+    __table_args__ = (Index("ix_cmdb_ci_name_lower", text_clause("lower(name)")),)
 
     name: Mapped[str] = string("Name", 255, index=True)
     sys_class_name: Mapped[str] = choice("Class", CI_CLASSES, default="cmdb_ci")

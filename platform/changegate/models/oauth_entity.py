@@ -33,7 +33,7 @@ class OAuthEntity(Record, Base):
     client_secret_hash: Mapped[str | None] = string("Client secret", 64, is_secret=True)
     previous_client_secret_hash: Mapped[str | None] = string("Previous client secret", 64, is_secret=True)
     previous_client_secret_expires_at: Mapped[datetime | None] = instant("Previous client secret expires")
-    client_secret_hint: Mapped[str | None] = string("Client secret ends in", 4)
+    client_secret_hint: Mapped[str | None] = string("Client secret ends in", 4, is_secret=True)
     public_client: Mapped[bool] = boolean("This is a public client", default=False)
     active: Mapped[bool] = boolean("Active", default=True)
     comments: Mapped[str | None] = text("Comments")
@@ -52,6 +52,8 @@ class OAuthEntity(Record, Base):
     max_assertion_lifetime_seconds: Mapped[int] = integer("Maximum assertion lifetime (seconds)", default=3600)
     jwks_cache_lifespan_minutes: Mapped[int] = integer("JWKS cache lifespan (minutes)", default=60)
     token_format: Mapped[str] = choice("Token format", TOKEN_FORMATS, default="opaque")
+    # Counted up to end every token issued so far, also one that another process is just about to commit.
+    token_generation: Mapped[int] = integer("Token generation", default=0, server_default="0", is_read_only=True)
 
     scopes: Mapped[list[SysAuthScope]] = relationship(
         secondary="oauth_entity_scope", order_by=SysAuthScope.name, lazy="selectin"
@@ -71,48 +73,15 @@ class OAuthEntityScope(Base):
     )
 
 
-class OAuthCredential(Base):
-    """An access token, known only by its hash.
+class OAuthExchange(Base):
+    """One request to the token endpoint: what was decided and why, and the token that it bought.
 
-    It, the claim and the event of an exchange are written in one commit, whose cost is the number of pages it
-    touches: no surrogate keys, no row ids, and no index that nothing on the way needs.
+    Event, token and the claim of the assertion are one row, written by one statement, so they are committed together
+    or not at all. A correlation id begins with the time: new rows go to the end, old ones are a range at the
+    beginning, and the token carries it, so that its row is found. Never the token itself, never the assertion.
     """
 
-    __tablename__ = "oauth_credential"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    entity: Mapped[str] = reference("Integration", "oauth_entity", ondelete="CASCADE")
-    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE")
-    scope: Mapped[str] = string("Scope", 1000)
-    issued_at: Mapped[datetime] = instant("Issued")
-    expires_at: Mapped[datetime] = instant("Expires", index=True)
-    revoked_at: Mapped[datetime | None] = instant("Revoked")
-    assertion_issuer: Mapped[str | None] = string("Assertion issuer", 255)
-    assertion_subject: Mapped[str | None] = string("Assertion subject", 255)
-
-
-class OAuthJti(Base):
-    """An assertion that has bought its token; kept until no clock could accept it again."""
-
-    __tablename__ = "oauth_jti"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    entity: Mapped[str] = mapped_column(
-        String(32), ForeignKey("oauth_entity.sys_id", ondelete="CASCADE"), primary_key=True
-    )
-    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    expires_at: Mapped[datetime] = instant("Expires", index=True)
-
-
-class OAuthTokenEvent(Base):
-    """What the token endpoint decided and why; never the token, never the assertion.
-
-    A correlation id begins with the time, so the primary key is the order of events and new ones go to its end.
-    """
-
-    __tablename__ = "oauth_token_event"
+    __tablename__ = "oauth_exchange"
     __table_args__ = (Index(None, "entity", "correlation_id"), {"sqlite_with_rowid": False})
 
     correlation_id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -129,6 +98,15 @@ class OAuthTokenEvent(Base):
     subject: Mapped[str | None] = string("Subject", 255)
     jti_digest: Mapped[str | None] = string("JTI digest", 64)
     report: Mapped[Any] = mapped_column(JSON, nullable=True)
+    # Unique, so one assertion buys one token; NULL where it may buy more, or bought none.
+    assertion_claim: Mapped[str | None] = mapped_column(String(64), unique=True)
+
+    token_hash: Mapped[str | None] = mapped_column(String(64))
+    token_generation: Mapped[int | None] = integer("Token generation")
+    user: Mapped[str | None] = reference("User", "sys_user")
+    scope: Mapped[str | None] = string("Scope", 1000)
+    expires_at: Mapped[datetime | None] = instant("Expires")
+    revoked_at: Mapped[datetime | None] = instant("Revoked")
 
 
 def new_correlation_id(at: datetime) -> str:

@@ -15,15 +15,25 @@ class SysUser(Record, Base):
 
     __tablename__ = "sys_user"
     # Names are compared without case at every sign-in; two that differ in case alone would be one person's or two's.
-    __table_args__ = (Index("uq_sys_user_user_name_lower", text_clause("lower(user_name)"), unique=True),)
+    __table_args__ = (
+        Index("uq_sys_user_user_name_lower", text_clause("lower(user_name)"), unique=True),
+        Index("ix_sys_user_name_lower", text_clause("lower(name)")),
+    )
 
     user_name: Mapped[str] = string("User ID", 40, unique=True)
     name: Mapped[str] = string("Name", 151)
     first_name: Mapped[str | None] = string("First name", 50)
     last_name: Mapped[str | None] = string("Last name", 50)
-    email: Mapped[str | None] = string("Email", 100, index=True)
+    email: Mapped[str | None] = string("Email", 100, is_private=True, index=True)
+    phone: Mapped[str | None] = string("Business phone", 40, is_private=True)
+    mobile_phone: Mapped[str | None] = string("Mobile phone", 40, is_private=True)
     employee_number: Mapped[str | None] = string("Employee number", 40, is_private=True)
     title: Mapped[str | None] = string("Title", 60)
+    manager: Mapped[str | None] = reference("Manager", "sys_user")
+    department: Mapped[str | None] = reference("Department", "cmn_department", is_stored_loose=True)
+    company: Mapped[str | None] = reference("Company", "core_company", is_stored_loose=True)
+    location: Mapped[str | None] = reference("Location", "cmn_location", is_stored_loose=True)
+    time_zone: Mapped[str | None] = string("Time zone", 100)
     active: Mapped[bool] = boolean("Active", default=True)
     locked_out: Mapped[bool] = boolean("Locked out", is_private=True, default=False)
     web_service_access_only: Mapped[bool] = boolean("Web service access only", is_private=True, default=False)
@@ -49,6 +59,7 @@ class SysUserGroup(Record, Base):
     """A group that changes are assigned to."""
 
     __tablename__ = "sys_user_group"
+    __table_args__ = (Index("ix_sys_user_group_name_lower", text_clause("lower(name)")),)
 
     name: Mapped[str] = string("Name", 80, unique=True)
     manager: Mapped[str | None] = reference("Manager", "sys_user")
@@ -83,4 +94,6 @@ class SysUserHasRole(Record, Base):
     __table_args__ = (UniqueConstraint("user", "role"),)
 
     user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
-    role: Mapped[str] = reference("Role", "sys_user_role", ondelete="CASCADE")
+    role: Mapped[str] = reference("Role", "sys_user_role", ondelete="CASCADE", index=True)
+    state: Mapped[str | None] = string("State", 40, default="active")
+    inherited: Mapped[bool] = boolean("Inherited", is_read_only=True, default=False)

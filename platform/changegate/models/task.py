@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import Sequence
+from sqlalchemy import Index, Sequence
+from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -12,6 +13,7 @@ from changegate.models.base import (
     choice,
     domain,
     glide_list,
+    index_of_filled,
     instant,
     integer,
     integer_choice,
@@ -34,10 +36,27 @@ APPROVALS = {
 UPON_APPROVAL = {"proceed": "Proceed to Next Task", "do_nothing": "Wait for a User to Close this task"}
 UPON_REJECT = {"cancel": "Cancel all future Tasks", "goto": "Go to a previous Task"}
 CONTACT_TYPES = {"chat": "Chat", "email": "Email", "phone": "Phone", "social": "Social", "web": "Web"}
+# What the states of all classes are called where tasks are seen as such; a class has its own names.
+TASK_STATES = {
+    "-5": "Pending",
+    "-4": "Assess",
+    "-3": "Authorize",
+    "-2": "Scheduled",
+    "-1": "Implement",
+    "0": "Review",
+    "1": "Open",
+    "2": "Work in Progress",
+    "3": "Closed",
+    "4": "Canceled",
+    "7": "Closed Skipped",
+}
 ACTION_STATUSES = {"1": "Blocked Internal", "2": "Needs Attention", "3": "Blocked", "4": "In Progress"}
 
 # PostgreSQL hands numbers out of a sequence, which no writer waits for; SQLite has none and counts in a row.
-NUMBER_SEQUENCES = {"change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata)}
+NUMBER_SEQUENCES = {
+    "change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata),
+    "change_task": Sequence("change_task_number", start=10001, metadata=Base.metadata),
+}
 
 
 class SysNumberCounter(Record, Base):
@@ -54,6 +73,16 @@ class Task(Record, Base):
 
     __tablename__ = "task"
     __mapper_args__ = {"polymorphic_on": "sys_class_name", "polymorphic_identity": "task"}
+    __table_args__ = (
+        # A filter, the class and the usual order in one: a page is found and counted in the index. Several states are
+        # asked for at once, and then sorted without their rows; a group's tasks are mostly sought among the active.
+        Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id"),
+        Index("ix_task_active_page", "active", "sys_class_name", "sys_created_on", "assignment_group"),
+        Index("ix_task_assignment_group_page", "assignment_group", "sys_class_name", "sys_created_on"),
+        Index("ix_task_sys_created_on", "sys_created_on", "sys_class_name"),
+        Index("ix_task_sys_updated_on", "sys_updated_on", "sys_class_name"),
+        Index("ix_task_correlation_id_lower", text_clause("lower(correlation_id)")),
+    )
 
     number: Mapped[str] = string("Number", 40, is_read_only=True, unique=True)
     sys_class_name: Mapped[str] = string("Task type", 80, is_read_only=True)
@@ -62,15 +91,15 @@ class Task(Record, Base):
     task_effective_number: Mapped[str | None] = string("Effective number", 40, is_read_only=True)
     short_description: Mapped[str | None] = string("Short description", 160)
     description: Mapped[str | None] = text("Description")
-    state: Mapped[int] = integer("State", index=True)
-    active: Mapped[bool] = boolean("Active", index=True, default=True)
+    state: Mapped[int] = integer_choice("State", TASK_STATES)
+    active: Mapped[bool] = boolean("Active", default=True)
     approval: Mapped[str] = choice("Approval", APPROVALS, default="not requested")
     priority: Mapped[int] = integer_choice("Priority", PRIORITIES, default=4)
     impact: Mapped[int] = integer_choice("Impact", IMPACTS, default=3)
     urgency: Mapped[int] = integer_choice("Urgency", URGENCIES, default=3)
     escalation: Mapped[int] = integer_choice("Escalation", ESCALATIONS, default=0)
     parent: Mapped[str | None] = reference("Parent", "task")
-    assignment_group: Mapped[str | None] = reference("Assignment group", "sys_user_group", index=True)
+    assignment_group: Mapped[str | None] = reference("Assignment group", "sys_user_group")
     assigned_to: Mapped[str | None] = reference("Assigned to", "sys_user")
     opened_by: Mapped[str | None] = reference("Opened by", "sys_user")
     closed_by: Mapped[str | None] = reference("Closed by", "sys_user")
@@ -83,7 +112,7 @@ class Task(Record, Base):
     location: Mapped[str | None] = reference("Location", "cmn_location", is_stored_loose=True)
     contract: Mapped[str | None] = reference("Contract", "ast_contract", is_stored_loose=True)
     universal_request: Mapped[str | None] = reference("Universal Request", "task")
-    correlation_id: Mapped[str | None] = string("Correlation ID", 100, index=True)
+    correlation_id: Mapped[str | None] = string("Correlation ID", 100)
     correlation_display: Mapped[str | None] = string("Correlation display", 100)
     contact_type: Mapped[str | None] = choice("Contact type", CONTACT_TYPES)
     close_notes: Mapped[str | None] = text("Close notes")
@@ -118,3 +147,9 @@ class Task(Record, Base):
     rejection_goto: Mapped[str | None] = string("Rejection goto", 32)
     wf_activity: Mapped[str | None] = string("Workflow activity", 32)
     task_for: Mapped[str | None] = reference("Task for", "sys_user")
+    oauth_entity: Mapped[str | None] = reference("Created by integration", "oauth_entity", is_read_only=True)
+
+
+# Where a task is sought by what it belongs to, and where the database looks when what it refers to is deleted.
+for _name in ("parent", "universal_request", "assigned_to", "opened_by", "oauth_entity"):
+    index_of_filled(Task.__table__.c[_name])

@@ -1,12 +1,39 @@
 """The parameters of Table API calls (rest_api.md §1.2)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
-from marshmallow import EXCLUDE, Schema, fields, pre_load
+from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load
+
+from changegate.errors import RequestUnreadable
 
 DEFAULT_LIMIT = 10_000
 MAX_OFFSET = 2**31 - 1
+MAX_PARAMETERS = 1000
+SYSPARM = "sysparm_"
+# The same parameter, as one tutorial of ServiceNow spells it.
+SHORT_EXCLUDE_LINK = "sysparm_exclude_ref_link"
+EXCLUDE_LINK = "sysparm_exclude_reference_link"
+# Query strings up to this many bytes are remembered as they were read: callers repeat themselves.
+LONGEST_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TableParameters:
+    """What a caller asks of the Table API; `filters` are the `field=value` pairs among the parameters."""
+
+    query: str
+    display_value: str
+    exclude_reference_link: bool
+    field_names: tuple[str, ...]
+    limit: int
+    offset: int
+    suppress_pagination_header: bool
+    input_display_value: bool
+    filters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Flag(fields.Field[bool]):
@@ -44,7 +71,11 @@ class FieldNames(fields.Field[tuple[str, ...]]):
 
 
 class TableQuerySchema(Schema):
-    """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored."""
+    """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored.
+
+    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category` and `sysparm_query_no_domain` are among the unknown:
+    there is one view, the count is always exact, and there is one replica and one domain.
+    """
 
     class Meta:
         """Ignore what is not named here."""
@@ -53,13 +84,58 @@ class TableQuerySchema(Schema):
 
     query = fields.String(data_key="sysparm_query", load_default="")
     display_value = DisplayChoice(data_key="sysparm_display_value", load_default="false")
-    exclude_reference_link = Flag(data_key="sysparm_exclude_reference_link", load_default=False)
+    exclude_reference_link = Flag(data_key=EXCLUDE_LINK, load_default=False)
     field_names = FieldNames(data_key="sysparm_fields", load_default=())
     limit = Count(data_key="sysparm_limit", load_default=DEFAULT_LIMIT)
     offset = Count(data_key="sysparm_offset", load_default=0)
     suppress_pagination_header = Flag(data_key="sysparm_suppress_pagination_header", load_default=False)
+    input_display_value = Flag(data_key="sysparm_input_display_value", load_default=False)
 
     @pre_load
-    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
-        """Leave out empty values: real clients send them on every call."""
-        return {name: value for name, value in data.items() if value != ""}
+    def prepare(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
+        """Leave out empty values, which real clients send on every call, and read the other spelling."""
+        sent = {name: value for name, value in data.items() if value != ""}
+        if SHORT_EXCLUDE_LINK in sent:
+            sent.setdefault(EXCLUDE_LINK, sent[SHORT_EXCLUDE_LINK])
+        return sent
+
+    @post_load(pass_original=True)
+    def complete(self, data: dict[str, Any], original: Mapping[str, str], **_kwargs: Any) -> TableParameters:
+        """Add what is no parameter of ours: filters by field."""
+        filters = {name: value for name, value in original.items() if value and not name.startswith(SYSPARM)}
+        return TableParameters(**data, filters=filters)
+
+
+_schema = TableQuerySchema()
+
+
+def load_parameters(query_string: bytes) -> TableParameters:
+    """Read a query string; of a repeated parameter the last wins.
+
+    Raises `RequestUnreadable` for more parameters than any client sends.
+    """
+    if len(query_string) <= LONGEST_REMEMBERED:
+        return _remembered(query_string)
+    return _load(query_string)
+
+
+def parse_parameters(query_string: bytes) -> dict[str, str]:
+    """Return the parameters as text; bytes that are no text become marks of that."""
+    try:
+        pairs = parse_qsl(
+            query_string.decode("utf-8", "replace"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise RequestUnreadable(f"More than {MAX_PARAMETERS} parameters") from None
+    return dict(pairs)
+
+
+def _load(query_string: bytes) -> TableParameters:
+    loaded: TableParameters = _schema.load(parse_parameters(query_string))
+    return loaded
+
+
+_remembered = lru_cache(maxsize=1024)(_load)

@@ -1,7 +1,7 @@
 """Who is calling, and what that allows."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from changegate.errors import AccessRefused, ScopeMissing
 
@@ -20,12 +20,34 @@ class ApiCall:
 
 
 @dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How far a call may go: the fields it may write, None for all, and whether to what its integration created."""
+
+    writable_fields: frozenset[str] | None = None
+    own_records: bool = False
+
+    def or_else(self, other: "CallLimits") -> "CallLimits":
+        """Return the limits of a call that two rules cover: what either allows, it may."""
+        fields = (self.writable_fields, other.writable_fields)
+        both = None if None in fields else frozenset().union(*(found or () for found in fields))
+        return CallLimits(both, self.own_records and other.own_records)
+
+
+NO_LIMITS = CallLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What came with an access token: the integration, and the calls its scopes cover now."""
+    """What came with an access token: the integration, the calls its scopes cover now, and how far those may go.
+
+    `limits` holds the limited ones of `calls`. `limits_now` are those of the call that is being made.
+    """
 
     entity: str
     scope: str
     calls: frozenset[ApiCall]
+    limits: Mapping[ApiCall, CallLimits] = field(default_factory=dict, hash=False)
+    limits_now: CallLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +68,31 @@ class Caller:
         if not self.has_role(roles):
             raise AccessRefused("Operation Failed", detail)
 
-    def require_scope(self, call: ApiCall) -> None:
-        """Refuse a call that the token's scopes do not cover; users without a token have no scopes to miss."""
-        if self.grant is not None and call not in self.grant.calls:
+    def has_scope(self, call: ApiCall) -> bool:
+        """Tell whether the token's scopes cover a call; users without a token have no scopes to miss."""
+        return self.grant is None or call in self.grant.calls
+
+    def require_scope(self, call: ApiCall) -> "Caller":
+        """Return the caller as far as a call may go; raises `ScopeMissing` where the token's scopes do not cover it."""
+        if self.grant is None:
+            return self
+        if call not in self.grant.calls:
             raise ScopeMissing
+        limits = self.grant.limits.get(call, NO_LIMITS)
+        return self if limits == self.grant.limits_now else replace(self, grant=replace(self.grant, limits_now=limits))
+
+    def require_writable(self, fields: Iterable[str]) -> None:
+        """Refuse a write of fields that the token's scopes leave out."""
+        if self.grant is None or self.grant.limits_now.writable_fields is None:
+            return
+        refused = sorted(set(fields) - self.grant.limits_now.writable_fields)
+        if refused:
+            raise AccessRefused("Operation Failed", f"The access token may not write the field {refused[0]}")
+
+    @property
+    def own_records_of(self) -> str | None:
+        """The integration to whose records the call is limited, if it is."""
+        return self.grant.entity if self.grant is not None and self.grant.limits_now.own_records else None
 
 
 def expand_roles(names: Iterable[str]) -> frozenset[str]:

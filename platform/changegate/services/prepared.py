@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import QueuedConnection
-from changegate.extensions import connection
+from changegate.database import LeanSession, QueuedConnection
+from changegate.extensions import connection, db
 
 Processor = Callable[[Any], Any]
-Statement = Select[Any] | Insert | Update
+Statement = Select[*tuple[Any, ...]] | Insert | Update
 
 
 class Prepared:
@@ -40,6 +40,13 @@ class Prepared:
         cursor.close()
         return None if row is None else compiled.row(row)
 
+    def all(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return every row, as named tuples."""
+        compiled, cursor = self._run(values)
+        rows = cursor.fetchall()
+        cursor.close()
+        return [compiled.row(row) for row in rows]
+
     def execute(self, values: Mapping[str, Any]) -> int:
         """Run a write and return how many rows it touched."""
         _, cursor = self._run(values)
@@ -50,20 +57,67 @@ class Prepared:
     def _run(self, values: Mapping[str, Any]) -> tuple["_Compiled", DBAPICursor]:
         at_work = connection()
         compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
-        parameters = compiled.parameters(values)
-        error_type = at_work.dialect.loaded_dbapi.Error
-        cursor = None
-        try:
-            cursor = _cursor(at_work, is_write=compiled.is_write)
-            cursor.execute(compiled.text, parameters)
-        except error_type as problem:
-            _give_up(at_work, cursor, problem)
-            raise DBAPIError.instance(compiled.text, None, problem, error_type, hide_parameters=True) from None
-        return compiled, cursor
+        return compiled, _run_on_driver(at_work, compiled.text, compiled.parameters(values), compiled.is_write)
+
+    def execute_with_commit(self, values: Mapping[str, Any], *, on_conflict: Callable[[], Exception]) -> None:
+        """Run a write with the commit of the session, which raises what `on_conflict` returns for a taken key."""
+        session = db.session()
+        if not isinstance(session, LeanSession):
+            raise TypeError("the session defers no writes")
+
+        def write(at_work: Connection, *, is_alone: bool) -> None:
+            compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
+            try:
+                _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone)
+            except IntegrityError:
+                raise on_conflict() from None
+
+        session.write_with_commit(write)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, dialect)
         return compiled
+
+
+def fetch_on_driver(text: str, parameters: Any) -> Sequence[Sequence[Any]]:
+    """Return the rows of a compiled SELECT as the driver gives them."""
+    at_work = connection()
+    cursor = _run_on_driver(at_work, text, parameters, is_write=False)
+    try:
+        rows = cursor.fetchall()
+    except at_work.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(at_work, cursor, text, problem) from None
+    cursor.close()
+    return rows
+
+
+def _run_on_driver(at_work: Connection, text: str, parameters: Any, is_write: bool) -> DBAPICursor:
+    cursor = None
+    try:
+        cursor = _cursor(at_work, is_write=is_write)
+        cursor.execute(text, parameters)
+    except at_work.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(at_work, cursor, text, problem) from None
+    return cursor
+
+
+def _wrapped(at_work: Connection, cursor: DBAPICursor | None, text: str, problem: Any) -> Exception:
+    """Return SQLAlchemy's error for the driver's, which tells no parameters."""
+    _give_up(at_work, cursor, problem)
+    error_type = at_work.dialect.loaded_dbapi.Error
+    wrapped: Exception = DBAPIError.instance(text, None, problem, error_type, hide_parameters=True)
+    return wrapped
+
+
+def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bool) -> None:
+    driver = at_work.connection.dbapi_connection
+    if not (is_alone and isinstance(driver, QueuedConnection)) or driver.in_transaction:
+        _run_on_driver(at_work, text, parameters, is_write=True).close()
+        return
+    try:
+        driver.write_alone(text, parameters)
+    except at_work.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(at_work, None, text, problem) from None
 
 
 def _give_up(at_work: Connection, cursor: DBAPICursor | None, problem: Any) -> None:

@@ -15,14 +15,14 @@ from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
-from changegate.services.tables.registry import Values
+from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import is_storable, parse_value
 
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
 
 
-class UserRules:
+class UserRules(NoRules):
     """Writes to sys_user: a password is stored as a hash, a name is made of its parts."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

@@ -1,84 +1,83 @@
-"""Numbers: unique whoever asks, from CHG0030001 on (rest_api.md §5.1)."""
+"""Numbers: unique in any weather, and in a row while there is no hurry."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from changegate.extensions import db, settings
-from changegate.models import SysNumberCounter, Task
-from changegate.services.changes.numbering import next_number
-
-PROCESSES = 2
-THREADS = 8
-EACH = 6
-TOTAL = PROCESSES * THREADS * EACH
-WAIT_SECONDS = 60
+from changegate.extensions import db
+from changegate.models import SysNumberCounter
+from changegate.services.changes import numbering
+from changegate.services.changes.numbering import BLOCK, RUSH, next_number
 
 
 @pytest.fixture
-def crowd(either_app: Flask) -> Iterator[Callable[[], list[str]]]:
-    """Return a function that creates changes in several processes at once and returns their numbers."""
-    with either_app.app_context():
-        url = settings().database_url
-    environment = {
-        **os.environ,
-        "CHANGEGATE_INSTANCE_PATH": either_app.instance_path,
-        "CHANGEGATE_DATABASE_URL": url,
-    }
-    command = [sys.executable, "-W", "error", "-m", "tests.support.change_maker", str(THREADS), str(EACH)]
-
-    def create(_process: int) -> list[str]:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
-
-    def create_all() -> list[str]:
-        with ThreadPoolExecutor(PROCESSES) as pool:
-            return [number for numbers in pool.map(create, range(PROCESSES)) for number in numbers]
-
-    yield create_all
-
-
-def test_numbers_are_unique_across_threads_and_processes(either_app: Flask, crowd: Callable[[], list[str]]) -> None:
-    numbers = crowd()
-    assert len(numbers) == len(set(numbers)) == TOTAL
-    assert min(numbers) == "CHG0030001"
-    with either_app.app_context():
-        assert sorted(db.session.execute(select(Task.number)).scalars()) == sorted(numbers)
-
-
-def test_a_number_is_not_given_twice_after_a_rollback_on_postgresql_nor_left_out_on_sqlite(either_app: Flask) -> None:
-    with either_app.app_context():
-        assert next_number("change_request", "CHG") == "CHG0030001"
-        db.session.commit()
-        assert next_number("change_request", "CHG") == "CHG0030002"
-        db.session.rollback()
-        assert next_number("change_request", "CHG") in {"CHG0030002", "CHG0030003"}
-
-
-def test_a_writer_does_not_wait_for_another_one_s_number_on_postgresql(postgres_app: Flask) -> None:
-    def take() -> str:
-        with postgres_app.app_context():
-            number = next_number("change_request", "CHG")
-            db.session.rollback()
-            return number
-
-    with postgres_app.app_context(), ThreadPoolExecutor(1) as pool:
-        held = next_number("change_request", "CHG")
-        assert pool.submit(take).result(timeout=5) != held
-        db.session.rollback()
-
-
-def test_grows_past_seven_digits(app: Flask) -> None:
+def at_desk(app: Flask) -> Iterator[Flask]:
     with app.app_context():
-        next_number("change_request", "CHG")
-        db.session.execute(update(SysNumberCounter).values(number=9_999_999))
-        assert next_number("change_request", "CHG") == "CHG10000000"
+        yield app
+
+
+def _take(count: int) -> list[int]:
+    taken = []
+    for _ in range(count):
+        taken.append(int(next_number("change_request", "CHG")[3:]))
+        db.session.commit()
+    return taken
+
+
+def _counter() -> int:
+    return db.session.execute(select(SysNumberCounter.number).filter_by(table="change_request")).scalar_one()
+
+
+def test_numbers_follow_each_other_in_a_rush_too(at_desk: Flask) -> None:
+    taken = _take(2 * (RUSH + BLOCK))
+
+    assert taken == list(range(30001, 30001 + len(taken)))
+
+
+def test_without_hurry_nothing_is_taken_ahead(at_desk: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(0, 10_000, 2))
+    monkeypatch.setattr(numbering.time, "monotonic", lambda: next(ticks))
+
+    assert _take(3 * RUSH)[-1] == _counter()
+
+
+def test_a_rush_takes_a_block(at_desk: Flask) -> None:
+    assert _counter_after(_take(RUSH + 2)) == 30000 + RUSH + BLOCK
+
+
+def _counter_after(taken: list[int]) -> int:
+    assert taken[-1] < 30000 + RUSH + BLOCK
+    return _counter()
+
+
+def test_a_transaction_that_writes_already_takes_no_block_beside_itself(at_desk: Flask) -> None:
+    _take(RUSH + 1 + BLOCK)
+    with db.session.begin_nested():
+        db.session.add(SysNumberCounter(table="elsewhere", number=1))
+        db.session.flush()
+        numbers = [next_number("change_request", "CHG") for _ in range(2)]
+    db.session.commit()
+
+    assert len(set(numbers)) == 2
+
+
+def test_threads_never_share_a_number(app: Flask) -> None:
+    def work(_number: int) -> list[int]:
+        with app.app_context():
+            return _take(60)
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [number for numbers in pool.map(work, range(8)) for number in numbers]
+
+    assert len(set(taken)) == len(taken) == 480
+
+
+def test_a_number_of_a_change_that_failed_may_be_lost_but_never_comes_twice(at_desk: Flask) -> None:
+    _take(RUSH + 5)
+    lost = next_number("change_request", "CHG")
+    db.session.rollback()
+
+    assert next_number("change_request", "CHG") != lost

@@ -57,12 +57,30 @@ def test_nobody_else_s_change_begins_in_a_later_state(rules: ChangeRules, caller
     assert refusal.value.detail == "A change begins in state New (-5)"
 
 
+BEFORE: dict[str, Any] = {
+    "assignment_group": None,
+    "reassignment_count": 0,
+    "closed_at": None,
+    "closed_by": None,
+}
+
+
 @pytest.mark.parametrize(("state", "active"), [(-5, True), (0, True), (3, False), (4, False)])
 def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, state: int, active: bool) -> None:
     created, changed = {"state": state}, {"state": state}
     rules.before_create(created, ROOT)
-    rules.before_update({"assignment_group": None, "reassignment_count": 0}, changed, ANN)
+    rules.before_update(BEFORE, changed, ANN)
     assert created["active"] is changed["active"] is active
+
+
+def test_says_who_closed_a_change_and_when(rules: ChangeRules) -> None:
+    closing: dict[str, Any] = {"state": 3}
+    rules.before_update(BEFORE, closing, ANN)
+    assert closing["closed_by"] == ANN.sys_id
+    assert closing["closed_at"].tzinfo is UTC
+    again: dict[str, Any] = {"state": 4}
+    rules.before_update({**BEFORE, **closing}, again, ROOT)
+    assert again == {"state": 4, "active": False}
 
 
 @pytest.mark.parametrize(

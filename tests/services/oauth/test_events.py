@@ -7,10 +7,21 @@ from sqlalchemy import func, select
 
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now
-from changegate.models import OAuthCredential, OAuthJti, OAuthTokenEvent
-from changegate.services.oauth.events import Attempt, list_events, purge_expired, record_accepted, record_refused
+from changegate.models import OAuthExchange
+from changegate.schemas.integration import IntegrationSchema
+from changegate.services.oauth.access_tokens import new_token
+from changegate.services.oauth.events import (
+    KEPT_FOR,
+    Attempt,
+    list_events,
+    purge_expired,
+    record_accepted,
+    record_refused,
+)
 from changegate.services.oauth.report import Report
 from tests.support.token_desk import TokenDesk
+
+LIFETIMES = ("access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "clock_skew_seconds")
 
 
 def _count(model: type) -> int:
@@ -31,7 +42,7 @@ def test_a_refusal_keeps_every_rule_that_was_judged(desk: TokenDesk) -> None:
     report = Report([("one", None, "a", "a"), ("two", "iss_mismatch", "a", "b")])
     record_refused(Attempt("::1", "0" * 32), AssertionRefused("iss_mismatch", report=report), now())
 
-    [event] = db.session.execute(select(OAuthTokenEvent)).scalars()
+    [event] = db.session.execute(select(OAuthExchange)).scalars()
     assert [rule["passed"] for rule in event.report] == [True, False]
     assert (event.reason, event.is_accepted, event.address) == ("iss_mismatch", False, "::1")
 
@@ -41,27 +52,32 @@ def test_a_client_id_is_kept_so_that_it_can_be_shown(desk: TokenDesk, client_id:
     record_refused(Attempt(None, "1" * 32, client_id), InvalidClient("client_unknown"), now())
     db.session.commit()
 
-    [event] = db.session.execute(select(OAuthTokenEvent)).scalars()
+    [event] = db.session.execute(select(OAuthExchange)).scalars()
     assert event.client_id.isprintable() and len(event.client_id) <= 100
 
 
 def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk) -> None:
     desk.token(desk.register())
 
-    purge_expired(now() + timedelta(hours=1))
-    assert [_count(model) for model in (OAuthCredential, OAuthJti, OAuthTokenEvent)] == [1, 0, 1]
-    purge_expired(now() + timedelta(days=2))
-    assert [_count(model) for model in (OAuthCredential, OAuthTokenEvent)] == [0, 1]
+    purge_expired(now() + timedelta(days=29, hours=23))
+    assert _count(OAuthExchange) == 1
     purge_expired(now() + timedelta(days=30, minutes=1))
-    assert _count(OAuthTokenEvent) == 0
+    assert _count(OAuthExchange) == 0
+
+
+def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
+    longest = {name: IntegrationSchema().fields[name].validate.max for name in LIFETIMES}
+
+    assert sum(longest.values()) < KEPT_FOR.total_seconds() / 2
 
 
 def test_most_requests_do_not_clean_up(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("changegate.services.oauth.events.random.random", lambda: 0.5)
-    record_accepted(Attempt(None, "2" * 32), now() - timedelta(days=60))
-    record_accepted(Attempt(None, "3" * 32), now())
+    for correlation_id, at in (("2" * 32, now() - timedelta(days=60)), ("3" * 32, now())):
+        token = new_token(correlation_id, user=None, generation=0, scope="", lifespan=timedelta(minutes=1))
+        record_accepted(Attempt(None, correlation_id), token, at)
 
-    assert _count(OAuthTokenEvent) == 2
+    assert _count(OAuthExchange) == 2
 
 
 def test_an_attempt_does_not_show_what_it_holds() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from changegate.errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.extensions import db
-from changegate.models import OAuthJti
+from changegate.models import OAuthExchange
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.grants import Exchange, exchange_assertion
 from changegate.services.oauth.key_store import KeyStore
@@ -24,64 +24,75 @@ def key_store(desk: TokenDesk) -> KeyStore:
     return found
 
 
-def _claims() -> int:
-    return db.session.query(OAuthJti).count()
+def _written() -> int:
+    return db.session.query(OAuthExchange).count()
+
+
+def _exchange(client: Client) -> Exchange:
+    return Exchange(client, "0" * 32)
 
 
 def test_an_exchange_knows_what_it_verified(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
-    exchange = Exchange(client)
+    exchange = _exchange(client)
 
     issued = exchange_assertion(exchange, key_store, desk.assertion(), None)
 
     assert issued.scope == "change_request.create"
     assert exchange.verified.subject == "build-42"
-    assert (_claims(), issued.access_token in repr(issued)) == (1, False)
+    assert exchange.claim and issued.access_token not in repr(issued)
+    assert _written() == 0, "the row of an exchange is written when all is judged"
 
 
 def test_a_refused_exchange_knows_how_far_it_got(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
-    exchange = Exchange(client)
+    exchange = _exchange(client)
     with pytest.raises(AssertionRefused):
         exchange_assertion(exchange, key_store, desk.assertion(aud="other"), None)
 
     assert exchange.assertion.unverified_kid == "k1"
     assert exchange.verified is None
-    assert _claims() == 0
+    assert _written() == 0
 
 
-def test_a_scope_is_judged_before_the_assertion_is_claimed(
-    desk: TokenDesk, client: Client, key_store: KeyStore
-) -> None:
+def test_a_refused_scope_claims_no_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     with pytest.raises(InvalidScope):
-        exchange_assertion(Exchange(client), key_store, desk.assertion(), "everything")
+        exchange_assertion(_exchange(client), key_store, desk.assertion(), "everything")
 
-    assert _claims() == 0
+    assert _written() == 0
 
 
 @pytest.mark.parametrize("scope", ["change_request.create", "change_request.create  change_request.create", " "])
 def test_a_scope_is_granted_once(desk: TokenDesk, client: Client, key_store: KeyStore, scope: str) -> None:
-    granted = exchange_assertion(Exchange(client), key_store, desk.assertion(), scope).scope
+    granted = exchange_assertion(_exchange(client), key_store, desk.assertion(), scope).scope
 
     assert granted in {"change_request.create", ""}
 
 
-def test_a_replay_is_the_last_rule_of_the_report(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
-    assertion = desk.assertion()
-    exchange_assertion(Exchange(client), key_store, assertion, None)
+def test_a_replay_is_the_last_rule_of_the_report(desk: TokenDesk) -> None:
+    integration, assertion = desk.register(), desk.assertion()
+    desk.token(integration, assertion=assertion)
 
-    with pytest.raises(AssertionRefused) as caught:
-        exchange_assertion(Exchange(client), key_store, assertion, None)
+    desk.exchange(integration, assertion=assertion)
 
-    assert caught.value.reason == "jti_replayed"
-    results = caught.value.report.results
-    assert [rule.rule for rule in results][-2:] == ["user", "replay"]
-    assert [rule.rule for rule in results if not rule.passed] == ["replay"]
+    event = desk.last_event()
+    assert event.reason == "jti_replayed"
+    assert [rule["rule"] for rule in event.report][-2:] == ["user", "replay"]
+    assert [rule["rule"] for rule in event.report if not rule["passed"]] == ["replay"]
+
+
+def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: TokenDesk, key_store: KeyStore) -> None:
+    integration = desk.register(enable_jti_verification=False)
+    exchange = _exchange(authenticate_client(ClientCredentials(integration.client_id, integration.secret), None))
+
+    exchange_assertion(exchange, key_store, desk.assertion(), None)
+
+    assert exchange.claim is None
 
 
 def test_no_keys_are_no_verdict_on_the_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     desk.jwks.answer = reply(status=500)
 
     with pytest.raises(TemporarilyUnavailable) as caught:
-        exchange_assertion(Exchange(client), key_store, desk.assertion(), None)
+        exchange_assertion(_exchange(client), key_store, desk.assertion(), None)
 
     assert caught.value.reason == "jwks_fetch_failed"
     assert "500" in caught.value.detail

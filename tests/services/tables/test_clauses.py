@@ -13,7 +13,8 @@ from changegate.extensions import db
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.reading import list_records
+from changegate.services.tables.reading import read_page
+from changegate.services.tables.shapes import Shape
 from changegate.services.tables.records import create_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
@@ -155,19 +156,18 @@ def rows(either_app: Flask) -> Iterator[list[dict[str, Any]]]:
 def test_finds_what_a_plain_reading_finds(rows: list[dict[str, Any]], groups: list[list[Chain]]) -> None:
     query = parse_encoded_query(text_of(groups))
     table = get_table("change_request")
-    page = list_records(table, ROOT, query, limit=100, offset=0)
-    at = list(table.fields_for(ROOT)).index("number")
+    page = read_page(table, ROOT, query, Shape("", fields=("number",)), limit=100, offset=0)
     expected = sorted(row["number"] for row in rows if holds_for(groups, row))
-    assert sorted(record[at] for record in page.rows) == expected
+    assert sorted(record["number"] for record in page.records) == expected
     assert page.total == len(expected)
 
 
 def test_sorts_the_empty_first_and_last_on_both_databases(rows: list[dict[str, Any]]) -> None:
     table = get_table("change_request")
-    at = list(table.fields_for(ROOT)).index("order")
+    shape = Shape("", fields=("order",))
     for text, is_descending in (("ORDERBYorder", False), ("ORDERBYDESCorder", True)):
-        page = list_records(table, ROOT, parse_encoded_query(text), limit=100, offset=0)
-        keys = [(record[at] is not None, record[at] or 0) for record in page.rows]
+        page = read_page(table, ROOT, parse_encoded_query(text), shape, limit=100, offset=0)
+        keys = [(record["order"] != "", int(record["order"] or 0)) for record in page.records]
         assert keys == sorted(keys, reverse=is_descending)
 
 
@@ -201,5 +201,5 @@ def test_no_value_is_more_than_a_value(rows: list[dict[str, Any]], text: str) ->
         "sys_id",
     ):
         for sign in ("=", "!=", "<", "IN", "NOT IN", "LIKE", "NOT LIKE", "STARTSWITH", "ISEMPTY"):
-            list_records(table, ROOT, parse_encoded_query(f"{field}{sign}{text}"), limit=1, offset=0)
-    list_records(table, ROOT, parse_encoded_query(f"ORDERBY{text}^{text}=1"), limit=1, offset=0)
+            read_page(table, ROOT, parse_encoded_query(f"{field}{sign}{text}"), Shape(""), limit=1, offset=0)
+    read_page(table, ROOT, parse_encoded_query(f"ORDERBY{text}^{text}=1"), Shape(""), limit=1, offset=0)

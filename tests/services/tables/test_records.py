@@ -1,7 +1,8 @@
 """Records on both databases: nothing is lost, nothing is written by halves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,17 +11,21 @@ from sqlalchemy import func, select
 
 from changegate.errors import ChangegateError, OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.extensions import db
-from changegate.models import OAuthEntity, SysUser, Task
-from changegate.services.access import Caller
+from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysUser, Task
+from changegate.services.access import Caller, TokenGrant
+from changegate.services.tables import records
 from changegate.services.tables.catalog import find_table, get_table
-from changegate.services.tables.display import Shape, render_records
-from changegate.services.tables.reading import get_record
+from changegate.services.tables.reading import get_record, read_record
 from changegate.services.tables.records import create_record, delete_record, update_record
+from changegate.services.tables.registry import NoRules, Table, Values
+from changegate.services.tables.shapes import Shape
+from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
 ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
+GROUPS = get_table("sys_user_group")
 THREADS = 8
 EACH = 5
 VALUES: dict[str, Any] = {
@@ -59,8 +64,7 @@ def test_every_kind_of_value_comes_back_as_it_was_stored(at_work: Flask) -> None
 def test_dates_read_as_utc_whatever_the_zone_of_the_database(at_work: Flask) -> None:
     created = create_record(CHANGES, ROOT, {"start_date": "2026-01-31T09:30:00+01:00"})
     db.session.commit()
-    fields = CHANGES.fields_for(ROOT)
-    [shown] = render_records(CHANGES, [get_record(CHANGES, ROOT, created["sys_id"])], fields, Shape("https://x"))
+    shown = read_record(CHANGES, ROOT, created["sys_id"], Shape("https://x"))
     assert shown["start_date"] == "2026-01-31 08:30:00"
 
 
@@ -175,7 +179,166 @@ def test_two_users_never_differ_in_case_alone(at_work: Flask) -> None:
         create_record(USERS, ROOT, {"user_name": "Ann"})
 
 
-def test_knows_tables_that_are_only_referred_to() -> None:
+class Witness(NoRules):
+    """Notes what it is told, and has an opinion of its own."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Any]] = []
+
+    def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"name": "preset", "description": "preset", "manager": "admin"}
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        self.seen.append(("before_create", values["name"]))
+        values["email"] = "rules@example.com"
+
+    def after_create(self, values: Values, caller: Caller) -> None:
+        stored = db.session.execute(select(GROUPS.source.c["name"])).scalars().all()
+        self.seen.append(("after_create", values["name"] in stored))
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        self.seen.append(("before_update", dict(changes)))
+        if changes.get("name") == "turned down":
+            changes["name"] = record["name"]
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        self.seen.append(("after_update", (record["name"], dict(changes))))
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        self.seen.append(("before_delete", record["name"]))
+
+
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()
+
+
+@pytest.fixture
+def witnessed(witness: Witness) -> Table:
+    """A table with the witness for its rules."""
+    return replace(GROUPS, rules=witness)
+
+
+def test_rules_see_every_write_and_complete_it(at_work: Flask, witness: Witness, witnessed: Table) -> None:
+    group = create_record(witnessed, ROOT, {"name": "sent", "description": ""})
+    assert (group["description"], group["manager"], group["email"]) == ("preset", ADMIN, "rules@example.com")
+    update_record(witnessed, ROOT, group["sys_id"], {"name": "changed"})
+    update_record(witnessed, ROOT, group["sys_id"], {"name": "turned down"})
+    delete_record(witnessed, ROOT, group["sys_id"])
+    assert witness.seen == [
+        ("before_create", "sent"),
+        ("after_create", True),
+        ("before_update", {"name": "changed"}),
+        ("after_update", ("sent", {"name": "changed"})),
+        ("before_update", {"name": "turned down"}),
+        ("before_delete", "changed"),
+    ]
+
+
+def test_what_rules_turn_down_is_no_update(at_work: Flask, witnessed: Table) -> None:
+    group = create_record(witnessed, ROOT, {"name": "sent"})
+    after = update_record(witnessed, ROOT, group["sys_id"], {"name": "turned down"})
+    assert dict(zip(GROUPS.fields_for(ROOT), after, strict=True)) == group
+
+
+def test_an_update_answers_what_is_stored_without_reading_it_again(at_work: Flask) -> None:
+    sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
+    with counted_statements() as statements:
+        after = update_record(CHANGES, ROOT, sys_id, VALUES)
+    assert dict(zip(CHANGES.fields_for(ROOT), after, strict=True)) == read(sys_id)
+    assert [text.split()[0] for text in statements if "sys_choice" not in text] == ["SELECT", "UPDATE", "INSERT"]
+
+
+def test_a_plain_creation_is_one_insert_and_a_number(at_work: Flask) -> None:
+    create_record(CHANGES, ROOT, {})
+    with counted_statements() as statements:
+        create_record(CHANGES, ROOT, {"short_description": "x", "type": "normal", "priority": 4})
+    assert [text.split()[0] for text in statements if "INSERT" in text] == ["INSERT"]
+    assert len(statements) <= 2
+
+
+def test_refuses_a_new_record_without_what_it_needs(at_work: Flask) -> None:
+    for table, fields, labels in (
+        (GROUPS, {}, "Name"),
+        (get_table("sys_user_grmember"), {"user": "admin"}, "Group"),
+        (get_table("sys_user_grmember"), {}, "User, Group"),
+    ):
+        with pytest.raises(OperationFailed) as refused:
+            create_record(table, ROOT, fields)
+        assert refused.value.detail == f"Data Policy Exception: The following fields are mandatory: {labels}"
+
+
+def test_a_record_knows_the_integration_that_created_it(at_work: Flask) -> None:
+    entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=ADMIN)
+    db.session.add(entity)
+    db.session.flush()
+    token = replace(ROOT, grant=TokenGrant(entity.sys_id, "", frozenset()))
+    sent = {"oauth_entity": "0" * 32}
+    assert create_record(CHANGES, token, sent)["oauth_entity"] == entity.sys_id
+    assert create_record(CHANGES, ROOT, sent)["oauth_entity"] is None
+    assert "oauth_entity" not in create_record(GROUPS, token, {"name": "Team"})
+
+
+def test_two_updates_that_refer_to_each_others_records_do_not_block(at_work: Flask) -> None:
+    first, second = (create_record(CHANGES, ROOT, {})["sys_id"] for _ in range(2))
+    db.session.commit()
+
+    def write(turn: int) -> None:
+        this, other = (first, second) if turn % 2 else (second, first)
+        with at_work.app_context():
+            update_record(CHANGES, ROOT, this, {"parent": other, "description": f"{turn}"})
+            db.session.commit()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(write, range(THREADS * EACH)))
+    assert read(first)["sys_mod_count"] == read(second)["sys_mod_count"] == THREADS * EACH // 2
+
+
+def test_concurrent_entries_and_changes_are_all_counted(at_work: Flask) -> None:
+    sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
+    db.session.commit()
+
+    def write(turn: int) -> None:
+        with at_work.app_context():
+            update_record(CHANGES, ROOT, sys_id, {"work_notes": "n"} if turn % 2 else {"description": f"{turn}"})
+            db.session.commit()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(write, range(THREADS * EACH)))
+    assert read(sys_id)["sys_mod_count"] == THREADS * EACH
+
+
+def test_says_so_when_a_reference_is_deleted_meanwhile(at_work: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = "0" * 32
+    monkeypatch.setattr(records, "changed_values", lambda *_args, **_options: {"assigned_to": gone})
+    with pytest.raises(OperationFailed) as refused:
+        create_record(CHANGES, ROOT, {})
+    assert refused.value.detail == "A record that this one refers to has just been deleted"
+
+
+def test_attachments_go_with_their_record(at_work: Flask) -> None:
+    ids = [create_record(CHANGES, ROOT, {})["sys_id"] for _ in range(2)]
+    for sys_id in ids:
+        sizes = {"size_bytes": 1, "size_compressed": 1, "chunk_size_bytes": 1}
+        names = {"file_name": "a.txt", "content_type": "text/plain", "hash": "0" * 64}
+        attachment = SysAttachment(table_name="change_request", table_sys_id=sys_id, **sizes, **names)
+        db.session.add(attachment)
+        db.session.flush()
+        db.session.add(SysAttachmentDoc(attachment=attachment.sys_id, position=0, data=b"x"))
+    db.session.commit()
+    delete_record(CHANGES, ROOT, ids[0])
+    db.session.commit()
+    assert db.session.execute(select(SysAttachment.table_sys_id)).scalars().all() == [ids[1]]
+    assert db.session.execute(select(func.count()).select_from(SysAttachmentDoc)).scalar_one() == 1
+
+
+def test_a_new_record_tells_no_secret(at_work: Flask) -> None:
+    user = create_record(USERS, ROOT, {"user_name": "ann", "user_password": "a secret"})
+    assert "user_password" not in user
+    assert user.keys() == set(USERS.columns)
+
+
+def test_every_table_that_is_referred_to_is_known() -> None:
     group = find_table("sys_user_group")
     assert group is not None
     assert group.display_field == "name"

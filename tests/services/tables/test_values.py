@@ -1,5 +1,6 @@
 """Values between wire, Python and database."""
 
+import math
 from datetime import UTC, date, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from changegate.services.tables.values import is_storable, parse_fragment, parse
 
 KINDS = ["string", "integer", "boolean", "choice", "reference", "glide_date_time", "glide_date", "glide_list", "GUID"]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["value", "link"]), inner, max_size=2),
 )
 
@@ -42,6 +43,31 @@ def test_a_number_survives_the_wire(number: int) -> None:
     entry = Entry("integer", "Number")
     assert parse_value("number", entry, render_value(entry, number)) == number
     assert parse_value("number", entry, number) == number
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 2**64, -(10**5000), 1e16], ids=range(6))
+@pytest.mark.parametrize("kind", ["string", "integer", "reference"])
+def test_refuses_a_number_that_readers_of_json_may_have_rounded(kind: str, number: float) -> None:
+    with pytest.raises(RequestUnreadable) as refused:
+        parse_value("field", Entry(kind, "Field"), number)
+    assert refused.value.detail == "Field field: the number is too large; it may be sent as text"
+
+
+def test_a_number_is_kept_as_it_was_sent() -> None:
+    entry = Entry("string", "Field")
+    assert [parse_value("field", entry, number) for number in (2**64 - 1, -7, 1.5, 0.1)] == [
+        "18446744073709551615",
+        "-7",
+        "1.5",
+        "0.1",
+    ]
+
+
+def test_a_choice_without_a_list_is_any_text_that_fits() -> None:
+    entry = Entry("choice", "Type", 40)
+    assert parse_value("type", entry, "anything") == "anything"
+    with pytest.raises(RequestUnreadable):
+        parse_value("type", entry, "x" * 41)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,35 +1,103 @@
-"""Numbers: unique, never reused, and handed out without making PostgreSQL's writers wait for each other."""
+"""Numbers: unique, never reused, and handed out without making writers wait for each other."""
 
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from flask import current_app
 from sqlalchemy import bindparam, insert, update
 
-from changegate.extensions import connection
+from changegate.database import QueuedConnection
+from changegate.extensions import connection, db
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
 from changegate.services.prepared import Prepared
 
 DIGITS = 7
+BLOCKS = "number_blocks"
+# A process that hands out this many numbers of a table within a second takes its next ones in blocks.
+RUSH = 20
+BLOCK = 50
 
 
 def next_number(table: str, prefix: str) -> str:
     """Return the next number of a table, such as CHG0030001; it grows past seven digits.
 
-    A number taken by a transaction that rolls back is lost on PostgreSQL: gaps are normal (rest_api.md §5.1).
+    A number taken by a transaction that rolls back, or a block that a process had not used up when it ended, is
+    lost: gaps are normal (rest_api.md §5.1).
     """
-    sequence = NUMBER_SEQUENCES[table]
     if connection().dialect.supports_sequences:
-        number = connection().scalar(sequence)
+        number = connection().scalar(NUMBER_SEQUENCES[table])
     else:
-        number = _count_up(table, int(sequence.start or 1))
+        number = _blocks().next_number(table)
     return f"{prefix}{number:0{DIGITS}d}"
 
 
-def _count_up(table: str, start: int) -> int:
-    """Count in a row: SQLite has one writer at a time anyway."""
+class NumberBlocks:
+    """Numbers on SQLite, which has no sequences: counted in a row, one by one while that is no hurry.
+
+    In a rush, a block is taken in a transaction of its own. A record is then written by one statement, and the
+    counter's page not with each of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: dict[str, deque[int]] = {}
+        self._recent: dict[str, tuple[float, int]] = {}
+
+    def next_number(self, table: str) -> int:
+        """Return a number that nobody else has."""
+        with self._lock:
+            left = self._left.setdefault(table, deque())
+            is_rush = self._is_rush(table)
+            if left:
+                return left.popleft()
+        # Without the lock: who waits here for the database may wait for one who waits for a number.
+        first, *others = _take_block(table) if is_rush and not _is_writing() else [_count_up(table)]
+        if others:
+            with self._lock:
+                left.extend(others)
+        return first
+
+    def _is_rush(self, table: str) -> bool:
+        """Count, and tell whether this second has seen many already."""
+        now = time.monotonic()
+        since, count = self._recent.get(table, (now, 0))
+        if now - since > 1:
+            since, count = now, 0
+        self._recent[table] = (since, count + 1)
+        return count >= RUSH
+
+
+def _blocks() -> NumberBlocks:
+    extensions = current_app.extensions
+    found: NumberBlocks = extensions[BLOCKS] if BLOCKS in extensions else extensions.setdefault(BLOCKS, NumberBlocks())
+    return found
+
+
+def _is_writing() -> bool:
+    """Tell whether the session holds the write lock, which a transaction beside it would wait for in vain."""
+    driver = connection().connection.dbapi_connection
+    return isinstance(driver, QueuedConnection) and driver.in_transaction
+
+
+def _take_block(table: str) -> Iterable[int]:
+    with db.engine.begin() as beside:
+        statement = update(SysNumberCounter).where(SysNumberCounter.table == table)
+        counted = statement.values(number=SysNumberCounter.number + BLOCK).returning(SysNumberCounter.number)
+        last: int = beside.execute(counted).scalar_one()
+    return range(last - BLOCK + 1, last + 1)
+
+
+def _count_up(table: str) -> int:
+    """Count in a row, in the session's transaction."""
     counted = _COUNT_UP.first({"counted": table})
-    if counted is None:
-        connection().execute(insert(SysNumberCounter).values(sys_id=new_sys_id(), table=table, number=start))
-        return start
-    return int(counted.number)
+    if counted is not None:
+        return int(counted.number)
+    start = int(NUMBER_SEQUENCES[table].start or 1)
+    connection().execute(insert(SysNumberCounter).values(sys_id=new_sys_id(), table=table, number=start))
+    return start
 
 
 _COUNT_UP = Prepared(

@@ -2,66 +2,59 @@
 
 import hashlib
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import lru_cache, reduce
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import and_, bindparam, case, func, literal, select
 
-from changegate.extensions import connection, now
+from changegate.extensions import now
 from changegate.models import (
-    OAuthCredential,
     OAuthEntity,
     OAuthEntityScope,
+    OAuthExchange,
     SysApiAccessScope,
     SysAuthScope,
     SysUser,
 )
-from changegate.services.access import ApiCall, Caller, TokenGrant, expand_roles
+from changegate.services.access import NO_LIMITS, ApiCall, Caller, CallLimits, TokenGrant, expand_roles
 from changegate.services.prepared import Prepared
 from changegate.services.users import roles_of_user
 
-# A fixed prefix lets secret scanners recognise a token that leaked; 32 random bytes follow.
+# A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
+# exchange, by which the token's row is found, and 32 random bytes.
 TOKEN_PREFIX = "cgat_"  # noqa: S105 - a prefix, not a token
-TOKEN_BYTES = 32
+ID_BYTES = 16
+RANDOM_BYTES = 32
+# Between the parts of a rule and between rules, as one statement brings them; neither is typed by hand.
+FIELD_SEPARATOR, RULE_SEPARATOR = "\x1f", "\x1e"
+TOKEN_LENGTH = len(TOKEN_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IssuedToken:
-    """A token as its client gets it, once; `expires_in` is in seconds."""
+    """A token as its client gets it, once, and what is kept of it, by column."""
 
     access_token: str
-    expires_in: int
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """What an access token is to stand for."""
-
-    entity: str
-    user: str
-    scope: str
     lifespan: timedelta
-    assertion_issuer: str
-    assertion_subject: str
+    scope: str
+    kept: dict[str, Any]
 
 
-def issue_token(wanted: TokenRequest, issued_at: datetime) -> IssuedToken:
-    """Store a fresh token's hash and return the token; nothing can bring it back later."""
-    token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-    row = {
+def new_token(correlation_id: str, *, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
+    """Return a fresh token of an exchange; once its row is committed, nothing can bring the token back."""
+    material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
+    token = TOKEN_PREFIX + urlsafe_b64encode(material).decode()
+    kept = {
         "token_hash": _hash(token),
-        "entity": wanted.entity,
-        "user": wanted.user,
-        "scope": wanted.scope,
-        "issued_at": issued_at,
-        "expires_at": issued_at + wanted.lifespan,
-        "assertion_issuer": wanted.assertion_issuer,
-        "assertion_subject": wanted.assertion_subject,
+        "token_generation": generation,
+        "user": user,
+        "scope": scope,
     }
-    _INSERT.execute(row)
-    return IssuedToken(token, int(wanted.lifespan.total_seconds()), wanted.scope)
+    return IssuedToken(token, lifespan, scope, kept)
 
 
 def find_token_caller(token: str) -> Caller | None:
@@ -70,64 +63,98 @@ def find_token_caller(token: str) -> Caller | None:
     Token, integration, user, roles and scopes are read in one statement at every call: whatever was disabled
     meanwhile has stopped working.
     """
-    if not token.startswith(TOKEN_PREFIX):
+    correlation_id = _find_correlation_id(token)
+    if correlation_id is None:
         return None
-    wanted = {"token_hash": _hash(token), "now": now()}
-    row = _TOKEN.first(wanted)
+    row = _TOKEN.first({"correlation_id": correlation_id, "token_hash": _hash(token), "now": now()})
     if row is None:
         return None
-    grant = TokenGrant(row.entity, row.scope, _calls(row.calls, granted=row.scope.split()))
-    return Caller(row.user, row.user_name, expand_roles((row.roles or "").split(",")), grant)
+    roles = expand_roles((row.roles or "").split(","))
+    return Caller(row.user, row.user_name, roles, _grant(row.entity, row.scope, row.rules))
 
 
-def revoke_tokens(entity: str, revoked_at: datetime) -> int:
-    """Revoke all live tokens of an integration, in the caller's transaction; return how many."""
-    live = (OAuthCredential.entity == entity, OAuthCredential.revoked_at.is_(None))
-    return connection().execute(update(OAuthCredential).where(*live).values(revoked_at=revoked_at)).rowcount
+def revoke_tokens(entity: OAuthEntity) -> None:
+    """End every token of an integration, in the caller's transaction."""
+    # Counted by the database: of two administrators at once, neither takes back what the other ended.
+    entity.token_generation = OAuthEntity.token_generation + 1
 
 
-def _calls(text: str | None, granted: list[str]) -> frozenset[ApiCall]:
-    """Return the calls of the integration's scopes, less those of scopes that the token did not ask for."""
-    rows = (item.split("|") for item in (text or "").split(",") if item)
-    return frozenset(ApiCall(api, method, table) for scope, api, method, table in rows if scope in granted)
+@lru_cache(maxsize=1024)
+def _grant(entity: str, scope: str, rules: str | None) -> TokenGrant:
+    """Return what the rules of the integration's scopes allow, less the scopes that the token did not ask for."""
+    granted = scope.split()
+    rows = (rule.split(FIELD_SEPARATOR) for rule in (rules or "").split(RULE_SEPARATOR) if rule)
+    found: dict[ApiCall, CallLimits] = {}
+    for name, api, method, table, own, writable in rows:
+        if name in granted:
+            limits = CallLimits(_fields(writable), own == "1")
+            call = ApiCall(api, method, table)
+            found[call] = found[call].or_else(limits) if call in found else limits
+    limited = {call: limits for call, limits in found.items() if limits != NO_LIMITS}
+    return TokenGrant(entity, scope, frozenset(found), limited)
+
+
+def _fields(text: str) -> frozenset[str] | None:
+    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    return names or None
+
+
+def _find_correlation_id(token: str) -> str | None:
+    """Return the correlation id that a text carries if it is written like a token."""
+    if len(token) != TOKEN_LENGTH or not token.startswith(TOKEN_PREFIX) or not token.isascii():
+        return None
+    try:
+        material = urlsafe_b64decode(token[len(TOKEN_PREFIX) :])
+    except NotBase64:
+        return None
+    return material[:ID_BYTES].hex()
 
 
 def _hash(token: str) -> str:
     # Plain SHA-256 is enough for 256 random bits: there is nothing to guess.
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _calls_of_entity() -> Any:
-    separator = literal("|")
+def _rules_of_entity() -> Any:
+    """Return the scalar subquery for the rules of the integration's scopes, one in a line."""
     rule = SysApiAccessScope
-    call = SysAuthScope.name + separator + rule.rest_api + separator + rule.http_method + separator + rule.table
+    columns = (
+        SysAuthScope.name,
+        rule.rest_api,
+        rule.http_method,
+        rule.table,
+        case((rule.own_records, "1"), else_="0"),
+        func.coalesce(rule.writable_fields, ""),
+    )
+    line = reduce(lambda left, right: left + literal(FIELD_SEPARATOR) + right, columns)
     return (
-        select(func.aggregate_strings(call, ","))
+        select(func.aggregate_strings(line, RULE_SEPARATOR))
         .select_from(OAuthEntityScope)
         .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
         .join(rule, and_(rule.scope == SysAuthScope.sys_id, rule.active))
-        .where(OAuthEntityScope.entity == OAuthCredential.entity)
-        .correlate(OAuthCredential)
+        .where(OAuthEntityScope.entity == OAuthExchange.entity)
+        .correlate(OAuthExchange)
         .scalar_subquery()
     )
 
 
-_INSERT = Prepared(insert(OAuthCredential.__table__), OAuthCredential.__table__.columns.keys())
 _TOKEN = Prepared(
     select(
-        OAuthCredential.entity,
-        OAuthCredential.scope,
-        OAuthCredential.user,
+        OAuthExchange.entity,
+        OAuthExchange.scope,
+        OAuthExchange.user,
         SysUser.user_name,
         roles_of_user().label("roles"),
-        _calls_of_entity().label("calls"),
+        _rules_of_entity().label("rules"),
     )
-    .join(OAuthEntity, OAuthEntity.sys_id == OAuthCredential.entity)
-    .join(SysUser, SysUser.sys_id == OAuthCredential.user)
+    .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
+    .join(SysUser, SysUser.sys_id == OAuthExchange.user)
     .where(
-        OAuthCredential.token_hash == bindparam("token_hash", None),
-        OAuthCredential.revoked_at.is_(None),
-        OAuthCredential.expires_at > bindparam("now", None),
+        OAuthExchange.correlation_id == bindparam("correlation_id", None),
+        OAuthExchange.token_hash == bindparam("token_hash", None),
+        OAuthExchange.revoked_at.is_(None),
+        OAuthExchange.expires_at > bindparam("now", None),
+        OAuthExchange.token_generation == OAuthEntity.token_generation,
         OAuthEntity.active,
         SysUser.active,
         ~SysUser.locked_out,

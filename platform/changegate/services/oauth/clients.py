@@ -39,6 +39,7 @@ class Client:
     source: KeySource
     scopes: tuple[str, ...]
     token_lifespan: timedelta
+    token_generation: int
     user_field: str | None
     run_as: str | None
     is_run_as_active: bool
@@ -125,6 +126,7 @@ def _client(row: ClientRow) -> Client:
         source=source,
         scopes=tuple(sorted((row.scopes or "").split(","))) if row.scopes else (),
         token_lifespan=timedelta(seconds=row.access_token_lifespan_seconds),
+        token_generation=row.token_generation,
         user_field=row.user_field,
         run_as=row.run_as,
         is_run_as_active=bool(row.user_active and not row.locked_out),
@@ -148,7 +150,7 @@ NEEDED_COLUMNS = (
     *("sys_id", "client_id", "public_client", "active", "issuer", "audiences", "algorithms", "user_field", "run_as"),
     *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
     *("jwks_url", "jwks_cache_lifespan_minutes", "enable_jti_verification", "jti_claim"),
-    *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds"),
+    *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds", "token_generation"),
 )
 
 

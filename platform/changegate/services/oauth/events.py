@@ -7,19 +7,19 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
-from changegate.errors import OAuthError
+from changegate.errors import AssertionRefused, OAuthError
 from changegate.extensions import connection, db
-from changegate.models import OAuthCredential, OAuthTokenEvent
+from changegate.models import OAuthExchange
 from changegate.models.oauth_entity import earliest_correlation_id
+from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.grants import Exchange
-from changegate.services.oauth.replay import purge_claims
 from changegate.services.oauth.report import Report
 from changegate.services.prepared import Prepared
 
+# Longer than any token or assertion is good for: its row is what they are judged by.
 KEPT_FOR = timedelta(days=30)
-TOKENS_KEPT_FOR = timedelta(days=1)
 PURGE_SHARE = 1 / 500
-_INSERT = Prepared(insert(OAuthTokenEvent.__table__), OAuthTokenEvent.__table__.columns.keys())
+_INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
 @dataclass(slots=True, repr=False)
@@ -32,10 +32,22 @@ class Attempt:
     exchange: Exchange | None = field(default=None)
 
 
-def record_accepted(attempt: Attempt, happened_at: datetime) -> None:
-    """Write the event of an issued token into the caller's transaction."""
-    _INSERT.execute(_row(attempt, happened_at) | {"is_accepted": True})
+def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
+    """Write an exchange and its token with the commit, which raises `AssertionRefused` if the claim is taken.
+
+    One INSERT decides, so that of several processes exactly one wins.
+    """
     _purge_now_and_then(happened_at)
+    claim = attempt.exchange.claim if attempt.exchange else None
+    row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
+    row["expires_at"] = happened_at + issued.lifespan
+    _INSERT.execute_with_commit(row, on_conflict=lambda: _replayed(attempt))
+
+
+def _replayed(attempt: Attempt) -> AssertionRefused:
+    report = attempt.exchange.verified.report if attempt.exchange and attempt.exchange.verified else Report()
+    report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+    return AssertionRefused("jti_replayed", report=report)
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
@@ -46,20 +58,16 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     _purge_now_and_then(happened_at)
 
 
-def list_events(entity: str, limit: int = 20) -> list[OAuthTokenEvent]:
+def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
     """Return an integration's latest events, newest first."""
-    newest = (
-        select(OAuthTokenEvent).where(OAuthTokenEvent.entity == entity).order_by(OAuthTokenEvent.correlation_id.desc())
-    )
+    newest = select(OAuthExchange).where(OAuthExchange.entity == entity).order_by(OAuthExchange.correlation_id.desc())
     return list(db.session.execute(newest.limit(limit)).scalars())
 
 
 def purge_expired(at: datetime) -> None:
-    """Forget what has served its time: claims, tokens and events."""
-    purge_claims(at)
-    connection().execute(delete(OAuthCredential).where(OAuthCredential.expires_at < at - TOKENS_KEPT_FOR))
+    """Forget exchanges that have served their time."""
     oldest_kept = earliest_correlation_id(at - KEPT_FOR)
-    connection().execute(delete(OAuthTokenEvent).where(OAuthTokenEvent.correlation_id < oldest_kept))
+    connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
 
 
 def _purge_now_and_then(at: datetime) -> None:

@@ -10,11 +10,11 @@ from changegate.errors import (
     TemporarilyUnavailable,
 )
 from changegate.extensions import now
-from changegate.services.oauth.access_tokens import IssuedToken, TokenRequest, issue_token
+from changegate.services.oauth.access_tokens import IssuedToken, new_token
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
-from changegate.services.oauth.replay import claim_assertion
+from changegate.services.oauth.replay import assertion_claim
 from changegate.services.oauth.subjects import resolve_subject
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -25,35 +25,35 @@ class Exchange:
     """What one exchange came to know, for the event log; filled in as it goes, so that a refusal has it too."""
 
     client: Client
+    correlation_id: str
     assertion: UnverifiedAssertion | None = None
     verified: VerifiedAssertion | None = None
 
+    @property
+    def claim(self) -> str | None:
+        """What the token's row claims of the assertion; None where an assertion may buy more than one."""
+        if self.verified is None or not self.client.policy.jti_required:
+            return None
+        return assertion_claim(self.client.entity, self.verified.issuer, self.verified.replay_digest)
+
 
 def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
-    """Judge an assertion and issue a token in the caller's transaction.
+    """Judge an assertion and return the token that it buys.
 
-    The assertion is claimed last, when nothing else can fail, so that a bad request never burns a good assertion.
-    Raises `AssertionRefused`, `InvalidScope`, `TemporarilyUnavailable`.
+    The token counts when the exchange's row is committed, which claims the assertion too: a request that is refused
+    never burns a good assertion. Raises `AssertionRefused`, `InvalidScope`, `TemporarilyUnavailable`.
     """
     client = exchange.client
     exchange.assertion = UnverifiedAssertion.parse(text)
     exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
     user = resolve_subject(client, verified)
-    granted = _granted_scope(client, scope)
-    if client.policy.jti_required:
-        usable_until = verified.expires_at + client.policy.clock_skew
-        is_fresh = claim_assertion(client.entity, verified.issuer, verified.replay_digest, usable_until)
-        verified.report.add(("replay", None if is_fresh else "jti_replayed", "not seen before", "seen before"))
-        verified.report.require_passed()
-    wanted = TokenRequest(
-        entity=client.entity,
+    return new_token(
+        exchange.correlation_id,
         user=user,
-        scope=granted,
+        generation=client.token_generation,
+        scope=_granted_scope(client, scope),
         lifespan=client.token_lifespan,
-        assertion_issuer=verified.issuer,
-        assertion_subject=verified.subject,
     )
-    return issue_token(wanted, now())
 
 
 def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:

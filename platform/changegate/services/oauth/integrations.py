@@ -59,7 +59,7 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
     trust_before = _trust(entity)
     _fill(entity, fields)
     if _trust(entity) != trust_before:
-        revoke_tokens(entity.sys_id, now())
+        revoke_tokens(entity)
     entity.audiences = entity.audiences or [entity.client_id]
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)
@@ -72,7 +72,7 @@ def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
     """Enable or disable an integration; its live tokens end with it, and no enabling brings them back."""
     entity.active = is_active
     if not is_active:
-        revoke_tokens(entity.sys_id, now())
+        revoke_tokens(entity)
     _stamp(entity, by)
 
 

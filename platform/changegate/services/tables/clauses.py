@@ -1,175 +1,136 @@
 """From conditions to SQL clauses; values travel as parameters only."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, String, and_, func, or_
-from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy import and_, false, or_
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.encoded_query import AllOf, Condition, EncodedQuery, Order
-from changegate.services.tables.registry import Table
-from changegate.services.tables.values import parse_fragment, parse_value
+from changegate.extensions import now, settings
+from changegate.services.tables.comparison import Clause, Comparison, Inquiry, display_path_of
+from changegate.services.tables.dates import TermInvalid
+from changegate.services.tables.encoded_query import (
+    TEXT_SEARCH,
+    AllOf,
+    EncodedQuery,
+    Order,
+    RelatedCount,
+    Term,
+)
+from changegate.services.tables.operators import clause_of
+from changegate.services.tables.query_lists import with_lists
+from changegate.services.tables.query_measure import require_measure
+from changegate.services.tables.related_lists import related_clause
+from changegate.services.tables.walks import Field, Walks
 
-Clause = ColumnElement[bool]
-# SQLite reads no expression that is deeper than 1000, and no statement with more than 32,766 values.
-MAX_CONDITIONS = 500
-MAX_LISTED_VALUES = 10_000
+MAX_ORDERS = 50
+MAX_WORDS = 10
+# SQLite reads no expression that is deeper than 1000, so that long chains become trees.
+MAX_WIDTH = 50
+Join = Callable[..., Clause]
 
 
-def where_clause(table: Table, fields: Iterable[str], query: EncodedQuery) -> Clause | None:
+class _Nested(Grouping[bool]):
+    """Parentheses that stay: SQLAlchemy merges what has the operator of the expression around it."""
+
+    inherit_cache = True
+    operator = None
+
+
+class _NothingFound(Exception):
+    """A term cannot be understood, and the settings say that the query then finds nothing."""
+
+
+def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
     """Return the clause for a query over the fields a caller may read; None when nothing of it restricts.
 
-    A condition on an unknown field, or with a value the field cannot hold, is dropped (rest_api.md §1.7).
-    Raises `RequestUnreadable` for a query that is more than a database takes.
+    A condition on an unknown field, or with a value that the field's type rules out, is dropped (rest_api.md §1.7),
+    or finds nothing if the settings say so. Raises `RequestUnreadable` for a query that is more than a database takes.
     """
-    readable = frozenset(fields)
-    _require_measure(readable, query)
-    groups = [_group_clause(table, readable, group) for group in query.alternatives]
-    restricting = [clause for clause in groups if clause is not None]
-    return or_(*restricting) if restricting else None
+    require_measure(query)
+    try:
+        return _query_clause(Inquiry(walks, now().replace(microsecond=0)), query)
+    except _NothingFound:
+        return false()
 
 
-def order_clauses(table: Table, fields: Iterable[str], orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
-    """Return the sort order; created-on and sys_id make any order total, so that pages neither overlap nor gap."""
-    readable = frozenset(fields)
-    first: dict[str, Order] = {}
+def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
+    """Return the sort order; created-on and sys_id make any order total, so that pages neither overlap nor gap.
+
+    References sort by what they are called. Raises `RequestUnreadable` for more fields than a database sorts by.
+    """
+    first: dict[str, tuple[Field, bool]] = {}
     for order in orders:
-        if order.field in readable:
-            first.setdefault(order.field, order)
-    chosen = [_sorted(table.columns[name], order.is_descending) for name, order in first.items()]
+        if field := walks.find(order.field):
+            first.setdefault(field.path, (_shown(walks, field), order.is_descending))
+    if len(first) > MAX_ORDERS:
+        raise RequestUnreadable(f"The query sorts by {len(first)} fields; {MAX_ORDERS} are admitted")
+    chosen = [_sorted(field, is_descending) for field, is_descending in first.values()]
     if not chosen:
-        chosen.append(table.columns["sys_created_on"].asc())
-    return [*chosen, table.columns["sys_id"].asc()]
+        chosen.append(walks.root.c["sys_created_on"].asc())
+    return [*chosen, walks.root.c["sys_id"].asc()]
 
 
-def _sorted(column: Column[Any], is_descending: bool) -> UnaryExpression[Any]:
+def _shown(walks: Walks, field: Field) -> Field:
+    path = display_path_of(field)
+    return (walks.find(path) if path else None) or field
+
+
+def _sorted(field: Field, is_descending: bool) -> UnaryExpression[Any]:
     """Sort the empty as the smallest: left to themselves, databases differ."""
-    order = column.desc() if is_descending else column.asc()
-    if not column.nullable:
+    order = field.column.desc() if is_descending else field.column.asc()
+    if not field.is_walked and not field.table.source.c[field.path].nullable:
         return order
     return order.nulls_last() if is_descending else order.nulls_first()
 
 
-def _require_measure(readable: frozenset[str], query: EncodedQuery) -> None:
-    chains = (chain for group in query.alternatives for chain in group)
-    conditions = [condition for chain in chains for condition in chain if condition.field in readable]
-    if len(conditions) > MAX_CONDITIONS:
-        raise RequestUnreadable(f"The query has {len(conditions)} conditions; {MAX_CONDITIONS} are admitted")
-    if sum(condition.value.count(",") for condition in conditions) > MAX_LISTED_VALUES:
-        raise RequestUnreadable(f"The query lists more than {MAX_LISTED_VALUES} values")
+def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
+    if query.unreadable and settings().invalid_query_returns_no_rows:
+        raise _NothingFound
+    # Alternatives of one chain each are one chain, which may be shorter to say.
+    terms = [term for group in query.alternatives if len(group) == 1 for term in group[0]]
+    groups = (_group_clause(inquiry, group) for group in query.alternatives if len(group) > 1)
+    return _joined(or_, [_chain_clause(inquiry, terms), *groups])
 
 
-def _group_clause(table: Table, readable: frozenset[str], group: AllOf) -> Clause | None:
-    chains = []
-    for chain in group:
-        clauses = [clause for condition in chain if (clause := _clause(table, readable, condition)) is not None]
-        if clauses:
-            chains.append(or_(*clauses))
-    return and_(*chains) if chains else None
+def _group_clause(inquiry: Inquiry, group: AllOf) -> Clause | None:
+    terms = with_lists(inquiry, (chain[0] for chain in group if len(chain) == 1), "!=", "NOT IN")
+    singles = [_term_clause(inquiry, term) for term in terms]
+    return _joined(and_, [*singles, *(_chain_clause(inquiry, chain) for chain in group if len(chain) > 1)])
 
 
-def _clause(table: Table, readable: frozenset[str], condition: Condition) -> Clause | None:
-    if condition.field not in readable:
-        return None
+def _chain_clause(inquiry: Inquiry, chain: Sequence[Term]) -> Clause | None:
+    return _joined(or_, [_term_clause(inquiry, term) for term in with_lists(inquiry, chain, "=", "IN")])
+
+
+def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
+    """Return the clauses joined as a shallow tree; None when there are none."""
+    level: Sequence[Clause] = [clause for clause in clauses if clause is not None]
+    while len(level) > MAX_WIDTH:
+        level = [_Nested(join(*level[at : at + MAX_WIDTH])) for at in range(0, len(level), MAX_WIDTH)]
+    return join(*level) if level else None
+
+
+def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
     try:
-        return OPERATORS[condition.operator](table, condition)
-    except RequestUnreadable:
+        if isinstance(term, RelatedCount):
+            return related_clause(inquiry, term, _query_clause)
+        if term.field == TEXT_SEARCH:
+            return _text_clause(inquiry, term.value)
+        return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))
+    except TermInvalid:
+        if settings().invalid_query_returns_no_rows:
+            raise _NothingFound from None
         return None
 
 
-def _parsed(table: Table, condition: Condition, text: str) -> Any:
-    return parse_value(condition.field, table.entries[condition.field], text)
-
-
-def _folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any], Any]:
-    """Text compares without case (rest_api.md §2.4), both sides folded by the database, whose rules differ.
-
-    A sys_id is looked up as it is and a number in capitals, so that their indexes serve.
-    """
-    if not isinstance(value, str) or not isinstance(column.type, String) or column.key == "sys_id":
-        return column, value
-    if column.key == "number":
-        return column, value.upper()
-    return func.lower(column), func.lower(value)
-
-
-def _equal(table: Table, condition: Condition) -> Clause:
-    value = _parsed(table, condition, condition.value)
-    column = table.columns[condition.field]
-    if value is None:
-        return _is_empty(table, condition)
-    left, right = _folded(column, value)
-    equal: Clause = left == right
-    return equal
-
-
-def _not_equal(table: Table, condition: Condition) -> Clause:
-    differs = ~_equal(table, condition)
-    if table.entries[condition.field].kind == "boolean" and condition.value:
-        return or_(table.columns[condition.field].is_(None), differs)
-    return differs
-
-
-def _in(table: Table, condition: Condition) -> Clause:
-    values = dict.fromkeys(_parsed(table, condition, item) for item in condition.value.split(","))
-    pairs = [_folded(table.columns[condition.field], value) for value in values if value is not None]
-    return pairs[0][0].in_([value for _, value in pairs]) if pairs else _is_empty(table, condition)
-
-
-def _compared(operator: str) -> Callable[[Table, Condition], Clause]:
-    def clause(table: Table, condition: Condition) -> Clause:
-        value = _required(_parsed(table, condition, condition.value))
-        compared: Clause = table.columns[condition.field].op(operator, is_comparison=True)(value)
-        return compared
-
-    return clause
-
-
-def _is_empty(table: Table, condition: Condition) -> Clause:
-    column = table.columns[condition.field]
-    if isinstance(column.type, String):
-        return or_(column.is_(None), column == "")
-    return column.is_(None)
-
-
-def _contains(table: Table, condition: Condition) -> Clause:
-    return _text_column(table, condition).icontains(_fragment(table, condition), autoescape=True)
-
-
-def _starts_with(table: Table, condition: Condition) -> Clause:
-    return _text_column(table, condition).istartswith(_fragment(table, condition), autoescape=True)
-
-
-def _text_column(table: Table, condition: Condition) -> ColumnElement[Any]:
-    column = table.columns[condition.field]
-    if not isinstance(column.type, String):
-        raise RequestUnreadable(f"Field {condition.field} is no text")
-    return column
-
-
-def _fragment(table: Table, condition: Condition) -> str:
-    return str(_required(parse_fragment(condition.field, table.entries[condition.field], condition.value)))
-
-
-def _required(value: Any) -> Any:
-    if value is None:
-        raise RequestUnreadable("A value is expected")
-    return value
-
-
-OPERATORS: Mapping[str, Callable[[Table, Condition], Clause]] = {
-    "=": _equal,
-    "!=": _not_equal,
-    "<": _compared("<"),
-    "<=": _compared("<="),
-    ">": _compared(">"),
-    ">=": _compared(">="),
-    "IN": _in,
-    "NOT IN": lambda table, condition: ~_in(table, condition),
-    "LIKE": _contains,
-    "NOT LIKE": lambda table, condition: ~_contains(table, condition),
-    "STARTSWITH": _starts_with,
-    "ISEMPTY": _is_empty,
-    "ISNOTEMPTY": lambda table, condition: ~_is_empty(table, condition),
-}
+def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
+    """Return the clause for rows that hold every word in one of their text fields."""
+    walks = inquiry.walks
+    entries = walks.table.entries
+    names = [name for name in walks.table.fields_for(walks.caller) if entries[name].kind == "string"]
+    fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
+    words = text.split()[:MAX_WORDS]
+    found = (_joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words)
+    return _joined(and_, found)

@@ -1,22 +1,26 @@
-"""Encoded queries: from text to conditions (rest_api.md §2).
+"""Encoded queries: from text to conditions and back (rest_api.md §2).
 
 `A^B^ORC` is A and (B or C); `^NQ` starts an alternative to all that came before; ORDERBY may stand anywhere.
 What cannot be read is dropped and the rest runs, which is the reference's rule; nothing is ever evaluated.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from changegate.services.tables.operator_names import split_condition
 
 # ^ separates; ^^ is a caret within a value.
 _ITEM = re.compile(r"((?:[^^]|\^\^)*)(?:\^|$)")
-# Field names are lower-case in practice, so the first capital or symbol ends them; NUMBER=… occurs too.
-_CONDITION = re.compile(
-    r"(?P<field>[a-z][a-z0-9_.]*)"
-    r"(?P<operator>!=|<=|>=|=|<|>|NOT IN|NOT LIKE|IN(?!STANCEOF|_HIERARCHY)|LIKE|STARTSWITH|ISEMPTY|ISNOTEMPTY)"
-    r"(?P<value>.*)",
-    re.DOTALL,
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+_RELATED = re.compile(
+    r"RLQUERY(?P<table>[a-z0-9_]+)\.(?P<field>[a-z0-9_]+),(?P<operator>>=|<=|!=|=|>|<)(?P<count>[0-9]{1,9})(?:,m2m)?"
 )
-_UPPER_CASE_CONDITION = re.compile(r"(?P<field>[A-Z][A-Z0-9_.]*)(?P<operator>!=|<=|>=|=|<|>)(?P<value>.*)", re.DOTALL)
+_OPENS_RELATED = re.compile(r"(?:NQ)*(?:OR)?RLQUERY")
+_END_OF_RELATED = "ENDRLQUERY"
+_MAX_DEPTH = 3
+# A search over all text fields is written as a condition on this one.
+TEXT_SEARCH = "123TEXTQUERY321"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,20 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedCount:
+    """How many records of another table refer to this one through `field`, compared with a number.
+
+    `query` says which of them count.
+    """
+
+    table: str
+    field: str
+    operator: str
+    count: int
+    query: "EncodedQuery"
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One field to sort by."""
 
@@ -36,44 +54,125 @@ class Order:
     is_descending: bool = False
 
 
-AnyOf = tuple[Condition, ...]
+Term = Condition | RelatedCount
+AnyOf = tuple[Term, ...]
 AllOf = tuple[AnyOf, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """`alternatives` are joined by OR; each is a conjunction of OR chains."""
+    """`alternatives` are joined by OR; each is a conjunction of OR chains. `unreadable` items are dropped ones."""
 
     alternatives: tuple[AllOf, ...] = ()
     orders: tuple[Order, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def parse_encoded_query(text: str) -> EncodedQuery:
     """Parse any text whatever; what is no condition is left out."""
-    alternatives: list[list[list[Condition]]] = [[]]
-    orders: list[Order] = []
-    for item in _ITEM.findall(text):
-        _take(item.replace("^^", "^"), alternatives, orders)
-    groups = (tuple(tuple(chain) for chain in group if chain) for group in alternatives)
-    return EncodedQuery(tuple(group for group in groups if group), tuple(orders))
+    return _read((item.replace("^^", "^") for item in _ITEM.findall(text)), depth=0)
 
 
-def _take(item: str, alternatives: list[list[list[Condition]]], orders: list[Order]) -> None:
-    if item.startswith("NQ"):
-        alternatives.append([])
-        item = item[2:]
-    # ORDERBY begins with OR, so it is looked for first.
-    if item.startswith("ORDERBYDESC"):
-        orders.append(Order(item[11:].strip(), is_descending=True))
-    elif item.startswith("ORDERBY"):
-        orders.append(Order(item[7:].strip()))
-    elif item.startswith("OR") and alternatives[-1]:
-        alternatives[-1][-1].extend(_parse_condition(item[2:]))
-    elif item not in {"", "EQ"}:
-        # What cannot be read still begins a chain, else an OR after it would widen the chain before.
-        alternatives[-1].append(_parse_condition(item))
+def render_encoded_query(query: EncodedQuery) -> str:
+    """Return the text of a parsed query, in one way of the many that there may have been."""
+    orders = (f"ORDERBY{'DESC' if order.is_descending else ''}{order.field}" for order in query.orders)
+    groups = "^NQ".join(_render_group(group) for group in query.alternatives)
+    # Dropped items come first: one that starts with a caret can stand nowhere else.
+    return "^".join(item for item in (*map(_render_unreadable, query.unreadable), groups, *orders) if item)
 
 
-def _parse_condition(item: str) -> list[Condition]:
-    match = _CONDITION.fullmatch(item) or _UPPER_CASE_CONDITION.fullmatch(item)
-    return [Condition(match["field"].lower(), match["operator"], match["value"])] if match else []
+def _render_unreadable(item: str) -> str:
+    end = f"^{_END_OF_RELATED}" if _OPENS_RELATED.match(item) else ""
+    return item.replace("^", "^^") + end
+
+
+def _render_group(group: AllOf) -> str:
+    return "^".join("^OR".join(_render_term(term) for term in chain) for chain in group)
+
+
+def _render_term(term: Term) -> str:
+    if isinstance(term, Condition):
+        return f"{term.field}{term.operator}{term.value.replace('^', '^^')}"
+    head = f"RLQUERY{term.table}.{term.field},{term.operator}{term.count}"
+    return "^".join(item for item in (head, render_encoded_query(term.query), _END_OF_RELATED) if item)
+
+
+def _read(items: Iterable[str], depth: int) -> EncodedQuery:
+    draft, left = _Draft(depth), iter(items)
+    for item in left:
+        draft.take(item, left)
+    groups = (tuple(tuple(chain) for chain in group if chain) for group in draft.alternatives)
+    return EncodedQuery(tuple(group for group in groups if group), tuple(draft.orders), tuple(draft.unreadable))
+
+
+class _Draft:
+    """A query while it is read, item by item."""
+
+    def __init__(self, depth: int) -> None:
+        self.alternatives: list[list[list[Term]]] = [[]]
+        self.orders: list[Order] = []
+        self.unreadable: list[str] = []
+        self._depth = depth
+
+    def take(self, item: str, left: Iterator[str]) -> None:
+        """Take one item, and of those that are left what belongs to it."""
+        rest = item
+        while rest.startswith("NQ"):
+            self.alternatives.append([])
+            rest = rest[2:]
+        if rest in {"", "EQ", _END_OF_RELATED}:
+            return
+        # ORDERBY begins with OR, so it is looked for first.
+        if rest.startswith(("ORDERBY", "GROUPBY")):
+            found = self._take_order(rest.removeprefix("ORDERBY").removeprefix("GROUPBY"))
+        else:
+            found = self._take_term(rest, left)
+        if not found:
+            self.unreadable.append(item)
+
+    def _take_order(self, text: str) -> bool:
+        name = text.removeprefix("DESC").strip()
+        if not _NAME.fullmatch(name):
+            return False
+        self.orders.append(Order(name, is_descending=text.startswith("DESC")))
+        return True
+
+    def _take_term(self, text: str, left: Iterator[str]) -> bool:
+        chains = self.alternatives[-1]
+        if text.startswith("OR") and chains:
+            term = self._term(text[2:], left)
+        else:
+            # What cannot be read still begins a chain, else an OR after it would widen the chain before.
+            chains.append([])
+            term = self._term(text, left)
+            if term is None and text.startswith("OR"):
+                term = self._term(text[2:], left)
+        if term is not None:
+            chains[-1].append(term)
+        return term is not None
+
+    def _term(self, text: str, left: Iterator[str]) -> Term | None:
+        if text.startswith("RLQUERY"):
+            return self._related(text, _items_of_related(left))
+        if text.startswith(f"{TEXT_SEARCH}="):
+            return Condition(TEXT_SEARCH, "=", text.removeprefix(f"{TEXT_SEARCH}="))
+        found = split_condition(text)
+        return None if found is None else Condition(*found)
+
+    def _related(self, head: str, items: list[str]) -> RelatedCount | None:
+        match = _RELATED.fullmatch(head)
+        if match is None or self._depth == _MAX_DEPTH:
+            return None
+        query = _read(items, self._depth + 1)
+        return RelatedCount(match["table"], match["field"], match["operator"], int(match["count"]), query)
+
+
+def _items_of_related(left: Iterator[str]) -> list[str]:
+    """Take the items up to the end of a related list, which may hold others."""
+    items, open_lists = [], 1
+    for item in left:
+        open_lists += 1 if _OPENS_RELATED.match(item) else -1 if item == _END_OF_RELATED else 0
+        if not open_lists:
+            break
+        items.append(item)
+    return items

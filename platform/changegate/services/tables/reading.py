@@ -1,94 +1,126 @@
 """Reading: single records and pages of them, as far as the caller may see.
 
 Reading is Core, not ORM: a record has a hundred columns, and the unit of work would cost more than the database does.
+A page is found by its sys_ids, which indexes answer, before any row is read whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
+from sqlalchemy import bindparam, select
 
-from changegate.errors import RecordNotFound
-from changegate.extensions import connection
+from changegate.errors import AccessRefused, RecordNotFound
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
-from changegate.services.tables.clauses import order_clauses, where_clause
+from changegate.services.tables.display import render_rows
+from changegate.services.tables.display_values import WireRecord
 from changegate.services.tables.encoded_query import EncodedQuery
-from changegate.services.tables.registry import OWNER, Table
+from changegate.services.tables.matching import Matching
+from changegate.services.tables.registry import Table
+from changegate.services.tables.rows import fetch_chunks, fetch_rows
+from changegate.services.tables.selections import Selection, select_fields
+from changegate.services.tables.shapes import Shape
+from changegate.services.tables.values import is_storable
+from changegate.services.tables.visibility import visibility, visible_rows
 
 # A record as it is stored: its values in the order of `Table.fields_for` the caller.
 Record = Sequence[Any]
+OPERATION_NAMES = {"read": "Read", "create": "Insert", "update": "Update", "delete": "Delete"}
+
+
+class Records:
+    """Some records, read and rendered some hundreds at a time while they are gone through."""
+
+    def __init__(self, selection: Selection, sys_ids: Sequence[str], caller: Caller, shape: Shape) -> None:
+        self._selection = selection
+        self._sys_ids = sys_ids
+        self._caller = caller
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return len(self._sys_ids)
+
+    def __iter__(self) -> Iterator[WireRecord]:
+        for chunk in self.chunks():
+            yield from chunk
+
+    def chunks(self) -> Iterator[list[WireRecord]]:
+        """Return the records some hundreds at a time."""
+        for rows in fetch_chunks(self._selection, self._caller, self._sys_ids):
+            yield list(render_rows(self._selection, rows, self._caller, self._shape))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a query and how many rows match in all."""
+    """Some records of a query and how many match in all."""
 
-    rows: Sequence[Record]
+    records: Records
     total: int
 
 
-def list_records(table: Table, caller: Caller, query: EncodedQuery, *, limit: int, offset: int) -> Page:
-    """Return a page of the records that match and that the caller may see."""
+def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *, limit: int, offset: int) -> Page:
+    """Return a page of the records that match and that the caller may see, in the shape that he wants."""
     require_operation(table, caller, "read")
-    fields = table.fields_for(caller)
-    is_restricted, owner = visibility(table, caller)
-    clauses = visible_rows(table, is_restricted=is_restricted)
-    matching = where_clause(table, fields, query)
-    if matching is not None:
-        clauses.append(matching)
-    total = connection().execute(select(func.count()).select_from(table.source).where(*clauses), owner).scalar_one()
-    statement = _select(table, fields).where(*clauses).order_by(*order_clauses(table, fields, query.orders))
-    rows = connection().execute(statement.limit(limit).offset(offset), owner).all() if total > offset else []
-    return Page(rows, total)
+    selection = select_fields(table, caller, shape)
+    matching = Matching(table, caller, query)
+    sys_ids = matching.list_sys_ids(limit, offset) if limit else []
+    # The last page tells the total by itself.
+    is_last = 0 < len(sys_ids) < limit or (limit and not sys_ids and not offset)
+    total = offset + len(sys_ids) if is_last else matching.count()
+    return Page(Records(selection, sys_ids, caller, shape), total)
 
 
-def get_record(table: Table, caller: Caller, sys_id: str) -> Record:
-    """Return one record; raises `RecordNotFound` when it is missing or not the caller's to see."""
+def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
+    """Return how many records match that the caller may see."""
     require_operation(table, caller, "read")
-    return get_row(table, caller, sys_id, table.fields_for(caller))
+    return Matching(table, caller, query).count()
+
+
+def read_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> WireRecord:
+    """Return one record in the shape that the caller wants; raises `RecordNotFound` for what he may not see."""
+    require_operation(table, caller, "read")
+    selection = select_fields(table, caller, shape)
+    rows = fetch_rows(selection, caller, [sys_id]) if is_storable(sys_id) else []
+    if not rows:
+        raise RecordNotFound
+    return next(render_rows(selection, rows, caller, shape))
+
+
+def render_written(table: Table, caller: Caller, record: Record, shape: Shape) -> WireRecord:
+    """Return a record that the caller has just written, without reading it again where it has all that is shown.
+
+    He sees what he has made of it, though it may have ceased to be his to see.
+    """
+    selection = select_fields(table, caller, shape)
+    stored = dict(zip(table.fields_for(caller), record, strict=True))
+    if selection.is_plain:
+        row: Record = [stored[path] for path in selection.paths]
+    else:
+        [row] = fetch_rows(selection, caller, [stored["sys_id"]], keeps_rules=False)
+    return next(render_rows(selection, [row], caller, shape))
 
 
 def require_operation(table: Table, caller: Caller, operation: str) -> None:
     """Refuse a caller whose roles do not allow an operation on the table."""
-    roles = getattr(table.access, operation)
-    if roles:
-        detail = (
-            f"ACL Exception {operation.capitalize().replace('Create', 'Insert')} Failed due to security constraints"
-        )
-        caller.require_role(roles, detail)
+    if not table.access.admits(operation, caller):
+        verb = OPERATION_NAMES[operation]
+        raise AccessRefused("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
 
 
-def visible_rows(table: Table, *, is_restricted: bool) -> list[ColumnElement[bool]]:
-    """Return the clauses that keep a statement to the table, and where `is_restricted` to the caller's own rows."""
-    clauses: list[ColumnElement[bool]] = []
-    if table.classes:
-        # Equality, not IN: an IN list is expanded into the SQL text anew at every execution.
-        clauses.append(or_(*(table.source.c["sys_class_name"] == name for name in table.classes)))
-    if is_restricted and table.own_rows is not None:
-        clauses.append(table.own_rows(table))
-    return clauses
-
-
-def visibility(table: Table, caller: Caller) -> tuple[bool, dict[str, str]]:
-    """Tell whether the caller sees only his own rows, with the parameters that say which those are."""
-    is_restricted = table.own_rows is not None and not caller.has_role(table.reads_all)
-    return is_restricted, {OWNER: caller.sys_id} if is_restricted else {}
-
-
-# Statements are built once: SQLAlchemy remembers a statement's cache key with the statement, and to work out the
-# key of a hundred columns anew costs more than running it.
+# Statements are built once: to compile a hundred columns anew costs more than running it.
 @lru_cache(maxsize=128)
 def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Prepared:
     visible = visible_rows(table, is_restricted=is_restricted)
-    return Prepared(_select(table, fields).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
+    columns = (table.columns[name] for name in fields)
+    return Prepared(select(*columns).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
 
 
-@lru_cache(maxsize=128)
-def _select(table: Table, fields: tuple[str, ...]) -> Select[Any]:
-    return select(*(table.columns[name] for name in fields))
+def get_record(table: Table, caller: Caller, sys_id: str) -> Record:
+    """Return one record as it is stored; raises `RecordNotFound` when it is missing or not the caller's to see."""
+    require_operation(table, caller, "read")
+    return get_row(table, caller, sys_id, table.fields_for(caller))
 
 
 def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:

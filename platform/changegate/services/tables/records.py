@@ -5,114 +5,165 @@ cost more than the database does.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.errors import OperationFailed, RequestUnreadable
-from changegate.extensions import connection
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
-from changegate.services.prepared import Prepared
-from changegate.services.tables.reading import Record, get_row, require_operation, require_row, visibility, visible_rows
-from changegate.services.tables.references import resolve_references
+from changegate.services.tables.audit import record_changes, record_deletion
+from changegate.services.tables.belongings import remove_belongings
+from changegate.services.tables.inputs import changed_values, is_same
+from changegate.services.tables.journals import add_journal_entries, journal_entries
+from changegate.services.tables.parts import remove_parts
+from changegate.services.tables.reading import Record, require_operation
 from changegate.services.tables.registry import Table, Values
-from changegate.services.tables.values import parse_value
+from changegate.services.tables.written_rows import delete_row, insert_row, lock_row, update_row
 
 _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
 
-def create_record(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+def create_record(
+    table: Table,
+    caller: Caller,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    sys_id: str | None = None,
+) -> Mapping[str, Any]:
     """Insert a record and return its values by field; unknown and read-only fields of `sent` are ignored.
 
-    Raises `AccessRefused`, `RequestUnreadable` for a value that its field cannot hold, `OperationFailed` from the
-    table's rules.
+    `sys_id` is one that is decided already. Raises `AccessRefused`, `RequestUnreadable` for a value that its field
+    cannot hold, `OperationFailed` from the table's rules.
     """
     require_operation(table, caller, "create")
-    values = _defaults(table)
-    values |= {name: value for name, value in _parsed(table, caller, sent).items() if value is not None}
-    values |= _stamps(caller)
-    values["sys_id"] = _chosen_sys_id(sent) or new_sys_id()
-    if table.classes:
-        values["sys_class_name"] = table.name
+    fields = _lower_case(sent)
+    defaults = _defaults(table)
+    given = _given(table, caller, fields, defaults, by_display=input_display_value)
+    entries = journal_entries(table, fields)
+    values = {**defaults, **given, **_stamps(caller)}
+    values["sys_id"] = sys_id or new_record_id(fields)
+    values |= _identity(table, caller)
     table.rules.before_create(values, caller)
-    with _unique_keys():
-        _insert_statement(table).execute(values)
-    return {name: values.get(name) for name in table.columns}
+    _require_mandatory(table, values)
+    insert_row(table, values)
+    if entries:
+        add_journal_entries(table.name, values["sys_id"], entries, caller)
+    table.rules.after_create(values, caller)
+    return _whole(table, values)
 
 
-def update_record(table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any]) -> Record:
-    """Change the sent fields of a record and return it whole; a write of equal values changes nothing."""
+def update_record(
+    table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any], *, input_display_value: bool = False
+) -> Record:
+    """Change the sent fields of a record and return it whole; a write of equal values changes nothing.
+
+    The values are in the order of `Table.fields_for` the caller.
+    """
     require_operation(table, caller, "update")
-    before = _lock_row(table, caller, sys_id)
-    changes = {
-        name: value
-        for name, value in _parsed(table, caller, sent).items()
-        if not _is_same(before, name, value) and _is_clearable(table, name, value)
-    }
+    fields = _lower_case(sent)
+    before = lock_row(table, caller, sys_id)
+    changes = changed_values(table, caller, fields, before, by_display=input_display_value)
+    changes = {name: value for name, value in changes.items() if _is_clearable(table, name, value)}
+    entries = journal_entries(table, fields)
     table.rules.before_update(before, changes, caller)
-    if changes:
-        columns = table.source.c
-        changes |= {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
-        counted = {**changes, "sys_mod_count": columns["sys_mod_count"] + 1}
-        with _unique_keys():
-            connection().execute(update(table.source).where(columns["sys_id"] == sys_id).values(counted))
-    return get_row(table, caller, sys_id, table.fields_for(caller))
+    changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
+    if not changes and not entries:
+        return _in_order(before, table.fields_for(caller))
+    class_name = _class_name(table, before)
+    after = {**before, **changes, **_update(table, before, changes, caller)}
+    if table.is_audited:
+        record_changes(table, class_name, before, changes, caller)
+    add_journal_entries(class_name, before["sys_id"], entries, caller)
+    table.rules.after_update(before, changes, caller)
+    return _in_order(after, table.fields_for(caller))
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
-    """Delete a record; raises `RecordNotFound` when there is none to delete."""
+    """Delete a record with its journals and attachments; raises `RecordNotFound` when there is none to delete."""
     require_operation(table, caller, "delete")
-    _lock_row(table, caller, sys_id)
-    try:
-        connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
-    except IntegrityError:
-        raise OperationFailed("Other records refer to this one and cannot do without it") from None
+    before = lock_row(table, caller, sys_id, is_to_go=True)
+    class_name = _class_name(table, before)
+    table.rules.before_delete(before, caller)
+    remove_parts(table, before["sys_id"], caller)
+    delete_row(table, before["sys_id"])
+    remove_belongings(class_name, [before["sys_id"]])
+    if table.is_audited:
+        record_deletion(table, class_name, before, caller)
+
+
+def new_record_id(fields: Mapping[str, Any]) -> str:
+    """Return the sys_id for a new record: the one that its caller chose, else a fresh one."""
+    chosen = fields.get("sys_id")
+    if chosen in (None, ""):
+        return new_sys_id()
+    if not isinstance(chosen, str) or not _CALLER_CHOSEN_SYS_ID.fullmatch(chosen):
+        raise RequestUnreadable("Field sys_id: 32 letters and digits are expected")
+    return chosen
+
+
+def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Values, *, by_display: bool) -> Values:
+    """Return what a new record has instead of its defaults: the fields that were sent, and presets for the others."""
+    given = changed_values(table, caller, fields, defaults, by_display=by_display)
+    if presets := table.rules.presets(given):
+        others = {name: text for name, text in presets.items() if fields.get(name) in (None, "")}
+        given |= changed_values(table, caller, others, defaults, by_display=False)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _lower_case(sent: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in sent.items()}
+
+
+def _in_order(values: Mapping[str, Any], fields: Iterable[str]) -> Record:
+    return [values[name] for name in fields]
+
+
+def _class_name(table: Table, record: Mapping[str, Any]) -> str:
+    """Return the name of the table that a record belongs to, of those that are stored as one."""
+    return str(record["sys_class_name"]) if table.classes else table.name
+
+
+def _update(table: Table, before: Values, changes: Values, caller: Caller) -> Values:
+    """Write changes to a locked row, count them and return what that makes of the record's stamps."""
+    stamps = {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
+    written = {**changes, **stamps, "sys_mod_count": before["sys_mod_count"] + 1}
+    update_row(table, before["sys_id"], written)
+    return written
 
 
 @lru_cache(maxsize=128)
-def _lock_statement(table: Table, is_restricted: bool) -> Prepared:
-    # SQLite has no row locks; the option makes it take its write lock before it reads (database.py).
-    visible = visible_rows(table, is_restricted=is_restricted)
-    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
-    return Prepared(statement.with_for_update().execution_options(locks_rows=True))
-
-
-@lru_cache(maxsize=128)
-def _insert_statement(table: Table) -> Prepared:
-    return Prepared(insert(table.source), table.source.c.keys())
-
-
-def _lock_row(table: Table, caller: Caller, sys_id: str) -> Values:
-    is_restricted, owner = visibility(table, caller)
-    row = require_row(_lock_statement(table, is_restricted), {"wanted": sys_id, **owner})
-    return dict(zip(row._fields, row, strict=True))
-
-
-def _parsed(table: Table, caller: Caller, sent: Mapping[str, Any]) -> Values:
-    """Return the storable values of the known, writable fields of a request; references are resolved."""
-    parsed: Values = {}
-    for key, value in sent.items():
-        name = key.lower()
-        entry = table.entries.get(name)
-        if entry is not None and not entry.is_read_only:
-            parsed[name] = parse_value(name, entry, value)
-    return resolve_references(table, parsed)
-
-
-@lru_cache(maxsize=128)
-def _default_items(table: Table) -> tuple[tuple[str, Any], ...]:
-    defaults = ((name, column.default) for name, column in table.columns.items())
-    return tuple((name, found.arg) for name, found in defaults if isinstance(found, ScalarElementColumnDefault))
-
-
 def _defaults(table: Table) -> Values:
-    return dict(_default_items(table))
+    columns = ((name, column.default) for name, column in table.source.c.items() if name in table.entries)
+    scalars = {name: found.arg for name, found in columns if isinstance(found, ScalarElementColumnDefault)}
+    return {name: value for name, value in scalars.items() if _is_open_to(table, name, value)}
+
+
+def _is_open_to(table: Table, name: str, value: Any) -> bool:
+    """Tell whether a class has the default that a shared column has; one with other choices has its own rules."""
+    choices = table.entries[name].choices
+    return choices is None or str(value) in choices
+
+
+@lru_cache(maxsize=128)
+def _blank(table: Table) -> Values:
+    return dict.fromkeys(table.columns)
+
+
+@lru_cache(maxsize=128)
+def _hidden(table: Table) -> tuple[str, ...]:
+    return tuple(name for name in table.source.c.keys() if name not in table.columns)
+
+
+def _whole(table: Table, values: Values) -> Values:
+    """Return a new record's values for every field; those that nobody may read are left out."""
+    whole = _blank(table) | values
+    for name in _hidden(table):
+        whole.pop(name, None)
+    return whole
 
 
 def _stamps(caller: Caller) -> Values:
@@ -126,17 +177,31 @@ def _stamps(caller: Caller) -> Values:
     }
 
 
-def _chosen_sys_id(sent: Mapping[str, Any]) -> str | None:
-    chosen = sent.get("sys_id")
-    if chosen in (None, ""):
-        return None
-    if not isinstance(chosen, str) or not _CALLER_CHOSEN_SYS_ID.fullmatch(chosen):
-        raise RequestUnreadable("Field sys_id: 32 letters and digits are expected")
-    return chosen
+def _identity(table: Table, caller: Caller) -> Values:
+    """Return what a new record is, and which integration it comes from."""
+    identity = {"sys_class_name": table.name} if table.classes else {}
+    if caller.grant is not None and "oauth_entity" in table.columns:
+        identity["oauth_entity"] = caller.grant.entity
+    return identity
 
 
-def _is_same(before: Values, name: str, value: Any) -> bool:
-    return bool((before[name] if before[name] != "" else None) == value)
+@lru_cache(maxsize=128)
+def _mandatory_fields(table: Table) -> tuple[str, ...]:
+    columns = table.source.c.items()
+    return tuple(
+        name for name, column in columns if name in table.entries and not column.nullable and column.default is None
+    )
+
+
+def _require_mandatory(table: Table, values: Values) -> None:
+    missing = [name for name in _mandatory_fields(table) if values.get(name) is None]
+    if missing:
+        raise _data_policy_exception(table, missing)
+
+
+def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFailed:
+    labels = ", ".join(table.entries[name].label for name in names)
+    return OperationFailed(f"Data Policy Exception: The following fields are mandatory: {labels}")
 
 
 def _is_clearable(table: Table, name: str, value: Any) -> bool:
@@ -144,16 +209,8 @@ def _is_clearable(table: Table, name: str, value: Any) -> bool:
     entry = table.entries[name]
     if value is not None:
         return True
-    if entry.choices or entry.kind == "boolean":
+    if entry.choices is not None or entry.kind == "boolean":
         return False
     if table.source.c[name].nullable:
         return True
-    raise OperationFailed(f"Data Policy Exception: The following fields are mandatory: {entry.label}")
-
-
-@contextmanager
-def _unique_keys() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise OperationFailed("Unique Key violation detected: a record with this key exists already") from None
+    raise _data_policy_exception(table, [name])

@@ -17,45 +17,83 @@ OwnRows = Callable[["Table"], ColumnElement[bool]]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
 ANYONE: Roles = frozenset()
+NOBODY: Roles = frozenset({"nobody"})
 
 
 class Rules(Protocol):
-    """What a table does about writes; every write of one of its records passes here."""
+    """What a table does about writes; every write of one of its records passes here.
+
+    A record's values come in Python's types, references as sys_ids. What runs before may change the values or refuse
+    the write; what runs after finds the record written, in the same transaction.
+    """
+
+    def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the texts of fields that a new record has where the request says nothing; defaults come after."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Complete or refuse a new record's values in place."""
 
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Do what follows from a new record."""
+
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Complete or refuse changes to a record in place."""
 
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Do what follows from changes; `record` is what it was before them."""
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse the deletion of a record, or do what follows from it."""
+
 
 class NoRules:
-    """A table whose records are written as they come."""
+    """A table whose records are written as they come; the rules of others add to this."""
+
+    def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Do nothing."""
 
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Do nothing."""
+
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Do nothing."""
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Do nothing."""
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """The roles that may do each thing; `ANYONE` admits every authenticated caller."""
+    """The roles that may do each thing; `ANYONE` admits every caller, `NOBODY` not even administrators."""
 
     read: Roles
-    create: Roles
-    update: Roles
-    delete: Roles
+    create: Roles = NOBODY
+    update: Roles = NOBODY
+    delete: Roles = NOBODY
+
+    def admits(self, operation: str, caller: Caller) -> bool:
+        """Tell whether a caller's roles allow an operation: read, create, update or delete."""
+        roles: Roles = getattr(self, operation)
+        return roles is not NOBODY and (not roles or caller.has_role(roles))
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """One table as the Table API serves it.
 
-    `classes` are the values of sys_class_name that belong to it, for a table stored with others.
+    `extends` is the table it is a class of, and `classes` are the values of sys_class_name that belong to it.
     `own_rows` is the clause for the rows that a caller without one of the roles `reads_all` may see.
-    `choices` overrides a column's choices where the class has its own. `blank_fields` are shown, always empty.
+    `choices` overrides a column's choices where the class has its own. `journal_fields` take entries that are kept
+    apart; they are among `blank_fields`, which are shown and always empty. `is_audited` tables leave a trail.
+    `parts` are the tables, and their fields, whose records belong to one of this table's and are deleted with it.
+    `filled_by_rules` are fields that a record must have and a request may leave out.
     """
 
     name: str
@@ -69,17 +107,26 @@ class Table:
     classes: tuple[str, ...] = ()
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     blank_fields: tuple[str, ...] = ()
+    extends: str | None = None
+    journal_fields: tuple[str, ...] = ()
+    is_audited: bool = True
+    parts: tuple[tuple[str, str], ...] = ()
+    filled_by_rules: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:
         """Columns by field name, in the model's order; those that nobody may see are not among them."""
-        mapped = inspect(self.model).columns
-        return {column.key: column for column in mapped if not self._entry_of(column).is_secret}
+        return {column.key: column for column in self._described if not self._entry_of(column).is_secret}
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
         """Dictionary entries by field name, secrets included since they can be written."""
-        return {column.key: self._entry_of(column) for column in inspect(self.model).columns}
+        return {column.key: self._entry_of(column) for column in self._described}
+
+    @property
+    def _described(self) -> list[Column[Any]]:
+        """The columns that have a dictionary entry; the others are the product's own affair."""
+        return [column for column in inspect(self.model).columns if "entry" in column.info]
 
     @property
     def source(self) -> DatabaseTable:

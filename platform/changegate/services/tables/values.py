@@ -13,6 +13,8 @@ from changegate.models.base import Entry
 
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
 MAX_INTEGER = 2**31 - 1
+MAX_JSON_INTEGER = 2**64 - 1
+MAX_EXACT_FLOAT = 2**53
 DEFAULT_TEXT_LENGTH = 4000
 # What people may call a record by; a name can be longer than the sys_id that it stands for.
 MAX_NAME_LENGTH = 255
@@ -28,7 +30,12 @@ def parse_value(name: str, entry: Entry, sent: Any) -> Any:
     A reference may come as it was read, an object with `value`; a list becomes comma-joined text.
     Raises `RequestUnreadable` naming the field.
     """
-    return _parse(name, entry, _text_of_json(name, sent), _PARSERS.get(entry.kind, _parse_text))
+    return parse_text(name, entry, text_of(name, sent))
+
+
+def parse_text(name: str, entry: Entry, text: str | None) -> Any:
+    """Return the storable value of a field's text; None and the empty text empty it."""
+    return _parse(name, entry, text, _PARSERS.get(entry.kind, _parse_text))
 
 
 def parse_fragment(name: str, entry: Entry, text: str) -> Any:
@@ -50,18 +57,29 @@ def _parse(name: str, entry: Entry, text: str | None, parser: "Parser") -> Any:
         raise RequestUnreadable(f"Field {name}: {problem}") from None
 
 
-def _text_of_json(name: str, sent: Any) -> str | None:
+def text_of(name: str, sent: Any) -> str | None:
+    """Return the text that was sent for a field, in whichever of JSON's forms; None for null.
+
+    Of an object, as a record is read, `value` counts, else `display_value`. Raises `RequestUnreadable`.
+    """
+    if isinstance(sent, dict):
+        sent = sent.get("value", sent.get("display_value", sent))
     if isinstance(sent, str) or sent is None:
         return sent
     if isinstance(sent, bool):
         return "true" if sent else "false"
     if isinstance(sent, int | float):
-        return repr(sent)
-    if isinstance(sent, dict) and isinstance(sent.get("value"), str):
-        return str(sent["value"])
+        return _text_of_number(name, sent)
     if isinstance(sent, list) and all(isinstance(item, str) for item in sent):
         return ",".join(sent)
     raise RequestUnreadable(f"Field {name}: a text, number, boolean or null is expected")
+
+
+def _text_of_number(name: str, number: float) -> str:
+    # A larger one has been rounded by JSON readers already; what is not finite is not within the limit either.
+    if not abs(number) <= (MAX_EXACT_FLOAT if isinstance(number, float) else MAX_JSON_INTEGER):
+        raise RequestUnreadable(f"Field {name}: the number is too large; it may be sent as text")
+    return repr(number)
 
 
 def _parse_text(text: str, entry: Entry) -> str:
@@ -81,10 +99,12 @@ def _limited(text: str, limit: int) -> str:
 
 
 def _parse_choice(text: str, entry: Entry) -> str:
-    for value in entry.choices or ():
+    if entry.choices is None:
+        return _parse_text(text, entry)
+    for value in entry.choices:
         if value.lower() == text.strip().lower():
             return value
-    raise ValueError(f"it is none of the choices {', '.join(entry.choices or ())}")
+    raise ValueError(f"it is none of the choices {', '.join(entry.choices)}")
 
 
 def _parse_integer(text: str, entry: Entry) -> int:
@@ -138,8 +158,11 @@ def _render_boolean(value: bool | None) -> str:
     return "" if value is None else "true" if value else "false"
 
 
-def _render_instant(value: datetime | None) -> str:
-    return "" if value is None else value.isoformat(" ", "seconds")[:19]
+def _render_instant(value: datetime | str | None) -> str:
+    # SQLite has no date-times: its driver gives the text that is stored, which is UTC.
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(" ", "seconds")[:19]
+    return (value or "")[:19]
 
 
 def _render_plain(value: Any) -> str:

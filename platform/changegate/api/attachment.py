@@ -1,0 +1,179 @@
+"""The Attachment API: rest_api.md §3.3."""
+
+import json
+import unicodedata
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, Response, request
+from marshmallow import Schema, ValidationError
+
+from changegate.api.attachment_body import measure_file, name_of, read_file, read_form, require_file
+from changegate.api.auth import caller, require_caller, require_scope
+from changegate.api.envelopes import api_response, empty_response
+from changegate.api.negotiation import require_acceptable
+from changegate.api.request_body import read_record
+from changegate.errors import InputInvalid, RequestUnreadable, ScopeMissing
+from changegate.extensions import db, settings
+from changegate.schemas.attachment import (
+    MAX_LIMIT,
+    AttachmentQuerySchema,
+    AttachmentTargetSchema,
+    NamedAttachmentTargetSchema,
+)
+from changegate.schemas.field_errors import field_errors
+from changegate.schemas.table_query import parse_parameters
+from changegate.services.access import ApiCall, Caller
+from changegate.services.attachments.access import find_owner, get_attachable
+from changegate.services.attachments.file_names import SEPARATORS, parse_file_name
+from changegate.services.attachments.metadata import render_metadata
+from changegate.services.attachments.reading import Attachment, get_attachment, list_attachments, read_content
+from changegate.services.attachments.upload import Upload
+from changegate.services.attachments.writing import Target, create_attachment, delete_attachment, rename_attachment
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.encoded_query import parse_encoded_query
+from changegate.services.tables.registry import Table
+
+REST_API = "now/attachment"
+LINK_BASE = f"/api/{REST_API}"
+# A browser that is led to a file must save it, and run nothing of it should it show it all the same.
+HARMLESS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cache-Control": "no-store",
+}
+bp = Blueprint("attachment", __name__)
+bp.before_request(require_caller)
+_query_schema = AttachmentQuerySchema()
+_target_schema = AttachmentTargetSchema()
+_named_target_schema = NamedAttachmentTargetSchema()
+
+
+@bp.get("")
+def list_view() -> Response:
+    """Answer a page of what is known of files."""
+    require_acceptable()
+    params = _query_schema.load(parse_parameters(request.query_string))
+    query = parse_encoded_query(params.query)
+    limit = min(params.limit, MAX_LIMIT)
+    page = list_attachments(_tables_in_scope(), caller(), query, params.filters, limit=limit, offset=params.offset)
+    records = [_rendered(row._mapping) for row in page.rows]
+    return api_response({"result": records}, headers={"X-Total-Count": str(page.total)})
+
+
+@bp.get("/<sys_id>")
+def get_view(sys_id: str) -> Response:
+    """Answer what is known of a file."""
+    require_acceptable()
+    return api_response({"result": _rendered(_found(sys_id)._mapping)})
+
+
+@bp.get("/<sys_id>/file")
+def file_view(sys_id: str) -> Response:
+    """Answer the bytes of a file, whatever the caller says he takes."""
+    attachment = _found(sys_id)
+    response = Response(read_content(attachment), content_type=attachment.content_type, headers=HARMLESS)
+    response.content_length = attachment.size_bytes
+    response.headers.set("Content-Disposition", "attachment", **_disposition(attachment.file_name))
+    # With nothing but ASCII in it, which is all that a header holds.
+    response.headers["X-Attachment-Metadata"] = json.dumps(_rendered(attachment._mapping))
+    return response
+
+
+@bp.post("/file")
+def create_view() -> Response:
+    """Attach the body."""
+    require_acceptable()
+    most = settings().attachment_max_bytes
+    target, who = _target(_named_target_schema, parse_parameters(request.query_string))
+    require_file(most)
+    # No connection waits for the sender; the record is looked for again when the file is there.
+    db.session.close()
+    with read_file() as upload:
+        return _created(who, target, upload)
+
+
+@bp.post("/upload")
+def upload_view() -> Response:
+    """Attach the file of a form."""
+    require_acceptable()
+    _tables_in_scope()
+    db.session.close()
+    most = settings().attachment_max_bytes
+    with read_form(most) as (texts, sent):
+        target, who = _target(_target_schema, texts, file_name=name_of(sent))
+        return _created(who, target, measure_file(sent, most))
+
+
+@bp.patch("/<sys_id>")
+def rename_view(sys_id: str) -> Response:
+    """Give a file another name; nothing else of it changes."""
+    file_name = read_record().get("file_name")
+    if not isinstance(file_name, str):
+        raise RequestUnreadable("Field file_name: a text is expected")
+    rename_attachment(caller(), _found(sys_id), parse_file_name(file_name))
+    db.session.commit()
+    return empty_response(204)
+
+
+@bp.delete("/<sys_id>")
+def delete_view(sys_id: str) -> Response:
+    """Delete a file."""
+    delete_attachment(caller(), _found(sys_id))
+    db.session.commit()
+    return empty_response(204)
+
+
+def _tables_in_scope() -> list[Table]:
+    """Return the tables whose files an access token may work on with this method; a user's are all."""
+    who = caller()
+    method = "GET" if request.method == "HEAD" else request.method
+    found = [table for table in TABLES.values() if who.has_scope(ApiCall(REST_API, method, table.name))]
+    if not found:
+        raise ScopeMissing
+    return found
+
+
+def _found(sys_id: str) -> Attachment:
+    return get_attachment(_tables_in_scope(), caller(), sys_id)
+
+
+def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target, Caller]:
+    """Return where a file goes and who puts it there, after checking that he may."""
+    try:
+        wanted = schema.load(sent) | named
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    table = get_attachable(wanted["table_name"])
+    who = require_scope(REST_API, table.name)
+    file_name = parse_file_name(wanted["file_name"])
+    owner = find_owner(table, who, wanted["table_sys_id"])
+    require_scope(REST_API, owner.name)
+    return Target(owner, wanted["table_sys_id"], file_name, wanted["encryption_context"]), who
+
+
+def _created(who: Caller, target: Target, upload: Upload) -> Response:
+    values = create_attachment(who, target, upload)
+    db.session.commit()
+    # The version that was called is the version of the link (rest_api.md §3.3).
+    collection = request.path.rstrip("/").rpartition("/")[0]
+    location = f"{settings().base_url}{collection}/{values['sys_id']}/file"
+    return api_response({"result": _rendered(values)}, 201, {"Location": location})
+
+
+def _rendered(values: Any) -> dict[str, str]:
+    return render_metadata(values, f"{settings().base_url}{LINK_BASE}")
+
+
+def _disposition(file_name: str) -> dict[str, str]:
+    """Return the parameters that name a file: in ASCII, and where that loses something in full (RFC 6266 §4.3)."""
+    if file_name.isascii():
+        return {"filename": file_name}
+    simple = unicodedata.normalize("NFKD", file_name).encode("ascii", "ignore").decode()
+    return {"filename": _as_name(simple), "filename*": f"UTF-8''{quote(file_name, safe='')}"}
+
+
+def _as_name(simple: str) -> str:
+    """Return a name for what is left of one in ASCII, where wide or joined signs may have become a path."""
+    name = simple.translate(dict.fromkeys(map(ord, SEPARATORS), "_")).strip()
+    return name if name.strip(".") else "file"

@@ -1,0 +1,117 @@
+"""The body of an upload: a file as it is, or a form with a file; whole, or refused (rest_api.md §3.3)."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from changegate.api.envelopes import refusal, too_large
+from changegate.api.request_body import PLAIN_ENCODINGS
+from changegate.errors import ChangegateError, MediaTypeUnsupported, RequestUnreadable
+from changegate.services.attachments.file_names import last_part
+from changegate.services.attachments.upload import MEMORY_BYTES, Upload, measure, received
+
+MULTIPART = "multipart/form-data"
+# What the other parts of a form, and the lines between them, may take on top of the file.
+FORM_BYTES = 64 * 1024
+# What the parser may hold at once; it reads 64 KB at a time and keeps some of what came before.
+PARSER_BYTES = 512 * 1024
+MAX_PARTS = 20
+
+
+def require_file(most: int) -> None:
+    """Refuse, before any of it is read, a body that is no file or over `most` bytes.
+
+    The length must be told beforehand. A body in chunks whose sender dies looks just like one that has ended, and half
+    a file must not be taken for a whole one.
+    """
+    _require_plain_encoding()
+    if not request.mimetype:
+        raise RequestUnreadable("Content-Type is missing")
+    if request.mimetype == MULTIPART:
+        raise refusal(400, "Unsupported media type", f"Send {MULTIPART} to /attachment/upload")
+    if "Transfer-Encoding" in request.headers:
+        raise _length_required()
+    if request.content_length is not None and request.content_length > most:
+        raise too_large(request.content_length, most)
+    # One more than that: where a body ends is found out by reading on, which at the limit itself would be refused.
+    request.max_content_length = most + 1
+
+
+@contextmanager
+def read_file() -> Iterator[Upload]:
+    """Read the file that is the body, which `require_file` has admitted; raises `RequestUnreadable` for half of it."""
+    expected = request.content_length
+    with received(request.stream.read) as upload:
+        if expected is None and upload.size:  # HTTP/2 needs no length to send a body
+            raise _length_required()
+        if upload.size != (expected or 0):
+            raise RequestUnreadable(f"The body ended after {upload.size} of {expected} bytes")
+        yield upload
+
+
+@contextmanager
+def read_form(most: int) -> Iterator[tuple[dict[str, str], FileStorage]]:
+    """Read a form, and give its texts and its one file; `most` is the file's limit in bytes.
+
+    A form says where it ends, so that half of one is refused whether it came in chunks or not.
+    """
+    _require_plain_encoding()
+    if request.mimetype != MULTIPART or not request.mimetype_params.get("boundary"):
+        raise refusal(400, "Unsupported media type", f"{MULTIPART} with a boundary is expected")
+    request.max_content_length = most + FORM_BYTES
+    with ExitStack() as places:
+        texts, files = _parse_form(places, most)
+        if len(files) != 1:
+            raise RequestUnreadable(f"One file is expected, and {len(files)} came")
+        yield texts, files[0]
+
+
+def _parse_form(places: ExitStack, most: int) -> tuple[dict[str, str], list[FileStorage]]:
+    """Return the texts and files of a form; the files are kept in `places`, which also closes those of half a form."""
+
+    def open_place(
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return places.enter_context(SpooledTemporaryFile(max_size=MEMORY_BYTES))
+
+    parser = FormDataParser(open_place, max_form_memory_size=PARSER_BYTES, max_form_parts=MAX_PARTS, silent=False)
+    length = request.content_length
+    try:
+        _, texts, files = parser.parse(request.stream, MULTIPART, length, request.mimetype_params)
+    except RequestEntityTooLarge:
+        raise too_large(length, most) from None
+    except ValueError as problem:
+        raise RequestUnreadable(f"The form is not whole: {problem}") from None
+    return texts.to_dict(), [file for named in files.listvalues() for file in named]
+
+
+def measure_file(sent: FileStorage, most: int) -> Upload:
+    """Return the file of a form; raises `RequestUnreadable` for one of more than `most` bytes."""
+    upload = measure(sent.stream)
+    if upload.size > most:
+        raise too_large(upload.size, most)
+    return upload
+
+
+def name_of(sent: FileStorage) -> str:
+    """Return the name of a form's file, without the path that some clients put before it."""
+    return last_part(sent.filename or "")
+
+
+def _length_required() -> ChangegateError:
+    return refusal(411, "Length required", "Content-Length is missing; a file in chunks is taken as part of a form")
+
+
+def _require_plain_encoding() -> None:
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    if encoding.strip().lower() not in PLAIN_ENCODINGS:
+        raise MediaTypeUnsupported(f"Content-Encoding {encoding}", "a body as it is")

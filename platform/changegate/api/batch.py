@@ -1,0 +1,80 @@
+"""Many requests in one: rest_api.md §3.2."""
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, request
+from marshmallow import ValidationError
+
+from changegate.api.auth import require_caller
+from changegate.api.envelopes import api_response
+from changegate.api.negotiation import require_acceptable
+from changegate.api.request_body import read_object
+from changegate.api.subrequests import IN_BATCH, answer_subrequest
+from changegate.errors import InputInvalid, RequestUnreadable
+from changegate.extensions import db
+from changegate.schemas.batch import BatchSchema, Identifier
+from changegate.schemas.field_errors import field_errors
+
+MAX_REQUESTS = 1000
+MAX_SECONDS = 30
+# Of all answers together, as they are sent; what is left over the sender sends again.
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+Answers = list[dict[str, Any]]
+bp = Blueprint("batch", __name__)
+bp.before_request(require_caller)
+bp.before_request(require_acceptable)
+_schema = BatchSchema()
+_identifier = Identifier()
+
+
+@bp.post("/batch")
+def batch_view() -> Response:
+    """Answer the requests of a batch in their order, each in a transaction of its own.
+
+    Any caller may send one: scopes and roles are judged for each request in it. Those that come too late, or for
+    which there is no room, are named as unserviced.
+    """
+    if IN_BATCH in request.environ:
+        raise RequestUnreadable("A batch cannot hold a batch")
+    batch = _load(read_object())
+    wanted = [(_id_of(item, at), item) for at, item in enumerate(batch["rest_requests"])]
+    # The requests bring their own connections; holding one for each would need two for every thread.
+    db.session.close()
+    served = _serve(wanted)
+    return api_response(
+        {
+            "batch_request_id": batch["batch_request_id"],
+            "serviced_requests": served,
+            "unserviced_requests": [identifier for identifier, _ in wanted[len(served) :]],
+        }
+    )
+
+
+def _serve(wanted: list[tuple[str, dict[str, Any]]]) -> Answers:
+    """Answer as many requests as time and room allow."""
+    deadline = time.monotonic() + MAX_SECONDS
+    room = MAX_ANSWER_BYTES
+    served: Answers = []
+    for identifier, item in wanted[:MAX_REQUESTS]:
+        if time.monotonic() >= deadline or room <= 0:
+            break
+        served.append(answer_subrequest(identifier, item))
+        room -= len(served[-1].get("body", ""))
+    return served
+
+
+def _load(sent: dict[str, Any]) -> dict[str, Any]:
+    try:
+        batch: dict[str, Any] = _schema.load(sent)
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    return batch
+
+
+def _id_of(item: dict[str, Any], at: int) -> str:
+    # Without an id there is no way to tell whose answer it is.
+    try:
+        return str(_identifier.deserialize(item.get("id")))
+    except ValidationError:
+        raise InputInvalid({"rest_requests": [f"Request {at + 1} has no id."]}) from None

@@ -1,0 +1,70 @@
+"""What a request carries: JSON or XML, whole, and never more than is bearable (rest_api.md §1.3, §1.6)."""
+
+from typing import Any
+
+import orjson
+from flask import current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from changegate.api.envelopes import too_large
+from changegate.api.negotiation import JSON_TYPE, XML_TYPES
+from changegate.api.xml_records import parse_xml
+from changegate.errors import MediaTypeUnsupported, RequestUnreadable
+
+PLAIN_ENCODINGS = frozenset({"", "identity"})
+
+
+def read_record() -> dict[str, Any]:
+    """Return the record sent; of a list only the first, of nothing an empty one (rest_api.md §1.1, §1.7).
+
+    Raises `MediaTypeUnsupported` and `RequestUnreadable`.
+    """
+    kind = request.mimetype
+    if kind in XML_TYPES:
+        data = read_body()
+        return parse_xml(data) if data.strip() else {}
+    if kind not in {"", JSON_TYPE}:
+        raise MediaTypeUnsupported(kind, f"{JSON_TYPE} or {XML_TYPES[0]}")
+    sent = _load_json(read_body())
+    return _as_object(sent[0] if isinstance(sent, list) and sent else sent)
+
+
+def read_object() -> dict[str, Any]:
+    """Return the JSON object sent; raises `MediaTypeUnsupported` and `RequestUnreadable`."""
+    if request.mimetype not in {"", JSON_TYPE}:
+        raise MediaTypeUnsupported(request.mimetype, JSON_TYPE)
+    return _as_object(_load_json(read_body()))
+
+
+def read_body() -> bytes:
+    """Return the bytes of the body; raises `MediaTypeUnsupported` for compressed ones, `RequestUnreadable` over 10 MB.
+
+    A small body may unfold to a huge one, so none is unpacked.
+    """
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    if encoding.strip().lower() not in PLAIN_ENCODINGS:
+        raise MediaTypeUnsupported(f"Content-Encoding {encoding}", "a body as it is")
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.content_length is None:
+        # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
+        request.max_content_length = most + 1
+    try:
+        data = request.get_data()
+    except RequestEntityTooLarge:
+        raise too_large(request.content_length, most) from None
+    if len(data) > most:
+        raise too_large(None, most)
+    return data
+
+
+def _load_json(data: bytes) -> Any:
+    try:
+        return orjson.loads(data) if data.strip() else {}
+    except orjson.JSONDecodeError as problem:
+        raise RequestUnreadable(f"The body is no JSON: {problem}") from None
+
+
+def _as_object(sent: Any) -> dict[str, Any]:
+    if not isinstance(sent, dict):
+        raise RequestUnreadable("A JSON object is expected")
+    return sent

@@ -1,0 +1,142 @@
+"""A request in a batch: answered by the application itself, as if its sender had sent it alone."""
+
+import binascii
+import io
+import time
+from base64 import b64decode, b64encode
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+
+from flask import Flask, current_app, request
+from marshmallow import ValidationError
+from werkzeug.wrappers import Response
+
+from changegate.api.envelopes import table_error
+from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
+from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
+from changegate.schemas.field_errors import field_errors
+
+MAX_INPUT_BYTES = 5 * 1024 * 1024
+MAX_OUTPUT_BYTES = 10 * 1024 * 1024
+# In the environment of a request that came in a batch; no header can set it.
+IN_BATCH = "changegate.in_batch"
+# Who sends the batch, from where and to which address holds for each request in it.
+INHERITED = (
+    "REMOTE_ADDR",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "SCRIPT_NAME",
+    "HTTP_HOST",
+    "HTTP_AUTHORIZATION",
+    "wsgi.version",
+    "wsgi.url_scheme",
+    "wsgi.errors",
+    "wsgi.multithread",
+    "wsgi.multiprocess",
+    "wsgi.run_once",
+)
+# What a request in a batch may say of itself, by its name in the environment.
+OWN_HEADERS = {
+    "accept": "HTTP_ACCEPT",
+    "content-encoding": "HTTP_CONTENT_ENCODING",
+    "content-type": "CONTENT_TYPE",
+    "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
+    "x-http-method-override": "HTTP_X_HTTP_METHOD_OVERRIDE",
+    "x-no-response-body": "HTTP_X_NO_RESPONSE_BODY",
+}
+_schema = RestRequestSchema()
+
+
+def answer_subrequest(identifier: str, sent: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one request of a batch; one that cannot be read is answered as a bad request."""
+    begun = time.monotonic()
+    excludes_headers = False
+    response: Response
+    try:
+        wanted = _load(sent)
+        excludes_headers = wanted["exclude_response_headers"]
+        response = _run(wanted)
+    except ChangegateError as refused:
+        response = table_error(refused)
+    status = response.status_code
+    answer = {
+        "id": identifier,
+        "status_code": status,
+        "status_text": HTTPStatus(status).phrase,
+        "execution_time": int((time.monotonic() - begun) * 1000),
+        "headers": [] if excludes_headers else [{"name": name, "value": text} for name, text in response.headers],
+    }
+    body = response.get_data()
+    return answer | {"body": b64encode(body).decode()} if body else answer
+
+
+def _load(sent: dict[str, Any]) -> dict[str, Any]:
+    try:
+        wanted: dict[str, Any] = _schema.load(sent)
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    return wanted
+
+
+def _run(wanted: dict[str, Any]) -> Response:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    environ = _environ(wanted)
+    # A context of its own gives each request its own session, and so its own transaction.
+    with app.app_context():
+        response = Response.from_app(app, environ, buffered=True)
+    if len(response.get_data()) > MAX_OUTPUT_BYTES:
+        raise RequestUnreadable(f"The answer is over {MAX_OUTPUT_BYTES} bytes; ask for less at once")
+    return response
+
+
+def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the WSGI environment of a request, built anew: nothing but `OWN_HEADERS` comes from its sender."""
+    parts = _split(wanted["url"])
+    body = _decode(wanted["body"] or "")
+    environ = {name: request.environ[name] for name in INHERITED if name in request.environ}
+    for header in wanted["headers"]:
+        name = OWN_HEADERS.get(header["name"].strip().lower())
+        if name is not None:
+            environ[name] = _latin1((header["value"] or "").strip().encode())
+    return environ | {
+        IN_BATCH: True,
+        "REQUEST_METHOD": _method(wanted["method"]),
+        "PATH_INFO": _latin1(unquote_to_bytes(parts.path)),
+        "QUERY_STRING": _latin1(parts.query.encode()),
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+
+
+def _method(sent: str) -> str:
+    method = sent.strip().upper()
+    if method not in METHODS:
+        raise InputInvalid({"method": [f"One of {', '.join(METHODS)} is expected."]})
+    return method
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme or parts.netloc or not parts.path.startswith(PREFIX):
+        raise InputInvalid({"url": [f"A path that starts with {PREFIX} is expected."]})
+    return parts
+
+
+def _decode(text: str) -> bytes:
+    try:
+        body = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputInvalid({"body": ["Base64 is expected."]}) from None
+    if len(body) > MAX_INPUT_BYTES:
+        raise InputInvalid({"body": [f"At most {MAX_INPUT_BYTES} bytes are taken."]})
+    return body
+
+
+def _latin1(octets: bytes) -> str:
+    # WSGI carries bytes as text of this encoding.
+    return octets.decode("latin-1")

@@ -1,0 +1,57 @@
+"""Tiny URLs: rest_api.md §3.6."""
+
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from flask import Blueprint, Response, request
+
+from changegate.api.auth import caller, require_caller
+from changegate.api.envelopes import api_response
+from changegate.api.negotiation import require_acceptable
+from changegate.api.request_body import read_object
+from changegate.errors import RequestUnreadable
+from changegate.extensions import db
+from changegate.schemas.table_query import parse_parameters
+from changegate.services.tables.tiny_urls import get_query, store_query
+
+PARAMETER = "sysparm_tiny"
+READS = frozenset({"GET", "HEAD"})
+# The APIs whose reads `restore_query` sees.
+SHORTENED = re.compile(r"/api/now(?:/v[12])?/(?:table|stats)/([^/]+)(?:/.*)?")
+bp = Blueprint("tinyurl", __name__)
+bp.before_request(require_caller)
+bp.before_request(require_acceptable)
+
+
+@bp.post("/tinyurl")
+def create_view() -> Response:
+    """Keep the query of a URL and answer its token; any caller may, since reading is judged when it is used."""
+    parts = _split(read_object().get("url"))
+    path = unquote(parts.path)
+    match = SHORTENED.fullmatch(path)
+    if match is None:
+        raise RequestUnreadable("url: an address of the Table API or of its statistics is expected")
+    token = store_query(caller(), path.rstrip("/"), parts.query)
+    db.session.commit()
+    return api_response({"result": f"{match[1]}_list.do?{PARAMETER}={token}"})
+
+
+def restore_query() -> None:
+    """Put the kept query in the place of its token; the rest of the request sees nothing else.
+
+    Raises `RequestUnreadable` for a token that is unknown, another user's or another path's.
+    """
+    if PARAMETER.encode() not in request.query_string or request.method not in READS:
+        return
+    token = parse_parameters(request.query_string).get(PARAMETER)
+    if token:
+        request.query_string = get_query(caller(), token, request.path.rstrip("/")).encode()
+
+
+def _split(url: object) -> SplitResult:
+    if not isinstance(url, str) or "\0" in url:
+        raise RequestUnreadable("url: an address is expected")
+    try:
+        return urlsplit(url)
+    except ValueError as problem:
+        raise RequestUnreadable(f"url: {problem}") from None

@@ -1,0 +1,29 @@
+"""Change models: what kinds of change there are and with what a new one begins."""
+
+from sqlalchemy.orm import Mapped
+
+from changegate.database import Base
+from changegate.models.base import Record, boolean, string, text
+
+# The models that every instance has, by the type of their changes; Standard's id is the one that clients know.
+MODELS_OF_TYPES = {
+    "normal": "007c4001c343101035ae3f52c1d3aeb2",
+    "standard": "e55d0bfec343101035ae3f52c1d3ae49",
+    "emergency": "62db4801c343101035ae3f52c1d3ae5e",
+}
+
+
+class ChgModel(Record, Base):
+    """A change model; `record_preset` is what a new change of it has, in the form of an encoded query."""
+
+    __tablename__ = "chg_model"
+
+    name: Mapped[str] = string("Name", 100, unique=True)
+    description: Mapped[str | None] = text("Description", 1000)
+    active: Mapped[bool] = boolean("Active", default=True)
+    available_in_ui: Mapped[bool] = boolean("Available in UI", default=True)
+    default_change_model: Mapped[bool] = boolean("Default change model", default=False)
+    color: Mapped[str | None] = string("Color", 40)
+    table_name: Mapped[str] = string("Table", 80, default="change_request")
+    state_field: Mapped[str] = string("State field", 80, default="state")
+    record_preset: Mapped[str | None] = text("Record preset")

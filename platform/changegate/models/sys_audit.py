@@ -1,0 +1,21 @@
+"""The audit trail: who changed which field of which record, when, from what to what."""
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped
+
+from changegate.database import Base
+from changegate.models.base import Record, string, text
+
+
+class SysAudit(Record, Base):
+    """One change of one field; never changed itself."""
+
+    __tablename__ = "sys_audit"
+    __table_args__ = (Index(None, "tablename", "documentkey"),)
+
+    tablename: Mapped[str] = string("Table name", 80)
+    fieldname: Mapped[str] = string("Field name", 80)
+    documentkey: Mapped[str] = string("Document key", 32)
+    user: Mapped[str] = string("User", 40)
+    oldvalue: Mapped[str | None] = text("Old value", 65536)
+    newvalue: Mapped[str | None] = text("New value", 65536)

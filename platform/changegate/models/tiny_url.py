@@ -1,0 +1,22 @@
+"""Tiny URLs: a long query kept under a short token."""
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from changegate.database import Base
+from changegate.models.base import instant, reference, string, text
+
+
+class TinyUrl(Base):
+    """A path and its query, for the user who asked for it."""
+
+    __tablename__ = "sys_tiny_url"
+
+    token: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    path: Mapped[str] = string("Path", 255)
+    query: Mapped[str] = text("Query", 65536)
+    created_at: Mapped[datetime] = instant("Created")
+    expires_at: Mapped[datetime] = instant("Expires", index=True)

@@ -1,0 +1,52 @@
+"""The parameters of Attachment API calls (rest_api.md §3.3)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
+
+from changegate.schemas.table_query import Count, TableQuerySchema
+
+DEFAULT_LIMIT = 1000
+# The most that a known client asks for; whoever wants more reads on from there.
+MAX_LIMIT = 10_000
+MAX_NAME_LENGTH = 80
+SYS_ID_LENGTH = 32
+MISSING = "A value is expected."
+
+
+class AttachmentQuerySchema(TableQuerySchema):
+    """The parameters of a list of files, which differ from the Table API's in how many there are by default."""
+
+    limit = Count(data_key="sysparm_limit", load_default=DEFAULT_LIMIT)
+
+
+def _text(most: int, **options: Any) -> fields.String:
+    return fields.String(validate=validate.Length(max=most), error_messages={"required": MISSING}, **options)
+
+
+class AttachmentTargetSchema(Schema):
+    """Where a file goes; an empty value is the same as an absent one, and what is not named here is ignored.
+
+    `creation_time` is among the ignored: when a file came is for the server to say.
+    """
+
+    class Meta:
+        """Ignore what is not named here."""
+
+        unknown = EXCLUDE
+
+    table_name = _text(MAX_NAME_LENGTH, required=True)
+    table_sys_id = _text(SYS_ID_LENGTH, required=True)
+    encryption_context = _text(SYS_ID_LENGTH, load_default=None)
+
+    @pre_load
+    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
+        """Leave out empty values."""
+        return {name: value for name, value in data.items() if value != ""}
+
+
+class NamedAttachmentTargetSchema(AttachmentTargetSchema):
+    """Where a file goes that does not say its own name."""
+
+    file_name = fields.String(required=True, error_messages={"required": MISSING})

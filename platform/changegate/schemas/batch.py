@@ -1,0 +1,58 @@
+"""A batch of requests and each request in it (rest_api.md §3.2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+MAX_URL = 1024 * 1024
+PREFIX = "/api/now/"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Identifier(fields.Field[str]):
+    """A text or a whole number, kept as text: clients send either and expect a text back."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValidationError("A text or a whole number is expected.")
+        return str(value)
+
+
+class BatchSchema(Schema):
+    """The batch; what is in it is loaded one by one, so that each bad request gets an answer of its own."""
+
+    class Meta:
+        """Ignore what is not named here."""
+
+        unknown = EXCLUDE
+
+    batch_request_id = Identifier(load_default="")
+    rest_requests = fields.List(fields.Dict(), required=True)
+
+
+class HeaderSchema(Schema):
+    """One header."""
+
+    class Meta:
+        """Ignore what is not named here."""
+
+        unknown = EXCLUDE
+
+    name = fields.String(required=True)
+    value = fields.String(load_default="", allow_none=True)
+
+
+class RestRequestSchema(Schema):
+    """One request; `body` is base64, and `url` a path of this API with its query."""
+
+    class Meta:
+        """Ignore what is not named here."""
+
+        unknown = EXCLUDE
+
+    method = fields.String(required=True)
+    url = fields.String(required=True, validate=validate.Length(max=MAX_URL))
+    headers = fields.List(fields.Nested(HeaderSchema), load_default=list)
+    body = fields.String(load_default="", allow_none=True)
+    exclude_response_headers = fields.Boolean(load_default=False)

@@ -1,0 +1,6 @@
+"""Records that an instance begins with: those that it needs, and the demo's."""
+
+from changegate.seed.demo import seed_demo
+from changegate.seed.first_start import ADMIN_USER_NAME, seed_first_start
+
+__all__ = ["ADMIN_USER_NAME", "seed_demo", "seed_first_start"]

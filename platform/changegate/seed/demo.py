@@ -1,0 +1,78 @@
+"""The demo's people, groups, items and template; its changes are in `demo_changes`."""
+
+from sqlalchemy import select
+
+from changegate.extensions import db
+from changegate.models import CmdbCi, StdChangeProducerVersion, SysUser, SysUserGroup, SysUserGroupMember, Task
+from changegate.seed.demo_changes import MARK, seed_changes
+from changegate.seed.first_start import ADMIN_USER_NAME
+from changegate.services.users import create_user, get_user, set_password
+
+USERS: tuple[tuple[str, str, str], ...] = (
+    ("release.bot", "Release Automation", "itil"),
+    ("maria.keller", "Maria Keller", "change_manager"),
+    ("tom.okafor", "Tom Okafor", "itil"),
+    ("ines.duarte", "Ines Duarte", "itil"),
+    ("jonas.lind", "Jonas Lind", "sn_change_read"),
+)
+# Who works on changes, in turn.
+PEOPLE = ("maria.keller", "tom.okafor", "ines.duarte")
+GROUPS = {
+    "Network": "maria.keller",
+    "Database": "tom.okafor",
+    "Web Platform": "ines.duarte",
+    "CAB Approval": "maria.keller",
+}
+CIS = {
+    "edge-router-01": "cmdb_ci_netgear",
+    "core-switch-02": "cmdb_ci_netgear",
+    "orders-db": "cmdb_ci_database",
+    "customers-db": "cmdb_ci_database",
+    "checkout": "cmdb_ci_appl",
+    "storefront": "cmdb_ci_appl",
+    "payments": "cmdb_ci_service",
+    "web-fra-07": "cmdb_ci_server",
+}
+TEMPLATE_NAME = "Clear BGP sessions on a Cisco router - 1"
+TEMPLATE = "^".join(
+    (
+        "short_description=Clear BGP sessions on a Cisco router",
+        "description=Clear the BGP sessions of one router with soft reset, one neighbour after the other.",
+        "category=Network",
+        "risk=4",
+        "impact=3",
+        "assignment_group=Network",
+        "implementation_plan=Note the state of all sessions. Clear each with soft reset. Wait for it to come back.",
+        "backout_plan=Nothing to take back: a session that was cleared comes up by itself.",
+        "test_plan=All sessions are established, and as many prefixes are received as before.",
+        "EQ",
+    )
+)
+
+
+def seed_demo(*, admin_password: str) -> None:
+    """Add the demo's records once, and set the administrator's password anew.
+
+    A demo that runs again on the same instance cannot know the password it showed before.
+    """
+    set_password(get_user(ADMIN_USER_NAME), admin_password)
+    if db.session.execute(select(Task.sys_id).where(Task.correlation_display == MARK).limit(1)).first():
+        return
+    users = {user_name: _find_or_add_user(user_name, name, role) for user_name, name, role in USERS}
+    for name, manager in GROUPS.items():
+        group = SysUserGroup(name=name, manager=users[manager].sys_id)
+        db.session.add(group)
+        db.session.flush()
+        db.session.add(SysUserGroupMember(user=users[manager].sys_id, group=group.sys_id))
+    db.session.add_all(CmdbCi(name=name, sys_class_name=ci_class) for name, ci_class in CIS.items())
+    db.session.add(StdChangeProducerVersion(name=TEMPLATE_NAME, template=TEMPLATE))
+    db.session.flush()
+    seed_changes(people=PEOPLE, template=TEMPLATE_NAME, approver="maria.keller")
+
+
+def _find_or_add_user(user_name: str, name: str, role: str) -> SysUser:
+    existing = db.session.execute(select(SysUser).where(SysUser.user_name == user_name)).scalar_one_or_none()
+    if existing is not None:
+        return existing
+    email = f"{user_name}@example.com"
+    return create_user(user_name=user_name, password=None, email=email, name=name, roles=[role])

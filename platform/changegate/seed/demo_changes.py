@@ -1,0 +1,117 @@
+"""The demo's changes in every state of their life, with the tasks, approvals and items that belong to them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
+
+from sqlalchemy import update
+
+from changegate.extensions import connection, now
+from changegate.models import Task
+from changegate.services.access import Caller
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.records import create_record
+from changegate.services.users import get_user
+
+WORK: tuple[tuple[str, str, str, str], ...] = (
+    ("Replace the power supply of", "edge-router-01", "Network", "Hardware"),
+    ("Open port 8443 on", "core-switch-02", "Network", "Network"),
+    ("Upgrade the firmware of", "core-switch-02", "Network", "Network"),
+    ("Add an index to the orders table of", "orders-db", "Database", "Software"),
+    ("Move the nightly backup window of", "customers-db", "Database", "Service"),
+    ("Fail over and patch", "orders-db", "Database", "System Software"),
+    ("Deploy the new basket of", "checkout", "Web Platform", "Application Software"),
+    ("Renew the certificate of", "storefront", "Web Platform", "Software"),
+    ("Raise the memory limit of", "payments", "Web Platform", "Service"),
+    ("Retire the old kernel on", "web-fra-07", "Web Platform", "System Software"),
+)
+# State, type, risk: what is underway, what is done and what never was.
+STATES: tuple[tuple[int, str, int], ...] = (
+    (-5, "normal", 4),
+    (-4, "normal", 3),
+    (-3, "normal", 2),
+    (-2, "standard", 4),
+    (-1, "emergency", 2),
+    (0, "normal", 3),
+    (3, "standard", 4),
+    (3, "normal", 3),
+    (4, "normal", 4),
+)
+PRIORITIES = (4, 3, 4, 2, 4, 3, 4, 4, 1, 3)
+CHANGES = 36
+MARK = "demo"
+APPROVALS = {-5: "not requested", -4: "requested", -3: "requested", 4: "cancelled"}
+CLOSED = {"close_code": "successful", "close_notes": "Done as planned."}
+# The states of the two tasks by the state of their change.
+TASK_STATES = {-1: (2, 1), 0: (3, 2), 3: (3, 3), 4: (4, 4)}
+TASKS = (("implementation", "Implement"), ("testing", "Post implementation testing"))
+
+
+def seed_changes(*, people: Sequence[str], template: str, approver: str) -> None:
+    """Add the changes, opened by `people` in turn; standard ones come from the template."""
+    states, names = cycle(STATES), cycle(people)
+    for index in range(CHANGES):
+        state, change_type, risk = next(states)
+        user_name = next(names)
+        caller = Caller(get_user(user_name).sys_id, user_name, frozenset({"admin"}))
+        values = _change(index, user_name) | {"state": state, "type": change_type, "risk": risk}
+        values |= {"approval": APPROVALS.get(state, "approved")}
+        values |= {"std_change_producer_version": template} if change_type == "standard" else {}
+        values |= CLOSED if state == 3 else {}
+        change = create_record(get_table("change_request"), caller, values)
+        _seed_tasks(change, caller)
+        if state != -5 and change_type != "standard":
+            _add(
+                "sysapproval_approver",
+                caller,
+                sysapproval=change["sys_id"],
+                approver=approver,
+                state=change["approval"],
+            )
+        _add("task_ci", caller, task=change["sys_id"], ci_item=change["cmdb_ci"])
+        _date_back(change["sys_id"], hours=7 * (CHANGES - index))
+
+
+def _change(index: int, user_name: str) -> dict[str, Any]:
+    work, ci, group, category = WORK[index % len(WORK)]
+    start = now() + timedelta(days=index % 12, hours=index % 5)
+    return {
+        "short_description": f"{work} {ci}",
+        "description": f"{work} {ci}, with a check before and after, and a way back.",
+        "category": category,
+        "cmdb_ci": ci,
+        "assignment_group": group,
+        "assigned_to": user_name,
+        "start_date": f"{start:%Y-%m-%d %H:00:00}",
+        "end_date": f"{start + timedelta(hours=2):%Y-%m-%d %H:00:00}",
+        "priority": PRIORITIES[index % len(PRIORITIES)],
+        "correlation_display": MARK,
+        "work_notes": f"{ci} is ours; the window is agreed with its users.",
+    }
+
+
+def _seed_tasks(change: Any, caller: Caller) -> None:
+    for (task_type, title), state in zip(TASKS, TASK_STATES.get(change["state"], ()), strict=False):
+        values = {
+            "change_request": change["sys_id"],
+            "change_task_type": task_type,
+            "created_from": "workflow",
+            "short_description": title,
+            "state": state,
+            "assignment_group": change["assignment_group"],
+            "assigned_to": change["assigned_to"],
+            "cmdb_ci": change["cmdb_ci"],
+        }
+        _add("change_task", caller, **values | (CLOSED if state == 3 else {}))
+
+
+def _add(table: str, caller: Caller, **values: Any) -> None:
+    create_record(get_table(table), caller, values)
+
+
+def _date_back(sys_id: str, *, hours: int) -> None:
+    """Let a change look as if it had been opened some time ago."""
+    opened = now() - timedelta(hours=hours)
+    stamps = {"sys_created_on": opened, "sys_updated_on": opened, "opened_at": opened}
+    connection().execute(update(Task).where(Task.sys_id == sys_id).values(stamps))

@@ -1,0 +1,96 @@
+"""First-start records: what an empty database needs before anybody can sign in."""
+
+import secrets
+from collections.abc import Mapping
+
+from sqlalchemy import select
+from werkzeug.security import generate_password_hash
+
+from changegate.extensions import db
+from changegate.models import ChgModel, SysApiAccessScope, SysAuthScope, SysUser, SysUserHasRole, SysUserRole
+from changegate.models.change_request import CHANGE_TYPES
+from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.services.tables.dictionary import refresh_dictionary
+from changegate.services.tables.shipped_choices import add_shipped_choices
+
+ADMIN_USER_NAME = "admin"
+# The id that real clients' own tests expect of the administrator (rest_api.md §7.1).
+ADMIN_SYS_ID = "6816f79cc0a8016401c5a33be04be441"
+ROLES: Mapping[str, str] = {
+    "admin": "Everything",
+    "mi_admin": "Integrations, their findings, metrics and settings; contains oauth_admin",
+    "oauth_admin": "Integrations, auth scopes and tokens",
+    "itil": "Read and write change requests",
+    "change_manager": "Everything on change requests, deletion included; contains itil",
+    "sn_change_write": "Create and update change requests",
+    "sn_change_read": "Read change requests",
+    "approver_user": "Decide approvals",
+}
+# Scope → description and the calls it covers: API, method, table.
+SCOPES: Mapping[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
+    "change_request.create": (
+        "Create change requests, and nothing else",
+        (("now/table", "POST", "change_request"),),
+    ),
+}
+
+
+def seed_first_start(admin_password: str | None) -> str | None:
+    """Add what is missing of roles, scopes, models, choices and the dictionary, and the administrator.
+
+    Returns the administrator's password when one had to be made up, which is the only time it can be seen.
+    """
+    roles = _seed_roles()
+    _seed_scopes()
+    _seed_models()
+    refresh_dictionary()
+    add_shipped_choices()
+    if db.session.get(SysUser, ADMIN_SYS_ID) is not None:
+        return None
+    password = admin_password or secrets.token_urlsafe(12)
+    admin = SysUser(
+        sys_id=ADMIN_SYS_ID,
+        user_name=ADMIN_USER_NAME,
+        name="System Administrator",
+        first_name="System",
+        last_name="Administrator",
+        email="admin@example.com",
+        user_password=generate_password_hash(password),
+    )
+    db.session.add(admin)
+    db.session.flush()
+    db.session.add(SysUserHasRole(user=admin.sys_id, role=roles["admin"].sys_id))
+    db.session.flush()
+    return None if admin_password else password
+
+
+def _seed_roles() -> dict[str, SysUserRole]:
+    found = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
+    for name, description in ROLES.items():
+        if name not in found:
+            found[name] = SysUserRole(name=name, description=description)
+            db.session.add(found[name])
+    db.session.flush()
+    return found
+
+
+def _seed_scopes() -> None:
+    """Add missing scopes; an administrator's edits of those that exist stay."""
+    known = set(db.session.execute(select(SysAuthScope.name)).scalars())
+    for name, (description, calls) in SCOPES.items():
+        if name not in known:
+            rules = [SysApiAccessScope(rest_api=api, http_method=method, table=table) for api, method, table in calls]
+            db.session.add(SysAuthScope(name=name, description=description, rules=rules))
+    db.session.flush()
+
+
+def _seed_models() -> None:
+    """Add the model of each type of change; an administrator's edits of those that exist stay."""
+    for change_type, sys_id in MODELS_OF_TYPES.items():
+        if db.session.get(ChgModel, sys_id) is None:
+            label = CHANGE_TYPES[change_type]
+            model = ChgModel(sys_id=sys_id, name=label, record_preset=f"type={change_type}^EQ")
+            model.description = f"Changes of the type {label}"
+            model.default_change_model = change_type == "normal"
+            db.session.add(model)
+    db.session.flush()

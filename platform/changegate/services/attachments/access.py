@@ -1,0 +1,76 @@
+"""Who may do what with attachments: a file is as readable, and as writable, as the record it belongs to."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, or_, select
+
+from changegate.errors import TableUnknown
+from changegate.models import SysAttachment
+from changegate.services.access import Caller
+from changegate.services.prepared import Prepared
+from changegate.services.tables.catalog import find_table, get_table
+from changegate.services.tables.reading import require_operation, require_row
+from changegate.services.tables.registry import Table
+from changegate.services.tables.visibility import is_restricted, visibility, visible_rows
+
+ATTACHMENTS = SysAttachment.__table__
+CLASS_FIELD = "sys_class_name"
+
+
+def get_attachable(name: str) -> Table:
+    """Return a table whose records may have files, which files themselves may not; raises `TableUnknown`."""
+    if name == SysAttachment.__tablename__:
+        raise TableUnknown(name)
+    return get_table(name)
+
+
+def readable_attachments(tables: Iterable[Table], caller: Caller) -> ColumnElement[bool]:
+    """Return the clause for the files of those records of `tables` that the caller may see.
+
+    A file does not outlive its record, so that only own rows have to be looked up.
+    """
+    readable = [table for table in tables if table.access.admits("read", caller)]
+    whole = [table.name for table in readable if not is_restricted(table, caller)]
+    own = [_of_own_rows(table) for table in readable if is_restricted(table, caller)]
+    return or_(ATTACHMENTS.c["table_name"].in_(whole), *own)
+
+
+def _of_own_rows(table: Table) -> ColumnElement[bool]:
+    is_its_record = table.source.c["sys_id"] == ATTACHMENTS.c["table_sys_id"]
+    record = select(literal(1)).select_from(table.source).where(is_its_record, *visible_rows(table, is_restricted=True))
+    return and_(ATTACHMENTS.c["table_name"] == table.name, record.correlate(ATTACHMENTS).exists())
+
+
+def find_owner(table: Table, caller: Caller, sys_id: str, *, is_kept: bool = False) -> Table:
+    """Return the table of a record's own class, after checking that the caller may update the record.
+
+    `is_kept` makes sure that nobody deletes the record until the transaction ends. Raises `RecordNotFound` and
+    `AccessRefused`.
+    """
+    require_operation(table, caller, "read")
+    restricted, owner = visibility(table, caller)
+    row = require_row(_record_statement(table, restricted, is_kept), {"wanted": sys_id, **owner})
+    own = _own_table(table, row[0])
+    require_operation(own, caller, "update")
+    return own
+
+
+def _own_table(table: Table, class_name: str) -> Table:
+    """Return the table that serves a class stored in `table`; one that none serves is served by `table` itself."""
+    found = find_table(class_name) if CLASS_FIELD in table.columns else None
+    return found if found is not None and found.source is table.source else table
+
+
+@lru_cache(maxsize=128)
+def _record_statement(table: Table, restricted: bool, is_kept: bool) -> Prepared:
+    columns = table.source.c
+    visible = visible_rows(table, is_restricted=restricted)
+    statement = select(columns[CLASS_FIELD] if CLASS_FIELD in columns else columns["sys_id"])
+    statement = statement.where(columns["sys_id"] == bindparam("wanted", None), *visible)
+    return Prepared(_keeping(statement) if is_kept else statement)
+
+
+def _keeping(statement: Select[tuple[str]]) -> Select[tuple[str]]:
+    # Others may go on reading and changing the record. SQLite has no row locks: it takes its write lock (database.py).
+    return statement.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)

@@ -1,0 +1,95 @@
+"""Reading: what is known of files, and their bytes, as far as the caller may see their records."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, Select, func, select
+
+from changegate.errors import RecordNotFound, RequestUnreadable
+from changegate.extensions import connection, db
+from changegate.models import SysAttachment, SysAttachmentDoc
+from changegate.services.access import Caller
+from changegate.services.attachments.access import ATTACHMENTS, readable_attachments
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.clauses import order_clauses, where_clause
+from changegate.services.tables.encoded_query import EncodedQuery
+from changegate.services.tables.name_values import narrow_query
+from changegate.services.tables.registry import OWNER, Table
+from changegate.services.tables.values import is_storable, parse_value
+from changegate.services.tables.walks import Walks
+
+Attachment = Row[Any]
+DOCS = SysAttachmentDoc.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentPage:
+    """Some files of a query and how many match in all."""
+
+    rows: Sequence[Attachment]
+    total: int
+
+
+def list_attachments(
+    tables: Iterable[Table], caller: Caller, query: EncodedQuery, filters: Mapping[str, str], *, limit: int, offset: int
+) -> AttachmentPage:
+    """Return a page of the files of `tables` that match and whose records the caller may see."""
+    table = get_table(SysAttachment.__tablename__)
+    if not _is_possible(table, filters):
+        return AttachmentPage([], 0)
+    walks = Walks(table, caller)
+    clauses = [readable_attachments(tables, caller)]
+    if (matching := where_clause(walks, narrow_query(query, filters))) is not None:
+        clauses.append(matching)
+    total = _run(select(func.count()).select_from(walks.source).where(*clauses), caller).scalar_one()
+    orders = order_clauses(walks, query.orders)
+    statement = select(ATTACHMENTS).select_from(walks.source).where(*clauses).order_by(*orders)
+    rows = _run(statement.limit(limit).offset(offset), caller).all() if total > offset else []
+    return AttachmentPage(rows, total)
+
+
+def get_attachment(tables: Iterable[Table], caller: Caller, sys_id: str) -> Attachment:
+    """Return what is known of a file; raises `RecordNotFound` when it is missing or not the caller's to see."""
+    statement = select(ATTACHMENTS).where(ATTACHMENTS.c["sys_id"] == sys_id, readable_attachments(tables, caller))
+    row = _run(statement, caller).one_or_none() if is_storable(sys_id) else None
+    if row is None:
+        raise RecordNotFound
+    found: Attachment = row
+    return found
+
+
+def read_content(attachment: Attachment) -> Iterator[bytes]:
+    """Return the bytes of a file piece by piece, and never more of it in memory than one.
+
+    No transaction is open and no connection taken between two pieces, however slowly they are fetched.
+    """
+    count = -(-attachment.size_bytes // attachment.chunk_size_bytes)
+    return _pieces(db.engine, attachment.sys_id, count)
+
+
+def _pieces(engine: Engine, sys_id: str, count: int) -> Iterator[bytes]:
+    wanted = select(DOCS.c["data"]).where(DOCS.c["attachment"] == sys_id)
+    for position in range(count):
+        with engine.connect() as at_work:
+            piece: bytes = at_work.execute(wanted.where(DOCS.c["position"] == position)).scalar_one()
+        yield piece
+
+
+def _is_possible(table: Table, filters: Mapping[str, str]) -> bool:
+    """Tell whether a file may have these texts.
+
+    Elsewhere a value that its field cannot hold is passed over; here that would list the files of other records.
+    """
+    try:
+        for name, value in filters.items():
+            entry = table.entries.get(name.lower())
+            if entry is not None and entry.kind in {"string", "GUID"}:
+                parse_value(name, entry, value)
+    except RequestUnreadable:
+        return False
+    return True
+
+
+def _run(statement: Select[Any], caller: Caller) -> Any:
+    return connection().execute(statement, {OWNER: caller.sys_id})

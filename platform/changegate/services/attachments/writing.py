@@ -1,0 +1,94 @@
+"""Writing: files are added, renamed and deleted by whoever may update their record."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, update
+
+from changegate.errors import RecordNotFound
+from changegate.extensions import connection
+from changegate.models import SysAttachmentDoc
+from changegate.models.base import new_sys_id, utc_now
+from changegate.services.access import Caller
+from changegate.services.attachments.access import ATTACHMENTS, find_owner, get_attachable
+from changegate.services.attachments.reading import Attachment
+from changegate.services.attachments.upload import Upload
+from changegate.services.tables.registry import Table
+
+CHUNK_BYTES = 1024 * 1024
+DOCS = SysAttachmentDoc.__table__
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a file goes: the record, and the name it gets there."""
+
+    table: Table
+    sys_id: str
+    file_name: str
+    encryption_context: str | None = None
+
+
+def create_attachment(caller: Caller, target: Target, upload: Upload) -> dict[str, Any]:
+    """Store a file with its bytes and return what is known of it; two of one name are two.
+
+    Raises `AccessRefused`, and `RecordNotFound` when the record has gone while the file was on its way.
+    """
+    owner = find_owner(target.table, caller, target.sys_id, is_kept=True)
+    values = _described(target, upload) | {"table_name": owner.name} | _stamps(caller)
+    connection().execute(insert(ATTACHMENTS), values)
+    for position, piece in enumerate(iter(lambda: upload.file.read(CHUNK_BYTES), b"")):
+        connection().execute(insert(DOCS), {"attachment": values["sys_id"], "position": position, "data": piece})
+    return {name: values.get(name) for name in ATTACHMENTS.c.keys()}
+
+
+def rename_attachment(caller: Caller, attachment: Attachment, file_name: str) -> None:
+    """Give a file another name."""
+    _require_update(caller, attachment)
+    columns = ATTACHMENTS.c
+    changes = {"file_name": file_name, "sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
+    statement = update(ATTACHMENTS).where(columns["sys_id"] == attachment.sys_id)
+    _run(statement.values(**changes, sys_mod_count=columns["sys_mod_count"] + 1))
+
+
+def delete_attachment(caller: Caller, attachment: Attachment) -> None:
+    """Delete a file; the database drops its bytes with it."""
+    _require_update(caller, attachment)
+    _run(delete(ATTACHMENTS).where(ATTACHMENTS.c["sys_id"] == attachment.sys_id))
+
+
+def _require_update(caller: Caller, attachment: Attachment) -> None:
+    find_owner(get_attachable(attachment.table_name), caller, attachment.table_sys_id)
+
+
+def _run(statement: Any) -> None:
+    if not connection().execute(statement).rowcount:
+        raise RecordNotFound
+
+
+def _described(target: Target, upload: Upload) -> dict[str, Any]:
+    return {
+        "sys_id": new_sys_id(),
+        "file_name": target.file_name,
+        "content_type": upload.content_type,
+        "size_bytes": upload.size,
+        "size_compressed": upload.size,
+        "compressed": False,
+        "hash": upload.digest,
+        "chunk_size_bytes": CHUNK_BYTES,
+        "state": "available",
+        "table_sys_id": target.sys_id,
+        "encryption_context": target.encryption_context,
+    }
+
+
+def _stamps(caller: Caller) -> dict[str, Any]:
+    now = utc_now()
+    by = caller.user_name
+    return {
+        "sys_created_on": now,
+        "sys_created_by": by,
+        "sys_updated_on": now,
+        "sys_updated_by": by,
+        "sys_mod_count": 0,
+    }

@@ -1,0 +1,30 @@
+"""What every class of task has in common when it is written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from changegate.models.base import utc_now
+from changegate.services.access import Caller
+from changegate.services.changes.numbering import next_number
+from changegate.services.tables.registry import Values
+
+CLOSED_STATES = frozenset({3, 4})
+
+
+def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
+    """Give a new task its number and fill in who opened it and when (rest_api.md §5.1)."""
+    values["number"] = values["task_effective_number"] = next_number(table, prefix)
+    values["active"] = values["state"] not in CLOSED_STATES
+    values.setdefault("opened_at", utc_now())
+    values.setdefault("opened_by", caller.sys_id)
+
+
+def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+    """Keep what depends on the state in step with it, and count reassignments."""
+    if "state" in changes:
+        is_closed = changes["state"] in CLOSED_STATES
+        changes["active"] = not is_closed
+        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id} if is_closed else {}
+        changes |= {name: value for name, value in closing.items() if record[name] is None and name not in changes}
+    if record["assignment_group"] and "assignment_group" in changes:
+        changes["reassignment_count"] = record["reassignment_count"] + 1

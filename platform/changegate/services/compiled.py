@@ -1,0 +1,92 @@
+"""Compiled SELECTs: run on the driver's own cursor, with rows as the driver gives them.
+
+Lists are too many to be named as prepared statements: each query and each choice of fields is another. They are
+compiled once for each shape, and run with the values of the query at hand (decision 0006).
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Dialect, Select
+
+from changegate.extensions import connection
+from changegate.services.prepared import Processor, fetch_on_driver
+
+Row = Sequence[Any]
+Inputs = Sequence[BindParameter[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A place in the statement that takes a value; an IN list has a name for each of its items."""
+
+    name: str
+    names: Sequence[str]
+    processor: Processor | None
+    is_list: bool
+    default: Any
+
+    def fill(self, value: Any) -> list[tuple[str, Any]]:
+        """Return the driver's values with their names."""
+        items = list(value) if self.is_list else [value]
+        if self.processor is not None:
+            items = [self.processor(item) for item in items]
+        return list(zip(self.names, items, strict=True))
+
+
+class CompiledSelect:
+    """One SELECT as one dialect's driver takes it; thread-safe.
+
+    `inputs` are the parameters whose values come in their order. Other values come by name, as in
+    `bindparam("wanted", None)`; what nobody gives keeps the value that the statement was made with.
+    """
+
+    def __init__(self, statement: Select[Any], dialect: Dialect, inputs: Inputs = ()) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        expanded = compiled.construct_expanded_state()
+        self._text: str = expanded.statement
+        self._order: list[str] | None = expanded.positiontup if compiled.positional else None
+        slots = {bind: _slot(bind, name, expanded, dialect) for bind, name in compiled.bind_names.items()}
+        self._inputs = [slots.pop(bind) for bind in inputs]
+        self._named = [slots.pop(bind) for bind in list(slots) if not bind.unique]
+        self._fixed = [pair for slot in slots.values() for pair in slot.fill(slot.default)]
+
+    def fetch(self, named: Mapping[str, Any], inputs: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows."""
+        pairs = list(self._fixed)
+        for slot, value in zip(self._inputs, inputs, strict=True):
+            pairs += slot.fill(value)
+        for slot in self._named:
+            pairs += slot.fill(named.get(slot.name, slot.default))
+        values = dict(pairs)
+        return fetch_on_driver(self._text, values if self._order is None else [values[name] for name in self._order])
+
+
+def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) -> _Slot:
+    names = expanded.parameter_expansion.get(name, []) if bind.expanding else [name]
+    processor = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    return _Slot(bind.key, names, processor, bind.expanding, bind.value)
+
+
+class CompiledSelects:
+    """Statements by their shape; the oldest is forgotten for one too many."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: dict[Hashable, CompiledSelect] = {}
+
+    def get(self, shape: Hashable, build: Callable[[], Select[Any]], inputs: Inputs = ()) -> CompiledSelect:
+        """Return the statement of a shape, built when it is met for the first time."""
+        dialect = connection().dialect
+        key = (dialect.name, shape)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = CompiledSelect(build(), dialect, inputs)
+            if len(self._kept) > self._size:
+                # Another thread may have taken the same one out.
+                self._kept.pop(next(iter(self._kept)), None)
+        return found
+
+
+statements = CompiledSelects(512)

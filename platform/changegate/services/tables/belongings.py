@@ -1,0 +1,17 @@
+"""Belongings: what is kept beside a record and goes with it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete
+
+from changegate.extensions import connection
+from changegate.models import SysJournalField
+from changegate.services.attachments.removal import remove_attachments
+
+
+def remove_belongings(class_name: str, sys_ids: Sequence[str]) -> None:
+    """Delete the journals and attachments of records; their audit trail stays."""
+    entries = SysJournalField.__table__
+    of_records = (entries.c["element_id"].in_(sys_ids), entries.c["name"] == class_name)
+    connection().execute(delete(entries).where(*of_records))
+    remove_attachments(class_name, sys_ids)

@@ -1,0 +1,53 @@
+"""The tables that others refer to: people, groups, roles, items, models and templates."""
+
+from typing import Any
+
+from changegate.models import (
+    ChgModel,
+    CmdbCi,
+    StdChangeProducerVersion,
+    SysUser,
+    SysUserGroup,
+    SysUserGroupMember,
+    SysUserHasRole,
+    SysUserRole,
+)
+from changegate.services.changes.model_rules import ModelRules
+from changegate.services.tables.catalog_access import REFERENCE_DATA
+from changegate.services.tables.registry import NoRules, Rules, Table
+from changegate.services.users import UserRules
+
+
+def _reference_data(
+    name: str,
+    label: str,
+    model: type[Any],
+    display_field: str,
+    rules: Rules | None = None,
+    filled_by_rules: tuple[str, ...] = (),
+) -> Table:
+    """Return a table that everybody reads and administrators write."""
+    return Table(
+        name=name,
+        label=label,
+        model=model,
+        display_field=display_field,
+        access=REFERENCE_DATA,
+        rules=rules or NoRules(),
+        filled_by_rules=filled_by_rules,
+        blank_fields=("sys_tags",),
+    )
+
+
+REFERENCE_TABLES = (
+    _reference_data("sys_user", "User", SysUser, "name", UserRules(), filled_by_rules=("name",)),
+    _reference_data("sys_user_group", "Group", SysUserGroup, "name"),
+    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id"),
+    _reference_data("sys_user_role", "Role", SysUserRole, "name"),
+    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id"),
+    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name"),
+    _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
+    _reference_data(
+        "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"
+    ),
+)

@@ -1,0 +1,64 @@
+"""The tables about tables, records and trust: what describes, follows or guards the others."""
+
+from changegate.models import (
+    OAuthEntity,
+    SysAttachment,
+    SysAudit,
+    SysAuthScope,
+    SysChoice,
+    SysDbObject,
+    SysDictionary,
+    SysJournalField,
+)
+from changegate.services.tables.catalog_access import (
+    ADMINISTRATORS,
+    CHANGE_READERS,
+    READ_BY_ANYONE,
+    READ_BY_INTEGRATION_ADMINISTRATORS,
+    REFERENCE_DATA,
+    audit_of_tasks,
+    own_attachments,
+    rows_of_own_tasks,
+)
+from changegate.services.tables.registry import Access, Table
+
+SYSTEM_TABLES = (
+    Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA),
+    Table(
+        name="sys_journal_field",
+        label="Journal Entry",
+        model=SysJournalField,
+        display_field="element",
+        access=READ_BY_ANYONE,
+        own_rows=rows_of_own_tasks("element_id"),
+        reads_all=CHANGE_READERS,
+        is_audited=False,
+    ),
+    Table(
+        name="sys_audit",
+        label="Audit",
+        model=SysAudit,
+        display_field="fieldname",
+        access=Access(read=CHANGE_READERS),
+        own_rows=audit_of_tasks,
+        reads_all=ADMINISTRATORS,
+        is_audited=False,
+    ),
+    # Files come and go through the Attachment API, which knows how to keep their bytes.
+    Table(
+        name="sys_attachment",
+        label="Attachment",
+        model=SysAttachment,
+        display_field="file_name",
+        access=READ_BY_ANYONE,
+        own_rows=own_attachments,
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+        is_audited=False,
+    ),
+    Table("sys_db_object", "Table", SysDbObject, "label", READ_BY_ANYONE, is_audited=False),
+    Table("sys_dictionary", "Dictionary Entry", SysDictionary, "column_label", READ_BY_ANYONE, is_audited=False),
+    # Trust is given in forms of its own, where every field is checked.
+    Table("oauth_entity", "OAuth Application", OAuthEntity, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+)

@@ -1,0 +1,55 @@
+"""Choices: what the values of a field are called, as the rows of sys_choice have it (rest_api.md §5.9)."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select
+
+from changegate.models import SysChoice
+from changegate.services.prepared import Prepared
+from changegate.services.tables.catalog import get_table, lineage_of
+
+LANGUAGE = "en"
+Labels = dict[str, str]
+
+
+def find_choices(table_name: str, elements: Iterable[str], *, active_only: bool = False) -> Mapping[str, Labels]:
+    """Return label by value for each of the elements that have choices, in one statement.
+
+    A class that has rows of its own for an element hides those of the table it extends; where no table has any, the
+    dictionary's choices hold. Inactive choices are left out with `active_only`: they are read but not chosen.
+    """
+    table = get_table(table_name)
+    wanted = tuple(sorted(elements))
+    lineage = tuple(each.name for each in lineage_of(table))
+    found: dict[tuple[str, str], Labels] = {}
+    for row in _statement(lineage, len(wanted)).all(_numbered(wanted)) if wanted else ():
+        labels = found.setdefault((row.name, row.element), {})
+        if not (active_only and row.inactive):
+            labels[row.value] = row.label
+    nearest = {element: _first(found, lineage, element) for element in wanted}
+    shipped = {element: table.entries[element].choices for element in wanted if element in table.entries}
+    return {
+        element: dict(shipped.get(element) or {}) if labels is None else labels
+        for element, labels in nearest.items()
+        if labels is not None or shipped.get(element)
+    }
+
+
+def _first(found: Mapping[tuple[str, str], Labels], lineage: tuple[str, ...], element: str) -> Labels | None:
+    return next((found[name, element] for name in lineage if (name, element) in found), None)
+
+
+def _numbered(elements: tuple[str, ...]) -> dict[str, Any]:
+    return {f"element_{at}": element for at, element in enumerate(elements)}
+
+
+@lru_cache(maxsize=256)
+def _statement(lineage: tuple[str, ...], how_many: int) -> Prepared:
+    columns = SysChoice.__table__.c
+    is_of_table = or_(*(columns["name"] == name for name in lineage))
+    is_of_element = or_(*(columns["element"] == bindparam(f"element_{at}", None) for at in range(how_many)))
+    shown = [columns[name] for name in ("name", "element", "value", "label", "inactive")]
+    statement = select(*shown).where(is_of_table, is_of_element, columns["language"] == LANGUAGE)
+    return Prepared(statement.order_by(columns["sequence"], columns["value"]))

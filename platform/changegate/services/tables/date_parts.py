@@ -1,0 +1,82 @@
+"""Parts of stored dates in SQL, the same on every database: which month, which week since when."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Date, case, cast, extract, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+DAY_SECONDS = 86_400
+# 1970 began on a Thursday; with whole weeks on top, no day that a field can hold counts below zero.
+_DAYS_BEFORE = 3 + 7 * 60_000
+_SECONDS = {"minute": 60, "hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS}
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+UNITS = frozenset({*_SECONDS, *_MONTHS})
+
+
+class in_utc(GenericFunction[Any]):  # noqa: N801 - SQLAlchemy names the function after the class
+    """An instant without its zone, as UTC shows it."""
+
+    inherit_cache = True
+
+
+@compiles(in_utc)
+def _as_it_is(element: in_utc, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(in_utc, "postgresql")
+def _at_utc(element: in_utc, compiler: Any, **options: Any) -> str:
+    return f"timezone('UTC', {compiler.process(element.clauses, **options)})"
+
+
+def seconds_since_1970(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the instant as a number."""
+    return _extracted("epoch", column)
+
+
+def unit_number(unit: str, column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the number of the minute, hour, day, week, month, quarter or year that a date lies in.
+
+    Equal numbers are the same unit; a later unit has the greater one.
+    """
+    if unit in _SECONDS:
+        return (seconds_since_1970(column) + _number(_DAYS_BEFORE * DAY_SECONDS)) // _number(_SECONDS[unit])
+    months = _extracted("year", column) * _number(12) + _extracted("month", column) - _number(1)
+    return months // _number(_MONTHS[unit])
+
+
+def part_number(part: str, column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the day of the week (1 is Monday), week, month, quarter, year or hour of a date as people count it."""
+    if part == "dayofweek":
+        return (_extracted("dow", column) + _number(6)) % _number(7) + _number(1)
+    if part == "quarter":
+        return (_extracted("month", column) + _number(2)) // _number(3)
+    return _week(column) if part == "week" else _extracted(part, column)
+
+
+def _week(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the ISO week: the one that its Thursday has in the Thursday's year."""
+    year = _extracted("year", column)
+    thursday = _extracted("doy", column) + _number(4) - part_number("dayofweek", column)
+    of_its_year = case(
+        (thursday < _number(1), thursday + _days_in(year - _number(1))),
+        (thursday > _days_in(year), thursday - _days_in(year)),
+        else_=thursday,
+    )
+    return (of_its_year + _number(6)) // _number(7)
+
+
+def _days_in(year: ColumnElement[int]) -> ColumnElement[int]:
+    by_four, by_hundred, by_four_hundred = (year % _number(years) == _number(0) for years in (4, 100, 400))
+    return case((by_four & (~by_hundred | by_four_hundred), _number(366)), else_=_number(365))
+
+
+def _extracted(part: str, column: ColumnElement[Any]) -> ColumnElement[int]:
+    source = column if isinstance(column.type, Date) else in_utc(column)
+    return cast(extract(part, source), BigInteger)
+
+
+def _number(value: int) -> ColumnElement[int]:
+    """Write one of this module's own numbers into the SQL; as parameters they would count against a limit."""
+    return literal_column(str(value), BigInteger)

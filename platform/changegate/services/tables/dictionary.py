@@ -1,0 +1,128 @@
+"""The dictionary as records: sys_db_object and sys_dictionary say what the registry does, so that clients can ask."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Column, UniqueConstraint, delete, insert, select, update
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+from changegate.extensions import connection
+from changegate.models import SysDbObject, SysDictionary
+from changegate.models.base import Entry, utc_now
+from changegate.services.tables.catalog import TABLES, find_table
+from changegate.services.tables.registry import NOBODY, Table, Values
+from changegate.services.tables.values import render_value
+
+# What ServiceNow calls the types of fields that we know by another name.
+_TYPES = {"choice": "string"}
+_USUAL_LENGTH = 40
+
+
+def refresh_dictionary() -> None:
+    """Make both tables say what the registry says now; rows that say so already stay as they are."""
+    _refresh(SysDbObject, {sys_id_of(table.name): _table_row(table) for table in TABLES.values()})
+    rows = (row for table in TABLES.values() for row in _field_rows(table))
+    _refresh(SysDictionary, {sys_id_of(row["name"], row["element"]): row for row in rows})
+
+
+def sys_id_of(*names: str) -> str:
+    """Return the sys_id of a row that describes something; it is the same on every instance."""
+    return hashlib.md5(".".join(names).encode(), usedforsecurity=False).hexdigest()
+
+
+def declared_entries(table: Table) -> Mapping[str, Entry]:
+    """Return the dictionary entries of the fields that a table has beyond the one that it extends."""
+    parent = find_table(table.extends) if table.extends else None
+    return {name: entry for name, entry in table.entries.items() if parent is None or name not in parent.entries}
+
+
+def _table_row(table: Table) -> Values:
+    is_extended = any(other.extends == table.name for other in TABLES.values())
+    parent = sys_id_of(table.extends) if table.extends else None
+    return {"name": table.name, "label": table.label, "super_class": parent, "is_extendable": is_extended}
+
+
+def _field_rows(table: Table) -> Iterator[Values]:
+    for name, entry in declared_entries(table).items():
+        # A secret is of interest to who may write it, and to nobody else.
+        if not entry.is_secret or table.access.update is not NOBODY:
+            yield _field_row(table, name, entry)
+    parent = find_table(table.extends) if table.extends else None
+    for name in table.journal_fields:
+        if parent is None or name not in parent.journal_fields:
+            yield _journal_row(table, name)
+
+
+def _field_row(table: Table, name: str, entry: Entry) -> Values:
+    column: Column[Any] = table.source.c[name]
+    default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    is_writable = not entry.is_read_only
+    return {
+        "name": table.name,
+        "element": name,
+        "column_label": entry.label,
+        "internal_type": "password" if entry.is_secret else _TYPES.get(entry.kind, entry.kind),
+        "max_length": entry.max_length or _USUAL_LENGTH,
+        "reference": entry.reference,
+        "choice": int(entry.choices is not None),
+        "default_value": None if default is None else render_value(entry, default),
+        "mandatory": is_writable and name not in table.filled_by_rules and _must_be_given(column),
+        "read_only": entry.is_read_only,
+        "active": True,
+        "unique": column.primary_key or _is_unique(column),
+        "primary": column.primary_key,
+        "display": name == table.display_field,
+    }
+
+
+def _must_be_given(column: Column[Any]) -> bool:
+    return not column.nullable and column.default is None
+
+
+def _is_unique(column: Column[Any]) -> bool:
+    constraints = column.table.constraints
+    return any(isinstance(one, UniqueConstraint) and list(one.columns) == [column] for one in constraints)
+
+
+def _journal_row(table: Table, name: str) -> Values:
+    return {
+        "name": table.name,
+        "element": name,
+        "column_label": name.replace("_", " ").capitalize(),
+        "internal_type": "journal_input",
+        "max_length": 4000,
+        "reference": None,
+        "choice": 0,
+        "default_value": None,
+        "mandatory": False,
+        "read_only": False,
+        "active": True,
+        "unique": False,
+        "primary": False,
+        "display": False,
+    }
+
+
+def _refresh(model: type[Any], wanted: Mapping[str, Values]) -> None:
+    table = model.__table__
+    found = {row.sys_id: row._mapping for row in connection().execute(select(table))}
+    for sys_id in found.keys() - wanted.keys():
+        connection().execute(delete(table).where(table.c.sys_id == sys_id))
+    for sys_id, row in wanted.items():
+        if sys_id not in found:
+            connection().execute(insert(table).values(sys_id=sys_id, **row, **_stamps()))
+        elif any(found[sys_id][name] != value for name, value in row.items()):
+            counted = {**row, "sys_updated_on": utc_now(), "sys_mod_count": table.c.sys_mod_count + 1}
+            connection().execute(update(table).where(table.c.sys_id == sys_id).values(counted))
+
+
+def _stamps() -> Values:
+    now = utc_now()
+    return {
+        "sys_created_on": now,
+        "sys_created_by": "system",
+        "sys_updated_on": now,
+        "sys_updated_by": "system",
+        "sys_mod_count": 0,
+    }

@@ -1,0 +1,130 @@
+"""Display values: names, labels and journals, beside or instead of what is stored (rest_api.md §1.4)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from changegate.models.base import Choices
+from changegate.services.access import Caller
+from changegate.services.compiled import Row
+from changegate.services.tables.choices import find_choices
+from changegate.services.tables.display_names import Names, find_names
+from changegate.services.tables.journals import Texts, find_journal_texts
+from changegate.services.tables.selections import LINKED, Journal, Member, Selection
+from changegate.services.tables.shapes import DisplayValue, Shape
+from changegate.services.tables.values import renderer_of
+
+WireRecord = dict[str, Any]
+# From value, what people read, and link, to what stands for them on the wire.
+Shown = Callable[[str, str, str | None], Any]
+MASK = "********"
+NAMED = frozenset({"reference", "glide_list"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What some rows need from other tables: names, labels by table and element, journals by table."""
+
+    names: Names
+    labels: Mapping[tuple[str, str], Choices]
+    journals: Mapping[str, Texts]
+
+
+def display_renderer(
+    selection: Selection, rows: Sequence[Row], caller: Caller, shape: Shape
+) -> Callable[[Row], WireRecord]:
+    """Return what renders each of the rows, once all that they need has been found."""
+    found = Found(_find_names(selection, rows, caller), _find_labels(selection), _find_journals(selection, rows))
+    shown = _shown_with_value if shape.display_value is DisplayValue.ALL else _shown_alone
+    empty = shown("", "", None)
+    blanks = dict.fromkeys(selection.blanks, empty)
+    members: list[tuple[str, int, Callable[[Any], Any]]] = [
+        (member.key, at, _member_shower(member, found, shape, shown)) for at, member in enumerate(selection.members)
+    ]
+    members += [(kept.key, at, _journal_shower(kept, found, shown)) for at, kept in _journals_at(selection)]
+
+    def render(row: Row) -> WireRecord:
+        record = {
+            key: empty if (value := row[at]) is None or value == "" else show(value) for key, at, show in members
+        }
+        record.update(blanks)
+        return record
+
+    return render
+
+
+def _shown_with_value(value: str, label: str, link: str | None) -> Any:
+    pair = {"display_value": label, "value": value}
+    return pair if link is None else {**pair, "link": link}
+
+
+def _shown_alone(_value: str, label: str, link: str | None) -> Any:
+    return label if link is None else {"display_value": label, "link": link}
+
+
+def _member_shower(member: Member, found: Found, shape: Shape, shown: Shown) -> Callable[[Any], Any]:
+    entry = member.entry
+    if entry.is_secret:
+        return lambda is_set: shown("", MASK if is_set else "", None)
+    render, label = renderer_of(entry), _labeller(member, found)
+    if entry.kind in LINKED and not shape.exclude_reference_link:
+        prefix = f"{shape.link_base}/{entry.reference}/"
+        return lambda value: shown(value, label(value), prefix + value)
+    return lambda value: shown(text := render(value), label(text), None)
+
+
+def _labeller(member: Member, found: Found) -> Callable[[str], str]:
+    """Return what makes of a field's text what people read; a name that cannot be told is the text itself."""
+    target = member.entry.reference or ""
+    if member.entry.kind in NAMED:
+        names = found.names.get(target, {})
+        if member.entry.kind == "glide_list":
+            return lambda text: ", ".join(names.get(item, item) for item in text.split(","))
+    else:
+        names = found.labels.get((member.table.name, member.element), {})
+    return lambda text: names.get(text, text)
+
+
+def _journal_shower(journal: Journal, found: Found, shown: Shown) -> Callable[[Any], Any]:
+    texts = found.journals.get(journal.table.name, {})
+
+    def show(sys_id: str) -> Any:
+        text = texts.get((sys_id, journal.element), "")
+        return shown(text, text, None)
+
+    return show
+
+
+def _find_names(selection: Selection, rows: Sequence[Row], caller: Caller) -> Names:
+    wanted: dict[str, set[str]] = {}
+    for at, member in enumerate(selection.members):
+        if member.entry.reference and member.entry.kind in NAMED:
+            listed = (row[at].split(",") for row in rows if row[at])
+            wanted.setdefault(member.entry.reference, set()).update(item for items in listed for item in items)
+    return find_names(wanted, caller)
+
+
+def _find_labels(selection: Selection) -> Mapping[tuple[str, str], Choices]:
+    elements: dict[str, set[str]] = {}
+    labels: dict[tuple[str, str], Choices] = {}
+    for member in selection.members:
+        if member.entry.choices is not None:
+            elements.setdefault(member.table.name, set()).add(member.element)
+            labels[member.table.name, member.element] = member.entry.choices
+    for table_name, wanted in elements.items():
+        for element, choices in find_choices(table_name, wanted).items():
+            labels[table_name, element] = choices
+    return labels
+
+
+def _find_journals(selection: Selection, rows: Sequence[Row]) -> Mapping[str, Texts]:
+    texts: dict[str, dict[tuple[str, str], str]] = {}
+    for table in {kept.table for _, kept in _journals_at(selection)}:
+        shown = [(at, kept) for at, kept in _journals_at(selection) if kept.table is table]
+        sys_ids = {row[at] for row in rows for at, _ in shown if row[at]}
+        texts[table.name] = dict(find_journal_texts(table, sorted(sys_ids), {kept.element for _, kept in shown}))
+    return texts
+
+
+def _journals_at(selection: Selection) -> list[tuple[int, Journal]]:
+    return list(enumerate(selection.journals, start=len(selection.members)))

@@ -1,0 +1,83 @@
+"""Journals: work notes and comments, which are only ever added to (rest_api.md §5.8)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, insert, select
+
+from changegate.extensions import connection
+from changegate.models import SysJournalField, SysUser
+from changegate.models.base import Entry, new_ordered_sys_id, utc_now
+from changegate.services.access import Caller
+from changegate.services.prepared import Prepared
+from changegate.services.tables.registry import Table
+from changegate.services.tables.values import INSTANT_FORMAT, parse_text, text_of
+
+LABELS = {"work_notes": "Work notes", "comments": "Additional comments", "approval_history": "Approval history"}
+# Fields that show the entries of others.
+COMBINED = {"comments_and_work_notes": ("comments", "work_notes")}
+Texts = Mapping[tuple[str, str], str]
+_ENTRIES = SysJournalField.__table__
+_USERS = SysUser.__table__
+_ENTRY: Entry = _ENTRIES.c["value"].info["entry"]
+_INSERT = Prepared(insert(_ENTRIES), _ENTRIES.c.keys())
+
+
+def journal_entries(table: Table, fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the texts to be added to the journal fields of a record; blank ones are none.
+
+    Raises `RequestUnreadable` naming the field.
+    """
+    sent = {name: text_of(name, fields[name]) for name in table.journal_fields if name in fields}
+    return {name: parse_text(name, _ENTRY, text) for name, text in sent.items() if text and text.strip()}
+
+
+def add_journal_entries(class_name: str, sys_id: str, texts: Mapping[str, str], caller: Caller) -> None:
+    """Add an entry for each journal field of `texts` to a record, in the caller's name."""
+    now = utc_now()
+    for element, text in texts.items():
+        entry = {"sys_id": new_ordered_sys_id(), "name": class_name, "element": element, "element_id": sys_id}
+        stamps = {"sys_created_on": now, "sys_updated_on": now, "sys_mod_count": 0}
+        author = {"sys_created_by": caller.user_name, "sys_updated_by": caller.user_name}
+        _INSERT.execute({**entry, "value": text, **stamps, **author})
+
+
+def find_journal_texts(table: Table, sys_ids: Sequence[str], elements: Iterable[str]) -> Texts:
+    """Return what the journal fields of some records show, by sys_id and field, in one statement.
+
+    Entries come newest first, each as a line with time (UTC), author and kind, then the text and an empty line;
+    a field without entries is missing.
+    """
+    parts = {element: COMBINED.get(element, (element,)) for element in elements}
+    if not sys_ids or not parts:
+        return {}
+    texts: dict[tuple[str, str], list[str]] = {}
+    for row in _find_entries(table, sys_ids, {part for shown in parts.values() for part in shown}):
+        for element, shown in parts.items():
+            if row.element in shown:
+                texts.setdefault((row.element_id, element), []).append(_block(row))
+    return {key: "".join(blocks) for key, blocks in texts.items()}
+
+
+def _find_entries(table: Table, sys_ids: Sequence[str], elements: Iterable[str]) -> Sequence[Row[Any]]:
+    columns = _ENTRIES.c
+    by_author = _ENTRIES.outerjoin(_USERS, _USERS.c["user_name"] == columns["sys_created_by"])
+    statement = (
+        select(columns["element_id"], columns["element"], columns["value"], columns["sys_created_on"])
+        .add_columns(columns["sys_created_by"], _USERS.c["name"].label("author"))
+        .select_from(by_author)
+        .where(columns["element_id"].in_(sys_ids), columns["element"].in_(elements), *_of_table(table))
+        .order_by(columns["sys_created_on"].desc(), columns["sys_id"].desc())
+    )
+    return connection().execute(statement).all()
+
+
+def _of_table(table: Table) -> list[ColumnElement[bool]]:
+    # A table of several classes shows the entries of each, and those bear the name of the class.
+    has_classes = "sys_class_name" in table.columns and not table.classes
+    return [] if has_classes else [_ENTRIES.c["name"] == table.name]
+
+
+def _block(row: Row[Any]) -> str:
+    kind = LABELS.get(row.element, row.element)
+    return f"{row.sys_created_on:{INSTANT_FORMAT}} - {row.author or row.sys_created_by} ({kind})\n{row.value}\n\n"

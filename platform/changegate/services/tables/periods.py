@@ -1,0 +1,91 @@
+"""Periods of the calendar, UTC: where an hour, a week, a quarter begins and ends, counted from an instant."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+_STEPS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+_MONTHS = {"month": 1, "quarter": 3, "year": 12}
+SECOND = timedelta(seconds=1)
+
+
+class Period(NamedTuple):
+    """Whole units around an instant: from `first` units after the instant's own to `last` units after it."""
+
+    unit: str
+    first: int
+    last: int
+    years_before: int = 0
+
+
+# "Last 3 months" are the three before this one and this one so far; "last month" is a month of its own.
+PERIODS: Mapping[str, Period] = {
+    "Today": Period("day", 0, 0),
+    "Yesterday": Period("day", -1, -1),
+    "Tomorrow": Period("day", 1, 1),
+    **{f"This{unit.title()}": Period(unit, 0, 0) for unit in ("week", "month", "quarter", "year")},
+    **{f"Last{unit.title()}": Period(unit, -1, -1) for unit in ("minute", "hour", "week", "month", "quarter", "year")},
+    **{f"Next{unit.title()}": Period(unit, 1, 1) for unit in ("week", "month", "quarter", "year")},
+    **{f"Current{unit.title()}": Period(unit, 0, 0) for unit in ("minute", "hour")},
+    **{f"Last{count}Minutes": Period("minute", -count, 0) for count in (15, 30, 45)},
+    "Last2Hours": Period("hour", -2, 0),
+    **{f"Last{count}Days": Period("day", -count, 0) for count in (7, 30, 60, 90, 120)},
+    **{f"Last{count}Months": Period("month", -count, 0) for count in (3, 6, 9, 12)},
+    "Last2Quarters": Period("quarter", -2, 0),
+    "Next2Quarters": Period("quarter", 0, 2),
+    "Last2Years": Period("year", -2, 0),
+    "OneYearAgo": Period("day", 0, 0, years_before=1),
+}
+_BY_LABEL = {name.lower(): period for name, period in PERIODS.items()}
+
+
+def find_period(label: str) -> Period | None:
+    """Return the period that people call by a label such as `Last 7 days`."""
+    return _BY_LABEL.get(label.replace(" ", "").lower())
+
+
+def bounds_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last second of a period; raises `OverflowError` where the calendar ends."""
+    origin = shifted("year", at, -period.years_before)
+    last = shifted(period.unit, start_of(period.unit, origin), period.last)
+    return start_of(period.unit, shifted(period.unit, origin, period.first)), end_of(period.unit, last)
+
+
+def start_of(unit: str, at: datetime) -> datetime:
+    """Return the first second of the unit that an instant lies in; weeks begin on Monday."""
+    if unit == "minute":
+        return at.replace(second=0, microsecond=0)
+    if unit == "hour":
+        return at.replace(minute=0, second=0, microsecond=0)
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit == "week":
+        return midnight - timedelta(days=at.weekday())
+    if unit in _MONTHS:
+        months = _MONTHS[unit]
+        return midnight.replace(month=(at.month - 1) // months * months + 1, day=1)
+    return midnight
+
+
+def end_of(unit: str, at: datetime) -> datetime:
+    """Return the last second of the unit that an instant lies in."""
+    return shifted(unit, start_of(unit, at), 1) - SECOND
+
+
+def shifted(unit: str, at: datetime, count: int) -> datetime:
+    """Return the instant some units later; a day that the month does not have becomes its last.
+
+    Raises `OverflowError` where the calendar ends.
+    """
+    if unit in _STEPS:
+        return at + count * _STEPS[unit]
+    year, month = divmod(at.year * 12 + at.month - 1 + count * _MONTHS[unit], 12)
+    if not datetime.min.year <= year <= datetime.max.year:
+        raise OverflowError("the calendar ends")
+    first = at.replace(year=year, month=month + 1, day=1)
+    next_month = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return first.replace(day=min(at.day, (next_month - timedelta(days=1)).day))

@@ -1,0 +1,38 @@
+"""Rows: the selected columns of records whose sys_ids are known, as the driver gives them."""
+
+from collections.abc import Iterator, Sequence
+
+from changegate.services.access import Caller
+from changegate.services.compiled import Row, statements
+from changegate.services.tables.selections import Selection
+from changegate.services.tables.walks import Walks
+
+# Statements exist for as many sys_ids as this; what is over is filled up with the last one.
+SIZES = (1, 20, 100, 500)
+CHUNK = SIZES[-1]
+
+
+def fetch_chunks(selection: Selection, caller: Caller, sys_ids: Sequence[str]) -> Iterator[Sequence[Row]]:
+    """Return the rows of records in the order of their sys_ids, some hundreds at a time.
+
+    A record that has gone, or become invisible, since its sys_id was found is passed over.
+    """
+    for start in range(0, len(sys_ids), CHUNK):
+        yield fetch_rows(selection, caller, sys_ids[start : start + CHUNK])
+
+
+def fetch_rows(
+    selection: Selection, caller: Caller, sys_ids: Sequence[str], *, keeps_rules: bool = True
+) -> Sequence[Row]:
+    """Return the rows of up to `CHUNK` records in the order of their sys_ids."""
+    size = next(size for size in SIZES if size >= len(sys_ids))
+    statement = statements.get(
+        (selection, size, keeps_rules), lambda: selection.statement(size, keeps_rules=keeps_rules)
+    )
+    wanted = dict(zip((f"id_{at}" for at in range(size)), sys_ids, strict=False))
+    filled = dict.fromkeys((f"id_{at}" for at in range(len(sys_ids), size)), sys_ids[-1])
+    found = statement.fetch(wanted | filled | Walks(selection.walks.table, caller).parameters)
+    if size == 1:
+        return found
+    by_id = {row[-1]: row for row in found}
+    return [by_id[sys_id] for sys_id in sys_ids if sys_id in by_id]

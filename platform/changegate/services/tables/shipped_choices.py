@@ -1,0 +1,39 @@
+"""The choices that the product comes with, as rows of sys_choice that administrators edit from then on."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import select
+
+from changegate.extensions import connection, db
+from changegate.models import SysChoice
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.choices import LANGUAGE
+from changegate.services.tables.dictionary import declared_entries, sys_id_of
+from changegate.services.tables.registry import Table
+
+
+def add_shipped_choices() -> None:
+    """Add the choices that are missing; those that exist stay as an administrator has left them.
+
+    One that was deleted comes back with the next `prepare`, since a later version may bring new ones: who does not
+    want a choice makes it inactive.
+    """
+    columns = (SysChoice.name, SysChoice.element, SysChoice.value)
+    known = {tuple(row) for row in connection().execute(select(*columns).where(SysChoice.language == LANGUAGE))}
+    shipped = (choice for table in TABLES.values() for choice in _choices_of(table))
+    db.session.add_all(choice for choice in shipped if (choice.name, choice.element, choice.value) not in known)
+    db.session.flush()
+
+
+def _choices_of(table: Table) -> Iterator[SysChoice]:
+    own = {name: table.entries[name] for name in (*declared_entries(table), *table.choices)}
+    for element, entry in own.items():
+        for sequence, (value, label) in enumerate((entry.choices or {}).items()):
+            yield SysChoice(
+                sys_id=sys_id_of("sys_choice", table.name, element, value),
+                name=table.name,
+                element=element,
+                value=value,
+                label=label,
+                sequence=sequence,
+            )

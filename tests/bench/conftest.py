@@ -1,0 +1,3 @@
+from tests.support.postgres import either_app, prepared_postgres
+
+__all__ = ["either_app", "prepared_postgres"]

@@ -1,0 +1,50 @@
+"""Which case is compared with which, and what the product is to reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MILLION = "-1m"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The speed of a case in relation to another's; without a target it is only reported."""
+
+    case: str
+    floor: str
+    target: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Return how the report calls it."""
+        return f"{self.case} / {self.floor}"
+
+    def verdict(self, value: float) -> str:
+        """Return `reached` or `below`, or `reported` where there is no target."""
+        if self.target is None:
+            return "reported"
+        return "reached" if value >= self.target else "below"
+
+
+RATIOS = (
+    Ratio("d-rs256", "b", 0.35),
+    Ratio("d-es256", "b", 0.35),
+    Ratio("e", "b", 0.35),
+    Ratio("e", "b-unsigned", 0.40),
+    Ratio("f", "c", 0.30),
+    Ratio("f", "c", 0.40),
+    Ratio("h", "g", 0.25),
+    Ratio(f"e{MILLION}", "e", 0.50),
+    Ratio(f"f{MILLION}", "f", 0.50),
+    Ratio(f"h{MILLION}", "h", 0.50),
+    Ratio(f"i{MILLION}", "i"),
+)
+
+
+def ratios_of(rates: Mapping[str, float]) -> list[tuple[Ratio, float]]:
+    """Return every ratio whose two cases were measured."""
+    return [
+        (ratio, rates[ratio.case] / rates[ratio.floor])
+        for ratio in RATIOS
+        if ratio.case in rates and ratio.floor in rates
+    ]

@@ -1,0 +1,79 @@
+"""A server that speaks TLS, somebody who works on changes, and what the machine of a client knows of both."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.servers import Running, running_changegate, running_demo_idp
+
+HTTPS = 443
+NAMED_INSTANCE = "https://localhost"
+USER_NAME = "maria.keller"
+PASSWORD = "maria maria maria"
+MARIA = (USER_NAME, "--role", "change_manager", "--role", "itil", "--password", PASSWORD, "--name", "Maria Keller")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve TLS as `changegate serve --tls` does; one server for all clients, each of which uses records of its own."""
+    folder = tmp_path_factory.mktemp("clients")
+    with running_changegate(folder / "instance", tls=True, admin_password=ADMIN_PASSWORD) as running:
+        assert running.changegate("user", "create", *MARIA, "--email", "maria@example.com").returncode == 0
+        yield running
+
+
+@pytest.fixture(scope="session")
+def idp_url() -> Iterator[str]:
+    """Serve the demo identity provider and return its address."""
+    with running_demo_idp() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def ca(server: Running) -> Path:
+    """The certificate of the CA that signed the server's."""
+    return server.instance / "tls" / "ca.pem"
+
+
+@pytest.fixture(autouse=True)
+def trust(ca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every client trust that CA by the variable that its HTTP library reads."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+
+
+@pytest.fixture
+def road_to_the_server(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let https://localhost lead to the server's port, for a client that knows no other port than 443."""
+    resolve, port = socket.getaddrinfo, urlsplit(server.url).port
+
+    def resolve_to_the_server(host: Any, wanted: Any, *rest: Any, **options: Any) -> Any:
+        place = ("127.0.0.1", port) if (host, wanted) == ("localhost", HTTPS) else (host, wanted)
+        return resolve(*place, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_to_the_server)
+
+
+@pytest.fixture(scope="session")
+def administrator(server: Running, ca: Path) -> Iterator[requests.Session]:
+    """The administrator, who prepares what clients look up."""
+    with requests.Session() as session:
+        session.auth = ("admin", ADMIN_PASSWORD)
+        session.verify = str(ca)
+        # A CA bundle in the environment would win over this session's own.
+        session.trust_env = False
+        yield session
+
+
+def create_as(session: requests.Session, server: Running, table: str, **fields: str) -> str:
+    """Create a record of any table; answers its sys_id."""
+    answer = session.post(f"{server.url}/api/now/table/{table}", json=fields, timeout=10)
+    assert answer.status_code == 201, answer.text
+    sys_id: str = answer.json()["result"]["sys_id"]
+    return sys_id

@@ -1,0 +1,90 @@
+"""A file and its record come and go together, whoever is at work on them meanwhile."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from changegate.errors import RecordNotFound
+from changegate.extensions import connection, db
+from changegate.models import SysAttachment, SysAttachmentDoc
+from changegate.services.access import Caller
+from changegate.services.attachments.upload import measure
+from changegate.services.attachments.writing import CHUNK_BYTES, Target, create_attachment
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.records import create_record, delete_record
+
+ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+CHANGES = get_table("change_request")
+CONTENT = b"x" * (CHUNK_BYTES + 1)
+WAIT_SECONDS = 0.5
+TIMEOUT_SECONDS = 30
+
+
+@pytest.fixture
+def change(either_app: Flask) -> str:
+    with either_app.app_context():
+        sys_id: str = create_record(CHANGES, ADMIN, {})["sys_id"]
+        db.session.commit()
+    return sys_id
+
+
+@pytest.fixture
+def meanwhile(either_app: Flask) -> Iterator[Callable[[Callable[[], None]], "Future[None]"]]:
+    """Return a function that has something done, and committed, by another thread on a connection of its own."""
+
+    def work(task: Callable[[], None]) -> None:
+        with either_app.app_context():
+            task()
+            db.session.commit()
+
+    with ThreadPoolExecutor() as pool:
+        yield lambda task: pool.submit(work, task)
+
+
+def attach(change: str) -> None:
+    create_attachment(ADMIN, Target(CHANGES, change, "a.txt"), measure(BytesIO(CONTENT)))
+
+
+def counts() -> list[int]:
+    """Return how many files there are, and how many pieces of files."""
+    models = (SysAttachment, SysAttachmentDoc)
+    return [connection().execute(select(func.count()).select_from(model)).scalar_one() for model in models]
+
+
+def test_a_record_waits_with_going_until_its_file_is_there(
+    either_app: Flask, change: str, meanwhile: Callable[[Callable[[], None]], "Future[None]"]
+) -> None:
+    with either_app.app_context():
+        attach(change)
+        deletion = meanwhile(lambda: delete_record(CHANGES, ADMIN, change))
+        with pytest.raises(TimeoutError):
+            deletion.result(WAIT_SECONDS)
+        db.session.commit()
+        deletion.result(TIMEOUT_SECONDS)
+        assert counts() == [0, 0]
+
+
+def test_a_file_does_not_come_after_its_record_has_gone(
+    either_app: Flask, change: str, meanwhile: Callable[[Callable[[], None]], "Future[None]"]
+) -> None:
+    with either_app.app_context():
+        delete_record(CHANGES, ADMIN, change)
+        arrival = meanwhile(lambda: attach(change))
+        with pytest.raises(TimeoutError):
+            arrival.result(WAIT_SECONDS)
+        db.session.commit()
+        with pytest.raises(RecordNotFound):
+            arrival.result(TIMEOUT_SECONDS)
+        assert counts() == [0, 0]
+
+
+def test_what_is_taken_back_leaves_no_piece(either_app: Flask, change: str) -> None:
+    with either_app.app_context():
+        attach(change)
+        assert counts() == [1, 2]
+        db.session.rollback()
+        assert counts() == [0, 0]

@@ -1,0 +1,95 @@
+"""Conditions on how many related records there are, on both databases."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert
+
+from changegate.extensions import connection
+from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover
+from changegate.services.access import Caller
+from tests.support.change_rows import USERS, insert_rows
+from tests.support.queries import ROOT, find
+
+ANN = Caller("a" * 32, "ann", frozenset())
+ITIL = Caller("0" * 32, "desk", frozenset({"itil"}))
+IDS = {name: str(at) * 32 for at, name in enumerate(("none", "one", "three"), start=1)}
+
+
+@pytest.fixture(autouse=True)
+def at_work(either_app: Flask) -> Iterator[None]:
+    """Three changes: with no task, with one, and with three of which one is closed."""
+    with either_app.app_context():
+        insert_rows()
+        common = {"state": 1, "sys_class_name": "change_request", "requested_by": ANN.sys_id, "type": "emergency"}
+        changes = [{**common, "sys_id": IDS[name], "number": name, "short_description": name} for name in IDS]
+        owners = [("one", 1, "a"), ("three", 1, "a"), ("three", 2, "b"), ("three", 3, "b")]
+        tasks = [
+            {
+                "number": f"T{at}",
+                "sys_class_name": "change_task",
+                "change_request": IDS[name],
+                "state": state,
+                "assigned_to": letter * 32,
+            }
+            for at, (name, state, letter) in enumerate(owners)
+        ]
+        approvals = [{"sysapproval": IDS["one"], "approver": user["sys_id"], "state": "requested"} for user in USERS]
+        connection().execute(insert(ChangeRequest.__table__), changes)
+        connection().execute(insert(ChangeTask.__table__), tasks)
+        connection().execute(insert(SysapprovalApprover.__table__), approvals)
+        yield
+
+
+def names(text: str, caller: Caller = ROOT) -> set[str]:
+    return {str(name) for name in find(f"type=emergency^{text}", caller, shown="number")}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("RLQUERYchange_task.change_request,>=1^ENDRLQUERY", {"one", "three"}),
+        ("RLQUERYchange_task.change_request,>=1,m2m^ENDRLQUERY", {"one", "three"}),
+        ("RLQUERYchange_task.change_request,=0^ENDRLQUERY", {"none"}),
+        ("RLQUERYchange_task.change_request,!=3^ENDRLQUERY", {"none", "one"}),
+        ("RLQUERYchange_task.change_request,>1^ENDRLQUERY", {"three"}),
+        ("RLQUERYchange_task.change_request,<2^ENDRLQUERY", {"none", "one"}),
+        ("RLQUERYchange_task.change_request,>=1^state=3^ENDRLQUERY", {"three"}),
+        ("RLQUERYchange_task.change_request,=1^state=1^ENDRLQUERY", {"one", "three"}),
+        ("RLQUERYchange_task.change_request,>=1^state=2^ORstate=3^assigned_to.user_name=bob^ENDRLQUERY", {"three"}),
+        ("RLQUERYchange_task.change_request,>=1^assigned_to=cy.lee^ENDRLQUERY", set()),
+        ("RLQUERYchange_task.change_request,>=1^assigned_toLIKEann^ENDRLQUERY^number=one", {"one"}),
+        ("RLQUERYchange_task.change_request,=1^ENDRLQUERY^ORRLQUERYchange_task.change_request,=3^ENDRLQUERY",
+         {"one", "three"}),
+        ("RLQUERYsysapproval_approver.sysapproval,>=1^state=requested^ENDRLQUERY", {"one"}),
+        ("RLQUERYsysapproval_approver.sysapproval,=0^ENDRLQUERY^RLQUERYchange_task.parent,=0^ENDRLQUERY",
+         {"none", "three"}),
+        ("RLQUERYtask.parent,=0^RLQUERYtask.parent,=0^ENDRLQUERY^ENDRLQUERY", {"none", "one", "three"}),
+    ],
+)  # fmt: skip
+def test_counts_related_records(text: str, expected: set[str]) -> None:
+    assert names(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RLQUERYchange_task.assigned_to,=0^ENDRLQUERY",
+        "RLQUERYchange_task.nonsense,=0^ENDRLQUERY",
+        "RLQUERYnonsense.change_request,=0^ENDRLQUERY",
+        "RLQUERYsys_user.manager,=0^ENDRLQUERY",
+    ],
+)
+def test_drops_a_field_that_refers_elsewhere(text: str) -> None:
+    assert names(text) == set(IDS)
+
+
+def test_counts_only_what_the_caller_may_see() -> None:
+    counted = "RLQUERYsysapproval_approver.sysapproval,=3^ENDRLQUERY"
+    assert names(counted, ITIL) == names(counted, ANN) == {"one"}
+    connection().execute(ChangeRequest.__table__.update().values(requested_by=None, opened_by=None))
+    assert names(counted, ITIL) == {"one"}
+    assert find("RLQUERYsysapproval_approver.sysapproval,=0^ENDRLQUERY", ANN, "task") == []
+    users = find("RLQUERYsysapproval_approver.approver,>=1^ENDRLQUERY", ANN, "sys_user", shown="user_name")
+    assert users == ["ann"]

@@ -1,0 +1,32 @@
+"""Which statements a piece of work runs, whichever way they take to the database."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import event
+
+from changegate.extensions import connection, db
+from changegate.services.prepared import Prepared
+
+
+@contextmanager
+def counted_statements() -> Iterator[list[str]]:
+    """Collect the text of every statement that runs inside; needs an application context."""
+    statements: list[str] = []
+    run = Prepared._run
+
+    def note(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
+        statements.append(text)
+
+    def run_noted(prepared: Prepared, values: Mapping[str, Any]) -> Any:
+        statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
+        return run(prepared, values)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        with mock.patch.object(Prepared, "_run", run_noted):
+            yield statements
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
