@@ -18,8 +18,10 @@ def render_item(type_, obj, _autogen_context):
 
 def run():
     options = current_app.extensions["migrate"].configure_args
-    with db.engine.connect() as connection:
-        is_sqlite = connection.dialect.name == "sqlite"
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    # Elsewhere the engine commits each statement that is no write; here the lock is to be held until the end.
+    engine = db.engine if is_sqlite else db.engine.execution_options(isolation_level="READ COMMITTED")
+    with engine.connect() as connection:
         if is_sqlite:
             # Rebuilding a table drops it; with foreign keys on, that would empty the tables that refer to it.
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")

@@ -5,17 +5,22 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
+from psycopg.pq import TransactionStatus
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from changegate import create_app, database
-from changegate.database import QueuedConnection, engine_options
-from changegate.extensions import db
+from changegate.database import QueuedConnection
+from changegate.extensions import connection, db
 from changegate.models import SysUser
-from tests.support.postgres import binary
+from tests.support.postgres import binary, postgres_app, prepared_postgres
+
+__all__ = ["postgres_app", "prepared_postgres"]
 
 WAIT_SECONDS = 5
 
@@ -157,8 +162,47 @@ def test_no_error_text_holds_a_parameter(at_work: Flask) -> None:
     assert "4711" not in str(problem.value)
 
 
-def test_postgresql_is_asked_whether_it_is_still_there() -> None:
-    assert engine_options("postgresql+psycopg://h/d")["pool_pre_ping"] is True
+@pytest.fixture
+def on_postgres(postgres_app: Flask) -> Iterator[Flask]:
+    with postgres_app.app_context():
+        yield postgres_app
+
+
+def _driver() -> psycopg.Connection[Any]:
+    driver = connection().connection.dbapi_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def test_a_read_of_postgresql_opens_no_transaction_and_a_write_does(on_postgres: Flask) -> None:
+    db.session.execute(select(SysUser.name)).all()
+    assert _driver().info.transaction_status == TransactionStatus.IDLE
+    db.session.execute(update(SysUser).values(title="x"))
+    assert _driver().info.transaction_status == TransactionStatus.INTRANS
+    db.session.rollback()
+    assert db.session.execute(select(SysUser.title)).scalars().first() is None
+
+
+def test_a_lock_on_postgresql_holds_until_the_transaction_ends(on_postgres: Flask) -> None:
+    locking = select(SysUser.sys_id).with_for_update().execution_options(locks_rows=True)
+    connection().execute(locking).all()
+    with pytest.raises(OperationalError), db.engine.connect() as beside:
+        beside.execute(select(SysUser.sys_id).with_for_update(nowait=True)).all()
+    db.session.rollback()
+
+
+def test_a_connection_that_died_in_its_sleep_is_replaced(on_postgres: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = _driver().info.backend_pid
+    db.session.remove()
+    with db.engine.connect() as beside, db.engine.connect() as other:
+        # The pool gives what was used last; the other one is asked to end it.
+        killer = other if beside.connection.dbapi_connection.info.backend_pid == pid else beside
+        killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0)
+
+    for _ in range(2):
+        assert db.session.execute(text("SELECT 1")).scalar_one() == 1
+        db.session.remove()
 
 
 def test_a_database_that_is_away_is_a_503_without_a_trace(tmp_path: Path) -> None:

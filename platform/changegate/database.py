@@ -1,13 +1,19 @@
 """The database: the base of models, a session that costs little, and what must hold for every connection."""
 
+import math
 import sqlite3
 import threading
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import psycopg
 from flask_sqlalchemy.session import Session
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, MetaData, Table, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -77,13 +83,12 @@ class LeanSession(Session):
         return super().get_bind(*arguments, **options) if self._core is None else self._core
 
     def commit(self) -> None:
-        """Flush what the ORM holds, carry out the last write and commit."""
+        """Carry out the last write, flush what the ORM holds and commit."""
+        if self._is_used_by_orm():
+            self._carry_out_last_write()
         write, self._last_write = self._last_write, None
         if write is not None:
-            is_alone = not self._is_used_by_orm()
-            if not is_alone:
-                self.flush()
-            write(self._plain_connection(), is_alone=is_alone)
+            write(self._plain_connection(), is_alone=True)
         if self._core is None or self._is_used_by_orm():
             super().commit()
         if self._core is not None:
@@ -113,6 +118,8 @@ class LeanSession(Session):
 # handler sleeps and lets the unlucky starve; between processes the busy handler still decides.
 _writer_queue = threading.Lock()
 BUSY_TIMEOUT = timedelta(seconds=10)
+# A connection to PostgreSQL that has not been used for so long is asked whether it is still one.
+IDLE_SECONDS = 5
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
@@ -178,18 +185,44 @@ def engine_options(database_url: str) -> dict[str, Any]:
         # To open a file costs more than a request does, so none is closed for being one too many.
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
     # Threads are the limit: one that waits for a key set may hold two connections, and must never wait for a third's.
-    return {**common, "pool_size": 20, "max_overflow": 492, "pool_pre_ping": True}
+    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT"}
 
 
-def guard_sqlite(engine: Engine) -> None:
-    """Make an SQLite engine durable, and its transactions behave like PostgreSQL's READ COMMITTED.
+def guard_engine(engine: Engine) -> None:
+    """Let units of work behave alike on both databases, and make SQLite durable.
 
-    Reads run in autocommit and see the latest commit; the first write of a unit of work opens a transaction with
-    the write lock in hand, so that no read snapshot ever has to be upgraded. See decision 0003.
+    Reads run in autocommit and see the latest commit; the first write of a unit of work opens a transaction. On
+    SQLite it has the write lock in hand, so that no read snapshot ever has to be upgraded; on PostgreSQL, where each
+    statement has a snapshot of its own anyway, reads do without two round trips. See decision 0003.
     """
+    event.listen(engine, "before_cursor_execute", _begin_before_write)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "before_cursor_execute", _begin_before_write)
+    else:
+        event.listen(engine, "checkin", _note_last_use)
+        event.listen(engine, "checkout", _require_alive)
+
+
+def begin_write(driver: Any) -> None:
+    """Open a transaction on a driver's connection, unless one is open."""
+    if isinstance(driver, QueuedConnection):
+        driver.begin_write()
+    elif driver.autocommit and driver.info.transaction_status == TransactionStatus.IDLE:
+        driver.execute("BEGIN")
+
+
+def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
+    record.info["last_used"] = time.monotonic()
+
+
+def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Ask a connection that has been idle for a while whether its server is still there; the pool makes another."""
+    if time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS:
+        return
+    try:
+        driver.execute("SELECT 1")
+    except psycopg.Error:
+        raise DisconnectionError from None
 
 
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
@@ -207,12 +240,10 @@ def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
 
 
 def _begin_before_write(
-    _conn: Connection, cursor: sqlite3.Cursor, _statement: str, _parameters: Any, context: Any, _many: bool
+    _conn: Connection, cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
 ) -> None:
     if context is None:
         return
     is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl
     if is_write or context.execution_options.get("locks_rows"):
-        writer = cursor.connection
-        if isinstance(writer, QueuedConnection):
-            writer.begin_write()
+        begin_write(cursor.connection)

@@ -7,7 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import insert
 
+from changegate.extensions import connection, db
+from changegate.models import Task
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
 V1 = "/api/now/v1/table/change_request"
@@ -240,3 +243,18 @@ def test_answers_head_with_headers_alone(app: Flask, admin: dict[str, str], api:
     response = app.test_client().head(CHANGES, headers=admin)
     assert (response.status_code, response.data) == (200, b"")
     assert response.headers["X-Total-Count"] == "1"
+
+
+def test_sends_a_large_page_whole(app: Flask, api: TableApi) -> None:
+    total = 1001
+    rows = [
+        {"sys_id": f"{at:032}", "number": f"CHG{at:07}", "sys_class_name": "change_request", "state": -5}
+        for at in range(total)
+    ]
+    with app.app_context():
+        connection().execute(insert(Task.__table__), rows)
+        db.session.commit()
+    response = api.page(query="ORDERBYnumber")
+    assert int(response.headers["Content-Length"]) == len(response.data)
+    assert [record["number"] for record in result_of(response)] == [row["number"] for row in rows]
+    assert response.headers["X-Total-Count"] == str(total)

@@ -44,9 +44,10 @@ def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
     """Start everything on one kind of database, measure, and leave nothing running."""
     with ExitStack() as stack:
         stage = StageSetting(stack, databases, folder, tell).set_stage(plan.sizes, only_floors=plan.only_floors)
-        results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
+        # First of all, while the worker has done nothing else.
         tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
         memory = page_through(stage.desk) if stage.desk else None
+        results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
         return Findings(databases.name, stage.cases, results, memory)
 
 

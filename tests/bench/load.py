@@ -87,8 +87,8 @@ def _require_clean(facts: dict[str, str], what: str) -> None:
     troubles = {name: int(facts[name]) for name in ("not_2xx", "dry", "connect", "read", "write", "timeout")}
     said = ", ".join(f"{name}={number}" for name, number in troubles.items() if number)
     if troubles["dry"]:
-        # What was sent a second time was refused, and rightly so: there is nothing else to complain about.
-        raise FeedDry(what, int(facts["requests"]))
+        # From there on something else was sent, whose answers mean nothing.
+        raise FeedDry(what, max(int(facts["requests"]) - troubles["dry"], 1))
     if said:
         raise BenchFailed(f"{what}: {said} in {facts['requests']} answers. {facts['complaint']}")
     if not int(facts["requests"]):

@@ -15,7 +15,7 @@ CONNECTIONS = (1, 16)
 WARM_UP_SECONDS = 1
 LONGEST_SECONDS = 10
 # How many more requests are prepared than the rate seen so far would use up, and a few on top.
-MARGIN = 1.6
+MARGIN = 2
 SPARE = 200
 FLOORS = {ratio.case: ratio.floor for ratio in RATIOS}
 

@@ -20,7 +20,7 @@ def output(**facts: int) -> str:
 def test_a_feed_that_ran_dry_is_told_from_a_refusal() -> None:
     with pytest.raises(FeedDry) as caught:
         _read(output(dry=1, not_2xx=4), "POST /oauth_token.do")
-    assert caught.value.used == 10
+    assert caught.value.used == 9
 
 
 def test_a_refusal_ends_the_benchmark() -> None:
@@ -47,7 +47,7 @@ def test_a_run_that_ran_dry_is_done_again_with_twice_as_much(monkeypatch: pytest
     monkeypatch.setattr(rounds, "drive", drive)
     found = rounds.measure([Case("d", "once only", "", traffic)], runs=1, seconds=1, tell=lambda said: None)
     assert {measured.rate for measured in found.values()} == {1500.0}
-    assert max(prepared) == 2600
+    assert max(prepared) == 1500 * rounds.MARGIN + rounds.SPARE
     assert prepared[:4] == [200, 400, 800, 1600]
 
 

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
+from tests.support.live_desk import LiveDesk
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 HTTPS = 443
@@ -33,6 +34,15 @@ def idp_url() -> Iterator[str]:
     """Serve the demo identity provider and return its address."""
     with running_demo_idp() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def desk(server: Running, idp_url: str, ca: Path) -> Iterator[LiveDesk]:
+    """An automation that acts as her, with tokens in place of a password."""
+    registered = LiveDesk.register(server, idp_url, "Pipeline", "--run-as", USER_NAME)
+    registered.session.verify = str(ca)
+    yield registered
+    registered.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,8 @@ from pysnc.exceptions import RoleException
 
 from tests.clients.conftest import NAMED_INSTANCE, PASSWORD, USER_NAME
 from tests.support.live_desk import LiveDesk
-from tests.support.servers import Running
 
 pytestmark = pytest.mark.usefixtures("road_to_the_server")
-
-
-@pytest.fixture(scope="module")
-def desk(server: Running, idp_url: str) -> Iterator[LiveDesk]:
-    """An automation that acts as her."""
-    registered = LiveDesk.register(server, idp_url, "Pipeline", "--run-as", USER_NAME)
-    yield registered
-    registered.close()
 
 
 @pytest.fixture

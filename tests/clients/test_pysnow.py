@@ -148,13 +148,10 @@ def test_the_older_interface_tells_that_nothing_was_there(client: pysnow.Client)
         nobody.delete()
 
 
-def test_a_session_with_a_token_creates_changes(server: Running, idp_url: str, ca: Path) -> None:
-    desk = LiveDesk.register(server, idp_url, "pysnow", "--run-as", USER_NAME)
-    desk.session.verify = str(ca)
+def test_a_session_with_a_token_creates_changes(server: Running, desk: LiveDesk) -> None:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {desk.token()}"
 
     with pysnow.Client(host=urlsplit(server.url).netloc, session=session) as client:
         created = client.resource(api_path="/table/change_request").create({"short_description": "Deploy checkout"})
         assert created["sys_created_by"] == USER_NAME
-    desk.close()

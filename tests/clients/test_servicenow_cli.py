@@ -168,11 +168,8 @@ def test_tells_that_nobody_signed_in(command: Command) -> None:
     assert done.returncode == UNAUTHENTICATED
 
 
-def test_creates_a_change_with_a_token(command: Command, server: Running, idp_url: str, ca: Path) -> None:
-    desk = LiveDesk.register(server, idp_url, "servicenow-cli", "--run-as", USER_NAME)
-    desk.session.verify = str(ca)
+def test_creates_a_change_with_a_token(command: Command, desk: LiveDesk) -> None:
     signed_in = {"SERVICENOW_TOKEN": desk.token(), "SERVICENOW_AUTH_TYPE": "bearer", "SERVICENOW_PASSWORD": ""}
-    desk.close()
 
     done = command("tables", "create", "change_request", "--data", '{"short_description":"Deploy"}', **signed_in)
     assert done.returncode == 0, done.stderr

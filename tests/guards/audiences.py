@@ -23,7 +23,13 @@ TABLE_API = {
     for method in methods
 }
 BESIDE_TABLES = {
-    f"POST /api/now{version}/{name}": Audience.CALLERS for version in ("", "/v1", "/v2") for name in ("batch", "tinyurl")
+    call: Audience.CALLERS
+    for version in ("", "/v1", "/v2")
+    for call in (
+        f"POST /api/now{version}/batch",
+        f"POST /api/now{version}/tinyurl",
+        f"GET /api/now{version}/openapi.json",
+    )
 }
 AGGREGATE_API = {
     f"GET /api/now{version}/stats/<table_name>": Audience.CALLERS for version in ("", "/v1", "/v2")

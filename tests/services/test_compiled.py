@@ -32,31 +32,31 @@ def test_takes_values_by_name_and_by_order() -> None:
     statement = select(NAME).where(listed | (NAME == bindparam("wanted", None)), ~other).order_by(NAME)
     inputs = [listed.right, other.right]
     compiled = CompiledSelect(statement, connection().dialect, inputs)
-    assert [row[0] for row in compiled.fetch({"wanted": "admin"}, [["itil", "approver_user"], -1])] == [
+    assert [row[0] for row in compiled.fetch(connection(), {"wanted": "admin"}, [["itil", "approver_user"], -1])] == [
         "admin",
         "approver_user",
         "itil",
     ]
-    assert list(compiled.fetch({}, [["nobody", "x"], -1])) == []
+    assert list(compiled.fetch(connection(), {}, [["nobody", "x"], -1])) == []
 
 
 @pytest.mark.usefixtures("at_work")
 def test_keeps_what_a_statement_was_made_with() -> None:
     compiled = CompiledSelect(select(NAME).where(NAME.in_(["itil", "admin"])).order_by(NAME), connection().dialect)
-    assert [row[0] for row in compiled.fetch({})] == ["admin", "itil"]
+    assert [row[0] for row in compiled.fetch(connection(), {})] == ["admin", "itil"]
 
 
 @pytest.mark.usefixtures("at_work")
 def test_never_takes_a_value_for_sql() -> None:
     compiled = CompiledSelect(by_name(), connection().dialect)
-    assert list(compiled.fetch({"wanted": "' OR '1'='1"})) == []
+    assert list(compiled.fetch(connection(), {"wanted": "' OR '1'='1"})) == []
 
 
 @pytest.mark.usefixtures("at_work")
 def test_raises_what_sqlalchemy_raises_and_tells_no_values() -> None:
     compiled = CompiledSelect(by_name(), connection().dialect)
     with pytest.raises(DBAPIError) as caught:
-        compiled.fetch({"wanted": ["a secret", object()]})
+        compiled.fetch(connection(), {"wanted": ["a secret", object()]})
     assert "a secret" not in str(caught.value)
 
 
@@ -70,6 +70,6 @@ def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
 
     statements = CompiledSelects(2)
     for shape in (1, 2, 1, 3, 2, 1):
-        found = statements.get(shape, partial(build, shape)).fetch({"wanted": "itil"})
+        found = statements.fetch(shape, partial(build, shape), {"wanted": "itil"})
         assert [row[0] for row in found] == ["itil"]
     assert built == [1, 2, 3, 1]

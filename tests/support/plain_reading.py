@@ -111,9 +111,11 @@ class World:
         texts = text.split("@", 1) if sign == "BETWEEN" else [text]
         if sign == "BETWEEN" and len(texts) != 2:
             raise Dropped
-        values = [self._read(condition.field, item, "string" if kind == "reference" else kind) for item in texts]
-        if None in values:
-            raise Dropped
+        values = []
+        for item in texts:
+            values.append(self._read(condition.field, item, "string" if kind == "reference" else kind))
+            if values[-1] is None:
+                raise Dropped
         # A number has no small letters, so that it is compared as it stands.
         folded = str.upper if condition.field == "number" else fold
         found, *bounds = (folded(each) if isinstance(each, str) else each for each in (shown, *values))

@@ -15,7 +15,7 @@ from changegate.services.prepared import Prepared
 def counted_statements() -> Iterator[list[str]]:
     """Collect the text of every statement that runs inside; needs an application context."""
     statements: list[str] = []
-    run = Prepared._run
+    run, defer = Prepared._run, Prepared.execute_with_commit
 
     def note(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
         statements.append(text)
@@ -24,9 +24,16 @@ def counted_statements() -> Iterator[list[str]]:
         statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
         return run(prepared, values)
 
+    def defer_noted(prepared: Prepared, values: Mapping[str, Any], **options: Any) -> None:
+        statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
+        defer(prepared, values, **options)
+
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        with mock.patch.object(Prepared, "_run", run_noted):
+        with (
+            mock.patch.object(Prepared, "_run", run_noted),
+            mock.patch.object(Prepared, "execute_with_commit", defer_noted),
+        ):
             yield statements
     finally:
         event.remove(db.engine, "before_cursor_execute", note)

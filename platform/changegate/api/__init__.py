@@ -2,14 +2,17 @@
 
 from flask import Flask
 
-from changegate.api import attachment, batch, health, oauth, stats, table, tinyurl
+from changegate.api import attachment, batch, health, oauth, openapi, stats, table, tinyurl
 from changegate.api.cors import register_cors
 from changegate.api.method_override import MethodOverride
+from changegate.api.openapi.document import load_document
 from changegate.api.query_string import PlainQueryString
 from changegate.config import Settings
 from changegate.extensions import csrf
 
 VERSIONS = ("", "/v1", "/v2")
+# The name of the function that gives the OpenAPI document, for the console: rooms on one step do not know each other.
+OPENAPI_DOCUMENT = "openapi_document"
 
 
 def register(app: Flask) -> None:
@@ -19,6 +22,7 @@ def register(app: Flask) -> None:
     app.url_map.merge_slashes = False
     app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
     register_cors(app, settings)
+    app.extensions[OPENAPI_DOCUMENT] = load_document
     for bp in (table.bp, attachment.bp, batch.bp, stats.bp, tinyurl.bp):
         csrf.exempt(bp)
     for version in VERSIONS:
@@ -28,5 +32,6 @@ def register(app: Flask) -> None:
         app.register_blueprint(batch.bp, url_prefix=prefix, name=f"batch{suffix}")
         app.register_blueprint(stats.bp, url_prefix=f"{prefix}/stats", name=f"stats{suffix}")
         app.register_blueprint(tinyurl.bp, url_prefix=prefix, name=f"tinyurl{suffix}")
+        app.register_blueprint(openapi.bp, url_prefix=prefix, name=f"openapi{suffix}")
     app.register_blueprint(oauth.bp)
     app.register_blueprint(health.bp)

@@ -33,6 +33,7 @@ from changegate.services.attachments.writing import Target, create_attachment, d
 from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import Table
+from changegate.services.tables.visibility import knows_integrations
 
 REST_API = "now/attachment"
 LINK_BASE = f"/api/{REST_API}"
@@ -56,7 +57,7 @@ def list_view() -> Response:
     params = _query_schema.load(parse_parameters(request.query_string))
     query = parse_encoded_query(params.query)
     limit = min(params.limit, MAX_LIMIT)
-    page = list_attachments(_tables_in_scope(), caller(), query, params.filters, limit=limit, offset=params.offset)
+    page = list_attachments(*_in_scope(), query, params.filters, limit=limit, offset=params.offset)
     records = [_rendered(row._mapping) for row in page.rows]
     return api_response({"result": records}, headers={"X-Total-Count": str(page.total)})
 
@@ -97,7 +98,7 @@ def create_view() -> Response:
 def upload_view() -> Response:
     """Attach the file of a form."""
     require_acceptable()
-    _tables_in_scope()
+    _in_scope()
     db.session.close()
     most = settings().attachment_max_bytes
     with read_form(most) as (texts, sent):
@@ -111,7 +112,8 @@ def rename_view(sys_id: str) -> Response:
     file_name = read_record().get("file_name")
     if not isinstance(file_name, str):
         raise RequestUnreadable("Field file_name: a text is expected")
-    rename_attachment(caller(), _found(sys_id), parse_file_name(file_name))
+    tables, who = _in_scope()
+    rename_attachment(who, get_attachment(tables, who, sys_id), parse_file_name(file_name))
     db.session.commit()
     return empty_response(204)
 
@@ -119,23 +121,28 @@ def rename_view(sys_id: str) -> Response:
 @bp.delete("/<sys_id>")
 def delete_view(sys_id: str) -> Response:
     """Delete a file."""
-    delete_attachment(caller(), _found(sys_id))
+    tables, who = _in_scope()
+    delete_attachment(who, get_attachment(tables, who, sys_id))
     db.session.commit()
     return empty_response(204)
 
 
-def _tables_in_scope() -> list[Table]:
-    """Return the tables whose files an access token may work on with this method; a user's are all."""
+def _in_scope() -> tuple[list[Table], Caller]:
+    """Return the tables whose files an access token may work on with this method, and its user; all are a user's."""
     who = caller()
     method = "GET" if request.method == "HEAD" else request.method
-    found = [table for table in TABLES.values() if who.has_scope(ApiCall(REST_API, method, table.name))]
-    if not found:
+    calls = {table: ApiCall(REST_API, method, table.name) for table in TABLES.values()}
+    covered = {table: call for table, call in calls.items() if who.has_scope(call)}
+    who = who.within(covered.values())
+    tables = [table for table in covered if who.own_records_of is None or knows_integrations(table)]
+    if not tables:
         raise ScopeMissing
-    return found
+    return tables, who
 
 
 def _found(sys_id: str) -> Attachment:
-    return get_attachment(_tables_in_scope(), caller(), sys_id)
+    tables, who = _in_scope()
+    return get_attachment(tables, who, sys_id)
 
 
 def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target, Caller]:
@@ -148,7 +155,9 @@ def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target,
     who = require_scope(REST_API, table.name)
     file_name = parse_file_name(wanted["file_name"])
     owner = find_owner(table, who, wanted["table_sys_id"])
-    require_scope(REST_API, owner.name)
+    if owner is not table:
+        who = require_scope(REST_API, owner.name)
+        find_owner(owner, who, wanted["table_sys_id"])
     return Target(owner, wanted["table_sys_id"], file_name, wanted["encryption_context"]), who
 
 

@@ -2,10 +2,12 @@
 
 from flask import g, request
 
-from changegate.errors import NotAuthenticated
+from changegate.errors import NotAuthenticated, ScopeMissing
 from changegate.extensions import limiter
 from changegate.services.access import ApiCall, Caller
 from changegate.services.oauth.access_tokens import find_token_caller
+from changegate.services.tables.catalog import find_table
+from changegate.services.tables.visibility import knows_integrations
 from changegate.services.users import authenticate_user
 
 
@@ -55,5 +57,10 @@ def caller() -> Caller:
 def require_scope(rest_api: str, table: str) -> Caller:
     """Return the caller as far as this call may go; raises `ScopeMissing` where a token's scopes do not cover it."""
     method = "GET" if request.method == "HEAD" else request.method
-    g.caller = caller().require_scope(ApiCall(rest_api, method, table))
-    return caller()
+    who = caller().require_scope(ApiCall(rest_api, method, table))
+    if who.own_records_of is not None:
+        served = find_table(table)
+        if served is None or not knows_integrations(served):
+            raise ScopeMissing  # of such a table nothing can be an integration's own
+    g.caller = who
+    return who

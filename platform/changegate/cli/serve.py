@@ -1,5 +1,6 @@
 """`changegate serve`: prepare the instance, then serve it with Granian."""
 
+import gc
 import os
 import signal
 import socket
@@ -90,7 +91,11 @@ def load_app() -> Flask:
     """Build the application inside a worker, which leaves Ctrl-C to its parent."""
     # A terminal sends Ctrl-C to both; a worker that gets its parent's SIGTERM on top of its own SIGINT can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    return create_app(instance_path=default_instance_path())
+    app = create_app(instance_path=default_instance_path())
+    # What there is by now stays until the end: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _in_url(host: str) -> str:

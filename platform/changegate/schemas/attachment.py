@@ -18,11 +18,14 @@ MISSING = "A value is expected."
 class AttachmentQuerySchema(TableQuerySchema):
     """The parameters of a list of files, which differ from the Table API's in how many there are by default."""
 
-    limit = Count(data_key="sysparm_limit", load_default=DEFAULT_LIMIT)
+    limit = Count(
+        data_key="sysparm_limit", load_default=DEFAULT_LIMIT, metadata={"description": "How many files at most."}
+    )
 
 
-def _text(most: int, **options: Any) -> fields.String:
-    return fields.String(validate=validate.Length(max=most), error_messages={"required": MISSING}, **options)
+def _text(most: int, description: str, **options: Any) -> fields.String:
+    limit, metadata = validate.Length(max=most), {"description": description}
+    return fields.String(validate=limit, error_messages={"required": MISSING}, metadata=metadata, **options)
 
 
 class AttachmentTargetSchema(Schema):
@@ -36,9 +39,9 @@ class AttachmentTargetSchema(Schema):
 
         unknown = EXCLUDE
 
-    table_name = _text(MAX_NAME_LENGTH, required=True)
-    table_sys_id = _text(SYS_ID_LENGTH, required=True)
-    encryption_context = _text(SYS_ID_LENGTH, load_default=None)
+    table_name = _text(MAX_NAME_LENGTH, "The table of the record that gets the file.", required=True)
+    table_sys_id = _text(SYS_ID_LENGTH, "The record that gets the file.", required=True)
+    encryption_context = _text(SYS_ID_LENGTH, "Kept with the file, and nothing else.", load_default=None)
 
     @pre_load
     def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
@@ -49,4 +52,6 @@ class AttachmentTargetSchema(Schema):
 class NamedAttachmentTargetSchema(AttachmentTargetSchema):
     """Where a file goes that does not say its own name."""
 
-    file_name = fields.String(required=True, error_messages={"required": MISSING})
+    file_name = fields.String(
+        required=True, error_messages={"required": MISSING}, metadata={"description": "The name of the file; no path."}
+    )

@@ -18,6 +18,10 @@ class Items(fields.Field[tuple[tuple[str, ...], ...]]):
         return tuple(dict.fromkeys(tuple(item.split("^")) for item in items if item))
 
 
+def _fields_of(name: str, what: str) -> FieldNames:
+    return FieldNames(data_key=name, load_default=(), metadata={"description": f"{what}, comma-joined."})
+
+
 class StatsQuerySchema(Schema):
     """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored."""
 
@@ -26,16 +30,30 @@ class StatsQuerySchema(Schema):
 
         unknown = EXCLUDE
 
-    query = fields.String(data_key="sysparm_query", load_default="")
-    display_value = DisplayChoice(data_key="sysparm_display_value", load_default="false")
-    counts = Flag(data_key="sysparm_count", load_default=False)
-    avg = FieldNames(data_key="sysparm_avg_fields", load_default=())
-    min = FieldNames(data_key="sysparm_min_fields", load_default=())
-    max = FieldNames(data_key="sysparm_max_fields", load_default=())
-    sum = FieldNames(data_key="sysparm_sum_fields", load_default=())
-    group_by = FieldNames(data_key="sysparm_group_by", load_default=())
-    having = Items(data_key="sysparm_having", load_default=())
-    order_by = Items(data_key="sysparm_order_by", load_default=())
+    query = fields.String(
+        data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
+    )
+    display_value = DisplayChoice(
+        data_key="sysparm_display_value",
+        load_default="false",
+        metadata={"description": "The values of groups as they are stored (false), as people read them (true), or both."},
+    )
+    counts = Flag(data_key="sysparm_count", load_default=False, metadata={"description": "Count the records."})
+    avg = _fields_of("sysparm_avg_fields", "Fields to average")
+    min = _fields_of("sysparm_min_fields", "Fields to find the smallest value of")
+    max = _fields_of("sysparm_max_fields", "Fields to find the largest value of")
+    sum = _fields_of("sysparm_sum_fields", "Fields to sum")
+    group_by = _fields_of("sysparm_group_by", "Fields to group by, also dot-walked")
+    having = Items(
+        data_key="sysparm_having",
+        load_default=(),
+        metadata={"description": "Conditions on groups, comma-joined: `function^field^operator^value`."},
+    )
+    order_by = Items(
+        data_key="sysparm_order_by",
+        load_default=(),
+        metadata={"description": "What to sort groups by: `count`, `field` or `function^field`, with `^DESC`."},
+    )
 
     @pre_load
     def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:

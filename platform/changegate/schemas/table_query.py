@@ -74,7 +74,8 @@ class TableQuerySchema(Schema):
     """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored.
 
     `sysparm_view`, `sysparm_no_count`, `sysparm_query_category` and `sysparm_query_no_domain` are among the unknown:
-    there is one view, the count is always exact, and there is one replica and one domain.
+    there is one view, the count is always exact, and there is one replica and one domain. The descriptions go into the
+    OpenAPI document.
     """
 
     class Meta:
@@ -82,14 +83,38 @@ class TableQuerySchema(Schema):
 
         unknown = EXCLUDE
 
-    query = fields.String(data_key="sysparm_query", load_default="")
-    display_value = DisplayChoice(data_key="sysparm_display_value", load_default="false")
-    exclude_reference_link = Flag(data_key=EXCLUDE_LINK, load_default=False)
-    field_names = FieldNames(data_key="sysparm_fields", load_default=())
-    limit = Count(data_key="sysparm_limit", load_default=DEFAULT_LIMIT)
-    offset = Count(data_key="sysparm_offset", load_default=0)
-    suppress_pagination_header = Flag(data_key="sysparm_suppress_pagination_header", load_default=False)
-    input_display_value = Flag(data_key="sysparm_input_display_value", load_default=False)
+    query = fields.String(
+        data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
+    )
+    display_value = DisplayChoice(
+        data_key="sysparm_display_value",
+        load_default="false",
+        metadata={"description": "Values as they are stored (false), as people read them (true), or both (all)."},
+    )
+    exclude_reference_link = Flag(
+        data_key=EXCLUDE_LINK, load_default=False, metadata={"description": "Leave the links out of references."}
+    )
+    field_names = FieldNames(
+        data_key="sysparm_fields",
+        load_default=(),
+        metadata={"description": "Fields to answer, comma-joined, also dot-walked; all of the record's without it."},
+    )
+    limit = Count(
+        data_key="sysparm_limit", load_default=DEFAULT_LIMIT, metadata={"description": "How many records at most."}
+    )
+    offset = Count(
+        data_key="sysparm_offset", load_default=0, metadata={"description": "How many records to pass over."}
+    )
+    suppress_pagination_header = Flag(
+        data_key="sysparm_suppress_pagination_header",
+        load_default=False,
+        metadata={"description": "Leave out the header Link."},
+    )
+    input_display_value = Flag(
+        data_key="sysparm_input_display_value",
+        load_default=False,
+        metadata={"description": "Read choices by their label and references by their name first."},
+    )
 
     @pre_load
     def prepare(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:

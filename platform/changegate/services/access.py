@@ -81,6 +81,17 @@ class Caller:
         limits = self.grant.limits.get(call, NO_LIMITS)
         return self if limits == self.grant.limits_now else replace(self, grant=replace(self.grant, limits_now=limits))
 
+    def within(self, calls: Iterable[ApiCall]) -> "Caller":
+        """Return the caller as far as all of some calls may go together, for a request that is several at once."""
+        if self.grant is None or not self.grant.limits:
+            return self
+        limits = [self.grant.limits.get(call, NO_LIMITS) for call in calls]
+        fields = [limit.writable_fields for limit in limits if limit.writable_fields is not None]
+        strictest = CallLimits(
+            frozenset.intersection(*fields) if fields else None, any(limit.own_records for limit in limits)
+        )
+        return replace(self, grant=replace(self.grant, limits_now=strictest))
+
     def require_writable(self, fields: Iterable[str]) -> None:
         """Refuse a write of fields that the token's scopes leave out."""
         if self.grant is None or self.grant.limits_now.writable_fields is None:

@@ -4,11 +4,12 @@ Lists are too many to be named as prepared statements: each query and each choic
 compiled once for each shape, and run with the values of the query at hand (decision 0006).
 """
 
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Dialect, Select
+from sqlalchemy import BindParameter, Connection, Dialect, Select
 
 from changegate.extensions import connection
 from changegate.services.prepared import Processor, fetch_on_driver
@@ -52,7 +53,7 @@ class CompiledSelect:
         self._named = [slots.pop(bind) for bind in list(slots) if not bind.unique]
         self._fixed = [pair for slot in slots.values() for pair in slot.fill(slot.default)]
 
-    def fetch(self, named: Mapping[str, Any], inputs: Sequence[Any] = ()) -> Sequence[Row]:
+    def fetch(self, at_work: Connection, named: Mapping[str, Any], inputs: Sequence[Any] = ()) -> Sequence[Row]:
         """Return all rows."""
         pairs = list(self._fixed)
         for slot, value in zip(self._inputs, inputs, strict=True):
@@ -60,7 +61,8 @@ class CompiledSelect:
         for slot in self._named:
             pairs += slot.fill(named.get(slot.name, slot.default))
         values = dict(pairs)
-        return fetch_on_driver(self._text, values if self._order is None else [values[name] for name in self._order])
+        parameters = values if self._order is None else [values[name] for name in self._order]
+        return fetch_on_driver(at_work, self._text, parameters)
 
 
 def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) -> _Slot:
@@ -75,18 +77,26 @@ class CompiledSelects:
     def __init__(self, size: int) -> None:
         self._size = size
         self._kept: dict[Hashable, CompiledSelect] = {}
+        self._lock = threading.Lock()
 
-    def get(self, shape: Hashable, build: Callable[[], Select[Any]], inputs: Inputs = ()) -> CompiledSelect:
-        """Return the statement of a shape, built when it is met for the first time."""
-        dialect = connection().dialect
-        key = (dialect.name, shape)
-        found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = CompiledSelect(build(), dialect, inputs)
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def fetch(
+        self, shape: Hashable, build: Callable[[], Select[Any]], named: Mapping[str, Any], inputs: Inputs = ()
+    ) -> Sequence[Row]:
+        """Return the rows of the statement of a shape, which is built when it is met for the first time.
+
+        `inputs` are the parameters that differ from one statement of the shape to the next, in their order.
+        """
+        at_work = connection()
+        key = (at_work.dialect.name, shape)
+        found = self._kept.get(key) or self._keep(key, CompiledSelect(build(), at_work.dialect, inputs))
+        return found.fetch(at_work, named, [bind.effective_value for bind in inputs])
+
+    def _keep(self, key: Hashable, statement: CompiledSelect) -> CompiledSelect:
+        with self._lock:
+            self._kept[key] = statement
             if len(self._kept) > self._size:
-                # Another thread may have taken the same one out.
-                self._kept.pop(next(iter(self._kept)), None)
-        return found
-
-
-statements = CompiledSelects(512)
+                self._kept.pop(next(iter(self._kept)))
+        return statement

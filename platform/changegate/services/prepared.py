@@ -14,9 +14,11 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import LeanSession, QueuedConnection
+from changegate.database import LeanSession, QueuedConnection, begin_write
 from changegate.extensions import connection, db
 
+# SQLSTATE of PostgreSQL, error name of SQLite.
+_BROKEN_REFERENCE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 Processor = Callable[[Any], Any]
 Statement = Select[*tuple[Any, ...]] | Insert | Update
 
@@ -59,8 +61,11 @@ class Prepared:
         compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
         return compiled, _run_on_driver(at_work, compiled.text, compiled.parameters(values), compiled.is_write)
 
-    def execute_with_commit(self, values: Mapping[str, Any], *, on_conflict: Callable[[], Exception]) -> None:
-        """Run a write with the commit of the session, which raises what `on_conflict` returns for a taken key."""
+    def execute_with_commit(self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception]) -> None:
+        """Run a write with the commit of the session, or before its next statement (decision 0011).
+
+        Either raises what `explain` makes of a broken rule of the database.
+        """
         session = db.session()
         if not isinstance(session, LeanSession):
             raise TypeError("the session defers no writes")
@@ -69,8 +74,8 @@ class Prepared:
             compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
             try:
                 _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone)
-            except IntegrityError:
-                raise on_conflict() from None
+            except IntegrityError as problem:
+                raise explain(problem) from None
 
         session.write_with_commit(write)
 
@@ -79,9 +84,8 @@ class Prepared:
         return compiled
 
 
-def fetch_on_driver(text: str, parameters: Any) -> Sequence[Sequence[Any]]:
+def fetch_on_driver(at_work: Connection, text: str, parameters: Any) -> Sequence[Sequence[Any]]:
     """Return the rows of a compiled SELECT as the driver gives them."""
-    at_work = connection()
     cursor = _run_on_driver(at_work, text, parameters, is_write=False)
     try:
         rows = cursor.fetchall()
@@ -89,6 +93,12 @@ def fetch_on_driver(text: str, parameters: Any) -> Sequence[Sequence[Any]]:
         raise _wrapped(at_work, cursor, text, problem) from None
     cursor.close()
     return rows
+
+
+def is_broken_reference(problem: IntegrityError) -> bool:
+    """Tell whether a write referred to what is not there; else it repeated a key."""
+    code = getattr(problem.orig, "sqlstate", None) or getattr(problem.orig, "sqlite_errorname", None)
+    return code in _BROKEN_REFERENCE
 
 
 def _run_on_driver(at_work: Connection, text: str, parameters: Any, is_write: bool) -> DBAPICursor:
@@ -111,7 +121,11 @@ def _wrapped(at_work: Connection, cursor: DBAPICursor | None, text: str, problem
 
 def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bool) -> None:
     driver = at_work.connection.dbapi_connection
-    if not (is_alone and isinstance(driver, QueuedConnection)) or driver.in_transaction:
+    if not isinstance(driver, QueuedConnection):
+        # Outside of a transaction PostgreSQL commits a statement by itself.
+        _run_on_driver(at_work, text, parameters, is_write=not is_alone).close()
+        return
+    if not is_alone or driver.in_transaction:
         _run_on_driver(at_work, text, parameters, is_write=True).close()
         return
     try:
@@ -129,9 +143,8 @@ def _give_up(at_work: Connection, cursor: DBAPICursor | None, problem: Any) -> N
 
 
 def _cursor(at_work: Connection, *, is_write: bool) -> DBAPICursor:
-    driver = at_work.connection.dbapi_connection
-    if is_write and isinstance(driver, QueuedConnection):
-        driver.begin_write()
+    if is_write:
+        begin_write(at_work.connection.dbapi_connection)
     return at_work.connection.cursor()
 
 

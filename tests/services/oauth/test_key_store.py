@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, event, insert, select, update
 
-from changegate.database import engine_options, guard_sqlite
+from changegate.database import engine_options, guard_engine
 from changegate.errors import JwksFetchFailed, JwksUnusable
 from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
@@ -55,7 +55,7 @@ def app(database):
     app.config.update(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=engine_options(url))
     db.init_app(app)
     with app.app_context():
-        guard_sqlite(db.engine)
+        guard_engine(db.engine)
         db.create_all()
         for name in ("e1", "e2"):
             values = {"sys_id": name, "name": name, "client_id": name, "issuer": "i", "jwks_url": "u"}

@@ -1,7 +1,7 @@
 """From text to conditions: rest_api.md §2.1, §2.2."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changegate.services.tables.encoded_query import (
@@ -198,7 +198,7 @@ PIECES = [
         "JOIN",
     ),
     *("a", "b=", "=1", "IN", "NOT ", "LIKE", "ON", "RELATIVELT", "E@", "STANCEOF", "EMPTY", "STRING", "%", "*", "!"),
-    *("123TEXTQUERY321=", ",", " ", "A=", "\0", "\ud800", "é"),
+    *("ORDERBYDESC", "ORDERBY DESC", "GROUPBYORDERBY", "123TEXTQUERY321=", ",", " ", "A=", "\0", "\ud800", "é"),
 ]
 HEAPS = st.lists(st.sampled_from(PIECES)).map("".join)
 
@@ -210,6 +210,7 @@ def test_parses_any_heap_of_its_own_words(text: str) -> None:
         assert all(group)
 
 
+@settings(max_examples=300)
 @given(st.one_of(HEAPS, st.text("aO=RNQ^ "), st.text()))
 def test_what_was_parsed_is_rendered_to_what_parses_alike(text: str) -> None:
     query = parse_encoded_query(text)

@@ -13,10 +13,12 @@ from changegate.extensions import connection, db
 from changegate.models import CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access import Caller
+from changegate.services.tables import matching
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import count_records, read_page, read_record, render_written
 from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.selections import select_fields
 from changegate.services.tables.shapes import DisplayValue, Shape
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
@@ -215,6 +217,11 @@ def test_walks_to_two_records_of_one_table_are_not_mixed_up(at_work: Flask) -> N
         assert listed("requested_by.name=ann", "requested_by.name", "assigned_to.name") == [("ann", "bob")]
         assert listed("assigned_to.name=ann", "assigned_to.name") == []
         assert listed("assigned_to.name=bob", "assigned_to.name", "requested_by.name") == [("bob", "ann")]
+        # Terms that are dropped have walked too: both queries join the same tables and compare one name.
+        assert listed("requested_by.active=nonsense^assigned_to.name=bob", "requested_by.name") == ["ann"]
+        assert listed("requested_by.name=bob^assigned_to.active=nonsense", "requested_by.name") == []
+        assert listed("requested_by.active>nonsense^assigned_to.nameLIKEbob", "requested_by.name") == ["ann"]
+        assert listed("requested_by.nameLIKEbob^assigned_to.active>nonsense", "requested_by.name") == []
 
 
 def test_a_page_keeps_the_order_of_its_query_through_every_chunk(at_work: Flask) -> None:
@@ -275,6 +282,25 @@ def test_refuses_more_fields_than_a_database_answers(at_work: Flask) -> None:
     walked = [f"parent.{spelling}" for spelling in spellings]
     with pytest.raises(RequestUnreadable):
         read_record(CHANGES, ROOT, sys_id, shape(*spellings, *walked))
+
+
+def test_remembers_what_is_asked_again_and_nothing_of_unusual_length(at_work: Flask) -> None:
+    create(short_description="kept")
+    usual, unusual = shape("number", "opened_by.name"), shape("number", "x" * 5000)
+    assert select_fields(CHANGES, ROOT, usual) is select_fields(CHANGES, ROOT, usual)
+    assert select_fields(CHANGES, ROOT, unusual) is not select_fields(CHANGES, ROOT, unusual)
+    assert listed("short_description=kept", "active") == ["true"]
+    kept = len(matching.statements)
+    for query in (
+        "short_description=kept",
+        f"short_description=kept^{'x' * 5000}=1",
+        f"short_description=kept^{'^'.join(f'x{at}=1' for at in range(100))}",
+        f"short_description=kept{'^ORDERBYnumber' * 100}",
+        f"short_description=kept^ORDERBY{'x' * 5000}",
+        f"short_descriptionIN{','.join(f'x{at}' for at in range(100))},kept",
+    ):
+        assert listed(query, "active") == ["true"]
+        assert len(matching.statements) == kept
 
 
 def test_renders_what_was_written_like_what_is_read(network: str) -> None:
@@ -376,3 +402,14 @@ def test_a_change_task_walks_to_its_change(at_work: Flask) -> None:
     db.session.commit()
     record = read_record(TASKS, ROOT, task["sys_id"], shape("change_request.short_description", "change_request.state"))
     assert record == {"change_request.short_description": "the change", "change_request.state": "-5"}
+
+
+def test_walks_within_a_count_of_related_records_are_not_taken_for_those_outside(at_work: Flask) -> None:
+    ann, bob = (add(SysUser, user_name=name, name=name) for name in ("ann", "bob"))
+    change = create(assigned_to=ann)
+    create_record(TASKS, ROOT, {"change_request": change, "assigned_to": bob})
+    db.session.commit()
+    related = "RLQUERYchange_task.change_request,>=1^assigned_to.name={}^ENDRLQUERY"
+    assert listed(f"assigned_to.name=ann^{related.format('bob')}", "sys_id") == [change]
+    assert listed(f"assigned_to.name=ann^{related.format('ann')}", "sys_id") == []
+    assert listed(f"assigned_to.name=bob^{related.format('bob')}", "sys_id") == []

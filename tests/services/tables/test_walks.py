@@ -104,9 +104,10 @@ def test_refuses_more_joins_than_databases_make() -> None:
     paths = [f"{'parent.' * depth}{name}.sys_id" for depth in range(4) for name in references]
     paths += [f"{'universal_request.' * depth}{name}.sys_id" for depth in range(1, 5) for name in references]
     paths += [f"parent.universal_request.{name}.sys_id" for name in references]
-    with pytest.raises(RequestUnreadable, match=str(MAX_JOINS)):
+    with pytest.raises(RequestUnreadable) as caught:
         for path in paths:
             walks.find(path)
+    assert str(MAX_JOINS) in str(caught.value.detail)
     assert how_many_joins(walks) == MAX_JOINS
 
 

@@ -12,7 +12,7 @@ from changegate.services.prepared import Prepared
 from changegate.services.tables.catalog import find_table, get_table
 from changegate.services.tables.reading import require_operation, require_row
 from changegate.services.tables.registry import Table
-from changegate.services.tables.visibility import is_restricted, visibility, visible_rows
+from changegate.services.tables.visibility import Restriction, restriction_of, visibility, visible_rows
 
 ATTACHMENTS = SysAttachment.__table__
 CLASS_FIELD = "sys_class_name"
@@ -31,14 +31,15 @@ def readable_attachments(tables: Iterable[Table], caller: Caller) -> ColumnEleme
     A file does not outlive its record, so that only own rows have to be looked up.
     """
     readable = [table for table in tables if table.access.admits("read", caller)]
-    whole = [table.name for table in readable if not is_restricted(table, caller)]
-    own = [_of_own_rows(table) for table in readable if is_restricted(table, caller)]
+    kept_to = {table: restriction_of(table, caller) for table in readable}
+    whole = [table.name for table, restriction in kept_to.items() if not restriction]
+    own = [_of_own_rows(table, restriction) for table, restriction in kept_to.items() if restriction]
     return or_(ATTACHMENTS.c["table_name"].in_(whole), *own)
 
 
-def _of_own_rows(table: Table) -> ColumnElement[bool]:
+def _of_own_rows(table: Table, restriction: Restriction) -> ColumnElement[bool]:
     is_its_record = table.source.c["sys_id"] == ATTACHMENTS.c["table_sys_id"]
-    record = select(literal(1)).select_from(table.source).where(is_its_record, *visible_rows(table, is_restricted=True))
+    record = select(literal(1)).select_from(table.source).where(is_its_record, *visible_rows(table, restriction))
     return and_(ATTACHMENTS.c["table_name"] == table.name, record.correlate(ATTACHMENTS).exists())
 
 
@@ -49,8 +50,8 @@ def find_owner(table: Table, caller: Caller, sys_id: str, *, is_kept: bool = Fal
     `AccessRefused`.
     """
     require_operation(table, caller, "read")
-    restricted, owner = visibility(table, caller)
-    row = require_row(_record_statement(table, restricted, is_kept), {"wanted": sys_id, **owner})
+    restriction, who = visibility(table, caller)
+    row = require_row(_record_statement(table, restriction, is_kept), {"wanted": sys_id, **who})
     own = _own_table(table, row[0])
     require_operation(own, caller, "update")
     return own
@@ -63,9 +64,9 @@ def _own_table(table: Table, class_name: str) -> Table:
 
 
 @lru_cache(maxsize=128)
-def _record_statement(table: Table, restricted: bool, is_kept: bool) -> Prepared:
+def _record_statement(table: Table, restriction: Restriction, is_kept: bool) -> Prepared:
     columns = table.source.c
-    visible = visible_rows(table, is_restricted=restricted)
+    visible = visible_rows(table, restriction)
     statement = select(columns[CLASS_FIELD] if CLASS_FIELD in columns else columns["sys_id"])
     statement = statement.where(columns["sys_id"] == bindparam("wanted", None), *visible)
     return Prepared(_keeping(statement) if is_kept else statement)

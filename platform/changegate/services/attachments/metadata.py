@@ -13,3 +13,8 @@ def render_metadata(values: Mapping[str, Any], link_base: str) -> dict[str, str]
     """Return the texts of a file; `link_base` is the address that the Attachment API is found at."""
     texts = {name: render(values[name]) for name, render in _RENDERERS.items()}
     return texts | {"sys_tags": "", "download_link": f"{link_base}/{values['sys_id']}/file"}
+
+
+def names_of_metadata() -> tuple[str, ...]:
+    """Return the names of the texts of a file."""
+    return (*_RENDERERS, "sys_tags", "download_link")

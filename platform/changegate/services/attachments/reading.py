@@ -15,8 +15,9 @@ from changegate.services.tables.catalog import get_table
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import EncodedQuery
 from changegate.services.tables.name_values import narrow_query
-from changegate.services.tables.registry import OWNER, Table
+from changegate.services.tables.registry import Table
 from changegate.services.tables.values import is_storable, parse_value
+from changegate.services.tables.visibility import parameters_of
 from changegate.services.tables.walks import Walks
 
 Attachment = Row[Any]
@@ -92,4 +93,4 @@ def _is_possible(table: Table, filters: Mapping[str, str]) -> bool:
 
 
 def _run(statement: Select[Any], caller: Caller) -> Any:
-    return connection().execute(statement, {OWNER: caller.sys_id})
+    return connection().execute(statement, parameters_of(caller))

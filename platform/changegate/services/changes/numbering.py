@@ -86,8 +86,9 @@ def _take_block(table: str) -> Iterable[int]:
     with db.engine.begin() as beside:
         statement = update(SysNumberCounter).where(SysNumberCounter.table == table)
         counted = statement.values(number=SysNumberCounter.number + BLOCK).returning(SysNumberCounter.number)
-        last: int = beside.execute(counted).scalar_one()
-    return range(last - BLOCK + 1, last + 1)
+        last: int | None = beside.execute(counted).scalar_one_or_none()
+    # There is no counter as long as every creation has been taken back.
+    return [_count_up(table)] if last is None else range(last - BLOCK + 1, last + 1)
 
 
 def _count_up(table: str) -> int:

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from changegate.errors import AssertionRefused, OAuthError
+from changegate.errors import AssertionRefused, InvalidClient, OAuthError
 from changegate.extensions import connection, db
 from changegate.models import OAuthExchange
 from changegate.models.oauth_entity import earliest_correlation_id
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.grants import Exchange
 from changegate.services.oauth.report import Report
-from changegate.services.prepared import Prepared
+from changegate.services.prepared import Prepared, is_broken_reference
 
 # Longer than any token or assertion is good for: its row is what they are judged by.
 KEPT_FOR = timedelta(days=30)
@@ -41,10 +42,14 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     claim = attempt.exchange.claim if attempt.exchange else None
     row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
     row["expires_at"] = happened_at + issued.lifespan
-    _INSERT.execute_with_commit(row, on_conflict=lambda: _replayed(attempt))
+    _INSERT.execute_with_commit(row, explain=lambda problem: _explain(attempt, problem))
 
 
-def _replayed(attempt: Attempt) -> AssertionRefused:
+def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
+    if is_broken_reference(problem):
+        # The integration, or the user it acts as, has just been deleted: nothing of it can be referred to.
+        attempt.exchange = None
+        return InvalidClient("client_unknown")
     report = attempt.exchange.verified.report if attempt.exchange and attempt.exchange.verified else Report()
     report.add(("replay", "jti_replayed", "not seen before", "seen before"))
     return AssertionRefused("jti_replayed", report=report)

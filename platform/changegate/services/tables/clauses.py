@@ -109,7 +109,7 @@ def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
     level: Sequence[Clause] = [clause for clause in clauses if clause is not None]
     while len(level) > MAX_WIDTH:
         level = [_Nested(join(*level[at : at + MAX_WIDTH])) for at in range(0, len(level), MAX_WIDTH)]
-    return join(*level) if level else None
+    return join(*level) if len(level) > 1 else next(iter(level), None)
 
 
 def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:

@@ -132,9 +132,9 @@ def _read_text(_comparison: Comparison, text: str) -> str:
 
 
 def _read_plain(comparison: Comparison, text: str) -> Any:
-    field = comparison.field
+    entry = comparison.field.entry
     try:
-        return parse_value(field.path, replace(field.entry, choices=None), text)
+        return parse_value(comparison.field.path, replace(entry, choices=None) if entry.choices else entry, text)
     except RequestUnreadable as problem:
         raise TermInvalid(problem.detail) from None
 

@@ -57,7 +57,6 @@ def _field_rows(table: Table) -> Iterator[Values]:
 def _field_row(table: Table, name: str, entry: Entry) -> Values:
     column: Column[Any] = table.source.c[name]
     default = column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
-    is_writable = not entry.is_read_only
     return {
         "name": table.name,
         "element": name,
@@ -67,7 +66,7 @@ def _field_row(table: Table, name: str, entry: Entry) -> Values:
         "reference": entry.reference,
         "choice": int(entry.choices is not None),
         "default_value": None if default is None else render_value(entry, default),
-        "mandatory": is_writable and name not in table.filled_by_rules and _must_be_given(column),
+        "mandatory": is_mandatory(table, name),
         "read_only": entry.is_read_only,
         "active": True,
         "unique": column.primary_key or _is_unique(column),
@@ -76,8 +75,11 @@ def _field_row(table: Table, name: str, entry: Entry) -> Values:
     }
 
 
-def _must_be_given(column: Column[Any]) -> bool:
-    return not column.nullable and column.default is None
+def is_mandatory(table: Table, name: str) -> bool:
+    """Tell whether whoever creates a record has to give a field."""
+    column: Column[Any] = table.source.c[name]
+    has_none = not column.nullable and column.default is None
+    return has_none and not table.entries[name].is_read_only and name not in table.filled_by_rules
 
 
 def _is_unique(column: Column[Any]) -> bool:

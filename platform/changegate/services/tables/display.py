@@ -5,12 +5,12 @@ gives them or as Python has them: both render to the same text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 from changegate.services.access import Caller
 from changegate.services.compiled import Row
 from changegate.services.tables.display_values import WireRecord, display_renderer
+from changegate.services.tables.links import linker
 from changegate.services.tables.selections import LINKED, Member, Selection
 from changegate.services.tables.shapes import Shape
 from changegate.services.tables.values import renderer_of
@@ -25,10 +25,13 @@ def render_rows(selection: Selection, rows: Sequence[Row], caller: Caller, shape
     """
     if shape.shows_names:
         return map(display_renderer(selection, rows, caller, shape), rows)
-    return map(_actual_renderer(selection, shape), rows)
+    kind = (shape.link_base, shape.exclude_reference_link)
+    renderer = selection.renderers.get(kind)
+    if renderer is None:
+        renderer = selection.renderers[kind] = _actual_renderer(selection, shape)
+    return map(renderer, rows)
 
 
-@lru_cache(maxsize=512)
 def _actual_renderer(selection: Selection, shape: Shape) -> Callable[[Row], WireRecord]:
     keys = [member.key for member in selection.members]
     converters = [(at, found) for at, member in enumerate(selection.members) if (found := _converter(member, shape))]
@@ -49,6 +52,6 @@ def _actual_renderer(selection: Selection, shape: Shape) -> Callable[[Row], Wire
 def _converter(member: Member, shape: Shape) -> Callable[[Any], Any] | None:
     """Return what makes the wire form of a stored value; None where the stored text is that."""
     if member.entry.kind in LINKED and not shape.exclude_reference_link:
-        prefix = f"{shape.link_base}/{member.entry.reference}/"
-        return lambda value: {"link": prefix + value, "value": value}
+        link = linker(member.entry, shape)
+        return lambda value: {"link": link(value), "value": value}
     return None if member.entry.kind in TEXTS else renderer_of(member.entry)

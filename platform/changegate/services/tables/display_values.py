@@ -10,6 +10,7 @@ from changegate.services.compiled import Row
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display_names import Names, find_names
 from changegate.services.tables.journals import Texts, find_journal_texts
+from changegate.services.tables.links import linker
 from changegate.services.tables.selections import LINKED, Journal, Member, Selection
 from changegate.services.tables.shapes import DisplayValue, Shape
 from changegate.services.tables.values import renderer_of
@@ -44,9 +45,7 @@ def display_renderer(
     members += [(kept.key, at, _journal_shower(kept, found, shown)) for at, kept in _journals_at(selection)]
 
     def render(row: Row) -> WireRecord:
-        record = {
-            key: empty if (value := row[at]) is None or value == "" else show(value) for key, at, show in members
-        }
+        record = {key: empty if (value := row[at]) is None or value == "" else show(value) for key, at, show in members}
         record.update(blanks)
         return record
 
@@ -68,8 +67,8 @@ def _member_shower(member: Member, found: Found, shape: Shape, shown: Shown) -> 
         return lambda is_set: shown("", MASK if is_set else "", None)
     render, label = renderer_of(entry), _labeller(member, found)
     if entry.kind in LINKED and not shape.exclude_reference_link:
-        prefix = f"{shape.link_base}/{entry.reference}/"
-        return lambda value: shown(value, label(value), prefix + value)
+        link = linker(entry, shape)
+        return lambda value: shown(value, label(value), link(value))
     return lambda value: shown(text := render(value), label(text), None)
 
 

@@ -124,7 +124,7 @@ class _Draft:
             return
         # ORDERBY begins with OR, so it is looked for first.
         if rest.startswith(("ORDERBY", "GROUPBY")):
-            found = self._take_order(rest.removeprefix("ORDERBY").removeprefix("GROUPBY"))
+            found = self._take_order(rest[len("ORDERBY") :].strip())
         else:
             found = self._take_term(rest, left)
         if not found:
@@ -139,21 +139,23 @@ class _Draft:
 
     def _take_term(self, text: str, left: Iterator[str]) -> bool:
         chains = self.alternatives[-1]
-        if text.startswith("OR") and chains:
-            term = self._term(text[2:], left)
-        else:
-            # What cannot be read still begins a chain, else an OR after it would widen the chain before.
-            chains.append([])
-            term = self._term(text, left)
-            if term is None and text.startswith("OR"):
-                term = self._term(text[2:], left)
-        if term is not None:
+        is_or = text.startswith("OR") and bool(chains)
+        if is_or and (term := self._term(text[2:], left)):
             chains[-1].append(term)
+            return True
+        term = self._term(text, left)
+        if term is None and text.startswith("OR") and not is_or:
+            term = self._term(text[2:], left)
+        # What cannot be read still begins a chain, else an OR after it would widen the chain before.
+        if term is not None or not is_or:
+            chains.append([term] if term else [])
         return term is not None
 
     def _term(self, text: str, left: Iterator[str]) -> Term | None:
         if text.startswith("RLQUERY"):
             return self._related(text, _items_of_related(left))
+        if text.startswith("ORRLQUERY"):
+            return None
         if text.startswith(f"{TEXT_SEARCH}="):
             return Condition(TEXT_SEARCH, "=", text.removeprefix(f"{TEXT_SEARCH}="))
         found = split_condition(text)

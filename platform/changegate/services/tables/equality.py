@@ -12,7 +12,7 @@ from changegate.services.tables.comparison import Clause, Comparison, Unmatchabl
 from changegate.services.tables.dates import PREFIX, TermInvalid
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import may_read, visible_rows_of
-from changegate.services.tables.walks import Walks
+from changegate.services.tables.walks import Walks, alias_of
 
 _SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
@@ -65,7 +65,8 @@ def _is_any_there(comparison: Comparison, values: Sequence[Any]) -> Clause:
 
     Told so, it begins with the few records that the walk may end at, and not with every row that it may start from.
     """
-    return and_(_is_any(comparison, values), *comparison.field.links)
+    links = comparison.field.links
+    return and_(_is_any(comparison, values), *links) if links else _is_any(comparison, values)
 
 
 def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
@@ -79,7 +80,7 @@ def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     clauses = [_is_in(field.column, list(dict.fromkeys((*sys_ids, *map(str.lower, sys_ids)))))] if sys_ids else []
     if others:
         clauses.append(_is_named(comparison, others))
-    return or_(*clauses)
+    return or_(*clauses) if len(clauses) > 1 else clauses[0]
 
 
 def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
@@ -92,11 +93,11 @@ def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
 
 def _sys_ids_of(target: Table, walks: Walks, names: Sequence[str]) -> Any:
     """Return the statement for the records that names stand for: a user name, else a display name."""
-    source = target.source.alias()
+    source = alias_of(target.source, "meant")
     display = source.c[target.display_field]
     meant = _is_text_in(display, names)
     if "user_name" in target.columns:
-        other = target.source.alias()
+        other = alias_of(target.source, "other")
         user_name = func.lower(other.c["user_name"])
         is_taken = exists(select(other.c["sys_id"]).where(user_name == func.lower(display)).correlate(source))
         meant = or_(_is_text_in(source.c["user_name"], names), and_(meant, ~is_taken))

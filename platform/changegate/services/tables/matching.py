@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam,
 
 from changegate.extensions import connection
 from changegate.services.access import Caller
-from changegate.services.compiled import Row, statements
+from changegate.services.compiled import CompiledSelects, Row
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import EncodedQuery
 from changegate.services.tables.registry import Table
@@ -19,9 +19,10 @@ from changegate.services.tables.selections import standing_of
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import Walks
 
-# A statement with more values or sort fields than these is not worth remembering.
+# A statement with more values than this, or sort fields of more characters, is not worth remembering.
 MOST_REMEMBERED_VALUES = 64
-MOST_REMEMBERED_ORDERS = 8
+LONGEST_REMEMBERED_ORDERS = 400
+statements = CompiledSelects(512)
 
 
 class Matching:
@@ -59,17 +60,16 @@ class Matching:
         named = {**self._walks.parameters, **values}
         if self._shape is None:
             return connection().execute(build(), named).all()
-        statement = statements.get((purpose, self._shape), build, self._inputs)
-        return statement.fetch(named, [bind.effective_value for bind in self._inputs])
+        return statements.fetch((purpose, self._shape), build, named, self._inputs)
 
 
 def _shape_of(
     walks: Walks, clause: ColumnElement[bool] | None, query: EncodedQuery
 ) -> tuple[Hashable, Sequence[BindParameter[Any]]]:
     """Return what all queries that differ in their values alone have in common, with those values; None for none."""
-    common = (walks.table, standing_of(walks.caller), query.orders)
-    if len(query.orders) > MOST_REMEMBERED_ORDERS:
+    if sum(1 + len(order.field) for order in query.orders) > LONGEST_REMEMBERED_ORDERS:
         return None, ()
+    common = (walks.table, standing_of(walks.caller), query.orders)
     if clause is None:
         return common, ()
     # The key that SQLAlchemy itself remembers compiled statements by; it has no public name.

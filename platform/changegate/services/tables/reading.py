@@ -4,7 +4,7 @@ Reading is Core, not ORM: a record has a hundred columns, and the unit of work w
 A page is found by its sys_ids, which indexes answer, before any row is read whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ from changegate.services.tables.rows import fetch_chunks, fetch_rows
 from changegate.services.tables.selections import Selection, select_fields
 from changegate.services.tables.shapes import Shape
 from changegate.services.tables.values import is_storable
-from changegate.services.tables.visibility import visibility, visible_rows
+from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
 # A record as it is stored: its values in the order of `Table.fields_for` the caller.
 Record = Sequence[Any]
@@ -111,28 +111,22 @@ def require_operation(table: Table, caller: Caller, operation: str) -> None:
 
 # Statements are built once: to compile a hundred columns anew costs more than running it.
 @lru_cache(maxsize=128)
-def _get_statement(table: Table, fields: tuple[str, ...], is_restricted: bool) -> Prepared:
-    visible = visible_rows(table, is_restricted=is_restricted)
+def _get_statement(table: Table, fields: tuple[str, ...], restriction: Restriction) -> Prepared:
+    visible = visible_rows(table, restriction)
     columns = (table.columns[name] for name in fields)
     return Prepared(select(*columns).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
 
 
-def get_record(table: Table, caller: Caller, sys_id: str) -> Record:
-    """Return one record as it is stored; raises `RecordNotFound` when it is missing or not the caller's to see."""
-    require_operation(table, caller, "read")
-    return get_row(table, caller, sys_id, table.fields_for(caller))
-
-
 def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
     """Return one row with the values of `fields`; raises `RecordNotFound`."""
-    is_restricted, owner = visibility(table, caller)
-    row: Record = require_row(_get_statement(table, fields, is_restricted), {"wanted": sys_id, **owner})
+    restriction, who = visibility(table, caller)
+    row: Record = require_row(_get_statement(table, fields, restriction), {"wanted": sys_id, **who})
     return row
 
 
-def require_row(statement: Prepared, parameters: dict[str, str]) -> Any:
+def require_row(statement: Prepared, parameters: Mapping[str, str | None]) -> Any:
     """Return the first row of a statement; raises `RecordNotFound`."""
-    row = statement.first(parameters) if parameters["wanted"].isprintable() else None
+    row = statement.first(parameters) if str(parameters["wanted"]).isprintable() else None
     if row is None:
         raise RecordNotFound
     return row

@@ -44,6 +44,7 @@ def create_record(
     defaults = _defaults(table)
     given = _given(table, caller, fields, defaults, by_display=input_display_value)
     entries = journal_entries(table, fields)
+    caller.require_writable([*fields.keys() & given.keys(), *entries])
     values = {**defaults, **given, **_stamps(caller)}
     values["sys_id"] = sys_id or new_record_id(fields)
     values |= _identity(table, caller)
@@ -69,6 +70,7 @@ def update_record(
     changes = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in changes.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
+    caller.require_writable([*changes, *entries])
     table.rules.before_update(before, changes, caller)
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:

@@ -17,7 +17,7 @@ from changegate.services.prepared import Prepared
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH
-from changegate.services.tables.visibility import visibility, visible_rows
+from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
 # What a text means: the sys_id of a record, or None where it could mean several; texts without meaning are missing.
 Meanings = dict[str, str | None]
@@ -85,13 +85,13 @@ def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_dis
 
 def _by_sys_id(target: Table, caller: Caller, texts: list[str]) -> Meanings:
     sys_ids = [text for text in texts if _SYS_ID.fullmatch(text)]
-    is_restricted, owner = visibility(target, caller)
+    restriction, who = visibility(target, caller)
     found: Meanings = {}
     for some in _chunks(sys_ids):
         # A power of two, so that few statements serve every number of them.
         size = 1 << (len(some) - 1).bit_length()
         padded = {f"wanted_{at}": some[min(at, len(some) - 1)] for at in range(size)}
-        rows = _sys_id_statement(target, is_restricted, size).all({**padded, **owner})
+        rows = _sys_id_statement(target, restriction, size).all({**padded, **who})
         found |= {row.sys_id: row.sys_id for row in rows}
     return found
 
@@ -109,27 +109,27 @@ def _by_display_name(target: Table, caller: Caller, texts: list[str]) -> Meaning
 
 
 def _by_name(target: Table, caller: Caller, column: str, texts: list[str]) -> Meanings:
-    is_restricted, owner = visibility(target, caller)
-    statement = _name_statement(target, is_restricted, column)
+    restriction, who = visibility(target, caller)
+    statement = _name_statement(target, restriction, column)
     found: Meanings = {}
     for text in texts:
-        row = statement.first({"wanted": text, **owner})
+        row = statement.first({"wanted": text, **who})
         if row is not None and row.how_many:
             found[text] = row.sys_id if row.how_many == 1 else None
     return found
 
 
 @lru_cache(maxsize=256)
-def _sys_id_statement(target: Table, is_restricted: bool, size: int) -> Prepared:
+def _sys_id_statement(target: Table, restriction: Restriction, size: int) -> Prepared:
     sys_id = target.source.c["sys_id"]
     wanted = [bindparam(f"wanted_{at}", None, type_=String) for at in range(size)]
-    statement = select(sys_id).where(sys_id.in_(wanted), *visible_rows(target, is_restricted=is_restricted))
+    statement = select(sys_id).where(sys_id.in_(wanted), *visible_rows(target, restriction))
     return Prepared(statement)
 
 
 @lru_cache(maxsize=256)
-def _name_statement(target: Table, is_restricted: bool, column: str) -> Prepared:
-    visible = visible_rows(target, is_restricted=is_restricted)
+def _name_statement(target: Table, restriction: Restriction, column: str) -> Prepared:
+    visible = visible_rows(target, restriction)
     return Prepared(_counted(target).where(_is_called(target, column), *visible))
 
 

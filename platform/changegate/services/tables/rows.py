@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from changegate.services.access import Caller
-from changegate.services.compiled import Row, statements
-from changegate.services.tables.selections import Selection
-from changegate.services.tables.walks import Walks
+from changegate.services.compiled import Row
+from changegate.services.tables.selections import Selection, id_name
+from changegate.services.tables.visibility import parameters_of
 
 # Statements exist for as many sys_ids as this; what is over is filled up with the last one.
 SIZES = (1, 20, 100, 500)
 CHUNK = SIZES[-1]
+_ID_NAMES = [id_name(at) for at in range(CHUNK)]
 
 
 def fetch_chunks(selection: Selection, caller: Caller, sys_ids: Sequence[str]) -> Iterator[Sequence[Row]]:
@@ -26,12 +27,13 @@ def fetch_rows(
 ) -> Sequence[Row]:
     """Return the rows of up to `CHUNK` records in the order of their sys_ids."""
     size = next(size for size in SIZES if size >= len(sys_ids))
-    statement = statements.get(
-        (selection, size, keeps_rules), lambda: selection.statement(size, keeps_rules=keeps_rules)
+    filled = [*sys_ids, *[sys_ids[-1]] * (size - len(sys_ids))]
+    wanted = dict(zip(_ID_NAMES, filled, strict=False))
+    found = selection.statements.fetch(
+        (size, keeps_rules),
+        lambda: selection.statement(size, keeps_rules=keeps_rules),
+        wanted | parameters_of(caller),
     )
-    wanted = dict(zip((f"id_{at}" for at in range(size)), sys_ids, strict=False))
-    filled = dict.fromkeys((f"id_{at}" for at in range(len(sys_ids), size)), sys_ids[-1])
-    found = statement.fetch(wanted | filled | Walks(selection.walks.table, caller).parameters)
     if size == 1:
         return found
     by_id = {row[-1]: row for row in found}

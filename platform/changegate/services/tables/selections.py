@@ -1,8 +1,8 @@
 """Selections: which columns the records of an answer are made of, and which member each of them becomes."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access import Caller
+from changegate.services.compiled import CompiledSelects, Row
 from changegate.services.tables.journals import COMBINED
 from changegate.services.tables.registry import Table
 from changegate.services.tables.shapes import Fields, Shape
@@ -18,9 +19,15 @@ from changegate.services.tables.walks import Field, Walks
 
 # SQLite answers 2000 columns at most, PostgreSQL 1664.
 MAX_COLUMNS = 1000
-LONGEST_REMEMBERED = 200
+# Lists of names that are longer than this, in characters, are not worth remembering.
+LONGEST_REMEMBERED = 4000
 # The kinds of field that come with a link to the record they name.
 LINKED = frozenset({"reference", "domain_id"})
+
+
+def id_name(at: int) -> str:
+    """Return the name of the parameter for one of the sys_ids that are wanted."""
+    return f"id_{at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,18 @@ class Journal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """What is read for one shape of record: a column for each member, then one for each journal, then sys_id."""
+    """What is read for one shape of record: a column for each member, then one for each journal, then sys_id.
+
+    It keeps the statements and renderers that were made for it, so that they are forgotten together.
+    """
 
     members: Sequence[Member]
     journals: Sequence[Journal]
     blanks: Fields
     columns: Sequence[ColumnElement[Any]]
     walks: Walks
+    statements: CompiledSelects = field(default_factory=partial(CompiledSelects, 8))
+    renderers: dict[Hashable, Callable[[Row], dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -69,9 +81,9 @@ class Selection:
         return all(path in self.walks.table.columns for path in self.paths)
 
     def statement(self, size: int, *, keeps_rules: bool = True) -> Select[Any]:
-        """Return the SELECT of the rows with the sys_ids `id_0` and so on, as far as the caller may see them."""
+        """Return the SELECT of the rows with the sys_ids that go by their `id_name`, as far as the caller sees them."""
         walks = self.walks
-        wanted = walks.root.c["sys_id"].in_([bindparam(f"id_{at}", None) for at in range(size)])
+        wanted = walks.root.c["sys_id"].in_([bindparam(id_name(at), None) for at in range(size)])
         rules = visible_rows_of(walks.table, walks.root, walks.caller) if keeps_rules else []
         return select(*self.columns).select_from(walks.source).where(wanted, *rules)
 
@@ -93,7 +105,7 @@ def select_fields(table: Table, caller: Caller, shape: Shape) -> Selection:
     Raises `RequestUnreadable` for more fields than a database answers.
     """
     asked = _Asked(table, standing_of(caller), shape.fields, shape.shows_names, caller)
-    return _remembered(asked) if len(shape.fields) <= LONGEST_REMEMBERED else _select(asked)
+    return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_REMEMBERED else _select(asked)
 
 
 def standing_of(caller: Caller) -> Hashable:
@@ -166,4 +178,4 @@ def _select(asked: _Asked) -> Selection:
     return selector.finish()
 
 
-_remembered = lru_cache(maxsize=512)(_select)
+_remembered = lru_cache(maxsize=256)(_select)

@@ -1,9 +1,30 @@
 """Which rows of a table a caller may see, as clauses; every statement that reads records goes through here."""
 
-from sqlalchemy import ColumnElement, FromClause, literal, or_, select
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, select
 
 from changegate.services.access import Caller
 from changegate.services.tables.registry import OWNER, Table
+
+# The parameter that the sys_id of a token's integration is bound to, and the field that it is compared with.
+INTEGRATION = "integration"
+CREATED_BY_INTEGRATION = "oauth_entity"
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """What a caller is kept to: rows that are his own, records that his token's integration created, or both."""
+
+    own_rows: bool = False
+    own_records: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether it restricts anything."""
+        return self.own_rows or self.own_records
+
+
+UNRESTRICTED = Restriction()
 
 
 def may_read(table: Table, caller: Caller) -> bool:
@@ -11,21 +32,35 @@ def may_read(table: Table, caller: Caller) -> bool:
     return table.access.admits("read", caller)
 
 
-def is_restricted(table: Table, caller: Caller) -> bool:
-    """Tell whether the caller sees only his own rows of the table."""
-    return table.own_rows is not None and not caller.has_role(table.reads_all)
+def restriction_of(table: Table, caller: Caller) -> Restriction:
+    """Return what the caller is kept to in a table."""
+    own_rows = table.own_rows is not None and not caller.has_role(table.reads_all)
+    own_records = caller.own_records_of is not None and knows_integrations(table)
+    return Restriction(own_rows, own_records) if own_rows or own_records else UNRESTRICTED
 
 
-def visibility(table: Table, caller: Caller) -> tuple[bool, dict[str, str]]:
-    """Tell whether the caller sees only his own rows, with the parameters that say which those are."""
-    restricted = is_restricted(table, caller)
-    return restricted, {OWNER: caller.sys_id} if restricted else {}
+def knows_integrations(table: Table) -> bool:
+    """Tell whether a table's records say which integration created them."""
+    return CREATED_BY_INTEGRATION in table.source.c
 
 
-def visible_rows(table: Table, *, is_restricted: bool) -> list[ColumnElement[bool]]:
-    """Return the clauses that keep a statement to the table, and where `is_restricted` to the caller's own rows."""
+def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str | None]]:
+    """Return what the caller is kept to, with the parameters that say who he is."""
+    restriction = restriction_of(table, caller)
+    return restriction, parameters_of(caller) if restriction else {}
+
+
+def parameters_of(caller: Caller) -> dict[str, str | None]:
+    """Return the parameters of clauses about a caller's rows."""
+    return {OWNER: caller.sys_id, INTEGRATION: caller.own_records_of}
+
+
+def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[ColumnElement[bool]]:
+    """Return the clauses that keep a statement to the table, and to what its caller is kept to."""
     clauses = _class_clauses(table, table.source)
-    if is_restricted and table.own_rows is not None:
+    if restriction.own_records:
+        clauses.append(table.source.c[CREATED_BY_INTEGRATION] == bindparam(INTEGRATION, None))
+    if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
     return clauses
 
@@ -35,13 +70,13 @@ def visible_rows_of(table: Table, source: FromClause, caller: Caller) -> list[Co
 
     The rule about own rows speaks of the table itself, so an alias is asked about through the row's sys_id.
     """
-    restricted = is_restricted(table, caller)
+    restriction = restriction_of(table, caller)
     if source is table.source:
-        return visible_rows(table, is_restricted=restricted)
-    if not restricted:
+        return visible_rows(table, restriction)
+    if not restriction:
         return _class_clauses(table, source)
     own = select(literal(1)).select_from(table.source).where(table.source.c["sys_id"] == source.c["sys_id"])
-    return [own.where(*visible_rows(table, is_restricted=True)).correlate(source).exists()]
+    return [own.where(*visible_rows(table, restriction)).correlate(source).exists()]
 
 
 def _class_clauses(table: Table, source: FromClause) -> list[ColumnElement[bool]]:

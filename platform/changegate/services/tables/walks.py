@@ -1,6 +1,7 @@
 """Dot-walks: fields of other records, reached through references by outer joins."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, and_
@@ -9,8 +10,8 @@ from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import find_table
-from changegate.services.tables.registry import OWNER, Table
-from changegate.services.tables.visibility import may_read, visible_rows_of
+from changegate.services.tables.registry import Table
+from changegate.services.tables.visibility import may_read, parameters_of, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins 64 tables at most; nobody needs half of that.
@@ -57,9 +58,9 @@ class Walks:
         return tuple(self._reached)
 
     @property
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, str | None]:
         """Return the parameters of the joins, to be passed when the statement runs."""
-        return {OWNER: self.caller.sys_id}
+        return parameters_of(self.caller)
 
     def find(self, path: str) -> Field | None:
         """Return a field, joining what its walk needs; None when there is none that the caller may read.
@@ -104,10 +105,17 @@ class Walks:
             return
         if len(self._reached) > MAX_JOINS:
             raise RequestUnreadable(f"The fields reach through more than {MAX_JOINS} references")
-        joined = self._reached[steps] = target.source.alias()
+        # By a name of its own, since a clause on one walk must not be remembered as the same clause on another.
+        joined = self._reached[steps] = alias_of(target.source, f"walk_{len(self._reached)}")
         rules = visible_rows_of(target, joined, self.caller)
         self.source = self.source.outerjoin(joined, and_(self._link(steps), *rules))
 
     def _link(self, steps: tuple[str, ...]) -> ColumnElement[bool]:
         link: ColumnElement[bool] = self._reached[steps].c["sys_id"] == self._reached[steps[:-1]].c[steps[-1]]
         return link
+
+
+@lru_cache(maxsize=1024)
+def alias_of(source: FromClause, name: str) -> FromClause:
+    """Return a table by another name; kept, since its columns cost more than the rest of a statement."""
+    return source.alias(name)

@@ -11,13 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import OperationFailed
 from changegate.extensions import connection
 from changegate.services.access import Caller
-from changegate.services.prepared import Prepared
+from changegate.services.prepared import Prepared, is_broken_reference
 from changegate.services.tables.reading import require_row
 from changegate.services.tables.registry import Table, Values
-from changegate.services.tables.visibility import visibility, visible_rows
-
-# SQLSTATE of PostgreSQL, error name of SQLite.
-_BROKEN_REFERENCE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
+from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
 
 def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = False) -> Values:
@@ -25,15 +22,14 @@ def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = Fals
 
     `is_to_go` also keeps others from referring to it meanwhile.
     """
-    is_restricted, owner = visibility(table, caller)
-    row = require_row(_lock_statement(table, is_restricted, is_to_go), {"wanted": sys_id, **owner})
+    restriction, who = visibility(table, caller)
+    row = require_row(_lock_statement(table, restriction, is_to_go), {"wanted": sys_id, **who})
     return dict(zip(table.source.c.keys(), row, strict=True))
 
 
 def insert_row(table: Table, values: Mapping[str, Any]) -> None:
-    """Write a new row; raises `OperationFailed`."""
-    with _explained():
-        _insert_statement(table).execute(values)
+    """Write a new row with the commit, or before the next statement; either raises `OperationFailed`."""
+    _insert_statement(table).execute_with_commit(values, explain=_explain)
 
 
 def update_row(table: Table, sys_id: str, values: Mapping[str, Any]) -> None:
@@ -52,9 +48,9 @@ def delete_row(table: Table, sys_id: str) -> None:
 
 
 @lru_cache(maxsize=128)
-def _lock_statement(table: Table, is_restricted: bool, is_to_go: bool) -> Prepared:
+def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> Prepared:
     # SQLite has no row locks; the option makes it take its write lock before it reads (database.py).
-    visible = visible_rows(table, is_restricted=is_restricted)
+    visible = visible_rows(table, restriction)
     statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
     # A row that stays may be referred to meanwhile; were that to wait, two updates could wait for each other.
     locked = statement.with_for_update(key_share=not is_to_go)
@@ -79,7 +75,10 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except IntegrityError as problem:
-        code = getattr(problem.orig, "sqlstate", None) or getattr(problem.orig, "sqlite_errorname", None)
-        if code in _BROKEN_REFERENCE:
-            raise OperationFailed("A record that this one refers to has just been deleted") from None
-        raise OperationFailed("Unique Key violation detected: a record with this key exists already") from None
+        raise _explain(problem) from None
+
+
+def _explain(problem: IntegrityError) -> OperationFailed:
+    if is_broken_reference(problem):
+        return OperationFailed("A record that this one refers to has just been deleted")
+    return OperationFailed("Unique Key violation detected: a record with this key exists already")

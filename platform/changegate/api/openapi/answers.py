@@ -1,0 +1,119 @@
+"""Answers as OpenAPI has them: the errors of each audience with their headers, and what success looks like."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from changegate.api.openapi.values import JsonSchema, ref
+
+Answers = dict[str, Any]
+JSON = "application/json"
+XML = "application/xml"
+
+ERROR: JsonSchema = {
+    "description": "The envelope of every error but those of the token endpoint.",
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "message": {"description": "What kind of refusal this is.", "type": "string"},
+                "detail": {"description": "What exactly is wrong, by field.", "type": ["string", "null"]},
+            },
+            "required": ["message", "detail"],
+            "additionalProperties": False,
+        },
+        "status": {"const": "failure"},
+    },
+    "required": ["error", "status"],
+    "additionalProperties": False,
+}
+OAUTH_ERROR: JsonSchema = {
+    "description": "The envelope of RFC 6749 §5.2; under `/oauth_token.do` it says as little as ServiceNow does.",
+    "type": "object",
+    "properties": {
+        "error": {"type": "string", "examples": ["invalid_grant"]},
+        "error_description": {"type": "string"},
+        "correlation_id": {
+            "description": "What the administrator finds the reason by, in the event log.",
+            "type": "string",
+            "pattern": "^[0-9a-f]{32}$",
+        },
+    },
+    "required": ["error", "error_description", "correlation_id"],
+    "additionalProperties": False,
+}
+
+
+def header(description: str, *, is_required: bool = True, **schema: Any) -> dict[str, Any]:
+    """Return a header of an answer."""
+    found: dict[str, Any] = {"description": description, "schema": {"type": "string", **schema}}
+    return {**found, "required": True} if is_required else found
+
+
+REQUEST_ID = {"X-Request-Id": header("The correlation id of the request.", pattern="^[0-9a-f]{32}$")}
+RETRY_AFTER = {"Retry-After": header("In how many seconds to try again.", type="integer", minimum=1)}
+CHALLENGE = {"WWW-Authenticate": header("The scheme to authenticate by.")}
+SOMETIMES_RETRY_AFTER = {
+    "Retry-After": header("In how many seconds to try again.", is_required=False, type="integer", minimum=1)
+}
+# Of each status: the name of its component, what it means, and the headers that it has beyond those of every error.
+ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
+    400: ("BadRequest", "The request cannot be read, a value does not fit its field, or there is no such table.", {}),
+    401: ("NotAuthenticated", "Nobody, or nobody known, is calling.", CHALLENGE),
+    403: ("Refused", "The caller's roles or scopes do not cover this, or a rule of the table aborts it.", {}),
+    404: ("NotFound", "There is no such record, or it is not the caller's to see.", {}),
+    406: ("NotAcceptable", "The caller takes neither JSON nor XML.", {}),
+    409: ("Conflict", "The Idempotency-Key stands for another creation.", {}),
+    411: ("LengthRequired", "Content-Length is missing.", {}),
+    415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
+    429: ("TooManyRequests", "Too many failed attempts to authenticate.", RETRY_AFTER),
+    503: ("Unavailable", "The database is busy or away.", SOMETIMES_RETRY_AFTER),
+}
+OAUTH_ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
+    400: ("GrantRefused", "The request is malformed, or the assertion is rejected.", {}),
+    401: ("ClientRefused", "The client did not prove who it is; under `/oauth_token.do` also what is 400.", CHALLENGE),
+    429: ("TooManyFailures", "Too many failed requests of this client.", RETRY_AFTER),
+    503: ("KeysUnavailable", "The signing keys or the database cannot be had.", SOMETIMES_RETRY_AFTER),
+}
+# What every call can meet with that needs a caller.
+OF_CALLERS = (400, 401, 403, 429, 503)
+
+
+def error_components() -> dict[str, Answers]:
+    """Return the errors of both audiences by the name of their component."""
+    in_table_style = {JSON: {"schema": ref("Error")}, XML: {"schema": {"type": "object"}}}
+    in_oauth_style = {JSON: {"schema": ref("OAuthError")}}
+    found = {name: _error(text, headers, in_table_style) for name, text, headers in ERRORS.values()}
+    return found | {name: _error(text, headers, in_oauth_style) for name, text, headers in OAUTH_ERRORS.values()}
+
+
+def _error(description: str, headers: Mapping[str, Any], content: Mapping[str, Any]) -> Answers:
+    return {"description": description, "headers": {**REQUEST_ID, **headers}, "content": {**content}}
+
+
+def errors(*statuses: int) -> dict[str, str]:
+    """Return the names of the components for errors of an API, those that every call can meet with included."""
+    return {str(status): ERRORS[status][0] for status in sorted({*OF_CALLERS, *statuses})}
+
+
+def oauth_errors() -> dict[str, str]:
+    """Return the names of the components for errors of the token endpoint."""
+    return {str(status): name for status, (name, _, _) in OAUTH_ERRORS.items()}
+
+
+def answer(
+    description: str,
+    schema: JsonSchema | None = None,
+    headers: Mapping[str, Any] | None = None,
+    *,
+    has_xml: bool = True,
+) -> Answers:
+    """Return a successful answer; one without a schema has no body."""
+    found: Answers = {"description": description}
+    if headers:
+        found["headers"] = dict(headers)
+    if schema is not None:
+        found["content"] = {JSON: {"schema": schema}}
+        if has_xml:
+            found["content"][XML] = {"schema": {"type": "object"}}
+    return found

@@ -1,0 +1,144 @@
+"""The OpenAPI document: put together from the catalog, the choices as they are now, and the schemas of requests."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from apispec import APISpec
+
+from changegate.api.openapi.answers import ERROR, OAUTH_ERROR, error_components
+from changegate.api.openapi.attachments import METADATA, attachment_paths
+from changegate.api.openapi.attachments import TAG as ATTACHMENTS
+from changegate.api.openapi.others import (
+    ABOUT,
+    BATCH,
+    TINY_URLS,
+    add_batch_schemas,
+    batch_path,
+    document_path,
+    health_paths,
+    tiny_url_path,
+)
+from changegate.api.openapi.parameters import VERSION, Plugin, add_parameters
+from changegate.api.openapi.records import record_schemas
+from changegate.api.openapi.tables import FIGURES, GROUP, STATISTICS, TOTALS, stats_path, table_paths
+from changegate.api.openapi.tokens import TAG as TOKENS
+from changegate.api.openapi.tokens import TOKEN, token_paths, token_request
+from changegate.api.openapi.values import VALUES
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.choices import find_choices
+
+# The choices of all tables in a form that can be remembered: table, field, value, label.
+Choices = tuple[tuple[str, str, str, str], ...]
+TITLE = "Changegate"
+DESCRIPTION = """\
+Change requests and what belongs to them, over ServiceNow's Table API.
+
+**Versions.** Each path under `/api/now` also answers under `/api/now/v1` and `/api/now/v2`. They differ in one thing: under
+`v1` a list without a record is a 404.
+
+**Who calls.** People and machine accounts use Basic; automation uses an access token, which the token endpoint gives for a
+JWT that a trusted identity provider has signed. Roles decide what a user may do, and scopes how much of that a token may.
+
+**Values.** Every value is answered as text. A field takes text, numbers, booleans and null, a list of texts as one text
+joined by commas, and a reference also as the object that it was read as.
+
+**Parameters.** What makes no sense in a query string counts as absent, and so does what is empty; unknown parameters that
+begin with `sysparm_` are passed over. Every other parameter of a list or of statistics is a condition `field=value`.
+
+**XML.** Answers come as XML to who accepts it before JSON: `<response><result>…</result></response>`. Records may be sent as
+XML, an element for each field. Requests with a document type are refused.
+
+**Methods.** HEAD is GET without the body, and OPTIONS tells the methods. A GET or POST with the header
+`X-HTTP-Method-Override` is taken for the method that it names. A method that a path does not have is a 405.
+"""
+ABOUT_TAGS = {
+    STATISTICS: "Counts, averages, sums and extremes of records.",
+    ATTACHMENTS: "Files of records.",
+    BATCH: "Many requests at once.",
+    TINY_URLS: "Long queries under short tokens.",
+    TOKENS: "Access tokens for signed assertions.",
+    ABOUT: "This document, and whether the product works.",
+}
+SECURITY: Mapping[str, dict[str, str]] = {
+    "basic": {"type": "http", "scheme": "basic", "description": "A user's name and password."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, from the token endpoint."},
+}
+
+
+def load_document() -> bytes:
+    """Return the document as JSON, with the choices that are active now."""
+    return _render(tuple(_list_choices()))
+
+
+def _list_choices() -> Iterable[tuple[str, str, str, str]]:
+    for table in TABLES.values():
+        chosen = [name for name, entry in table.entries.items() if entry.choices is not None]
+        for field, labels in find_choices(table.name, chosen, active_only=True).items():
+            for value, label in labels.items():
+                yield table.name, field, value, label
+
+
+@lru_cache(maxsize=4)
+def _render(choices: Choices) -> bytes:
+    return orjson.dumps(build_document(choices), option=orjson.OPT_SORT_KEYS)
+
+
+def build_document(choices: Choices) -> dict[str, Any]:
+    """Return the document for some choices."""
+    spec = APISpec(TITLE, version("changegate"), VERSION, plugins=[Plugin()], **_facts())
+    for name, scheme in SECURITY.items():
+        spec.components.security_scheme(name, scheme)
+    _add_schemas(spec, choices)
+    add_parameters(spec)
+    for name, response in error_components().items():
+        spec.components.response(name, response)
+    _add_paths(spec)
+    found: dict[str, Any] = spec.to_dict()
+    return found
+
+
+def _facts() -> dict[str, Any]:
+    tables = [{"name": table.name, "description": table.label} for table in TABLES.values()]
+    return {
+        "info": {"description": DESCRIPTION},
+        "servers": [{"url": "/", "description": "Where this document comes from."}],
+        "security": [{name: []} for name in SECURITY],
+        "tags": [*tables, *({"name": name, "description": text} for name, text in ABOUT_TAGS.items())],
+    }
+
+
+def _add_schemas(spec: APISpec, choices: Choices) -> None:
+    fixed = {
+        "Error": ERROR,
+        "OAuthError": OAUTH_ERROR,
+        "File": METADATA,
+        "Figures": FIGURES,
+        "Group": GROUP,
+        "Totals": TOTALS,
+        "Token": TOKEN,
+        "TokenRequest": token_request(),
+    }
+    labels = _by_table(choices)
+    of_tables = (record_schemas(table, labels.get(table.name, {})) for table in TABLES.values())
+    for schemas in (VALUES, fixed, *of_tables):
+        for name, schema in schemas.items():
+            spec.components.schema(name, schema)
+    add_batch_schemas(spec)
+
+
+def _by_table(choices: Choices) -> dict[str, dict[str, dict[str, str]]]:
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for table, field, value, label in choices:
+        found.setdefault(table, {}).setdefault(field, {})[value] = label
+    return found
+
+
+def _add_paths(spec: APISpec) -> None:
+    tables = (table_paths(table) for table in TABLES.values())
+    others = (attachment_paths(spec), stats_path(spec), batch_path(), tiny_url_path(), token_paths())
+    for paths in (*tables, *others, document_path(), health_paths()):
+        for path, operations in paths.items():
+            spec.path(path, operations=operations)

@@ -1,0 +1,152 @@
+"""What stands beside the tables, as paths of the document: batches, tiny URLs, the document itself, health."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apispec import APISpec
+
+from changegate.api.openapi.answers import JSON, answer, errors
+from changegate.api.openapi.parameters import VERSION, Converter, name_of
+from changegate.api.openapi.records import result_of
+from changegate.api.openapi.values import JsonSchema, ref
+from changegate.schemas.batch import METHODS, PREFIX, BatchSchema, RestRequestSchema
+
+Operation = dict[str, Any]
+Paths = Mapping[str, dict[str, Operation]]
+BATCH = "Batch"
+TINY_URLS = "Tiny URLs"
+ABOUT = "About"
+IDENTIFIER: JsonSchema = {"description": "A text or a whole number, answered as text.", "type": ["string", "integer"]}
+ANSWERED_REQUEST: JsonSchema = {
+    "description": "The answer to one request of a batch.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "status_code": {"type": "integer"},
+        "status_text": {"type": "string"},
+        "execution_time": {"description": "In milliseconds.", "type": "integer", "minimum": 0},
+        "headers": {"type": "array", "items": ref("Header")},
+        "body": {"type": "string", "contentEncoding": "base64"},
+    },
+    "required": ["id", "status_code", "status_text", "execution_time", "headers"],
+    "additionalProperties": False,
+}
+ANSWERED_BATCH: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "batch_request_id": {"type": "string"},
+        "serviced_requests": {"type": "array", "items": ref("AnsweredRequest")},
+        "unserviced_requests": {
+            "description": "The ids of those that came too late or found no room; send them again.",
+            "type": "array",
+            "items": {"type": "string"},
+        },
+    },
+    "required": ["batch_request_id", "serviced_requests", "unserviced_requests"],
+    "additionalProperties": False,
+}
+# A path of the Table API or of its statistics, as it was called, with its query.
+SHORTENED = r"^(https?://[A-Za-z0-9.:-]+)?/api/now/(v[12]/)?(table|stats)/[A-Za-z0-9_]{1,80}(\?[!-\"$-~]{0,60000})?$"
+
+
+def add_batch_schemas(spec: APISpec) -> None:
+    """Add the schemas of a batch, its requests and their answers."""
+    spec.components.schema("BatchedRequest", schema=RestRequestSchema)
+    converter = Converter(VERSION, name_of, spec)
+    batch: JsonSchema = converter.schema2jsonschema(BatchSchema())
+    batch["properties"] |= {
+        "batch_request_id": IDENTIFIER,
+        "rest_requests": {"type": "array", "items": {"allOf": [ref("BatchedRequest"), _request()]}},
+    }
+    spec.components.schema("Batch", batch)
+    spec.components.schema("AnsweredRequest", ANSWERED_REQUEST)
+    spec.components.schema("AnsweredBatch", ANSWERED_BATCH)
+
+
+def _request() -> JsonSchema:
+    """Return what a request of a batch has to be in order not to be answered with a 400 of its own."""
+    return {
+        "type": "object",
+        "properties": {
+            "id": IDENTIFIER,
+            "method": {"enum": list(METHODS)},
+            "url": {"description": "A path with its query.", "pattern": f"^{PREFIX}", "format": "uri-reference"},
+            "body": {"contentEncoding": "base64"},
+        },
+        "required": ["id"],
+    }
+
+
+def batch_path() -> Paths:
+    """Return the path of batches."""
+    operation = {
+        "tags": [BATCH],
+        "operationId": "batch",
+        "summary": "Send many requests at once",
+        "description": (
+            "They are run in their order, each in a transaction of its own and with the rights of whoever sends the "
+            "batch; one that fails, or cannot be read, has an answer of its own. A batch in a batch is refused."
+        ),
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref("Batch")}}},
+        "responses": {"200": answer("The answers.", ref("AnsweredBatch")), **errors(406, 415)},
+    }
+    return {"/api/now/batch": {"post": operation}}
+
+
+def tiny_url_path() -> Paths:
+    """Return the path of tiny URLs."""
+    url = {"description": "The address of a list or of statistics, with its query.", "type": "string"}
+    body: JsonSchema = {
+        "type": "object",
+        "properties": {"url": {**url, "pattern": SHORTENED}},
+        "required": ["url"],
+    }
+    operation = {
+        "tags": [TINY_URLS],
+        "operationId": "shorten",
+        "summary": "Keep a long query under a short token",
+        "description": (
+            "Whoever kept it sends the token as `sysparm_tiny`, in the place of all parameters and to the same path, "
+            "for a day."
+        ),
+        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "responses": {
+            "200": answer("The token, at the end of a text.", result_of({"type": "string"})),
+            **errors(406, 415),
+        },
+    }
+    return {"/api/now/tinyurl": {"post": operation}}
+
+
+def document_path() -> Paths:
+    """Return the path of the document."""
+    operation = {
+        "tags": [ABOUT],
+        "operationId": "describe",
+        "summary": "Get this document",
+        "responses": {"200": answer("The document.", {"type": "object"}, has_xml=False), **errors()},
+    }
+    return {"/api/now/openapi.json": {"get": operation}}
+
+
+def health_paths() -> Paths:
+    """Return the paths that tell whether the product works."""
+    alive = answer("It serves.", _status("ok"), has_xml=False)
+    ready = answer("It serves, and the database is there and migrated.", _status("ready"), has_xml=False)
+    return {
+        "/healthz": {"get": _probe("health", "Is the process alive?", {"200": alive})},
+        "/readyz": {"get": _probe("readiness", "Can it work?", {"200": ready, "503": "Unavailable"})},
+    }
+
+
+def _probe(name: str, question: str, responses: dict[str, Any]) -> Operation:
+    return {"tags": [ABOUT], "operationId": name, "summary": question, "security": [], "responses": responses}
+
+
+def _status(text: str) -> JsonSchema:
+    return {
+        "type": "object",
+        "properties": {"status": {"const": text}},
+        "required": ["status"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,99 @@
+"""Records as JSON Schema: what a table answers and takes, from its entry in the catalog and its choices."""
+
+from collections.abc import Mapping
+
+from changegate.api.openapi.values import SYS_ID, JsonSchema, input_of, output_of, ref
+from changegate.models import SysJournalField
+from changegate.models.base import Entry
+from changegate.services.tables.dictionary import is_mandatory
+from changegate.services.tables.journals import LABELS
+from changegate.services.tables.registry import NOBODY, Table
+
+Labels = Mapping[str, Mapping[str, str]]
+_BLANK = Entry("string", "", is_read_only=True)
+_JOURNAL: Entry = SysJournalField.__table__.c["value"].info["entry"]
+_NONE: Mapping[str, str] = {}
+
+
+def record_schemas(table: Table, labels: Labels) -> dict[str, JsonSchema]:
+    """Return the schemas of a table by name: its record and, where it can be written, what it takes."""
+    schemas = {table.name: _record(table, labels)}
+    if table.access.create is not NOBODY or table.access.update is not NOBODY:
+        schemas[input_name(table)] = _input(table, labels)
+    if table.access.create is not NOBODY:
+        schemas[creation_name(table)] = _creation(table)
+    return schemas
+
+
+def input_name(table: Table) -> str:
+    """Return the name of the schema for changes to a record."""
+    return f"{table.name}.changes"
+
+
+def creation_name(table: Table) -> str:
+    """Return the name of the schema for a new record."""
+    return f"{table.name}.new"
+
+
+def result_of(schema: JsonSchema) -> JsonSchema:
+    """Return the schema of an answer that holds something under `result`."""
+    return {
+        "type": "object",
+        "properties": {"result": schema},
+        "required": ["result"],
+        "additionalProperties": False,
+    }
+
+
+def answered_record(table: Table) -> JsonSchema:
+    """Return the schema of a record in whichever shape the caller wants it."""
+    return {"anyOf": [ref(table.name), ref("RecordOfPairs")]}
+
+
+def _record(table: Table, labels: Labels) -> JsonSchema:
+    fields = {name: output_of(entry, labels.get(name, _NONE)) for name, entry in table.entries.items()}
+    blanks = {name: output_of(_BLANK, _NONE) | {"title": _title(name)} for name in table.blank_fields}
+    return {
+        "title": table.label,
+        "description": "A record; fields that the caller may not read are left out. Dot-walked fields come as asked.",
+        "type": "object",
+        "properties": fields | blanks,
+        "additionalProperties": {"anyOf": [{"type": "string"}, ref("Link")]},
+    }
+
+
+def _input(table: Table, labels: Labels) -> JsonSchema:
+    fields = {
+        name: input_of(entry, labels.get(name, _NONE))
+        for name, entry in table.entries.items()
+        if not entry.is_read_only
+    }
+    journals = {
+        name: input_of(_JOURNAL, _NONE) | {"title": _title(name), "description": "Adds an entry to the journal."}
+        for name in table.journal_fields
+    }
+    return {
+        "title": f"{table.label}: changes",
+        "description": "The fields to write; others stay, and what is no field or read-only is passed over.",
+        "type": "object",
+        "properties": fields | journals,
+    }
+
+
+def _creation(table: Table) -> JsonSchema:
+    mandatory = [name for name in table.source.c.keys() if name in table.entries and is_mandatory(table, name)]
+    sys_id = {
+        "title": "Sys ID",
+        "description": "One that the caller chooses.",
+        "type": ["string", "null"],
+        "pattern": f"{SYS_ID}|^$",
+    }
+    given = {name: {"type": "string", "minLength": 1} for name in mandatory}
+    own: JsonSchema = {"type": "object", "properties": {"sys_id": sys_id, **given}}
+    if mandatory:
+        own["required"] = mandatory
+    return {"title": f"{table.label}: new", "allOf": [ref(input_name(table)), own]}
+
+
+def _title(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,127 @@
+"""Whatever is sent, the answer is one that the OpenAPI document tells of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from changegate.services.tables.catalog import TABLES
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.api_contract import Findings, check_contract, configuration
+from tests.support.table_api import TableApi, result_of
+from tests.support.token_desk import TokenDesk
+
+DOCUMENT = "/api/now/openapi.json"
+# What others refer to, in an order in which each finds what it needs.
+RECORDS: dict[str, dict[str, str]] = {
+    "sys_user_group": {"name": "Network"},
+    "cmdb_ci": {"name": "checkout"},
+    "std_change_producer_version": {"name": "Restart"},
+    "change_request": {},
+    "change_task": {},
+}
+ADMINISTRATOR = {"basic": {"username": "admin", "password": ADMIN_PASSWORD}}
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def settings() -> dict[str, str]:
+    """Wrong credentials are tried all the time; the limit for them is tested elsewhere."""
+    return {"ratelimit_enabled": "0", "base_url": "http://localhost"}
+
+
+@pytest.fixture
+def document(client: FlaskClient, admin: dict[str, str]) -> Document:
+    found: Document = client.get(DOCUMENT, headers=admin).get_json()
+    return found
+
+
+@pytest.fixture
+def sys_ids(client: FlaskClient, admin: dict[str, str]) -> dict[str, str]:
+    """A record of each table that has any, to be referred to."""
+    for name, fields in RECORDS.items():
+        TableApi(client, admin, f"/api/now/table/{name}").created(**fields)
+    found = {}
+    for name in TABLES:
+        records = result_of(TableApi(client, admin, f"/api/now/table/{name}").page(limit=1, fields="sys_id"))
+        found |= {name: record["sys_id"] for record in records}
+    return found
+
+
+def labels_of(document: Document) -> set[str]:
+    return {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
+
+
+def require_nothing(findings: Findings) -> None:
+    assert not findings.failures, "\n\n".join(f"{name}\n{text}" for name, text in findings.failures.items())
+
+
+def test_every_answer_to_an_administrator_is_as_documented(
+    app: Flask, document: Document, sys_ids: dict[str, str]
+) -> None:
+    config = configuration(ADMINISTRATOR, max_examples=8, max_steps=6)
+    findings = check_contract(app, document, config, sys_ids)
+    require_nothing(findings)
+    assert findings.operations == labels_of(document)
+    assert findings.statuses.keys() >= {200, 201, 204, 400, 401, 403, 404, 405, 415}
+    assert not [status for status in findings.statuses if status >= 500]
+    assert findings.requests.keys() >= {"coverage", "fuzzing", "stateful"}
+
+
+def test_every_answer_to_a_token_that_creates_changes_is_as_documented(
+    desk: TokenDesk, document: Document, sys_ids: dict[str, str]
+) -> None:
+    token = desk.token(desk.register(scopes=["change_request.create"], access_token_lifespan_seconds=3600))
+    config = configuration(
+        {"bearer": {"bearer": token}}, max_examples=4, max_steps=2, covered="/api/now/table/change_request"
+    )
+    findings = check_contract(desk.app, document, config, sys_ids)
+    require_nothing(findings)
+    assert findings.operations == labels_of(document)
+    assert findings.statuses.keys() >= {200, 201, 400, 401, 403}
+    # A token that may only create reaches no record by its address.
+    assert 204 not in findings.statuses
+
+
+def say_shorter(document: Document) -> None:
+    document["components"]["schemas"]["sys_user_role.changes"]["properties"]["name"]["maxLength"] = 3
+
+
+def say_never_refused(document: Document) -> None:
+    del document["paths"]["/api/now/table/sys_user_role"]["post"]["responses"]["400"]
+
+
+def say_number(document: Document) -> None:
+    document["components"]["schemas"]["sys_user_role"]["properties"]["name"]["type"] = "integer"
+
+
+def say_header(document: Document) -> None:
+    created = document["paths"]["/api/now/table/sys_user_role"]["post"]["responses"]["201"]
+    created["headers"]["X-Nothing"] = {"required": True, "schema": {"type": "string"}}
+
+
+def say_everything_fits(document: Document) -> None:
+    del document["components"]["schemas"]["Text"]["pattern"]
+
+
+LIES: dict[str, Callable[[Document], None]] = {
+    "negative_body_rejection": say_shorter,
+    "status_code_conformance": say_never_refused,
+    "response_schema_conformance": say_number,
+    "response_headers_conformance": say_header,
+    "positive_data_acceptance": say_everything_fits,
+}
+
+
+@pytest.mark.parametrize("check", LIES)
+def test_a_document_that_is_wrong_is_found_out(
+    app: Flask, document: Document, sys_ids: dict[str, str], check: str
+) -> None:
+    path = "/api/now/table/sys_user_role"
+    document["paths"] = {path: {"post": document["paths"][path]["post"]}}
+    del document["paths"][path]["post"]["responses"]["201"]["links"]
+    LIES[check](document)
+    findings = check_contract(app, document, configuration(ADMINISTRATOR, max_examples=8, max_steps=2), sys_ids)
+    assert f"{check} of POST {path}" in findings.failures

@@ -1,0 +1,66 @@
+"""No query, whatever is in it, is a fault or anything but a query, on both databases."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from changegate.services.tables.operator_names import NAMES, OTHER_SPELLINGS
+from tests.support.change_rows import KINDS, insert_rows
+from tests.support.queries import find
+
+
+@pytest.fixture
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        insert_rows()
+        yield
+
+
+HOSTILE = [
+    "\0",
+    "a\0b",
+    "\ud800",
+    "\udfff x",
+    "\U0010ffff",
+    "x" * 100_000,
+    "%" * 10_000,
+    "é" * 10_001,
+    "\\",
+    "'",
+    '"',
+    ":wanted",
+    ":owner",
+    "%(x)s",
+    "?",
+    "@",
+    "@@",
+    "1@",
+    "9" * 400,
+    "-",
+    "javascript:",
+]
+
+
+@pytest.mark.usefixtures("at_work")
+def test_no_value_is_more_than_a_value() -> None:
+    fields = [*KINDS, "sys_id", "watch_list"]
+    for value in HOSTILE:
+        find("^NQ".join(f"{field}{sign}{value}" for field in fields for sign in NAMES))
+        find(f"ORDERBY{value}^{value}=1^RLQUERY{value}^ENDRLQUERY^123TEXTQUERY321={value}")
+
+
+WORDS = [
+    *(*NAMES, *OTHER_SPELLINGS, *KINDS, *HOSTILE[:5], *HOSTILE[8:]),
+    *("^", "^OR", "^NQ", "^ORDERBY", "^EQ", "RLQUERYchange_task.change_request,>=1^", "ENDRLQUERY"),
+    *("javascript:gs.daysAgo(1)", "2026-01-31", "Today", "@day", "1", ",", ""),
+]
+HEAPS = st.one_of(st.text(), st.lists(st.sampled_from(WORDS), max_size=30).map("".join))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(heap=HEAPS)
+def test_no_text_whatever_makes_a_fault(at_work: None, heap: str) -> None:
+    find(heap)

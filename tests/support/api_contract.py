@@ -1,0 +1,205 @@
+"""schemathesis against the application: requests made up from the OpenAPI document, and answers held against it.
+
+What the document says is meant to be sent is narrower in places than what is taken. `reads_leniently` names those
+places, and each check that is left out somewhere says why it cannot hold there.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import count
+from typing import Any
+from unittest import mock
+
+import schemathesis
+from flask import Flask
+from hypothesis import strategies as st
+from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.hooks import unregister_all
+from schemathesis.specs.openapi.checks import negative_data_rejection
+from schemathesis.transport.wsgi import WSGITransport
+
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.registry import NOBODY
+
+TABLE_PATH = "/api/now/table/"
+SEED = 20_260_101
+NETWORK = ("cert", "max_redirects", "proxies", "verify")
+# Years that both databases hold.
+FIRST, LAST = datetime(1000, 1, 2), datetime(9998, 12, 30)
+
+
+@dataclass
+class Findings:
+    """What a run has found, by check and operation, and how many requests it made of each kind."""
+
+    failures: dict[str, str] = field(default_factory=dict)
+    requests: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    operations: set[str] = field(default_factory=set)
+
+
+def configuration(
+    auth: Mapping[str, Any], *, max_examples: int, max_steps: int, covered: str = ""
+) -> SchemathesisConfig:
+    """Return all checks but those that cannot hold, with requests that are made up alike in every run.
+
+    `covered` is the one path whose values are all tried one by one; without it, all paths are covered so.
+    """
+    read_only = [table for table in TABLES.values() if NOBODY in (table.access.create, table.access.update)]
+    return SchemathesisConfig.from_dict(
+        {
+            "seed": SEED,
+            "headers": {},
+            "auth": {"openapi": dict(auth)},
+            "generation": {"max-examples": max_examples, "deterministic": True, "no-shrink": True},
+            "phases": {"stateful": {"max-steps": max_steps}, "coverage": {"enabled": not covered}},
+            # `negative_body_rejection` stands in for it.
+            "checks": {"negative_data_rejection": {"enabled": False}},
+            "operations": [
+                # Which assertions and clients are good, no schema can say.
+                {
+                    "include-tag": "Tokens",
+                    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "429"]}},
+                },
+                # PUT and PATCH are one function; its values are tried with one of them.
+                {"include-method": "PUT", "phases": {"coverage": {"enabled": False}}},
+                *([{"include-path": covered, "phases": {"coverage": {"enabled": True}}}] if covered else []),
+                # These are paths of files, too, whose sys_id would be `file` or `upload`.
+                {
+                    "include-path": ["/api/now/attachment/file", "/api/now/attachment/upload"],
+                    "checks": {
+                        "unsupported_method": {"enabled": False},
+                        "allow_header_conformance": {"enabled": False},
+                    },
+                },
+                # One endpoint serves all tables: OPTIONS tells its methods, and who tries those that this table
+                # does not have is refused with 403.
+                {
+                    "include-tag": [table.name for table in read_only],
+                    "checks": {"allow_header_conformance": {"enabled": False}},
+                },
+            ],
+        }
+    )
+
+
+def check_contract(
+    app: Flask, document: dict[str, Any], config: SchemathesisConfig, sys_ids: Mapping[str, str]
+) -> Findings:
+    """Send requests of all phases to the application; `sys_ids` holds a record of each table to refer to."""
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    schema.app = app
+    with _hooks(sys_ids):
+        return _collected(from_schema(schema).execute())
+
+
+def _collected(stream: Iterator[events.EngineEvent]) -> Findings:
+    findings = Findings()
+    for event in stream:
+        if isinstance(event, events.NonFatalError):
+            findings.failures[f"error in {event.label}"] = str(event.info)
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+        elif isinstance(event, events.ScenarioFinished):
+            _collect(findings, event)
+    return findings
+
+
+def _collect(findings: Findings, event: events.ScenarioFinished) -> None:
+    recorder = event.recorder
+    findings.requests[event.phase.value] += len(recorder.cases)
+    for node in recorder.cases.values():
+        findings.operations.add(node.value.operation.label)
+    for identifier, interaction in recorder.interactions.items():
+        if interaction.response is not None:
+            findings.statuses[interaction.response.status_code] += 1
+        for check in recorder.checks.get(identifier, ()):
+            if check.status == Status.FAILURE and check.failure_info is not None:
+                failure = check.failure_info.failure
+                answer = interaction.response.text[:300] if interaction.response is not None else ""
+                text = f"{failure.title}: {failure.message}\n{check.failure_info.code_sample}\n-> {answer}"
+                findings.failures.setdefault(f"{check.name} of {failure.operation}", text)
+
+
+@contextmanager
+def _hooks(sys_ids: Mapping[str, str]) -> Iterator[None]:
+    """Let schemathesis know what no schema can say; it keeps such knowledge for the whole process."""
+    schemathesis.openapi.format("glide_date_time", st.datetimes(FIRST, LAST).map(_text_of_instant))
+    schemathesis.openapi.format("glide_date", st.dates(FIRST.date(), LAST.date()).map(date.isoformat))
+
+    numbers = count()
+
+    @schemathesis.hook
+    def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+        # An answer without a body has no type; some checks take that for a fault.
+        case.headers.pop("X-no-response-body", None)
+        # The few keys that are made up would stand for other creations all the time.
+        if key := case.headers.get("Idempotency-Key"):
+            case.headers["Idempotency-Key"] = f"{key[:200]}{next(numbers)}"
+        if case.path.startswith(TABLE_PATH) and is_meant_well(case) and isinstance(case.body, dict):
+            case.body = with_real_values(case.path.split("/")[4], case.body, sys_ids)
+
+    with mock.patch.object(WSGITransport, "send", _sent_in_process):
+        try:
+            yield
+        finally:
+            unregister_all()
+
+
+_send = WSGITransport.send
+
+
+def _sent_in_process(transport: WSGITransport, case: Case, **options: Any) -> Response:
+    # In-process there is no network, and the transport stumbles over what is said about it.
+    for name in NETWORK:
+        options.pop(name, None)
+    return _send(transport, case, **options)
+
+
+def _text_of_instant(instant: datetime) -> str:
+    return instant.replace(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def is_meant_well(case: Case) -> bool:
+    """Tell whether a request is one that the document allows."""
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def with_real_values(table_name: str, body: dict[str, Any], sys_ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a record that refers to records that exist: a made-up reference is refused, and rightly."""
+    entries = TABLES[table_name].entries
+    referring = {name: entry.reference for name, entry in entries.items() if entry.reference and body.get(name)}
+    # Of records that are not served nothing is known, so that any short text will do.
+    real = {name: sys_ids.get(target, str(body[name])[:32]) for name, target in referring.items()}
+    return body | real
+
+
+@schemathesis.check
+def negative_body_rejection(ctx: CheckContext, response: Response, case: Case) -> None:
+    """Insist that a body which the document rules out is refused, unless it is read leniently on purpose."""
+    is_negated = case.meta is not None and case.meta.is_negative_at(ParameterLocation.BODY)
+    if is_negated and not reads_leniently(case):
+        negative_data_rejection(ctx, response, case)
+
+
+def reads_leniently(case: Case) -> bool:
+    """Tell whether a body may be taken although the document rules it out (rest_api.md §1.2, §1.5, §3.2)."""
+    if case.path.endswith("/batch"):
+        # A bad request in a batch has an answer of its own, and the batch is fine.
+        return True
+    if "xml" in (case.media_type or ""):
+        # XML has one type, and cannot hold the characters that are ruled out.
+        return True
+    if not case.path.startswith(TABLE_PATH):
+        return False
+    # Of a list the first record counts; nothing at all is an empty record.
+    if not isinstance(case.body, dict) or not case.body:
+        return True
+    # A field takes a number or a boolean as its text, a list joined, and a reference as it was read.
+    return not all(isinstance(value, str) for value in case.body.values())
