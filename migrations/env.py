@@ -34,6 +34,7 @@ def run():
         )
         with context.begin_transaction():
             if not is_sqlite:
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
             context.run_migrations()
         connection.commit()

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +221,35 @@ def test_a_database_that_is_away_is_a_503_without_a_trace(tmp_path: Path) -> Non
 def test_a_machine_without_postgresql_fails_and_says_what_to_install() -> None:
     with pytest.raises(pytest.fail.Exception, match="apt-get install postgresql"):
         binary("no-such-program")
+
+
+def _endless() -> Any:
+    """Return a statement that a database would be at for hours."""
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000) SELECT max(i) FROM n"
+    )
+    return text(numbers)
+
+
+@pytest.mark.parametrize("database_name", ["sqlite", "postgresql"])
+def test_a_request_that_asks_too_much_is_ended(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database_name: str
+) -> None:
+    app = request.getfixturevalue("app" if database_name == "sqlite" else "postgres_app")
+    monkeypatch.setattr(database, "MAX_EXECUTION_TIME", timedelta(milliseconds=50))
+
+    @app.get("/api/now/endless")
+    def endless() -> str:
+        if database_name == "postgresql":
+            connection().execute(text("SET statement_timeout = 50"))
+        return str(connection().execute(_endless()).scalar_one())
+
+    answer = app.test_client().get("/api/now/endless")
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["message"] == "Transaction cancelled: maximum execution time exceeded"
+    assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
+    assert db.session.execute(text("SHOW statement_timeout")).scalar_one() == "30s"

@@ -47,6 +47,11 @@ class LeanSession(Session):
 
     _core: Connection | None = None
     _last_write: LastWrite | None = None
+    _deadline = math.inf
+
+    def limit_time(self) -> None:
+        """Let no statement of this unit of work run on for ever; PostgreSQL has a limit for each by itself."""
+        self._deadline = time.monotonic() + MAX_EXECUTION_TIME.total_seconds()
 
     def write_with_commit(self, write: LastWrite) -> None:
         """Keep a write for the commit, which carries it out; any other statement before that does too.
@@ -72,6 +77,9 @@ class LeanSession(Session):
             if self.in_transaction():
                 return self.connection()
             self._core = self.get_bind().connect()
+            driver = self._core.connection.dbapi_connection
+            if isinstance(driver, QueuedConnection):
+                driver.deadline = self._deadline
         if not self._core.in_transaction():
             self._core.begin()
         return self._core
@@ -120,6 +128,10 @@ _writer_queue = threading.Lock()
 BUSY_TIMEOUT = timedelta(seconds=10)
 # A connection to PostgreSQL that has not been used for so long is asked whether it is still one.
 IDLE_SECONDS = 5
+# What one request may ask of a database, however many rows and terms it is about.
+MAX_EXECUTION_TIME = timedelta(seconds=30)
+STEPS_BETWEEN_LOOKS = 1_000_000  # of SQLite's machine; some hundredths of a second
+_INTERRUPTED = frozenset({"57014", "SQLITE_INTERRUPT"})
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
@@ -127,6 +139,11 @@ class QueuedConnection(sqlite3.Connection):
     """An SQLite connection that waits its turn before it writes and gives it up after commit or rollback."""
 
     _has_turn = False
+    deadline = math.inf
+
+    def is_late(self) -> bool:
+        """Tell whether the unit of work has had its time; SQLite then interrupts the statement."""
+        return time.monotonic() > self.deadline
 
     def begin_write(self) -> None:
         """Open a transaction with the write lock in hand; does nothing when one is open."""
@@ -185,7 +202,8 @@ def engine_options(database_url: str) -> dict[str, Any]:
         # To open a file costs more than a request does, so none is closed for being one too many.
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
     # Threads are the limit: one that waits for a key set may hold two connections, and must never wait for a third's.
-    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT"}
+    limit = {"options": f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"}
+    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": limit}
 
 
 def guard_engine(engine: Engine) -> None:
@@ -201,6 +219,12 @@ def guard_engine(engine: Engine) -> None:
     else:
         event.listen(engine, "checkin", _note_last_use)
         event.listen(engine, "checkout", _require_alive)
+
+
+def is_interrupted(problem: Exception) -> bool:
+    """Tell whether a database ended a statement because its time was over."""
+    code = getattr(problem, "sqlstate", None) or getattr(problem, "sqlite_errorname", None)
+    return code in _INTERRUPTED
 
 
 def begin_write(driver: Any) -> None:
@@ -227,6 +251,7 @@ def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> Non
 
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
     dbapi_connection.isolation_level = None
+    dbapi_connection.set_progress_handler(dbapi_connection.is_late, STEPS_BETWEEN_LOOKS)
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
     # A page written a hundred times between two checkpoints is copied into the database once.
     for pragma in (

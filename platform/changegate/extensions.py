@@ -110,6 +110,13 @@ def now() -> datetime:
     return instant
 
 
+def limit_time() -> None:
+    """Let what the request asks of the database come to an end."""
+    session = db.session()
+    if isinstance(session, LeanSession):
+        session.limit_time()
+
+
 def connection() -> Connection:
     """Return the request's database connection, for Core statements in the session's transaction."""
     session = db.session()

@@ -9,6 +9,7 @@ PAGES = (
     "/inbound-integrations",
     "/inbound-integrations/new",
     "/inbound-integrations/new/jwt-bearer",
+    "/rest-api-explorer",
 )
 pytestmark = pytest.mark.usefixtures("complaints")
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, oauth_fault, refusal, table_error, too_large
+from changegate.database import is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 
@@ -44,7 +45,10 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, OperationalError | PoolExhausted):
-        cause = getattr(error, "orig", error)
+        cause = getattr(error, "orig", None) or error
+        if is_interrupted(cause):
+            # Not a fault that is worth trying again: PySNC looks for these words in any refusal.
+            return refusal(400, "Transaction cancelled: maximum execution time exceeded", "Ask for less at once")
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
         return refusal(503, "Service unavailable", "The database is busy or away; try again")
     if isinstance(error, DataError):

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from changegate.console import change_requests, connection_test, home, inbound_integrations, sign_in
+from changegate.console import api_explorer, change_requests, connection_test, home, inbound_integrations, sign_in
 from changegate.console.guards import allow_anyone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
@@ -10,7 +10,7 @@ from changegate.console.page_headers import add_page_headers
 assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 assets.before_request(allow_anyone)
 
-AREAS = (sign_in, home, inbound_integrations, connection_test, change_requests)
+AREAS = (sign_in, home, inbound_integrations, connection_test, change_requests, api_explorer)
 for area in AREAS:
     area.bp.after_request(add_page_headers)
 
@@ -18,6 +18,7 @@ for area in AREAS:
 def register(app: Flask) -> None:
     """Add every area of the console, and what all their templates use."""
     app.register_blueprint(assets)
+    app.register_blueprint(api_explorer.swagger_ui)
     for area in AREAS:
         app.register_blueprint(area.bp)
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -36,6 +36,7 @@ GROUPS = (
         (Module("Inbound Integrations", "inbound_integrations.list_view", "integration"),),
         INTEGRATION_ADMINISTRATORS,
     ),
+    Group("System Web Services", (Module("REST API Explorer", "api_explorer.explorer_view", "braces"),)),
 )
 
 

@@ -36,7 +36,9 @@ class StatsQuerySchema(Schema):
     display_value = DisplayChoice(
         data_key="sysparm_display_value",
         load_default="false",
-        metadata={"description": "The values of groups as they are stored (false), as people read them (true), or both."},
+        metadata={
+            "description": "Values of groups as they are stored (false), as people read them (true), or both (all)."
+        },
     )
     counts = Flag(data_key="sysparm_count", load_default=False, metadata={"description": "Count the records."})
     avg = _fields_of("sysparm_avg_fields", "Fields to average")

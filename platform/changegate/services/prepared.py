@@ -161,11 +161,16 @@ class _Compiled:
         ]
         self.text = str(compiled)
         self.is_write = bool(not isinstance(statement, Select) or statement.get_execution_options().get("locks_rows"))
-        self._is_positional = compiled.positional
-        self._binds = [
-            (name, _default(binds[name]), _implemented(binds[name].type, dialect).bind_processor(dialect))
+        processed = {name: _implemented(binds[name].type, dialect).bind_processor(dialect) for name in names}
+        places: list[Any] = list(range(len(names))) if compiled.positional else names
+        defaults = [_processed(processed[name], _default(binds[name])) for name in names]
+        # What a value that is not given is; most columns of a new record are none of the caller's.
+        self._blank: Any = defaults if compiled.positional else dict(zip(names, defaults, strict=True))
+        self._places = {
+            name: ([place for place, of in zip(places, names, strict=True) if of == name], processed[name])
             for name in names
-        ]
+        }
+        self._nullable = frozenset(name for name in names if _default(binds[name]) is None)
         outcome = list(statement.exported_columns)
         self._make_row = _row_maker(str(column.key) for column in outcome)
         processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in outcome)
@@ -173,11 +178,14 @@ class _Compiled:
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """Return what the driver is given: a list or a dict, as it likes."""
-        bound = [
-            (name, processor(values.get(name, default)) if processor else values.get(name, default))
-            for name, default, processor in self._binds
-        ]
-        return [value for _, value in bound] if self._is_positional else dict(bound)
+        parameters = self._blank.copy()
+        for name, value in values.items():
+            if name in self._places and not (value is None and name in self._nullable):
+                places, processor = self._places[name]
+                bound = processor(value) if processor else value
+                for place in places:
+                    parameters[place] = bound
+        return parameters
 
     def row(self, fetched: Sequence[Any]) -> Any:
         """Return a fetched row with its values in Python's types."""
@@ -193,6 +201,10 @@ def _row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
     row_type: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]
     maker: Callable[[Iterable[Any]], Any] = row_type._make
     return maker
+
+
+def _processed(processor: Processor | None, value: Any) -> Any:
+    return processor(value) if processor else value
 
 
 def _default(bind: BindParameter[Any]) -> Any:

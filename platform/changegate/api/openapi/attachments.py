@@ -109,7 +109,7 @@ def _send(spec: APISpec) -> Operation:
     return _operation(
         "send",
         "Attach a file",
-        "The file is the body, of any type but a form; for whoever may update the record. Its type is told from its bytes.",
+        "The body is the file, of any type but a form; the bytes tell which it is. For whoever may update the record.",
         parameters=parameters,
         requestBody={
             "description": "The bytes. `Content-Type` and `Content-Length` have to be given.",

@@ -36,23 +36,24 @@ TITLE = "Changegate"
 DESCRIPTION = """\
 Change requests and what belongs to them, over ServiceNow's Table API.
 
-**Versions.** Each path under `/api/now` also answers under `/api/now/v1` and `/api/now/v2`. They differ in one thing: under
-`v1` a list without a record is a 404.
+**Versions.** Each path under `/api/now` also answers under `/api/now/v1` and `/api/now/v2`. They differ in one thing:
+under `v1` a list without a record is a 404.
 
-**Who calls.** People and machine accounts use Basic; automation uses an access token, which the token endpoint gives for a
-JWT that a trusted identity provider has signed. Roles decide what a user may do, and scopes how much of that a token may.
+**Who calls.** People and machine accounts use Basic; automation uses an access token, which the token endpoint gives
+for a JWT that a trusted identity provider has signed. Roles decide what a user may do, and scopes how much of that a
+token may.
 
 **Values.** Every value is answered as text. A field takes text, numbers, booleans and null, a list of texts as one text
 joined by commas, and a reference also as the object that it was read as.
 
-**Parameters.** What makes no sense in a query string counts as absent, and so does what is empty; unknown parameters that
-begin with `sysparm_` are passed over. Every other parameter of a list or of statistics is a condition `field=value`.
+**Parameters.** What makes no sense in a query string counts as absent, and so does what is empty. Unknown parameters
+that begin with `sysparm_` are passed over. Any other parameter of a list or of statistics is a condition `field=value`.
 
-**XML.** Answers come as XML to who accepts it before JSON: `<response><result>…</result></response>`. Records may be sent as
-XML, an element for each field. Requests with a document type are refused.
+**XML.** Answers come as XML to those who prefer it to JSON: `<response><result>…</result></response>`. Records may be
+sent as XML, an element for each field. Requests with a document type are refused.
 
-**Methods.** HEAD is GET without the body, and OPTIONS tells the methods. A GET or POST with the header
-`X-HTTP-Method-Override` is taken for the method that it names. A method that a path does not have is a 405.
+**Methods.** HEAD is GET without the body, and OPTIONS tells the methods. A GET or POST with `X-HTTP-Method-Override` is
+taken for the method that the header names. A method that a path does not have is a 405.
 """
 ABOUT_TAGS = {
     STATISTICS: "Counts, averages, sums and extremes of records.",
@@ -104,7 +105,6 @@ def _facts() -> dict[str, Any]:
     tables = [{"name": table.name, "description": table.label} for table in TABLES.values()]
     return {
         "info": {"description": DESCRIPTION},
-        "servers": [{"url": "/", "description": "Where this document comes from."}],
         "security": [{name: []} for name in SECURITY],
         "tags": [*tables, *({"name": name, "description": text} for name, text in ABOUT_TAGS.items())],
     }

@@ -52,7 +52,7 @@ SHORTENED = r"^(https?://[A-Za-z0-9.:-]+)?/api/now/(v[12]/)?(table|stats)/[A-Za-
 def add_batch_schemas(spec: APISpec) -> None:
     """Add the schemas of a batch, its requests and their answers."""
     spec.components.schema("BatchedRequest", schema=RestRequestSchema)
-    converter = Converter(VERSION, name_of, spec)
+    converter: Any = Converter(VERSION, name_of, spec)
     batch: JsonSchema = converter.schema2jsonschema(BatchSchema())
     batch["properties"] |= {
         "batch_request_id": IDENTIFIER,

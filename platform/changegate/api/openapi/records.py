@@ -35,6 +35,14 @@ def creation_name(table: Table) -> str:
     return f"{table.name}.new"
 
 
+def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
+    """Return a small record to begin with: what has to be given, and a text."""
+    writable = {name: entry for name, entry in table.entries.items() if not entry.is_read_only}
+    plain = (name for name, entry in writable.items() if entry.kind == "string" and not entry.is_secret)
+    named = [name for name in writable if is_new and is_mandatory(table, name)] or list(plain)[:1]
+    return {name: writable[name].label for name in named}
+
+
 def result_of(schema: JsonSchema) -> JsonSchema:
     """Return the schema of an answer that holds something under `result`."""
     return {

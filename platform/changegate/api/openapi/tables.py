@@ -7,7 +7,7 @@ from apispec import APISpec
 
 from changegate.api.openapi.answers import JSON, XML, answer, errors, header
 from changegate.api.openapi.parameters import OF_LISTS, OF_WRITES, SHAPE, stats_parameters
-from changegate.api.openapi.records import answered_record, creation_name, input_name, result_of
+from changegate.api.openapi.records import answered_record, creation_name, example_of, input_name, result_of
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Roles, Table
@@ -141,7 +141,7 @@ def _create(table: Table) -> Operation:
         f"Create a {table.label} record",
         table.access.create,
         parameters=[*OF_WRITES, "Idempotency-Key"],
-        requestBody=_body(creation_name(table)),
+        requestBody=_body(creation_name(table), example_of(table, is_new=True)),
         responses={"201": success, **errors(406, 409, 415)},
     )
 
@@ -164,7 +164,7 @@ def _update(table: Table, verb: str) -> Operation:
         f"Change fields of a {table.label} record",
         table.access.update,
         parameters=["sys_id", *OF_WRITES],
-        requestBody=_body(input_name(table)),
+        requestBody=_body(input_name(table), example_of(table, is_new=False)),
         responses={
             "200": answer("The record as it is now.", result_of(answered_record(table))),
             **errors(404, 406, 415),
@@ -183,8 +183,11 @@ def _delete(table: Table) -> Operation:
     )
 
 
-def _body(name: str) -> dict[str, Any]:
+def _body(name: str, example: dict[str, str]) -> dict[str, Any]:
     return {
         "description": "A flat object. Of a list only the first is taken; no body at all is an empty object.",
-        "content": {JSON: {"schema": ref(name)}, XML: {"schema": {**ref(name), **AS_XML}}},
+        "content": {
+            JSON: {"schema": ref(name), "example": example},
+            XML: {"schema": {**ref(name), **AS_XML}, "example": example},
+        },
     }

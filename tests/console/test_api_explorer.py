@@ -1,0 +1,52 @@
+"""The REST API Explorer: its page, its copy of the document and the files of Swagger UI."""
+
+import pytest
+
+from tests.conftest import basic
+from tests.console.conftest import PASSWORD, SignIn
+from tests.console.visitor import Visitor
+
+PAGE = "/rest-api-explorer"
+DOCUMENT = "/rest-api-explorer/openapi.json"
+ASSETS = "/static/swagger-ui"
+
+
+def test_everybody_who_is_signed_in_finds_it_in_the_navigator(sign_in: SignIn) -> None:
+    person = sign_in("tom.okafor")
+    assert f'href="{PAGE}"' in person.open("/").text
+    page = person.open(PAGE)
+    assert page.status_code == 200
+    assert f'data-document="{DOCUMENT}"' in page.text
+
+
+def test_the_page_has_the_document_that_the_api_has(admin: Visitor) -> None:
+    document = admin.open(DOCUMENT)
+    assert (document.status_code, document.content_type) == (200, "application/json")
+    assert document.data == admin.client.get("/api/now/openapi.json", headers=basic("admin", PASSWORD)).data
+
+
+@pytest.mark.parametrize("path", [PAGE, DOCUMENT])
+def test_strangers_are_sent_to_the_login(visitor: Visitor, path: str) -> None:
+    response = visitor.open(path)
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith("/login?next=")
+
+
+@pytest.mark.parametrize("name", ["swagger-ui-bundle.js", "swagger-ui.css"])
+def test_swagger_ui_is_served_from_here_and_kept_by_the_browser(visitor: Visitor, name: str) -> None:
+    first = visitor.open(f"{ASSETS}/{name}")
+    assert first.status_code == 200
+    known = {"If-None-Match": first.headers["ETag"]}
+    again = visitor.client.get(f"{ASSETS}/{name}", headers=known, buffered=True)
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", ["oauth2-redirect.html", "VERSION", "..", "%2e%2e%2f__init__.py", "console.css"])
+def test_nothing_else_of_the_package_is_served(visitor: Visitor, name: str) -> None:
+    assert visitor.open(f"{ASSETS}/{name}").status_code == 404
+
+
+def test_the_page_keeps_the_consoles_policy(admin: Visitor) -> None:
+    policies = {admin.open(path).headers["Content-Security-Policy"] for path in (PAGE, "/change-requests")}
+    assert len(policies) == 1
+    assert "unsafe" not in policies.pop()
