@@ -253,3 +253,39 @@ def test_a_request_that_asks_too_much_is_ended(
 
 def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
     assert db.session.execute(text("SHOW statement_timeout")).scalar_one() == "30s"
+
+
+def test_a_request_gets_the_connection_that_the_last_one_used(at_work: Flask) -> None:
+    first = connection()
+    db.session.remove()
+
+    assert connection() is first
+
+
+def test_what_a_request_left_uncommitted_is_undone_for_the_next(at_work: Flask) -> None:
+    connection().execute(update(SysUser).values(title="x"))
+    db.session.remove()
+
+    assert has_room()
+    assert connection().execute(select(SysUser.title)).scalars().first() is None
+
+
+def test_a_connection_that_broke_is_not_used_again(on_postgres: Flask) -> None:
+    first, pid = connection(), _driver().info.backend_pid
+    with db.engine.connect() as beside:
+        beside.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    with pytest.raises(OperationalError):
+        connection().execute(select(SysUser.name))
+    db.session.remove()
+
+    assert connection() is not first
+    assert connection().execute(select(SysUser.user_name)).scalars().first() == "admin"
+
+
+def test_a_connection_that_breaks_between_two_statements_of_the_driver_is_not_used_again(on_postgres: Flask) -> None:
+    first = connection()
+    _driver().close()
+    db.session.remove()
+
+    assert connection() is not first
+    assert connection().execute(select(SysUser.user_name)).scalars().first() == "admin"

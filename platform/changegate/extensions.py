@@ -110,13 +110,6 @@ def now() -> datetime:
     return instant
 
 
-def limit_time() -> None:
-    """Let what the request asks of the database come to an end."""
-    session = db.session()
-    if isinstance(session, LeanSession):
-        session.limit_time()
-
-
 def connection() -> Connection:
     """Return the request's database connection, for Core statements in the session's transaction."""
     session = db.session()

@@ -14,7 +14,7 @@ from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
 from changegate.database import engine_options, guard_engine
-from changegate.extensions import bootstrap, csrf, db, limit_time, limiter, login, migrate
+from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
 
@@ -87,6 +87,5 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     limiter.init_app(app, settings)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
     app.extensions[KEY_STORE] = KeyStore(policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]())
-    app.before_request(limit_time)
     with app.app_context():
         guard_engine(db.engine)

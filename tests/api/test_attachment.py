@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from changegate.extensions import db
-from changegate.models import SysAttachment, SysAttachmentDoc
+from changegate.models import SysAttachment, SysAttachmentDoc, SysUser
 from changegate.services.attachments.writing import CHUNK_BYTES
+from changegate.services.users import create_user
 from tests.conftest import ADMIN_PASSWORD, BASE_URL, basic
 from tests.support.attachment_api import ATTACHMENTS, CHANGE, AttachmentApi
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
@@ -62,6 +63,8 @@ def test_an_upload_answers_what_is_known_of_the_file(api: AttachmentApi, change:
         "download_link": response.headers["Location"],
         "sys_created_by": "admin",
         "sys_updated_by": "admin",
+        "created_by_name": "System Administrator",
+        "updated_by_name": "System Administrator",
         "sys_mod_count": "0",
         "sys_tags": "",
     }
@@ -192,6 +195,24 @@ def test_files_go_with_their_record(api: AttachmentApi, change: str, either_app:
 
 def test_a_file_attached_to_a_task_belongs_to_the_class_of_the_task(api: AttachmentApi, change: str) -> None:
     assert api.uploaded(change, table="task")["table_name"] == CHANGE
+
+
+def test_a_file_says_what_its_authors_are_called(api: AttachmentApi, change: str, either_app: Flask) -> None:
+    passwords = {"maria": "maria maria maria", "leo": "leo leo leo leo"}
+    with either_app.app_context():
+        for user_name, password in passwords.items():
+            create_user(user_name=user_name, password=password, email=None, name=user_name.title(), roles=["itil"])
+        db.session.commit()
+    maria, leo = (AttachmentApi(api.client, basic(user_name, password)) for user_name, password in passwords.items())
+    sys_id = maria.uploaded(change)["sys_id"]
+    leo.rename(sys_id, {"file_name": "plan.txt"})
+    [known] = result_of(api.page(sysparm_query="ORDERBYDESCfile_name"))
+    assert (known["created_by_name"], known["updated_by_name"]) == ("Maria", "Leo")
+    with either_app.app_context():
+        db.session.execute(delete(SysUser).where(SysUser.user_name == "maria"))
+        db.session.commit()
+    known = result_of(api.get(sys_id))
+    assert (known["created_by_name"], known["updated_by_name"]) == ("maria", "Leo")
 
 
 def test_a_list_is_narrowed_by_an_encoded_query(api: AttachmentApi, change: str) -> None:

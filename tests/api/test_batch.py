@@ -104,6 +104,21 @@ def test_says_the_same_as_the_request_alone(api: TableApi) -> None:
             assert ours[name] == theirs[name]
 
 
+def test_says_of_an_empty_answer_what_it_says_of_it_alone(api: TableApi) -> None:
+    first, second = (f"{CHANGES}/{api.created()['sys_id']}" for _ in range(2))
+    alone = api.client.delete(first, headers=api.headers)
+    [answer] = served(api, item(1, "DELETE", second))
+    assert headers_of(answer) == dict(alone.headers)
+    assert "Content-Type" not in headers_of(answer)
+
+
+def test_reads_null_as_nothing(api: TableApi) -> None:
+    bare = {"headers": None, "body": None, "exclude_response_headers": None}
+    [answer] = served(api, item(1, "GET", CHANGES, **bare))
+    assert answer["status_code"] == 200
+    assert headers_of(answer)["X-Total-Count"] == "0"
+
+
 def test_tells_the_count_of_a_list_and_the_place_of_a_new_record(api: TableApi) -> None:
     made, listed = served(api, item(1, "POST", CHANGES, {}), item(2, "GET", CHANGES))
     assert headers_of(made)["Location"].endswith(body_of(made)["result"]["sys_id"])

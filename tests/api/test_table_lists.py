@@ -11,6 +11,7 @@ from sqlalchemy import insert
 
 from changegate.extensions import connection, db
 from changegate.models import Task
+from tests.conftest import BASE_URL
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
 V1 = "/api/now/v1/table/change_request"
@@ -33,7 +34,7 @@ def links(response: Any) -> dict[str, str]:
     found = {}
     for address, relation in LINK.findall(response.headers["Link"]):
         parts = urlsplit(address)
-        assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"https://change.example.com{CHANGES}"
+        assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{BASE_URL}{CHANGES}"
         found[relation] = parse_qs(parts.query)
     return {relation: query["sysparm_offset"][0] for relation, query in found.items()}
 
@@ -88,6 +89,22 @@ def test_drops_the_links_and_keeps_the_count_when_told(api: TableApi, seven: lis
     response = api.page(limit=2, suppress_pagination_header="true")
     assert "Link" not in response.headers
     assert response.headers["X-Total-Count"] == "7"
+
+
+def test_a_long_query_links_the_next_page_alone(
+    client: FlaskClient, admin: dict[str, str], api: TableApi, seven: list[dict[str, Any]]
+) -> None:
+    response = api.page(query="^".join(["active=true"] * 300), limit=3, offset=3)
+    assert links(response) == {"next": "6"}
+    next_page = client.get(LINK.findall(response.headers["Link"])[0][0].removeprefix(BASE_URL), headers=admin)
+    assert result_of(next_page) == result_of(api.page(limit=3, offset=6))
+    assert "Link" not in next_page.headers
+
+
+def test_a_link_that_no_client_could_read_is_left_out(api: TableApi, seven: list[dict[str, Any]]) -> None:
+    response = api.page(query="^".join(["active=true"] * 5000), limit=3)
+    assert (len(result_of(response)), response.headers["X-Total-Count"]) == (3, "7")
+    assert "Link" not in response.headers
 
 
 def test_pages_neither_overlap_nor_leave_gaps(api: TableApi, seven: list[dict[str, Any]]) -> None:

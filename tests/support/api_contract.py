@@ -20,6 +20,7 @@ from schemathesis import Case, CheckContext, HookContext, Response
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine import Status, events, from_schema
+from schemathesis.generation.meta import TestPhase
 from schemathesis.hooks import unregister_all
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.wsgi import WSGITransport
@@ -29,6 +30,8 @@ from changegate.services.tables.registry import NOBODY
 
 TABLE_PATH = "/api/now/table/"
 SEED = 20_260_101
+LONGEST_LIST = 20
+REAL = frozenset({"GET", "PUT", "PATCH"})
 NETWORK = ("cert", "max_redirects", "proxies", "verify")
 # Years that both databases hold.
 FIRST, LAST = datetime(1000, 1, 2), datetime(9998, 12, 30)
@@ -55,10 +58,18 @@ def configuration(
     return SchemathesisConfig.from_dict(
         {
             "seed": SEED,
-            "headers": {},
+            # What was found before would be tried first, and so no two runs would be alike.
+            "cache": {"enabled": False},
             "auth": {"openapi": dict(auth)},
             "generation": {"max-examples": max_examples, "deterministic": True, "no-shrink": True},
-            "phases": {"stateful": {"max-steps": max_steps}, "coverage": {"enabled": not covered}},
+            # What is taken from answers or from the source would differ from run to run.
+            "analysis": {"constants": {"enabled": False}},
+            "phases": {
+                "examples": {"extra-data-sources": {"responses": False}},
+                "coverage": {"extra-data-sources": {"responses": False}, "enabled": not covered},
+                "fuzzing": {"extra-data-sources": {"responses": False}, "error-feedback": {"enabled": False}},
+                "stateful": {"max-steps": max_steps},
+            },
             # `negative_body_rejection` stands in for it.
             "checks": {"negative_data_rejection": {"enabled": False}},
             "operations": [
@@ -67,8 +78,8 @@ def configuration(
                     "include-tag": "Tokens",
                     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "429"]}},
                 },
-                # PUT and PATCH are one function; its values are tried with one of them.
-                {"include-method": "PUT", "phases": {"coverage": {"enabled": False}}},
+                # The values of fields are tried one by one where records are created; changes read them alike.
+                {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
                 *([{"include-path": covered, "phases": {"coverage": {"enabled": True}}}] if covered else []),
                 # These are paths of files, too, whose sys_id would be `file` or `upload`.
                 {
@@ -142,8 +153,11 @@ def _hooks(sys_ids: Mapping[str, str]) -> Iterator[None]:
         # The few keys that are made up would stand for other creations all the time.
         if key := case.headers.get("Idempotency-Key"):
             case.headers["Idempotency-Key"] = f"{key[:200]}{next(numbers)}"
-        if case.path.startswith(TABLE_PATH) and is_meant_well(case) and isinstance(case.body, dict):
-            case.body = with_real_values(case.path.split("/")[4], case.body, sys_ids)
+        # The lists of what a run has created would become long.
+        if case.method == "GET" and "{" not in case.path and case.path.startswith(TABLE_PATH):
+            case.query.setdefault("sysparm_limit", LONGEST_LIST)
+        if case.path.startswith(TABLE_PATH) and is_meant_well(case):
+            make_real(case, sys_ids)
 
     with mock.patch.object(WSGITransport, "send", _sent_in_process):
         try:
@@ -171,13 +185,18 @@ def is_meant_well(case: Case) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
-def with_real_values(table_name: str, body: dict[str, Any], sys_ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return a record that refers to records that exist: a made-up reference is refused, and rightly."""
-    entries = TABLES[table_name].entries
-    referring = {name: entry.reference for name, entry in entries.items() if entry.reference and body.get(name)}
-    # Of records that are not served nothing is known, so that any short text will do.
-    real = {name: sys_ids.get(target, str(body[name])[:32]) for name, target in referring.items()}
-    return body | real
+def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
+    """Let a request read or change a record that exists, and refer to such ones: what is made up is refused."""
+    name = case.path.split("/")[4]
+    is_linked = case.meta is not None and case.meta.phase.name is TestPhase.STATEFUL
+    if "sys_id" in case.path_parameters and case.method in REAL and name in sys_ids and not is_linked:
+        case.path_parameters["sys_id"] = sys_ids[name]
+    if isinstance(case.body, dict):
+        entries, body = TABLES[name].entries, case.body
+        referring = {field: entry.reference for field, entry in entries.items() if entry.reference and body.get(field)}
+        # Of records that are not served nothing is known, so that any short text will do.
+        real = {field: sys_ids.get(target, str(body[field])[:32]) for field, target in referring.items()}
+        case.body = body | real
 
 
 @schemathesis.check

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +17,6 @@ from changegate.api.request_body import read_record
 from changegate.errors import InputInvalid, RequestUnreadable, ScopeMissing
 from changegate.extensions import db, settings
 from changegate.schemas.attachment import (
-    MAX_LIMIT,
     AttachmentQuerySchema,
     AttachmentTargetSchema,
     NamedAttachmentTargetSchema,
@@ -56,8 +56,7 @@ def list_view() -> Response:
     require_acceptable()
     params = _query_schema.load(parse_parameters(request.query_string))
     query = parse_encoded_query(params.query)
-    limit = min(params.limit, MAX_LIMIT)
-    page = list_attachments(*_in_scope(), query, params.filters, limit=limit, offset=params.offset)
+    page = list_attachments(*_in_scope(), query, params.filters, limit=params.limit, offset=params.offset)
     records = [_rendered(row._mapping) for row in page.rows]
     return api_response({"result": records}, headers={"X-Total-Count": str(page.total)})
 
@@ -162,15 +161,15 @@ def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target,
 
 
 def _created(who: Caller, target: Target, upload: Upload) -> Response:
-    values = create_attachment(who, target, upload)
+    attachment = create_attachment(who, target, upload)
     db.session.commit()
     # The version that was called is the version of the link (rest_api.md §3.3).
     collection = request.path.rstrip("/").rpartition("/")[0]
-    location = f"{settings().base_url}{collection}/{values['sys_id']}/file"
-    return api_response({"result": _rendered(values)}, 201, {"Location": location})
+    location = f"{settings().base_url}{collection}/{attachment.sys_id}/file"
+    return api_response({"result": _rendered(attachment._mapping)}, 201, {"Location": location})
 
 
-def _rendered(values: Any) -> dict[str, str]:
+def _rendered(values: Mapping[Any, Any]) -> dict[str, str]:
     return render_metadata(values, f"{settings().base_url}{LINK_BASE}")
 
 

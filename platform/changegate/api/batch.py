@@ -17,6 +17,8 @@ from changegate.schemas.batch import BatchSchema, Identifier
 from changegate.schemas.field_errors import field_errors
 
 MAX_REQUESTS = 1000
+# Those beyond the ones that are served are only named, which is not worth reading a million of them.
+MAX_LISTED = 10_000
 MAX_SECONDS = 30
 # Of all answers together, as they are sent; what is left over the sender sends again.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -65,6 +67,9 @@ def _serve(wanted: list[tuple[str, dict[str, Any]]]) -> Answers:
 
 
 def _load(sent: dict[str, Any]) -> dict[str, Any]:
+    listed = sent.get("rest_requests")
+    if isinstance(listed, list) and len(listed) > MAX_LISTED:
+        raise InputInvalid({"rest_requests": [f"{len(listed)} requests are more than the {MAX_LISTED} of a batch."]})
     try:
         batch: dict[str, Any] = _schema.load(sent)
     except ValidationError as problem:

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, oauth_fault, refusal, table_error, too_large
+from changegate.api.request_body import pass_over_body
 from changegate.database import is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
@@ -25,8 +26,11 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
 
     def render(error: Exception) -> Response:
         db.session.rollback()
+        # For a stranger nobody waits: his body might never end.
+        if "caller" in g:
+            pass_over_body()
         refused = _as_domain_error(error)
-        is_for_people = not request.path.startswith(MACHINE_PREFIXES)
+        is_for_people = not _path().startswith(MACHINE_PREFIXES)
         response = otherwise(refused) if is_for_people else _machine_error(refused)
         if isinstance(error, MethodNotAllowed):
             response.allow.update(error.valid_methods or ())
@@ -35,8 +39,13 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     app.register_error_handler(Exception, render)
 
 
+def _path() -> str:
+    """Return what was called; a client that joins a base ending in a slash with a path calls it with two."""
+    return f"/{request.path.lstrip('/')}"
+
+
 def _machine_error(error: ChangegateError) -> Response:
-    return oauth_fault(error) if request.path.startswith(OAUTH_PREFIX) else table_error(error)
+    return oauth_fault(error) if _path().startswith(OAUTH_PREFIX) else table_error(error)
 
 
 def _as_domain_error(error: Exception) -> ChangegateError:
@@ -63,7 +72,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
 
 def _of_http(error: HTTPException) -> ChangegateError:
     if isinstance(error, NotFound):
-        status = 400 if request.path.startswith(API_PREFIX) else 404
+        status = 400 if _path().startswith(API_PREFIX) else 404
         return refusal(status, "Requested URI does not represent any resource", request.path)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))

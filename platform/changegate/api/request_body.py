@@ -1,10 +1,11 @@
 """What a request carries: JSON or XML, whole, and never more than is bearable (rest_api.md §1.3, §1.6)."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from flask import current_app, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from changegate.api.envelopes import too_large
 from changegate.api.negotiation import JSON_TYPE, XML_TYPES
@@ -12,6 +13,10 @@ from changegate.api.xml_records import parse_xml
 from changegate.errors import MediaTypeUnsupported, RequestUnreadable
 
 PLAIN_ENCODINGS = frozenset({"", "identity"})
+# Bodies up to this many bytes are under way as a whole before anybody answers.
+SMALL_BODY_BYTES = 64 * 1024
+# The largest body that is read for nothing but its sender's sake.
+MOST_PASSED_OVER_BYTES = 16 * 1024 * 1024
 
 
 def read_record() -> dict[str, Any]:
@@ -55,6 +60,19 @@ def read_body() -> bytes:
     if len(data) > most:
         raise too_large(None, most)
     return data
+
+
+def pass_over_body() -> None:
+    """Read what is still to come of a body and forget it, so that its sender gets to read the answer.
+
+    An answer to somebody who is still sending closes the connection under him, and over TLS he never sees it.
+    """
+    if not SMALL_BODY_BYTES < (request.content_length or 0) <= MOST_PASSED_OVER_BYTES:
+        return
+    request.max_content_length = MOST_PASSED_OVER_BYTES
+    with suppress(HTTPException, OSError):  # he may have gone, or the body was being read up to a limit of its own
+        while request.stream.read(SMALL_BODY_BYTES):
+            pass
 
 
 def _load_json(data: bytes) -> Any:

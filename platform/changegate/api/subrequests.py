@@ -4,6 +4,7 @@ import binascii
 import io
 import time
 from base64 import b64decode, b64encode
+from contextlib import closing
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
@@ -49,6 +50,12 @@ OWN_HEADERS = {
 _schema = RestRequestSchema()
 
 
+class Answer(Response):
+    """An answer with the headers that it was given: one without a body has no type."""
+
+    default_mimetype = None
+
+
 def answer_subrequest(identifier: str, sent: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to one request of a batch; one that cannot be read is answered as a bad request."""
     begun = time.monotonic()
@@ -56,7 +63,7 @@ def answer_subrequest(identifier: str, sent: dict[str, Any]) -> dict[str, Any]:
     response: Response
     try:
         wanted = _load(sent)
-        excludes_headers = wanted["exclude_response_headers"]
+        excludes_headers = bool(wanted["exclude_response_headers"])
         response = _run(wanted)
     except ChangegateError as refused:
         response = table_error(refused)
@@ -85,10 +92,21 @@ def _run(wanted: dict[str, Any]) -> Response:
     environ = _environ(wanted)
     # A context of its own gives each request its own session, and so its own transaction.
     with app.app_context():
-        response = Response.from_app(app, environ, buffered=True)
-    if len(response.get_data()) > MAX_OUTPUT_BYTES:
-        raise RequestUnreadable(f"The answer is over {MAX_OUTPUT_BYTES} bytes; ask for less at once")
+        response = Answer.from_app(app, environ)
+        response.response = [_read_answer(response)]
     return response
+
+
+def _read_answer(response: Response) -> bytes:
+    """Return the body of an answer; raises `RequestUnreadable` as soon as it is too large, for a file may be huge."""
+    pieces, size = [], 0
+    with closing(response):
+        for piece in response.iter_encoded():
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_OUTPUT_BYTES:
+                raise RequestUnreadable(f"The answer is over {MAX_OUTPUT_BYTES} bytes; ask for less at once")
+    return b"".join(pieces)
 
 
 def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +114,7 @@ def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
     parts = _split(wanted["url"])
     body = _decode(wanted["body"] or "")
     environ = {name: request.environ[name] for name in INHERITED if name in request.environ}
-    for header in wanted["headers"]:
+    for header in wanted["headers"] or ():
         name = OWN_HEADERS.get(header["name"].strip().lower())
         if name is not None:
             environ[name] = _latin1((header["value"] or "").strip().encode())

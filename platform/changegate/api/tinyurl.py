@@ -12,6 +12,7 @@ from changegate.api.request_body import read_object
 from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.schemas.table_query import parse_parameters
+from changegate.services.tables.catalog import get_table
 from changegate.services.tables.tiny_urls import get_query, store_query
 
 PARAMETER = "sysparm_tiny"
@@ -31,9 +32,10 @@ def create_view() -> Response:
     match = SHORTENED.fullmatch(path)
     if match is None:
         raise RequestUnreadable("url: an address of the Table API or of its statistics is expected")
+    table = get_table(match[1])
     token = store_query(caller(), path.rstrip("/"), parts.query)
     db.session.commit()
-    return api_response({"result": f"{match[1]}_list.do?{PARAMETER}={token}"})
+    return api_response({"result": f"{table.name}_list.do?{PARAMETER}={token}"})
 
 
 def restore_query() -> None:

@@ -17,6 +17,8 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 ROOT = "response"
 MAX_DEPTH = 4  # response, result, a reference, its value
 MAX_ELEMENTS = 10_000
+# Those that the parser reads by itself; another it would look for among all of Python's codecs.
+ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
 ENVELOPES = frozenset({"request", "response"})
 WRAPPERS = ("entry", "result")
 # XML 1.0 has no way at all to write these characters.
@@ -94,11 +96,16 @@ class _Reader:
     def read(self, document: bytes) -> None:
         """Parse a whole document."""
         parser = expat.ParserCreate()
+        parser.XmlDeclHandler = self._require_known_encoding
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.Parse(document, True)
+
+    def _require_known_encoding(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in ENCODINGS:
+            raise RequestUnreadable(f"XML in the encoding {encoding[:40]} is not read; UTF-8 is")
 
     def _refuse_doctype(self, *_declaration: Any) -> None:
         raise RequestUnreadable("XML with a document type is refused")

@@ -5,11 +5,9 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
 
-from changegate.schemas.table_query import Count, TableQuerySchema
+from changegate.schemas.table_query import MAX_LIMIT, Count, TableQuerySchema
 
 DEFAULT_LIMIT = 1000
-# The most that a known client asks for; whoever wants more reads on from there.
-MAX_LIMIT = 10_000
 MAX_NAME_LENGTH = 80
 SYS_ID_LENGTH = 32
 MISSING = "A value is expected."
@@ -19,7 +17,10 @@ class AttachmentQuerySchema(TableQuerySchema):
     """The parameters of a list of files, which differ from the Table API's in how many there are by default."""
 
     limit = Count(
-        data_key="sysparm_limit", load_default=DEFAULT_LIMIT, metadata={"description": "How many files at most."}
+        data_key="sysparm_limit",
+        load_default=DEFAULT_LIMIT,
+        most=MAX_LIMIT,
+        metadata={"description": "How many files at most."},
     )
 
 

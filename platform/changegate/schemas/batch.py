@@ -14,6 +14,8 @@ class Identifier(fields.Field[str]):
     """A text or a whole number, kept as text: clients send either and expect a text back."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, float) and value.is_integer():  # to JSON 1.0 is a whole number
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValidationError("A text or a whole number is expected.")
         return str(value)
@@ -44,7 +46,7 @@ class HeaderSchema(Schema):
 
 
 class RestRequestSchema(Schema):
-    """One request; `body` is base64, and `url` a path of this API with its query."""
+    """One request; `body` is base64, and `url` a path of this API with its query. Null is the same as nothing."""
 
     class Meta:
         """Ignore what is not named here."""
@@ -53,6 +55,6 @@ class RestRequestSchema(Schema):
 
     method = fields.String(required=True)
     url = fields.String(required=True, validate=validate.Length(max=MAX_URL))
-    headers = fields.List(fields.Nested(HeaderSchema), load_default=list)
+    headers = fields.List(fields.Nested(HeaderSchema), load_default=list, allow_none=True)
     body = fields.String(load_default="", allow_none=True)
-    exclude_response_headers = fields.Boolean(load_default=False)
+    exclude_response_headers = fields.Boolean(load_default=False, allow_none=True)

@@ -5,17 +5,24 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields, pre_load
 
+from changegate.errors import InputInvalid
 from changegate.schemas.table_query import DisplayChoice, FieldNames, Flag
+
+# SQLite reads no expression that is deeper than 1000 and sorts by 2000 terms at most.
+MAX_ITEMS = 100
 
 
 class Items(fields.Field[tuple[tuple[str, ...], ...]]):
-    """A comma-joined list of items whose parts are joined by carets."""
+    """A comma-joined list of items whose parts are joined by carets; raises `InputInvalid` for too many."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> tuple[tuple[str, ...], ...]:
-        items = (item.strip() for item in str(value).split(","))
-        return tuple(dict.fromkeys(tuple(item.split("^")) for item in items if item))
+        texts = (item.strip() for item in str(value).split(","))
+        items = tuple(dict.fromkeys(tuple(text.split("^")) for text in texts if text))
+        if len(items) > MAX_ITEMS:
+            raise InputInvalid({str(self.data_key): [f"{len(items)} items are more than {MAX_ITEMS}."]})
+        return items
 
 
 def _fields_of(name: str, what: str) -> FieldNames:

@@ -11,6 +11,8 @@ from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load
 from changegate.errors import RequestUnreadable
 
 DEFAULT_LIMIT = 10_000
+# An answer is put together in memory; whoever wants more reads on, as the header Link says.
+MAX_LIMIT = 10_000
 MAX_OFFSET = 2**31 - 1
 MAX_PARAMETERS = 1000
 SYSPARM = "sysparm_"
@@ -44,12 +46,16 @@ class Flag(fields.Field[bool]):
 
 
 class Count(fields.Field[int]):
-    """A whole number; what is none, or negative, counts as absent."""
+    """A whole number of up to `most`; what is none, or negative, counts as absent."""
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         text = str(value).strip()
         fallback: int = self.load_default
-        return min(int(text), MAX_OFFSET) if text.isascii() and text.isdigit() and len(text) < 20 else fallback
+        return min(int(text), self._most) if text.isascii() and text.isdigit() and len(text) < 20 else fallback
 
 
 class DisplayChoice(fields.Field[str]):
@@ -100,10 +106,16 @@ class TableQuerySchema(Schema):
         metadata={"description": "Fields to answer, comma-joined, also dot-walked; all of the record's without it."},
     )
     limit = Count(
-        data_key="sysparm_limit", load_default=DEFAULT_LIMIT, metadata={"description": "How many records at most."}
+        data_key="sysparm_limit",
+        load_default=DEFAULT_LIMIT,
+        most=MAX_LIMIT,
+        metadata={"description": f"How many records at most; more than {MAX_LIMIT} are never answered at once."},
     )
     offset = Count(
-        data_key="sysparm_offset", load_default=0, metadata={"description": "How many records to pass over."}
+        data_key="sysparm_offset",
+        load_default=0,
+        most=MAX_OFFSET,
+        metadata={"description": "How many records to pass over."},
     )
     suppress_pagination_header = Flag(
         data_key="sysparm_suppress_pagination_header",

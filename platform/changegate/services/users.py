@@ -18,6 +18,8 @@ from changegate.services.prepared import Prepared
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import is_storable, parse_value
 
+# How a password is shown to administrators; written back, it is what was read and no new password.
+MASK = "********"
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
 
@@ -26,7 +28,7 @@ class UserRules(NoRules):
     """Writes to sys_user: a password is stored as a hash, a name is made of its parts."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Hash the password, and name a user who came without a name."""
+        """Hash the password, unless it is the mask of one, and name a user who came without a name."""
         _hash_password(values)
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
@@ -34,12 +36,14 @@ class UserRules(NoRules):
         values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Hash a new password."""
+        """Hash a new password, unless it is the mask of the old one."""
         _hash_password(changes)
 
 
 def _hash_password(values: Values) -> None:
-    if values.get("user_password"):
+    if values.get("user_password") == MASK:
+        del values["user_password"]
+    elif values.get("user_password"):
         values["user_password"] = generate_password_hash(values["user_password"])
 
 

@@ -68,6 +68,31 @@ def test_what_was_said_to_be_empty_comes_from_the_template(template: str) -> Non
     assert create(std_change_producer_version=template, short_description="")["short_description"] == "Clear sessions"
 
 
+@pytest.mark.parametrize(
+    ("impact", "urgency", "priority"),
+    [(1, 1, 1), (1, 2, 2), (2, 1, 2), (1, 3, 3), (2, 2, 3), (3, 1, 3), (2, 3, 4), (3, 2, 4), (3, 3, 4)],
+)
+def test_impact_and_urgency_make_the_priority(template: str, impact: int, urgency: int, priority: int) -> None:
+    assert create(impact=impact, urgency=urgency)["priority"] == priority
+
+
+def test_one_of_them_counts_with_the_default_of_the_other(template: str) -> None:
+    assert [create(**{name: "1"})["priority"] for name in ("impact", "urgency")] == [3, 3]
+    assert create(impact="1", urgency="", priority="")["priority"] == 3
+
+
+def test_a_priority_that_was_said_stays(template: str) -> None:
+    created = create(impact="1", urgency="1", priority="4")
+    assert created["priority"] == 4
+    update_record(CHANGES, ROOT, created["sys_id"], {"impact": "2"})
+    updated = update_record(CHANGES, ROOT, created["sys_id"], {"state": "-4"})
+    assert updated[CHANGES.fields_for(ROOT).index("priority")] == 4
+
+
+def test_a_template_s_priority_stands_before_that_of_impact_and_urgency(template: str) -> None:
+    assert create(std_change_producer_version=template, impact="1", urgency="1")["priority"] == 2
+
+
 def test_a_template_is_copied_once(template: str) -> None:
     sys_id = create(std_change_producer_version=template)["sys_id"]
     update_record(CHANGES, ROOT, sys_id, {"short_description": "mine now"})

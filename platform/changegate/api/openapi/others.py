@@ -10,13 +10,20 @@ from changegate.api.openapi.parameters import VERSION, Converter, name_of
 from changegate.api.openapi.records import result_of
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.schemas.batch import METHODS, PREFIX, BatchSchema, RestRequestSchema
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.values import MAX_JSON_INTEGER
 
 Operation = dict[str, Any]
 Paths = Mapping[str, dict[str, Operation]]
 BATCH = "Batch"
 TINY_URLS = "Tiny URLs"
 ABOUT = "About"
-IDENTIFIER: JsonSchema = {"description": "A text or a whole number, answered as text.", "type": ["string", "integer"]}
+IDENTIFIER: JsonSchema = {
+    "description": "A text or a whole number, answered as text.",
+    "type": ["string", "integer"],
+    "minimum": -(2**63),
+    "maximum": MAX_JSON_INTEGER,
+}
 ANSWERED_REQUEST: JsonSchema = {
     "description": "The answer to one request of a batch.",
     "type": "object",
@@ -46,7 +53,10 @@ ANSWERED_BATCH: JsonSchema = {
     "additionalProperties": False,
 }
 # A path of the Table API or of its statistics, as it was called, with its query.
-SHORTENED = r"^(https?://[A-Za-z0-9.:-]+)?/api/now/(v[12]/)?(table|stats)/[A-Za-z0-9_]{1,80}(\?[!-\"$-~]{0,60000})?$"
+_HOST, _QUERY = r"https?://[A-Za-z0-9._~:@%*!$&'()+,;=-]*", r"\?[^\u0000#]{0,60000}"
+SHORTENED = (
+    rf"^({_HOST})?/api/now/(v[12]/)?(table|stats)/({'|'.join(sorted(TABLES))})(/[^/?#\u0000]{{0,99}})?({_QUERY})?$"
+)
 
 
 def add_batch_schemas(spec: APISpec) -> None:

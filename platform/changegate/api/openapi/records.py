@@ -35,11 +35,16 @@ def creation_name(table: Table) -> str:
     return f"{table.name}.new"
 
 
+def mandatory_fields(table: Table) -> list[str]:
+    """Return the fields that a new record has to be given."""
+    return [name for name in table.entries if is_mandatory(table, name)]
+
+
 def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
     """Return a small record to begin with: what has to be given, and a text."""
     writable = {name: entry for name, entry in table.entries.items() if not entry.is_read_only}
     plain = (name for name, entry in writable.items() if entry.kind == "string" and not entry.is_secret)
-    named = [name for name in writable if is_new and is_mandatory(table, name)] or list(plain)[:1]
+    named = (mandatory_fields(table) if is_new else []) or list(plain)[:1]
     return {name: writable[name].label for name in named}
 
 
@@ -89,7 +94,7 @@ def _input(table: Table, labels: Labels) -> JsonSchema:
 
 
 def _creation(table: Table) -> JsonSchema:
-    mandatory = [name for name in table.source.c.keys() if name in table.entries and is_mandatory(table, name)]
+    mandatory = mandatory_fields(table)
     sys_id = {
         "title": "Sys ID",
         "description": "One that the caller chooses.",

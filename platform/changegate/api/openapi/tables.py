@@ -7,7 +7,14 @@ from apispec import APISpec
 
 from changegate.api.openapi.answers import JSON, XML, answer, errors, header
 from changegate.api.openapi.parameters import OF_LISTS, OF_WRITES, SHAPE, stats_parameters
-from changegate.api.openapi.records import answered_record, creation_name, example_of, input_name, result_of
+from changegate.api.openapi.records import (
+    answered_record,
+    creation_name,
+    example_of,
+    input_name,
+    mandatory_fields,
+    result_of,
+)
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Roles, Table
@@ -141,9 +148,13 @@ def _create(table: Table) -> Operation:
         f"Create a {table.label} record",
         table.access.create,
         parameters=[*OF_WRITES, "Idempotency-Key"],
-        requestBody=_body(creation_name(table), example_of(table, is_new=True)),
+        requestBody=_body(creation_name(table), example_of(table, is_new=True)) | _requirement(table),
         responses={"201": success, **errors(406, 409, 415)},
     )
+
+
+def _requirement(table: Table) -> dict[str, Any]:
+    return {"required": True} if mandatory_fields(table) else {}
 
 
 def _links(table: Table) -> dict[str, Any]:

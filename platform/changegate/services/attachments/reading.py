@@ -11,6 +11,7 @@ from changegate.extensions import connection, db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access import Caller
 from changegate.services.attachments.access import ATTACHMENTS, readable_attachments
+from changegate.services.attachments.metadata import known_columns
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import EncodedQuery
@@ -22,6 +23,7 @@ from changegate.services.tables.walks import Walks
 
 Attachment = Row[Any]
 DOCS = SysAttachmentDoc.__table__
+_KNOWN = known_columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,24 @@ def list_attachments(
         clauses.append(matching)
     total = _run(select(func.count()).select_from(walks.source).where(*clauses), caller).scalar_one()
     orders = order_clauses(walks, query.orders)
-    statement = select(ATTACHMENTS).select_from(walks.source).where(*clauses).order_by(*orders)
+    statement = select(*_KNOWN).select_from(walks.source).where(*clauses).order_by(*orders)
     rows = _run(statement.limit(limit).offset(offset), caller).all() if total > offset else []
     return AttachmentPage(rows, total)
 
 
 def get_attachment(tables: Iterable[Table], caller: Caller, sys_id: str) -> Attachment:
     """Return what is known of a file; raises `RecordNotFound` when it is missing or not the caller's to see."""
-    statement = select(ATTACHMENTS).where(ATTACHMENTS.c["sys_id"] == sys_id, readable_attachments(tables, caller))
+    statement = select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id, readable_attachments(tables, caller))
     row = _run(statement, caller).one_or_none() if is_storable(sys_id) else None
     if row is None:
         raise RecordNotFound
     found: Attachment = row
+    return found
+
+
+def get_written(sys_id: str) -> Attachment:
+    """Return what is known of a file that the caller has just attached."""
+    found: Attachment = connection().execute(select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id)).one()
     return found
 
 

@@ -11,7 +11,7 @@ from changegate.models import SysAttachmentDoc
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
 from changegate.services.attachments.access import ATTACHMENTS, find_owner, get_attachable
-from changegate.services.attachments.reading import Attachment
+from changegate.services.attachments.reading import Attachment, get_written
 from changegate.services.attachments.upload import Upload
 from changegate.services.tables.registry import Table
 
@@ -29,7 +29,7 @@ class Target:
     encryption_context: str | None = None
 
 
-def create_attachment(caller: Caller, target: Target, upload: Upload) -> dict[str, Any]:
+def create_attachment(caller: Caller, target: Target, upload: Upload) -> Attachment:
     """Store a file with its bytes and return what is known of it; two of one name are two.
 
     Raises `AccessRefused`, and `RecordNotFound` when the record has gone while the file was on its way.
@@ -39,7 +39,7 @@ def create_attachment(caller: Caller, target: Target, upload: Upload) -> dict[st
     connection().execute(insert(ATTACHMENTS), values)
     for position, piece in enumerate(iter(lambda: upload.file.read(CHUNK_BYTES), b"")):
         connection().execute(insert(DOCS), {"attachment": values["sys_id"], "position": position, "data": piece})
-    return {name: values.get(name) for name in ATTACHMENTS.c.keys()}
+    return get_written(values["sys_id"])
 
 
 def rename_attachment(caller: Caller, attachment: Attachment, file_name: str) -> None:

@@ -13,6 +13,7 @@ from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 REJECTED = "rejected"
+ANSWERS = frozenset({"approved", REJECTED})
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == bindparam("wanted", None)))
 
 
@@ -20,7 +21,9 @@ class ApprovalRules(NoRules):
     """Writes to sysapproval_approver: whoever is asked answers, and only with an answer (rest_api.md §5.5)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Say what the approval is about in both of the ways clients look for."""
+        """Say what the approval is about in both of the ways clients look for; an answer is nobody else's to give."""
+        if "admin" not in caller.roles and values["state"] in ANSWERS and values.get("approver") != caller.sys_id:
+            raise AccessRefused("Operation Failed", "ACL Exception Insert Failed due to security constraints")
         if task := values.get("sysapproval"):
             row = _CLASS.first({"wanted": task})
             values.setdefault("document_id", task)

@@ -1,4 +1,7 @@
-"""Presets: what a new change has of its template or model where the caller says nothing (rest_api.md §5.4, §5.9)."""
+"""Presets: what a new change has of its template, its model or its impact where the caller says nothing.
+
+rest_api.md §5.3, §5.4, §5.9
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +16,9 @@ from changegate.services.prepared import Prepared
 TYPES_OF_MODELS = {model: change_type for change_type, model in MODELS_OF_TYPES.items()}
 # A new change begins at the beginning, and its template and model are what was asked for.
 _NOT_PRESET = frozenset({"state", "std_change_producer_version", "chg_model"})
+# The least that impact, urgency and priority can be, and what they are by default.
+_LOW_IMPACT = _LOW_URGENCY = 3
+_LOW_PRIORITY = 4
 _TEMPLATES = StdChangeProducerVersion.__table__
 _TEMPLATE = Prepared(
     select(_TEMPLATES.c["active"], _TEMPLATES.c["name"], _TEMPLATES.c["template"]).where(
@@ -24,11 +30,11 @@ _MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == fun
 
 
 def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts that a template, and below it a model, give to a new change.
+    """Return the texts that a template, below it a model, and below that impact and urgency give to a new change.
 
     Raises `OperationFailed` for a template that is no longer active.
     """
-    presets: dict[str, str] = {}
+    presets = _preset_of_impact(sent)
     if model := sent.get("chg_model"):
         presets |= _preset_of_model(model)
     if template := sent.get("std_change_producer_version"):
@@ -54,6 +60,15 @@ def parse_preset(text: str) -> dict[str, str]:
     items = text.replace("^^", "\0").split("^")
     pairs = (item.replace("\0", "^").partition("=") for item in items)
     return {name: value for name, is_pair, value in pairs if is_pair and name not in _NOT_PRESET}
+
+
+def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
+    """Return the priority that what was said of impact and urgency makes; it is kept when they change later."""
+    impact, urgency = sent.get("impact"), sent.get("urgency")
+    if not impact and not urgency:
+        return {}
+    priority = (impact or _LOW_IMPACT) + (urgency or _LOW_URGENCY) - 1
+    return {"priority": str(max(1, min(priority, _LOW_PRIORITY)))}
 
 
 def _preset_of_model(model: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ def _reference_data(
     display_field: str,
     rules: Rules | None = None,
     filled_by_rules: tuple[str, ...] = (),
+    parts: tuple[tuple[str, str], ...] = (),
 ) -> Table:
     """Return a table that everybody reads and administrators write."""
     return Table(
@@ -35,17 +36,26 @@ def _reference_data(
         access=REFERENCE_DATA,
         rules=rules or NoRules(),
         filled_by_rules=filled_by_rules,
+        parts=parts,
         blank_fields=("sys_tags",),
     )
 
 
 REFERENCE_TABLES = (
-    _reference_data("sys_user", "User", SysUser, "name", UserRules(), filled_by_rules=("name",)),
-    _reference_data("sys_user_group", "Group", SysUserGroup, "name"),
+    _reference_data(
+        "sys_user",
+        "User",
+        SysUser,
+        "name",
+        UserRules(),
+        filled_by_rules=("name",),
+        parts=(("sysapproval_approver", "approver"), ("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
+    ),
+    _reference_data("sys_user_group", "Group", SysUserGroup, "name", parts=(("sys_user_grmember", "group"),)),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id"),
-    _reference_data("sys_user_role", "Role", SysUserRole, "name"),
+    _reference_data("sys_user_role", "Role", SysUserRole, "name", parts=(("sys_user_has_role", "role"),)),
     _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id"),
-    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name"),
+    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
     _reference_data(
         "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"

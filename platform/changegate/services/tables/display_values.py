@@ -14,11 +14,11 @@ from changegate.services.tables.links import linker
 from changegate.services.tables.selections import LINKED, Journal, Member, Selection
 from changegate.services.tables.shapes import DisplayValue, Shape
 from changegate.services.tables.values import renderer_of
+from changegate.services.users import MASK
 
 WireRecord = dict[str, Any]
 # From value, what people read, and link, to what stands for them on the wire.
 Shown = Callable[[str, str, str | None], Any]
-MASK = "********"
 NAMED = frozenset({"reference", "glide_list"})
 
 

@@ -1,15 +1,19 @@
 """Which rows of a table a caller may see, as clauses; every statement that reads records goes through here."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, select
 
-from changegate.services.access import Caller
-from changegate.services.tables.registry import OWNER, Table
+from changegate.services.access import NO_LIMITS, Caller, CallLimits, TokenGrant
+from changegate.services.tables.catalog import find_table
+from changegate.services.tables.registry import ANYONE, OWNER, Table
 
 # The parameter that the sys_id of a token's integration is bound to, and the field that it is compared with.
 INTEGRATION = "integration"
 CREATED_BY_INTEGRATION = "oauth_entity"
+# The APIs whose reads tell what is in records.
+READING_APIS = frozenset({"now/table", "now/stats"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,43 @@ UNRESTRICTED = Restriction()
 
 
 def may_read(table: Table, caller: Caller) -> bool:
-    """Tell whether the caller's roles let him read the table at all."""
-    return table.access.admits("read", caller)
+    """Tell whether the caller may read the table at all, by his roles and by the scopes of his token.
+
+    What everybody reads needs no rule of a scope: a token that creates changes may name people and groups.
+    """
+    if not table.access.admits("read", caller):
+        return False
+    return caller.grant is None or _is_everybodys(table) or bool(_reading_limits(table, caller.grant))
 
 
 def restriction_of(table: Table, caller: Caller) -> Restriction:
-    """Return what the caller is kept to in a table."""
+    """Return what the caller is kept to in the table that he calls."""
+    return _restriction(table, caller, own_records=caller.own_records_of is not None)
+
+
+def _restriction_beside(table: Table, caller: Caller) -> Restriction:
+    """Return what the caller is kept to in a table that he reaches from another: also what its own rules say."""
+    limits = () if caller.grant is None else _reading_limits(table, caller.grant)
+    is_limited = bool(limits) and all(limit.own_records for limit in limits)
+    return _restriction(table, caller, own_records=is_limited or caller.own_records_of is not None)
+
+
+def _restriction(table: Table, caller: Caller, *, own_records: bool) -> Restriction:
     own_rows = table.own_rows is not None and not caller.has_role(table.reads_all)
-    own_records = caller.own_records_of is not None and knows_integrations(table)
+    own_records = own_records and knows_integrations(table)
     return Restriction(own_rows, own_records) if own_rows or own_records else UNRESTRICTED
+
+
+def _is_everybodys(table: Table) -> bool:
+    return table.access.read is ANYONE and table.own_rows is None
+
+
+@lru_cache(maxsize=1024)
+def _reading_limits(table: Table, grant: TokenGrant) -> tuple[CallLimits, ...]:
+    """Return the limits of the rules by which a token reads a table, or one that shares its records."""
+    reads = (call for call in grant.calls if call.http_method == "GET" and call.rest_api in READING_APIS)
+    served = ((call, find_table(call.table)) for call in reads)
+    return tuple(grant.limits.get(call, NO_LIMITS) for call, found in served if found and found.source is table.source)
 
 
 def knows_integrations(table: Table) -> bool:
@@ -52,7 +84,7 @@ def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str
 
 def parameters_of(caller: Caller) -> dict[str, str | None]:
     """Return the parameters of clauses about a caller's rows."""
-    return {OWNER: caller.sys_id, INTEGRATION: caller.own_records_of}
+    return {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None}
 
 
 def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[ColumnElement[bool]]:
@@ -70,9 +102,9 @@ def visible_rows_of(table: Table, source: FromClause, caller: Caller) -> list[Co
 
     The rule about own rows speaks of the table itself, so an alias is asked about through the row's sys_id.
     """
-    restriction = restriction_of(table, caller)
     if source is table.source:
-        return visible_rows(table, restriction)
+        return visible_rows(table, restriction_of(table, caller))
+    restriction = _restriction_beside(table, caller)
     if not restriction:
         return _class_clauses(table, source)
     own = select(literal(1)).select_from(table.source).where(table.source.c["sys_id"] == source.c["sys_id"])
