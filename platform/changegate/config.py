@@ -52,6 +52,7 @@ class Settings:
     trusted_proxies: int = 0
     choice_allow_non_existing_value: bool = False
     invalid_query_returns_no_rows: bool = False
+    negation_includes_empty: bool = False
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
 
@@ -143,6 +144,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "trusted_proxies": _count,
     "choice_allow_non_existing_value": _flag,
     "invalid_query_returns_no_rows": _flag,
+    "negation_includes_empty": _flag,
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
 }

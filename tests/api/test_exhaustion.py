@@ -1,5 +1,7 @@
 """One request never takes more of the server than it can spare."""
 
+import itertools
+
 import orjson
 import pytest
 from flask.testing import FlaskClient
@@ -86,3 +88,22 @@ def test_the_usual_encodings_of_xml_are_read(api: TableApi, encoding: str) -> No
     )
 
     assert answer.get_json()["result"]["short_description"] == "ok"
+
+
+def _spellings(name: str, count: int) -> str:
+    both = ((letter, letter.upper()) for letter in name)
+    return ",".join("".join(letters) for letters in itertools.islice(itertools.product(*both), count))
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_write_whose_answer_is_refused_has_written_nothing(api: TableApi, method: str) -> None:
+    change = api.created(description="before")
+    path = CHANGES if method == "POST" else f"{CHANGES}/{change['sys_id']}"
+    sent, asked = {"description": "after", "work_notes": "noted"}, {"sysparm_fields": _spellings("description", 1001)}
+
+    answer = api.client.open(path, method=method, json=sent, query_string=asked, headers=api.headers)
+
+    assert (answer.status_code, error_of(answer)[1]) == (400, "More than 1000 fields are asked for")
+    assert api.found("", "description") == ["before"]
+    entries = TableApi(api.client, api.headers, "/api/now/table/sys_journal_field")
+    assert entries.page().headers["X-Total-Count"] == "0"

@@ -16,6 +16,7 @@ from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_o
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
 PASSWORD = "itil itil itil"
+MASK = "********"
 PRIVATE = {"employee_number", "failed_attempts", "last_login_time", "locked_out", "web_service_access_only"}
 AddUser = Callable[..., str]
 As = Callable[..., TableApi]
@@ -112,6 +113,20 @@ def test_a_changed_password_takes_effect_at_once(app: Flask, user_table: TableAp
     assert again.page().status_code == 200
     user_table.update(record["sys_id"], {"user_password": ""})
     assert again.page().status_code == 401
+
+
+def test_the_mask_of_a_password_is_no_password(app: Flask, user_table: TableApi, acting: As) -> None:
+    ann = acting("ann", "itil")
+    [record] = result_of(user_table.page(query="user_name=ann", display_value="true"))
+    assert record["user_password"] == MASK
+
+    written = user_table.update(record["sys_id"], {"user_password": record["user_password"], "title": "Engineer"})
+
+    assert result_of(written)["title"] == "Engineer"
+    assert ann.page().status_code == 200
+    user_table.created(user_name="eve", user_password=MASK)
+    for name in ("ann", "eve"):
+        assert TableApi(app.test_client(), basic(name, MASK)).page().status_code == 401
 
 
 def test_a_second_request_computes_no_password_hash(root: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:

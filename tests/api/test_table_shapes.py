@@ -158,6 +158,16 @@ def test_shows_labels_with_their_digit_where_the_reference_has_one(api: TableApi
     assert record["active"] == "true"
 
 
+@pytest.mark.parametrize("table", ["change_request", "task"])
+def test_shows_what_the_class_of_a_task_is_called(api: TableApi, change: dict[str, Any], table: str) -> None:
+    api.path = f"/api/now/table/{table}"
+    record = result_of(api.get(change["sys_id"], display_value="all", fields="sys_class_name,parent.sys_class_name"))
+    assert record == {
+        "sys_class_name": {"display_value": "Change Request", "value": "change_request"},
+        "parent.sys_class_name": {"display_value": "", "value": ""},
+    }
+
+
 def test_shows_lists_as_ids_and_as_names(api: TableApi, app: Flask, change: dict[str, Any]) -> None:
     with app.app_context():
         ann = SysUser(user_name="ann", name="Ann Lee")

@@ -30,6 +30,7 @@ from changegate.services.tables.registry import NOBODY
 
 TABLE_PATH = "/api/now/table/"
 SEED = 20_260_101
+MAX_STEPS = 8
 LONGEST_LIST = 20
 REAL = frozenset({"GET", "PUT", "PATCH"})
 NETWORK = ("cert", "max_redirects", "proxies", "verify")
@@ -39,19 +40,20 @@ FIRST, LAST = datetime(1000, 1, 2), datetime(9998, 12, 30)
 
 @dataclass
 class Findings:
-    """What a run has found, by check and operation, and how many requests it made of each kind."""
+    """What a run has found, by check and operation; how many requests it made in each phase, and what came back."""
 
     failures: dict[str, str] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     operations: set[str] = field(default_factory=set)
 
 
 def configuration(
-    auth: Mapping[str, Any], *, max_examples: int, max_steps: int, covered: str = ""
+    auth: Mapping[str, Any], *, max_examples: int, max_stories: int, covered: str = ""
 ) -> SchemathesisConfig:
     """Return all checks but those that cannot hold, with requests that are made up alike in every run.
 
+    `max_examples` is how many requests are made up for each operation, and `max_stories` how many sequences of them;
     `covered` is the one path whose values are all tried one by one; without it, all paths are covered so.
     """
     read_only = [table for table in TABLES.values() if NOBODY in (table.access.create, table.access.update)]
@@ -66,9 +68,9 @@ def configuration(
             "analysis": {"constants": {"enabled": False}},
             "phases": {
                 "examples": {"extra-data-sources": {"responses": False}},
-                "coverage": {"extra-data-sources": {"responses": False}, "enabled": not covered},
+                "coverage": {"extra-data-sources": {"responses": False}},
                 "fuzzing": {"extra-data-sources": {"responses": False}, "error-feedback": {"enabled": False}},
-                "stateful": {"max-steps": max_steps},
+                "stateful": {"max-steps": MAX_STEPS, "generation": {"max-examples": max_stories}},
             },
             # `negative_body_rejection` stands in for it.
             "checks": {"negative_data_rejection": {"enabled": False}},
@@ -80,7 +82,7 @@ def configuration(
                 },
                 # The values of fields are tried one by one where records are created; changes read them alike.
                 {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
-                *([{"include-path": covered, "phases": {"coverage": {"enabled": True}}}] if covered else []),
+                *([{"exclude-path": covered, "phases": {"coverage": {"enabled": False}}}] if covered else []),
                 # These are paths of files, too, whose sys_id would be `file` or `upload`.
                 {
                     "include-path": ["/api/now/attachment/file", "/api/now/attachment/upload"],
@@ -129,7 +131,7 @@ def _collect(findings: Findings, event: events.ScenarioFinished) -> None:
         findings.operations.add(node.value.operation.label)
     for identifier, interaction in recorder.interactions.items():
         if interaction.response is not None:
-            findings.statuses[interaction.response.status_code] += 1
+            findings.answers[interaction.request.method, interaction.response.status_code] += 1
         for check in recorder.checks.get(identifier, ()):
             if check.status == Status.FAILURE and check.failure_info is not None:
                 failure = check.failure_info.failure

@@ -30,7 +30,7 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
         if "caller" in g:
             pass_over_body()
         refused = _as_domain_error(error)
-        is_for_people = not _path().startswith(MACHINE_PREFIXES)
+        is_for_people = not request.path.startswith(MACHINE_PREFIXES)
         response = otherwise(refused) if is_for_people else _machine_error(refused)
         if isinstance(error, MethodNotAllowed):
             response.allow.update(error.valid_methods or ())
@@ -39,13 +39,8 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     app.register_error_handler(Exception, render)
 
 
-def _path() -> str:
-    """Return what was called; a client that joins a base ending in a slash with a path calls it with two."""
-    return f"/{request.path.lstrip('/')}"
-
-
 def _machine_error(error: ChangegateError) -> Response:
-    return oauth_fault(error) if _path().startswith(OAUTH_PREFIX) else table_error(error)
+    return oauth_fault(error) if request.path.startswith(OAUTH_PREFIX) else table_error(error)
 
 
 def _as_domain_error(error: Exception) -> ChangegateError:
@@ -72,7 +67,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
 
 def _of_http(error: HTTPException) -> ChangegateError:
     if isinstance(error, NotFound):
-        status = 400 if _path().startswith(API_PREFIX) else 404
+        status = 400 if request.path.startswith(API_PREFIX) else 404
         return refusal(status, "Requested URI does not represent any resource", request.path)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))

@@ -65,12 +65,12 @@ def create_view(table_name: str) -> Response:
     who = require_scope(REST_API, table.name)
     params = load_parameters(request.query_string)
     record = _create(table, who, params)
-    db.session.commit()
     headers = {"Location": f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"}
-    if is_body_unwanted():
-        return empty_response(201, headers)
     row = [record[name] for name in table.fields_for(who)]
-    return api_response({"result": render_written(table, who, row, _shape(params))}, 201, headers)
+    shown = None if is_body_unwanted() else render_written(table, who, row, _shape(params))
+    # Last, so that a call whose answer is refused has written nothing.
+    db.session.commit()
+    return empty_response(201, headers) if shown is None else api_response({"result": shown}, 201, headers)
 
 
 @bp.route("/<table_name>/<sys_id>", methods=["PUT", "PATCH"])
@@ -81,10 +81,9 @@ def update_view(table_name: str, sys_id: str) -> Response:
     params = load_parameters(request.query_string)
     sent = request_body.read_record()
     record = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
+    shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     db.session.commit()
-    if is_body_unwanted():
-        return empty_response(200)
-    return api_response({"result": render_written(table, who, record, _shape(params))})
+    return empty_response(200) if shown is None else api_response({"result": shown})
 
 
 @bp.delete("/<table_name>/<sys_id>")

@@ -74,3 +74,15 @@ def test_a_rejection_has_a_reason(approval: Any, approver: Caller) -> None:
 
 def test_an_administrator_writes_all_of_it(approval: Any) -> None:
     assert updated(approval, ROOT, approver="admin")["approver"] == ROOT.sys_id
+
+
+@pytest.mark.parametrize("state", ["approved", "rejected"])
+def test_nobody_creates_the_answer_of_another(approver: Caller, state: str) -> None:
+    manager = caller("tom", "change_manager")
+    sent = {"sysapproval": create_record(get_table("change_request"), ROOT, {})["sys_id"], "state": state}
+
+    with pytest.raises(AccessRefused) as refusal:
+        create_record(APPROVALS, manager, {**sent, "approver": approver.sys_id})
+    assert refusal.value.detail == "ACL Exception Insert Failed due to security constraints"
+    assert create_record(APPROVALS, manager, {**sent, "approver": manager.sys_id})["state"] == state
+    assert create_record(APPROVALS, manager, {**sent, "approver": approver.sys_id, "state": "requested"})

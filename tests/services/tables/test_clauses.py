@@ -115,6 +115,31 @@ class TestWhereInvalidTermsFindNothing:
             assert len(find("ORDERBYnonsense")) == HOW_MANY
 
 
+NEGATIONS = ["close_code!=successful", "close_codeNOT INsuccessful", "close_codeNOT LIKEsucc", "close_code!=nonsense"]
+
+
+class TestWhereNegationIncludesEmpty:
+    """With the setting of that name, what has no value is something else too."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        return {"negation_includes_empty": "1"}
+
+    @pytest.mark.parametrize("query", NEGATIONS)
+    def test_what_has_no_value_is_found(self, app: Flask, query: str) -> None:
+        with app.app_context():
+            insert_rows()
+            empty = set(find("close_codeISEMPTY"))
+            assert empty and empty <= set(find(query))
+
+
+@pytest.mark.parametrize("query", NEGATIONS)
+def test_by_default_what_has_no_value_is_nothing_else(app: Flask, query: str) -> None:
+    with app.app_context():
+        insert_rows()
+        assert set(find("close_codeISEMPTY")).isdisjoint(find(query))
+
+
 @pytest.mark.usefixtures("at_work")
 def test_a_field_that_the_caller_may_not_read_is_no_field() -> None:
     assert where("assigned_to.employee_number=1") is not None

@@ -11,8 +11,9 @@ from changegate.extensions import connection
 from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
+from changegate.services.tables.catalog import TABLES, get_table
 from changegate.services.tables.records import create_record, delete_record
+from changegate.services.tables.registry import NOBODY, Table
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 CHANGES = get_table("change_request")
@@ -93,3 +94,32 @@ def test_every_part_that_goes_leaves_its_trail() -> None:
 def test_what_is_only_referred_to_stays() -> None:
     delete_record(CHANGES, ROOT, add_change(create("cmdb_ci", name="edge-router-01"))[0])
     assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
+
+
+def test_a_user_goes_with_approvals_and_their_files_and_with_roles() -> None:
+    user = create("sys_user", user_name="ann")
+    approval = create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
+    role = create("sys_user_has_role", user=user, role="itil")
+    attach("sysapproval_approver", approval)
+
+    delete_record(get_table("sys_user"), ROOT, user)
+
+    assert (counts()["sysapproval_approver"], counts()["sys_attachment"]) == (0, 0)
+    trail = select(SysAudit.documentkey).where(SysAudit.fieldname == "DELETED")
+    assert set(connection().scalars(trail)) == {user, approval, role}
+
+
+def _swept_away_with(table: Table) -> set[tuple[str, str]]:
+    """Return the fields of served tables whose records the database deletes with one of a table."""
+    return {
+        (part.name, name)
+        for part in TABLES.values()
+        for name, entry in part.entries.items()
+        if entry.reference in {table.name, table.extends}
+        and any(key.ondelete == "CASCADE" for key in part.source.c[name].foreign_keys)
+    }
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES.values() if table.access.delete is not NOBODY])
+def test_the_database_sweeps_nothing_away_that_is_no_part(table: Table) -> None:
+    assert _swept_away_with(table) <= set(table.parts)

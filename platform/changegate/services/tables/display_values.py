@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from changegate.models.base import Choices
 from changegate.services.access import Caller
 from changegate.services.compiled import Row
+from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display_names import Names, find_names
 from changegate.services.tables.journals import Texts, find_journal_texts
@@ -19,6 +21,8 @@ from changegate.services.users import MASK
 WireRecord = dict[str, Any]
 # From value, what people read, and link, to what stands for them on the wire.
 Shown = Callable[[str, str, str | None], Any]
+# Where it is no choice, it holds the name of a table, and people read that table's label.
+CLASS_FIELD = "sys_class_name"
 NAMED = frozenset({"reference", "glide_list"})
 
 
@@ -110,10 +114,17 @@ def _find_labels(selection: Selection) -> Mapping[tuple[str, str], Choices]:
         if member.entry.choices is not None:
             elements.setdefault(member.table.name, set()).add(member.element)
             labels[member.table.name, member.element] = member.entry.choices
+        elif member.element == CLASS_FIELD:
+            labels[member.table.name, member.element] = _labels_of_tables()
     for table_name, wanted in elements.items():
         for element, choices in find_choices(table_name, wanted).items():
             labels[table_name, element] = choices
     return labels
+
+
+@cache
+def _labels_of_tables() -> Choices:
+    return {table.name: table.label for table in TABLES.values()}
 
 
 def _find_journals(selection: Selection, rows: Sequence[Row]) -> Mapping[str, Texts]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import and_, false, func, true
 
+from changegate.extensions import settings
 from changegate.services.tables.catalog import TABLES, lineage_of
 from changegate.services.tables.comparison import Clause, Comparison, Unmatchable, folded
 from changegate.services.tables.date_operators import (
@@ -31,15 +32,19 @@ def clause_of(operator: str, comparison: Comparison) -> Clause:
 
 
 def _is_not(positive: Operator) -> Operator:
-    """Return the operator for all that have a value and are not so; a boolean without value is not true either (§8)."""
+    """Return the operator for all that have a value and are not so; a boolean without value is not true either (§8).
+
+    By setting, what has no value is something else too, whatever the type.
+    """
 
     def clause(comparison: Comparison) -> Clause:
-        if comparison.field.entry.kind == "boolean":
-            return ~func.coalesce(positive(comparison), false())
+        is_wide = settings().negation_includes_empty
         try:
+            if is_wide or comparison.field.entry.kind == "boolean":
+                return ~func.coalesce(positive(comparison), false())
             return and_(is_filled(comparison), ~positive(comparison))
         except Unmatchable:
-            return is_filled(comparison)
+            return true() if is_wide else is_filled(comparison)
 
     return clause
 
