@@ -64,6 +64,10 @@ class LeanPool(QueuePool):
             connection.invalidate(problem)
         connection.close()
 
+    def checkedout(self) -> int:
+        """Return how many connections are in use; those kept ready are in nobody's."""
+        return super().checkedout() - len(self._ready)
+
     def dispose(self) -> None:
         """Close every connection that nobody uses."""
         while self._ready:

@@ -82,7 +82,7 @@ def test_answers_each_request_in_its_order(api: TableApi, path: str) -> None:
     assert all(isinstance(one["execution_time"], int) for one in answers)
 
 
-@pytest.mark.parametrize(("sent", "echoed"), [(7, "7"), ("7", "7"), ("x y", "x y"), (-1, "-1"), ("", "")])
+@pytest.mark.parametrize(("sent", "echoed"), [(7, "7"), ("7", "7"), ("x y", "x y"), (-1, "-1"), (7.0, "7"), ("", "")])
 def test_echoes_the_id_of_the_batch_as_text(api: TableApi, sent: object, echoed: str) -> None:
     assert post(api, identifier=sent).get_json() == {
         "batch_request_id": echoed,

@@ -4,12 +4,17 @@ import itertools
 
 import orjson
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from changegate.api import batch, subrequests
+from changegate.extensions import connection
 from changegate.services.attachments import reading
+from tests.support.postgres import postgres_app, prepared_postgres
 from tests.support.table_api import CHANGES, TableApi, error_of
 
+__all__ = ["postgres_app", "prepared_postgres"]
 BATCH = "/api/now/v1/batch"
 STATS = "/api/now/stats/change_request"
 MEGABYTE = 1024 * 1024
@@ -107,3 +112,25 @@ def test_a_write_whose_answer_is_refused_has_written_nothing(api: TableApi, meth
     assert api.found("", "description") == ["before"]
     entries = TableApi(api.client, api.headers, "/api/now/table/sys_journal_field")
     assert entries.page().headers["X-Total-Count"] == "0"
+
+
+TOO_WIDE = f"SELECT {','.join(['1'] * 3000)}"
+TOO_DEEP = f"SELECT {'NOT (' * 2000}1 = 1{')' * 2000}"
+
+
+@pytest.mark.parametrize(
+    ("fixture", "statement"), [("app", TOO_WIDE), ("app", TOO_DEEP), ("postgres_app", TOO_WIDE)], ids=range(3)
+)
+def test_what_is_beyond_a_database_is_refused_and_not_put_off(
+    request: pytest.FixtureRequest, fixture: str, statement: str
+) -> None:
+    app: Flask = request.getfixturevalue(fixture)
+
+    @app.get("/api/now/beyond")
+    def beyond() -> str:
+        return str(connection().execute(text(statement)).all())
+
+    answer = app.test_client().get("/api/now/beyond")
+
+    assert answer.status_code == 400
+    assert error_of(answer)[1] == "The request is more than the database takes; ask for less at once"

@@ -77,7 +77,7 @@ def test_every_answer_to_an_administrator_is_as_documented(
     findings = check_contract(app, document, config, sys_ids)
     require_nothing(findings)
     assert findings.operations == labels_of(document)
-    assert {status for _, status in findings.answers} == {200, 201, 204, 400, 401, 403, 404, 405, 415}
+    assert {status for _, status in findings.answers} >= {200, 201, 204, 400, 401, 403, 404, 405, 415}
     assert findings.answers.keys() >= {("POST", 201), ("GET", 200), ("PATCH", 200), ("PUT", 200), ("DELETE", 204)}
     assert findings.requests.keys() >= {"coverage", "fuzzing", "stateful"}
 

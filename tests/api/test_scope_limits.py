@@ -184,3 +184,12 @@ def test_an_edited_rule_counts_at_the_next_call(desk: TokenDesk, integration: In
         db.session.commit()
 
     assert call(desk, token, "POST", CHANGES, json={"priority": "2"}).status_code == 403
+
+
+def test_a_token_of_an_administrator_learns_nothing_private_of_people(desk: TokenDesk) -> None:
+    integration = desk.register(run_as="admin")
+    token = allow(desk, integration, POST)
+
+    answer = call(desk, token, "POST", f"{CHANGES}?sysparm_fields=opened_by.email,opened_by.name", json={})
+
+    assert answer.get_json()["result"] == {"opened_by.name": "System Administrator"}

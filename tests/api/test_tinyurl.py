@@ -143,6 +143,10 @@ def test_refuses_what_is_no_address_of_records_and_names_the_field(api: TableApi
     assert (detail or "").startswith("url: ")
 
 
+def test_refuses_an_address_of_an_unknown_table(api: TableApi) -> None:
+    assert error_of(shorten(api, "/api/now/stats/no_such_table")) == ("Invalid table no_such_table", None)
+
+
 def test_refuses_an_address_that_is_too_long(api: TableApi) -> None:
     assert shorten(api, f"{CHANGES}?a={'x' * 65_534}").status_code == 200
     for url in (f"{CHANGES}?a={'x' * 65_535}", f"{CHANGES}/{'x' * 300}"):

@@ -31,9 +31,7 @@ BESIDE_TABLES = {
         f"GET /api/now{version}/openapi.json",
     )
 }
-AGGREGATE_API = {
-    f"GET /api/now{version}/stats/<table_name>": Audience.CALLERS for version in ("", "/v1", "/v2")
-}
+AGGREGATE_API = {f"GET /api/now{version}/stats/<table_name>": Audience.CALLERS for version in ("", "/v1", "/v2")}
 ATTACHMENT_API = {
     call.replace("/", f"/api/now{version}/", 1): Audience.CALLERS
     for version in ("", "/v1", "/v2")
@@ -47,33 +45,39 @@ ATTACHMENT_API = {
         "GET /attachment/<sys_id>/file",
     )
 }
-AUDIENCES = TABLE_API | AGGREGATE_API | ATTACHMENT_API | BESIDE_TABLES | {
-    "GET /healthz": Audience.ANYONE,
-    "GET /readyz": Audience.ANYONE,
-    "POST /oauth_token.do": Audience.ANYONE,
-    "POST /oauth/token": Audience.ANYONE,
-    "GET /static/<path:filename>": Audience.ANYONE,
-    "GET /static/swagger-ui/<filename>": Audience.ANYONE,
-    "GET /login": Audience.ANYONE,
-    "POST /login": Audience.ANYONE,
-    "POST /logout": Audience.ANYONE,
-    "GET /": Audience.PEOPLE,
-    "GET /change-requests": Audience.PEOPLE,
-    "GET /change-requests/<sys_id>": Audience.PEOPLE,
-    "GET /rest-api-explorer": Audience.PEOPLE,
-    "GET /rest-api-explorer/openapi.json": Audience.PEOPLE,
-    "GET /inbound-integrations": Audience.INTEGRATION_ADMINISTRATORS,
-    "GET /inbound-integrations/new": Audience.INTEGRATION_ADMINISTRATORS,
-    "GET /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/new/jwt-bearer/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
-    "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/<client_id>/enable": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/<client_id>/rotate-secret": Audience.INTEGRATION_ADMINISTRATORS,
-    "POST /inbound-integrations/<client_id>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
-}
+AUDIENCES = (
+    TABLE_API
+    | AGGREGATE_API
+    | ATTACHMENT_API
+    | BESIDE_TABLES
+    | {
+        "GET /healthz": Audience.ANYONE,
+        "GET /readyz": Audience.ANYONE,
+        "POST /oauth_token.do": Audience.ANYONE,
+        "POST /oauth/token": Audience.ANYONE,
+        "GET /static/<path:filename>": Audience.ANYONE,
+        "GET /static/swagger-ui/<filename>": Audience.ANYONE,
+        "GET /login": Audience.ANYONE,
+        "POST /login": Audience.ANYONE,
+        "POST /logout": Audience.ANYONE,
+        "GET /": Audience.PEOPLE,
+        "GET /change-requests": Audience.PEOPLE,
+        "GET /change-requests/<sys_id>": Audience.PEOPLE,
+        "GET /rest-api-explorer": Audience.PEOPLE,
+        "GET /rest-api-explorer/openapi.json": Audience.PEOPLE,
+        "GET /inbound-integrations": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/new": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/new/jwt-bearer": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/new/jwt-bearer/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/enable": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/rotate-secret": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
+    }
+)
 # Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are everybody's.
 FOREIGN_BLUEPRINTS = {"bootstrap"}
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}

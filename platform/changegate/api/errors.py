@@ -53,6 +53,8 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         if is_interrupted(cause):
             # Not a fault that is worth trying again: PySNC looks for these words in any refusal.
             return refusal(400, "Transaction cancelled: maximum execution time exceeded", "Ask for less at once")
+        if _is_beyond_limits(cause):
+            return RequestUnreadable("The request is more than the database takes; ask for less at once")
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
         return refusal(503, "Service unavailable", "The database is busy or away; try again")
     if isinstance(error, DataError):
@@ -63,6 +65,13 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     else:
         log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
     return refusal(500, "Internal error", f"Tell the administrator the correlation id {correlation_id()}")
+
+
+def _is_beyond_limits(problem: BaseException) -> bool:
+    """Tell whether a statement was larger or deeper than a database reads; to send it again would not help."""
+    # PostgreSQL has a class of states for that, SQLite nothing but words.
+    state = getattr(problem, "sqlstate", None) or ""
+    return state.startswith("54") or str(problem).startswith(("Expression tree is too large", "too many", "at most"))
 
 
 def _of_http(error: HTTPException) -> ChangegateError:

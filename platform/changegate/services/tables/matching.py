@@ -59,7 +59,8 @@ class Matching:
     def _fetch(self, purpose: str, build: Callable[[], Select[Any]], **values: int) -> Sequence[Row]:
         named = {**self._walks.parameters, **values}
         if self._shape is None:
-            return connection().execute(build(), named).all()
+            # Nor does SQLAlchemy remember it: the key of a large statement takes longer than the statement.
+            return connection().execute(build(), named, execution_options={"compiled_cache": None}).all()
         return statements.fetch((purpose, self._shape), build, named, self._inputs)
 
 
@@ -72,6 +73,8 @@ def _shape_of(
     common = (walks.table, standing_of(walks.caller), query.orders)
     if clause is None:
         return common, ()
+    if sum(len(chain) for group in query.alternatives for chain in group) > MOST_REMEMBERED_VALUES:
+        return None, ()
     # The key that SQLAlchemy itself remembers compiled statements by; it has no public name.
     key = clause._generate_cache_key()
     if key is None or len(key.bindparams) > MOST_REMEMBERED_VALUES:

@@ -136,14 +136,15 @@ class Table:
 
     def fields_for(self, caller: Caller) -> tuple[str, ...]:
         """Return the fields a caller may read, in the model's order."""
-        return self._all_fields if "admin" in caller.roles else self._public_fields
+        return self._all_fields if "admin" in caller.roles else self.public_fields
 
     @cached_property
     def _all_fields(self) -> tuple[str, ...]:
         return tuple(self.columns)
 
     @cached_property
-    def _public_fields(self) -> tuple[str, ...]:
+    def public_fields(self) -> tuple[str, ...]:
+        """The fields that not only administrators may read, in the model's order."""
         return tuple(name for name in self.columns if not self.entries[name].is_private)
 
     def _entry_of(self, column: Column[Any]) -> Entry:

@@ -41,6 +41,15 @@ def may_read(table: Table, caller: Caller) -> bool:
     return caller.grant is None or _is_everybodys(table) or bool(_reading_limits(table, caller.grant))
 
 
+def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
+    """Return the fields that the caller may read in a table that he reaches from another.
+
+    A token without a rule to read the table learns what everybody may, whoever it acts as.
+    """
+    has_rule = caller.grant is None or _reading_limits(table, caller.grant)
+    return table.fields_for(caller) if has_rule else table.public_fields
+
+
 def restriction_of(table: Table, caller: Caller) -> Restriction:
     """Return what the caller is kept to in the table that he calls."""
     return _restriction(table, caller, own_records=caller.own_records_of is not None)

@@ -11,7 +11,7 @@ from changegate.models.base import Entry
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.registry import Table
-from changegate.services.tables.visibility import may_read, parameters_of, visible_rows_of
+from changegate.services.tables.visibility import fields_beside, may_read, parameters_of, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins 64 tables at most; nobody needs half of that.
@@ -75,13 +75,16 @@ class Walks:
     def _find(self, path: str) -> Field | None:
         *steps, name = path.split(".")
         tables = self._tables_on(steps)
-        if tables is None or name not in tables[-1].fields_for(self.caller):
+        if tables is None or name not in self._readable(tables[-1]):
             return None
         for at, target in enumerate(tables[1:], start=1):
             self._join(tuple(steps[:at]), target)
         links = tuple(self._link(tuple(steps[:at])) for at in range(1, len(tables)))
         column = self._reached[tuple(steps)].c[name]
         return Field(path, column, tables[-1].entries[name], tables[-1], links)
+
+    def _readable(self, table: Table) -> tuple[str, ...]:
+        return table.fields_for(self.caller) if table is self.table else fields_beside(table, self.caller)
 
     def _tables_on(self, steps: list[str]) -> list[Table] | None:
         """Return the table that each step starts from and the last one ends at; None when one cannot be taken."""
@@ -94,7 +97,7 @@ class Walks:
         return tables
 
     def _target(self, table: Table, name: str) -> Table | None:
-        entry = table.entries[name] if name in table.fields_for(self.caller) else None
+        entry = table.entries[name] if name in self._readable(table) else None
         if entry is None or entry.kind != "reference" or not entry.reference:
             return None
         target = find_table(entry.reference)
