@@ -1,6 +1,6 @@
 """Answers in JSON and XML, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response, g, request
@@ -18,6 +18,10 @@ from changegate.errors import (
 from changegate.extensions import now
 from changegate.models.oauth_entity import new_correlation_id
 from changegate.services.tables.reading import Records
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
@@ -42,6 +46,16 @@ def correlation_id() -> str:
     return found
 
 
+class Answer(Response):
+    """A response whose headers are whole and ASCII as they are, so that they need not be gone through again."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> "Headers":
+        """Return the headers, with the length of the body."""
+        if "Content-Length" not in self.headers:
+            self.headers["Content-Length"] = str(sum(map(len, self.iter_encoded())))
+        return self.headers
+
+
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
     response = Response(orjson.dumps(body), status, content_type=JSON)
@@ -54,10 +68,10 @@ def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str
     """Return an answer to a known caller, in the form that he takes."""
     own = headers.items() if headers else ()
     if wants_xml():
-        return Response(render_xml(body), status, [*_XML_ANSWER, *own])
+        return Answer(render_xml(body), status, [*_XML_ANSWER, *own])
     records = body.get("result")
     sent = _dump_page(records) if isinstance(records, Records) else orjson.dumps(body)
-    return Response(sent, status, [*_JSON_ANSWER, *own])
+    return Answer(sent, status, [*_JSON_ANSWER, *own])
 
 
 def _dump_page(records: Records) -> bytes | list[bytes]:

@@ -66,8 +66,7 @@ def create_view(table_name: str) -> Response:
     params = load_parameters(request.query_string)
     record = _create(table, who, params)
     headers = {"Location": f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"}
-    row = [record[name] for name in table.fields_for(who)]
-    shown = None if is_body_unwanted() else render_written(table, who, row, _shape(params))
+    shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Last, so that a call whose answer is refused has written nothing.
     db.session.commit()
     return empty_response(201, headers) if shown is None else api_response({"result": shown}, 201, headers)
@@ -80,7 +79,8 @@ def update_view(table_name: str, sys_id: str) -> Response:
     who = require_scope(REST_API, table.name)
     params = load_parameters(request.query_string)
     sent = request_body.read_record()
-    record = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
+    values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
+    record = dict(zip(table.fields_for(who), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     db.session.commit()
     return empty_response(200) if shown is None else api_response({"result": shown})

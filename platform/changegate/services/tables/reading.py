@@ -88,17 +88,18 @@ def read_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> Wire
     return next(render_rows(selection, rows, caller, shape))
 
 
-def render_written(table: Table, caller: Caller, record: Record, shape: Shape) -> WireRecord:
+def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shape: Shape) -> WireRecord:
     """Return a record that the caller has just written, without reading it again where it has all that is shown.
+
+    `record` holds stored values by field.
 
     He sees what he has made of it, though it may have ceased to be his to see.
     """
     selection = select_fields(table, caller, shape)
-    stored = dict(zip(table.fields_for(caller), record, strict=True))
     if selection.is_plain:
-        row: Record = [stored[path] for path in selection.paths]
+        row: Record = [record[path] for path in selection.paths]
     else:
-        [row] = fetch_rows(selection, caller, [stored["sys_id"]], keeps_rules=False)
+        [row] = fetch_rows(selection, caller, [record["sys_id"]], keeps_rules=False)
     return next(render_rows(selection, [row], caller, shape))
 
 

@@ -55,7 +55,7 @@ class Journal:
     table: Table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """What is read for one shape of record: a column for each member, then one for each journal, then sys_id.
 
@@ -70,12 +70,12 @@ class Selection:
     statements: CompiledSelects = field(default_factory=partial(CompiledSelects, 8))
     renderers: dict[Hashable, Callable[[Row], dict[str, Any]]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def paths(self) -> list[str]:
         """Return the field that each column shows, dot-walked if need be; the last column is beside the point."""
         return [member.path for member in self.members] + [kept.path for kept in self.journals]
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Tell whether the record itself, without secrets, has everything that is shown."""
         return all(path in self.walks.table.columns for path in self.paths)
