@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ def run(server: Running) -> Run:
     """Run a session of the client in a loop of its own."""
 
     def run_session(session: Session, password: str = PASSWORD) -> None:
-        asyncio.run(held(session, password))
+        # In a thread of its own: the browser tests leave a loop running in the first one.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: asyncio.run(held(session, password))).result()
 
     async def held(session: Session, password: str) -> None:
         async with opened(server, password) as client:

@@ -18,7 +18,9 @@ from tests.support.servers import Running, running_changegate
 
 MEGABYTE = 1024 * 1024
 MOST = 40 * MEGABYTE
-LARGE = os.urandom(MEGABYTE) * 30
+LARGE = os.urandom(MEGABYTE) * 50
+# Half of the file: what the allocators of four threads may keep, and less than the file would take.
+MOST_GROWTH = len(LARGE) // 2
 ATTACHMENTS = "/api/now/attachment"
 UPLOADS = f"{ATTACHMENTS}/file"
 FORMS = f"{ATTACHMENTS}/upload"
@@ -92,7 +94,7 @@ def test_a_large_file_passes_through_little_memory(server: Running, session: req
         for piece in answer.iter_content(MEGABYTE):
             digest.update(piece)
     assert digest.hexdigest() == known["hash"] == hashlib.sha256(LARGE).hexdigest()
-    assert peak_of(server) - before < 16 * MEGABYTE
+    assert peak_of(server) - before < MOST_GROWTH
 
 
 def test_a_large_form_passes_through_little_memory(server: Running, session: requests.Session, change: str) -> None:
@@ -104,7 +106,7 @@ def test_a_large_form_passes_through_little_memory(server: Running, session: req
     made = session.post(server.url + FORMS, data=content, headers=headers, timeout=TIMEOUT_SECONDS)
     assert made.status_code == 201, made.text
     assert made.json()["result"]["hash"] == hashlib.sha256(LARGE).hexdigest()
-    assert peak_of(server) - before < 16 * MEGABYTE
+    assert peak_of(server) - before < MOST_GROWTH
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Answers in JSON and XML, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 import orjson
 from flask import Response, g, request
+from werkzeug.datastructures import Headers
 
 from changegate.api.negotiation import wants_xml
 from changegate.api.xml_records import render_xml
@@ -18,10 +20,6 @@ from changegate.errors import (
 from changegate.extensions import now
 from changegate.models.oauth_entity import new_correlation_id
 from changegate.services.tables.reading import Records
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-    from werkzeug.datastructures import Headers
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
@@ -49,7 +47,7 @@ def correlation_id() -> str:
 class Answer(Response):
     """A response whose headers are whole and ASCII as they are, so that they need not be gone through again."""
 
-    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> "Headers":
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers, with the length of the body."""
         if "Content-Length" not in self.headers:
             self.headers["Content-Length"] = str(sum(map(len, self.iter_encoded())))
