@@ -18,9 +18,9 @@ from tests.support.servers import Running, running_changegate
 
 MEGABYTE = 1024 * 1024
 MOST = 40 * MEGABYTE
-LARGE = os.urandom(MEGABYTE) * 50
-# Half of the file: what the allocators of four threads may keep, and less than the file would take.
-MOST_GROWTH = len(LARGE) // 2
+LARGE = os.urandom(MEGABYTE) * 30
+# What the allocators of four threads may keep; the file itself would take more.
+MOST_GROWTH = 24 * MEGABYTE
 ATTACHMENTS = "/api/now/attachment"
 UPLOADS = f"{ATTACHMENTS}/file"
 FORMS = f"{ATTACHMENTS}/upload"
