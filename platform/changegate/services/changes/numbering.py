@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from flask import current_app
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 
 from changegate.database import QueuedConnection
 from changegate.extensions import connection, db
@@ -28,7 +28,8 @@ def next_number(table: str, prefix: str) -> str:
     lost: gaps are normal (rest_api.md §5.1).
     """
     if connection().dialect.supports_sequences:
-        number = connection().scalar(NUMBER_SEQUENCES[table])
+        [drawn] = _NEXT[table].all({})
+        number = drawn.number
     else:
         number = _blocks().next_number(table)
     return f"{prefix}{number:0{DIGITS}d}"
@@ -101,6 +102,7 @@ def _count_up(table: str) -> int:
     return start
 
 
+_NEXT = {table: Prepared(select(of.next_value().label("number"))) for table, of in NUMBER_SEQUENCES.items()}
 _COUNT_UP = Prepared(
     update(SysNumberCounter.__table__)
     .where(SysNumberCounter.table == bindparam("counted", None))
