@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -199,10 +200,13 @@ def test_a_connection_that_died_in_its_sleep_is_replaced(on_postgres: Flask, mon
         # The pool gives what was used last; the other one is asked to end it.
         killer = other if beside.connection.dbapi_connection.info.backend_pid == pid else beside
         killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
-    monkeypatch.setattr(database, "IDLE_SECONDS", 0)
+    # Some seconds later; what the pool notes meanwhile is noted then too.
+    later = time.monotonic() + 2 * database.IDLE_SECONDS
+    monkeypatch.setattr(database.time, "monotonic", lambda: later)
 
     for _ in range(2):
-        assert db.session.execute(text("SELECT 1")).scalar_one() == 1
+        assert connection().execute(text("SELECT 1")).scalar_one() == 1
+        assert _driver().info.backend_pid != pid
         db.session.remove()
 
 

@@ -41,15 +41,15 @@ class LeanPool(QueuePool):
         self._ready: deque[tuple[Connection, float]] = deque()
 
     def take(self) -> Connection | None:
-        """Return the connection that was used last; None when there is none, or it has been idle for too long."""
+        """Return the connection that was used last, if the database is still at the other end; None when none is."""
         while self._ready:
             try:
                 found, used_at = self._ready.pop()
             except IndexError:  # another thread was quicker
                 return None
-            if time.monotonic() - used_at < IDLE_SECONDS:
+            if time.monotonic() - used_at < IDLE_SECONDS or _is_alive(_driver_of(found)):
                 return found
-            # The ordinary way asks whether the database is still there.
+            found.invalidate()
             found.close()
         return None
 
@@ -299,12 +299,17 @@ def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
 
 def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
     """Ask a connection that has been idle for a while whether its server is still there; the pool makes another."""
-    if time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS:
-        return
+    was_used = time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS
+    if not was_used and not _is_alive(driver):
+        raise DisconnectionError
+
+
+def _is_alive(driver: Any) -> bool:
+    """Tell whether the database answers; a file does not go away."""
     try:
-        driver.execute("SELECT 1")
+        return isinstance(driver, QueuedConnection) or bool(driver.execute("SELECT 1"))
     except psycopg.Error:
-        raise DisconnectionError from None
+        return False
 
 
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
