@@ -16,8 +16,8 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
-from changegate import create_app, database
-from changegate.database import QueuedConnection
+from changegate import create_app
+from changegate.database import QueuedConnection, drivers, pool
 from changegate.extensions import connection, db
 from changegate.models import SysUser
 from tests.support.postgres import binary, postgres_app, prepared_postgres
@@ -45,9 +45,9 @@ def queued(tmp_path: Path) -> Iterator[QueuedConnection]:
 
 def has_room() -> bool:
     """Tell whether the next writer's turn could begin."""
-    taken = database._writer_queue.acquire(blocking=False)
+    taken = drivers._writer_queue.acquire(blocking=False)
     if taken:
-        database._writer_queue.release()
+        drivers._writer_queue.release()
     return taken
 
 
@@ -201,8 +201,8 @@ def test_a_connection_that_died_in_its_sleep_is_replaced(on_postgres: Flask, mon
         killer = other if beside.connection.dbapi_connection.info.backend_pid == pid else beside
         killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     # Some seconds later; what the pool notes meanwhile is noted then too.
-    later = time.monotonic() + 2 * database.IDLE_SECONDS
-    monkeypatch.setattr(database.time, "monotonic", lambda: later)
+    later = time.monotonic() + 2 * pool.IDLE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
 
     for _ in range(2):
         assert connection().execute(text("SELECT 1")).scalar_one() == 1
@@ -240,7 +240,7 @@ def test_a_request_that_asks_too_much_is_ended(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database_name: str
 ) -> None:
     app = request.getfixturevalue("app" if database_name == "sqlite" else "postgres_app")
-    monkeypatch.setattr(database, "MAX_EXECUTION_TIME", timedelta(milliseconds=50))
+    monkeypatch.setattr(drivers, "MAX_EXECUTION_TIME", timedelta(milliseconds=50))
 
     @app.get("/api/now/endless")
     def endless() -> str:

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from changegate import database
+from changegate.database import drivers
 from changegate.extensions import connection, db
 from changegate.models import SysUserGroup, SysUserGroupMember
 from changegate.models.base import new_sys_id, utc_now
@@ -95,8 +95,8 @@ def test_a_taken_key_is_explained_by_the_commit(at_work: Flask) -> None:
 
 
 def _assert_next_writer_may_write() -> None:
-    assert database._writer_queue.acquire(blocking=False)
-    database._writer_queue.release()
+    assert drivers._writer_queue.acquire(blocking=False)
+    drivers._writer_queue.release()
 
 
 def test_a_broken_reference_is_told_from_a_taken_key(at_work: Flask) -> None:

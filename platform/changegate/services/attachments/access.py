@@ -73,5 +73,6 @@ def _record_statement(table: Table, restriction: Restriction, is_kept: bool) -> 
 
 
 def _keeping(statement: Select[tuple[str]]) -> Select[tuple[str]]:
-    # Others may go on reading and changing the record. SQLite has no row locks: it takes its write lock (database.py).
+    # Others may go on reading and changing the record. SQLite has no row locks: it takes its write lock
+    # (database/engine.py).
     return statement.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)

@@ -49,7 +49,7 @@ def delete_row(table: Table, sys_id: str) -> None:
 
 @lru_cache(maxsize=128)
 def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> Prepared:
-    # SQLite has no row locks; the option makes it take its write lock before it reads (database.py).
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
     visible = visible_rows(table, restriction)
     statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
     # A row that stays may be referred to meanwhile; were that to wait, two updates could wait for each other.

@@ -1,0 +1,85 @@
+"""The engine: its options, and what must hold for every connection of it."""
+
+import math
+import time
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from changegate.database.drivers import (
+    BUSY_TIMEOUT,
+    MAX_EXECUTION_TIME,
+    STEPS_BETWEEN_LOOKS,
+    QueuedConnection,
+    begin_write,
+    is_alive,
+)
+from changegate.database.pool import IDLE_SECONDS, LeanPool
+
+CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """Return the engine's options for a database URL; no error text ever holds a statement's parameters."""
+    # Last in, first out: the connection that has just been used has its pages and statements at hand.
+    common: dict[str, Any] = {"hide_parameters": True, "pool_use_lifo": True, "poolclass": LeanPool}
+    if database_url.startswith("sqlite"):
+        # To open a file costs more than a request does, so none is closed for being one too many.
+        return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
+    # Threads are the limit: one that waits for a key set may hold two connections, and must never wait for a third's.
+    limit = {"options": f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"}
+    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": limit}
+
+
+def guard_engine(engine: Engine) -> None:
+    """Let units of work behave alike on both databases, and make SQLite durable.
+
+    Reads run in autocommit and see the latest commit; the first write of a unit of work opens a transaction. On
+    SQLite it has the write lock in hand, so that no read snapshot ever has to be upgraded; on PostgreSQL, where each
+    statement has a snapshot of its own anyway, reads do without two round trips. See decision 0003.
+    """
+    event.listen(engine, "before_cursor_execute", _begin_before_write)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+    else:
+        event.listen(engine, "checkin", _note_last_use)
+        event.listen(engine, "checkout", _require_alive)
+
+
+def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
+    record.info["last_used"] = time.monotonic()
+
+
+def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Ask a connection that has been idle for a while whether its server is still there; the pool makes another."""
+    was_used = time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS
+    if not was_used and not is_alive(driver):
+        raise DisconnectionError
+
+
+def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
+    dbapi_connection.isolation_level = None
+    dbapi_connection.set_progress_handler(dbapi_connection.is_late, STEPS_BETWEEN_LOOKS)
+    busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
+    # A page written a hundred times between two checkpoints is copied into the database once.
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        f"busy_timeout = {busy_ms}",
+    ):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_before_write(
+    _conn: Connection, cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
+) -> None:
+    if context is None:
+        return
+    is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl
+    if is_write or context.execution_options.get("locks_rows"):
+        begin_write(cursor.connection)
