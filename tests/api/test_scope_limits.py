@@ -56,6 +56,14 @@ def test_a_token_writes_the_fields_of_its_rule_and_no_others(desk: TokenDesk, in
     assert refused.get_json()["error"]["detail"] == "The access token may not write the field priority"
 
 
+@pytest.mark.parametrize("fields", [",", " ", " , "])
+def test_a_list_without_a_name_allows_no_field(desk: TokenDesk, integration: Integration, fields: str) -> None:
+    token = allow(desk, integration, {**POST, "writable_fields": fields})
+
+    assert call(desk, token, "POST", CHANGES, json={"short_description": "a"}).status_code == 403
+    assert call(desk, token, "POST", CHANGES, json={}).status_code == 201
+
+
 @pytest.mark.parametrize("body", [{"comments": "x"}, {"ASSIGNED_TO": "admin"}, {"state": "-4"}])
 def test_journals_and_other_spellings_are_no_way_around(
     desk: TokenDesk, integration: Integration, body: dict[str, str]

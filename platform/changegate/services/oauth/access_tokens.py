@@ -95,8 +95,9 @@ def _grant(entity: str, scope: str, rules: str | None) -> TokenGrant:
 
 
 def _fields(text: str) -> frozenset[str] | None:
+    """Return the fields of a comma list, None for no list at all; one without a name in it allows no field."""
     names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
-    return names or None
+    return names if text else None
 
 
 def _find_correlation_id(token: str) -> str | None:
