@@ -5,12 +5,13 @@ from functools import partial
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from changegate.extensions import connection
 from changegate.models import SysUserRole
 from changegate.services.compiled import CompiledSelect, CompiledSelects
+from changegate.services.prepared import Prepared
 
 ROLES = SysUserRole.__table__
 NAME = ROLES.c["name"]
@@ -73,3 +74,10 @@ def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
         found = statements.fetch(shape, partial(build, shape), {"wanted": "itil"})
         assert [row[0] for row in found] == ["itil"]
     assert built == [1, 2, 3, 1]
+
+
+def test_what_fails_while_rows_are_fetched_is_an_error_of_the_database(app: Flask) -> None:
+    second_fails = text("(SELECT 1 AS x UNION ALL SELECT -9223372036854775807 - 1)")
+    statement = Prepared(select(func.abs(literal_column("x"))).select_from(second_fails))
+    with app.app_context(), pytest.raises(DBAPIError, match="integer overflow"):
+        statement.all({})

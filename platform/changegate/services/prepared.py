@@ -37,17 +37,12 @@ class Prepared:
 
     def first(self, values: Mapping[str, Any]) -> Any | None:
         """Return the first row, as a named tuple, or None."""
-        compiled, cursor = self._run(values)
-        row = cursor.fetchone()
-        cursor.close()
-        return None if row is None else compiled.row(row)
+        return next(iter(self.all(values)), None)
 
     def all(self, values: Mapping[str, Any]) -> list[Any]:
         """Return every row, as named tuples."""
         compiled, cursor = self._run(values)
-        rows = cursor.fetchall()
-        cursor.close()
-        return [compiled.row(row) for row in rows]
+        return [compiled.row(row) for row in _fetch_all(connection(), cursor, compiled.text)]
 
     def execute(self, values: Mapping[str, Any]) -> int:
         """Run a write and return how many rows it touched."""
@@ -86,7 +81,11 @@ class Prepared:
 
 def fetch_on_driver(at_work: Connection, text: str, parameters: Any) -> Sequence[Sequence[Any]]:
     """Return the rows of a compiled SELECT as the driver gives them."""
-    cursor = _run_on_driver(at_work, text, parameters, is_write=False)
+    return _fetch_all(at_work, _run_on_driver(at_work, text, parameters, is_write=False), text)
+
+
+def _fetch_all(at_work: Connection, cursor: DBAPICursor, text: str) -> Sequence[Sequence[Any]]:
+    # SQLite works while rows are fetched, and may be interrupted then.
     try:
         rows = cursor.fetchall()
     except at_work.dialect.loaded_dbapi.Error as problem:
