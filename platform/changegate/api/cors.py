@@ -18,11 +18,10 @@ MAX_AGE_SECONDS = "600"
 
 
 def register_cors(app: Flask, settings: Settings) -> None:
-    """Answer OPTIONS for every API, and let the scripts of the named origins read answers.
+    """Let the scripts of the named origins read the answers of every API.
 
     Credentials are never allowed: no API takes a cookie, and an Authorization header needs no such leave.
     """
-    app.make_default_options_response = answer_options  # type: ignore[method-assign]
     if not settings.cors_origins:
         return
     known = re.compile("|".join(_pattern(origin) for origin in settings.cors_origins))
