@@ -1,11 +1,10 @@
 """The parameters of Attachment API calls (rest_api.md §3.3)."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, pre_load, validate
+from marshmallow import fields, validate
 
-from changegate.schemas.table_query import MAX_LIMIT, Count, TableQuerySchema
+from changegate.schemas.table_query import MAX_LIMIT, Count, ParameterSchema, TableQuerySchema
 
 DEFAULT_LIMIT = 1000
 MAX_NAME_LENGTH = 80
@@ -29,25 +28,15 @@ def _text(most: int, description: str, **options: Any) -> fields.String:
     return fields.String(validate=limit, error_messages={"required": MISSING}, metadata=metadata, **options)
 
 
-class AttachmentTargetSchema(Schema):
-    """Where a file goes; an empty value is the same as an absent one, and what is not named here is ignored.
+class AttachmentTargetSchema(ParameterSchema):
+    """Where a file goes.
 
     `creation_time` is among the ignored: when a file came is for the server to say.
     """
 
-    class Meta:
-        """Ignore what is not named here."""
-
-        unknown = EXCLUDE
-
     table_name = _text(MAX_NAME_LENGTH, "The table of the record that gets the file.", required=True)
     table_sys_id = _text(SYS_ID_LENGTH, "The record that gets the file.", required=True)
     encryption_context = _text(SYS_ID_LENGTH, "Kept with the file, and nothing else.", load_default=None)
-
-    @pre_load
-    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
-        """Leave out empty values."""
-        return {name: value for name, value in data.items() if value != ""}
 
 
 class NamedAttachmentTargetSchema(AttachmentTargetSchema):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields, pre_load
+from marshmallow import fields
 
 from changegate.errors import InputInvalid
-from changegate.schemas.table_query import DisplayChoice, FieldNames, Flag
+from changegate.schemas.table_query import DisplayChoice, FieldNames, Flag, QuerySchema
 
 # SQLite reads no expression that is deeper than 1000 and sorts by 2000 terms at most.
 MAX_ITEMS = 100
@@ -29,17 +29,9 @@ def _fields_of(name: str, what: str) -> FieldNames:
     return FieldNames(data_key=name, load_default=(), metadata={"description": f"{what}, comma-joined."})
 
 
-class StatsQuerySchema(Schema):
-    """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored."""
+class StatsQuerySchema(QuerySchema):
+    """`sysparm_*` parameters of the Aggregate API."""
 
-    class Meta:
-        """Ignore what is not named here."""
-
-        unknown = EXCLUDE
-
-    query = fields.String(
-        data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
-    )
     display_value = DisplayChoice(
         data_key="sysparm_display_value",
         load_default="false",
@@ -63,8 +55,3 @@ class StatsQuerySchema(Schema):
         load_default=(),
         metadata={"description": "What to sort groups by: `count`, `field` or `function^field`, with `^DESC`."},
     )
-
-    @pre_load
-    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
-        """Leave out empty values: real clients send them on every call."""
-        return {name: value for name, value in data.items() if value != ""}

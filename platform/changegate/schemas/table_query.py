@@ -76,22 +76,36 @@ class FieldNames(fields.Field[tuple[str, ...]]):
         return tuple(dict.fromkeys(name for name in names if name))
 
 
-class TableQuerySchema(Schema):
-    """`sysparm_*` parameters; an empty value is the same as an absent one, and unknown ones are ignored.
-
-    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category` and `sysparm_query_no_domain` are among the unknown:
-    there is one view, the count is always exact, and there is one replica and one domain. The descriptions go into the
-    OpenAPI document.
-    """
+class ParameterSchema(Schema):
+    """Parameters as real clients send them: an empty value is the same as an absent one, unknown ones are ignored."""
 
     class Meta:
         """Ignore what is not named here."""
 
         unknown = EXCLUDE
 
+    @pre_load
+    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
+        """Leave out empty values: real clients send them on every call."""
+        return {name: value for name, value in data.items() if value != ""}
+
+
+class QuerySchema(ParameterSchema):
+    """What every call about many records may say."""
+
     query = fields.String(
         data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
     )
+
+
+class TableQuerySchema(QuerySchema):
+    """`sysparm_*` parameters of the Table API.
+
+    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category` and `sysparm_query_no_domain` are among the unknown:
+    there is one view, the count is always exact, and there is one replica and one domain. The descriptions go into the
+    OpenAPI document.
+    """
+
     display_value = DisplayChoice(
         data_key="sysparm_display_value",
         load_default="false",
@@ -129,9 +143,9 @@ class TableQuerySchema(Schema):
     )
 
     @pre_load
-    def prepare(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
-        """Leave out empty values, which real clients send on every call, and read the other spelling."""
-        sent = {name: value for name, value in data.items() if value != ""}
+    def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
+        """Leave out empty values, and read the other spelling."""
+        sent: dict[str, str] = super().drop_empty(data)
         if SHORT_EXCLUDE_LINK in sent:
             sent.setdefault(EXCLUDE_LINK, sent[SHORT_EXCLUDE_LINK])
         return sent
