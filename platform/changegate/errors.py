@@ -120,12 +120,31 @@ class RateLimited(ChangegateError):
         self.retry_after = retry_after
 
 
+class QuotaReached(ChangegateError):
+    """An integration has created as much as it may; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__("Creation quota reached", detail)
+        self.retry_after = retry_after
+
+
 class JwksUnusable(ChangegateError):
     """A document is not a key set, or holds no key that can be used."""
 
 
 class JwksFetchFailed(ChangegateError):
     """A key set could not be fetched; the message tells the administrator what happened."""
+
+
+class SealBroken(ChangegateError):
+    """A secret that was sealed in the database cannot be opened."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("A stored secret cannot be opened: it was sealed under another secret key")
 
 
 class OAuthError(ChangegateError):

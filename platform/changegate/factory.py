@@ -14,7 +14,7 @@ from changegate.api.cors import answer_options
 from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
-from changegate.database import engine_options, guard_engine
+from changegate.database import TakingTurns, engine_options, guard_engine
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
@@ -60,6 +60,9 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     api.register(app)
     console.register(app)
     register_error_envelopes(app, otherwise=render_error)
+    if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
+        # Whatever else is slow to answer, such as another server's database, would be waited for in turn.
+        app.wsgi_app = TakingTurns(app.wsgi_app)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import SysUser
+from changegate.services.oauth.events import report_of
 from tests.support.forge import forge, header, rsa_key
 from tests.support.token_desk import (
     JWT_BEARER,
@@ -158,9 +159,9 @@ def test_the_event_tells_the_administrator_what_was_expected_and_received(
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
 
     event = desk.last_event()
-    [failed] = [rule for rule in event.report if not rule["passed"]]
-    assert failed["expected"] == "https://change.example.com"
-    assert failed["received"] == "https://other.example.com"
+    [failed] = [rule for rule in report_of(event) if not rule.passed]
+    assert failed.expected == "https://change.example.com"
+    assert failed.received == "https://other.example.com"
     assert (event.client_id, event.entity) == (integration.client_id, integration.sys_id)
     assert (event.address, event.kid, event.algorithm) == ("127.0.0.1", "k1", "RS256")
     assert event.issuer == "https://ci.example.com"
@@ -180,7 +181,7 @@ def test_an_event_holds_nothing_that_cannot_be_shown(desk: TokenDesk, integratio
 
     for event in desk.events():
         assert event.client_id.isprintable()
-        assert json.dumps(event.report, ensure_ascii=False).isprintable()
+        assert json.dumps(event.rules, ensure_ascii=False).isprintable()
 
 
 def test_no_secret_token_or_assertion_is_kept_logged_or_echoed(

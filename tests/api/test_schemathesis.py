@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from changegate.services.tables.catalog import TABLES
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.api_contract import Findings, check_contract, configuration
+from tests.support.integration_api import IntegrationApi
 from tests.support.table_api import TableApi, result_of
 from tests.support.token_desk import TokenDesk
 
@@ -59,6 +60,7 @@ def sys_ids(client: FlaskClient, admin: dict[str, str]) -> dict[str, str]:
     for name in TABLES.keys() - found.keys():
         records = result_of(TableApi(client, admin, f"/api/now/table/{name}").page(limit=1, fields="sys_id"))
         found |= {table: record["sys_id"] for table, record in zip([name], records, strict=False)}
+    found["integration"] = IntegrationApi(client, admin).created(name="Known")["client_id"]
     return found
 
 

@@ -43,7 +43,7 @@ def fill_in_and_test_the_connection(page: Page, idp: str) -> None:
     page.get_by_label("Provider name").fill("Example CI")
     page.get_by_label("Issuer").fill(idp)
     page.get_by_label("Run-as user").fill("admin")
-    page.get_by_label("JWKS URL").fill(f"{idp}/.well-known/jwks.json")
+    page.get_by_role("textbox", name="JWKS URL").fill(f"{idp}/.well-known/jwks.json")
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("Connected.")).to_be_visible()
     keys = page.get_by_role("table", name="Keys of the key set").get_by_role("row")

@@ -9,6 +9,13 @@ PAGES = (
     "/inbound-integrations",
     "/inbound-integrations/new",
     "/inbound-integrations/new/jwt-bearer",
+    "/inbound-integrations/events",
+    "/auth-scopes",
+    "/auth-scopes/new",
+    "/tokens",
+    "/machine-identity",
+    "/machine-identity/identities",
+    "/machine-identity/findings",
     "/rest-api-explorer",
 )
 pytestmark = pytest.mark.usefixtures("complaints")
@@ -71,6 +78,6 @@ def test_typing_a_field_chooses_its_subject_rule(admin: Page) -> None:
 
 def test_a_connection_test_that_fails_says_why(admin: Page) -> None:
     admin.goto("/inbound-integrations/new/jwt-bearer")
-    admin.get_by_label("JWKS URL").fill("https://10.0.0.7/jwks.json")
+    admin.get_by_role("textbox", name="JWKS URL").fill("https://10.0.0.7/jwks.json")
     admin.get_by_role("button", name="Test connection").click()
     expect(admin.get_by_text("The connection failed.")).to_be_visible()

@@ -85,7 +85,7 @@ def test_03_who_is_not_known_is_told_so_in_both_phrases(server: Running, ca: Pat
 
     assert_error(answer, 401, "User Not Authenticated")
     assert answer.json()["error"]["detail"] == "Required to provide Auth information"
-    assert answer.headers["WWW-Authenticate"] == 'BASIC realm="Service-now"'
+    assert answer.headers["WWW-Authenticate"].startswith('BASIC realm="Service-now", BEARER realm="Service-now"')
 
 
 def test_04_a_created_record_has_a_location_and_a_deleted_one_no_body(call: Call, server: Running) -> None:

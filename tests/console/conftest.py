@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from changegate.extensions import db
+from changegate.schemas.integration import IntegrationSchema
 from changegate.services.access import Caller
 from changegate.services.oauth.integrations import Registered, register_integration
 from changegate.services.tables.catalog import get_table
@@ -77,28 +78,23 @@ def integration(app: Flask) -> Registered:
 
 
 def fields(**changes: object) -> dict[str, object]:
-    """Return what the integration schema would have loaded, with changes."""
-    loaded: dict[str, object] = {
+    """Return what the integration schema loads, with changes."""
+    sent: dict[str, object] = {
         "name": "Build pipeline",
         "provider_name": "Example CI",
-        "comments": None,
-        "active": True,
-        "public_client": False,
         "issuer": "https://ci.example.com",
         "audiences": ["https://desk.example.com"],
         "algorithms": ["RS256"],
-        "user_field": None,
         "run_as": "admin",
         "jwks_url": "https://ci.example.com/jwks.json",
-        "enable_jti_verification": True,
-        "jti_claim": "jti",
         "scopes": ["change_request.create"],
         "access_token_lifespan_seconds": 900,
         "clock_skew_seconds": 30,
         "max_assertion_lifetime_seconds": 600,
         "jwks_cache_lifespan_minutes": 30,
     }
-    return loaded | changes
+    loaded: dict[str, object] = IntegrationSchema().load(sent | changes)
+    return loaded
 
 
 @pytest.fixture

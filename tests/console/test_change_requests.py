@@ -1,13 +1,19 @@
 """The list of changes and the record."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 
 from changegate.extensions import db
+from changegate.models.packed import PackedJSON
+from changegate.services.access import TokenGrant, TokenOrigin
+from changegate.services.oauth.integrations import Registered
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.records import create_record
 from changegate.services.users import create_user
-from tests.console.conftest import MakeChange, SignIn
+from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor
 
 
@@ -119,6 +125,43 @@ def test_shows_a_record_in_sections(admin: Visitor, make_change: MakeChange) -> 
         assert shown in text
     assert re.search(r"CAB required</dt>\s*<dd>Yes</dd>", text)
     assert f'id="sys-id" class="sys-id">{sys_id}</code>' in text
+
+
+ORIGIN = TokenOrigin("c" * 32, "e" * 32, "github-actions", "https://token.actions.githubusercontent.com", "repo:acme")
+CLAIMS = {"repository": "acme/<b>shop", "run_id": "7", "run_attempt": "1", "actor": "octo", "ref": "refs/heads/main"}
+
+
+@pytest.fixture
+def from_pipeline(app: Flask, integration: Registered) -> str:
+    """Create a change with a token and return its sys_id."""
+    claims = PackedJSON().process_bind_param(CLAIMS, None)
+    origin = ORIGIN._replace(client_id=integration.entity.client_id, claims=claims)
+    token = replace(ROOT, grant=TokenGrant(integration.entity.sys_id, ""), origin=origin)
+    with app.app_context():
+        change = create_record(get_table("change_request"), token, {"short_description": "Deploy"})
+        db.session.commit()
+        return str(change["sys_id"])
+
+
+def test_shows_where_a_change_comes_from(
+    admin: Visitor, from_pipeline: str, make_change: MakeChange, integration: Registered
+) -> None:
+    text = admin.open(f"/change-requests/{from_pipeline}").text
+    section = text[text.index('id="section-provenance"') :]
+    url = "https://github.com/acme/%3Cb%3Eshop/actions/runs/7/attempts/1"
+    assert f'<a href="{url}" rel="noopener noreferrer">{url}</a>' in section
+    assert f'<a href="/inbound-integrations/{integration.entity.client_id}">Build pipeline</a>' in section
+    assert f'<a href="/inbound-integrations/events/{"e" * 32}">' in section
+    for shown in ("Source repository", "acme/&lt;b&gt;shop", "Source actor", "octo", "repo:acme"):
+        assert shown in section
+    assert "Source environment" not in section
+    assert "section-provenance" not in admin.open(f"/change-requests/{make_change()}").text
+
+
+def test_links_to_nothing_that_the_reader_may_not_see(sign_in: SignIn, from_pipeline: str) -> None:
+    text = sign_in("tom", "itil").open(f"/change-requests/{from_pipeline}").text
+    assert "Source repository" in text
+    assert "/inbound-integrations/" not in text
 
 
 def test_a_record_that_is_not_there(admin: Visitor) -> None:

@@ -1,7 +1,7 @@
 """Registering and looking after integrations."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +9,18 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
-from changegate.models.oauth_entity import new_correlation_id
-from changegate.services.oauth.integrations import Registered, get_integration, list_integrations
+from changegate.models.oauth_exchange import new_correlation_id
+from changegate.services.oauth.integrations import (
+    Registered,
+    get_integration,
+    list_integrations,
+    register_integration,
+)
 from changegate.services.oauth.secrets import hash_client_secret
-from tests.console.conftest import SignIn
+from tests.conftest import Clock
+from tests.console.conftest import SignIn, fields
 from tests.console.visitor import Changes, Visitor, forms_of
+from tests.support.statements import counted_statements
 
 NEW = "/inbound-integrations/new/jwt-bearer"
 TYPED: Changes = {
@@ -22,6 +29,28 @@ TYPED: Changes = {
     "issuer": "https://ci.example.com",
     "jwks_url": "https://ci.example.com/jwks.json",
     "run_as": "admin",
+}
+SHARED_KEY = "a shared key of more than thirty-two bytes"
+EVERYTHING: dict[str, object] = {
+    "preset": "keycloak",
+    "claim_conditions": [
+        {"claim": "azp", "operator": "one_of", "value": ["shop", "basket"]},
+        {"claim": "/realm_access/roles", "operator": "contains", "value_type": "list", "value": "deploy"},
+        {"claim": "email_verified", "operator": "equals", "value_type": "boolean", "value": True, "report_only": True},
+    ],
+    "allow_additional_audiences": True,
+    "allow_missing_kid": True,
+    "required_typ": "at+jwt",
+    "audience_claim": "azp",
+    "replay_policy": "once-if-present",
+    "token_format": "jwt",
+    "owner": "admin",
+    "review_date": "2027-01-31",
+    "scope_restriction": False,
+    "enforce_token_restriction": True,
+    "creations_per_hour": 20,
+    "creations_per_day": 100,
+    "comments": "Two\nlines",
 }
 ATTACK = "<script>alert(1)</script>\"'>"
 
@@ -37,6 +66,12 @@ def stored(app: Flask) -> OAuthEntity:
         [entity] = list_integrations()
         db.session.expunge_all()
         return entity
+
+
+def facts_of(entity: OAuthEntity) -> dict[str, Any]:
+    """Return what an integration is made of, but for when it was last written."""
+    columns = {column.name: getattr(entity, column.name) for column in OAuthEntity.__table__.columns}
+    return {name: value for name, value in columns.items() if name not in {"sys_updated_on", "sys_mod_count"}}
 
 
 def secret_in(text: str) -> str:
@@ -145,6 +180,33 @@ def test_lists_integrations_with_their_last_event(app: Flask, admin: Visitor, in
     assert "Refused" in text
 
 
+def test_the_list_says_whose_an_integration_is_and_whether_it_is_to_be_reviewed(app: Flask, admin: Visitor) -> None:
+    today = datetime.now(UTC).date()
+    with app.app_context():
+        for name, owner, days in (("Overdue", "admin", -1), ("In time", "admin", 1), ("Nobody's", None, 0)):
+            day = (today + timedelta(days=days)).isoformat()
+            register_integration(fields(name=name, owner=owner, review_date=day), by="admin")
+        db.session.commit()
+    rows = admin.open("/inbound-integrations").text.split("<tr>")[2:]
+    shown = {row.split("</a>")[0].rpartition(">")[2]: row for row in rows}
+    assert [name for name, row in shown.items() if "Overdue</span>" in row] == ["Overdue"]
+    assert [name for name, row in shown.items() if "System Administrator" in row] == ["In time", "Overdue"]
+
+
+def test_the_list_reads_no_more_statements_for_more_integrations(app: Flask, admin: Visitor) -> None:
+    counts = []
+    for number in range(4):
+        with app.app_context():
+            made = register_integration(fields(name=f"Number {number}", owner="admin"), by="admin")
+            db.session.commit()
+            add_event(app, made, is_accepted=True)
+        with app.app_context(), counted_statements() as statements:
+            page = admin.open("/inbound-integrations").text
+        assert page.count("Issued") == number + 1
+        counts.append(len(statements))
+    assert len(set(counts)) == 1, counts
+
+
 def test_opens_a_record_with_what_is_stored(admin: Visitor, integration: Registered) -> None:
     kept = forms_of(admin.open(record_path(integration))).forms["integration"]
     assert (kept["name"], kept["audiences"], kept["run_as"]) == (
@@ -162,6 +224,43 @@ def test_saves_a_record(app: Flask, admin: Visitor, integration: Registered) -> 
     assert (entity.name, entity.run_as, entity.user_field) == ("Renamed", None, "user_name")
     assert entity.client_secret_hash == integration.entity.client_secret_hash
     assert "Renamed is saved." in admin.open(path).text
+
+
+def test_saving_a_record_again_changes_nothing_of_it(app: Flask, admin: Visitor) -> None:
+    """Every field comes back from the page as it went there: none is wiped by who only looks after another."""
+    with app.app_context():
+        register_integration(fields(**EVERYTHING), by="admin")
+        db.session.commit()
+    before = facts_of(stored(app))
+    path = f"/inbound-integrations/{stored(app).client_id}"
+    assert admin.send(admin.open(path), "integration").location == path
+    assert facts_of(stored(app)) == before
+
+
+def test_a_shared_key_that_is_left_blank_stays_and_never_comes_back(app: Flask, admin: Visitor) -> None:
+    typed = {**TYPED, "key_source": "shared_key", "algorithms": ["HS256"], "verifier_maps-0-name": "ours"}
+    page = admin.send(admin.open(NEW), "integration", {**typed, "verifier_maps-0-shared_key": SHARED_KEY})
+    assert page.status_code == 200
+    with app.app_context():
+        sealed = list_integrations()[0].jwt_verifier_maps[0].shared_key
+    path = f"/inbound-integrations/{stored(app).client_id}"
+    record = admin.open(path)
+    assert SHARED_KEY not in record.text
+    assert admin.send(record, "integration", {"name": "Renamed"}).location == path
+    with app.app_context():
+        assert [one.shared_key for one in list_integrations()[0].jwt_verifier_maps] == [sealed]
+
+
+def test_refuses_a_shared_issuer_without_a_tenants_pin_at_the_conditions(app: Flask, admin: Visitor) -> None:
+    github = {"issuer": "https://token.actions.githubusercontent.com", "preset": "github-actions"}
+    page = admin.send(admin.open(NEW), "integration", {**TYPED, **github})
+    assert page.status_code == 400
+    assert re.search(r'id="claim_conditions-error-1">.*?GitHub Actions signs for everybody', page.text)
+    pin = {"claim_conditions-0-claim": "repository_id", "claim_conditions-0-value": "42"}
+    assert admin.send(page, "integration", pin).status_code == 200
+    assert stored(app).claim_conditions == [
+        {"claim": "repository_id", "operator": "equals", "value_type": "string", "value": "42", "report_only": False}
+    ]
 
 
 def test_a_refused_edit_changes_nothing_and_loses_nothing(app: Flask, admin: Visitor, integration: Registered) -> None:
@@ -198,6 +297,32 @@ def test_rotates_the_secret(app: Flask, admin: Visitor, integration: Registered,
     assert kept == (integration.entity.client_secret_hash if works_on else None)
 
 
+def test_says_when_the_old_secret_ends(app: Flask, admin: Visitor, integration: Registered, clock: Clock) -> None:
+    path = record_path(integration)
+    assert "The one before works until" not in admin.open(path).text
+    answer = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "24"})
+    until = stored(app).previous_client_secret_expires_at
+    assert until is not None
+    assert f"{until:%Y-%m-%d %H:%M:%S}</time> UTC; give the clients this one by then" in answer.text
+    shown = f"The one before works until {until:%Y-%m-%d %H:%M} UTC"
+    assert shown in admin.open(path).text
+    clock.advance(hours=11)
+    assert shown in admin.open(path).text
+    at_once = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "0"})
+    assert "The secret before it works until" not in at_once.text
+    assert "The one before works until" not in admin.open(path).text
+
+
+def test_an_old_secret_that_has_ended_is_not_spoken_of(app: Flask, admin: Visitor, integration: Registered) -> None:
+    path = record_path(integration)
+    admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "24"})
+    with app.app_context():
+        entity = get_integration(integration.entity.client_id)
+        entity.previous_client_secret_expires_at = datetime.now(UTC) - timedelta(seconds=1)
+        db.session.commit()
+    assert "The one before works until" not in admin.open(path).text
+
+
 def test_a_public_client_cannot_rotate(app: Flask, admin: Visitor, integration: Registered) -> None:
     path = record_path(integration)
     page = admin.open(path)
@@ -209,22 +334,30 @@ def test_a_public_client_cannot_rotate(app: Flask, admin: Visitor, integration: 
     assert "A public client has no secret." in answer.text
 
 
-def test_shows_events_with_expected_and_received(app: Flask, admin: Visitor, integration: Registered) -> None:
-    rule = {"rule": "iss", "passed": False, "expected": "https://a", "received": ATTACK}
-    rule |= {"reason": "iss_mismatch", "hint": "Look closely."}
-    add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK, report=[rule])
-    correlation_id = add_event(app, integration, is_accepted=True, subject="repo:shop")
+def test_shows_the_latest_events(app: Flask, admin: Visitor, integration: Registered) -> None:
+    refused = add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK)
+    issued = add_event(app, integration, is_accepted=True, subject="repo:shop")
     text = admin.open(record_path(integration)).text
-    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", "https://a", "Look closely.", correlation_id):
+    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", refused, issued):
         assert shown in text
+    assert f'href="/inbound-integrations/events/{refused}"' in text
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def test_counts_what_reporting_conditions_would_have_refused(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
+    for would_refuse in (True, True, None):
+        add_event(app, integration, is_accepted=True, would_refuse=would_refuse)
+    assert "2 exchanges of the last 30 days would have been refused" in admin.open(record_path(integration)).text
+    assert "2 would have been refused" in admin.open("/inbound-integrations").text
 
 
 def test_gives_a_command_to_try(admin: Visitor, integration: Registered) -> None:
     text = admin.open(record_path(integration)).text
     assert "/oauth_token.do" in text
-    assert f"client_id={integration.entity.client_id}" in text
+    assert f"CLIENT_ID={integration.entity.client_id}" in text
 
 
 def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
@@ -232,7 +365,7 @@ def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
         **TYPED,
         "name": ATTACK,
         "provider_name": ATTACK,
-        "issuer": ATTACK,
+        "issuer": "https://ci.example.com/\"'onload=alert(1)",
         "comments": ATTACK,
         "audiences": ATTACK,
     }

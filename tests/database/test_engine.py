@@ -21,10 +21,12 @@ from changegate.database import QueuedConnection, drivers, pool
 from changegate.extensions import connection, db
 from changegate.models import SysUser
 from tests.support.postgres import binary, postgres_app, prepared_postgres
+from tests.support.write_line import has_room, may_write_to
 
 __all__ = ["postgres_app", "prepared_postgres"]
 
 WAIT_SECONDS = 5
+SMALL = "small.db"
 
 
 @pytest.fixture
@@ -36,19 +38,11 @@ def at_work(app: Flask) -> Iterator[Flask]:
 @pytest.fixture
 def queued(tmp_path: Path) -> Iterator[QueuedConnection]:
     """Return a connection of its own to a small database, set up as the engine's are."""
-    opened = sqlite3.connect(tmp_path / "small.db", factory=QueuedConnection, check_same_thread=False)
+    opened = sqlite3.connect(tmp_path / SMALL, factory=QueuedConnection, check_same_thread=False)
     opened.isolation_level = None
     opened.execute("CREATE TABLE t (x)")
     yield opened
     opened.close()
-
-
-def has_room() -> bool:
-    """Tell whether the next writer's turn could begin."""
-    taken = drivers._writer_queue.acquire(blocking=False)
-    if taken:
-        drivers._writer_queue.release()
-    return taken
 
 
 @pytest.mark.parametrize(
@@ -62,46 +56,47 @@ def test_every_sqlite_connection_is_durable_and_strict(at_work: Flask, pragma: s
 
 def test_a_read_takes_no_turn_and_a_write_takes_it_until_commit(at_work: Flask) -> None:
     db.session.execute(select(SysUser.name)).all()
-    assert has_room()
+    assert has_room(db.engine)
     db.session.execute(update(SysUser).values(title="x"))
-    assert not has_room()
+    assert not has_room(db.engine)
     db.session.commit()
-    assert has_room()
+    assert has_room(db.engine)
 
 
 def test_a_rollback_gives_up_the_turn(at_work: Flask) -> None:
     db.session.execute(update(SysUser).values(title="x"))
     db.session.rollback()
-    assert has_room()
+    assert has_room(db.engine)
     assert db.session.execute(select(SysUser.title)).scalars().all() == [None]
 
 
 def test_the_end_of_a_request_gives_up_the_turn(app: Flask) -> None:
     with app.app_context():
         db.session.execute(update(SysUser).values(title="x"))
-    assert has_room()
+    with app.app_context():
+        assert has_room(db.engine)
 
 
 def test_a_failed_statement_keeps_the_turn_until_the_rollback(at_work: Flask) -> None:
     with pytest.raises(StatementError):
         db.session.execute(update(SysUser).values(user_name=None))
     db.session.rollback()
-    assert has_room()
+    assert has_room(db.engine)
 
 
 def test_a_lock_that_cannot_be_had_gives_up_the_turn(queued: QueuedConnection, tmp_path: Path) -> None:
     queued.execute("PRAGMA busy_timeout = 20")
-    other = sqlite3.connect(tmp_path / "small.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / SMALL, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         queued.begin_write()
-    assert has_room()
+    assert may_write_to(str(tmp_path / SMALL))
     other.rollback()
     other.close()
     queued.begin_write()
-    assert not has_room()
+    assert not may_write_to(str(tmp_path / SMALL))
     queued.commit()
-    assert has_room()
+    assert may_write_to(str(tmp_path / SMALL))
 
 
 def test_closing_an_open_transaction_gives_up_the_turn_and_writes_nothing(
@@ -110,20 +105,20 @@ def test_closing_an_open_transaction_gives_up_the_turn_and_writes_nothing(
     queued.begin_write()
     queued.execute("INSERT INTO t VALUES (1)")
     queued.close()
-    assert has_room()
+    assert may_write_to(str(tmp_path / SMALL))
     queued.close()
-    other = sqlite3.connect(tmp_path / "small.db")
+    other = sqlite3.connect(tmp_path / SMALL)
     assert other.execute("SELECT count(*) FROM t").fetchone() == (0,)
     other.close()
 
 
-def test_beginning_twice_takes_one_turn(queued: QueuedConnection) -> None:
+def test_beginning_twice_takes_one_turn(queued: QueuedConnection, tmp_path: Path) -> None:
     queued.begin_write()
     queued.begin_write()
     queued.rollback()
-    assert has_room()
+    assert may_write_to(str(tmp_path / SMALL))
     queued.rollback()
-    assert has_room()
+    assert may_write_to(str(tmp_path / SMALL))
 
 
 def test_a_second_writer_waits_for_its_turn_and_then_sees_what_the_first_wrote(app: Flask) -> None:
@@ -270,7 +265,7 @@ def test_what_a_request_left_uncommitted_is_undone_for_the_next(at_work: Flask) 
     connection().execute(update(SysUser).values(title="x"))
     db.session.remove()
 
-    assert has_room()
+    assert has_room(db.engine)
     assert connection().execute(select(SysUser.title)).scalars().first() is None
 
 

@@ -14,6 +14,7 @@ class Audience(Enum):
     CALLERS = "401 with JSON"
     PEOPLE = "the login page"
     INTEGRATION_ADMINISTRATORS = "the login page, and 403 after it"
+    INTEGRATION_ADMINISTRATORS_BY_API = "401 with JSON, and 403 to other users and to every access token"
 
 
 TABLE_API = {
@@ -45,8 +46,37 @@ ATTACHMENT_API = {
         "GET /attachment/<sys_id>/file",
     )
 }
+ADMIN_API = {
+    call.replace("/", "/api/now/oauth/", 1): Audience.INTEGRATION_ADMINISTRATORS_BY_API
+    for call in (
+        "GET /events",
+        "GET /findings",
+        "GET /overview",
+        "GET /integrations",
+        "POST /integrations",
+        "GET /integrations/<client_id>",
+        "PUT /integrations/<client_id>",
+        "PATCH /integrations/<client_id>",
+        "DELETE /integrations/<client_id>",
+        "POST /integrations/<client_id>/rotate-secret",
+        "POST /integrations/<client_id>/enable",
+        "POST /integrations/<client_id>/disable",
+        "GET /integrations/<client_id>/keys",
+        "POST /integrations/<client_id>/refresh-keys",
+        "POST /integrations/<client_id>/keys/<thumbprint>/block",
+        "POST /integrations/<client_id>/keys/<thumbprint>/unblock",
+        "POST /integrations/<client_id>/try",
+        "GET /scopes",
+        "POST /scopes",
+        "GET /scopes/<name>",
+        "PUT /scopes/<name>",
+        "PATCH /scopes/<name>",
+        "DELETE /scopes/<name>",
+    )
+}
 AUDIENCES = (
     TABLE_API
+    | ADMIN_API
     | AGGREGATE_API
     | ATTACHMENT_API
     | BESIDE_TABLES
@@ -55,6 +85,17 @@ AUDIENCES = (
         "GET /readyz": Audience.ANYONE,
         "POST /oauth_token.do": Audience.ANYONE,
         "POST /oauth/token": Audience.ANYONE,
+        "GET /api/now/oauth/jwks": Audience.ANYONE,
+        "POST /oauth/revoke": Audience.ANYONE,
+        "GET /oauth_revoke_token.do": Audience.ANYONE,
+        "POST /oauth_revoke_token.do": Audience.ANYONE,
+        "GET /oauth_revoke.do": Audience.ANYONE,
+        "POST /oauth_revoke.do": Audience.ANYONE,
+        "POST /oauth/introspect": Audience.ANYONE,
+        "GET /.well-known/oauth-authorization-server": Audience.ANYONE,
+        "GET /.well-known/oauth-authorization-server/<path:described>": Audience.ANYONE,
+        "GET /.well-known/oauth-protected-resource": Audience.ANYONE,
+        "GET /.well-known/oauth-protected-resource/<path:described>": Audience.ANYONE,
         "GET /static/<path:filename>": Audience.ANYONE,
         "GET /static/swagger-ui/<filename>": Audience.ANYONE,
         "GET /login": Audience.ANYONE,
@@ -76,6 +117,32 @@ AUDIENCES = (
         "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/rotate-secret": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/new/jwt-bearer/check-conditions": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/new/jwt-bearer/try-token": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/new/jwt-bearer/edit": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/check-conditions": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/try-token": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/edit": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/refresh-keys": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/block-key": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/<client_id>/unblock-key": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/events": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/events/<correlation_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/events/<correlation_id>/constrain": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /auth-scopes": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /auth-scopes/new": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /auth-scopes/new": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /auth-scopes/new/edit": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /auth-scopes/<sys_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /auth-scopes/<sys_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /auth-scopes/<sys_id>/edit": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /auth-scopes/<sys_id>/delete": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /tokens": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /tokens/<correlation_id>/revoke": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /tokens/integrations/<client_id>/revoke": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /machine-identity": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /machine-identity/identities": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /machine-identity/findings": Audience.INTEGRATION_ADMINISTRATORS,
     }
 )
 # Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are everybody's.
@@ -85,7 +152,11 @@ EXAMPLES = {
     "table_name": "change_request",
     "sys_id": "0" * 32,
     "client_id": "0" * 32,
+    "correlation_id": "0" * 32,
+    "thumbprint": "0" * 43,
     "filename": "console.css",
+    "name": "nothing.of.this.name",
+    "described": "api/now",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MACHINES = ("/api/", "/oauth", "/healthz", "/readyz", "/.well-known/")

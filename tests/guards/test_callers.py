@@ -1,6 +1,6 @@
 """Every blueprint says who may call it, and every endpoint keeps to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -9,17 +9,26 @@ from werkzeug.test import TestResponse
 
 from changegate.api import auth
 from changegate.console import guards
-from tests.conftest import ADMIN_PASSWORD
+from tests.conftest import ADMIN_PASSWORD, basic
 from tests.guards.audiences import AUDIENCES, FOREIGN_BLUEPRINTS, Audience, Endpoint, list_endpoints
+from tests.support.token_desk import TokenDesk, token_desk
 
 GUARDS = {
     auth.allow_anyone,
     auth.require_caller,
+    auth.require_integration_administrator,
     guards.allow_anyone,
     guards.require_login,
     guards.require_integration_administrator,
 }
+BASIC_OR_BEARER = {Audience.CALLERS, Audience.INTEGRATION_ADMINISTRATORS_BY_API}
 PASSWORD = "itil itil itil"
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    with token_desk(app) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -73,14 +82,16 @@ def test_a_stranger_gets_what_the_table_says(client: FlaskClient, endpoints: lis
 def expected_of_strangers(audience: Audience) -> str:
     if audience is Audience.INTEGRATION_ADMINISTRATORS:
         audience = Audience.PEOPLE
+    if audience is Audience.INTEGRATION_ADMINISTRATORS_BY_API:
+        audience = Audience.CALLERS
     return audience.value
 
 
 def what_a_stranger_gets(client: FlaskClient, endpoint: Endpoint) -> str:
     response = call(client, endpoint)
     if response.status_code == 401 and response.is_json and "WWW-Authenticate" in response.headers:
-        # The token endpoint says 401 too, of a client; it has no caller to ask for.
-        return Audience.ANYONE.value if endpoint.blueprint == "oauth" else Audience.CALLERS.value
+        # The endpoints for clients say 401 too, of a client; they have no caller to ask for.
+        return Audience.ANYONE.value if endpoint.blueprint.startswith("oauth") else Audience.CALLERS.value
     if endpoint.blueprint != "sign_in" and response.headers.get("Location", "").startswith("/login"):
         return Audience.PEOPLE.value
     return Audience.ANYONE.value if response.status_code < 500 else f"a {response.status_code}"
@@ -102,6 +113,25 @@ def test_integrations_are_closed_to_people_without_a_role(
     assert set(answers.values()) == {403}, answers
 
 
+def test_the_admin_api_is_closed_to_users_without_a_role_and_to_every_access_token(
+    desk: TokenDesk, endpoints: list[Endpoint], add_user: Callable[..., str]
+) -> None:
+    """Whether what a path names exists, or the body can be read, makes no difference."""
+    add_user("ines", "itil", password=PASSWORD)
+    integration = desk.register(run_as="admin")
+    bearer = {"Authorization": f"Bearer {desk.token(integration)}"}
+    answers = {
+        (endpoint.name, path.endswith("0" * 32), method.__name__): (response.status_code, response.get_json()["status"])
+        for endpoint in endpoints
+        if AUDIENCES[endpoint.name] is Audience.INTEGRATION_ADMINISTRATORS_BY_API
+        for path in (endpoint.path, endpoint.path.replace("0" * 32, integration.client_id))
+        for method, headers in ((basic, basic("ines", PASSWORD)), (desk.token, bearer))
+        if (response := desk.client.open(path, method=endpoint.method, headers=headers, data=b"{"))
+    }
+    assert answers
+    assert set(answers.values()) == {(403, "failure")}, answers
+
+
 def test_no_form_of_the_console_is_taken_without_its_token(client: FlaskClient, endpoints: list[Endpoint]) -> None:
     forms = [endpoint for endpoint in endpoints if endpoint.method == "POST" and is_console(endpoint)]
     assert forms
@@ -109,7 +139,7 @@ def test_no_form_of_the_console_is_taken_without_its_token(client: FlaskClient, 
 
 
 def is_console(endpoint: Endpoint) -> bool:
-    return AUDIENCES[endpoint.name] is not Audience.CALLERS and endpoint.blueprint != "oauth"
+    return AUDIENCES[endpoint.name] not in BASIC_OR_BEARER and not endpoint.blueprint.startswith("oauth")
 
 
 @pytest.mark.usefixtures("without_csrf")
@@ -117,7 +147,7 @@ def test_a_browsers_session_opens_no_api(app: Flask, endpoints: list[Endpoint]) 
     client = app.test_client()
     signed_in = client.post("/login", data={"user_name": "admin", "password": ADMIN_PASSWORD})
     assert signed_in.status_code == 302
-    apis = [endpoint for endpoint in endpoints if AUDIENCES[endpoint.name] is Audience.CALLERS]
+    apis = [endpoint for endpoint in endpoints if AUDIENCES[endpoint.name] in BASIC_OR_BEARER]
     answers = [call(client, endpoint) for endpoint in apis]
     assert {answer.status_code for answer in answers} == {401}
     assert not [answer for answer in answers if "Set-Cookie" in answer.headers]

@@ -26,10 +26,10 @@ from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, kept_children, pyt
 
 SETTINGS = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {INSTANCE_PATH_VARIABLE}
 SETTING_ROW = re.compile(r"^\| `(?P<name>CHANGEGATE_\w+)` \| (?P<default>.*?) \|", re.MULTILINE)
-COMMAND_HEADING = re.compile(r"^## `(?P<command>[a-z -]+?)(?: [A-Z_]+)?`$", re.MULTILINE)
-TREE_LINE = re.compile(r"^(?P<indent>(?:│   |    )*)(?:[├└]── )?(?P<name>[\w.]+/?)(?P<remark> +\S.*)$")
+COMMAND_HEADING = re.compile(r"^## `(?P<command>[a-z -]+?)(?: [A-Z_]+)*`$", re.MULTILINE)
+TREE_LINE = re.compile(r"^(?P<indent>(?:│   |    )*)(?:[├└]── )?(?P<name>[\w.-]+/?)(?P<remark> +\S.*)$")
 DECISION_PARTS = ["## Context", "## Decision", "## Consequences"]
-OPTION = re.compile(r"`(--[a-z-]+)`")
+OPTION = re.compile(r"`(--?[a-z-]+)`")
 
 
 def test_every_setting_is_documented_and_no_other() -> None:

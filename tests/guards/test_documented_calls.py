@@ -24,6 +24,7 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.guards.documents import DOCS, README, blocks
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
+WORKED_EXAMPLE = DOCS / "identity-providers" / "github-actions.md"
 REQUEST_TOKEN = "the job's own"
 SUBJECT = "repo:acme/shop:environment:production"
 # A refusal must end the script, and curl's silence must not hide it.
@@ -88,11 +89,21 @@ def test_the_calls_of_the_readme_work(desk: Running, provider: str) -> None:
     assert gone.status_code == 404
 
 
+def test_the_calls_of_the_token_services_work(desk: Running, provider: str) -> None:
+    script = "\n".join(blocks(DOCS / "token-services.md", "bash"))
+    done = run(localised(script, desk, provider), desk.environment)
+    answers = [json.loads(part) for part in re.findall(r"\{.*?\}", done.stdout)]
+    told = [answer["active"] for answer in answers if "active" in answer]
+    assert told == [True, False, True]
+    assert [answer["issuer"] for answer in answers if "issuer" in answer] == [desk.url]
+    assert [answer["resource"] for answer in answers if "resource" in answer] == [desk.url, f"{desk.url}/api/now"]
+
+
 def test_the_pipeline_of_the_worked_example_creates_a_change(desk: Running, provider: str) -> None:
-    desk.changegate("user", "create", "shop-production", "--email", SUBJECT, "--role", "itil")
+    desk.changegate("user", "create", "shop-production", "--role", "itil")
     jwks_url = f"{provider}/.well-known/jwks.json"
     options = ("--name", "shop", "--provider-name", "CI", "--issuer", provider, "--jwks-url", jwks_url)
-    subject_rule = ("--audience", desk.url, "--user-field", "email", "--public", "--json")
+    subject_rule = ("--audience", desk.url, "--run-as", "shop-production", "--public", "--json")
     made = desk.changegate("integration", "create", *options, *subject_rule)
     with job_tokens(provider) as request_url:
         environment = {
@@ -112,13 +123,13 @@ def test_the_pipeline_of_the_worked_example_creates_a_change(desk: Running, prov
 
 
 def test_the_worked_example_and_its_command_name_the_same_user() -> None:
-    text = (DOCS / "identity-providers.md").read_text()
-    assert f"--email {SUBJECT} " in text
-    assert "--user-field email" in text
+    [commands] = blocks(WORKED_EXAMPLE, "console")
+    assert "user create shop-production --role itil" in commands
+    assert "--run-as shop-production" in commands
 
 
 def pipeline_script() -> str:
-    [workflow] = blocks(DOCS / "identity-providers.md", "yaml")
+    [workflow] = blocks(WORKED_EXAMPLE, "yaml")
     return dedent(workflow.partition("run: |\n")[2])
 
 

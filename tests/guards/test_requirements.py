@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,9 @@ from tests.guards.source_tree import PLATFORM, ROOT, parsed, python_files, shown
 LINES = (ROOT / "requirements.txt").read_text().splitlines()
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9-]+)(?:\[[a-z]+\])?(?P<bounds>[^#]*)")
 FIRST_PARTY = {"changegate", "demo_idp", "tests", "app"}
-# Clients that are tested in environments of their own (docs/clients.md).
-APART = [line for path in sorted((ROOT / "tests" / "clients").glob("*.txt")) for line in path.read_text().splitlines()]
+# Clients, identity providers and peers that run in environments of their own (docs/clients.md).
+FILES_APART = sorted((ROOT / "tests").rglob("*.txt"))
+APART = [line for path in FILES_APART for line in path.read_text().splitlines()]
 
 
 def requirements() -> list[re.Match[str]]:
@@ -37,8 +39,10 @@ def test_a_requirement_is_bounded_on_both_sides(requirement: re.Match[str]) -> N
     assert re.fullmatch(r">=[0-9.]+,<[0-9.]+", requirement["bounds"].strip())
 
 
-def test_no_requirement_is_listed_twice() -> None:
-    names = [normalised(match["name"]) for match in requirements()]
+@pytest.mark.parametrize("path", [ROOT / "requirements.txt", *FILES_APART], ids=shown)
+def test_no_requirement_is_listed_twice(path: Path) -> None:
+    matches = map(REQUIREMENT.fullmatch, path.read_text().splitlines())
+    names = [normalised(match["name"]) for match in matches if match]
     assert len(names) == len(set(names))
 
 

@@ -28,6 +28,12 @@ def _refused(**changes: Any) -> set[str]:
     return set(caught.value.messages_dict)
 
 
+def _why(**changes: Any) -> dict[str, Any]:
+    with pytest.raises(ValidationError) as caught:
+        _load(**changes)
+    return caught.value.messages_dict
+
+
 def test_defaults_are_safe_and_those_of_the_form() -> None:
     assert _load() == LEAST | {
         "comments": None,
@@ -38,7 +44,24 @@ def test_defaults_are_safe_and_those_of_the_form() -> None:
         "user_field": None,
         "enable_jti_verification": True,
         "jti_claim": "jti",
+        "replay_policy": "jti-required-once",
+        "preset": None,
+        "key_source": "jwks_url",
+        "jwks": None,
+        "verifier_maps": [],
+        "audience_claim": "aud",
+        "allow_additional_audiences": False,
+        "allow_missing_kid": False,
+        "required_typ": None,
+        "claim_conditions": [],
         "scopes": [],
+        "scope_restriction": True,
+        "enforce_token_restriction": False,
+        "token_format": "opaque",
+        "creations_per_hour": None,
+        "creations_per_day": None,
+        "owner": None,
+        "review_date": None,
         "access_token_lifespan_seconds": 1800,
         "clock_skew_seconds": 60,
         "max_assertion_lifetime_seconds": 3600,
@@ -74,9 +97,11 @@ def test_offers_no_other_column(user_field: str) -> None:
         ("clock_skew_seconds", 0, 300),
         ("max_assertion_lifetime_seconds", 60, 86400),
         ("jwks_cache_lifespan_minutes", 5, 1440),
+        ("creations_per_hour", 1, 10_000),
+        ("creations_per_day", 1, 100_000),
     ],
 )
-def test_keeps_durations_within_their_bounds(name: str, least: int, most: int) -> None:
+def test_keeps_numbers_within_their_bounds(name: str, least: int, most: int) -> None:
     assert [_load(**{name: value})[name] for value in (least, str(most))] == [least, most]
     for value in (least - 1, most + 1, -1, "1.5", "ten", "1e3", [], 10**30):
         assert _refused(**{name: value}) == {name}
@@ -134,3 +159,70 @@ def test_keeps_an_issuer_byte_for_byte() -> None:
 @pytest.mark.parametrize("name", ["clock_skew", "client_id", "client_secret_hash", "sys_id", "type"])
 def test_refuses_a_name_that_is_no_field_of_the_form(name: str) -> None:
     assert _refused(**{name: "x"}) == {name}
+
+
+@pytest.mark.parametrize("typ", ["dpop+jwt", "application/logout+JWT", "client-authentication+jwt"])
+def test_a_token_made_for_another_purpose_is_no_grant(typ: str) -> None:
+    assert "another purpose" in str(_why(required_typ=typ)["required_typ"])
+
+
+@pytest.mark.parametrize(
+    ("given", "policy", "is_on"),
+    [
+        ({}, "jti-required-once", True),
+        ({"enable_jti_verification": False}, "reusable-until-exp", False),
+        ({"enable_jti_verification": True}, "jti-required-once", True),
+        ({"replay_policy": "once-if-present"}, "once-if-present", True),
+        ({"replay_policy": "reusable-until-exp"}, "reusable-until-exp", False),
+    ],
+)
+def test_either_of_two_switches_says_whether_an_assertion_is_good_once(
+    given: dict[str, Any], policy: str, is_on: bool
+) -> None:
+    loaded = _load(**given)
+    assert (loaded["replay_policy"], loaded["enable_jti_verification"]) == (policy, is_on)
+
+
+@pytest.mark.parametrize(
+    ("is_on", "policy"), [(True, "reusable-until-exp"), (False, "once-if-present"), (False, "jti-required-once")]
+)
+def test_the_two_switches_must_not_contradict_each_other(is_on: bool, policy: str) -> None:
+    assert "cannot be reusable" in str(_why(enable_jti_verification=is_on, replay_policy=policy)["replay_policy"])
+
+
+def test_the_keys_come_from_exactly_one_place() -> None:
+    assert _why(jwks_url=None)["jwks_url"] == ["This field is required."]
+    assert _why(key_source="jwks", jwks_url=None)["jwks"] == ["This field is required."]
+    assert "key source is JWKS URL" in str(_why(jwks="{}")["jwks"])
+    assert "key source is Key set" in str(_why(key_source="jwks", jwks="{}")["jwks_url"])
+
+
+def test_a_token_format_is_named_in_any_case() -> None:
+    assert _load(token_format="JWT")["token_format"] == "jwt"
+    assert "opaque, jwt" in str(_why(token_format="saml")["token_format"])
+
+
+def test_a_review_date_is_a_date() -> None:
+    assert str(_load(review_date="2027-01-31")["review_date"]) == "2027-01-31"
+    assert _why(review_date="31.1.2027")["review_date"] == ["Give a date as YYYY-MM-DD."]
+
+
+def test_a_shared_issuer_needs_a_pin_whatever_preset_is_named() -> None:
+    shared: dict[str, Any] = {"issuer": "https://gitlab.com", "claim_conditions": ["ref equals main"]}
+    for preset in (None, "gitlab", "jenkins"):
+        assert _refused(**shared, preset=preset) == {"claim_conditions"}
+    pinned = {**shared, "claim_conditions": ["project_id equals 42"]}
+    assert _load(**pinned)["issuer"] == "https://gitlab.com"
+
+
+def test_what_is_wrong_about_an_issuer_is_said_at_the_field_that_is_to_be_put_right() -> None:
+    assert _refused(issuer="https://login.microsoftonline.com/common/v2.0") == {"issuer"}
+    assert _refused(preset="cognito", issuer="https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a") == {
+        "audiences"
+    }
+    assert _refused(preset="nobody") == {"preset"}
+
+
+@pytest.mark.parametrize("value", [[], {}, ["true"], "maybe", 7])
+def test_a_switch_that_is_neither_on_nor_off_is_refused(value: object) -> None:
+    assert "enable_jti_verification" in _refused(enable_jti_verification=value)

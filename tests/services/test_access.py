@@ -3,7 +3,8 @@
 import pytest
 
 from changegate.errors import AccessRefused, ScopeMissing
-from changegate.services.access import ApiCall, Caller, TokenGrant, expand_roles
+from changegate.services.access import Caller, TokenGrant, expand_roles
+from changegate.services.scope_policy import ApiCall, ScopePolicy, ScopeRule
 
 CREATE = ApiCall("now/table", "POST", "change_request")
 
@@ -38,7 +39,8 @@ def test_a_role_is_held_or_refused_with_its_reason() -> None:
 
 
 def test_a_token_does_what_its_scopes_cover_whatever_the_roles_of_its_user() -> None:
-    bearer = caller("admin", grant=TokenGrant("e" * 32, "change_request.create", frozenset({CREATE})))
+    policy = ScopePolicy((ScopeRule("now/table", "POST", "*", "change_request"),))
+    bearer = caller("admin", grant=TokenGrant("e" * 32, "change_request.create", policy))
     bearer.require_scope(CREATE)
     for call in (
         ApiCall("now/table", "GET", "change_request"),
@@ -51,7 +53,7 @@ def test_a_token_does_what_its_scopes_cover_whatever_the_roles_of_its_user() -> 
 
 def test_a_token_without_scopes_does_nothing() -> None:
     with pytest.raises(ScopeMissing):
-        caller("admin", grant=TokenGrant("e" * 32, "", frozenset())).require_scope(CREATE)
+        caller("admin", grant=TokenGrant("e" * 32, "")).require_scope(CREATE)
 
 
 def test_a_user_without_a_token_has_no_scopes_to_miss() -> None:

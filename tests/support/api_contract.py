@@ -32,7 +32,24 @@ TABLE_PATH = "/api/now/table/"
 SEED = 20_260_101
 MAX_STEPS = 8
 LONGEST_LIST = 20
+NO_RECORD = "0" * 32
 REAL = frozenset({"GET", "PUT", "PATCH"})
+INTEGRATIONS_PATH = "/api/now/oauth/integrations"
+CALLS_WITH_A_BODY = ("/try", "/rotate-secret")
+NOBODYS_KEYS = "http://127.0.0.1:9999/jwks.json"
+A_GOOD_INTEGRATION = {
+    **{"provider_name": "Example CI", "issuer": "https://ci.example.com"},
+    **{"jwks_url": NOBODYS_KEYS, "run_as": "admin"},
+}
+LOOSE_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0", "none", ""})
+# Fields whose values depend on no other's.
+HARMLESS_FIELDS = frozenset(
+    {
+        *("active", "public_client", "allow_additional_audiences", "allow_missing_kid", "scope_restriction"),
+        *("enforce_token_restriction", "token_format", "access_token_lifespan_seconds", "clock_skew_seconds"),
+        *("max_assertion_lifetime_seconds", "jwks_cache_lifespan_minutes", "review_date"),
+    }
+)
 NETWORK = ("cert", "max_redirects", "proxies", "verify")
 # Years that both databases hold.
 FIRST, LAST = datetime(1000, 1, 2), datetime(9998, 12, 30)
@@ -79,6 +96,14 @@ def configuration(
                 {
                     "include-tag": "Tokens",
                     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "429"]}},
+                },
+                # Who is known, which key fits and which fields go together, no schema can say. Roles tell who may, and
+                # a story may take them from the administrator; access tokens never may.
+                {
+                    "include-tag": "Integrations",
+                    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404"]}},
+                    # One schema is read by all writes, and it takes long to make something up for it.
+                    "generation": {"max-examples": min(max_examples, 3), "deterministic": True, "no-shrink": True},
                 },
                 # The values of fields are tried one by one where records are created; changes read them alike.
                 {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
@@ -160,6 +185,11 @@ def _hooks(sys_ids: Mapping[str, str]) -> Iterator[None]:
             case.query.setdefault("sysparm_limit", LONGEST_LIST)
         if case.path.startswith(TABLE_PATH) and is_meant_well(case):
             make_real(case, sys_ids)
+        if case.path.startswith(INTEGRATIONS_PATH):
+            make_integration_real(case, sys_ids, next(numbers))
+        # A story may come across the records that others refer to; they are not to go.
+        if case.method == "DELETE" and case.path_parameters.get("sys_id") in sys_ids.values():
+            case.path_parameters["sys_id"] = NO_RECORD
 
     with mock.patch.object(WSGITransport, "send", _sent_in_process):
         try:
@@ -201,6 +231,25 @@ def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
         case.body = body | real
 
 
+def _is_loose(value: Any) -> bool:
+    return isinstance(value, bool | int | float) or str(value).lower() in LOOSE_WORDS
+
+
+def make_integration_real(case: Case, sys_ids: Mapping[str, str], number: int) -> None:
+    """Let a request be about an integration that exists, with a name of its own and keys that nobody publishes.
+
+    What is made up is refused nearly always, and an address that is made up must not be asked for keys.
+    """
+    if is_meant_well(case) and "client_id" in case.path_parameters and case.method != "DELETE":
+        case.path_parameters["client_id"] = sys_ids["integration"]
+    if isinstance(case.body, dict) and isinstance(case.body.get("jwks_url"), str):
+        case.body["jwks_url"] = NOBODYS_KEYS
+    if isinstance(case.body, dict) and is_meant_well(case) and not case.path.endswith(CALLS_WITH_A_BODY):
+        kept = {name: value for name, value in case.body.items() if name in HARMLESS_FIELDS}
+        needed = {} if case.method == "PATCH" else {"name": f"Made up {number}", **A_GOOD_INTEGRATION}
+        case.body = case.body if number % 2 else kept | needed
+
+
 @schemathesis.check
 def negative_body_rejection(ctx: CheckContext, response: Response, case: Case) -> None:
     """Insist that a body which the document rules out is refused, unless it is read leniently on purpose."""
@@ -214,6 +263,9 @@ def reads_leniently(case: Case) -> bool:
     if case.path.endswith("/batch"):
         # A bad request in a batch has an answer of its own, and the batch is fine.
         return True
+    if case.path.startswith(INTEGRATIONS_PATH):
+        # The form sends everything as text: a number may be one, and there is more than one word for yes.
+        return not isinstance(case.body, dict) or not case.body or any(map(_is_loose, case.body.values()))
     if "xml" in (case.media_type or ""):
         # XML has one type, and cannot hold the characters that are ruled out.
         return True

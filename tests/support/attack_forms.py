@@ -135,10 +135,10 @@ def wrapped_in_json() -> str:
     return json.dumps(wrapped | {"payload": payload, "signature": signature})
 
 
-def certificate(key_name: str = "ours") -> x509.Certificate:
-    """Return a self-signed certificate."""
+def certificate(key_name: str = "ours", bits: int = 2048) -> x509.Certificate:
+    """Return a self-signed certificate, good for some days from the tests' now."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp.example")])
-    key = rsa_key(key_name)
+    key = rsa_key(key_name, bits)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.public_key(key.public_key()).not_valid_before(NOW).not_valid_after(NOW + timedelta(9))
     return builder.sign(key, hashes.SHA256())
@@ -156,38 +156,46 @@ def _pkcs1() -> bytes:
     return _public(Encoding.PEM, PublicFormat.PKCS1)
 
 
-# Every text a public key has been spelt as, and so been taken for a shared secret.
-SPELLINGS: dict[str, Callable[[], bytes]] = {
-    "CVE-2015-9235-spki-pem": _spki,
-    "CVE-2016-10555-pem-without-final-newline": lambda: _spki().rstrip(),
-    "CVE-2016-5431-crlf-pem": lambda: _spki().replace(b"\n", b"\r\n"),
-    "CVE-2023-48238-pkcs1-der": lambda: _public(Encoding.DER, PublicFormat.PKCS1),
-    "CVE-2024-54150-spki-der": lambda: _public(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-    "CVE-2024-37568-modulus": lambda: rsa_key().public_key().public_numbers().n.to_bytes(256),
-    "CVE-2015-9235-certificate-pem": lambda: certificate().public_bytes(Encoding.PEM),
-    "CVE-2017-11424-pkcs1-pem": _pkcs1,
-    "CVE-2023-48223-blank-before-pkcs1-pem": lambda: b" " + _pkcs1(),
-    "CVE-2022-29217-ssh-rsa": lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH),
-    "CVE-2022-29217-ssh-ed25519": lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH, ed25519_key()),
-    "CVE-2024-33663-ecdsa-sha2": lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH, ec_key()),
-    "CVE-2026-48526-jwk-compact": lambda: json.dumps(jwk(rsa_key()), separators=(",", ":")).encode(),
-    "CVE-2026-48526-jwk-sorted": lambda: json.dumps(jwk(rsa_key()), sort_keys=True).encode(),
-    "CVE-2026-48526-jwk-pretty": lambda: json.dumps(jwk(rsa_key()), indent=2).encode(),
-    "CVE-2026-102268-altered-armour": lambda: _spki().replace(b"-----BEGIN", b"----- BEGIN"),
-    "CVE-2026-102273-jwks": lambda: key_set_document(jwk(rsa_key())),
-    "CVE-2026-114615-bom-before-pem": lambda: b"\xef\xbb\xbf" + _spki(),
-    "CVE-2026-114615-newline-before-pem": lambda: b"\n" + _spki(),
-    "CVE-2019-20933-empty-secret": lambda: b"",
-    "CVE-2020-28637-one-blank": lambda: b" ",
-    "CVE-2026-114616-one-nul": lambda: b"\x00",
+# Every text a public key has been spelt as, and so been taken for a shared secret; with who was fooled by it.
+SPELLINGS: dict[tuple[str, str], Callable[[], bytes]] = {
+    ("CVE-2015-9235", "spki-pem"): _spki,
+    ("CVE-2015-9235", "certificate-pem"): lambda: certificate().public_bytes(Encoding.PEM),
+    ("CVE-2016-10555", "pem-without-final-newline"): lambda: _spki().rstrip(),
+    ("CVE-2016-5431", "crlf-pem"): lambda: _spki().replace(b"\n", b"\r\n"),
+    ("CVE-2023-48238", "pkcs1-der"): lambda: _public(Encoding.DER, PublicFormat.PKCS1),
+    ("CVE-2024-54150", "spki-der"): lambda: _public(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+    ("CVE-2024-37568", "modulus"): lambda: rsa_key().public_key().public_numbers().n.to_bytes(256),
+    ("CVE-2017-11424", "pkcs1-pem"): _pkcs1,
+    ("CVE-2023-48223", "pkcs1-pem-without-final-newline"): lambda: _pkcs1().rstrip(),
+    ("GHSA-mvf2-f6gm-w987", "blank-before-pkcs1-pem"): lambda: b" " + _pkcs1(),
+    ("CVE-2022-29217", "ssh-rsa"): lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH),
+    ("CVE-2022-29217", "ssh-ed25519"): lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH, ed25519_key()),
+    ("CVE-2024-33663", "ecdsa-sha2"): lambda: _public(Encoding.OpenSSH, PublicFormat.OpenSSH, ec_key()),
+    ("CVE-2026-48526", "jwk-compact"): lambda: json.dumps(jwk(rsa_key()), separators=(",", ":")).encode(),
+    ("CVE-2026-48526", "jwk-sorted"): lambda: json.dumps(jwk(rsa_key()), sort_keys=True).encode(),
+    ("CVE-2026-48526", "jwk-pretty"): lambda: json.dumps(jwk(rsa_key()), indent=2).encode(),
+    ("CVE-2026-102268", "altered-armour"): lambda: _spki().replace(b"-----BEGIN", b"----- BEGIN"),
+    ("CVE-2026-102273", "jwks"): lambda: key_set_document(jwk(rsa_key())),
+    ("CVE-2026-102273", "nested-jwk"): lambda: json.dumps({"key": jwk(rsa_key())}).encode(),
+    ("CVE-2026-114615", "bom-before-pem"): lambda: b"\xef\xbb\xbf" + _spki(),
+    ("CVE-2026-114615", "newline-before-pem"): lambda: b"\n" + _spki(),
+    ("CVE-2019-20933", "empty-secret"): lambda: b"",
+    ("CVE-2020-28637", "one-blank"): lambda: b" ",
+    ("CVE-2026-114616", "one-nul"): lambda: b"\x00",
 }
 
 
-def signed_with_a_public_key(spelling: str, alg: str) -> str:
+def signed_with_a_public_key(spell: Callable[[], bytes], alg: str) -> str:
     """Return a token whose HMAC secret is the provider's public key, spelt one way."""
-    return forge(header(alg=alg), alg=alg, key=SPELLINGS[spelling]())
+    return forge(header(alg=alg), alg=alg, key=spell())
 
 
 def signed_with(key: Any, alg: str = "RS256", **head: Any) -> str:
     """Return acceptable claims, signed with another key or algorithm."""
     return forge(header(alg=alg, **head), alg=alg, key=key)
+
+
+def resigned(token: str, key: Any) -> str:
+    """Return the same header and claims, signed with another RSA key."""
+    signing_input = token.rpartition(".")[0]
+    return f"{signing_input}.{b64(sign('RS256', key, signing_input.encode()))}"

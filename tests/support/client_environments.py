@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "clients"
@@ -13,18 +14,24 @@ INSTALL_SECONDS = 300
 ENVIRONMENT = dict(os.environ)
 
 
-def client_programs(requirements: Path) -> Path:
+def client_programs(requirements: Path, where: Path = FOLDER) -> Path:
     """Return the folder of programs of an environment with what a file requires; made once, then kept."""
-    folder = FOLDER / requirements.stem
-    wanted = f"{sys.version}\n{requirements.read_text()}"
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = where / requirements.stem
+    make_once(folder, requirements.read_text(), lambda: _make(folder, requirements))
+    return folder / "bin"
+
+
+def make_once(folder: Path, recipe: str, make: Callable[[], None]) -> None:
+    """Make a folder anew unless the same Python made it by the same recipe."""
+    wanted = f"{sys.version}\n{recipe}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         # Two runs of the tests may want it at once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_made(folder, wanted):
-            _make(folder, requirements)
+            shutil.rmtree(folder, ignore_errors=True)
+            make()
             (folder / "made-for").write_text(wanted)
-    return folder / "bin"
 
 
 def _is_made(folder: Path, wanted: str) -> bool:
@@ -33,16 +40,16 @@ def _is_made(folder: Path, wanted: str) -> bool:
 
 
 def _make(folder: Path, requirements: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    _run("-m", "venv", "--without-pip", str(folder))
+    run_installer(sys.executable, "-m", "venv", "--without-pip", str(folder))
     # Our own pip installs there: a pip for each environment would double the time.
-    where = ("--python", str(folder / "bin" / "python"))
-    _run("-m", "pip", *where, "install", "--quiet", "--disable-pip-version-check", "--requirement", str(requirements))
+    pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install")
+    run_installer(*pip, "--quiet", "--disable-pip-version-check", "--requirement", str(requirements))
 
 
-def _run(*arguments: str) -> None:
+def run_installer(*command: str) -> None:
+    """Run a program that may fetch packages, and insist that it succeeds."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        command,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from changegate.services.oauth.key_set import KeySet
-from changegate.services.oauth.trust_policy import TrustPolicy
+from changegate.services.oauth.trust_policy import JTI_REQUIRED, TrustPolicy
 from tests.support.forge import AUDIENCE, ISSUER, ec_key, ed25519_key, jwk, key_set_document, rsa_key
 
 
@@ -18,7 +18,8 @@ def policy(**changes: Any) -> TrustPolicy:
         "clock_skew": timedelta(seconds=60),
         "max_assertion_lifetime": timedelta(hours=1),
         "jti_claim": "jti",
-        "jti_required": True,
+        "replay_policy": JTI_REQUIRED,
+        "allow_missing_kid": True,
     }
     return TrustPolicy(**(demands | changes))
 

@@ -2,7 +2,23 @@
 
 from flask import Flask
 
-from changegate.api import attachment, batch, health, oauth, openapi, stats, table, tinyurl
+from changegate.api import (
+    attachment,
+    batch,
+    health,
+    hygiene,
+    integrations,
+    introspection,
+    metadata,
+    oauth,
+    openapi,
+    revocation,
+    scopes,
+    stats,
+    table,
+    tinyurl,
+    token_keys,
+)
 from changegate.api.cors import register_cors
 from changegate.api.method_override import MethodOverride
 from changegate.api.openapi.document import load_document
@@ -16,7 +32,7 @@ OPENAPI_DOCUMENT = "openapi_document"
 
 
 def register(app: Flask) -> None:
-    """Add every API; those under `/api/now` answer under their versioned and unversioned paths."""
+    """Add every API; those of records answer under their versioned and unversioned paths."""
     settings: Settings = app.config["SETTINGS"]
     # A path with two slashes names nothing; a redirect would be a page, and few clients repeat their body.
     app.url_map.merge_slashes = False
@@ -34,4 +50,13 @@ def register(app: Flask) -> None:
         app.register_blueprint(tinyurl.bp, url_prefix=prefix, name=f"tinyurl{suffix}")
         app.register_blueprint(openapi.bp, url_prefix=prefix, name=f"openapi{suffix}")
     app.register_blueprint(oauth.bp)
+    app.register_blueprint(token_keys.bp)
+    app.register_blueprint(revocation.bp)
+    app.register_blueprint(introspection.bp)
+    app.register_blueprint(metadata.bp)
+    csrf.exempt(integrations.bp)
+    app.register_blueprint(integrations.bp)
+    csrf.exempt(scopes.bp)
+    app.register_blueprint(scopes.bp)
+    app.register_blueprint(hygiene.bp)
     app.register_blueprint(health.bp)

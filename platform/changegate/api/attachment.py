@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from marshmallow import Schema, ValidationError
 
 from changegate.api.attachment_body import measure_file, name_of, read_file, read_form, require_file
-from changegate.api.auth import caller, require_caller, require_scope
+from changegate.api.auth import api_call, caller, require_caller, require_scope
 from changegate.api.envelopes import api_response, empty_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_record
@@ -23,7 +23,7 @@ from changegate.schemas.attachment import (
 )
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.table_query import parse_parameters
-from changegate.services.access import ApiCall, Caller
+from changegate.services.access import Caller
 from changegate.services.attachments.access import find_owner, get_attachable
 from changegate.services.attachments.file_names import SEPARATORS, parse_file_name
 from changegate.services.attachments.metadata import render_metadata
@@ -129,8 +129,7 @@ def delete_view(sys_id: str) -> Response:
 def _in_scope() -> tuple[list[Table], Caller]:
     """Return the tables whose files an access token may work on with this method, and its user; all are a user's."""
     who = caller()
-    method = "GET" if request.method == "HEAD" else request.method
-    calls = {table: ApiCall(REST_API, method, table.name) for table in TABLES.values()}
+    calls = {table: api_call(REST_API, table.name) for table in TABLES.values()}
     covered = {table: call for table, call in calls.items() if who.has_scope(call)}
     who = who.within(covered.values())
     tables = [table for table in covered if who.own_records_of is None or knows_integrations(table)]

@@ -2,10 +2,11 @@
 
 from flask import g, request
 
-from changegate.errors import NotAuthenticated, ScopeMissing
+from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing
 from changegate.extensions import limiter
-from changegate.services.access import ApiCall, Caller
+from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.oauth.access_tokens import find_token_caller
+from changegate.services.scope_policy import LATEST, ApiCall
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.visibility import knows_integrations
 from changegate.services.users import authenticate_user
@@ -36,6 +37,20 @@ def require_caller() -> None:
     g.caller = found
 
 
+def require_integration_administrator() -> None:
+    """Admit a user by Basic who may manage integrations, whatever it is about.
+
+    Never an access token: who got one from an integration must not be able to make another. Raises
+    `NotAuthenticated`, `RateLimited` and, for everybody else alike, `AccessRefused`.
+    """
+    require_caller()
+    if request.method == "OPTIONS":
+        return
+    if caller().grant is not None:
+        raise AccessRefused("Operation Failed", "Access tokens manage no integrations; use a user's name and password")
+    caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin or admin")
+
+
 def _basic_caller(user_name: str, password: str) -> Caller | None:
     address = request.remote_addr or ""
 
@@ -54,10 +69,15 @@ def caller() -> Caller:
     return found
 
 
+def api_call(rest_api: str, table: str) -> ApiCall:
+    """Return the request as scopes see it."""
+    method = "GET" if request.method == "HEAD" else request.method
+    return ApiCall(rest_api, method, table, "v1" if request.path.startswith("/api/now/v1/") else LATEST)
+
+
 def require_scope(rest_api: str, table: str) -> Caller:
     """Return the caller as far as this call may go; raises `ScopeMissing` where a token's scopes do not cover it."""
-    method = "GET" if request.method == "HEAD" else request.method
-    who = caller().require_scope(ApiCall(rest_api, method, table))
+    who = caller().require_scope(api_call(rest_api, table))
     if who.own_records_of is not None:
         served = find_table(table)
         if served is None or not knows_integrations(served):

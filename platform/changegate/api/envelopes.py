@@ -8,17 +8,18 @@ from flask import Response, g, request
 from werkzeug.datastructures import Headers
 
 from changegate.api.negotiation import wants_xml
+from changegate.api.well_known import resource_metadata_url
 from changegate.api.xml_records import render_xml
 from changegate.errors import (
     ChangegateError,
     OAuthError,
+    QuotaReached,
     RateLimited,
     RequestUnreadable,
-    TemporarilyUnavailable,
     TooManyFailures,
 )
 from changegate.extensions import now
-from changegate.models.oauth_entity import new_correlation_id
+from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.tables.reading import Records
 
 JSON = "application/json;charset=UTF-8"
@@ -34,6 +35,7 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 SECONDS_UNTIL_RETRY = 5
 OAUTH_FAULTS = {500: "server_error", 503: "temporarily_unavailable"}
 CHALLENGE = 'BASIC realm="Service-now"'
+BEARER_CHALLENGE = 'BEARER realm="Service-now"'
 
 
 def correlation_id() -> str:
@@ -104,9 +106,15 @@ def table_error(error: ChangegateError) -> Response:
     """Return the Table API's envelope (rest_api.md §1.6)."""
     body = {"error": {"message": error.message, "detail": error.detail}, "status": "failure"}
     headers = dict([*COMMON, LOGGED_IN if "caller" in g else NOT_LOGGED_IN]) | _headers(error, error.status)
-    if wants_xml():
-        return Response(render_xml(body), error.status, headers, content_type=XML)
-    return json_response(body, error.status, headers)
+    response = (
+        Response(render_xml(body), error.status, headers, content_type=XML)
+        if wants_xml()
+        else json_response(body, error.status, headers)
+    )
+    if error.status == 401:
+        # After the one that clients know: RFC 9728 §5.1 tells the others where to ask for a token.
+        response.headers.add("WWW-Authenticate", f'{BEARER_CHALLENGE}, resource_metadata="{resource_metadata_url()}"')
+    return response
 
 
 def oauth_error(error: OAuthError) -> Response:
@@ -141,8 +149,8 @@ def _headers(error: ChangegateError, status: int) -> dict[str, str]:
     headers = {"X-Request-Id": correlation_id()}
     if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE
-    if isinstance(error, TemporarilyUnavailable):
+    if status == 503:
         headers["Retry-After"] = str(SECONDS_UNTIL_RETRY)
-    if isinstance(error, RateLimited | TooManyFailures):
+    if isinstance(error, RateLimited | QuotaReached | TooManyFailures):
         headers["Retry-After"] = str(error.retry_after)
     return headers

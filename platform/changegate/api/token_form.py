@@ -1,5 +1,7 @@
-"""Read a token request: the form body and the client's credentials, and nothing else (oauth_jwt.md §3.1, §3.3)."""
+"""Read a request about tokens: form body and client's credentials, and nothing else (oauth_jwt.md §3.1, §3.3)."""
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -7,30 +9,46 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from changegate.errors import InvalidClient, InvalidRequest
-from changegate.schemas.token_request import TokenRequestForm, load_token_request
+from changegate.schemas.token_request import (
+    ClientForm,
+    TokenReferenceForm,
+    TokenRequestForm,
+    load_token_reference,
+    load_token_request,
+)
+from changegate.services.oauth.client_assertions import ASSERTION_TYPE, find_named_client
 from changegate.services.oauth.clients import ClientCredentials
 
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS = 50
+TWO_PROOFS = "two different client authentications"
 # Secrets in a URL end up in logs; they are refused rather than honoured.
 SECRET_PARAMETERS = frozenset({"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"})
+Form = TypeVar("Form", bound=ClientForm)
 
 
 def read_parameters() -> TokenRequestForm:
-    """Return the known parameters of the form body; raises `InvalidRequest`."""
+    """Return the known parameters of a token request; raises `InvalidRequest`."""
+    return _load(load_token_request, read_form())
+
+
+def read_reference() -> TokenReferenceForm:
+    """Return the known parameters of a request about a token; raises `InvalidRequest`."""
+    return _load(load_token_reference, read_form())
+
+
+def _load(load: Callable[[Iterable[tuple[str, str]]], Form], sent: Iterable[tuple[str, str]]) -> Form:
     try:
-        loaded = load_token_request(_read_form())
+        return load(sent)
     except ValidationError as problem:
         [(name, [what])] = problem.messages_dict.items()
         reason = "param_duplicate" if what.startswith("given") else "body_malformed"
         raise InvalidRequest(reason, f"{name} is {what}") from None
-    if loaded.client_assertion or loaded.client_assertion_type:
-        raise InvalidClient("client_secret_bad", "client assertions are not offered")
-    return loaded
 
 
-def _read_form() -> list[tuple[str, str]]:
+def read_form() -> list[tuple[str, str]]:
+    """Return the pairs of the form body, in their order; raises `InvalidRequest`."""
     if request.query_string and not SECRET_PARAMETERS.isdisjoint(request.args):
         raise InvalidRequest("body_malformed", "a secret in the query string is refused")
     # Flask reads multipart forms too, and takes every other body for an empty form.
@@ -57,12 +75,12 @@ def _read_bearable_body() -> bytes:
     return body
 
 
-def read_credentials(params: TokenRequestForm) -> ClientCredentials:
+def read_credentials(params: ClientForm) -> ClientCredentials:
     """Return the client's credentials from the body or from Basic; two different ones are one too many.
 
     Raises `InvalidClient` for a header that is not Basic, `InvalidRequest` for two clients.
     """
-    in_body = ClientCredentials(params.client_id, params.client_secret)
+    in_body = _read_body_credentials(params)
     if "Authorization" not in request.headers:
         return in_body
     basic = request.authorization
@@ -70,10 +88,22 @@ def read_credentials(params: TokenRequestForm) -> ClientCredentials:
         raise InvalidClient("client_secret_bad", "the Authorization header is not readable as Basic")
     if in_body.client_id not in (None, basic.username):
         raise InvalidRequest("body_malformed", "two different clients")
-    if in_body.secret not in (None, basic.password):
-        raise InvalidRequest("body_malformed", "two different client authentications")
+    if in_body.assertion is not None or in_body.secret not in (None, basic.password):
+        raise InvalidRequest("body_malformed", TWO_PROOFS)
     # RFC 6749 §2.3.1: an empty secret is no secret.
     return ClientCredentials(basic.username, basic.password or None)
+
+
+def _read_body_credentials(params: ClientForm) -> ClientCredentials:
+    assertion = params.client_assertion
+    if assertion is None and params.client_assertion_type is None:
+        return ClientCredentials(params.client_id, params.client_secret)
+    if assertion is None or params.client_assertion_type != ASSERTION_TYPE:
+        detail = f"a client_assertion goes with the client_assertion_type {ASSERTION_TYPE}"
+        raise InvalidClient("client_assertion_bad", detail)
+    if params.client_secret is not None:
+        raise InvalidRequest("body_malformed", TWO_PROOFS)
+    return ClientCredentials(params.client_id or find_named_client(assertion), None, assertion)
 
 
 def read_assertion_of_pysnc(credentials: ClientCredentials) -> str | None:

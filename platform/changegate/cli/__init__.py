@@ -8,9 +8,12 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.cli.demo import demo
-from changegate.cli.integration import integration
+from changegate.cli.findings import findings
+from changegate.cli.integrations import integration
 from changegate.cli.prepare import prepare
+from changegate.cli.scope import scope
 from changegate.cli.serve import serve
+from changegate.cli.token_key import token_key
 from changegate.cli.user import user
 from changegate.config import SettingInvalid
 from changegate.errors import ChangegateError
@@ -21,7 +24,7 @@ def group() -> None:
     """Run a change desk that trusts identity providers instead of stored secrets."""
 
 
-for command in (prepare, serve, demo, user, integration):
+for command in (prepare, serve, demo, user, integration, scope, findings, token_key):
     group.add_command(command)
 
 

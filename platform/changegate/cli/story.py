@@ -146,6 +146,7 @@ def _integration_form(teller: Teller, csrf_token: str) -> dict[str, Any]:
         "jwks_url": f"{teller.place.idp_url}/.well-known/jwks.json",
         "algorithms": ["RS256", "ES256"],
         "enable_jti_verification": "true",
+        "scope_restriction": "true",
         "active": "true",
     }
 

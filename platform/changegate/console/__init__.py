@@ -2,7 +2,21 @@
 
 from flask import Blueprint, Flask
 
-from changegate.console import api_explorer, change_requests, connection_test, home, inbound_integrations, sign_in
+from changegate.console import (
+    api_explorer,
+    auth_scopes,
+    change_requests,
+    form_fragments,
+    home,
+    inbound_integrations,
+    integration_keys,
+    machine_identities,
+    machine_identity,
+    manage_tokens,
+    security_findings,
+    sign_in,
+    token_events,
+)
 from changegate.console.guards import allow_anyone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
@@ -10,7 +24,21 @@ from changegate.console.page_headers import add_page_headers
 assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 assets.before_request(allow_anyone)
 
-AREAS = (sign_in, home, inbound_integrations, connection_test, change_requests, api_explorer)
+AREAS = (
+    sign_in,
+    home,
+    inbound_integrations,
+    form_fragments,
+    integration_keys,
+    token_events,
+    auth_scopes,
+    manage_tokens,
+    machine_identity,
+    machine_identities,
+    security_findings,
+    change_requests,
+    api_explorer,
+)
 for area in AREAS:
     area.bp.after_request(add_page_headers)
 

@@ -8,6 +8,7 @@ from changegate.console.change_list import COLUMNS, PAGE_SIZE, ChangeList
 from changegate.console.guards import caller, require_login
 from changegate.extensions import settings
 from changegate.models.change_request import CHANGE_STATES
+from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.reading import read_page, read_record
 from changegate.services.tables.shapes import DisplayValue, Shape
@@ -28,6 +29,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count",
     ),
 }  # fmt: skip
+# Shown where a token created the change, and then without what its provider does not tell.
+PROVENANCE = (
+    "oauth_entity", "oauth_client_id", "oauth_issuer", "oauth_subject", "oauth_exchange", "source_repository",
+    "source_id", "source_ref", "source_commit", "source_workflow", "source_run", "source_actor",
+    "source_environment", "source_run_url",
+)  # fmt: skip
 bp = Blueprint("change_requests", __name__, url_prefix="/change-requests")
 bp.before_request(require_login)
 
@@ -55,7 +62,15 @@ def record_view(sys_id: str) -> str:
     """Show one change; raises `RecordNotFound`."""
     table = get_table("change_request")
     record = read_record(table, caller(), sys_id, _shape())
-    return render_template("console/change_request.html", record=record, sections=SECTIONS, entries=table.entries)
+    provenance = [name for name in PROVENANCE if record[name]["value"]]
+    return render_template(
+        "console/change_request.html",
+        record=record,
+        sections=SECTIONS,
+        provenance=provenance,
+        manages_integrations=caller().has_role(INTEGRATION_ADMINISTRATORS),
+        entries=table.entries,
+    )
 
 
 def _shape(fields: tuple[str, ...] = ()) -> Shape:

@@ -7,14 +7,13 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integration_form import IntegrationForm
-from changegate.console.integration_pages import render_new_page, render_record_page
+from changegate.console.integration_list import list_rows
+from changegate.console.integration_pages import previous_secret_until, render_new_page, render_record_page
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
-from changegate.services.oauth.events import list_events
 from changegate.services.oauth.integrations import (
     get_integration,
-    list_integrations,
     register_integration,
     rotate_secret,
     set_active,
@@ -52,8 +51,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """List all integrations, each with its latest event."""
-    rows = [(entity, next(iter(list_events(entity.sys_id, limit=1)), None)) for entity in list_integrations()]
-    return render_template("console/inbound_integrations.html", rows=rows)
+    return render_template("console/inbound_integrations.html", rows=list_rows())
 
 
 @bp.get("/new")
@@ -137,6 +135,7 @@ def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturn
             entity=entity,
             secret=secret,
             what=what,
+            previous_secret_until=previous_secret_until(entity),
             base_url=settings().base_url,
         )
     flash(f"{entity.name} {what}.")

@@ -1,59 +1,65 @@
 """The two pages that hold the integration form, with all that stands around it."""
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from flask import render_template
 
-from changegate.console.guards import caller
-from changegate.console.integration_form import IntegrationForm
-from changegate.console.key_set_report import KeySetReport
-from changegate.extensions import db, settings
+from changegate.console.form_choices import form_choices
+from changegate.console.integration_form import IntegrationForm, form_of_entity
+from changegate.console.key_panel import key_panel
+from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysUser
-from changegate.models.oauth_entity import USER_FIELDS
-from changegate.schemas.integration import ALGORITHMS
-from changegate.services.oauth.events import list_events
-from changegate.services.oauth.integrations import list_scopes
-from changegate.services.tables.catalog import get_table
-from changegate.services.tables.encoded_query import Condition, EncodedQuery, Order
-from changegate.services.tables.reading import read_page
-from changegate.services.tables.shapes import Shape
+from changegate.services.oauth.event_search import count_would_refuse, list_events
+from changegate.services.oauth.snippets import Target, list_snippets
 
-SUGGESTED_USERS = 500
 SHOWN_EVENTS = 20
+REPORTED_FOR = timedelta(days=30)
 
 
-def render_new_page(form: IntegrationForm, key_set: KeySetReport | None = None) -> str:
-    """Render the form of a new integration."""
-    return render_template("console/integration_new.html", form=form, key_set=key_set, **_choices())
+def render_new_page(form: IntegrationForm, **results: Any) -> str:
+    """Render the form of a new integration; `results` are those of its buttons."""
+    return render_template("console/integration_new.html", **form_context(form, None), **results)
 
 
-def render_record_page(
-    entity: OAuthEntity, form: IntegrationForm | None = None, key_set: KeySetReport | None = None
-) -> str:
+def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None, **results: Any) -> str:
     """Render a registered integration: as stored, or with a form as typed."""
-    run_as = db.session.get(SysUser, entity.run_as) if entity.run_as else None
     return render_template(
         "console/integration_record.html",
-        entity=entity,
-        form=form or IntegrationForm.of_entity(entity, run_as),
-        key_set=key_set,
+        **form_context(form or _stored_form(entity), entity),
+        **results,
         events=list_events(entity.sys_id, SHOWN_EVENTS),
-        base_url=settings().base_url,
-        **_choices(),
+        would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
+        key_panel=key_panel(entity),
+        snippets=list_snippets(_target(entity)),
+        integrations={entity.sys_id: entity},
     )
 
 
-def _choices() -> dict[str, object]:
-    return {
-        "users": _list_users(),
-        "scopes": list_scopes(),
-        "algorithms": ALGORITHMS,
-        "user_fields": USER_FIELDS,
-    }
+def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
+    """Return what the form's template needs."""
+    until = previous_secret_until(entity) if entity else None
+    return {"form": form, "entity": entity, "previous_secret_until": until, **form_choices(form)}
 
 
-def _list_users() -> list[tuple[str, str]]:
-    """Return (user name, name) of active users to suggest; any other user name can be typed."""
-    query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
-    table = get_table("sys_user")
-    shape = Shape(settings().base_url, fields=("user_name", "name"))
-    page = read_page(table, caller(), query, shape, limit=SUGGESTED_USERS, offset=0)
-    return [(user["user_name"], user["name"]) for user in page.records]
+def previous_secret_until(entity: OAuthEntity) -> datetime | None:
+    """Return when the secret from before the last rotation ends, None where there is none that works."""
+    until = entity.previous_client_secret_expires_at
+    has_one = entity.previous_client_secret_hash is not None and until is not None and until > now()
+    return until if has_one and not entity.public_client else None
+
+
+def _stored_form(entity: OAuthEntity) -> IntegrationForm:
+    run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
+    return form_of_entity(entity, run_as, owner)
+
+
+def _target(entity: OAuthEntity) -> Target:
+    return Target(
+        client_id=entity.client_id,
+        is_public=entity.public_client,
+        audience=entity.audiences[0] if entity.audiences else entity.client_id,
+        issuer=entity.issuer,
+        base_url=settings().base_url,
+        preset=entity.preset,
+    )

@@ -32,8 +32,22 @@ class Group:
 GROUPS = (
     Group("Change", (Module("Change requests", "change_requests.list_view", "change"),)),
     Group(
+        "Machine Identity Console",
+        (
+            Module("Overview", "machine_identity.overview_view", "chart"),
+            Module("Machine Identities", "machine_identities.list_view", "robot"),
+            Module("Security Findings", "security_findings.list_view", "shield"),
+        ),
+        INTEGRATION_ADMINISTRATORS,
+    ),
+    Group(
         "System OAuth",
-        (Module("Inbound Integrations", "inbound_integrations.list_view", "integration"),),
+        (
+            Module("Inbound Integrations", "inbound_integrations.list_view", "integration"),
+            Module("Auth Scopes", "auth_scopes.list_view", "scope"),
+            Module("Manage Tokens", "manage_tokens.list_view", "key"),
+            Module("Token Events", "token_events.list_view", "list"),
+        ),
         INTEGRATION_ADMINISTRATORS,
     ),
     Group("System Web Services", (Module("REST API Explorer", "api_explorer.explorer_view", "braces"),)),

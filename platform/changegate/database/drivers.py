@@ -2,82 +2,115 @@
 
 import math
 import sqlite3
-import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from flask import has_request_context
 from psycopg.pq import TransactionStatus
 
-# One writer at a time is SQLite's own rule. Queuing here is fair and wakes at once, where SQLite's busy
-# handler sleeps and lets the unlucky starve; between processes the busy handler still decides.
-_writer_queue = threading.Lock()
+from changegate.database.turns import end_turn, out_of_turn
+from changegate.database.write_line import SharedWrite, line_of, write_together
+
 BUSY_TIMEOUT = timedelta(seconds=10)
 # What one request may ask of a database, however many rows and terms it is about.
 MAX_EXECUTION_TIME = timedelta(seconds=30)
-STEPS_BETWEEN_LOOKS = 1_000_000  # of SQLite's machine; some hundredths of a second
+STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine; some milliseconds
 _INTERRUPTED = frozenset({"57014", "SQLITE_INTERRUPT"})
 
 
 class QueuedConnection(sqlite3.Connection):
-    """An SQLite connection that waits its turn before it writes and gives it up after commit or rollback."""
+    """An SQLite connection that queues up before it writes and lets the next one in after commit or rollback."""
 
-    _has_turn = False
+    _may_write = False
     deadline = math.inf
 
+    def __init__(self, database: str | Path, *arguments: Any, **options: Any) -> None:
+        super().__init__(database, *arguments, **options)
+        self._line = line_of(database)
+
     def is_late(self) -> bool:
-        """Tell whether the unit of work has had its time; SQLite then interrupts the statement."""
+        """Tell whether the unit of work has had its time; SQLite then interrupts the statement.
+
+        SQLite asks this of statements that take long, for which nobody else is to wait.
+        """
+        end_turn()
         return time.monotonic() > self.deadline
 
     def begin_write(self) -> None:
         """Open a transaction with the write lock in hand; does nothing when one is open."""
         if self.in_transaction:
             return
-        self._has_turn = _writer_queue.acquire(timeout=BUSY_TIMEOUT.total_seconds())
+        end_turn()
+        self._queue_up()
         try:
             self.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:
-            self._give_up_turn()
+            self._let_next_write()
             raise
 
     def write_alone(self, text: str, parameters: Any) -> None:
-        """Run one write as a transaction of its own, in one call to SQLite, which lets other threads go on."""
-        self._has_turn = _writer_queue.acquire(timeout=BUSY_TIMEOUT.total_seconds())
-        try:
-            self.execute(text, parameters).close()
-        finally:
-            self._give_up_turn()
+        """Run one write that needs nothing else in its transaction; it is committed when this returns.
+
+        Writes that wait for their turn to write are committed together, since most of a commit is waiting for the disk.
+        One that breaks a rule fails alone.
+        """
+        write = SharedWrite(text, parameters)
+        with out_of_turn():
+            self._line.join(write)
+            self._queue_up()
+            try:
+                self._carry_out(write)
+            finally:
+                self._let_next_write()
+        if write.error is not None:
+            raise write.error
+
+    def _carry_out(self, write: SharedWrite) -> None:
+        if self._may_write:
+            # Done already, if somebody else who wrote found it waiting.
+            if not write.is_done:
+                write_together(self, self._line.take_all())
+        elif self._line.withdraw(write):
+            # The line stands still; as ever, SQLite then has the last word, and says that it is busy.
+            write_together(self, [write])
+        else:
+            # Somebody has taken it along just now, and is at it.
+            self._may_write = self._line.lock.acquire()
+
+    def _queue_up(self) -> None:
+        self._may_write = self._line.lock.acquire(timeout=BUSY_TIMEOUT.total_seconds())
 
     def commit(self) -> None:
         """Commit, then let the next writer in."""
         try:
             super().commit()
         finally:
-            self._give_up_turn()
+            self._let_next_write()
 
     def rollback(self) -> None:
         """Roll back, then let the next writer in."""
         try:
             super().rollback()
         finally:
-            self._give_up_turn()
+            self._let_next_write()
 
     def close(self) -> None:
         """Close, which rolls back what is open, and let the next writer in."""
-        has_turn, self._has_turn = self._has_turn, False
+        may_write, self._may_write = self._may_write, False
         try:
             super().close()
         finally:
-            if has_turn:
-                _writer_queue.release()
+            if may_write:
+                self._line.lock.release()
 
-    def _give_up_turn(self) -> None:
-        # A commit that failed as busy keeps its transaction, and so its turn, until the rollback.
-        if self._has_turn and not self.in_transaction:
-            self._has_turn = False
-            _writer_queue.release()
+    def _let_next_write(self) -> None:
+        # A commit that failed as busy keeps its transaction, and so its place, until the rollback.
+        if self._may_write and not self.in_transaction:
+            self._may_write = False
+            self._line.lock.release()
 
 
 def begin_write(driver: Any) -> None:

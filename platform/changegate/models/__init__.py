@@ -7,14 +7,16 @@ from changegate.models.chg_model import ChgModel
 from changegate.models.cmdb_ci import CmdbCi
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.jwks_cache import JwksCache
-from changegate.models.oauth_entity import (
-    OAuthEntity,
-    OAuthEntityScope,
-    OAuthExchange,
-)
+from changegate.models.jwt_verifier_map import JwtVerifierMap
+from changegate.models.oauth_client_assertion import OAuthClientAssertion
+from changegate.models.oauth_entity import OAuthEntity, OAuthEntityScope
+from changegate.models.oauth_entity_key import OAuthEntityKey, OAuthKeyAlert
+from changegate.models.oauth_exchange import OAuthExchange
+from changegate.models.oauth_token_key import OAuthTokenKey
 from changegate.models.std_change_producer_version import StdChangeProducerVersion
 from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
 from changegate.models.sys_audit import SysAudit
+from changegate.models.sys_certificate import SysCertificate
 from changegate.models.sys_choice import SysChoice
 from changegate.models.sys_dictionary import SysDbObject, SysDictionary
 from changegate.models.sys_journal_field import SysJournalField
@@ -31,15 +33,21 @@ __all__ = [
     "CmdbCi",
     "IdempotencyKey",
     "JwksCache",
+    "JwtVerifierMap",
+    "OAuthClientAssertion",
     "OAuthEntity",
+    "OAuthEntityKey",
     "OAuthEntityScope",
     "OAuthExchange",
+    "OAuthKeyAlert",
+    "OAuthTokenKey",
     "StdChangeProducerVersion",
     "SysApiAccessScope",
     "SysAttachment",
     "SysAttachmentDoc",
     "SysAudit",
     "SysAuthScope",
+    "SysCertificate",
     "SysChoice",
     "SysDbObject",
     "SysDictionary",

@@ -1,9 +1,35 @@
 """Auth scopes: named sets of API calls that an access token may make."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sqlalchemy.orm import Mapped, relationship
 
 from changegate.database import Base
 from changegate.models.base import Record, boolean, reference, string, text
+
+ANY = "*"
+# The scope that lets a token do all that its user may. It is known by this id alone, which spells its name in ASCII:
+# another record of the same name has no power.
+USERACCOUNT = "757365726163636f756e740000000000"
+MAX_SCOPES_LENGTH = 1000
+
+
+class RestApi(NamedTuple):
+    """An API that rules speak of: its name for people, its methods, and whether each call is about a table."""
+
+    label: str
+    methods: tuple[str, ...]
+    has_tables: bool = True
+
+
+REST_APIS: Mapping[str, RestApi] = {
+    "now/table": RestApi("Table API", ("GET", "POST", "PUT", "PATCH", "DELETE")),
+    "now/stats": RestApi("Aggregate API", ("GET",)),
+    "now/attachment": RestApi("Attachment API", ("GET", "POST", "PATCH", "DELETE")),
+    "oauth/introspect": RestApi("Introspection API", ("POST",), has_tables=False),
+}
+API_VERSIONS = ("v1", "v2")
 
 
 class SysAuthScope(Record, Base):
@@ -13,11 +39,16 @@ class SysAuthScope(Record, Base):
 
     name: Mapped[str] = string("Name", 100, unique=True)
     description: Mapped[str | None] = text("Description", 1000)
-    rules: Mapped[list["SysApiAccessScope"]] = relationship(lazy="selectin")
+    rules: Mapped[list["SysApiAccessScope"]] = relationship(
+        lazy="selectin",
+        order_by="SysApiAccessScope.rest_api, SysApiAccessScope.table, SysApiAccessScope.http_method",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
 
 
 class SysApiAccessScope(Record, Base):
-    """One call that a scope covers: an API, a method and, for the Table API, a table.
+    """Calls that a scope covers: an API, a method, a version and a table; `*` stands for every one.
 
     `writable_fields` is a comma list that narrows writes, `own_records` keeps to what the integration created.
     """
@@ -27,6 +58,7 @@ class SysApiAccessScope(Record, Base):
     scope: Mapped[str] = reference("Auth scope", "sys_auth_scope", ondelete="CASCADE", index=True)
     rest_api: Mapped[str] = string("REST API", 40)
     http_method: Mapped[str] = string("HTTP method", 10)
+    version: Mapped[str] = string("Version", 10, default=ANY, server_default=ANY)
     table: Mapped[str] = string("Table", 80)
     active: Mapped[bool] = boolean("Active", default=True)
     writable_fields: Mapped[str | None] = text("Writable fields", 4000)

@@ -11,7 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Date, DateTime, Dialect, ForeignKey, Index, Integer, String, Text, TypeDecorator
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    func,
+)
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
 SYS_ID_LENGTH = 32
@@ -142,10 +155,20 @@ def domain(label: str, **options: Any) -> MappedColumn[Any]:
     return _column(String(SYS_ID_LENGTH), entry=entry, **options)
 
 
-def index_of_filled(column: Column[Any]) -> Index:
-    """Declare an index of the rows that have a value in a column; the others cost it nothing."""
+def index_of_filled(column: Column[Any], *others: Column[Any]) -> Index:
+    """Declare an index of the rows that have a value in a column, by that one first; the others cost it nothing."""
     is_filled = column.is_not(None)
-    return Index(f"ix_{column.table.name}_{column.name}", column, sqlite_where=is_filled, postgresql_where=is_filled)
+    name = f"ix_{column.table.name}_{column.name}"
+    return Index(name, column, *others, sqlite_where=is_filled, postgresql_where=is_filled)
+
+
+def index_of_filled_text(column: Column[Any]) -> Index:
+    """Declare an index of the rows that have a text in a column, as text is compared: without case."""
+    folded = func.lower(column)
+    # The same expression in both places: for SQLite nothing else follows from a comparison.
+    is_filled = folded.is_not(None)
+    name = f"ix_{column.table.name}_{column.name}_lower"
+    return Index(name, folded, sqlite_where=is_filled, postgresql_where=is_filled)
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,18 +1,30 @@
 """Inbound integrations: who is trusted, under which conditions, to act as whom."""
 
-import secrets
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from changegate.database import Base
 from changegate.models.auth_scope import SysAuthScope
-from changegate.models.base import Record, boolean, choice, instant, integer, reference, string, text
+from changegate.models.base import Record, boolean, choice, day, instant, integer, reference, string, text
+from changegate.models.jwt_verifier_map import JwtVerifierMap
 
 CONNECTION_TYPES = {"jwt_bearer": "OAuth - JWT bearer grant"}
-TOKEN_FORMATS = {"opaque": "Opaque"}
+TOKEN_FORMATS = {"opaque": "Opaque", "jwt": "JWT"}
+KEY_SOURCES = {
+    "jwks_url": "JWKS URL",
+    "jwks": "Key set",
+    "certificates": "Certificates",
+    "shared_key": "Shared key",
+}
+REUSABLE = "reusable-until-exp"
+REPLAY_POLICIES = {
+    "jti-required-once": "The unique claim is required, and buys one token",
+    "once-if-present": "One token for each assertion, with a unique claim or without",
+    REUSABLE: "Reusable until it expires",
+}
 USER_FIELDS = {
     "email": "Email",
     "user_name": "User ID",
@@ -34,6 +46,7 @@ class OAuthEntity(Record, Base):
     previous_client_secret_hash: Mapped[str | None] = string("Previous client secret", 64, is_secret=True)
     previous_client_secret_expires_at: Mapped[datetime | None] = instant("Previous client secret expires")
     client_secret_hint: Mapped[str | None] = string("Client secret ends in", 4, is_secret=True)
+    client_secret_created_at: Mapped[datetime | None] = instant("Client secret created", is_read_only=True)
     public_client: Mapped[bool] = boolean("This is a public client", default=False)
     active: Mapped[bool] = boolean("Active", default=True)
     comments: Mapped[str | None] = text("Comments")
@@ -43,21 +56,59 @@ class OAuthEntity(Record, Base):
     algorithms: Mapped[list[str]] = mapped_column(JSON, default=list)
     user_field: Mapped[str | None] = choice("User field", USER_FIELDS)
     run_as: Mapped[str | None] = reference("Run as", "sys_user", ondelete="RESTRICT")
-    jwks_url: Mapped[str] = string("JWKS URL", 2048)
-    enable_jti_verification: Mapped[bool] = boolean("Enable JTI verification", default=True)
+    preset: Mapped[str | None] = string("Identity provider", 40)
+    key_source: Mapped[str] = choice("Key source", KEY_SOURCES, default="jwks_url", server_default="jwks_url")
+    jwks_url: Mapped[str] = string("JWKS URL", 2048, default="")
+    jwks: Mapped[str | None] = text("Key set", 100_000)
+    # What an exchange needs of the verifier maps, written whenever they are: it reads no other table for them.
+    static_keys: Mapped[str | None] = mapped_column(Text)
+    # RFC 7638 thumbprints of keys that an administrator blocked, whatever the provider publishes.
+    blocked_keys: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    enable_jti_verification: Mapped[bool] = boolean("Enable JTI Verification", default=True)
+    replay_policy: Mapped[str] = choice(
+        "Replay policy", REPLAY_POLICIES, default="jti-required-once", server_default="jti-required-once"
+    )
     jti_claim: Mapped[str] = string("JTI claim", 100, default="jti")
+    audience_claim: Mapped[str] = string("Audience claim", 100, default="aud", server_default="aud")
+    allow_additional_audiences: Mapped[bool] = boolean(
+        "Allow additional audiences", default=False, server_default=false()
+    )
+    allow_missing_kid: Mapped[bool] = boolean("Accept assertions without kid", default=False, server_default=false())
+    required_typ: Mapped[str | None] = string("Required typ", 100)
+    claim_conditions: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    # Kept when the user is deleted: that an integration's owner is gone is what somebody has to see.
+    owner: Mapped[str | None] = reference("Owner", "sys_user", is_stored_loose=True)
+    review_date: Mapped[date | None] = day("Review date")
 
     access_token_lifespan_seconds: Mapped[int] = integer("Access token lifespan (seconds)", default=1800)
     clock_skew_seconds: Mapped[int] = integer("Clock skew (seconds)", default=60)
     max_assertion_lifetime_seconds: Mapped[int] = integer("Maximum assertion lifetime (seconds)", default=3600)
     jwks_cache_lifespan_minutes: Mapped[int] = integer("JWKS cache lifespan (minutes)", default=60)
     token_format: Mapped[str] = choice("Token format", TOKEN_FORMATS, default="opaque")
+    scope_restriction: Mapped[bool] = boolean(
+        "Allow access only to APIs in selected scope", default=True, server_default=true()
+    )
+    enforce_token_restriction: Mapped[bool] = boolean(
+        "Enforce token restriction", default=False, server_default=false()
+    )
+    creations_per_hour: Mapped[int | None] = integer("Creations per hour")
+    creations_per_day: Mapped[int | None] = integer("Creations per day")
+    # The latest exchange that is no longer in the log, to the day: it says that the integration was in use.
+    last_exchange_at: Mapped[datetime | None] = instant("Last exchange before the log", is_read_only=True)
     # Counted up to end every token issued so far, also one that another process is just about to commit.
     token_generation: Mapped[int] = integer("Token generation", default=0, server_default="0", is_read_only=True)
 
     scopes: Mapped[list[SysAuthScope]] = relationship(
         secondary="oauth_entity_scope", order_by=SysAuthScope.name, lazy="selectin"
     )
+    jwt_verifier_maps: Mapped[list[JwtVerifierMap]] = relationship(
+        order_by=JwtVerifierMap.name, cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    @property
+    def verifier_maps(self) -> list[dict[str, Any]]:
+        """The verifier maps as the integration schema takes them; a shared key is left out, which keeps it."""
+        return [_map_fields(verifier_map) for verifier_map in self.jwt_verifier_maps]
 
 
 class OAuthEntityScope(Base):
@@ -73,47 +124,7 @@ class OAuthEntityScope(Base):
     )
 
 
-class OAuthExchange(Base):
-    """One request to the token endpoint: what was decided and why, and the token that it bought.
-
-    Event, token and the claim of the assertion are one row, written by one statement, so they are committed together
-    or not at all. A correlation id begins with the time: new rows go to the end, old ones are a range at the
-    beginning, and the token carries it, so that its row is found. Never the token itself, never the assertion.
-    """
-
-    __tablename__ = "oauth_exchange"
-    __table_args__ = (Index(None, "entity", "correlation_id"), {"sqlite_with_rowid": False})
-
-    correlation_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    happened_at: Mapped[datetime] = instant("Time")
-    address: Mapped[str | None] = string("Address", 45)
-    entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE")
-    client_id: Mapped[str | None] = string("Client ID", 100)
-    is_accepted: Mapped[bool] = boolean("Accepted")
-    reason: Mapped[str | None] = string("Reason", 40)
-    detail: Mapped[str | None] = text("Detail")
-    kid: Mapped[str | None] = string("Key ID", 256)
-    algorithm: Mapped[str | None] = string("Algorithm", 20)
-    issuer: Mapped[str | None] = string("Issuer", 255)
-    subject: Mapped[str | None] = string("Subject", 255)
-    jti_digest: Mapped[str | None] = string("JTI digest", 64)
-    report: Mapped[Any] = mapped_column(JSON, nullable=True)
-    # Unique, so one assertion buys one token; NULL where it may buy more, or bought none.
-    assertion_claim: Mapped[str | None] = mapped_column(String(64), unique=True)
-
-    token_hash: Mapped[str | None] = mapped_column(String(64))
-    token_generation: Mapped[int | None] = integer("Token generation")
-    user: Mapped[str | None] = reference("User", "sys_user")
-    scope: Mapped[str | None] = string("Scope", 1000)
-    expires_at: Mapped[datetime | None] = instant("Expires")
-    revoked_at: Mapped[datetime | None] = instant("Revoked")
-
-
-def new_correlation_id(at: datetime) -> str:
-    """Return 32 hex digits: the time in milliseconds and 80 random bits."""
-    return earliest_correlation_id(at)[:12] + secrets.token_hex(10)
-
-
-def earliest_correlation_id(at: datetime) -> str:
-    """Return the least correlation id of an instant; all events before it have lesser ones."""
-    return f"{int(at.timestamp() * 1000):012x}{'0' * 20}"
+def _map_fields(verifier_map: JwtVerifierMap) -> dict[str, Any]:
+    certificate = verifier_map.certificate
+    shown = {name: getattr(verifier_map, name) for name in ("name", "kid", "enforce_dates", "active")}
+    return shown | ({"certificate": certificate.pem_certificate} if certificate else {})

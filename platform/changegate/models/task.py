@@ -14,6 +14,7 @@ from changegate.models.base import (
     domain,
     glide_list,
     index_of_filled,
+    index_of_filled_text,
     instant,
     integer,
     integer_choice,
@@ -147,9 +148,29 @@ class Task(Record, Base):
     rejection_goto: Mapped[str | None] = string("Rejection goto", 32)
     wf_activity: Mapped[str | None] = string("Workflow activity", 32)
     task_for: Mapped[str | None] = reference("Task for", "sys_user")
+    # Where it comes from, copied from the exchange that bought the token: exchanges are kept for a month only, and the
+    # reference is emptied when the integration is deleted.
     oauth_entity: Mapped[str | None] = reference("Created by integration", "oauth_entity", is_read_only=True)
+    oauth_client_id: Mapped[str | None] = string("Client ID of integration", 32, is_read_only=True)
+    oauth_issuer: Mapped[str | None] = string("Token issuer", 255, is_read_only=True)
+    oauth_subject: Mapped[str | None] = string("Token subject", 255, is_read_only=True)
+    oauth_exchange: Mapped[str | None] = string("Correlation ID of token", 32, is_read_only=True)
+    source_repository: Mapped[str | None] = string("Source repository", 255, is_read_only=True)
+    source_id: Mapped[str | None] = string("Source ID", 100, is_read_only=True)
+    source_ref: Mapped[str | None] = string("Source ref", 255, is_read_only=True)
+    source_commit: Mapped[str | None] = string("Source commit", 64, is_read_only=True)
+    source_workflow: Mapped[str | None] = string("Source workflow", 500, is_read_only=True)
+    source_run: Mapped[str | None] = string("Source run", 255, is_read_only=True)
+    source_run_url: Mapped[str | None] = string("Source run URL", 1000, is_read_only=True)
+    source_actor: Mapped[str | None] = string("Source actor", 100, is_read_only=True)
+    source_environment: Mapped[str | None] = string("Source environment", 255, is_read_only=True)
 
 
 # Where a task is sought by what it belongs to, and where the database looks when what it refers to is deleted.
-for _name in ("parent", "universal_request", "assigned_to", "opened_by", "oauth_entity"):
+for _name in ("parent", "universal_request", "assigned_to", "opened_by"):
     index_of_filled(Task.__table__.c[_name])
+# By its times an integration's creations are counted, and its own records paged.
+index_of_filled(Task.__table__.c.oauth_entity, Task.__table__.c.sys_created_on)
+# What a pipeline asks for: the changes of its commit and of its repository.
+for _name in ("source_repository", "source_commit"):
+    index_of_filled_text(Task.__table__.c[_name])

@@ -7,9 +7,10 @@ from sqlalchemy import select
 from werkzeug.security import generate_password_hash
 
 from changegate.extensions import db
-from changegate.models import ChgModel, SysApiAccessScope, SysAuthScope, SysUser, SysUserHasRole, SysUserRole
+from changegate.models import ChgModel, SysUser, SysUserHasRole, SysUserRole
 from changegate.models.change_request import CHANGE_TYPES
 from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.seed.scopes import seed_scopes
 from changegate.services.tables.dictionary import refresh_dictionary
 from changegate.services.tables.shipped_choices import add_shipped_choices
 
@@ -26,13 +27,6 @@ ROLES: Mapping[str, str] = {
     "sn_change_read": "Read change requests",
     "approver_user": "Decide approvals",
 }
-# Scope → description and the calls it covers: API, method, table.
-SCOPES: Mapping[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
-    "change_request.create": (
-        "Create change requests, and nothing else",
-        (("now/table", "POST", "change_request"),),
-    ),
-}
 
 
 def seed_first_start(admin_password: str | None) -> str | None:
@@ -41,7 +35,7 @@ def seed_first_start(admin_password: str | None) -> str | None:
     Returns the administrator's password when one had to be made up, which is the only time it can be seen.
     """
     roles = _seed_roles()
-    _seed_scopes()
+    seed_scopes()
     _seed_models()
     refresh_dictionary()
     add_shipped_choices()
@@ -72,16 +66,6 @@ def _seed_roles() -> dict[str, SysUserRole]:
             db.session.add(found[name])
     db.session.flush()
     return found
-
-
-def _seed_scopes() -> None:
-    """Add missing scopes; an administrator's edits of those that exist stay."""
-    known = set(db.session.execute(select(SysAuthScope.name)).scalars())
-    for name, (description, calls) in SCOPES.items():
-        if name not in known:
-            rules = [SysApiAccessScope(rest_api=api, http_method=method, table=table) for api, method, table in calls]
-            db.session.add(SysAuthScope(name=name, description=description, rules=rules))
-    db.session.flush()
 
 
 def _seed_models() -> None:

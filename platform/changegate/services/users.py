@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, bindparam, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
+from changegate.database import end_turn
 from changegate.errors import InputInvalid, RecordNotFound, RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
@@ -166,6 +167,7 @@ class VerifiedPasswords:
 
     def check(self, stored: str, password: str) -> bool:
         """Tell whether the password is the one that was hashed, and remember it if so."""
+        end_turn()
         if not check_password_hash(stored, password):
             return False
         with self._lock:

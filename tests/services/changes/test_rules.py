@@ -13,7 +13,7 @@ from changegate.services.changes.rules import ChangeRules
 
 ANN = Caller("a" * 32, "ann", frozenset({"itil"}))
 ROOT = Caller("d" * 32, "root", frozenset({"admin"}))
-ROOTS_TOKEN = Caller("d" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", frozenset()))
+ROOTS_TOKEN = Caller("d" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s"))
 
 
 @pytest.fixture

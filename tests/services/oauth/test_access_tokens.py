@@ -7,8 +7,8 @@ from sqlalchemy import event
 
 from changegate.extensions import db
 from changegate.models import OAuthExchange
-from changegate.services.access import ApiCall
 from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_caller
+from changegate.services.scope_policy import NO_LIMITS, ApiCall
 from tests.support.token_desk import ROBOT, TokenDesk
 
 # As long as a token, and written otherwise.
@@ -23,7 +23,7 @@ def test_a_token_acts_as_its_user_within_its_scope(desk: TokenDesk) -> None:
 
     assert (caller.user_name, caller.roles) == (ROBOT, {"itil"})
     assert caller.grant.entity == integration.sys_id
-    assert caller.grant.calls == {CREATE}
+    assert caller.grant.policy.limits_of(CREATE) == NO_LIMITS
 
 
 def test_a_token_has_256_random_bits_and_a_prefix_for_scanners(desk: TokenDesk) -> None:
@@ -67,7 +67,7 @@ def test_a_token_of_an_integration_without_scopes_may_do_nothing(desk: TokenDesk
     db.session.connection().exec_driver_sql("DELETE FROM oauth_entity_scope")
     db.session.commit()
 
-    assert find_token_caller(token).grant.calls == frozenset()
+    assert find_token_caller(token).grant.policy.limits_of(CREATE) is None
     assert desk.exchange(integration).get_json()["scope"] == ""
 
 

@@ -1,6 +1,5 @@
 """Properties of verification that no list of examples can show."""
 
-import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,15 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changegate.errors import AssertionRefused
+from changegate.models.oauth_entity import REPLAY_POLICIES
 from changegate.services.oauth.assertion import UnverifiedAssertion
 from changegate.services.oauth.trust_policy import TrustPolicy
-from tests.support.attack_forms import json_serialised, rewritten_ecdsa
-from tests.support.forge import AUDIENCE, ISSUER, NOW, b64, claims, forge, header, key_for
+from tests.support.attack_forms import rewritten_ecdsa
+from tests.support.forge import AUDIENCE, ISSUER, NOW, as_bytes, claims, forge, header, key_for
 from tests.support.trust import key_set, policy
 
 SECONDS = int(NOW.timestamp())
-CPU_LIMIT = 0.05
-
 times = st.one_of(
     st.integers(SECONDS - 4000, SECONDS + 4000),
     st.floats(SECONDS - 400, SECONDS + 400),
@@ -55,7 +53,7 @@ policies = st.builds(
     policy,
     algorithms=st.just(frozenset({"RS256", "ES256", "EdDSA", "PS256"})),
     clock_skew=st.sampled_from([timedelta(0), timedelta(seconds=60)]),
-    jti_required=st.booleans(),
+    replay_policy=st.sampled_from(sorted(REPLAY_POLICIES)),
     jti_claim=st.sampled_from(["jti", "uti"]),
     allow_additional_audiences=st.booleans(),
 )
@@ -70,25 +68,32 @@ class FrozenClock(datetime):
         return NOW.astimezone(tz or UTC)
 
 
-def accepts(token: str, demands: TrustPolicy) -> bool:
+def accepted_claims(token: str, demands: TrustPolicy) -> dict[str, Any] | None:
+    """Return what we take a token to say, or None when we refuse it."""
     try:
-        UnverifiedAssertion.parse(token).verify(demands, key_set(), now=NOW)
+        return dict(UnverifiedAssertion.parse(token).verify(demands, key_set(), now=NOW).claims)
     except AssertionRefused:
-        return False
-    return True
+        return None
 
 
-def library_accepts(token: str, alg: str, demands: TrustPolicy) -> bool:
-    jwt.decode(
-        token,
-        key_for(alg).public_key(),
-        algorithms=[alg],
-        audience=list(demands.audiences),
-        issuer=demands.issuer,
-        leeway=demands.clock_skew,
-        options={"require": ["exp", "iat", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
-    )
-    return True
+def accepts(token: str, demands: TrustPolicy) -> bool:
+    return accepted_claims(token, demands) is not None
+
+
+def claims_of_the_library(token: str, alg: str, demands: TrustPolicy) -> dict[str, Any]:
+    """Return what the library takes a token to say with one key and one algorithm; raises what it raises."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jwt.api_jwt, "datetime", FrozenClock)
+        said: dict[str, Any] = jwt.decode(
+            token,
+            key_for(alg).public_key(),
+            algorithms=[alg],
+            audience=list(demands.audiences),
+            issuer=demands.issuer,
+            leeway=demands.clock_skew,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
+        )
+    return said
 
 
 @given(head=heads, said=changes, extra=st.one_of(st.just({}), extras), demands=policies)
@@ -99,10 +104,57 @@ def test_whatever_we_accept_the_library_accepts_too(
     alg = head["alg"]
     token = forge({"kid": KIDS[alg]} | head, claims(**said) | extra, alg=alg)
     for variant in {token, rewritten_ecdsa(token) if alg == "ES256" else token}:
-        if accepts(variant, demands):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(jwt.api_jwt, "datetime", FrozenClock)
-                assert library_accepts(variant, alg, demands)
+        said = accepted_claims(variant, demands)
+        assert said is None or said == claims_of_the_library(variant, alg, demands)
+
+
+# What may be put into, or in place of, a part of a JSON text or a token: some of it changes nothing, some a little.
+FRAGMENTS = st.sampled_from(
+    [
+        *(b"", b" ", b"\n", b"\t", b"\0", b"\xff", b"\xef\xbb\xbf", b"=", b"A", b"_", b"+", b"-", b"."),
+        *(b"\\u0069", b"\\u0000", b'"', b",", b"{}", b"null", b".0", b"e0", b'"aud":[],', b'"exp":1,'),
+        *(b'"iss":"https://idp.example/abd",', b'"x":{"y":[1e5,-0.0]},', b'"x":"\xc3\xa9",'),
+    ]
+)
+# Between which characters it is put, at which of these places, and how much is taken away behind it.
+CUTS = st.lists(
+    st.tuples(
+        st.sampled_from([b"{,", b"{,:", b'{}[],:".', b""]), st.integers(0, 999), st.sampled_from([0, 0, 1]), FRAGMENTS
+    ),
+    max_size=2,
+)
+
+
+def cut(text: bytes, cuts: list[tuple[bytes, int, int, bytes]]) -> bytes:
+    """Change a text behind certain characters, or anywhere when there are none of them."""
+    for behind, position, length, fragment in cuts:
+        places = [n + 1 for n, octet in enumerate(text) if octet in behind] or range(len(text) + 1)
+        place = places[position % len(places)]
+        text = text[:place] + fragment + text[place + length :]
+    return text
+
+
+def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -> None:
+    accepted = []
+
+    @given(
+        alg=st.sampled_from(["RS256", "ES256", "EdDSA", "PS256"]),
+        head=CUTS,
+        payload=CUTS,
+        token=st.one_of(st.just([]), st.just([]), CUTS),
+    )
+    @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def judge(alg: str, head: Any, payload: Any, token: Any) -> None:
+        demands = policy(algorithms=frozenset(KIDS))
+        signed = forge(cut(as_bytes(header(alg=alg, kid=KIDS[alg])), head), cut(as_bytes(claims()), payload), alg=alg)
+        mutated = cut(signed.encode(), token).decode("latin-1")
+        said = accepted_claims(mutated, demands)
+        if said is not None:
+            accepted.append(head or payload or token)
+            assert said == claims_of_the_library(mutated, alg, demands)
+
+    judge()
+    assert len([cuts for cuts in accepted if cuts]) > 5, "some of what was changed is still good"
 
 
 @given(text=st.text(), dots=st.integers(0, 4))
@@ -132,7 +184,7 @@ NAMES = ["alg", "typ", "kid", "crit", "iss", "sub", "aud", "exp", "iat", "nbf", 
 def test_no_signed_json_raises_anything_but_a_refusal(changed: dict[str, Any]) -> None:
     with suppress(AssertionRefused):
         token = forge(header() | changed, claims() | changed)
-        UnverifiedAssertion.parse(token).verify(policy(), key_set(), now=NOW).report.as_dicts()
+        UnverifiedAssertion.parse(token).verify(policy(), key_set(), now=NOW).report.as_rows()
     with suppress(AssertionRefused):
         UnverifiedAssertion.parse(forge(payload=claims() | changed)).verify(policy(), key_set(), now=NOW)
 
@@ -144,31 +196,3 @@ def test_no_single_changed_letter_is_accepted(position: int, letter: str) -> Non
     place = position % len(token)
     changed = token[:place] + letter + token[place + 1 :]
     assert changed == token or not accepts(changed, policy())
-
-
-EXPENSIVE = {
-    "60 kB of dots": "." * 60_000,
-    "16 kB of dots": "." * 16_384,
-    "a million letters": "a" * 1_000_000,
-    "two dots in a million": f"{'a' * 500_000}.{'a' * 500_000}.a",
-    "16 kB of padding": f"{'=' * 5_000}.{'=' * 5_000}.{'=' * 5_000}",
-    "a header 200k deep": f"{b64(b'[' * 200_000)}.{b64(b'{}')}.{b64(b'x')}",
-    "a header as deep as fits": f"{b64(b'[' * 2_048)}.{b64(b'{}')}.{b64(b'x')}",
-    "a payload 200k deep": forge(payload="[" * 200_000),
-    "a payload as deep as fits": forge(payload="[" * 8_192),
-    "objects as deep as fit": forge(payload='{"a":' * 1_600),
-    "a number as long as fits": forge(payload='{"exp":' + "9" * 8_000 + "}"),
-    "an exponent as long as fits": forge(payload='{"exp":1e' + "9" * 8_000 + "}"),
-    "a payload of escapes": forge(payload='"' + "\\u0041" * 1_300 + '"'),
-    "a thousand claims": forge(payload={f"c{n}": n for n in range(500)}),
-    "a JSON serialisation": json_serialised(flat=False),
-}
-
-
-@pytest.mark.parametrize("text", EXPENSIVE.values(), ids=EXPENSIVE)
-def test_nothing_takes_long_to_refuse(text: str) -> None:
-    keys = key_set()
-    started = time.process_time()
-    with pytest.raises(AssertionRefused):
-        UnverifiedAssertion.parse(text).verify(policy(), keys, now=NOW)
-    assert time.process_time() - started < CPU_LIMIT

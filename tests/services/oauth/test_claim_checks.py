@@ -132,11 +132,11 @@ def test_bounds_beyond_the_calendar_can_still_be_shown() -> None:
 
 
 def test_the_unique_claim_may_be_missing_where_it_is_not_required() -> None:
-    assert judge({"jti_required": False}, jti=...).reason is None
+    assert judge({"replay_policy": "once-if-present"}, jti=...).reason is None
 
 
 def test_a_unique_claim_that_cannot_be_used_is_refused_though_not_required() -> None:
-    assert judge({"jti_required": False}, jti=5).reason == "jti_missing"
+    assert judge({"replay_policy": "once-if-present"}, jti=5).reason == "jti_missing"
 
 
 def test_the_unique_claim_may_have_another_name() -> None:
@@ -153,7 +153,7 @@ def test_what_nobody_here_can_check_is_refused(claim: str) -> None:
 
 
 def test_a_unique_claim_of_another_name_may_not_be_null() -> None:
-    assert judge({"jti_claim": "uti", "jti_required": False}, uti=None).reason == "jti_missing"
+    assert judge({"jti_claim": "uti", "replay_policy": "once-if-present"}, uti=None).reason == "jti_missing"
 
 
 @pytest.mark.parametrize(("ahead", "passed"), [(3660, True), (3661, False)])

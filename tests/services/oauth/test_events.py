@@ -10,13 +10,14 @@ from changegate.extensions import db, now
 from changegate.models import OAuthExchange
 from changegate.schemas.integration import IntegrationSchema
 from changegate.services.oauth.access_tokens import new_token
+from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
     KEPT_FOR,
     Attempt,
-    list_events,
     purge_expired,
     record_accepted,
     record_refused,
+    report_of,
 )
 from changegate.services.oauth.report import Report
 from tests.support.token_desk import TokenDesk
@@ -43,7 +44,7 @@ def test_a_refusal_keeps_every_rule_that_was_judged(desk: TokenDesk) -> None:
     record_refused(Attempt("::1", "0" * 32), AssertionRefused("iss_mismatch", report=report), now())
 
     [event] = db.session.execute(select(OAuthExchange)).scalars()
-    assert [rule["passed"] for rule in event.report] == [True, False]
+    assert [rule.passed for rule in report_of(event)] == [True, False]
     assert (event.reason, event.is_accepted, event.address) == ("iss_mismatch", False, "::1")
 
 

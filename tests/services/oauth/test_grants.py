@@ -6,6 +6,7 @@ from changegate.errors import AssertionRefused, InvalidScope, TemporarilyUnavail
 from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
+from changegate.services.oauth.events import report_of
 from changegate.services.oauth.grants import Exchange, exchange_assertion
 from changegate.services.oauth.key_store import KeyStore
 from tests.support.misbehaving_jwks import reply
@@ -75,8 +76,8 @@ def test_a_replay_is_the_last_rule_of_the_report(desk: TokenDesk) -> None:
 
     event = desk.last_event()
     assert event.reason == "jti_replayed"
-    assert [rule["rule"] for rule in event.report][-2:] == ["user", "replay"]
-    assert [rule["rule"] for rule in event.report if not rule["passed"]] == ["replay"]
+    assert [rule.rule for rule in report_of(event)][-2:] == ["user", "replay"]
+    assert [rule.rule for rule in report_of(event) if not rule.passed] == ["replay"]
 
 
 def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: TokenDesk, key_store: KeyStore) -> None:

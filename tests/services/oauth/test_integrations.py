@@ -8,15 +8,17 @@ import pytest
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
+from changegate.schemas.auth_scope import load_scope
+from changegate.schemas.integration import IntegrationSchema
 from changegate.services.oauth.integrations import (
     get_integration,
     list_integrations,
-    list_scopes,
     register_integration,
     rotate_secret,
     set_active,
     update_integration,
 )
+from changegate.services.oauth.scopes import create_scope
 from changegate.services.oauth.secrets import hash_client_secret
 from tests.support.token_desk import ISSUER, ROBOT, TokenDesk
 
@@ -26,14 +28,11 @@ def _fields(desk: TokenDesk, **changes: Any) -> dict[str, Any]:
         "name": "Pipeline",
         "provider_name": "Example CI",
         "issuer": ISSUER,
-        "audiences": [],
         "run_as": ROBOT,
-        "user_field": None,
         "jwks_url": desk.jwks.url(),
-        "scopes": [],
-        "public_client": False,
     }
-    return usual | changes
+    loaded: dict[str, Any] = IntegrationSchema().load(usual | changes)
+    return loaded
 
 
 def _refused(desk: TokenDesk, **changes: Any) -> dict[str, list[str]]:
@@ -82,9 +81,18 @@ def test_refuses_a_run_as_user_who_may_not_act(desk: TokenDesk, columns: dict[st
 
 
 def test_refuses_a_scope_that_does_not_exist(desk: TokenDesk) -> None:
-    assert _refused(desk, scopes=["everything"]) == {
-        "scopes": ["There is no auth scope everything; scopes are change_request.create."]
-    }
+    [sentence] = _refused(desk, scopes=["everything"])["scopes"]
+    assert sentence.startswith("There is no auth scope everything; scopes are change_request.create, ")
+
+
+def test_refuses_scopes_whose_names_do_not_fit_on_a_token(desk: TokenDesk) -> None:
+    names = [f"{number:x<100}" for number in range(11)]
+    for name in names:
+        create_scope(load_scope({"name": name}), by="admin")
+
+    assert list(_refused(desk, scopes=names)) == ["scopes"]
+    made = register_integration(_fields(desk, scopes=names[:9]), by="admin")
+    assert [scope.name for scope in made.entity.scopes] == names[:9]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +159,6 @@ def test_integrations_are_listed_by_name(desk: TokenDesk) -> None:
         desk.register(name)
 
     assert [entity.name for entity in list_integrations()] == ["Alpha", "beta", "gamma"]
-    assert [scope.name for scope in list_scopes()] == ["change_request.create"]
 
 
 @pytest.mark.parametrize("client_id", ["", "0" * 32, "\0", "é"])

@@ -2,7 +2,7 @@ import pytest
 
 from changegate.errors import AssertionRefused
 from changegate.services.oauth.hints import find_hint
-from changegate.services.oauth.report import Report
+from changegate.services.oauth.report import Report, RuleResult, read_rows
 
 
 def only(expected: object, received: object) -> tuple[str | None, str | None]:
@@ -52,16 +52,31 @@ def test_values_are_rendered_only_when_somebody_reads_them() -> None:
     assert rendered
 
 
-def test_results_are_plain_values_for_json() -> None:
-    (described,) = Report([("aud", "aud_mismatch", "us", "them")]).as_dicts()
-    assert described == {
-        "rule": "aud",
-        "passed": False,
-        "expected": "us",
-        "received": "them",
-        "reason": "aud_mismatch",
-        "hint": None,
-    }
+def test_results_are_kept_as_plain_values() -> None:
+    report = Report([("iss", "iss_mismatch", "https://a/", "https://a"), ("cnf", None, None, None)])
+    report.note(("claim ref", "claim_condition_failed", "main", "fork"))
+    assert report.as_rows() == [
+        ["iss", "iss_mismatch", "https://a/", "https://a"],
+        ["cnf", None, None, None],
+        ["claim ref", "claim_condition_failed", "main", "fork", True],
+    ]
+    assert [result.passed for result in report.results] == [False, True, False]
+    assert [result.only_reports for result in report.results] == [False, False, True]
+    assert "slash" in str(report.results[0].hint)
+
+
+def test_results_that_a_former_release_kept_can_be_read() -> None:
+    kept = {"rule": "aud", "passed": False, "expected": "us", "received": "them", "reason": "x", "hint": "do this"}
+    assert read_rows([kept]) == [RuleResult("aud", False, "us", "them", "x")]
+
+
+def test_what_only_reports_refuses_nothing() -> None:
+    report = Report([("iss", None, None, None)])
+    assert not report.would_refuse
+    report.note(("claim ref", "claim_condition_failed", "main", "fork"))
+    report.require_passed()
+    assert report.would_refuse
+    assert report.reason is None
 
 
 def test_is_printed_without_values() -> None:
@@ -74,3 +89,16 @@ def test_common_mistakes_come_with_advice() -> None:
     assert "slash" in str(find_hint("iss_mismatch", "https://a/", "https://a"))
     assert find_hint("iss_mismatch", "https://a", "https://b") is None
     assert find_hint(None, None, None) is None
+
+
+def test_advises_on_githubs_numbered_subjects() -> None:
+    old, new = "repo:acme/shop:ref:refs/heads/main", "repo:acme@12/shop@34:ref:refs/heads/main"
+    assert "numbered" in str(find_hint("claim_condition_failed", old, new))
+    assert "numbered" not in str(find_hint("claim_condition_failed", new, new))
+
+
+def test_advises_on_a_claim_of_another_type() -> None:
+    assert "another type" in str(find_hint("claim_condition_failed", "true", "the boolean true"))
+    assert "another type" in str(find_hint("claim_condition_failed", "the boolean true", "the string true"))
+    assert "too narrow" in str(find_hint("claim_condition_failed", "main", "fork"))
+    assert "too narrow" in str(find_hint("claim_condition_failed", "the number 1", "the number 2"))

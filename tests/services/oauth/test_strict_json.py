@@ -73,6 +73,12 @@ def test_counts_depth_and_not_brackets():
     assert len(parse_json_strictly(text, max_depth=2)) == 50
 
 
+def test_reads_ten_thousand_lists_and_no_more():
+    assert len(parse_json_strictly(b"[" + b",".join([b"[]"] * 9_999) + b"]", max_depth=2)) == 9_999
+    with pytest.raises(ValueError, match="more than 10000 objects and lists"):
+        parse_json_strictly(b"[" + b",".join([b"[]"] * 10_000) + b"]", max_depth=2)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -81,7 +81,7 @@ def test_a_key_is_known_to_its_user_integration_and_table_alone(at_work: Flask) 
     db.session.add_all([user, entity])
     db.session.flush()
     ann = Caller(user.sys_id, "ann", ROOT.roles)
-    token = Caller(ADMIN, "admin", ROOT.roles, TokenGrant(entity.sys_id, "", frozenset()))
+    token = Caller(ADMIN, "admin", ROOT.roles, TokenGrant(entity.sys_id, ""))
     ids = {created(caller=caller, key=key) for caller in (ROOT, ann, token) for key in ("key", "KEY", "key ")}
     assert len(ids) == count() == 9
     assert create_once(USERS, ROOT, "key", {"user_name": "ben"})["user_name"] == "ben"

@@ -275,7 +275,7 @@ def test_a_record_knows_the_integration_that_created_it(at_work: Flask) -> None:
     entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=ADMIN)
     db.session.add(entity)
     db.session.flush()
-    token = replace(ROOT, grant=TokenGrant(entity.sys_id, "", frozenset()))
+    token = replace(ROOT, grant=TokenGrant(entity.sys_id, ""))
     sent = {"oauth_entity": "0" * 32}
     assert create_record(CHANGES, token, sent)["oauth_entity"] == entity.sys_id
     assert create_record(CHANGES, ROOT, sent)["oauth_entity"] is None

@@ -66,7 +66,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     409: ("Conflict", "The Idempotency-Key stands for another creation.", {}),
     411: ("LengthRequired", "Content-Length is missing.", {}),
     415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
-    429: ("TooManyRequests", "Too many failed attempts to authenticate.", RETRY_AFTER),
+    429: ("TooManyRequests", "Too many failed attempts to authenticate, or more creations than a quota.", RETRY_AFTER),
     503: ("Unavailable", "The database is busy or away.", SOMETIMES_RETRY_AFTER),
 }
 OAUTH_ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {

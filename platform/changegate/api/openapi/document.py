@@ -11,6 +11,9 @@ from apispec import APISpec
 from changegate.api.openapi.answers import ERROR, OAUTH_ERROR, error_components
 from changegate.api.openapi.attachments import METADATA, attachment_paths
 from changegate.api.openapi.attachments import TAG as ATTACHMENTS
+from changegate.api.openapi.hygiene import add_hygiene_schemas, hygiene_paths
+from changegate.api.openapi.integrations import TAG as INTEGRATIONS
+from changegate.api.openapi.integrations import add_integration_schemas, integration_paths
 from changegate.api.openapi.others import (
     ABOUT,
     BATCH,
@@ -23,9 +26,11 @@ from changegate.api.openapi.others import (
 )
 from changegate.api.openapi.parameters import VERSION, Plugin, add_parameters
 from changegate.api.openapi.records import record_schemas
+from changegate.api.openapi.scopes import add_scope_schemas, scope_paths
 from changegate.api.openapi.tables import FIGURES, GROUP, STATISTICS, TOTALS, stats_path, table_paths
+from changegate.api.openapi.token_services import INTROSPECTION, TOKEN_REFERENCE, token_service_paths
+from changegate.api.openapi.tokens import KEY_SET, TOKEN, key_set_path, token_paths, token_request
 from changegate.api.openapi.tokens import TAG as TOKENS
-from changegate.api.openapi.tokens import TOKEN, token_paths, token_request
 from changegate.api.openapi.values import VALUES
 from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.choices import find_choices
@@ -60,7 +65,8 @@ ABOUT_TAGS = {
     ATTACHMENTS: "Files of records.",
     BATCH: "Many requests at once.",
     TINY_URLS: "Long queries under short tokens.",
-    TOKENS: "Access tokens for signed assertions.",
+    TOKENS: "Access tokens for signed assertions, and the keys of those in JWT format.",
+    INTEGRATIONS: "Inbound integrations, their keys and auth scopes, and what the token endpoint decided.",
     ABOUT: "This document, and whether the product works.",
 }
 SECURITY: Mapping[str, dict[str, str]] = {
@@ -117,8 +123,11 @@ def _add_schemas(spec: APISpec, choices: Choices) -> None:
         "File": METADATA,
         "Figures": FIGURES,
         "Group": GROUP,
+        "Introspection": INTROSPECTION,
+        "KeySet": KEY_SET,
         "Totals": TOTALS,
         "Token": TOKEN,
+        "TokenReference": TOKEN_REFERENCE,
         "TokenRequest": token_request(),
     }
     labels = _by_table(choices)
@@ -127,6 +136,9 @@ def _add_schemas(spec: APISpec, choices: Choices) -> None:
         for name, schema in schemas.items():
             spec.components.schema(name, schema)
     add_batch_schemas(spec)
+    add_integration_schemas(spec)
+    add_scope_schemas(spec)
+    add_hygiene_schemas(spec)
 
 
 def _by_table(choices: Choices) -> dict[str, dict[str, dict[str, str]]]:
@@ -138,7 +150,8 @@ def _by_table(choices: Choices) -> dict[str, dict[str, dict[str, str]]]:
 
 def _add_paths(spec: APISpec) -> None:
     tables = (table_paths(table) for table in TABLES.values())
-    others = (attachment_paths(spec), stats_path(spec), batch_path(), tiny_url_path(), token_paths())
-    for paths in (*tables, *others, document_path(), health_paths()):
+    others = (attachment_paths(spec), stats_path(spec), batch_path(), tiny_url_path(), token_paths(), key_set_path())
+    about_integrations = (token_service_paths(), integration_paths(spec), scope_paths(), hygiene_paths())
+    for paths in (*tables, *others, *about_integrations, document_path(), health_paths()):
         for path, operations in paths.items():
             spec.path(path, operations=operations)

@@ -80,59 +80,18 @@ async function copyText(element) {
   }
 }
 
+// By delegation: parts of a page are replaced while it is open.
 function startCopyButtons() {
-  for (const button of document.querySelectorAll("[data-copy]")) {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
     const label = button.querySelector("[data-copy-label]");
-    button.addEventListener("click", async () => {
-      label.textContent = await copyText(document.getElementById(button.dataset.copy));
-      setTimeout(() => { label.textContent = "Copy"; }, 2000);
-    });
-  }
-}
-
-async function fetchKeySet(button) {
-  const form = button.form;
-  const response = await fetch(button.formAction, {
-    method: "POST",
-    headers: { "X-CSRFToken": form.elements.csrf_token.value, "X-Fragment": "key-set" },
-    body: new URLSearchParams({ jwks_url: form.elements.jwks_url.value }),
-    redirect: "manual",
+    label.textContent = await copyText(document.getElementById(button.dataset.copy));
+    setTimeout(() => { label.textContent = "Copy"; }, 2000);
   });
-  if (!response.ok) throw new Error(`status ${response.status}`);
-  return response.text();
-}
-
-function startConnectionTest() {
-  const button = document.querySelector("[data-test-connection]");
-  if (!button) return;
-  // As a submit button it would take part in Enter; with scripts, Enter saves.
-  button.type = "button";
-  button.addEventListener("click", async () => {
-    const result = document.getElementById("key-set");
-    button.disabled = true;
-    result.textContent = "Fetching the key set…";
-    try {
-      // The server has escaped it, and the page's policy runs no script that came with it.
-      result.innerHTML = await fetchKeySet(button);
-    } catch {
-      result.textContent = "The test could not be run. Your session may have ended: reload the page and try again.";
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
-// Typing a user or choosing a field chooses the rule it belongs to.
-function startSubjectRule() {
-  for (const name of ["run_as", "user_field"]) {
-    const rule = document.getElementById(`subject_rule-${name}`);
-    document.getElementById(name)?.addEventListener("input", () => { rule.checked = true; });
-  }
 }
 
 startNavigator();
 startNavigatorButton();
 startMenus();
 startCopyButtons();
-startConnectionTest();
-startSubjectRule();

@@ -1,4 +1,4 @@
-"""Access tokens: opaque, kept as a hash, and judged anew at every call."""
+"""Access tokens: opaque or in JWT format, kept as a hash, and judged anew at every call."""
 
 import hashlib
 import secrets
@@ -6,21 +6,22 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, func, literal, select
+from sqlalchemy import LargeBinary, Select, bindparam, case, func, or_, select, type_coerce
 
-from changegate.extensions import now
+from changegate.extensions import now, settings
 from changegate.models import (
     OAuthEntity,
-    OAuthEntityScope,
     OAuthExchange,
-    SysApiAccessScope,
-    SysAuthScope,
+    OAuthTokenKey,
     SysUser,
 )
-from changegate.services.access import NO_LIMITS, ApiCall, Caller, CallLimits, TokenGrant, expand_roles
+from changegate.services.access import Caller, TokenGrant, TokenOrigin, expand_roles
+from changegate.services.oauth.jwt_token import looks_like_jwt, sign_token, verify_token
+from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
+from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.prepared import Prepared
 from changegate.services.users import roles_of_user
 
@@ -29,8 +30,6 @@ from changegate.services.users import roles_of_user
 TOKEN_PREFIX = "cgat_"  # noqa: S105 - a prefix, not a token
 ID_BYTES = 16
 RANDOM_BYTES = 32
-# Between the parts of a rule and between rules, as one statement brings them; neither is typed by hand.
-FIELD_SEPARATOR, RULE_SEPARATOR = "\x1f", "\x1e"
 TOKEN_LENGTH = len(TOKEN_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 
@@ -48,12 +47,26 @@ def new_token(correlation_id: str, *, user: str, generation: int, scope: str, li
     """Return a fresh token of an exchange; once its row is committed, nothing can bring the token back."""
     material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
     token = TOKEN_PREFIX + urlsafe_b64encode(material).decode()
-    kept = {
-        "token_hash": _hash(token),
-        "token_generation": generation,
-        "user": user,
-        "scope": scope,
-    }
+    return _issued(token, user, generation, scope, lifespan)
+
+
+def new_jwt_token(
+    correlation_id: str, *, client_id: str, user: str, generation: int, scope: str, lifespan: timedelta
+) -> IssuedToken:
+    """Return a fresh token in JWT format (RFC 9068 §2.2); the correlation id is its jti.
+
+    Raises `TemporarilyUnavailable` where it cannot be signed.
+    """
+    at, issuer = now(), settings().base_url
+    issued_at = int(at.timestamp())
+    times = {"iat": issued_at, "exp": issued_at + int(lifespan.total_seconds())}
+    who = {"iss": issuer, "sub": user, "aud": issuer, "client_id": client_id}
+    token = sign_token({**who, **times, "jti": correlation_id, "scope": scope}, at)
+    return _issued(token, user, generation, scope, lifespan)
+
+
+def _issued(token: str, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
+    kept = {"token_hash": _hash(token), "token_generation": generation, "user": user, "scope": scope}
     return IssuedToken(token, lifespan, scope, kept)
 
 
@@ -61,16 +74,51 @@ def find_token_caller(token: str) -> Caller | None:
     """Return whom a token acts as now, or None.
 
     Token, integration, user, roles and scopes are read in one statement at every call: whatever was disabled
-    meanwhile has stopped working.
+    meanwhile has stopped working. How a token is written decides how it is looked for, and there is no second try.
     """
-    correlation_id = _find_correlation_id(token)
-    if correlation_id is None:
-        return None
-    row = _TOKEN.first({"correlation_id": correlation_id, "token_hash": _hash(token), "now": now()})
+    if token.startswith(TOKEN_PREFIX):
+        row = _find_opaque(token)
+    else:
+        row = _find_jwt(token) if looks_like_jwt(token) else None
     if row is None:
         return None
     roles = expand_roles((row.roles or "").split(","))
-    return Caller(row.user, row.user_name, roles, _grant(row.entity, row.scope, row.rules))
+    origin = TokenOrigin._make(row[-len(_ORIGIN) :])
+    grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
+    return Caller(row.user, row.user_name, roles, grant, origin)
+
+
+def _find_opaque(token: str) -> Any | None:
+    correlation_id = _find_correlation_id(token)
+    if correlation_id is None:
+        return None
+    return _OPAQUE.first({"correlation_id": correlation_id, "token_hash": _hash(token), "now": now()})
+
+
+def _find_jwt(token: str) -> Any | None:
+    """Return the row of a token that this product signed with a key that still counts.
+
+    Its hash is compared too: a signature proves that the key was there, the hash that this very token was issued.
+    """
+    at = now()
+    verified = verify_token(token, issuer=settings().base_url, at=at)
+    if verified is None:
+        return None
+    of_token = {"correlation_id": verified.correlation_id, "token_hash": _hash(token), "now": at}
+    return _JWT.first({**of_token, "kid": verified.kid, "retired_since": at - PUBLISHED_AFTER})
+
+
+def find_issued(token: str) -> dict[str, Any] | None:
+    """Return what a token's row is found by, its `correlation_id` and `token_hash`, or None for what is no token.
+
+    That the row is there, and what it is worth now, is for whoever asks for it.
+    """
+    if token.startswith(TOKEN_PREFIX):
+        correlation_id = _find_correlation_id(token)
+    else:
+        verified = verify_token(token, issuer=settings().base_url, at=now()) if looks_like_jwt(token) else None
+        correlation_id = verified.correlation_id if verified else None
+    return None if correlation_id is None else {"correlation_id": correlation_id, "token_hash": _hash(token)}
 
 
 def revoke_tokens(entity: OAuthEntity) -> None:
@@ -80,29 +128,15 @@ def revoke_tokens(entity: OAuthEntity) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _grant(entity: str, scope: str, rules: str | None) -> TokenGrant:
-    """Return what the rules of the integration's scopes allow, less the scopes that the token did not ask for."""
-    granted = scope.split()
-    rows = (rule.split(FIELD_SEPARATOR) for rule in (rules or "").split(RULE_SEPARATOR) if rule)
-    found: dict[ApiCall, CallLimits] = {}
-    for name, api, method, table, own, writable in rows:
-        if name in granted:
-            limits = CallLimits(_fields(writable), own == "1")
-            call = ApiCall(api, method, table)
-            found[call] = found[call].or_else(limits) if call in found else limits
-    limited = {call: limits for call, limits in found.items() if limits != NO_LIMITS}
-    return TokenGrant(entity, scope, frozenset(found), limited)
-
-
-def _fields(text: str) -> frozenset[str] | None:
-    """Return the fields of a comma list, None for no list at all; one without a name in it allows no field."""
-    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
-    return names if text else None
+def _grant(entity: str, scope: str | None, rules: str | None, others: str | None, is_enforced: bool) -> TokenGrant:
+    """Return what a token may call now; without `scope` it has all scopes that its integration has."""
+    held = held_scopes(rules, scope)
+    return TokenGrant(entity, " ".join(held), policy_of(rules, held, others, is_enforced=is_enforced))
 
 
 def _find_correlation_id(token: str) -> str | None:
     """Return the correlation id that a text carries if it is written like a token."""
-    if len(token) != TOKEN_LENGTH or not token.startswith(TOKEN_PREFIX) or not token.isascii():
+    if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
         material = urlsafe_b64decode(token[len(TOKEN_PREFIX) :])
@@ -116,48 +150,51 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _rules_of_entity() -> Any:
-    """Return the scalar subquery for the rules of the integration's scopes, one in a line."""
-    rule = SysApiAccessScope
-    columns = (
-        SysAuthScope.name,
-        rule.rest_api,
-        rule.http_method,
-        rule.table,
-        case((rule.own_records, "1"), else_="0"),
-        func.coalesce(rule.writable_fields, ""),
-    )
-    line = reduce(lambda left, right: left + literal(FIELD_SEPARATOR) + right, columns)
-    return (
-        select(func.aggregate_strings(line, RULE_SEPARATOR))
-        .select_from(OAuthEntityScope)
-        .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
-        .join(rule, and_(rule.scope == SysAuthScope.sys_id, rule.active))
-        .where(OAuthEntityScope.entity == OAuthExchange.entity)
-        .correlate(OAuthExchange)
-        .scalar_subquery()
-    )
-
-
-_TOKEN = Prepared(
-    select(
-        OAuthExchange.entity,
-        OAuthExchange.scope,
-        OAuthExchange.user,
-        SysUser.user_name,
-        roles_of_user().label("roles"),
-        _rules_of_entity().label("rules"),
-    )
-    .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
-    .join(SysUser, SysUser.sys_id == OAuthExchange.user)
-    .where(
-        OAuthExchange.correlation_id == bindparam("correlation_id", None),
-        OAuthExchange.token_hash == bindparam("token_hash", None),
-        OAuthExchange.revoked_at.is_(None),
-        OAuthExchange.expires_at > bindparam("now", None),
-        OAuthExchange.token_generation == OAuthEntity.token_generation,
-        OAuthEntity.active,
-        SysUser.active,
-        ~SysUser.locked_out,
-    )
+# In the order of `TokenOrigin`. Claims stay packed: most calls create nothing, and never look at them.
+_ORIGIN = (
+    OAuthEntity.client_id,
+    OAuthExchange.correlation_id,
+    OAuthEntity.preset,
+    OAuthExchange.issuer,
+    OAuthExchange.subject,
+    type_coerce(OAuthExchange.claims, LargeBinary).label("claims"),
+    or_(OAuthEntity.creations_per_hour.is_not(None), OAuthEntity.creations_per_day.is_not(None)).label("is_limited"),
 )
+
+
+def _asked_scope() -> Any:
+    """Return the scopes that the token was asked for with, NULL where it follows its integration."""
+    return case((OAuthExchange.has_all_scopes.is_(True), None), else_=func.coalesce(OAuthExchange.scope, ""))
+
+
+def _statement() -> Select[Any]:
+    """Return the statement for one token and all that it depends on, which finds nothing unless each still holds."""
+    return (
+        select(
+            OAuthExchange.entity,
+            OAuthExchange.user,
+            SysUser.user_name,
+            roles_of_user().label("roles"),
+            _asked_scope().label("asked_scope"),
+            rules_of_entity(OAuthExchange.entity).label("rules"),
+            case((OAuthEntity.scope_restriction, None), else_=all_rules()).label("other_rules"),
+            OAuthEntity.enforce_token_restriction,
+            *_ORIGIN,
+        )
+        .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
+        .join(SysUser, SysUser.sys_id == OAuthExchange.user)
+        .where(
+            OAuthExchange.correlation_id == bindparam("correlation_id", None),
+            OAuthExchange.token_hash == bindparam("token_hash", None),
+            OAuthExchange.revoked_at.is_(None),
+            OAuthExchange.expires_at > bindparam("now", None),
+            OAuthExchange.token_generation == OAuthEntity.token_generation,
+            OAuthEntity.active,
+            SysUser.active,
+            ~SysUser.locked_out,
+        )
+    )
+
+
+_OPAQUE = Prepared(_statement())
+_JWT = Prepared(_statement().join(OAuthTokenKey, OAuthTokenKey.kid == bindparam("kid", None)).where(is_published()))

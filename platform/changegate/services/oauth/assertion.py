@@ -11,14 +11,14 @@ from typing import Self, cast
 
 from changegate.errors import AssertionRefused
 from changegate.services.oauth.claim_checks import MAX_CLAIMS, Claims, audiences_of, judge_claims, seconds_of
+from changegate.services.oauth.claim_conditions import judge_conditions, judge_report_only
 from changegate.services.oauth.compact_form import CompactForm, split_compact
 from changegate.services.oauth.header_policy import Header, judge_alg, judge_typ, read_header
 from changegate.services.oauth.key_choice import choose_keys
-from changegate.services.oauth.key_set import KeySet, SigningKey
 from changegate.services.oauth.report import Report
-from changegate.services.oauth.signature import is_signed_by
 from changegate.services.oauth.strict_json import parse_json_strictly
 from changegate.services.oauth.trust_policy import TrustPolicy
+from changegate.services.oauth.verifying_keys import K, VerifyingKey, VerifyingKeys
 
 MAX_PAYLOAD_DEPTH = 8
 
@@ -91,7 +91,7 @@ class UnverifiedAssertion:
         """The audience the payload names; empty when it names none or cannot be read."""
         return audiences_of(self._read_claims())
 
-    def verify(self, policy: TrustPolicy, key_set: KeySet, *, now: datetime) -> VerifiedAssertion:
+    def verify(self, policy: TrustPolicy, key_set: VerifyingKeys[K], *, now: datetime) -> VerifiedAssertion:
         """Return what the assertion says, if its signature and every claim meet the policy.
 
         Raises `AssertionRefused` with the first failed rule's reason and a report of all that were judged.
@@ -100,12 +100,12 @@ class UnverifiedAssertion:
         """
         report = Report(self._report.judgements)
         try:
-            key = self._find_signer(policy, key_set, report)
+            key = self._find_signer(policy, key_set, now, report)
             claims = self._read_claims()
             report.add(_judge_payload(claims))
             report.require_passed()
-            report.add(*judge_claims(claims, policy, now.timestamp()))
-            report.require_passed()
+            report.payload = self._form.payload
+            self._judge(claims, policy, now, report)
             return self._vouch(claims, policy, key, report)
         except AssertionRefused:
             raise
@@ -113,13 +113,20 @@ class UnverifiedAssertion:
             reason = "payload_invalid" if report.has_passed("signature") else "signature_invalid"
             raise _unexpected(problem, reason, report) from None
 
-    def _find_signer(self, policy: TrustPolicy, key_set: KeySet, report: Report) -> SigningKey:
-        report.add(judge_typ(self._header, policy), judge_alg(self._header, policy))
+    def _judge(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
+        report.add(*judge_claims(claims, policy, now.timestamp()))
+        if policy.conditions:
+            report.add(*judge_conditions(policy.conditions, claims))
+            report.note(*judge_report_only(policy.conditions, claims))
+        report.require_passed()
+
+    def _find_signer(self, policy: TrustPolicy, key_set: VerifyingKeys[K], now: datetime, report: Report) -> K:
+        report.add(judge_typ(self._header, policy), judge_alg(self._header, policy, key_set.supported))
         report.require_passed()
         algorithm, form = self._header.algorithm, self._form
         expected = f"a signature by this key with {algorithm}"
-        for key in choose_keys(key_set, self._header, report):
-            if is_signed_by(key, algorithm, form.signing_input, form.signature):
+        for key in choose_keys(key_set, self._header, policy, now, report):
+            if key_set.is_signed_by(key, algorithm, form.signing_input, form.signature):
                 report.add(("signature", None, expected, "it is"))
                 return key
         report.add(("signature", "signature_invalid", expected, "it is not"))
@@ -136,13 +143,13 @@ class UnverifiedAssertion:
         return self._claims
 
     def _vouch(
-        self, claims: dict[str, object], policy: TrustPolicy, key: SigningKey, report: Report
+        self, claims: dict[str, object], policy: TrustPolicy, key: VerifyingKey, report: Report
     ) -> VerifiedAssertion:
         jti = cast("str | None", claims.get(policy.jti_claim))
         return VerifiedAssertion(
             subject=cast("str", claims["sub"]),
             issuer=cast("str", claims["iss"]),
-            audience=audiences_of(claims),
+            audience=audiences_of(claims, policy.audience_claim),
             claims=MappingProxyType(claims),
             kid=self._header.kid,
             algorithm=self._header.algorithm,

@@ -6,7 +6,7 @@ the wrong type fails its rule: nothing is converted.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TypeGuard
 
 from changegate.services.oauth.report import Judgement
@@ -26,9 +26,9 @@ def judge_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[Judgem
     return [rule(claims, policy, now) for rule in RULES]
 
 
-def audiences_of(claims: Claims) -> tuple[str, ...]:
+def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
     """Return the audience as a tuple; empty when it is missing or anything but strings."""
-    audience = claims.get("aud")
+    audience = claims.get(name)
     members = audience if isinstance(audience, list) else [audience]
     texts = tuple(member for member in members if isinstance(member, str))
     return texts if len(texts) == len(members) else ()
@@ -43,14 +43,15 @@ def judge_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
 
 def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
     """Require an accepted audience, and that nobody else is addressed unless the policy allows it."""
-    audiences = audiences_of(claims)
+    name = policy.audience_claim
+    audiences = audiences_of(claims, name)
     ours = [audience for audience in audiences if audience and audience in policy.audiences]
     reason = None
     if not ours:
         reason = "aud_mismatch"
     elif len(audiences) > 1 and not policy.allow_additional_audiences:
         reason = "aud_multiple"
-    return "aud", reason, policy.audiences, claims.get("aud")
+    return name, reason, policy.audiences, claims.get(name)
 
 
 def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
@@ -164,7 +165,13 @@ def _instant(value: object) -> object:
 
 def _utc(seconds: float) -> str:
     # A moment from the policy and the clock may lie outside what a datetime can tell.
-    return f"{datetime.fromtimestamp(int(min(max(seconds, 0), LAST_SECOND)), UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return _utc_of(int(min(max(seconds, 0), LAST_SECOND)))
+
+
+@lru_cache(maxsize=1024)
+def _utc_of(second: int) -> str:
+    # In a rush most assertions are about the same few seconds.
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _after(limit: float) -> str:

@@ -12,9 +12,11 @@ from changegate.errors import InvalidClient
 from changegate.extensions import connection, now
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.services.oauth.assertion import UnverifiedAssertion
+from changegate.services.oauth.claim_conditions import load_conditions
 from changegate.services.oauth.key_source import CachedFacts, KeySource
 from changegate.services.oauth.secrets import is_right_secret
-from changegate.services.oauth.trust_policy import TrustPolicy
+from changegate.services.oauth.static_keys import static_keys_of
+from changegate.services.oauth.trust_policy import TrustPolicy, accepted_typ
 from changegate.services.prepared import Prepared
 
 ClientRow = Any  # a row of `_statement`, by column name
@@ -22,10 +24,11 @@ ClientRow = Any  # a row of `_statement`, by column name
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClientCredentials:
-    """What a request says of its client; `secret` is None when none was sent."""
+    """What a request says of its client; what was not sent is None, and no more than one of the proofs is sent."""
 
     client_id: str | None
     secret: str | None
+    assertion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Client:
     scopes: tuple[str, ...]
     token_lifespan: timedelta
     token_generation: int
+    token_format: str
     user_field: str | None
     run_as: str | None
     is_run_as_active: bool
@@ -59,6 +63,16 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
         is_right_secret(credentials.secret or "", None, None, None, now())
         raise InvalidClient("client_unknown")
     _require_proof(row, credentials)
+    if not row.active:
+        raise InvalidClient("client_inactive")
+    return _client(row)
+
+
+def get_unproven_client(client_id: str | None) -> Client:
+    """Return an active client that has proved nothing yet; raises `InvalidClient`."""
+    row = None if client_id is None else _find_client(client_id)
+    if row is None:
+        raise InvalidClient("client_unknown")
     if not row.active:
         raise InvalidClient("client_inactive")
     return _client(row)
@@ -102,31 +116,44 @@ def _public_client_of(assertion_text: str | None) -> ClientRow | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def _client(row: ClientRow) -> Client:
-    policy = TrustPolicy(
+def policy_of(row: ClientRow) -> TrustPolicy:
+    """Return what an integration demands; of its row, or of a record with the same names."""
+    return TrustPolicy(
         issuer=row.issuer,
         audiences=frozenset(row.audiences or ()),
         algorithms=frozenset(row.algorithms or ()),
         clock_skew=timedelta(seconds=row.clock_skew_seconds),
         max_assertion_lifetime=timedelta(seconds=row.max_assertion_lifetime_seconds),
         jti_claim=row.jti_claim,
-        jti_required=row.enable_jti_verification,
+        replay_policy=row.replay_policy,
+        audience_claim=row.audience_claim,
+        allow_additional_audiences=row.allow_additional_audiences,
+        allow_missing_kid=row.allow_missing_kid,
+        accepted_typ=accepted_typ(row.required_typ),
+        typ_required=row.required_typ is not None,
+        conditions=load_conditions(row.claim_conditions),
+        blocked_keys=frozenset(row.blocked_keys or ()),
     )
+
+
+def _client(row: ClientRow) -> Client:
     source = KeySource(
         entity_id=row.sys_id,
         url=row.jwks_url,
         jwks_cache_minutes=row.jwks_cache_lifespan_minutes,
         cached=_cached_facts(row) if row.cached_url else None,
+        static=static_keys_of(row),
     )
     return Client(
         entity=row.sys_id,
         client_id=row.client_id,
         is_public=row.public_client,
-        policy=policy,
+        policy=policy_of(row),
         source=source,
         scopes=tuple(sorted((row.scopes or "").split(","))) if row.scopes else (),
         token_lifespan=timedelta(seconds=row.access_token_lifespan_seconds),
         token_generation=row.token_generation,
+        token_format=row.token_format,
         user_field=row.user_field,
         run_as=row.run_as,
         is_run_as_active=bool(row.user_active and not row.locked_out),
@@ -149,7 +176,9 @@ def _cached_facts(row: ClientRow) -> CachedFacts:
 NEEDED_COLUMNS = (
     *("sys_id", "client_id", "public_client", "active", "issuer", "audiences", "algorithms", "user_field", "run_as"),
     *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
-    *("jwks_url", "jwks_cache_lifespan_minutes", "enable_jti_verification", "jti_claim"),
+    *("key_source", "jwks_url", "jwks", "static_keys", "jwks_cache_lifespan_minutes", "blocked_keys"),
+    *("replay_policy", "jti_claim", "audience_claim", "allow_additional_audiences", "allow_missing_kid"),
+    *("required_typ", "claim_conditions", "token_format"),
     *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds", "token_generation"),
 )
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import AssertionRefused, InvalidClient, OAuthError
-from changegate.extensions import connection, db
+from changegate.extensions import connection
 from changegate.models import OAuthExchange
-from changegate.models.oauth_entity import earliest_correlation_id
+from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.grants import Exchange
-from changegate.services.oauth.report import Report
+from changegate.services.oauth.last_exchanges import note_last_exchanges
+from changegate.services.oauth.report import Report, RuleResult, read_rows
 from changegate.services.prepared import Prepared, is_broken_reference
 
 # Longer than any token or assertion is good for: its row is what they are judged by.
@@ -41,6 +42,8 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     _purge_now_and_then(happened_at)
     claim = attempt.exchange.claim if attempt.exchange else None
     row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
+    if attempt.exchange and attempt.exchange.verified:
+        row |= _judged(attempt.exchange.verified.report)
     row["expires_at"] = happened_at + issued.lifespan
     _INSERT.execute_with_commit(row, explain=lambda problem: _explain(attempt, problem))
 
@@ -56,22 +59,36 @@ def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
-    """Write the event of a refusal, with every rule that was judged."""
-    report = refusal.report.as_dicts() if isinstance(refusal.report, Report) else None
-    verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail, "report": report}
-    _INSERT.execute(_row(attempt, happened_at) | verdict)
+    """Write the event of a refusal with the commit, with every rule that was judged.
+
+    The commit raises `InvalidClient` where the integration has just been deleted.
+    """
     _purge_now_and_then(happened_at)
+    verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail}
+    if isinstance(refusal.report, Report):
+        verdict |= _judged(refusal.report)
+    _INSERT.execute_with_commit(_row(attempt, happened_at) | verdict, explain=lambda _: InvalidClient("client_unknown"))
 
 
-def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
-    """Return an integration's latest events, newest first."""
-    newest = select(OAuthExchange).where(OAuthExchange.entity == entity).order_by(OAuthExchange.correlation_id.desc())
-    return list(db.session.execute(newest.limit(limit)).scalars())
+def _judged(report: Report) -> dict[str, Any]:
+    return {"rules": report.as_rows(), "claims": report.payload, "would_refuse": report.would_refuse or None}
+
+
+def report_of(event: OAuthExchange) -> list[RuleResult]:
+    """Return every rule that was judged in an exchange."""
+    return read_rows(event.rules or ())
+
+
+def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
+    """Return what the assertion of an exchange claimed, if its signature was good."""
+    claims: dict[str, Any] | None = event.claims
+    return claims
 
 
 def purge_expired(at: datetime) -> None:
-    """Forget exchanges that have served their time."""
+    """Forget exchanges that have served their time, but not that their integrations were in use."""
     oldest_kept = earliest_correlation_id(at - KEPT_FOR)
+    note_last_exchanges(oldest_kept)
     connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
 
 

@@ -1,16 +1,18 @@
 """The JWT bearer grant (RFC 7523 §2.1): an assertion buys an access token."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from changegate.errors import (
     AssertionRefused,
     InvalidScope,
     JwksFetchFailed,
     JwksUnusable,
+    SealBroken,
     TemporarilyUnavailable,
 )
-from changegate.extensions import now
-from changegate.services.oauth.access_tokens import IssuedToken, new_token
+from changegate.extensions import now, settings
+from changegate.services.oauth.access_tokens import IssuedToken, new_jwt_token, new_token
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
@@ -18,6 +20,7 @@ from changegate.services.oauth.replay import assertion_claim
 from changegate.services.oauth.subjects import resolve_subject
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+JWT_FORMAT = "jwt"
 
 
 @dataclass(slots=True, repr=False)
@@ -32,7 +35,7 @@ class Exchange:
     @property
     def claim(self) -> str | None:
         """What the token's row claims of the assertion; None where an assertion may buy more than one."""
-        if self.verified is None or not self.client.policy.jti_required:
+        if self.verified is None or self.client.policy.allows_reuse:
             return None
         return assertion_claim(self.client.entity, self.verified.issuer, self.verified.replay_digest)
 
@@ -47,23 +50,39 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
     exchange.assertion = UnverifiedAssertion.parse(text)
     exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
     user = resolve_subject(client, verified)
-    return new_token(
-        exchange.correlation_id,
-        user=user,
-        generation=client.token_generation,
-        scope=_granted_scope(client, scope),
-        lifespan=client.token_lifespan,
-    )
+    asked = list(dict.fromkeys((scope or "").split()))
+    issued = _new_token(exchange, user, _granted_scope(client, asked))
+    issued.kept["has_all_scopes"] = not asked
+    return issued
+
+
+def _new_token(exchange: Exchange, user: str, scope: str) -> IssuedToken:
+    client = exchange.client
+    make = partial(new_jwt_token, client_id=client.client_id) if client.token_format == JWT_FORMAT else new_token
+    generation, lifespan = client.token_generation, client.token_lifespan
+    return make(exchange.correlation_id, user=user, generation=generation, scope=scope, lifespan=lifespan)
 
 
 def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
     """Verify an assertion against an integration, fetching its keys anew for a kid that is not among them."""
     try:
-        return _verify(client, assertion, key_store)
+        verified = _verify(client, assertion, key_store)
     except (JwksFetchFailed, JwksUnusable) as problem:
         # No signature was checked and the fault is not the caller's.
         reason = "jwks_stale_expired" if isinstance(problem, KeySetTooOld) else "jwks_fetch_failed"
         raise TemporarilyUnavailable(reason, problem.message) from None
+    except SealBroken as problem:
+        raise TemporarilyUnavailable("shared_key_sealed", problem.message) from None
+    _require_other_issuer(verified)
+    return verified
+
+
+def _require_other_issuer(verified: VerifiedAssertion) -> None:
+    """Refuse what this product has signed itself, should an integration trust its own keys: a token buys no token."""
+    ours = settings().base_url
+    if verified.issuer == ours:
+        verified.report.add(("own token", "own_token", "another issuer than this product", ours))
+        verified.report.require_passed()
 
 
 def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
@@ -85,11 +104,8 @@ def _may_be_signed_by_a_newer_key(refusal: AssertionRefused, assertion: Unverifi
     return refusal.reason == "kid_unknown" or (is_nameless and refusal.reason == "signature_invalid")
 
 
-def _granted_scope(client: Client, requested: str | None) -> str:
+def _granted_scope(client: Client, asked: list[str]) -> str:
     """Return the scope of the token: all that the integration has, or the part that was asked for."""
-    if not requested or not requested.strip():
-        return " ".join(client.scopes)
-    wanted = dict.fromkeys(requested.split())
-    if not set(wanted) <= set(client.scopes):
+    if not set(asked) <= set(client.scopes):
         raise InvalidScope("scope_invalid")
-    return " ".join(wanted)
+    return " ".join(asked or client.scopes)

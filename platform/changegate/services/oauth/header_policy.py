@@ -1,13 +1,12 @@
 """What the header of an assertion may say (RFC 7515 §4.1, RFC 8725 §3)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from changegate.errors import AssertionRefused
 from changegate.services.oauth.report import Judgement, Report
-from changegate.services.oauth.signature import SCHEMES
 from changegate.services.oauth.strict_json import parse_json_strictly
-from changegate.services.oauth.trust_policy import TrustPolicy
+from changegate.services.oauth.trust_policy import MEDIA_TYPE_PREFIX, TrustPolicy
 
 MAX_HEADER_DEPTH = 4
 MAX_KID_LENGTH = 256
@@ -54,15 +53,15 @@ def read_header(data: bytes, report: Report) -> Header:
 def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
     """Judge the kind of token (RFC 8725 §3.11), so that one made for another purpose is no grant."""
     if "typ" not in header.members:
-        return "typ", None, policy.accepted_typ, None
+        return "typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None
     typ = header.members["typ"]
-    accepted = isinstance(typ, str) and typ.lower().removeprefix("application/") in policy.accepted_typ
+    accepted = isinstance(typ, str) and typ.lower().removeprefix(MEDIA_TYPE_PREFIX) in policy.accepted_typ
     return "typ", None if accepted else "typ_not_allowed", policy.accepted_typ, typ
 
 
-def judge_alg(header: Header, policy: TrustPolicy) -> Judgement:
-    """Judge the algorithm: one the integration allows and one made for public keys."""
-    allowed = header.algorithm in policy.algorithms and header.algorithm in SCHEMES
+def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> Judgement:
+    """Judge the algorithm: one the integration allows, and one made for the nature of its keys."""
+    allowed = header.algorithm in policy.algorithms and header.algorithm in supported
     return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
 
 

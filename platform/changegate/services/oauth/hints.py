@@ -1,7 +1,30 @@
 """One sentence of advice where a refusal is nearly always the same mistake in a set-up."""
 
+import re
+
+# GitHub's subjects of repositories that were made or renamed since July 2026 carry their owner's and their own number.
+_NUMBERED_SUBJECT = re.compile(r"repo:[^/]+@\d+/[^:]+@\d+:")
+
+_TYPES = ("the boolean ", "the number ", "the list ", "the string ")
+
 _HINTS = {
     "jti_missing": "Your signer sends no usable jti. Name another unique claim (Entra: uti) or require none.",
+    "jti_replayed": (
+        "The same assertion came before. Sign a fresh one for each exchange; a library that sends one JWT again when "
+        "it renews its token (PySNC does) needs another replay policy."
+    ),
+    "own_token": "This desk issued the token itself. Send what your identity provider signed.",
+    "kid_missing": "Your signer names no key. Accept assertions without kid, or have it name one.",
+    "key_blocked": "An administrator blocked this key. If the provider has rotated, it signs with another one soon.",
+    "kid_ambiguous": "Have your signer name its key, or leave only one key that fits.",
+    "certificate_expired": "Add the signer's new certificate as another map, or let this one be used beyond its dates.",
+    "certificate_not_yet_valid": "The signer uses its new certificate too early. Compare the clocks of both machines.",
+    "shared_key_sealed": "The instance has another secret key than before. Give the shared keys anew.",
+    "typ_not_allowed": "This is another kind of token. Set the required typ if it is the kind that you mean to accept.",
+    "claim_condition_failed": "The workload is another one than the condition names, or the condition is too narrow.",
+    "aud_mismatch": "Have the workload ask for one of the expected audiences, or add the received one.",
+    "sub_unmapped": "No user has this subject. Choose another user field, or let the integration run as one account.",
+    "user_inactive": "Activate the user, or let the integration run as another one.",
     "kid_unknown": "If the provider has just rotated its keys, refresh them or wait out the cooldown.",
     "aud_multiple": "The assertion is meant for others too. Give this integration an audience of its own.",
     "lifetime_too_long": "Have the provider issue a shorter token, or raise the maximum assertion lifetime.",
@@ -14,4 +37,14 @@ def find_hint(reason: str | None, expected: str | None, received: str | None) ->
     """Return advice for a reason code, or None; the texts are those of the report."""
     if reason == "iss_mismatch" and expected and received and expected.rstrip("/") == received.rstrip("/"):
         return "The two differ only by a trailing slash; issuers are compared exactly."
+    if reason == "claim_condition_failed" and received:
+        return _hint_of_condition(expected or "", received)
     return _HINTS.get(reason or "")
+
+
+def _hint_of_condition(expected: str, received: str) -> str | None:
+    if _NUMBERED_SUBJECT.match(received) and not _NUMBERED_SUBJECT.match(expected):
+        return "GitHub has numbered this repository's subject. Bind on repository_id instead, or on the new subject."
+    if received.startswith(_TYPES) and not expected.startswith(" ".join(received.split(" ", 2)[:2])):
+        return "The claim is of another type than the condition says; nothing is converted."
+    return _HINTS["claim_condition_failed"]

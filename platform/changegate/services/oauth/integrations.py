@@ -1,4 +1,4 @@
-"""Integrations: registered, changed, switched off and on."""
+"""Integrations: registered, changed, switched off and on, deleted."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,16 +10,23 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
 from changegate.extensions import connection, db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
+from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import clear_cached_keys
+from changegate.services.oauth.key_timeline import forget_published, note_stored_keys
+from changegate.services.oauth.scopes import list_scopes
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
+from changegate.services.oauth.static_keys import static_keys_of
 from changegate.services.oauth.url_policy import admit_url
+from changegate.services.oauth.verifier_maps import store_keys
 
 DEFAULT_SCOPE = "change_request.create"
 TAKEN = "There is an integration named {} already."
+JUST_CHANGED = "Somebody else has just changed this integration, or one of the same name. Try again."
 NO_OVERLAP = timedelta(0)
+MAX_CONDITIONS = 50
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -37,7 +44,7 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
     """
     client_id = new_sys_id()
     entity = OAuthEntity(client_id=client_id, sys_created_by=by, sys_updated_by=by)
-    _fill(entity, fields)
+    _fill(entity, fields, by)
     entity.audiences = entity.audiences or [client_id]
     secret = None if entity.public_client else _give_secret(entity)
     db.session.add(entity)
@@ -46,6 +53,7 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
     except IntegrityError:  # somebody else took the name between the check and now
         db.session.rollback()
         raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
+    _note_stored_keys(entity)
     return Registered(entity, secret)
 
 
@@ -56,15 +64,22 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
     are revoked. Returns the secret of a client that was public until now and needs one, else None.
     """
     trusted_before = (entity.jwks_url, entity.issuer)
-    trust_before = _trust(entity)
-    _fill(entity, fields)
+    trust_before, keys_before = _trust(entity), _keys(entity)
+    _fill(entity, fields, by)
     if _trust(entity) != trust_before:
         revoke_tokens(entity)
     entity.audiences = entity.audiences or [entity.client_id]
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)
+        forget_published(connection(), entity.sys_id, now())
     secret = None if entity.public_client or entity.client_secret_hash else _give_secret(entity)
-    _stamp(entity, by)
+    try:
+        stamp(entity, by)
+        if _keys(entity) != keys_before:
+            _note_stored_keys(entity)
+    except IntegrityError:
+        db.session.rollback()
+        raise InputInvalid({"name": [JUST_CHANGED]}) from None
     return secret
 
 
@@ -73,7 +88,43 @@ def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
     entity.active = is_active
     if not is_active:
         revoke_tokens(entity)
-    _stamp(entity, by)
+    stamp(entity, by)
+
+
+def constrain(entity: OAuthEntity, claim: str, value: object, *, report_only: bool = False, by: str) -> None:
+    """Demand from now on that a claim has this very value, or only report where it has not.
+
+    `claim` is what a condition writes: a name, or a JSON pointer to what lies within another. Raises `InputInvalid`
+    for a value that no condition can hold.
+    """
+    condition = {
+        "claim": claim,
+        "operator": "equals",
+        "value_type": _value_type(claim, value),
+        "value": value,
+        "report_only": report_only,
+    }
+    conditions = list(entity.claim_conditions or ())
+    if condition in conditions:
+        return
+    if len(conditions) >= MAX_CONDITIONS:
+        raise InputInvalid({"claim_conditions": [f"At most {MAX_CONDITIONS} conditions."]})
+    entity.claim_conditions = [*conditions, condition]
+    if not report_only:
+        revoke_tokens(entity)
+    stamp(entity, by)
+
+
+def _value_type(claim: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, list) and value and all(isinstance(member, str) for member in value):
+        return "list"
+    raise InputInvalid({"claim_conditions": [f"No condition can hold the value of {claim}."]})
 
 
 def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERLAP) -> str:
@@ -83,8 +134,16 @@ def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERL
     entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
     entity.previous_client_secret_expires_at = now() + overlap if overlap else None
     secret = _give_secret(entity)
-    _stamp(entity, by)
+    stamp(entity, by)
     return secret
+
+
+def delete_integration(entity: OAuthEntity) -> None:
+    """Delete an integration with its keys, its events and, because a token is a row of an event, all its tokens."""
+    # Loaded, because a map takes its certificate with it, which no foreign key does.
+    entity.jwt_verifier_maps  # noqa: B018
+    db.session.delete(entity)
+    db.session.flush()
 
 
 def list_integrations() -> list[OAuthEntity]:
@@ -100,25 +159,37 @@ def get_integration(client_id: str) -> OAuthEntity:
     return found
 
 
-def list_scopes() -> list[SysAuthScope]:
-    """Return all auth scopes by name."""
-    return list(db.session.execute(select(SysAuthScope).order_by(SysAuthScope.name)).scalars())
-
-
 def _trust(entity: OAuthEntity) -> tuple[object, ...]:
     """Return what a token of an integration rests on; scopes are not of it, since they are read at each call."""
-    return (entity.active, entity.issuer, entity.jwks_url, entity.run_as, entity.user_field, entity.public_client)
+    subject = (entity.run_as, entity.user_field)
+    return (entity.active, entity.public_client, entity.issuer, _keys(entity), subject, entity.claim_conditions or [])
 
 
-def _fill(entity: OAuthEntity, fields: dict[str, Any]) -> None:
+def _keys(entity: OAuthEntity) -> tuple[object, ...]:
+    return (entity.key_source, entity.jwks_url, entity.jwks, entity.static_keys)
+
+
+def _note_stored_keys(entity: OAuthEntity) -> None:
+    """Show keys that are stored with an integration where those that are fetched are shown, and can be blocked."""
+    stored = static_keys_of(entity)
+    if stored is not None:
+        note_stored_keys(connection(), entity.sys_id, stored.parse(), now())
+
+
+def _fill(entity: OAuthEntity, fields: dict[str, Any], by: str) -> None:
     _require_free_name(entity, fields["name"])
     run_as = fields.get("run_as")
-    entity.run_as = _get_run_as(run_as) if run_as else None
-    _admit_jwks_url(fields["jwks_url"])
+    entity.run_as = _get_active_user("run_as", run_as) if run_as else None
+    owner = fields.get("owner")
+    entity.owner = _get_active_user("owner", owner) if owner else None
+    if fields["key_source"] == "jwks_url":
+        _admit_jwks_url(fields["jwks_url"])
     entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
     for name, value in fields.items():
-        if name not in {"run_as", "scopes"}:
+        if name not in {"run_as", "owner", "scopes", "verifier_maps"}:
             setattr(entity, name, value)
+    with db.session.no_autoflush:
+        store_keys(entity, fields, by=by)
 
 
 def fetch_policy() -> FetchPolicy:
@@ -144,12 +215,17 @@ def _require_free_name(entity: OAuthEntity, name: str) -> None:
         raise InputInvalid({"name": [TAKEN.format(name)]})
 
 
-def _get_run_as(user_name: str) -> str:
+def find_user(user_name: str) -> SysUser | None:
+    """Return a user by name, without case, or None."""
     with db.session.no_autoflush:
         statement = select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
-        user = db.session.execute(statement).scalar_one_or_none()
+        return db.session.execute(statement).scalar_one_or_none()
+
+
+def _get_active_user(field: str, user_name: str) -> str:
+    user = find_user(user_name)
     if user is None or not user.is_active:
-        raise InputInvalid({"run_as": [f"There is no active user {user_name}."]})
+        raise InputInvalid({field: [f"There is no active user {user_name}."]})
     return user.sys_id
 
 
@@ -159,6 +235,8 @@ def _get_scopes(names: list[str]) -> list[SysAuthScope]:
     unknown = [name for name in names if name not in found]
     if unknown:
         raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(found))}."]})
+    if sum(len(name) + 1 for name in names) > MAX_SCOPES_LENGTH:
+        raise InputInvalid({"scopes": ["Their names are too long together to be written on a token; choose fewer."]})
     return [found[name] for name in dict.fromkeys(names)]
 
 
@@ -166,10 +244,12 @@ def _give_secret(entity: OAuthEntity) -> str:
     secret = new_client_secret()
     entity.client_secret_hash = hash_client_secret(secret)
     entity.client_secret_hint = secret[-HINT_LENGTH:]
+    entity.client_secret_created_at = now()
     return secret
 
 
-def _stamp(entity: OAuthEntity, by: str) -> None:
+def stamp(entity: OAuthEntity, by: str) -> None:
+    """Note who changed an integration, and write the change."""
     entity.sys_updated_by = by
     entity.sys_updated_on = utc_now()
     entity.sys_mod_count += 1

@@ -32,6 +32,11 @@ class JwksCacheRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """Return the engine that the rows are written with."""
+        return self._engine
+
     def find(self, source: KeySource) -> CacheRow | None:
         """Return the row of an integration, unless it is another URL's."""
         query = select(JwksCache.__table__).where(_belongs_to(source))

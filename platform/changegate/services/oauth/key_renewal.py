@@ -9,6 +9,7 @@ from changegate.services.oauth.jwks_cache_rows import CacheRow, JwksCacheRows
 from changegate.services.oauth.jwks_fetch import FetchedDocument, FetchPolicy, fetch_jwks
 from changegate.services.oauth.key_set import KeySet
 from changegate.services.oauth.key_source import KeySource, Now
+from changegate.services.oauth.key_timeline import note_key_set
 from changegate.services.oauth.parsed_key_sets import ParsedKeySets
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class FetchedKeySet:
 class KeyRenewal:
     """Fetches of key sets under one policy."""
 
-    def __init__(self, policy: FetchPolicy, parsed: ParsedKeySets, now: Now) -> None:
+    def __init__(self, policy: FetchPolicy, parsed: ParsedKeySets[KeySet], now: Now) -> None:
         self._policy = policy
         self._parsed = parsed
         self._now = now
@@ -68,6 +69,7 @@ class KeyRenewal:
         else:
             rows.store_document(source, document, self._now())
             _log_changes(source, known, key_set)
+        note_key_set(rows.engine, source.entity_id, key_set, self._now())
         return FetchedKeySet(key_set, document)
 
     def try_fetch(self, rows: JwksCacheRows, seen: CacheRow) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from changegate.errors import JwksUnusable
 from changegate.services.oauth.public_key import UnusableJwkError
+from changegate.services.oauth.signature import SCHEMES, is_signed_by
 from changegate.services.oauth.signing_key import MAX_KID_LENGTH, SigningKey
 from changegate.services.oauth.strict_json import parse_json_strictly
+from changegate.services.oauth.verifying_keys import VerifyingKeys
 
 __all__ = ["IgnoredKey", "KeySet", "SigningKey"]
 
 MAX_MEMBERS = 100
-MAX_CANDIDATES = 4  # what one assertion may cost in signature checks
 MAX_DEPTH = 8
 
 
@@ -26,11 +28,14 @@ class IgnoredKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KeySet:
-    """The usable keys of one document, in its order, and the members that were ignored."""
+class KeySet(VerifyingKeys[SigningKey]):
+    """The usable public keys of one integration, in the order they came, and the members that were ignored."""
+
+    supported: ClassVar[frozenset[str]] = frozenset(SCHEMES)
 
     keys: tuple[SigningKey, ...]
     ignored: tuple[IgnoredKey, ...]
+    is_kid_optional: bool = False
 
     @classmethod
     def parse(cls, document: bytes) -> "KeySet":
@@ -50,22 +55,9 @@ class KeySet:
             raise JwksUnusable(_no_usable_key(ignored))
         return cls(tuple(keys.values()), tuple(ignored))
 
-    def candidates(self, kid: str | None, alg: str) -> tuple[SigningKey, ...]:
-        """Return the keys that may have signed an assertion with this header, at most four.
-
-        A key without a kid answers for a named one only where it is the sole key that fits. More than four
-        keys for an assertion without a kid are none: to try an arbitrary few would work by luck.
-        """
-        fitting = tuple(key for key in self.keys if alg in key.algorithms)
-        if kid is None:
-            return fitting if len(fitting) <= MAX_CANDIDATES else ()
-        if self.has_kid(kid):
-            return tuple(key for key in fitting if key.kid == kid)[:MAX_CANDIDATES]
-        return fitting if len(fitting) == 1 and fitting[0].kid is None else ()
-
-    def has_kid(self, kid: str) -> bool:
-        """Tell whether a usable key carries this kid."""
-        return any(key.kid == kid for key in self.keys)
+    def is_signed_by(self, key: SigningKey, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
+        """Tell whether a public key verifies a signature with one algorithm; False when the two do not match."""
+        return is_signed_by(key, algorithm, signing_input, signature)
 
 
 def _members(document: bytes) -> list[object]:

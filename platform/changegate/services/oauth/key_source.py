@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from changegate.services.oauth.static_keys import StaticKeys
+
 Now = Callable[[], datetime]
 
 MIN_FRESH = timedelta(seconds=60)
@@ -59,12 +61,16 @@ _NOTHING = CachedFacts("")
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """An integration's JWKS URL, with what its caller has read of the cache in the same SELECT."""
+    """An integration's JWKS URL, with what its caller has read of the cache in the same SELECT.
+
+    Where `static` keys are stored with the integration, nothing is ever fetched.
+    """
 
     entity_id: str
     url: str
     jwks_cache_minutes: int
     cached: CachedFacts | None = None
+    static: StaticKeys | None = None
 
     @property
     def facts(self) -> CachedFacts:

@@ -3,7 +3,9 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
+from changegate.database import end_turn
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.services.oauth.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
@@ -13,6 +15,8 @@ from changegate.services.oauth.key_set import KeySet
 from changegate.services.oauth.key_source import CachedFacts, Freshness, KeySource, Now
 from changegate.services.oauth.parsed_key_sets import ParsedKeySets
 from changegate.services.oauth.single_flight import SingleFlight
+from changegate.services.oauth.static_keys import ParsedStaticKeys
+from changegate.services.oauth.verifying_keys import VerifyingKeys
 
 __all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys"]
 
@@ -34,16 +38,20 @@ class KeyStore:
     def __init__(self, policy: FetchPolicy, cooldown: timedelta, now: Now) -> None:
         self._cooldown = cooldown
         self._now = now
-        self._parsed = ParsedKeySets()
+        self._parsed: ParsedKeySets[KeySet] = ParsedKeySets()
+        self._static = ParsedStaticKeys()
         self._renewal = KeyRenewal(policy, self._parsed, now)
         self._flights = SingleFlight()
 
-    def get_key_set(self, source: KeySource) -> KeySet:
+    def get_key_set(self, source: KeySource) -> VerifyingKeys[Any]:
         """Return the keys to verify with at this moment.
 
         A fresh key set that this process has parsed costs no SQL. A stale one is served while it is renewed,
-        and for a day if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that day.
+        and for a day if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that day; where the keys are
+        stored with the integration, `JwksUnusable` and `SealBroken`.
         """
+        if source.static is not None:
+            return self._static.get(source.entity_id, source.static)
         digest = source.facts.document_sha256
         if digest is not None:
             found = self._parsed.find(source.entity_id, digest)
@@ -58,7 +66,7 @@ class KeyStore:
         kids cost the provider one request. Who comes second waits for the first one's fetch. During a flood
         the answer costs no SQL.
         """
-        if source.facts.document_sha256 and not self._is_hopeful(source):
+        if source.static is not None or (source.facts.document_sha256 and not self._is_hopeful(source)):
             return None
         rows = JwksCacheRows(db.engine)
         row = rows.provide(source)
@@ -78,6 +86,8 @@ class KeyStore:
 
         Raises `JwksFetchFailed` or `JwksUnusable`; a good key set stays in the cache then.
         """
+        if source.static is not None:
+            raise JwksFetchFailed("The keys of this integration are stored with it; there is nothing to fetch.")
         rows = JwksCacheRows(db.engine)
         rows.provide(source)
         return self._renewal.fetch(rows, source)
@@ -139,6 +149,7 @@ class KeyStore:
             self._renewal.try_fetch(rows, seen)
 
     def _wait_for_fetch(self, rows: JwksCacheRows, source: KeySource) -> None:
+        end_turn()
         deadline = time.monotonic() + WAIT_SECONDS
         self._flights.wait(_flight(source), WAIT_SECONDS)
         # The lease tells of fetches in other processes; nothing but looking does.

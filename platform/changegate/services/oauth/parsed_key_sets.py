@@ -2,13 +2,15 @@
 
 import threading
 from collections import OrderedDict
+from typing import Any, Generic, TypeVar
 
-from changegate.services.oauth.key_set import KeySet
+from changegate.services.oauth.verifying_keys import VerifyingKeys
 
 CAPACITY = 256
+Keys = TypeVar("Keys", bound=VerifyingKeys[Any])
 
 
-class ParsedKeySets:
+class ParsedKeySets(Generic[Keys]):
     """The most recently used key sets, by integration and document digest.
 
     The integration is part of the key, so that no two ever share a key set, even with equal documents.
@@ -17,9 +19,9 @@ class ParsedKeySets:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._sets: OrderedDict[tuple[str, str], KeySet] = OrderedDict()
+        self._sets: OrderedDict[tuple[str, str], Keys] = OrderedDict()
 
-    def find(self, entity_id: str, document_sha256: str) -> KeySet | None:
+    def find(self, entity_id: str, document_sha256: str) -> Keys | None:
         """Return the parsed key set, if it is here."""
         key = (entity_id, document_sha256)
         with self._lock:
@@ -28,7 +30,7 @@ class ParsedKeySets:
                 self._sets.move_to_end(key)
             return found
 
-    def keep(self, entity_id: str, document_sha256: str, key_set: KeySet) -> None:
+    def keep(self, entity_id: str, document_sha256: str, key_set: Keys) -> None:
         """Keep a key set and drop the one that was not used for longest."""
         with self._lock:
             self._sets[entity_id, document_sha256] = key_set

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from changegate.errors import AssertionRefused
 from changegate.services.oauth.hints import find_hint
@@ -16,23 +18,34 @@ Judgement = tuple[str, str | None, object, object]
 
 @dataclass(slots=True)
 class RuleResult:
-    """One rule; `expected` and `received` are printable, at most 200 characters; `hint` says what to do."""
+    """One rule; `expected` and `received` are printable, at most 200 characters; `hint` says what to do.
+
+    One that `only_reports` has refused nothing, whether it was met or not.
+    """
 
     rule: str
     passed: bool
     expected: str | None
     received: str | None
     reason: str | None
-    hint: str | None = None
+    only_reports: bool = False
+
+    @property
+    def hint(self) -> str | None:
+        """Return advice where a failure is nearly always the same mistake."""
+        return find_hint(self.reason, self.expected, self.received)
 
 
 class Report:
     """Every rule in the order it was judged; holds values of claims but never the assertion itself."""
 
-    __slots__ = ("_judgements", "reason")
+    __slots__ = ("_judgements", "_noted", "payload", "reason")
 
     def __init__(self, judgements: Iterable[Judgement] = ()) -> None:
         self._judgements: list[Judgement] = []
+        self._noted: list[Judgement] = []
+        # What the assertion claims, as it was signed, once its signature is known to be good.
+        self.payload: bytes | None = None
         self.reason: str | None = None  # the reason code of the first rule that failed
         self.add(*judgements)
 
@@ -45,6 +58,15 @@ class Report:
         for _, reason, _, _ in judgements:
             self.reason = self.reason or reason
 
+    def note(self, *judgements: Judgement) -> None:
+        """Append judgements that only report: none of them is a reason to refuse."""
+        self._noted += judgements
+
+    @property
+    def would_refuse(self) -> bool:
+        """Tell whether a rule that only reports was not met."""
+        return any(reason for _, reason, _, _ in self._noted)
+
     @property
     def judgements(self) -> tuple[Judgement, ...]:
         """What was judged so far, unrendered."""
@@ -53,11 +75,12 @@ class Report:
     @property
     def results(self) -> list[RuleResult]:
         """Every rule, rendered."""
-        return [_result(*judgement) for judgement in self._judgements]
+        return read_rows(self.as_rows())
 
-    def as_dicts(self) -> list[dict[str, object]]:
-        """Return the results as plain values for JSON."""
-        return [asdict(result) for result in self.results]
+    def as_rows(self) -> list[list[Any]]:
+        """Return what is kept of the results, as plain values for JSON; `read_rows` makes results of them again."""
+        rows = [_row(*judgement) for judgement in self._judgements]
+        return rows + [[*_row(*judgement), True] for judgement in self._noted]
 
     def has_passed(self, rule: str) -> bool:
         """Tell whether a rule was judged and met."""
@@ -69,18 +92,40 @@ class Report:
             raise AssertionRefused(self.reason, report=self)
 
 
-def _result(rule: str, reason: str | None, expected: object, received: object) -> RuleResult:
-    expected, received = _shown(expected), _shown(received)
-    return RuleResult(rule, not reason, expected, received, reason, find_hint(reason, expected, received))
+def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
+    """Return the results that were kept; a former release kept each as a dictionary."""
+    return [_result_of_dict(row) if isinstance(row, dict) else _result(*row) for row in rows]
+
+
+def _result(
+    rule: str, reason: str | None, expected: str | None, received: str | None, only_reports: bool = False
+) -> RuleResult:
+    return RuleResult(rule, not reason, expected, received, reason, only_reports)
+
+
+def _result_of_dict(row: dict[str, Any]) -> RuleResult:
+    return _result(row["rule"], row["reason"], row["expected"], row["received"])
+
+
+def _row(rule: str, reason: str | None, expected: object, received: object) -> list[Any]:
+    return [rule, reason, _shown(expected), _shown(received)]
 
 
 def _shown(value: object) -> str | None:
-    if callable(value):
-        value = value()
-    if value is None:
-        return None
-    if isinstance(value, frozenset):
-        value = ", ".join(sorted(map(str, value))) or "nothing"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if type(value) is not str:
+        if callable(value):
+            value = value()
+        if value is None:
+            return None
+        if isinstance(value, frozenset):
+            value = _joined(value)
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(shown) <= SHOWN_LENGTH and shown.isprintable():
+        return shown
     # Claims come from outside: no control or bidirectional character may reach a log or a page.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_LENGTH])
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown[:SHOWN_LENGTH])
+
+
+@lru_cache(maxsize=1024)
+def _joined(members: frozenset[object]) -> str:
+    return ", ".join(sorted(map(str, members))) or "nothing"

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import Algorithm, ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
 
-from changegate.services.oauth.key_set import SigningKey
+from changegate.services.oauth.signing_key import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from changegate.services.oauth.public_key import (
     load_ed25519,
     load_rsa,
 )
+from changegate.services.oauth.verifying_keys import Validity
 
 MAX_KID_LENGTH = 256
 PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
@@ -38,6 +39,7 @@ class SigningKey:
     thumbprint: str
     public_key: PublicKey
     algorithms: frozenset[str]
+    validity: Validity | None = None
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> "SigningKey":

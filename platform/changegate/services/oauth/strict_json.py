@@ -6,6 +6,7 @@ from math import isinf
 from typing import Never
 
 MAX_INTEGER_DIGITS = 19  # every 64-bit number; beyond it only CPU is spent
+MAX_CONTAINERS = 10_000  # a hundred keys need a few hundred; 90,000 empty lists fit into a document and take long
 _BYTE_ORDER_MARK = "\ufeff"
 # The closing quote is optional so that an unterminated string is consumed once, not once per quote in it.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
@@ -18,7 +19,8 @@ def parse_json_strictly(data: bytes, *, max_depth: int) -> object:
 
     Refused beyond plain syntax errors: other encodings than UTF-8, a byte order mark, repeated member names
     at any level, NaN and infinities (also by overflow), integers over 19 digits, control characters and lone
-    surrogates in strings, and more than `max_depth` levels of nesting. Raises `ValueError` and nothing else.
+    surrogates in strings, more than `max_depth` levels of nesting, and more than 10,000 objects and lists
+    (counted by their brackets, wherever those are). Raises `ValueError` and nothing else.
     """
     text = _decode(data)
     _require_depth(text, max_depth)
@@ -45,9 +47,12 @@ def _decode(data: bytes) -> str:
 
 
 def _require_depth(text: str, max_depth: int) -> None:
+    brackets = text.count("{") + text.count("[")
     # So few brackets cannot nest deeper; nearly every token ends here.
-    if text.count("{") + text.count("[") <= max_depth:
+    if brackets <= max_depth:
         return
+    if brackets > MAX_CONTAINERS:
+        raise ValueError(f"more than {MAX_CONTAINERS} objects and lists")
     depth = 0
     for token in _TOKEN.finditer(text):
         first = token[0][0]

@@ -1,10 +1,12 @@
 """The tables about tables, records and trust: what describes, follows or guards the others."""
 
 from changegate.models import (
+    JwtVerifierMap,
     OAuthEntity,
     SysAttachment,
     SysAudit,
     SysAuthScope,
+    SysCertificate,
     SysChoice,
     SysDbObject,
     SysDictionary,
@@ -61,4 +63,6 @@ SYSTEM_TABLES = (
     # Trust is given in forms of its own, where every field is checked.
     Table("oauth_entity", "OAuth Application", OAuthEntity, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("jwt_verifier_map", "JWT Verifier Map", JwtVerifierMap, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
 )

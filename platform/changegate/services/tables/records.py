@@ -14,6 +14,8 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.errors import OperationFailed, RequestUnreadable
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
+from changegate.services.oauth.creation_quota import require_room
+from changegate.services.oauth.provenance import provenance_of
 from changegate.services.tables.audit import record_changes, record_deletion
 from changegate.services.tables.belongings import remove_belongings
 from changegate.services.tables.inputs import changed_values, is_same
@@ -37,17 +39,19 @@ def create_record(
     """Insert a record and return its values by field; unknown and read-only fields of `sent` are ignored.
 
     `sys_id` is one that is decided already. Raises `AccessRefused`, `RequestUnreadable` for a value that its field
-    cannot hold, `OperationFailed` from the table's rules.
+    cannot hold, `QuotaReached`, `OperationFailed` from the table's rules.
     """
     require_operation(table, caller, "create")
     fields = _lower_case(sent)
     defaults = _defaults(table)
     given = _given(table, caller, fields, defaults, by_display=input_display_value)
     entries = journal_entries(table, fields)
-    caller.require_writable([*fields.keys() & given.keys(), *entries])
     values = {**defaults, **given, **_stamps(caller)}
     values["sys_id"] = sys_id or new_record_id(fields)
     values |= _identity(table, caller)
+    caller.require_writable([*fields.keys() & given.keys(), *entries], values.get("oauth_entity"))
+    if "oauth_entity" in values:
+        require_room(caller, values["sys_created_on"])
     table.rules.before_create(values, caller)
     _require_mandatory(table, values)
     insert_row(table, values)
@@ -70,7 +74,7 @@ def update_record(
     changes = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in changes.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
-    caller.require_writable([*changes, *entries])
+    caller.require_writable([*changes, *entries], before.get("oauth_entity"))
     table.rules.before_update(before, changes, caller)
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
@@ -180,10 +184,11 @@ def _stamps(caller: Caller) -> Values:
 
 
 def _identity(table: Table, caller: Caller) -> Values:
-    """Return what a new record is, and which integration it comes from."""
+    """Return what a new record is, and which integration and workload it comes from."""
     identity = {"sys_class_name": table.name} if table.classes else {}
     if caller.grant is not None and "oauth_entity" in table.columns:
         identity["oauth_entity"] = caller.grant.entity
+        identity |= provenance_of(caller.origin) if caller.origin else {}
     return identity
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, select
 
-from changegate.services.access import NO_LIMITS, Caller, CallLimits, TokenGrant
-from changegate.services.tables.catalog import find_table
+from changegate.services.access import Caller
+from changegate.services.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
+from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.registry import ANYONE, OWNER, Table
 
 # The parameter that the sys_id of a token's integration is bound to, and the field that it is compared with.
@@ -38,7 +40,7 @@ def may_read(table: Table, caller: Caller) -> bool:
     """
     if not table.access.admits("read", caller):
         return False
-    return caller.grant is None or _is_everybodys(table) or bool(_reading_limits(table, caller.grant))
+    return caller.grant is None or _is_everybodys(table) or bool(_reading_limits(table, caller.grant.policy))
 
 
 def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
 
     A token without a rule to read the table learns what everybody may, whoever it acts as.
     """
-    has_rule = caller.grant is None or _reading_limits(table, caller.grant)
+    has_rule = caller.grant is None or _reading_limits(table, caller.grant.policy)
     return table.fields_for(caller) if has_rule else table.public_fields
 
 
@@ -57,7 +59,7 @@ def restriction_of(table: Table, caller: Caller) -> Restriction:
 
 def _restriction_beside(table: Table, caller: Caller) -> Restriction:
     """Return what the caller is kept to in a table that he reaches from another: also what its own rules say."""
-    limits = () if caller.grant is None else _reading_limits(table, caller.grant)
+    limits = () if caller.grant is None else _reading_limits(table, caller.grant.policy)
     is_limited = bool(limits) and all(limit.own_records for limit in limits)
     return _restriction(table, caller, own_records=is_limited or caller.own_records_of is not None)
 
@@ -73,11 +75,13 @@ def _is_everybodys(table: Table) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _reading_limits(table: Table, grant: TokenGrant) -> tuple[CallLimits, ...]:
-    """Return the limits of the rules by which a token reads a table, or one that shares its records."""
-    reads = (call for call in grant.calls if call.http_method == "GET" and call.rest_api in READING_APIS)
-    served = ((call, find_table(call.table)) for call in reads)
-    return tuple(grant.limits.get(call, NO_LIMITS) for call, found in served if found and found.source is table.source)
+def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]:
+    """Return the limits of the calls by which a token reads a table, or one that shares its records."""
+    served = (found.name for found in TABLES.values() if found.source is table.source)
+    calls = (ApiCall(api, "GET", name, version) for api, name, version in product(READING_APIS, served, VERSIONS))
+    found = (policy.limits_of(call) for call in calls)
+    # Of a table that does not know integrations, nothing is an integration's own.
+    return tuple(one for one in found if one and (knows_integrations(table) or not one.own_records))
 
 
 def knows_integrations(table: Table) -> bool:

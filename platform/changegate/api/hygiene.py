@@ -1,0 +1,36 @@
+"""Findings and overview of inbound integrations for administrators who script."""
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+
+from changegate.api.auth import require_integration_administrator
+from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer
+from changegate.extensions import now
+from changegate.schemas.hygiene import AssessmentSchema, OverviewSchema
+from changegate.schemas.presets import find_claim_kinds, require_pins
+from changegate.services.hygiene.assessment import assess
+from changegate.services.hygiene.overview import get_overview
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
+
+PREFIX = "/api/now/oauth"
+PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
+bp = Blueprint("hygiene", __name__, url_prefix=PREFIX)
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("/findings")
+def findings_view() -> Response:
+    """Answer the score and the findings."""
+    return _result(AssessmentSchema().dump(assess(now(), PROVIDERS)))
+
+
+@bp.get("/overview")
+def overview_view() -> Response:
+    """Answer the overview's numbers, machine identities and exchanges over time."""
+    return _result(OverviewSchema().dump(get_overview(now(), PROVIDERS)))
+
+
+def _result(found: Any) -> Response:
+    return Answer(orjson.dumps({"result": found}), 200, [("Content-Type", JSON), *COMMON, LOGGED_IN])

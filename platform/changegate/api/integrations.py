@@ -1,0 +1,222 @@
+"""Inbound integrations for administrators who script: what the form does, in JSON."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from flask import Blueprint, Response, current_app, request
+from marshmallow import ValidationError
+
+from changegate.api.auth import caller, require_integration_administrator
+from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.request_body import read_object
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import db, settings
+from changegate.models import OAuthEntity
+from changegate.schemas.event_query import load_event_query
+from changegate.schemas.field_errors import field_errors
+from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
+from changegate.schemas.integration_input import load_change, load_integration, load_replacement
+from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
+from changegate.services.oauth.dry_run import try_assertion
+from changegate.services.oauth.event_pages import find_events
+from changegate.services.oauth.integration_changes import change_integration, fields_of
+from changegate.services.oauth.integrations import (
+    delete_integration,
+    get_integration,
+    list_integrations,
+    register_integration,
+    rotate_secret,
+    set_active,
+)
+from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.oauth.key_report import report_keys
+
+PREFIX = "/api/now/oauth"
+READ_ONLY = ("sys_id", "client_id")
+CLIENT_ID = re.compile(r"[0-9a-f]{32}\Z")
+bp = Blueprint("integrations", __name__, url_prefix=PREFIX)
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("/integrations")
+def list_view() -> Response:
+    """Answer all integrations by name."""
+    return _result([_shown(entity) for entity in list_integrations()])
+
+
+@bp.post("/integrations")
+def create_view() -> Response:
+    """Register an integration; its secret is in this answer and in no other."""
+    given = read_object()
+    _require_unchanged(given, {})
+    made = register_integration(load_integration(given), by=caller().user_name)
+    db.session.commit()
+    location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
+    shown = _shown(made.entity) | {"client_secret": made.client_secret}
+    return _result(shown, 201, {"Location": location})
+
+
+@bp.get("/integrations/<client_id>")
+def read_view(client_id: str) -> Response:
+    """Answer an integration."""
+    return _result(_shown(_wanted(client_id)))
+
+
+@bp.patch("/integrations/<client_id>")
+def change_view(client_id: str) -> Response:
+    """Change what is given."""
+    entity = _wanted(client_id)
+    return _saved(entity, load_change(_changes(entity), fields_of(entity)))
+
+
+@bp.put("/integrations/<client_id>")
+def replace_view(client_id: str) -> Response:
+    """Replace an integration; what is not given is the default."""
+    entity = _wanted(client_id)
+    return _saved(entity, load_replacement(_changes(entity), fields_of(entity)))
+
+
+@bp.delete("/integrations/<client_id>")
+def delete_view(client_id: str) -> Response:
+    """Delete an integration, its keys, its events and its tokens."""
+    delete_integration(_wanted(client_id))
+    db.session.commit()
+    return empty_response(204)
+
+
+@bp.post("/integrations/<client_id>/rotate-secret")
+def rotate_view(client_id: str) -> Response:
+    """Give an integration a new secret, which is in this answer and in no other."""
+    entity = _wanted(client_id)
+    overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
+    secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
+    db.session.commit()
+    return _result({"client_id": client_id, "client_secret": secret})
+
+
+@bp.post("/integrations/<client_id>/enable")
+def enable_view(client_id: str) -> Response:
+    """Let an integration work again."""
+    return _switched(client_id, is_active=True)
+
+
+@bp.post("/integrations/<client_id>/disable")
+def disable_view(client_id: str) -> Response:
+    """Stop an integration and all its tokens."""
+    return _switched(client_id, is_active=False)
+
+
+@bp.get("/integrations/<client_id>/keys")
+def keys_view(client_id: str) -> Response:
+    """Answer what is known of an integration's keys."""
+    return _keys(_wanted(client_id))
+
+
+@bp.post("/integrations/<client_id>/refresh-keys")
+def refresh_view(client_id: str) -> Response:
+    """Fetch the keys now; good ones stay if that fails."""
+    entity = _wanted(client_id)
+    refresh_keys(entity, current_app.extensions["key_store"])
+    # What was fetched is written by a transaction of the store's own, which ours began too early to see.
+    db.session.commit()
+    return _keys(entity)
+
+
+@bp.post("/integrations/<client_id>/keys/<thumbprint>/block")
+def block_view(client_id: str, thumbprint: str) -> Response:
+    """Trust a key no longer; the integration's tokens end."""
+    entity = _wanted(client_id)
+    block_key(entity, thumbprint, by=caller().user_name)
+    db.session.commit()
+    return _keys(entity)
+
+
+@bp.post("/integrations/<client_id>/keys/<thumbprint>/unblock")
+def unblock_view(client_id: str, thumbprint: str) -> Response:
+    """Trust a key again."""
+    entity = _wanted(client_id)
+    unblock_key(entity, thumbprint, by=caller().user_name)
+    db.session.commit()
+    return _keys(entity)
+
+
+@bp.post("/integrations/<client_id>/try")
+def try_view(client_id: str) -> Response:
+    """Judge an assertion rule by rule, without using it up."""
+    entity = _wanted(client_id)
+    text = _load(TrialRequestSchema())["assertion"]
+    run = try_assertion(fields_of(entity), text, current_app.extensions["key_store"], entity)
+    return _result(TrialSchema().dump(run))
+
+
+@bp.get("/events")
+def events_view() -> Response:
+    """Answer one page of token events, newest first; the header Link leads to the next."""
+    asked = load_event_query(request.args.to_dict())
+    page = find_events(asked)
+    return _result(EventSchema(many=True).dump(page.events), headers=_link(page.next_before))
+
+
+def _wanted(client_id: str) -> OAuthEntity:
+    if not CLIENT_ID.match(client_id):
+        raise RecordNotFound
+    return get_integration(client_id)
+
+
+def _shown(entity: OAuthEntity) -> dict[str, Any]:
+    return {"sys_id": entity.sys_id, "client_id": entity.client_id, **fields_of(entity)}
+
+
+def _changes(entity: OAuthEntity) -> dict[str, Any]:
+    """Return what is sent of an integration; what was read and is sent back unchanged is no change."""
+    given = read_object()
+    _require_unchanged(given, {"sys_id": entity.sys_id, "client_id": entity.client_id})
+    return {name: value for name, value in given.items() if name not in READ_ONLY}
+
+
+def _require_unchanged(given: Mapping[str, Any], known: Mapping[str, str]) -> None:
+    changed = [name for name in READ_ONLY if name in given and given[name] != known.get(name)]
+    if changed:
+        raise InputInvalid({name: ["This field is read-only."] for name in changed})
+
+
+def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
+    changed = change_integration(entity, fields, by=caller().user_name)
+    db.session.commit()
+    secret = {"client_secret": changed.client_secret} if changed.client_secret else {}
+    return _result(_shown(entity) | secret)
+
+
+def _switched(client_id: str, *, is_active: bool) -> Response:
+    entity = _wanted(client_id)
+    set_active(entity, is_active, by=caller().user_name)
+    db.session.commit()
+    return _result(_shown(entity))
+
+
+def _keys(entity: OAuthEntity) -> Response:
+    return _result(KeyReportSchema().dump(report_keys(entity)))
+
+
+def _load(schema: Any) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(read_object())
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    return loaded
+
+
+def _link(next_before: str | None) -> dict[str, str]:
+    if next_before is None:
+        return {}
+    query = urlencode({**request.args.to_dict(), "before": next_before})
+    return {"Link": f'<{settings().base_url}{PREFIX}/events?{query}>;rel="next"'}
+
+
+def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    own = [*COMMON, LOGGED_IN, *(headers or {}).items()]
+    return Answer(orjson.dumps({"result": found}), status, [("Content-Type", JSON), *own])

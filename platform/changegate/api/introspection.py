@@ -1,0 +1,42 @@
+"""Introspection: what a token is worth now (RFC 7662)."""
+
+from flask import Blueprint, Response, request
+
+from changegate.api.auth import allow_anyone
+from changegate.api.envelopes import NO_STORE, correlation_id, json_response
+from changegate.api.oauth_clients import prove_client, refuse, require_room
+from changegate.api.token_form import read_credentials, read_reference
+from changegate.errors import InvalidClient, InvalidRequest, OAuthError
+from changegate.extensions import csrf
+from changegate.services.oauth.clients import Client, ClientCredentials
+from changegate.services.oauth.events import Attempt
+from changegate.services.oauth.introspection import introspect
+
+PATH = "/oauth/introspect"
+bp = Blueprint("oauth_introspection", __name__)
+bp.before_request(allow_anyone)
+csrf.exempt(bp)
+
+
+@bp.post(PATH, strict_slashes=True)
+def introspection_view() -> Response:
+    """Tell a client that proves itself what a token is worth; nothing is wrong with asking about a bad one."""
+    attempt = Attempt(request.remote_addr, correlation_id())
+    try:
+        params = read_reference()
+        client = _prove(attempt, read_credentials(params))
+        if params.token is None:
+            raise InvalidRequest("body_malformed", "token is missing")
+    except OAuthError as refusal:
+        return refuse(attempt, refusal)
+    body = dict(introspect(params.token, client))
+    return json_response(body, headers={**NO_STORE, "X-Request-Id": correlation_id()})
+
+
+def _prove(attempt: Attempt, credentials: ClientCredentials) -> Client:
+    attempt.client_id = credentials.client_id
+    require_room(attempt)
+    if credentials.secret is None and credentials.assertion is None:
+        # Being public is enough to buy a token with an assertion, which proves something itself.
+        raise InvalidClient("client_unproven", "to introspect, a client must prove who it is")
+    return prove_client(credentials)

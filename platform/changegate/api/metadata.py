@@ -1,0 +1,87 @@
+"""Metadata: what this product offers as an authorization server (RFC 8414) and asks as a resource (RFC 9728).
+
+There is no OpenID discovery document: nobody signs in here, and no ID token is issued.
+"""
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, abort, request
+
+from changegate.api import introspection, oauth, revocation, token_keys
+from changegate.api.auth import allow_anyone
+from changegate.api.envelopes import JSON
+from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE, base_path
+from changegate.extensions import settings
+from changegate.services.oauth.client_assertions import ALGORITHMS
+from changegate.services.oauth.scopes import list_scopes
+
+API = "/api/now"
+# In seconds; scopes may be added at any time.
+MAX_AGE = 300
+PROOFS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+# Whom each endpoint takes: a public client has an assertion, or the token itself, to show for it.
+AUTHENTICATION = {"token": (*PROOFS, "none"), "revocation": (*PROOFS, "none"), "introspection": PROOFS}
+bp = Blueprint("oauth_metadata", __name__)
+bp.before_request(allow_anyone)
+
+
+@bp.get(AUTHORIZATION_SERVER)
+@bp.get(f"{AUTHORIZATION_SERVER}/<path:described>")
+def authorization_server_view(described: str = "") -> Response:
+    """Describe the authorization server; with a path, the one at the path of this product's address."""
+    if described and f"/{described}" != base_path():
+        abort(404)
+    return _document(authorization_server())
+
+
+@bp.get(PROTECTED_RESOURCE)
+@bp.get(f"{PROTECTED_RESOURCE}/<path:described>")
+def protected_resource_view(described: str = "") -> Response:
+    """Describe the product, or its API, as a resource; the path is that of the one described."""
+    resources = {"": "", base_path(): "", base_path() + API: API}
+    wanted = f"/{described}" if described else ""
+    if wanted not in resources:
+        abort(404)
+    return _document(protected_resource(resources[wanted]))
+
+
+def authorization_server() -> dict[str, Any]:
+    """Return the metadata of RFC 8414 §2."""
+    issuer = settings().base_url
+    endpoints = {"token": oauth.RFC_PATH, "revocation": revocation.RFC_PATH, "introspection": introspection.PATH}
+    found: dict[str, Any] = {
+        "issuer": issuer,
+        "jwks_uri": issuer + token_keys.PATH,
+        "scopes_supported": _scopes(),
+        "response_types_supported": [],  # required, and there is no endpoint that would answer any
+        "grant_types_supported": list(oauth.GRANT_TYPES),
+    }
+    for name, path in endpoints.items():
+        found[f"{name}_endpoint"] = issuer + path
+        found[f"{name}_endpoint_auth_methods_supported"] = list(AUTHENTICATION[name])
+        found[f"{name}_endpoint_auth_signing_alg_values_supported"] = sorted(ALGORITHMS)
+    return found
+
+
+def protected_resource(path: str) -> dict[str, Any]:
+    """Return the metadata of RFC 9728 §2 for what is at a path of this product."""
+    issuer = settings().base_url
+    return {
+        "resource": issuer + path,
+        "authorization_servers": [issuer],
+        "scopes_supported": _scopes(),
+        "bearer_methods_supported": ["header"],
+    }
+
+
+def _scopes() -> list[str]:
+    return [scope.name for scope in list_scopes()]
+
+
+def _document(body: dict[str, Any]) -> Response:
+    headers = {"Cache-Control": f"public, max-age={MAX_AGE}", "X-Content-Type-Options": "nosniff"}
+    response = Response(orjson.dumps(body), content_type=JSON, headers=headers)
+    response.add_etag()
+    response.make_conditional(request)
+    return response

@@ -1,0 +1,80 @@
+"""What the endpoints for OAuth clients share: who is asking, failures that are counted, and refusals."""
+
+from flask import Response, current_app, request
+
+from changegate.api.envelopes import oauth_error, servicenow_oauth_error
+from changegate.errors import InvalidClient, OAuthError, RateLimited, TemporarilyUnavailable, TooManyFailures
+from changegate.extensions import db, limiter, now
+from changegate.services.oauth.client_assertions import authenticate_by_assertion
+from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
+from changegate.services.oauth.events import Attempt, record_refused
+
+SERVICENOW_SUFFIX = ".do"
+# Names that no client id has, for failures that are not one client's.
+NO_CLIENT = "no proven client"
+# Why a client is refused before anybody has looked for it, or after nobody has found it.
+OF_ANY_NAME = frozenset({"client_unknown", "client_unproven"})
+LOGGED_LIMITS = "refusals for too many failures"
+
+
+def prove_client(credentials: ClientCredentials, assertion: str | None = None) -> Client:
+    """Return the client of a request, which has proved itself or is public; raises `InvalidClient`.
+
+    `assertion` is that of a grant, by which a public client without an id is found.
+    """
+    if credentials.assertion is not None:
+        return authenticate_by_assertion(credentials, current_app.extensions["key_store"])
+    return authenticate_client(credentials, assertion)
+
+
+def require_room(attempt: Attempt) -> None:
+    """Refuse a client that has failed too often; raises `TooManyFailures`."""
+    if attempt.client_id is not None and (limited := _find_limit(attempt, attempt.client_id)):
+        raise limited
+
+
+def _find_limit(attempt: Attempt, bucket: str) -> TooManyFailures | None:
+    try:
+        limiter.require_room(attempt.address or "", bucket)
+    except RateLimited as limited:
+        return TooManyFailures(limited.retry_after)
+    return None
+
+
+def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
+    """Count the failure, write its event and answer in the style of the path."""
+    db.session.rollback()
+    refusal = _counted(attempt, refusal)
+    if _is_logged(attempt, refusal):
+        record_refused(attempt, refusal, now())
+        db.session.commit()
+    render = servicenow_oauth_error if request.path.endswith(SERVICENOW_SUFFIX) else oauth_error
+    return render(refusal)
+
+
+def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
+    """Count a failure, and return the refusal or, where no client proved itself too often, that of the limit.
+
+    Failures without a proven client share one bucket whether the client exists or not: names that are made up would
+    be free tries, and a bucket for real ones alone would tell which are real. No proven client is held up by it.
+    """
+    if isinstance(refusal, TooManyFailures | TemporarilyUnavailable):
+        return refusal
+    if attempt.exchange is None:
+        if limited := _find_limit(attempt, NO_CLIENT):
+            return limited
+        limiter.count(attempt.address or "", NO_CLIENT)
+    is_of_known_client = isinstance(refusal, InvalidClient) and refusal.reason not in OF_ANY_NAME
+    if attempt.client_id is not None and (attempt.exchange is not None or is_of_known_client):
+        limiter.count(attempt.address or "", attempt.client_id)
+    return refusal
+
+
+def _is_logged(attempt: Attempt, refusal: OAuthError) -> bool:
+    """Tell whether a refusal gets an event: all do, but of a flood that is held up only the first in a minute."""
+    if not isinstance(refusal, TooManyFailures):
+        return True
+    if _find_limit(attempt, LOGGED_LIMITS):
+        return False
+    limiter.count(attempt.address or "", LOGGED_LIMITS)
+    return True

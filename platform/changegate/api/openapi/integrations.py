@@ -1,0 +1,218 @@
+"""The admin API of inbound integrations as paths of the document; its fields are those of the form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apispec import APISpec
+
+from changegate.api.integrations import PREFIX
+from changegate.api.openapi.answers import JSON, answer, errors, header
+from changegate.api.openapi.parameters import name_of, query_parameters
+from changegate.api.openapi.records import result_of
+from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
+from changegate.models import OAuthEntity
+from changegate.schemas.event_query import EventQuerySchema
+from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
+from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
+from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
+
+Operation = dict[str, Any]
+Paths = Mapping[str, dict[str, Operation]]
+TAG = "Integrations"
+ROLES = "Needs one of the roles admin, oauth_admin, mi_admin, of a user; access tokens are refused."
+THUMBPRINT = "^[A-Za-z0-9_-]{43}$"
+BASIC: list[dict[str, list[str]]] = [{"basic": []}]
+# Labels of what is no column of that name.
+LABELS = {"audiences": "Accepted audiences", "algorithms": "Allowed algorithms", "scopes": "Auth scopes"}
+BESIDES: dict[str, JsonSchema] = {
+    PLACEHOLDERS: {
+        "description": "The parts that a preset's issuer is made of, in place of `issuer` and `jwks_url`.",
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "string"},
+    },
+    PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
+}
+SECRET: JsonSchema = {
+    "description": "Shown this once; null for a public client.",
+    "type": ["string", "null"],
+}
+_IN_PATH: Mapping[str, tuple[str, str]] = {
+    "client_id": ("The client id of the integration.", "^[0-9a-f]{32}$"),
+    "thumbprint": ("The thumbprint of the key (RFC 7638).", THUMBPRINT),
+}
+
+
+def add_integration_schemas(spec: APISpec) -> None:
+    """Add the schemas of integrations, of what belongs to them, and of calls about them."""
+    for schema in (EventSchema, KeyReportSchema, TrialSchema, SecretRotationSchema, TrialRequestSchema):
+        spec.components.schema(name_of(schema), schema=schema)
+    spec.components.schema("Integration.fields", schema=IntegrationSchema)
+    fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
+    properties = {name: {"title": _label(name), **schema} for name, schema in fields["properties"].items()}
+    properties["comments"]["pattern"] = STORABLE
+    spec.components.schema("Integration", _answered(properties))
+    spec.components.schema("Integration.changes", _taken(properties, []))
+    spec.components.schema("Integration.new", _taken(properties, ["name"]))
+
+
+def integration_paths(spec: APISpec) -> Paths:
+    """Return the paths of the admin API."""
+    one = f"{PREFIX}/integrations/{{client_id}}"
+    return {
+        f"{PREFIX}/integrations": {"get": _list(), "post": _create()},
+        one: {
+            "get": _read(),
+            "put": _write("replace", "new"),
+            "patch": _write("change", "changes"),
+            "delete": _delete(),
+        },
+        f"{one}/rotate-secret": {"post": _rotate()},
+        f"{one}/enable": {"post": _switch("enable", "Let an integration work again")},
+        f"{one}/disable": {"post": _switch("disable", "Stop an integration and end its tokens")},
+        f"{one}/keys": {"get": _keys("keys", "Get the key timeline of an integration")},
+        f"{one}/refresh-keys": {"post": _keys("refresh_keys", "Fetch the keys of an integration now")},
+        f"{one}/keys/{{thumbprint}}/block": {"post": _keys("block_key", "Trust a key no longer", "thumbprint")},
+        f"{one}/keys/{{thumbprint}}/unblock": {"post": _keys("unblock_key", "Trust a key again", "thumbprint")},
+        f"{one}/try": {"post": _try()},
+        f"{PREFIX}/events": {"get": _events(spec)},
+    }
+
+
+def _label(name: str) -> str:
+    column = OAuthEntity.__table__.columns.get(name)
+    entry = column.info.get("entry") if column is not None else None
+    return entry.label if entry else LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _answered(properties: Mapping[str, JsonSchema]) -> JsonSchema:
+    ids = {name: {"type": "string", "pattern": SYS_ID} for name in ("sys_id", "client_id")}
+    plain = {
+        name: {key: value for key, value in schema.items() if key != "default"} for name, schema in properties.items()
+    }
+    return {
+        "type": "object",
+        "properties": {**ids, **plain, "client_secret": SECRET},
+        "required": [*ids, *properties],
+        "additionalProperties": False,
+    }
+
+
+def _taken(properties: Mapping[str, JsonSchema], required: list[str]) -> JsonSchema:
+    line = {"description": "One line, such as `repository_id equals 123`.", "type": "string"}
+    conditions = {**properties["claim_conditions"], "items": {"anyOf": [ref("ClaimCondition"), line]}}
+    taken: JsonSchema = {
+        "type": "object",
+        "properties": {**properties, "claim_conditions": conditions, **BESIDES},
+        "additionalProperties": False,
+    }
+    return {**taken, "required": required} if required else taken
+
+
+def _operation(name: str, summary: str, responses: Mapping[str, Any], *in_path: str, text: str = "") -> Operation:
+    found: Operation = {
+        "tags": [TAG],
+        "operationId": name,
+        "summary": summary,
+        "description": f"{text} {ROLES}".strip(),
+        "security": BASIC,
+        "responses": {**responses},
+    }
+    return {**found, "parameters": [_in_path(part) for part in in_path]} if in_path else found
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    description, pattern = _IN_PATH[name]
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _body(schema: str, *, is_required: bool = True) -> dict[str, Any]:
+    return {"required": is_required, "content": {JSON: {"schema": ref(schema)}}}
+
+
+def _ok(description: str, schema: JsonSchema, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return answer(description, result_of(schema), headers, has_xml=False)
+
+
+def _list() -> Operation:
+    all_of_them = _ok("All integrations, by name.", {"type": "array", "items": ref("Integration")})
+    return _operation("list_integrations", "List inbound integrations", {"200": all_of_them, **errors()})
+
+
+def _create() -> Operation:
+    made = _ok("It is registered.", ref("Integration"), {"Location": header("Where it is.")})
+    text = "What is not given is what its `preset` says, or else the default of the form."
+    operation = _operation("create_integration", "Register an integration", {"201": made, **errors(415)}, text=text)
+    return {**operation, "requestBody": _body("Integration.new")}
+
+
+def _read() -> Operation:
+    found = _ok("The integration; never its secret.", ref("Integration"))
+    return _operation("get_integration", "Get an integration", {"200": found, **errors(404)}, "client_id")
+
+
+def _write(verb: str, schema: str) -> Operation:
+    kept = "is the default, but for `active`" if verb == "replace" else "stays as it is"
+    text = f"What is not given {kept}. Shared keys that are left out stay."
+    responses = {"200": _ok("As it is from now on.", ref("Integration")), **errors(404, 415)}
+    summary = f"{verb.capitalize()} an integration"
+    operation = _operation(f"{verb}_integration", summary, responses, "client_id", text=text)
+    return {**operation, "requestBody": _body(f"Integration.{schema}")}
+
+
+def _delete() -> Operation:
+    text = "Its tokens, keys and events go with it."
+    responses = {"204": answer("It is deleted."), **errors(404)}
+    return _operation("delete_integration", "Delete an integration", responses, "client_id", text=text)
+
+
+def _rotate() -> Operation:
+    properties = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
+    secret: JsonSchema = {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+    responses = {"200": _ok("The secret, this once.", secret), **errors(404, 415)}
+    operation = _operation("rotate_secret", "Give an integration a new client secret", responses, "client_id")
+    return {**operation, "requestBody": _body("SecretRotation", is_required=False)}
+
+
+def _switch(verb: str, summary: str) -> Operation:
+    responses = {"200": _ok("As it is from now on.", ref("Integration")), **errors(404)}
+    return _operation(f"{verb}_integration", summary, responses, "client_id")
+
+
+def _keys(name: str, summary: str, *more: str) -> Operation:
+    responses = {"200": _ok("The keys as they are known now.", ref("KeyReport")), **errors(404)}
+    return _operation(name, summary, responses, "client_id", *more)
+
+
+def _try() -> Operation:
+    text = "Nothing comes of it: no token, no event, and the assertion stays good for its one exchange."
+    responses = {"200": _ok("What an exchange would come to.", ref("Trial")), **errors(404, 415)}
+    operation = _operation("try_assertion", "Judge an assertion rule by rule", responses, "client_id", text=text)
+    return {**operation, "requestBody": _body("TrialRequest")}
+
+
+def _events(spec: APISpec) -> Operation:
+    link = {"Link": header("The next page, if there is one.", is_required=False)}
+    responses = {"200": _ok("A page of events.", {"type": "array", "items": ref("Event")}, link), **errors()}
+    operation = _operation("list_events", "List what the token endpoint decided, newest first", responses)
+    return {**operation, "parameters": [_parameter(found) for found in query_parameters(spec, EventQuerySchema())]}
+
+
+def _parameter(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter as it is in a query string, where there is no null."""
+    name, schema = found["name"], {key: value for key, value in found["schema"].items() if key != "description"}
+    if schema.get("type") != "integer":
+        schema["type"] = "string"
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if value is not None]
+    if name in ("before", "correlation_id"):
+        schema["pattern"] = "^[0-9a-f]{32}$"
+    if name in ("since", "until"):
+        schema["format"] = "date-time"
+    return {**found, "schema": schema}

@@ -1,0 +1,106 @@
+"""Revocation and introspection as paths of the document (RFC 7009, RFC 7662)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from changegate.api.introspection import PATH as INTROSPECTION_PATH
+from changegate.api.openapi.answers import REQUEST_ID, answer, oauth_errors
+from changegate.api.openapi.tokens import CLIENT_ASSERTION, TAG, Operation
+from changegate.api.openapi.values import JsonSchema, ref
+from changegate.api.revocation import RFC_PATH, SERVICENOW_PATHS
+from changegate.api.token_form import FORM
+from changegate.schemas.token_request import LONGEST
+
+_TEXT: JsonSchema = {"type": "string"}
+_TOKEN: JsonSchema = {"description": "An access token, opaque or in JWT format.", "type": "string", "minLength": 1}
+TOKEN_REFERENCE: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "token": _TOKEN,
+        "token_type_hint": {"description": "Ignored: every token is looked for in one way.", "type": "string"},
+        "client_id": {"description": "The client; it may stand in a Basic header.", "type": "string"},
+        "client_secret": {
+            "description": "Of a client that has one; it may stand in a Basic header.",
+            "type": "string",
+            "maxLength": LONGEST["client_secret"],
+        },
+        **CLIENT_ASSERTION,
+    },
+    "required": ["token"],
+}
+INTROSPECTION: JsonSchema = {
+    "description": "What a token is worth now; only `active` where it is worth nothing, or not the client's to know.",
+    "type": "object",
+    "properties": {
+        "active": {"type": "boolean"},
+        "scope": {"description": "Scopes that it has now, by blanks.", "type": "string"},
+        "client_id": {"description": "The integration.", "type": "string"},
+        "username": {"description": "Whom it acts as.", "type": "string"},
+        "token_type": {"const": "Bearer"},
+        **{name: {"description": "In seconds since 1970.", "type": "integer"} for name in ("exp", "iat", "nbf")},
+        "sub": {"description": "The sys_id of the user.", "type": "string"},
+        "aud": _TEXT,
+        "iss": _TEXT,
+        "jti": {"description": "The correlation id of the exchange.", "type": "string"},
+    },
+    "required": ["active"],
+    "additionalProperties": False,
+}
+_IN_QUERY = {
+    "name": "token",
+    "in": "query",
+    "description": "The token to end; in a URL, it may end up in the logs of whatever stands in between.",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1},
+}
+
+
+def token_service_paths() -> Mapping[str, dict[str, Operation]]:
+    """Return the paths for tokens that exist."""
+    by_form = _revoke("revoke", "By form (RFC 7009); a client that names itself ends its own tokens only.")
+    return {
+        RFC_PATH: {"post": {**by_form, "requestBody": _body(ref("TokenReference"))}},
+        SERVICENOW_PATHS[0]: _servicenow("revoke_token_do"),
+        SERVICENOW_PATHS[1]: _servicenow("revoke_do"),
+        INTROSPECTION_PATH: {"post": _introspect()},
+    }
+
+
+def _servicenow(name: str) -> dict[str, Operation]:
+    style = "As ServiceNow does it: whoever has a token may end it."
+    token_alone: JsonSchema = {"type": "object", "properties": {"token": _TOKEN}, "required": ["token"]}
+    by_post = _revoke(name, f"{style} The token may stand in the query string instead.")
+    return {
+        "get": {**_revoke(f"{name}_by_get", style), "parameters": [_IN_QUERY]},
+        "post": {**by_post, "requestBody": _body(token_alone)},
+    }
+
+
+def _revoke(name: str, style: str) -> Operation:
+    return {
+        "tags": [TAG],
+        "operationId": name,
+        "summary": "End an access token",
+        "description": f"It is refused from the next request on; one that is none is no error. {style}",
+        "security": [],
+        "responses": {"200": answer("It is no token any longer.", headers=REQUEST_ID), **oauth_errors()},
+    }
+
+
+def _introspect() -> Operation:
+    return {
+        "tags": [TAG],
+        "operationId": "introspect",
+        "summary": "Ask what an access token is worth",
+        "description": "For clients that prove themselves: of their own tokens, and of all with the scope for that.",
+        "security": [],
+        "requestBody": _body(ref("TokenReference")),
+        "responses": {
+            "200": answer("What it is worth.", ref("Introspection"), REQUEST_ID, has_xml=False),
+            **oauth_errors(),
+        },
+    }
+
+
+def _body(schema: JsonSchema) -> dict[str, Any]:
+    return {"required": True, "content": {FORM: {"schema": schema}}}

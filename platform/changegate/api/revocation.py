@@ -1,0 +1,71 @@
+"""Revocation: RFC 7009, and the two paths at which ServiceNow's clients end a token (oauth_jwt.md §3.5)."""
+
+from flask import Blueprint, Response, request
+
+from changegate.api.auth import allow_anyone
+from changegate.api.envelopes import NO_STORE, correlation_id
+from changegate.api.oauth_clients import prove_client, refuse, require_room
+from changegate.api.token_form import FORM, read_credentials, read_form, read_reference
+from changegate.errors import InvalidRequest, OAuthError
+from changegate.extensions import csrf, db
+from changegate.services.oauth.events import Attempt
+from changegate.services.oauth.revocation import revoke_token
+
+RFC_PATH = "/oauth/revoke"
+SERVICENOW_PATHS = ("/oauth_revoke_token.do", "/oauth_revoke.do")
+MISSING = "token is missing"
+bp = Blueprint("oauth_revocation", __name__)
+bp.before_request(allow_anyone)
+csrf.exempt(bp)
+
+
+@bp.post(RFC_PATH, strict_slashes=True)
+def revocation_view() -> Response:
+    """End a token, and say no more of it than that it is none any longer."""
+    attempt = Attempt(request.remote_addr, correlation_id())
+    try:
+        _revoke_for_client(attempt)
+    except OAuthError as refusal:
+        return refuse(attempt, refusal)
+    return _done()
+
+
+@bp.route(SERVICENOW_PATHS[0], methods=["GET", "POST"], strict_slashes=True)
+@bp.route(SERVICENOW_PATHS[1], methods=["GET", "POST"], strict_slashes=True)
+def servicenow_revocation_view() -> Response:
+    """End a token for whoever has it; who that is makes no difference."""
+    attempt = Attempt(request.remote_addr, correlation_id())
+    try:
+        revoke_token(_read_token_of_servicenow())
+    except OAuthError as refusal:
+        return refuse(attempt, refusal)
+    return _done()
+
+
+def _revoke_for_client(attempt: Attempt) -> None:
+    """Revoke the token of a form; a client that says who it is must be right, and ends none but its own."""
+    params = read_reference()
+    credentials = read_credentials(params)
+    attempt.client_id = credentials.client_id
+    require_room(attempt)
+    is_named = credentials.client_id is not None or credentials.secret is not None or credentials.assertion is not None
+    client = prove_client(credentials) if is_named else None
+    if params.token is None:
+        raise InvalidRequest("body_malformed", MISSING)
+    revoke_token(params.token, client.entity if client else None)
+
+
+def _read_token_of_servicenow() -> str:
+    """Return the token of the form or, as most clients send it, of the query string; nothing else is looked at."""
+    sent = [*request.args.items(multi=True), *(read_form() if request.mimetype == FORM else ())]
+    found: set[str] = {value for name, value in sent if name == "token" and value}
+    if len(found) != 1:
+        raise InvalidRequest("body_malformed", "two different tokens" if found else MISSING)
+    return found.pop()
+
+
+def _done() -> Response:
+    db.session.commit()
+    response = Response(status=200, headers={**NO_STORE, "X-Request-Id": correlation_id()})
+    del response.headers["Content-Type"]  # there is nothing to have a type
+    return response

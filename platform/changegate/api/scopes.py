@@ -1,0 +1,102 @@
+"""Auth scopes for administrators who script: what tokens may do, in JSON."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+
+from changegate.api.auth import caller, require_integration_administrator
+from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.request_body import read_object
+from changegate.errors import InputInvalid
+from changegate.extensions import db, settings
+from changegate.models import SysAuthScope
+from changegate.schemas.auth_scope import load_scope, load_scope_change
+from changegate.services.oauth.scope_sentences import describe_scope
+from changegate.services.oauth.scopes import (
+    create_scope,
+    delete_scope,
+    fields_of,
+    get_scope,
+    list_scopes,
+    list_uses,
+    update_scope,
+)
+
+PREFIX = "/api/now/oauth/scopes"
+# What follows from the rest; sent back, it says nothing.
+DERIVED = ("allows", "used_by")
+bp = Blueprint("scopes", __name__, url_prefix=PREFIX)
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> Response:
+    """Answer all scopes by name."""
+    uses = list_uses()
+    return _result([_shown(scope, uses.get(scope.sys_id, ())) for scope in list_scopes()])
+
+
+@bp.post("")
+def create_view() -> Response:
+    """Make a scope."""
+    scope = create_scope(load_scope(_given(None)), by=caller().user_name)
+    db.session.commit()
+    return _result(_shown(scope), 201, {"Location": f"{settings().base_url}{PREFIX}/{scope.name}"})
+
+
+@bp.get("/<name>")
+def read_view(name: str) -> Response:
+    """Answer a scope."""
+    return _one(get_scope(name))
+
+
+@bp.patch("/<name>")
+def change_view(name: str) -> Response:
+    """Change what is given, for every integration that has the scope and for its live tokens."""
+    scope = get_scope(name)
+    return _saved(scope, load_scope_change(_given(scope), fields_of(scope)))
+
+
+@bp.put("/<name>")
+def replace_view(name: str) -> Response:
+    """Replace a scope; without rules it allows nothing."""
+    scope = get_scope(name)
+    return _saved(scope, load_scope(_given(scope)))
+
+
+@bp.delete("/<name>")
+def delete_view(name: str) -> Response:
+    """Delete a scope that no integration has."""
+    delete_scope(get_scope(name))
+    db.session.commit()
+    return empty_response(204)
+
+
+def _given(scope: SysAuthScope | None) -> dict[str, Any]:
+    """Return what is sent of a scope; what was read and is sent back unchanged is no change."""
+    sent = read_object()
+    if "sys_id" in sent and (scope is None or sent["sys_id"] != scope.sys_id):
+        raise InputInvalid({"sys_id": ["This field is read-only."]})
+    return {name: value for name, value in sent.items() if name not in ("sys_id", *DERIVED)}
+
+
+def _saved(scope: SysAuthScope, fields: Mapping[str, Any]) -> Response:
+    update_scope(scope, fields, by=caller().user_name)
+    db.session.commit()
+    return _one(scope)
+
+
+def _one(scope: SysAuthScope) -> Response:
+    return _result(_shown(scope, list_uses().get(scope.sys_id, ())))
+
+
+def _shown(scope: SysAuthScope, uses: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+    used_by = [{"client_id": client_id, "name": name} for client_id, name in uses]
+    return {"sys_id": scope.sys_id, **fields_of(scope), "allows": describe_scope(scope), "used_by": used_by}
+
+
+def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    own = [*COMMON, LOGGED_IN, *(headers or {}).items()]
+    return Answer(orjson.dumps({"result": found}), status, [("Content-Type", JSON), *own])

@@ -1,0 +1,19 @@
+"""Where the metadata are: a suffix between the host and the path of what they describe (RFC 8414 §3, RFC 9728 §3)."""
+
+from urllib.parse import urlsplit
+
+from changegate.extensions import settings
+
+AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
+PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource"
+
+
+def base_path() -> str:
+    """Return the path of the product's own address: empty, or as in /desk."""
+    return urlsplit(settings().base_url).path
+
+
+def resource_metadata_url() -> str:
+    """Return the address of the metadata of this product as a resource."""
+    base = settings().base_url
+    return f"{base.removesuffix(base_path())}{PROTECTED_RESOURCE}{base_path()}"

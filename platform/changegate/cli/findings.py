@@ -1,0 +1,52 @@
+"""`changegate findings`: what an administrator should tidy up."""
+
+import json
+import sys
+from itertools import groupby
+from operator import attrgetter
+
+import click
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import as_json, printable
+from changegate.extensions import now
+from changegate.schemas.hygiene import SEVERITIES, AssessmentSchema
+from changegate.schemas.presets import find_claim_kinds, require_pins
+from changegate.services.hygiene.assessment import Assessment, assess
+from changegate.services.hygiene.finding import Finding
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
+
+PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
+
+
+@click.command()
+@as_json
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="End with exit code 1 when there is a finding of this severity or a worse one.",
+)
+def findings(as_json: bool, fail_on: str | None) -> None:
+    """Show the security score and what would raise it."""
+    with opened_instance():
+        found = assess(now(), PROVIDERS)
+    if as_json:
+        click.echo(json.dumps(AssessmentSchema().dump(found)))
+    else:
+        _say(found)
+    if fail_on and any(found.counts[severity] for severity in SEVERITIES[: SEVERITIES.index(fail_on) + 1]):
+        sys.exit(1)
+
+
+def _say(found: Assessment) -> None:
+    numbers = ", ".join(f"{number} {severity}" for severity, number in found.counts.items())
+    click.echo(f"Security score {found.score} of 100; findings: {numbers}.")
+    for _, group in groupby(found.findings, key=attrgetter("severity", "subject_type", "subject")):
+        _say_subject(list(group))
+
+
+def _say_subject(group: list[Finding]) -> None:
+    first = group[0]
+    click.echo(printable(f"{first.severity:<6} {first.name} ({first.subject_type} {first.subject})"))
+    for finding in group:
+        click.echo(printable(f"       {finding.code}: {finding.sentence} {finding.remedy}"))

@@ -1,0 +1,38 @@
+"""`changegate integration lint`."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
+from changegate.schemas.claim_condition_text import render_condition_text
+from changegate.schemas.presets import advise_pins, claim_kinds, find_by_issuer, find_preset, require_pins
+from changegate.services.oauth.condition_linter import lint_conditions
+from changegate.services.oauth.integration_changes import fields_of
+
+
+@click.command()
+@client_id_argument
+@as_json
+def lint(client_id: str, as_json: bool) -> None:
+    """Show by example what the claim conditions admit and refuse, and warn of those that admit too much."""
+    with opened_instance():
+        fields = fields_of(wanted(client_id))
+    conditions, issuer, preset = fields["claim_conditions"], fields["issuer"], fields["preset"]
+    provider = find_preset(preset) or find_by_issuer(issuer)
+    found = lint_conditions(conditions, claim_kinds(provider) if provider else {})
+    missing = require_pins(issuer, preset, conditions, fields["audiences"])
+    advice = advise_pins(issuer, preset, conditions, fields["run_as"])
+    warnings = [*missing, *found.warnings, *([advice] if advice else [])]
+    if as_json:
+        click.echo(json.dumps({"conditions": [asdict(one) for one in found.conditions], "warnings": warnings}))
+        return
+    for condition, findings in zip(conditions, found.conditions, strict=True):
+        click.echo(render_condition_text(condition))
+        click.echo(f"  admits:  {', '.join(findings.admits)}\n  refuses: {', '.join(findings.refuses)}")
+        for warning in findings.warnings:
+            click.echo(f"  ! {warning}")
+    for warning in warnings:
+        click.echo(f"! {warning}")

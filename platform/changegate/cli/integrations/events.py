@@ -1,0 +1,42 @@
+"""`changegate integration events`."""
+
+import json
+from typing import Any
+
+import click
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import as_json
+from changegate.schemas.event_query import DEFAULT_LIMIT, OUTCOMES, load_event_query
+from changegate.schemas.integration_views import EventSchema
+from changegate.services.oauth.event_pages import find_events
+
+
+@click.command()
+@click.option("--client-id", help="Those of one integration.")
+@click.option("--outcome", help=f"One of {', '.join(OUTCOMES)}.")
+@click.option("--reason", help="The reason of a refusal, such as aud_mismatch.")
+@click.option("--text", help="A part of subject, issuer, kid or client id.")
+@click.option("--since", metavar="TIME", help="The earliest, such as 2030-01-31T08:30; UTC without a zone.")
+@click.option("--until", metavar="TIME", help="Those before.")
+@click.option("--correlation-id", help="The one that a caller was told.")
+@click.option("--limit", metavar="NUMBER", help=f"At most so many, newest first; default: {DEFAULT_LIMIT}.")
+@click.option("--before", metavar="CORRELATION_ID", help="Go on from this event.")
+@as_json
+def events(as_json: bool, **asked: Any) -> None:
+    """Show what the token endpoint decided and why, newest first."""
+    with opened_instance():
+        page = find_events(load_event_query({name: text for name, text in asked.items() if text is not None}))
+        rows = EventSchema(many=True).dump(page.events)
+    if as_json:
+        click.echo(json.dumps(rows))
+    for row in [] if as_json else rows:
+        _say(row)
+
+
+def _say(row: dict[str, Any]) -> None:
+    verdict = row["reason"] or ("would be refused" if row["would_refuse"] else "issued")
+    click.echo(f"{row['happened_at']}  {row['correlation_id']}  {row['client_id'] or '-'}  {verdict}")
+    for rule in row["rules"]:
+        if not rule["passed"]:
+            click.echo(f"    {rule['rule']}: expected {rule['expected']}, received {rule['received']}")

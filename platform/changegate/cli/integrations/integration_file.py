@@ -1,0 +1,130 @@
+"""A file of integrations: `integrations:` with a list, each with the fields of the integration schema."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import missing
+
+from changegate.cli.integrations.yaml_text import (
+    Place,
+    Placed,
+    Unreadable,
+    list_items,
+    mapping_items,
+    parse_yaml,
+    place_of,
+    read_mapping,
+    render_place,
+    render_yaml,
+)
+from changegate.errors import ChangegateError, InputInvalid
+from changegate.models import OAuthEntity
+from changegate.schemas.claim_condition_text import render_condition_text
+from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.presets import defaults_of, find_preset
+from changegate.services.oauth.integration_changes import fields_of
+
+TOP = "integrations"
+MAX_INTEGRATIONS = 1000
+HEAD = "# Inbound integrations, as `changegate integration apply -f` reads them. Secrets are not in here.\n"
+_schema = IntegrationSchema()
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One integration as a file has it."""
+
+    file: str
+    placed: Placed
+
+    @property
+    def name(self) -> str:
+        """Return its name, empty where it has none that is a text."""
+        name = self.placed.value.get("name")
+        return name.strip() if isinstance(name, str) else ""
+
+    def refused(self, problem: InputInvalid) -> ChangegateError:
+        """Return a refusal with the place of each field that it is about, a line for each."""
+        return ChangegateError("\n".join(self._sentence(field, texts) for field, texts in problem.fields.items()))
+
+    def _sentence(self, field: str, texts: list[str]) -> str:
+        place = self.placed.keys.get(field, self.placed.place)
+        return f"{self.file}, {render_place(place)}: {_shown(field)}: {' '.join(texts)}"
+
+
+def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
+    """Return the integrations of a file; raises `ChangegateError` with the place of what is wrong."""
+    try:
+        entries = [FileEntry(shown_as, read_mapping(node)) for node in _nodes(text)]
+        _require_names_of_their_own(entries)
+    except Unreadable as problem:
+        raise ChangegateError(f"{shown_as}, {problem.message}") from None
+    return entries
+
+
+def render_file(entities: Iterable[OAuthEntity]) -> str:
+    """Return a file that is read as these integrations; what is the default is left out, and every secret."""
+    entries = [_indented(f"# client id: {entity.client_id}", _said(entity)) for entity in entities]
+    return HEAD + (f"{TOP}:\n" + "\n".join(entries) if entries else f"{TOP}: []\n")
+
+
+def _nodes(text: str) -> list[Any]:
+    root = parse_yaml(text)
+    if root is None:
+        raise Unreadable((1, 1), f"Write the integrations as a list under {TOP}.")
+    found: list[Any] | None = None
+    for key, place, node in mapping_items(root):
+        if key != TOP:
+            raise Unreadable(place, f"There is no such key; write the integrations as a list under {TOP}.")
+        found = list_items(node)
+    if found is None:
+        raise Unreadable(place_of(root), f"Write the integrations as a list under {TOP}.")
+    if len(found) > MAX_INTEGRATIONS:
+        raise Unreadable(place_of(root), f"At most {MAX_INTEGRATIONS} integrations are read at once.")
+    return found
+
+
+def _require_names_of_their_own(entries: list[FileEntry]) -> None:
+    seen: dict[str, Place] = {}
+    for entry in entries:
+        name, place = entry.name.lower(), entry.placed.keys.get("name", entry.placed.place)
+        if name and name in seen:
+            raise Unreadable(place, f"There is an integration of this name already, in {render_place(seen[name])}.")
+        seen[name] = place
+
+
+def _said(entity: OAuthEntity) -> dict[str, Any]:
+    """Return the fields of an integration that a file has to name.
+
+    What its preset would fill in is named too: a later release may know the provider better.
+    """
+    fields = fields_of(entity)
+    preset = find_preset(fields["preset"])
+    of_preset = {*defaults_of(preset)} - {"enable_jti_verification"} if preset else set()
+    if fields["audiences"] == [entity.client_id]:
+        del fields["audiences"]
+    # The policy says it as well.
+    del fields["enable_jti_verification"]
+    fields["claim_conditions"] = [render_condition_text(one) for one in fields["claim_conditions"]]
+    fields["verifier_maps"] = [_said_map(one) for one in fields["verifier_maps"]]
+    return {name: value for name, value in fields.items() if name in of_preset or value != _default(name)}
+
+
+def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:
+    usual = {"kid": None, "enforce_dates": True, "active": True}
+    return {name: value for name, value in verifier_map.items() if name not in usual or value != usual[name]}
+
+
+def _default(name: str) -> Any:
+    default = _schema.fields[name].load_default
+    return default() if callable(default) else None if default is missing else default
+
+
+def _indented(comment: str, fields: dict[str, Any]) -> str:
+    lines = render_yaml(fields).splitlines()
+    return "\n".join([f"  {comment}", f"  - {lines[0]}", *(f"    {line}" if line else "" for line in lines[1:])]) + "\n"
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:100])

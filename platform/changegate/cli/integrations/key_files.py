@@ -1,0 +1,65 @@
+"""Keys that a command line names by file: certificates, shared keys, key sets."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import click
+
+from changegate.errors import InputInvalid
+
+MAX_BYTES = 1024 * 1024
+KID = ",kid="
+FORM = "NAME=FILE[,kid=KID]"
+_DER = b"\x30"  # a SEQUENCE (X.690 §8.9), with which no PEM begins
+
+
+class NamedFile(click.ParamType[dict[str, str]]):
+    """A name and a file, perhaps with a kid; the file is read later, so that refusals have one place."""
+
+    name = FORM
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        """Take the text apart; wrong usage if there is no name or no file in it."""
+        name, _, rest = str(value).partition("=")
+        file, _, kid = rest.partition(KID)
+        if not name.strip() or not file:
+            self.fail(f"write it as {FORM}", param, ctx)
+        return {"name": name, "file": file, **({"kid": kid} if kid else {})}
+
+
+def read_certificate(named: dict[str, str]) -> dict[str, Any]:
+    """Return the verifier map of a certificate, PEM or DER; raises `OSError` and `InputInvalid`."""
+    data = _read(named["file"], "verifier_maps")
+    text = base64.b64encode(data).decode() if data.startswith(_DER) else _decoded(data, named["file"], "verifier_maps")
+    return _map(named) | {"certificate": text}
+
+
+def read_shared_key(named: dict[str, str]) -> dict[str, Any]:
+    """Return the verifier map of a shared key; the line end that an editor leaves behind is not part of it."""
+    text = _decoded(_read(named["file"], "verifier_maps"), named["file"], "verifier_maps")
+    return _map(named) | {"shared_key": text.removesuffix("\n").removesuffix("\r")}
+
+
+def read_text(file: str, field: str) -> str:
+    """Return the text of a file; raises `OSError`, and `InputInvalid` for what is no text."""
+    return _decoded(_read(file, field), file, field)
+
+
+def _map(named: dict[str, str]) -> dict[str, Any]:
+    return {name: named[name] for name in ("name", "kid") if name in named}
+
+
+def _read(file: str, field: str) -> bytes:
+    with Path(file).open("rb") as opened:
+        data = opened.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise InputInvalid({field: [f"{file} is larger than {MAX_BYTES} bytes."]})
+    return data
+
+
+def _decoded(data: bytes, file: str, field: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputInvalid({field: [f"{file} is no text."]}) from None

@@ -1,0 +1,75 @@
+"""`changegate integration keys`, `refresh-keys`, `block-key` and `unblock-key`."""
+
+import json
+from typing import Any
+
+import click
+from flask import current_app
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, printable, wanted
+from changegate.extensions import db
+from changegate.schemas.integration_views import KeyReportSchema
+from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.oauth.key_report import report_keys
+
+thumbprint_argument = click.argument("thumbprint")
+
+
+@click.command()
+@client_id_argument
+@as_json
+def keys(client_id: str, as_json: bool) -> None:
+    """Show the keys that a provider has published, since when and until when, and what was striking."""
+    with opened_instance():
+        report = KeyReportSchema().dump(report_keys(wanted(client_id)))
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    seen = {key["thumbprint"] for key in report["keys"]}
+    for key in report["keys"]:
+        click.echo(_line(key, key["thumbprint"] in report["blocked_keys"]))
+    for thumbprint in [one for one in report["blocked_keys"] if one not in seen]:
+        click.echo(f"{thumbprint}  blocked  never seen")
+    for alert in report["alerts"]:
+        click.echo(f"! {alert['happened_at']}  {alert['label']}  {printable(alert['kid'] or '-')}  {alert['detail']}")
+    for warning in report["warnings"]:
+        click.echo(f"! {warning}")
+
+
+@click.command("refresh-keys")
+@client_id_argument
+def refresh(client_id: str) -> None:
+    """Fetch the keys now; good ones stay if that fails."""
+    with opened_instance():
+        fetched = refresh_keys(wanted(client_id), current_app.extensions["key_store"])
+    count = len(fetched.key_set.keys)
+    click.echo(f"The keys are fetched: {count} usable {'key' if count == 1 else 'keys'}.")
+
+
+@click.command("block-key")
+@client_id_argument
+@thumbprint_argument
+def block(client_id: str, thumbprint: str) -> None:
+    """Trust a key no longer, whatever its provider publishes; the integration's tokens end."""
+    with opened_instance():
+        block_key(wanted(client_id), thumbprint, by=BY)
+        db.session.commit()
+    click.echo(f"{thumbprint} is blocked.")
+
+
+@click.command("unblock-key")
+@client_id_argument
+@thumbprint_argument
+def unblock(client_id: str, thumbprint: str) -> None:
+    """Let a key be trusted again, if its provider publishes it."""
+    with opened_instance():
+        unblock_key(wanted(client_id), thumbprint, by=BY)
+        db.session.commit()
+    click.echo(f"{thumbprint} is no longer blocked.")
+
+
+def _line(key: dict[str, Any], is_blocked: bool) -> str:
+    state = "blocked" if is_blocked else "gone" if key["gone_at"] else "in use"
+    seen = f"{key['first_seen_at']} to {key['gone_at'] or 'now'}"
+    return f"{key['thumbprint']}  {state:<7}  {key['algorithms']}  {printable(key['kid'] or '-')}  {seen}"

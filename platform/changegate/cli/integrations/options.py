@@ -1,0 +1,122 @@
+"""The options of an integration: one for each field, named after the form's; the schema judges what they say."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from changegate.cli.integrations.key_files import NamedFile, read_certificate, read_shared_key, read_text
+from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
+from changegate.schemas.claim_condition_text import REPORT_ONLY
+from changegate.schemas.integration import ALGORITHMS
+from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
+
+Command = Callable[..., Any]
+# What is put together from several options.
+CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
+FILES = ("certificates", "shared_keys", "jwks_file")
+REPEATED = "May be repeated; an empty text empties the list."
+BROADLY = "Without it, calls that no rule of any scope protects are as free as the user is."
+ENFORCED = "A token is then good only for what rules of the integration's own scopes name, even with useraccount."
+
+
+def _one_of(choices: Iterable[str]) -> str:
+    return f"One of {', '.join(choices)}."
+
+
+def _text(flag: str, name: str, help_text: str, **more: Any) -> Command:
+    return click.option(flag, name, help=help_text, **more)
+
+
+def _switch(flag: str, name: str, help_text: str) -> Command:
+    return click.option(f"--{flag}/--no-{flag}", name, default=None, help=help_text)
+
+
+def _seconds(flag: str, name: str, metavar: str = "SECONDS") -> Command:
+    return click.option(flag, name, metavar=metavar)
+
+
+OPTIONS: tuple[Command, ...] = (
+    _text("--provider-name", "provider_name", "Whose identity provider it is; a preset knows."),
+    _text("--preset", "preset", "What `integration presets` lists; stands for all that is not given."),
+    _text("--place", "place", "Where the provider of the preset is; by default the first of its places."),
+    _text("--placeholder", "placeholders", "A part of the preset's issuer.", multiple=True, metavar="NAME=VALUE"),
+    _text("--issuer", "issuer", "Compared with the assertion's iss, byte for byte."),
+    _text("--audience", "audiences", f"By default the client id. {REPEATED}", multiple=True),
+    _text("--audience-claim", "audience_claim", "The claim that holds the audience; Cognito's is client_id."),
+    _switch("allow-additional-audiences", "allow_additional_audiences", "Take assertions that are for others too."),
+    _text("--key-source", "key_source", _one_of(KEY_SOURCES)),
+    _text("--jwks-url", "jwks_url", "Where the provider publishes its keys."),
+    _text("--jwks-file", "jwks_file", "A file with a key set.", metavar="FILE"),
+    click.option("--certificate", "certificates", type=NamedFile(), multiple=True, help="A file in PEM or DER."),
+    click.option("--shared-key-file", "shared_keys", type=NamedFile(), multiple=True, help="A file with a secret."),
+    _switch("allow-missing-kid", "allow_missing_kid", "Accept assertions without kid."),
+    _text("--algorithm", "algorithms", _one_of([*ALGORITHMS, *SHARED_KEY_ALGORITHMS]), multiple=True),
+    _text("--required-typ", "required_typ", "The typ of the assertion's header; by default none, or JWT."),
+    _text("--claim-condition", CONDITIONS, f"Such as 'repository_id equals 123'. {REPEATED}", multiple=True),
+    _text("--report-only-condition", REPORTED, f"One that is counted and never refuses. {REPEATED}", multiple=True),
+    _text("--replay-policy", "replay_policy", _one_of(REPLAY_POLICIES)),
+    _switch("jti-verification", "enable_jti_verification", "Whether an assertion buys one token only."),
+    _text("--jti-claim", "jti_claim", "The claim that makes an assertion unique."),
+    _seconds("--max-assertion-lifetime", "max_assertion_lifetime_seconds"),
+    _seconds("--clock-skew", "clock_skew_seconds"),
+    _seconds("--jwks-cache-lifespan", "jwks_cache_lifespan_minutes", "MINUTES"),
+    _text("--run-as", "run_as", "The user every token of this integration acts as.", metavar="USER"),
+    _text("--user-field", "user_field", f"The column that sub is compared with. {_one_of(USER_FIELDS)}"),
+    _text("--scope", "scopes", f"By default change_request.create. {REPEATED}", multiple=True),
+    _switch("scope-restriction", "scope_restriction", f"Allow access only to APIs in selected scope. {BROADLY}"),
+    _switch("enforce-token-restriction", "enforce_token_restriction", f"Enforce token restriction. {ENFORCED}"),
+    _text("--token-format", "token_format", _one_of(TOKEN_FORMATS.values())),
+    _seconds("--access-token-lifespan", "access_token_lifespan_seconds"),
+    _seconds("--creations-per-hour", "creations_per_hour", "NUMBER"),
+    _seconds("--creations-per-day", "creations_per_day", "NUMBER"),
+    _switch("public", "public_client", "This is a public client: it has no secret."),
+    _switch("active", "active", "Whether it works at all."),
+    _text("--owner", "owner", "The user to be asked about it.", metavar="USER"),
+    _text("--review-date", "review_date", "When somebody should look at it again.", metavar="YYYY-MM-DD"),
+    _text("--comments", "comments", "For whoever reads it later."),
+)
+
+
+def integration_options(command: Command) -> Command:
+    """Give a command the options of every field but the name."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given as the integration schema takes it; files are read. Raises `OSError`, `InputInvalid`."""
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
+    fields = {name: _value(name, value) for name, value in given.items() if name not in (*FILES, REPORTED)}
+    if REPORTED in given:
+        reported = [f"{REPORT_ONLY} {text}" for text in given[REPORTED] if text.strip()]
+        fields[CONDITIONS] = [*fields.get(CONDITIONS, []), *reported]
+    if "jwks_file" in given:
+        fields["jwks"] = read_text(given["jwks_file"], "jwks")
+    maps = [read_certificate(named) for named in given.get("certificates", ())]
+    maps += [read_shared_key(named) for named in given.get("shared_keys", ())]
+    return fields | ({"verifier_maps": maps} if maps else {})
+
+
+def keep_other_conditions(
+    fields: dict[str, Any], options: Mapping[str, Any], stored: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the fields with those stored conditions of which nothing was given: enforced or report-only ones."""
+    if CONDITIONS not in fields:
+        return fields
+    kept = [one for one in stored if not options[REPORTED if one["report_only"] else CONDITIONS]]
+    return fields | {CONDITIONS: [*kept, *fields[CONDITIONS]]}
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "placeholders":
+        return dict(_pair(text) for text in value)
+    return [text for text in value if text.strip()] if isinstance(value, tuple) else value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError("Write --placeholder as NAME=VALUE.")
+    return name.strip(), value

@@ -1,0 +1,32 @@
+"""What the commands have in common: their refusals in one sentence, and the integration that they are about."""
+
+from typing import Any
+
+import click
+
+from changegate.errors import ChangegateError, RecordNotFound
+from changegate.models import OAuthEntity
+from changegate.services.oauth.integration_changes import fields_of
+from changegate.services.oauth.integrations import get_integration
+
+BY = "system"
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+client_id_argument = click.argument("client_id")
+
+
+def wanted(client_id: str) -> OAuthEntity:
+    """Return the integration that a command is about; raises `ChangegateError`."""
+    try:
+        return get_integration(client_id)
+    except RecordNotFound:
+        raise ChangegateError(f"There is no integration with the client id {printable(client_id)}.") from None
+
+
+def facts(entity: OAuthEntity) -> dict[str, Any]:
+    """Return what is shown of an integration; never its secret."""
+    return {"sys_id": entity.sys_id, "client_id": entity.client_id, **fields_of(entity)}
+
+
+def printable(text: str) -> str:
+    """Return a text that moves no cursor: what was typed or read is shown to somebody at a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,0 +1,82 @@
+"""`changegate integration create`, `update` and `delete`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.options import integration_options, keep_other_conditions, read_options
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, wanted
+from changegate.cli.integrations.told import told_changes
+from changegate.extensions import db
+from changegate.schemas.integration_input import load_change, load_integration
+from changegate.services.oauth.integration_changes import change_integration, fields_of
+from changegate.services.oauth.integrations import delete_integration, register_integration
+
+
+@click.command()
+@click.option("--name", required=True)
+@integration_options
+@as_json
+def create(as_json: bool, **options: Any) -> None:
+    """Register an integration; its client secret is shown this once."""
+    given = read_options(options)
+    with opened_instance():
+        made = register_integration(load_integration(given), by=BY)
+        db.session.commit()
+        shown = {**facts(made.entity), "client_secret": made.client_secret}
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    click.echo(f"Registered {shown['name']}.\nClient ID:     {shown['client_id']}")
+    _say_secret(made.client_secret)
+
+
+@click.command()
+@client_id_argument
+@click.option("--name")
+@integration_options
+@as_json
+def update(client_id: str, as_json: bool, **options: Any) -> None:
+    """Change what is given and nothing else."""
+    given = read_options(options)
+    with opened_instance():
+        entity = wanted(client_id)
+        stored = fields_of(entity)
+        given = keep_other_conditions(given, options, stored["claim_conditions"])
+        changed = change_integration(entity, load_change(given, stored), by=BY)
+        db.session.commit()
+        shown = {**facts(entity), "client_secret": changed.client_secret}
+    if as_json:
+        click.echo(json.dumps({**shown, "changed": sorted(changed.changes)}))
+        return
+    _say_changes(shown, changed.changes)
+    _say_secret(changed.client_secret)
+
+
+@click.command()
+@client_id_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(client_id: str, yes: bool) -> None:
+    """Delete an integration with its tokens, keys and events; disabling it keeps what it has done in sight."""
+    with opened_instance():
+        entity = wanted(client_id)
+        name = entity.name
+        if not yes:
+            click.confirm(f"Delete {name}, its tokens, keys and events?", abort=True, err=True)
+        delete_integration(entity)
+        db.session.commit()
+    click.echo(f"{name} is deleted.")
+
+
+def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    click.echo(f"{shown['name']} is {'changed' if changes else 'as it was'}.")
+    for line in told_changes(changes):
+        click.echo(f"  {line}")
+
+
+def _say_secret(secret: str | None) -> None:
+    if secret:
+        click.echo(f"Client secret: {secret} (shown this once)")

@@ -1,0 +1,54 @@
+"""`changegate integration try`: a dry run of an assertion."""
+
+import json
+import sys
+from typing import Any
+
+import click
+from flask import current_app
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
+from changegate.errors import ChangegateError
+from changegate.schemas.integration_views import TrialSchema
+from changegate.services.oauth.dry_run import try_assertion
+from changegate.services.oauth.integration_changes import fields_of
+
+MAX_CHARACTERS = 64 * 1024
+
+
+@click.command("try")
+@client_id_argument
+@as_json
+def try_token(client_id: str, as_json: bool) -> None:
+    """Judge an assertion from stdin as an exchange would, rule by rule, without using it up."""
+    with opened_instance():
+        entity = wanted(client_id)
+        run = try_assertion(fields_of(entity), _read(), current_app.extensions["key_store"], entity)
+        shown = TrialSchema().dump(run)
+    if as_json:
+        click.echo(json.dumps(shown))
+    for rule in [] if as_json else shown["rules"]:
+        _say(rule)
+    if run.problem:
+        raise ChangegateError(f"Nothing could be judged: {run.problem}")
+    if run.reason:
+        raise ChangegateError(f"The assertion would be refused: {run.reason}.")
+    if not as_json:
+        click.echo(f"The assertion would buy a token that acts as {run.user}.")
+
+
+def _read() -> str:
+    """Return the assertion; what is no text cannot be one, and is read with marks in its place."""
+    data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
+    if len(data) > MAX_CHARACTERS:
+        raise ChangegateError("This is longer than any assertion.")
+    return data.decode("utf-8", "replace")
+
+
+def _say(rule: dict[str, Any]) -> None:
+    mark = "met    " if rule["passed"] else "not met"
+    reports = " (only reports)" if rule["only_reports"] else ""
+    click.echo(f"{mark}  {rule['rule']}{reports}: expected {rule['expected']}, received {rule['received']}")
+    if rule["hint"]:
+        click.echo(f"         {rule['hint']}")

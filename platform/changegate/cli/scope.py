@@ -1,0 +1,133 @@
+"""`changegate scope`: the auth scopes that say what tokens may do."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from changegate.cli.instance import opened_instance
+from changegate.cli.integrations.refusals import BY, as_json, printable
+from changegate.errors import ChangegateError, RecordNotFound
+from changegate.extensions import db
+from changegate.models import SysAuthScope
+from changegate.schemas.auth_scope import load_scope, load_scope_change
+from changegate.schemas.scope_rule_text import render_rule_text
+from changegate.services.oauth.scope_sentences import describe_scope
+from changegate.services.oauth.scopes import (
+    create_scope,
+    delete_scope,
+    fields_of,
+    get_scope,
+    list_scopes,
+    list_uses,
+    rule_fields,
+    update_scope,
+    used_by,
+)
+
+RULE = "Such as 'POST table change_request fields=short_description own'; may be repeated."
+
+
+@click.group()
+def scope() -> None:
+    """Manage auth scopes; what is changed here counts at the next call of every token."""
+
+
+@scope.command("list")
+@as_json
+def show_all(as_json: bool) -> None:
+    """List the scopes, and what each allows."""
+    with opened_instance():
+        uses = list_uses()
+        rows = [_facts(found, [name for _, name in uses.get(found.sys_id, ())]) for found in list_scopes()]
+    if as_json:
+        click.echo(json.dumps(rows))
+    for row in [] if as_json else rows:
+        click.echo(f"{printable(row['name']):<28} {row['allows']} Used by {len(row['used_by'])}.")
+
+
+@scope.command()
+@click.argument("name")
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show one scope with its rules."""
+    with opened_instance():
+        found = _wanted(name)
+        shown = _facts(found, [entity.name for entity in used_by(found)])
+    _say(shown, as_json)
+
+
+@scope.command()
+@click.argument("name")
+@click.option("--description", help="What it is for.")
+@click.option("--rule", "rules", multiple=True, help=RULE)
+@as_json
+def create(name: str, description: str | None, rules: tuple[str, ...], as_json: bool) -> None:
+    """Make a scope."""
+    with opened_instance():
+        made = create_scope(load_scope({"name": name, "description": description, "rules": [*rules]}), by=BY)
+        db.session.commit()
+        shown = _facts(made, [])
+    _say(shown, as_json)
+
+
+@scope.command()
+@click.argument("name")
+@click.option("--rename", metavar="NAME", help="Another name, for a scope that no integration has.")
+@click.option("--description", help="What it is for; an empty text empties it.")
+@click.option("--rule", "rules", multiple=True, help=f"In place of all rules that it has. {RULE}")
+@as_json
+def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
+    """Change what is given and nothing else, for every integration that has the scope."""
+    sent = {field: value for field, value in given.items() if value not in (None, ())}
+    if rename:
+        sent["name"] = rename
+    if "rules" in sent:
+        sent["rules"] = [line for line in sent["rules"] if line.strip()]
+    with opened_instance():
+        found = _wanted(name)
+        changes = update_scope(found, load_scope_change(sent, fields_of(found)), by=BY)
+        db.session.commit()
+        shown = _facts(found, [entity.name for entity in used_by(found)])
+    _say(shown | ({"changed": sorted(changes)} if as_json else {}), as_json)
+
+
+@scope.command()
+@click.argument("name")
+def delete(name: str) -> None:
+    """Delete a scope that no integration has."""
+    with opened_instance():
+        delete_scope(_wanted(name))
+        db.session.commit()
+    click.echo(f"{printable(name)} is deleted.")
+
+
+def _wanted(name: str) -> SysAuthScope:
+    try:
+        return get_scope(name)
+    except RecordNotFound:
+        raise ChangegateError(f"There is no auth scope {printable(name)}.") from None
+
+
+def _facts(found: SysAuthScope, uses: list[str]) -> dict[str, Any]:
+    # Rules in the notation that they are given in.
+    rules = [render_rule_text(rule_fields(rule)) for rule in found.rules]
+    return {
+        **fields_of(found),
+        "rules": rules,
+        "sys_id": found.sys_id,
+        "allows": describe_scope(found),
+        "used_by": uses,
+    }
+
+
+def _say(shown: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    lines = [shown["name"], shown["allows"], shown["description"] or ""]
+    lines += [f"rule: {rule}" for rule in shown["rules"]]
+    lines.append(f"used by: {', '.join(shown['used_by']) or 'no integration'}")
+    for line in filter(None, lines):
+        click.echo(printable(line))

@@ -1,0 +1,127 @@
+"""Auth scopes: what each allows, who has it, and what a change of it reaches (oauth_jwt.md §1.7)."""
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.scope_form import ScopeForm
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import db
+from changegate.models import SysAuthScope
+from changegate.models.auth_scope import ANY, API_VERSIONS, REST_APIS, USERACCOUNT
+from changegate.schemas.auth_scope import METHODS
+from changegate.services.oauth.scope_reach import reach_of
+from changegate.services.oauth.scope_sentences import describe_scope
+from changegate.services.oauth.scopes import create_scope, delete_scope, list_scopes, list_uses, update_scope
+from changegate.services.tables.catalog import TABLES
+
+FRAGMENT_HEADER = "X-Fragment"
+CHOICES = {
+    "rest_apis": {name: api.label for name, api in REST_APIS.items()},
+    "http_methods": {**{method: method for method in METHODS}, ANY: "All"},
+    "versions": {ANY: "All", **{version: version for version in API_VERSIONS}},
+}
+bp = Blueprint("auth_scopes", __name__, url_prefix="/auth-scopes")
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> str:
+    """List all scopes, each with what it allows and how many have it."""
+    uses = list_uses()
+    rows = [(scope, describe_scope(scope), uses.get(scope.sys_id, [])) for scope in list_scopes()]
+    return render_template("console/auth_scopes.html", rows=rows)
+
+
+@bp.get("/new")
+def new_view() -> str:
+    """Show the form of a new scope."""
+    return _page(None, ScopeForm.blank())
+
+
+@bp.post("/new")
+def create_view() -> ResponseReturnValue:
+    """Make a scope."""
+    form = ScopeForm.of_request(request.form)
+    try:
+        scope = create_scope(form.load(), by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return _page(None, form.with_errors(problem.fields)), 400
+    db.session.commit()
+    flash(f"{scope.name} is made. No integration has it yet.")
+    return redirect(url_for("auth_scopes.record_view", sys_id=scope.sys_id))
+
+
+@bp.post("/new/edit")
+@bp.post("/<sys_id>/edit")
+def edit_view(sys_id: str | None = None) -> str:
+    """Take a step that changes the form and saves nothing; raises `RecordNotFound`."""
+    scope = _get_scope(sys_id) if sys_id else None
+    form = ScopeForm.of_request(request.form).take_step(request.form.get("step", ""))
+    if FRAGMENT_HEADER in request.headers:
+        return render_template("console/_scope_form.html", **_context(scope, form))
+    return _page(scope, form)
+
+
+@bp.get("/<sys_id>")
+def record_view(sys_id: str) -> str:
+    """Show a scope; raises `RecordNotFound`."""
+    scope = _get_scope(sys_id)
+    return _page(scope, ScopeForm.of_scope(scope))
+
+
+@bp.post("/<sys_id>")
+def update_view(sys_id: str) -> ResponseReturnValue:
+    """Change a scope, for every integration that has it and for their live tokens; raises `RecordNotFound`."""
+    scope = _get_scope(sys_id)
+    form = ScopeForm.of_request(request.form)
+    try:
+        changes = update_scope(scope, form.load(), by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return _page(scope, form.with_errors(problem.fields)), 400
+    db.session.commit()
+    flash(f"{scope.name} is saved." if changes else f"Nothing of {scope.name} was changed.")
+    return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
+
+
+@bp.post("/<sys_id>/delete")
+def delete_view(sys_id: str) -> ResponseReturnValue:
+    """Delete a scope that no integration has; raises `RecordNotFound`."""
+    scope = _get_scope(sys_id)
+    name = scope.name
+    try:
+        delete_scope(scope)
+    except InputInvalid as problem:
+        db.session.rollback()
+        flash(f"{name} is not deleted. {' '.join(problem.fields['name'])}", "danger")
+        return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
+    db.session.commit()
+    flash(f"{name} is deleted.")
+    return redirect(url_for("auth_scopes.list_view"))
+
+
+def _get_scope(sys_id: str) -> SysAuthScope:
+    found = db.session.get(SysAuthScope, sys_id)
+    if found is None:
+        raise RecordNotFound
+    return found
+
+
+def _page(scope: SysAuthScope | None, form: ScopeForm) -> str:
+    return render_template("console/auth_scope.html", **_context(scope, form))
+
+
+def _context(scope: SysAuthScope | None, form: ScopeForm) -> dict[str, Any]:
+    return {
+        "scope": scope,
+        "form": form,
+        "allows": describe_scope(scope) if scope else None,
+        "reach": reach_of(scope),
+        "is_built_in": scope is not None and scope.sys_id == USERACCOUNT,
+        "tables": sorted(TABLES),
+        **CHOICES,
+    }

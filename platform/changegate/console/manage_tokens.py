@@ -1,0 +1,70 @@
+"""Manage Tokens: the access tokens that work now, and how one of them or all of an integration are ended."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, local_path, require_integration_administrator
+from changegate.console.token_list import TokenList
+from changegate.errors import RecordNotFound
+from changegate.extensions import db
+from changegate.models import OAuthEntity
+from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.services.oauth.event_search import get_event
+from changegate.services.oauth.integrations import get_integration, list_integrations, stamp
+from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, end_token, search_tokens
+from changegate.services.oauth.scopes import list_scopes
+
+bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> str:
+    """Show one page of the live tokens, newest first."""
+    wanted = TokenList.of_arguments(request.args)
+    integrations = list_integrations()
+    chosen = next((entity for entity in integrations if entity.client_id == wanted.integration), None)
+    is_nobodys = bool(wanted.integration) and chosen is None
+    wanted_filter = wanted.filter(chosen.sys_id if chosen else None)
+    tokens = [] if is_nobodys else search_tokens(wanted_filter, PAGE_SIZE + 1, wanted.before or None)
+    return render_template(
+        "console/manage_tokens.html",
+        wanted=wanted,
+        tokens=tokens[:PAGE_SIZE],
+        total=0 if is_nobodys else count_tokens(wanted_filter),
+        next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
+        chosen=chosen,
+        integrations=integrations,
+        scopes=list_scopes(),
+        here=request.full_path.rstrip("?"),
+    )
+
+
+@bp.post("/<correlation_id>/revoke")
+def revoke_view(correlation_id: str) -> ResponseReturnValue:
+    """End the token of an exchange; raises `RecordNotFound`."""
+    event = get_event(correlation_id)
+    if event.token_hash is None:
+        raise RecordNotFound
+    integration = db.session.get(OAuthEntity, event.entity)
+    name = integration.name if integration else event.client_id
+    was_live = end_token(correlation_id)
+    db.session.commit()
+    ended = "is revoked: it has stopped working" if was_live else "had been revoked already"
+    flash(f"The token of {name} issued at {event.happened_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
+    return _back()
+
+
+@bp.post("/integrations/<client_id>/revoke")
+def revoke_all_view(client_id: str) -> ResponseReturnValue:
+    """End every token of an integration, also one that is being issued just now; raises `RecordNotFound`."""
+    entity = get_integration(client_id)
+    revoke_tokens(entity)
+    stamp(entity, caller().user_name)
+    db.session.commit()
+    flash(f"All tokens of {entity.name} are revoked: they have stopped working. It can get new ones.")
+    return _back()
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(local_path(request.form.get("next")) or url_for("manage_tokens.list_view"))

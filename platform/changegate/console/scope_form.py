@@ -1,0 +1,108 @@
+"""The form of an auth scope: from what a browser sends to the schema's fields and back, losing nothing typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from marshmallow import ValidationError
+from werkzeug.datastructures import MultiDict
+
+from changegate.console.form_rows import MAX_ROWS, SCOPE_RULES
+from changegate.errors import InputInvalid
+from changegate.models import SysApiAccessScope, SysAuthScope
+from changegate.models.auth_scope import REST_APIS
+from changegate.schemas.auth_scope import AuthScopeSchema, ScopeRuleSchema
+from changegate.schemas.field_errors import field_errors
+from changegate.services.oauth.scope_sentences import describe_rule
+from changegate.services.oauth.scopes import fields_of
+
+TEXTS = ("name", "description")
+_schema, _rule_schema = AuthScopeSchema(), ScopeRuleSchema()
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeForm:
+    """A form as it is shown: `values` by field, of which `rules` are rows, and what is wrong at each field."""
+
+    values: Mapping[str, Any]
+    errors: Mapping[str, list[str]] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
+    focus: str = ""
+
+    @classmethod
+    def blank(cls) -> "ScopeForm":
+        """Return the form of a new scope, with a first rule to fill in."""
+        return cls({"name": "", "description": "", "rules": [SCOPE_RULES.blank()]})
+
+    @classmethod
+    def of_request(cls, sent: MultiDict[str, str]) -> "ScopeForm":
+        """Return the form as it was sent."""
+        return cls({name: sent.get(name, "") for name in TEXTS} | {"rules": SCOPE_RULES.read(sent)})
+
+    @classmethod
+    def of_scope(cls, scope: SysAuthScope) -> "ScopeForm":
+        """Return the form of a stored scope."""
+        stored = fields_of(scope)
+        rules = [_row(rule) for rule in stored["rules"]]
+        return cls({"name": stored["name"], "description": stored["description"] or "", "rules": rules})
+
+    def load(self) -> dict[str, Any]:
+        """Return validated fields; raises `InputInvalid`. No row counts as blank: none is dropped unseen."""
+        rules = [_sent(row) for row in self.values["rules"]]
+        try:
+            loaded: dict[str, Any] = _schema.load({**self.values, "rules": rules})
+        except ValidationError as problem:
+            raise InputInvalid(_errors(problem, len(rules))) from None
+        return loaded
+
+    def take_step(self, step: str) -> "ScopeForm":
+        """Return the form with a row more or less; the same form for a step unknown."""
+        word, _, place = step.partition(" ")
+        rows = self.values["rules"]
+        if word == "add" and len(rows) < MAX_ROWS:
+            return self._with_rows([*rows, SCOPE_RULES.blank()], f"rules-{len(rows)}-table")
+        if word == "remove" and place.isascii() and place.isdecimal():
+            kept = [row for number, row in enumerate(rows) if number != int(place[:4])]
+            return self._with_rows(kept, "add-rules")
+        return self
+
+    def _with_rows(self, rows: list[dict[str, Any]], focus: str) -> "ScopeForm":
+        return replace(self, values={**self.values, "rules": rows}, focus=focus)
+
+    def with_errors(self, errors: Mapping[str, list[str]]) -> "ScopeForm":
+        """Return the form as typed, with what is wrong at each field."""
+        return replace(self, errors=errors)
+
+    @property
+    def sentences(self) -> list[str]:
+        """Return what each rule as typed would allow, the empty text for one that cannot be read yet."""
+        return [_sentence(row) for row in self.values["rules"]]
+
+
+def _row(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rule as its row shows it."""
+    names = ", ".join(rule["writable_fields"] or ())
+    table = rule["table"] if REST_APIS[rule["rest_api"]].has_tables else ""
+    return {**rule, "table": table, "writable_fields": names}
+
+
+def _sent(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as the schema takes it: no field named is all fields, and no table is none given."""
+    names = row["writable_fields"].replace(",", " ").split()
+    return {**row, "table": row["table"].strip() or None, "writable_fields": names or None}
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    try:
+        rule = _rule_schema.load(_sent(row))
+    except ValidationError:
+        return ""
+    names = rule["writable_fields"]
+    return describe_rule(SysApiAccessScope(**rule | {"writable_fields": names and ",".join(names)}))
+
+
+def _errors(problem: ValidationError, count: int) -> dict[str, list[str]]:
+    found = {name: texts for name, texts in field_errors(problem).items() if name != "rules"}
+    if "rules" in problem.messages_dict:
+        found |= dict(SCOPE_RULES.errors(problem.messages_dict["rules"], range(count)))
+    return found

@@ -1,0 +1,59 @@
+"""Security Findings: the score, what lowers it, and where to put it right (oauth_jwt.md §1.10)."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, render_template, request, url_for
+
+from changegate.console.guards import require_integration_administrator
+from changegate.console.list_arguments import printable
+from changegate.console.providers import PROVIDERS
+from changegate.extensions import now
+from changegate.services.hygiene.assessment import assess
+from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding
+from changegate.services.hygiene.score import COSTS
+
+MAX_LENGTH = 100
+bp = Blueprint("security_findings", __name__, url_prefix="/machine-identity/findings")
+bp.before_request(require_integration_administrator)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFinding:
+    """A finding, with the page of its subject and the place to do something about it."""
+
+    finding: Finding
+    subject_url: str
+    remedy_url: str
+
+
+@bp.get("")
+def list_view() -> str:
+    """Show the score and the findings: all, or of one severity or subject."""
+    assessment = assess(now(), PROVIDERS)
+    severity = request.args.get("severity", "")
+    severity = severity if severity in SEVERITIES else ""
+    subject = printable(request.args.get("subject", ""))[:MAX_LENGTH]
+    shown = [
+        _linked(finding)
+        for finding in assessment.findings
+        if severity in ("", finding.severity) and subject in ("", finding.subject)
+    ]
+    return render_template(
+        "console/security_findings.html",
+        assessment=assessment,
+        findings=shown,
+        severity=severity,
+        subject=subject,
+        subject_name=shown[0].finding.name if subject and shown else subject,
+        severities=SEVERITIES,
+        costs=COSTS,
+    )
+
+
+def _linked(finding: Finding) -> LinkedFinding:
+    if finding.subject_type != INTEGRATION:
+        url = url_for("machine_identities.list_view", user=finding.subject)
+        return LinkedFinding(finding, url, url)
+    anchor = finding.target.rpartition("#")[2]
+    url = url_for("inbound_integrations.record_view", client_id=finding.subject)
+    return LinkedFinding(finding, url, f"{url}#{anchor}")

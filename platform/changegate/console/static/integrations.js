@@ -1,0 +1,127 @@
+"use strict";
+
+// Everything here listens on the document: the form is replaced as a whole when it changes.
+
+const REUSABLE = "reusable-until-exp";
+
+function formOf(button) {
+  return button.form;
+}
+
+// What a button would send, and where the token goes only when it is asked for.
+function bodyOf(button) {
+  const body = new FormData(formOf(button), button);
+  for (const field of document.querySelectorAll("[data-only-for]")) {
+    body.delete(field.id);
+    if (button.dataset.sends === field.id) body.set(field.id, field.value);
+  }
+  return new URLSearchParams(body);
+}
+
+async function fetchFragment(button) {
+  const response = await fetch(button.formAction, {
+    method: "POST",
+    headers: { "X-CSRFToken": formOf(button).elements.csrf_token.value, "X-Fragment": button.dataset.fragment },
+    body: bodyOf(button),
+    redirect: "manual",
+  });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.text();
+}
+
+const FAILED = "That could not be done. Your session may have ended: reload the page and try again.";
+
+// The server has escaped what it sends, and the page's policy runs no script that came with it.
+async function showResult(button) {
+  const place = document.getElementById(button.dataset.fragment);
+  button.disabled = true;
+  place.textContent = button.dataset.waiting;
+  try {
+    place.innerHTML = await fetchFragment(button);
+  } catch {
+    place.textContent = FAILED;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function tellFailure(button) {
+  document.getElementById("step-failure")?.remove();
+  const told = document.createElement("p");
+  told.id = "step-failure";
+  told.className = "field-error";
+  told.setAttribute("role", "alert");
+  told.textContent = FAILED;
+  button.after(told);
+}
+
+async function changeForm(button) {
+  const form = formOf(button);
+  try {
+    const answer = fetchFragment(button);
+    // What would be typed now would be lost when the form is replaced.
+    form.inert = true;
+    form.setAttribute("aria-busy", "true");
+    const text = await answer;
+    const holder = document.createElement("div");
+    holder.innerHTML = text;
+    const next = holder.querySelector("form");
+    form.replaceWith(next);
+    prepareForm();
+    if (button.dataset.done) {
+      button.textContent = button.dataset.done;
+      button.disabled = true;
+    } else {
+      document.getElementById(next.dataset.focus)?.focus();
+    }
+  } catch {
+    form.inert = false;
+    form.removeAttribute("aria-busy");
+    tellFailure(button);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-fragment]");
+  if (!button) return;
+  event.preventDefault();
+  if (button.dataset.fragment === "form") changeForm(button);
+  else showResult(button);
+});
+
+// Choosing a provider or its place takes the step that the button beside it would.
+document.addEventListener("change", (event) => {
+  const step = event.target.dataset.takesStep;
+  if (step) document.getElementById(step).click();
+  if (event.target.name === "scopes") showLimits();
+  if (event.target.id === "enable_jti_verification") followJtiVerification(event.target.checked);
+  if (event.target.id === "replay_policy") document.getElementById("enable_jti_verification").checked = event.target.value !== REUSABLE;
+});
+
+// Typing a user or choosing a field chooses the rule it belongs to.
+document.addEventListener("input", (event) => {
+  if (event.target.id === "run_as" || event.target.id === "user_field") {
+    document.getElementById(`subject_rule-${event.target.id}`).checked = true;
+  }
+});
+
+// Two fields say whether an assertion is good once; they go together.
+function followJtiVerification(isOn) {
+  const policy = document.getElementById("replay_policy");
+  if (!isOn) policy.value = REUSABLE;
+  else if (policy.value === REUSABLE) policy.value = "jti-required-once";
+}
+
+function showLimits() {
+  for (const box of document.querySelectorAll("input[name=scopes]")) {
+    document.querySelector(`.of-${box.id}`)?.classList.toggle("is-chosen", box.checked);
+  }
+}
+
+function prepareForm() {
+  showLimits();
+}
+
+// With scripts the token goes nowhere but where it is judged.
+for (const field of document.querySelectorAll("[data-only-for]")) field.removeAttribute("name");
+prepareForm();

@@ -1,0 +1,126 @@
+"""Token events: every exchange with what was decided and why, and what to do about it (oauth_jwt.md §7.5)."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.claim_pins import list_claims
+from changegate.console.event_list import PAGE_SIZE, EventList
+from changegate.console.guards import caller, require_integration_administrator
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import db
+from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.schemas.presets import Preset, find_by_issuer, find_preset
+from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
+from changegate.services.oauth.events import claims_of, report_of
+from changegate.services.oauth.integrations import constrain, list_integrations
+
+NOT_THERE = "The event has no claim {} that a condition could be made of."
+bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> ResponseReturnValue:
+    """Show one page of events, newest first, or the one event whose correlation id was given."""
+    wanted = EventList.of_arguments(request.args)
+    if wanted.correlation_id and _is_there(wanted.correlation_id.lower()):
+        return redirect(url_for("token_events.record_view", correlation_id=wanted.correlation_id.lower()))
+    integrations = {entity.sys_id: entity for entity in list_integrations()}
+    events = _find_events(wanted, integrations)
+    return render_template(
+        "console/token_events.html",
+        wanted=wanted,
+        events=events[:PAGE_SIZE],
+        next_before=events[PAGE_SIZE - 1].correlation_id if len(events) > PAGE_SIZE else None,
+        integrations=integrations,
+        outcomes=OUTCOMES,
+    )
+
+
+@bp.get("/<correlation_id>")
+def record_view(correlation_id: str) -> str:
+    """Show one event; raises `RecordNotFound`."""
+    event = get_event(correlation_id)
+    entity = _find_entity(event)
+    rules = report_of(event)
+    provider = _provider_of(event, entity)
+    claims = claims_of(event)
+    return render_template(
+        "console/token_event.html",
+        event=event,
+        entity=entity,
+        rules=rules,
+        advice=list(dict.fromkeys(rule.hint for rule in rules if not rule.passed and rule.hint)),
+        facts=_facts(event),
+        claims=list_claims(claims, provider) if claims else [],
+        knows_provider=provider is not None,
+        constrained=_constrained(entity),
+    )
+
+
+@bp.post("/<correlation_id>/constrain")
+def constrain_view(correlation_id: str) -> ResponseReturnValue:
+    """Demand of the integration that a claim has the value of this event, or only report; raises `InputInvalid`."""
+    event = get_event(correlation_id)
+    entity = _find_entity(event)
+    if entity is None:
+        raise RecordNotFound
+    provider = _provider_of(event, entity)
+    name, reports = request.form.get("claim", ""), request.form.get("mode") != "enforce"
+    found = {claim.name: claim for claim in list_claims(claims_of(event) or {}, provider)}.get(name)
+    if found is None or not found.can_be_constrained(provider is not None) or not (reports or found.is_immutable):
+        raise InputInvalid({"claim": [NOT_THERE.format(name[:100])]})
+    constrain(entity, found.name, found.value, report_only=reports, by=caller().user_name)
+    db.session.commit()
+    what = "reports" if reports else "refuses"
+    flash(f"{entity.name} {what} from now on what has another {found.name}.")
+    return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))
+
+
+def _is_there(correlation_id: str) -> bool:
+    try:
+        get_event(correlation_id)
+    except RecordNotFound:
+        return False
+    return True
+
+
+def _find_events(wanted: EventList, integrations: dict[str, OAuthEntity]) -> list[OAuthExchange]:
+    if wanted.correlation_id:
+        return []
+    chosen = [sys_id for sys_id, entity in integrations.items() if entity.client_id == wanted.integration]
+    if wanted.integration and not chosen:
+        return []
+    wanted_filter = wanted.filter(chosen[0] if chosen else None)
+    return search_events(wanted_filter, PAGE_SIZE + 1, wanted.before or None)
+
+
+def _find_entity(event: OAuthExchange) -> OAuthEntity | None:
+    return db.session.get(OAuthEntity, event.entity) if event.entity else None
+
+
+def _provider_of(event: OAuthExchange, entity: OAuthEntity | None) -> Preset | None:
+    preset = find_preset(entity.preset) if entity else None
+    return preset or find_by_issuer(event.issuer or "")
+
+
+def _constrained(entity: OAuthEntity | None) -> set[str]:
+    """Return the claims that need no further condition; without an integration there is nothing to constrain."""
+    return {condition["claim"] for condition in entity.claim_conditions or ()} if entity else set()
+
+
+def _facts(event: OAuthExchange) -> list[tuple[str, object]]:
+    user = db.session.get(SysUser, event.user) if event.user else None
+    return [
+        ("Address", event.address),
+        ("Client ID", event.client_id),
+        ("Issuer", event.issuer),
+        ("Subject", event.subject),
+        ("Key ID", event.kid),
+        ("Algorithm", event.algorithm),
+        ("Digest of the jti", event.jti_digest),
+        ("Token acts as", user.user_name if user else event.user),
+        ("Scope", event.scope),
+        ("Token expires (UTC)", event.expires_at and f"{event.expires_at:%Y-%m-%d %H:%M:%S}"),
+        ("Token revoked (UTC)", event.revoked_at and f"{event.revoked_at:%Y-%m-%d %H:%M:%S}"),
+    ]

@@ -1,0 +1,19 @@
+"""Client assertions that were taken, so that none is taken twice."""
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from changegate.database import Base
+from changegate.models.base import instant
+
+
+class OAuthClientAssertion(Base):
+    """What makes one client assertion the same again, kept until it has long expired; never the assertion itself."""
+
+    __tablename__ = "oauth_client_assertion"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    claim: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[datetime] = instant("Expires", index=True)

@@ -1,0 +1,89 @@
+"""Which token events somebody asks for, on the command line and in the admin API."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
+
+from changegate.errors import InputInvalid
+from changegate.schemas.field_errors import field_errors
+
+OUTCOMES = ("accepted", "refused", "would_refuse")
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+
+def _is_printable(text: str) -> None:
+    if not text.isprintable():
+        raise ValidationError("Control characters are not allowed.")
+
+
+def _says(description: str) -> dict[str, str]:
+    return {"description": description}
+
+
+def _line(length: int, description: str) -> fields.String:
+    size = validate.Length(max=length, error="At most {max} characters.")
+    return fields.String(load_default=None, validate=[size, _is_printable], metadata=_says(description))
+
+
+def _correlation_id(description: str) -> fields.String:
+    form = validate.Regexp(r"[0-9a-f]{32}\Z", error="Give the correlation id of an event.")
+    return fields.String(load_default=None, validate=form, metadata=_says(description))
+
+
+class Moment(fields.Field[datetime]):
+    """An instant in ISO 8601, in UTC where no zone is given; loaded as an aware one."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        try:
+            found = datetime.fromisoformat(value)
+            aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            raise ValidationError("Write a time as 2030-01-31T08:30.") from None
+        if aware.timestamp() < 0:
+            raise ValidationError("There were no events then.")
+        return aware
+
+
+class EventQuerySchema(Schema):
+    """Filters of the event log and a place in it; what is left out is anything."""
+
+    class Meta:
+        """Refuse what is not named here: a misspelt filter must not find everything."""
+
+        unknown = RAISE
+
+    client_id = _line(32, "Those of one integration.")
+    outcome = fields.String(
+        load_default=None,
+        validate=validate.OneOf(OUTCOMES, error=f"Must be one of: {', '.join(OUTCOMES)}."),
+        metadata=_says("What became of it; `would_refuse` is what conditions that only report would have refused."),
+    )
+    reason = _line(40, "The reason of a refusal, such as aud_mismatch.")
+    text = _line(255, "A part of subject, issuer, kid or client id.")
+    since = Moment(load_default=None, metadata=_says("The earliest, such as 2030-01-31T08:30; UTC without a zone."))
+    until = Moment(load_default=None, metadata=_says("Those before this instant."))
+    limit = fields.Integer(
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(1, MAX_LIMIT, error="Give a whole number from {min} to {max}."),
+        error_messages={"invalid": "Give a whole number."},
+        metadata=_says("At most so many, newest first."),
+    )
+    before = _correlation_id("Go on from this event, as the header Link does.")
+    correlation_id = _correlation_id("The one that a caller was told.")
+
+    @pre_load
+    def drop_empty(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Take an empty value for an absent one."""
+        return {name: value for name, value in data.items() if value not in ("", None)}
+
+
+def load_event_query(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked for; raises `InputInvalid`."""
+    try:
+        loaded: dict[str, Any] = EventQuerySchema().load(given)
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    return loaded

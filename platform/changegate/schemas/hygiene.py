@@ -1,0 +1,128 @@
+"""What command line and admin API show of findings, machine identities and exchanges over time."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from changegate.schemas.integration_views import Instant
+
+SEVERITIES = ("high", "medium", "low")
+SUBJECT_TYPES = ("integration", "account")
+
+
+def _text(**options: Any) -> fields.String:
+    return fields.String(dump_only=True, **options)
+
+
+def _number() -> fields.Integer:
+    return fields.Integer(dump_only=True)
+
+
+def _yes_or_no(**options: Any) -> fields.Boolean:
+    return fields.Boolean(dump_only=True, **options)
+
+
+def _texts(**options: Any) -> fields.List[Any]:
+    return fields.List(fields.String(), dump_only=True, **options)
+
+
+def _instant(**options: Any) -> Instant:
+    return Instant(dump_only=True, **options)
+
+
+class FindingSchema(Schema):
+    """A finding: what is wrong with an integration, by client id, or an account, by user name, and the remedy."""
+
+    code = _text()
+    severity = _text(validate=validate.OneOf(SEVERITIES))
+    subject_type = _text(validate=validate.OneOf(SUBJECT_TYPES))
+    subject = _text()
+    name = _text()
+    sentence = _text()
+    remedy = _text()
+    target = _text()
+
+
+class CountsSchema(Schema):
+    """How many findings there are of each severity."""
+
+    high = _number()
+    medium = _number()
+    low = _number()
+
+
+class AssessmentSchema(Schema):
+    """The security score, 0 to 100 and lower means riskier, with the findings that make it, the worst first."""
+
+    score = fields.Integer(dump_only=True, validate=validate.Range(min=0, max=100))
+    counts = fields.Nested(CountsSchema, dump_only=True)
+    findings = fields.List(fields.Nested(FindingSchema), dump_only=True)
+
+
+class IdentityIntegrationSchema(Schema):
+    """An integration that an account acts for."""
+
+    client_id = _text()
+    name = _text()
+
+
+class MachineIdentitySchema(Schema):
+    """An account that automation acts as; `privileges` are its roles that a machine should not hold."""
+
+    sys_id = _text(attribute="account.sys_id")
+    user_name = _text(attribute="account.user_name")
+    name = _text(attribute="account.name")
+    active = _yes_or_no(attribute="account.is_active")
+    web_service_access_only = _yes_or_no(attribute="account.web_service_access_only")
+    machine = _yes_or_no(attribute="is_machine")
+    roles = fields.Function(
+        lambda identity: sorted(identity.account.roles - {""}),
+        dump_only=True,
+        metadata={"type": "array", "items": {"type": "string"}},
+    )
+    privileges = _texts(attribute="account.privileges")
+    integrations = fields.List(fields.Nested(IdentityIntegrationSchema), dump_only=True)
+    tokens = _number()
+    last_exchange_at = _instant(allow_none=True)
+    last_call_at = _instant(allow_none=True)
+
+
+class PeriodSchema(Schema):
+    """An hour or a day: its exchanges; `would_refuse` is a part of `accepted`."""
+
+    starts_at = _instant()
+    accepted = _number()
+    refused = _number()
+    would_refuse = _number()
+
+
+class ReasonSchema(Schema):
+    """A reason of refusals, and how many there were."""
+
+    reason = fields.Function(lambda pair: pair[0], dump_only=True, metadata={"type": "string"})
+    exchanges = fields.Function(lambda pair: pair[1], dump_only=True, metadata={"type": "integer"})
+
+
+class HistorySchema(Schema):
+    """Periods one after the other, the present one last, and the most frequent reasons of refusals."""
+
+    periods = fields.List(fields.Nested(PeriodSchema), dump_only=True)
+    reasons = fields.List(fields.Nested(ReasonSchema), dump_only=True)
+
+
+class OverviewSchema(Schema):
+    """The numbers of the overview; those of tokens are of the last 7 days. `not_recorded` is what nobody knows."""
+
+    integrations = _number()
+    active_integrations = _number()
+    machine_accounts = _number()
+    privileged_machine_accounts = _number()
+    score = fields.Integer(attribute="assessment.score", dump_only=True)
+    findings = fields.Nested(CountsSchema, attribute="assessment.counts", dump_only=True)
+    tokens = _number()
+    tokens_by_client = fields.Dict(keys=fields.String(), values=fields.Integer(), dump_only=True)
+    tokens_by_algorithm = fields.Dict(keys=fields.String(), values=fields.Integer(), dump_only=True)
+    not_recorded = _texts()
+    identities = fields.List(fields.Nested(MachineIdentitySchema), dump_only=True)
+    hours = fields.Nested(HistorySchema, dump_only=True)
+    days = fields.Nested(HistorySchema, dump_only=True)

@@ -1,0 +1,37 @@
+"""The bodies of calls about an integration that are no integration."""
+
+from marshmallow import RAISE, Schema, fields, validate
+
+MAX_OVERLAP_HOURS = 720
+MAX_ASSERTION_LENGTH = 64 * 1024
+
+
+class SecretRotationSchema(Schema):
+    """For how long the old client secret works on."""
+
+    class Meta:
+        """Refuse what is not named here: a misspelt overlap would cut clients off at once."""
+
+        unknown = RAISE
+
+    overlap_hours = fields.Integer(
+        load_default=0,
+        strict=True,
+        validate=validate.Range(0, MAX_OVERLAP_HOURS, error="Give a whole number from {min} to {max}."),
+        error_messages={"invalid": "Give a whole number."},
+    )
+
+
+class TrialRequestSchema(Schema):
+    """An assertion to be judged without being used up."""
+
+    class Meta:
+        """Refuse what is not named here."""
+
+        unknown = RAISE
+
+    assertion = fields.String(
+        required=True,
+        validate=validate.Length(min=1, max=MAX_ASSERTION_LENGTH, error="This is longer than any assertion, or empty."),
+        error_messages={"required": "Send the assertion."},
+    )

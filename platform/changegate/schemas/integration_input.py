@@ -1,0 +1,128 @@
+"""What callers, commands and files say of an integration, completed to what the integration schema takes.
+
+The form shows what a preset fills in before anything is saved. Whoever cannot see it gets the same: what the preset
+says stands for what was not given. `placeholders` and `place` say where a provider is, in place of issuer and JWKS URL.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError
+
+from changegate.errors import InputInvalid
+from changegate.schemas.field_errors import field_errors
+from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.key_source import KEY_FIELDS, SHARED_KEY
+from changegate.schemas.presets import Filled, Preset, defaults_of, fill, find_preset, recognise
+
+PLACEHOLDERS, PLACE = "placeholders", "place"
+# Two ways to say one thing: whichever is given rules the other out.
+ALTERNATIVES = {
+    "run_as": "user_field",
+    "user_field": "run_as",
+    "replay_policy": "enable_jti_verification",
+    "enable_jti_verification": "replay_policy",
+}
+_schema = IntegrationSchema()
+
+
+def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated fields of a whole integration; raises `InputInvalid`."""
+    preset = find_preset(_text(given, "preset"))
+    fields = _without_place(given)
+    if _says_place(given) or (preset and not _text(fields, "issuer")):
+        fields = _filled_in(given, preset, fields)
+    elif preset:
+        fields = _with_urls(_recognised(fields), fields)
+    defaults = defaults_of(preset) if preset else {}
+    ruled_out = {ALTERNATIVES.get(name) for name in given}
+    if given.get("key_source") == SHARED_KEY:
+        ruled_out.add("algorithms")
+    return _load({name: value for name, value in defaults.items() if name not in ruled_out} | fields)
+
+
+def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated fields that take the place of the stored ones; raises `InputInvalid`.
+
+    Whether it is active stays where nothing is said of it: what was stopped by hand is not started by a file.
+    """
+    return load_integration({"active": stored["active"], **given})
+
+
+def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated fields, those of `stored` where nothing is given; raises `InputInvalid`."""
+    changed = _without_place(given)
+    if _says_place(given):
+        changed = _filled_in(given, find_preset(_text({**stored, **given}, "preset")), changed)
+    source = changed.get("key_source") or stored["key_source"]
+    ruled_out = {ALTERNATIVES.get(name) for name, value in changed.items() if value not in ("", None)}
+    if source != stored["key_source"]:
+        ruled_out |= {*KEY_FIELDS.values()}
+        ruled_out |= {"algorithms"} if SHARED_KEY in (source, stored["key_source"]) else set()
+    return _load({name: value for name, value in stored.items() if name not in ruled_out} | changed)
+
+
+def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = _schema.load(fields)
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
+    return loaded
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    """Return a value that is a text; anything else is for the schema to refuse, and nothing here."""
+    value = given.get(name)
+    return value.strip() if isinstance(value, str) else "" if value is None else "?"
+
+
+def _says_place(given: Mapping[str, Any]) -> bool:
+    return bool(given.get(PLACEHOLDERS) or given.get(PLACE))
+
+
+def _without_place(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in (PLACEHOLDERS, PLACE)}
+
+
+def _with_urls(filled: Filled | None, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with the provider's URLs where they say nothing else."""
+    if filled is None:
+        return fields
+    urls = {"issuer": filled.issuer}
+    if fields.get("key_source", "jwks_url") == "jwks_url":
+        urls["jwks_url"] = filled.jwks_url
+    return {**urls, **{name: value for name, value in fields.items() if name not in urls or value}}
+
+
+def _recognised(fields: Mapping[str, Any]) -> Filled | None:
+    found = recognise(_text(fields, "issuer"))
+    return found.filled if found else None
+
+
+def _filled_in(given: Mapping[str, Any], preset: Preset | None, fields: dict[str, Any]) -> dict[str, Any]:
+    if preset is None:
+        # A name that is no preset's is refused by the schema, in its own words.
+        if _text(given, "preset"):
+            return fields
+        raise InputInvalid({PLACEHOLDERS: ["Choose the preset whose issuer they are parts of."]})
+    if _text(fields, "issuer"):
+        raise InputInvalid({PLACEHOLDERS: ["Leave them out where the issuer is given, or the issuer where they are."]})
+    return _with_urls(_filled(preset, given.get(PLACEHOLDERS) or {}, given.get(PLACE) or None), fields)
+
+
+def _filled(preset: Preset, placeholders: Any, place: Any) -> Filled:
+    if not isinstance(placeholders, Mapping) or not all(isinstance(value, str) for value in placeholders.values()):
+        raise InputInvalid({PLACEHOLDERS: ["Give each part of the issuer by its name, as a text."]})
+    known = [form for form in preset.issuers if place in (None, form.name)]
+    if not known:
+        names = ", ".join(form.name for form in preset.issuers)
+        raise InputInvalid({PLACE: [f"{preset.label} has no such place; it has {names}."]})
+    parts = known[0].placeholders
+    if {*placeholders} - {*parts}:
+        names = ", ".join(parts) or "none"
+        raise InputInvalid({PLACEHOLDERS: [f"The parts of this issuer of {preset.label} are: {names}."]})
+    try:
+        return fill(preset, {name: value.strip() for name, value in placeholders.items()}, form=known[0].name)
+    except InputInvalid as problem:
+        texts = [f"{name}: {' '.join(sentences)}" for name, sentences in problem.fields.items()]
+        raise InputInvalid({PLACEHOLDERS: texts}) from None

@@ -1,0 +1,70 @@
+"""What was pasted by mistake where a key belongs: a private key, or something public in place of a secret.
+
+These checks spare administrators an accident. That a public key never serves as a shared one does not rest on them.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+from cryptography.x509 import load_der_x509_certificate
+from marshmallow import ValidationError
+
+LEAKED = (
+    "This is a private key. It was not stored. Consider it leaked: have its owner replace it, and give the public half "
+    "of the new one."
+)
+PUBLIC = "This is a public key or a certificate, which anybody may know. A shared key is a secret."
+# RFC 7518 §6.2.2, §6.3.2 and §6.4, as text: what cannot be parsed may hold one all the same.
+_PRIVATE_MEMBER = re.compile(r'"(?:d|p|q|dp|dq|qi|oth|k)"\s*:')
+_OPENSSH = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com) +AAAA")
+_JWK = re.compile(r'"(?:kty|keys)"\s*:')
+
+
+def refuse_private_key(text: str) -> None:
+    """Refuse a private key in PEM or as a JWK; what is wrong is said without repeating it."""
+    if "PRIVATE KEY-" in text or (_JWK.search(text) and _PRIVATE_MEMBER.search(text)):
+        raise ValidationError(LEAKED)
+
+
+def refuse_what_is_no_secret(text: str) -> None:
+    """Refuse what looks like a public key, in any form that such a key is usually copied in."""
+    refuse_private_key(text)
+    if "-BEGIN " in text or "- BEGIN " in text or _OPENSSH.search(text):
+        raise ValidationError(PUBLIC)
+    for form in _forms(text):
+        _refuse_der(form)
+        inner = form.decode("utf-8", "replace")
+        refuse_private_key(inner)
+        if _JWK.search(inner) or "-BEGIN " in inner:
+            raise ValidationError(PUBLIC)
+
+
+def _forms(text: str) -> Iterator[bytes]:
+    """Yield a text as bytes: as it is, and decoded where it is base64 or hex."""
+    yield text.encode("utf-8", "surrogatepass")
+    packed = "".join(text.split())
+    with suppress(ValueError):
+        yield bytes.fromhex(packed)
+    with suppress(binascii.Error, ValueError):
+        unpadded = packed.rstrip("=").translate(str.maketrans("-_", "+/"))
+        yield base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
+
+
+def _refuse_der(data: bytes) -> None:
+    if not data.startswith(b"\x30"):
+        return
+    if _loads(load_der_private_key, data, None):
+        raise ValidationError(LEAKED)
+    if _loads(load_der_public_key, data) or _loads(load_der_x509_certificate, data):
+        raise ValidationError(PUBLIC)
+
+
+def _loads(load: object, *arguments: object) -> bool:
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        return callable(load) and load(*arguments) is not None
+    return False

@@ -1,0 +1,50 @@
+"""Identity providers: where their tokens come from, what to bind on, and what is never enough."""
+
+from changegate.schemas.presets.catalog import (
+    PRESETS,
+    Filled,
+    claim_kinds,
+    defaults_of,
+    fill,
+    find_preset,
+    get_preset,
+    issuer_form,
+)
+from changegate.schemas.presets.pins import advise_pins, find_pin_faults, require_pins
+from changegate.schemas.presets.placeholders import PLACEHOLDERS, Placeholder
+from changegate.schemas.presets.recognition import (
+    Recognised,
+    find_by_issuer,
+    find_claim_kinds,
+    find_refusal,
+    find_shared,
+    recognise,
+)
+from changegate.schemas.presets.shape import CLAIM_KINDS, ClaimNote, IssuerForm, Pin, Preset
+
+__all__ = [
+    "CLAIM_KINDS",
+    "PLACEHOLDERS",
+    "PRESETS",
+    "ClaimNote",
+    "Filled",
+    "IssuerForm",
+    "Pin",
+    "Placeholder",
+    "Preset",
+    "Recognised",
+    "advise_pins",
+    "claim_kinds",
+    "defaults_of",
+    "fill",
+    "find_by_issuer",
+    "find_claim_kinds",
+    "find_pin_faults",
+    "find_preset",
+    "find_refusal",
+    "find_shared",
+    "get_preset",
+    "issuer_form",
+    "recognise",
+    "require_pins",
+]

@@ -1,0 +1,123 @@
+"""The presets by name, and what choosing one puts into the form."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from changegate.errors import InputInvalid
+from changegate.schemas.presets.build_services import BUILDKITE, CIRCLECI, HCP_TERRAFORM, JENKINS
+from changegate.schemas.presets.clouds import AWS_STS, COGNITO, GOOGLE
+from changegate.schemas.presets.directories import AUTH0, ENTRA_ID, KEYCLOAK, OKTA
+from changegate.schemas.presets.forges import BITBUCKET, GITHUB_ACTIONS, GITLAB
+from changegate.schemas.presets.ping import PINGFEDERATE, PINGONE
+from changegate.schemas.presets.placeholders import PLACEHOLDERS
+from changegate.schemas.presets.shape import IssuerForm, Preset
+from changegate.schemas.presets.workloads import KUBERNETES, SPIFFE
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            GITHUB_ACTIONS,
+            GITLAB,
+            KUBERNETES,
+            ENTRA_ID,
+            OKTA,
+            AUTH0,
+            KEYCLOAK,
+            GOOGLE,
+            SPIFFE,
+            PINGFEDERATE,
+            PINGONE,
+            COGNITO,
+            AWS_STS,
+            CIRCLECI,
+            BUILDKITE,
+            HCP_TERRAFORM,
+            JENKINS,
+            BITBUCKET,
+        )
+    }
+)
+
+REUSABLE = "reusable-until-exp"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Where a provider issues tokens and publishes keys, with the tenant's own parts filled in."""
+
+    issuer: str
+    jwks_url: str
+
+
+def find_preset(name: str | None) -> Preset | None:
+    """Return a preset by name."""
+    return PRESETS.get(name or "")
+
+
+def get_preset(name: str) -> Preset:
+    """Return a preset by name; raises `InputInvalid` for one that does not exist."""
+    if name not in PRESETS:
+        raise InputInvalid({"preset": [f"There is no preset {name}; presets are {', '.join(PRESETS)}."]})
+    return PRESETS[name]
+
+
+def defaults_of(preset: Preset) -> dict[str, Any]:
+    """Return the fields of the integration schema that choosing a preset sets, all but issuer and JWKS URL."""
+    return {
+        "preset": preset.name,
+        "provider_name": preset.label,
+        "algorithms": list(preset.algorithms),
+        "audience_claim": preset.audience_claim,
+        "replay_policy": preset.replay_policy,
+        "enable_jti_verification": preset.replay_policy != REUSABLE,
+        "jti_claim": preset.jti_claim,
+        "required_typ": preset.required_typ,
+        "allow_missing_kid": preset.allow_missing_kid,
+        "allow_additional_audiences": preset.allow_additional_audiences,
+        "max_assertion_lifetime_seconds": preset.max_assertion_lifetime_seconds,
+    }
+
+
+def claim_kinds(preset: Preset) -> dict[str, str]:
+    """Return for each claim of the provider how long its value lasts (`CLAIM_KINDS`)."""
+    return {claim.name: claim.kind for claim in preset.claims}
+
+
+def issuer_form(preset: Preset, name: str | None = None) -> IssuerForm:
+    """Return one of a preset's places by name, the first by default; raises `InputInvalid`."""
+    found = [form for form in preset.issuers if name in (None, form.name)]
+    if not found:
+        names = ", ".join(form.name for form in preset.issuers)
+        raise InputInvalid({"issuer": [f"{preset.label} has no place {name}; it has {names}."]})
+    return found[0]
+
+
+def fill(preset: Preset, placeholders: Mapping[str, str], *, form: str | None = None) -> Filled:
+    """Return issuer and JWKS URL; raises `InputInvalid` for a placeholder that is missing or does not fit.
+
+    `form` names one of the preset's places, the first by default.
+    """
+    place = issuer_form(preset, form)
+    wrong = [name for name in place.placeholders if not PLACEHOLDERS[name].admits(placeholders.get(name, ""))]
+    if wrong:
+        texts = {name: [f"Give the {PLACEHOLDERS[name].label}, like {PLACEHOLDERS[name].example}."] for name in wrong}
+        raise InputInvalid(texts)
+    return _filled(place, {name: placeholders[name] for name in place.placeholders})
+
+
+def match_form(form: IssuerForm, issuer: str) -> Filled | None:
+    """Return the URLs of a place if an issuer fits its template, else None."""
+    groups = {f"{{{name}}}": f"(?P<{name}>{PLACEHOLDERS[name].shape})" for name in form.placeholders}
+    parts = re.split(r"(\{\w+\})", form.issuer)
+    pattern = "".join(groups.get(part, re.escape(part)) for part in parts)
+    matched = re.fullmatch(pattern, issuer, re.ASCII)
+    return None if matched is None else _filled(form, matched.groupdict())
+
+
+def _filled(form: IssuerForm, values: Mapping[str, str]) -> Filled:
+    issuer = form.issuer.format_map(values)
+    return Filled(issuer, form.jwks_url.format_map({**values, "issuer": issuer.removesuffix("/")}))

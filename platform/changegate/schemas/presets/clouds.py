@@ -1,0 +1,110 @@
+"""Identities that a cloud gives to what runs in it: Google, Amazon Cognito, AWS STS."""
+
+from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
+
+GOOGLE = Preset(
+    name="google",
+    label="Google",
+    issuers=(
+        IssuerForm(
+            "accounts",
+            "ID tokens of service accounts",
+            "https://accounts.google.com",
+            "https://www.googleapis.com/oauth2/v3/certs",
+            is_shared=True,
+        ),
+        IssuerForm(
+            "self-signed",
+            "Tokens a service account signs itself",
+            "{email}",
+            "https://www.googleapis.com/service_accounts/v1/jwk/{email}",
+        ),
+    ),
+    # The metadata server hands out one token until shortly before it expires.
+    replay_policy="reusable-until-exp",
+    audience_advice="Whoever asks for the token chooses it. Take the address of this desk, and nothing that another "
+    "service accepts.",
+    claims=(
+        immutable("sub", "The numeric id of the account; a new account of the same name has another."),
+        immutable("azp", "The same as sub for a service account; an application's id where a person logs in."),
+        immutable("/google/compute_engine/project_number", "The project's number; a number, full format only."),
+        immutable("/google/compute_engine/instance_id", "The machine; full format only."),
+        renamable("/google/compute_engine/project_id", "The project's name; full format only."),
+        renamable("email", "The account's address; it can be made again after it was deleted."),
+        renamable("email_verified", "A boolean."),
+        renamable("hd", "The domain of a person's account; no proof for a service account."),
+    ),
+    bind=("sub", "azp"),
+    pins=(Pin("sub", r"[0-9]{6,}"), Pin("azp", r"[0-9]{6,}")),
+    subject_advice="sub is the same for good and can be compared with a user's column, too.",
+    traps=(
+        "Everybody with a Google account gets tokens of this issuer: e-mail addresses and domains are no proof, "
+        "since both change hands.",
+        "An azp that ends in apps.googleusercontent.com is an application: all who log in to it have it.",
+        "https://www.googleapis.com/oauth2/v1/certs holds certificates and is no key set: use v3.",
+        "The issuer accounts.google.com without https:// is in old tokens only.",
+    ),
+)
+
+COGNITO = Preset(
+    name="cognito",
+    label="Amazon Cognito",
+    issuers=(
+        IssuerForm(
+            "user-pool",
+            "User pool",
+            "https://cognito-idp.{region}.amazonaws.com/{user_pool_id}",
+            "{issuer}/.well-known/jwks.json",
+        ),
+    ),
+    audience_claim="client_id",
+    audience_advice="Access tokens have no aud. Enter the app client ids as accepted audiences; client_id is compared "
+    "with them.",
+    claims=(
+        immutable("client_id", "The app client."),
+        immutable("sub", "The same as client_id for client credentials."),
+        renamable("token_use", "access or id."),
+        renamable("scope", "RESOURCE_SERVER/SCOPE, several in one string."),
+        renamable("version", "2, a number."),
+        run_specific("jti", "The token."),
+        run_specific("auth_time", "When the client proved itself."),
+    ),
+    bind=("token_use", "client_id", "scope"),
+    subject_advice="The subject is the app client: one user for each integration is the plainest.",
+    traps=(
+        "Require token_use to be access: an ID token of the same pool is a person's.",
+        "With resource binding the token has an aud: set the audience claim to aud then.",
+    ),
+)
+
+_AWS = "/https:~1~1sts.amazonaws.com~1"
+
+AWS_STS = Preset(
+    name="aws-sts",
+    label="AWS (outbound identity federation)",
+    issuers=(
+        IssuerForm(
+            "account",
+            "Account",
+            "https://{account_uuid}.tokens.sts.global.api.aws",
+            "{issuer}/.well-known/jwks.json",
+        ),
+    ),
+    algorithms=("RS256", "ES384"),
+    audience_advice="aws sts get-web-identity-token --audience … Choose the address of this desk.",
+    claims=(
+        immutable(f"{_AWS}/aws_account", "The account's number, as a string."),
+        immutable(f"{_AWS}/org_id", "The organization, o-…"),
+        immutable(f"{_AWS}/principal_id", "The ARN of the principal."),
+        renamable("sub", "The ARN of the role; a role that is made again has the same."),
+        renamable(f"{_AWS}/principal_tags", "An object of the principal's tags."),
+        renamable(f"{_AWS}/source_region", "The region."),
+        renamable(f"{_AWS}/request_tags", "What the caller has put in itself: no proof of anything."),
+        run_specific("jti", "The token."),
+    ),
+    bind=("sub", f"{_AWS}/aws_account"),
+    traps=(
+        "Request tags are chosen by the caller: never write a condition on them.",
+        "The claims are in an object whose name is a URL: a JSON pointer writes its slashes as ~1.",
+    ),
+)

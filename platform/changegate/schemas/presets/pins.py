@@ -1,0 +1,86 @@
+"""Which conditions an integration must have before it may trust an issuer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from changegate.schemas.presets.catalog import find_preset
+from changegate.schemas.presets.recognition import find_by_issuer, find_refusal, find_shared
+from changegate.schemas.presets.shape import Preset
+
+Condition = Mapping[str, Any]
+
+
+def require_pins(
+    issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
+) -> list[str]:
+    """Return, in sentences, what is missing before an integration may be saved; nothing where all is well.
+
+    An issuer that signs for strangers needs one enforced condition that only one tenant's tokens can meet, whether
+    or not its preset was chosen. Signature and issuer prove nothing there (oauth_jwt.md §5).
+    """
+    return [text for texts in find_pin_faults(issuer, preset, conditions, audiences).values() for text in texts]
+
+
+def find_pin_faults(
+    issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return what `require_pins` says, by the field of the integration that it is to be put right in."""
+    chosen = find_preset(preset)
+    found = {
+        "issuer": find_refusal(issuer, chosen),
+        "claim_conditions": _missing_pin(issuer, conditions),
+        "audiences": _missing_audience(chosen, audiences),
+    }
+    return {field: [sentence] for field, sentence in found.items() if sentence}
+
+
+def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition], run_as: str | None) -> str | None:
+    """Return advice where everybody whom the provider gives a token for this audience acts as one user, or None."""
+    provider = find_preset(preset) or find_by_issuer(issuer)
+    if not run_as or any(not condition.get("report_only") for condition in conditions):
+        return None
+    names = f", best on {' or '.join(provider.bind)}" if provider and provider.bind else ""
+    return f"Whoever gets a token for this audience acts as {run_as}. Add a claim condition{names}."
+
+
+def _missing_pin(issuer: str, conditions: Iterable[Condition]) -> str | None:
+    provider = find_shared(issuer)
+    if provider is None or any(_is_pin(condition, provider) for condition in conditions):
+        return None
+    names = " or ".join(dict.fromkeys(pin.claim for pin in provider.pins))
+    return (
+        f"{provider.label} signs for everybody under this issuer. Add a claim condition, equals or one_of of type "
+        f"string and not report-only, on {names} with the value that is yours. Names do not count, since others can "
+        "take them over."
+    )
+
+
+def _missing_audience(preset: Preset | None, audiences: Sequence[str]) -> str | None:
+    if preset is None or preset.audience_claim == "aud" or audiences:
+        return None
+    return f"{preset.label}: {preset.audience_advice}"
+
+
+def _is_pin(condition: Condition, provider: Preset) -> bool:
+    if condition.get("report_only") or condition.get("value_type") != "string":
+        return False
+    values = _values(condition)
+    claim = _name(str(condition.get("claim", "")))
+    return bool(values) and any(
+        pin.claim == claim and all(pin.holds(value) for value in values) for pin in provider.pins
+    )
+
+
+def _values(condition: Condition) -> list[object]:
+    """Return what the claim may equal; nothing for an operator that does not say exactly."""
+    value = condition.get("value")
+    if condition.get("operator") == "equals":
+        return [value]
+    return value if condition.get("operator") == "one_of" and isinstance(value, list) else []
+
+
+def _name(claim: str) -> str:
+    """Return the name of a claim at the top, also where it is written as a pointer (RFC 6901)."""
+    if claim.startswith("/") and "/" not in claim[1:]:
+        return claim[1:].replace("~1", "/").replace("~0", "~")
+    return claim

@@ -1,0 +1,66 @@
+"""The auth scopes that every instance has."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from changegate.extensions import db
+from changegate.models import SysApiAccessScope, SysAuthScope
+from changegate.models.auth_scope import ANY, USERACCOUNT
+
+Rules = list[dict[str, Any]]
+
+
+def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> Rules:
+    of_changes = {"table": "change_request", "own_records": own_records}
+    return [{"rest_api": api, "http_method": method, **of_changes} for api, method in calls]
+
+
+READ = (("now/table", "GET"), ("now/stats", "GET"))
+UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"))
+# Scope → description and rules.
+SCOPES: Mapping[str, tuple[str, Rules]] = {
+    "change_request.create": (
+        "Create change requests, and nothing else",
+        _on_changes(("now/table", "POST")),
+    ),
+    "change_request.read_own": (
+        "Read and count the change requests that the integration created, and no others",
+        _on_changes(*READ, own_records=True),
+    ),
+    "change_request.update_own": (
+        "Update the change requests that the integration created, in every field that its user may write",
+        _on_changes(*UPDATE, own_records=True),
+    ),
+    "change_request.read": (
+        "Read and count all change requests that its user may read",
+        _on_changes(*READ),
+    ),
+    "token.introspect": (
+        "Ask what any access token is worth, as a service does that takes them",
+        [{"rest_api": "oauth/introspect", "http_method": "POST", "table": ANY}],
+    ),
+    "useraccount": ("Everything that its user may do, through every API; no rule narrows it", []),
+}
+SYS_IDS = {"useraccount": USERACCOUNT}
+
+
+def seed_scopes() -> None:
+    """Add missing scopes; an administrator's edits of those that exist stay.
+
+    A scope of the same name that somebody made before is left alone, and is not what ours would have been.
+    """
+    known = set(db.session.execute(select(SysAuthScope.name)).scalars())
+    known_ids = set(db.session.execute(select(SysAuthScope.sys_id)).scalars())
+    for name, (description, rules) in SCOPES.items():
+        if name not in known and SYS_IDS.get(name) not in known_ids:
+            db.session.add(_scope(name, description, rules))
+    db.session.flush()
+
+
+def _scope(name: str, description: str, rules: Iterable[Mapping[str, Any]]) -> SysAuthScope:
+    scope = SysAuthScope(name=name, description=description, rules=[SysApiAccessScope(**rule) for rule in rules])
+    if name in SYS_IDS:
+        scope.sys_id = SYS_IDS[name]
+    return scope

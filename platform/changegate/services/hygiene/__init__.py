@@ -1,0 +1,1 @@
+"""What an administrator should tidy up: machine accounts, their use over time, findings and a score."""

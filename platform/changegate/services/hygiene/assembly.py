@@ -1,0 +1,88 @@
+"""What was read, put together by what the checks are about."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from changegate.services.hygiene.binding import binding_of
+from changegate.services.hygiene.facts import AccountFacts, IntegrationFacts, KeyFacts, Row, Use
+from changegate.services.hygiene.log_reading import UseOfToken
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
+from changegate.services.hygiene.reading import Reading
+
+
+def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[IntegrationFacts]:
+    """Yield the facts of each active integration; one that is disabled lets nobody in."""
+    active = [row for row in reading.integrations if row.active]
+    by_issuer: dict[str, list[str]] = defaultdict(list)
+    for row in active:
+        by_issuer[row.issuer].append(row.name)
+    uses = by_entity(reading.uses)
+    for row in active:
+        yield IntegrationFacts(
+            row=row,
+            binding=binding_of(row, known),
+            use=_use(uses[row.sys_id]),
+            keys=reading.keys.get(row.sys_id, KeyFacts()),
+            run_as=reading.accounts.get(row.run_as or ""),
+            owner=reading.accounts.get(row.owner or ""),
+            last_used_at=last_use(row, uses[row.sys_id]),
+            neighbours=tuple(name for name in by_issuer[row.issuer] if name != row.name),
+            late_claims=reading.late_claims.get(row.sys_id),
+        )
+
+
+def accounts_of(reading: Reading) -> Iterator[AccountFacts]:
+    """Yield the facts of each account that an integration runs as, that a token acted as, or that may not sign in."""
+    uses, by_user = by_entity(reading.uses), _by_user(reading.uses)
+    run_as: dict[str, list[Row]] = defaultdict(list)
+    for row in reading.integrations:
+        if row.run_as:
+            run_as[row.run_as].append(row)
+    rows = {row.sys_id: row for row in reading.integrations}
+    for sys_id, account in reading.accounts.items():
+        acted, runs = by_user[sys_id], run_as[sys_id]
+        if not (acted or runs or account.web_service_access_only):
+            continue
+        involved = {row.sys_id: row for row in (*runs, *(rows[use.entity] for use in acted if use.entity in rows))}
+        known = [*(use.latest_at for use in acted), *(last_use(row, uses[row.sys_id]) for row in runs)]
+        yield AccountFacts(
+            account=account,
+            integrations=[row for row in involved.values() if row.active],
+            is_machine=bool(runs) or account.web_service_access_only,
+            last_used_at=max((at for at in known if at), default=None),
+        )
+
+
+def last_use(row: Row, uses: Iterable[UseOfToken]) -> datetime | None:
+    """Return the latest that is known of an integration's use.
+
+    Exchanges are in the log for 30 days; a change says for good when it was created, and what left the log was noted.
+    """
+    known = [row.last_exchange_at, row.last_created_at, *(use.latest_at for use in uses)]
+    return max((at for at in known if at is not None), default=None)
+
+
+def by_entity(uses: Iterable[UseOfToken]) -> dict[str, list[UseOfToken]]:
+    """Return uses by the integration."""
+    found: dict[str, list[UseOfToken]] = defaultdict(list)
+    for use in uses:
+        found[use.entity].append(use)
+    return found
+
+
+def _by_user(uses: Iterable[UseOfToken]) -> dict[str, list[UseOfToken]]:
+    found: dict[str, list[UseOfToken]] = defaultdict(list)
+    for use in uses:
+        if use.user is not None:
+            found[use.user].append(use)
+    return found
+
+
+def _use(uses: Iterable[UseOfToken]) -> Use:
+    found = list(uses)
+    return Use(
+        latest=max((use.latest for use in found), default=None),
+        exchanges=sum(use.reported for use in found),
+        would_refuse=sum(use.would_refuse for use in found),
+    )

@@ -1,0 +1,84 @@
+"""Checks of who looks after an integration: owner, review, secret, and the account that it runs as."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from changegate.services.hygiene.facts import IntegrationFacts
+from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Said
+
+REVIEW_AHEAD = timedelta(days=14)
+SECRET_OLD_AFTER = timedelta(days=180)
+
+
+def _review_overdue(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    due = facts.row.review_date
+    if due is not None and due < at.date():
+        yield Said(f"Its review was due on {due}.", "Review it, and set the next date.", "review_date")
+
+
+def _review_due(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    due = facts.row.review_date
+    if due is not None and at.date() <= due <= (at + REVIEW_AHEAD).date():
+        yield Said(f"Its review is due on {due}.", "Review it, and set the next date.", "review_date")
+
+
+def _owner_missing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.row.owner is None:
+        yield Said("Nobody owns it.", "Name the person who answers for it.", "owner")
+
+
+def _owner_gone(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.row.owner is None or (facts.owner is not None and facts.owner.is_active):
+        return
+    state = f"{facts.owner.user_name} is {_state(facts.owner)}" if facts.owner else "was deleted"
+    yield Said(f"Its owner {state}.", "Name another owner.", "owner")
+
+
+def _run_as_inactive(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    account = facts.run_as
+    if account is not None and not account.is_active:
+        sentence = f"It runs as {account.user_name}, who is {_state(account)}: exchanges and tokens are refused."
+        yield Said(sentence, "Choose another account, or disable the integration.", "run_as")
+
+
+def _state(account: object) -> str:
+    return "locked out" if getattr(account, "active", False) else "inactive"
+
+
+def _old_secret(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    made = facts.row.client_secret_created_at
+    if _has_secret(facts) and made is not None and at - made > SECRET_OLD_AFTER:
+        sentence = f"Its client secret is {(at - made).days} days old."
+        yield Said(sentence, "Rotate it with an overlap, and give the clients the new one.", "secret")
+
+
+def _secret_of_unknown_age(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    made = facts.row.client_secret_created_at
+    if _has_secret(facts) and made is None and at - facts.row.sys_created_on > SECRET_OLD_AFTER:
+        sentence = (
+            f"When its client secret was made is not on record; it is from {facts.row.sys_created_on:%Y} or later."
+        )
+        yield Said(sentence, "Rotate it with an overlap, and give the clients the new one.", "secret")
+
+
+def _two_secrets(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    until = facts.row.previous_client_secret_expires_at
+    if _has_secret(facts) and facts.row.has_previous_secret and until is not None and at < until:
+        sentence = f"The client secret from before the last rotation works until {until:%Y-%m-%d %H:%M} UTC."
+        yield Said(sentence, "Rotate without an overlap if the old one may have leaked; else give it time.", "secret")
+
+
+def _has_secret(facts: IntegrationFacts) -> bool:
+    return facts.row.has_secret and not facts.row.public_client
+
+
+CHECKS = (
+    Check("review_overdue", MEDIUM, _review_overdue),
+    Check("review_due", LOW, _review_due),
+    Check("owner_missing", LOW, _owner_missing),
+    Check("owner_gone", MEDIUM, _owner_gone),
+    Check("run_as_inactive", MEDIUM, _run_as_inactive),
+    Check("old_secret", MEDIUM, _old_secret),
+    Check("secret_of_unknown_age", LOW, _secret_of_unknown_age),
+    Check("two_secrets", LOW, _two_secrets),
+)

@@ -1,0 +1,148 @@
+"""Checks of the keys that assertions are verified with."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from changegate.services.hygiene.facts import IntegrationFacts
+from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
+
+EXPIRES_WITHIN = timedelta(days=30)
+ALERTED_FOR = timedelta(days=7)
+# A cached key set is used for so long after a fetch was due and failed; exchanges are refused from then on.
+STALE_AFTER = timedelta(hours=24)
+FAILING_AFTER = timedelta(hours=1)
+LONGEST_ERROR = 200
+
+
+def _certificate_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    for one in facts.keys.certificates:
+        if one.expires < at:
+            consequence = "what its key signs is refused" if one.enforce_dates else "its key is accepted all the same"
+            sentence = f"The certificate of map {one.name} expired on {one.expires:%Y-%m-%d}; {consequence}."
+            yield Said(sentence, "Add the signer's new certificate and remove this one.", "verifier_maps")
+
+
+def _certificate_expires(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    for one in facts.keys.certificates:
+        if at <= one.expires < at + EXPIRES_WITHIN:
+            sentence = f"The certificate of map {one.name} expires on {one.expires:%Y-%m-%d}."
+            yield Said(sentence, "Add the signer's new certificate before that.", "verifier_maps")
+
+
+def _alerted(kind: str, sentence: str, remedy: str) -> Callable[[IntegrationFacts, datetime], Iterator[Said]]:
+    def judge(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+        told = [one for one in facts.keys.alerts if one.kind == kind and at - one.happened_at <= ALERTED_FOR]
+        # The same key may have been published several times; the latest alert of each says it.
+        for alert in {one.kid: one for one in sorted(told, key=lambda one: one.happened_at)}.values():
+            said = sentence.format(kid=alert.kid or "without kid", at=f"{alert.happened_at:%Y-%m-%d %H:%M} UTC")
+            yield Said(said, remedy, "keys")
+
+    return judge
+
+
+_private_key_published = _alerted(
+    "private_key_published",
+    "On {at} the provider published the private half of its key {kid}: whoever read it can sign as the provider.",
+    "Have the provider replace the key, and block it here.",
+)
+_kid_reused = _alerted(
+    "same_kid_other_key",
+    "On {at} the kid {kid} came with another key than before.",
+    "Ask the provider whether it did so; block the new key until you know.",
+)
+_all_keys_replaced = _alerted(
+    "all_keys_replaced",
+    "On {at} the provider published none of the keys that it had published before.",
+    "Ask the provider whether this was planned; look at the key timeline.",
+)
+
+
+def _shared_key(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.row.key_source == "shared_key":
+        algorithms = ", ".join(facts.row.algorithms or ()) or "a shared key"
+        sentence = f"Assertions are signed with a key that this desk knows as well ({algorithms})."
+        yield Said(sentence, "Have the signer use a key pair, and give its JWKS URL or certificate.", "key_source")
+
+
+def _blocked_key_published(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    blocked = frozenset(facts.row.blocked_keys or ())
+    for key in facts.keys.published:
+        if key.thumbprint in blocked:
+            sentence = f"The key {key.kid or key.thumbprint} is blocked here, and its provider still publishes it."
+            yield Said(sentence, "Have the provider withdraw it, or unblock it if it is good after all.", "keys")
+
+
+def _keys_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    cache = _cache(facts)
+    if cache and cache.failures and _overdue(cache, at) >= STALE_AFTER:
+        sentence = (
+            f"No fetch of its keys has worked since {cache.fetched_at:%Y-%m-%d %H:%M} UTC: exchanges are refused."
+        )
+        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+
+
+def _keys_stale(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    cache = _cache(facts)
+    if cache and not cache.failures and _overdue(cache, at) >= STALE_AFTER:
+        sentence = (
+            f"Its keys were last fetched on {cache.fetched_at:%Y-%m-%d %H:%M} UTC; nothing has asked for them since."
+        )
+        yield Said(sentence, "Refresh the keys, to see that the provider still publishes them.", "keys")
+
+
+def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    cache = _cache(facts)
+    if not cache or not cache.failures:
+        return
+    if cache.fetched_at is None:
+        sentence = f"None of {_fetches(cache)} of its keys has worked."
+        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+    elif FAILING_AFTER <= _overdue(cache, at) < STALE_AFTER:
+        until = cache.fresh_until + STALE_AFTER
+        sentence = (
+            f"Its keys cannot be fetched; those of {cache.fetched_at:%Y-%m-%d %H:%M} UTC serve until {until:%H:%M}."
+        )
+        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+
+
+def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    cache = _cache(facts)
+    if cache and cache.failures and cache.fetched_at is not None and _overdue(cache, at) < FAILING_AFTER:
+        sentence = f"The last fetch of its keys failed, on {cache.failed_at:%Y-%m-%d %H:%M} UTC."
+        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys, and see whether it goes on.", "keys")
+
+
+def _cache(facts: IntegrationFacts) -> Any | None:
+    """Return what is cached of the very URL that the keys come from."""
+    cache = facts.keys.cache
+    is_fetched = facts.row.key_source == "jwks_url"
+    return cache if is_fetched and cache is not None and cache.url == facts.row.jwks_url else None
+
+
+def _overdue(cache: Any, at: datetime) -> timedelta:
+    """Return for how long a new fetch has been due; nothing where none was ever good."""
+    return timedelta(0) if cache.fresh_until is None else at - cache.fresh_until
+
+
+def _fetches(cache: Any) -> str:
+    return f"{cache.failures} {'fetch' if cache.failures == 1 else 'fetches'}"
+
+
+def _error(cache: Any) -> str:
+    return " ".join((cache.error or "").split())[:LONGEST_ERROR]
+
+
+CHECKS = (
+    Check("certificate_expired", HIGH, _certificate_expired),
+    Check("certificate_expires", MEDIUM, _certificate_expires),
+    Check("private_key_published", HIGH, _private_key_published),
+    Check("kid_reused", HIGH, _kid_reused),
+    Check("all_keys_replaced", MEDIUM, _all_keys_replaced),
+    Check("shared_key", MEDIUM, _shared_key),
+    Check("blocked_key_published", MEDIUM, _blocked_key_published),
+    Check("keys_expired", HIGH, _keys_expired),
+    Check("keys_stale", LOW, _keys_stale),
+    Check("key_fetch_failing", MEDIUM, _fetch_failing),
+    Check("key_fetch_failed", LOW, _fetch_failed),
+)

@@ -1,0 +1,84 @@
+"""Checks of what an integration accepts, and of how far its tokens reach."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from changegate.models.oauth_entity import REUSABLE
+from changegate.services.hygiene.facts import IntegrationFacts
+from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
+
+WIDEST_SKEW_SECONDS = 120
+LONGEST_TOKEN_SECONDS = 3600
+
+
+def _weak_binding(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    for fault in facts.binding.faults:
+        yield Said(fault, "Bind it to your own tenant before anything else.", "claim_conditions")
+
+
+def _admits_everything(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.binding.idle and not facts.binding.is_bound:
+        claims = ", ".join(facts.binding.idle)
+        sentence = f"All that its conditions ask ({claims}) is met by every token of the issuer."
+        yield Said(sentence, "Add a condition that only the workloads you mean can meet.", "claim_conditions")
+
+
+def _idle_condition(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.binding.is_bound:
+        for claim in facts.binding.idle:
+            sentence = f"The condition on {claim} admits everything; the others alone decide."
+            yield Said(sentence, "Make it say what is meant, or remove it.", "claim_conditions")
+
+
+def _doubtful_conditions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    for warning in facts.binding.warnings:
+        yield Said(warning, "Check the conditions.", "claim_conditions")
+
+
+def _shared_trust(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if not facts.row.run_as or not facts.neighbours or facts.binding.is_bound or facts.binding.idle:
+        return
+    others = ", ".join(facts.neighbours)
+    sentence = f"It accepts every workload of {facts.row.issuer}, which others are registered for too ({others})."
+    yield Said(sentence, "Add a claim condition that tells its workloads from theirs.", "claim_conditions")
+
+
+def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    claims, name = facts.late_claims or {}, facts.row.jti_claim
+    if facts.row.replay_policy == REUSABLE and isinstance(claims.get(name), str):
+        sentence = f"An assertion buys tokens until it expires, although the provider makes each one unique by {name}."
+        yield Said(sentence, "Choose the replay policy jti-required-once.", "replay_policy")
+
+
+def _wide_clock_skew(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    seconds = facts.row.clock_skew_seconds
+    if seconds > WIDEST_SKEW_SECONDS:
+        sentence = f"Assertions are accepted up to {seconds} seconds beyond their times."
+        yield Said(sentence, f"Set the clocks, and the skew to {WIDEST_SKEW_SECONDS} or less.", "clock_skew_seconds")
+
+
+def _long_lived_tokens(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    seconds = facts.row.access_token_lifespan_seconds
+    if seconds > LONGEST_TOKEN_SECONDS:
+        sentence = f"A token that leaks is good for up to {seconds} seconds."
+        remedy = f"Lower the lifespan to {LONGEST_TOKEN_SECONDS} seconds or less; a new token costs one request."
+        yield Said(sentence, remedy, "access_token_lifespan_seconds")
+
+
+def _all_rights(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.row.has_useraccount:
+        sentence = "It has the scope useraccount: its tokens may do all that their users may."
+        yield Said(sentence, "Give it the scopes that it needs in place of useraccount.", "scopes")
+
+
+CHECKS = (
+    Check("weak_binding", HIGH, _weak_binding),
+    Check("admits_everything", HIGH, _admits_everything),
+    Check("idle_condition", LOW, _idle_condition),
+    Check("doubtful_conditions", MEDIUM, _doubtful_conditions),
+    Check("shared_trust", MEDIUM, _shared_trust),
+    Check("reusable_assertions", MEDIUM, _reusable_assertions),
+    Check("wide_clock_skew", LOW, _wide_clock_skew),
+    Check("long_lived_tokens", LOW, _long_lived_tokens),
+    Check("all_rights", MEDIUM, _all_rights),
+)

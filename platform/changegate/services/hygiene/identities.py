@@ -1,0 +1,62 @@
+"""Machine identities: the users that automation acts as."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from changegate.services.hygiene.assembly import accounts_of
+from changegate.services.hygiene.facts import Account, Row
+from changegate.services.hygiene.log_reading import UseOfToken
+from changegate.services.hygiene.reading import Reading, read_all
+
+
+@dataclass(frozen=True, slots=True)
+class MachineIdentity:
+    """An account and what is known of its use.
+
+    `integrations` are active ones that run as it or whose tokens have acted as it. `last_exchange_at` is of the last
+    30 days, as long as the log goes back. `last_call_at` is the creation of the latest change by an integration that
+    runs as it, the one kind of call that says for good which token made it; None where none is known.
+    """
+
+    account: Account
+    integrations: list[Row]
+    is_machine: bool
+    tokens: int
+    last_exchange_at: datetime | None
+    last_call_at: datetime | None
+
+    @property
+    def is_privileged(self) -> bool:
+        """Tell whether it holds a role that a machine should not hold."""
+        return bool(self.account.privileges)
+
+
+def list_identities(at: datetime) -> list[MachineIdentity]:
+    """Return the machine identities by user name."""
+    return identities_of(read_all(at))
+
+
+def identities_of(reading: Reading) -> list[MachineIdentity]:
+    """Return the machine identities of what was read already."""
+    found = [
+        MachineIdentity(
+            account=facts.account,
+            integrations=list(facts.integrations),
+            is_machine=facts.is_machine,
+            tokens=sum(use.lately for use in _uses(reading.uses, facts.account)),
+            last_exchange_at=max((use.latest_at for use in _uses(reading.uses, facts.account)), default=None),
+            last_call_at=_last_call(reading.integrations, facts.account),
+        )
+        for facts in accounts_of(reading)
+    ]
+    return sorted(found, key=lambda identity: identity.account.user_name.lower())
+
+
+def _uses(uses: Iterable[UseOfToken], account: Account) -> list[UseOfToken]:
+    return [use for use in uses if use.user == account.sys_id]
+
+
+def _last_call(integrations: Iterable[Row], account: Account) -> datetime | None:
+    created = [row.last_created_at for row in integrations if row.run_as == account.sys_id]
+    return max((at for at in created if at is not None), default=None)

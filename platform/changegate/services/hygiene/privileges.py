@@ -1,0 +1,33 @@
+"""Roles that a machine account should not hold, and why."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from changegate.services.hygiene.finding import HIGH, MEDIUM
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """What is wrong with a machine that has a role; `reason` goes on after "it"."""
+
+    severity: str
+    reason: str
+
+
+# ServiceNow keeps this list in a table of its own (oauth_jwt.md §1.2).
+HIGH_PRIVILEGES: Mapping[str, Privilege] = MappingProxyType(
+    {
+        "admin": Privilege(HIGH, "may read and write every table, users and their passwords among them"),
+        "security_admin": Privilege(HIGH, "stands for raised security rights wherever its name is known"),
+        "mi_admin": Privilege(HIGH, "may let any identity provider in, as any user"),
+        "oauth_admin": Privilege(HIGH, "may let any identity provider in, as any user"),
+        "change_manager": Privilege(MEDIUM, "may change, approve and delete what others have planned"),
+    }
+)
+
+
+def privileges_among(roles: Iterable[str]) -> tuple[str, ...]:
+    """Return the high privileges among some roles, the highest first."""
+    held = frozenset(roles)
+    return tuple(role for role in HIGH_PRIVILEGES if role in held)

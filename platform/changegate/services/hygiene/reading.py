@@ -1,0 +1,139 @@
+"""The facts, read from the database in a number of statements that does not grow with the integrations."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, union
+
+from changegate.extensions import connection
+from changegate.models import (
+    JwksCache,
+    JwtVerifierMap,
+    OAuthEntity,
+    OAuthEntityKey,
+    OAuthEntityScope,
+    OAuthKeyAlert,
+    SysCertificate,
+    SysUser,
+    Task,
+)
+from changegate.models.auth_scope import USERACCOUNT
+from changegate.models.oauth_entity import REUSABLE
+from changegate.services.access import expand_roles
+from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
+from changegate.services.hygiene.facts import Account, KeyFacts, Row
+from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
+from changegate.services.users import roles_of_user
+
+NEEDED_COLUMNS = (
+    *("sys_id", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
+    *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
+    *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
+    *("clock_skew_seconds", "access_token_lifespan_seconds", "last_exchange_at"),
+    *("client_secret_created_at", "previous_client_secret_expires_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: integrations by name, accounts by sys_id, and what belongs to integrations by their sys_id."""
+
+    integrations: list[Row]
+    accounts: Mapping[str, Account]
+    uses: list[UseOfToken]
+    keys: Mapping[str, KeyFacts]
+    late_claims: Mapping[str, Mapping[str, Any]]
+
+    def uses_of(self, entity: str) -> list[UseOfToken]:
+        """Return how an integration was used."""
+        return [use for use in self.uses if use.entity == entity]
+
+
+def read_all(at: datetime) -> Reading:
+    """Read everything that the checks and the overview need."""
+    integrations = _read_integrations()
+    uses = read_uses(at)
+    return Reading(
+        integrations=integrations,
+        accounts=_read_accounts({use.user for use in uses if use.user}),
+        uses=uses,
+        keys=_read_keys(at),
+        late_claims=read_claims(_latest_of_reusable(integrations, uses)),
+    )
+
+
+def _read_integrations() -> list[Row]:
+    entity, task = OAuthEntity.__table__, Task.__table__
+    of_entity = OAuthEntityScope.entity == entity.c.sys_id
+    all_rights = select(OAuthEntityScope.scope).where(of_entity, OAuthEntityScope.scope == USERACCOUNT).exists()
+    created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
+    found = select(
+        *(entity.c[name] for name in NEEDED_COLUMNS),
+        entity.c.client_secret_hash.is_not(None).label("has_secret"),
+        entity.c.previous_client_secret_hash.is_not(None).label("has_previous_secret"),
+        all_rights.label("has_useraccount"),
+        created.correlate(entity).scalar_subquery().label("last_created_at"),
+    )
+    return list(connection().execute(found.order_by(func.lower(entity.c.name))).all())
+
+
+def _read_accounts(used: set[str]) -> dict[str, Account]:
+    """Return the users that tokens acted as or may act as, the owners, and those who are for machines only."""
+    entity, user = OAuthEntity, SysUser
+    named = union(select(entity.run_as).where(entity.run_as.is_not(None)), select(entity.owner))
+    wanted = user.sys_id.in_(named) | user.web_service_access_only | user.sys_id.in_(sorted(used))
+    found = select(
+        *(user.sys_id, user.user_name, user.name, user.active, user.locked_out, user.web_service_access_only),
+        user.user_password.is_not(None).label("has_password"),
+        roles_of_user().label("roles"),
+    ).where(wanted)
+    rows = connection().execute(found).all()
+    return {row.sys_id: _account(row) for row in rows}
+
+
+def _account(row: Row) -> Account:
+    facts: dict[str, Any] = {**row._mapping, "roles": expand_roles((row.roles or "").split(","))}
+    return Account(**facts)
+
+
+def _read_keys(at: datetime) -> dict[str, KeyFacts]:
+    cached = [column for column in JwksCache.__table__.c if column.name != "document"]
+    caches = {row.entity_id: row for row in connection().execute(select(*cached)).all()}
+    published = _by_entity(select(OAuthEntityKey.__table__).where(OAuthEntityKey.gone_at.is_(None)))
+    alerts = _by_entity(select(OAuthKeyAlert.__table__).where(OAuthKeyAlert.happened_at >= at - ALERTED_FOR))
+    certificates = _by_entity(_certificates())
+    entities = {*caches, *published, *alerts, *certificates}
+    return {
+        entity: KeyFacts(caches.get(entity), published[entity], alerts[entity], certificates[entity])
+        for entity in entities
+    }
+
+
+def _certificates() -> Any:
+    map_, certificate = JwtVerifierMap, SysCertificate
+    return (
+        select(map_.entity, map_.name, map_.enforce_dates, certificate.expires)
+        .join(certificate, certificate.sys_id == map_.sys_certificate)
+        .where(map_.active)
+        .order_by(map_.name)
+    )
+
+
+def _by_entity(statement: Any) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in connection().execute(statement).all():
+        found[row.entity].append(row)
+    return found
+
+
+def _latest_of_reusable(integrations: Iterable[Row], uses: Iterable[UseOfToken]) -> list[str]:
+    """Return the latest accepted exchange of each integration whose assertions may be used again."""
+    reusable = {row.sys_id for row in integrations if row.active and row.replay_policy == REUSABLE}
+    latest: dict[str, str] = {}
+    for use in uses:
+        if use.entity in reusable:
+            latest[use.entity] = max(use.latest, latest.get(use.entity, ""))
+    return list(latest.values())

@@ -1,0 +1,88 @@
+"""The event log as it is read: found by what an administrator knows of an exchange."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from changegate.errors import RecordNotFound
+from changegate.extensions import db
+from changegate.models import OAuthExchange
+from changegate.models.oauth_exchange import earliest_correlation_id
+
+OUTCOMES = {"accepted": "Issued", "refused": "Refused", "would_refuse": "Would have been refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What an event must be; None is anything.
+
+    `entity` is an integration's sys_id, `outcome` one of `OUTCOMES`, `text` a part of subject, issuer, kid or client
+    id, `since` and `until` aware instants.
+    """
+
+    entity: str | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def search_events(wanted: EventFilter, limit: int = 50, before: str | None = None) -> list[OAuthExchange]:
+    """Return the latest events that fit, newest first; `before` is the correlation id to go on from."""
+    clauses = [*_clauses(wanted)]
+    if before is not None:
+        clauses.append(OAuthExchange.correlation_id < before)
+    found = select(OAuthExchange).where(and_(True, *clauses)).order_by(OAuthExchange.correlation_id.desc())
+    return list(db.session.execute(found.limit(limit)).scalars())
+
+
+def get_event(correlation_id: str) -> OAuthExchange:
+    """Return an event; raises `RecordNotFound`."""
+    found = db.session.get(OAuthExchange, correlation_id)
+    if found is None:
+        raise RecordNotFound
+    return found
+
+
+def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
+    """Return an integration's latest events, newest first."""
+    return search_events(EventFilter(entity=entity), limit)
+
+
+def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
+    """Return the latest event of each integration, by its sys_id, in one statement."""
+    newest = func.max(OAuthExchange.correlation_id)
+    latest = select(newest).where(OAuthExchange.entity.in_([*entities])).group_by(OAuthExchange.entity)
+    found = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
+    return {event.entity: event for event in db.session.execute(found).scalars() if event.entity is not None}
+
+
+def count_would_refuse(since: datetime) -> dict[str, int]:
+    """Return how many exchanges conditions that only report would have refused, by the sys_id of the integration."""
+    lately = OAuthExchange.correlation_id >= earliest_correlation_id(since)
+    counted = select(OAuthExchange.entity, func.count()).where(lately, OAuthExchange.would_refuse.is_(True))
+    rows = db.session.execute(counted.group_by(OAuthExchange.entity)).all()
+    return {entity: count for entity, count in rows if entity is not None}
+
+
+def _clauses(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
+    event = OAuthExchange
+    if wanted.entity is not None:
+        yield event.entity == wanted.entity
+    if wanted.outcome in ("accepted", "refused"):
+        yield event.is_accepted.is_(wanted.outcome == "accepted")
+    if wanted.outcome == "would_refuse":
+        yield event.would_refuse.is_(True)
+    if wanted.reason is not None:
+        yield event.reason == wanted.reason
+    if wanted.text is not None:
+        places = (event.subject, event.issuer, event.kid, event.client_id)
+        yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
+    # A correlation id begins with the time, and is the primary key.
+    if wanted.since is not None:
+        yield event.correlation_id >= earliest_correlation_id(wanted.since)
+    if wanted.until is not None:
+        yield event.correlation_id < earliest_correlation_id(wanted.until)

@@ -1,0 +1,114 @@
+"""An integration as its schema takes it, and what a change of it would alter; nothing is written without a difference.
+
+Files that are applied again and again would otherwise end tokens and stamp records each time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from changegate.errors import InputInvalid
+from changegate.extensions import db
+from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
+from changegate.services.oauth.integrations import DEFAULT_SCOPE, TAKEN, update_integration
+from changegate.services.oauth.verifier_maps import JudgedMap, judge_keys
+
+# In the order of the form. What is no column of that name is looked up below.
+FIELDS = (
+    *("name", "provider_name", "preset", "issuer", "audiences", "audience_claim", "allow_additional_audiences"),
+    *("key_source", "jwks_url", "jwks", "verifier_maps", "allow_missing_kid", "algorithms", "required_typ"),
+    *("claim_conditions", "replay_policy", "enable_jti_verification", "jti_claim", "max_assertion_lifetime_seconds"),
+    *("clock_skew_seconds", "jwks_cache_lifespan_minutes", "run_as", "user_field", "scopes", "scope_restriction"),
+    *("enforce_token_restriction", "token_format", "access_token_lifespan_seconds", "public_client", "active"),
+    *("creations_per_hour", "creations_per_day", "owner", "review_date", "comments"),
+)
+Change = tuple[Any, Any]  # what it was, what it is from now on
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Changed:
+    """What a change altered, by field, and the secret of a client that was public until now."""
+
+    changes: Mapping[str, Change]
+    client_secret: str | None = None
+
+
+def fields_of(entity: OAuthEntity) -> dict[str, Any]:
+    """Return an integration as the integration schema takes it, as plain values; shared keys are left out."""
+    named = {
+        "run_as": _name_of(entity.run_as),
+        "owner": _name_of(entity.owner),
+        "scopes": [scope.name for scope in entity.scopes],
+        "review_date": entity.review_date.isoformat() if entity.review_date else None,
+        "claim_conditions": entity.claim_conditions or [],
+    }
+    return {name: named[name] if name in named else getattr(entity, name) for name in FIELDS}
+
+
+def list_changes(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
+    """Return what validated fields of the schema would alter; raises `InputInvalid` for keys that cannot be used."""
+    before = fields_of(entity)
+    wanted = _as_stored(entity, before, fields)
+    found = {name: (before[name], wanted[name]) for name in FIELDS if before[name] != wanted[name]}
+    return found | _changes_of_maps(entity, fields)
+
+
+def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
+    """Change an integration to validated fields, and leave it alone where they alter nothing; raises `InputInvalid`."""
+    changes = list_changes(entity, fields)
+    if not changes:
+        return Changed({})
+    try:
+        return Changed(changes, update_integration(entity, dict(fields), by=by))
+    except IntegrityError:  # somebody else took the name between the check and now
+        db.session.rollback()
+        raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
+
+
+def _as_stored(entity: OAuthEntity, before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = {name: fields[name] for name in FIELDS}
+    for name in ("run_as", "owner"):
+        if (before[name] or "").lower() == (wanted[name] or "").lower():
+            wanted[name] = before[name]
+    return wanted | {
+        "audiences": wanted["audiences"] or [entity.client_id],
+        "scopes": sorted(wanted["scopes"] or [DEFAULT_SCOPE]),
+        "review_date": wanted["review_date"].isoformat() if wanted["review_date"] else None,
+        # Keys are compared by what they are, not by how they are written.
+        "verifier_maps": before["verifier_maps"],
+    }
+
+
+def _changes_of_maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
+    before = sorted(map(_stored_facts, entity.jwt_verifier_maps))
+    after = sorted(map(_judged_facts, judge_keys(entity, fields)))
+    if before == after:
+        return {}
+    return {"verifier_maps": ([_told(facts) for facts in before], [_told(facts) for facts in after])}
+
+
+def _stored_facts(stored: JwtVerifierMap) -> tuple[Any, ...]:
+    certificate = stored.certificate.fingerprint if stored.certificate else ""
+    return (stored.name, stored.kid or "", stored.enforce_dates, stored.active, certificate, stored.shared_key or "")
+
+
+def _judged_facts(judged: JudgedMap) -> tuple[Any, ...]:
+    certificate = judged.certificate.fingerprint if judged.certificate else ""
+    return (judged.name, judged.kid or "", judged.enforce_dates, judged.active, certificate, judged.sealed or "")
+
+
+def _told(facts: tuple[Any, ...]) -> str:
+    """Return a map in words that give no key away."""
+    name, kid, enforces_dates, is_active, fingerprint, _ = facts
+    key = f"certificate {fingerprint[:12]}" if fingerprint else "shared key"
+    extras = [f"kid {kid}"] if kid else []
+    extras += [] if is_active else ["not active"]
+    extras += [] if enforces_dates else ["beyond its dates"]
+    return f"{name} ({', '.join([key, *extras])})"
+
+
+def _name_of(user: str | None) -> str | None:
+    found = db.session.get(SysUser, user) if user else None
+    return found.user_name if found else None

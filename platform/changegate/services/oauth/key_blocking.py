@@ -1,0 +1,49 @@
+"""An administrator's word on keys: fetch them now, trust this one no longer."""
+
+import re
+
+from changegate.errors import InputInvalid
+from changegate.models import OAuthEntity
+from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.services.oauth.integrations import stamp
+from changegate.services.oauth.key_renewal import FetchedKeySet
+from changegate.services.oauth.key_source import KeySource
+from changegate.services.oauth.key_store import KeyStore
+from changegate.services.oauth.static_keys import static_keys_of
+
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+def block_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
+    """Trust a key no longer, whatever its provider publishes; the integration's tokens end with it.
+
+    `thumbprint` is RFC 7638's, 43 characters. Raises `InputInvalid` for another text. Takes effect at the next
+    request, in every process.
+    """
+    _require_thumbprint(thumbprint)
+    entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
+    # Which of them were bought with the key is not known, and whoever holds it may hold one of them.
+    revoke_tokens(entity)
+    stamp(entity, by)
+
+
+def unblock_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
+    """Let a key be trusted again, if its provider publishes it; raises `InputInvalid` for another text."""
+    _require_thumbprint(thumbprint)
+    entity.blocked_keys = sorted({*(entity.blocked_keys or ())} - {thumbprint})
+    stamp(entity, by)
+
+
+def refresh_keys(entity: OAuthEntity, key_store: KeyStore) -> FetchedKeySet:
+    """Fetch an integration's keys now and keep them.
+
+    Raises `JwksFetchFailed`, also for keys that are stored with the integration, or `JwksUnusable`; a good key set
+    stays in the cache then.
+    """
+    lifespan, static = entity.jwks_cache_lifespan_minutes, static_keys_of(entity)
+    return key_store.refresh(KeySource(entity.sys_id, entity.jwks_url, lifespan, static=static))
+
+
+def _require_thumbprint(text: str) -> None:
+    if not THUMBPRINT.match(text):
+        raise InputInvalid({"thumbprint": ["A thumbprint has 43 characters of base64url."]})

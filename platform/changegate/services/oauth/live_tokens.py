@@ -1,0 +1,151 @@
+"""Live access tokens: which there are, how many, and how an administrator ends one."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, update
+
+from changegate.extensions import connection, now
+from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
+from changegate.models.oauth_exchange import earliest_correlation_id
+
+# As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
+LONGEST_LIFESPAN = timedelta(days=1)
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """What a token must be; None is anything.
+
+    `entity` is an integration's sys_id, `scope` the name of a scope that the token has now, `user` a user name,
+    `text` a part of subject or issuer.
+    """
+
+    entity: str | None = None
+    scope: str | None = None
+    user: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToken:
+    """A token that works now, known by its exchange; `scopes` are those that it has at this moment."""
+
+    correlation_id: str
+    issued_at: datetime
+    expires_at: datetime
+    client_id: str
+    integration: str
+    user_name: str
+    issuer: str | None
+    subject: str | None
+    scopes: tuple[str, ...]
+
+
+def search_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE, before: str | None = None) -> list[LiveToken]:
+    """Return the latest live tokens that fit, newest first; `before` is the correlation id to go on from."""
+    exchange, entity = OAuthExchange, OAuthEntity
+    columns: tuple[Any, ...] = (
+        *(exchange.correlation_id, exchange.happened_at, exchange.expires_at, exchange.issuer, exchange.subject),
+        *(exchange.entity, exchange.scope, exchange.has_all_scopes),
+        *(entity.client_id, entity.name.label("integration"), SysUser.user_name),
+    )
+    found = _live(select(*columns), wanted).order_by(exchange.correlation_id.desc()).limit(limit)
+    if before is not None:
+        found = found.where(exchange.correlation_id < before)
+    rows = connection().execute(found).all()
+    held = _scopes_of({row.entity for row in rows})
+    return [_token(row, held[row.entity]) for row in rows]
+
+
+def count_tokens(wanted: TokenFilter) -> int:
+    """Return how many live tokens fit."""
+    number: int = connection().execute(_live(select(func.count()), wanted)).scalar_one()
+    return number
+
+
+def end_token(correlation_id: str) -> bool:
+    """End the token of an exchange, from the next request on in every process; tell whether there was one to end."""
+    exchange = OAuthExchange.__table__.c
+    ended = (
+        update(OAuthExchange.__table__)
+        .where(exchange.correlation_id == correlation_id, exchange.token_hash.is_not(None))
+        .where(exchange.revoked_at.is_(None))
+        .values(revoked_at=now())
+    )
+    return connection().execute(ended).rowcount == 1
+
+
+def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
+    """Return the statement for what `find_token_caller` would take, without the hash that only a token can give."""
+    exchange, at = OAuthExchange, now()
+    return (
+        columns.select_from(exchange)
+        .join(OAuthEntity, OAuthEntity.sys_id == exchange.entity)
+        .join(SysUser, SysUser.sys_id == exchange.user)
+        .where(
+            exchange.correlation_id >= earliest_correlation_id(at - LONGEST_LIFESPAN),
+            exchange.token_hash.is_not(None),
+            exchange.revoked_at.is_(None),
+            exchange.expires_at > at,
+            exchange.token_generation == OAuthEntity.token_generation,
+            OAuthEntity.active,
+            SysUser.active,
+            ~SysUser.locked_out,
+            *_clauses(wanted),
+        )
+    )
+
+
+def _clauses(wanted: TokenFilter) -> Iterator[ColumnElement[bool]]:
+    exchange = OAuthExchange
+    if wanted.entity is not None:
+        yield exchange.entity == wanted.entity
+    if wanted.scope is not None:
+        yield _has_scope(wanted.scope)
+    if wanted.user is not None:
+        yield func.lower(SysUser.user_name) == wanted.user.lower()
+    if wanted.text is not None:
+        places = (exchange.subject, exchange.issuer)
+        yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
+
+
+def _has_scope(name: str) -> ColumnElement[bool]:
+    """Return the clause for a scope that the integration has, and that the token did not leave out."""
+    held = (
+        select(OAuthEntityScope.entity)
+        .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
+        .where(OAuthEntityScope.entity == OAuthExchange.entity, SysAuthScope.name == name)
+        .exists()
+    )
+    asked = literal(" ") + OAuthExchange.scope + literal(" ")
+    return and_(held, or_(OAuthExchange.has_all_scopes.is_(True), asked.contains(f" {name} ", autoescape=True)))
+
+
+def _scopes_of(entities: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of the scopes that integrations have now."""
+    found: dict[str, list[str]] = defaultdict(list)
+    named = select(OAuthEntityScope.entity, SysAuthScope.name)
+    joined = named.join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
+    for entity, name in connection().execute(joined.where(OAuthEntityScope.entity.in_([*entities]))).all():
+        found[entity].append(name)
+    return found
+
+
+def _token(row: Any, held: Iterable[str]) -> LiveToken:
+    asked = None if row.has_all_scopes else (row.scope or "").split()
+    return LiveToken(
+        correlation_id=row.correlation_id,
+        issued_at=row.happened_at,
+        expires_at=row.expires_at,
+        client_id=row.client_id,
+        integration=row.integration,
+        user_name=row.user_name,
+        issuer=row.issuer,
+        subject=row.subject,
+        scopes=tuple(sorted(name for name in held if asked is None or name in asked)),
+    )

@@ -1,0 +1,40 @@
+"""Whether the rules of a scope speak of tables and fields that there are."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from changegate.errors import InputInvalid
+from changegate.models.auth_scope import ANY, REST_APIS
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.registry import Table
+from changegate.services.tables.visibility import knows_integrations
+
+
+def require_served(rules: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse rules about what is not served, and limits that nothing could meet; raises `InputInvalid`."""
+    faults = [fault for rule in rules if REST_APIS[rule["rest_api"]].has_tables for fault in _faults(rule)]
+    if faults:
+        raise InputInvalid({"rules": list(dict.fromkeys(faults))})
+
+
+def writable_fields(table: Table) -> set[str]:
+    """Return the fields of a table that a caller can write at all, journals among them."""
+    written = {name for name, entry in table.entries.items() if not entry.is_read_only}
+    return written | set(table.journal_fields)
+
+
+def _faults(rule: Mapping[str, Any]) -> list[str]:
+    name = rule["table"]
+    tables = [table for table in TABLES.values() if name in (ANY, table.name)]
+    if not tables:
+        return [f"There is no table {name}."]
+    known = set().union(*map(writable_fields, tables))
+    unknown = [field for field in rule["writable_fields"] or () if field not in known]
+    faults = [f"There is no field {field} to be written in {_where(name)}." for field in unknown]
+    if rule["own_records"] and not any(map(knows_integrations, tables)):
+        faults.append(f"Records of {name} do not tell their integration, so none would be its own.")
+    return faults
+
+
+def _where(name: str) -> str:
+    return "any table" if name == ANY else name

@@ -1,0 +1,200 @@
+"""The keys that sign access tokens: which one does now, which are published, and how one follows the other.
+
+A key is published before it signs, so that whoever keeps the key set has it by then, and after it signed, so that its
+tokens can be verified. Whoever needs a key does first what is due, in a transaction of its own; nobody runs a job.
+See decision 0013.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
+from changegate.extensions import connection, db
+from changegate.models import OAuthTokenKey
+from changegate.services.oauth.token_key import Signer, make_key, open_signer
+from changegate.services.prepared import Prepared
+
+SIGNS_FOR = timedelta(days=90)
+PUBLISHED_AFTER = timedelta(days=105)
+# From publication to first use; longer than anybody may keep the key set.
+LEAD = timedelta(hours=24)
+UNREADABLE = "The token key was sealed under another secret key; `changegate token-key block {}` replaces it"
+Keys = OAuthTokenKey.__table__
+KeyRow = Any  # a row of `Keys`, by column name
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """A key as administrators see it; `state` is next, signing, retired or blocked."""
+
+    kid: str
+    state: str
+    created_at: datetime
+    active_from: datetime
+    retired_at: datetime | None
+    blocked_at: datetime | None
+
+
+def get_signer(at: datetime) -> Signer:
+    """Return the key that signs now; raises `TemporarilyUnavailable` where none can be had."""
+    signing = _signing(_current_keys(at), at)
+    if signing is None:
+        raise TemporarilyUnavailable("token_key_missing", "The token key was blocked at this moment")
+    try:
+        return open_signer(signing.kid, signing.private_key)
+    except SealBroken:
+        raise TemporarilyUnavailable("token_key_unreadable", UNREADABLE.format(signing.kid)) from None
+
+
+def list_published(at: datetime) -> list[dict[str, Any]]:
+    """Return the public keys, as JWKs (RFC 7517 §4), that tokens may be verified by."""
+    _current_keys(at)
+    return [row.public_jwk for row in _PUBLISHED.all({"retired_since": at - PUBLISHED_AFTER})]
+
+
+def is_published() -> Any:
+    """Return the clause for keys that are neither blocked nor long retired, the parameter being `retired_since`."""
+    retired_since = bindparam("retired_since", None, type_=Keys.c.retired_at.type)
+    return Keys.c.blocked_at.is_(None) & or_(Keys.c.retired_at.is_(None), Keys.c.retired_at > retired_since)
+
+
+def list_keys(at: datetime) -> list[KeyFacts]:
+    """Return every key there is, newest first."""
+    rows = connection().execute(select(Keys).order_by(Keys.c.number.desc())).all()
+    signing = _signing([row for row in rows if row.blocked_at is None and row.retired_at is None], at)
+    return [_facts(row, signing, at) for row in rows]
+
+
+def rotate_keys(at: datetime, lead: timedelta = LEAD) -> KeyFacts:
+    """Publish a key that will sign after `lead`; the first one of all signs at once.
+
+    Raises `ChangegateError` where a key is waiting to sign already.
+    """
+
+    def rotate(at_work: Connection) -> str:
+        rows = _lock_keys(at_work)
+        waiting = [row for row in rows if row.active_from > at]
+        if waiting:
+            moment = f"{waiting[-1].active_from:%Y-%m-%d %H:%M} UTC"
+            raise ChangegateError(f"The key {waiting[-1].kid} is published already and signs from {moment}.")
+        return _add(at_work, at, at + lead if rows else at)
+
+    return _get_facts(_in_transaction(rotate), at)
+
+
+def block_key(kid: str, at: datetime) -> KeyFacts:
+    """Stop a key: its tokens are refused from the next request on, and another one signs; raises `RecordNotFound`."""
+
+    def block(at_work: Connection) -> None:
+        _lock_keys(at_work)
+        stopped = {"blocked_at": at, "retired_at": func.coalesce(Keys.c.retired_at, at), "private_key": None}
+        at_work.execute(update(Keys).where(Keys.c.kid == kid, Keys.c.blocked_at.is_(None)).values(stopped))
+        _renew(at_work, at)
+
+    _get_facts(kid, at)
+    _in_transaction(block)
+    return _get_facts(kid, at)
+
+
+def _current_keys(at: datetime) -> Sequence[KeyRow]:
+    """Return the key that signs and the one that will, doing first what is due."""
+    rows = _CURRENT.all({})
+    if _is_work_due(rows, at):
+        _in_transaction(lambda at_work: _renew(at_work, at))
+        rows = _CURRENT.all({})
+    return rows
+
+
+def _is_work_due(rows: Sequence[KeyRow], at: datetime) -> bool:
+    """Tell whether there is no key that signs, more than one, or one that is soon to be followed and is not."""
+    active = [row for row in rows if row.active_from <= at]
+    return len(active) != 1 or _needs_successor(rows, at)
+
+
+def _needs_successor(rows: Sequence[KeyRow], at: datetime) -> bool:
+    return all(row.active_from <= at - SIGNS_FOR + LEAD for row in rows)
+
+
+def _signing(rows: Sequence[KeyRow], at: datetime) -> KeyRow:
+    """Return the key that signs, or None."""
+    return max((row for row in rows if row.active_from <= at), key=lambda row: row.number, default=None)
+
+
+def _renew(at_work: Connection, at: datetime) -> None:
+    """Do what is due: forget, promote or make a key that signs, retire the ones before, publish the one after."""
+    at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
+    rows = _lock_keys(at_work)
+    if _signing(rows, at) is None:
+        _let_one_sign(at_work, rows, at)
+        rows = _lock_keys(at_work)
+    signing = _signing(rows, at)
+    retired = {"retired_at": signing.active_from, "private_key": None}
+    at_work.execute(update(Keys).where(Keys.c.retired_at.is_(None), Keys.c.number < signing.number).values(retired))
+    if _needs_successor(rows, at):
+        _add(at_work, at, at + LEAD)
+
+
+def _let_one_sign(at_work: Connection, rows: Sequence[KeyRow], at: datetime) -> None:
+    """Let the key that waits sign at once, or make one: there is no other."""
+    if rows:
+        at_work.execute(update(Keys).where(Keys.c.kid == rows[0].kid).values(active_from=at))
+    else:
+        _add(at_work, at, at)
+
+
+def _add(at_work: Connection, at: datetime, active_from: datetime) -> str:
+    made = make_key()
+    number = at_work.execute(select(func.coalesce(func.max(Keys.c.number), 0))).scalar_one() + 1
+    values = {"kid": made.kid, "private_key": made.private_key, "public_jwk": dict(made.public_jwk)}
+    at_work.execute(insert(Keys).values(number=number, created_at=at, active_from=active_from, **values))
+    return made.kid
+
+
+def _lock_keys(at_work: Connection) -> Sequence[KeyRow]:
+    """Return the keys that sign or will, oldest first, which nobody else changes meanwhile."""
+    at_work.execute(select(Keys.c.kid).with_for_update().execution_options(locks_rows=True))
+    # Read only now: what PostgreSQL locked is what there was before it waited.
+    return at_work.execute(select(Keys).where(*_is_current()).order_by(Keys.c.number)).all()
+
+
+def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
+    """Run work in a transaction of its own, so that no refused request undoes it.
+
+    Where two processes make the same key, its number is unique: the second one starts over and finds the work done.
+    """
+    with suppress(IntegrityError), db.engine.begin() as at_work:
+        return work(at_work)
+    with db.engine.begin() as at_work:
+        return work(at_work)
+
+
+def _get_facts(kid: str, at: datetime) -> KeyFacts:
+    found = next((facts for facts in list_keys(at) if facts.kid == kid), None)
+    if found is None:
+        raise RecordNotFound
+    return found
+
+
+def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> KeyFacts:
+    if row.blocked_at is not None:
+        state = "blocked"
+    elif signing is not None and row.kid == signing.kid:
+        state = "signing"
+    else:
+        state = "next" if row.active_from > at else "retired"
+    return KeyFacts(row.kid, state, row.created_at, row.active_from, row.retired_at, row.blocked_at)
+
+
+def _is_current() -> tuple[Any, ...]:
+    return Keys.c.blocked_at.is_(None), Keys.c.retired_at.is_(None)
+
+
+_CURRENT = Prepared(select(Keys.c.kid, Keys.c.number, Keys.c.private_key, Keys.c.active_from).where(*_is_current()))
+_PUBLISHED = Prepared(select(Keys.c.public_jwk).where(is_published()).order_by(Keys.c.number))

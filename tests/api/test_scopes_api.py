@@ -1,0 +1,139 @@
+"""The admin API of auth scopes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from tests.support.token_desk import CHANGES, TokenDesk, basic_header
+
+SCOPES = "/api/now/oauth/scopes"
+PASSWORD = "itil itil itil"
+
+
+@dataclass(frozen=True)
+class ScopeApi:
+    """Calls with somebody's credentials."""
+
+    client: FlaskClient
+    headers: Mapping[str, str]
+
+    def send(self, method: str, path: str = "", body: Any = None) -> TestResponse:
+        sent = {} if body is None else {"json": body}
+        return self.client.open(f"{SCOPES}{path}", method=method, headers=dict(self.headers), **sent)
+
+    def result(self, method: str, path: str = "", body: Any = None) -> Any:
+        response = self.send(method, path, body)
+        assert response.status_code in {200, 201}, response.text
+        return response.get_json()["result"]
+
+    def refused(self, method: str, path: str = "", body: Any = None, status: int = 400) -> str:
+        response = self.send(method, path, body)
+        assert response.status_code == status, response.text
+        message: str = response.get_json()["error"]["message"]
+        return message
+
+
+@pytest.fixture
+def api(client: FlaskClient, admin: dict[str, str]) -> ScopeApi:
+    return ScopeApi(client, admin)
+
+
+def test_makes_a_scope_and_says_what_it_allows(api: ScopeApi) -> None:
+    response = api.send("POST", "", {"name": "deploy", "rules": ["POST table change_request fields=description"]})
+    made = response.get_json()["result"]
+
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"https://change.example.com{SCOPES}/deploy"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert made["allows"] == "May create change requests, setting only description."
+    assert (made["used_by"], made["rules"][0]["writable_fields"]) == ([], ["description"])
+    assert api.result("GET", "/deploy") == made
+    assert made in api.result("GET")
+
+
+def test_changes_what_is_given_and_replaces_the_rest(api: ScopeApi) -> None:
+    api.result("POST", "", {"name": "deploy", "description": "x", "rules": ["GET table change_request"]})
+
+    changed = api.result("PATCH", "/deploy", {"rules": ["GET table change_request own"]})
+    assert (changed["description"], changed["allows"]) == ("x", "May read change requests that it created.")
+    replaced = api.result("PUT", "/deploy", {"name": "deploy"})
+    assert (replaced["description"], replaced["rules"]) == (None, [])
+    assert api.send("DELETE", "/deploy").status_code == 204
+    assert api.refused("GET", "/deploy", status=404) == "No Record found"
+
+
+def test_what_was_read_can_be_sent_back(api: ScopeApi) -> None:
+    made = api.result("POST", "", {"name": "deploy", "rules": ["GET table change_request"]})
+    assert api.result("PUT", "/deploy", made) == made
+    assert api.refused("PUT", "/deploy", {**made, "sys_id": "0" * 32}) == "sys_id: This field is read-only."
+    assert api.refused("POST", "", {**made, "name": "other"}) == "sys_id: This field is read-only."
+
+
+def test_a_scope_tells_who_has_it_and_stays_while_somebody_does(api: ScopeApi, desk: TokenDesk) -> None:
+    integration = desk.register()
+
+    shown = api.result("GET", "/change_request.create")
+    assert shown["used_by"] == [{"client_id": integration.client_id, "name": "Pipeline"}]
+    assert api.refused("DELETE", "/change_request.create") == "name: It is used by Pipeline. Take it from them first."
+
+
+def test_an_edit_counts_at_the_next_call_of_a_token(api: ScopeApi, desk: TokenDesk) -> None:
+    api.result("POST", "", {"name": "deploy", "rules": ["POST table change_request"]})
+    token = desk.token(desk.register(scopes=["deploy"]))
+    assert desk.call(token).status_code == 201
+
+    api.result("PATCH", "/deploy", {"rules": ["POST table change_request inactive"]})
+    assert desk.call(token).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"name": "two words"}, "name: Letters, digits and . _ : - only, the first one a letter or digit."),
+        ({"name": "deploy", "rules": ["GET table bunk"]}, "rules: There is no table bunk."),
+        ({"name": "deploy", "rule": []}, "rule: Unknown field."),
+        ({"name": "Change_Request.Create"}, "name: There is an auth scope change_request.create already."),
+        ({}, "name: This field is required."),
+    ],
+)
+def test_refuses_in_words_that_name_the_field(api: ScopeApi, body: dict[str, Any], message: str) -> None:
+    assert api.refused("POST", "", body) == message
+
+
+@given(
+    body=st.dictionaries(
+        st.sampled_from(["name", "description", "rules", "sys_id", "allows"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+            max_leaves=6,
+        ),
+    )
+)
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_is_a_server_error(api: ScopeApi, body: dict[str, Any]) -> None:
+    for method, path in (("POST", ""), ("PUT", "/change_request.read"), ("PATCH", "/change_request.read")):
+        assert api.send(method, path, body).status_code in {200, 201, 400}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_is_for_integration_administrators_and_never_for_tokens(
+    client: FlaskClient, desk: TokenDesk, add_user: Callable[..., str], method: str
+) -> None:
+    add_user("ines", "itil", password=PASSWORD)
+    add_user("otto", "oauth_admin", password=PASSWORD)
+    body = {"name": "deploy"}
+
+    assert ScopeApi(client, {}).send(method, "", body).status_code == 401
+    assert ScopeApi(client, basic_header("ines", PASSWORD)).send(method, "", body).status_code == 403
+    token = desk.token(desk.register(run_as="admin", scopes=["useraccount"]))
+    assert desk.call(token, "GET", CHANGES).status_code == 200
+    assert ScopeApi(client, {"Authorization": f"Bearer {token}"}).send(method, "", body).status_code == 403
+    assert ScopeApi(client, basic_header("otto", PASSWORD)).send(method, "", body).status_code in {200, 201}

@@ -1,0 +1,181 @@
+"""The Machine Identity Console: the overview's numbers and charts, and the accounts."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from changegate.console.exchange_chart import Chart, chart_of
+from changegate.extensions import db
+from changegate.models import OAuthExchange
+from changegate.models.oauth_exchange import new_correlation_id
+from changegate.services.hygiene.history import History, Period
+from tests.console.conftest import SignIn
+from tests.console.visitor import Visitor
+from tests.support.token_desk import ROBOT, TokenDesk, token_desk
+
+OVERVIEW = "/machine-identity"
+IDENTITIES = "/machine-identity/identities"
+START = datetime(2026, 7, 15, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk that tokens can be got at."""
+    with token_desk(app) as opened:
+        yield opened
+
+
+def tile(text: str, label: str) -> str:
+    """Return the number on a tile."""
+    found = re.search(rf'class="tile-label">{label}</span><span class="tile-number[^"]*">(\d+)', text)
+    assert found, label
+    return found[1]
+
+
+def chart(*periods: tuple[int, int, int]) -> Chart:
+    """Return the chart of hours with (accepted, refused, would be refused) exchanges."""
+    hours = [Period(START + timedelta(hours=place), *numbers) for place, numbers in enumerate(periods)]
+    return chart_of(History(hours, []), "%H:%M", "hour")
+
+
+def test_an_overview_of_nothing(admin: Visitor) -> None:
+    text = admin.open(OVERVIEW).text
+    assert [tile(text, label) for label in ("Security score", "Machine identities", "Tokens issued")] == [
+        *("100", "0", "0"),
+    ]
+    assert "No exchanges in the last 24 hours." in text
+    assert "None was refused." in text
+
+
+def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
+    integration = desk.register(public_client=True, run_as="admin")
+    desk.register("Off", active=False)
+    for _ in range(3):
+        desk.token(integration)
+    desk.exchange(integration, assertion="nonsense")
+    text = admin.open(OVERVIEW).text
+    assert tile(text, "Machine identities") == "2"
+    assert tile(text, "With high-privilege roles") == "1"
+    assert tile(text, "Inbound integrations") == "1"
+    assert tile(text, "Tokens issued") == "3"
+    assert int(tile(text, "Security score")) < 100
+    for shown in (
+        "In the last 24 hours: 3 accepted, 1 refused",
+        "Public client</th><td>3<",
+        "Assertion signed with RS256</th><td>3<",
+        "are not counted here",
+    ):
+        assert shown in text
+    [reason] = re.findall(r'href="/inbound-integrations/events\?reason=(\w+)&amp;outcome=refused"', text)
+    assert reason == desk.events()[-1].reason
+
+
+def test_the_table_beside_the_chart_has_every_period(app: Flask, admin: Visitor) -> None:
+    now = datetime.now(UTC)
+    with app.app_context():
+        for hours, is_accepted in ((0, True), (0, False), (2, True), (24 * 5, False)):
+            at = now - timedelta(hours=hours)
+            exchange = OAuthExchange(correlation_id=new_correlation_id(at), happened_at=at, is_accepted=is_accepted)
+            db.session.add(exchange)
+        db.session.commit()
+    text = admin.open(OVERVIEW).text
+    tables = re.findall(r'class="table-scroll framed chart-table".*?</table>', text, re.DOTALL)
+    rows = [re.findall(r"<tr[^>]*><th[^>]*>([^<]+)</th>((?:<td>\d+</td>)+)</tr>", table) for table in tables]
+    assert [len(found) for found in rows] == [24, 30]
+    assert rows[0][0] == (f"{now:%m-%d %H}:00", "<td>1</td><td>0</td><td>1</td>")
+    assert rows[1][5] == (f"{now - timedelta(days=5):%Y-%m-%d}", "<td>0</td><td>0</td><td>1</td>")
+    assert tables[0].count(' class="is-ignored"') == 22
+
+
+def test_the_page_needs_no_style_and_no_script_of_its_own(admin: Visitor, desk: TokenDesk) -> None:
+    desk.token(desk.register())
+    text = admin.open(OVERVIEW).text
+    assert "<svg class=" in text and 'role="img"' in text
+    assert "<style" not in text and " style=" not in text
+    assert not re.search(r"<script(?![^>]* src=)", text)
+    assert not re.search(r"\son\w+=", text)
+
+
+def test_bars_stand_on_each_other_and_reach_what_they_count() -> None:
+    found = chart((4, 0, 0), (3, 1, 1), (0, 0, 0))
+    assert (found.top, found.width, found.labels) == (4, 30.0, ("00:00", "01:00", "02:00"))
+    full, mixed, none = found.bars
+    assert [(block.kind, block.y, block.height) for block in full.blocks] == [("accepted", 0.0, 100.0)]
+    assert [(block.kind, block.y, block.height) for block in mixed.blocks] == [
+        ("accepted", 50.0, 50.0),
+        ("would-refuse", 25.0, 25.0),
+        ("refused", 0.0, 25.0),
+    ]
+    assert none.blocks == ()
+    assert mixed.says == "01:00: 3 accepted, 1 of them only because a condition reports, 1 refused"
+    assert found.summary == "In the last 3 hours: 7 accepted, 1 refused; the busiest hour is 00:00 with 4."
+
+
+def test_one_among_thousands_can_still_be_seen() -> None:
+    found = chart((99_999, 1, 0))
+    assert found.top == 100_000
+    accepted, refused = found.bars[0].blocks
+    assert refused.height >= 1
+    assert 0 <= refused.y < accepted.y + accepted.height
+
+
+@pytest.mark.parametrize(
+    ("highest", "top"),
+    [(0, 2), (1, 2), (2, 2), (3, 4), (5, 6), (17, 18), (19, 20), (133, 140), (181, 200), (1000, 1000)],
+)
+def test_an_axis_ends_at_a_number_that_can_be_halved(highest: int, top: int) -> None:
+    assert chart((highest, 0, 0)).top == top
+
+
+def test_lists_the_accounts_that_automation_acts_as(admin: Visitor, desk: TokenDesk) -> None:
+    integration = desk.register()
+    desk.register("Powerful", run_as="admin")
+    desk.add_user("idle.bot", web_service_access_only=True)
+    desk.add_user("person")
+    desk.token(integration)
+    text = admin.open(IDENTITIES).text
+    rows = {re.findall(r"<strong>([^<]+)", row)[0]: row for row in text.split("<tr>")[2:]}
+    assert [*rows] == ["admin", "idle.bot", ROBOT]
+    assert '<span class="pill pill-bad">admin</span>' in rows["admin"]
+    assert "may read and write every table" in rows["admin"]
+    assert "Web service access only" in rows["idle.bot"] and "None that is active" in rows["idle.bot"]
+    assert "pill-bad" not in rows[ROBOT] and "itil" in rows[ROBOT]
+    assert f'href="/inbound-integrations/{integration.client_id}"' in rows[ROBOT]
+    assert "None in 30 days" not in rows[ROBOT]
+    assert 'href="/machine-identity/findings?subject=admin"' in rows["admin"]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("privileged=1", ["admin"]),
+        (f"user={ROBOT}", [ROBOT]),
+        ("user=nobody", []),
+        (f"user={ROBOT}&privileged=1", []),
+        ("user=%00", ["admin", ROBOT]),
+        ("user=" + "x" * 5000, []),
+    ],
+)
+def test_narrows_the_accounts(admin: Visitor, desk: TokenDesk, query: str, shown: list[str]) -> None:
+    desk.register()
+    desk.register("Powerful", run_as="admin")
+    page = admin.open(f"{IDENTITIES}?{query}")
+    assert page.status_code == 200
+    assert re.findall(r"<td[^>]*><strong>([^<]+)", page.text) == shown
+
+
+def test_the_pages_are_for_who_manages_integrations(sign_in: SignIn) -> None:
+    insider, outsider = sign_in("mia", "mi_admin"), sign_in("ines", "itil")
+    for path in (OVERVIEW, IDENTITIES, "/machine-identity/findings", "/auth-scopes", "/tokens"):
+        assert f'href="{path}"' in insider.open("/").text
+        assert f'href="{path}"' not in outsider.open("/").text
+        assert (insider.open(path).status_code, outsider.open(path).status_code) == (200, 403)
+
+
+def test_the_navigator_marks_the_page_that_is_open(admin: Visitor) -> None:
+    for path in (OVERVIEW, IDENTITIES, "/machine-identity/findings", "/auth-scopes", "/tokens"):
+        marked = re.findall(r'<a href="([^"]+)" aria-current="page"', admin.open(path).text)
+        assert marked == [path]

@@ -1,0 +1,142 @@
+"""Manage Tokens: what works now is listed and ended, and a token is never shown."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from changegate.services.oauth.live_tokens import PAGE_SIZE
+from tests.console.test_inbound_integrations import ATTACK
+from tests.console.visitor import Visitor, forms_of
+from tests.support.statements import counted_statements
+from tests.support.token_desk import ROBOT, Integration, TokenDesk, token_desk
+
+TOKENS = "/tokens"
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk that tokens can be got at."""
+    with token_desk(app) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pipeline(desk: TokenDesk) -> Integration:
+    """Return an integration whose tokens may create changes."""
+    return desk.register()
+
+
+def ids_in(text: str) -> list[str]:
+    """Return the correlation ids that a list shows, in its order."""
+    return re.findall(r'class="row-link" href="/inbound-integrations/events/([0-9a-f]{32})"', text)
+
+
+def test_says_that_there_are_none(admin: Visitor) -> None:
+    assert "No integration has a token that works now." in admin.open(TOKENS).text
+
+
+def test_lists_live_tokens_without_the_token(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    token = desk.token(pipeline, assertion=desk.assertion(sub=ATTACK))
+    text = admin.open(TOKENS).text
+    for shown in ("Pipeline", ROBOT, "change_request.create", "https://ci.example.com", "1 live"):
+        assert shown in text
+    assert token not in text and token[5:20] not in text
+    assert "<script>alert" not in text
+    assert ids_in(text) == [desk.events()[-1].correlation_id]
+
+
+def test_filters(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    other = desk.register("Other", scopes=["change_request.read"])
+    desk.token(pipeline)
+    desk.token(other)
+    second, first = ids_in(admin.open(TOKENS).text)
+    for query, expected in (
+        (f"integration={pipeline.client_id}", [first]),
+        ("integration=nobody", []),
+        ("scope=change_request.read", [second]),
+        ("scope=nothing", []),
+        (f"user={ROBOT}", [second, first]),
+        ("user=admin", []),
+        ("text=BUILD-42", [second, first]),
+        ("text=%25", []),
+        ("before=" + second, [first]),
+        ("before=x", [second, first]),
+        ("text=%00&user=%F0%9F&scope=" + "x" * 5000, []),
+    ):
+        page = admin.open(f"{TOKENS}?{query}")
+        assert (page.status_code, ids_in(page.text)) == (200, expected), query
+
+
+def test_pages_by_correlation_id(admin: Visitor, app: Flask, desk: TokenDesk) -> None:
+    pipeline = desk.register(replay_policy="reusable-until-exp", enable_jti_verification=False)
+    assertion = desk.assertion()
+    for _ in range(PAGE_SIZE + 2):
+        desk.token(pipeline, assertion=assertion)
+    page = admin.open(f"{TOKENS}?user={ROBOT}").text
+    assert f"{PAGE_SIZE + 2} live" in page
+    [older] = re.findall(r'href="([^"]+)" rel="next"', page)
+    rest = admin.open(older.replace("&amp;", "&")).text
+    assert (len(ids_in(page)), len(ids_in(rest))) == (PAGE_SIZE, 2)
+    assert 'rel="next"' not in rest and f"user={ROBOT}" in older
+    with app.app_context(), counted_statements() as many:
+        admin.open(TOKENS)
+    with app.app_context(), counted_statements() as few:
+        admin.open(f"{TOKENS}?before={ids_in(rest)[0]}")
+    assert len(many) == len(few)
+
+
+def test_revokes_one_token(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    first, second = desk.token(pipeline), desk.token(pipeline)
+    place = f"{TOKENS}?user={ROBOT}"
+    page = admin.open(place)
+    newest, oldest = ids_in(page.text)
+    answer = admin.send(page, f"{TOKENS}/{oldest}/revoke")
+    assert answer.location == place
+    assert desk.call(first).status_code == 401
+    assert desk.call(second).status_code == 201
+    after = admin.open(place)
+    assert "is revoked: it has stopped working" in after.text
+    assert ids_in(after.text) == [newest]
+    admin.send(page, f"{TOKENS}/{oldest}/revoke")
+    assert "had been revoked already" in admin.open(place).text
+
+
+def test_revokes_all_tokens_of_one_integration(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    other = desk.register("Other")
+    tokens = [desk.token(pipeline) for _ in range(2)]
+    kept = desk.token(other)
+    assert "Revoke all of this integration" not in admin.open(TOKENS).text
+    place = f"{TOKENS}?integration={pipeline.client_id}"
+    answer = admin.send(admin.open(place), f"{TOKENS}/integrations/{pipeline.client_id}/revoke")
+    assert answer.location == place
+    assert [desk.call(token).status_code for token in (*tokens, kept)] == [401, 401, 201]
+    after = admin.open(place).text
+    assert "All tokens of Pipeline are revoked" in after
+    assert "Revoke all of this integration" not in after
+    assert desk.call(desk.token(pipeline)).status_code == 201, "it can get new ones"
+
+
+def test_revokes_nothing_that_is_no_token(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    desk.token(pipeline)
+    desk.exchange(pipeline, assertion="nonsense")
+    refused = desk.last_event()
+    assert refused is not None
+    csrf = forms_of(admin.open(TOKENS)).forms["/logout"]["csrf_token"]
+    for path in (f"{refused.correlation_id}/revoke", "0/revoke", f"integrations/{'0' * 32}/revoke"):
+        assert admin.client.post(f"{TOKENS}/{path}", data={"csrf_token": csrf}).status_code == 404, path
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example.com", "//evil.example.com", "\\\\evil", ""])
+def test_goes_back_to_nowhere_else(admin: Visitor, desk: TokenDesk, pipeline: Integration, wanted: str) -> None:
+    desk.token(pipeline)
+    page = admin.open(TOKENS)
+    [token] = ids_in(page.text)
+    assert admin.send(page, f"{TOKENS}/{token}/revoke", {"next": wanted}).location == TOKENS
+
+
+def test_the_record_of_an_integration_leads_to_its_tokens(admin: Visitor, pipeline: Integration) -> None:
+    text = admin.open(f"/inbound-integrations/{pipeline.client_id}").text
+    assert f'href="{TOKENS}?integration={pipeline.client_id}"' in text
+    assert f'href="/machine-identity/findings?subject={pipeline.client_id}"' in text

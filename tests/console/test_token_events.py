@@ -1,0 +1,201 @@
+"""Token events: found, explained, and turned into conditions."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.console.event_list import PAGE_SIZE
+from changegate.extensions import db
+from changegate.models import OAuthEntity
+from changegate.services.oauth.integrations import Registered, get_integration
+from tests.console.test_inbound_integrations import ATTACK, add_event
+from tests.console.visitor import Visitor, forms_of
+
+EVENTS = "/inbound-integrations/events"
+NOBODY = Registered(OAuthEntity(), None)
+GITHUB_CLAIMS = {"sub": "repo:a/b:ref:main", "repository_id": "42", "repository": "a/b", "run_id": "7"}
+
+
+def ids_in(text: str) -> list[str]:
+    """Return the correlation ids that a list shows, in its order."""
+    return re.findall(rf'href="{EVENTS}/([0-9a-f]{{32}})"', text)
+
+
+def make_github(app: Flask, registered: Registered) -> None:
+    """Turn an integration into one that trusts GitHub."""
+    with app.app_context():
+        get_integration(registered.entity.client_id).preset = "github-actions"
+        db.session.commit()
+
+
+def conditions_of(app: Flask, registered: Registered) -> list[Any]:
+    """Return the conditions of an integration as they are stored."""
+    with app.app_context():
+        return get_integration(registered.entity.client_id).claim_conditions or []
+
+
+def test_lists_the_events_of_all_integrations_newest_first(app: Flask, admin: Visitor, integration: Registered) -> None:
+    first = add_event(app, integration, is_accepted=True, subject="build-1")
+    second = add_event(app, NOBODY, is_accepted=False, reason="client_unknown", client_id=ATTACK)
+    text = admin.open(EVENTS).text
+    assert ids_in(text) == [second, first]
+    assert "Build pipeline" in text
+    assert "<script>alert" not in text
+
+
+def test_finds_events_by_what_is_known_of_them(app: Flask, admin: Visitor, integration: Registered) -> None:
+    client_id = integration.entity.client_id
+    issued = add_event(app, integration, is_accepted=True, subject="build-1", kid="k9", would_refuse=True)
+    refused = add_event(app, integration, is_accepted=False, reason="aud_mismatch", issuer="https://ci.example.com")
+    other = add_event(app, NOBODY, is_accepted=False, reason="client_unknown")
+    for query, expected in (
+        (f"integration={client_id}", [refused, issued]),
+        ("outcome=accepted", [issued]),
+        ("outcome=refused", [other, refused]),
+        ("outcome=would_refuse", [issued]),
+        ("outcome=nonsense", [other, refused, issued]),
+        ("reason=aud_mismatch", [refused]),
+        ("text=BUILD", [issued]),
+        ("text=ci.example", [refused]),
+        ("text=%25", []),
+        ("since=2001-01-01T00:00&until=2002-01-01T00:00", []),
+        ("since=2001-01-01", [other, refused, issued]),
+        ("integration=nobody", []),
+        (f"correlation_id={'0' * 32}", []),
+    ):
+        assert ids_in(admin.open(f"{EVENTS}?{query}").text) == expected, query
+
+
+def test_goes_to_the_event_whose_correlation_id_is_given(app: Flask, admin: Visitor, integration: Registered) -> None:
+    found = add_event(app, integration, is_accepted=True)
+    assert admin.open(f"{EVENTS}?correlation_id=%20{found.upper()}").location == f"{EVENTS}/{found}"
+
+
+def test_says_that_a_time_is_none(admin: Visitor) -> None:
+    text = admin.open(f"{EVENTS}?since=yesterday&until=0001-01-01T00:00%2B23:59").text
+    assert text.count("A time is written as") == 2
+
+
+@pytest.mark.parametrize(
+    "query", ["before=x", "before=%00", "text=%00", "text=" + "x" * 5000, "reason=%F0%9F", "since=%00"]
+)
+def test_takes_anything_for_a_question(admin: Visitor, query: str) -> None:
+    assert admin.open(f"{EVENTS}?{query}").status_code == 200
+
+
+def test_pages_by_correlation_id(app: Flask, admin: Visitor, integration: Registered) -> None:
+    made = [add_event(app, integration, is_accepted=True) for _ in range(PAGE_SIZE + 3)]
+    page = admin.open(f"{EVENTS}?outcome=accepted").text
+    [older] = re.findall(r'href="([^"]+)" rel="next"', page)
+    assert "outcome=accepted" in older
+    rest = admin.open(older.replace("&amp;", "&")).text
+    assert sorted(ids_in(page) + ids_in(rest)) == sorted(made)
+    assert len(ids_in(rest)) == 3
+    assert 'rel="next"' not in rest
+
+
+def test_explains_one_event(app: Flask, admin: Visitor, integration: Registered) -> None:
+    rules = [
+        ["alg", None, "RS256", "RS256"],
+        ["iss", "iss_mismatch", "https://a", "https://a/"],
+        ["claim ref", "claim_condition_failed", "main", ATTACK, True],
+    ]
+    event = add_event(
+        app, integration, is_accepted=False, reason="iss_mismatch", rules=rules, kid=ATTACK, address="192.0.2.7"
+    )
+    text = admin.open(f"{EVENTS}/{event}").text
+    for shown in (
+        "Refused",
+        "iss_mismatch",
+        "https://a/",
+        "only by a trailing slash",
+        "192.0.2.7",
+        "Report only",
+        event,
+    ):
+        assert shown in text
+    assert "<strong>iss</strong>: expected https://a; received https://a/." in text
+    assert "<script>alert" not in text
+    assert "Constrain to this value" not in text
+
+
+def test_an_event_that_is_not_there(admin: Visitor) -> None:
+    assert admin.open(f"{EVENTS}/{'0' * 32}").status_code == 404
+    assert admin.open(f"{EVENTS}/nope").status_code == 404
+
+
+@pytest.mark.parametrize(("mode", "reports"), [("enforce", False), ("report", True), ("nonsense", True)])
+def test_constrains_an_integration_to_a_value_that_was_seen(
+    app: Flask, admin: Visitor, integration: Registered, mode: str, reports: bool
+) -> None:
+    make_github(app, integration)
+    event = add_event(app, integration, is_accepted=True, claims=GITHUB_CLAIMS)
+    page = admin.open(f"{EVENTS}/{event}")
+    assert page.text.count("Constrain to this value") == 1
+    answer = admin.send(page, f"{EVENTS}/{event}/constrain", {"mode": mode})
+    assert answer.location == f"/inbound-integrations/{integration.entity.client_id}"
+    assert conditions_of(app, integration) == [
+        {
+            **{"claim": "repository_id", "operator": "equals", "value_type": "string", "value": "42"},
+            "report_only": reports,
+        }
+    ]
+    assert ("reports" if reports else "refuses") in admin.open(answer.location).text
+    again = admin.open(f"{EVENTS}/{event}").text
+    assert "Constrain to this value" not in again
+
+
+@pytest.mark.parametrize("claim", ["repository", "run_id", "nothing", "", "x" * 5000, "\x00"])
+def test_constrains_to_nothing_that_does_not_last(
+    app: Flask, admin: Visitor, integration: Registered, claim: str
+) -> None:
+    make_github(app, integration)
+    event = add_event(app, integration, is_accepted=True, claims=GITHUB_CLAIMS)
+    path = f"{EVENTS}/{event}/constrain"
+    answer = admin.send(admin.open(f"{EVENTS}/{event}"), path, {"claim": claim, "mode": "enforce"})
+    assert answer.status_code == 400
+    assert conditions_of(app, integration) == []
+
+
+def test_a_claim_of_a_provider_that_is_not_known_can_only_be_watched(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
+    event = add_event(app, integration, is_accepted=True, claims={"team": "shop"})
+    page, path = admin.open(f"{EVENTS}/{event}"), f"{EVENTS}/{event}/constrain"
+    assert "Refuse other values" not in page.text
+    assert admin.send(page, path, {"mode": "enforce"}).status_code == 400
+    assert admin.send(page, path, {"mode": "report"}).status_code == 302
+    assert [found["report_only"] for found in conditions_of(app, integration)] == [True]
+
+
+def test_binds_on_a_claim_within_another(app: Flask, admin: Visitor, integration: Registered) -> None:
+    with app.app_context():
+        get_integration(integration.entity.client_id).preset = "kubernetes"
+        db.session.commit()
+    claims = {"kubernetes.io": {"serviceaccount": {"uid": "0184990a"}}}
+    event = add_event(app, integration, is_accepted=True, claims=claims)
+    admin.send(admin.open(f"{EVENTS}/{event}"), f"{EVENTS}/{event}/constrain", {"mode": "enforce"})
+    assert [found["claim"] for found in conditions_of(app, integration)] == ["/kubernetes.io/serviceaccount/uid"]
+
+
+def test_an_event_without_an_integration_constrains_nobody(app: Flask, admin: Visitor) -> None:
+    event = add_event(app, NOBODY, is_accepted=False, claims={"team": "shop"})
+    page = admin.open(f"{EVENTS}/{event}")
+    assert page.status_code == 200
+    assert "Constrain to this value" not in page.text
+    token = forms_of(page).forms["/logout"]["csrf_token"]
+    sent = {"csrf_token": token, "claim": "team", "mode": "report"}
+    assert admin.client.post(f"{EVENTS}/{event}/constrain", data=sent).status_code == 404
+
+
+def test_the_navigator_leads_to_the_events(admin: Visitor) -> None:
+    assert re.search(rf'href="{EVENTS}"[^>]*>.*?Token Events', admin.open("/").text)
+
+
+def test_a_list_of_the_past_is_not_one_of_the_future(app: Flask, admin: Visitor, integration: Registered) -> None:
+    add_event(app, integration, is_accepted=True)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    assert ids_in(admin.open(f"{EVENTS}?since={tomorrow}").text) == []

@@ -1,0 +1,192 @@
+"""Turns: one request at a time works in Python, and whoever waits lets others work."""
+
+import io
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from werkzeug.test import create_environ, run_wsgi_app
+
+from changegate.database import TakingTurns, end_turn
+from changegate.database.turns import SHORT_BODY_BYTES, has_turn
+from changegate.extensions import db
+from changegate.services import users
+from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
+
+__all__ = ["allowed_loopback"]
+
+PATIENCE = 10.0
+LONG_STATEMENT = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000) SELECT max(i) FROM n"
+)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    with token_desk(app) as opened:
+        yield opened
+
+
+def call(app: Any, body: Any = None, length: int = 0) -> bytes:
+    environ = create_environ(method="POST")
+    environ |= {"wsgi.input": body or io.BytesIO(), "CONTENT_LENGTH": str(length)}
+    answer, _, _ = run_wsgi_app(TakingTurns(app), environ)
+    return b"".join(answer)
+
+
+def answering(inside: Callable[[dict[str, Any]], bytes]) -> Any:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [inside(environ)]
+
+    return app
+
+
+def is_answered(app: Flask) -> bool:
+    with app.app_context():
+        return app.test_client().get("/healthz").status_code == 200
+
+
+def test_one_request_at_a_time_works(pool: ThreadPoolExecutor) -> None:
+    at_work, most = [], []
+
+    def work(_environ: dict[str, Any]) -> bytes:
+        at_work.append(1)
+        most.append(len(at_work))
+        threading.Event().wait(0.01)
+        at_work.pop()
+        return b"done"
+
+    assert [*pool.map(lambda _: call(answering(work)), range(8))] == [b"done"] * 8
+    assert max(most) == 1
+
+
+def test_others_work_while_one_waits(pool: ThreadPoolExecutor) -> None:
+    both = threading.Barrier(2, timeout=PATIENCE)
+
+    def wait(_environ: dict[str, Any]) -> bytes:
+        end_turn()
+        both.wait()
+        return b"met"
+
+    assert [*pool.map(lambda _: call(answering(wait)), range(2))] == [b"met", b"met"]
+
+
+def test_a_request_within_another_shares_its_turn() -> None:
+    def outer(environ: dict[str, Any]) -> bytes:
+        inner = call(answering(lambda _: str(has_turn()).encode()))
+        return inner + str(has_turn()).encode()
+
+    assert call(answering(outer)) == b"TrueTrue"
+
+
+def test_a_failure_ends_the_turn() -> None:
+    def fail(_environ: dict[str, Any]) -> bytes:
+        raise ValueError("a fault")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a fault"):
+            call(answering(fail))
+    assert not has_turn()
+
+
+class SlowBody:
+    """A body that comes when it is let go."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+        self.may_come = threading.Event()
+
+    def read(self, _size: int = -1) -> bytes:
+        self.is_asked.set()
+        assert self.may_come.wait(PATIENCE)
+        return b"body"
+
+
+@pytest.mark.parametrize("length", [4, SHORT_BODY_BYTES + 1])
+def test_nobody_waits_for_anothers_body(pool: ThreadPoolExecutor, length: int) -> None:
+    body = SlowBody()
+    reading = answering(lambda environ: environ["wsgi.input"].read() + str(has_turn()).encode())
+    slow = pool.submit(call, reading, body, length)
+    assert body.is_asked.wait(PATIENCE)
+    assert call(answering(lambda _: b"quick")) == b"quick"
+    body.may_come.set()
+    assert slow.result(PATIENCE) == b"bodyTrue"
+
+
+def test_a_body_without_a_length_is_read_in_pieces_and_lines() -> None:
+    def read(environ: dict[str, Any]) -> bytes:
+        stream = environ["wsgi.input"]
+        return b"|".join([stream.read(2), stream.readline(), *stream])
+
+    assert call(answering(read), io.BytesIO(b"abcd\nef\ngh"), SHORT_BODY_BYTES + 1) == b"ab|cd\n|ef\n|gh"
+
+
+def test_nobody_waits_for_anothers_write(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
+    token = desk.token(desk.register())
+    other = sqlite3.connect(Path(desk.app.instance_path) / "changegate.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = pool.submit(desk.call, token)
+    assert is_answered_before(waiting, desk.app)
+    other.execute("ROLLBACK")
+    assert waiting.result(PATIENCE).status_code == 201
+
+
+def test_nobody_waits_for_anothers_key_set(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
+    may_answer, keys = threading.Event(), desk.jwks.answer
+    integration = desk.register()
+
+    def late(*request: Any) -> Any:
+        assert may_answer.wait(PATIENCE)
+        return keys(*request)
+
+    desk.jwks.answer = late
+    waiting = pool.submit(desk.exchange, integration)
+    assert is_answered_before(waiting, desk.app)
+    may_answer.set()
+    assert waiting.result(PATIENCE).status_code == 200
+
+
+def test_nobody_waits_for_anothers_long_statement(pool: ThreadPoolExecutor, app: Flask) -> None:
+    @app.get("/long")
+    def long() -> str:
+        db.session.connection().execute(text(LONG_STATEMENT))
+        return "at last"
+
+    waiting = pool.submit(app.test_client().get, "/long")
+    assert is_answered_before(waiting, app)
+
+
+def test_nobody_waits_for_anothers_hash(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = []
+    real = users.check_password_hash
+
+    def hashed(*arguments: str) -> bool:
+        turns.append(has_turn())
+        return real(*arguments)
+
+    monkeypatch.setattr(users, "check_password_hash", hashed)
+    app.test_client().get("/api/now/table/change_request", auth=("admin", "wrong"))
+    assert turns == [False]
+
+
+def is_answered_before(waiting: Future[Any], app: Flask) -> bool:
+    """Tell whether others are answered while one waits."""
+    threading.Event().wait(0.2)
+    return is_answered(app) and not waiting.done()
+
+
+def test_requests_take_turns_where_nothing_but_a_file_is_asked(app: Flask) -> None:
+    assert isinstance(app.wsgi_app, TakingTurns)

@@ -1,0 +1,155 @@
+"""Writes that wait for each other are committed together, and each hears of its own fate."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from changegate.database import QueuedConnection, drivers
+from changegate.database.write_line import SharedWrite, line_of, write_together
+
+PATIENCE = 10.0
+INSERT = "INSERT INTO t VALUES (?)"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = str(tmp_path / "line.db")
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER PRIMARY KEY)")
+    return path
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def opened(file: str) -> QueuedConnection:
+    connection = sqlite3.connect(file, factory=QueuedConnection, check_same_thread=False, timeout=0.1)
+    connection.isolation_level = None
+    return connection
+
+
+def write(file: str, value: Any) -> None:
+    with closing(opened(file)) as connection:
+        connection.write_alone(INSERT, [value])
+
+
+def values(file: str) -> list[int]:
+    with closing(sqlite3.connect(file)) as reader:
+        return [value for (value,) in reader.execute("SELECT x FROM t ORDER BY x")]
+
+
+def write_behind(file: str, pool: ThreadPoolExecutor, *wanted: Any) -> list[Future[None]]:
+    """Let writes wait until all of them do, then let them go on."""
+    line = line_of(file)
+    with line.lock:
+        futures = [pool.submit(write, file, value) for value in wanted]
+        while len(line._waiting) < len(wanted):
+            threading.Event().wait(0.01)
+    return futures
+
+
+def frames(file: str) -> int:
+    """Return how many commits the write-ahead log holds: frames that say how large the database is after them."""
+    log = Path(f"{file}-wal").read_bytes()
+    page = int.from_bytes(log[8:12])
+    sizes = [int.from_bytes(log[at + 4 : at + 8]) for at in range(32, len(log), page + 24)]
+    return sum(1 for size in sizes if size)
+
+
+def test_writes_that_wait_share_one_commit(file: str, pool: ThreadPoolExecutor) -> None:
+    with closing(sqlite3.connect(file)) as keeps_the_log:
+        keeps_the_log.execute("SELECT x FROM t").fetchall()
+        for future in write_behind(file, pool, 1, 2, 3, 4, 5):
+            future.result(PATIENCE)
+        assert values(file) == [1, 2, 3, 4, 5]
+        assert frames(file) == 1
+
+
+def test_one_that_breaks_a_rule_fails_alone(file: str, pool: ThreadPoolExecutor) -> None:
+    write(file, 3)
+    good, taken, other = write_behind(file, pool, 1, 3, 5)
+    good.result(PATIENCE)
+    other.result(PATIENCE)
+    with pytest.raises(sqlite3.IntegrityError):
+        taken.result(PATIENCE)
+    assert values(file) == [1, 3, 5]
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, object()])
+def test_one_that_cannot_be_bound_fails_alone(file: str, pool: ThreadPoolExecutor, value: Any) -> None:
+    good, bad = write_behind(file, pool, 1, value)
+    good.result(PATIENCE)
+    with pytest.raises((ValueError, OverflowError, sqlite3.Error)):
+        bad.result(PATIENCE)
+    assert values(file) == [1]
+
+
+def test_of_two_equal_ones_the_first_wins(file: str, pool: ThreadPoolExecutor) -> None:
+    outcomes = [future.exception(PATIENCE) for future in write_behind(file, pool, 7, 7, 7)]
+    assert [type(outcome) for outcome in outcomes].count(type(None)) == 1
+    assert values(file) == [7]
+
+
+def test_a_commit_that_fails_is_everybodys_failure(file: str) -> None:
+    with closing(opened(file)) as connection, closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writes = [SharedWrite(INSERT, [value]) for value in (1, 2)]
+        write_together(connection, writes)
+        assert all(isinstance(each.error, sqlite3.OperationalError) and each.is_done for each in writes)
+        assert not connection.in_transaction
+    assert values(file) == []
+
+
+def test_nobody_is_told_of_a_commit_that_never_was(file: str) -> None:
+    class Broken(SharedWrite):
+        def run(self, _at_work: sqlite3.Connection) -> None:
+            raise MemoryError
+
+    with closing(opened(file)) as connection:
+        writes = [SharedWrite(INSERT, [1]), Broken(INSERT, [2]), SharedWrite(INSERT, [3])]
+        write_together(connection, writes)
+        assert all(isinstance(each.error, MemoryError) for each in writes)
+    assert values(file) == []
+
+
+def test_one_that_waited_too_long_hears_that_the_database_is_busy(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 100)
+    line = line_of(file)
+    with line.lock, closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            write(file, 1)
+    assert line.take_all() == []
+
+
+def test_one_that_was_taken_along_at_the_last_moment_waits_for_its_commit(
+    file: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 50)
+    line = line_of(file)
+    with line.lock, closing(opened(file)) as leader:
+        waiting = pool.submit(write, file, 1)
+        while not line._waiting:
+            threading.Event().wait(0.01)
+        taken = line.take_all()
+        threading.Event().wait(0.4)
+        assert not waiting.done()
+        write_together(leader, taken)
+    waiting.result(PATIENCE)
+    assert values(file) == [1]
+
+
+def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert line_of("line.db") is line_of(file)
+    assert line_of(file) is not line_of(str(tmp_path / "other.db"))
+    assert line_of(":memory:") is not line_of(":memory:")

@@ -1,0 +1,82 @@
+"""A desk with one integration that there is nothing to say against, and the findings as they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.schemas.presets import find_claim_kinds, require_pins
+from changegate.services.hygiene.assessment import Assessment, assess
+from changegate.services.hygiene.finding import Finding
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
+from tests.conftest import Clock
+from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk, token_desk
+
+__all__ = ["allowed_loopback", "either_desk"]
+KNOWN = ProviderKnowledge(require_pins, find_claim_kinds)
+CONDITION = {
+    "claim": "project",
+    "operator": "equals",
+    "value_type": "string",
+    "value": "shop",
+    "report_only": False,
+}
+
+
+@dataclass
+class HygieneDesk:
+    """A desk, an integration in good order, and what the checks say."""
+
+    desk: TokenDesk
+    integration: Integration
+    clock: Clock
+
+    def assess(self, **later: float) -> Assessment:
+        """Run every check, now or some time later."""
+        db.session.rollback()
+        return assess(self.clock() + timedelta(**later), KNOWN)
+
+    def found(self, code: str, **later: float) -> list[Finding]:
+        """Return the findings of one code."""
+        return [one for one in self.assess(**later).findings if one.code == code]
+
+    def codes(self, **later: float) -> set[str]:
+        """Return the codes of all findings."""
+        return {one.code for one in self.assess(**later).findings}
+
+    def set(self, **columns: Any) -> None:
+        """Write columns of the integration."""
+        self.desk.set(self.integration, **columns)
+
+    def exchange(self, integration: Integration | None = None, **claims: Any) -> str:
+        """Exchange an assertion that the condition is met by."""
+        assertion = self.desk.assertion(**{"project": "shop", **claims})
+        return self.desk.token(integration or self.integration, assertion=assertion)
+
+    def register(self, name: str, **changes: Any) -> Integration:
+        """Register another integration that is cared for as well as the first."""
+        return self.desk.register(name, **({**self.cared_for(), "claim_conditions": [CONDITION]} | changes))
+
+    def cared_for(self) -> dict[str, Any]:
+        """Return the fields of an integration that somebody looks after."""
+        return {"owner": "admin", "review_date": f"{(self.clock() + timedelta(days=300)).date()}"}
+
+
+@pytest.fixture
+def desk(app: Flask) -> Iterator[TokenDesk]:
+    """Open a desk; the test runs in the application's context and sees what it commits."""
+    with token_desk(app) as opened, app.app_context():
+        yield opened
+
+
+@pytest.fixture
+def hygiene(desk: TokenDesk, clock: Clock) -> HygieneDesk:
+    """Give a desk in good order, whose integration has been used once."""
+    opened = HygieneDesk(desk, Integration("", "", None), clock)
+    opened.integration = opened.register("Pipeline")
+    opened.exchange()
+    return opened

@@ -1,0 +1,306 @@
+"""Each check: silent about an integration in good order, and heard about one that is not."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from changegate.extensions import db
+from changegate.models import JwksCache, OAuthExchange, OAuthKeyAlert, SysUser, Task
+from changegate.models.oauth_entity import REUSABLE
+from changegate.services.hygiene.assessment import ACCOUNT_CHECKS, INTEGRATION_CHECKS
+from changegate.services.oauth.integrations import get_integration, rotate_secret
+from changegate.services.oauth.key_blocking import block_key
+from changegate.services.oauth.key_timeline import list_keys
+from changegate.services.users import create_user
+from tests.guards.documents import DOCS
+from tests.services.hygiene.conftest import CONDITION, HygieneDesk
+from tests.support.certificates import certificate, pem
+from tests.support.token_desk import ROBOT
+
+GITHUB = "https://token.actions.githubusercontent.com"
+ANYTHING = {**CONDITION, "claim": "ref", "operator": "glob", "value": "*"}
+REPORTING = {**CONDITION, "claim": "ref", "value": "main", "report_only": True}
+SECRET = "correct-horse-battery-staple-0123456789"
+Arrange = Callable[[HygieneDesk], None]
+
+
+def set_user(user_name: str, **columns: Any) -> None:
+    db.session.execute(update(SysUser).where(SysUser.user_name == user_name).values(columns))
+    db.session.commit()
+
+
+def columns(**values: Any) -> Arrange:
+    return lambda hygiene: hygiene.set(**values)
+
+
+def cache(**values: Any) -> Arrange:
+    def write(hygiene: HygieneDesk) -> None:
+        instants = {name: hygiene.clock() + age if isinstance(age, timedelta) else age for name, age in values.items()}
+        db.session.execute(update(JwksCache).values(instants))
+        db.session.commit()
+
+    return write
+
+
+def alert(kind: str) -> Arrange:
+    def write(hygiene: HygieneDesk) -> None:
+        row = {"alert_id": "1" * 32, "entity": hygiene.integration.sys_id, "kind": kind, "kid": "k1", "detail": ""}
+        db.session.execute(insert(OAuthKeyAlert).values({**row, "happened_at": hygiene.clock() - timedelta(days=6)}))
+        db.session.commit()
+
+    return write
+
+
+def with_certificate(days: int) -> Arrange:
+    def register(hygiene: HygieneDesk) -> None:
+        begins, ends = hygiene.clock() - timedelta(days=40), hygiene.clock() + timedelta(days=days)
+        dated = pem(certificate(begins_at=begins, ends_at=ends))
+        maps = [{"name": "Signer", "kid": "k1", "certificate": dated, "enforce_dates": True}]
+        hygiene.register("Signed", key_source="certificates", jwks_url=..., verifier_maps=maps)
+
+    return register
+
+
+def shared_key(hygiene: HygieneDesk) -> None:
+    maps = [{"name": "Signer", "kid": "k1", "shared_key": SECRET}]
+    fields = {"key_source": "shared_key", "jwks_url": ..., "verifier_maps": maps, "algorithms": ["HS256"]}
+    hygiene.register("Shared", **fields)
+
+
+def neighbour(hygiene: HygieneDesk) -> None:
+    hygiene.register("Other", claim_conditions=[])
+
+
+def all_rights(hygiene: HygieneDesk) -> None:
+    hygiene.register("Everything", scopes=["useraccount"])
+
+
+def block(hygiene: HygieneDesk) -> None:
+    [key] = list_keys(hygiene.integration.sys_id)
+    block_key(get_integration(hygiene.integration.client_id), key.thumbprint, by="admin")
+    db.session.commit()
+
+
+def rotate(hygiene: HygieneDesk) -> None:
+    rotate_secret(get_integration(hygiene.integration.client_id), by="admin", overlap=timedelta(hours=1))
+    db.session.commit()
+
+
+def without_owner(hygiene: HygieneDesk) -> None:
+    hygiene.register("Nobody's", owner=None)
+
+
+def with_account(*roles: str, password: str | None = None, **changes: Any) -> Arrange:
+    def register(hygiene: HygieneDesk) -> None:
+        user = create_user(user_name="machine", password=password, email=None, name=None, roles=list(roles))
+        for name, value in changes.items():
+            setattr(user, name, value)
+        db.session.commit()
+        hygiene.register("Other", run_as="machine")
+
+    return register
+
+
+def nothing(hygiene: HygieneDesk) -> None:
+    """Time alone makes the difference."""
+
+
+def due(days: int) -> Arrange:
+    return lambda hygiene: hygiene.set(review_date=(hygiene.clock() + timedelta(days=days)).date())
+
+
+def never_used(hygiene: HygieneDesk) -> None:
+    hygiene.register("New")
+
+
+def reused(hygiene: HygieneDesk) -> None:
+    hygiene.set(replay_policy=REUSABLE)
+    hygiene.exchange(jti="one of a kind")
+
+
+def reused_without_jti(hygiene: HygieneDesk) -> None:
+    hygiene.set(replay_policy=REUSABLE)
+    hygiene.exchange(jti=...)
+
+
+def reporting(ref: str) -> Arrange:
+    def use(hygiene: HygieneDesk) -> None:
+        hygiene.set(claim_conditions=[CONDITION, REPORTING], sys_updated_on=hygiene.clock() - timedelta(days=15))
+        hygiene.exchange(ref=ref)
+
+    return use
+
+
+OLD = timedelta(days=-200)
+
+
+def aged(**ages: timedelta | None) -> Arrange:
+    return lambda hygiene: hygiene.set(**{name: hygiene.clock() + age if age else age for name, age in ages.items()})
+
+
+# What is wrong, by the one code that says so.
+FLAWS: dict[str, Arrange] = {
+    "weak_binding": columns(issuer=GITHUB),
+    "admits_everything": columns(claim_conditions=[ANYTHING]),
+    "idle_condition": columns(claim_conditions=[CONDITION, ANYTHING]),
+    "doubtful_conditions": columns(claim_conditions=[{**CONDITION, "claim": "project_path"}], preset="gitlab"),
+    "shared_trust": neighbour,
+    "reusable_assertions": reused,
+    "wide_clock_skew": columns(clock_skew_seconds=121),
+    "long_lived_tokens": columns(access_token_lifespan_seconds=3601),
+    "all_rights": all_rights,
+    "certificate_expired": with_certificate(-1),
+    "certificate_expires": with_certificate(29),
+    "private_key_published": alert("private_key_published"),
+    "kid_reused": alert("same_kid_other_key"),
+    "all_keys_replaced": alert("all_keys_replaced"),
+    "shared_key": shared_key,
+    "blocked_key_published": block,
+    "keys_expired": cache(failures=3, error="no answer", fresh_until=-timedelta(hours=25)),
+    "keys_stale": cache(fresh_until=-timedelta(hours=25)),
+    "key_fetch_failing": cache(failures=3, error="no answer", fresh_until=-timedelta(hours=2)),
+    "key_fetch_failed": cache(failures=1, error="no answer", failed_at=-timedelta(minutes=1)),
+    "review_overdue": due(-1),
+    "review_due": due(14),
+    "owner_missing": without_owner,
+    "owner_gone": columns(owner="f" * 32),
+    "run_as_inactive": lambda _: set_user(ROBOT, active=False),
+    "old_secret": aged(client_secret_created_at=OLD),
+    "secret_of_unknown_age": aged(client_secret_created_at=None, sys_created_on=OLD),
+    "two_secrets": rotate,
+    "unused": nothing,
+    "never_used": never_used,
+    "report_only_met": reporting("main"),
+    "report_only_unmet": reporting("fork"),
+    "account_administers": with_account("oauth_admin"),
+    "account_manages_changes": with_account("change_manager"),
+    "account_idle": nothing,
+    "account_signs_in": with_account(password="itil itil itil"),
+}
+# What needs time to pass rather than something done.
+WAITS = {"unused": 91, "never_used": 8, "account_idle": 101}
+
+
+def test_every_check_is_tried() -> None:
+    codes = [check.code for check in (*INTEGRATION_CHECKS, *ACCOUNT_CHECKS)]
+    assert sorted(codes) == sorted(FLAWS)
+
+
+def test_there_is_nothing_to_say_against_an_integration_in_good_order(hygiene: HygieneDesk) -> None:
+    assert hygiene.assess().findings == []
+    assert hygiene.assess().score == 100
+
+
+@pytest.mark.parametrize("code", [code for code in FLAWS if code not in WAITS])
+def test_a_flaw_is_found_and_no_other(hygiene: HygieneDesk, code: str) -> None:
+    FLAWS[code](hygiene)
+    assert hygiene.codes() == {code}
+
+
+@pytest.mark.parametrize(("code", "days"), WAITS.items())
+def test_a_flaw_that_comes_with_time_is_found_when_it_is_one(hygiene: HygieneDesk, code: str, days: int) -> None:
+    FLAWS[code](hygiene)
+    assert not hygiene.found(code, days=days - 1, hours=-1)
+    assert hygiene.found(code, days=days)
+
+
+# Each is just within bounds; what is on one line does not get in the way of what stands beside it.
+@pytest.mark.parametrize(
+    "arrangements",
+    [
+        [columns(clock_skew_seconds=120, access_token_lifespan_seconds=3600), due(15), with_certificate(31)],
+        [aged(client_secret_created_at=timedelta(days=-179)), cache(fresh_until=-timedelta(hours=23))],
+        [aged(sys_created_on=timedelta(days=-170), client_secret_created_at=None), reused_without_jti],
+        [aged(client_secret_created_at=OLD, client_secret_hash=None)],
+        [columns(claim_conditions=[CONDITION, REPORTING])],
+        [with_account("itil", password="itil itil itil", web_service_access_only=True)],
+        [columns(active=False, issuer=GITHUB, owner=None)],
+        [aged(client_secret_created_at=OLD), columns(public_client=True)],
+        [cache(failures=9, fetched_at=None), columns(jwks_url="https://other.example.com/jwks.json")],
+    ],
+)
+def test_what_is_just_within_bounds_is_no_finding(hygiene: HygieneDesk, arrangements: list[Arrange]) -> None:
+    for arrange in arrangements:
+        arrange(hygiene)
+    assert hygiene.codes() == set()
+
+
+def test_an_alert_is_told_of_for_a_week(hygiene: HygieneDesk) -> None:
+    alert("same_kid_other_key")(hygiene)
+    assert hygiene.found("kid_reused", hours=23)
+    assert not hygiene.found("kid_reused", hours=25)
+
+
+def test_an_owner_who_was_locked_out_or_deleted_is_told_apart(hygiene: HygieneDesk) -> None:
+    set_user("admin", locked_out=True)
+    assert [one.sentence for one in hygiene.found("owner_gone")] == ["Its owner admin is locked out."]
+    hygiene.set(owner="f" * 32)
+    assert [one.sentence for one in hygiene.found("owner_gone")] == ["Its owner was deleted."]
+
+
+def test_keys_that_were_never_fetched_are_told_of_at_once(hygiene: HygieneDesk) -> None:
+    cache(fetched_at=None, fresh_until=None, failures=2, error="no\n answer")(hygiene)
+    [finding] = hygiene.found("key_fetch_failing")
+    assert finding.sentence == "None of 2 fetches of its keys has worked. no answer"
+
+
+def test_a_condition_that_reports_has_to_have_done_so_for_two_weeks(hygiene: HygieneDesk) -> None:
+    hygiene.set(claim_conditions=[CONDITION, REPORTING], sys_updated_on=hygiene.clock() - timedelta(days=13))
+    hygiene.exchange(ref="main")
+    assert not hygiene.found("report_only_met")
+    [finding] = hygiene.found("report_only_met", days=1, minutes=1)
+    assert finding.sentence == (
+        "Its conditions that only report (ref) would have refused none of the 2 exchanges of the last 14 days."
+    )
+    assert not hygiene.found("report_only_met", days=15)
+
+
+def test_an_integration_is_in_use_as_long_as_changes_come_from_it(hygiene: HygieneDesk) -> None:
+    token = hygiene.exchange()
+    assert hygiene.desk.call(token).status_code == 201
+    db.session.execute(delete(OAuthExchange))
+    db.session.execute(update(Task).values(sys_created_on=hygiene.clock() - timedelta(days=50)))
+    db.session.commit()
+    assert not hygiene.found("unused", days=39)
+    [finding] = hygiene.found("unused", days=41)
+    assert f"{hygiene.clock() - timedelta(days=50):%Y-%m-%d}" in finding.sentence
+
+
+def test_a_person_whom_tokens_are_mapped_to_is_no_machine_account(hygiene: HygieneDesk) -> None:
+    person = create_user(user_name="jo", password="itil itil itil", email="jo@example.com", name=None, roles=[])
+    db.session.commit()
+    mapped = hygiene.register("Mapped", run_as=..., user_field="email")
+    hygiene.exchange(mapped, sub=person.email)
+    assert hygiene.codes() == set()
+    assert not [one for one in hygiene.assess(days=101).findings if one.subject == "jo"]
+
+
+def test_says_which_account_holds_what_and_where_to_go(hygiene: HygieneDesk) -> None:
+    with_account("mi_admin")(hygiene)
+    [finding] = hygiene.found("account_administers")
+    assert (finding.severity, finding.subject_type, finding.subject) == ("high", "account", "machine")
+    assert finding.target == "identities/machine#roles"
+    assert finding.sentence == (
+        "Tokens of Other act as machine, who may let any identity provider in, as any user "
+        "(role mi_admin, oauth_admin)."
+    )
+
+
+def test_every_finding_says_what_to_do_and_where(hygiene: HygieneDesk) -> None:
+    for code in ("wide_clock_skew", "owner_gone", "two_secrets", "blocked_key_published"):
+        FLAWS[code](hygiene)
+    client_id = hygiene.integration.client_id
+    found = hygiene.assess().findings
+    assert {one.target.partition("#")[0] for one in found} == {f"integrations/{client_id}"}
+    assert {one.target.partition("#")[2] for one in found} == {"clock_skew_seconds", "owner", "secret", "keys"}
+    assert {(one.subject, one.name) for one in found} == {(client_id, "Pipeline")}
+    assert all(one.sentence.endswith(".") and one.remedy.endswith(".") for one in found)
+
+
+def test_the_page_lists_every_check_with_its_severity() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (DOCS / "hygiene.md").read_text(), re.MULTILINE)
+    assert rows == [(check.code, check.severity) for check in (*INTEGRATION_CHECKS, *ACCOUNT_CHECKS)]

@@ -1,0 +1,40 @@
+"""Which tables a token reads, beside the one that it calls."""
+
+import pytest
+
+from changegate.services.access import Caller, TokenGrant
+from changegate.services.scope_policy import CallLimits, ScopePolicy, ScopeRule
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.visibility import may_read
+
+
+def reader(policy: ScopePolicy) -> Caller:
+    return Caller("a" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", policy))
+
+
+def read_by(policy: ScopePolicy) -> list[str]:
+    names = ("change_request", "task", "sysapproval_approver")
+    return [name for name in names if may_read(get_table(name), reader(policy))]
+
+
+OWN = CallLimits.of_rule(None, own_records=True)
+CHANGES = ScopeRule("now/table", "GET", "*", "change_request")
+
+
+@pytest.mark.parametrize(
+    ("policy", "names"),
+    [
+        (ScopePolicy(), []),
+        (ScopePolicy((CHANGES,)), ["change_request", "task"]),
+        (ScopePolicy((ScopeRule("now/stats", "*", "v1", "task"),)), ["change_request", "task"]),
+        (ScopePolicy((ScopeRule("now/attachment", "GET", "*", "*"),)), []),
+        (ScopePolicy((ScopeRule("now/table", "*", "*", "*"),)), ["change_request", "task", "sysapproval_approver"]),
+        # Approvals do not tell their integration: none of them is anybody's own.
+        (ScopePolicy((ScopeRule("now/table", "*", "*", "*", OWN),)), ["change_request", "task"]),
+        (ScopePolicy(has_everything=True), ["change_request", "task", "sysapproval_approver"]),
+        (ScopePolicy(protected=()), ["change_request", "task", "sysapproval_approver"]),
+        (ScopePolicy(has_everything=True, named=(CHANGES,)), ["change_request", "task"]),
+    ],
+)
+def test_a_token_reads_what_a_call_of_its_own_would_read(policy: ScopePolicy, names: list[str]) -> None:
+    assert read_by(policy) == names

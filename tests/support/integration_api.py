@@ -1,0 +1,52 @@
+"""The admin API as an administrator's script uses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+INTEGRATIONS = "/api/now/oauth/integrations"
+EVENTS = "/api/now/oauth/events"
+LEAST: Mapping[str, Any] = {
+    "name": "Pipeline",
+    "provider_name": "Example CI",
+    "issuer": "https://ci.example.com",
+    "jwks_url": "https://ci.example.com/jwks.json",
+    "run_as": "admin",
+}
+
+
+@dataclass(frozen=True)
+class IntegrationApi:
+    """Calls with somebody's credentials."""
+
+    client: FlaskClient
+    headers: Mapping[str, str]
+
+    def send(self, method: str, path: str = "", body: Any = None) -> TestResponse:
+        """Call a path under the integrations."""
+        sent = {} if body is None else {"json": body}
+        return self.client.open(f"{INTEGRATIONS}{path}", method=method, headers=dict(self.headers), **sent)
+
+    def result(self, method: str, path: str = "", body: Any = None) -> Any:
+        """Call and insist on success."""
+        response = self.send(method, path, body)
+        assert response.status_code in {200, 201}, response.text
+        return response.get_json()["result"]
+
+    def refused(self, method: str, path: str = "", body: Any = None, status: int = 400) -> str:
+        """Call and insist on a refusal; answers its message."""
+        response = self.send(method, path, body)
+        assert response.status_code == status, response.text
+        answered = response.get_json()
+        assert (answered.keys(), answered["status"]) == ({"error", "status"}, "failure")
+        message: str = answered["error"]["message"]
+        return message
+
+    def created(self, **changes: Any) -> dict[str, Any]:
+        """Register an integration; a field given as `...` is left out."""
+        fields = {name: value for name, value in {**LEAST, **changes}.items() if value is not ...}
+        made: dict[str, Any] = self.result("POST", "", fields)
+        return made

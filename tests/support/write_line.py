@@ -1,0 +1,19 @@
+"""Whether the line in front of an SQLite database stands still."""
+
+from sqlalchemy import Engine
+
+from changegate.database.write_line import line_of
+
+
+def has_room(engine: Engine) -> bool:
+    """Tell whether the next one who wants to write may; on another database anybody may."""
+    return engine.dialect.name != "sqlite" or may_write_to(str(engine.url.database))
+
+
+def may_write_to(file: str) -> bool:
+    """Tell whether the next one who wants to write to a database file may."""
+    lock = line_of(file).lock
+    is_free = lock.acquire(blocking=False)
+    if is_free:
+        lock.release()
+    return is_free
