@@ -1,0 +1,34 @@
+"""A live server and an administrator at its console; every test has an integration of its own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.identity_provider_onboarding import Console, console, reason_for
+from tests.support.servers import Running, running_changegate
+
+ReasonFor = Callable[[requests.Response], str]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve the product as `changegate serve` does."""
+    folder: Path = tmp_path_factory.mktemp("identity-providers")
+    with running_changegate(folder / "instance", admin_password=ADMIN_PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def administrator(server: Running) -> Iterator[Console]:
+    """The administrator, signed in at the console."""
+    with console(server) as signed_in:
+        yield signed_in
+
+
+@pytest.fixture
+def reason(server: Running) -> ReasonFor:
+    """Tell why an exchange was refused, by the event it left."""
+    return lambda refused: reason_for(server, refused)
