@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from tests.bench import servers
+from tests.bench.bounds import tail_bounds
 from tests.bench.databases import (
     NO_POSTGRESQL,
     POSTGRESQL,
@@ -24,6 +25,7 @@ from tests.bench.load import require_wrk
 from tests.bench.memory import page_through
 from tests.bench.report import Findings, show, write_json
 from tests.bench.rounds import measure
+from tests.bench.selection import OF_A_MILLION, Selection, select
 from tests.bench.stage import StageSetting, Tell
 
 USUAL_SIZE = 100_000
@@ -38,17 +40,21 @@ class Plan:
     seconds: int
     sizes: Sequence[int]
     only_floors: bool
+    selection: Selection
 
 
 def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
     """Start everything on one kind of database, measure, and leave nothing running."""
     with ExitStack() as stack:
-        stage = StageSetting(stack, databases, folder, tell).set_stage(plan.sizes, only_floors=plan.only_floors)
-        # First of all, while the worker has done nothing else.
-        tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
-        memory = page_through(stage.desk) if stage.desk else None
+        setting = StageSetting(stack, databases, folder, tell)
+        stage = setting.set_stage(plan.sizes, only_floors=plan.only_floors, selection=plan.selection)
+        memory = None
+        if stage.desk and plan.selection.is_all:
+            # First of all, while the worker has done nothing else.
+            tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
+            memory = page_through(stage.desk)
         results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
-        return Findings(databases.name, stage.cases, results, memory)
+        return Findings(databases.name, stage.cases, results, memory, [*tail_bounds(results), *stage.bounds()])
 
 
 def choose(database: str | None, console: Console) -> list[str]:
@@ -87,6 +93,7 @@ def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
 @click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
+@click.option("--only", metavar="CASES", help="Only these, such as d,f or d-flood, and what they stand beside.")
 def main(
     seconds: int,
     runs: int,
@@ -95,15 +102,19 @@ def main(
     database: str | None,
     json_file: Path | None,
     only_floors: bool,
+    only: str | None,
 ) -> None:
     """Measure one server process against its floors, with 100,000 changes and with a million."""
     if quick:
         seconds = runs = 1
     with_million = not quick if million is None else million
-    sizes = [USUAL_SIZE, GREAT_SIZE] if with_million and not only_floors else [USUAL_SIZE]
+    selection = select(only)
+    with_million = with_million and not only_floors and selection.wants(*OF_A_MILLION)
+    sizes = [USUAL_SIZE, GREAT_SIZE] if with_million else [USUAL_SIZE]
     require_wrk()
     console = Console()
-    all_findings = list(measure_all(choose(database, console), Plan(runs, seconds, sizes, only_floors), console))
+    plan = Plan(runs, seconds, sizes, only_floors, selection)
+    all_findings = list(measure_all(choose(database, console), plan, console))
     show(console, all_findings)
     if json_file:
         write_json(json_file, all_findings)

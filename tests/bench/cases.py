@@ -1,16 +1,16 @@
 """What is measured: each case with its traffic."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.load import Traffic, write_feed
 from tests.bench.past import OPEN_STATES, Past
-from tests.bench.product import CHANGE_PATH, TOKEN_PATH, Instance, change_body, list_path
+from tests.bench.product import CHANGE_PATH, Instance, change_body, list_path
 from tests.bench.servers import Server
 from tests.bench.signing import Signer
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
 TEXT = ("Content-Type", "text/plain")
 JSON = (("Accept", "application/json"), ("Content-Type", "application/json"))
 # A floor has no replay check, so a small feed that is sent again and again costs it the same.
@@ -22,6 +22,15 @@ SHOWN = "number,short_description,state,priority,assignment_group,assigned_to,cm
 DOT_WALKED = "assignment_group.manager.email,assigned_to.user_name,cmdb_ci.sys_class_name"
 
 
+# What goes on during a run of so many connections and seconds.
+Beside = Callable[[int, int], AbstractContextManager[None]]
+
+
+def nothing(_connections: int, _seconds: int) -> AbstractContextManager[None]:
+    """Let nothing else go on during a run."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Case:
     """One row of the result; `traffic` gives what a run sends when told how many requests it may need."""
@@ -30,6 +39,7 @@ class Case:
     label: str
     base_url: str
     traffic: Callable[[int], Traffic]
+    beside: Beside = nothing
 
 
 def floor_cases(base_url: str, folder: Path, signer: Signer, sys_ids: Sequence[str], past: Past) -> list[Case]:
@@ -95,30 +105,3 @@ class Desk:
         basic = (("Authorization", self.instance.basic()), *JSON)
         get = Traffic(method="GET", headers=basic, feed=write_feed(self.folder / name, paths), feeds="path")
         return Case(f"{name}{self.mark}", label, self.server.base_url, lambda _: get)
-
-
-@dataclass
-class Exchanges:
-    """Signs the assertions of each run before it, into a file of its own."""
-
-    folder: Path
-    instance: Instance
-    signer: Signer
-    alg: str
-    files: int = 0
-
-    def traffic(self, needed: int) -> Traffic:
-        """Return traffic of `needed` assertions that nobody has seen yet."""
-        self.files += 1
-        forms = [self.instance.token_form(self.signer.sign(self.alg)) for _ in range(needed)]
-        feed = write_feed(self.folder / f"d-{self.alg}-{self.files}", forms)
-        return Traffic(method="POST", path=TOKEN_PATH, headers=(FORM,), feed=feed, once=True)
-
-
-def exchange_cases(desk: Desk, signer: Signer) -> list[Case]:
-    """Return the cases d, one for each algorithm."""
-    rs256, es256 = (Exchanges(desk.folder, desk.instance, signer, alg) for alg in ("RS256", "ES256"))
-    return [
-        Case("d-rs256", "token exchange", desk.server.base_url, rs256.traffic),
-        Case("d-es256", "token exchange", desk.server.base_url, es256.traffic),
-    ]

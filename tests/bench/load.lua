@@ -1,4 +1,5 @@
 -- Arguments: METHOD FEED body|path once|cycle [HEADER VALUE]...
+-- A line "! FILE WORD" of the feed is no request: when it is reached, the word is written to the file.
 -- Reports lines "## name<TAB>value", latencies and duration in microseconds.
 
 local requests, position, once, harmless = {}, 0, false, ""
@@ -22,12 +23,23 @@ function init(args)
       if feeds == "path" then
          path, body = line, nil
       end
-      requests[#requests + 1] = wrk.format(method, path, wrk.headers, body)
+      local file, word = line:match("^! (%S+) (%S+)$")
+      requests[#requests + 1] = file and {file, word} or wrk.format(method, path, wrk.headers, body)
    end
+end
+
+local function note(file, word)
+   local noted = assert(io.open(file, "w"))
+   noted:write(word)
+   noted:close()
 end
 
 function request()
    position = position + 1
+   while type(requests[position]) == "table" do
+      note(unpack(requests[position]))
+      position = position + 1
+   end
    if position > #requests then
       if once then
          -- Nothing is sent twice: refusals would be counted against whom they came from, in the next run too.

@@ -73,10 +73,16 @@ def drive(base_url: str, traffic: Traffic, connections: int, seconds: int) -> Me
     return _read(done.stdout, f"{traffic.method} {traffic.path}")
 
 
-def _read(output: str, what: str) -> Measurement:
+def read_facts(output: str, what: str) -> dict[str, str]:
+    """Return what a script of wrk reported, by name. Raises `BenchFailed` when it reported nothing."""
     facts = dict(line[3:].split("\t", 1) for line in output.splitlines() if line.startswith("## "))
-    if "requests" not in facts:
+    if not facts:
         raise BenchFailed(f"{what}: wrk said nothing that could be read: {output[-500:]}")
+    return facts
+
+
+def _read(output: str, what: str) -> Measurement:
+    facts = read_facts(output, what)
     _require_clean(facts, what)
     requests, micros = int(facts["requests"]), float(facts["duration"])
     p50, p99 = float(facts["p50"]) / 1000, float(facts["p99"]) / 1000

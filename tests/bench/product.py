@@ -5,7 +5,7 @@ import secrets
 import subprocess
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ import requests
 
 from tests.bench.errors import BenchFailed
 from tests.bench.servers import ROOT, environment, script
-from tests.bench.signing import AUDIENCE, ISSUER, Signer
+from tests.bench.signing import AUDIENCE, ISSUER
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/oauth_token.do"
@@ -39,9 +39,19 @@ class Instance:
         """Return the user's Authorization header."""
         return "Basic " + b64encode(f"{USER}:{self.password}".encode()).decode()
 
+    def register(self, name: str, jwks_url: str, *options: str) -> "Instance":
+        """Register one more integration with the same user; return the instance as that one's callers see it."""
+        named = ["--name", name, "--provider-name", "Bench", "--issuer", ISSUER, "--audience", AUDIENCE]
+        where = ["--jwks-url", jwks_url, "--run-as", USER, "--json"]
+        made = json.loads(_command(self.env, "integration", "create", *named, *where, *options))
+        return replace(self, client_id=made["client_id"], client_secret=made["client_secret"])
+
 
 def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
-    """Make an instance on an empty database through the product's commands. Raises `BenchFailed`."""
+    """Make an instance with one integration, on an empty database, through the product's commands.
+
+    Raises `BenchFailed`.
+    """
     password = secrets.token_urlsafe(16)
     env = environment(
         {
@@ -53,10 +63,7 @@ def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
     )
     _command(env, "prepare")
     _command(env, "user", "create", USER, "--password", password, "--role", "itil")
-    named = ["--name", "Bench", "--provider-name", "Bench", "--issuer", ISSUER, "--audience", AUDIENCE]
-    options = ["--jwks-url", jwks_url, "--run-as", USER, "--json"]
-    made = json.loads(_command(env, "integration", "create", *named, *options))
-    return Instance(env, password, made["client_id"], made["client_secret"])
+    return Instance(env, password, "", "").register("Bench", jwks_url)
 
 
 def change_body(number: int) -> str:
@@ -79,11 +86,10 @@ def list_path(query: str, limit: int, **parameters: str) -> str:
     return f"{CHANGE_PATH}?{urlencode({f'sysparm_{name}': value for name, value in named.items()})}"
 
 
-def get_token(base_url: str, instance: Instance, signer: Signer) -> str:
-    """Exchange one assertion for an access token."""
+def get_token(base_url: str, instance: Instance, assertion: str) -> str:
+    """Exchange an assertion for an access token."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    form = instance.token_form(signer.sign("RS256"))
-    answer = requests.post(base_url + TOKEN_PATH, data=form, headers=headers, timeout=30)
+    answer = requests.post(base_url + TOKEN_PATH, data=instance.token_form(assertion), headers=headers, timeout=30)
     return str(_require_answer(answer, 200)["access_token"])
 
 

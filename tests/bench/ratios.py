@@ -28,7 +28,14 @@ class Ratio:
 
 RATIOS = (
     Ratio("d-rs256", "b", 0.35),
+    Ratio("d-rs256", "b", 0.40),
     Ratio("d-es256", "b", 0.35),
+    Ratio("d-rs256", "peer", 2.5),
+    Ratio("d-rs256", "peer-driver"),
+    Ratio("d-report", "d-rs256"),
+    Ratio("d-rotation", "d-rs256"),
+    Ratio("d-down", "d-rs256"),
+    Ratio("d-flood", "d-calm", 0.50),
     Ratio("e", "b", 0.35),
     Ratio("e", "b-unsigned", 0.40),
     Ratio("f", "c", 0.30),

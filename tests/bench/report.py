@@ -1,4 +1,4 @@
-"""The result on the terminal and as JSON: for each kind of database its measurements, ratios and memory."""
+"""The result on the terminal and as JSON: for each kind of database its measurements, ratios, limits and memory."""
 
 import json
 import os
@@ -11,12 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.bounds import Bound
 from tests.bench.cases import Case
 from tests.bench.memory import BOUND_MB, PAGE_SIZE, Memory
 from tests.bench.ratios import ratios_of
 from tests.bench.rounds import CONNECTIONS, Results
 
-COLOURS = {"reached": "green", "below": "red", "reported": "default"}
+COLOURS = {"reached": "green", "below": "red", "kept": "green", "exceeded": "red", "reported": "default"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Findings:
     cases: Sequence[Case]
     results: Results
     memory: Memory | None
+    bounds: Sequence[Bound] = ()
 
     def rates(self, connections: int) -> Mapping[str, float]:
         """Return the answers per second of every case."""
@@ -60,6 +62,8 @@ def show(console: Console, all_findings: Sequence[Findings]) -> None:
     for findings in all_findings:
         console.print(_measurements(findings))
         console.print(_ratios(findings))
+        if findings.bounds:
+            console.print(_bounds(findings))
         if findings.memory:
             console.print(_memory_line(findings.memory))
 
@@ -81,11 +85,21 @@ def _ratios(findings: Findings) -> Table:
     table = Table("ratio", "conns", "measured", "target", "", title=f"{findings.database}: against the floors")
     for connections in CONNECTIONS:
         for ratio, value in ratios_of(findings.rates(connections)):
-            verdict = ratio.verdict(value)
             target = "" if ratio.target is None else f"{ratio.target:.2f}"
-            shown = f"[{COLOURS[verdict]}]{verdict}[/]"
-            table.add_row(ratio.name, str(connections), f"{value:.3f}", target, shown)
+            table.add_row(ratio.name, str(connections), f"{value:.3f}", target, _coloured(ratio.verdict(value)))
     return table
+
+
+def _bounds(findings: Findings) -> Table:
+    table = Table("seen beside the speed", "measured", "at most", "", title=f"{findings.database}: limits")
+    for bound in findings.bounds:
+        limit = "" if bound.limit is None else f"{bound.limit:g}"
+        table.add_row(bound.name, f"{bound.measured:,.2f}", limit, _coloured(bound.verdict))
+    return table
+
+
+def _coloured(verdict: str) -> str:
+    return f"[{COLOURS[verdict]}]{verdict}[/]"
 
 
 def _memory_line(memory: Memory) -> str:
@@ -127,7 +141,11 @@ def _as_json(findings: Findings) -> dict[str, object]:
         for ratio, value in ratios_of(findings.rates(used))
     ]
     memory = findings.memory and _memory_as_json(findings.memory)
-    return {"measurements": measurements, "ratios": ratios, "memory": memory}
+    bounds = [
+        {"bound": bound.name, "measured": round(bound.measured, 4), "limit": bound.limit, "verdict": bound.verdict}
+        for bound in findings.bounds
+    ]
+    return {"measurements": measurements, "ratios": ratios, "bounds": bounds, "memory": memory}
 
 
 def _memory_as_json(memory: Memory) -> dict[str, object]:

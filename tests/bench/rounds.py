@@ -50,7 +50,8 @@ def _drive_with_enough(case: Case, traffic: Traffic, connections: int, seconds: 
     A warm-up that met a busy moment foretells too little, and what is very slow is to be reported, too.
     """
     try:
-        return drive(case.base_url, traffic, connections, seconds)
+        with case.beside(connections, seconds):
+            return drive(case.base_url, traffic, connections, seconds)
     except FeedDry as problem:
         return _drive_with_enough(case, case.traffic(2 * problem.used), connections, seconds)
     except NothingAnswered:

@@ -31,10 +31,10 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **extra}
 
 
-def floors_command(port: int) -> list[str]:
-    """Return what serves the floors, with the options that `changegate serve` gives its server."""
+def bare_command(port: int, target: str) -> list[str]:
+    """Return what serves a bare app, with the options that `changegate serve` gives its server."""
     options = ["--interface", "wsgi", "--workers", str(WORKERS), "--blocking-threads", str(THREADS)]
-    return [script("granian"), *options, "--host", "127.0.0.1", "--port", str(port), "tests.bench.floors:app"]
+    return [script("granian"), *options, "--host", "127.0.0.1", "--port", str(port), target]
 
 
 def product_command(port: int) -> list[str]:

@@ -1,12 +1,9 @@
-"""The benchmark's own identity provider: two keys, their JWKS on loopback, assertions signed in advance."""
+"""What the benchmark's own identity provider signs with: two keys, their key set, assertions signed in advance."""
 
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from uuid import uuid4
 
@@ -22,26 +19,42 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 ISSUER = "https://idp.bench.example"
 AUDIENCE = "https://changegate.bench.example"
+SUBJECT = "bench"
 # As long as the server accepts by default: the last run must not meet an expired assertion.
 LIFETIME_SECONDS = 3600
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs assertions, no two alike."""
+    """Signs assertions, no two alike.
+
+    What was signed is kept: what one desk or integration has used up is new to another.
+    """
 
     rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     ec_key: EllipticCurvePrivateKey = field(default_factory=lambda: generate_private_key(SECP256R1()))
     prefix: str = field(default_factory=lambda: uuid4().hex)
     serial: Iterator[int] = field(default_factory=count)
+    more_claims: Mapping[str, object] = field(default_factory=dict)
+    signed: Mapping[str, list[str]] = field(default_factory=lambda: {"RS256": [], "ES256": []})
+
+    def assertions(self, alg: str, start: int, number: int) -> list[str]:
+        """Return so many assertions from the place `start` on: the same ones whenever the same place is asked for."""
+        kept = self.signed[alg]
+        kept += [self.sign(alg) for _ in range(start + number - len(kept))]
+        return kept[start : start + number]
 
     def sign(self, alg: str) -> str:
         """Return a fresh assertion signed with `alg`, RS256 or ES256."""
-        now = int(time.time())
-        claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bench"}
-        claims |= {"jti": f"{self.prefix}-{next(self.serial)}", "iat": now, "exp": now + LIFETIME_SECONDS}
         key = self.rsa_key if alg == "RS256" else self.ec_key
-        return jwt.encode(claims, key, algorithm=alg, headers={"kid": alg})
+        return jwt.encode(self.claims(), key, algorithm=alg, headers={"kid": alg})
+
+    def claims(self) -> dict[str, object]:
+        """Return the claims of an assertion that nobody has seen yet."""
+        now = int(time.time())
+        claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT}
+        claims |= {"jti": f"{self.prefix}-{next(self.serial)}", "iat": now, "exp": now + LIFETIME_SECONDS}
+        return {**claims, **self.more_claims}
 
     def rsa_public_pem(self) -> bytes:
         """Return the public half of the RSA key."""
@@ -49,33 +62,15 @@ class Signer:
 
     def key_set(self) -> bytes:
         """Return both public keys as a JWKS document."""
-        rsa_jwk = RSAAlgorithm.to_jwk(self.rsa_key.public_key(), as_dict=True)
         ec_jwk = ECAlgorithm.to_jwk(self.ec_key.public_key(), as_dict=True)
-        marked = [{**rsa_jwk, "kid": "RS256", "use": "sig"}, {**ec_jwk, "kid": "ES256", "use": "sig"}]
-        return json.dumps({"keys": marked}).encode()
+        return render_key_set(rsa_jwk(self.rsa_key, "RS256"), {**ec_jwk, "kid": "ES256", "use": "sig"})
 
 
-@contextmanager
-def serve_key_set(document: bytes) -> Iterator[str]:
-    """Serve a JWKS document on loopback; give its URL."""
+def rsa_jwk(key: rsa.RSAPrivateKey, kid: str) -> Mapping[str, object]:
+    """Return the public half of a key under a name."""
+    return {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/jwk-set+json")
-            self.send_header("Content-Length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
 
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Say nothing: the terminal belongs to the result."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/jwks.json"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def render_key_set(*keys: Mapping[str, object]) -> bytes:
+    """Return public keys as a JWKS document."""
+    return json.dumps({"keys": keys}).encode()

@@ -5,12 +5,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import floors, product, servers
-from tests.bench.cases import Case, Desk, exchange_cases, floor_cases
-from tests.bench.databases import Databases
+from tests.bench import floors, peer_setup, product, servers
+from tests.bench.bounds import Bound
+from tests.bench.cases import Case, Desk, floor_cases
+from tests.bench.databases import SQLITE, Databases
+from tests.bench.exchanges import Exchanges, exchange_cases
 from tests.bench.past import Past, fill
+from tests.bench.provider import Provider, serving_keys
 from tests.bench.ratios import MILLION
-from tests.bench.signing import Signer, serve_key_set
+from tests.bench.selection import PEERS, TRUST, Selection
+from tests.bench.signing import Signer
+from tests.bench.trust import TrustDesk
 
 FLOOR_CHANGES = 1000
 MARKS = ("", MILLION)
@@ -30,11 +35,19 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage:
-    """The cases, and the desk whose worker's memory is watched; none where only the floors are measured."""
+    """The cases, and the desks: the one whose worker's memory is watched, and the one whose trust is tried.
+
+    There is none where only other cases are measured.
+    """
 
     database: str
     cases: Sequence[Case]
-    desk: Desk | None
+    desk: Desk | None = None
+    trust: TrustDesk | None = None
+
+    def bounds(self) -> Sequence[Bound]:
+        """Return what was seen beside the speed, once the cases have run."""
+        return self.trust.bounds() if self.trust else ()
 
 
 @dataclass(frozen=True)
@@ -47,32 +60,44 @@ class StageSetting:
     tell: Tell
     signer: Signer = field(default_factory=Signer)
 
-    def set_stage(self, sizes: Sequence[int], *, only_floors: bool) -> Stage:
+    def set_stage(self, sizes: Sequence[int], *, only_floors: bool, selection: Selection | None = None) -> Stage:
         """Fill a desk of each size and serve them beside the floors; some cases are for the first size alone."""
-        jwks_url = self.stack.enter_context(serve_key_set(self.signer.key_set()))
-        sites = [self._prepare(size, jwks_url) for size in sizes]
+        wanted = selection or Selection()
+        provider = self.stack.enter_context(serving_keys(self.signer.key_set))
+        sites = [self._prepare(size, provider) for size in sizes]
         cases = self._serve_floors(sites[0])
         if only_floors:
-            return Stage(self.databases.name, cases, None)
+            return Stage(self.databases.name, cases)
+        if self.databases.name == SQLITE and wanted.wants(*PEERS):
+            cases += self._serve_peer()
         first, *others = (self._serve(site, mark) for site, mark in zip(sites, MARKS, strict=False))
-        cases += [*exchange_cases(first, self.signer), *first.cases(), first.long_page_case()]
-        cases += [case for desk in others for case in desk.cases()]
-        return Stage(self.databases.name, cases, first)
+        cases += exchange_cases(first, self.signer)
+        trust = self._set_trust(sites[0]) if wanted.wants(*TRUST) else None
+        cases += trust.cases() if trust else []
+        cases += [*first.cases(), first.long_page_case(), *(case for desk in others for case in desk.cases())]
+        kept = [case for case in cases if wanted.wants(case.name)]
+        return Stage(self.databases.name, kept, first, trust)
 
-    def _prepare(self, size: int, jwks_url: str) -> Site:
+    def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"
         folder.mkdir()
         database_url = self.databases.create(f"desk_{size}")
         self.tell(f"{self.databases.name}: setting up an instance")
-        instance = product.set_up(folder / "instance", database_url, jwks_url)
+        instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
         self.tell(f"{self.databases.name}: filling in {size:,} changes")
         return Site(folder, database_url, instance, fill(database_url, size))
+
+    def _set_trust(self, site: Site) -> TrustDesk:
+        self.tell(f"{self.databases.name}: registering integrations")
+        folder = self.folder / "trust"
+        folder.mkdir()
+        return TrustDesk(self.stack, folder, site.database_url, site.instance, self.signer)
 
     def _serve(self, site: Site, mark: str) -> Desk:
         port = servers.free_port()
         command = servers.product_command(port)
         server = self.stack.enter_context(servers.serving(command, port, site.instance.env, site.folder / "log"))
-        token = product.get_token(server.base_url, site.instance, self.signer)
+        token = product.get_token(server.base_url, site.instance, self.signer.sign("RS256"))
         return Desk(server, site.folder, site.instance, token, site.past, mark)
 
     def _serve_floors(self, site: Site) -> list[Case]:
@@ -81,8 +106,27 @@ class StageSetting:
         own_url = self.databases.create("floors")
         key = self.signer.rsa_public_pem()
         sys_ids = floors.prepare(folder, key, FLOOR_CHANGES, own_url=own_url, filled_url=site.database_url)
+        base_url = self._serve_bare("tests.bench.floors:app", folder, {floors.FOLDER_VARIABLE: str(folder)})
+        return floor_cases(base_url, folder, self.signer, sys_ids, site.past)
+
+    def _serve_peer(self) -> list[Case]:
+        folder = self.folder / "peer"
+        folder.mkdir()
+        peer_setup.prepare(folder, self.signer.key_set())
+        settings = {peer_setup.FOLDER_VARIABLE: str(folder), "PYTHONPATH": str(peer_setup.provide_packages())}
+        base_url = self._serve_bare("tests.bench.peer:app", folder, settings)
+        return [
+            self._peer_case("peer", "exchange at Authlib", base_url, peer_setup.PATH),
+            self._peer_case("peer-driver", "the same, no models", base_url, peer_setup.DRIVER_PATH),
+        ]
+
+    def _peer_case(self, name: str, label: str, base_url: str, path: str) -> Case:
+        # It is sent the product's form; its grant finds the client by the assertion's issuer.
+        asking = product.Instance({}, "", name, "")
+        return Exchanges(self.folder / "peer", asking, self.signer, path=path).case(name, label, base_url)
+
+    def _serve_bare(self, target: str, folder: Path, settings: dict[str, str]) -> str:
         port = servers.free_port()
-        env = servers.environment({floors.FOLDER_VARIABLE: str(folder)})
-        command = servers.floors_command(port)
-        server = self.stack.enter_context(servers.serving(command, port, env, folder / "log"))
-        return floor_cases(server.base_url, folder, self.signer, sys_ids, site.past)
+        env = servers.environment(settings)
+        serving = servers.serving(servers.bare_command(port, target), port, env, folder / "log")
+        return self.stack.enter_context(serving).base_url

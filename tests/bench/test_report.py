@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.bench.bounds import Bound
 from tests.bench.cases import Case
 from tests.bench.load import Measurement, Traffic
 from tests.bench.memory import Memory
@@ -25,7 +26,9 @@ def findings() -> list[Findings]:
         for used in CONNECTIONS
     }
     return [
-        Findings("SQLite", CASES, results, Memory(100_000, 120.0, 190.0)),
+        Findings(
+            "SQLite", CASES, results, Memory(100_000, 120.0, 190.0), [Bound("f: fetches", 2, 1), Bound("f: all", 5)]
+        ),
         Findings("PostgreSQL", CASES, results, None),
     ]
 
@@ -50,6 +53,12 @@ def test_a_target_reached_and_one_missed_are_told_apart(findings: list[Findings]
     assert {row[2:] for row in rows} == expected
 
 
+def test_a_limit_that_was_not_kept_is_told(findings: list[Findings]) -> None:
+    lines = [line.split("│")[1:-1] for line in shown(findings).splitlines() if "f: " in line]
+    rows = [tuple(cell.strip() for cell in line) for line in lines]
+    assert rows == [("f: fetches", "2.00", "1", "exceeded"), ("f: all", "5.00", "", "reported")]
+
+
 def test_memory_that_grows_is_said_to_grow(findings: list[Findings]) -> None:
     _, line = " ".join(shown(findings).split()).split("Memory")
     assert "100,000 records" in line
@@ -63,4 +72,6 @@ def test_the_file_holds_what_the_terminal_shows(findings: list[Findings], tmp_pa
     assert verdicts == {(0.3, "reached"), (0.4, "below")}
     assert databases["SQLite"]["memory"]["is_flat"] is False
     assert databases["PostgreSQL"]["memory"] is None
+    assert databases["SQLite"]["bounds"][0] == {"bound": "f: fetches", "measured": 2, "limit": 1, "verdict": "exceeded"}
+    assert databases["PostgreSQL"]["bounds"] == []
     assert {found["rate"] for found in databases["SQLite"]["measurements"]} == set(RATES.values())

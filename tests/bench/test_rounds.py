@@ -1,5 +1,7 @@
 """A run that uses up what may be sent only once is done again with more."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,27 @@ def test_a_case_that_never_answers_ends_the_benchmark(monkeypatch: pytest.Monkey
 def test_a_run_without_an_answer_is_no_measurement() -> None:
     with pytest.raises(NothingAnswered):
         _read(output(requests=0), "GET /")
+
+
+def test_what_goes_on_beside_a_case_does_so_during_each_of_its_runs_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def beside(connections: int, seconds: int) -> Iterator[None]:
+        seen.append(f"begin {connections} {seconds}")
+        yield
+        seen.append("end")
+
+    def drive(_base_url: str, _traffic: Traffic, _connections: int, _seconds: int) -> Measurement:
+        seen.append("run")
+        return Measurement(1000.0, 1.0, 2.0, 1000)
+
+    monkeypatch.setattr(rounds, "drive", drive)
+    case = Case("d-flood", "flooded", "", lambda _: Traffic(method="GET", feed=Path()), beside)
+    rounds.measure([case], runs=1, seconds=2, tell=lambda said: None)
+    assert seen == [
+        *("begin 1 1", "run", "end", "begin 16 1", "run", "end"),
+        *("begin 1 2", "run", "end", "begin 16 2", "run", "end"),
+    ]

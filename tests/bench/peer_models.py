@@ -1,0 +1,83 @@
+"""The rows of the peer as Authlib's documentation has them: its own mixins on models of Flask-SQLAlchemy."""
+
+from pathlib import Path
+from typing import Any
+
+from authlib.integrations.sqla_oauth2 import OAuth2ClientMixin, OAuth2TokenMixin
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Column, ForeignKey, Integer, String, UniqueConstraint, event
+from sqlalchemy.exc import IntegrityError
+
+from tests.bench.peer_store import SCOPE, SeenBefore
+from tests.bench.raw import SQLITE_PRAGMAS
+
+db = SQLAlchemy()
+
+
+class User(db.Model):  # type: ignore[misc,name-defined]
+    """Whom a token acts as."""
+
+    id = Column(Integer, primary_key=True)
+    subject = Column(String(40), unique=True)
+
+
+class Client(db.Model, OAuth2ClientMixin):  # type: ignore[misc,name-defined]
+    """Who may exchange assertions."""
+
+    id = Column(Integer, primary_key=True)
+    issuer = Column(String(255), unique=True)
+
+
+class Token(db.Model, OAuth2TokenMixin):  # type: ignore[misc,name-defined]
+    """A token and what it was bought with."""
+
+    __table_args__ = (UniqueConstraint("client_id", "jti"),)
+
+    id = Column(Integer, primary_key=True)
+    user_id = Column(Integer, ForeignKey("user.id"))
+    jti = Column(String(255))
+
+
+class ModelStore:
+    """A new database, with one client and one user."""
+
+    def __init__(self, app: Flask, path: Path, *, issuer: str, subject: str, grant_type: str) -> None:
+        app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{path}"
+        db.init_app(app)
+        with app.app_context():
+            event.listen(db.engine, "connect", _make_durable)
+            db.create_all()
+            client = Client(client_id="bench", issuer=issuer)
+            client.set_client_metadata({"grant_types": [grant_type], "scope": SCOPE})
+            db.session.add_all([client, User(subject=subject)])
+            db.session.commit()
+
+    def find_client(self, client_id: str) -> Client | None:
+        """Return a client by its id."""
+        found: Client | None = db.session.query(Client).filter_by(client_id=client_id).first()
+        return found
+
+    def find_client_by_issuer(self, issuer: str) -> Client | None:
+        """Return a client by the issuer of its assertions."""
+        found: Client | None = db.session.query(Client).filter_by(issuer=issuer).first()
+        return found
+
+    def find_user(self, subject: str) -> User | None:
+        """Return a user by the subject of an assertion."""
+        found: User | None = db.session.query(User).filter_by(subject=subject).first()
+        return found
+
+    def add_token(self, client: Client, user: User, token: dict[str, Any], jti: str) -> None:
+        """Store a token and what it was bought with, durably; raises `SeenBefore`."""
+        db.session.add(Token(client_id=client.client_id, user_id=user.id, jti=jti, **token))
+        try:
+            db.session.commit()
+        except IntegrityError:
+            db.session.rollback()
+            raise SeenBefore from None
+
+
+def _make_durable(connection: Any, _record: Any) -> None:
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
