@@ -46,10 +46,21 @@ def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
     db.session.rollback()
     refusal = _counted(attempt, refusal)
     if _is_logged(attempt, refusal):
-        record_refused(attempt, refusal, now())
-        db.session.commit()
+        _log(attempt, refusal)
     render = servicenow_oauth_error if request.path.endswith(SERVICENOW_SUFFIX) else oauth_error
     return render(refusal)
+
+
+def _log(attempt: Attempt, refusal: OAuthError) -> None:
+    record_refused(attempt, refusal, now())
+    try:
+        db.session.commit()
+    except InvalidClient:
+        # Of an integration that is gone nothing can be told but that it was asked for.
+        db.session.rollback()
+        attempt.exchange = None
+        record_refused(attempt, refusal, now())
+        db.session.commit()
 
 
 def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:

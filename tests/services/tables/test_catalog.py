@@ -138,8 +138,10 @@ def test_no_secret_of_an_integration_is_a_field() -> None:
         "client_secret_hint",
         "previous_client_secret_hash",
         "previous_client_secret_expires_at",
+        "client_secret_created_at",
     }
-    assert secrets & get_table("oauth_entity").columns.keys() == {"previous_client_secret_expires_at"}
+    instants = {"previous_client_secret_expires_at", "client_secret_created_at"}
+    assert secrets & get_table("oauth_entity").columns.keys() == instants
 
 
 def test_private_fields_of_users_are_for_administrators() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
@@ -129,8 +129,8 @@ def _signing(rows: Sequence[KeyRow], at: datetime) -> KeyRow:
 
 def _renew(at_work: Connection, at: datetime) -> None:
     """Do what is due: forget, promote or make a key that signs, retire the ones before, publish the one after."""
-    at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
     rows = _lock_keys(at_work)
+    at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
     if _signing(rows, at) is None:
         _let_one_sign(at_work, rows, at)
         rows = _lock_keys(at_work)
@@ -159,8 +159,10 @@ def _add(at_work: Connection, at: datetime, active_from: datetime) -> str:
 
 def _lock_keys(at_work: Connection) -> Sequence[KeyRow]:
     """Return the keys that sign or will, oldest first, which nobody else changes meanwhile."""
-    at_work.execute(select(Keys.c.kid).with_for_update().execution_options(locks_rows=True))
-    # Read only now: what PostgreSQL locked is what there was before it waited.
+    # The table, because where there is no row yet there is none to lock; SQLite has one writer anyway.
+    is_postgres = at_work.dialect.name == "postgresql"
+    lock = text(f"LOCK TABLE {Keys.name} IN SHARE ROW EXCLUSIVE MODE") if is_postgres else select(Keys.c.kid)
+    at_work.execute(lock.execution_options(locks_rows=True))
     return at_work.execute(select(Keys).where(*_is_current()).order_by(Keys.c.number)).all()
 
 
