@@ -131,3 +131,23 @@ def test_every_entry_point_serves_from_the_repository_root(name: str, instance: 
     command = [part.format(port=port) for part in ENTRIES[name]]
     with serving(command, f"http://127.0.0.1:{port}/healthz", environment_of(instance), cwd=ROOT) as process:
         assert process.poll() is None
+
+
+@pytest.mark.parametrize(("options", "is_pinned"), [((), True), (("--no-pin-workers",), False)])
+def test_a_worker_stays_on_one_processor_unless_told_otherwise(
+    instance: Path, options: tuple[str, ...], is_pinned: bool
+) -> None:
+    allowed = os.sched_getaffinity(0)
+    with running_changegate(instance, *options) as server:
+        _get(f"{server.url}/healthz")
+        [worker] = _children(server.process.pid)
+        places = [os.sched_getaffinity(int(thread.name)) for thread in Path(f"/proc/{worker}/task").iterdir()]
+        assert os.sched_getaffinity(server.process.pid) == allowed
+    assert places
+    assert all(place <= allowed for place in places)
+    assert {len(place) for place in places} == {1 if is_pinned else len(allowed)}
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
