@@ -15,7 +15,8 @@ TRACED_FACTOR = 3
 def assert_cheap(work: Callable[[], object], limit: float = CPU_LIMIT_SECONDS) -> None:
     """Insist that this thread needs less than the limit for some work, which is done again when it seems to need more.
 
-    A busy machine makes everything slow, and so a known piece of work beside it. What is slow by itself is so every time.
+    A busy machine makes everything slow, and so a known piece of work beside it.
+    What is slow by itself is so every time.
     """
     taken = []
     for _ in range(ATTEMPTS):
