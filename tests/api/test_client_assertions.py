@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import OAuthClientAssertion
-from changegate.services.oauth import client_assertions
+from changegate.services import cleanup
 from changegate.services.oauth.events import report_of
 from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import ASSERTION_TYPE, client_assertion, client_proof
@@ -477,7 +477,7 @@ def test_the_administrator_sees_every_rule_that_was_judged(desk: TokenDesk, mach
 def test_nothing_of_an_assertion_is_kept_but_a_digest_and_that_not_for_ever(
     desk: TokenDesk, machine: Integration, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_assertions, "PURGE_SHARE", 1)
+    monkeypatch.setattr(cleanup, "ONE_IN", 1)
     assert send(desk, machine, client_assertion(desk, machine, jti="the one")).status_code == 200
     with desk.app.app_context():
         [row] = db.session.execute(select(OAuthClientAssertion)).scalars()

@@ -11,7 +11,8 @@ from changegate.models import OAuthEntity
 from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.integrations import get_integration, list_integrations, stamp
-from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, end_token, search_tokens
+from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, search_tokens
+from changegate.services.oauth.revocation import end_token
 from changegate.services.oauth.scopes import list_scopes
 
 bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")

@@ -73,7 +73,7 @@ def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
 
 
 def test_most_requests_do_not_clean_up(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("changegate.services.oauth.events.random.random", lambda: 0.5)
+    monkeypatch.setattr("changegate.services.cleanup.secrets.randbelow", lambda _one_in: 1)
     for correlation_id, at in (("2" * 32, now() - timedelta(days=60)), ("3" * 32, now())):
         token = new_token(correlation_id, user=None, generation=0, scope="", lifespan=timedelta(minutes=1))
         record_accepted(Attempt(None, correlation_id), token, at)

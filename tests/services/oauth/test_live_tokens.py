@@ -16,9 +16,9 @@ from changegate.services.oauth.live_tokens import (
     LiveToken,
     TokenFilter,
     count_tokens,
-    end_token,
     search_tokens,
 )
+from changegate.services.oauth.revocation import end_token
 from changegate.services.oauth.scope_reach import reach_of
 from changegate.services.oauth.scopes import create_scope, get_scope
 from tests.conftest import Clock

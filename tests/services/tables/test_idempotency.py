@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from changegate.errors import AccessRefused, KeyAlreadyUsed, RequestUnreadable
 from changegate.extensions import db, now
 from changegate.models import IdempotencyKey, OAuthEntity, SysUser, Task
+from changegate.services import cleanup
 from changegate.services.access import Caller, TokenGrant
-from changegate.services.tables import idempotency
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once, purge_keys
 from changegate.services.tables.records import delete_record, update_record
@@ -157,7 +157,7 @@ def test_forgotten_keys_are_purged_now_and_then(at_work: Flask, monkeypatch: pyt
     db.session.commit()
     assert count(IdempotencyKey) == 1
     clock.advance(hours=25)
-    monkeypatch.setattr(idempotency, "PURGE_SHARE", 1)
+    monkeypatch.setattr(cleanup, "ONE_IN", 1)
     created("newest")
     assert count(IdempotencyKey) == 1
 

@@ -167,6 +167,18 @@ def _asked_scope() -> Any:
     return case((OAuthExchange.has_all_scopes.is_(True), None), else_=func.coalesce(OAuthExchange.scope, ""))
 
 
+def is_live(at: Any) -> tuple[Any, ...]:
+    """Return the clauses for a token that works at an instant: what it rests on is read together with it."""
+    return (
+        OAuthExchange.revoked_at.is_(None),
+        OAuthExchange.expires_at > at,
+        OAuthExchange.token_generation == OAuthEntity.token_generation,
+        OAuthEntity.active,
+        SysUser.active,
+        ~SysUser.locked_out,
+    )
+
+
 def _statement() -> Select[Any]:
     """Return the statement for one token and all that it depends on, which finds nothing unless each still holds."""
     return (
@@ -186,12 +198,7 @@ def _statement() -> Select[Any]:
         .where(
             OAuthExchange.correlation_id == bindparam("correlation_id", None),
             OAuthExchange.token_hash == bindparam("token_hash", None),
-            OAuthExchange.revoked_at.is_(None),
-            OAuthExchange.expires_at > bindparam("now", None),
-            OAuthExchange.token_generation == OAuthEntity.token_generation,
-            OAuthEntity.active,
-            SysUser.active,
-            ~SysUser.locked_out,
+            *is_live(bindparam("now", None)),
         )
     )
 

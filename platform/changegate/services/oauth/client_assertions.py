@@ -1,6 +1,5 @@
 """Client authentication by a signed assertion: private_key_jwt (RFC 7523 §2.2, narrowed as in decision 0014)."""
 
-import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion
+from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, ClientCredentials, get_unproven_client
 from changegate.services.oauth.grants import verify_for
@@ -23,7 +23,6 @@ CLIENT_AUTHENTICATION = "client-authentication+jwt"
 LONGEST_LIFETIME = timedelta(minutes=5)
 # Public keys only: a key that both sides know proves nothing that a secret would not.
 ALGORITHMS = frozenset(SCHEMES)
-PURGE_SHARE = 1 / 500
 # Longer than any clock skew that an integration may have: a claim outlives what it was claimed by.
 KEPT_AFTER_EXPIRY = timedelta(hours=1)
 _CLAIMS = OAuthClientAssertion.__table__
@@ -95,7 +94,7 @@ def _claim(client: Client, verified: VerifiedAssertion) -> None:
     claim = assertion_claim(client.entity, verified.issuer, verified.replay_digest)
     try:
         with db.engine.begin() as at_work:
-            if random.random() < PURGE_SHARE:  # noqa: S311 - nothing secret depends on it
+            if is_time_to_clean_up():
                 at_work.execute(delete(_CLAIMS).where(_CLAIMS.c.expires_at < now() - KEPT_AFTER_EXPIRY))
             at_work.execute(insert(_CLAIMS).values(claim=claim, expires_at=verified.expires_at))
     except IntegrityError:

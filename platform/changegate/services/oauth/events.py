@@ -1,6 +1,5 @@
 """The event log: what the token endpoint decided, and why; never a token or an assertion."""
 
-import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from changegate.errors import AssertionRefused, InvalidClient, OAuthError
 from changegate.extensions import connection
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.grants import Exchange
 from changegate.services.oauth.last_exchanges import note_last_exchanges
@@ -20,7 +20,6 @@ from changegate.services.prepared import Prepared, is_broken_reference
 
 # Longer than any token or assertion is good for: its row is what they are judged by.
 KEPT_FOR = timedelta(days=30)
-PURGE_SHARE = 1 / 500
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
@@ -93,8 +92,7 @@ def purge_expired(at: datetime) -> None:
 
 
 def _purge_now_and_then(at: datetime) -> None:
-    """Clean up in one request of many: no job to run, and no request that pays for all."""
-    if random.random() < PURGE_SHARE:  # noqa: S311 - nothing secret depends on it
+    if is_time_to_clean_up():
         purge_expired(at)
 
 

@@ -141,7 +141,7 @@ def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERL
 def delete_integration(entity: OAuthEntity) -> None:
     """Delete an integration with its keys, its events and, because a token is a row of an event, all its tokens."""
     # Loaded, because a map takes its certificate with it, which no foreign key does.
-    entity.jwt_verifier_maps  # noqa: B018
+    db.session.refresh(entity, ["jwt_verifier_maps"])
     db.session.delete(entity)
     db.session.flush()
 

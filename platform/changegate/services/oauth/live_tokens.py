@@ -1,4 +1,4 @@
-"""Live access tokens: which there are, how many, and how an administrator ends one."""
+"""Live access tokens: which there are, and how many."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 
 from changegate.extensions import connection, now
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.services.oauth.access_tokens import is_live
 
 # As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
 LONGEST_LIFESPAN = timedelta(days=1)
@@ -68,18 +69,6 @@ def count_tokens(wanted: TokenFilter) -> int:
     return number
 
 
-def end_token(correlation_id: str) -> bool:
-    """End the token of an exchange, from the next request on in every process; tell whether there was one to end."""
-    exchange = OAuthExchange.__table__.c
-    ended = (
-        update(OAuthExchange.__table__)
-        .where(exchange.correlation_id == correlation_id, exchange.token_hash.is_not(None))
-        .where(exchange.revoked_at.is_(None))
-        .values(revoked_at=now())
-    )
-    return connection().execute(ended).rowcount == 1
-
-
 def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
     """Return the statement for what `find_token_caller` would take, without the hash that only a token can give."""
     exchange, at = OAuthExchange, now()
@@ -90,12 +79,7 @@ def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
         .where(
             exchange.correlation_id >= earliest_correlation_id(at - LONGEST_LIFESPAN),
             exchange.token_hash.is_not(None),
-            exchange.revoked_at.is_(None),
-            exchange.expires_at > at,
-            exchange.token_generation == OAuthEntity.token_generation,
-            OAuthEntity.active,
-            SysUser.active,
-            ~SysUser.locked_out,
+            *is_live(at),
             *_clauses(wanted),
         )
     )

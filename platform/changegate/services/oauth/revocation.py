@@ -23,7 +23,12 @@ def revoke_token(token: str, entity: str | None = None) -> bool:
     # Looked for first: a made-up token is not worth the place in the line of those who write.
     if row is None or entity not in (None, row.entity):
         return False
-    return _END.execute({"ended": row.correlation_id, "at": now()}) == 1
+    return end_token(row.correlation_id)
+
+
+def end_token(correlation_id: str) -> bool:
+    """End the token of an exchange, from the next request on in every process; tell whether there was one to end."""
+    return _END.execute({"ended": correlation_id, "at": now()}) == 1
 
 
 _FIND = Prepared(
@@ -35,6 +40,6 @@ _FIND = Prepared(
 )
 _END = Prepared(
     update(OAuthExchange.__table__)
-    .where(_ROW.correlation_id == bindparam("ended", None), _ROW.revoked_at.is_(None))
+    .where(_ROW.correlation_id == bindparam("ended", None), _ROW.token_hash.is_not(None), _ROW.revoked_at.is_(None))
     .values(revoked_at=bindparam("at", None, type_=_ROW.revoked_at.type))
 )

@@ -5,7 +5,6 @@ that creates the record, so both are there or neither is.
 """
 
 import hashlib
-import random
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -19,13 +18,13 @@ from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
 from changegate.extensions import connection, now
 from changegate.models import IdempotencyKey
 from changegate.services.access import Caller
+from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.prepared import Prepared
 from changegate.services.tables.reading import get_row, require_operation
 from changegate.services.tables.records import create_record, new_record_id
 from changegate.services.tables.registry import Table
 
 KEPT_FOR = timedelta(hours=24)
-PURGE_SHARE = 1 / 500
 PURGED_AT_ONCE = 1000
 _KEY = re.compile("[ -~]{1,255}")
 OTHER_BODY = "This Idempotency-Key came with another body before"
@@ -72,7 +71,7 @@ def purge_keys(at: datetime) -> None:
 
 
 def _purge_now_and_then(at: datetime) -> None:
-    if random.random() < PURGE_SHARE:  # noqa: S311 - nothing secret depends on it
+    if is_time_to_clean_up():
         purge_keys(at)
 
 
