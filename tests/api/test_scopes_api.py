@@ -1,7 +1,7 @@
 """The admin API of auth scopes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,43 +9,23 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from werkzeug.test import TestResponse
 
+from tests.support.integration_api import AdminApi
 from tests.support.token_desk import CHANGES, TokenDesk, basic_header
 
 SCOPES = "/api/now/oauth/scopes"
 PASSWORD = "itil itil itil"
 
 
-@dataclass(frozen=True)
-class ScopeApi:
-    """Calls with somebody's credentials."""
-
-    client: FlaskClient
-    headers: Mapping[str, str]
-
-    def send(self, method: str, path: str = "", body: Any = None) -> TestResponse:
-        sent = {} if body is None else {"json": body}
-        return self.client.open(f"{SCOPES}{path}", method=method, headers=dict(self.headers), **sent)
-
-    def result(self, method: str, path: str = "", body: Any = None) -> Any:
-        response = self.send(method, path, body)
-        assert response.status_code in {200, 201}, response.text
-        return response.get_json()["result"]
-
-    def refused(self, method: str, path: str = "", body: Any = None, status: int = 400) -> str:
-        response = self.send(method, path, body)
-        assert response.status_code == status, response.text
-        message: str = response.get_json()["error"]["message"]
-        return message
+ScopeApi = partial(AdminApi, base=SCOPES)
 
 
 @pytest.fixture
-def api(client: FlaskClient, admin: dict[str, str]) -> ScopeApi:
+def api(client: FlaskClient, admin: dict[str, str]) -> AdminApi:
     return ScopeApi(client, admin)
 
 
-def test_makes_a_scope_and_says_what_it_allows(api: ScopeApi) -> None:
+def test_makes_a_scope_and_says_what_it_allows(api: AdminApi) -> None:
     response = api.send("POST", "", {"name": "deploy", "rules": ["POST table change_request fields=description"]})
     made = response.get_json()["result"]
 
@@ -58,7 +38,7 @@ def test_makes_a_scope_and_says_what_it_allows(api: ScopeApi) -> None:
     assert made in api.result("GET")
 
 
-def test_changes_what_is_given_and_replaces_the_rest(api: ScopeApi) -> None:
+def test_changes_what_is_given_and_replaces_the_rest(api: AdminApi) -> None:
     api.result("POST", "", {"name": "deploy", "description": "x", "rules": ["GET table change_request"]})
 
     changed = api.result("PATCH", "/deploy", {"rules": ["GET table change_request own"]})
@@ -69,14 +49,14 @@ def test_changes_what_is_given_and_replaces_the_rest(api: ScopeApi) -> None:
     assert api.refused("GET", "/deploy", status=404) == "No Record found"
 
 
-def test_what_was_read_can_be_sent_back(api: ScopeApi) -> None:
+def test_what_was_read_can_be_sent_back(api: AdminApi) -> None:
     made = api.result("POST", "", {"name": "deploy", "rules": ["GET table change_request"]})
     assert api.result("PUT", "/deploy", made) == made
     assert api.refused("PUT", "/deploy", {**made, "sys_id": "0" * 32}) == "sys_id: This field is read-only."
     assert api.refused("POST", "", {**made, "name": "other"}) == "sys_id: This field is read-only."
 
 
-def test_a_scope_tells_who_has_it_and_stays_while_somebody_does(api: ScopeApi, desk: TokenDesk) -> None:
+def test_a_scope_tells_who_has_it_and_stays_while_somebody_does(api: AdminApi, desk: TokenDesk) -> None:
     integration = desk.register()
 
     shown = api.result("GET", "/change_request.create")
@@ -84,7 +64,7 @@ def test_a_scope_tells_who_has_it_and_stays_while_somebody_does(api: ScopeApi, d
     assert api.refused("DELETE", "/change_request.create") == "name: It is used by Pipeline. Take it from them first."
 
 
-def test_an_edit_counts_at_the_next_call_of_a_token(api: ScopeApi, desk: TokenDesk) -> None:
+def test_an_edit_counts_at_the_next_call_of_a_token(api: AdminApi, desk: TokenDesk) -> None:
     api.result("POST", "", {"name": "deploy", "rules": ["POST table change_request"]})
     token = desk.token(desk.register(scopes=["deploy"]))
     assert desk.call(token).status_code == 201
@@ -103,7 +83,7 @@ def test_an_edit_counts_at_the_next_call_of_a_token(api: ScopeApi, desk: TokenDe
         ({}, "name: This field is required."),
     ],
 )
-def test_refuses_in_words_that_name_the_field(api: ScopeApi, body: dict[str, Any], message: str) -> None:
+def test_refuses_in_words_that_name_the_field(api: AdminApi, body: dict[str, Any], message: str) -> None:
     assert api.refused("POST", "", body) == message
 
 
@@ -118,7 +98,7 @@ def test_refuses_in_words_that_name_the_field(api: ScopeApi, body: dict[str, Any
     )
 )
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_body_is_a_server_error(api: ScopeApi, body: dict[str, Any]) -> None:
+def test_no_body_is_a_server_error(api: AdminApi, body: dict[str, Any]) -> None:
     for method, path in (("POST", ""), ("PUT", "/change_request.read"), ("PATCH", "/change_request.read")):
         assert api.send(method, path, body).status_code in {200, 201, 400}
 

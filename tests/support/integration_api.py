@@ -19,16 +19,17 @@ LEAST: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class IntegrationApi:
-    """Calls with somebody's credentials."""
+class AdminApi:
+    """Calls with somebody's credentials to paths under `base`."""
 
     client: FlaskClient
     headers: Mapping[str, str]
+    base: str
 
     def send(self, method: str, path: str = "", body: Any = None) -> TestResponse:
-        """Call a path under the integrations."""
+        """Call a path."""
         sent = {} if body is None else {"json": body}
-        return self.client.open(f"{INTEGRATIONS}{path}", method=method, headers=dict(self.headers), **sent)
+        return self.client.open(f"{self.base}{path}", method=method, headers=dict(self.headers), **sent)
 
     def result(self, method: str, path: str = "", body: Any = None) -> Any:
         """Call and insist on success."""
@@ -44,6 +45,13 @@ class IntegrationApi:
         assert (answered.keys(), answered["status"]) == ({"error", "status"}, "failure")
         message: str = answered["error"]["message"]
         return message
+
+
+@dataclass(frozen=True)
+class IntegrationApi(AdminApi):
+    """Calls to the integrations."""
+
+    base: str = INTEGRATIONS
 
     def created(self, **changes: Any) -> dict[str, Any]:
         """Register an integration; a field given as `...` is left out."""
