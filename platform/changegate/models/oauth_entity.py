@@ -11,7 +11,16 @@ from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, boolean, choice, day, instant, integer, reference, string, text
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 
-CONNECTION_TYPES = {"jwt_bearer": "OAuth - JWT bearer grant"}
+JWT_BEARER = "jwt_bearer"
+CLIENT_CREDENTIALS = "client_credentials"
+PASSWORD = "password"  # noqa: S105 - a grant, not a password
+ID_TOKEN = "id_token"  # noqa: S105 - a kind of token, not a token
+CONNECTION_TYPES = {
+    JWT_BEARER: "OAuth - JWT bearer grant",
+    CLIENT_CREDENTIALS: "OAuth - Client credentials grant",
+    PASSWORD: "OAuth - Resource owner password credential grant",
+    ID_TOKEN: "Third party ID token issued by OIDC supporting identity provider",
+}
 TOKEN_FORMATS = {"opaque": "Opaque", "jwt": "JWT"}
 KEY_SOURCES = {
     "jwks_url": "JWKS URL",
@@ -34,11 +43,14 @@ USER_FIELDS = {
 
 
 class OAuthEntity(Record, Base):
-    """An integration; exactly one of `run_as` and `user_field` says whom its tokens act as."""
+    """An integration; its type says which of the columns count.
+
+    Where an identity provider signs, exactly one of `run_as` and `user_field` says whom the tokens act as.
+    """
 
     __tablename__ = "oauth_entity"
 
-    type: Mapped[str] = choice("Connection type", CONNECTION_TYPES, default="jwt_bearer")
+    type: Mapped[str] = choice("Connection type", CONNECTION_TYPES, default=JWT_BEARER)
     name: Mapped[str] = string("Name", 100, unique=True)
     provider_name: Mapped[str | None] = string("Provider name", 100)
     client_id: Mapped[str] = string("Client ID", 32, unique=True, is_read_only=True)
@@ -51,9 +63,10 @@ class OAuthEntity(Record, Base):
     active: Mapped[bool] = boolean("Active", default=True)
     comments: Mapped[str | None] = text("Comments")
 
-    issuer: Mapped[str] = string("Issuer", 255)
+    issuer: Mapped[str] = string("Issuer", 255, default="")
     audiences: Mapped[list[str]] = mapped_column(JSON, default=list)
     algorithms: Mapped[list[str]] = mapped_column(JSON, default=list)
+    user_claim: Mapped[str] = string("User claim", 100, default="sub", server_default="sub")
     user_field: Mapped[str | None] = choice("User field", USER_FIELDS)
     run_as: Mapped[str | None] = reference("Run as", "sys_user", ondelete="RESTRICT")
     preset: Mapped[str | None] = string("Identity provider", 40)
@@ -81,6 +94,10 @@ class OAuthEntity(Record, Base):
     review_date: Mapped[date | None] = day("Review date")
 
     access_token_lifespan_seconds: Mapped[int] = integer("Access token lifespan (seconds)", default=1800)
+    issue_refresh_tokens: Mapped[bool] = boolean("Issue refresh tokens", default=False, server_default=false())
+    refresh_token_lifespan_seconds: Mapped[int] = integer(
+        "Refresh token lifespan (seconds)", default=8_640_000, server_default="8640000"
+    )
     clock_skew_seconds: Mapped[int] = integer("Clock skew (seconds)", default=60)
     max_assertion_lifetime_seconds: Mapped[int] = integer("Maximum assertion lifetime (seconds)", default=3600)
     jwks_cache_lifespan_minutes: Mapped[int] = integer("JWKS cache lifespan (minutes)", default=60)
