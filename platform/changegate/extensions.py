@@ -19,7 +19,7 @@ from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import Connection
 
 from changegate.config import SettingInvalid, Settings
-from changegate.database import Base, LeanSession
+from changegate.database import Base, LeanSession, unit_of_work
 from changegate.errors import RateLimited
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": LeanSession})
@@ -111,6 +111,10 @@ def now() -> datetime:
 
 
 def connection() -> Connection:
-    """Return the request's database connection, for Core statements in the session's transaction."""
-    session = db.session()
-    return session.core_connection() if isinstance(session, LeanSession) else session.connection()
+    """Return the database connection of the unit of work, for Core statements."""
+    return unit_of_work().connection()
+
+
+def commit() -> None:
+    """Commit the unit of work: what Core statements and the ORM have written."""
+    unit_of_work().commit()

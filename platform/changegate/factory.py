@@ -15,7 +15,7 @@ from changegate.api.cors import answer_options
 from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
-from changegate.database import TakingTurns, engine_options, guard_engine
+from changegate.database import TakingTurns, end_units_of_work, engine_options, guard_engine
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
@@ -99,15 +99,20 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SECURE=settings.base_url.startswith("https:"),
         BOOTSTRAP_SERVE_LOCAL=True,
         WTF_CSRF_TIME_LIMIT=None,
+        # Done by the console, and only for what is not a mere look.
+        WTF_CSRF_CHECK_DEFAULT=False,
     )
     app.url_map.strict_slashes = False
 
 
 def _bind_extensions(app: Flask, settings: Settings) -> None:
     db.init_app(app)
+    end_units_of_work(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     csrf.init_app(app)
     login.init_app(app)
+    # Nobody is remembered beyond a session, so no answer has a cookie that keeps doing so.
+    app.after_request_funcs.pop(None)
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)

@@ -190,7 +190,7 @@ def test_a_lock_on_postgresql_holds_until_the_transaction_ends(on_postgres: Flas
 
 def test_a_connection_that_died_in_its_sleep_is_replaced(on_postgres: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = _driver().info.backend_pid
-    db.session.remove()
+    db.session.close()
     with db.engine.connect() as beside, db.engine.connect() as other:
         # The pool gives what was used last; the other one is asked to end it.
         killer = other if beside.connection.dbapi_connection.info.backend_pid == pid else beside
@@ -202,7 +202,7 @@ def test_a_connection_that_died_in_its_sleep_is_replaced(on_postgres: Flask, mon
     for _ in range(2):
         assert connection().execute(text("SELECT 1")).scalar_one() == 1
         assert _driver().info.backend_pid != pid
-        db.session.remove()
+        db.session.close()
 
 
 def test_a_database_that_is_away_is_a_503_without_a_trace(tmp_path: Path) -> None:
@@ -256,14 +256,14 @@ def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
 
 def test_a_request_gets_the_connection_that_the_last_one_used(at_work: Flask) -> None:
     first = connection()
-    db.session.remove()
+    db.session.close()
 
     assert connection() is first
 
 
 def test_what_a_request_left_uncommitted_is_undone_for_the_next(at_work: Flask) -> None:
     connection().execute(update(SysUser).values(title="x"))
-    db.session.remove()
+    db.session.close()
 
     assert has_room(db.engine)
     assert connection().execute(select(SysUser.title)).scalars().first() is None
@@ -275,7 +275,7 @@ def test_a_connection_that_broke_is_not_used_again(on_postgres: Flask) -> None:
         beside.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     with pytest.raises(OperationalError):
         connection().execute(select(SysUser.name))
-    db.session.remove()
+    db.session.close()
 
     assert connection() is not first
     assert connection().execute(select(SysUser.user_name)).scalars().first() == "admin"
@@ -284,7 +284,7 @@ def test_a_connection_that_broke_is_not_used_again(on_postgres: Flask) -> None:
 def test_a_connection_that_breaks_between_two_statements_of_the_driver_is_not_used_again(on_postgres: Flask) -> None:
     first = connection()
     _driver().close()
-    db.session.remove()
+    db.session.close()
 
     assert connection() is not first
     assert connection().execute(select(SysUser.user_name)).scalars().first() == "admin"

@@ -153,3 +153,26 @@ def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypa
     assert line_of("line.db") is line_of(file)
     assert line_of(file) is not line_of(str(tmp_path / "other.db"))
     assert line_of(":memory:") is not line_of(":memory:")
+
+
+def test_what_need_not_last_is_seen_at_once_and_leaves_the_disk_to_others(file: str) -> None:
+    with closing(opened(file)) as connection:
+        seen: list[str] = []
+        connection.set_trace_callback(seen.append)
+        write_together(connection, [SharedWrite(INSERT, [1], must_last=False)])
+        assert values(file) == [1]
+        assert seen[0].endswith("NORMAL") and seen[-1].endswith("FULL")
+
+
+def test_one_that_must_last_lets_all_with_it_wait_for_the_disk(file: str) -> None:
+    with closing(opened(file)) as connection:
+        seen: list[str] = []
+        connection.set_trace_callback(seen.append)
+        write_together(connection, [SharedWrite(INSERT, [1], must_last=False), SharedWrite(INSERT, [2])])
+        assert not [text for text in seen if "synchronous" in text]
+
+
+def test_the_disk_is_waited_for_again_after_a_write_that_failed(file: str) -> None:
+    with closing(opened(file)) as connection:
+        write_together(connection, [SharedWrite("INSERT INTO nowhere VALUES (?)", [1], must_last=False)])
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)

@@ -74,7 +74,7 @@ def test_a_rollback_forgets_it(at_work: Flask) -> None:
 
 def test_the_end_of_a_request_forgets_it(at_work: Flask) -> None:
     _send("forgotten")
-    db.session.remove()
+    db.session.close()
     db.session.commit()
 
     assert "forgotten" not in _names()

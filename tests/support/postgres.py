@@ -141,6 +141,13 @@ def empty_postgres() -> Iterator[str]:
 @pytest.fixture
 def prepared_postgres() -> Iterator[str]:
     """Return the URL of a migrated database with the first-start records."""
+    with prepared_database_of_postgres() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def prepared_database_of_postgres() -> Iterator[str]:
+    """Give such a database for as long as a block takes, where a fixture of one test is not enough."""
     yield from _fresh_database(_prepared_cluster(), PREPARED)
 
 
@@ -173,5 +180,5 @@ def _app_on(url: str, instance: Path) -> Iterator[Flask]:
     app = create_app(instance_path=instance, overrides={"database_url": url, "base_url": "https://change.example.com"})
     yield app
     with app.app_context():
-        db.session.remove()
+        db.session.close()
         db.engine.dispose()

@@ -12,7 +12,7 @@ from changegate.api.auth import require_caller, require_scope
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
 from changegate.api.negotiation import require_acceptable
 from changegate.api.tinyurl import restore_query
-from changegate.extensions import db, settings
+from changegate.extensions import commit, settings
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
@@ -68,7 +68,7 @@ def create_view(table_name: str) -> Response:
     headers = {"Location": f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"}
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Last, so that a call whose answer is refused has written nothing.
-    db.session.commit()
+    commit()
     return empty_response(201, headers) if shown is None else api_response({"result": shown}, 201, headers)
 
 
@@ -82,7 +82,7 @@ def update_view(table_name: str, sys_id: str) -> Response:
     values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
     record = dict(zip(table.fields_for(who), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
-    db.session.commit()
+    commit()
     return empty_response(200) if shown is None else api_response({"result": shown})
 
 
@@ -91,7 +91,7 @@ def delete_view(table_name: str, sys_id: str) -> Response:
     """Delete a record."""
     table = get_table(table_name)
     delete_record(table, require_scope(REST_API, table.name), sys_id)
-    db.session.commit()
+    commit()
     return empty_response(204)
 
 

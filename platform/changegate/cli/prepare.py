@@ -32,7 +32,7 @@ def prepare_instance(app: Flask) -> str | None:
         password = seed_first_start(settings().admin_password)
         db.session.commit()
         # The server's workers are forked from this process; no open connection may cross over to them.
-        db.session.remove()
+        db.session.close()
         db.engine.dispose()
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")

@@ -17,7 +17,7 @@ from changegate.console import (
     sign_in,
     token_events,
 )
-from changegate.console.guards import allow_anyone
+from changegate.console.guards import allow_anyone, protect_forms
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 
@@ -45,6 +45,8 @@ for area in AREAS:
 
 def register(app: Flask) -> None:
     """Add every area of the console, and what all their templates use."""
+    # Of the whole application: who adds a form elsewhere need not think of it.
+    app.before_request(protect_forms)
     app.register_blueprint(assets)
     app.register_blueprint(api_explorer.swagger_ui)
     for area in AREAS:

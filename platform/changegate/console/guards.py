@@ -2,13 +2,22 @@
 
 from urllib.parse import urlsplit
 
-from flask import g, redirect, request, url_for
+from flask import current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from changegate.errors import AccessRefused
+from changegate.extensions import csrf
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.users import caller_of
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def protect_forms() -> None:
+    """Require a form's token of whatever writes, unless its view says that no browser's session counts there."""
+    if request.method not in SAFE_METHODS and current_app.config["WTF_CSRF_ENABLED"]:
+        csrf.protect(apply_exemptions=True)
 
 
 def allow_anyone() -> None:

@@ -4,12 +4,14 @@ import math
 import sqlite3
 import time
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from flask import has_request_context
 from psycopg.pq import TransactionStatus
+from sqlalchemy import Dialect
 
 from changegate.database.turns import end_turn, out_of_turn
 from changegate.database.write_line import SharedWrite, line_of, write_together
@@ -51,13 +53,13 @@ class QueuedConnection(sqlite3.Connection):
             self._let_next_write()
             raise
 
-    def write_alone(self, text: str, parameters: Any) -> None:
+    def write_alone(self, text: str, parameters: Any, *, must_last: bool = True) -> None:
         """Run one write that needs nothing else in its transaction; it is committed when this returns.
 
         Writes that wait for their turn to write are committed together, since most of a commit is waiting for the disk.
-        One that breaks a rule fails alone.
+        One that breaks a rule fails alone. Where none of them `must_last`, the commit does not wait for the disk.
         """
-        write = SharedWrite(text, parameters)
+        write = SharedWrite(text, parameters, must_last=must_last)
         with out_of_turn():
             self._line.join(write)
             self._queue_up()
@@ -119,6 +121,21 @@ def begin_write(driver: Any) -> None:
         driver.begin_write()
     elif driver.autocommit and driver.info.transaction_status == TransactionStatus.IDLE:
         driver.execute("BEGIN")
+
+
+@lru_cache(maxsize=16)
+def positional(dialect: Dialect) -> Dialect:
+    """Return the dialect that compiles statements for `new_cursor`: their parameters are a list.
+
+    psycopg takes names, which it looks for in each long text again at every execution; PostgreSQL has numbers.
+    """
+    make: Any = type(dialect)
+    return dialect if dialect.positional else cast("Dialect", make(paramstyle="numeric_dollar", dbapi=dialect.dbapi))
+
+
+def new_cursor(driver: Any) -> Any:
+    """Return a cursor that takes a statement as the database does."""
+    return psycopg.RawCursor(driver) if isinstance(driver, psycopg.Connection) else driver.cursor()
 
 
 def limit_time(driver: Any) -> None:

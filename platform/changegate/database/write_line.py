@@ -13,14 +13,22 @@ _ITS_OWN_FAULTS = (
 )
 
 
+# A commit that need not wait for the disk: everybody sees it at once, and the next one that waits takes it along.
+_DISK_LATER, _DISK_FIRST = "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"
+
+
 class SharedWrite:
-    """A write that may be committed with others; what became of it is known once it `is_done`."""
+    """A write that may be committed with others; what became of it is known once it `is_done`.
 
-    __slots__ = ("_parameters", "_text", "error", "is_done")
+    One that `must_last` is on the disk by then; another may be forgotten if the machine loses power in that second.
+    """
 
-    def __init__(self, text: str, parameters: Any) -> None:
+    __slots__ = ("_parameters", "_text", "error", "is_done", "must_last")
+
+    def __init__(self, text: str, parameters: Any, *, must_last: bool = True) -> None:
         self._text = text
         self._parameters = parameters
+        self.must_last = must_last
         self.error: BaseException | None = None
         self.is_done = False
 
@@ -64,7 +72,10 @@ class WriteLine:
 
 def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> None:
     """Carry writes out and commit them; what goes wrong with the commit is the error of each."""
+    waits_for_disk = any(write.must_last for write in writes)
     try:
+        if not waits_for_disk:
+            at_work.execute(_DISK_LATER)
         if len(writes) == 1:
             writes[0].run(at_work)
         else:
@@ -79,6 +90,8 @@ def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> No
         for write in writes:
             write.error = write.error or problem
     finally:
+        if not waits_for_disk:
+            at_work.execute(_DISK_FIRST)
         for write in writes:
             write.is_done = True
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 from changegate.errors import AccessRefused, ScopeMissing
@@ -100,9 +100,10 @@ class Caller:
         return self.grant.entity if self.grant is not None and self.grant.limits_now.own_records else None
 
 
-def expand_roles(names: Iterable[str]) -> frozenset[str]:
-    """Return the roles and all that they contain."""
-    found = set(names)
+@lru_cache(maxsize=1024)
+def expand_roles(joined: str | None) -> frozenset[str]:
+    """Return the roles of a comma-joined text and all that they contain."""
+    found = set(filter(None, (joined or "").split(",")))
     for name in tuple(found):
         found |= CONTAINED_ROLES.get(name, set())
     return frozenset(found)

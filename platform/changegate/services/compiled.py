@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select
 
+from changegate.database import positional
 from changegate.extensions import connection
 from changegate.services.prepared import Processor, fetch_on_driver
 
@@ -44,10 +45,11 @@ class CompiledSelect:
     """
 
     def __init__(self, statement: Select[Any], dialect: Dialect, inputs: Inputs = ()) -> None:
+        dialect = positional(dialect)
         compiled: Any = statement.compile(dialect=dialect)
         expanded = compiled.construct_expanded_state()
         self._text: str = expanded.statement
-        self._order: list[str] | None = expanded.positiontup if compiled.positional else None
+        self._order: list[str] = expanded.positiontup or []
         slots = {bind: _slot(bind, name, expanded, dialect) for bind, name in compiled.bind_names.items()}
         self._inputs = [slots.pop(bind) for bind in inputs]
         self._named = [slots.pop(bind) for bind in list(slots) if not bind.unique]
@@ -61,8 +63,7 @@ class CompiledSelect:
         for slot in self._named:
             pairs += slot.fill(named.get(slot.name, slot.default))
         values = dict(pairs)
-        parameters = values if self._order is None else [values[name] for name in self._order]
-        return fetch_on_driver(at_work, self._text, parameters)
+        return fetch_on_driver(at_work, self._text, [values[name] for name in self._order])
 
 
 def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) -> _Slot:

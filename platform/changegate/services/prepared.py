@@ -2,7 +2,8 @@
 
 SQLAlchemy finds a statement's compiled form anew at every execution and wraps what comes back, which costs three
 times what SQLite takes for a row. Here the same Core statement, with the same types, is compiled once for each
-dialect. Values travel as parameters, errors are SQLAlchemy's, the transaction is the session's (decision 0006).
+dialect. Values travel as parameters, by position. Errors are SQLAlchemy's, and the transaction is that of the unit of
+work (decision 0006).
 """
 
 from collections import namedtuple
@@ -14,8 +15,8 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import LeanSession, QueuedConnection, begin_write
-from changegate.extensions import connection, db
+from changegate.database import QueuedConnection, begin_write, new_cursor, positional, unit_of_work
+from changegate.extensions import connection
 
 # SQLSTATE of PostgreSQL, error name of SQLite.
 _BROKEN_REFERENCE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
@@ -56,26 +57,26 @@ class Prepared:
         compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
         return compiled, _run_on_driver(at_work, compiled.text, compiled.parameters(values), compiled.is_write)
 
-    def execute_with_commit(self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception]) -> None:
-        """Run a write with the commit of the session, or before its next statement (decision 0011).
+    def execute_with_commit(
+        self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception], must_last: bool = True
+    ) -> None:
+        """Run a write with the commit of the unit of work, or before its next statement (decision 0011).
 
-        Either raises what `explain` makes of a broken rule of the database.
+        Either raises what `explain` makes of a broken rule of the database. What need not last is seen at once like
+        everything else, but a machine that loses power may forget it.
         """
-        session = db.session()
-        if not isinstance(session, LeanSession):
-            raise TypeError("the session defers no writes")
 
         def write(at_work: Connection, *, is_alone: bool) -> None:
             compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
             try:
-                _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone)
+                _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone, must_last=must_last)
             except IntegrityError as problem:
                 raise explain(problem) from None
 
-        session.write_with_commit(write)
+        unit_of_work().write_with_commit(write)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
-        compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, dialect)
+        compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
         return compiled
 
 
@@ -118,7 +119,7 @@ def _wrapped(at_work: Connection, cursor: DBAPICursor | None, text: str, problem
     return wrapped
 
 
-def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bool) -> None:
+def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bool, must_last: bool) -> None:
     driver = at_work.connection.dbapi_connection
     if not isinstance(driver, QueuedConnection):
         # Outside of a transaction PostgreSQL commits a statement by itself.
@@ -128,7 +129,7 @@ def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bo
         _run_on_driver(at_work, text, parameters, is_write=True).close()
         return
     try:
-        driver.write_alone(text, parameters)
+        driver.write_alone(text, parameters, must_last=must_last)
     except at_work.dialect.loaded_dbapi.Error as problem:
         raise _wrapped(at_work, None, text, problem) from None
 
@@ -142,9 +143,11 @@ def _give_up(at_work: Connection, cursor: DBAPICursor | None, problem: Any) -> N
 
 
 def _cursor(at_work: Connection, *, is_write: bool) -> DBAPICursor:
+    driver: Any = at_work.connection.dbapi_connection
     if is_write:
-        begin_write(at_work.connection.dbapi_connection)
-    return at_work.connection.cursor()
+        begin_write(driver)
+    cursor: DBAPICursor = new_cursor(driver)
+    return cursor
 
 
 class _Compiled:
@@ -155,19 +158,14 @@ class _Compiled:
             dialect=dialect, column_keys=columns, compile_kwargs={"render_postcompile": columns is None}
         )
         binds = compiled.binds
-        names = (compiled.positiontup if compiled.positional else None) or [
-            name for name in binds if f"%({name})s" in str(compiled)
-        ]
+        names = compiled.positiontup or []
         self.text = str(compiled)
         self.is_write = bool(not isinstance(statement, Select) or statement.get_execution_options().get("locks_rows"))
         processed = {name: _implemented(binds[name].type, dialect).bind_processor(dialect) for name in names}
-        places: list[Any] = list(range(len(names))) if compiled.positional else names
-        defaults = [_processed(processed[name], _default(binds[name])) for name in names]
         # What a value that is not given is; most columns of a new record are none of the caller's.
-        self._blank: Any = defaults if compiled.positional else dict(zip(names, defaults, strict=True))
+        self._blank = [_processed(processed[name], _default(binds[name])) for name in names]
         self._places = {
-            name: ([place for place, of in zip(places, names, strict=True) if of == name], processed[name])
-            for name in names
+            name: ([place for place, of in enumerate(names) if of == name], processed[name]) for name in names
         }
         self._nullable = frozenset(name for name in names if _default(binds[name]) is None)
         outcome = list(statement.exported_columns)
@@ -175,8 +173,8 @@ class _Compiled:
         processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in outcome)
         self._processors = [(at, found) for at, found in enumerate(processors) if found is not None]
 
-    def parameters(self, values: Mapping[str, Any]) -> Any:
-        """Return what the driver is given: a list or a dict, as it likes."""
+    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return what the driver is given."""
         parameters = self._blank.copy()
         for name, value in values.items():
             if name in self._places and not (value is None and name in self._nullable):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from flask import current_app
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from changegate.database import QueuedConnection
 from changegate.extensions import connection, db
@@ -27,19 +27,14 @@ def next_number(table: str, prefix: str) -> str:
     A number taken by a transaction that rolls back, or a block that a process had not used up when it ended, is
     lost: gaps are normal (rest_api.md §5.1).
     """
-    if connection().dialect.supports_sequences:
-        [drawn] = _NEXT[table].all({})
-        number = drawn.number
-    else:
-        number = _blocks().next_number(table)
-    return f"{prefix}{number:0{DIGITS}d}"
+    return f"{prefix}{_blocks().next_number(table):0{DIGITS}d}"
 
 
 class NumberBlocks:
-    """Numbers on SQLite, which has no sequences: counted in a row, one by one while that is no hurry.
+    """Numbers that this process may hand out: one by one while that is no hurry, and in a rush a block at once.
 
-    In a rush, a block is taken in a transaction of its own. A record is then written by one statement, and the
-    counter's page not with each of them.
+    A record is then written by one statement. SQLite, which has no sequences, counts in a row: a block is taken in a
+    transaction of its own, and the counter's page is not written with each record.
     """
 
     def __init__(self) -> None:
@@ -55,7 +50,7 @@ class NumberBlocks:
             if left:
                 return left.popleft()
         # Without the lock: who waits here for the database may wait for one who waits for a number.
-        first, *others = _take_block(table) if is_rush and not _is_writing() else [_count_up(table)]
+        first, *others = _draw(table, BLOCK if is_rush else 1)
         if others:
             with self._lock:
                 left.extend(others)
@@ -75,6 +70,13 @@ def _blocks() -> NumberBlocks:
     extensions = current_app.extensions
     found: NumberBlocks = extensions[BLOCKS] if BLOCKS in extensions else extensions.setdefault(BLOCKS, NumberBlocks())
     return found
+
+
+def _draw(table: str, wanted: int) -> Iterable[int]:
+    """Return numbers of the database's: as many as wanted, or just one."""
+    if connection().dialect.supports_sequences:
+        return [drawn.number for drawn in _DRAW[table].all({"wanted": wanted})]
+    return _take_block(table) if wanted > 1 and not _is_writing() else [_count_up(table)]
 
 
 def _is_writing() -> bool:
@@ -102,7 +104,12 @@ def _count_up(table: str) -> int:
     return start
 
 
-_NEXT = {table: Prepared(select(of.next_value().label("number"))) for table, of in NUMBER_SEQUENCES.items()}
+_DRAW = {
+    table: Prepared(
+        select(of.next_value().label("number")).select_from(func.generate_series(1, bindparam("wanted", 1)).alias())
+    )
+    for table, of in NUMBER_SEQUENCES.items()
+}
 _COUNT_UP = Prepared(
     update(SysNumberCounter.__table__)
     .where(SysNumberCounter.table == bindparam("counted", None))

@@ -21,7 +21,7 @@ from changegate.models import (
     Task,
 )
 from changegate.models.auth_scope import USERACCOUNT
-from changegate.models.oauth_entity import REUSABLE
+from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
 from changegate.services.access import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
@@ -29,10 +29,11 @@ from changegate.services.hygiene.log_reading import UseOfToken, read_claims, rea
 from changegate.services.users import roles_of_user
 
 NEEDED_COLUMNS = (
-    *("sys_id", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
+    *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
     *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
     *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
-    *("clock_skew_seconds", "access_token_lifespan_seconds", "last_exchange_at"),
+    *("clock_skew_seconds", "access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "last_exchange_at"),
+    *("issue_refresh_tokens", "refresh_token_lifespan_seconds"),
     *("client_secret_created_at", "previous_client_secret_expires_at"),
 )
 
@@ -95,7 +96,7 @@ def _read_accounts(used: set[str]) -> dict[str, Account]:
 
 
 def _account(row: Row) -> Account:
-    facts: dict[str, Any] = {**row._mapping, "roles": expand_roles((row.roles or "").split(","))}
+    facts: dict[str, Any] = {**row._mapping, "roles": expand_roles(row.roles)}
     return Account(**facts)
 
 
@@ -131,7 +132,9 @@ def _by_entity(statement: Any) -> dict[str, list[Row]]:
 
 def _latest_of_reusable(integrations: Iterable[Row], uses: Iterable[UseOfToken]) -> list[str]:
     """Return the latest accepted exchange of each integration whose assertions may be used again."""
-    reusable = {row.sys_id for row in integrations if row.active and row.replay_policy == REUSABLE}
+    reusable = {
+        row.sys_id for row in integrations if row.active and row.type == JWT_BEARER and row.replay_policy == REUSABLE
+    }
     latest: dict[str, str] = {}
     for use in uses:
         if use.entity in reusable:

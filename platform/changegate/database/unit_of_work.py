@@ -1,0 +1,127 @@
+"""The unit of work of an application context: what it reads and writes, and commits at once."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from flask import Flask
+from flask.globals import app_ctx
+from sqlalchemy import Connection, Engine
+
+from changegate.database.drivers import limit_time
+from changegate.database.pool import driver_of, pool_of, roll_back
+
+if TYPE_CHECKING:
+    from changegate.database.session import LeanSession
+
+_KEPT_AS = "_unit_of_work"
+
+
+class LastWrite(Protocol):
+    """A write that waits for the commit."""
+
+    def __call__(self, at_work: Connection, *, is_alone: bool) -> None:
+        """Carry it out; `is_alone` allows it to be a transaction of its own, where nothing else has been written."""
+
+
+class UnitOfWork:
+    """Core statements on a plain connection; they pay for no session.
+
+    Should the ORM join in, its session works on that same connection and in its transaction, so that one commit or
+    rollback is for both. See decision 0006.
+    """
+
+    __slots__ = ("_core", "_engine", "_last_write", "_session")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._core: Connection | None = None
+        self._last_write: LastWrite | None = None
+        self._session: LeanSession | None = None
+
+    def join(self, session: "LeanSession") -> None:
+        """Take in the ORM's session."""
+        self._session = session
+
+    def write_with_commit(self, write: LastWrite) -> None:
+        """Keep a write for the commit, which carries it out; any other statement before that does too.
+
+        Where it is the only write of its transaction, SQLite is given both in one call: a thread that waits in between
+        for its turn in Python would keep every other writer waiting. See decision 0011.
+        """
+        self._carry_out_last_write()
+        self._last_write = write
+
+    def connection(self) -> Connection:
+        """Return the connection for Core statements."""
+        if self._last_write is not None:
+            self._carry_out_last_write()
+        return self._core or self._connect()
+
+    def connection_of_session(self) -> Connection | None:
+        """Return the connection that the ORM has to share; None where it may have one of its own."""
+        if self._last_write is not None:
+            self._carry_out_last_write()
+        return self._core
+
+    def commit(self) -> None:
+        """Carry out the last write, flush what the ORM holds and commit."""
+        session = self._session
+        is_with_objects = session is not None and session.holds_objects()
+        if is_with_objects:
+            self._carry_out_last_write()
+        write, self._last_write = self._last_write, None
+        if write is not None:
+            write(self._core or self._connect(), is_alone=True)
+        if session is not None and (self._core is None or is_with_objects):
+            session.commit_objects()
+        if self._core is not None:
+            # What only the driver knows of, SQLAlchemy does not commit.
+            (self._core if self._core.in_transaction() else driver_of(self._core)).commit()
+
+    def rollback(self) -> None:
+        """Take back what has been done since the last commit."""
+        self._last_write = None
+        if self._session is not None:
+            self._session.rollback_objects()
+        if self._core is not None:
+            roll_back(self._core)
+
+    def close(self) -> None:
+        """Forget everything and give the connection back."""
+        self._last_write = None
+        if self._session is not None and self._session.holds_objects():
+            self._session.close_objects()
+        core, self._core = self._core, None
+        if core is not None:
+            pool_of(core.engine).give(core)
+
+    def _carry_out_last_write(self) -> None:
+        write, self._last_write = self._last_write, None
+        if write is not None:
+            write(self._core or self._connect(), is_alone=False)
+
+    def _connect(self) -> Connection:
+        if self._session is not None and self._session.in_transaction():
+            return self._session.connection()
+        self._core = pool_of(self._engine).take() or self._engine.connect()
+        limit_time(driver_of(self._core))
+        return self._core
+
+
+def unit_of_work() -> UnitOfWork:
+    """Return the unit of work of the application context."""
+    context = app_ctx._get_current_object()  # type: ignore[attr-defined]
+    found: UnitOfWork | None = context.g.get(_KEPT_AS)
+    if found is None:
+        found = UnitOfWork(context.app.extensions["sqlalchemy"].engine)
+        setattr(context.g, _KEPT_AS, found)
+    return found
+
+
+def end_units_of_work(app: Flask) -> None:
+    """Let every application context of an application end its unit of work with itself."""
+
+    @app.teardown_appcontext
+    def end(_problem: BaseException | None) -> None:
+        found: UnitOfWork | None = app_ctx.g.pop(_KEPT_AS, None)
+        if found is not None:
+            found.close()

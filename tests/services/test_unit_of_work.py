@@ -1,0 +1,86 @@
+"""Units of work: Core statements and the ORM share a connection, a commit and an end."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, insert, select
+
+from changegate.database import unit_of_work
+from changegate.extensions import commit, connection, db
+from changegate.models import SysUserGroup
+from changegate.models.base import new_sys_id, utc_now
+
+GROUPS = SysUserGroup.__table__
+
+
+@pytest.fixture
+def at_work(either_app: Flask) -> Iterator[Flask]:
+    with either_app.app_context():
+        yield either_app
+
+
+def _insert(name: str) -> None:
+    stamps = {"sys_created_on": utc_now(), "sys_updated_on": utc_now(), "sys_created_by": "x", "sys_updated_by": "x"}
+    row = {"sys_id": new_sys_id(), "sys_mod_count": 0, "active": True, "name": name, **stamps}
+    connection().execute(insert(GROUPS).values(row))
+
+
+def _committed() -> set[str]:
+    with db.engine.connect() as beside:
+        return set(beside.execute(select(GROUPS.c.name)).scalars())
+
+
+def test_core_statements_alone_make_no_session(at_work: Flask) -> None:
+    made = []
+    event.listen(db.session.session_factory, "after_begin", lambda *_: made.append(1))
+    _insert("core")
+    commit()
+    assert "core" in _committed()
+    assert not db.session.registry.has() and not made
+
+
+def test_one_commit_is_for_both(at_work: Flask) -> None:
+    _insert("core")
+    db.session.add(SysUserGroup(name="orm"))
+    db.session.flush()
+    assert not {"core", "orm"} & _committed()
+    commit()
+    assert {"core", "orm"} <= _committed()
+
+
+def test_a_commit_flushes_what_the_orm_holds(at_work: Flask) -> None:
+    db.session.add(SysUserGroup(name="held"))
+    commit()
+    assert "held" in _committed()
+
+
+def test_one_rollback_is_for_both(at_work: Flask) -> None:
+    db.session.add(SysUserGroup(name="orm"))
+    db.session.flush()
+    _insert("core")
+    db.session.rollback()
+    commit()
+    assert not {"core", "orm"} & _committed()
+
+
+def test_each_context_has_its_own(at_work: Flask) -> None:
+    _insert("outer")
+    outer = unit_of_work()
+    db.session.rollback()
+    with at_work.app_context():
+        assert unit_of_work() is not outer
+        _insert("inner")
+    assert unit_of_work() is outer
+    assert not {"outer", "inner"} & _committed()
+
+
+def test_its_end_undoes_what_was_not_committed_and_gives_the_connection_back(either_app: Flask) -> None:
+    with either_app.app_context():
+        pool = db.engine.pool
+        before = pool.checkedout()
+        _insert("lost")
+        assert pool.checkedout() == before + 1
+    with either_app.app_context():
+        assert pool.checkedout() == before
+        assert "lost" not in _committed()
