@@ -55,6 +55,7 @@ class Settings:
     negation_includes_empty: bool = False
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
+    password_grant_enabled: bool = False
 
 
 def _flag(value: str) -> bool:
@@ -147,6 +148,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "negation_includes_empty": _flag,
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
+    "password_grant_enabled": _flag,
 }
 
 

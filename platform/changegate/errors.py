@@ -38,6 +38,10 @@ class NotAuthenticated(ChangegateError):
         super().__init__("User Not Authenticated", "Required to provide Auth information")
 
 
+class TokenRefused(NotAuthenticated):
+    """A bearer token came that is good for nothing here, or no longer (RFC 6750 §3.1)."""
+
+
 class AccessRefused(ChangegateError):
     """The caller is known and may not do this."""
 
@@ -184,6 +188,18 @@ class InvalidGrant(OAuthError):
 
 class AssertionRefused(InvalidGrant):
     """The assertion failed a rule; the report says which."""
+
+
+class UserRefused(InvalidGrant):
+    """A user's name and password are not right, or the user may not sign in; which of these is nobody's to know."""
+
+    description = "The user name or password is not right, or the user may not sign in here"
+
+
+class RefreshTokenRefused(InvalidGrant):
+    """A refresh token is unknown, another client's, or has ended."""
+
+    description = "The refresh token was rejected"
 
 
 class UnauthorizedClient(OAuthError):

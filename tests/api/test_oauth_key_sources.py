@@ -14,7 +14,7 @@ import pytest
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import JwksCache, JwtVerifierMap, OAuthEntityKey, SysCertificate
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.dry_run import try_assertion
 from changegate.services.oauth.integrations import get_integration, update_integration
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
@@ -52,7 +52,7 @@ def _update(desk: TokenDesk, integration: Integration, **changes: Any) -> None:
     fields = {"name": "Pipeline", "provider_name": "Example CI", "issuer": ISSUER, "audiences": [AUDIENCE]}
     wanted = {name: value for name, value in (fields | {"run_as": ROBOT} | changes).items() if value is not ...}
     with desk.app.app_context():
-        update_integration(get_integration(integration.client_id), IntegrationSchema().load(wanted), by="admin")
+        update_integration(get_integration(integration.client_id), JwtBearerSchema().load(wanted), by="admin")
         db.session.commit()
 
 
@@ -455,7 +455,7 @@ def test_a_dry_run_uses_the_keys_as_typed(desk: TokenDesk) -> None:
     with desk.app.app_context():
         for source in SOURCES:
             changes = {name: value for name, value in _fields(desk, source).items() if value is not ...}
-            fields = IntegrationSchema().load(usual | changes)
+            fields = JwtBearerSchema().load(usual | changes)
             run = try_assertion(fields, _of_source(desk, source), desk.app.extensions["key_store"])
             assert (run.reason, run.problem, run.user) == (None, None, ROBOT)
         assert db.session.query(JwtVerifierMap).count() == 0

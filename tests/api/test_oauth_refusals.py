@@ -50,7 +50,8 @@ def _tampered(desk: TokenDesk) -> dict[str, Any]:
 REFUSALS: list[tuple[str, int, str, Form]] = [
     ("body_malformed", 400, "invalid_request", lambda _: {"grant_type": ...}),
     ("param_duplicate", 400, "invalid_request", lambda _: {"grant_type": [JWT_BEARER, JWT_BEARER]}),
-    ("grant_not_allowed", 400, "unsupported_grant_type", lambda _: {"grant_type": "password"}),
+    ("grant_not_allowed", 400, "unsupported_grant_type", lambda _: {"grant_type": "authorization_code"}),
+    ("grant_not_allowed", 400, "unauthorized_client", lambda _: {"grant_type": "client_credentials"}),
     ("assertion_missing", 400, "invalid_request", lambda _: {"assertion": ...}),
     ("client_unknown", 401, "invalid_client", lambda _: {"client_id": "nobody"}),
     ("client_secret_bad", 401, "invalid_client", lambda _: {"client_secret": "wrong"}),

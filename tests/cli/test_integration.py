@@ -117,7 +117,8 @@ def test_lists_integrations(run: Run, client_id: str) -> None:
 
     assert (listed["client_id"], listed["name"]) == (client_id, "Pipeline")
     assert "client_secret" not in listed
-    assert f"{client_id}  active    Pipeline  https://ci.example.com\n" == run("integration", "list").out
+    line = f"{client_id}  active    jwt_bearer         Pipeline  https://ci.example.com\n"
+    assert run("integration", "list").out == line
 
 
 def test_an_empty_list_is_no_refusal(run: Run) -> None:

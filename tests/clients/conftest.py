@@ -24,7 +24,8 @@ MARIA = (USER_NAME, "--role", "change_manager", "--role", "itil", "--password", 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve TLS as `changegate serve --tls` does; one server for all clients, each of which uses records of its own."""
     folder = tmp_path_factory.mktemp("clients")
-    with running_changegate(folder / "instance", tls=True, admin_password=ADMIN_PASSWORD) as running:
+    settings = {"admin_password": ADMIN_PASSWORD, "password_grant_enabled": "1"}
+    with running_changegate(folder / "instance", tls=True, **settings) as running:
         assert running.changegate("user", "create", *MARIA, "--email", "maria@example.com").returncode == 0
         yield running
 

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from changegate.extensions import db
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.access import Caller
 from changegate.services.oauth.integrations import Registered, register_integration
 from changegate.services.tables.catalog import get_table
@@ -93,7 +93,7 @@ def fields(**changes: object) -> dict[str, object]:
         "max_assertion_lifetime_seconds": 600,
         "jwks_cache_lifespan_minutes": 30,
     }
-    loaded: dict[str, object] = IntegrationSchema().load(sent | changes)
+    loaded: dict[str, object] = JwtBearerSchema().load(sent | changes)
     return loaded
 
 

@@ -85,10 +85,11 @@ def test_invites_to_the_first_integration(admin: Visitor) -> None:
     assert "No integrations yet" in admin.open("/inbound-integrations").text
 
 
-def test_offers_the_jwt_bearer_grant_and_names_the_others(admin: Visitor) -> None:
+def test_offers_four_connection_types_and_names_the_fifth(admin: Visitor) -> None:
     text = admin.open("/inbound-integrations/new").text
-    assert f'href="{NEW}"' in text
-    assert text.count("Not offered yet") == 4
+    for slug in ("jwt-bearer", "client-credentials", "password", "id-token"):
+        assert f'href="/inbound-integrations/new/{slug}"' in text
+    assert text.count("Not offered<") == 1
     for label in (
         "OAuth - Authorization code grant",
         "OAuth - Client credentials grant",

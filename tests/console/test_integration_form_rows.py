@@ -7,9 +7,10 @@ from marshmallow import fields
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.form_rows import CLAIM_CONDITIONS, MAX_ROWS, ROW_KINDS
-from changegate.console.integration_form import CHECKBOXES, LINES, LISTS, TEXTS, IntegrationForm, form_of_entity
+from changegate.console.integration_form import CHECKBOXES, LINES, LISTS, PLACE, IntegrationForm, form_of_entity
 from changegate.models import OAuthEntity
-from changegate.schemas.integration import IntegrationSchema
+from changegate.models.connection_type import TYPES
+from changegate.schemas.integration import SCHEMAS
 from tests.console.test_integration_form import GOOD, errors_of, form
 
 PIN = [("claim", "repository_id"), ("operator", "equals"), ("value_type", "string"), ("value", "42")]
@@ -26,13 +27,17 @@ def verifier_map(**changes: str) -> list[tuple[str, str]]:
     return [(f"verifier_maps-0-{name}", value) for name, value in (usual | changes).items()]
 
 
-def test_knows_what_to_do_with_every_field_of_the_schema() -> None:
+@pytest.mark.parametrize("connection_type", TYPES)
+def test_knows_what_to_do_with_every_field_of_the_schema(connection_type: str) -> None:
     """A field that was taken for a text, or left out, would be wiped when somebody saves the form."""
-    lists = {name for name, field in IntegrationSchema().fields.items() if isinstance(field, fields.List)}
-    assert lists == {*LISTS, *LINES, *ROW_KINDS}
-    boxes = {name for name, field in IntegrationSchema().fields.items() if isinstance(field, fields.Boolean)}
-    assert boxes == {*CHECKBOXES}
-    assert IntegrationSchema().fields.keys() == {*TEXTS, *CHECKBOXES, *lists}
+    known = SCHEMAS[connection_type].fields
+    lists = {name for name, field in known.items() if isinstance(field, fields.List)}
+    assert lists == {*LISTS, *LINES, *ROW_KINDS} & known.keys()
+    boxes = {name for name, field in known.items() if isinstance(field, fields.Boolean)}
+    assert boxes == {*CHECKBOXES} & known.keys()
+    shown = {*IntegrationForm.blank(TYPES[connection_type]).values} - {"subject_rule", PLACE}
+    assert shown == {*IntegrationForm.of_request(MultiDict(), TYPES[connection_type]).values} - {"subject_rule", PLACE}
+    assert shown == known.keys() - {"type"}
 
 
 def test_takes_conditions_in_the_order_of_their_numbers() -> None:
@@ -123,7 +128,7 @@ def test_shows_what_is_stored_as_it_is_typed() -> None:
         {"claim": "c", "operator": "exists", "value_type": "string", "value": None, "report_only": False},
     ]
     entity = OAuthEntity(
-        **dict.fromkeys((*TEXTS, *CHECKBOXES)) | {"issuer": "https://ci.example.com"},
+        type="jwt_bearer", issuer="https://ci.example.com",
         algorithms=["ES384"], audiences=["one", "two"], claim_conditions=stored,
     )  # fmt: skip
     shown = form_of_entity(entity, None, None)

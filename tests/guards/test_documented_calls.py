@@ -99,6 +99,13 @@ def test_the_calls_of_the_token_services_work(desk: Running, provider: str) -> N
     assert [answer["resource"] for answer in answers if "resource" in answer] == [desk.url, f"{desk.url}/api/now"]
 
 
+def test_the_calls_of_the_connection_types_work(desk: Running, provider: str) -> None:
+    script = "\n".join(blocks(DOCS / "connection-types.md", "bash"))
+    done = run(localised(script, desk, provider), desk.environment)
+    created = re.findall(r'"short_description":"([^"]+)"', done.stdout)
+    assert created == ["Deploy by ID token", "Rotate the logs"]
+
+
 def test_the_pipeline_of_the_worked_example_creates_a_change(desk: Running, provider: str) -> None:
     desk.changegate("user", "create", "shop-production", "--role", "itil")
     jwks_url = f"{provider}/.well-known/jwks.json"

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import OAuthEntityScope, SysUser
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.address_policy import FetchPolicy
 from changegate.services.oauth.integrations import get_integration, rotate_secret, set_active
 from changegate.services.oauth.jwks_fetch import fetch_jwks
@@ -135,9 +135,9 @@ def test_no_network_that_a_site_admits_holds_the_clouds_own_addresses(address: s
 @pytest.mark.parametrize("name", ["allowed_networks", "jwks_allowed_networks", "allow_loopback"])
 def test_no_integration_opens_a_network_for_itself(name: str) -> None:
     fields = {"name": "x", "provider_name": "x", "issuer": ISSUER, "run_as": ROBOT, "jwks_url": "https://idp.internal/"}
-    assert IntegrationSchema().load(fields)
+    assert JwtBearerSchema().load(fields)
     with pytest.raises(ValidationError, match="Unknown field"):
-        IntegrationSchema().load(fields | {name: ["10.0.0.0/8"]})
+        JwtBearerSchema().load(fields | {name: ["10.0.0.0/8"]})
 
 
 @pytest.mark.regression("hydra#3610")

@@ -104,7 +104,9 @@ def test_a_failed_attempt_does_not_burn_an_assertion(desk: TokenDesk) -> None:
 
 
 @pytest.mark.regression("replay: crash half-way")
-@pytest.mark.parametrize("step", ["changegate.services.oauth.grants.new_token", "changegate.api.oauth.record_accepted"])
+@pytest.mark.parametrize(
+    "step", ["changegate.services.oauth.issuing.new_token", "changegate.api.oauth.record_accepted"]
+)
 def test_a_crash_before_the_commit_leaves_neither_claim_nor_token(
     desk: TokenDesk, integration: Integration, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from marshmallow import ValidationError
 
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import ALGORITHMS, IntegrationSchema
+from changegate.schemas.integration import ALGORITHMS, JwtBearerSchema
 from tests.support.attack_forms import SPELLINGS
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, ed25519_key, jwk, key_set_document, rsa_key
@@ -25,7 +25,7 @@ PEM_PRIVATE = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncry
 
 
 def _load(**changes: Any) -> dict[str, Any]:
-    loaded: dict[str, Any] = IntegrationSchema().load(LEAST | changes)
+    loaded: dict[str, Any] = JwtBearerSchema().load(LEAST | changes)
     return loaded
 
 

@@ -15,7 +15,7 @@ def test_what_is_empty_is_absent() -> None:
 
 
 def test_what_is_unknown_is_ignored() -> None:
-    assert load_token_request([("username", "a"), ("resource", "b"), ("resource", "c")]) == TokenRequestForm()
+    assert load_token_request([("audience", "a"), ("resource", "b"), ("resource", "c")]) == TokenRequestForm()
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "assertion"])
@@ -24,8 +24,9 @@ def test_trims_what_is_pasted_with_line_breaks(name: str) -> None:
     assert getattr(load_token_request([(name, " \n")]), name) is None
 
 
-def test_never_trims_a_secret() -> None:
-    assert load_token_request([("client_secret", " s \n")]).client_secret == " s \n"
+@pytest.mark.parametrize("name", ["client_secret", "username", "password", "refresh_token"])
+def test_never_trims_a_secret_or_who_somebody_says_to_be(name: str) -> None:
+    assert getattr(load_token_request([(name, " s \n")]), name) == " s \n"
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "assertion"])
@@ -35,7 +36,13 @@ def test_trims_ascii_space_only(name: str) -> None:
     assert getattr(load_token_request(sent), name) == "\N{NO-BREAK SPACE}value"
 
 
-@pytest.mark.parametrize(("name", "most"), [("client_id", 255), ("client_secret", 4096), ("scope", 4096)])
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        *(("client_id", 255), ("client_secret", 4096), ("scope", 4096)),
+        *(("username", 255), ("password", 4096), ("refresh_token", 255)),
+    ],
+)
 def test_texts_have_an_end(name: str, most: int) -> None:
     load_token_request([(name, "x" * most)])
     with pytest.raises(ValidationError) as caught:

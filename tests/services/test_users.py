@@ -167,6 +167,15 @@ def test_a_user_is_stored_with_a_hash_and_a_name(at_work: Flask) -> None:
     assert made("bob").name == "bob"
 
 
+def test_a_hash_is_of_full_strength_where_nothing_makes_it_cheap(
+    at_work: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "generate_password_hash", generate_password_hash)
+    user = made()
+    assert str(user.user_password).startswith("scrypt:32768:8:1$")
+    assert authenticate_user("ann", PASSWORD) == caller_of(user)
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import load_fields
 from changegate.services.oauth.integrations import register_integration
 from changegate.services.users import create_user
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
@@ -65,9 +65,15 @@ class TokenDesk:
             "run_as": ROBOT,
             "jwks_url": self.jwks.url(),
         }
-        wanted = {field: value for field, value in (fields | changes).items() if value is not ...}
+        return self._registered({field: value for field, value in (fields | changes).items() if value is not ...})
+
+    def register_as(self, connection_type: str, name: str = "Pipeline", **fields: Any) -> Integration:
+        """Register an integration of a connection type with these fields and nothing but their defaults."""
+        return self._registered({"type": connection_type, "name": name, "provider_name": "Example CI", **fields})
+
+    def _registered(self, wanted: dict[str, Any]) -> Integration:
         with self.app.app_context():
-            made = register_integration(IntegrationSchema().load(wanted), by="admin")
+            made = register_integration(load_fields(wanted), by="admin")
             db.session.commit()
             return Integration(made.entity.sys_id, made.entity.client_id, made.client_secret)
 

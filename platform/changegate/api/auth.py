@@ -1,11 +1,13 @@
 """Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
 
 from flask import g, request
+from flask.globals import request_ctx
 
-from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing
+from changegate.api.id_tokens import find_id_token_caller
+from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
 from changegate.extensions import limiter
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
-from changegate.services.oauth.access_tokens import find_token_caller
+from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
 from changegate.services.scope_policy import LATEST, ApiCall
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.visibility import knows_integrations
@@ -17,24 +19,37 @@ def allow_anyone() -> None:
 
 
 def require_caller() -> None:
-    """Admit a user by Basic, or an access token by Bearer; never a browser's session.
+    """Admit a user by Basic, or an access token or a third party's ID token by Bearer; never a browser's session.
 
-    Raises `NotAuthenticated`, and `RateLimited` after too many wrong passwords.
+    Raises `NotAuthenticated`, and `RateLimited` after too many wrong passwords or ID tokens.
     """
-    if request.method == "OPTIONS":
+    sent = request_ctx.request
+    if sent.method == "OPTIONS":
         return
-    credentials = request.authorization
+    credentials = sent.authorization
     if credentials is None:
         raise NotAuthenticated
     if credentials.type == "bearer" and credentials.token:
-        found = find_token_caller(credentials.token)
-    elif credentials.type == "basic":
-        found = _basic_caller(credentials.username or "", credentials.password or "")
+        g.caller = _bearer_caller(credentials.token)
+        return
+    if credentials.type == "basic":
+        user_name, password = (credentials.parameters.get(name) or "" for name in ("username", "password"))
+        found = _basic_caller(user_name, password, sent.remote_addr or "")
     else:
         found = None
     if found is None:
         raise NotAuthenticated
     g.caller = found
+
+
+def _bearer_caller(token: str) -> Caller:
+    """Return whom a token acts as; how it is written decides how it is judged, and there is no second try."""
+    if is_foreign(token):
+        return find_id_token_caller(token)
+    found = find_token_caller(token)
+    if found is None:
+        raise TokenRefused
+    return found
 
 
 def require_integration_administrator() -> None:
@@ -51,9 +66,7 @@ def require_integration_administrator() -> None:
     caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin or admin")
 
 
-def _basic_caller(user_name: str, password: str) -> Caller | None:
-    address = request.remote_addr or ""
-
+def _basic_caller(user_name: str, password: str, address: str) -> Caller | None:
     def require_room() -> None:
         limiter.require_room_to_guess(address, user_name.lower())
 
@@ -71,13 +84,17 @@ def caller() -> Caller:
 
 def api_call(rest_api: str, table: str) -> ApiCall:
     """Return the request as scopes see it."""
-    method = "GET" if request.method == "HEAD" else request.method
-    return ApiCall(rest_api, method, table, "v1" if request.path.startswith("/api/now/v1/") else LATEST)
+    sent = request_ctx.request
+    method = "GET" if sent.method == "HEAD" else sent.method
+    return ApiCall(rest_api, method, table, "v1" if sent.path.startswith("/api/now/v1/") else LATEST)
 
 
 def require_scope(rest_api: str, table: str) -> Caller:
     """Return the caller as far as this call may go; raises `ScopeMissing` where a token's scopes do not cover it."""
-    who = caller().require_scope(api_call(rest_api, table))
+    who = caller()
+    if who.grant is None:
+        return who
+    who = who.require_scope(api_call(rest_api, table))
     if who.own_records_of is not None:
         served = find_table(table)
         if served is None or not knows_integrations(served):

@@ -16,6 +16,7 @@ from changegate.errors import (
     QuotaReached,
     RateLimited,
     RequestUnreadable,
+    TokenRefused,
     TooManyFailures,
 )
 from changegate.extensions import now
@@ -36,6 +37,7 @@ SECONDS_UNTIL_RETRY = 5
 OAUTH_FAULTS = {500: "server_error", 503: "temporarily_unavailable"}
 CHALLENGE = 'BASIC realm="Service-now"'
 BEARER_CHALLENGE = 'BEARER realm="Service-now"'
+INVALID_TOKEN = ', error="invalid_token"'  # noqa: S105 - RFC 6750's name for a fault
 
 
 def correlation_id() -> str:
@@ -113,7 +115,9 @@ def table_error(error: ChangegateError) -> Response:
     )
     if error.status == 401:
         # After the one that clients know: RFC 9728 §5.1 tells the others where to ask for a token.
-        response.headers.add("WWW-Authenticate", f'{BEARER_CHALLENGE}, resource_metadata="{resource_metadata_url()}"')
+        fault = INVALID_TOKEN if isinstance(error, TokenRefused) else ""
+        challenge = f'{BEARER_CHALLENGE}{fault}, resource_metadata="{resource_metadata_url()}"'
+        response.headers.add("WWW-Authenticate", challenge)
     return response
 
 

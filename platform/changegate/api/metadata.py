@@ -14,6 +14,7 @@ from changegate.api.envelopes import JSON
 from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE, base_path
 from changegate.extensions import settings
 from changegate.services.oauth.client_assertions import ALGORITHMS
+from changegate.services.oauth.grant_types import list_grant_types
 from changegate.services.oauth.scopes import list_scopes
 
 API = "/api/now"
@@ -55,7 +56,7 @@ def authorization_server() -> dict[str, Any]:
         "jwks_uri": issuer + token_keys.PATH,
         "scopes_supported": _scopes(),
         "response_types_supported": [],  # required, and there is no endpoint that would answer any
-        "grant_types_supported": list(oauth.GRANT_TYPES),
+        "grant_types_supported": list_grant_types(),
     }
     for name, path in endpoints.items():
         found[f"{name}_endpoint"] = issuer + path

@@ -1,4 +1,7 @@
-"""The token endpoint: RFC 6749 §3.2 with the JWT bearer grant of RFC 7523, under ServiceNow's path and an RFC one."""
+"""The token endpoint: RFC 6749 §3.2, with the grants of §4.3, §4.4, §6 and RFC 7523, under two paths."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from flask import Blueprint, Response, current_app, request
 
@@ -7,16 +10,22 @@ from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
-from changegate.extensions import csrf, db, now
+from changegate.extensions import commit, csrf, now
+from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.clients import Client
+from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
+from changegate.services.oauth.clients import Client, ClientCredentials
 from changegate.services.oauth.events import Attempt, record_accepted
-from changegate.services.oauth.grants import JWT_BEARER, Exchange, exchange_assertion
+from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN, require_grant
+from changegate.services.oauth.grants import JWT_BEARER, exchange_assertion
+from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.password_grant import exchange_password
+from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
+# ServiceNow's path and an RFC one; they differ in how they refuse.
 SERVICENOW_PATH = "/oauth_token.do"
 RFC_PATH = "/oauth/token"
-# What the metadata offers is what is taken here.
-GRANT_TYPES = (JWT_BEARER,)
+Grant = Callable[[Attempt, ClientCredentials, TokenRequestForm], IssuedToken]
 bp = Blueprint("oauth", __name__)
 bp.before_request(allow_anyone)
 csrf.exempt(bp)
@@ -30,10 +39,10 @@ def token_view() -> Response:
     try:
         issued = _exchange(attempt)
         record_accepted(attempt, issued, now())
-        db.session.commit()
+        commit()
     except OAuthError as refusal:
         return refuse(attempt, refusal)
-    return _token_response(issued)
+    return _token_response(issued, attempt.exchange)
 
 
 def _exchange(attempt: Attempt) -> IssuedToken:
@@ -43,29 +52,73 @@ def _exchange(attempt: Attempt) -> IssuedToken:
     require_room(attempt)
     if params.grant_type is None:
         raise InvalidRequest("body_malformed", "grant_type is missing")
-    if params.grant_type not in GRANT_TYPES:
+    grant = _GRANTS.get(params.grant_type)
+    if grant is None:
         raise UnsupportedGrantType("grant_not_allowed")
+    return grant(attempt, credentials, params)
+
+
+def _by_assertion(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
     assertion = params.assertion or read_assertion_of_pysnc(credentials)
-    exchange = _admit(attempt, prove_client(credentials, assertion))
+    exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER)
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
     return exchange_assertion(exchange, current_app.extensions["key_store"], assertion, params.scope)
 
 
-def _admit(attempt: Attempt, client: Client) -> Exchange:
-    """Begin the exchange of a client; one that was found by its assertion is asked for its failures only now."""
+def _by_client(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
+    exchange = _admit(attempt, prove_client(credentials), CLIENT_CREDENTIALS)
+    return exchange_client_credentials(exchange, params.scope)
+
+
+def _by_password(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
+    exchange = _admit(attempt, prove_client(credentials), PASSWORD)
+    user_name = _required("username", params.username)
+    password, address = _required("password", params.password), attempt.address or ""
+    return exchange_password(exchange, user_name, password, params.scope, address=address)
+
+
+def _by_refresh_token(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
+    exchange = _admit(attempt, prove_client(credentials), REFRESH_TOKEN)
+    return exchange_refresh_token(exchange, _required("refresh_token", params.refresh_token), params.scope)
+
+
+_GRANTS: Mapping[str, Grant] = MappingProxyType(
+    {
+        JWT_BEARER: _by_assertion,
+        CLIENT_CREDENTIALS: _by_client,
+        PASSWORD: _by_password,
+        REFRESH_TOKEN: _by_refresh_token,
+    }
+)
+
+
+def _admit(attempt: Attempt, client: Client, grant_type: str) -> Exchange:
+    """Begin the exchange of a client, unless the grant is not for it; raises `UnauthorizedClient`.
+
+    One that was found by its assertion is asked for its failures only now.
+    """
     exchange = attempt.exchange = Exchange(client, attempt.correlation_id)
     if attempt.client_id is None:
         attempt.client_id = client.client_id
         require_room(attempt)
+    require_grant(exchange, grant_type)
     return exchange
 
 
-def _token_response(issued: IssuedToken) -> Response:
+def _required(name: str, value: str | None) -> str:
+    if value is None:
+        raise InvalidRequest("body_malformed", f"{name} is missing")
+    return value
+
+
+def _token_response(issued: IssuedToken, exchange: Exchange | None) -> Response:
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
         "expires_in": int(issued.lifespan.total_seconds()),
         "scope": issued.scope,
     }
+    if exchange is not None and exchange.refresh_token is not None:
+        body["refresh_token"] = exchange.refresh_token
     return json_response(body, headers={**NO_STORE, "X-Request-Id": correlation_id()})

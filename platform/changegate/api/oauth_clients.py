@@ -3,7 +3,14 @@
 from flask import Response, current_app, request
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
-from changegate.errors import InvalidClient, OAuthError, RateLimited, TemporarilyUnavailable, TooManyFailures
+from changegate.errors import (
+    InvalidClient,
+    OAuthError,
+    RateLimited,
+    TemporarilyUnavailable,
+    TooManyFailures,
+    UserRefused,
+)
 from changegate.extensions import db, limiter, now
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
@@ -43,12 +50,27 @@ def _find_limit(attempt: Attempt, bucket: str) -> TooManyFailures | None:
 
 def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
     """Count the failure, write its event and answer in the style of the path."""
-    db.session.rollback()
-    refusal = _counted(attempt, refusal)
-    if _is_logged(attempt, refusal):
-        _log(attempt, refusal)
+    refusal = note_refusal(attempt, refusal)
     render = servicenow_oauth_error if request.path.endswith(SERVICENOW_SUFFIX) else oauth_error
     return render(refusal)
+
+
+def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
+    """Count a failure and write its event; return what to answer, which may be that there were too many."""
+    db.session.rollback()
+    refusal = _counted(attempt, refusal)
+    # Of a flood that is held up, only so much is written.
+    if not isinstance(refusal, TooManyFailures) or has_room_to_log(attempt, LOGGED_LIMITS):
+        _log(attempt, refusal)
+    return refusal
+
+
+def has_room_to_log(attempt: Attempt, kind: str) -> bool:
+    """Tell whether one more event of a kind is written, of which an address has so many in a minute."""
+    if _find_limit(attempt, kind):
+        return False
+    limiter.count(attempt.address or "", kind)
+    return True
 
 
 def _log(attempt: Attempt, refusal: OAuthError) -> None:
@@ -67,9 +89,10 @@ def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     """Count a failure, and return the refusal or, where no client proved itself too often, that of the limit.
 
     Failures without a proven client share one bucket whether the client exists or not: names that are made up would
-    be free tries, and a bucket for real ones alone would tell which are real. No proven client is held up by it.
+    be free tries, and a bucket for real ones alone would tell which are real. No proven client is held up by it. Wrong
+    passwords have been counted already, for their user: who guesses holds up no other users of the client.
     """
-    if isinstance(refusal, TooManyFailures | TemporarilyUnavailable):
+    if isinstance(refusal, TooManyFailures | TemporarilyUnavailable | UserRefused):
         return refusal
     if attempt.exchange is None:
         if limited := _find_limit(attempt, NO_CLIENT):
@@ -79,13 +102,3 @@ def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     if attempt.client_id is not None and (attempt.exchange is not None or is_of_known_client):
         limiter.count(attempt.address or "", attempt.client_id)
     return refusal
-
-
-def _is_logged(attempt: Attempt, refusal: OAuthError) -> bool:
-    """Tell whether a refusal gets an event: all do, but of a flood that is held up only the first in a minute."""
-    if not isinstance(refusal, TooManyFailures):
-        return True
-    if _find_limit(attempt, LOGGED_LIMITS):
-        return False
-    limiter.count(attempt.address or "", LOGGED_LIMITS)
-    return True

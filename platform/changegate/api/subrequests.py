@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
 from changegate.api.envelopes import table_error
+from changegate.api.id_tokens import inherited_admission
 from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
 from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
 from changegate.schemas.field_errors import field_errors
@@ -119,6 +120,7 @@ def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
         if name is not None:
             environ[name] = _latin1((header["value"] or "").strip().encode())
     return environ | {
+        **inherited_admission(),
         IN_BATCH: True,
         "REQUEST_METHOD": _method(wanted["method"]),
         "PATH_INFO": _latin1(unquote_to_bytes(parts.path)),

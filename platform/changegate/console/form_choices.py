@@ -9,6 +9,7 @@ from changegate.extensions import settings
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
 from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
 from changegate.schemas.integration import ALGORITHMS
+from changegate.schemas.integration.cautions import REFRESHED, list_cautions
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import (
     PLACEHOLDERS,
@@ -50,7 +51,9 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
         "user_fields": USER_FIELDS,
         "presets": PRESETS,
         "provider": _provider(form),
-        "recognised": None if form.values["preset"] else find_by_issuer(form.values["issuer"].strip()),
+        "recognised": _recognised(form),
+        "cautions": _cautions(form),
+        "refresh_caution": REFRESHED,
         "key_sources": KEY_SOURCES,
         "replay_policies": REPLAY_POLICIES,
         "token_formats": TOKEN_FORMATS,
@@ -59,8 +62,19 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
     }
 
 
+def _cautions(form: IntegrationForm) -> list[str]:
+    # That of refresh tokens stands beside their box, ticked or not.
+    fields = {"type": form.connection.name}
+    return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled)
+
+
+def _recognised(form: IntegrationForm) -> Preset | None:
+    is_left_open = form.connection.has_provider and not form.values["preset"]
+    return find_by_issuer(form.values["issuer"].strip()) if is_left_open else None
+
+
 def _provider(form: IntegrationForm) -> ProviderPanel | None:
-    preset = find_preset(form.values["preset"])
+    preset = find_preset(form.values.get("preset"))
     if preset is None:
         return None
     place = next((place for place in preset.issuers if place.name == form.values[PLACE]), preset.issuers[0])

@@ -8,10 +8,10 @@ from changegate.console.claim_pins import pinned_row
 from changegate.console.form_rows import CLAIM_CONDITIONS, ROW_KINDS
 from changegate.console.integration_form import PLACE, PLACEHOLDER_PREFIX, IntegrationForm
 from changegate.errors import InputInvalid, JwksFetchFailed
+from changegate.schemas.integration_input import defaults_for
 from changegate.schemas.presets import (
     PRESETS,
     Preset,
-    defaults_of,
     fill,
     find_by_issuer,
     find_preset,
@@ -28,7 +28,8 @@ def take_step(form: IntegrationForm, step: str) -> IntegrationForm:
     """Return the form after a step, which is a word and what it is about; the same form for a step unknown."""
     word, _, rest = step.partition(" ")
     taken = _STEPS.get(word)
-    return taken(form, rest) if taken else form
+    # All steps are about an identity provider; the form of a type without one has none of what they change.
+    return taken(form, rest) if taken and form.connection.has_provider else form
 
 
 def _add(form: IntegrationForm, kind: str) -> IntegrationForm:
@@ -87,7 +88,7 @@ def _choose_preset(form: IntegrationForm, _rest: str) -> IntegrationForm:
     preset = find_preset(form.values["preset"])
     if preset is None:
         return form.changed(**{PLACE: ""}).focusing("preset")
-    known = defaults_of(preset)
+    known = defaults_for(preset, form.connection.name)
     typed = form.values["provider_name"].strip()
     if typed and typed not in {other.label for other in PRESETS.values()}:
         del known["provider_name"]

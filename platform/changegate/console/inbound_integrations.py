@@ -1,10 +1,11 @@
-"""Inbound integrations: the list, the form and the record (oauth_jwt.md §1.3, §1.5)."""
+"""Inbound integrations: the list, the forms and the record (oauth_jwt.md §1.3 to §1.6)."""
 
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from changegate.console.connection_types import OFFERS, get_connection
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integration_form import IntegrationForm
 from changegate.console.integration_list import list_rows
@@ -12,6 +13,7 @@ from changegate.console.integration_pages import previous_secret_until, render_n
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
+from changegate.services.oauth.connection_types import connection_type_of
 from changegate.services.oauth.integrations import (
     get_integration,
     register_integration,
@@ -20,29 +22,6 @@ from changegate.services.oauth.integrations import (
     update_integration,
 )
 
-CONNECTION_TYPES = (
-    (
-        "OAuth - Authorization code grant",
-        "A person signs in at this desk and lets an application act for them.",
-        None,
-    ),
-    (
-        "OAuth - Client credentials grant",
-        "An application proves itself with a stored secret and nothing else.",
-        None,
-    ),
-    (
-        "OAuth - JWT bearer grant",
-        "Automation brings a JWT that its identity provider signed, and exchanges it for an access token.",
-        "inbound_integrations.new_view",
-    ),
-    ("OAuth - Resource owner password credential grant", "An application knows a person's password.", None),
-    (
-        "Third party ID token issued by OIDC supporting identity provider",
-        "An identity provider's token is sent to the API itself, without an exchange.",
-        None,
-    ),
-)
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
@@ -57,19 +36,19 @@ def list_view() -> str:
 @bp.get("/new")
 def choose_view() -> str:
     """Ask which kind of connection is to be added."""
-    return render_template("console/connection_types.html", connection_types=CONNECTION_TYPES)
+    return render_template("console/connection_types.html", offers=OFFERS)
 
 
-@bp.get("/new/jwt-bearer")
-def new_view() -> str:
-    """Show the blank form."""
-    return render_new_page(IntegrationForm.blank())
+@bp.get("/new/<connection_type>")
+def new_view(connection_type: str) -> str:
+    """Show the blank form of a connection type; raises `RecordNotFound`."""
+    return render_new_page(IntegrationForm.blank(get_connection(connection_type)))
 
 
-@bp.post("/new/jwt-bearer")
-def create_view() -> ResponseReturnValue:
-    """Register an integration."""
-    form = IntegrationForm.of_request(request.form)
+@bp.post("/new/<connection_type>")
+def create_view(connection_type: str) -> ResponseReturnValue:
+    """Register an integration; raises `RecordNotFound`."""
+    form = IntegrationForm.of_request(request.form, get_connection(connection_type))
     try:
         registered = register_integration(form.load(), by=caller().user_name)
     except InputInvalid as problem:
@@ -89,7 +68,7 @@ def record_view(client_id: str) -> str:
 def update_view(client_id: str) -> ResponseReturnValue:
     """Save an integration."""
     entity = get_integration(client_id)
-    form = IntegrationForm.of_request(request.form)
+    form = IntegrationForm.of_request(request.form, connection_type_of(entity))
     try:
         secret = update_integration(entity, form.load(), by=caller().user_name)
     except InputInvalid as problem:

@@ -10,16 +10,17 @@ from werkzeug.datastructures import MultiDict
 from changegate.console.form_rows import ROW_KINDS
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity, SysUser
-from changegate.models.oauth_entity import KEY_SOURCES
+from changegate.models.connection_type import TYPES, ConnectionType
+from changegate.models.oauth_entity import JWT_BEARER, KEY_SOURCES
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, IntegrationSchema
+from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import recognise
 from changegate.services.oauth.integrations import DEFAULT_SCOPE
 
 CHECKBOXES = (
     *("active", "public_client", "enable_jti_verification", "allow_additional_audiences", "allow_missing_kid"),
-    *("scope_restriction", "enforce_token_restriction"),
+    *("scope_restriction", "enforce_token_restriction", "issue_refresh_tokens"),
 )
 LISTS = ("algorithms", "scopes")
 LINES = ("audiences",)
@@ -27,8 +28,7 @@ SUBJECT_RULES = ("run_as", "user_field")
 # What fills in the issuer of a provider: the place it is at, and the tenant's own parts.
 PLACE = "place"
 PLACEHOLDER_PREFIX = "placeholder-"
-_schema = IntegrationSchema()
-TEXTS = tuple(name for name in _schema.fields if name not in {*CHECKBOXES, *LISTS, *LINES, *ROW_KINDS})
+NO_TEXTS = {"type", *CHECKBOXES, *LISTS, *LINES, *ROW_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ class IntegrationForm:
     """A form as it is shown: `values` by field, with `subject_rule` for the choice between two of them.
 
     Texts and `audiences` (one a line) are text as typed, checkboxes bool, `algorithms` and `scopes` lists, claim
-    conditions and verifier maps lists of rows. `placeholders` are what a preset's issuer is made of. `notices` are
-    what the last step has to say, by field, and `focus` is the id of what is to be filled in next.
+    conditions and verifier maps lists of rows; there is what its connection type has and nothing else. `placeholders`
+    are what a preset's issuer is made of. `notices` are what the last step has to say, by field, and `focus` is the id
+    of what is to be filled in next.
     """
 
     values: Mapping[str, Any]
@@ -45,44 +46,60 @@ class IntegrationForm:
     placeholders: Mapping[str, str] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
+    connection: ConnectionType = TYPES[JWT_BEARER]
 
     @classmethod
-    def blank(cls) -> "IntegrationForm":
+    def blank(cls, connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
         """Return the form of a new integration, with the schema's defaults."""
-        values = {name: _default_of(name) for name in (*TEXTS, *CHECKBOXES, *LISTS)} | {name: [] for name in ROW_KINDS}
-        values |= {"audiences": "", "scopes": [DEFAULT_SCOPE], "subject_rule": "run_as", PLACE: ""}
-        return cls(values | {"algorithms": _of_both_kinds(values["algorithms"])})
+        values = {name: _default_of(connection, name) for name in connection.fields if name not in {"type", *ROW_KINDS}}
+        values |= {name: [] for name in ROW_KINDS if name in connection.fields}
+        values["scopes"] = [DEFAULT_SCOPE]
+        if connection.has_provider:
+            values |= {"audiences": "", "subject_rule": "run_as", PLACE: ""}
+            values["algorithms"] = _of_both_kinds(values["algorithms"])
+        return cls(values, connection=connection)
 
     @classmethod
-    def of_request(cls, sent: MultiDict[str, str]) -> "IntegrationForm":
+    def of_request(cls, sent: MultiDict[str, str], connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
         """Return the form as it was sent; a box that is not ticked is not sent, and is off."""
-        values: dict[str, Any] = {name: sent.get(name, "") for name in (*TEXTS, *LINES, PLACE)}
-        values |= {name: name in sent for name in CHECKBOXES}
-        values |= {name: sent.getlist(name) for name in LISTS}
-        values |= {name: kind.read(sent) for name, kind in ROW_KINDS.items()}
+        names = {*connection.fields}
+        values: dict[str, Any] = {name: sent.get(name, "") for name in names - NO_TEXTS | names & {*LINES}}
+        values |= {name: name in sent for name in CHECKBOXES if name in names}
+        values |= {name: sent.getlist(name) for name in LISTS if name in names}
+        values |= {name: kind.read(sent) for name, kind in ROW_KINDS.items() if name in names}
+        if not connection.has_provider:
+            return cls(values, connection=connection)
+        values[PLACE] = sent.get(PLACE, "")
         values["subject_rule"] = "user_field" if sent.get("subject_rule") == "user_field" else "run_as"
         values["key_source"] = values["key_source"] if values["key_source"] in KEY_SOURCES else "jwks_url"
         typed = {name: text for name, text in sent.items() if name.startswith(PLACEHOLDER_PREFIX)}
-        return cls(values, placeholders={name.removeprefix(PLACEHOLDER_PREFIX): text for name, text in typed.items()})
+        placeholders = {name.removeprefix(PLACEHOLDER_PREFIX): text for name, text in typed.items()}
+        return cls(values, placeholders=placeholders, connection=connection)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the connection type has a field."""
+        return name in self.connection.fields
 
     def load(self) -> dict[str, Any]:
         """Return validated fields; of subject rules and key sources only what is chosen. Raises `InputInvalid`."""
         sent = {name: value for name, value in self.values.items() if name not in self._dropped}
-        sent["audiences"] = self.values["audiences"].splitlines()
-        sent["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
+        if self.connection.has_provider:
+            sent["audiences"] = self.values["audiences"].splitlines()
+            sent["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
         places: dict[str, list[int]] = {}
         for name in sent.keys() & ROW_KINDS.keys():
             filled = ROW_KINDS[name].filled(self.values[name])
             places[name] = [place for place, _ in filled]
             sent[name] = [self._for_schema(name, row) for _, row in filled]
         try:
-            loaded: dict[str, Any] = _schema.load(sent)
+            return load_fields({**sent, "type": self.connection.name})
         except ValidationError as problem:
             raise InputInvalid(_errors(problem, places)) from None
-        return loaded
 
     @property
     def _dropped(self) -> set[str]:
+        if not self.connection.has_provider:
+            return set()
         rule, source = self.values["subject_rule"], self.values["key_source"]
         unused = {*SUBJECT_RULES} - {rule} | {*KEY_FIELDS.values()} - {KEY_FIELDS[source]}
         return {"subject_rule", PLACE, *unused}
@@ -119,22 +136,31 @@ class IntegrationForm:
 
 def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser | None) -> IntegrationForm:
     """Return the form of a registered integration; what is secret in it is left blank."""
-    stored = {name: getattr(entity, name) for name in (*TEXTS, *CHECKBOXES, *LISTS)}
-    found = recognise(entity.issuer)
+    connection = TYPES[entity.type]
+    stored = {name: getattr(entity, name) for name in connection.fields if name != "type"}
     values = {name: "" if value is None else value for name, value in stored.items()}
     values |= {
-        "run_as": run_as.user_name if run_as else "",
         "owner": owner.user_name if owner else "",
         "review_date": entity.review_date.isoformat() if entity.review_date else "",
-        "audiences": "\n".join(entity.audiences),
         "scopes": [scope.name for scope in entity.scopes],
+    }
+    if "run_as" in values:
+        values["run_as"] = run_as.user_name if run_as else ""
+    if connection.has_provider:
+        values |= _stored_trust(entity)
+    return IntegrationForm(values, connection=connection)
+
+
+def _stored_trust(entity: OAuthEntity) -> dict[str, Any]:
+    found = recognise(entity.issuer)
+    return {
+        "audiences": "\n".join(entity.audiences),
         "subject_rule": "user_field" if entity.user_field else "run_as",
         "claim_conditions": [condition_row(condition) for condition in entity.claim_conditions or ()],
         "algorithms": _of_both_kinds(entity.algorithms),
         "verifier_maps": [_map_row(verifier_map) for verifier_map in entity.verifier_maps],
         PLACE: found.form.name if found and found.preset.name == entity.preset else "",
     }
-    return IntegrationForm(values)
 
 
 def _map_row(verifier_map: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +200,7 @@ def _errors(problem: ValidationError, places: Mapping[str, list[int]]) -> dict[s
     return found
 
 
-def _default_of(name: str) -> Any:
-    default = _schema.fields[name].load_default
+def _default_of(connection: ConnectionType, name: str) -> Any:
+    default = SCHEMAS[connection.name].fields[name].load_default
     value = default() if callable(default) else default
     return "" if value is None or value is missing else value

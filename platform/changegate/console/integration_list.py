@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.models.connection_type import ConnectionType
+from changegate.services.oauth.connection_types import connection_type_of
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
 from changegate.services.oauth.integrations import list_integrations
 
@@ -18,6 +20,7 @@ class IntegrationRow:
     """One integration as the list shows it; an `owner` that no longer exists is the empty text, None is none."""
 
     entity: OAuthEntity
+    connection: ConnectionType
     owner: str | None
     is_overdue: bool
     latest: OAuthExchange | None
@@ -34,6 +37,7 @@ def list_rows() -> list[IntegrationRow]:
     return [
         IntegrationRow(
             entity=entity,
+            connection=connection_type_of(entity),
             owner=owners.get(entity.owner, "") if entity.owner else None,
             is_overdue=entity.review_date is not None and entity.review_date < today,
             latest=latest.get(entity.sys_id),

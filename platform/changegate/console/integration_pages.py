@@ -10,6 +10,7 @@ from changegate.console.integration_form import IntegrationForm, form_of_entity
 from changegate.console.key_panel import key_panel
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysUser
+from changegate.services.oauth.connection_types import connection_type_of, has_secret
 from changegate.services.oauth.event_search import count_would_refuse, list_events
 from changegate.services.oauth.snippets import Target, list_snippets
 
@@ -30,7 +31,7 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
         **results,
         events=list_events(entity.sys_id, SHOWN_EVENTS),
         would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
-        key_panel=key_panel(entity),
+        key_panel=key_panel(entity) if connection_type_of(entity).has_provider else None,
         snippets=list_snippets(_target(entity)),
         integrations={entity.sys_id: entity},
     )
@@ -38,15 +39,26 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
 
 def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
     """Return what the form's template needs."""
-    until = previous_secret_until(entity) if entity else None
-    return {"form": form, "entity": entity, "previous_secret_until": until, **form_choices(form)}
+    return {
+        "form": form,
+        "entity": entity,
+        "target": target_of(form, entity),
+        "has_secret": has_secret(entity) if entity else form.connection.has_secret,
+        "previous_secret_until": previous_secret_until(entity) if entity else None,
+        **form_choices(form),
+    }
+
+
+def target_of(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, str]:
+    """Return what the addresses of the form's buttons are made of."""
+    return {"client_id": entity.client_id} if entity else {"connection_type": form.connection.slug}
 
 
 def previous_secret_until(entity: OAuthEntity) -> datetime | None:
     """Return when the secret from before the last rotation ends, None where there is none that works."""
     until = entity.previous_client_secret_expires_at
     has_one = entity.previous_client_secret_hash is not None and until is not None and until > now()
-    return until if has_one and not entity.public_client else None
+    return until if has_one and has_secret(entity) else None
 
 
 def _stored_form(entity: OAuthEntity) -> IntegrationForm:
@@ -62,4 +74,6 @@ def _target(entity: OAuthEntity) -> Target:
         issuer=entity.issuer,
         base_url=settings().base_url,
         preset=entity.preset,
+        connection_type=entity.type,
+        gives_refresh_tokens=entity.issue_refresh_tokens,
     )

@@ -1,4 +1,4 @@
-"""Manage Tokens: the access tokens that work now, and how one of them or all of an integration are ended."""
+"""Manage Tokens: the tokens that work now, and how one of them or all of an integration are ended."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -7,11 +7,13 @@ from changegate.console.guards import caller, local_path, require_integration_ad
 from changegate.console.token_list import TokenList
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
-from changegate.models import OAuthEntity
-from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.models import OAuthEntity, OAuthRefreshToken
+from changegate.services.oauth.access_tokens import revoke_all_so_far
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.integrations import get_integration, list_integrations, stamp
+from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
 from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, search_tokens
+from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
 from changegate.services.oauth.scopes import list_scopes
 
@@ -21,7 +23,7 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> str:
-    """Show one page of the live tokens, newest first."""
+    """Show one page of the live access tokens, newest first; the first one shows the latest refresh tokens too."""
     wanted = TokenList.of_arguments(request.args)
     integrations = list_integrations()
     chosen = next((entity for entity in integrations if entity.client_id == wanted.integration), None)
@@ -32,6 +34,7 @@ def list_view() -> str:
         "console/manage_tokens.html",
         wanted=wanted,
         tokens=tokens[:PAGE_SIZE],
+        refresh_tokens=[] if is_nobodys or wanted.before else search_refresh_tokens(wanted_filter),
         total=0 if is_nobodys else count_tokens(wanted_filter),
         next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
         chosen=chosen,
@@ -56,11 +59,24 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
     return _back()
 
 
+@bp.post("/refresh-tokens/<correlation_id>/revoke")
+def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
+    """End the refresh token of an exchange and what it bought; raises `RecordNotFound`."""
+    row = db.session.get(OAuthRefreshToken, correlation_id)
+    if row is None:
+        raise RecordNotFound
+    was_live = end_refresh_token(correlation_id, row.user)
+    db.session.commit()
+    ended = "is revoked: it and its access tokens have stopped working" if was_live else "had been revoked already"
+    flash(f"The refresh token issued at {row.issued_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
+    return _back()
+
+
 @bp.post("/integrations/<client_id>/revoke")
 def revoke_all_view(client_id: str) -> ResponseReturnValue:
     """End every token of an integration, also one that is being issued just now; raises `RecordNotFound`."""
     entity = get_integration(client_id)
-    revoke_tokens(entity)
+    revoke_all_so_far(entity)
     stamp(entity, caller().user_name)
     db.session.commit()
     flash(f"All tokens of {entity.name} are revoked: they have stopped working. It can get new ones.")

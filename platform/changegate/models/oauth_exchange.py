@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
-from changegate.models.base import boolean, instant, integer, reference, string, text
+from changegate.models.base import boolean, index_of_filled, instant, integer, reference, string, text
 from changegate.models.packed import PackedJSON
 
 
@@ -54,6 +54,11 @@ class OAuthExchange(Base):
     has_all_scopes: Mapped[bool | None] = boolean("All scopes of its integration")
     expires_at: Mapped[datetime | None] = instant("Expires")
     revoked_at: Mapped[datetime | None] = instant("Revoked")
+    # The refresh token that it came with, or was bought with: the correlation id of the exchange that issued that one.
+    refresh_token: Mapped[str | None] = mapped_column(String(32))
+
+
+index_of_filled(OAuthExchange.__table__.c.refresh_token)
 
 
 def new_correlation_id(at: datetime) -> str:

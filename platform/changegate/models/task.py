@@ -169,8 +169,8 @@ class Task(Record, Base):
 # Where a task is sought by what it belongs to, and where the database looks when what it refers to is deleted.
 for _name in ("parent", "universal_request", "assigned_to", "opened_by"):
     index_of_filled(Task.__table__.c[_name])
-# By its times an integration's creations are counted, and its own records paged.
-index_of_filled(Task.__table__.c.oauth_entity, Task.__table__.c.sys_created_on)
+# By its times an integration's creations are counted. Its own records are paged and counted in the index alone.
+index_of_filled(*(Task.__table__.c[_name] for _name in ("oauth_entity", "sys_created_on", "sys_class_name", "sys_id")))
 # What a pipeline asks for: the changes of its commit and of its repository.
 for _name in ("source_repository", "source_commit"):
     index_of_filled_text(Task.__table__.c[_name])

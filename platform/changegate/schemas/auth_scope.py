@@ -8,7 +8,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_l
 from changegate.errors import InputInvalid
 from changegate.models.auth_scope import ANY, API_VERSIONS, REST_APIS
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import LINES
+from changegate.schemas.integration.values import LINES
 from changegate.schemas.scope_rule_text import parse_rule_text
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

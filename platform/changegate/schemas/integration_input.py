@@ -10,8 +10,10 @@ from typing import Any
 from marshmallow import ValidationError
 
 from changegate.errors import InputInvalid
+from changegate.models.connection_type import TYPES
+from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import load_fields, type_of
 from changegate.schemas.key_source import KEY_FIELDS, SHARED_KEY
 from changegate.schemas.presets import Filled, Preset, defaults_of, fill, find_preset, recognise
 
@@ -23,18 +25,21 @@ ALTERNATIVES = {
     "replay_policy": "enable_jti_verification",
     "enable_jti_verification": "replay_policy",
 }
-_schema = IntegrationSchema()
+FIXED = "The connection type cannot be changed; register another integration."
 
 
 def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated fields of a whole integration; raises `InputInvalid`."""
+    wanted = _type(given)
+    if not TYPES[wanted].has_provider:
+        return _load(_without_provider(given, wanted))
     preset = find_preset(_text(given, "preset"))
     fields = _without_place(given)
     if _says_place(given) or (preset and not _text(fields, "issuer")):
         fields = _filled_in(given, preset, fields)
     elif preset:
         fields = _with_urls(_recognised(fields), fields)
-    defaults = defaults_of(preset) if preset else {}
+    defaults = defaults_for(preset, wanted) if preset else {}
     ruled_out = {ALTERNATIVES.get(name) for name in given}
     if given.get("key_source") == SHARED_KEY:
         ruled_out.add("algorithms")
@@ -46,14 +51,20 @@ def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dic
 
     Whether it is active stays where nothing is said of it: what was stopped by hand is not started by a file.
     """
+    _require_type(given, stored)
     return load_integration({"active": stored["active"], **given})
 
 
 def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated fields, those of `stored` where nothing is given; raises `InputInvalid`."""
+    if _text(given, "type"):
+        _require_type(given, stored)
+    if not TYPES[stored["type"]].has_provider:
+        return _load({**stored, **_without_provider(given, stored["type"]), "type": stored["type"]})
     changed = _without_place(given)
     if _says_place(given):
         changed = _filled_in(given, find_preset(_text({**stored, **given}, "preset")), changed)
+    changed["type"] = stored["type"]
     source = changed.get("key_source") or stored["key_source"]
     ruled_out = {ALTERNATIVES.get(name) for name, value in changed.items() if value not in ("", None)}
     if source != stored["key_source"]:
@@ -62,12 +73,41 @@ def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str
     return _load({name: value for name, value in stored.items() if name not in ruled_out} | changed)
 
 
-def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
+def defaults_for(preset: Preset, connection_type: str) -> dict[str, Any]:
+    """Return what choosing a preset sets in an integration of a type.
+
+    How often an assertion is good says nothing of an ID token, which would be good for one call.
+    """
+    defaults = defaults_of(preset)
+    if connection_type == ID_TOKEN:
+        del defaults["replay_policy"], defaults["enable_jti_verification"]
+    return defaults
+
+
+def _type(given: Mapping[str, Any]) -> str:
     try:
-        loaded: dict[str, Any] = _schema.load(fields)
+        return type_of(given)
     except ValidationError as problem:
         raise InputInvalid(field_errors(problem)) from None
-    return loaded
+
+
+def _require_type(given: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    if _type(given) != stored["type"]:
+        raise InputInvalid({"type": [FIXED]})
+
+
+def _without_provider(given: Mapping[str, Any], connection_type: str) -> dict[str, Any]:
+    said = [name for name in (PLACEHOLDERS, PLACE) if given.get(name)]
+    if said:
+        raise InputInvalid({name: [f"{TYPES[connection_type].noun} has no identity provider."] for name in said})
+    return _without_place(given)
+
+
+def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return load_fields(fields)
+    except ValidationError as problem:
+        raise InputInvalid(field_errors(problem)) from None
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:

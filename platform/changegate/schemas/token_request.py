@@ -1,4 +1,4 @@
-"""The parameters of requests about tokens (RFC 6749 §3.2, RFC 7523 §2, RFC 7009 §2.1, RFC 7662 §2.1).
+"""The parameters of requests about tokens (RFC 6749 §3.2, §4.3, §4.4, §6, RFC 7523 §2, RFC 7009 §2.1, RFC 7662 §2.1).
 
 A few optional texts, read at every exchange: plain code here takes a tenth of what a schema's machinery would.
 """
@@ -9,8 +9,11 @@ from dataclasses import dataclass, fields
 from marshmallow import ValidationError
 
 ASCII_SPACE = " \t\r\n\f\v"
-LONGEST = {"client_id": 255, "client_secret": 4096, "scope": 4096}
-# Trimmed, for they are pasted with line breaks from documentation; the secret never is (oauth_jwt.md §2.4).
+LONGEST = {
+    **{"client_id": 255, "client_secret": 4096, "scope": 4096},
+    **{"username": 255, "password": 4096, "refresh_token": 255},
+}
+# Trimmed, for they are pasted with line breaks from documentation; secrets never are (oauth_jwt.md §2.4).
 TRIMMED = frozenset({"grant_type", "client_id", "assertion", "client_assertion"})
 
 
@@ -31,13 +34,16 @@ class TokenRequestForm(ClientForm):
     grant_type: str | None = None
     assertion: str | None = None
     scope: str | None = None
+    username: str | None = None
+    password: str | None = None
+    refresh_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenReferenceForm(ClientForm):
     """A request about a token that exists: to revoke it or to introspect it.
 
-    Every token is looked for in one way, so that its type need not be guessed at and a hint is ignored.
+    How a token is written says what it is, so that its type need not be guessed at and a hint is ignored.
     """
 
     token: str | None = None

@@ -1,5 +1,6 @@
 """Users: passwords, and what proves that somebody is one of them."""
 
+import hashlib
 import hmac
 import secrets
 import threading
@@ -23,6 +24,8 @@ from changegate.services.tables.values import is_storable, parse_value
 MASK = "********"
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
+
+LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
 class UserRules(NoRules):
@@ -68,20 +71,31 @@ def authenticate_user(
 ) -> Caller | None:
     """Return who the name and password prove, or None; the name is compared without case.
 
-    A full password hash is computed once per process and stored hash, not once per request; `before_hashing` runs
-    before that and may refuse the caller.
+    `before_hashing` runs before a password hash is computed and may refuse the caller.
+    """
+    row, is_right = try_password(user_name, password, before_hashing=before_hashing)
+    if row is None or not is_right or not row.active or row.locked_out:
+        return None
+    return Caller(row.sys_id, row.user_name, expand_roles(row.roles))
+
+
+def try_password(
+    user_name: str, password: str, *, before_hashing: Callable[[], None] = _no_objection
+) -> tuple[LoginRow | None, bool]:
+    """Return the user of a name, or None, and whether the password is that user's; who may sign in is not asked.
+
+    A full password hash is computed once per process and stored hash, not once per request, and for a name that nobody
+    has as well.
     """
     if not is_storable(user_name) or not _is_encodable(password):
-        return None
+        return None, False
     row = _LOGIN.first({"wanted": user_name})
     stored = (row.user_password if row else None) or _NOBODYS_HASH
     if not _verified_passwords.remembers(stored, password):
         before_hashing()
         if not _verified_passwords.check(stored, password):
-            return None
-    if row is None or not row.active or row.locked_out:
-        return None
-    return Caller(row.sys_id, row.user_name, expand_roles((row.roles or "").split(",")))
+            return row, False
+    return row, row is not None
 
 
 def _is_encodable(text: str) -> bool:
@@ -95,7 +109,7 @@ def _is_encodable(text: str) -> bool:
 def caller_of(user: SysUser) -> Caller:
     """Return the caller that a signed-in user is."""
     roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
-    return Caller(user.sys_id, user.user_name, expand_roles((roles or "").split(",")))
+    return Caller(user.sys_id, user.user_name, expand_roles(roles))
 
 
 def get_user(user_name: str) -> SysUser:
@@ -150,8 +164,8 @@ def set_password(user: SysUser, password: str) -> None:
 class VerifiedPasswords:
     """Remembers which stored hashes a password has already been checked against.
 
-    Entries are keyed by the stored hash, so a changed password misses. What is kept is an HMAC under a key that only
-    this process knows; a lock, an inactive user or a new hash is read from the database on each request.
+    Entries are keyed by the stored hash, so a changed password misses. What is kept is a hash with a key that only this
+    process knows; a lock, an inactive user or a new hash is read from the database on each request.
     """
 
     def __init__(self, size: int = 1024) -> None:
@@ -177,7 +191,8 @@ class VerifiedPasswords:
         return True
 
     def _digest(self, stored: str, password: str) -> bytes:
-        return hmac.digest(self._key, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), "sha256")
+        text = f"{stored}\0{password}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
 
 
 _verified_passwords = VerifiedPasswords()
@@ -188,6 +203,7 @@ _LOGIN = Prepared(
         SysUser.user_password,
         SysUser.active,
         SysUser.locked_out,
+        SysUser.web_service_access_only,
         roles_of_user().label("roles"),
     ).where(_is_called(bindparam("wanted", None, type_=String)))
 )

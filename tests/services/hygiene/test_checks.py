@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from changegate.services.users import create_user
 from tests.guards.documents import DOCS
 from tests.services.hygiene.conftest import CONDITION, HygieneDesk
 from tests.support.certificates import certificate, pem
-from tests.support.token_desk import ROBOT
+from tests.support.token_desk import ISSUER, ROBOT
 
 GITHUB = "https://token.actions.githubusercontent.com"
 ANYTHING = {**CONDITION, "claim": "ref", "operator": "glob", "value": "*"}
@@ -135,6 +136,20 @@ def reporting(ref: str) -> Arrange:
     return use
 
 
+def of_type(connection_type: str, *, is_on: bool = True, **fields: Any) -> Arrange:
+    def register(hygiene: HygieneDesk) -> None:
+        config = hygiene.desk.app.config
+        config["SETTINGS"] = replace(config["SETTINGS"], password_grant_enabled=is_on)
+        hygiene.desk.register_as(connection_type, "Another", **hygiene.cared_for(), **fields)
+
+    return register
+
+
+def id_tokens(hygiene: HygieneDesk) -> None:
+    trust = {"issuer": ISSUER, "jwks_url": hygiene.desk.jwks.url(), "run_as": ROBOT, "claim_conditions": [CONDITION]}
+    of_type("id_token", max_assertion_lifetime_seconds=3601, **trust)(hygiene)
+
+
 OLD = timedelta(days=-200)
 
 
@@ -167,6 +182,11 @@ FLAWS: dict[str, Arrange] = {
     "review_overdue": due(-1),
     "review_due": due(14),
     "owner_missing": without_owner,
+    "password_grant": of_type("password"),
+    "password_grant_off": of_type("password", is_on=False),
+    "refresh_tokens": of_type("password", issue_refresh_tokens=True),
+    "stored_secret": of_type("client_credentials", run_as=ROBOT),
+    "long_id_tokens": id_tokens,
     "owner_gone": columns(owner="f" * 32),
     "run_as_inactive": lambda _: set_user(ROBOT, active=False),
     "old_secret": aged(client_secret_created_at=OLD),
@@ -181,6 +201,8 @@ FLAWS: dict[str, Arrange] = {
     "account_idle": nothing,
     "account_signs_in": with_account(password="itil itil itil"),
 }
+# Who gives refresh tokens does so by a grant that is another finding.
+COME_TOGETHER = {"refresh_tokens": {"password_grant"}}
 # What needs time to pass rather than something done.
 WAITS = {"unused": 91, "never_used": 8, "account_idle": 101}
 
@@ -195,10 +217,22 @@ def test_there_is_nothing_to_say_against_an_integration_in_good_order(hygiene: H
     assert hygiene.assess().score == 100
 
 
+def test_what_has_no_issuer_is_not_said_to_share_one_or_to_lack_conditions(hygiene: HygieneDesk) -> None:
+    for name in ("One", "Two"):
+        hygiene.desk.register_as("client_credentials", name, **hygiene.cared_for(), run_as=ROBOT)
+    assert hygiene.codes() == {"stored_secret"}
+
+
+def test_there_is_nothing_to_say_against_id_tokens_in_good_order(hygiene: HygieneDesk) -> None:
+    trust = {"issuer": ISSUER, "jwks_url": hygiene.desk.jwks.url(), "run_as": ROBOT, "claim_conditions": [CONDITION]}
+    hygiene.desk.register_as("id_token", "Agents", **hygiene.cared_for(), **trust)
+    assert hygiene.assess().findings == []
+
+
 @pytest.mark.parametrize("code", [code for code in FLAWS if code not in WAITS])
 def test_a_flaw_is_found_and_no_other(hygiene: HygieneDesk, code: str) -> None:
     FLAWS[code](hygiene)
-    assert hygiene.codes() == {code}
+    assert hygiene.codes() == {code} | COME_TOGETHER.get(code, set())
 
 
 @pytest.mark.parametrize(("code", "days"), WAITS.items())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from changegate.extensions import db
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.dry_run import DryRun, try_assertion
 from changegate.services.oauth.integrations import get_integration
 from tests.support.forge import forge, rsa_key
@@ -22,7 +22,7 @@ def tried(desk: TokenDesk, text: str, integration: Integration | None = None, **
     }
     wanted = {name: value for name, value in (fields | changes).items() if value is not ...}
     entity = get_integration(integration.client_id) if integration else None
-    return try_assertion(IntegrationSchema().load(wanted), text, desk.app.extensions["key_store"], entity)
+    return try_assertion(JwtBearerSchema().load(wanted), text, desk.app.extensions["key_store"], entity)
 
 
 def failed(run: DryRun) -> list[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now
 from changegate.models import OAuthExchange
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.access_tokens import new_token
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
@@ -67,7 +67,7 @@ def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk)
 
 
 def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
-    longest = {name: IntegrationSchema().fields[name].validate.max for name in LIFETIMES}
+    longest = {name: JwtBearerSchema().fields[name].validate.max for name in LIFETIMES}
 
     assert sum(longest.values()) < KEPT_FOR.total_seconds() / 2
 

@@ -9,7 +9,7 @@ from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
 from changegate.schemas.auth_scope import load_scope
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.integrations import (
     get_integration,
     list_integrations,
@@ -31,7 +31,7 @@ def _fields(desk: TokenDesk, **changes: Any) -> dict[str, Any]:
         "run_as": ROBOT,
         "jwks_url": desk.jwks.url(),
     }
-    loaded: dict[str, Any] = IntegrationSchema().load(usual | changes)
+    loaded: dict[str, Any] = JwtBearerSchema().load(usual | changes)
     return loaded
 
 

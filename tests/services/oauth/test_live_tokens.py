@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.auth_scope import load_scope
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.live_tokens import (
     LONGEST_LIFESPAN,
@@ -111,7 +111,7 @@ def test_the_longest_token_there_can_be_is_listed_until_it_ends(desk: TokenDesk,
     clock.advance(seconds=longest - 20)
     assert len(live()) == 1
     with pytest.raises(ValidationError):
-        IntegrationSchema(only=["access_token_lifespan_seconds"]).load({"access_token_lifespan_seconds": longest + 1})
+        JwtBearerSchema(only=["access_token_lifespan_seconds"]).load({"access_token_lifespan_seconds": longest + 1})
 
 
 def test_finds_tokens_by_what_they_are(either_desk: TokenDesk) -> None:

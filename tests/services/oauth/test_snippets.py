@@ -88,3 +88,30 @@ def test_leaves_dollars_to_the_shell_where_the_provider_would_fill_them_in() -> 
 def test_asks_the_issuers_own_token_endpoint() -> None:
     text = of("keycloak", replace(TARGET, preset="keycloak")).text
     assert " https://idp.example.com/realms/ci/protocol/openid-connect/token " in text
+
+
+def test_a_client_with_credentials_asks_with_its_secret_and_nothing_else() -> None:
+    [snippet] = list_snippets(replace(TARGET, connection_type="client_credentials"))
+    assert "grant_type=client_credentials" in snippet.text
+    assert "assertion" not in snippet.text and f"client_secret=${SECRET}" in snippet.text
+    subprocess.run(["bash", "-n"], input=snippet.text, text=True, check=True)
+
+
+def test_the_password_grant_names_whose_password_it_is_and_refreshes_where_it_may() -> None:
+    plain, refreshed = (
+        list_snippets(replace(TARGET, connection_type="password", gives_refresh_tokens=gives))[0].text
+        for gives in (False, True)
+    )
+    assert "grant_type=password" in plain and '"password=$DESK_PASSWORD"' in plain
+    assert "refresh_token" not in plain and "grant_type=refresh_token" in refreshed
+    for text in (plain, refreshed):
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+@pytest.mark.parametrize("preset", ALL_PRESETS)
+def test_an_id_token_goes_straight_to_the_api(preset: str | None) -> None:
+    for snippet in list_snippets(replace(TARGET, preset=preset, connection_type="id_token")):
+        script = script_of(snippet)
+        assert "oauth_token.do" not in script and f"${SECRET}" not in snippet.text
+        assert "token=$assertion" in script and "Authorization: Bearer $token" in script
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)

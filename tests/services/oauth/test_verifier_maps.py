@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from changegate.errors import InputInvalid
 from changegate.extensions import db, now
 from changegate.models import JwtVerifierMap, OAuthEntity, OAuthEntityKey, SysCertificate
-from changegate.schemas.integration import IntegrationSchema
+from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.integrations import get_integration, register_integration, update_integration
 from changegate.services.oauth.verifier_maps import list_certificate_warnings
 from tests.support.certificates import certificate, pem
@@ -21,7 +21,7 @@ SECRET = "correct-horse-battery-staple-0123456789"
 
 def _fields(**changes: Any) -> dict[str, Any]:
     usual = {"name": "Pipeline", "provider_name": "CI", "issuer": ISSUER, "run_as": ROBOT}
-    loaded: dict[str, Any] = IntegrationSchema().load(usual | changes)
+    loaded: dict[str, Any] = JwtBearerSchema().load(usual | changes)
     return loaded
 
 

@@ -1,10 +1,22 @@
 """Indexes serve the queries that automation asks all day."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
+from sqlalchemy import Select, func
 
 from changegate.extensions import connection
+from changegate.services.access import Caller, TokenGrant
+from changegate.services.scope_policy import CallLimits
 from tests.support.queries import statement_of
+
+
+def plan_of(statement: Select[Any]) -> str:
+    """Return how SQLite finds what a statement asks for."""
+    sql = statement.compile(connection().engine, compile_kwargs={"literal_binds": True})
+    plan = connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
+    return " ".join(str(step[-1]) for step in plan if "SEARCH" in str(step[-1]))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +39,13 @@ from tests.support.queries import statement_of
 )
 def test_an_index_serves_the_common_queries(app: Flask, query: str, index: str) -> None:
     with app.app_context():
-        statement = statement_of(query, shown="sys_id").order_by(None)
-        sql = statement.compile(connection().engine, compile_kwargs={"literal_binds": True})
-        plan = connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
-        assert index in " ".join(str(step[-1]) for step in plan if "SEARCH" in str(step[-1]))
+        assert index in plan_of(statement_of(query, shown="sys_id").order_by(None))
+
+
+def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(app: Flask) -> None:
+    grant = TokenGrant("e" * 32, "change_request.read_own", limits_now=CallLimits(own_records=True))
+    robot = Caller("a" * 32, "robot", frozenset({"itil"}), grant)
+    with app.app_context():
+        page = statement_of("ORDERBYDESCsys_created_on", robot, shown="sys_id")
+        for statement in (page, page.order_by(None).with_only_columns(func.count())):
+            assert "COVERING INDEX ix_task_oauth_entity (oauth_entity=?)" in plan_of(statement)

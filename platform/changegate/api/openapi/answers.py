@@ -59,7 +59,7 @@ SOMETIMES_RETRY_AFTER = {
 # Of each status: the name of its component, what it means, and the headers that it has beyond those of every error.
 ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     400: ("BadRequest", "The request cannot be read, a value does not fit its field, or there is no such table.", {}),
-    401: ("NotAuthenticated", "Nobody, or nobody known, is calling.", CHALLENGE),
+    401: ("NotAuthenticated", "Nobody, or nobody known, is calling, or with a token that is refused.", CHALLENGE),
     403: ("Refused", "The caller's roles or scopes do not cover this, or a rule of the table aborts it.", {}),
     404: ("NotFound", "There is no such record, or it is not the caller's to see.", {}),
     406: ("NotAcceptable", "The caller takes neither JSON nor XML.", {}),
@@ -67,10 +67,10 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     411: ("LengthRequired", "Content-Length is missing.", {}),
     415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
     429: ("TooManyRequests", "Too many failed attempts to authenticate, or more creations than a quota.", RETRY_AFTER),
-    503: ("Unavailable", "The database is busy or away.", SOMETIMES_RETRY_AFTER),
+    503: ("Unavailable", "The database or the keys of an ID token cannot be had.", SOMETIMES_RETRY_AFTER),
 }
 OAUTH_ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
-    400: ("GrantRefused", "The request is malformed, or the assertion is rejected.", {}),
+    400: ("GrantRefused", "The request is malformed, or its grant is rejected or not for this client.", {}),
     401: ("ClientRefused", "The client did not prove who it is; under `/oauth_token.do` also what is 400.", CHALLENGE),
     429: ("TooManyFailures", "Too many failed requests of this client.", RETRY_AFTER),
     503: ("KeysUnavailable", "The signing keys or the database cannot be had.", SOMETIMES_RETRY_AFTER),

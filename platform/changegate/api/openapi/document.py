@@ -71,7 +71,11 @@ ABOUT_TAGS = {
 }
 SECURITY: Mapping[str, dict[str, str]] = {
     "basic": {"type": "http", "scheme": "basic", "description": "A user's name and password."},
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, from the token endpoint."},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, from the token endpoint, or the ID token of a provider that is trusted here.",
+    },
 }
 
 

@@ -7,14 +7,12 @@ from apispec import APISpec
 
 from changegate.api.integrations import PREFIX
 from changegate.api.openapi.answers import JSON, answer, errors, header
+from changegate.api.openapi.integration_fields import add_fields
 from changegate.api.openapi.parameters import name_of, query_parameters
 from changegate.api.openapi.records import result_of
-from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
-from changegate.models import OAuthEntity
+from changegate.api.openapi.values import JsonSchema, ref
 from changegate.schemas.event_query import EventQuerySchema
-from changegate.schemas.integration import IntegrationSchema
 from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
-from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
 from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
 
 Operation = dict[str, Any]
@@ -23,20 +21,6 @@ TAG = "Integrations"
 ROLES = "Needs one of the roles admin, oauth_admin, mi_admin, of a user; access tokens are refused."
 THUMBPRINT = "^[A-Za-z0-9_-]{43}$"
 BASIC: list[dict[str, list[str]]] = [{"basic": []}]
-# Labels of what is no column of that name.
-LABELS = {"audiences": "Accepted audiences", "algorithms": "Allowed algorithms", "scopes": "Auth scopes"}
-BESIDES: dict[str, JsonSchema] = {
-    PLACEHOLDERS: {
-        "description": "The parts that a preset's issuer is made of, in place of `issuer` and `jwks_url`.",
-        "type": ["object", "null"],
-        "additionalProperties": {"type": "string"},
-    },
-    PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
-}
-SECRET: JsonSchema = {
-    "description": "Shown this once; null for a public client.",
-    "type": ["string", "null"],
-}
 _IN_PATH: Mapping[str, tuple[str, str]] = {
     "client_id": ("The client id of the integration.", "^[0-9a-f]{32}$"),
     "thumbprint": ("The thumbprint of the key (RFC 7638).", THUMBPRINT),
@@ -47,13 +31,7 @@ def add_integration_schemas(spec: APISpec) -> None:
     """Add the schemas of integrations, of what belongs to them, and of calls about them."""
     for schema in (EventSchema, KeyReportSchema, TrialSchema, SecretRotationSchema, TrialRequestSchema):
         spec.components.schema(name_of(schema), schema=schema)
-    spec.components.schema("Integration.fields", schema=IntegrationSchema)
-    fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
-    properties = {name: {"title": _label(name), **schema} for name, schema in fields["properties"].items()}
-    properties["comments"]["pattern"] = STORABLE
-    spec.components.schema("Integration", _answered(properties))
-    spec.components.schema("Integration.changes", _taken(properties, []))
-    spec.components.schema("Integration.new", _taken(properties, ["name"]))
+    add_fields(spec)
 
 
 def integration_paths(spec: APISpec) -> Paths:
@@ -77,36 +55,6 @@ def integration_paths(spec: APISpec) -> Paths:
         f"{one}/try": {"post": _try()},
         f"{PREFIX}/events": {"get": _events(spec)},
     }
-
-
-def _label(name: str) -> str:
-    column = OAuthEntity.__table__.columns.get(name)
-    entry = column.info.get("entry") if column is not None else None
-    return entry.label if entry else LABELS.get(name, name.replace("_", " ").capitalize())
-
-
-def _answered(properties: Mapping[str, JsonSchema]) -> JsonSchema:
-    ids = {name: {"type": "string", "pattern": SYS_ID} for name in ("sys_id", "client_id")}
-    plain = {
-        name: {key: value for key, value in schema.items() if key != "default"} for name, schema in properties.items()
-    }
-    return {
-        "type": "object",
-        "properties": {**ids, **plain, "client_secret": SECRET},
-        "required": [*ids, *properties],
-        "additionalProperties": False,
-    }
-
-
-def _taken(properties: Mapping[str, JsonSchema], required: list[str]) -> JsonSchema:
-    line = {"description": "One line, such as `repository_id equals 123`.", "type": "string"}
-    conditions = {**properties["claim_conditions"], "items": {"anyOf": [ref("ClaimCondition"), line]}}
-    taken: JsonSchema = {
-        "type": "object",
-        "properties": {**properties, "claim_conditions": conditions, **BESIDES},
-        "additionalProperties": False,
-    }
-    return {**taken, "required": required} if required else taken
 
 
 def _operation(name: str, summary: str, responses: Mapping[str, Any], *in_path: str, text: str = "") -> Operation:
@@ -142,7 +90,10 @@ def _list() -> Operation:
 
 def _create() -> Operation:
     made = _ok("It is registered.", ref("Integration"), {"Location": header("Where it is.")})
-    text = "What is not given is what its `preset` says, or else the default of the form."
+    text = (
+        "What is not given is what its `preset` says, or else the default of the form. Fields that its `type` does not "
+        "have are refused, unless they say that there is nothing."
+    )
     operation = _operation("create_integration", "Register an integration", {"201": made, **errors(415)}, text=text)
     return {**operation, "requestBody": _body("Integration.new")}
 

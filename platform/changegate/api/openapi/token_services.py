@@ -10,14 +10,19 @@ from changegate.api.openapi.values import JsonSchema, ref
 from changegate.api.revocation import RFC_PATH, SERVICENOW_PATHS
 from changegate.api.token_form import FORM
 from changegate.schemas.token_request import LONGEST
+from changegate.services.oauth.grant_types import REFRESH_TOKEN
 
 _TEXT: JsonSchema = {"type": "string"}
-_TOKEN: JsonSchema = {"description": "An access token, opaque or in JWT format.", "type": "string", "minLength": 1}
+_TOKEN: JsonSchema = {
+    "description": "An access token, opaque or in JWT format, or a refresh token.",
+    "type": "string",
+    "minLength": 1,
+}
 TOKEN_REFERENCE: JsonSchema = {
     "type": "object",
     "properties": {
         "token": _TOKEN,
-        "token_type_hint": {"description": "Ignored: every token is looked for in one way.", "type": "string"},
+        "token_type_hint": {"description": "Ignored: how a token is written says what it is.", "type": "string"},
         "client_id": {"description": "The client; it may stand in a Basic header.", "type": "string"},
         "client_secret": {
             "description": "Of a client that has one; it may stand in a Basic header.",
@@ -36,7 +41,10 @@ INTROSPECTION: JsonSchema = {
         "scope": {"description": "Scopes that it has now, by blanks.", "type": "string"},
         "client_id": {"description": "The integration.", "type": "string"},
         "username": {"description": "Whom it acts as.", "type": "string"},
-        "token_type": {"const": "Bearer"},
+        "token_type": {
+            "description": "A refresh token is told of to its own client only, and opens no API.",
+            "enum": ["Bearer", REFRESH_TOKEN],
+        },
         **{name: {"description": "In seconds since 1970.", "type": "integer"} for name in ("exp", "iat", "nbf")},
         "sub": {"description": "The sys_id of the user.", "type": "string"},
         "aud": _TEXT,
@@ -80,7 +88,7 @@ def _revoke(name: str, style: str) -> Operation:
     return {
         "tags": [TAG],
         "operationId": name,
-        "summary": "End an access token",
+        "summary": "End an access token, or a refresh token with the access tokens that it bought",
         "description": f"It is refused from the next request on; one that is none is no error. {style}",
         "security": [],
         "responses": {"200": answer("It is no token any longer.", headers=REQUEST_ID), **oauth_errors()},
@@ -91,8 +99,8 @@ def _introspect() -> Operation:
     return {
         "tags": [TAG],
         "operationId": "introspect",
-        "summary": "Ask what an access token is worth",
-        "description": "For clients that prove themselves: of their own tokens, and of all with the scope for that.",
+        "summary": "Ask what a token is worth",
+        "description": "For clients that prove themselves: of their own tokens, and with a scope of all access tokens.",
         "security": [],
         "requestBody": _body(ref("TokenReference")),
         "responses": {

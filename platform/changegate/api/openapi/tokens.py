@@ -1,4 +1,4 @@
-"""The token endpoint as paths of the document, RFC 7523 under two names, and the keys of tokens in JWT format."""
+"""The token endpoint as paths of the document, its grants under two names, and the keys of tokens in JWT format."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,7 @@ from changegate.api.token_form import FORM
 from changegate.api.token_keys import PATH as KEY_SET_PATH
 from changegate.schemas.token_request import LONGEST
 from changegate.services.oauth.client_assertions import ASSERTION_TYPE
+from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN
 from changegate.services.oauth.grants import JWT_BEARER
 
 Operation = dict[str, Any]
@@ -22,6 +23,10 @@ TOKEN: JsonSchema = {
         "token_type": {"const": "Bearer"},
         "expires_in": {"description": "In seconds.", "type": "integer", "minimum": 1},
         "scope": {"description": "What the token is good for, by blanks.", "type": "string"},
+        "refresh_token": {
+            "description": "Of a password integration that issues them; a refresh returns the one it was given.",
+            "type": "string",
+        },
     },
     "required": ["access_token", "token_type", "expires_in", "scope"],
     "additionalProperties": False,
@@ -54,10 +59,31 @@ CLIENT_ASSERTION: JsonSchema = {
     "client_assertion": {"description": "A JWT by which a client without a secret proves itself.", "type": "string"},
     "client_assertion_type": {"const": ASSERTION_TYPE},
 }
-_DESCRIPTIONS = {
-    "client_id": "The integration; it may stand in a Basic header, or be left to the assertion.",
-    "client_secret": "Of an integration that is no public client; it may stand in a Basic header.",
-    "scope": "Scopes to be granted, by blanks; all of the integration's without it.",
+_OF_CLIENT: JsonSchema = {
+    "client_id": {
+        "description": "The integration; it may stand in a Basic header, or be left to the assertion.",
+        "type": "string",
+        "maxLength": LONGEST["client_id"],
+    },
+    "client_secret": {
+        "description": "Of an integration that is no public client; it may stand in a Basic header.",
+        "type": "string",
+        "maxLength": LONGEST["client_secret"],
+    },
+    "scope": {
+        "description": "Scopes to be granted, by blanks; all that can be without it.",
+        "type": "string",
+        "maxLength": LONGEST["scope"],
+    },
+}
+_GRANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    JWT_BEARER: ("RFC 7523 §2.1.", {"assertion": "A JWT that the identity provider has signed."}),
+    CLIENT_CREDENTIALS: ("RFC 6749 §4.4: acts as the integration's OAuth Application User.", {}),
+    PASSWORD: (
+        "RFC 6749 §4.3, where the instance has it switched on.",
+        {"username": "The user ID.", "password": "The password; blanks count."},
+    ),
+    REFRESH_TOKEN: ("RFC 6749 §6.", {"refresh_token": "What a password bought; it stays the same."}),
 }
 
 
@@ -91,8 +117,8 @@ def _exchange(name: str, style: str) -> Operation:
     return {
         "tags": [TAG],
         "operationId": name,
-        "summary": "Exchange an assertion for an access token",
-        "description": f"The JWT bearer grant (RFC 7523): one assertion buys one token. {style}",
+        "summary": "Exchange a grant for an access token",
+        "description": f"A client may use the grant of its integration's connection type and no other. {style}",
         "security": [],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": answer("The token.", ref("Token"), REQUEST_ID, has_xml=False), **oauth_errors()},
@@ -100,14 +126,22 @@ def _exchange(name: str, style: str) -> Operation:
 
 
 def token_request() -> JsonSchema:
-    """Return the schema of a token request."""
-    optional = {
-        name: {"description": _DESCRIPTIONS[name], "type": "string", "maxLength": most}
-        for name, most in LONGEST.items()
-    }
-    assertion = {"description": "A JWT that the identity provider has signed.", "type": "string"}
+    """Return the schema of a token request: one for each grant."""
+    return {"oneOf": [_request(name, says, of_grant) for name, (says, of_grant) in _GRANTS.items()]}
+
+
+def _request(name: str, says: str, of_grant: Mapping[str, str]) -> JsonSchema:
+    own = {field: _parameter(field, description) for field, description in of_grant.items()}
+    proof = CLIENT_ASSERTION if name == JWT_BEARER else {}
     return {
+        "title": name,
+        "description": says,
         "type": "object",
-        "properties": {"grant_type": {"const": JWT_BEARER}, "assertion": assertion, **optional, **CLIENT_ASSERTION},
-        "required": ["grant_type", "assertion"],
+        "properties": {"grant_type": {"const": name}, **own, **_OF_CLIENT, **proof},
+        "required": ["grant_type", *own],
     }
+
+
+def _parameter(name: str, description: str) -> JsonSchema:
+    limit = {"maxLength": LONGEST[name]} if name in LONGEST else {}
+    return {"description": description, "type": "string", "minLength": 1, **limit}

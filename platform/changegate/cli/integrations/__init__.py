@@ -14,7 +14,7 @@ from changegate.cli.integrations.trial import try_token
 
 @click.group()
 def integration() -> None:
-    """Manage inbound integrations of the OAuth - JWT bearer grant."""
+    """Manage inbound integrations."""
 
 
 for command in (

@@ -10,6 +10,7 @@ from changegate.cli.integrations.refusals import as_json, client_id_argument, wa
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.presets import advise_pins, claim_kinds, find_by_issuer, find_preset, require_pins
 from changegate.services.oauth.condition_linter import lint_conditions
+from changegate.services.oauth.connection_types import require_provider
 from changegate.services.oauth.integration_changes import fields_of
 
 
@@ -19,7 +20,9 @@ from changegate.services.oauth.integration_changes import fields_of
 def lint(client_id: str, as_json: bool) -> None:
     """Show by example what the claim conditions admit and refuse, and warn of those that admit too much."""
     with opened_instance():
-        fields = fields_of(wanted(client_id))
+        entity = wanted(client_id)
+        require_provider(entity, "claim conditions", "claim_conditions")
+        fields = fields_of(entity)
     conditions, issuer, preset = fields["claim_conditions"], fields["issuer"], fields["preset"]
     provider = find_preset(preset) or find_by_issuer(issuer)
     found = lint_conditions(conditions, claim_kinds(provider) if provider else {})

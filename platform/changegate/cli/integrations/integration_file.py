@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import missing
+from marshmallow.fields import Field
 
 from changegate.cli.integrations.yaml_text import (
     Place,
@@ -20,15 +21,17 @@ from changegate.cli.integrations.yaml_text import (
 )
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.models import OAuthEntity
+from changegate.models.connection_type import TYPES
+from changegate.models.oauth_entity import JWT_BEARER
 from changegate.schemas.claim_condition_text import render_condition_text
-from changegate.schemas.integration import IntegrationSchema
-from changegate.schemas.presets import defaults_of, find_preset
+from changegate.schemas.integration import SCHEMAS
+from changegate.schemas.integration_input import defaults_for
+from changegate.schemas.presets import find_preset
 from changegate.services.oauth.integration_changes import fields_of
 
 TOP = "integrations"
 MAX_INTEGRATIONS = 1000
 HEAD = "# Inbound integrations, as `changegate integration apply -f` reads them. Secrets are not in here.\n"
-_schema = IntegrationSchema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +103,22 @@ def _said(entity: OAuthEntity) -> dict[str, Any]:
     What its preset would fill in is named too: a later release may know the provider better.
     """
     fields = fields_of(entity)
-    preset = find_preset(fields["preset"])
-    of_preset = {*defaults_of(preset)} - {"enable_jti_verification"} if preset else set()
-    if fields["audiences"] == [entity.client_id]:
+    preset = find_preset(fields.get("preset"))
+    of_preset = {*defaults_for(preset, entity.type)} - {"enable_jti_verification"} if preset else set()
+    schema = SCHEMAS[entity.type]
+    if TYPES[entity.type].has_provider:
+        _say_trust(fields, entity.client_id)
+    usual = {name: _default(schema.fields[name]) for name in fields} | {"type": JWT_BEARER}
+    return {name: value for name, value in fields.items() if name in of_preset or value != usual[name]}
+
+
+def _say_trust(fields: dict[str, Any], client_id: str) -> None:
+    if fields["audiences"] == [client_id]:
         del fields["audiences"]
     # The policy says it as well.
     del fields["enable_jti_verification"]
     fields["claim_conditions"] = [render_condition_text(one) for one in fields["claim_conditions"]]
     fields["verifier_maps"] = [_said_map(one) for one in fields["verifier_maps"]]
-    return {name: value for name, value in fields.items() if name in of_preset or value != _default(name)}
 
 
 def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:
@@ -116,8 +126,8 @@ def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in verifier_map.items() if name not in usual or value != usual[name]}
 
 
-def _default(name: str) -> Any:
-    default = _schema.fields[name].load_default
+def _default(field: Field[Any]) -> Any:
+    default = field.load_default
     return default() if callable(default) else None if default is missing else default
 
 

@@ -21,7 +21,8 @@ def show_all(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
     for row in [] if as_json else rows:
-        click.echo(f"{row['client_id']}  {'active' if row['active'] else 'disabled':<9} {row['name']}  {row['issuer']}")
+        state = "active" if row["active"] else "disabled"
+        click.echo(f"{row['client_id']}  {state:<9} {row['type']:<18} {row['name']}  {row.get('issuer', '')}".rstrip())
 
 
 @click.command()

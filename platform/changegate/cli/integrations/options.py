@@ -6,12 +6,14 @@ from typing import Any
 import click
 
 from changegate.cli.integrations.key_files import NamedFile, read_certificate, read_shared_key, read_text
+from changegate.models.connection_type import TYPES
 from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
 from changegate.schemas.claim_condition_text import REPORT_ONLY
 from changegate.schemas.integration import ALGORITHMS
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 
 Command = Callable[..., Any]
+SLUGS = tuple(one.slug for one in TYPES.values())
 # What is put together from several options.
 CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
 FILES = ("certificates", "shared_keys", "jwks_file")
@@ -37,6 +39,7 @@ def _seconds(flag: str, name: str, metavar: str = "SECONDS") -> Command:
 
 
 OPTIONS: tuple[Command, ...] = (
+    _text("--type", "type", f"The connection type; by default jwt-bearer, and never changed. {_one_of(SLUGS)}"),
     _text("--provider-name", "provider_name", "Whose identity provider it is; a preset knows."),
     _text("--preset", "preset", "What `integration presets` lists; stands for all that is not given."),
     _text("--place", "place", "Where the provider of the preset is; by default the first of its places."),
@@ -63,11 +66,14 @@ OPTIONS: tuple[Command, ...] = (
     _seconds("--jwks-cache-lifespan", "jwks_cache_lifespan_minutes", "MINUTES"),
     _text("--run-as", "run_as", "The user every token of this integration acts as.", metavar="USER"),
     _text("--user-field", "user_field", f"The column that sub is compared with. {_one_of(USER_FIELDS)}"),
+    _text("--user-claim", "user_claim", "The claim of an ID token that is compared, in place of sub."),
     _text("--scope", "scopes", f"By default change_request.create. {REPEATED}", multiple=True),
     _switch("scope-restriction", "scope_restriction", f"Allow access only to APIs in selected scope. {BROADLY}"),
     _switch("enforce-token-restriction", "enforce_token_restriction", f"Enforce token restriction. {ENFORCED}"),
     _text("--token-format", "token_format", _one_of(TOKEN_FORMATS.values())),
     _seconds("--access-token-lifespan", "access_token_lifespan_seconds"),
+    _switch("issue-refresh-tokens", "issue_refresh_tokens", "Give refresh tokens; the password grant alone has them."),
+    _seconds("--refresh-token-lifespan", "refresh_token_lifespan_seconds"),
     _seconds("--creations-per-hour", "creations_per_hour", "NUMBER"),
     _seconds("--creations-per-day", "creations_per_day", "NUMBER"),
     _switch("public", "public_client", "This is a public client: it has no secret."),

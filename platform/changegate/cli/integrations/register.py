@@ -10,7 +10,8 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.options import integration_options, keep_other_conditions, read_options
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, wanted
 from changegate.cli.integrations.told import told_changes
-from changegate.extensions import db
+from changegate.extensions import db, settings
+from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
 from changegate.services.oauth.integration_changes import change_integration, fields_of
 from changegate.services.oauth.integrations import delete_integration, register_integration
@@ -27,6 +28,7 @@ def create(as_json: bool, **options: Any) -> None:
         made = register_integration(load_integration(given), by=BY)
         db.session.commit()
         shown = {**facts(made.entity), "client_secret": made.client_secret}
+        _caution(shown)
     if as_json:
         click.echo(json.dumps(shown))
         return
@@ -45,10 +47,11 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
     with opened_instance():
         entity = wanted(client_id)
         stored = fields_of(entity)
-        given = keep_other_conditions(given, options, stored["claim_conditions"])
+        given = keep_other_conditions(given, options, stored.get("claim_conditions", ()))
         changed = change_integration(entity, load_change(given, stored), by=BY)
         db.session.commit()
         shown = {**facts(entity), "client_secret": changed.client_secret}
+        _caution(shown)
     if as_json:
         click.echo(json.dumps({**shown, "changed": sorted(changed.changes)}))
         return
@@ -75,6 +78,12 @@ def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     click.echo(f"{shown['name']} is {'changed' if changes else 'as it was'}.")
     for line in told_changes(changes):
         click.echo(f"  {line}")
+
+
+def _caution(shown: Mapping[str, Any]) -> None:
+    # On stderr, where it gets into nobody's way: stdout may be JSON.
+    for sentence in list_cautions(shown, is_password_grant_on=settings().password_grant_enabled):
+        click.echo(f"! {sentence}", err=True)
 
 
 def _say_secret(secret: str | None) -> None:

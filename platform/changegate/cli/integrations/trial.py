@@ -10,11 +10,14 @@ from flask import current_app
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
 from changegate.errors import ChangegateError
+from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
 from changegate.services.oauth.dry_run import try_assertion
 from changegate.services.oauth.integration_changes import fields_of
 
 MAX_CHARACTERS = 64 * 1024
+BUYS = "assertion would buy a token that acts"
+ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 
 
 @click.command("try")
@@ -25,7 +28,7 @@ def try_token(client_id: str, as_json: bool) -> None:
     with opened_instance():
         entity = wanted(client_id)
         run = try_assertion(fields_of(entity), _read(), current_app.extensions["key_store"], entity)
-        shown = TrialSchema().dump(run)
+        shown, shown_type = TrialSchema().dump(run), entity.type
     if as_json:
         click.echo(json.dumps(shown))
     for rule in [] if as_json else shown["rules"]:
@@ -35,7 +38,7 @@ def try_token(client_id: str, as_json: bool) -> None:
     if run.reason:
         raise ChangegateError(f"The assertion would be refused: {run.reason}.")
     if not as_json:
-        click.echo(f"The assertion would buy a token that acts as {run.user}.")
+        click.echo(f"The {ACCEPTED.get(shown_type, BUYS)} as {run.user}.")
 
 
 def _read() -> str:

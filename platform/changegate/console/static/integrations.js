@@ -98,11 +98,10 @@ document.addEventListener("change", (event) => {
   if (event.target.id === "replay_policy") document.getElementById("enable_jti_verification").checked = event.target.value !== REUSABLE;
 });
 
-// Typing a user or choosing a field chooses the rule it belongs to.
+// Typing a user or choosing a field chooses the rule it belongs to, where there is more than one.
 document.addEventListener("input", (event) => {
-  if (event.target.id === "run_as" || event.target.id === "user_field") {
-    document.getElementById(`subject_rule-${event.target.id}`).checked = true;
-  }
+  const rule = document.getElementById(`subject_rule-${event.target.id}`);
+  if (rule) rule.checked = true;
 });
 
 // Two fields say whether an assertion is good once; they go together.

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from changegate.extensions import settings
+from changegate.models.connection_type import TYPES
 from changegate.services.hygiene.binding import binding_of
 from changegate.services.hygiene.facts import AccountFacts, IntegrationFacts, KeyFacts, Row, Use
 from changegate.services.hygiene.log_reading import UseOfToken
@@ -16,7 +18,8 @@ def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[Inte
     active = [row for row in reading.integrations if row.active]
     by_issuer: dict[str, list[str]] = defaultdict(list)
     for row in active:
-        by_issuer[row.issuer].append(row.name)
+        if TYPES[row.type].has_provider:
+            by_issuer[row.issuer].append(row.name)
     uses = by_entity(reading.uses)
     for row in active:
         yield IntegrationFacts(
@@ -27,8 +30,9 @@ def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[Inte
             run_as=reading.accounts.get(row.run_as or ""),
             owner=reading.accounts.get(row.owner or ""),
             last_used_at=last_use(row, uses[row.sys_id]),
-            neighbours=tuple(name for name in by_issuer[row.issuer] if name != row.name),
+            neighbours=tuple(name for name in by_issuer.get(row.issuer, ()) if name != row.name),
             late_claims=reading.late_claims.get(row.sys_id),
+            is_password_grant_on=settings().password_grant_enabled,
         )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from changegate.services.hygiene import (
     checks_of_accounts,
     checks_of_care,
+    checks_of_grants,
     checks_of_keys,
     checks_of_trust,
     checks_of_use,
@@ -21,6 +22,7 @@ from changegate.services.hygiene.score import score_all
 INTEGRATION_CHECKS: tuple[Check[IntegrationFacts], ...] = (
     *checks_of_trust.CHECKS,
     *checks_of_keys.CHECKS,
+    *checks_of_grants.CHECKS,
     *checks_of_care.CHECKS,
     *checks_of_use.CHECKS,
 )

@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from changegate.models.connection_type import TYPES
 from changegate.services.hygiene.facts import Binding, Row
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from changegate.services.oauth.condition_linter import lint_conditions
 
 
 def binding_of(row: Row, known: ProviderKnowledge) -> Binding:
-    """Return what the conditions of an integration demand, and what is to be said of them."""
+    """Return what the conditions of an integration demand, and what is to be said of them.
+
+    Where no identity provider signs there are none, and nothing is missing.
+    """
+    if not TYPES[row.type].has_provider:
+        return Binding()
     conditions: list[Mapping[str, Any]] = list(row.claim_conditions or ())
     linted = lint_conditions(conditions, known.find_kinds(row.issuer, row.preset))
     enforced = [

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from changegate.models.oauth_entity import REUSABLE
+from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 
@@ -45,7 +45,8 @@ def _shared_trust(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 
 def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     claims, name = facts.late_claims or {}, facts.row.jti_claim
-    if facts.row.replay_policy == REUSABLE and isinstance(claims.get(name), str):
+    # An ID token is there to be used for several calls.
+    if facts.row.type == JWT_BEARER and facts.row.replay_policy == REUSABLE and isinstance(claims.get(name), str):
         sentence = f"An assertion buys tokens until it expires, although the provider makes each one unique by {name}."
         yield Said(sentence, "Choose the replay policy jti-required-once.", "replay_policy")
 

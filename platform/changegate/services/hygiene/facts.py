@@ -79,7 +79,7 @@ class IntegrationFacts:
     """An active integration; `row` has the columns of its record.
 
     `neighbours` are the names of other active integrations with the same issuer, `late_claims` what the assertion of
-    its latest exchange claimed where that is of interest.
+    its latest exchange claimed where that is of interest. `is_password_grant_on` is the desk's setting.
     """
 
     row: Row
@@ -91,6 +91,7 @@ class IntegrationFacts:
     last_used_at: datetime | None = None
     neighbours: tuple[str, ...] = ()
     late_claims: Mapping[str, Any] | None = None
+    is_password_grant_on: bool = False
 
     @property
     def subject(self) -> Subject:

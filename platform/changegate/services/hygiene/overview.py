@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from changegate.models.oauth_entity import ID_TOKEN
 from changegate.services.hygiene.assessment import Assessment, assess_reading
 from changegate.services.hygiene.facts import Row
 from changegate.services.hygiene.history import History, exchanges_by_day, exchanges_by_hour
@@ -70,7 +71,8 @@ def get_overview(at: datetime, known: ProviderKnowledge = NOTHING_KNOWN) -> Over
 
 
 def _by_client(integrations: Iterable[Row], uses: Iterable[UseOfToken]) -> dict[str, int]:
-    public = {row.sys_id for row in integrations if row.public_client}
+    # Nobody but the provider proves anything with an ID token.
+    public = {row.sys_id for row in integrations if row.public_client or row.type == ID_TOKEN}
     counted = {PUBLIC: 0, CONFIDENTIAL: 0}
     for use in uses:
         counted[PUBLIC if use.entity in public else CONFIDENTIAL] += use.lately

@@ -19,7 +19,7 @@ from changegate.models import (
     SysUser,
 )
 from changegate.services.access import Caller, TokenGrant, TokenOrigin, expand_roles
-from changegate.services.oauth.jwt_token import looks_like_jwt, sign_token, verify_token
+from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.prepared import Prepared
@@ -66,7 +66,7 @@ def new_jwt_token(
 
 
 def _issued(token: str, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
-    kept = {"token_hash": _hash(token), "token_generation": generation, "user": user, "scope": scope}
+    kept = {"token_hash": hash_token(token), "token_generation": generation, "user": user, "scope": scope}
     return IssuedToken(token, lifespan, scope, kept)
 
 
@@ -80,9 +80,17 @@ def find_token_caller(token: str) -> Caller | None:
         row = _find_opaque(token)
     else:
         row = _find_jwt(token) if looks_like_jwt(token) else None
-    if row is None:
-        return None
-    roles = expand_roles((row.roles or "").split(","))
+    return None if row is None else caller_of(row)
+
+
+def is_foreign(token: str) -> bool:
+    """Tell whether a token can only be another issuer's: by how it is written, of which nothing is verified."""
+    return not token.startswith(TOKEN_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
+
+
+def caller_of(row: Any) -> Caller:
+    """Return whom a token acts as, of a row of `caller_statement`."""
+    roles = expand_roles(row.roles)
     origin = TokenOrigin._make(row[-len(_ORIGIN) :])
     grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
     return Caller(row.user, row.user_name, roles, grant, origin)
@@ -92,7 +100,7 @@ def _find_opaque(token: str) -> Any | None:
     correlation_id = _find_correlation_id(token)
     if correlation_id is None:
         return None
-    return _OPAQUE.first({"correlation_id": correlation_id, "token_hash": _hash(token), "now": now()})
+    return _OPAQUE.first({"correlation_id": correlation_id, "token_hash": hash_token(token), "now": now()})
 
 
 def _find_jwt(token: str) -> Any | None:
@@ -104,7 +112,7 @@ def _find_jwt(token: str) -> Any | None:
     verified = verify_token(token, issuer=settings().base_url, at=at)
     if verified is None:
         return None
-    of_token = {"correlation_id": verified.correlation_id, "token_hash": _hash(token), "now": at}
+    of_token = {"correlation_id": verified.correlation_id, "token_hash": hash_token(token), "now": at}
     return _JWT.first({**of_token, "kid": verified.kid, "retired_since": at - PUBLISHED_AFTER})
 
 
@@ -118,13 +126,22 @@ def find_issued(token: str) -> dict[str, Any] | None:
     else:
         verified = verify_token(token, issuer=settings().base_url, at=now()) if looks_like_jwt(token) else None
         correlation_id = verified.correlation_id if verified else None
-    return None if correlation_id is None else {"correlation_id": correlation_id, "token_hash": _hash(token)}
+    return None if correlation_id is None else {"correlation_id": correlation_id, "token_hash": hash_token(token)}
 
 
 def revoke_tokens(entity: OAuthEntity) -> None:
     """End every token of an integration, in the caller's transaction."""
     # Counted by the database: of two administrators at once, neither takes back what the other ended.
     entity.token_generation = OAuthEntity.token_generation + 1
+
+
+def revoke_all_so_far(entity: OAuthEntity) -> None:
+    """End every token of an integration for good, in the caller's transaction.
+
+    ID tokens end too, also those that nobody has brought yet: their provider must have issued them later than now.
+    """
+    revoke_tokens(entity)
+    entity.tokens_valid_from = now()
 
 
 @lru_cache(maxsize=1024)
@@ -145,8 +162,9 @@ def _find_correlation_id(token: str) -> str | None:
     return material[:ID_BYTES].hex()
 
 
-def _hash(token: str) -> str:
-    # Plain SHA-256 is enough for 256 random bits: there is nothing to guess.
+def hash_token(token: str) -> str:
+    """Return what is kept of a token: 64 hex digits."""
+    # Plain SHA-256 is enough for 256 random bits, or a signature: there is nothing to guess.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -179,8 +197,11 @@ def is_live(at: Any) -> tuple[Any, ...]:
     )
 
 
-def _statement() -> Select[Any]:
-    """Return the statement for one token and all that it depends on, which finds nothing unless each still holds."""
+def caller_statement(*more: Any) -> Select[Any]:
+    """Return the statement for a live token's caller and all that it depends on, with `more` columns.
+
+    Which token it is, whoever looks for it adds; the instant is the parameter `now`.
+    """
     return (
         select(
             OAuthExchange.entity,
@@ -191,15 +212,20 @@ def _statement() -> Select[Any]:
             rules_of_entity(OAuthExchange.entity).label("rules"),
             case((OAuthEntity.scope_restriction, None), else_=all_rules()).label("other_rules"),
             OAuthEntity.enforce_token_restriction,
+            *more,
             *_ORIGIN,
         )
         .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
         .join(SysUser, SysUser.sys_id == OAuthExchange.user)
-        .where(
-            OAuthExchange.correlation_id == bindparam("correlation_id", None),
-            OAuthExchange.token_hash == bindparam("token_hash", None),
-            *is_live(bindparam("now", None)),
-        )
+        .where(*is_live(bindparam("now", None)))
+    )
+
+
+def _statement() -> Select[Any]:
+    """Return the statement for one token that was issued here."""
+    return caller_statement().where(
+        OAuthExchange.correlation_id == bindparam("correlation_id", None),
+        OAuthExchange.token_hash == bindparam("token_hash", None),
     )
 
 

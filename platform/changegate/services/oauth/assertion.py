@@ -91,6 +91,10 @@ class UnverifiedAssertion:
         """The audience the payload names; empty when it names none or cannot be read."""
         return audiences_of(self._read_claims())
 
+    def unverified_audience_by(self, claim: str) -> tuple[str, ...]:
+        """Return the audience as a claim of another name than `aud` has it."""
+        return audiences_of(self._read_claims(), claim)
+
     def verify(self, policy: TrustPolicy, key_set: VerifyingKeys[K], *, now: datetime) -> VerifiedAssertion:
         """Return what the assertion says, if its signature and every claim meet the policy.
 

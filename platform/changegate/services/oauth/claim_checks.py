@@ -57,7 +57,7 @@ def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgemen
 def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
     """Require a subject that looks like what it is: printable, without blanks around it."""
     subject = claims.get("sub")
-    sound = _is_text(subject) and subject.isprintable() and subject == subject.strip()
+    sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
     reason = None if sound else "payload_invalid"
     return "sub", reason, f"1 to {MAX_TEXT_LENGTH} printable characters", subject
 
@@ -109,7 +109,7 @@ def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
     """Require a unique claim where the policy does; one that is sent must be usable in any case."""
     name = policy.jti_claim
     unique = claims.get(name)
-    usable = _is_text(unique) or (name not in claims and not policy.jti_required)
+    usable = is_text(unique) or (name not in claims and not policy.jti_required)
     # Under another claim's name `jti` still has its registered type (RFC 7519 §4.1.7).
     usable = usable and isinstance(claims.get("jti", ""), str)
     expected = partial("{}: 1 to {} characters".format, name, MAX_TEXT_LENGTH)
@@ -149,7 +149,8 @@ def seconds_of(claims: Claims, name: str) -> int | None:
     return None
 
 
-def _is_text(value: object) -> TypeGuard[str]:
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether a claim is a text of bearable length."""
     return isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH
 
 

@@ -1,8 +1,8 @@
 """Clients: which integration a token request is for, and whether it proved so (oauth_jwt.md §3.3)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -11,6 +11,7 @@ from sqlalchemy import Select, bindparam, func, select
 from changegate.errors import InvalidClient
 from changegate.extensions import connection, now
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
+from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER
 from changegate.services.oauth.assertion import UnverifiedAssertion
 from changegate.services.oauth.claim_conditions import load_conditions
 from changegate.services.oauth.key_source import CachedFacts, KeySource
@@ -33,7 +34,11 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An integration as an exchange needs it, read in one statement."""
+    """An integration as an exchange needs it, read in one statement.
+
+    `type` says which grant it is for; only where an identity provider signs do policy and source mean anything.
+    `refresh_token_lifespan` is None where no refresh tokens are issued.
+    """
 
     entity: str
     client_id: str
@@ -47,6 +52,11 @@ class Client:
     user_field: str | None
     run_as: str | None
     is_run_as_active: bool
+    type: str = JWT_BEARER
+    refresh_token_lifespan: timedelta | None = None
+    # Of ID tokens alone: the claim that `user_field` is compared with, and since when they must have been issued.
+    user_claim: str = "sub"
+    tokens_valid_from: datetime | None = None
 
 
 def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
@@ -78,6 +88,25 @@ def get_unproven_client(client_id: str | None) -> Client:
     return _client(row)
 
 
+def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
+    """Return the active ID token integrations that a token may be for, by its issuer and audience; two are too many.
+
+    The only one of an issuer is returned whatever the audience is. Nobody has proved anything yet.
+    """
+    issuer = assertion.unverified_issuer
+    rows = _BY_ISSUER.all({"wanted": issuer}) if issuer else []
+    meant = [row for row in rows if _is_addressed(row, assertion)] or rows
+    return [_id_token_client(row) for row in meant[:2]]
+
+
+def _is_addressed(row: ClientRow, assertion: UnverifiedAssertion) -> bool:
+    return not frozenset(row.audiences or ()).isdisjoint(assertion.unverified_audience_by(row.audience_claim))
+
+
+def _id_token_client(row: ClientRow) -> Client:
+    return replace(_client(row), user_claim=row.user_claim, tokens_valid_from=row.tokens_valid_from)
+
+
 def _find_client(client_id: str) -> ClientRow | None:
     # PostgreSQL takes no NUL in a text, not even to compare with.
     if "\0" in client_id:
@@ -106,13 +135,12 @@ def _public_client_of(assertion_text: str | None) -> ClientRow | None:
         return None
     assertion = UnverifiedAssertion.parse(assertion_text)
     named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
-    statement = _statement().where(OAuthEntity.public_client, OAuthEntity.client_id.in_(named))
-    rows = connection().execute(statement.limit(2)).all()
+    # Only the JWT bearer grant has an assertion: integrations of other types may well name the same issuer.
+    statement = _statement().where(OAuthEntity.public_client, OAuthEntity.type == JWT_BEARER)
+    rows = connection().execute(statement.where(OAuthEntity.client_id.in_(named)).limit(2)).all()
     if not rows and assertion.unverified_issuer:
-        statement = _statement().where(
-            OAuthEntity.public_client, OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer
-        )
-        rows = connection().execute(statement.limit(2)).all()
+        of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
+        rows = connection().execute(of_issuer.limit(2)).all()
     return rows[0] if len(rows) == 1 else None
 
 
@@ -157,6 +185,10 @@ def _client(row: ClientRow) -> Client:
         user_field=row.user_field,
         run_as=row.run_as,
         is_run_as_active=bool(row.user_active and not row.locked_out),
+        type=row.type,
+        refresh_token_lifespan=(
+            timedelta(seconds=row.refresh_token_lifespan_seconds) if row.issue_refresh_tokens else None
+        ),
     )
 
 
@@ -174,16 +206,18 @@ def _cached_facts(row: ClientRow) -> CachedFacts:
 
 
 NEEDED_COLUMNS = (
-    *("sys_id", "client_id", "public_client", "active", "issuer", "audiences", "algorithms", "user_field", "run_as"),
+    *("sys_id", "type", "client_id", "public_client", "active", "issuer", "audiences", "algorithms"),
+    *("user_field", "run_as"),
     *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
     *("key_source", "jwks_url", "jwks", "static_keys", "jwks_cache_lifespan_minutes", "blocked_keys"),
     *("replay_policy", "jti_claim", "audience_claim", "allow_additional_audiences", "allow_missing_kid"),
     *("required_typ", "claim_conditions", "token_format"),
     *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds", "token_generation"),
+    *("issue_refresh_tokens", "refresh_token_lifespan_seconds"),
 )
 
 
-def _statement() -> Select[Any]:
+def _statement(*more: Any) -> Select[Any]:
     scopes = (
         select(func.aggregate_strings(SysAuthScope.name, ","))
         .join(OAuthEntityScope, OAuthEntityScope.scope == SysAuthScope.sys_id)
@@ -206,6 +240,7 @@ def _statement() -> Select[Any]:
             SysUser.active.label("user_active"),
             SysUser.locked_out,
             scopes.label("scopes"),
+            *more,
         )
         .outerjoin(cache, cache.entity_id == OAuthEntity.sys_id)
         .outerjoin(SysUser, SysUser.sys_id == OAuthEntity.run_as)
@@ -213,3 +248,8 @@ def _statement() -> Select[Any]:
 
 
 _BY_CLIENT_ID = Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None)))
+_BY_ISSUER = Prepared(
+    _statement(OAuthEntity.user_claim, OAuthEntity.tokens_valid_from).where(
+        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == bindparam("wanted", None)
+    )
+)

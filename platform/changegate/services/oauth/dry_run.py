@@ -16,6 +16,7 @@ from changegate.extensions import connection, db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, policy_of
+from changegate.services.oauth.connection_types import require_provider
 from changegate.services.oauth.grants import verify_for
 from changegate.services.oauth.integrations import find_user
 from changegate.services.oauth.key_source import KeySource
@@ -51,8 +52,10 @@ def try_assertion(
     """Judge an assertion by validated fields of the integration schema; `entity` is the integration they are of.
 
     `text` is trimmed as the token endpoint does. Keys come from the cache where the integration is registered with the
-    same URL, else from the provider.
+    same URL, else from the provider. Raises `InputInvalid` for a connection type without assertions.
     """
+    if entity is not None:
+        require_provider(entity, "assertions", "assertion")
     try:
         client = _client(fields, entity)
     except InputInvalid as problem:
@@ -107,16 +110,18 @@ def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
     return Client(
         entity=entity.sys_id if entity else "",
         client_id=client_id,
-        is_public=typed.public_client,
+        is_public=bool(typed.public_client),
         policy=policy_of(typed),
         source=_source(fields, entity),
         scopes=(),
         token_lifespan=timedelta(0),
         token_generation=0,
-        token_format=typed.token_format,
+        token_format=typed.token_format or "",
         user_field=typed.user_field,
         run_as=None if typed.user_field else run_as.sys_id if run_as else "",
         is_run_as_active=run_as is not None and run_as.is_active,
+        user_claim=typed.user_claim or "sub",
+        tokens_valid_from=entity.tokens_valid_from if entity else None,
     )
 
 

@@ -13,7 +13,7 @@ from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.grants import Exchange
+from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.last_exchanges import note_last_exchanges
 from changegate.services.oauth.report import Report, RuleResult, read_rows
 from changegate.services.prepared import Prepared, is_broken_reference
@@ -43,6 +43,8 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
     if attempt.exchange and attempt.exchange.verified:
         row |= _judged(attempt.exchange.verified.report)
+    elif attempt.exchange and attempt.exchange.report:
+        row |= _judged(attempt.exchange.report)
     row["expires_at"] = happened_at + issued.lifespan
     _INSERT.execute_with_commit(row, explain=lambda problem: _explain(attempt, problem))
 
@@ -64,9 +66,12 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     """
     _purge_now_and_then(happened_at)
     verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail}
-    if isinstance(refusal.report, Report):
-        verdict |= _judged(refusal.report)
-    _INSERT.execute_with_commit(_row(attempt, happened_at) | verdict, explain=lambda _: InvalidClient("client_unknown"))
+    report = refusal.report or (attempt.exchange and attempt.exchange.report)
+    if isinstance(report, Report):
+        verdict |= _judged(report)
+    row = _row(attempt, happened_at) | verdict
+    # Nothing rests on a refusal: a flood of them must not keep the disk busy that honest callers wait for.
+    _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
 
 
 def _judged(report: Report) -> dict[str, Any]:

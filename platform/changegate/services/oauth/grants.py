@@ -1,43 +1,21 @@
 """The JWT bearer grant (RFC 7523 §2.1): an assertion buys an access token."""
 
-from dataclasses import dataclass
-from functools import partial
-
 from changegate.errors import (
     AssertionRefused,
-    InvalidScope,
     JwksFetchFailed,
     JwksUnusable,
     SealBroken,
     TemporarilyUnavailable,
 )
 from changegate.extensions import now, settings
-from changegate.services.oauth.access_tokens import IssuedToken, new_jwt_token, new_token
+from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
+from changegate.services.oauth.issuing import Exchange, issue_token
 from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
-from changegate.services.oauth.replay import assertion_claim
 from changegate.services.oauth.subjects import resolve_subject
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-JWT_FORMAT = "jwt"
-
-
-@dataclass(slots=True, repr=False)
-class Exchange:
-    """What one exchange came to know, for the event log; filled in as it goes, so that a refusal has it too."""
-
-    client: Client
-    correlation_id: str
-    assertion: UnverifiedAssertion | None = None
-    verified: VerifiedAssertion | None = None
-
-    @property
-    def claim(self) -> str | None:
-        """What the token's row claims of the assertion; None where an assertion may buy more than one."""
-        if self.verified is None or self.client.policy.allows_reuse:
-            return None
-        return assertion_claim(self.client.entity, self.verified.issuer, self.verified.replay_digest)
 
 
 def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
@@ -49,18 +27,7 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
     client = exchange.client
     exchange.assertion = UnverifiedAssertion.parse(text)
     exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
-    user = resolve_subject(client, verified)
-    asked = list(dict.fromkeys((scope or "").split()))
-    issued = _new_token(exchange, user, _granted_scope(client, asked))
-    issued.kept["has_all_scopes"] = not asked
-    return issued
-
-
-def _new_token(exchange: Exchange, user: str, scope: str) -> IssuedToken:
-    client = exchange.client
-    make = partial(new_jwt_token, client_id=client.client_id) if client.token_format == JWT_FORMAT else new_token
-    generation, lifespan = client.token_generation, client.token_lifespan
-    return make(exchange.correlation_id, user=user, generation=generation, scope=scope, lifespan=lifespan)
+    return issue_token(exchange, resolve_subject(client, verified), scope)
 
 
 def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
@@ -102,10 +69,3 @@ def _may_be_signed_by_a_newer_key(refusal: AssertionRefused, assertion: Unverifi
     """Tell whether a rotation could explain a refusal; without a kid, a new key shows as a wrong signature."""
     is_nameless = assertion.unverified_kid is None
     return refusal.reason == "kid_unknown" or (is_nameless and refusal.reason == "signature_invalid")
-
-
-def _granted_scope(client: Client, asked: list[str]) -> str:
-    """Return the scope of the token: all that the integration has, or the part that was asked for."""
-    if not set(asked) <= set(client.scopes):
-        raise InvalidScope("scope_invalid")
-    return " ".join(asked or client.scopes)

@@ -13,6 +13,21 @@ _HINTS = {
         "The same assertion came before. Sign a fresh one for each exchange; a library that sends one JWT again when "
         "it renews its token (PySNC does) needs another replay policy."
     ),
+    "client_unknown": (
+        "No active ID token integration has this issuer. A token for the JWT bearer grant is exchanged first, at the "
+        "token endpoint."
+    ),
+    "client_ambiguous": "Several ID token integrations fit. Give each an audience of its own.",
+    "token_revoked": "An administrator ended this token here. Have the provider issue a fresh one.",
+    "user_claim_missing": "The token has no such claim, or it is no text. Name another user claim.",
+    "grant_not_allowed": (
+        "A client may use the grant of its connection type only. Passwords and refresh tokens are taken where "
+        "CHANGEGATE_PASSWORD_GRANT_ENABLED is on, refresh tokens where the integration issues them as well."
+    ),
+    "user_web_service_only": "Such a user has no interactive session to give a client. Basic takes this password.",
+    "refresh_token_foreign": "A refresh token is for the client that it was issued to.",
+    "refresh_token_expired": "The user has to sign in again.",
+    "password_changed": "The user has to sign in with the new password.",
     "own_token": "This desk issued the token itself. Send what your identity provider signed.",
     "kid_missing": "Your signer names no key. Accept assertions without kid, or have it name one.",
     "key_blocked": "An administrator blocked this key. If the provider has rotated, it signs with another one soon.",

@@ -12,18 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import InputInvalid
 from changegate.extensions import db
 from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
+from changegate.services.oauth.connection_types import connection_type_of
 from changegate.services.oauth.integrations import DEFAULT_SCOPE, TAKEN, update_integration
 from changegate.services.oauth.verifier_maps import JudgedMap, judge_keys
 
-# In the order of the form. What is no column of that name is looked up below.
-FIELDS = (
-    *("name", "provider_name", "preset", "issuer", "audiences", "audience_claim", "allow_additional_audiences"),
-    *("key_source", "jwks_url", "jwks", "verifier_maps", "allow_missing_kid", "algorithms", "required_typ"),
-    *("claim_conditions", "replay_policy", "enable_jti_verification", "jti_claim", "max_assertion_lifetime_seconds"),
-    *("clock_skew_seconds", "jwks_cache_lifespan_minutes", "run_as", "user_field", "scopes", "scope_restriction"),
-    *("enforce_token_restriction", "token_format", "access_token_lifespan_seconds", "public_client", "active"),
-    *("creations_per_hour", "creations_per_day", "owner", "review_date", "comments"),
-)
 Change = tuple[Any, Any]  # what it was, what it is from now on
 
 
@@ -36,7 +28,7 @@ class Changed:
 
 
 def fields_of(entity: OAuthEntity) -> dict[str, Any]:
-    """Return an integration as the integration schema takes it, as plain values; shared keys are left out."""
+    """Return an integration as the schema of its type takes it, as plain values; shared keys are left out."""
     named = {
         "run_as": _name_of(entity.run_as),
         "owner": _name_of(entity.owner),
@@ -44,15 +36,19 @@ def fields_of(entity: OAuthEntity) -> dict[str, Any]:
         "review_date": entity.review_date.isoformat() if entity.review_date else None,
         "claim_conditions": entity.claim_conditions or [],
     }
-    return {name: named[name] if name in named else getattr(entity, name) for name in FIELDS}
+    return {name: named[name] if name in named else getattr(entity, name) for name in _names(entity)}
 
 
 def list_changes(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
     """Return what validated fields of the schema would alter; raises `InputInvalid` for keys that cannot be used."""
     before = fields_of(entity)
     wanted = _as_stored(entity, before, fields)
-    found = {name: (before[name], wanted[name]) for name in FIELDS if before[name] != wanted[name]}
-    return found | _changes_of_maps(entity, fields)
+    found = {name: (before[name], wanted[name]) for name in _names(entity) if before[name] != wanted[name]}
+    return found | (_changes_of_maps(entity, fields) if connection_type_of(entity).has_provider else {})
+
+
+def _names(entity: OAuthEntity) -> tuple[str, ...]:
+    return connection_type_of(entity).fields
 
 
 def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
@@ -68,17 +64,17 @@ def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: st
 
 
 def _as_stored(entity: OAuthEntity, before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {name: fields[name] for name in FIELDS}
-    for name in ("run_as", "owner"):
+    wanted = {name: fields[name] for name in before}
+    for name in {"run_as", "owner"} & wanted.keys():
         if (before[name] or "").lower() == (wanted[name] or "").lower():
             wanted[name] = before[name]
-    return wanted | {
-        "audiences": wanted["audiences"] or [entity.client_id],
-        "scopes": sorted(wanted["scopes"] or [DEFAULT_SCOPE]),
-        "review_date": wanted["review_date"].isoformat() if wanted["review_date"] else None,
-        # Keys are compared by what they are, not by how they are written.
-        "verifier_maps": before["verifier_maps"],
-    }
+    wanted["scopes"] = sorted(wanted["scopes"] or [DEFAULT_SCOPE])
+    wanted["review_date"] = wanted["review_date"].isoformat() if wanted["review_date"] else None
+    if not connection_type_of(entity).has_provider:
+        return wanted
+    # Keys are compared by what they are, not by how they are written.
+    audiences = wanted["audiences"] or [entity.client_id]
+    return wanted | {"audiences": audiences, "verifier_maps": before["verifier_maps"]}
 
 
 def _changes_of_maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:

@@ -12,13 +12,16 @@ from changegate.extensions import connection, db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id, utc_now
-from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.models.oauth_entity import JWT_BEARER
+from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
+from changegate.services.oauth.connection_types import connection_type_of, has_secret, require_provider
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import clear_cached_keys
 from changegate.services.oauth.key_timeline import forget_published, note_stored_keys
 from changegate.services.oauth.scopes import list_scopes
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
 from changegate.services.oauth.static_keys import static_keys_of
+from changegate.services.oauth.token_basis import basis_of, is_tightened, keys_of
 from changegate.services.oauth.url_policy import admit_url
 from changegate.services.oauth.verifier_maps import store_keys
 
@@ -40,13 +43,12 @@ class Registered:
 def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
     """Add an integration from validated fields; raises `InputInvalid` for a taken name or an unknown user or scope.
 
-    `fields` are those of the integration schema: run_as is a user name, scopes are names.
+    `fields` are those of the schema of their connection type: run_as is a user name, scopes are names.
     """
-    client_id = new_sys_id()
-    entity = OAuthEntity(client_id=client_id, sys_created_by=by, sys_updated_by=by)
+    named = fields.get("type", JWT_BEARER)
+    entity = OAuthEntity(client_id=new_sys_id(), type=named, sys_created_by=by, sys_updated_by=by)
     _fill(entity, fields, by)
-    entity.audiences = entity.audiences or [client_id]
-    secret = None if entity.public_client else _give_secret(entity)
+    secret = _give_secret(entity) if has_secret(entity) else None
     db.session.add(entity)
     try:
         db.session.flush()
@@ -64,18 +66,19 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
     are revoked. Returns the secret of a client that was public until now and needs one, else None.
     """
     trusted_before = (entity.jwks_url, entity.issuer)
-    trust_before, keys_before = _trust(entity), _keys(entity)
+    basis_before, keys_before = basis_of(entity), keys_of(entity)
     _fill(entity, fields, by)
-    if _trust(entity) != trust_before:
+    if basis_before["active"] and not entity.active:
+        revoke_all_so_far(entity)
+    elif is_tightened(basis_before, basis_of(entity)):
         revoke_tokens(entity)
-    entity.audiences = entity.audiences or [entity.client_id]
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)
         forget_published(connection(), entity.sys_id, now())
-    secret = None if entity.public_client or entity.client_secret_hash else _give_secret(entity)
+    secret = _give_secret(entity) if has_secret(entity) and not entity.client_secret_hash else None
     try:
         stamp(entity, by)
-        if _keys(entity) != keys_before:
+        if keys_of(entity) != keys_before:
             _note_stored_keys(entity)
     except IntegrityError:
         db.session.rollback()
@@ -87,7 +90,7 @@ def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
     """Enable or disable an integration; its live tokens end with it, and no enabling brings them back."""
     entity.active = is_active
     if not is_active:
-        revoke_tokens(entity)
+        revoke_all_so_far(entity)
     stamp(entity, by)
 
 
@@ -97,6 +100,7 @@ def constrain(entity: OAuthEntity, claim: str, value: object, *, report_only: bo
     `claim` is what a condition writes: a name, or a JSON pointer to what lies within another. Raises `InputInvalid`
     for a value that no condition can hold.
     """
+    require_provider(entity, "claim conditions", "claim_conditions")
     condition = {
         "claim": claim,
         "operator": "equals",
@@ -129,8 +133,9 @@ def _value_type(claim: str, value: object) -> str:
 
 def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERLAP) -> str:
     """Give an integration a new secret and return it; the old one works on for `overlap`."""
-    if entity.public_client:
-        raise InputInvalid({"client_id": ["A public client has no secret."]})
+    if not has_secret(entity):
+        one = "A public client" if entity.public_client else connection_type_of(entity).noun
+        raise InputInvalid({"client_id": [f"{one} has no secret."]})
     entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
     entity.previous_client_secret_expires_at = now() + overlap if overlap else None
     secret = _give_secret(entity)
@@ -159,16 +164,6 @@ def get_integration(client_id: str) -> OAuthEntity:
     return found
 
 
-def _trust(entity: OAuthEntity) -> tuple[object, ...]:
-    """Return what a token of an integration rests on; scopes are not of it, since they are read at each call."""
-    subject = (entity.run_as, entity.user_field)
-    return (entity.active, entity.public_client, entity.issuer, _keys(entity), subject, entity.claim_conditions or [])
-
-
-def _keys(entity: OAuthEntity) -> tuple[object, ...]:
-    return (entity.key_source, entity.jwks_url, entity.jwks, entity.static_keys)
-
-
 def _note_stored_keys(entity: OAuthEntity) -> None:
     """Show keys that are stored with an integration where those that are fetched are shown, and can be blocked."""
     stored = static_keys_of(entity)
@@ -182,14 +177,16 @@ def _fill(entity: OAuthEntity, fields: dict[str, Any], by: str) -> None:
     entity.run_as = _get_active_user("run_as", run_as) if run_as else None
     owner = fields.get("owner")
     entity.owner = _get_active_user("owner", owner) if owner else None
-    if fields["key_source"] == "jwks_url":
+    if fields.get("key_source") == "jwks_url":
         _admit_jwks_url(fields["jwks_url"])
     entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
     for name, value in fields.items():
         if name not in {"run_as", "owner", "scopes", "verifier_maps"}:
             setattr(entity, name, value)
-    with db.session.no_autoflush:
-        store_keys(entity, fields, by=by)
+    if connection_type_of(entity).has_provider:
+        entity.audiences = entity.audiences or [entity.client_id]
+        with db.session.no_autoflush:
+            store_keys(entity, fields, by=by)
 
 
 def fetch_policy() -> FetchPolicy:

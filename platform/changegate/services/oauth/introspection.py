@@ -6,12 +6,19 @@ from collections.abc import Mapping
 import orjson
 from sqlalchemy import bindparam, or_, select
 
-from changegate.extensions import settings
+from changegate.extensions import now, settings
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope
 from changegate.models.auth_scope import ANY
-from changegate.services.access import Caller
 from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_caller
 from changegate.services.oauth.clients import Client
+from changegate.services.oauth.grant_types import REFRESH_TOKEN, allowed_grants
+from changegate.services.oauth.refresh_tokens import (
+    find_end,
+    find_refresh_token,
+    is_refresh_token,
+    remaining_scopes,
+)
+from changegate.services.oauth.resource_owners import find_fault
 from changegate.services.prepared import Prepared
 
 # The API of the rule by whose scope an integration sees the tokens of all; every other one sees its own.
@@ -23,8 +30,11 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     """Return what a token is worth at this moment, as RFC 7662 §2.2 names it.
 
     One that is unknown, ended, or none of the client's to know is not active, and nothing else is said of it. A token
-    is active here exactly if a call with it would be taken, and its scope is what it has left of what was granted.
+    is active here exactly if a call with it would be taken, and its scope is what it has left of what was granted. A
+    refresh token is its own client's to know alone: nobody else is to take it for what may call an API.
     """
+    if is_refresh_token(token):
+        return _introspect_refresh_token(token, client)
     who = find_token_caller(token)
     if who is None or who.grant is None or who.origin is None or not _may_know(client, who.grant.entity):
         return INACTIVE
@@ -34,16 +44,29 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     if not times:  # its integration has been deleted at this moment
         return INACTIVE
     named = {"client_id": who.origin.client_id, "scope": who.grant.scope, "jti": correlation_id}
-    return {"active": True, "token_type": "Bearer", **named, **_parties(who), **times, "nbf": times["iat"]}
+    times = {**times, "nbf": times["iat"]}
+    return {"active": True, "token_type": "Bearer", **named, **_parties(who.user_name, who.sys_id), **times}
+
+
+def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object]:
+    """Return what a refresh token is worth, which is what a refresh with it would come to."""
+    row = find_refresh_token(token)
+    if row is None or find_end(row, client, now()) or find_fault(row, row.password_mark):
+        return INACTIVE
+    if REFRESH_TOKEN not in allowed_grants(client):
+        return INACTIVE
+    times = {"iat": int(row.issued_at.timestamp()), "exp": int(row.expires_at.timestamp())}
+    named = {"client_id": client.client_id, "scope": " ".join(remaining_scopes(row, client)), "jti": row.correlation_id}
+    return {"active": True, "token_type": REFRESH_TOKEN, **named, **_parties(row.user_name, row.user), **times}
 
 
 def _may_know(client: Client, entity: str) -> bool:
     return client.entity == entity or _SEES_ALL.first({"entity": client.entity}) is not None
 
 
-def _parties(who: Caller) -> dict[str, str]:
+def _parties(user_name: str, sys_id: str) -> dict[str, str]:
     issuer = settings().base_url
-    return {"username": who.user_name, "sub": who.sys_id, "aud": issuer, "iss": issuer}
+    return {"username": user_name, "sub": sys_id, "aud": issuer, "iss": issuer}
 
 
 def _times_kept(correlation_id: str) -> dict[str, int]:

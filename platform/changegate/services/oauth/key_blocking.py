@@ -5,6 +5,7 @@ import re
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity
 from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.services.oauth.connection_types import require_provider
 from changegate.services.oauth.integrations import stamp
 from changegate.services.oauth.key_renewal import FetchedKeySet
 from changegate.services.oauth.key_source import KeySource
@@ -20,6 +21,7 @@ def block_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
     `thumbprint` is RFC 7638's, 43 characters. Raises `InputInvalid` for another text. Takes effect at the next
     request, in every process.
     """
+    require_provider(entity, "keys", "thumbprint")
     _require_thumbprint(thumbprint)
     entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
     # Which of them were bought with the key is not known, and whoever holds it may hold one of them.
@@ -38,8 +40,9 @@ def refresh_keys(entity: OAuthEntity, key_store: KeyStore) -> FetchedKeySet:
     """Fetch an integration's keys now and keep them.
 
     Raises `JwksFetchFailed`, also for keys that are stored with the integration, or `JwksUnusable`; a good key set
-    stays in the cache then.
+    stays in the cache then. Raises `InputInvalid` where the connection type has no keys.
     """
+    require_provider(entity, "keys", "client_id")
     lifespan, static = entity.jwks_cache_lifespan_minutes, static_keys_of(entity)
     return key_store.refresh(KeySource(entity.sys_id, entity.jwks_url, lifespan, static=static))
 

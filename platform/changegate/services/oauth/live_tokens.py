@@ -59,7 +59,7 @@ def search_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE, before: str | Non
     if before is not None:
         found = found.where(exchange.correlation_id < before)
     rows = connection().execute(found).all()
-    held = _scopes_of({row.entity for row in rows})
+    held = list_held_scopes({row.entity for row in rows})
     return [_token(row, held[row.entity]) for row in rows]
 
 
@@ -86,31 +86,35 @@ def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
 
 
 def _clauses(wanted: TokenFilter) -> Iterator[ColumnElement[bool]]:
-    exchange = OAuthExchange
-    if wanted.entity is not None:
-        yield exchange.entity == wanted.entity
-    if wanted.scope is not None:
-        yield _has_scope(wanted.scope)
-    if wanted.user is not None:
-        yield func.lower(SysUser.user_name) == wanted.user.lower()
+    yield from clauses_of(wanted, OAuthExchange)
     if wanted.text is not None:
-        places = (exchange.subject, exchange.issuer)
+        places = (OAuthExchange.subject, OAuthExchange.issuer)
         yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
 
 
-def _has_scope(name: str) -> ColumnElement[bool]:
+def clauses_of(wanted: TokenFilter, tokens: Any) -> Iterator[ColumnElement[bool]]:
+    """Yield the clauses for integration, scope and user of access tokens or refresh tokens."""
+    if wanted.entity is not None:
+        yield tokens.entity == wanted.entity
+    if wanted.scope is not None:
+        yield _has_scope(wanted.scope, tokens)
+    if wanted.user is not None:
+        yield func.lower(SysUser.user_name) == wanted.user.lower()
+
+
+def _has_scope(name: str, tokens: Any) -> ColumnElement[bool]:
     """Return the clause for a scope that the integration has, and that the token did not leave out."""
     held = (
         select(OAuthEntityScope.entity)
         .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
-        .where(OAuthEntityScope.entity == OAuthExchange.entity, SysAuthScope.name == name)
+        .where(OAuthEntityScope.entity == tokens.entity, SysAuthScope.name == name)
         .exists()
     )
-    asked = literal(" ") + OAuthExchange.scope + literal(" ")
-    return and_(held, or_(OAuthExchange.has_all_scopes.is_(True), asked.contains(f" {name} ", autoescape=True)))
+    asked = literal(" ") + tokens.scope + literal(" ")
+    return and_(held, or_(tokens.has_all_scopes.is_(True), asked.contains(f" {name} ", autoescape=True)))
 
 
-def _scopes_of(entities: Iterable[str]) -> dict[str, list[str]]:
+def list_held_scopes(entities: Iterable[str]) -> dict[str, list[str]]:
     """Return the names of the scopes that integrations have now."""
     found: dict[str, list[str]] = defaultdict(list)
     named = select(OAuthEntityScope.entity, SysAuthScope.name)
@@ -120,8 +124,13 @@ def _scopes_of(entities: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _token(row: Any, held: Iterable[str]) -> LiveToken:
+def scopes_now(row: Any, held: Iterable[str]) -> tuple[str, ...]:
+    """Return the scopes that a token has of those that its integration has now."""
     asked = None if row.has_all_scopes else (row.scope or "").split()
+    return tuple(sorted(name for name in held if asked is None or name in asked))
+
+
+def _token(row: Any, held: Iterable[str]) -> LiveToken:
     return LiveToken(
         correlation_id=row.correlation_id,
         issued_at=row.happened_at,
@@ -131,5 +140,5 @@ def _token(row: Any, held: Iterable[str]) -> LiveToken:
         user_name=row.user_name,
         issuer=row.issuer,
         subject=row.subject,
-        scopes=tuple(sorted(name for name in held if asked is None or name in asked)),
+        scopes=scopes_now(row, held),
     )

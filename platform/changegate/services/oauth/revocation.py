@@ -5,6 +5,7 @@ from sqlalchemy import bindparam, select, update
 from changegate.extensions import now
 from changegate.models import OAuthExchange
 from changegate.services.oauth.access_tokens import find_issued
+from changegate.services.oauth.refresh_tokens import is_refresh_token, revoke_refresh_token
 from changegate.services.prepared import Prepared
 
 _ROW = OAuthExchange.__table__.c
@@ -14,8 +15,11 @@ def revoke_token(token: str, entity: str | None = None) -> bool:
     """End a token, from the next request on in every process; tell whether there was one to end.
 
     Whoever has a token may end it. With `entity`, it is left alone unless it is that integration's. Opaque tokens and
-    those in JWT format end alike: neither is good for anything without its row.
+    those in JWT format end alike: neither is good for anything without its row. A refresh token ends with the access
+    tokens that it bought; an access token ends alone.
     """
+    if is_refresh_token(token):
+        return revoke_refresh_token(token, entity)
     issued = find_issued(token)
     if issued is None:
         return False

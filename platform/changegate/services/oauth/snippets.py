@@ -1,10 +1,13 @@
-"""What a pipeline has to run to exchange its token, with everything filled in but secrets."""
+"""What has to run where the automation is, with everything filled in but secrets; by connection type."""
 
 import json
 import shlex
 from dataclasses import dataclass
 from textwrap import indent
 
+from changegate.models.connection_type import TYPES
+from changegate.models.oauth_entity import ID_TOKEN, PASSWORD
+from changegate.models.oauth_entity import JWT_BEARER as JWT_BEARER_TYPE
 from changegate.services.oauth.assertion_sources import ASSERTION_SOURCES, AssertionSource
 from changegate.services.oauth.grants import JWT_BEARER
 
@@ -18,6 +21,21 @@ answer=$(curl -sS --fail-with-body "$DESK/oauth_token.do" \\
   --data-urlencode "client_id=$CLIENT_ID"SECRET) || {{ echo "$answer" >&2; exit 1; }}
 token=$(printf %s "$answer" | jq -r .access_token)
 """
+REQUEST = """\
+answer=$(curl -sS --fail-with-body "$DESK/oauth_token.do" \\
+  --data-urlencode grant_type=GRANT \\
+  --data-urlencode "client_id=$CLIENT_ID" \\
+  --data-urlencode "client_secret=$CLIENT_SECRET"MORE) || { echo "$answer" >&2; exit 1; }
+token=$(printf %s "$answer" | jq -r .access_token)
+"""
+WHO = """ \\
+  --data-urlencode "username=$DESK_USER" \\
+  --data-urlencode "password=$DESK_PASSWORD\""""
+REFRESH = """\
+# Later, in place of name and password:
+refresh=$(printf %s "$answer" | jq -r .refresh_token)
+"""
+NO_EXCHANGE = "token=$assertion\n"
 CREATE_CHANGE = """\
 curl -sS --fail-with-body "$DESK/api/now/table/change_request" -H "Authorization: Bearer $token" \\
   --json '{"short_description": "Deploy release 42"}'
@@ -34,6 +52,13 @@ class Target:
     issuer: str
     base_url: str
     preset: str | None = None
+    connection_type: str = JWT_BEARER_TYPE
+    gives_refresh_tokens: bool = False
+
+    @property
+    def needs_secret(self) -> bool:
+        """Tell whether a secret has to be brought along."""
+        return not self.is_public and self.connection_type != ID_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +74,8 @@ class Snippet:
 
 def list_snippets(target: Target) -> list[Snippet]:
     """Return the snippets for an integration, that of its own provider first and curl last."""
+    if not TYPES[target.connection_type].has_provider:
+        return [_curl_of_secret(target)]
     found = [make(target) for make in (_github_actions, _gitlab_ci, _jenkins)]
     own = ASSERTION_SOURCES.get(target.preset or "")
     if own is not None:
@@ -58,12 +85,15 @@ def list_snippets(target: Target) -> list[Snippet]:
 
 
 def _exchange(target: Target) -> str:
-    secret = "" if target.is_public else f' \\\n  --data-urlencode "client_secret=${SECRET}"'
+    if target.connection_type == ID_TOKEN:
+        return NO_EXCHANGE
+    secret = f' \\\n  --data-urlencode "client_secret=${SECRET}"' if target.needs_secret else ""
     return EXCHANGE.replace("SECRET", secret, 1)
 
 
 def _variables(target: Target) -> dict[str, str]:
-    return {"DESK": target.base_url, "CLIENT_ID": target.client_id}
+    known = {"DESK": target.base_url, "CLIENT_ID": target.client_id}
+    return {"DESK": target.base_url} if target.connection_type == ID_TOKEN else known
 
 
 def _yaml_variables(target: Target) -> str:
@@ -77,11 +107,11 @@ def _shell_variables(target: Target) -> str:
 
 def _before(target: Target, *sentences: str) -> str:
     """Return what must be set up, the last of it only where there is a secret."""
-    return " ".join(sentences[:-1] if target.is_public else sentences)
+    return " ".join(sentences if target.needs_secret else sentences[:-1])
 
 
 def _github_actions(target: Target) -> Snippet:
-    secret = "" if target.is_public else f"{SECRET}: ${{{{ secrets.{SECRET} }}}}\n"
+    secret = f"{SECRET}: ${{{{ secrets.{SECRET} }}}}\n" if target.needs_secret else ""
     ask = (
         'assertion=$(curl -sS --fail-with-body --get "$ACTIONS_ID_TOKEN_REQUEST_URL" \\\n'
         f"  --data-urlencode {shlex.quote('audience=' + target.audience)} \\\n"
@@ -109,7 +139,7 @@ def _gitlab_ci(target: Target) -> Snippet:
 
 def _jenkins(target: Target) -> Snippet:
     credentials = ["string(credentialsId: 'changegate', variable: 'assertion')"]
-    if not target.is_public:
+    if target.needs_secret:
         credentials.append(f"string(credentialsId: 'changegate-secret', variable: '{SECRET}')")
     listed = ", ".join(credentials)
     script = indent("set +x\n" + _shell_variables(target) + _exchange(target) + CREATE_CHANGE, " " * 12)
@@ -130,6 +160,25 @@ def _curl(target: Target) -> Snippet:
     holds = f"assertion holds a JWT from the provider with the audience {target.audience}."
     before = _before(target, holds, f"{SECRET} holds the client secret.")
     return Snippet("curl", "curl", "in a shell", before, _shell_variables(target) + _exchange(target) + CREATE_CHANGE)
+
+
+def _curl_of_secret(target: Target) -> Snippet:
+    """Return the grants of clients that have a secret and no assertion (RFC 6749 §4.3, §4.4, §6)."""
+    if target.connection_type == PASSWORD:
+        before = f"{SECRET} holds the client secret, DESK_USER and DESK_PASSWORD are those of the user who signs in."
+        request, more = _request("password", WHO), _refresh() if target.gives_refresh_tokens else ""
+    else:
+        before = f"{SECRET} holds the client secret, from where the pipeline keeps secrets."
+        request, more = _request("client_credentials", ""), ""
+    return Snippet("curl", "curl", "in a shell", before, _shell_variables(target) + request + CREATE_CHANGE + more)
+
+
+def _request(grant: str, more: str) -> str:
+    return REQUEST.replace("GRANT", grant, 1).replace("MORE", more, 1)
+
+
+def _refresh() -> str:
+    return REFRESH + _request("refresh_token", ' \\\n  --data-urlencode "refresh_token=$refresh"')
 
 
 def _own(target: Target, name: str, source: AssertionSource) -> Snippet:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from changegate.schemas.integration import ALGORITHMS, IntegrationSchema
+from changegate.schemas.integration import ALGORITHMS, JwtBearerSchema
 
 LEAST = {
     "name": "Pipeline",
@@ -18,7 +18,7 @@ LEAST = {
 
 def _load(**changes: Any) -> dict[str, Any]:
     sent = {name: value for name, value in (LEAST | changes).items() if value is not ...}
-    loaded: dict[str, Any] = IntegrationSchema().load(sent)
+    loaded: dict[str, Any] = JwtBearerSchema().load(sent)
     return loaded
 
 
@@ -36,6 +36,7 @@ def _why(**changes: Any) -> dict[str, Any]:
 
 def test_defaults_are_safe_and_those_of_the_form() -> None:
     assert _load() == LEAST | {
+        "type": "jwt_bearer",
         "comments": None,
         "active": True,
         "public_client": False,

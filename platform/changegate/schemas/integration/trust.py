@@ -1,27 +1,13 @@
-"""An inbound integration as the form, the command line and the admin API send it; one schema for all of them."""
+"""What integrations have for which an identity provider signs: issuer, keys, conditions, and whom the tokens act as."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import (
-    RAISE,
-    Schema,
-    ValidationError,
-    fields,
-    post_load,
-    pre_load,
-    validate,
-    validates_schema,
-)
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from changegate.models.oauth_entity import (
-    KEY_SOURCES,
-    REPLAY_POLICIES,
-    REUSABLE,
-    TOKEN_FORMATS,
-    USER_FIELDS,
-)
+from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, REUSABLE, USER_FIELDS
 from changegate.schemas.claim_condition import ClaimConditionSchema
+from changegate.schemas.integration.values import choice, is_one_line, line, seconds, user
 from changegate.schemas.key_source import (
     SHARED_KEY,
     SHARED_KEY_ALGORITHMS,
@@ -45,17 +31,7 @@ ALGORITHMS = (
     "EdDSA",
 )
 DEFAULT_ALGORITHMS = ["RS256", "ES256"]
-
-
-def _is_one_line(text: str) -> None:
-    # Characters that turn the direction of writing are not printable either: one name must not look like another.
-    if not text.isprintable():
-        raise ValidationError("Control characters are not allowed.")
-
-
-LINES = validate.Regexp(
-    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed."
-)
+ONCE = "jti-required-once"
 URL_LENGTH = 2048
 KEY_SET_LENGTH = 100_000
 # Kinds of tokens that are made for another purpose; one of them is never a grant (RFC 8725 §3.11).
@@ -72,63 +48,12 @@ def _is_a_grant(typ: str) -> None:
         raise ValidationError("Tokens of this kind are made for another purpose than a grant.")
 
 
-def _choice(choices: Mapping[str, str], default: str) -> fields.String:
-    return fields.String(
-        load_default=default,
-        validate=validate.OneOf([*choices], error=f"Must be one of: {', '.join(choices)}."),
-    )
+class TrustFields(Schema):
+    """The fields of trust; exactly one of `run_as` and `user_field` is given."""
 
-
-def _seconds(least: int, most: int, default: int) -> fields.Integer:
-    return fields.Integer(
-        load_default=default,
-        strict=False,
-        validate=validate.Range(least, most, error="Give a whole number from {min} to {max}."),
-        error_messages={"invalid": "Give a whole number."},
-    )
-
-
-def _most(most: int) -> fields.Integer:
-    """Return a limit; none is none at all."""
-    return fields.Integer(
-        load_default=None,
-        allow_none=True,
-        validate=validate.Range(1, most, error="Give a whole number from {min} to {max}, or nothing for no limit."),
-        error_messages={"invalid": "Give a whole number."},
-    )
-
-
-def _line(length: int, *, refused: tuple[str, ...] = (), **options: Any) -> fields.String:
-    size = validate.Length(max=length, error="At most {max} characters.")
-    allowed = validate.NoneOf(refused, error="This claim is the same in many assertions.")
-    return fields.String(
-        validate=[size, _is_one_line, allowed], error_messages={"required": "This field is required."}, **options
-    )
-
-
-class IntegrationSchema(Schema):
-    """An *OAuth - JWT bearer grant*; names and defaults follow ServiceNow's form (oauth_jwt.md §1.5, §7.2).
-
-    `run_as` is a user name and `scopes` are names. Exactly one of `run_as` and `user_field` is given.
-    """
-
-    class Meta:
-        """Refuse what is not named here: a misspelt option must not be taken for its default."""
-
-        unknown = RAISE
-
-    name = _line(100, required=True)
-    provider_name = _line(100, required=True)
-    comments = fields.String(
-        load_default=None,
-        allow_none=True,
-        validate=[validate.Length(max=4000, error="At most {max} characters."), LINES],
-    )
-    active = fields.Boolean(load_default=True)
-    public_client = fields.Boolean(load_default=False)
-    issuer = _line(255, required=True)
-    audiences = fields.List(_line(255), load_default=list, validate=validate.Length(max=20))
-    audience_claim = _line(100, load_default="aud")
+    issuer = line(255, required=True)
+    audiences = fields.List(line(255), load_default=list, validate=validate.Length(max=20))
+    audience_claim = line(100, load_default="aud")
     allow_additional_audiences = fields.Boolean(load_default=False)
     claim_conditions = fields.List(
         fields.Nested(ClaimConditionSchema),
@@ -141,14 +66,14 @@ class IntegrationSchema(Schema):
         validate=validate.Length(min=1, error="Allow at least one algorithm."),
     )
     user_field = fields.String(load_default=None, allow_none=True, validate=validate.OneOf([*USER_FIELDS]))
-    run_as = _line(40, load_default=None, allow_none=True)
+    run_as = user(load_default=None, allow_none=True)
     preset = fields.String(
         load_default=None,
         allow_none=True,
         validate=validate.OneOf([*PRESETS], error=f"There is no such preset; presets are {', '.join(PRESETS)}."),
     )
-    key_source = _choice(KEY_SOURCES, "jwks_url")
-    jwks_url = _line(URL_LENGTH, load_default="")
+    key_source = choice(KEY_SOURCES, "jwks_url")
+    jwks_url = line(URL_LENGTH, load_default="")
     jwks = fields.String(
         load_default=None,
         allow_none=True,
@@ -161,43 +86,20 @@ class IntegrationSchema(Schema):
     )
     allow_missing_kid = fields.Boolean(load_default=False)
     required_typ = fields.String(
-        load_default=None, allow_none=True, validate=[validate.Length(max=100), _is_one_line, _is_a_grant]
+        load_default=None, allow_none=True, validate=[validate.Length(max=100), is_one_line, _is_a_grant]
     )
     enable_jti_verification = fields.Boolean(load_default=True)
-    replay_policy = _choice(REPLAY_POLICIES, "jti-required-once")
-    jti_claim = _line(100, load_default="jti", refused=NOT_UNIQUE)
-    scopes = fields.List(_line(100), load_default=list, validate=validate.Length(max=50))
-    scope_restriction = fields.Boolean(load_default=True)
-    enforce_token_restriction = fields.Boolean(load_default=False)
-    token_format = _choice(TOKEN_FORMATS, "opaque")
-    creations_per_hour = _most(10_000)
-    creations_per_day = _most(100_000)
-    owner = _line(40, load_default=None, allow_none=True)
-    review_date = fields.Date(
-        load_default=None, allow_none=True, error_messages={"invalid": "Give a date as YYYY-MM-DD."}
-    )
-    access_token_lifespan_seconds = _seconds(60, 86_400, 1800)
-    clock_skew_seconds = _seconds(0, 300, 60)
-    max_assertion_lifetime_seconds = _seconds(60, 86_400, 3600)
-    jwks_cache_lifespan_minutes = _seconds(5, 1440, 60)
+    replay_policy = choice(REPLAY_POLICIES, ONCE)
+    jti_claim = line(100, load_default="jti", refused=NOT_UNIQUE, why="This claim is the same in many assertions.")
+    clock_skew_seconds = seconds(0, 300, 60)
+    max_assertion_lifetime_seconds = seconds(60, 86_400, 3600)
+    jwks_cache_lifespan_minutes = seconds(5, 1440, 60)
 
-    @pre_load
-    def tidy(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Trim texts, and take an empty one for an absent one."""
-        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
-        given = {name: value for name, value in trimmed.items() if value not in ("", None)}
-        if isinstance(given.get("token_format"), str):
-            given["token_format"] = given["token_format"].lower()
+    def completed(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields with those that follow from others."""
         if given.get("key_source") == SHARED_KEY:
             given.setdefault("algorithms", [SHARED_KEY_ALGORITHMS[0]])
         return _with_both_switches(given)
-
-    @post_load
-    def tidy_lists(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop repeated and empty items."""
-        for name in ("audiences", "algorithms", "scopes"):
-            data[name] = [item for item in dict.fromkeys(item.strip() for item in data[name]) if item]
-        return data
 
     @validates_schema
     def require_one_replay_rule(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
@@ -241,5 +143,5 @@ def _with_both_switches(given: dict[str, Any]) -> dict[str, Any]:
     elif "enable_jti_verification" in given and "replay_policy" not in given:
         switch = given["enable_jti_verification"]
         is_off = isinstance(switch, str | int) and switch in fields.Boolean.falsy
-        given["replay_policy"] = REUSABLE if is_off else "jti-required-once"
+        given["replay_policy"] = REUSABLE if is_off else ONCE
     return given

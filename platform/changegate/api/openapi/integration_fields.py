@@ -1,0 +1,106 @@
+"""An integration as a schema of the document: as it is answered, by connection type, and as it is taken."""
+
+from collections.abc import Mapping
+
+from apispec import APISpec
+
+from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
+from changegate.models import OAuthEntity
+from changegate.models.connection_type import TYPES
+from changegate.models.oauth_entity import JWT_BEARER
+from changegate.schemas.integration import SCHEMAS
+from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
+
+Properties = dict[str, JsonSchema]
+# Labels of what is no column of that name.
+LABELS = {"audiences": "Accepted audiences", "algorithms": "Allowed algorithms", "scopes": "Auth scopes"}
+BESIDES: Mapping[str, JsonSchema] = {
+    PLACEHOLDERS: {
+        "description": "The parts that a preset's issuer is made of, in place of `issuer` and `jwks_url`.",
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "string"},
+    },
+    PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
+}
+SECRET: JsonSchema = {
+    "description": "Shown this once; null where there is none.",
+    "type": ["string", "null"],
+}
+
+
+def add_fields(spec: APISpec) -> None:
+    """Add the schemas of integrations."""
+    known = {name: _properties(spec, name) for name in TYPES}
+    for name, properties in known.items():
+        spec.components.schema(_name(name), _answered(properties))
+    mapping = {name: f"#/components/schemas/{_name(name)}" for name in TYPES}
+    of_types = [ref(_name(name)) for name in TYPES]
+    found = {"oneOf": of_types, "discriminator": {"propertyName": "type", "mapping": mapping}}
+    spec.components.schema("Integration", found)
+    taken = _of_all(known)
+    spec.components.schema("Integration.changes", _taken(taken, []))
+    spec.components.schema("Integration.new", _taken(taken, ["name"]))
+
+
+def _name(connection_type: str) -> str:
+    return f"Integration.{connection_type}"
+
+
+def _properties(spec: APISpec, connection_type: str) -> Properties:
+    spec.components.schema("Integration.fields", schema=SCHEMAS[connection_type])
+    fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
+    found = {name: {"title": _label(name), **fields["properties"][name]} for name in TYPES[connection_type].fields}
+    found["comments"]["pattern"] = STORABLE
+    found["type"] = {"title": _label("type"), "type": "string", "enum": [connection_type]}
+    return found
+
+
+def _label(name: str) -> str:
+    column = OAuthEntity.__table__.columns.get(name)
+    entry = column.info.get("entry") if column is not None else None
+    return entry.label if entry else LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _answered(properties: Properties) -> JsonSchema:
+    ids = {name: {"type": "string", "pattern": SYS_ID} for name in ("sys_id", "client_id")}
+    return {
+        "type": "object",
+        "properties": {**ids, **_without_defaults(properties), "client_secret": SECRET},
+        "required": [*ids, *properties],
+        "additionalProperties": False,
+    }
+
+
+def _without_defaults(properties: Properties) -> Properties:
+    return {name: {key: kept for key, kept in found.items() if key != "default"} for name, found in properties.items()}
+
+
+def _of_all(known: Mapping[str, Properties]) -> Properties:
+    """Return the fields of all types, each with the types that have it, and with a default that they agree on."""
+    found: Properties = {}
+    for properties in (known[JWT_BEARER], *known.values()):
+        for name, schema in properties.items():
+            agreed = found.setdefault(name, schema)
+            if agreed.get("default") != schema.get("default"):
+                found[name] = {key: kept for key, kept in agreed.items() if key != "default"}
+    usual = {"title": _label("type"), "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
+    return {name: _noted(name, schema) for name, schema in found.items()} | {"type": usual}
+
+
+def _noted(name: str, schema: JsonSchema) -> JsonSchema:
+    having = [one.name for one in TYPES.values() if name in one.fields]
+    if len(having) == len(TYPES):
+        return schema
+    which = f"types {', '.join(having)}" if len(having) > 1 else f"type {having[0]}"
+    return {**schema, "description": f"Only of the {which}."}
+
+
+def _taken(properties: Properties, required: list[str]) -> JsonSchema:
+    line = {"description": "One line, such as `repository_id equals 123`.", "type": "string"}
+    conditions = {**properties["claim_conditions"], "items": {"anyOf": [ref("ClaimCondition"), line]}}
+    taken: JsonSchema = {
+        "type": "object",
+        "properties": {**properties, "claim_conditions": conditions, **BESIDES},
+        "additionalProperties": False,
+    }
+    return {**taken, "required": required} if required else taken

@@ -1,0 +1,48 @@
+"""The connection types as the page New Integration offers them (oauth_jwt.md §1.6)."""
+
+from dataclasses import dataclass
+
+from changegate.errors import RecordNotFound
+from changegate.models.connection_type import TYPES, ConnectionType
+from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A line of the page; without a connection it is not offered. `caution` is a word or two of warning."""
+
+    label: str
+    description: str
+    connection: ConnectionType | None = None
+    caution: str = ""
+
+
+def _offer(name: str, description: str, caution: str = "") -> Offer:
+    return Offer(TYPES[name].label, description, TYPES[name], caution)
+
+
+OFFERS = (
+    Offer(
+        "OAuth - Authorization code grant",
+        "A person signs in at this desk and lets an application act for them.",
+    ),
+    _offer(
+        CLIENT_CREDENTIALS,
+        "An application proves itself with a stored secret and nothing else.",
+        "Stored secret",
+    ),
+    _offer(
+        JWT_BEARER,
+        "Automation brings a JWT that its identity provider signed, and exchanges it for an access token.",
+    ),
+    _offer(PASSWORD, "An application knows a person's password.", "Best avoided"),
+    _offer(ID_TOKEN, "An identity provider's token is sent to the API itself, without an exchange."),
+)
+
+
+def get_connection(slug: str) -> ConnectionType:
+    """Return a connection type by the last part of its form's path; raises `RecordNotFound`."""
+    for one in TYPES.values():
+        if one.slug == slug:
+            return one
+    raise RecordNotFound

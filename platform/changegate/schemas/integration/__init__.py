@@ -1,0 +1,26 @@
+"""An inbound integration as form, command line, file and admin API send it: one schema for each connection type."""
+
+from changegate.schemas.integration.base import IntegrationSchema
+from changegate.schemas.integration.trust import ALGORITHMS, DEFAULT_ALGORITHMS
+from changegate.schemas.integration.types import (
+    SCHEMAS,
+    ClientCredentialsSchema,
+    IdTokenSchema,
+    JwtBearerSchema,
+    PasswordSchema,
+    load_fields,
+    type_of,
+)
+
+__all__ = [
+    "ALGORITHMS",
+    "DEFAULT_ALGORITHMS",
+    "SCHEMAS",
+    "ClientCredentialsSchema",
+    "IdTokenSchema",
+    "IntegrationSchema",
+    "JwtBearerSchema",
+    "PasswordSchema",
+    "load_fields",
+    "type_of",
+]

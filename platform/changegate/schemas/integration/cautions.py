@@ -1,0 +1,34 @@
+"""What has to be said of an integration whose connection type, or one of its fields, is better not used."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from changegate.models.oauth_entity import CLIENT_CREDENTIALS, PASSWORD
+
+STORED = (
+    "Its client secret has to be stored where the automation runs, and whoever reads it there can do what the "
+    "automation can. A JWT bearer integration stores nothing: the identity provider of the pipeline signs for it."
+)
+PASSWORDS = (
+    "The password grant must not be used (RFC 9700 §2.4): it hands people's passwords to applications. Keep it to "
+    "clients that cannot do otherwise, and replace them."
+)
+SWITCHED_OFF = (
+    "The password grant is switched off on this desk, so whoever uses this integration is refused. "
+    "CHANGEGATE_PASSWORD_GRANT_ENABLED=true switches it on when the desk is started anew."
+)
+REFRESHED = (
+    "Whoever finds a refresh token needs no password until it expires (RFC 9700 §4.14). Give them to clients that "
+    "cannot ask for a password again, and to no others."
+)
+
+
+def list_cautions(fields: Mapping[str, Any], *, is_password_grant_on: bool) -> list[str]:
+    """Return sentences about the fields of an integration, none where nothing is wrong with it."""
+    if fields["type"] == CLIENT_CREDENTIALS:
+        return [STORED]
+    if fields["type"] != PASSWORD:
+        return []
+    off = [] if is_password_grant_on else [SWITCHED_OFF]
+    refreshed = [REFRESHED] if fields.get("issue_refresh_tokens") else []
+    return [PASSWORDS, *off, *refreshed]

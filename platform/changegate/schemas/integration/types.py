@@ -1,0 +1,85 @@
+"""The schemas of the connection types, and which one is meant."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from changegate.models.connection_type import TYPES
+from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD, REPLAY_POLICIES, REUSABLE
+from changegate.schemas.integration.base import AccessTokenFields, IntegrationSchema, type_field
+from changegate.schemas.integration.trust import TrustFields
+from changegate.schemas.integration.values import choice, line, seconds, user
+
+# The same in all tokens of an issuer, or new in each: no user is told by one of these.
+NOT_A_USER = ("iss", "aud", "exp", "iat", "nbf", "jti", "typ")
+LONGEST_REFRESH_SECONDS = 31_536_000
+
+
+class JwtBearerSchema(TrustFields, AccessTokenFields, IntegrationSchema):
+    """An *OAuth - JWT bearer grant* (oauth_jwt.md §1.5)."""
+
+    connection_type = JWT_BEARER
+
+    type = type_field(JWT_BEARER)
+    public_client = fields.Boolean(load_default=False)
+
+
+class ClientCredentialsSchema(AccessTokenFields, IntegrationSchema):
+    """An *OAuth - Client credentials grant* (oauth_jwt.md §1.6); `run_as` is its *OAuth Application User*."""
+
+    connection_type = CLIENT_CREDENTIALS
+
+    type = type_field(CLIENT_CREDENTIALS)
+    run_as = user(required=True)
+
+
+class PasswordSchema(AccessTokenFields, IntegrationSchema):
+    """An *OAuth - Resource owner password credential grant* (oauth_jwt.md §1.6)."""
+
+    connection_type = PASSWORD
+
+    type = type_field(PASSWORD)
+    issue_refresh_tokens = fields.Boolean(load_default=False)
+    refresh_token_lifespan_seconds = seconds(60, LONGEST_REFRESH_SECONDS, 8_640_000)
+
+
+class IdTokenSchema(TrustFields, IntegrationSchema):
+    """A *Third party ID token* (oauth_jwt.md §1.6), good for any number of calls unless JTI verification is on."""
+
+    connection_type = ID_TOKEN
+
+    type = type_field(ID_TOKEN)
+    user_claim = line(100, load_default="sub", refused=NOT_A_USER, why="This claim tells no user from another.")
+    enable_jti_verification = fields.Boolean(load_default=False)
+    replay_policy = choice(REPLAY_POLICIES, REUSABLE)
+
+
+SCHEMAS: Mapping[str, IntegrationSchema] = MappingProxyType(
+    {
+        schema.connection_type: schema
+        for schema in (ClientCredentialsSchema(), JwtBearerSchema(), PasswordSchema(), IdTokenSchema())
+    }
+)
+
+
+def type_of(given: Mapping[str, Any]) -> str:
+    """Return the connection type that is meant, JWT bearer where none is given; raises `ValidationError`.
+
+    Words and dashes are taken as they are typed: `client-credentials` is `client_credentials`.
+    """
+    said = given.get("type")
+    if said is None or (isinstance(said, str) and not said.strip()):
+        return JWT_BEARER
+    found = said.strip().lower().replace("-", "_") if isinstance(said, str) else ""
+    if found not in TYPES:
+        raise ValidationError({"type": [f"Must be one of: {', '.join(TYPES)}."]})
+    return found
+
+
+def load_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated fields of an integration by the schema of its type; raises `ValidationError`."""
+    found = type_of(given)
+    loaded: dict[str, Any] = SCHEMAS[found].load({**given, "type": found})
+    return loaded

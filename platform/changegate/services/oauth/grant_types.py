@@ -1,0 +1,51 @@
+"""Grant types: which there are, and which integration may use which (RFC 6749 §5.2)."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from changegate.errors import UnauthorizedClient
+from changegate.extensions import settings
+from changegate.models import oauth_entity
+from changegate.services.oauth.clients import Client
+from changegate.services.oauth.grants import JWT_BEARER
+from changegate.services.oauth.issuing import Exchange
+
+CLIENT_CREDENTIALS = "client_credentials"
+PASSWORD = "password"  # noqa: S105 - a grant, not a password
+REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a grant, not a token
+# The connection type whose integrations a grant is for.
+TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        JWT_BEARER: oauth_entity.JWT_BEARER,
+        CLIENT_CREDENTIALS: oauth_entity.CLIENT_CREDENTIALS,
+        PASSWORD: oauth_entity.PASSWORD,
+        REFRESH_TOKEN: oauth_entity.PASSWORD,
+    }
+)
+
+
+def list_grant_types() -> list[str]:
+    """Return the grant types that this instance serves."""
+    return [name for name, of in TYPES.items() if of != oauth_entity.PASSWORD or settings().password_grant_enabled]
+
+
+def require_grant(exchange: Exchange, grant_type: str) -> None:
+    """Refuse a client that may not use a grant, before anything is judged; raises `UnauthorizedClient`.
+
+    A JWT bearer exchange that goes on keeps no line for this: its other rules say what it was.
+    """
+    client = exchange.client
+    if grant_type == JWT_BEARER and client.type == oauth_entity.JWT_BEARER:
+        return
+    allowed = [*allowed_grants(client)]
+    reason = None if grant_type in allowed else "grant_not_allowed"
+    exchange.judge(UnauthorizedClient, "grant allowed", reason, ", ".join(allowed) or "none", grant_type)
+
+
+def allowed_grants(client: Client) -> Iterator[str]:
+    """Yield the grants that a client may use now."""
+    served = list_grant_types()
+    for name, of in TYPES.items():
+        is_on = name in served and (name != REFRESH_TOKEN or client.refresh_token_lifespan is not None)
+        if of == client.type and is_on:
+            yield name

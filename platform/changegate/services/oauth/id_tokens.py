@@ -1,0 +1,105 @@
+"""Third-party ID tokens: a provider's JWT that is sent straight to an API (oauth_jwt.md §1.6, §3.7).
+
+It is judged as an assertion is, by the ID token integration that its issuer and audience name, and what comes of it is
+an event like an exchange's. With JTI verification it is good for one call; else its row stays for those to come.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Never
+
+from changegate.errors import AssertionRefused
+from changegate.extensions import now, settings
+from changegate.services.oauth.access_tokens import IssuedToken, hash_token
+from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.oauth.clients import Client, find_id_token_clients
+from changegate.services.oauth.events import Attempt, record_accepted
+from changegate.services.oauth.grants import verify_for
+from changegate.services.oauth.id_token_rows import KeptRow, claim_of, find_kept, renew
+from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.key_store import KeyStore
+from changegate.services.oauth.report import Judgement, Report
+from changegate.services.oauth.subjects import resolve_subject
+
+ONE_INTEGRATION = "one active ID token integration with this issuer and audience"
+
+
+def accept_id_token(
+    attempt: Attempt, text: str, key_store: KeyStore, *, before_verifying: Callable[[Attempt], None]
+) -> str:
+    """Judge a token in full, and write with the commit what comes of it.
+
+    Returns the correlation id that its caller is found by. `before_verifying` may refuse once the integration is known.
+    Raises `AssertionRefused` and `TemporarilyUnavailable`; the commit raises `AssertionRefused` where another call was
+    first, and `InvalidClient` where the integration has just been deleted.
+    """
+    assertion = UnverifiedAssertion.parse(text)
+    client = _choose_integration(assertion)
+    attempt.client_id = client.client_id
+    exchange = attempt.exchange = Exchange(client, attempt.correlation_id, assertion, reuse_claim=claim_of(text))
+    before_verifying(attempt)
+    exchange.verified = verified = verify_for(client, assertion, key_store)
+    user, at = resolve_subject(client, verified), now()
+    kept = find_kept(text)
+    _require_unspent(client, verified, kept)
+    expires_at = _expiry(client, verified, at)
+    if kept is None:
+        record_accepted(attempt, _first_use(client, text, user, expires_at - at), at)
+        return attempt.correlation_id
+    rested_on = (kept.entity, kept.user, kept.token_generation)
+    if rested_on != (client.entity, user, client.token_generation) or kept.expires_at <= at:
+        renew(kept, client, user, expires_at)
+    correlation_id: str = kept.correlation_id
+    return correlation_id
+
+
+def _choose_integration(assertion: UnverifiedAssertion) -> Client:
+    """Return the integration that a token means, of which nothing is verified; raises `AssertionRefused`.
+
+    The only one of its issuer judges it even if it is addressed to somebody else, and so can tell what it expected.
+    """
+    issuer = assertion.unverified_issuer
+    if issuer == settings().base_url:
+        _refuse("own_token", ("own token", "own_token", "another issuer than this product", issuer))
+    meant = find_id_token_clients(assertion)
+    if len(meant) == 1:
+        return meant[0]
+    reason, count = ("client_ambiguous", "several") if meant else ("client_unknown", "none")
+    received = f"{count} of the issuer {issuer} for {' '.join(assertion.unverified_audience)}"
+    _refuse(reason, ("integration", reason, ONE_INTEGRATION, received))
+
+
+def _refuse(reason: str, judgement: Judgement) -> Never:
+    raise AssertionRefused(reason, report=Report([judgement]))
+
+
+def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow | None) -> None:
+    """Refuse what an administrator has ended, and what was used before where it may not be used again."""
+    report, since = verified.report, client.tokens_valid_from
+    if kept is not None and kept.revoked_at is not None:
+        report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
+    if since is not None and verified.issued_at <= since:
+        expected = f"issued after {since:%Y-%m-%d %H:%M:%S} UTC, when all tokens were revoked"
+        report.add(("revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC"))
+    if kept is not None and not client.policy.allows_reuse:
+        report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+    report.require_passed()
+
+
+def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> IssuedToken:
+    """Return what the row of a token keeps; without the hash, where no later call is to find it."""
+    scope = " ".join(client.scopes)
+    kept = {
+        "token_hash": hash_token(text) if client.policy.allows_reuse else None,
+        "token_generation": client.token_generation,
+        "user": user,
+        "scope": scope,
+        "has_all_scopes": True,
+    }
+    return IssuedToken(text, lifespan, scope, kept)
+
+
+def _expiry(client: Client, verified: VerifiedAssertion, at: datetime) -> datetime:
+    """Return when the token would be refused as expired, or when its longest lifetime has passed from now on."""
+    policy = client.policy
+    return min(verified.expires_at + policy.clock_skew, at + policy.max_assertion_lifetime)

@@ -1,0 +1,72 @@
+"""Live refresh tokens: which there are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from changegate.extensions import connection, now, settings
+from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
+from changegate.models.oauth_entity import PASSWORD
+from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now
+from changegate.services.oauth.resource_owners import STATE, find_fault
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRefreshToken:
+    """A refresh token that buys access tokens now, known by the exchange that issued it; `scopes` are those of now."""
+
+    correlation_id: str
+    issued_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime
+    client_id: str
+    integration: str
+    user_name: str
+    scopes: tuple[str, ...]
+
+
+def search_refresh_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE) -> list[LiveRefreshToken]:
+    """Return the latest live refresh tokens that fit, newest first; none has the subject or issuer of an assertion."""
+    if not settings().password_grant_enabled or wanted.text is not None:
+        return []
+    tokens, entity = OAuthRefreshToken, OAuthEntity
+    columns: tuple[Any, ...] = (
+        *(tokens.correlation_id, tokens.issued_at, tokens.last_used_at, tokens.expires_at, tokens.entity),
+        *(tokens.scope, tokens.has_all_scopes, tokens.password_mark),
+        *(entity.client_id, entity.name.label("integration"), SysUser.user_name, *STATE),
+    )
+    found = (
+        select(*columns)
+        .join(entity, entity.sys_id == tokens.entity)
+        .join(SysUser, SysUser.sys_id == tokens.user)
+        .where(*_is_live(now()), *clauses_of(wanted, tokens))
+        .order_by(tokens.correlation_id.desc())
+    )
+    rows = connection().execute(found.limit(limit)).all()
+    held = list_held_scopes({row.entity for row in rows})
+    return [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
+
+
+def _is_live(at: datetime) -> tuple[Any, ...]:
+    """Return the clauses for what a refresh rests on, but for the user's password, which no database compares."""
+    tokens, entity = OAuthRefreshToken, OAuthEntity
+    of_entity = (entity.active, entity.type == PASSWORD, entity.issue_refresh_tokens)
+    of_user = (SysUser.active, ~SysUser.locked_out, ~SysUser.web_service_access_only)
+    of_token = (tokens.revoked_at.is_(None), tokens.expires_at > at)
+    return *of_entity, *of_user, *of_token, tokens.token_generation == entity.token_generation
+
+
+def _token(row: Any, held: Iterable[str]) -> LiveRefreshToken:
+    return LiveRefreshToken(
+        correlation_id=row.correlation_id,
+        issued_at=row.issued_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        client_id=row.client_id,
+        integration=row.integration,
+        user_name=row.user_name,
+        scopes=scopes_now(row, held),
+    )

@@ -1,0 +1,55 @@
+"""How many tokens a client holds of one user: the oldest ends when there are too many (oauth_jwt.md §3.4)."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select, update
+
+from changegate.models import OAuthExchange, OAuthRefreshToken
+from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.live_tokens import LONGEST_LIFESPAN
+from changegate.services.oauth.refresh_tokens import end_refresh_token
+from changegate.services.prepared import Prepared
+
+MOST_LIVE = 20
+
+
+def make_room_for_access_token(exchange: Exchange, user: str, at: datetime) -> None:
+    """End the oldest live access tokens of the client and a user, so that one more makes `MOST_LIVE`.
+
+    The user's row is held: of several exchanges at once each counts what the others issued.
+    """
+    oldest_counted = earliest_correlation_id(at - LONGEST_LIFESPAN)
+    _END_OLDEST.execute({"entity": exchange.client.entity, "user": user, "at": at, "since": oldest_counted})
+
+
+def make_room_for_refresh_token(exchange: Exchange, user: str, at: datetime) -> None:
+    """End the oldest live refresh tokens of the client and a user with what they bought, as above."""
+    for row in _OLDEST_REFRESH_TOKENS.all({"entity": exchange.client.entity, "user": user, "at": at}):
+        end_refresh_token(row.correlation_id, user)
+
+
+def _all_but_the_latest(table: Any, *clauses: Any) -> Select[Any]:
+    """Return the statement for live tokens of one client and user that there is no room for beside a new one."""
+    live = (
+        *(table.c.entity == bindparam("entity", None), table.c.user == bindparam("user", None)),
+        *(table.c.revoked_at.is_(None), table.c.expires_at > bindparam("at", None, type_=table.c.expires_at.type)),
+    )
+    latest_first = select(table.c.correlation_id).where(*live, *clauses).order_by(table.c.correlation_id.desc())
+    return latest_first.offset(MOST_LIVE - 1)
+
+
+_EXCHANGES = OAuthExchange.__table__
+_BEYOND = _all_but_the_latest(
+    _EXCHANGES,
+    _EXCHANGES.c.token_hash.is_not(None),
+    # What is older cannot be live, and is not looked at.
+    _EXCHANGES.c.correlation_id >= bindparam("since", None),
+)
+_END_OLDEST = Prepared(
+    update(_EXCHANGES)
+    .where(_EXCHANGES.c.correlation_id.in_(_BEYOND))
+    .values(revoked_at=bindparam("at", None, type_=_EXCHANGES.c.revoked_at.type))
+)
+_OLDEST_REFRESH_TOKENS = Prepared(_all_but_the_latest(OAuthRefreshToken.__table__))

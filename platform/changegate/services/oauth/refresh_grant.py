@@ -1,0 +1,67 @@
+"""The refresh grant (RFC 6749 §6): a refresh token buys another access token, and stays the same while it lives."""
+
+from datetime import datetime
+
+from changegate.errors import InvalidScope, RefreshTokenRefused
+from changegate.extensions import now
+from changegate.services.oauth.access_tokens import IssuedToken
+from changegate.services.oauth.issuing import Exchange, make_token, split_scope
+from changegate.services.oauth.oldest_tokens import make_room_for_access_token
+from changegate.services.oauth.refresh_tokens import (
+    TokenRow,
+    find_end,
+    find_refresh_token,
+    note_use,
+    remaining_scopes,
+)
+from changegate.services.oauth.resource_owners import find_fault, hold_owner
+
+EXPECTED = "a live one of this client"
+_RECEIVED = {
+    "refresh_token_unknown": "none that is known",
+    "refresh_token_foreign": "another client's",
+    "refresh_token_revoked": "one that was revoked",
+    "refresh_token_expired": "one that has expired",
+}
+
+
+def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) -> IssuedToken:
+    """Return a new access token for the user whose password bought a refresh token.
+
+    Everything that the refresh token rests on is judged again: its client and integration, its user and that user's
+    password. Raises `RefreshTokenRefused`, `InvalidScope` for more than it was issued with, `TemporarilyUnavailable`.
+    """
+    at = now()
+    row = _get_token(exchange, token, at)
+    # Before anything is held or written: a key that signs may have to be made first, in a transaction of its own.
+    issued = _issue(exchange, row, scope)
+    fault = find_fault(hold_owner(row.user), row.password_mark)
+    exchange.judge(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
+    if not note_use(row.correlation_id, at):
+        _judge_token(exchange, "refresh_token_revoked")
+    make_room_for_access_token(exchange, row.user, at)
+    issued.kept["refresh_token"] = row.correlation_id
+    exchange.refresh_token = token
+    return issued
+
+
+def _get_token(exchange: Exchange, token: str, at: datetime) -> TokenRow:
+    """Return what is kept of a refresh token that is the client's and has not ended."""
+    row = find_refresh_token(token)
+    _judge_token(exchange, "refresh_token_unknown" if row is None else find_end(row, exchange.client, at))
+    return row
+
+
+def _judge_token(exchange: Exchange, reason: str | None) -> None:
+    received = _RECEIVED[reason] if reason else EXPECTED
+    exchange.judge(RefreshTokenRefused, "refresh token", reason, EXPECTED, received)
+
+
+def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:
+    """Return a token with no more scopes than the refresh token was issued with and the integration still has."""
+    held = remaining_scopes(row, exchange.client)
+    asked = split_scope(scope)
+    if not set(asked) <= set(held):
+        raise InvalidScope("scope_invalid")
+    follows = bool(row.has_all_scopes and not asked)
+    return make_token(exchange, row.user, " ".join(asked or held), has_all_scopes=follows)

@@ -1,0 +1,136 @@
+"""Refresh tokens: made, found, judged and ended (RFC 6749 §1.5); each is kept as a hash."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from changegate.errors import InvalidClient
+from changegate.extensions import connection, now
+from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
+from changegate.services.cleanup import is_time_to_clean_up
+from changegate.services.oauth.access_tokens import IssuedToken, hash_token
+from changegate.services.oauth.clients import Client
+from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.resource_owners import STATE, hold_owner
+from changegate.services.prepared import Prepared
+
+# A fixed prefix lets secret scanners recognise a token that leaked, and tells it from an access token.
+REFRESH_PREFIX = "cgrt_"
+RANDOM_BYTES = 32
+# So long after its end, a refresh token is still told from one that never was.
+KEPT_FOR = timedelta(days=30)
+TokenRow = Any  # a row of `_FIND`, by column name
+_TOKENS = OAuthRefreshToken.__table__
+_EXCHANGES = OAuthExchange.__table__
+_FROM_ACCESS_TOKEN = ("user", "token_generation", "scope", "has_all_scopes")
+
+
+def add_refresh_token(exchange: Exchange, issued: IssuedToken, mark: str, lifespan: timedelta) -> str:
+    """Return a fresh refresh token for an access token that is issued with it; both count once they are committed.
+
+    `mark` is that of the password that was given. Raises `InvalidClient` for an integration that is gone.
+    """
+    token, at = REFRESH_PREFIX + secrets.token_urlsafe(RANDOM_BYTES), now()
+    if is_time_to_clean_up():
+        purge_ended(at)
+    known = {name: issued.kept[name] for name in _FROM_ACCESS_TOKEN}
+    row = {**known, "correlation_id": exchange.correlation_id, "entity": exchange.client.entity}
+    kept = {"token_hash": hash_token(token), "password_mark": mark, "issued_at": at, "expires_at": at + lifespan}
+    try:
+        _INSERT.execute(row | kept)
+    except IntegrityError:
+        raise InvalidClient("client_unknown") from None
+    issued.kept["refresh_token"] = exchange.correlation_id
+    return token
+
+
+def is_refresh_token(token: str) -> bool:
+    """Tell whether a text is written as refresh tokens are; nothing else is ever looked for among them."""
+    return token.startswith(REFRESH_PREFIX) and token.isascii()
+
+
+def find_refresh_token(token: str) -> TokenRow | None:
+    """Return what is kept of a refresh token and the present state of its user, or None for what is none."""
+    return _FIND.first({"token_hash": hash_token(token)}) if is_refresh_token(token) else None
+
+
+def find_end(row: TokenRow, client: Client, at: datetime) -> str | None:
+    """Return the reason code for why a refresh token buys nothing for a client, or None; its user is not judged."""
+    if row.entity != client.entity:
+        return "refresh_token_foreign"
+    if row.revoked_at is not None or row.token_generation != client.token_generation:
+        return "refresh_token_revoked"
+    return "refresh_token_expired" if row.expires_at <= at else None
+
+
+def remaining_scopes(row: TokenRow, client: Client) -> list[str]:
+    """Return what a refresh token was issued with, as far as its integration still has it."""
+    asked = client.scopes if row.has_all_scopes else row.scope.split()
+    return [name for name in asked if name in client.scopes]
+
+
+def note_use(correlation_id: str, at: datetime) -> bool:
+    """Note that a refresh token is used; tell whether it had not been revoked by then."""
+    return _USE.execute({"used": correlation_id, "at": at}) == 1
+
+
+def revoke_refresh_token(token: str, entity: str | None = None) -> bool:
+    """End a refresh token with its access tokens, as `revoke_token` does (RFC 7009 §2.1)."""
+    row = find_refresh_token(token)
+    # Looked for first: what is no token, or none any more, is not worth the place in the line of those who write.
+    if row is None or row.revoked_at is not None or entity not in (None, row.entity):
+        return False
+    return end_refresh_token(row.correlation_id, row.user)
+
+
+def end_refresh_token(correlation_id: str, user: str) -> bool:
+    """End the refresh token of an exchange and every access token it bought; tell whether there was one to end.
+
+    A refresh that is under way is waited for, and what it bought ends too.
+    """
+    hold_owner(user)
+    at = now()
+    if _END.execute({"ended": correlation_id, "at": at}) == 0:
+        return False
+    _END_BOUGHT.execute({"bought_with": correlation_id, "at": at})
+    return True
+
+
+def purge_ended(at: datetime) -> None:
+    """Forget refresh tokens that ended long ago."""
+    oldest = at - KEPT_FOR
+    connection().execute(delete(_TOKENS).where(or_(_TOKENS.c.expires_at < oldest, _TOKENS.c.revoked_at < oldest)))
+
+
+def _at() -> Any:
+    return bindparam("at", None, type_=_TOKENS.c.revoked_at.type)
+
+
+_INSERT = Prepared(insert(_TOKENS), _TOKENS.columns.keys())
+_FIND = Prepared(
+    select(
+        *(column for column in _TOKENS.c if column.name != "token_hash"),
+        SysUser.user_name,
+        *STATE,
+    )
+    .join(SysUser, SysUser.sys_id == _TOKENS.c.user)
+    .where(_TOKENS.c.token_hash == bindparam("token_hash", None))
+)
+_USE = Prepared(
+    update(_TOKENS)
+    .where(_TOKENS.c.correlation_id == bindparam("used", None), _TOKENS.c.revoked_at.is_(None))
+    .values(last_used_at=_at())
+)
+_END = Prepared(
+    update(_TOKENS)
+    .where(_TOKENS.c.correlation_id == bindparam("ended", None), _TOKENS.c.revoked_at.is_(None))
+    .values(revoked_at=_at())
+)
+_END_BOUGHT = Prepared(
+    update(_EXCHANGES)
+    .where(_EXCHANGES.c.refresh_token == bindparam("bought_with", None), _EXCHANGES.c.revoked_at.is_(None))
+    .values(revoked_at=_at())
+)

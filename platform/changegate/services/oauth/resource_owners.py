@@ -1,0 +1,51 @@
+"""Resource owners: the users whose passwords bought tokens, and whether they may still act (oauth_jwt.md §1.6)."""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from changegate.models import SysUser
+from changegate.services.prepared import Prepared
+
+OwnerState = Any  # a row with the columns of `STATE`, by name
+STATE = (SysUser.user_password, SysUser.active, SysUser.locked_out, SysUser.web_service_access_only)
+
+
+def hold_owner(sys_id: str) -> OwnerState | None:
+    """Return a user's state, which nobody changes before the transaction ends; None for one who has been deleted.
+
+    Whoever issues or ends several tokens of a user does this first. So of two at once one waits for the other, sees
+    what that one did, and neither waits for what the other holds.
+    """
+    return _HOLD.first({"user": sys_id})
+
+
+def find_fault(owner: OwnerState | None, mark: str) -> str | None:
+    """Return the reason code for why a user's password buys nothing any longer, or None where it still does.
+
+    Who may use web services only has no interactive session, and so no password to give away: Basic is for that.
+    """
+    if owner is None:
+        return "user_unknown"
+    if password_mark(owner.user_password) != mark:
+        return "password_changed"
+    if not owner.active:
+        return "user_inactive"
+    if owner.locked_out:
+        return "user_locked"
+    return "user_web_service_only" if owner.web_service_access_only else None
+
+
+def password_mark(stored: str | None) -> str:
+    """Return what changes with a user's password and tells nothing about it; `stored` is its salted hash."""
+    return hashlib.sha256((stored or "").encode()).hexdigest()
+
+
+def _hold_statement() -> Any:
+    held = select(*STATE).where(SysUser.sys_id == bindparam("user", None)).with_for_update(key_share=True)
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+    return held.execution_options(locks_rows=True)
+
+
+_HOLD = Prepared(_hold_statement())

@@ -1,0 +1,43 @@
+"""Which tests a worker of pytest-xdist takes together, and which come first."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Folders whose tests share servers; a second worker would start them once more.
+TOGETHER = ("tests/browser/", "tests/clients/", "tests/e2e/", "tests/identity_providers/")
+# What takes longest comes first, or one worker would be at it long after the other has finished.
+FIRST = (
+    "tests/api/test_schemathesis.py",
+    "tests/e2e/",
+    "tests/bench/test_stage.py",
+    "tests/browser/",
+    "tests/cli/test_serve.py",
+    "tests/cli/test_demo.py",
+    "tests/guards/test_documented_calls.py",
+    "tests/services/tables/test_query_measure.py",
+    "tests/clients/",
+    "tests/identity_providers/",
+)
+
+
+class RoomByRoom(LoadFileScheduling):
+    """Gives a worker a file at a time, or a whole folder whose tests share servers."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        config.option.loadscopereorder = False  # it would go by how many tests there are, not by how long they take
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+
+def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return tests in the order in which workers are to take them."""
+    return sorted(items, key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
