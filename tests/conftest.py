@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,6 +17,8 @@ from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users import create_user
+from tests.support.economy import cheap_passwords, remembered_routes
+from tests.support.schedule import RoomByRoom, longest_first
 
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
@@ -32,6 +35,25 @@ class Clock:
 
     def advance(self, **duration: float) -> None:
         self.offset += timedelta(**duration)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RoomByRoom | None:
+    """Share the tests out among workers, where there are any, by what they have in common."""
+    return RoomByRoom(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with what takes longest."""
+    if hasattr(config, "workerinput"):
+        items[:] = longest_first(items)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def economy() -> Iterator[None]:
+    """Spend nothing on what no test is about."""
+    with remembered_routes(), cheap_passwords():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +76,7 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def prepared_database(tmp_path_factory: pytest.TempPathFactory, economy: None) -> bytes:
     """The database of a prepared instance; migrating once and copying keeps the suite fast."""
     folder = tmp_path_factory.mktemp("prepared")
     app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})

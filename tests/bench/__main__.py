@@ -93,7 +93,7 @@ def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
 @click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
-@click.option("--only", metavar="CASES", help="Only these, such as d,f or d-flood, and what they stand beside.")
+@click.option("--only", metavar="CASES", help="Only these, as d,f or d-flood or scopes, and what they stand beside.")
 def main(
     seconds: int,
     runs: int,

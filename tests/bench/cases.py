@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.bench.load import Traffic, write_feed
 from tests.bench.past import OPEN_STATES, Past
-from tests.bench.product import CHANGE_PATH, Instance, change_body, list_path
+from tests.bench.product import CHANGE_PATH, Instance, bearer, change_body, list_path
 from tests.bench.servers import Server
 from tests.bench.signing import Signer
 
@@ -95,9 +95,8 @@ class Desk:
         return list_path(condition + NEWEST_FIRST, PAGE_SIZE)
 
     def _create(self) -> Case:
-        bearer = (("Authorization", f"Bearer {self.token}"), *JSON)
         bodies = write_feed(self.folder / "e", [change_body(number) for number in range(2000)])
-        create = Traffic(method="POST", path=CHANGE_PATH, headers=bearer, feed=bodies)
+        create = Traffic(method="POST", path=CHANGE_PATH, headers=(bearer(self.token), *JSON), feed=bodies)
         label = f"POST one to {self.past.changes:,}"
         return Case(f"e{self.mark}", label, self.server.base_url, lambda _: create)
 

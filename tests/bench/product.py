@@ -17,8 +17,13 @@ from tests.bench.signing import AUDIENCE, ISSUER
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/oauth_token.do"
+INTROSPECTION_PATH = "/oauth/introspect"
+INTEGRATIONS_PATH = "/api/now/oauth/integrations"
 CHANGE_PATH = "/api/now/table/change_request"
 USER = "bench.user"
+ADMIN_PASSWORD = "CHANGEGATE_ADMIN_PASSWORD"
+# As long as an integration admits: the last run must not meet an expired token.
+TOKEN_LIFESPAN_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,14 @@ class Instance:
 
     def token_form(self, assertion: str) -> str:
         """Return the form that exchanges an assertion."""
-        form = {"grant_type": GRANT_TYPE, "client_id": self.client_id, "client_secret": self.client_secret}
-        return urlencode(form | {"assertion": assertion})
+        return urlencode({"grant_type": GRANT_TYPE, **self._credentials(), "assertion": assertion})
+
+    def introspection_form(self, token: str) -> str:
+        """Return the form that asks what a token is worth."""
+        return urlencode({**self._credentials(), "token": token})
+
+    def _credentials(self) -> dict[str, str]:
+        return {"client_id": self.client_id, "client_secret": self.client_secret}
 
     def basic(self) -> str:
         """Return the user's Authorization header."""
@@ -46,6 +57,18 @@ class Instance:
         made = json.loads(_command(self.env, "integration", "create", *named, *where, *options))
         return replace(self, client_id=made["client_id"], client_secret=made["client_secret"])
 
+    def enrol(self, base_url: str, name: str, jwks_url: str, **fields: object) -> "Instance":
+        """Register one more integration in the same way, at a server, whose tokens outlast any benchmark.
+
+        Raises `BenchFailed`.
+        """
+        usual = {"name": name, "provider_name": "Bench", "issuer": ISSUER, "audiences": [AUDIENCE], "run_as": USER}
+        where = {"jwks_url": jwks_url, "access_token_lifespan_seconds": TOKEN_LIFESPAN_SECONDS}
+        admin = ("admin", self.env[ADMIN_PASSWORD])
+        answer = requests.post(base_url + INTEGRATIONS_PATH, json={**usual, **where, **fields}, auth=admin, timeout=30)
+        made = _require_answer(answer, 201)["result"]
+        return replace(self, client_id=str(made["client_id"]), client_secret=str(made["client_secret"]))
+
 
 def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
     """Make an instance with one integration, on an empty database, through the product's commands.
@@ -57,7 +80,7 @@ def set_up(folder: Path, database_url: str, jwks_url: str) -> Instance:
         {
             "CHANGEGATE_INSTANCE_PATH": str(folder),
             "CHANGEGATE_DATABASE_URL": database_url,
-            "CHANGEGATE_ADMIN_PASSWORD": secrets.token_urlsafe(16),
+            ADMIN_PASSWORD: secrets.token_urlsafe(16),
             "CHANGEGATE_JWKS_ALLOW_LOOPBACK": "1",
         }
     )
@@ -84,6 +107,11 @@ def list_path(query: str, limit: int, **parameters: str) -> str:
     """Return the path of a page of changes, parameters without their prefix."""
     named = {"query": query, "limit": str(limit), **parameters}
     return f"{CHANGE_PATH}?{urlencode({f'sysparm_{name}': value for name, value in named.items()})}"
+
+
+def bearer(token: str) -> tuple[str, str]:
+    """Return the Authorization header of a token."""
+    return ("Authorization", f"Bearer {token}")
 
 
 def get_token(base_url: str, instance: Instance, assertion: str) -> str:

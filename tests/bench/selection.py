@@ -11,8 +11,11 @@ PEERS = ("peer", "peer-driver")
 EXCHANGES = ("d-rs256", "d-es256")
 TRUST = ("d-report", "d-rotation", "d-down", "d-calm", "d-flood")
 TABLES = ("e", "f", "h", "i", "j")
+SCOPES = ("k-opaque", "k-jwt", "l-opaque", "l-jwt", "m-unscoped", "m-scoped", "n-one", "n-own-1", "n-own-20")
 OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
-NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *OF_A_MILLION)
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *OF_A_MILLION)
+# What a word stands for that is no letter.
+GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Selection:
 def select(asked: str | None) -> Selection:
     """Return what is asked for by names with commas between them; the whole where nothing is.
 
-    A letter stands for all its cases, so that `d` is every exchange; a case comes with those that it is compared with.
-    Raises `BenchFailed`.
+    A letter stands for all its cases, so that `d` is every exchange, and the name of a group for all of the group; a
+    case comes with those that it is compared with. Raises `BenchFailed`.
     """
     if asked is None:
         return Selection()
@@ -44,6 +47,8 @@ def select(asked: str | None) -> Selection:
 
 
 def _named(word: str) -> Sequence[str]:
+    if word in GROUPS:
+        return GROUPS[word]
     names = [word] if word in NAMES and "-" in word else [name for name in NAMES if name.split("-")[0] == word]
     if not names:
         raise BenchFailed(f"There is no case {word!r}. There are: {', '.join(NAMES)}.")

@@ -13,7 +13,8 @@ from tests.bench.exchanges import Exchanges, exchange_cases
 from tests.bench.past import Past, fill
 from tests.bench.provider import Provider, serving_keys
 from tests.bench.ratios import MILLION
-from tests.bench.selection import PEERS, TRUST, Selection
+from tests.bench.scopes import ScopeDesk
+from tests.bench.selection import PEERS, SCOPES, TRUST, Selection
 from tests.bench.signing import Signer
 from tests.bench.trust import TrustDesk
 
@@ -75,6 +76,8 @@ class StageSetting:
         trust = self._set_trust(sites[0]) if wanted.wants(*TRUST) else None
         cases += trust.cases() if trust else []
         cases += [*first.cases(), first.long_page_case(), *(case for desk in others for case in desk.cases())]
+        if wanted.wants(*SCOPES):
+            cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
         kept = [case for case in cases if wanted.wants(case.name)]
         return Stage(self.databases.name, kept, first, trust)
 

@@ -20,6 +20,15 @@ def test_a_case_is_divided_by_its_floor() -> None:
     assert [(ratio.name, value) for ratio, value in found] == [("h / g", 0.25)]
 
 
+def test_a_cost_at_its_limit_is_reached() -> None:
+    """A scoped create may cost 1.25 times an unscoped one, and reading one's own 1.5 times reading one."""
+    rates = {"m-unscoped": 1250.0, "m-scoped": 1000.0, "n-one": 1500.0, "n-own-1": 1000.0}
+    verdicts = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(rates)}
+    assert verdicts == {"m-scoped / m-unscoped": "reached", "n-own-1 / n-one": "reached"}
+    slower = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(rates | {"m-scoped": 999, "n-own-1": 999})}
+    assert set(slower.values()) == {"below"}
+
+
 def test_what_was_not_measured_is_not_compared() -> None:
     assert ratios_of({"e": 100.0, "f": 100.0}) == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.bench.errors import BenchFailed
 from tests.bench.ratios import RATIOS
-from tests.bench.selection import NAMES, OF_A_MILLION, Selection, select
+from tests.bench.selection import NAMES, OF_A_MILLION, SCOPES, TRUST, Selection, select
 
 
 def test_all_cases_are_measured_where_none_is_asked_for() -> None:
@@ -21,6 +21,11 @@ def test_a_case_comes_with_what_it_stands_beside() -> None:
     assert not select("d-flood").is_all
 
 
+def test_a_word_stands_for_a_group() -> None:
+    assert select("scopes").names == {*SCOPES, "f"}
+    assert not select("scopes").wants(*OF_A_MILLION, *TRUST)
+
+
 def test_a_name_with_a_hyphen_is_that_case_alone() -> None:
     assert select("b-unsigned").names == {"b-unsigned"}
 
@@ -31,8 +36,8 @@ def test_the_million_is_wanted_only_by_its_own_cases() -> None:
 
 
 def test_an_unknown_case_is_refused_with_the_names_of_all() -> None:
-    with pytest.raises(BenchFailed, match=r"no case 'k'\. There are: a, b, b-unsigned"):
-        select("d,k")
+    with pytest.raises(BenchFailed, match=r"no case 'z'\. There are: a, b, b-unsigned"):
+        select("d,z")
 
 
 def test_every_case_that_is_compared_is_one_that_can_be_asked_for() -> None:

@@ -14,8 +14,9 @@ from tests.bench.databases import Databases, PostgresDatabases, SqliteFiles
 from tests.bench.exchanges import FORM
 from tests.bench.load import Traffic
 from tests.bench.memory import page_through
-from tests.bench.product import TOKEN_PATH, list_path
+from tests.bench.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from tests.bench.rotation import ASSERTIONS_OF_A_KEY
+from tests.bench.scopes import OWN_CHANGES
 from tests.bench.selection import EXCHANGES, NAMES, OF_A_MILLION, PEERS, TRUST
 from tests.bench.stage import Stage, StageSetting
 from tests.bench.trust import COOLDOWN_SECONDS
@@ -111,6 +112,39 @@ def test_the_provider_that_is_down_cannot_be_reached_and_its_keys_are_stale(stag
     failures = {bound.name: bound.measured for bound in stage.bounds()}["d-down: fetches that failed"]
     assert answers == [200, 200, 200]
     assert failures >= 1
+
+
+def test_every_token_may_do_what_it_is_measured_with_and_no_more(stage: Stage) -> None:
+    reach = {
+        "k-opaque": (200, 403),
+        "k-jwt": (200, 403),
+        "m-unscoped": (200, 201),
+        "m-scoped": (404, 201),
+        "n-one": (404, 403),
+    }
+    assert stage.desk
+    of_others = f"{CHANGE_PATH}/{stage.desk.past.sys_ids[-1]}"
+    for name, expected in reach.items():
+        case = find_case(stage, name)
+        url, headers = case.base_url, dict(case.traffic(1).headers)
+        read = requests.get(url + of_others, headers=headers, timeout=30)
+        created = requests.post(url + CHANGE_PATH, data=change_body(1), headers=headers, timeout=30)
+        assert (read.status_code, created.status_code) == expected, name
+
+
+def test_introspection_is_asked_about_tokens_that_count(stage: Stage) -> None:
+    for name in ("l-opaque", "l-jwt"):
+        assert send(find_case(stage, name)).json()["active"] is True
+
+
+def test_one_integration_has_as_many_changes_of_its_own_as_a_group(stage: Stage) -> None:
+    pages = {f"n-own-{limit}": limit for limit in (1, PAGE_SIZE)}
+    for name, limit in pages.items():
+        answer = send(find_case(stage, name))
+        created_on = [record["sys_created_on"] for record in answer.json()["result"]]
+        assert answer.headers["X-Total-Count"] == str(OWN_CHANGES)
+        assert len(created_on) == limit
+        assert created_on == sorted(created_on, reverse=True)
 
 
 def test_a_long_report_is_stored(stage: Stage) -> None:

@@ -52,7 +52,7 @@ def serve(request: pytest.FixtureRequest, tmp_path: Path) -> Serve:
 def test_nothing_that_was_answered_is_lost_or_doubled(serve: Serve, idp_url: str) -> None:
     answered = Answered()
     with serve() as server:
-        desk = LiveDesk.register(server, idp_url, "Pipeline")
+        desk = LiveDesk.enrol(server, idp_url)
         work_until_killed(server, desk, answered, "before the first kill")
     with serve() as server:
         work_until_killed(server, desk, answered, "before the second kill")

@@ -1,52 +1,128 @@
-"""Two server processes on one database: what one has seen, the other knows."""
+"""Two server processes on one database, asked at the same time: what is to happen once happens once."""
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
+import jwt
 import pytest
 import requests
+from sqlalchemy import create_engine, delete
 
-from tests.conftest import ADMIN_PASSWORD
-from tests.support.live_desk import JWT_BEARER, LiveDesk
-from tests.support.postgres import prepared_postgres
-from tests.support.servers import Running, running_changegate
+from changegate.models import OAuthTokenKey
+from tests.e2e.conftest import Servers
+from tests.support.live_desk import INTEGRATIONS, JWT_BEARER, LiveDesk, administer
+from tests.support.servers import Running
 
-__all__ = ["prepared_postgres"]
-
+JWKS = "/api/now/oauth/jwks"
+QUOTA = 7
 THREADS = 20
+TIMEOUT_SECONDS = 30
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Running, Running]]:
-    """Serve one database from two processes."""
-    settings: dict[str, Any] = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0"}
-    if request.param == "postgresql":
-        settings["database_url"] = request.getfixturevalue("prepared_postgres")
-    folder = tmp_path / "instance"
-    with running_changegate(folder, **settings) as one, running_changegate(folder, **settings) as other:
-        yield one, other
+@pytest.fixture
+def desk(servers: Servers, idp_url: str, request: pytest.FixtureRequest) -> Iterator[LiveDesk]:
+    """An automation whose integration has the fields that a test asks for."""
+    registered = LiveDesk.enrol(servers[0], idp_url, **getattr(request, "param", {}))
+    yield registered
+    registered.close()
 
 
-def test_one_assertion_buys_one_token_whichever_server_is_asked(servers: tuple[Running, Running], idp_url: str) -> None:
-    desk = LiveDesk.register(servers[0], idp_url, "Pipeline")
-    form = {"grant_type": JWT_BEARER, "assertion": desk.sign(), **desk.credentials}
-
-    def send(number: int) -> requests.Response:
-        return requests.post(f"{servers[number % 2].url}/oauth/token", data=form, timeout=30)
-
+def at_both(servers: Servers, send: Callable[[Running, int], requests.Response]) -> list[requests.Response]:
+    """Send to both servers in turns, and everything at once; return the answers."""
     with ThreadPoolExecutor(THREADS) as pool:
-        answers = list(pool.map(send, range(THREADS)))
+        return list(pool.map(lambda number: send(servers[number % 2], number), range(THREADS)))
+
+
+def exchange_all(servers: Servers, desk: LiveDesk, assertions: Sequence[str]) -> list[requests.Response]:
+    """Exchange so many assertions at once."""
+
+    def send(server: Running, number: int) -> requests.Response:
+        form = {"grant_type": JWT_BEARER, "assertion": assertions[number], **desk.credentials}
+        return requests.post(f"{server.url}/oauth/token", data=form, timeout=TIMEOUT_SECONDS)
+
+    return at_both(servers, send)
+
+
+def status_at(server: Running, desk: LiveDesk, token: str) -> int:
+    desk.url = server.url
+    return desk.call(token).status_code
+
+
+def test_one_assertion_buys_one_token_whichever_server_is_asked(servers: Servers, desk: LiveDesk) -> None:
+    answers = exchange_all(servers, desk, [desk.sign()] * THREADS)
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: THREADS - 1}
     [token] = [answer.json()["access_token"] for answer in answers if answer.status_code == 200]
-    for server in servers:
-        desk.url = server.url
-        assert desk.call(token).status_code == 201
+    assert [status_at(server, desk, token) for server in servers] == [201, 201]
     assert servers[0].changegate("integration", "disable", desk.client_id).returncode == 0
-    for server in servers:
-        desk.url = server.url
-        assert desk.call(token).status_code == 401
-    desk.close()
+    assert [status_at(server, desk, token) for server in servers] == [401, 401]
+
+
+@pytest.mark.parametrize("desk", [{"creations_per_hour": QUOTA}], indirect=True, ids=["quota"])
+def test_twenty_requests_to_both_create_what_the_quota_allows_and_a_new_one_counts_at_once(
+    servers: Servers, desk: LiveDesk
+) -> None:
+    token = desk.token()
+
+    def create(server: Running, _: int) -> requests.Response:
+        return LiveDesk(server.url, desk.idp_url, desk.credentials).call(token)
+
+    answers = at_both(servers, create)
+    assert Counter(answer.status_code for answer in answers) == {201: QUOTA, 429: THREADS - QUOTA}
+    integration = f"{INTEGRATIONS}/{desk.client_id}"
+    for quota, statuses in ((QUOTA + 2, [201, 201, 429]), (1, [429, 429]), (None, [201, 201])):
+        administer(servers[0], "PATCH", integration, creations_per_hour=quota)
+        assert [status_at(servers[number % 2], desk, token) for number in range(1, 1 + len(statuses))] == statuses
+
+
+def forget_token_keys(server: Running) -> None:
+    """Let there be no token key, as before the first token in JWT format."""
+    engine = create_engine(server.environment["CHANGEGATE_DATABASE_URL"])
+    with engine.begin() as connection:
+        connection.execute(delete(OAuthTokenKey))
+    engine.dispose()
+
+
+def kids(server: Running) -> list[str]:
+    keys = requests.get(server.url + JWKS, timeout=TIMEOUT_SECONDS).json()["keys"]
+    return [key["kid"] for key in keys]
+
+
+def kid_of(token: str) -> str:
+    kid: str = jwt.get_unverified_header(token)["kid"]
+    return kid
+
+
+def token_from(server: Running, desk: LiveDesk) -> str:
+    desk.url = server.url
+    return desk.token()
+
+
+@pytest.mark.parametrize("desk", [{"token_format": "jwt"}], indirect=True, ids=["jwt"])
+def test_both_take_what_either_issued_and_stop_it_as_soon_as_either_is_told(servers: Servers, desk: LiveDesk) -> None:
+    one, other = servers
+    forget_token_keys(one)
+    answers = exchange_all(servers, desk, [desk.sign() for _ in range(THREADS)])
+    first = [answer.json()["access_token"] for answer in answers]
+    assert {kid_of(token) for token in first} == {*kids(one)}
+    assert len(kids(one)) == 1
+    assert {status_at(server, desk, token) for server in servers for token in first} == {201}
+
+    # A key is blocked through one, after both have verified tokens by it.
+    assert one.changegate("token-key", "block", kid_of(first[0])).returncode == 0
+    assert {status_at(other, desk, token) for token in first} == {401}
+    assert status_at(one, desk, first[0]) == 401
+    second = token_from(other, desk)
+    assert kids(one) == kids(other) == [kid_of(second)] != [kid_of(first[0])]
+    assert {status_at(server, desk, second) for server in servers} == {201}
+
+    # A rotation publishes a key at both, and neither signs with it yet.
+    waiting = json.loads(other.changegate("token-key", "rotate", "--json").stdout)["kid"]
+    assert kids(one) == kids(other) == [kid_of(second), waiting]
+    assert {kid_of(token_from(server, desk)) for server in servers} == {kid_of(second)}
+
+    # The integration is disabled through the other.
+    administer(other, "POST", f"{INTEGRATIONS}/{desk.client_id}/disable")
+    assert {status_at(server, desk, second) for server in servers} == {401}
