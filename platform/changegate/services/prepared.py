@@ -8,7 +8,7 @@ work (decision 0006).
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -21,6 +21,7 @@ from changegate.extensions import connection
 # SQLSTATE of PostgreSQL, error name of SQLite.
 _BROKEN_REFERENCE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})
 Processor = Callable[[Any], Any]
+T = TypeVar("T")
 Statement = Select[*tuple[Any, ...]] | Insert | Update
 
 
@@ -42,8 +43,13 @@ class Prepared:
 
     def all(self, values: Mapping[str, Any]) -> list[Any]:
         """Return every row, as named tuples."""
+        compiled, rows = self.fetch(values)
+        return [compiled.row(row) for row in rows]
+
+    def fetch(self, values: Mapping[str, Any]) -> tuple["_Compiled", Sequence[Sequence[Any]]]:
+        """Return every row as the driver gives it, with what makes a named tuple of it."""
         compiled, cursor = self._run(values)
-        return [compiled.row(row) for row in _fetch_all(connection(), cursor, compiled.text)]
+        return compiled, _fetch_all(connection(), cursor, compiled.text)
 
     def execute(self, values: Mapping[str, Any]) -> int:
         """Run a write and return how many rows it touched."""
@@ -78,6 +84,40 @@ class Prepared:
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
         return compiled
+
+
+class Remembered(Generic[T]):
+    """What is made of the first row of a statement, remembered as long as the row says the same.
+
+    The row itself is read every time, so that a change counts at once. What is made is shared: it must not be changed.
+    """
+
+    def __init__(self, statement: Prepared, make: Callable[[Any], T], size: int = 256) -> None:
+        self._statement = statement
+        self._make = make
+        self._size = size
+        self._known: dict[Sequence[Any], T] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def first(self, values: Mapping[str, Any]) -> T | None:
+        """Return what is made of the first row, or None."""
+        compiled, rows = self._statement.fetch(values)
+        if not rows:
+            return None
+        row = rows[0]
+        try:
+            found = self._known.get(row)
+        except TypeError:  # PostgreSQL's driver has JSON ready-made, by which nothing can be found
+            return self._make(compiled.row(row))
+        return self._keep(row, self._make(compiled.row(row))) if found is None else found
+
+    def _keep(self, row: Sequence[Any], made: T) -> T:
+        if len(self._known) >= self._size:
+            self._known.clear()
+        self._known[row] = made
+        return made
 
 
 def fetch_on_driver(at_work: Connection, text: str, parameters: Any) -> Sequence[Sequence[Any]]:

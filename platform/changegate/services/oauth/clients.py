@@ -18,7 +18,7 @@ from changegate.services.oauth.key_source import CachedFacts, KeySource
 from changegate.services.oauth.secrets import is_right_secret
 from changegate.services.oauth.static_keys import static_keys_of
 from changegate.services.oauth.trust_policy import TrustPolicy, accepted_typ
-from changegate.services.prepared import Prepared
+from changegate.services.prepared import Prepared, Remembered
 
 ClientRow = Any  # a row of `_statement`, by column name
 
@@ -66,26 +66,28 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     a configuration and nothing else.
     """
     if credentials.client_id is not None:
-        row = _find_client(credentials.client_id)
+        known = _find_client(credentials.client_id)
     else:
-        row = _public_client_of(assertion_text)
-    if row is None:
+        known = _public_client_of(assertion_text)
+    if known is None:
         is_right_secret(credentials.secret or "", None, None, None, now())
         raise InvalidClient("client_unknown")
-    _require_proof(row, credentials)
-    if not row.active:
-        raise InvalidClient("client_inactive")
-    return _client(row)
+    _require_proof(known, credentials)
+    return _require_active(known)
 
 
 def get_unproven_client(client_id: str | None) -> Client:
     """Return an active client that has proved nothing yet; raises `InvalidClient`."""
-    row = None if client_id is None else _find_client(client_id)
-    if row is None:
+    known = None if client_id is None else _find_client(client_id)
+    if known is None:
         raise InvalidClient("client_unknown")
-    if not row.active:
+    return _require_active(known)
+
+
+def _require_active(known: "_Known") -> Client:
+    if not known.is_active:
         raise InvalidClient("client_inactive")
-    return _client(row)
+    return known.client
 
 
 def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
@@ -107,20 +109,30 @@ def _id_token_client(row: ClientRow) -> Client:
     return replace(_client(row), user_claim=row.user_claim, tokens_valid_from=row.tokens_valid_from)
 
 
-def _find_client(client_id: str) -> ClientRow | None:
+@dataclass(frozen=True, slots=True, repr=False)
+class _Known:
+    """A client that may not have proved anything yet, with what a proof is held against."""
+
+    client: Client
+    is_active: bool
+    secrets: tuple[str | None, str | None, datetime | None]
+
+    @classmethod
+    def of_row(cls, row: ClientRow) -> "_Known":
+        kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
+        return cls(_client(row), row.active, kept)
+
+
+def _find_client(client_id: str) -> _Known | None:
     # PostgreSQL takes no NUL in a text, not even to compare with.
-    if "\0" in client_id:
-        return None
-    found: ClientRow | None = _BY_CLIENT_ID.first({"wanted": client_id})
-    return found
+    return None if "\0" in client_id else _BY_CLIENT_ID.first({"wanted": client_id})
 
 
-def _require_proof(row: ClientRow, credentials: ClientCredentials) -> None:
-    if row.public_client and credentials.secret is None:
+def _require_proof(known: _Known, credentials: ClientCredentials) -> None:
+    if known.client.is_public and credentials.secret is None:
         return
-    kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
     # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
-    if not any(is_right_secret(form, *kept, now()) for form in _forms(credentials.secret or "")):
+    if not any(is_right_secret(form, *known.secrets, now()) for form in _forms(credentials.secret or "")):
         raise InvalidClient("client_secret_bad")
 
 
@@ -130,7 +142,7 @@ def _forms(secret: str) -> Iterator[str]:
         yield unquote_plus(secret)
 
 
-def _public_client_of(assertion_text: str | None) -> ClientRow | None:
+def _public_client_of(assertion_text: str | None) -> _Known | None:
     if assertion_text is None:
         return None
     assertion = UnverifiedAssertion.parse(assertion_text)
@@ -141,7 +153,7 @@ def _public_client_of(assertion_text: str | None) -> ClientRow | None:
     if not rows and assertion.unverified_issuer:
         of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
         rows = connection().execute(of_issuer.limit(2)).all()
-    return rows[0] if len(rows) == 1 else None
+    return _Known.of_row(rows[0]) if len(rows) == 1 else None
 
 
 def policy_of(row: ClientRow) -> TrustPolicy:
@@ -247,7 +259,9 @@ def _statement(*more: Any) -> Select[Any]:
     )
 
 
-_BY_CLIENT_ID = Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None)))
+_BY_CLIENT_ID = Remembered(
+    Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None))), _Known.of_row
+)
 _BY_ISSUER = Prepared(
     _statement(OAuthEntity.user_claim, OAuthEntity.tokens_valid_from).where(
         OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == bindparam("wanted", None)
