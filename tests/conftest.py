@@ -1,6 +1,7 @@
 """Fixtures for every room: a fresh instance with a real database file, and the people in it."""
 
 import base64
+import gc
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,13 @@ from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users import create_user
-from tests.support.economy import cheap_passwords, remembered_routes
+from tests.support.economy import cheap_passwords, noted_processes, remembered_routes, unnoted_processes
 from tests.support.schedule import RoomByRoom, longest_first
 
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
+# Python's own 700 have it look for garbage many times in each test.
+OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 class Clock:
@@ -49,10 +52,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = longest_first(items)
 
 
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what stays until the end, above all the thousands of tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+
+
 @pytest.fixture(autouse=True, scope="session")
-def economy() -> Iterator[None]:
-    """Spend nothing on what no test is about."""
-    with remembered_routes(), cheap_passwords():
+def economy() -> Iterator[str | None]:
+    """Spend nothing on what no test is about; give what would tell processes to note their lines."""
+    with remembered_routes(), cheap_passwords(), unnoted_processes() as told:
+        yield told
+
+
+@pytest.fixture
+def lines_of_processes(economy: str | None) -> Iterator[None]:
+    """Note the lines of the processes that a test starts: it runs what no test runs in its own process."""
+    with noted_processes(economy):
         yield
 
 
@@ -76,7 +93,7 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prepared_database(tmp_path_factory: pytest.TempPathFactory, economy: None) -> bytes:
+def prepared_database(tmp_path_factory: pytest.TempPathFactory, economy: str | None) -> bytes:
     """The database of a prepared instance; migrating once and copying keeps the suite fast."""
     folder = tmp_path_factory.mktemp("prepared")
     app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})

@@ -36,6 +36,7 @@ def _environment(instance: Path) -> dict[str, str]:
     return {**environment_of(instance), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
 
+@pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize("run_number", [1, 2])
 def test_tells_the_story_once_and_again_on_the_same_instance(
     instance: Path, ports: tuple[str, ...], run_number: int
@@ -60,6 +61,7 @@ def test_a_busy_port_is_a_sentence(instance: Path, ports: tuple[str, ...], busy:
     assert ended.stderr == f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
+@pytest.mark.usefixtures("lines_of_processes")
 def test_one_port_for_both_is_wrong_usage(instance: Path) -> None:
     ended = run_changegate("demo", "--port", "9000", "--idp-port", "9000", environment=_environment(instance))
 
@@ -89,6 +91,7 @@ def _assert_gone(ports: tuple[str, ...]) -> None:
             requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
 
 
+@pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], signal_number: signal.Signals) -> None:
     with _told(ports, instance) as demo:

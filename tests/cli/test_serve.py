@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.economy import noted_processes
 from tests.support.servers import Running, environment_of, free_port, run_changegate, running_changegate, serving
 
 STOP_SECONDS = 15
@@ -36,12 +37,13 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def secured(instance: Path) -> Iterator[Running]:
+def secured(instance: Path, economy: str | None) -> Iterator[Running]:
     """Serve TLS."""
-    with running_changegate(instance, tls=True) as server:
+    with noted_processes(economy), running_changegate(instance, tls=True) as server:
         yield server
 
 
+@pytest.mark.usefixtures("lines_of_processes")
 def test_prepares_the_instance_and_says_where_it_serves(tmp_path: Path) -> None:
     with running_changegate(tmp_path / "instance") as server:
         administrator, address = _lines(server, 2)
@@ -133,6 +135,7 @@ def test_every_entry_point_serves_from_the_repository_root(name: str, instance: 
         assert process.poll() is None
 
 
+@pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize(("options", "is_pinned"), [((), True), (("--no-pin-workers",), False)])
 def test_a_worker_stays_on_one_processor_unless_told_otherwise(
     instance: Path, options: tuple[str, ...], is_pinned: bool

@@ -119,7 +119,9 @@ def test_both_take_what_either_issued_and_stop_it_as_soon_as_either_is_told(serv
     assert {status_at(server, desk, second) for server in servers} == {201}
 
     # A rotation publishes a key at both, and neither signs with it yet.
-    waiting = json.loads(other.changegate("token-key", "rotate", "--json").stdout)["kid"]
+    rotated = other.changegate("token-key", "rotate", "--json")
+    assert rotated.returncode == 0, rotated.stderr
+    waiting = json.loads(rotated.stdout)["kid"]
     assert kids(one) == kids(other) == [kid_of(second), waiting]
     assert {kid_of(token_from(server, desk)) for server in servers} == {kid_of(second)}
 

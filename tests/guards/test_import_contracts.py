@@ -1,6 +1,7 @@
 """Who may import whom: the contracts of pyproject.toml hold, and nothing slips between them."""
 
 import ast
+import logging.config
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from importlinter.cli import lint_imports
 from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, parsed, python_files, shown
 
 OUTSIDE_THE_LAYERS = {"__init__"}
+
+
+@pytest.fixture(autouse=True)
+def loggers_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import Linter configures logging, which would switch off every logger that there is."""
+    monkeypatch.setattr(logging.config, "dictConfig", lambda _: None)
 
 
 def test_the_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.registry import NOBODY
 
 TABLE_PATH = "/api/now/table/"
+READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
 SEED = 20_260_101
 MAX_STEPS = 8
 LONGEST_LIST = 20
@@ -107,6 +108,8 @@ def configuration(
                 },
                 # The values of fields are tried one by one where records are created; changes read them alike.
                 {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
+                # One endpoint reads all tables by the same parameters: their values are tried one by one on one table.
+                {"include-name-regex": READ_ALIKE, "phases": {"coverage": {"enabled": False}}},
                 *([{"exclude-path": covered, "phases": {"coverage": {"enabled": False}}}] if covered else []),
                 # These are paths of files, too, whose sys_id would be `file` or `upload`.
                 {

@@ -1,8 +1,9 @@
-"""What every test would pay for and none is about: routes that are compiled again, password hashes of full strength."""
+"""What every test would pay for and few are about: routes compiled again, strong password hashes, lines noted."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -12,6 +13,8 @@ from werkzeug.security import generate_password_hash
 from changegate.services import users
 
 CHEAP_HASH = "scrypt:256:8:1"
+# By this variable coverage.py tells processes that are started to note which of their lines are run.
+NOTES_LINES = "COVERAGE_PROCESS_CONFIG"
 
 Builder = Callable[..., tuple[str, str]]
 
@@ -43,4 +46,21 @@ def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
     with mock.patch.multiple(users, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
+        yield
+
+
+@contextmanager
+def unnoted_processes() -> Iterator[str | None]:
+    """Let processes that are started not note which lines they run; give what would tell them to, if anything does.
+
+    To note it takes as long again as to start, and the tests that run in this process show nearly all lines.
+    """
+    with mock.patch.dict(os.environ):
+        yield os.environ.pop(NOTES_LINES, None)
+
+
+@contextmanager
+def noted_processes(told: str | None) -> Iterator[None]:
+    """Let processes that are started note their lines after all, if `told` is what tells them to."""
+    with mock.patch.dict(os.environ, {NOTES_LINES: told}) if told else nullcontext():
         yield
