@@ -1,26 +1,28 @@
 """The peer: a JWT bearer grant on Authlib, Flask and SQLite, as Authlib's documentation shows it, and no more.
 
 It does for an exchange what the product must: verify the assertion by a key set that it keeps in memory, look up client
-and user, refuse what was seen before by a unique insert, store the token, and have it on the disk before it answers.
+and user, refuse what was seen before by a unique insert, store the token and an event that says how it came about, and
+have both on the disk before it answers.
 It keeps its rows in two ways: `PATH` does it as documented, by models, and `DRIVER_PATH` by the driver's statements.
 """
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc7523 import JWTBearerGrant
-from flask import Flask, Response
+from flask import Flask, Response, request
 from joserfc.jwk import KeySet
 
 from changegate.cli.serve import stay_on_one_processor
 from tests.bench.peer_driver import DriverStore
 from tests.bench.peer_models import ModelStore
 from tests.bench.peer_setup import DRIVER_PATH, FACTS_FILE, FOLDER_VARIABLE, PATH
-from tests.bench.peer_store import SeenBefore
+from tests.bench.peer_store import Exchange, SeenBefore
 
 LIFESPAN_SECONDS = 1800
 
@@ -37,8 +39,8 @@ class Store(Protocol):
     def find_user(self, subject: str) -> Any:
         """Return a user by the subject of an assertion."""
 
-    def add_token(self, client: Any, user: Any, token: dict[str, Any], jti: str) -> None:
-        """Store a token and what it was bought with, durably; raises `SeenBefore`."""
+    def add_token(self, client: Any, user: Any, token: dict[str, Any], exchange: Exchange) -> None:
+        """Store a token and the event of its exchange, durably; raises `SeenBefore`."""
 
 
 def make_app(folder: Path) -> Flask:
@@ -85,15 +87,24 @@ def make_grant(store: Store, key_set: KeySet, audience: str) -> type[JWTBearerGr
         def has_granted_permission(self, client: Any, user: Any) -> bool:
             return True
 
+        def extract_assertion(self, assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
+            self.header, claims = super().extract_assertion(assertion)
+            return self.header, claims
+
         def process_assertion_claims(self, assertion: str) -> dict[str, Any]:
             self.claims: dict[str, Any] = super().process_assertion_claims(assertion)
             return self.claims
 
         def save_token(self, token: dict[str, Any]) -> None:
             try:
-                store.add_token(self.request.client, self.request.user, token, self.claims["jti"])
+                store.add_token(self.request.client, self.request.user, token, self._describe_exchange())
             except SeenBefore:
                 raise InvalidGrantError(description="The assertion was seen before.") from None
+
+        def _describe_exchange(self) -> Exchange:
+            key, signed_with = self.header.get("kid"), self.header["alg"]
+            said = (self.claims[name] for name in ("iss", "sub", "jti"))
+            return Exchange(int(time.time()), request.remote_addr, key, signed_with, *said)
 
     return Grant
 

@@ -2,13 +2,13 @@
 
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from tests.bench.peer_store import SCOPE, SeenBefore
+from tests.bench.peer_store import SCOPE, Exchange, SeenBefore
 from tests.bench.raw import Database, connect
 
 TABLES = """
@@ -16,15 +16,18 @@ TABLES = """
     CREATE TABLE user (id INTEGER PRIMARY KEY, subject TEXT UNIQUE);
     CREATE TABLE token (
         id INTEGER PRIMARY KEY, client_id TEXT, user_id INTEGER, token_type TEXT, access_token TEXT UNIQUE,
-        scope TEXT, issued_at INTEGER, expires_in INTEGER, jti TEXT, UNIQUE (client_id, jti)
+        scope TEXT, issued_at INTEGER, expires_in INTEGER, happened_at INTEGER, address TEXT, kid TEXT,
+        algorithm TEXT, issuer TEXT, subject TEXT, jti TEXT, UNIQUE (client_id, jti)
     )
 """
 SELECT_CLIENT = "SELECT client_id, scope, grant_type FROM client WHERE client_id = ?"
 SELECT_CLIENT_BY_ISSUER = "SELECT client_id, scope, grant_type FROM client WHERE issuer = ?"
 SELECT_USER = "SELECT id FROM user WHERE subject = ?"
 INSERT_TOKEN = """
-    INSERT INTO token (client_id, user_id, token_type, access_token, scope, issued_at, expires_in, jti)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO token (
+        client_id, user_id, token_type, access_token, scope, issued_at, expires_in,
+        happened_at, address, kid, algorithm, issuer, subject, jti
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -82,10 +85,10 @@ class DriverStore:
         found = self._database.execute(SELECT_USER, (subject,)).fetchone()
         return User(*found) if found else None
 
-    def add_token(self, client: Client, user: User, token: dict[str, Any], jti: str) -> None:
-        """Store a token and what it was bought with, durably; raises `SeenBefore`."""
+    def add_token(self, client: Client, user: User, token: dict[str, Any], exchange: Exchange) -> None:
+        """Store a token and the event of its exchange in one row, durably; raises `SeenBefore`."""
         kept = (token["token_type"], token["access_token"], token.get("scope"), int(time.time()), token["expires_in"])
         try:
-            self._database.execute(INSERT_TOKEN, (client.client_id, user.id, *kept, jti))
+            self._database.execute(INSERT_TOKEN, (client.client_id, user.id, *kept, *astuple(exchange)))
         except sqlite3.IntegrityError:
             raise SeenBefore from None

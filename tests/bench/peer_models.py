@@ -1,5 +1,6 @@
 """The rows of the peer as Authlib's documentation has them: its own mixins on models of Flask-SQLAlchemy."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, ForeignKey, Integer, String, UniqueConstraint, event
 from sqlalchemy.exc import IntegrityError
 
-from tests.bench.peer_store import SCOPE, SeenBefore
+from tests.bench.peer_store import SCOPE, Exchange, SeenBefore
 from tests.bench.raw import SQLITE_PRAGMAS
 
 db = SQLAlchemy()
@@ -36,6 +37,20 @@ class Token(db.Model, OAuth2TokenMixin):  # type: ignore[misc,name-defined]
 
     id = Column(Integer, primary_key=True)
     user_id = Column(Integer, ForeignKey("user.id"))
+    jti = Column(String(255))
+
+
+class Event(db.Model):  # type: ignore[misc,name-defined]
+    """How a token came about."""
+
+    id = Column(Integer, primary_key=True)
+    happened_at = Column(Integer, index=True)
+    address = Column(String(45))
+    client_id = Column(String(48), index=True)
+    kid = Column(String(255))
+    algorithm = Column(String(20))
+    issuer = Column(String(255))
+    subject = Column(String(255))
     jti = Column(String(255))
 
 
@@ -68,9 +83,10 @@ class ModelStore:
         found: User | None = db.session.query(User).filter_by(subject=subject).first()
         return found
 
-    def add_token(self, client: Client, user: User, token: dict[str, Any], jti: str) -> None:
-        """Store a token and what it was bought with, durably; raises `SeenBefore`."""
-        db.session.add(Token(client_id=client.client_id, user_id=user.id, jti=jti, **token))
+    def add_token(self, client: Client, user: User, token: dict[str, Any], exchange: Exchange) -> None:
+        """Store a token and the event of its exchange, durably; raises `SeenBefore`."""
+        db.session.add(Token(client_id=client.client_id, user_id=user.id, jti=exchange.jti, **token))
+        db.session.add(Event(client_id=client.client_id, **asdict(exchange)))
         try:
             db.session.commit()
         except IntegrityError:

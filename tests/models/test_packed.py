@@ -40,6 +40,11 @@ def test_text_that_is_json_already_is_kept_as_it_is() -> None:
     assert unpack(pack(b'{"iss": "https://a", "n": 1.50}')) == {"iss": "https://a", "n": 1.5}
 
 
+def test_what_is_short_is_not_deflated() -> None:
+    assert pack(["x" * 252]) == b'\0["' + b"x" * 252 + b'"]'
+    assert (pack(["x" * 253]) or b"")[:1] == b"\1"
+
+
 def test_a_usual_report_takes_a_fraction_of_its_length() -> None:
     report = [["iss", None, "https://ci.example.com", "https://ci.example.com"], ["cnf", None, "absent", "absent"]] * 9
     assert len(pack(report) or b"") < 100

@@ -5,6 +5,7 @@ from wsgiref.types import WSGIEnvironment
 
 import orjson
 from flask import Response, g, request
+from flask.globals import app_ctx
 from werkzeug.datastructures import Headers
 
 from changegate.api.negotiation import wants_xml
@@ -42,9 +43,10 @@ INVALID_TOKEN = ', error="invalid_token"'  # noqa: S105 - RFC 6750's name for a 
 
 def correlation_id() -> str:
     """Return the id that ties this answer to the event log: 32 hex digits, one for each request."""
-    if "correlation_id" not in g:
-        g.correlation_id = new_correlation_id(now())
-    found: str = g.correlation_id
+    kept = app_ctx.g
+    found: str | None = kept.get("correlation_id")
+    if found is None:
+        found = kept.correlation_id = new_correlation_id(now())
     return found
 
 
@@ -60,10 +62,7 @@ class Answer(Response):
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
-    response = Response(orjson.dumps(body), status, content_type=JSON)
-    if headers:
-        response.headers.update(headers)
-    return response
+    return Answer(orjson.dumps(body), status, [("Content-Type", JSON), *(headers or {}).items()])
 
 
 def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

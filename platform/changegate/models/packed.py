@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator
 # The first byte says how the rest is kept. Rows outlive releases: a dictionary may get a successor, never another text.
 _PLAIN, _DEFLATED = b"\0", b"\1"
 _WINDOW_BITS = -12
+_SHORT = 256  # bytes: to deflate them takes longer than to write the half that it would save
 _DICTIONARY = (
     b'"repository_owner_id":"repository_id":"repository_owner":"repository":"environment":"event_name":"job_workflo'
     b'w_ref":"'
@@ -45,8 +46,10 @@ class PackedJSON(TypeDecorator[Any]):
         """Return what is stored."""
         if value is None:
             return None
-        packer = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
         content = value if isinstance(value, bytes) else orjson.dumps(value)
+        if len(content) <= _SHORT:
+            return _PLAIN + content
+        packer = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 5, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
         return _DEFLATED + packer.compress(content) + packer.flush()
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> Any:

@@ -79,8 +79,9 @@ class Report:
 
     def as_rows(self) -> list[list[Any]]:
         """Return what is kept of the results, as plain values for JSON; `read_rows` makes results of them again."""
-        rows = [_row(*judgement) for judgement in self._judgements]
-        return rows + [[*_row(*judgement), True] for judgement in self._noted]
+        rows = [[rule, reason, _shown(expected), _shown(got)] for rule, reason, expected, got in self._judgements]
+        noted = ([rule, reason, _shown(expected), _shown(got), True] for rule, reason, expected, got in self._noted)
+        return [*rows, *noted]
 
     def has_passed(self, rule: str) -> bool:
         """Tell whether a rule was judged and met."""
@@ -107,23 +108,20 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
     return _result(row["rule"], row["reason"], row["expected"], row["received"])
 
 
-def _row(rule: str, reason: str | None, expected: object, received: object) -> list[Any]:
-    return [rule, reason, _shown(expected), _shown(received)]
-
-
 def _shown(value: object) -> str | None:
-    if type(value) is not str:
-        if callable(value):
-            value = value()
-        if value is None:
-            return None
-        if isinstance(value, frozenset):
-            value = _joined(value)
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if len(shown) <= SHOWN_LENGTH and shown.isprintable():
+    shown = value if type(value) is str else _text_of(value)
+    if shown is None or (len(shown) <= SHOWN_LENGTH and shown.isprintable()):
         return shown
     # Claims come from outside: no control or bidirectional character may reach a log or a page.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown[:SHOWN_LENGTH])
+
+
+def _text_of(value: object) -> str | None:
+    if callable(value):
+        value = value()
+    if value is None or isinstance(value, str):
+        return value
+    return _joined(value) if isinstance(value, frozenset) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 @lru_cache(maxsize=1024)
