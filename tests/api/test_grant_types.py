@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from changegate.services import users
-from changegate.services.oauth import grants as jwt_bearer_grant
+from changegate.services.oauth import jwt_bearer_grant
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk
 from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
 

@@ -71,7 +71,18 @@ def test_the_overview_counts_and_says_what_it_cannot(
     assert identity["last_call_at"].endswith("+00:00")
     numbers = ("integrations", "active_integrations", "machine_accounts", "privileged_machine_accounts", "tokens")
     assert [found[name] for name in numbers] == [1, 1, 1, 0, 1]
-    assert found["tokens_by_client"] == {"public_client": 0, "client_credentials": 1}
+    methods = {(one["method"], one["client_authentication"]): one for one in found["authentication_methods"]}
+    assert methods[("jwt_bearer", "secret")] == {
+        "method": "jwt_bearer",
+        "client_authentication": "secret",
+        "active_integrations": 1,
+        "tokens": 1,
+    }
+    assert [*methods] == [
+        *(("jwt_bearer", "secret"), ("jwt_bearer", "public"), ("client_credentials", "secret")),
+        *(("password", "secret"), ("refresh_token", "secret"), ("id_token", None)),
+    ]
+    assert sum(one["tokens"] for one in methods.values()) == 1
     assert found["tokens_by_algorithm"] == {"RS256": 1}
     assert found["not_recorded"] == ["unique_api_calls", "basic_authentication"]
     assert (len(found["hours"]["periods"]), len(found["days"]["periods"])) == (24, 30)

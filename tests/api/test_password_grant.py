@@ -63,7 +63,7 @@ def test_who_asked_is_known_and_no_secret_is_kept(
     accepted, wrong, unknown = desk.events()
     assert accepted.user == grants.sys_id(MARIA)
     assert (accepted.issuer, accepted.subject, accepted.kid, accepted.claims) == (None,) * 4
-    assert [row[0] for row in accepted.rules] == ["grant allowed", "user name", "password", "user"]
+    assert [row[0] for row in accepted.rules] == ["grant allowed", "client", "user name", "password", "user"]
     assert (wrong.reason, unknown.reason) == ("password_wrong", "user_unknown")
     kept = "".join(repr(vars(event)) + repr(event.rules) for event in (accepted, wrong, unknown))
     for secret in (PASSWORD, WRONG, token, mobile.secret or ""):

@@ -13,6 +13,8 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthRefreshToken, SysUser
 from changegate.services.oauth import refresh_grant
 from changegate.services.oauth.access_tokens import revoke_tokens
+from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
+from changegate.services.oauth.live_tokens import TokenFilter
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.oauth.refresh_tokens import KEPT_FOR, purge_ended
 from tests.conftest import ADMIN_PASSWORD, Clock
@@ -105,7 +107,7 @@ def test_an_event_says_which_grant_it_was(grants: GrantDesk, desk: TokenDesk, mo
     grants.refreshed(mobile, token)
 
     issued, refreshed = desk.events()
-    assert [row[0] for row in refreshed.rules] == ["grant allowed", "refresh token", "user"]
+    assert [row[0] for row in refreshed.rules] == ["grant allowed", "client", "refresh token", "user"]
     assert refreshed.rules[0] == ["grant allowed", None, "password, refresh_token", "refresh_token"]
     assert (refreshed.user, refreshed.issuer, refreshed.subject) == (grants.sys_id(MARIA), None, None)
     assert refreshed.refresh_token == issued.refresh_token == issued.correlation_id
@@ -156,6 +158,19 @@ def test_without_its_secret_a_client_can_do_nothing_with_it(grants: GrantDesk, m
     for secret in ("wrong", ...):
         answer = grants.refresh(mobile, token, client_secret=secret)
         assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+
+
+def test_a_client_that_became_public_can_do_nothing_with_it(grants: GrantDesk, mobile: Integration) -> None:
+    """Its refresh token does not change, which is for clients that prove themselves (RFC 9700 §2.2.2)."""
+    _, token = grants.both_tokens(mobile)
+    grants.desk.set(mobile, public_client=True)
+
+    for answer in (
+        grants.refresh(mobile, token, client_secret=...),
+        grants.by_password(mobile, client_secret=...),
+    ):
+        assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+        assert grants.desk.last_event().reason == "client_unproven"
 
 
 class TestScopes:
@@ -265,6 +280,21 @@ def test_its_lifespan_is_the_integrations(grants: GrantDesk, clock: Clock) -> No
     clock.advance(seconds=61)
 
     require_refused(grants, client, token, "refresh_token_expired")
+
+
+def test_a_lifespan_that_is_shortened_counts_at_once(grants: GrantDesk, mobile: Integration, clock: Clock) -> None:
+    issued_at = int(clock().timestamp())
+    _, token = grants.both_tokens(mobile)
+    clock.advance(seconds=100)
+
+    for seconds, expected in ((200, issued_at + 200), (LIFESPAN_SECONDS + 1, issued_at + LIFESPAN_SECONDS)):
+        grants.desk.set(mobile, refresh_token_lifespan_seconds=seconds)
+        assert introspected(grants, mobile, token)["exp"] == expected
+    grants.desk.set(mobile, refresh_token_lifespan_seconds=100)
+
+    require_refused(grants, mobile, token, "refresh_token_expired")
+    with grants.desk.app.app_context():
+        assert search_refresh_tokens(TokenFilter()) == []
 
 
 @pytest.mark.parametrize("path", [REVOKE, *SERVICENOW_REVOKE])

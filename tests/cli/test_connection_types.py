@@ -96,7 +96,7 @@ def test_refuses_what_is_for_integrations_with_a_provider(
 def test_export_writes_what_apply_reads_as_the_same(run: Run, tmp_path: Path) -> None:
     create(run, "--type", "client-credentials", "--run-as", "admin")
     create(run, "--name", "Old", "--type", "password", "--issue-refresh-tokens")
-    create(run, "--name", "Agents", "--type", "id-token", *TRUST, "--run-as", "admin", "--user-claim", "oid")
+    create(run, "--name", "Portal", "--type", "id-token", *TRUST, "--run-as", "admin", "--user-claim", "oid")
     create(run, "--name", "Once", "--type", "id-token", *TRUST, "--run-as", "admin", "--jti-verification")
     create(run, "--name", "Pipeline", *TRUST, "--run-as", "admin")
     text = run("integration", "export").out
@@ -106,7 +106,7 @@ def test_export_writes_what_apply_reads_as_the_same(run: Run, tmp_path: Path) ->
         "run_as": "admin", "scopes": ["change_request.create"],
     }  # fmt: skip
     assert written["Old"]["issue_refresh_tokens"] is True
-    assert written["Agents"]["user_claim"] == "oid" and "replay_policy" not in written["Agents"]
+    assert written["Portal"]["user_claim"] == "oid" and "replay_policy" not in written["Portal"]
     assert written["Once"]["replay_policy"] == "jti-required-once"
     assert "type" not in written["Pipeline"]
     file = tmp_path / "integrations.yaml"
@@ -117,7 +117,7 @@ def test_export_writes_what_apply_reads_as_the_same(run: Run, tmp_path: Path) ->
         assert run("integration", "delete", one["client_id"], "--yes").code == 0
     again = json.loads(run("integration", "apply", "-f", str(file), "--json").out)
     assert [one["action"] for one in again] == ["create"] * 5
-    assert [bool(one["client_secret"]) for one in again] == [one["name"] not in ("Agents", "Once") for one in again]
+    assert [bool(one["client_secret"]) for one in again] == [one["name"] not in ("Portal", "Once") for one in again]
     without_ids = [line for line in text.splitlines() if "client id" not in line]
     assert [line for line in run("integration", "export").out.splitlines() if "client id" not in line] == without_ids
 

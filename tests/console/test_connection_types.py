@@ -9,6 +9,7 @@ from sqlalchemy import select
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.schemas.integration.cautions import PASSWORDS, STORED, SWITCHED_OFF
+from changegate.services.oauth.scopes import get_scope
 from tests.console.visitor import Visitor, forms_of
 
 NEW = "/inbound-integrations/new"
@@ -70,6 +71,21 @@ def test_the_form_of_id_tokens_has_a_user_claim_and_no_secret(admin: Visitor) ->
     assert {"issuer", "audiences", "user_claim", "user_field", "jwks_url", "jti_claim", "algorithms"} <= names
     assert names.isdisjoint({"token_format", "access_token_lifespan_seconds", "public_client"})
     assert "Client secret" not in page.text and "Try a token" in page.text
+
+
+def test_a_scope_without_a_description_says_what_it_allows(app: Flask, admin: Visitor) -> None:
+    with app.app_context():
+        get_scope("change_request.read_own").description = None
+        db.session.commit()
+    page = admin.open(f"{NEW}/password").text
+    assert "May read change requests that it created; may count and sum up change requests that it created." in page
+
+
+def test_the_type_without_a_stored_secret_is_the_one_recommended(admin: Visitor) -> None:
+    offers = admin.open(NEW).text.split("<li>")
+    assert [offer.partition("<strong>")[2].partition("</strong>")[0] for offer in offers if "Recommended" in offer] == [
+        "OAuth - JWT bearer grant"
+    ]
 
 
 def test_client_credentials_are_registered_with_servicenows_label_and_a_secret(app: Flask, admin: Visitor) -> None:
@@ -188,3 +204,14 @@ def test_keys_of_a_type_without_any_are_refused_in_a_sentence(admin: Visitor) ->
     answer = admin.client.post(f"{path_of(admin)}/refresh-keys", data={"csrf_token": token}, follow_redirects=True)
     assert answer.status_code in (200, 400)
     assert "A client credentials integration has no keys." in answer.text
+
+
+def test_a_second_addressee_of_id_tokens_is_not_enabled(admin: Visitor) -> None:
+    addressed = FILLED["id-token"] | {"audiences": "desk"}
+    saved(admin, "id-token", audiences="desk")
+    admin.send(admin.open(f"{NEW}/id-token"), "integration", addressed | {"name": "A second", "active": None})
+    path = path_of(admin)
+    answer = admin.send(admin.open(path), f"{path}/enable")
+    assert answer.status_code == 400 and 'id="audiences-error-1"' in answer.text
+    assert "The ID token integration Nightly takes the tokens of this issuer for desk already." in answer.text
+    assert "Inactive" in admin.open(path).text

@@ -203,7 +203,7 @@ def test_the_list_reads_no_more_statements_for_more_integrations(app: Flask, adm
             add_event(app, made, is_accepted=True)
         with app.app_context(), counted_statements() as statements:
             page = admin.open("/inbound-integrations").text
-        assert page.count("Issued") == number + 1
+        assert page.count("Accepted") == number + 1
         counts.append(len(statements))
     assert len(set(counts)) == 1, counts
 
@@ -339,7 +339,7 @@ def test_shows_the_latest_events(app: Flask, admin: Visitor, integration: Regist
     refused = add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK)
     issued = add_event(app, integration, is_accepted=True, subject="repo:shop")
     text = admin.open(record_path(integration)).text
-    for shown in ("Issued", "Refused", "iss_mismatch", "repo:shop", refused, issued):
+    for shown in ("Accepted", "Refused", "iss_mismatch", "repo:shop", refused, issued):
         assert shown in text
     assert f'href="/inbound-integrations/events/{refused}"' in text
     assert "<script>alert" not in text

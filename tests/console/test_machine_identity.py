@@ -43,7 +43,7 @@ def chart(*periods: tuple[int, int, int]) -> Chart:
 
 def test_an_overview_of_nothing(admin: Visitor) -> None:
     text = admin.open(OVERVIEW).text
-    assert [tile(text, label) for label in ("Security score", "Machine identities", "Tokens issued")] == [
+    assert [tile(text, label) for label in ("Security score", "Machine identities", "Tokens")] == [
         *("100", "0", "0"),
     ]
     assert "No exchanges in the last 24 hours." in text
@@ -60,15 +60,25 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
     assert tile(text, "Machine identities") == "2"
     assert tile(text, "With high-privilege roles") == "1"
     assert tile(text, "Inbound integrations") == "1"
-    assert tile(text, "Tokens issued") == "3"
+    assert tile(text, "Tokens") == "3"
     assert int(tile(text, "Security score")) < 100
     for shown in (
         "In the last 24 hours: 3 accepted, 1 refused",
-        "Public client</th><td>3<",
-        "Assertion signed with RS256</th><td>3<",
+        "RS256</code></th><td>3<",
         "are not counted here",
     ):
         assert shown in text
+    methods = re.findall(
+        r'<th scope="row">([^<]+)<br><span class="muted">([^<]+)</span></th><td>(\d)</td><td>(\d)<', text
+    )
+    assert methods == [
+        ("JWT bearer", "client secret", "0", "0"),
+        ("JWT bearer", "public: private_key_jwt or nothing", "1", "3"),
+        ("Client credentials", "client secret", "0", "0"),
+        ("Password", "client secret", "0", "0"),
+        ("Refresh token", "client secret", "0", "0"),
+        ("ID token", "no client: a provider signs", "0", "0"),
+    ]
     [reason] = re.findall(r'href="/inbound-integrations/events\?reason=(\w+)&amp;outcome=refused"', text)
     assert reason == desk.events()[-1].reason
 

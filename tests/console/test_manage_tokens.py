@@ -9,6 +9,7 @@ from flask import Flask
 from changegate.services.oauth.live_tokens import PAGE_SIZE
 from tests.console.test_inbound_integrations import ATTACK
 from tests.console.visitor import Visitor, forms_of
+from tests.support.id_token_desk import read, register_id_token
 from tests.support.statements import counted_statements
 from tests.support.token_desk import ROBOT, Integration, TokenDesk, token_desk
 
@@ -45,6 +46,18 @@ def test_lists_live_tokens_without_the_token(admin: Visitor, desk: TokenDesk, pi
     assert token not in text and token[5:20] not in text
     assert "<script>alert" not in text
     assert ids_in(text) == [desk.events()[-1].correlation_id]
+
+
+def test_an_id_token_is_issued_by_nobody_here(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+    desk.token(pipeline)
+    assert "first use of an ID token" not in admin.open(TOKENS).text
+    register_id_token(desk, scopes=["change_request.read"])
+    assert read(desk, desk.assertion()).status_code == 200
+    text = admin.open(TOKENS).text
+    assert ("2 live" in text, text.count("first use of an ID token")) == (True, 1)
+    for path in ("/inbound-integrations/events", f"/inbound-integrations/events/{ids_in(text)[0]}"):
+        shown = admin.open(path).text
+        assert "Accepted" in shown and "Issued" not in shown, path
 
 
 def test_filters(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:

@@ -18,6 +18,7 @@ from changegate.services.access import Caller
 from changegate.services.oauth.events import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
+from changegate.services.oauth.subjects import find_named_user
 
 # In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.
 ADMITTED = "changegate.admitted"
@@ -68,8 +69,9 @@ def _accept_once(attempt: Attempt, text: str) -> str:
     key_store = current_app.extensions["key_store"]
     accepted = accept_id_token(attempt, text, key_store, before_verifying=require_room)
     db.session.commit()
-    if attempt.exchange is not None and attempt.exchange.client.policy.allows_reuse:
-        remember(text, attempt.exchange.client)
+    exchange = attempt.exchange
+    if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:
+        remember(text, exchange.client, find_named_user(exchange.client, exchange.verified))
     return accepted
 
 

@@ -17,8 +17,8 @@ from changegate.services.oauth.client_credentials_grant import exchange_client_c
 from changegate.services.oauth.clients import Client, ClientCredentials
 from changegate.services.oauth.events import Attempt, record_accepted
 from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN, require_grant
-from changegate.services.oauth.grants import JWT_BEARER, exchange_assertion
 from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 

@@ -11,7 +11,7 @@ from changegate.errors import (
     TooManyFailures,
     UserRefused,
 )
-from changegate.extensions import db, limiter, now
+from changegate.extensions import commit, limiter, now, rollback
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import Attempt, record_refused
@@ -57,7 +57,7 @@ def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
 
 def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     """Count a failure and write its event; return what to answer, which may be that there were too many."""
-    db.session.rollback()
+    rollback()
     refusal = _counted(attempt, refusal)
     # Of a flood that is held up, only so much is written.
     if not isinstance(refusal, TooManyFailures) or has_room_to_log(attempt, LOGGED_LIMITS):
@@ -76,13 +76,13 @@ def has_room_to_log(attempt: Attempt, kind: str) -> bool:
 def _log(attempt: Attempt, refusal: OAuthError) -> None:
     record_refused(attempt, refusal, now())
     try:
-        db.session.commit()
+        commit()
     except InvalidClient:
         # Of an integration that is gone nothing can be told but that it was asked for.
-        db.session.rollback()
+        rollback()
         attempt.exchange = None
         record_refused(attempt, refusal, now())
-        db.session.commit()
+        commit()
 
 
 def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:

@@ -16,6 +16,11 @@ class Offer:
     connection: ConnectionType | None = None
     caution: str = ""
 
+    @property
+    def is_recommended(self) -> bool:
+        """Return whether it is the one to choose where nothing speaks for another."""
+        return self.connection is TYPES[JWT_BEARER]
+
 
 def _offer(name: str, description: str, caution: str = "") -> Offer:
     return Offer(TYPES[name].label, description, TYPES[name], caution)

@@ -21,6 +21,7 @@ from changegate.schemas.presets import (
     find_preset,
     find_shared,
 )
+from changegate.services.oauth.scope_sentences import describe_scope
 from changegate.services.oauth.scope_uses import count_scope_uses
 from changegate.services.oauth.scopes import list_scopes
 from changegate.services.tables.catalog import get_table
@@ -43,9 +44,11 @@ class ProviderPanel:
 
 def form_choices(form: IntegrationForm) -> dict[str, Any]:
     """Return what the form's template offers."""
+    scopes = list_scopes()
     return {
         "users": _list_users(),
-        "scopes": list_scopes(),
+        "scopes": scopes,
+        "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
         "scope_uses": count_scope_uses(),
         "algorithm_groups": {"": ALGORITHMS, "of-shared_key": SHARED_KEY_ALGORITHMS},
         "user_fields": USER_FIELDS,

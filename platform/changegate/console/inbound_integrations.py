@@ -9,7 +9,12 @@ from changegate.console.connection_types import OFFERS, get_connection
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integration_form import IntegrationForm
 from changegate.console.integration_list import list_rows
-from changegate.console.integration_pages import previous_secret_until, render_new_page, render_record_page
+from changegate.console.integration_pages import (
+    previous_secret_until,
+    render_new_page,
+    render_record_page,
+    stored_form,
+)
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
@@ -82,7 +87,11 @@ def update_view(client_id: str) -> ResponseReturnValue:
 def enable_view(client_id: str) -> ResponseReturnValue:
     """Let an integration work again."""
     entity = get_integration(client_id)
-    set_active(entity, True, by=caller().user_name)
+    try:
+        set_active(entity, True, by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_record_page(entity, stored_form(entity).with_errors(problem.fields)), 400
     db.session.commit()
     return _saved(entity, None, "is enabled")
 

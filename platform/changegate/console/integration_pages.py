@@ -27,7 +27,7 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
     """Render a registered integration: as stored, or with a form as typed."""
     return render_template(
         "console/integration_record.html",
-        **form_context(form or _stored_form(entity), entity),
+        **form_context(form or stored_form(entity), entity),
         **results,
         events=list_events(entity.sys_id, SHOWN_EVENTS),
         would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
@@ -61,7 +61,8 @@ def previous_secret_until(entity: OAuthEntity) -> datetime | None:
     return until if has_one and has_secret(entity) else None
 
 
-def _stored_form(entity: OAuthEntity) -> IntegrationForm:
+def stored_form(entity: OAuthEntity) -> IntegrationForm:
+    """Return the form of an integration as it is stored."""
     run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
     return form_of_entity(entity, run_as, owner)
 

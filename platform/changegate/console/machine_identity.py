@@ -6,9 +6,17 @@ from changegate.console.exchange_chart import chart_of
 from changegate.console.guards import require_integration_administrator
 from changegate.console.providers import PROVIDERS
 from changegate.extensions import now
-from changegate.services.hygiene.overview import CONFIDENTIAL, PUBLIC, get_overview
+from changegate.models.connection_type import TYPES
+from changegate.services.hygiene.authentication_methods import PUBLIC, SECRET
+from changegate.services.hygiene.overview import get_overview
+from changegate.services.oauth.grant_types import REFRESH_TOKEN
 
-CLIENTS = {PUBLIC: "Public client", CONFIDENTIAL: "Client that proves itself"}
+METHODS = {name: one.short for name, one in TYPES.items()} | {REFRESH_TOKEN: "Refresh token"}
+CLIENTS = {
+    SECRET: "client secret",
+    PUBLIC: "public: private_key_jwt or nothing",
+    None: "no client: a provider signs",
+}
 HOURS, DAYS = "%H:%M", "%m-%d"
 bp = Blueprint("machine_identity", __name__, url_prefix="/machine-identity")
 bp.before_request(require_integration_administrator)
@@ -25,6 +33,7 @@ def overview_view() -> str:
     return render_template(
         "console/machine_identity.html",
         overview=overview,
+        methods=METHODS,
         clients=CLIENTS,
         histories=[
             {"id": name, "title": title, "history": history, "chart": chart_of(history, shows, unit)}

@@ -8,6 +8,7 @@ from changegate.console.token_list import TokenList
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
+from changegate.models.oauth_entity import ID_TOKEN
 from changegate.services.oauth.access_tokens import revoke_all_so_far
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.integrations import get_integration, list_integrations, stamp
@@ -39,6 +40,7 @@ def list_view() -> str:
         next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
         chosen=chosen,
         integrations=integrations,
+        of_id_tokens={entity.client_id for entity in integrations if entity.type == ID_TOKEN},
         scopes=list_scopes(),
         here=request.full_path.rstrip("?"),
     )
@@ -55,7 +57,7 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
     was_live = end_token(correlation_id)
     db.session.commit()
     ended = "is revoked: it has stopped working" if was_live else "had been revoked already"
-    flash(f"The token of {name} issued at {event.happened_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
+    flash(f"The token of {name} from {event.happened_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
     return _back()
 
 

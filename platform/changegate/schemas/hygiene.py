@@ -4,10 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from changegate.models.oauth_entity import CONNECTION_TYPES
 from changegate.schemas.integration_views import Instant
 
 SEVERITIES = ("high", "medium", "low")
 SUBJECT_TYPES = ("integration", "account")
+AUTHENTICATION_METHODS = (*CONNECTION_TYPES, "refresh_token")
+CLIENT_AUTHENTICATION = ("secret", "public", None)
 
 
 def _text(**options: Any) -> fields.String:
@@ -110,6 +113,19 @@ class HistorySchema(Schema):
     reasons = fields.List(fields.Nested(ReasonSchema), dump_only=True)
 
 
+class AuthenticationMethodSchema(Schema):
+    """A way to a token: `active_integrations` may use it, `tokens` were bought by it in the last 7 days.
+
+    Its clients prove themselves by a `secret`; `public` ones sign (private_key_jwt) or prove nothing, and an ID token
+    has no client.
+    """
+
+    method = _text(validate=validate.OneOf(AUTHENTICATION_METHODS))
+    client_authentication = _text(allow_none=True, validate=validate.OneOf(CLIENT_AUTHENTICATION))
+    active_integrations = _number()
+    tokens = _number()
+
+
 class OverviewSchema(Schema):
     """The numbers of the overview; those of tokens are of the last 7 days. `not_recorded` is what nobody knows."""
 
@@ -120,7 +136,7 @@ class OverviewSchema(Schema):
     score = fields.Integer(attribute="assessment.score", dump_only=True)
     findings = fields.Nested(CountsSchema, attribute="assessment.counts", dump_only=True)
     tokens = _number()
-    tokens_by_client = fields.Dict(keys=fields.String(), values=fields.Integer(), dump_only=True)
+    authentication_methods = fields.List(fields.Nested(AuthenticationMethodSchema), dump_only=True)
     tokens_by_algorithm = fields.Dict(keys=fields.String(), values=fields.Integer(), dump_only=True)
     not_recorded = _texts()
     identities = fields.List(fields.Nested(MachineIdentitySchema), dump_only=True)

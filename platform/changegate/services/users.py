@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, String, bindparam, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.database import end_turn
-from changegate.errors import InputInvalid, RecordNotFound, RequestUnreadable
+from changegate.errors import AccessRefused, InputInvalid, RecordNotFound, RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.services.access import Caller, expand_roles
@@ -22,6 +22,7 @@ from changegate.services.tables.values import is_storable, parse_value
 
 # How a password is shown to administrators; written back, it is what was read and no new password.
 MASK = "********"
+GIVES_NO_ROLES = "An access token gives and takes no roles"
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
 
@@ -29,11 +30,15 @@ LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
 class UserRules(NoRules):
-    """Writes to sys_user: a password is stored as a hash, a name is made of its parts."""
+    """Writes to sys_user: a password is stored as a hash, a name is made of its parts.
+
+    With a password a user can do what no token can: manage integrations. So no token gives one, or opens an account
+    whose password somebody may still know.
+    """
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Hash the password, unless it is the mask of one, and name a user who came without a name."""
-        _hash_password(values)
+        _hash_password(values, caller)
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
         parts = (values.get("first_name"), values.get("last_name"))
@@ -41,14 +46,40 @@ class UserRules(NoRules):
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Hash a new password, unless it is the mask of the old one."""
-        _hash_password(changes)
+        _hash_password(changes, caller)
+        if changes.get("active") is True or changes.get("locked_out") is False:
+            _refuse_tokens(caller, "An access token lets nobody back in")
 
 
-def _hash_password(values: Values) -> None:
+class RoleRules(NoRules):
+    """Writes to sys_user_role and sys_user_has_role: no token says who may do what, or what a role is called."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        _refuse_tokens(caller, GIVES_NO_ROLES)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        _refuse_tokens(caller, GIVES_NO_ROLES)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a token, also one that deletes the user who has the role."""
+        _refuse_tokens(caller, GIVES_NO_ROLES)
+
+
+def _hash_password(values: Values, caller: Caller) -> None:
     if values.get("user_password") == MASK:
         del values["user_password"]
-    elif values.get("user_password"):
+    if "user_password" not in values:
+        return
+    _refuse_tokens(caller, "An access token sets no password")
+    if values["user_password"]:
         values["user_password"] = generate_password_hash(values["user_password"])
+
+
+def _refuse_tokens(caller: Caller, sentence: str) -> None:
+    if caller.grant is not None:
+        raise AccessRefused("Operation Failed", f"{sentence}; use a user's name and password")
 
 
 def roles_of_user() -> Any:

@@ -225,7 +225,7 @@ def test_what_has_no_issuer_is_not_said_to_share_one_or_to_lack_conditions(hygie
 
 def test_there_is_nothing_to_say_against_id_tokens_in_good_order(hygiene: HygieneDesk) -> None:
     trust = {"issuer": ISSUER, "jwks_url": hygiene.desk.jwks.url(), "run_as": ROBOT, "claim_conditions": [CONDITION]}
-    hygiene.desk.register_as("id_token", "Agents", **hygiene.cared_for(), **trust)
+    hygiene.desk.register_as("id_token", "Portal", **hygiene.cared_for(), **trust)
     assert hygiene.assess().findings == []
 
 

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from changegate.extensions import db
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.hygiene.identities import MachineIdentity, list_identities
@@ -84,20 +82,6 @@ def test_high_privileges_are_those_of_the_table_with_what_contains_them(hygiene:
     assert get_overview(hygiene.clock()).privileged_machine_accounts == 1
     assert privileges_among(["itil", "change_manager", "admin"]) == ("admin", "change_manager")
     assert all(privilege.reason for privilege in HIGH_PRIVILEGES.values())
-
-
-@pytest.mark.parametrize("is_public", [True, False])
-def test_tokens_are_counted_by_the_kind_of_client_and_by_algorithm(hygiene: HygieneDesk, is_public: bool) -> None:
-    other = hygiene.register("Other", public_client=is_public)
-    for number in range(2):
-        hygiene.exchange(other, jti=str(number))
-    overview = get_overview(hygiene.clock())
-    assert overview.tokens_by_client == {
-        "public_client": 2 if is_public else 0,
-        "client_credentials": 1 if is_public else 3,
-    }
-    assert overview.tokens_by_algorithm == {"RS256": 3}
-    assert (overview.integrations, overview.active_integrations) == (2, 2)
 
 
 def test_exchanges_are_in_the_history_as_they_come(hygiene: HygieneDesk) -> None:

@@ -6,6 +6,7 @@ from changegate.extensions import db
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.oauth.dry_run import DryRun, try_assertion
 from changegate.services.oauth.integrations import get_integration
+from tests.conftest import BASE_URL
 from tests.support.forge import forge, rsa_key
 from tests.support.misbehaving_jwks import reply
 from tests.support.token_desk import AUDIENCE, ISSUER, ROBOT, Integration, TokenDesk
@@ -44,6 +45,12 @@ def test_tells_every_rule_that_is_not_met(desk: TokenDesk) -> None:
 def test_tells_nothing_that_a_stranger_claims(desk: TokenDesk) -> None:
     run = tried(desk, forge(key=rsa_key("stranger")))
     assert (run.reason, run.claims) == ("signature_invalid", None)
+
+
+def test_tells_that_a_token_was_signed_for_another_purpose(desk: TokenDesk) -> None:
+    run = tried(desk, desk.assertion(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
+    assert (run.reason, failed(run)) == ("payload_invalid", ["events"])
+    assert tried(desk, desk.assertion(iss=BASE_URL), issuer=BASE_URL).reason == "own_token"
 
 
 def test_nothing_comes_of_it(desk: TokenDesk) -> None:

@@ -1,7 +1,11 @@
 """Whom a subject names."""
 
 import pytest
+from sqlalchemy import update
 
+from changegate.extensions import db
+from changegate.models import SysUser
+from changegate.services.oauth.events import report_of
 from tests.support.token_desk import TokenDesk
 
 
@@ -61,3 +65,63 @@ def test_an_integration_without_a_subject_rule_acts_as_nobody(desk: TokenDesk) -
     desk.set(integration, run_as=None)
 
     assert desk.exchange(integration).status_code == 400
+
+
+def _change(desk: TokenDesk, user: str, columns: dict[str, bool]) -> None:
+    """Write columns of a user as another process would."""
+    with desk.app.app_context():
+        db.session.execute(update(SysUser).where(SysUser.sys_id == user).values(sys_mod_count=1, **columns))
+        db.session.commit()
+
+
+def _received(desk: TokenDesk) -> str | None:
+    """Return what the latest exchange says of its user."""
+    event = desk.last_event()
+    assert event is not None
+    [rule] = [rule for rule in report_of(event) if rule.rule == "user"]
+    return rule.received
+
+
+@pytest.mark.parametrize(
+    ("columns", "received"),
+    [
+        ({}, "builder"),
+        ({"active": False}, "builder, inactive"),
+        ({"locked_out": True}, "builder, locked out"),
+        ({"email": "another@example.com"}, "b@example.com"),
+    ],
+)
+def test_the_event_names_the_user_that_was_found_or_what_found_nobody(
+    desk: TokenDesk, columns: dict[str, object], received: str
+) -> None:
+    desk.add_user("builder", "itil", **{"email": "b@example.com", **columns})
+    _user_of(desk, "email", "b@example.com")
+
+    assert _received(desk) == received
+
+
+@pytest.mark.parametrize(
+    ("columns", "received"),
+    [
+        ({}, "active"),
+        ({"active": False}, "inactive or locked out"),
+        ({"locked_out": True}, "inactive or locked out"),
+    ],
+)
+def test_the_event_says_what_the_one_account_is(desk: TokenDesk, columns: dict[str, bool], received: str) -> None:
+    builder = desk.add_user("builder", "itil")
+    integration = desk.register(run_as="builder")
+    _change(desk, builder, columns)
+    desk.exchange(integration)
+
+    assert _received(desk) == received
+
+
+@pytest.mark.parametrize(("columns", "received"), [({}, "active"), ({"locked_out": True}, "inactive or locked out")])
+def test_so_does_one_of_client_credentials(desk: TokenDesk, columns: dict[str, bool], received: str) -> None:
+    builder = desk.add_user("builder", "itil")
+    machine = desk.register_as("client_credentials", run_as="builder")
+    _change(desk, builder, columns)
+    desk.send({"grant_type": "client_credentials", **machine.credentials})
+
+    assert _received(desk) == received

@@ -11,7 +11,7 @@ from changegate.api.token_keys import PATH as KEY_SET_PATH
 from changegate.schemas.token_request import LONGEST
 from changegate.services.oauth.client_assertions import ASSERTION_TYPE
 from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN
-from changegate.services.oauth.grants import JWT_BEARER
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 Operation = dict[str, Any]
 TAG = "Tokens"

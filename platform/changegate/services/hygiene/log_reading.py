@@ -18,8 +18,9 @@ LATELY = timedelta(days=7)
 class UseOfToken:
     """Accepted exchanges of one integration that gave tokens for one user, by one algorithm of the assertion.
 
-    `lately` are those of the last 7 days; `reported` those of the last 14, `would_refuse` the ones among them that a
-    condition which only reports was not met by.
+    `lately` are those of the last 7 days, `refreshed` the ones among them that were bought with a refresh token;
+    `reported` are those of the last 14, `would_refuse` the ones among them that a condition which only reports was not
+    met by.
     """
 
     entity: str
@@ -28,6 +29,7 @@ class UseOfToken:
     latest: str
     exchanges: int
     lately: int
+    refreshed: int
     reported: int
     would_refuse: int
 
@@ -54,6 +56,8 @@ def read_uses(at: datetime) -> list[UseOfToken]:
         func.max(exchange.correlation_id),
         func.count(),
         func.count(case((is_late, 1))),
+        # A password that buys both tokens leaves a row that names itself.
+        func.count(case((and_(is_late, exchange.refresh_token != exchange.correlation_id), 1))),
         func.count(case((is_reported, 1))),
         func.count(case((and_(is_reported, exchange.would_refuse.is_(True)), 1))),
     )

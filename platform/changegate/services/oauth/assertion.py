@@ -30,7 +30,8 @@ class VerifiedAssertion:
     """What an assertion says, once every rule has been met; made by `UnverifiedAssertion.verify` alone.
 
     `replay_digest` is the same for every spelling of one assertion: SHA-256 of the unique claim where there
-    is one, else of the signing input (anybody can rewrite an ECDSA signature). `thumbprint` is the key's.
+    is one, else of the signing input (anybody can rewrite an ECDSA signature). `thumbprint` is the key's, and
+    `key_ends_at` when it may be used no longer, None where time is no matter.
     """
 
     subject: str
@@ -45,6 +46,7 @@ class VerifiedAssertion:
     issued_at: datetime
     replay_digest: bytes
     report: Report
+    key_ends_at: datetime | None = None
 
 
 class UnverifiedAssertion:
@@ -163,6 +165,7 @@ class UnverifiedAssertion:
             issued_at=_moment(claims, "iat"),
             replay_digest=sha256(self._form.signing_input if jti is None else jti.encode()).digest(),
             report=report,
+            key_ends_at=key.validity.ends_at if key.validity else None,
         )
 
 

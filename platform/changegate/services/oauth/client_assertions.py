@@ -12,7 +12,7 @@ from changegate.models import OAuthClientAssertion
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, ClientCredentials, get_unproven_client
-from changegate.services.oauth.grants import verify_for
+from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.key_store import KeyStore
 from changegate.services.oauth.replay import assertion_claim
 from changegate.services.oauth.signature import SCHEMES

@@ -17,8 +17,8 @@ from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, policy_of
 from changegate.services.oauth.connection_types import require_provider
-from changegate.services.oauth.grants import verify_for
 from changegate.services.oauth.integrations import find_user
+from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
 from changegate.services.oauth.key_source import KeySource
 from changegate.services.oauth.key_store import KeyStore
 from changegate.services.oauth.replay import assertion_claim
@@ -82,7 +82,9 @@ def _verify(
         key_set = key_store.probe(client.source.url).key_set
     except (JwksFetchFailed, JwksUnusable) as problem:
         raise TemporarilyUnavailable("jwks_fetch_failed", problem.message) from None
-    return assertion.verify(client.policy, key_set, now=now())
+    verified = assertion.verify(client.policy, key_set, now=now())
+    require_purpose(verified)
+    return verified
 
 
 def _outcome(report: Report, reason: str | None, user: SysUser | None = None) -> DryRun:

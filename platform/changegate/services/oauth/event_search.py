@@ -11,7 +11,7 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 
-OUTCOMES = {"accepted": "Issued", "refused": "Refused", "would_refuse": "Would have been refused"}
+OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from changegate.errors import UnauthorizedClient
+from changegate.errors import InvalidClient, UnauthorizedClient
 from changegate.extensions import settings
 from changegate.models import oauth_entity
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.grants import JWT_BEARER
 from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 CLIENT_CREDENTIALS = "client_credentials"
 PASSWORD = "password"  # noqa: S105 - a grant, not a password
@@ -32,6 +32,7 @@ def list_grant_types() -> list[str]:
 def require_grant(exchange: Exchange, grant_type: str) -> None:
     """Refuse a client that may not use a grant, before anything is judged; raises `UnauthorizedClient`.
 
+    Without an assertion, only a client that has proved itself may: raises `InvalidClient` for a public one.
     A JWT bearer exchange that goes on keeps no line for this: its other rules say what it was.
     """
     client = exchange.client
@@ -40,6 +41,8 @@ def require_grant(exchange: Exchange, grant_type: str) -> None:
     allowed = [*allowed_grants(client)]
     reason = None if grant_type in allowed else "grant_not_allowed"
     exchange.judge(UnauthorizedClient, "grant allowed", reason, ", ".join(allowed) or "none", grant_type)
+    unproven = "client_unproven" if client.is_public else None
+    exchange.judge(InvalidClient, "client", unproven, "a client with a secret", "a public one" if unproven else "one")
 
 
 def allowed_grants(client: Client) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 The first call with a token judges it. Later ones cost one statement, as those with an access token do: the row is found
 by what it claims, and brings whatever the caller depends on as it is now. This process remembers by which keys it has
-judged a token; where the integration or its key set has changed since, the token is judged anew.
+judged a token; where the integration, its key set or what tells its user has changed since, it is judged anew.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from changegate.extensions import now
-from changegate.models import JwksCache, OAuthEntity, OAuthExchange
+from changegate.models import JwksCache, OAuthEntity, OAuthExchange, SysUser
 from changegate.services.access import Caller
 from changegate.services.oauth.access_tokens import caller_of, caller_statement, hash_token
 from changegate.services.oauth.clients import Client
@@ -24,8 +24,9 @@ from changegate.services.prepared import Prepared
 
 REMEMBERED = 4096
 KeptRow = Any  # a row of `_KEPT`, by column name
-# The generation of the integration's tokens, and the key set; None where the keys are stored with the integration.
-Basis = tuple[int, str | None]
+# The generation of the integration's tokens; the key set, None where the keys are stored with the integration; and what
+# the claim says that names the user, None where there is one account for all.
+Basis = tuple[int, str | None, object]
 _ROW = OAuthExchange.__table__.c
 
 
@@ -87,28 +88,31 @@ def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> Non
     _RENEW.execute({"kept": kept.correlation_id, **rests_on, **generation})
 
 
-def remember(text: str, client: Client) -> None:
-    """Note in this process that a token has just been judged by a client's trust."""
+def remember(text: str, client: Client, named_user: object) -> None:
+    """Note in this process that a token has just been judged by a client's trust, and what it calls its user."""
     # Of a key set that was fetched meanwhile, the next call takes note by judging once more.
     digest = None if client.source.static is not None else client.source.facts.document_sha256
-    _judged.keep(hash_token(text), (client.token_generation, digest))
+    _judged.keep(hash_token(text), (client.token_generation, digest, named_user))
 
 
 def _basis_now(row: Any, at: datetime) -> Basis | None:
     """Return what a token would be judged on now; None where its key set is due to be fetched."""
+    named_user = None if row.run_as else getattr(row, row.user_field or "sys_id")
     if row.key_source != FETCHED:
-        return row.token_generation, None
+        return row.token_generation, None, named_user
     facts = CachedFacts(row.cached_url or "", row.document_sha256, row.fetched_at, row.fresh_until)
     source = KeySource(row.entity, row.jwks_url, row.jwks_cache_lifespan_minutes, facts)
-    return (row.token_generation, row.document_sha256) if source.judge(at) is Freshness.FRESH else None
+    return (row.token_generation, row.document_sha256, named_user) if source.judge(at) is Freshness.FRESH else None
 
 
 def _known_statement() -> Any:
     cache, entity = JwksCache, OAuthEntity
     keys = (entity.key_source, entity.jwks_url, entity.jwks_cache_lifespan_minutes, cache.url.label("cached_url"))
     facts = (cache.document_sha256, cache.fetched_at, cache.fresh_until)
+    # `user_name` is there already.
+    user = (entity.run_as, entity.user_field, SysUser.sys_id, SysUser.email, SysUser.employee_number)
     return (
-        caller_statement(entity.token_generation, *keys, *facts)
+        caller_statement(entity.token_generation, *keys, *facts, *user)
         .outerjoin(cache, cache.entity_id == entity.sys_id)
         .where(OAuthExchange.assertion_claim == bindparam("claim", None))
     )

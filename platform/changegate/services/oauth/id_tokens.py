@@ -4,23 +4,26 @@ It is judged as an assertion is, by the ID token integration that its issuer and
 an event like an exchange's. With JTI verification it is good for one call; else its row stays for those to come.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Never
 
 from changegate.errors import AssertionRefused
 from changegate.extensions import now, settings
+from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import IssuedToken, hash_token
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, find_id_token_clients
 from changegate.services.oauth.events import Attempt, record_accepted
-from changegate.services.oauth.grants import verify_for
 from changegate.services.oauth.id_token_rows import KeptRow, claim_of, find_kept, renew
 from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.key_store import KeyStore
 from changegate.services.oauth.report import Judgement, Report
 from changegate.services.oauth.subjects import resolve_subject
 
+# What correlation ids tell apart.
+ONE_MOMENT = timedelta(milliseconds=1)
 ONE_INTEGRATION = "one active ID token integration with this issuer and audience"
 
 
@@ -75,15 +78,26 @@ def _refuse(reason: str, judgement: Judgement) -> Never:
 
 def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow | None) -> None:
     """Refuse what an administrator has ended, and what was used before where it may not be used again."""
-    report, since = verified.report, client.tokens_valid_from
+    report = verified.report
     if kept is not None and kept.revoked_at is not None:
         report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
-    if since is not None and verified.issued_at <= since:
-        expected = f"issued after {since:%Y-%m-%d %H:%M:%S} UTC, when all tokens were revoked"
-        report.add(("revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC"))
+    if client.tokens_valid_from is not None:
+        report.add(*_judge_age(verified, kept, client.tokens_valid_from))
     if kept is not None and not client.policy.allows_reuse:
         report.add(("replay", "jti_replayed", "not seen before", "seen before"))
     report.require_passed()
+
+
+def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetime) -> Iterator[Judgement]:
+    """Yield a judgement of a token that is older than an instant: by its own word, or since it was used by then.
+
+    The clock of its provider may be ahead, as far as the clock skew allows.
+    """
+    expected = f"issued after {since:%Y-%m-%d %H:%M:%S} UTC, when all tokens were revoked"
+    if verified.issued_at <= since:
+        yield "revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC"
+    elif kept is not None and kept.correlation_id < earliest_correlation_id(since + ONE_MOMENT):
+        yield "revocation", "token_revoked", expected, "used before"
 
 
 def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> IssuedToken:
@@ -100,6 +114,7 @@ def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> Iss
 
 
 def _expiry(client: Client, verified: VerifiedAssertion, at: datetime) -> datetime:
-    """Return when the token would be refused as expired, or when its longest lifetime has passed from now on."""
+    """Return when the token or its key would be refused as expired, or its longest lifetime has passed from now on."""
     policy = client.policy
-    return min(verified.expires_at + policy.clock_skew, at + policy.max_assertion_lifetime)
+    ends = [verified.expires_at + policy.clock_skew, at + policy.max_assertion_lifetime]
+    return min(ends if verified.key_ends_at is None else [*ends, verified.key_ends_at])

@@ -15,6 +15,7 @@ from changegate.models.base import new_sys_id, utc_now
 from changegate.models.oauth_entity import JWT_BEARER
 from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
 from changegate.services.oauth.connection_types import connection_type_of, has_secret, require_provider
+from changegate.services.oauth.id_token_addresses import require_sole_addressee
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import clear_cached_keys
 from changegate.services.oauth.key_timeline import forget_published, note_stored_keys
@@ -87,8 +88,12 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
 
 
 def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
-    """Enable or disable an integration; its live tokens end with it, and no enabling brings them back."""
+    """Enable or disable an integration; its live tokens end with it, and no enabling brings them back.
+
+    Raises `InputInvalid` where its ID tokens would be another active integration's as well.
+    """
     entity.active = is_active
+    require_sole_addressee(entity)
     if not is_active:
         revoke_all_so_far(entity)
     stamp(entity, by)
@@ -185,6 +190,7 @@ def _fill(entity: OAuthEntity, fields: dict[str, Any], by: str) -> None:
             setattr(entity, name, value)
     if connection_type_of(entity).has_provider:
         entity.audiences = entity.audiences or [entity.client_id]
+        require_sole_addressee(entity)
         with db.session.no_autoflush:
             store_keys(entity, fields, by=by)
 

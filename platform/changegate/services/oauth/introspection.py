@@ -13,6 +13,7 @@ from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_cal
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.grant_types import REFRESH_TOKEN, allowed_grants
 from changegate.services.oauth.refresh_tokens import (
+    expiry_of,
     find_end,
     find_refresh_token,
     is_refresh_token,
@@ -55,7 +56,8 @@ def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object
         return INACTIVE
     if REFRESH_TOKEN not in allowed_grants(client):
         return INACTIVE
-    times = {"iat": int(row.issued_at.timestamp()), "exp": int(row.expires_at.timestamp())}
+    expires_at = expiry_of(row, client.refresh_token_lifespan)
+    times = {"iat": int(row.issued_at.timestamp()), "exp": int(expires_at.timestamp())}
     named = {"client_id": client.client_id, "scope": " ".join(remaining_scopes(row, client)), "jti": row.correlation_id}
     return {"active": True, "token_type": REFRESH_TOKEN, **named, **_parties(row.user_name, row.user), **times}
 

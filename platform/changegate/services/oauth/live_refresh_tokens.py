@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +11,7 @@ from changegate.extensions import connection, now, settings
 from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
 from changegate.models.oauth_entity import PASSWORD
 from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now
+from changegate.services.oauth.refresh_tokens import expiry_of
 from changegate.services.oauth.resource_owners import STATE, find_fault
 
 
@@ -36,7 +37,8 @@ def search_refresh_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE) -> list[L
     columns: tuple[Any, ...] = (
         *(tokens.correlation_id, tokens.issued_at, tokens.last_used_at, tokens.expires_at, tokens.entity),
         *(tokens.scope, tokens.has_all_scopes, tokens.password_mark),
-        *(entity.client_id, entity.name.label("integration"), SysUser.user_name, *STATE),
+        *(entity.client_id, entity.name.label("integration"), entity.refresh_token_lifespan_seconds),
+        *(SysUser.user_name, *STATE),
     )
     found = (
         select(*columns)
@@ -47,7 +49,8 @@ def search_refresh_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE) -> list[L
     )
     rows = connection().execute(found.limit(limit)).all()
     held = list_held_scopes({row.entity for row in rows})
-    return [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
+    live = [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
+    return [token for token in live if token.expires_at > now()]
 
 
 def _is_live(at: datetime) -> tuple[Any, ...]:
@@ -64,7 +67,7 @@ def _token(row: Any, held: Iterable[str]) -> LiveRefreshToken:
         correlation_id=row.correlation_id,
         issued_at=row.issued_at,
         last_used_at=row.last_used_at,
-        expires_at=row.expires_at,
+        expires_at=expiry_of(row, timedelta(seconds=row.refresh_token_lifespan_seconds)),
         client_id=row.client_id,
         integration=row.integration,
         user_name=row.user_name,

@@ -63,7 +63,13 @@ def find_end(row: TokenRow, client: Client, at: datetime) -> str | None:
         return "refresh_token_foreign"
     if row.revoked_at is not None or row.token_generation != client.token_generation:
         return "refresh_token_revoked"
-    return "refresh_token_expired" if row.expires_at <= at else None
+    return "refresh_token_expired" if expiry_of(row, client.refresh_token_lifespan) <= at else None
+
+
+def expiry_of(row: TokenRow, lifespan_now: timedelta | None) -> datetime:
+    """Return when a refresh token expires: as it was issued, or sooner where its integration's live shorter now."""
+    expires_at: datetime = row.expires_at
+    return expires_at if lifespan_now is None else min(expires_at, row.issued_at + lifespan_now)
 
 
 def remaining_scopes(row: TokenRow, client: Client) -> list[str]:

@@ -9,7 +9,7 @@ from changegate.models.connection_type import TYPES
 from changegate.models.oauth_entity import ID_TOKEN, PASSWORD
 from changegate.models.oauth_entity import JWT_BEARER as JWT_BEARER_TYPE
 from changegate.services.oauth.assertion_sources import ASSERTION_SOURCES, AssertionSource
-from changegate.services.oauth.grants import JWT_BEARER
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 SECRET = "CLIENT_SECRET"  # noqa: S105 - the name of a variable
 GITHUB, GITLAB, JENKINS = "github-actions", "gitlab", "jenkins"

@@ -10,6 +10,7 @@ from changegate.services.oauth.claim_checks import is_text
 from changegate.services.oauth.clients import Client
 
 SUBJECT = "sub"
+EMAIL, EMAIL_VERIFIED = "email", "email_verified"
 
 
 def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
@@ -18,21 +19,50 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
     The claim that names the user is compared exactly: no trimming, no folding, and an empty column matches nothing.
     """
     if client.run_as is not None:
-        reason = None if client.is_run_as_active else "user_inactive"
-        return _judged(assertion, reason, "the run-as account is active", assertion.subject, client.run_as)
-    name = client.user_claim
-    named = assertion.subject if name == SUBJECT else assertion.claims.get(name)
+        reason, received = judge_run_as(client)
+        return _judged(assertion, reason, "the run-as account is active", received, client.run_as)
+    name, named = client.user_claim, find_named_user(client, assertion)
     expected = f"one active user whose {client.user_field} is the {'subject' if name == SUBJECT else f'claim {name}'}"
     if not is_text(named):
         return _judged(assertion, "user_claim_missing", expected, named, "")
+    if name == EMAIL and not _is_email_vouched_for(assertion):
+        return _judged(assertion, "email_unverified", expected, named, "")
     column = SysUser.__table__.columns[client.user_field or "sys_id"]
-    statement = select(SysUser.sys_id, SysUser.active, SysUser.locked_out).where(column == named)
+    found = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
+    statement = select(*found).where(column == named)
     users = connection().execute(statement.limit(2)).all()
     if len(users) != 1:
         return _judged(assertion, "sub_ambiguous" if users else "sub_unmapped", expected, named, "")
     [user] = users
-    reason = "user_inactive" if not user.active else "user_locked" if user.locked_out else None
-    return _judged(assertion, reason, expected, named, user.sys_id)
+    reason, state = _judge_state(user.active, user.locked_out)
+    return _judged(assertion, reason, expected, user.user_name + state, user.sys_id)
+
+
+def judge_run_as(client: Client) -> tuple[str | None, str]:
+    """Return the reason code for why nobody acts as the account of an integration, or None, and what it is."""
+    return (None, "active") if client.is_run_as_active else ("user_inactive", "inactive or locked out")
+
+
+def _judge_state(active: bool, locked_out: bool) -> tuple[str | None, str]:
+    if not active:
+        return "user_inactive", ", inactive"
+    return ("user_locked", ", locked out") if locked_out else (None, "")
+
+
+def find_named_user(client: Client, assertion: VerifiedAssertion) -> object:
+    """Return what the claim says that names the user; None where there is none, or one account for all."""
+    if client.run_as is not None:
+        return None
+    return assertion.subject if client.user_claim == SUBJECT else assertion.claims.get(client.user_claim)
+
+
+def _is_email_vouched_for(assertion: VerifiedAssertion) -> bool:
+    """Tell whether a provider stands by an email, as far as it says (OpenID Connect Core §5.1).
+
+    Anybody may have typed one that it did not verify, also an administrator's.
+    """
+    verified = assertion.claims.get(EMAIL_VERIFIED, True)
+    return verified is True or verified == "true"  # some providers send it as a text
 
 
 def _judged(assertion: VerifiedAssertion, reason: str | None, expected: str, named: object, user: str) -> str:

@@ -15,7 +15,7 @@ from changegate.models import (
 from changegate.services.changes.model_rules import ModelRules
 from changegate.services.tables.catalog_access import REFERENCE_DATA
 from changegate.services.tables.registry import NoRules, Rules, Table
-from changegate.services.users import UserRules
+from changegate.services.users import RoleRules, UserRules
 
 
 def _reference_data(
@@ -53,8 +53,8 @@ REFERENCE_TABLES = (
     ),
     _reference_data("sys_user_group", "Group", SysUserGroup, "name", parts=(("sys_user_grmember", "group"),)),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id"),
-    _reference_data("sys_user_role", "Role", SysUserRole, "name", parts=(("sys_user_has_role", "role"),)),
-    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id"),
+    _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=(("sys_user_has_role", "role"),)),
+    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules()),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
     _reference_data(

@@ -15,6 +15,7 @@ from changegate.services.oauth.issuing import Exchange, issue_token
 from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.subjects import resolve_subject
 
+EVENTS = "events"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -40,15 +41,22 @@ def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeySto
         raise TemporarilyUnavailable(reason, problem.message) from None
     except SealBroken as problem:
         raise TemporarilyUnavailable("shared_key_sealed", problem.message) from None
-    _require_other_issuer(verified)
+    require_purpose(verified)
     return verified
 
 
-def _require_other_issuer(verified: VerifiedAssertion) -> None:
-    """Refuse what this product has signed itself, should an integration trust its own keys: a token buys no token."""
+def require_purpose(verified: VerifiedAssertion) -> None:
+    """Refuse what was signed for another purpose than to let somebody in, whatever its `typ`.
+
+    What this product has signed itself buys no token, should an integration trust its own keys; what tells of an event,
+    such as a sign-out, neither (RFC 8417 §4, OpenID Connect Back-Channel Logout 1.0 §2.4).
+    """
     ours = settings().base_url
     if verified.issuer == ours:
         verified.report.add(("own token", "own_token", "another issuer than this product", ours))
+        verified.report.require_passed()
+    if EVENTS in verified.claims:
+        verified.report.add((EVENTS, "payload_invalid", "absent", "present"))
         verified.report.require_passed()
 
 

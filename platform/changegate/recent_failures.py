@@ -1,0 +1,84 @@
+"""Failures in the memory of this process: when the last ones were, for as many keys as it has room for."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from itertools import islice
+
+from limits.storage import MemoryStorage
+
+MOST_KEYS = 100_000
+
+
+@dataclass(slots=True)
+class _Window:
+    """The times of the last failures of one key, in seconds since 1970, oldest first."""
+
+    times: deque[float]
+    seconds: int
+
+    def forget_before(self, start: float) -> None:
+        while self.times and self.times[0] < start:
+            self.times.popleft()
+
+    def is_over(self, at: float) -> bool:
+        return not self.times or self.times[-1] < at - self.seconds
+
+
+class RecentFailures(MemoryStorage):
+    """A store for limits' moving window whose effort and room have bounds, however many keys are made up.
+
+    That of limits goes through every key it has ever been told of, a hundred times a second. Here each failure forgets
+    up to two windows that are over; beyond `MOST_KEYS` the key that has not failed for longest is forgotten.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By their last failure, the one that is longest ago first.
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Note failures of a key unless that makes more than `limit` within `expiry` seconds; tell whether it did."""
+        at = time.time()
+        with self._lock:
+            window = self._windows.setdefault(key, _Window(deque(), expiry))
+            window.forget_before(at - expiry)
+            has_room = len(window.times) + amount <= limit
+            if has_room:
+                window.times.extend([at] * amount)
+                self._windows.move_to_end(key)
+            self._forget_some(at)
+        return has_room
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """Return when the first failure of the last `expiry` seconds was, and how many there were since."""
+        at = time.time()
+        with self._lock:
+            window = self._windows.get(key)
+            if window is None:
+                return at, 0
+            window.forget_before(at - expiry)
+            return (window.times[0] if window.times else at), len(window.times)
+
+    def clear(self, key: str) -> None:
+        """Forget the failures of a key."""
+        with self._lock:
+            self._windows.pop(key, None)
+
+    def reset(self) -> int | None:
+        """Forget everything; return of how many keys."""
+        with self._lock:
+            known = len(self._windows)
+            self._windows.clear()
+        return known
+
+    def _forget_some(self, at: float) -> None:
+        for key in [key for key, window in islice(self._windows.items(), 2) if window.is_over(at)]:
+            del self._windows[key]
+        if len(self._windows) > MOST_KEYS:
+            self._windows.popitem(last=False)

@@ -1,0 +1,35 @@
+"""Whom an ID token is addressed to: no two active integrations may both be meant (oauth_jwt.md §1.6)."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from changegate.errors import InputInvalid
+from changegate.extensions import db
+from changegate.models import OAuthEntity
+from changegate.models.oauth_entity import ID_TOKEN
+
+TAKEN = "The ID token integration {} takes the tokens of this issuer for {} already. Give each an audience of its own."
+
+
+def require_sole_addressee(entity: OAuthEntity) -> None:
+    """Refuse an integration whose ID tokens would be for another active one as well; raises `InputInvalid`.
+
+    Of two that are saved at the same moment neither sees the other: the tokens of both are refused then.
+    """
+    if entity.type != ID_TOKEN or not entity.active:
+        return
+    own = set(entity.audiences)
+    for name, audiences in _others_of_issuer(entity):
+        if shared := own.intersection(audiences):
+            raise InputInvalid({"audiences": [TAKEN.format(name, ", ".join(sorted(shared)))]})
+
+
+def _others_of_issuer(entity: OAuthEntity) -> Iterable[tuple[str, list[str]]]:
+    other = OAuthEntity
+    meant_alike = (other.issuer == entity.issuer, other.audience_claim == entity.audience_claim)
+    statement = select(other.name, other.audiences).where(
+        other.type == ID_TOKEN, other.active, *meant_alike, other.sys_id != (entity.sys_id or "")
+    )
+    with db.session.no_autoflush:
+        return [(row.name, row.audiences or []) for row in db.session.execute(statement.order_by(other.name))]

@@ -1,0 +1,89 @@
+"""Authentication methods: by which grants tokens were bought, and how the clients that buy them prove themselves."""
+
+import pytest
+
+from changegate.extensions import db
+from changegate.models.oauth_entity import CONNECTION_TYPES
+from changegate.services.hygiene.authentication_methods import WAYS
+from changegate.services.hygiene.overview import get_overview
+from tests.services.hygiene.conftest import HygieneDesk
+from tests.support.grant_desk import GrantDesk, allowed_passwords
+from tests.support.id_token_desk import read, register_id_token
+from tests.support.token_desk import ROBOT
+
+__all__ = ["allowed_passwords"]
+Counts = dict[tuple[str, str | None], tuple[int, int]]
+NOTHING: Counts = dict.fromkeys(WAYS, (0, 0))
+BY_SECRET, BY_NONE = ("jwt_bearer", "secret"), ("jwt_bearer", "public")
+
+
+def counted(hygiene: HygieneDesk) -> Counts:
+    """Return active integrations and tokens by method and client authentication."""
+    db.session.rollback()
+    methods = get_overview(hygiene.clock()).authentication_methods
+    return {(one.method, one.client_authentication): (one.active_integrations, one.tokens) for one in methods}
+
+
+def test_every_connection_type_is_a_method() -> None:
+    assert {method for method, _ in WAYS} == {*CONNECTION_TYPES, "refresh_token"}
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_a_jwt_bearer_client_is_public_or_has_a_secret(hygiene: HygieneDesk, is_public: bool) -> None:
+    other = hygiene.register("Other", public_client=is_public)
+    for number in range(2):
+        hygiene.exchange(other, jti=str(number))
+
+    expected = {BY_SECRET: (1, 1), BY_NONE: (1, 2)} if is_public else {BY_SECRET: (2, 3)}
+    assert counted(hygiene) == NOTHING | expected
+    overview = get_overview(hygiene.clock())
+    assert (overview.tokens, overview.tokens_by_algorithm) == (3, {"RS256": 3})
+    assert (overview.integrations, overview.active_integrations) == (2, 2)
+
+
+@pytest.mark.usefixtures("allowed_passwords")
+def test_passwords_and_refresh_tokens_are_told_apart(hygiene: HygieneDesk) -> None:
+    grants = GrantDesk(hygiene.desk)
+    grants.add_maria()
+    mobile = grants.register("password", issue_refresh_tokens=True)
+    _, refresh_token = grants.both_tokens(mobile)
+    for _ in range(2):
+        assert grants.refresh(mobile, refresh_token).status_code == 200
+    grants.by_password(mobile, password="wrong")
+
+    expected: Counts = {("password", "secret"): (1, 1), ("refresh_token", "secret"): (1, 2), BY_SECRET: (1, 1)}
+    assert counted(hygiene) == NOTHING | expected
+
+
+@pytest.mark.usefixtures("allowed_passwords")
+def test_where_no_refresh_tokens_are_issued_none_are_a_method(hygiene: HygieneDesk) -> None:
+    grants = GrantDesk(hygiene.desk)
+    grants.add_maria()
+    assert grants.by_password(grants.register("password")).status_code == 200
+
+    assert counted(hygiene) == NOTHING | {("password", "secret"): (1, 1), BY_SECRET: (1, 1)}
+
+
+def test_client_credentials_have_their_own(hygiene: HygieneDesk) -> None:
+    machine = hygiene.desk.register_as("client_credentials", "Machine", run_as=ROBOT)
+    answer = hygiene.desk.send({"grant_type": "client_credentials", **machine.credentials})
+
+    assert answer.status_code == 200
+    assert counted(hygiene) == NOTHING | {("client_credentials", "secret"): (1, 1), BY_SECRET: (1, 1)}
+
+
+def test_nobody_but_a_provider_proves_anything_with_an_id_token(hygiene: HygieneDesk) -> None:
+    register_id_token(hygiene.desk, scopes=["change_request.read"])
+    assert read(hygiene.desk, hygiene.desk.assertion()).status_code == 200
+
+    assert counted(hygiene) == NOTHING | {("id_token", None): (1, 1), BY_SECRET: (1, 1)}
+
+
+def test_integrations_that_are_off_are_not_counted_and_what_they_bought_is(hygiene: HygieneDesk) -> None:
+    hygiene.set(active=False)
+    assert counted(hygiene) == NOTHING | {BY_SECRET: (0, 1)}
+
+
+def test_tokens_are_counted_for_a_week(hygiene: HygieneDesk) -> None:
+    hygiene.clock.advance(days=8)
+    assert counted(hygiene) == NOTHING | {BY_SECRET: (1, 0)}
