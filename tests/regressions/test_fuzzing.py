@@ -16,9 +16,6 @@ from tests.support.forge import b64, ec_key, ed25519_key, forge, header, jwk, ke
 from tests.support.processor import assert_cheap
 from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
 
-# To note which lines are run takes three times as long as to run them, and quicker tests run the same ones.
-pytestmark = pytest.mark.no_cover
-
 # The desk is one for all examples on purpose: what one leaves behind must not hurt the next.
 fuzzed = settings(
     max_examples=120,

@@ -1,4 +1,4 @@
-"""Which tests a worker of pytest-xdist takes together, and which come first."""
+"""Which tests a worker of pytest-xdist takes together, which come first, and whose lines need not be noted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +23,19 @@ FIRST = (
 )
 
 
+# What tries the same lines over and over, which quicker tests show too; to note them takes as long as to run them.
+REPEATING = (
+    "tests/api/test_schemathesis.py",
+    "tests/cli/test_integration_files.py",
+    "tests/clients/",
+    "tests/identity_providers/",
+    "tests/regressions/",
+    "tests/services/oauth/test_assertion_properties.py",
+    "tests/services/oauth/test_claim_layouts.py",
+    "tests/services/tables/test_query_",
+)
+
+
 class RoomByRoom(LoadFileScheduling):
     """Gives a worker a file at a time, or a whole folder whose tests share servers."""
 
@@ -37,6 +50,11 @@ class RoomByRoom(LoadFileScheduling):
 def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Return tests in the order in which workers are to take them."""
     return sorted(items, key=_place)
+
+
+def is_repeating(item: pytest.Item) -> bool:
+    """Tell whether the lines that a test runs need not be noted."""
+    return item.nodeid.startswith(REPEATING)
 
 
 def _place(item: pytest.Item) -> int:

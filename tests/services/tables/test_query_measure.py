@@ -10,9 +10,6 @@ from changegate.services.tables.query_measure import MAX_RELATED, MAX_VALUES
 from tests.support.change_rows import HOW_MANY, insert_rows
 from tests.support.queries import find
 
-# Thousands of terms run the lines that a few run; to note it each time would take longer than they do.
-pytestmark = pytest.mark.no_cover
-
 
 @pytest.fixture
 def at_work(either_app: Flask) -> Iterator[None]:
