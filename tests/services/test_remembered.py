@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import JSON, bindparam, insert, literal, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from changegate.extensions import commit, connection
 from changegate.models import SysUserGroup
@@ -78,12 +78,3 @@ def test_keeps_no_more_than_it_may() -> None:
         assert remembered.first({"wanted": f"g{number}"}) is not None
 
     assert len(remembered) <= 2
-
-
-@pytest.mark.usefixtures("at_work")
-def test_makes_anew_what_cannot_be_found_by_its_row() -> None:
-    _insert("a", "one")
-    listed = BY_NAME.add_columns(literal(["x"], JSON).label("listed"))
-    remembered = Remembered(Prepared(listed), lambda row: tuple(row.listed))
-
-    assert [remembered.first({"wanted": "a"}) for _ in range(2)] == [("x",), ("x",)]

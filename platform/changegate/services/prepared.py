@@ -90,6 +90,7 @@ class Remembered(Generic[T]):
     """What is made of the first row of a statement, remembered as long as the row says the same.
 
     The row itself is read every time, so that a change counts at once. What is made is shared: it must not be changed.
+    Rows are told apart as the driver gives them, so no column may be JSON, of which PostgreSQL's makes lists.
     """
 
     def __init__(self, statement: Prepared, make: Callable[[Any], T], size: int = 256) -> None:
@@ -107,10 +108,7 @@ class Remembered(Generic[T]):
         if not rows:
             return None
         row = rows[0]
-        try:
-            found = self._known.get(row)
-        except TypeError:  # PostgreSQL's driver has JSON ready-made, by which nothing can be found
-            return self._make(compiled.row(row))
+        found = self._known.get(row)
         return self._keep(row, self._make(compiled.row(row))) if found is None else found
 
     def _keep(self, row: Sequence[Any], made: T) -> T:

@@ -411,3 +411,27 @@ def test_walks_within_a_count_of_related_records_are_not_taken_for_those_outside
     assert listed(f"assigned_to.name=ann^{related.format('bob')}", "sys_id") == [change]
     assert listed(f"assigned_to.name=ann^{related.format('ann')}", "sys_id") == []
     assert listed(f"assigned_to.name=bob^{related.format('bob')}", "sys_id") == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "offset", "shown"), [(2, 0, 2), (2, 4, 1), (2, 9, 0), (100, 0, 5), (101, 0, 5), (0, 0, 0)]
+)
+def test_every_page_tells_how_many_match_in_all(at_work: Flask, limit: int, offset: int, shown: int) -> None:
+    for number in range(5):
+        create(short_description=f"Restart {number}")
+    create(short_description="Deploy")
+    query = parse_encoded_query("short_descriptionSTARTSWITHRestart^short_descriptionINRestart 0,Restart 1,Restart 2,"
+                                "Restart 3,Restart 4^ORDERBYshort_description")  # fmt: skip
+    page = read_page(CHANGES, ROOT, query, shape("number"), limit=limit, offset=offset)
+    assert (len(page.records), page.total) == (shown, 5)
+
+
+def test_a_usual_page_is_found_and_counted_by_one_statement(on_sqlite: Flask) -> None:
+    for _ in range(3):
+        create()
+    made: list[str] = []
+    driver: Any = connection().connection.dbapi_connection
+    driver.set_trace_callback(made.append)
+    page = read_page(CHANGES, ROOT, parse_encoded_query("active=true"), shape("number"), limit=2, offset=0)
+    assert (len(page.records), page.total) == (2, 3)
+    assert len(made) == 1

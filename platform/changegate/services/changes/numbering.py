@@ -18,7 +18,7 @@ DIGITS = 7
 BLOCKS = "number_blocks"
 # A process that hands out this many numbers of a table within a second takes its next ones in blocks.
 RUSH = 20
-BLOCK = 50
+BLOCK = 200
 
 
 def next_number(table: str, prefix: str) -> str:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sqlalchemy import Select, bindparam, func, select
+import orjson
+from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, bindparam, cast, func, select
 
 from changegate.errors import InvalidClient
 from changegate.extensions import connection, now
@@ -229,6 +230,20 @@ NEEDED_COLUMNS = (
 )
 
 
+class _StoredJSON(TypeDecorator[Any]):
+    """JSON that is read as text, so that a row can be told from another before anything is made of it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+def _as_stored(column: Column[Any]) -> ColumnElement[Any]:
+    return cast(column, _StoredJSON).label(column.name) if isinstance(column.type, JSON) else column
+
+
 def _statement(*more: Any) -> Select[Any]:
     scopes = (
         select(func.aggregate_strings(SysAuthScope.name, ","))
@@ -240,7 +255,7 @@ def _statement(*more: Any) -> Select[Any]:
     cache = JwksCache
     return (
         select(
-            *(OAuthEntity.__table__.c[name] for name in NEEDED_COLUMNS),
+            *(_as_stored(OAuthEntity.__table__.c[name]) for name in NEEDED_COLUMNS),
             cache.url.label("cached_url"),
             cache.document_sha256,
             cache.fetched_at,

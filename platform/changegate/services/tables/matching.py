@@ -38,13 +38,26 @@ class Matching:
 
     def count(self) -> int:
         """Return how many records match."""
-        rows = self._fetch("count", lambda: select(func.count()).select_from(self._source).where(*self._clauses()))
+        rows = self._fetch("count", self._count_statement)
         return int(rows[0][0])
 
     def list_sys_ids(self, limit: int, offset: int) -> list[str]:
         """Return the sys_ids of a page of records, in the query's order."""
         rows = self._fetch("page", self._page_statement, page_limit=limit, page_offset=offset)
         return [row[0] for row in rows]
+
+    def list_and_count(self, limit: int, offset: int) -> tuple[list[str], int]:
+        """Return the sys_ids of a page of records, in the query's order, and how many records match in all."""
+        rows = self._fetch("counted page", self._counted_page_statement, page_limit=limit, page_offset=offset)
+        # A page beyond the last record has no row to tell it.
+        return [row[0] for row in rows], int(rows[0][1]) if rows else self.count()
+
+    def _counted_page_statement(self) -> Select[Any]:
+        counted = self._count_statement().correlate(None).scalar_subquery()
+        return self._page_statement().add_columns(counted)
+
+    def _count_statement(self) -> Select[Any]:
+        return select(func.count()).select_from(self._source).where(*self._clauses())
 
     def _page_statement(self) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders)

@@ -27,6 +27,8 @@ from changegate.services.tables.visibility import Restriction, visibility, visib
 
 # A record as it is stored: its values in the order of `Table.fields_for` the caller.
 Record = Sequence[Any]
+# A page of so many records seldom has all that match: they are counted in the same statement.
+LIKELY_NOT_ALL = 100
 OPERATION_NAMES = {"read": "Read", "create": "Insert", "update": "Update", "delete": "Delete"}
 
 
@@ -65,11 +67,17 @@ def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *
     require_operation(table, caller, "read")
     selection = select_fields(table, caller, shape)
     matching = Matching(table, caller, query)
-    sys_ids = matching.list_sys_ids(limit, offset) if limit else []
-    # The last page tells the total by itself.
-    is_last = 0 < len(sys_ids) < limit or (limit and not sys_ids and not offset)
-    total = offset + len(sys_ids) if is_last else matching.count()
+    sys_ids, total = _find_page(matching, limit, offset)
     return Page(Records(selection, sys_ids, caller, shape), total)
+
+
+def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], int]:
+    """Return the sys_ids of a page and how many records match in all, which a page that is the last tells by itself."""
+    if 0 < limit <= LIKELY_NOT_ALL:
+        return matching.list_and_count(limit, offset)
+    sys_ids = matching.list_sys_ids(limit, offset) if limit else []
+    is_last = 0 < len(sys_ids) < limit or (limit and not sys_ids and not offset)
+    return sys_ids, offset + len(sys_ids) if is_last else matching.count()
 
 
 def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
