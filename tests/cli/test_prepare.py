@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_preparing_again_changes_nothing(run: Run, folder: Path) -> None:
 
 
 def _dump(folder: Path) -> list[str]:
-    with sqlite3.connect(folder / "changegate.db") as database:
+    with closing(sqlite3.connect(folder / "changegate.db")) as database:
         return list(database.iterdump())
 
 

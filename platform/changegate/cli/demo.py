@@ -13,6 +13,7 @@ from types import FrameType
 import click
 import requests
 
+from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
 from changegate.cli.story import Place, StoryFailed, closing_words, tell_story
@@ -63,7 +64,7 @@ def _prepare_demo(base_url: str) -> str:
     os.environ["CHANGEGATE_ADMIN_PASSWORD"] = password
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
-    with app.app_context():
+    with working_on(app):
         seed_demo(admin_password=password)
         db.session.commit()
     return password
@@ -95,7 +96,7 @@ def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subproce
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a command of ours
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:

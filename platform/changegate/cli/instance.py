@@ -16,7 +16,19 @@ from changegate.factory import create_app
 def opened_instance() -> Iterator[Flask]:
     """Give the application of this instance, prepared; raises `ChangegateError` when it is not."""
     app = create_app(instance_path=default_instance_path())
-    with app.app_context():
+    with working_on(app):
         if not inspect(db.engine).has_table("sys_user"):
             raise ChangegateError("This instance is not prepared yet; run `changegate prepare` first.")
         yield app
+
+
+@contextmanager
+def working_on(app: Flask) -> Iterator[None]:
+    """Give the context of an application, and close every connection to its database with it."""
+    with app.app_context():
+        engine = db.engine
+    try:
+        with app.app_context():
+            yield
+    finally:
+        engine.dispose()

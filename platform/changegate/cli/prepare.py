@@ -10,6 +10,7 @@ import click
 import flask_migrate
 from flask import Flask
 
+from changegate.cli.instance import working_on
 from changegate.config import default_instance_path
 from changegate.extensions import db, settings
 from changegate.factory import create_app
@@ -27,13 +28,11 @@ def prepare() -> None:
 def prepare_instance(app: Flask) -> str | None:
     """Prepare an instance and return the administrator's password if one was made up; it is shown, once."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with app.app_context(), _one_at_a_time(Path(app.instance_path)):
+    # The server's workers are forked from this process; no open connection may cross over to them.
+    with working_on(app), _one_at_a_time(Path(app.instance_path)):
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
         db.session.commit()
-        # The server's workers are forked from this process; no open connection may cross over to them.
-        db.session.close()
-        db.engine.dispose()
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")
     return password
