@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from changegate import create_app
+from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
@@ -100,9 +101,8 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory, economy: str | N
     folder = tmp_path_factory.mktemp("prepared")
     app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})
     prepare_instance(app)
-    with app.app_context():
+    with working_on(app):
         db.session.connection().exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.engine.dispose()
     return (folder / "changegate.db").read_bytes()
 
 
