@@ -285,6 +285,13 @@ def test_rendered_yaml_is_read_as_what_was_rendered(value: dict[str, Any]) -> No
     assert [key for key, _, _ in mapping_items(node)] == [*value]
 
 
+@pytest.mark.parametrize("number", [10**31, -(2**128), 10**99])
+def test_a_whole_number_stays_whole(number: int) -> None:
+    node = parse_yaml(render_yaml({"a": number}))
+    assert node is not None
+    assert repr(read_mapping(node).value) == repr({"a": number})
+
+
 PRINTABLE = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=30)
 LINE = PRINTABLE.map(str.strip).filter(lambda text: text and text.isprintable())
 CONDITIONS = st.sampled_from(

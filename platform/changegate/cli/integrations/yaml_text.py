@@ -17,7 +17,7 @@ from changegate.errors import ChangegateError
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 20
 Place = tuple[int, int]  # line and column, from 1
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})\Z")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
