@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.test_integration_trust import JWT_BEARER, fill_in, save, sign
 from tests.browser.test_onboarding import TIMEOUT_SECONDS
+from tests.support.layout import width_of
 from tests.support.servers import Running
 
 pytestmark = pytest.mark.usefixtures("complaints")
@@ -135,4 +136,4 @@ def test_the_overview_draws_what_was_exchanged(
     chart = admin.get_by_role("img", name=re.compile("^In the last 24 hours: [1-9][0-9]* accepted"))
     expect(chart).to_be_visible()
     assert chart.locator("rect.of-accepted").last.evaluate("bar => bar.getBoundingClientRect().height") > 5
-    assert admin.evaluate("document.documentElement.scrollWidth") <= width
+    assert width_of(admin) <= width

@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.layout import width_of
+
 PAGES = (
     "/",
     "/change-requests",
@@ -26,7 +28,7 @@ def test_no_page_is_wider_than_the_screen(admin: Page, width: int) -> None:
     admin.set_viewport_size({"width": width, "height": 800})
     for path in PAGES:
         admin.goto(path)
-        assert admin.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert width_of(admin) <= width, path
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
