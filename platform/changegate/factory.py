@@ -19,6 +19,7 @@ from changegate.database import TakingTurns, end_units_of_work, engine_options, 
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
+from changegate.services.tables.recent_choices import keep_choices
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -115,6 +116,7 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     app.after_request_funcs.pop(None)
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
+    keep_choices(app)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
     app.extensions[KEY_STORE] = KeyStore(policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]())
     with app.app_context():

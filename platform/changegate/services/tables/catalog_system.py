@@ -22,10 +22,11 @@ from changegate.services.tables.catalog_access import (
     own_attachments,
     rows_of_own_tasks,
 )
+from changegate.services.tables.recent_choices import ChoiceRules
 from changegate.services.tables.registry import Access, Table
 
 SYSTEM_TABLES = (
-    Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA),
+    Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA, ChoiceRules()),
     Table(
         name="sys_journal_field",
         label="Journal Entry",

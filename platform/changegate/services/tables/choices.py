@@ -9,19 +9,27 @@ from sqlalchemy import bindparam, or_, select
 from changegate.models import SysChoice
 from changegate.services.prepared import Prepared
 from changegate.services.tables.catalog import get_table, lineage_of
+from changegate.services.tables.recent_choices import Labels, Wanted, recent_choices
 
 LANGUAGE = "en"
-Labels = dict[str, str]
 
 
-def find_choices(table_name: str, elements: Iterable[str], *, active_only: bool = False) -> Mapping[str, Labels]:
-    """Return label by value for each of the elements that have choices, in one statement.
+def find_choices(
+    table_name: str, elements: Iterable[str], *, active_only: bool = False
+) -> Mapping[str, Mapping[str, str]]:
+    """Return label by value for each of the elements that have choices, in one statement at most.
 
     A class that has rows of its own for an element hides those of the table it extends; where no table has any, the
-    dictionary's choices hold. Inactive choices are left out with `active_only`: they are read but not chosen.
+    dictionary's choices hold. Inactive choices are left out with `active_only`: they are read but not chosen. What is
+    found is remembered for a second (decision 0017).
     """
+    wanted = Wanted(table_name, tuple(sorted(elements)), active_only)
+    return recent_choices().find(wanted, _read_choices)
+
+
+def _read_choices(asked: Wanted) -> Mapping[str, Mapping[str, str]]:
+    table_name, wanted, active_only = asked
     table = get_table(table_name)
-    wanted = tuple(sorted(elements))
     lineage = tuple(each.name for each in lineage_of(table))
     found: dict[tuple[str, str], Labels] = {}
     for row in _statement(lineage, len(wanted)).all(_numbered(wanted)) if wanted else ():

@@ -1,0 +1,113 @@
+"""Choices that are remembered for a second, and no longer than they hold."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from changegate import create_app
+from changegate.extensions import connection, db
+from changegate.models import SysChoice
+from changegate.services.access import Caller
+from changegate.services.tables import recent_choices as module
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.choices import find_choices
+from changegate.services.tables.recent_choices import Found, RecentChoices, Wanted, recent_choices
+from changegate.services.tables.records import create_record, delete_record, update_record
+from tests.support.statements import counted_statements
+
+ROOT = Caller("0" * 32, "root", frozenset({"admin"}))
+CHOICES = get_table("sys_choice")
+STATE = Wanted("change_request", ("state",), active_only=False)
+
+
+class Reader:
+    """Counts how often it reads."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, _wanted: Wanted) -> Found:
+        self.times += 1
+        return {"state": {str(self.times): "Read"}}
+
+
+@pytest.fixture
+def at_work(app: Flask) -> Iterator[Flask]:
+    with app.app_context():
+        yield app
+
+
+def test_what_was_read_counts_for_a_second() -> None:
+    seconds, read = [10.0], Reader()
+    kept = RecentChoices(lambda: seconds[0])
+    for now, expected in ((10.0, "1"), (10.99, "1"), (11.0, "2"), (11.5, "2")):
+        seconds[0] = now
+        assert kept.find(STATE, read) == {"state": {expected: "Read"}}
+
+
+def test_other_questions_are_read_apart() -> None:
+    kept, read = RecentChoices(), Reader()
+    others = (STATE._replace(table="task"), STATE._replace(elements=("risk",)), STATE._replace(active_only=True))
+    for wanted in (STATE, *others):
+        kept.find(wanted, read)
+    assert read.times == 4
+
+
+def test_what_was_being_read_when_a_choice_was_written_is_not_kept() -> None:
+    kept, read = RecentChoices(), Reader()
+
+    def read_meanwhile(wanted: Wanted) -> Found:
+        found = read(wanted)
+        kept.forget()
+        return found
+
+    kept.find(STATE, read_meanwhile)
+    assert kept.find(STATE, read) == {"state": {"2": "Read"}}
+
+
+def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CAPACITY", 2)
+    kept, read = RecentChoices(), Reader()
+    for name in ("a", "b", "c", "c", "a"):
+        kept.find(STATE._replace(table=name), read)
+    assert read.times == 4
+
+
+def test_a_question_asked_again_costs_no_statement(at_work: Flask) -> None:
+    find_choices("change_request", ["state"])
+    with counted_statements() as statements:
+        assert find_choices("change_request", ["state"])["state"]["-5"] == "New"
+    assert statements == []
+
+
+def test_each_write_of_a_choice_counts_with_the_next_question(at_work: Flask) -> None:
+    def labels() -> dict[str, str]:
+        return dict(find_choices("change_request", ["category"], active_only=True)["category"])
+
+    before = labels()
+    fields = {"name": "change_request", "element": "category", "language": "en", "value": "Cloud", "label": "Clouds"}
+    created = create_record(CHOICES, ROOT, fields)
+    assert labels() == before | {"Cloud": "Clouds"}
+    update_record(CHOICES, ROOT, created["sys_id"], {"label": "Weather"})
+    assert labels() == before | {"Cloud": "Weather"}
+    delete_record(CHOICES, ROOT, created["sys_id"])
+    assert labels() == before
+
+
+def test_what_another_process_writes_counts_within_a_second(at_work: Flask) -> None:
+    seconds = [10.0]
+    at_work.extensions["recent_choices"] = RecentChoices(lambda: seconds[0])
+    assert find_choices("task", ["contact_type"])["contact_type"]["web"] == "Web"
+    connection().execute(update(SysChoice).where(SysChoice.value == "web").values(label="Portal"))
+    db.session.commit()
+    seconds[0] += module.KEPT_FOR_SECONDS
+    assert find_choices("task", ["contact_type"])["contact_type"]["web"] == "Portal"
+
+
+def test_each_application_remembers_for_itself(at_work: Flask) -> None:
+    other = create_app(instance_path=at_work.instance_path)
+    with other.app_context():
+        theirs = recent_choices()
+    assert theirs is not recent_choices()
