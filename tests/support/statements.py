@@ -1,6 +1,6 @@
 """Which statements a piece of work runs, whichever way they take to the database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -15,14 +15,17 @@ from changegate.services.prepared import Prepared
 def counted_statements() -> Iterator[list[str]]:
     """Collect the text of every statement that runs inside; needs an application context."""
     statements: list[str] = []
-    run, defer = Prepared._run, Prepared.execute_with_commit
+    defer = Prepared.execute_with_commit
 
     def note(_connection: Any, _cursor: Any, text: str, *_rest: Any) -> None:
         statements.append(text)
 
-    def run_noted(prepared: Prepared, values: Mapping[str, Any]) -> Any:
-        statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
-        return run(prepared, values)
+    def noting(run: Callable[[Prepared, Mapping[str, Any]], Any]) -> Callable[[Prepared, Mapping[str, Any]], Any]:
+        def run_noted(prepared: Prepared, values: Mapping[str, Any]) -> Any:
+            statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
+            return run(prepared, values)
+
+        return run_noted
 
     def defer_noted(prepared: Prepared, values: Mapping[str, Any], **options: Any) -> None:
         statements.append(str(prepared._statement.compile(dialect=connection().dialect)))
@@ -31,7 +34,8 @@ def counted_statements() -> Iterator[list[str]]:
     event.listen(db.engine, "before_cursor_execute", note)
     try:
         with (
-            mock.patch.object(Prepared, "_run", run_noted),
+            mock.patch.object(Prepared, "fetch", noting(Prepared.fetch)),
+            mock.patch.object(Prepared, "execute", noting(Prepared.execute)),
             mock.patch.object(Prepared, "execute_with_commit", defer_noted),
         ):
             yield statements

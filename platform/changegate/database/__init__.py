@@ -1,8 +1,9 @@
 """The database: the base of models, a session that costs little, and what must hold for every connection."""
 
 from changegate.database.declarative import Base
-from changegate.database.drivers import QueuedConnection, begin_write, is_interrupted, new_cursor, positional
+from changegate.database.drivers import QueuedConnection, is_interrupted, positional
 from changegate.database.engine import engine_options, guard_engine
+from changegate.database.pool import driver_of
 from changegate.database.session import LeanSession
 from changegate.database.turns import TakingTurns, end_turn
 from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit_of_work
@@ -13,13 +14,12 @@ __all__ = [
     "QueuedConnection",
     "TakingTurns",
     "UnitOfWork",
-    "begin_write",
+    "driver_of",
     "end_turn",
     "end_units_of_work",
     "engine_options",
     "guard_engine",
     "is_interrupted",
-    "new_cursor",
     "positional",
     "unit_of_work",
 ]

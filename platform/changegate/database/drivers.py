@@ -3,6 +3,8 @@
 import math
 import sqlite3
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any, cast
 
 import psycopg
 from flask import has_request_context
-from psycopg.pq import TransactionStatus
 from sqlalchemy import Dialect
 
 from changegate.database.turns import end_turn, out_of_turn
@@ -40,6 +41,16 @@ class QueuedConnection(sqlite3.Connection):
         """
         end_turn()
         return time.monotonic() > self.deadline
+
+    def fetch_all(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Return the rows of a statement; raises SQLite's errors."""
+        with closing(self.execute(text, parameters)) as cursor:
+            return cursor.fetchall()
+
+    def run(self, text: str, parameters: Sequence[Any]) -> int:
+        """Run a write and return how many rows it touched; raises SQLite's errors."""
+        with closing(self.execute(text, parameters)) as cursor:
+            return cursor.rowcount
 
     def begin_write(self) -> None:
         """Open a transaction with the write lock in hand; does nothing when one is open."""
@@ -115,27 +126,14 @@ class QueuedConnection(sqlite3.Connection):
             self._line.lock.release()
 
 
-def begin_write(driver: Any) -> None:
-    """Open a transaction on a driver's connection, unless one is open."""
-    if isinstance(driver, QueuedConnection):
-        driver.begin_write()
-    elif driver.autocommit and driver.info.transaction_status == TransactionStatus.IDLE:
-        driver.execute("BEGIN")
-
-
 @lru_cache(maxsize=16)
 def positional(dialect: Dialect) -> Dialect:
-    """Return the dialect that compiles statements for `new_cursor`: their parameters are a list.
+    """Return the dialect that compiles statements for a driver's `fetch_all` and `run`: their parameters are a list.
 
     psycopg takes names, which it looks for in each long text again at every execution; PostgreSQL has numbers.
     """
     make: Any = type(dialect)
     return dialect if dialect.positional else cast("Dialect", make(paramstyle="numeric_dollar", dbapi=dialect.dbapi))
-
-
-def new_cursor(driver: Any) -> Any:
-    """Return a cursor that takes a statement as the database does."""
-    return psycopg.RawCursor(driver) if isinstance(driver, psycopg.Connection) else driver.cursor()
 
 
 def limit_time(driver: Any) -> None:

@@ -14,10 +14,10 @@ from changegate.database.drivers import (
     MAX_EXECUTION_TIME,
     STEPS_BETWEEN_LOOKS,
     QueuedConnection,
-    begin_write,
     is_alive,
 )
 from changegate.database.pool import IDLE_SECONDS, LeanPool
+from changegate.database.postgres import DirectConnection
 
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
@@ -45,8 +45,13 @@ def guard_engine(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     else:
+        event.listen(engine, "do_connect", _connect_directly)
         event.listen(engine, "checkin", _note_last_use)
         event.listen(engine, "checkout", _require_alive)
+
+
+def _connect_directly(_dialect: Any, _record: Any, arguments: Any, options: Any) -> DirectConnection:
+    return DirectConnection.connect(*arguments, **options)
 
 
 def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
@@ -82,4 +87,4 @@ def _begin_before_write(
         return
     is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl
     if is_write or context.execution_options.get("locks_rows"):
-        begin_write(cursor.connection)
+        cursor.connection.begin_write()

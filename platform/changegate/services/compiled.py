@@ -1,4 +1,4 @@
-"""Compiled SELECTs: run on the driver's own cursor, with rows as the driver gives them.
+"""Compiled SELECTs: given to the driver's connection, with rows as it gives them.
 
 Lists are too many to be named as prepared statements: each query and each choice of fields is another. They are
 compiled once for each shape, and run with the values of the query at hand (decision 0006).

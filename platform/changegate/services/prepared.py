@@ -1,4 +1,4 @@
-"""Prepared statements: Core statements that hot paths compile once and run on the driver's own cursor.
+"""Prepared statements: Core statements that hot paths compile once and give to the driver's connection.
 
 SQLAlchemy finds a statement's compiled form anew at every execution and wraps what comes back, which costs three
 times what SQLite takes for a row. Here the same Core statement, with the same types, is compiled once for each
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import QueuedConnection, begin_write, new_cursor, positional, unit_of_work
+from changegate.database import QueuedConnection, driver_of, positional, unit_of_work
 from changegate.extensions import connection
 
 # SQLSTATE of PostgreSQL, error name of SQLite.
@@ -48,20 +47,18 @@ class Prepared:
 
     def fetch(self, values: Mapping[str, Any]) -> tuple["_Compiled", Sequence[Sequence[Any]]]:
         """Return every row as the driver gives it, with what makes a named tuple of it."""
-        compiled, cursor = self._run(values)
-        return compiled, _fetch_all(connection(), cursor, compiled.text)
+        at_work = connection()
+        compiled = self._compiled_for(at_work.dialect)
+        if compiled.is_write:
+            _begin_write(at_work)
+        return compiled, fetch_on_driver(at_work, compiled.text, compiled.parameters(values))
 
     def execute(self, values: Mapping[str, Any]) -> int:
         """Run a write and return how many rows it touched."""
-        _, cursor = self._run(values)
-        count: int = cursor.rowcount
-        cursor.close()
-        return count
-
-    def _run(self, values: Mapping[str, Any]) -> tuple["_Compiled", DBAPICursor]:
         at_work = connection()
-        compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
-        return compiled, _run_on_driver(at_work, compiled.text, compiled.parameters(values), compiled.is_write)
+        compiled = self._compiled_for(at_work.dialect)
+        _begin_write(at_work)
+        return _run_on_driver(at_work, compiled.text, compiled.parameters(values))
 
     def execute_with_commit(
         self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception], must_last: bool = True
@@ -73,7 +70,7 @@ class Prepared:
         """
 
         def write(at_work: Connection, *, is_alone: bool) -> None:
-            compiled = self._compiled.get(at_work.dialect.name) or self._compile(at_work.dialect)
+            compiled = self._compiled_for(at_work.dialect)
             try:
                 _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone, must_last=must_last)
             except IntegrityError as problem:
@@ -81,9 +78,11 @@ class Prepared:
 
         unit_of_work().write_with_commit(write)
 
-    def _compile(self, dialect: Dialect) -> "_Compiled":
-        compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
-        return compiled
+    def _compiled_for(self, dialect: Dialect) -> "_Compiled":
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            found = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
+        return found
 
 
 class Remembered(Generic[T]):
@@ -118,19 +117,14 @@ class Remembered(Generic[T]):
         return made
 
 
-def fetch_on_driver(at_work: Connection, text: str, parameters: Any) -> Sequence[Sequence[Any]]:
-    """Return the rows of a compiled SELECT as the driver gives them."""
-    return _fetch_all(at_work, _run_on_driver(at_work, text, parameters, is_write=False), text)
-
-
-def _fetch_all(at_work: Connection, cursor: DBAPICursor, text: str) -> Sequence[Sequence[Any]]:
-    # SQLite works while rows are fetched, and may be interrupted then.
+def fetch_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """Return the rows of a compiled statement as the driver gives them."""
+    driver = driver_of(at_work)
     try:
-        rows = cursor.fetchall()
+        found: Sequence[Sequence[Any]] = driver.fetch_all(text, parameters)
     except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, cursor, text, problem) from None
-    cursor.close()
-    return rows
+        raise _wrapped(at_work, text, problem) from None
+    return found
 
 
 def is_broken_reference(problem: IntegrityError) -> bool:
@@ -139,53 +133,43 @@ def is_broken_reference(problem: IntegrityError) -> bool:
     return code in _BROKEN_REFERENCE
 
 
-def _run_on_driver(at_work: Connection, text: str, parameters: Any, is_write: bool) -> DBAPICursor:
-    cursor = None
+def _run_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -> int:
+    driver = driver_of(at_work)
     try:
-        cursor = _cursor(at_work, is_write=is_write)
-        cursor.execute(text, parameters)
+        touched: int = driver.run(text, parameters)
     except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, cursor, text, problem) from None
-    return cursor
+        raise _wrapped(at_work, text, problem) from None
+    return touched
 
 
-def _wrapped(at_work: Connection, cursor: DBAPICursor | None, text: str, problem: Any) -> Exception:
-    """Return SQLAlchemy's error for the driver's, which tells no parameters."""
-    _give_up(at_work, cursor, problem)
+def _begin_write(at_work: Connection) -> None:
+    try:
+        driver_of(at_work).begin_write()
+    except at_work.dialect.loaded_dbapi.Error as problem:
+        raise _wrapped(at_work, "BEGIN", problem) from None
+
+
+def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool, must_last: bool) -> None:
+    driver = driver_of(at_work)
+    if isinstance(driver, QueuedConnection) and is_alone and not driver.in_transaction:
+        try:
+            driver.write_alone(text, parameters, must_last=must_last)
+        except at_work.dialect.loaded_dbapi.Error as problem:
+            raise _wrapped(at_work, text, problem) from None
+        return
+    # Outside of a transaction PostgreSQL commits a statement by itself.
+    if isinstance(driver, QueuedConnection) or not is_alone:
+        _begin_write(at_work)
+    _run_on_driver(at_work, text, parameters)
+
+
+def _wrapped(at_work: Connection, text: str, problem: Any) -> Exception:
+    """Return SQLAlchemy's error for the driver's, which tells no parameters; give up a connection without a server."""
+    if at_work.dialect.is_disconnect(problem, at_work.connection.dbapi_connection, None):
+        at_work.invalidate(problem)
     error_type = at_work.dialect.loaded_dbapi.Error
     wrapped: Exception = DBAPIError.instance(text, None, problem, error_type, hide_parameters=True)
     return wrapped
-
-
-def _write_last(at_work: Connection, text: str, parameters: Any, *, is_alone: bool, must_last: bool) -> None:
-    driver = at_work.connection.dbapi_connection
-    if not isinstance(driver, QueuedConnection):
-        # Outside of a transaction PostgreSQL commits a statement by itself.
-        _run_on_driver(at_work, text, parameters, is_write=not is_alone).close()
-        return
-    if not is_alone or driver.in_transaction:
-        _run_on_driver(at_work, text, parameters, is_write=True).close()
-        return
-    try:
-        driver.write_alone(text, parameters, must_last=must_last)
-    except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, None, text, problem) from None
-
-
-def _give_up(at_work: Connection, cursor: DBAPICursor | None, problem: Any) -> None:
-    """Leave no cursor behind, and no connection in the pool whose server is gone."""
-    if at_work.dialect.is_disconnect(problem, at_work.connection.dbapi_connection, cursor):
-        at_work.invalidate(problem)
-    elif cursor is not None:
-        cursor.close()
-
-
-def _cursor(at_work: Connection, *, is_write: bool) -> DBAPICursor:
-    driver: Any = at_work.connection.dbapi_connection
-    if is_write:
-        begin_write(driver)
-    cursor: DBAPICursor = new_cursor(driver)
-    return cursor
 
 
 class _Compiled:

@@ -22,7 +22,7 @@ from changegate.services.access import Caller, TokenGrant, TokenOrigin, expand_r
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
-from changegate.services.prepared import Prepared
+from changegate.services.prepared import Prepared, Remembered
 from changegate.services.users import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
@@ -77,10 +77,8 @@ def find_token_caller(token: str) -> Caller | None:
     meanwhile has stopped working. How a token is written decides how it is looked for, and there is no second try.
     """
     if token.startswith(TOKEN_PREFIX):
-        row = _find_opaque(token)
-    else:
-        row = _find_jwt(token) if looks_like_jwt(token) else None
-    return None if row is None else caller_of(row)
+        return _find_opaque(token)
+    return _find_jwt(token) if looks_like_jwt(token) else None
 
 
 def is_foreign(token: str) -> bool:
@@ -96,15 +94,15 @@ def caller_of(row: Any) -> Caller:
     return Caller(row.user, row.user_name, roles, grant, origin)
 
 
-def _find_opaque(token: str) -> Any | None:
+def _find_opaque(token: str) -> Caller | None:
     correlation_id = _find_correlation_id(token)
     if correlation_id is None:
         return None
     return _OPAQUE.first({"correlation_id": correlation_id, "token_hash": hash_token(token), "now": now()})
 
 
-def _find_jwt(token: str) -> Any | None:
-    """Return the row of a token that this product signed with a key that still counts.
+def _find_jwt(token: str) -> Caller | None:
+    """Return whom a token acts as that this product signed with a key that still counts.
 
     Its hash is compared too: a signature proves that the key was there, the hash that this very token was issued.
     """
@@ -229,5 +227,6 @@ def _statement() -> Select[Any]:
     )
 
 
-_OPAQUE = Prepared(_statement())
-_JWT = Prepared(_statement().join(OAuthTokenKey, OAuthTokenKey.kid == bindparam("kid", None)).where(is_published()))
+_of_published_key = _statement().join(OAuthTokenKey, OAuthTokenKey.kid == bindparam("kid", None)).where(is_published())
+_OPAQUE = Remembered(Prepared(_statement()), caller_of)
+_JWT = Remembered(Prepared(_of_published_key), caller_of)

@@ -1,0 +1,119 @@
+"""PostgreSQL's connections: how they begin to write, and statements that run without a cursor."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg.abc import Transformer
+from psycopg.adapt import PyFormat
+from psycopg.adapt import Transformer as NewTransformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+# Of each connection: what is prepared, and what has been run too seldom for that. Each takes memory of the server's.
+MOST_STATEMENTS = 200
+_SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
+# A statement and the types of its parameters, of which the server makes another plan each.
+_Shape = tuple[str, tuple[int, ...]]
+
+
+class DirectConnection(psycopg.Connection[Any]):
+    """A connection that gives compiled statements to libpq by one call each.
+
+    psycopg's cursors do it in many steps, so that they can wait in several ways; that takes half of a statement's time
+    in this process. Values become parameters, and results become values and errors, by psycopg's own adapters. A
+    statement is prepared when it has been run as often as psycopg waits for. See decision 0018.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._adapter: Transformer | None = None
+        # By their last use: how often a statement was run, or its name once it is prepared.
+        self._statements: OrderedDict[_Shape, int | bytes] = OrderedDict()
+        self._numbers = count()
+
+    def fetch_all(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Return the rows of a statement whose parameters have numbers; raises psycopg's errors."""
+        result = self._execute(text, parameters)
+        adapter = self._transformer()
+        adapter.set_pgresult(result)
+        rows = adapter.load_rows(0, result.ntuples, tuple)
+        adapter.set_pgresult(None)
+        return rows
+
+    def run(self, text: str, parameters: Sequence[Any]) -> int:
+        """Run a write and return how many rows it touched; raises psycopg's errors."""
+        return self._execute(text, parameters).command_tuples or 0
+
+    def commit(self) -> None:
+        """Commit what is open; that nothing is need not be found out step by step."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().commit()
+
+    def rollback(self) -> None:
+        """Undo what is open."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().rollback()
+
+    def begin_write(self) -> None:
+        """Open a transaction; does nothing when one is open, or when each statement opens one anyway."""
+        if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._require_success(self._living().exec_(b"BEGIN"))
+
+    def _execute(self, text: str, parameters: Sequence[Any]) -> PGresult:
+        adapter = self._transformer()
+        values = adapter.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+        types, formats = adapter.types or (), adapter.formats
+        name = self._find_name((text, types))
+        server = self._living()
+        if name is None:
+            result = server.exec_params(text.encode(), values, types, formats)
+        else:
+            result = server.exec_prepared(name, values, formats)
+        return self._require_success(result)
+
+    def _find_name(self, shape: _Shape) -> bytes | None:
+        """Return the name that a statement is prepared under, or None while it has not been run often enough."""
+        known = self._statements.get(shape, 0)
+        if isinstance(known, bytes):
+            self._statements.move_to_end(shape)
+            return known
+        is_frequent = self.prepare_threshold is not None and known >= self.prepare_threshold
+        kept = self._statements[shape] = self._prepare(shape) if is_frequent else known + 1
+        self._statements.move_to_end(shape)
+        if len(self._statements) > MOST_STATEMENTS:
+            self._forget_oldest()
+        return kept if isinstance(kept, bytes) else None
+
+    def _prepare(self, shape: _Shape) -> bytes:
+        text, types = shape
+        name = b"changegate_%d" % next(self._numbers)
+        self._require_success(self._living().prepare(name, text.encode(), types))
+        return name
+
+    def _forget_oldest(self) -> None:
+        _, name = self._statements.popitem(last=False)
+        if isinstance(name, bytes):
+            self._living().exec_(b"DEALLOCATE " + name)
+
+    def _transformer(self) -> Transformer:
+        # Not made with the connection, for whoever has opened it may still register adapters.
+        if self._adapter is None:
+            self._adapter = NewTransformer(self)
+        return self._adapter
+
+    def _living(self) -> Any:
+        """Return libpq's connection; raises `psycopg.OperationalError` for one that has no server any more."""
+        if self.pgconn.status != ConnStatus.OK:
+            raise psycopg.OperationalError("the connection is lost")
+        return self.pgconn
+
+    def _require_success(self, result: PGresult) -> PGresult:
+        if result.status in _SUCCESSES:
+            return result
+        if self.pgconn.status != ConnStatus.OK:
+            raise psycopg.OperationalError(self.pgconn.get_error_message())
+        raise error_from_result(result, encoding=self.info.encoding)

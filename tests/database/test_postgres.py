@@ -1,0 +1,154 @@
+"""Statements that go to PostgreSQL without a cursor: the same values, rows and errors, and prepared in time."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from psycopg.pq import TransactionStatus
+
+from changegate.database import driver_of, postgres
+from changegate.database.postgres import DirectConnection
+from changegate.extensions import connection
+from tests.support.postgres import postgres_app, prepared_postgres
+
+__all__ = ["postgres_app", "prepared_postgres"]
+
+INSTANT = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
+EVERYTHING = "SELECT $1::varchar, $2::int, $3::boolean, $4::timestamptz, $5::bytea, $6::json, $7::varchar"
+VALUES: list[Any] = ["ä\N{SNOWMAN}", 40_000, True, INSTANT, b"\0\xff", '{"a": [1]}', None]
+PREPARED = "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'changegate%' ORDER BY name"
+
+
+@pytest.fixture
+def driver(postgres_app: Flask) -> Iterator[DirectConnection]:
+    """Return the connection of a unit of work."""
+    with postgres_app.app_context():
+        found = driver_of(connection())
+        assert isinstance(found, DirectConnection)
+        yield found
+
+
+def prepared(driver: DirectConnection) -> list[str]:
+    return [text for (text,) in driver.execute(PREPARED)]
+
+
+def test_values_come_back_as_a_cursor_gives_them_before_and_after_preparation(driver: DirectConnection) -> None:
+    expected = psycopg.RawCursor(driver).execute(EVERYTHING, VALUES).fetchall()
+    assert expected == [(VALUES[0], 40_000, True, INSTANT, b"\0\xff", {"a": [1]}, None)]
+    for _ in range(10):
+        assert driver.fetch_all(EVERYTHING, VALUES) == expected
+    assert prepared(driver) == [EVERYTHING]
+
+
+def test_a_statement_is_prepared_once_it_has_been_run_as_often_as_psycopg_waits(driver: DirectConnection) -> None:
+    driver.prepare_threshold = 2
+    for _ in range(2):
+        driver.fetch_all("SELECT $1::int", [1])
+    assert prepared(driver) == []
+    driver.fetch_all("SELECT $1::int", [1])
+    assert prepared(driver) == ["SELECT $1::int"]
+
+
+def test_values_of_another_type_are_another_statement(driver: DirectConnection) -> None:
+    driver.prepare_threshold = 0
+    for number in (1, 100_000, 10**12):
+        assert driver.fetch_all("SELECT $1::bigint", [number]) == [(number,)]
+    assert len(prepared(driver)) == 3
+
+
+def test_nothing_is_prepared_where_psycopg_may_not(driver: DirectConnection) -> None:
+    driver.prepare_threshold = None
+    for _ in range(10):
+        assert driver.fetch_all("SELECT 1", []) == [(1,)]
+    assert prepared(driver) == []
+
+
+def test_what_was_not_used_for_longest_is_forgotten(driver: DirectConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "MOST_STATEMENTS", 2)
+    driver.prepare_threshold = 0
+    for text in ("SELECT 1", "SELECT 2", "SELECT 1", "SELECT 3", "SELECT 1"):
+        driver.fetch_all(text, [])
+    assert prepared(driver) == ["SELECT 1", "SELECT 3"]
+    driver.prepare_threshold = 5
+    driver.fetch_all("SELECT 4", [])
+    driver.fetch_all("SELECT 5", [])
+    assert prepared(driver) == []
+
+
+def test_a_write_says_how_many_rows_it_touched(driver: DirectConnection) -> None:
+    assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "admin"]) == 1
+    assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "nobody"]) == 0
+    assert driver.run("CREATE TEMPORARY TABLE beside (x int)", []) == 0
+
+
+@pytest.mark.parametrize("threshold", [0, None])
+@pytest.mark.parametrize(
+    ("text", "parameters", "kind"),
+    [
+        ("INSERT INTO sys_user_role (sys_id, name) VALUES ($1, NULL)", ["x"], psycopg.errors.NotNullViolation),
+        ("SELECT $1::int", ["secret"], psycopg.errors.InvalidTextRepresentation),
+        ("SELECT $1::varchar", ["a\0b"], psycopg.DataError),
+        ("SELECT x FROM nowhere", [], psycopg.errors.UndefinedTable),
+        ("SELEC", [], psycopg.errors.SyntaxError),
+    ],
+)
+def test_errors_are_psycopg_s(
+    driver: DirectConnection, threshold: int | None, text: str, parameters: list[Any], kind: type[Exception]
+) -> None:
+    driver.prepare_threshold = threshold
+    for run in (driver.fetch_all, driver.run):
+        with pytest.raises(kind):
+            run(text, parameters)
+    assert driver.fetch_all("SELECT 1", []) == [(1,)]
+
+
+def test_a_transaction_is_opened_once_and_ended_once(driver: DirectConnection) -> None:
+    driver.commit()
+    driver.rollback()
+    driver.begin_write()
+    driver.begin_write()
+    driver.run("UPDATE sys_user SET title = 'x'", [])
+    driver.rollback()
+    assert driver.pgconn.transaction_status == TransactionStatus.IDLE
+    assert driver.fetch_all("SELECT title FROM sys_user WHERE user_name = 'admin'", []) == [(None,)]
+    driver.begin_write()
+    driver.run("UPDATE sys_user SET title = 'x'", [])
+    driver.commit()
+    driver.rollback()
+    assert driver.fetch_all("SELECT title FROM sys_user WHERE user_name = 'admin'", []) == [("x",)]
+
+
+def test_without_autocommit_every_statement_opens_a_transaction_anyway(driver: DirectConnection) -> None:
+    driver.set_autocommit(False)
+    driver.begin_write()
+    assert driver.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def test_a_lost_connection_is_an_operational_error(driver: DirectConnection) -> None:
+    with psycopg.connect(driver.info.dsn, password=driver.info.password, autocommit=True) as beside:
+        beside.execute("SELECT pg_terminate_backend(%s)", [driver.info.backend_pid])
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError):
+            driver.fetch_all("SELECT 1", [])
+    assert driver.broken
+
+
+def test_others_work_while_the_server_does(driver: DirectConnection) -> None:
+    done = threading.Event()
+
+    def wait_for_server() -> None:
+        driver.fetch_all("SELECT pg_sleep(1)", [])
+        done.set()
+
+    waiting = threading.Thread(target=wait_for_server)
+    waiting.start()
+    steps = 0
+    while not done.is_set():
+        steps += 1
+        done.wait(0.01)
+    waiting.join()
+    assert steps > 20
