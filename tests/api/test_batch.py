@@ -189,7 +189,7 @@ class TestBehindAProxy:
 
 def looking_at_address(seen: list[str | None]) -> Callable[..., Any]:
     def look(*arguments: str) -> Any:
-        seen.append(auth.request.remote_addr)
+        seen.append(auth.current_request().remote_addr)
         return auth.require_scope(*arguments)
 
     return look

@@ -24,7 +24,6 @@ from changegate.api.method_override import MethodOverride
 from changegate.api.openapi.document import load_document
 from changegate.api.query_string import PlainQueryString
 from changegate.config import Settings
-from changegate.extensions import csrf
 
 VERSIONS = ("", "/v1", "/v2")
 # The name of the function that gives the OpenAPI document, for the console: rooms on one step do not know each other.
@@ -39,8 +38,6 @@ def register(app: Flask) -> None:
     app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
     register_cors(app, settings)
     app.extensions[OPENAPI_DOCUMENT] = load_document
-    for bp in (table.bp, attachment.bp, batch.bp, stats.bp, tinyurl.bp):
-        csrf.exempt(bp)
     for version in VERSIONS:
         prefix, suffix = f"/api/now{version}", version.replace("/", "_")
         app.register_blueprint(table.bp, url_prefix=f"{prefix}/table", name=f"table{suffix}")
@@ -54,9 +51,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(revocation.bp)
     app.register_blueprint(introspection.bp)
     app.register_blueprint(metadata.bp)
-    csrf.exempt(integrations.bp)
     app.register_blueprint(integrations.bp)
-    csrf.exempt(scopes.bp)
     app.register_blueprint(scopes.bp)
     app.register_blueprint(hygiene.bp)
     app.register_blueprint(health.bp)

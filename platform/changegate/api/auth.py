@@ -1,8 +1,8 @@
 """Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
 
-from flask import g, request
-from flask.globals import request_ctx
+from flask import g
 
+from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
 from changegate.extensions import limiter
@@ -23,7 +23,7 @@ def require_caller() -> None:
 
     Raises `NotAuthenticated`, and `RateLimited` after too many wrong passwords or ID tokens.
     """
-    sent = request_ctx.request
+    sent = current_request()
     if sent.method == "OPTIONS":
         return
     credentials = sent.authorization
@@ -59,7 +59,7 @@ def require_integration_administrator() -> None:
     `NotAuthenticated`, `RateLimited` and, for everybody else alike, `AccessRefused`.
     """
     require_caller()
-    if request.method == "OPTIONS":
+    if current_request().method == "OPTIONS":
         return
     if caller().grant is not None:
         raise AccessRefused("Operation Failed", "Access tokens manage no integrations; use a user's name and password")
@@ -84,7 +84,7 @@ def caller() -> Caller:
 
 def api_call(rest_api: str, table: str) -> ApiCall:
     """Return the request as scopes see it."""
-    sent = request_ctx.request
+    sent = current_request()
     method = "GET" if sent.method == "HEAD" else sent.method
     return ApiCall(rest_api, method, table, "v1" if sent.path.startswith("/api/now/v1/") else LATEST)
 

@@ -4,10 +4,11 @@ from typing import Any
 from wsgiref.types import WSGIEnvironment
 
 import orjson
-from flask import Response, g, request
+from flask import Response, g
 from flask.globals import app_ctx
 from werkzeug.datastructures import Headers
 
+from changegate.api.current_request import current_request
 from changegate.api.negotiation import wants_xml
 from changegate.api.well_known import resource_metadata_url
 from changegate.api.xml_records import render_xml
@@ -93,7 +94,7 @@ def empty_response(status: int, headers: dict[str, str] | None = None) -> Respon
 
 def is_body_unwanted() -> bool:
     """Tell whether the caller wants no more of a write than its status (rest_api.md §1.3)."""
-    return bool(request.environ.get("HTTP_X_NO_RESPONSE_BODY", "").strip().lower() == "true")
+    return bool(current_request().environ.get("HTTP_X_NO_RESPONSE_BODY", "").strip().lower() == "true")
 
 
 def refusal(status: int, message: str, detail: str | None = None) -> ChangegateError:

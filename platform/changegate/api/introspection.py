@@ -7,7 +7,6 @@ from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_credentials, read_reference
 from changegate.errors import InvalidClient, InvalidRequest, OAuthError
-from changegate.extensions import csrf
 from changegate.services.oauth.clients import Client, ClientCredentials
 from changegate.services.oauth.events import Attempt
 from changegate.services.oauth.introspection import introspect
@@ -15,7 +14,6 @@ from changegate.services.oauth.introspection import introspect
 PATH = "/oauth/introspect"
 bp = Blueprint("oauth_introspection", __name__)
 bp.before_request(allow_anyone)
-csrf.exempt(bp)
 
 
 @bp.post(PATH, strict_slashes=True)

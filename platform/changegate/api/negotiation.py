@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from flask import request
 from werkzeug.http import parse_accept_header
 
+from changegate.api.current_request import current_request
 from changegate.errors import FormUnacceptable
 
 JSON_TYPE = "application/json"
@@ -27,7 +27,7 @@ def wants_xml() -> bool:
 
 
 def _accept() -> str:
-    text: str = request.environ.get("HTTP_ACCEPT", "")
+    text: str = current_request().environ.get("HTTP_ACCEPT", "")
     return text[:LONGEST_ACCEPT]
 
 

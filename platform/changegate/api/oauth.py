@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response
 
 from changegate.api.auth import allow_anyone
+from changegate.api.current_request import current_request
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
-from changegate.extensions import commit, csrf, now
+from changegate.extensions import commit, current_application, now
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
@@ -28,21 +29,20 @@ RFC_PATH = "/oauth/token"
 Grant = Callable[[Attempt, ClientCredentials, TokenRequestForm], IssuedToken]
 bp = Blueprint("oauth", __name__)
 bp.before_request(allow_anyone)
-csrf.exempt(bp)
 
 
 @bp.post(SERVICENOW_PATH, strict_slashes=True)
 @bp.post(RFC_PATH, strict_slashes=True)
 def token_view() -> Response:
     """Exchange a grant for an access token."""
-    attempt = Attempt(request.remote_addr, correlation_id())
+    attempt = Attempt(current_request().remote_addr, correlation_id())
     try:
         issued = _exchange(attempt)
         record_accepted(attempt, issued, now())
         commit()
     except OAuthError as refusal:
         return refuse(attempt, refusal)
-    return _token_response(issued, attempt.exchange)
+    return _token_response(issued, attempt)
 
 
 def _exchange(attempt: Attempt) -> IssuedToken:
@@ -63,7 +63,7 @@ def _by_assertion(attempt: Attempt, credentials: ClientCredentials, params: Toke
     exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER)
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
-    return exchange_assertion(exchange, current_app.extensions["key_store"], assertion, params.scope)
+    return exchange_assertion(exchange, current_application().extensions["key_store"], assertion, params.scope)
 
 
 def _by_client(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
@@ -112,13 +112,13 @@ def _required(name: str, value: str | None) -> str:
     return value
 
 
-def _token_response(issued: IssuedToken, exchange: Exchange | None) -> Response:
+def _token_response(issued: IssuedToken, attempt: Attempt) -> Response:
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
         "expires_in": int(issued.lifespan.total_seconds()),
         "scope": issued.scope,
     }
-    if exchange is not None and exchange.refresh_token is not None:
-        body["refresh_token"] = exchange.refresh_token
-    return json_response(body, headers={**NO_STORE, "X-Request-Id": correlation_id()})
+    if attempt.exchange is not None and attempt.exchange.refresh_token is not None:
+        body["refresh_token"] = attempt.exchange.refresh_token
+    return json_response(body, headers={**NO_STORE, "X-Request-Id": attempt.correlation_id})

@@ -1,6 +1,6 @@
 """What the endpoints for OAuth clients share: who is asking, failures that are counted, and refusals."""
 
-from flask import Response, current_app, request
+from flask import Response, request
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
 from changegate.errors import (
@@ -11,7 +11,7 @@ from changegate.errors import (
     TooManyFailures,
     UserRefused,
 )
-from changegate.extensions import commit, limiter, now, rollback
+from changegate.extensions import commit, current_application, limiter, now, rollback
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import Attempt, record_refused
@@ -30,7 +30,7 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     `assertion` is that of a grant, by which a public client without an id is found.
     """
     if credentials.assertion is not None:
-        return authenticate_by_assertion(credentials, current_app.extensions["key_store"])
+        return authenticate_by_assertion(credentials, current_application().extensions["key_store"])
     return authenticate_client(credentials, assertion)
 
 

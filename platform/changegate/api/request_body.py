@@ -4,13 +4,14 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from flask import current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from changegate.api.current_request import current_request
 from changegate.api.envelopes import too_large
 from changegate.api.negotiation import JSON_TYPE, XML_TYPES
 from changegate.api.xml_records import parse_xml
 from changegate.errors import MediaTypeUnsupported, RequestUnreadable
+from changegate.extensions import current_application
 
 PLAIN_ENCODINGS = frozenset({"", "identity"})
 # Bodies up to this many bytes are under way as a whole before anybody answers.
@@ -24,7 +25,7 @@ def read_record() -> dict[str, Any]:
 
     Raises `MediaTypeUnsupported` and `RequestUnreadable`.
     """
-    kind = request.mimetype
+    kind = current_request().mimetype
     if kind in XML_TYPES:
         data = read_body()
         return parse_xml(data) if data.strip() else {}
@@ -36,8 +37,9 @@ def read_record() -> dict[str, Any]:
 
 def read_object() -> dict[str, Any]:
     """Return the JSON object sent; raises `MediaTypeUnsupported` and `RequestUnreadable`."""
-    if request.mimetype not in {"", JSON_TYPE}:
-        raise MediaTypeUnsupported(request.mimetype, JSON_TYPE)
+    kind = current_request().mimetype
+    if kind not in {"", JSON_TYPE}:
+        raise MediaTypeUnsupported(kind, JSON_TYPE)
     return _as_object(_load_json(read_body()))
 
 
@@ -46,19 +48,19 @@ def read_body() -> bytes:
 
     A small body may unfold to a huge one, so none is unpacked.
     """
-    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    sent = current_request()
+    encoding = sent.environ.get("HTTP_CONTENT_ENCODING", "")
     if encoding.strip().lower() not in PLAIN_ENCODINGS:
         raise MediaTypeUnsupported(f"Content-Encoding {encoding}", "a body as it is")
-    most = current_app.config["MAX_CONTENT_LENGTH"]
-    if request.content_length is None:
-        # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
-        request.max_content_length = most + 1
+    most = current_application().config["MAX_CONTENT_LENGTH"]
+    # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
+    sent.max_content_length = most + 1
     try:
-        data = request.get_data()
+        data = sent.get_data()
     except RequestEntityTooLarge:
-        raise too_large(request.content_length, most) from None
+        raise too_large(sent.content_length, most) from None
     if len(data) > most:
-        raise too_large(None, most)
+        raise too_large(sent.content_length, most)
     return data
 
 
@@ -67,11 +69,12 @@ def pass_over_body() -> None:
 
     An answer to somebody who is still sending closes the connection under him, and over TLS he never sees it.
     """
-    if not SMALL_BODY_BYTES < (request.content_length or 0) <= MOST_PASSED_OVER_BYTES:
+    sent = current_request()
+    if not SMALL_BODY_BYTES < (sent.content_length or 0) <= MOST_PASSED_OVER_BYTES:
         return
-    request.max_content_length = MOST_PASSED_OVER_BYTES
+    sent.max_content_length = MOST_PASSED_OVER_BYTES
     with suppress(HTTPException, OSError):  # he may have gone, or the body was being read up to a limit of its own
-        while request.stream.read(SMALL_BODY_BYTES):
+        while sent.stream.read(SMALL_BODY_BYTES):
             pass
 
 

@@ -7,7 +7,7 @@ from changegate.api.envelopes import NO_STORE, correlation_id
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import FORM, read_credentials, read_form, read_reference
 from changegate.errors import InvalidRequest, OAuthError
-from changegate.extensions import csrf, db
+from changegate.extensions import db
 from changegate.services.oauth.events import Attempt
 from changegate.services.oauth.revocation import revoke_token
 
@@ -16,7 +16,6 @@ SERVICENOW_PATHS = ("/oauth_revoke_token.do", "/oauth_revoke.do")
 MISSING = "token is missing"
 bp = Blueprint("oauth_revocation", __name__)
 bp.before_request(allow_anyone)
-csrf.exempt(bp)
 
 
 @bp.post(RFC_PATH, strict_slashes=True)

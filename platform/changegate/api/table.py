@@ -5,10 +5,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from changegate.api import request_body
 from changegate.api.auth import require_caller, require_scope
+from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
 from changegate.api.negotiation import require_acceptable
 from changegate.api.tinyurl import restore_query
@@ -41,10 +42,10 @@ def list_view(table_name: str) -> Response:
     """Answer a page of records."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    params = load_parameters(request.query_string)
+    params = load_parameters(current_request().query_string)
     query = narrow_query(parse_encoded_query(params.query), params.filters)
     page = read_page(table, who, query, _shape(params), limit=params.limit, offset=params.offset)
-    if not page.records and request.path.startswith(V1_PREFIX):
+    if not page.records and current_request().path.startswith(V1_PREFIX):
         raise refusal(404, "No Record found", NOTHING_MATCHES)
     return api_response({"result": page.records}, headers=_page_headers(page, params))
 
@@ -54,7 +55,7 @@ def get_view(table_name: str, sys_id: str) -> Response:
     """Answer one record."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    shape = _shape(load_parameters(request.query_string))
+    shape = _shape(load_parameters(current_request().query_string))
     return api_response({"result": read_record(table, who, sys_id, shape)})
 
 
@@ -63,9 +64,10 @@ def create_view(table_name: str) -> Response:
     """Create a record; with an `Idempotency-Key`, once."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    params = load_parameters(request.query_string)
-    record = _create(table, who, params)
-    headers = {"Location": f"{settings().base_url}{request.path.rstrip('/')}/{record['sys_id']}"}
+    sent = current_request()
+    params = load_parameters(sent.query_string)
+    record = _create(table, who, params, sent.headers.get("Idempotency-Key"))
+    headers = {"Location": f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"}
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Last, so that a call whose answer is refused has written nothing.
     commit()
@@ -77,7 +79,7 @@ def update_view(table_name: str, sys_id: str) -> Response:
     """Change the sent fields; PUT and PATCH mean the same here (rest_api.md §1.1)."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    params = load_parameters(request.query_string)
+    params = load_parameters(current_request().query_string)
     sent = request_body.read_record()
     values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
     record = dict(zip(table.fields_for(who), values, strict=True))
@@ -95,9 +97,8 @@ def delete_view(table_name: str, sys_id: str) -> Response:
     return empty_response(204)
 
 
-def _create(table: Table, who: Caller, params: TableParameters) -> Mapping[str, Any]:
+def _create(table: Table, who: Caller, params: TableParameters, key: str | None) -> Mapping[str, Any]:
     sent, is_by_display = request_body.read_record(), params.input_display_value
-    key = request.headers.get("Idempotency-Key")
     if key is None:
         return create_record(table, who, sent, input_display_value=is_by_display)
     return create_once(table, who, key, sent, input_display_value=is_by_display)
@@ -122,7 +123,8 @@ def _page_headers(page: Page, params: TableParameters) -> dict[str, str]:
 
 def _link_header(page: Page, limit: int, offset: int) -> dict[str, str]:
     """Return the header Link; of a long query it holds the next page alone, of a very long one nothing."""
-    start = f"{settings().base_url}{request.path}?{_kept_parameters(request.query_string)}sysparm_limit={limit}"
+    sent = current_request()
+    start = f"{settings().base_url}{sent.path}?{_kept_parameters(sent.query_string)}sysparm_limit={limit}"
     links = {rel: f'<{start}&sysparm_offset={at}>;rel="{rel}"' for rel, at in _pages(page, limit, offset)}
     whole = ",".join(links.values())
     if len(whole) > LONGEST_LINKS:

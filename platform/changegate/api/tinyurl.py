@@ -3,9 +3,10 @@
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from changegate.api.auth import caller, require_caller
+from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_object
@@ -43,11 +44,12 @@ def restore_query() -> None:
 
     Raises `RequestUnreadable` for a token that is unknown, another user's or another path's.
     """
-    if PARAMETER.encode() not in request.query_string or request.method not in READS:
+    sent = current_request()
+    if PARAMETER.encode() not in sent.query_string or sent.method not in READS:
         return
-    token = parse_parameters(request.query_string).get(PARAMETER)
+    token = parse_parameters(sent.query_string).get(PARAMETER)
     if token:
-        request.query_string = get_query(caller(), token, request.path.rstrip("/")).encode()
+        sent.query_string = get_query(caller(), token, sent.path.rstrip("/")).encode()
 
 
 def _split(url: object) -> SplitResult:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from flask import request
+from flask import Request
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from changegate.api.current_request import current_request
 from changegate.errors import InvalidClient, InvalidRequest
 from changegate.schemas.token_request import (
     ClientForm,
@@ -49,12 +50,13 @@ def _load(load: Callable[[Iterable[tuple[str, str]]], Form], sent: Iterable[tupl
 
 def read_form() -> list[tuple[str, str]]:
     """Return the pairs of the form body, in their order; raises `InvalidRequest`."""
-    if request.query_string and not SECRET_PARAMETERS.isdisjoint(request.args):
+    sent = current_request()
+    if sent.query_string and not SECRET_PARAMETERS.isdisjoint(sent.args):
         raise InvalidRequest("body_malformed", "a secret in the query string is refused")
     # Flask reads multipart forms too, and takes every other body for an empty form.
-    if request.mimetype != FORM:
+    if sent.mimetype != FORM:
         raise InvalidRequest("body_malformed", f"the body must be {FORM}")
-    body = _read_bearable_body()
+    body = _read_bearable_body(sent)
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except UnicodeDecodeError:
@@ -63,11 +65,11 @@ def read_form() -> list[tuple[str, str]]:
         raise InvalidRequest("body_malformed", f"more than {MAX_PARAMETERS} parameters") from None
 
 
-def _read_bearable_body() -> bytes:
+def _read_bearable_body(sent: Request) -> bytes:
     # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
-    request.max_content_length = MAX_BODY_BYTES + 1
+    sent.max_content_length = MAX_BODY_BYTES + 1
     try:
-        body = request.get_data(cache=False)
+        body = sent.get_data(cache=False)
     except RequestEntityTooLarge:
         body = b"\0" * (MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
@@ -81,9 +83,10 @@ def read_credentials(params: ClientForm) -> ClientCredentials:
     Raises `InvalidClient` for a header that is not Basic, `InvalidRequest` for two clients.
     """
     in_body = _read_body_credentials(params)
-    if "Authorization" not in request.headers:
+    sent = current_request()
+    if "Authorization" not in sent.headers:
         return in_body
-    basic = request.authorization
+    basic = sent.authorization
     if basic is None or basic.type != "basic" or not basic.username:
         raise InvalidClient("client_secret_bad", "the Authorization header is not readable as Basic")
     if in_body.client_id not in (None, basic.username):
@@ -108,5 +111,5 @@ def _read_body_credentials(params: ClientForm) -> ClientCredentials:
 
 def read_assertion_of_pysnc(credentials: ClientCredentials) -> str | None:
     """Return the assertion that PySNC sends in a header called Authentication, from a client with a secret."""
-    scheme, _, token = request.headers.get("Authentication", "").partition(" ")
+    scheme, _, token = current_request().headers.get("Authentication", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" and credentials.secret else None

@@ -5,11 +5,10 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from flask import current_app
 from sqlalchemy import bindparam, func, insert, select, update
 
 from changegate.database import QueuedConnection
-from changegate.extensions import connection, db
+from changegate.extensions import connection, current_application, db
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
 from changegate.services.prepared import Prepared
@@ -67,7 +66,7 @@ class NumberBlocks:
 
 
 def _blocks() -> NumberBlocks:
-    extensions = current_app.extensions
+    extensions = current_application().extensions
     found: NumberBlocks = extensions[BLOCKS] if BLOCKS in extensions else extensions.setdefault(BLOCKS, NumberBlocks())
     return found
 
