@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_a_worker_stays_on_one_processor_unless_told_otherwise(
     assert places
     assert all(place <= allowed for place in places)
     assert {len(place) for place in places} == {1 if is_pinned else len(allowed)}
+
+
+COLLECTOR = """
+import gc
+from changegate.cli.serve import OBJECTS_BETWEEN_COLLECTIONS, load_app
+
+load_app(pins=False)
+print(gc.get_threshold()[0] == OBJECTS_BETWEEN_COLLECTIONS, gc.get_freeze_count() > 100_000)
+"""
+
+
+def test_a_worker_does_not_look_through_what_stays_again_and_again(instance: Path) -> None:
+    command = [sys.executable, "-c", COLLECTOR]
+    said = subprocess.run(command, env=environment_of(instance), capture_output=True, text=True, check=True).stdout
+    assert said == "True True\n"
 
 
 def _children(pid: int) -> list[int]:
