@@ -23,6 +23,7 @@ from tests.bench.databases import (
 from tests.bench.errors import BenchFailed
 from tests.bench.load import require_wrk
 from tests.bench.memory import page_through
+from tests.bench.processors import OTHERS, kept_to
 from tests.bench.report import Findings, show, write_json
 from tests.bench.rounds import measure
 from tests.bench.selection import OF_A_MILLION, Selection, select
@@ -114,7 +115,8 @@ def main(
     require_wrk()
     console = Console()
     plan = Plan(runs, seconds, sizes, only_floors, selection)
-    all_findings = list(measure_all(choose(database, console), plan, console))
+    with kept_to(OTHERS):
+        all_findings = list(measure_all(choose(database, console), plan, console))
     show(console, all_findings)
     if json_file:
         write_json(json_file, all_findings)

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from flask import Flask, Response, request
 from sqlalchemy import inspect
 
-from changegate.cli.serve import stay_on_one_processor
 from changegate.models import ChangeRequest
 from tests.bench.raw import Database, connect
 
@@ -129,6 +128,4 @@ def __getattr__(name: str) -> Flask:
     """Make `app` when the server asks for it, so that importing the module needs no folder."""
     if name != "app":
         raise AttributeError(name)
-    # As `changegate serve` does with its workers.
-    stay_on_one_processor()
     return make_app(Path(os.environ[FOLDER_VARIABLE]))

@@ -18,7 +18,6 @@ from authlib.oauth2.rfc7523 import JWTBearerGrant
 from flask import Flask, Response, request
 from joserfc.jwk import KeySet
 
-from changegate.cli.serve import stay_on_one_processor
 from tests.bench.peer_driver import DriverStore
 from tests.bench.peer_models import ModelStore
 from tests.bench.peer_setup import DRIVER_PATH, FACTS_FILE, FOLDER_VARIABLE, PATH
@@ -113,6 +112,4 @@ def __getattr__(name: str) -> Flask:
     """Make `app` when the server asks for it, so that importing the module needs no folder."""
     if name != "app":
         raise AttributeError(name)
-    # As `changegate serve` does with its workers.
-    stay_on_one_processor()
     return make_app(Path(os.environ[FOLDER_VARIABLE]))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from changegate.cli.serve import DEFAULT_THREADS
 from tests.bench.errors import BenchFailed
+from tests.bench.processors import SERVERS, kept_to
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTUP_SECONDS = 30
@@ -62,7 +63,7 @@ class Server:
 @contextmanager
 def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[Server]:
     """Run a server until the block ends. Raises `BenchFailed` when it does not come up."""
-    with log.open("wb") as output:
+    with log.open("wb") as output, kept_to(SERVERS):
         process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
     try:
         _await_port(process, port, log)
