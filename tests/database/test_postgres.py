@@ -44,8 +44,8 @@ def test_values_come_back_as_a_cursor_gives_them_before_and_after_preparation(dr
     assert prepared(driver) == [EVERYTHING]
 
 
-def test_a_statement_is_prepared_once_it_has_been_run_as_often_as_psycopg_waits(driver: DirectConnection) -> None:
-    driver.prepare_threshold = 2
+def test_a_statement_is_prepared_once_it_has_been_run_often_enough(driver: DirectConnection) -> None:
+    driver.prepare_after = 2
     for _ in range(2):
         driver.fetch_all("SELECT $1::int", [1])
     assert prepared(driver) == []
@@ -54,26 +54,41 @@ def test_a_statement_is_prepared_once_it_has_been_run_as_often_as_psycopg_waits(
 
 
 def test_values_of_another_type_are_another_statement(driver: DirectConnection) -> None:
-    driver.prepare_threshold = 0
+    driver.prepare_after = 0
     for number in (1, 100_000, 10**12):
         assert driver.fetch_all("SELECT $1::bigint", [number]) == [(number,)]
     assert len(prepared(driver)) == 3
 
 
-def test_nothing_is_prepared_where_psycopg_may_not(driver: DirectConnection) -> None:
-    driver.prepare_threshold = None
+def test_what_is_prepared_survives_whatever_cursors_do(driver: DirectConnection) -> None:
+    driver.prepare_after = 0
+    driver.fetch_all("SELECT 1", [])
     for _ in range(10):
+        driver.execute("SELECT count(*) FROM sys_user")
+    for ending in ("ROLLBACK", "DROP TABLE beside", "ALTER TABLE sys_user ALTER COLUMN title SET STATISTICS 100"):
+        driver.execute("CREATE TEMPORARY TABLE IF NOT EXISTS beside (x int)")
+        driver.begin_write()
+        driver.execute(ending)
+        driver.rollback()
         assert driver.fetch_all("SELECT 1", []) == [(1,)]
-    assert prepared(driver) == []
+
+
+def test_what_somebody_drops_is_prepared_anew(driver: DirectConnection) -> None:
+    driver.prepare_after = 0
+    driver.fetch_all("SELECT 1", [])
+    driver.execute("DEALLOCATE ALL")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        driver.fetch_all("SELECT 1", [])
+    assert driver.fetch_all("SELECT 1", []) == [(1,)]
 
 
 def test_what_was_not_used_for_longest_is_forgotten(driver: DirectConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "MOST_STATEMENTS", 2)
-    driver.prepare_threshold = 0
+    driver.prepare_after = 0
     for text in ("SELECT 1", "SELECT 2", "SELECT 1", "SELECT 3", "SELECT 1"):
         driver.fetch_all(text, [])
     assert prepared(driver) == ["SELECT 1", "SELECT 3"]
-    driver.prepare_threshold = 5
+    driver.prepare_after = 5
     driver.fetch_all("SELECT 4", [])
     driver.fetch_all("SELECT 5", [])
     assert prepared(driver) == []
@@ -85,7 +100,7 @@ def test_a_write_says_how_many_rows_it_touched(driver: DirectConnection) -> None
     assert driver.run("CREATE TEMPORARY TABLE beside (x int)", []) == 0
 
 
-@pytest.mark.parametrize("threshold", [0, None])
+@pytest.mark.parametrize("runs_before", [0, 100])
 @pytest.mark.parametrize(
     ("text", "parameters", "kind"),
     [
@@ -97,9 +112,9 @@ def test_a_write_says_how_many_rows_it_touched(driver: DirectConnection) -> None
     ],
 )
 def test_errors_are_psycopg_s(
-    driver: DirectConnection, threshold: int | None, text: str, parameters: list[Any], kind: type[Exception]
+    driver: DirectConnection, runs_before: int, text: str, parameters: list[Any], kind: type[Exception]
 ) -> None:
-    driver.prepare_threshold = threshold
+    driver.prepare_after = runs_before
     for run in (driver.fetch_all, driver.run):
         with pytest.raises(kind):
             run(text, parameters)

@@ -51,7 +51,7 @@ def guard_engine(engine: Engine) -> None:
 
 
 def _connect_directly(_dialect: Any, _record: Any, arguments: Any, options: Any) -> DirectConnection:
-    return DirectConnection.connect(*arguments, **options)
+    return DirectConnection.connect_alone(*arguments, **options)
 
 
 def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg.abc import Transformer
@@ -25,8 +25,15 @@ class DirectConnection(psycopg.Connection[Any]):
 
     psycopg's cursors do it in many steps, so that they can wait in several ways; that takes half of a statement's time
     in this process. Values become parameters, and results become values and errors, by psycopg's own adapters. A
-    statement is prepared when it has been run as often as psycopg waits for. See decision 0018.
+    statement is prepared when it has been run often enough. See decision 0018.
     """
+
+    prepare_after = 5
+
+    @classmethod
+    def connect_alone(cls, *arguments: Any, **options: Any) -> Self:
+        """Connect as psycopg does, but let its cursors prepare nothing: after a rollback they would forget ours too."""
+        return cls.connect(*arguments, **options, prepare_threshold=None)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -81,8 +88,7 @@ class DirectConnection(psycopg.Connection[Any]):
         if isinstance(known, bytes):
             self._statements.move_to_end(shape)
             return known
-        is_frequent = self.prepare_threshold is not None and known >= self.prepare_threshold
-        kept = self._statements[shape] = self._prepare(shape) if is_frequent else known + 1
+        kept = self._statements[shape] = self._prepare(shape) if known >= self.prepare_after else known + 1
         self._statements.move_to_end(shape)
         if len(self._statements) > MOST_STATEMENTS:
             self._forget_oldest()
@@ -116,4 +122,8 @@ class DirectConnection(psycopg.Connection[Any]):
             return result
         if self.pgconn.status != ConnStatus.OK:
             raise psycopg.OperationalError(self.pgconn.get_error_message())
-        raise error_from_result(result, encoding=self.info.encoding)
+        problem = error_from_result(result, encoding=self.info.encoding)
+        if isinstance(problem, psycopg.errors.InvalidSqlStatementName):
+            # Somebody has dropped what this session had prepared: the next one prepares it anew.
+            self._statements.clear()
+        raise problem
