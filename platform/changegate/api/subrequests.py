@@ -9,13 +9,14 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-from flask import Flask, current_app, request
+from flask import request
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
 from changegate.api.envelopes import table_error
 from changegate.api.id_tokens import inherited_admission
 from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
+from changegate.extensions import current_application
 from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
 from changegate.schemas.field_errors import field_errors
 
@@ -89,7 +90,7 @@ def _load(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(wanted: dict[str, Any]) -> Response:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current_application()
     environ = _environ(wanted)
     # A context of its own gives each request its own session, and so its own transaction.
     with app.app_context():

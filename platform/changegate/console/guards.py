@@ -2,8 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app, g, redirect, request, url_for
-from flask.globals import request_ctx
+from flask import current_app, g, redirect, request, session, url_for
 from flask.sessions import NullSession
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -18,10 +17,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def protect_forms() -> None:
     """Require a form's token of whatever writes where a browser's session counts: an API has none to be abused."""
-    context = request_ctx._get_current_object()  # type: ignore[attr-defined]
-    if context.request.method in SAFE_METHODS or isinstance(context.session, NullSession):
-        return
-    if current_app.config["WTF_CSRF_ENABLED"]:
+    is_write = request.method not in SAFE_METHODS and not isinstance(session, NullSession)
+    if is_write and current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
 
 

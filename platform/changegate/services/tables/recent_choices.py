@@ -31,8 +31,9 @@ Found = Mapping[str, Mapping[str, str]]
 class RecentChoices:
     """Choices by what was asked for; nobody may change them.
 
-    Every write looks choices up, and an administrator changes one a few times a year. What this process writes counts
-    with its next question, what another writes within a second. See decision 0017.
+    Every write looks choices up, and an administrator changes one a few times a year. What is written counts within a
+    second, and in this process with the next question, unless somebody asks between a write and its commit. See
+    decision 0017.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
