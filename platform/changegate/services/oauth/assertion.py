@@ -21,6 +21,7 @@ from changegate.services.oauth.trust_policy import TrustPolicy
 from changegate.services.oauth.verifying_keys import K, VerifyingKey, VerifyingKeys
 
 MAX_PAYLOAD_DEPTH = 8
+_PAYLOAD = f"a JSON object of 1 to {MAX_CLAIMS} claims, each name once"
 
 logger = logging.getLogger(__name__)
 
@@ -170,10 +171,9 @@ class UnverifiedAssertion:
 
 
 def _judge_payload(claims: Claims) -> tuple[str, str | None, object, object]:
-    expected = f"a JSON object of 1 to {MAX_CLAIMS} claims, each name once"
     if claims:
-        return "payload", None, expected, "a JSON object"
-    return "payload", "payload_invalid", expected, "something else"
+        return "payload", None, _PAYLOAD, "a JSON object"
+    return "payload", "payload_invalid", _PAYLOAD, "something else"
 
 
 def _moment(claims: Claims, name: str) -> datetime:

@@ -5,17 +5,15 @@ the wrong type fails its rule: nothing is converted.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache, partial
 from typing import TypeGuard
 
+from changegate.services.oauth.phrases import LAST_SECOND
 from changegate.services.oauth.report import Judgement
 from changegate.services.oauth.trust_policy import TrustPolicy
 
 MAX_CLAIMS = 64
 MAX_TEXT_LENGTH = 255
-# The last second a datetime can tell; checked before anything is converted, because conversion raises beyond.
-LAST_SECOND = 253_402_300_799
+_SUBJECT = f"1 to {MAX_TEXT_LENGTH} printable characters"
 
 Claims = Mapping[str, object]
 Rule = Callable[[Claims, TrustPolicy, float], Judgement]
@@ -59,7 +57,7 @@ def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgemen
     subject = claims.get("sub")
     sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
     reason = None if sound else "payload_invalid"
-    return "sub", reason, f"1 to {MAX_TEXT_LENGTH} printable characters", subject
+    return "sub", reason, _SUBJECT, subject
 
 
 def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
@@ -71,18 +69,18 @@ def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
         reason = "exp_missing"
     elif expires <= limit:
         reason = "expired"
-    return "exp", reason, partial(_after, limit), partial(_instant, claims.get("exp"))
+    return "exp", reason, ("after", limit), _instant(claims, "exp", expires)
 
 
 def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     """Bound the time between issue and expiry; where the time of issue is no use, bound what is left."""
     expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     cap = policy.max_assertion_lifetime.total_seconds()
-    lifetime = None
-    if expires is not None:
-        lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
-    reason = None if lifetime is not None and lifetime <= cap else "lifetime_too_long"
-    return "lifetime", reason, partial("at most {:.0f} seconds".format, cap), partial(_length, lifetime)
+    if expires is None:
+        return "lifetime", "lifetime_too_long", ("at most seconds", cap), "unknown"
+    lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
+    reason = None if lifetime <= cap else "lifetime_too_long"
+    return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)
 
 
 def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
@@ -92,17 +90,17 @@ def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     earliest = now - policy.max_assertion_lifetime.total_seconds() - skew
     latest = now + skew if expires is None else min(now + skew, expires)
     reason = None if issued is not None and earliest <= issued <= latest else "iat_invalid"
-    return "iat", reason, partial(_between, earliest, latest), partial(_instant, claims.get("iat"))
+    return "iat", reason, ("between", earliest, latest), _instant(claims, "iat", issued)
 
 
 def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     """Require that the assertion's first moment, if it names one, has come."""
     latest = now + policy.clock_skew.total_seconds()
-    reason = None
-    if "nbf" in claims:
-        start = seconds_of(claims, "nbf")
-        reason = "not_yet_valid" if start is None or start > latest else None
-    return "nbf", reason, partial(_until, latest), partial(_instant, claims.get("nbf"))
+    if "nbf" not in claims:
+        return "nbf", None, ("until", latest), None
+    start = seconds_of(claims, "nbf")
+    reason = "not_yet_valid" if start is None or start > latest else None
+    return "nbf", reason, ("until", latest), _instant(claims, "nbf", start)
 
 
 def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
@@ -112,8 +110,7 @@ def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
     usable = is_text(unique) or (name not in claims and not policy.jti_required)
     # Under another claim's name `jti` still has its registered type (RFC 7519 §4.1.7).
     usable = usable and isinstance(claims.get("jti", ""), str)
-    expected = partial("{}: 1 to {} characters".format, name, MAX_TEXT_LENGTH)
-    return "jti", None if usable else "jti_missing", expected, unique
+    return "jti", None if usable else "jti_missing", ("characters", name, MAX_TEXT_LENGTH), unique
 
 
 def judge_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
@@ -159,33 +156,6 @@ def _judge_absence(claims: Claims, name: str) -> Judgement:
     return name, "payload_invalid" if present else None, "absent", "present" if present else "absent"
 
 
-def _instant(value: object) -> object:
-    seconds = seconds_of({"it": value}, "it")
-    return value if seconds is None else f"{value} ({_utc(seconds)})"
-
-
-def _utc(seconds: float) -> str:
-    # A moment from the policy and the clock may lie outside what a datetime can tell.
-    return _utc_of(int(min(max(seconds, 0), LAST_SECOND)))
-
-
-@lru_cache(maxsize=1024)
-def _utc_of(second: int) -> str:
-    # In a rush most assertions are about the same few seconds.
-    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _after(limit: float) -> str:
-    return f"a number, after {_utc(limit)}"
-
-
-def _until(limit: float) -> str:
-    return f"absent, or a number up to {_utc(limit)}"
-
-
-def _between(earliest: float, latest: float) -> str:
-    return f"a number, from {_utc(earliest)} to {_utc(latest)}"
-
-
-def _length(lifetime: float | None) -> str:
-    return "unknown" if lifetime is None else f"{lifetime:.0f} seconds"
+def _instant(claims: Claims, name: str, seconds: int | None) -> object:
+    value = claims.get(name)
+    return value if seconds is None else ("instant", value)

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from functools import partial
 
 from changegate.services.oauth.report import Judgement, Report
 
@@ -53,7 +52,7 @@ def _judge_sizes(segments: list[str]) -> Judgement:
     for (name, cap), size in zip(_CAPS, sizes, strict=True):
         if size > cap:
             return "size", "assertion_too_large", _SIZES, f"a {name} of {size} bytes"
-    return "size", None, _SIZES, partial("{} bytes".format, sum(sizes))
+    return "size", None, _SIZES, ("bytes", sum(sizes))
 
 
 def _judge_form(segments: list[str], decoded: list[bytes | None]) -> Judgement:

@@ -11,6 +11,8 @@ from changegate.services.oauth.trust_policy import MEDIA_TYPE_PREFIX, TrustPolic
 MAX_HEADER_DEPTH = 4
 MAX_KID_LENGTH = 256
 
+_KID = f"absent, or 1 to {MAX_KID_LENGTH} printable characters"
+
 # An extension we do not understand (crit, b64), a bomb (zip), something nested or encrypted (cty, enc). The
 # members that carry or point to keys (jwk, jku, x5u, x5c) are not here: honest providers send them, and
 # nothing in this code base reads them.
@@ -76,4 +78,4 @@ def _judge_kid_form(members: Mapping[str, object]) -> Judgement:
     kid = members.get("kid")
     sound = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
     reason = None if sound or "kid" not in members else "header_invalid"
-    return "kid", reason, f"absent, or 1 to {MAX_KID_LENGTH} printable characters", kid
+    return "kid", reason, _KID, kid

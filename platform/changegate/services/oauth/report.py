@@ -8,12 +8,14 @@ from typing import Any
 
 from changegate.errors import AssertionRefused
 from changegate.services.oauth.hints import find_hint
+from changegate.services.oauth.phrases import Phrase, put_into_words
 
 SHOWN_LENGTH = 200
 
-# Rule, reason code if it failed, expected, received. The last two are rendered only when somebody reads them:
-# a callable is called, everything else is shown as text.
+# Rule, reason code if it failed, expected, received. The last two are kept as text, where a callable is called for it,
+# but for a phrase, which is a tuple: it is put into words when somebody reads it.
 Judgement = tuple[str, str | None, object, object]
+Kept = str | Phrase | list[str | float] | None
 
 
 @dataclass(slots=True)
@@ -74,14 +76,15 @@ class Report:
 
     @property
     def results(self) -> list[RuleResult]:
-        """Every rule, rendered."""
+        """Every rule, in words."""
         return read_rows(self.as_rows())
 
     def as_rows(self) -> list[list[Any]]:
         """Return what is kept of the results, as plain values for JSON; `read_rows` makes results of them again."""
-        rows = [[rule, reason, _shown(expected), _shown(got)] for rule, reason, expected, got in self._judgements]
-        noted = ([rule, reason, _shown(expected), _shown(got), True] for rule, reason, expected, got in self._noted)
-        return [*rows, *noted]
+        rows: list[list[Any]]
+        rows = [[rule, reason, _kept(expected), _kept(got)] for rule, reason, expected, got in self._judgements]
+        rows += [[rule, reason, _kept(expected), _kept(got), True] for rule, reason, expected, got in self._noted]
+        return rows
 
     def has_passed(self, rule: str) -> bool:
         """Tell whether a rule was judged and met."""
@@ -98,22 +101,29 @@ def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
     return [_result_of_dict(row) if isinstance(row, dict) else _result(*row) for row in rows]
 
 
-def _result(
-    rule: str, reason: str | None, expected: str | None, received: str | None, only_reports: bool = False
-) -> RuleResult:
-    return RuleResult(rule, not reason, expected, received, reason, only_reports)
+def _result(rule: str, reason: str | None, expected: Kept, received: Kept, only_reports: bool = False) -> RuleResult:
+    return RuleResult(rule, not reason, _worded(expected), _worded(received), reason, only_reports)
+
+
+def _worded(kept: Kept) -> str | None:
+    return kept if kept is None or isinstance(kept, str) else _printable(put_into_words(kept))
 
 
 def _result_of_dict(row: dict[str, Any]) -> RuleResult:
     return _result(row["rule"], row["reason"], row["expected"], row["received"])
 
 
-def _shown(value: object) -> str | None:
-    shown = value if type(value) is str else _text_of(value)
-    if shown is None or (len(shown) <= SHOWN_LENGTH and shown.isprintable()):
-        return shown
+def _kept(value: object) -> Kept:
+    if value is None or type(value) is tuple:
+        return value
+    return _printable(value if type(value) is str else _text_of(value))
+
+
+def _printable(text: str | None) -> str | None:
+    if text is None or (len(text) <= SHOWN_LENGTH and text.isprintable()):
+        return text
     # Claims come from outside: no control or bidirectional character may reach a log or a page.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown[:SHOWN_LENGTH])
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_LENGTH])
 
 
 def _text_of(value: object) -> str | None:

@@ -1,0 +1,58 @@
+"""What rules expect and receive, kept as its parts and put into words for whoever reads it.
+
+An exchange is written a thousand times for each time that somebody looks at it. A phrase is a tuple: its name, and the
+numbers and texts that it is about; in a row it is a list. Rows outlive releases: a phrase that was kept once keeps its
+name and the order of its parts.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+# The last second a datetime can tell.
+LAST_SECOND = 253_402_300_799
+
+Phrase = tuple[str | float, ...]
+
+
+def put_into_words(phrase: Iterable[object]) -> str:
+    """Return a phrase as it is read; one of another release as JSON."""
+    name, *parts = phrase
+    words = _WORDS.get(str(name))
+    try:
+        return words(*parts) if words else json.dumps([name, *parts])
+    except (TypeError, ValueError, IndexError):
+        return json.dumps([name, *parts])
+
+
+def _instant(seconds: float) -> str:
+    return f"{seconds} ({_utc(seconds)})"
+
+
+def _after(limit: float) -> str:
+    return f"a number, after {_utc(limit)}"
+
+
+def _until(limit: float) -> str:
+    return f"absent, or a number up to {_utc(limit)}"
+
+
+def _between(earliest: float, latest: float) -> str:
+    return f"a number, from {_utc(earliest)} to {_utc(latest)}"
+
+
+def _utc(seconds: float) -> str:
+    # A moment from the policy and the clock may lie outside what a datetime can tell.
+    return f"{datetime.fromtimestamp(int(min(max(seconds, 0), LAST_SECOND)), UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+_WORDS: Mapping[str, Callable[..., str]] = {
+    "after": _after,
+    "at most seconds": "at most {:.0f} seconds".format,
+    "between": _between,
+    "bytes": "{} bytes".format,
+    "characters": "{}: 1 to {} characters".format,
+    "instant": _instant,
+    "seconds": "{:.0f} seconds".format,
+    "until": _until,
+}
