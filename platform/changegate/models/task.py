@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from sqlalchemy import Index, Sequence
-from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
@@ -79,10 +78,8 @@ class Task(Record, Base):
         # asked for at once, and then sorted without their rows; a group's tasks are mostly sought among the active.
         Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id"),
         Index("ix_task_active_page", "active", "sys_class_name", "sys_created_on", "assignment_group"),
-        Index("ix_task_assignment_group_page", "assignment_group", "sys_class_name", "sys_created_on"),
         Index("ix_task_sys_created_on", "sys_created_on", "sys_class_name"),
         Index("ix_task_sys_updated_on", "sys_updated_on", "sys_class_name"),
-        Index("ix_task_correlation_id_lower", text_clause("lower(correlation_id)")),
     )
 
     number: Mapped[str] = string("Number", 40, is_read_only=True, unique=True)
@@ -171,6 +168,7 @@ for _name in ("parent", "universal_request", "assigned_to", "opened_by"):
     index_of_filled(Task.__table__.c[_name])
 # By its times an integration's creations are counted. Its own records are paged and counted in the index alone.
 index_of_filled(*(Task.__table__.c[_name] for _name in ("oauth_entity", "sys_created_on", "sys_class_name", "sys_id")))
-# What a pipeline asks for: the changes of its commit and of its repository.
-for _name in ("source_repository", "source_commit"):
+index_of_filled(*(Task.__table__.c[_name] for _name in ("assignment_group", "sys_class_name", "sys_created_on")))
+# What a pipeline asks for: the change that it has created, those of its commit and of its repository.
+for _name in ("correlation_id", "source_repository", "source_commit"):
     index_of_filled_text(Task.__table__.c[_name])

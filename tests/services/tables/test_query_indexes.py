@@ -27,6 +27,8 @@ def plan_of(statement: Select[Any]) -> str:
         ("correlation_id=Fire", "ix_task_correlation_id_lower"),
         ("correlation_id=a^ORcorrelation_id=b", "ix_task_correlation_id_lower"),
         (f"assignment_group={'d' * 32}", "ix_task_assignment_group"),
+        (f"assignment_groupIN{'d' * 32},{'e' * 32}", "ix_task_assignment_group"),
+        ("active=true^assignment_groupISEMPTY", "ix_task_active"),
         ("assignment_group.name=Network", "ix_sys_user_group_name_lower"),
         ("assignment_group=Network", "ix_sys_user_group_name_lower"),
         ("assigned_to=ann", "uq_sys_user_user_name_lower"),
@@ -49,3 +51,11 @@ def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(
         page = statement_of("ORDERBYDESCsys_created_on", robot, shown="sys_id")
         for statement in (page, page.order_by(None).with_only_columns(func.count())):
             assert "COVERING INDEX ix_task_oauth_entity (oauth_entity=?)" in plan_of(statement)
+
+
+def test_an_index_holds_only_who_can_be_found_by_it(app: Flask) -> None:
+    with app.app_context():
+        found = connection().exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE sql LIKE '%CREATE INDEX%IS NOT NULL%'"
+        )
+        assert {"ix_task_assignment_group", "ix_task_correlation_id_lower"} <= set(found.scalars())
