@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.bench.errors import BenchFailed, FeedDry, NothingAnswered
 
 SCRIPT = Path(__file__).with_name("load.lua")
+# How many connections ask: one alone, and as many as keep a server busy.
+ALONE, BUSY = CONNECTIONS = (1, 16)
 HOW_TO_INSTALL = "The load generator is missing: run `sudo apt-get install wrk` (or `brew install wrk`)."
 
 

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from tests.bench.bounds import Bound
 from tests.bench.cases import Case
+from tests.bench.load import CONNECTIONS
 from tests.bench.memory import BOUND_MB, PAGE_SIZE, Memory
 from tests.bench.ratios import ratios_of
-from tests.bench.rounds import CONNECTIONS, Results
+from tests.bench.rounds import Results
 
 COLOURS = {"reached": "green", "below": "red", "kept": "green", "exceeded": "red", "reported": "default"}
 
@@ -84,7 +85,7 @@ def _measurements(findings: Findings) -> Table:
 def _ratios(findings: Findings) -> Table:
     table = Table("ratio", "conns", "measured", "target", "", title=f"{findings.database}: against the floors")
     for connections in CONNECTIONS:
-        for ratio, value in ratios_of(findings.rates(connections)):
+        for ratio, value in ratios_of(findings.rates(connections), connections):
             target = "" if ratio.target is None else f"{ratio.target:.2f}"
             table.add_row(ratio.name, str(connections), f"{value:.3f}", target, _coloured(ratio.verdict(value)))
     return table
@@ -138,7 +139,7 @@ def _as_json(findings: Findings) -> dict[str, object]:
             "verdict": ratio.verdict(value),
         }
         for used in CONNECTIONS
-        for ratio, value in ratios_of(findings.rates(used))
+        for ratio, value in ratios_of(findings.rates(used), used)
     ]
     memory = findings.memory and _memory_as_json(findings.memory)
     bounds = [

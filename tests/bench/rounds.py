@@ -8,10 +8,9 @@ from statistics import median
 
 from tests.bench.cases import Case
 from tests.bench.errors import FeedDry, NothingAnswered
-from tests.bench.load import Measurement, Traffic, drive
+from tests.bench.load import CONNECTIONS, Measurement, Traffic, drive
 from tests.bench.ratios import RATIOS
 
-CONNECTIONS = (1, 16)
 WARM_UP_SECONDS = 1
 LONGEST_SECONDS = 10
 # How many more requests are prepared than the rate seen so far would use up, and a few on top.

@@ -1,5 +1,6 @@
 """What is compared, and what it is called."""
 
+from tests.bench.load import ALONE, BUSY
 from tests.bench.ratios import RATIOS, Ratio, ratios_of
 
 
@@ -16,21 +17,28 @@ def test_a_ratio_without_a_target_is_reported() -> None:
 
 
 def test_a_case_is_divided_by_its_floor() -> None:
-    found = ratios_of({"h": 50.0, "g": 200.0})
+    found = ratios_of({"h": 50.0, "g": 200.0}, ALONE)
     assert [(ratio.name, value) for ratio, value in found] == [("h / g", 0.25)]
 
 
 def test_a_cost_at_its_limit_is_reached() -> None:
     """A scoped create may cost 1.25 times an unscoped one, and reading one's own 1.5 times reading one."""
     rates = {"m-unscoped": 1250.0, "m-scoped": 1000.0, "n-one": 1500.0, "n-own-1": 1000.0}
-    verdicts = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(rates)}
+    verdicts = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(rates, BUSY)}
     assert verdicts == {"m-scoped / m-unscoped": "reached", "n-own-1 / n-one": "reached"}
-    slower = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(rates | {"m-scoped": 999, "n-own-1": 999})}
+    slow = rates | {"m-scoped": 999, "n-own-1": 999}
+    slower = {ratio.name: ratio.verdict(value) for ratio, value in ratios_of(slow, BUSY)}
     assert set(slower.values()) == {"below"}
 
 
 def test_what_was_not_measured_is_not_compared() -> None:
-    assert ratios_of({"e": 100.0, "f": 100.0}) == []
+    assert ratios_of({"e": 100.0, "f": 100.0}, BUSY) == []
+
+
+def test_the_peer_is_to_be_beaten_by_what_a_busy_server_gets_through() -> None:
+    rates = {"d-rs256": 240.0, "peer": 100.0}
+    verdicts = {over: [ratio.verdict(value) for ratio, value in ratios_of(rates, over)] for over in (ALONE, BUSY)}
+    assert verdicts == {ALONE: ["reported"], BUSY: ["below"]}
 
 
 def test_every_case_with_a_million_is_compared_with_itself() -> None:

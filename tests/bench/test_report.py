@@ -9,10 +9,9 @@ from rich.console import Console
 
 from tests.bench.bounds import Bound
 from tests.bench.cases import Case
-from tests.bench.load import Measurement, Traffic
+from tests.bench.load import CONNECTIONS, Measurement, Traffic
 from tests.bench.memory import Memory
 from tests.bench.report import Findings, show, write_json
-from tests.bench.rounds import CONNECTIONS
 
 CASES = [Case(name, f"case {name}", "", lambda _: Traffic(method="GET", feed=Path())) for name in ("f", "c")]
 RATES = {"f": 350.0, "c": 1000.0}
