@@ -5,8 +5,10 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import pytest
+from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
+from changegate.api import oauth_clients
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.oauth.integrations import get_integration, rotate_secret
@@ -194,6 +196,34 @@ def test_unknown_inactive_and_unproven_clients_get_one_answer(desk: TokenDesk, p
 def _without_correlation(answer: TestResponse) -> str:
     correlation_id = answer.headers["X-Request-Id"]
     return f"{answer.status} {answer.headers} {answer.get_data(as_text=True)}".replace(correlation_id, "id")
+
+
+def test_a_refusal_is_among_the_events_of_the_integration_that_was_named(desk: TokenDesk) -> None:
+    integration, asleep = desk.register(), desk.register("Asleep", active=False)
+    desk.exchange(integration, client_secret="wrong")
+    desk.exchange(integration, client_secret=..., client_id="0" * 32)
+    desk.exchange(asleep)
+
+    assert [event.entity for event in desk.events()] == [integration.sys_id, None, asleep.sys_id]
+
+
+def test_a_refusal_outlives_an_integration_that_is_deleted_meanwhile(
+    desk: TokenDesk, integration: Integration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_back = oauth_clients.rollback
+
+    def deleted_meanwhile() -> None:
+        take_back()
+        with desk.app.app_context():
+            db.session.execute(delete(OAuthEntity).where(OAuthEntity.sys_id == integration.sys_id))
+            db.session.commit()
+
+    monkeypatch.setattr(oauth_clients, "rollback", deleted_meanwhile)
+    answer = desk.exchange(integration, client_secret="wrong")
+
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+    [event] = desk.events()
+    assert (event.reason, event.entity, event.client_id) == ("client_secret_bad", None, integration.client_id)
 
 
 def test_a_wrong_secret_does_not_tell_that_an_integration_is_inactive(desk: TokenDesk) -> None:

@@ -1,6 +1,6 @@
 """Who calls with a third party's ID token (oauth_jwt.md §3.7): judged within the request, before its view begins."""
 
-from flask import current_app, g, request
+from flask import g, request
 
 from changegate.api.envelopes import correlation_id, refusal
 from changegate.api.oauth_clients import has_room_to_log, note_refusal, require_room
@@ -18,6 +18,7 @@ from changegate.services.access import Caller
 from changegate.services.oauth.events import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
+from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.subjects import find_named_user
 
 # In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.
@@ -66,8 +67,7 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 
 def _accept_once(attempt: Attempt, text: str) -> str:
-    key_store = current_app.extensions["key_store"]
-    accepted = accept_id_token(attempt, text, key_store, before_verifying=require_room)
+    accepted = accept_id_token(attempt, text, key_store(), before_verifying=require_room)
     db.session.commit()
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:

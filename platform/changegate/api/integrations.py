@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 from changegate.api.auth import caller, require_integration_administrator
@@ -34,6 +34,7 @@ from changegate.services.oauth.integrations import (
 )
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.oauth.key_report import report_keys
+from changegate.services.oauth.key_store import key_store
 
 PREFIX = "/api/now/oauth"
 READ_ONLY = ("sys_id", "client_id")
@@ -120,7 +121,7 @@ def keys_view(client_id: str) -> Response:
 def refresh_view(client_id: str) -> Response:
     """Fetch the keys now; good ones stay if that fails."""
     entity = _wanted(client_id)
-    refresh_keys(entity, current_app.extensions["key_store"])
+    refresh_keys(entity, key_store())
     # What was fetched is written by a transaction of the store's own, which ours began too early to see.
     db.session.commit()
     return _keys(entity)
@@ -149,7 +150,7 @@ def try_view(client_id: str) -> Response:
     """Judge an assertion rule by rule, without using it up."""
     entity = _wanted(client_id)
     text = _load(TrialRequestSchema())["assertion"]
-    run = try_assertion(fields_of(entity), text, current_app.extensions["key_store"], entity)
+    run = try_assertion(fields_of(entity), text, key_store(), entity)
     return _result(TrialSchema().dump(run))
 
 

@@ -11,7 +11,7 @@ from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
-from changegate.extensions import commit, current_application, now
+from changegate.extensions import commit, now
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
@@ -20,6 +20,7 @@ from changegate.services.oauth.events import Attempt, record_accepted
 from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN, require_grant
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
+from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
@@ -63,7 +64,7 @@ def _by_assertion(attempt: Attempt, credentials: ClientCredentials, params: Toke
     exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER)
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
-    return exchange_assertion(exchange, current_application().extensions["key_store"], assertion, params.scope)
+    return exchange_assertion(exchange, key_store(), assertion, params.scope)
 
 
 def _by_client(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:

@@ -11,10 +11,11 @@ from changegate.errors import (
     TooManyFailures,
     UserRefused,
 )
-from changegate.extensions import commit, current_application, limiter, now, rollback
+from changegate.extensions import commit, limiter, now, rollback
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import Attempt, record_refused
+from changegate.services.oauth.key_store import key_store
 
 SERVICENOW_SUFFIX = ".do"
 # Names that no client id has, for failures that are not one client's.
@@ -30,7 +31,7 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     `assertion` is that of a grant, by which a public client without an id is found.
     """
     if credentials.assertion is not None:
-        return authenticate_by_assertion(credentials, current_application().extensions["key_store"])
+        return authenticate_by_assertion(credentials, key_store())
     return authenticate_client(credentials, assertion)
 
 
@@ -80,7 +81,7 @@ def _log(attempt: Attempt, refusal: OAuthError) -> None:
     except InvalidClient:
         # Of an integration that is gone nothing can be told but that it was asked for.
         rollback()
-        attempt.exchange = None
+        attempt.exchange = refusal.entity = None
         record_refused(attempt, refusal, now())
         commit()
 

@@ -1,6 +1,6 @@
 """What an administrator does about an integration's keys: fetch them now, block one, trust it again."""
 
-from flask import Blueprint, current_app, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
@@ -9,6 +9,7 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.oauth.integrations import get_integration
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.oauth.key_store import key_store
 
 SHORT_LENGTH = 12
 bp = Blueprint("integration_keys", __name__, url_prefix="/inbound-integrations")
@@ -20,7 +21,7 @@ def refresh_view(client_id: str) -> ResponseReturnValue:
     """Fetch the keys now; a good key set stays if that fails. Raises `RecordNotFound`."""
     entity = get_integration(client_id)
     try:
-        fetched = refresh_keys(entity, current_app.extensions["key_store"])
+        fetched = refresh_keys(entity, key_store())
     except (JwksFetchFailed, JwksUnusable) as problem:
         flash(f"The keys could not be fetched. {problem.message}", "danger")
     else:

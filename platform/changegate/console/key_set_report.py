@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask import current_app
-
 from changegate.errors import JwksFetchFailed, JwksUnusable
 from changegate.services.oauth.key_set import IgnoredKey
-from changegate.services.oauth.key_store import KeyStore
+from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.signing_key import SigningKey
 
 
@@ -23,11 +21,10 @@ class KeySetReport:
 
 def probe_key_set(url: str) -> KeySetReport:
     """Fetch the key set of a URL as an exchange would, and keep nothing of it."""
-    key_store: KeyStore = current_app.extensions["key_store"]
     if not url:
         return KeySetReport(url, error="Fill in the JWKS URL first.")
     try:
-        fetched = key_store.probe(url)
+        fetched = key_store().probe(url)
     except (JwksFetchFailed, JwksUnusable) as problem:
         return KeySetReport(url, error=problem.message)
     return KeySetReport(url, fetched.key_set.keys, fetched.key_set.ignored, fetched.document.warnings)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flask import current_app
-
 from changegate.console.claim_pins import ClaimLine, list_claims
 from changegate.console.integration_form import IntegrationForm
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity
 from changegate.schemas.presets import find_by_issuer, find_preset
 from changegate.services.oauth.dry_run import DryRun, try_assertion
+from changegate.services.oauth.key_store import key_store
 
 MAX_TOKEN_LENGTH = 64 * 1024
 # What no rule looks at need not be filled in for a trial.
@@ -37,6 +36,6 @@ def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> T
         fields = form.changed(**NOT_JUDGED).load()
     except InputInvalid as refusal:
         return TokenTrial(problem="The form cannot be judged by yet.", errors=refusal.fields)
-    run = try_assertion(fields, text, current_app.extensions["key_store"], entity)
+    run = try_assertion(fields, text, key_store(), entity)
     provider = find_preset(fields["preset"]) or find_by_issuer(fields["issuer"])
     return TokenTrial(run, list_claims(run.claims, provider) if run.claims is not None else ())

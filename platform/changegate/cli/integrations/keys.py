@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import click
-from flask import current_app
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, printable, wanted
@@ -12,6 +11,7 @@ from changegate.extensions import db
 from changegate.schemas.integration_views import KeyReportSchema
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.oauth.key_report import report_keys
+from changegate.services.oauth.key_store import key_store
 
 thumbprint_argument = click.argument("thumbprint")
 
@@ -42,7 +42,7 @@ def keys(client_id: str, as_json: bool) -> None:
 def refresh(client_id: str) -> None:
     """Fetch the keys now; good ones stay if that fails."""
     with opened_instance():
-        fetched = refresh_keys(wanted(client_id), current_app.extensions["key_store"])
+        fetched = refresh_keys(wanted(client_id), key_store())
     count = len(fetched.key_set.keys)
     click.echo(f"The keys are fetched: {count} usable {'key' if count == 1 else 'keys'}.")
 

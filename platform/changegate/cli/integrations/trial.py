@@ -5,7 +5,6 @@ import sys
 from typing import Any
 
 import click
-from flask import current_app
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
@@ -14,6 +13,7 @@ from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
 from changegate.services.oauth.dry_run import try_assertion
 from changegate.services.oauth.integration_changes import fields_of
+from changegate.services.oauth.key_store import key_store
 
 MAX_CHARACTERS = 64 * 1024
 BUYS = "assertion would buy a token that acts"
@@ -27,7 +27,7 @@ def try_token(client_id: str, as_json: bool) -> None:
     """Judge an assertion from stdin as an exchange would, rule by rule, without using it up."""
     with opened_instance():
         entity = wanted(client_id)
-        run = try_assertion(fields_of(entity), _read(), current_app.extensions["key_store"], entity)
+        run = try_assertion(fields_of(entity), _read(), key_store(), entity)
         shown, shown_type = TrialSchema().dump(run), entity.type
     if as_json:
         click.echo(json.dumps(shown))

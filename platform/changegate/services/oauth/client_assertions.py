@@ -44,12 +44,13 @@ def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStor
     client = get_unproven_client(credentials.client_id)
     if not client.is_public:
         # Else whoever has the signing key would need no secret any more.
-        raise InvalidClient("client_assertion_refused", "this client has a secret and proves itself by that")
+        detail = "this client has a secret and proves itself by that"
+        raise InvalidClient("client_assertion_refused", detail, entity=client.entity)
     try:
         verified = _verify(client, credentials.assertion or "", key_store)
         _claim(client, verified)
     except AssertionRefused as refusal:
-        raise InvalidClient(refusal.reason, refusal.detail, report=refusal.report) from None
+        raise InvalidClient(refusal.reason, refusal.detail, report=refusal.report, entity=client.entity) from None
     return client
 
 

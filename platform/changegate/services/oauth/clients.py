@@ -87,7 +87,7 @@ def get_unproven_client(client_id: str | None) -> Client:
 
 def _require_active(known: "_Known") -> Client:
     if not known.is_active:
-        raise InvalidClient("client_inactive")
+        raise InvalidClient("client_inactive", entity=known.client.entity)
     return known.client
 
 
@@ -134,7 +134,7 @@ def _require_proof(known: _Known, credentials: ClientCredentials) -> None:
         return
     # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
     if not any(is_right_secret(form, *known.secrets, now()) for form in _forms(credentials.secret or "")):
-        raise InvalidClient("client_secret_bad")
+        raise InvalidClient("client_secret_bad", entity=known.client.entity)
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -70,6 +70,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     if isinstance(report, Report):
         verdict |= _judged(report)
     row = _row(attempt, happened_at) | verdict
+    row["entity"] = row["entity"] or refusal.entity
     # Nothing rests on a refusal: a flood of them must not keep the disk busy that honest callers wait for.
     _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
 

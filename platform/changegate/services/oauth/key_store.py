@@ -7,7 +7,7 @@ from typing import Any
 
 from changegate.database import end_turn
 from changegate.errors import JwksFetchFailed
-from changegate.extensions import db
+from changegate.extensions import current_application, db
 from changegate.services.oauth.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_renewal import FetchedKeySet, KeyRenewal
@@ -18,7 +18,7 @@ from changegate.services.oauth.single_flight import SingleFlight
 from changegate.services.oauth.static_keys import ParsedStaticKeys
 from changegate.services.oauth.verifying_keys import VerifyingKeys
 
-__all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys"]
+__all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys", "key_store"]
 
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.1
@@ -158,6 +158,12 @@ class KeyStore:
             if row is None or not row.source.facts.is_leased(self._now()):
                 return
             time.sleep(POLL_SECONDS)
+
+
+def key_store() -> KeyStore:
+    """Return the key store of the application at work."""
+    found: KeyStore = current_application().extensions["key_store"]
+    return found
 
 
 def _flight(source: KeySource) -> tuple[str, str]:
