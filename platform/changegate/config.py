@@ -36,6 +36,10 @@ class SettingInvalid(Exception):
     """A setting has a value the product cannot start with; the text is a sentence that says so."""
 
 
+# No key set is used for longer beyond its freshness, however long its provider is away.
+LONGEST_STALE = timedelta(days=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What an administrator can set; durations are `timedelta` here and whole seconds outside."""
@@ -47,6 +51,7 @@ class Settings:
     jwks_allow_loopback: bool = False
     jwks_allowed_networks: tuple[Network, ...] = ()
     jwks_refetch_cooldown: timedelta = timedelta(seconds=30)
+    jwks_stale_if_error: timedelta = LONGEST_STALE
     ratelimit_enabled: bool = True
     ratelimit_storage_url: str = "memory://"
     trusted_proxies: int = 0
@@ -82,6 +87,13 @@ def _count(value: str) -> int:
 
 def _seconds(value: str) -> timedelta:
     return timedelta(seconds=_count(value))
+
+
+def _seconds_of_a_day(value: str) -> timedelta:
+    found = _seconds(value)
+    if found > LONGEST_STALE:
+        raise ValueError("give at most 86400 seconds, a day")
+    return found
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -140,6 +152,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "jwks_allow_loopback": _flag,
     "jwks_allowed_networks": _networks,
     "jwks_refetch_cooldown": _seconds,
+    "jwks_stale_if_error": _seconds_of_a_day,
     "ratelimit_enabled": _flag,
     "ratelimit_storage_url": _counter_store,
     "trusted_proxies": _count,

@@ -155,20 +155,19 @@ class OAuthError(ChangegateError):
     """A refusal at the token endpoint (RFC 6749 §5.2).
 
     `reason` is the code for the administrator's event log and never goes to the caller; `report` holds the
-    outcome of each rule where an assertion was judged. `entity` is the integration that was named by somebody who did
-    not prove to be its client.
+    outcome of each rule where an assertion was judged. `assertion` is the one by which a client meant to prove itself.
     """
 
     error = "invalid_request"
     description = "The request is malformed"
 
     def __init__(
-        self, reason: str, detail: str | None = None, *, report: object = None, entity: str | None = None
+        self, reason: str, detail: str | None = None, *, report: object = None, assertion: object = None
     ) -> None:
         super().__init__(self.description, detail)
         self.reason = reason
         self.report = report
-        self.entity = entity
+        self.assertion = assertion
 
 
 class InvalidRequest(OAuthError):

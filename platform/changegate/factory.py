@@ -118,6 +118,8 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     limiter.init_app(app, settings)
     keep_choices(app)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
-    app.extensions[KEY_STORE] = KeyStore(policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"]())
+    app.extensions[KEY_STORE] = KeyStore(
+        policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"](), settings.jwks_stale_if_error
+    )
     with app.app_context():
         guard_engine(db.engine)

@@ -291,6 +291,9 @@ def test_one_client_does_not_prove_another_with_one_key(desk: TokenDesk, machine
 
     form = {**client_proof(desk, machine), "client_id": other.client_id, "token": token}
     require_refused(desk, ask(desk, form), "iss_mismatch")
+    event = desk.last_event()
+    assert (event.kid, event.algorithm, event.issuer) == ("k1", "RS256", machine.client_id)
+    assert (event.subject, len(event.jti_digest)) == (machine.client_id, 64)
     mixed = client_assertion(desk, other, sub=machine.client_id)
     require_refused(desk, ask(desk, {**client_proof(desk, other, mixed), "token": token}), "sub_mismatch")
     foreign = ask(desk, {**client_proof(desk, machine), "token": token})

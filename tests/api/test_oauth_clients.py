@@ -203,8 +203,11 @@ def test_a_refusal_is_among_the_events_of_the_integration_that_was_named(desk: T
     desk.exchange(integration, client_secret="wrong")
     desk.exchange(integration, client_secret=..., client_id="0" * 32)
     desk.exchange(asleep)
+    desk.exchange(integration, grant_type="another", client_secret=...)
+    desk.exchange(integration, client_id="x\0", client_secret="wrong")
 
-    assert [event.entity for event in desk.events()] == [integration.sys_id, None, asleep.sys_id]
+    named = [event.entity for event in desk.events()]
+    assert named == [integration.sys_id, None, asleep.sys_id, integration.sys_id, None]
 
 
 def test_a_refusal_outlives_an_integration_that_is_deleted_meanwhile(

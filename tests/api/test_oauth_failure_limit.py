@@ -137,6 +137,7 @@ def test_a_flood_that_is_held_up_is_logged_only_so_often(desk: TokenDesk, integr
     assert reasons.count("client_secret_bad") == LIMIT
     assert reasons.count("rate_limited") == LIMIT
     assert len(reasons) == 2 * LIMIT
+    assert {event.entity for event in desk.events()} == {integration.sys_id}
 
 
 class TestSwitchedOff:

@@ -166,6 +166,23 @@ def test_the_event_tells_the_administrator_what_was_expected_and_received(
     assert (event.client_id, event.entity) == (integration.client_id, integration.sys_id)
     assert (event.address, event.kid, event.algorithm) == ("127.0.0.1", "k1", "RS256")
     assert event.issuer == "https://ci.example.com"
+    assert event.subject == "build-42"
+    assert len(event.jti_digest) == 64
+
+
+def test_a_refused_assertion_has_the_digest_that_it_would_have_when_accepted(
+    desk: TokenDesk, integration: Integration
+) -> None:
+    for aud in ("https://other.example.com", "https://change.example.com"):
+        desk.exchange(integration, assertion=desk.assertion(aud=aud, jti="seen"))
+    desk.exchange(integration, assertion=desk.assertion(jti=["no", "text"], sub=7))
+    desk.exchange(integration, assertion=desk.assertion(jti="half \ud83d"))
+
+    refused, accepted, odd, half = desk.events()
+    assert (refused.is_accepted, accepted.is_accepted) == (False, True)
+    assert refused.jti_digest == accepted.jti_digest
+    assert (odd.is_accepted, odd.subject, len(odd.jti_digest)) == (False, None, 64)
+    assert len(half.jti_digest) == 64
 
 
 def test_an_accepted_exchange_leaves_an_event_with_its_subject(desk: TokenDesk, integration: Integration) -> None:

@@ -61,6 +61,7 @@ def test_other_commands_ask_for_it(run: Run, arguments: tuple[str, ...]) -> None
     [
         ("RATELIMIT_ENABLED", "maybe", "CHANGEGATE_RATELIMIT_ENABLED cannot be 'maybe'"),
         ("JWKS_REFETCH_COOLDOWN", "-1", "CHANGEGATE_JWKS_REFETCH_COOLDOWN"),
+        ("JWKS_STALE_IF_ERROR", "86401", "CHANGEGATE_JWKS_STALE_IF_ERROR"),
         ("BASE_URL", "change.example.com", "CHANGEGATE_BASE_URL"),
         ("SECRET_KEY", "s3cret", "CHANGEGATE_SECRET_KEY"),
         ("JWKS_ALLOWED_NETWORKS", "10.0.0.0/33", "CHANGEGATE_JWKS_ALLOWED_NETWORKS"),

@@ -9,7 +9,7 @@ from flask import Flask
 
 from changegate.console.event_list import PAGE_SIZE
 from changegate.extensions import db
-from changegate.models import OAuthEntity
+from changegate.models import OAuthEntity, OAuthExchange
 from changegate.services.oauth.integrations import Registered, get_integration
 from tests.console.test_inbound_integrations import ATTACK, add_event
 from tests.console.visitor import Visitor, forms_of
@@ -146,6 +146,27 @@ def test_constrains_an_integration_to_a_value_that_was_seen(
     assert ("reports" if reports else "refuses") in admin.open(answer.location).text
     again = admin.open(f"{EVENTS}/{event}").text
     assert "Constrain to this value" not in again
+
+
+def test_what_a_stranger_claimed_is_no_pattern(app: Flask, admin: Visitor, integration: Registered) -> None:
+    """To constrain to the values of a foreign tenant's token would shut out the integration's own."""
+    make_github(app, integration)
+    event = add_event(app, integration, is_accepted=True, claims=GITHUB_CLAIMS)
+    before = admin.open(f"{EVENTS}/{event}")
+    with app.app_context():
+        db.session.get_one(OAuthExchange, event).is_accepted = False
+        db.session.commit()
+    assert "Constrain to this value" not in admin.open(f"{EVENTS}/{event}").text
+    assert admin.send(before, f"{EVENTS}/{event}/constrain", {"mode": "enforce"}).status_code == 404
+    assert conditions_of(app, integration) == []
+
+
+@pytest.mark.parametrize(("reason", "advice"), [("client_secret_bad", "prove"), ("client_inactive", "Activate")])
+def test_advises_where_no_rule_was_judged(
+    app: Flask, admin: Visitor, integration: Registered, reason: str, advice: str
+) -> None:
+    event = add_event(app, integration, is_accepted=False, reason=reason)
+    assert advice in admin.open(f"{EVENTS}/{event}").text
 
 
 @pytest.mark.parametrize("claim", ["repository", "run_id", "nothing", "", "x" * 5000, "\x00"])

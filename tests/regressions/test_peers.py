@@ -124,7 +124,15 @@ def test_an_internal_provider_is_reached_only_where_the_site_admits_its_network(
 
 
 @INTERNAL_ADDRESSES
-@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"),
+        # As a translator, a tunnel or an old way of writing would have them: 169.254.169.254 each time.
+        *("::ffff:a9fe:a9fe", "::a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::"),
+        *("2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001::5601:5601", "fe80::5efe:a9fe:a9fe"),
+    ],
+)
 def test_no_network_that_a_site_admits_holds_the_clouds_own_addresses(address: str) -> None:
     everything = FetchPolicy(allow_loopback=True, allowed_networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
     with pytest.raises(JwksFetchFailed, match="metadata"):

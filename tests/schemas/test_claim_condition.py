@@ -186,6 +186,7 @@ def test_what_is_no_condition_is_refused(sent: Any) -> None:
         ("report-only: zone exists", ("zone", "exists", "string", None, True)),
         ("report-only:zone exists", ("zone", "exists", "string", None, True)),
         ('"my claim" equals "\\"quoted\\""', ("my claim", "equals", "string", '"quoted"', False)),
+        ('"report-only:x" exists', ("report-only:x", "exists", "string", None, False)),
         ('"report-only:" equals [x]', ("report-only:", "equals", "string", "[x]", False)),
         ("number:1 equals number:1", ("number:1", "equals", "string", "number:1", False)),
     ],
@@ -220,7 +221,9 @@ texts = st.text(
     st.characters(exclude_categories=("C", "Z")) | st.sampled_from(' ,"[:~/*'), min_size=1, max_size=20
 ).map(str.strip)
 words = texts.filter(lambda text: text.isprintable() and text != "")
-names = words.filter(lambda name: not name.startswith("/")) | st.sampled_from(["/a/b", "report-only:", "/a~1b", '"'])
+names = words.filter(lambda name: not name.startswith("/")) | st.sampled_from(
+    ["/a/b", "report-only:", "report-only:x", "/a~1b", '"']
+)
 numbers = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-1e6, 1e6)
 members = st.lists(words, min_size=1, max_size=4)
 contents = st.one_of(

@@ -81,7 +81,7 @@ def _log(attempt: Attempt, refusal: OAuthError) -> None:
     except InvalidClient:
         # Of an integration that is gone nothing can be told but that it was asked for.
         rollback()
-        attempt.exchange = refusal.entity = None
+        attempt.exchange = None
         record_refused(attempt, refusal, now())
         commit()
 

@@ -12,6 +12,7 @@ from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
 from changegate.services.oauth.events import claims_of, report_of
+from changegate.services.oauth.hints import find_client_hint
 from changegate.services.oauth.integrations import constrain, list_integrations
 
 NOT_THERE = "The event has no claim {} that a condition could be made of."
@@ -43,6 +44,7 @@ def record_view(correlation_id: str) -> str:
     event = get_event(correlation_id)
     entity = _find_entity(event)
     rules = report_of(event)
+    hints = [find_client_hint(event.reason), *(rule.hint for rule in rules if not rule.passed)]
     provider = _provider_of(event, entity)
     claims = claims_of(event)
     return render_template(
@@ -50,7 +52,7 @@ def record_view(correlation_id: str) -> str:
         event=event,
         entity=entity,
         rules=rules,
-        advice=list(dict.fromkeys(rule.hint for rule in rules if not rule.passed and rule.hint)),
+        advice=[hint for hint in dict.fromkeys(hints) if hint],
         facts=_facts(event),
         claims=list_claims(claims, provider) if claims else [],
         knows_provider=provider is not None,
@@ -60,10 +62,13 @@ def record_view(correlation_id: str) -> str:
 
 @bp.post("/<correlation_id>/constrain")
 def constrain_view(correlation_id: str) -> ResponseReturnValue:
-    """Demand of the integration that a claim has the value of this event, or only report; raises `InputInvalid`."""
+    """Demand of the integration that a claim has the value of this event, or only report.
+
+    Raises `InputInvalid`, and `RecordNotFound` for what was refused: what a stranger claimed is no pattern.
+    """
     event = get_event(correlation_id)
     entity = _find_entity(event)
-    if entity is None:
+    if entity is None or not event.is_accepted:
         raise RecordNotFound
     provider = _provider_of(event, entity)
     name, reports = request.form.get("claim", ""), request.form.get("mode") != "enforce"

@@ -97,7 +97,7 @@ def _read_json(text: str) -> tuple[Any, str]:
 
 
 def _render_claim(claim: str) -> str:
-    is_plain = not re.search(r"\s", claim) and not claim.startswith('"') and claim != REPORT_ONLY
+    is_plain = not re.search(r"\s", claim) and not claim.startswith('"') and not claim.startswith(REPORT_ONLY)
     return claim if is_plain else json.dumps(claim, ensure_ascii=False)
 
 

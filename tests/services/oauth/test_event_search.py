@@ -31,15 +31,15 @@ def test_events_are_found_by_what_is_known_of_them(desk: TokenDesk, clock: Clock
     clock.advance(minutes=5)
     desk.token(two, assertion=desk.assertion(sub="100%_sure"))
 
-    assert subjects(EventFilter()) == ["100%_sure", None, "shop:main"]
+    assert subjects(EventFilter()) == ["100%_sure", "build-42", "shop:main"]
     assert subjects(EventFilter(entity=one.sys_id)) == ["shop:main"]
     assert subjects(EventFilter(outcome="accepted")) == ["100%_sure", "shop:main"]
-    assert subjects(EventFilter(outcome="refused")) == [None]
-    assert subjects(EventFilter(reason="aud_mismatch")) == [None]
+    assert subjects(EventFilter(outcome="refused")) == ["build-42"]
+    assert subjects(EventFilter(reason="aud_mismatch")) == ["build-42"]
     assert subjects(EventFilter(text="SHOP")) == ["shop:main"]
     assert subjects(EventFilter(text="0%_s")) == ["100%_sure"]
-    assert subjects(EventFilter(text="k1")) == ["100%_sure", None, "shop:main"]
-    assert subjects(EventFilter(since=middle, until=middle + timedelta(minutes=1))) == [None]
+    assert subjects(EventFilter(text="k1")) == ["100%_sure", "build-42", "shop:main"]
+    assert subjects(EventFilter(since=middle, until=middle + timedelta(minutes=1))) == ["build-42"]
 
 
 def test_events_are_read_in_pages(desk: TokenDesk) -> None:
@@ -92,6 +92,8 @@ def test_counts_what_a_condition_that_only_reports_would_have_refused(desk: Toke
     begun = clock()
     desk.token(integration, assertion=desk.assertion(ref="main", jti="1"))
     desk.token(integration, assertion=desk.assertion(ref="fork", jti="2"))
+    # Refused whatever the condition says.
+    desk.exchange(integration, assertion=desk.assertion(ref="fork", jti="3", aud="https://other.example.com"))
     assert count_would_refuse(begun) == {integration.sys_id: 1}
     [event] = search_events(EventFilter(outcome="would_refuse"))
     assert event.is_accepted

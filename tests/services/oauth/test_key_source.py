@@ -39,6 +39,22 @@ def test_a_key_set_ages(age, freshness):
 
 
 @pytest.mark.parametrize(
+    ("allowed", "age", "freshness"),
+    [
+        (timedelta(0), HOUR - SECOND, Freshness.FRESH),
+        (timedelta(0), HOUR, Freshness.EXPIRED),
+        (5 * MINUTE, HOUR + 5 * MINUTE - SECOND, Freshness.REVALIDATE),
+        (5 * MINUTE, HOUR + 5 * MINUTE, Freshness.EXPIRED),
+        (2 * HOUR, 3 * HOUR - SECOND, Freshness.IF_ERROR),
+        (2 * HOUR, 3 * HOUR, Freshness.EXPIRED),
+    ],
+)
+def test_a_key_set_is_used_in_an_outage_for_as_long_as_is_set(allowed, age, freshness):
+    assert source().judge(NOW + age, allowed) is freshness
+    assert source().is_settled(NOW + age, allowed) is (freshness is Freshness.FRESH)
+
+
+@pytest.mark.parametrize(
     "nothing",
     [
         KeySource("e1", URL, 60),

@@ -79,6 +79,25 @@ def test_alerts_when_a_kid_names_another_key(desk: TokenDesk, entity: OAuthEntit
     assert thumbprint(FIRST) in alert.detail
 
 
+@pytest.mark.parametrize(
+    "other",
+    [jwk(ec_key(name="other"), "first"), jwk(rsa_key("other"), "first", alg="RS256")],
+    ids=["type", "algorithm"],
+)
+def test_alerts_too_when_the_other_key_is_of_another_kind(
+    desk: TokenDesk, entity: OAuthEntity, other: dict[str, Any]
+) -> None:
+    publish(desk, entity, FIRST, SECOND)
+    publish(desk, entity, other, SECOND)
+    assert alerts(entity) == [("same_kid_other_key", "first")]
+
+
+def test_a_second_key_of_another_type_beside_the_first_replaces_nothing(desk: TokenDesk, entity: OAuthEntity) -> None:
+    publish(desk, entity, jwk(rsa_key(), "k"))
+    publish(desk, entity, jwk(rsa_key(), "k"), jwk(ec_key(), "k"))
+    assert alerts(entity) == []
+
+
 def test_one_kid_for_keys_of_two_types_is_no_change(desk: TokenDesk, entity: OAuthEntity) -> None:
     publish(desk, entity, jwk(rsa_key(), "k"), jwk(ec_key(), "k"))
     publish(desk, entity, jwk(rsa_key(), "k"), jwk(ec_key(), "k"))

@@ -39,9 +39,18 @@ def choice(choices: Mapping[str, str], default: str) -> fields.String:
     )
 
 
+class _WholeNumber(fields.Integer):
+    """A whole number, also as text; what has a fraction is refused and not cut."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, float) and not value.is_integer():
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
 def seconds(least: int, most: int, default: int) -> fields.Integer:
     """Return a number of seconds, or of another unit that its name says."""
-    return fields.Integer(
+    return _WholeNumber(
         load_default=default,
         strict=False,
         validate=validate.Range(least, most, error="Give a whole number from {min} to {max}."),
@@ -51,7 +60,7 @@ def seconds(least: int, most: int, default: int) -> fields.Integer:
 
 def most(limit: int) -> fields.Integer:
     """Return a limit; none is none at all."""
-    return fields.Integer(
+    return _WholeNumber(
         load_default=None,
         allow_none=True,
         validate=validate.Range(1, limit, error="Give a whole number from {min} to {max}, or nothing for no limit."),

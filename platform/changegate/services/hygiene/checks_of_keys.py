@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from changegate.extensions import settings
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 
 EXPIRES_WITHIN = timedelta(days=30)
 ALERTED_FOR = timedelta(days=7)
-# A cached key set is used for so long after a fetch was due and failed; exchanges are refused from then on.
 STALE_AFTER = timedelta(hours=24)
 FAILING_AFTER = timedelta(hours=1)
 LONGEST_ERROR = 200
@@ -75,7 +75,7 @@ def _blocked_key_published(facts: IntegrationFacts, at: datetime) -> Iterator[Sa
 
 def _keys_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     cache = _cache(facts)
-    if cache and cache.failures and _overdue(cache, at) >= STALE_AFTER:
+    if cache and cache.failures and _overdue(cache, at) >= settings().jwks_stale_if_error:
         sentence = (
             f"No fetch of its keys has worked since {cache.fetched_at:%Y-%m-%d %H:%M} UTC: exchanges are refused."
         )

@@ -1,6 +1,7 @@
 """Which addresses a key set may be fetched from; judged on what the resolver answered, never on text."""
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from changegate.errors import JwksFetchFailed
@@ -65,7 +66,7 @@ def parse_address(text: str) -> Address | None:
 
 def require_address(address: Address, policy: FetchPolicy) -> None:
     """Raise `AddressRefused` unless the policy admits connecting to the address."""
-    if address in _METADATA:
+    if _is_metadata(address):
         raise AddressRefused(f"{address} is a cloud's metadata service.")
     if is_named_by_policy(address, policy) or _is_public(address):
         return
@@ -79,11 +80,29 @@ def require_address(address: Address, policy: FetchPolicy) -> None:
 
 def is_named_by_policy(address: Address, policy: FetchPolicy) -> bool:
     """Tell whether the administrator has admitted the address by a setting."""
-    if address in _METADATA or getattr(address, "scope_id", None):
+    if _is_metadata(address) or getattr(address, "scope_id", None):
         return False
     if address.is_loopback and policy.allow_loopback:
         return True
     return any(address in network for network in policy.allowed_networks)
+
+
+def _is_metadata(address: Address) -> bool:
+    """Tell whether it is a cloud's metadata service, also by an IPv6 address that a gateway translates to its own."""
+    return address in _METADATA or (
+        isinstance(address, ipaddress.IPv6Address) and not _METADATA.isdisjoint(_translations(address))
+    )
+
+
+def _translations(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    """Yield each IPv4 address that a translated one may mean, whatever its network."""
+    # Mapped, compatible, ISATAP, and NAT64 with a prefix of 96 bits.
+    yield _last_32_bits(address)
+    # NAT64 with a prefix of 48 bits, around the eight that are always zero (RFC 6052 §2.2).
+    yield ipaddress.IPv4Address((int(address) >> 64 & 0xFFFF) << 16 | int(address) >> 40 & 0xFFFF)
+    if address.sixtofour:
+        yield address.sixtofour
+    yield from address.teredo or ()
 
 
 def _is_public(address: Address) -> bool:

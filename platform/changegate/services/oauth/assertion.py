@@ -98,6 +98,17 @@ class UnverifiedAssertion:
         """Return the audience as a claim of another name than `aud` has it."""
         return audiences_of(self._read_claims(), claim)
 
+    @property
+    def unverified_subject(self) -> str | None:
+        """The subject the payload names; None when it names none or cannot be read."""
+        subject = self._read_claims().get("sub")
+        return subject if isinstance(subject, str) else None
+
+    def unverified_replay_digest(self, jti_claim: str) -> bytes:
+        """Return what it would be known by again: a digest of its unique claim, or of all that is signed."""
+        jti = self._read_claims().get(jti_claim)
+        return self._replay_digest(jti if isinstance(jti, str) else None)
+
     def verify(self, policy: TrustPolicy, key_set: VerifyingKeys[K], *, now: datetime) -> VerifiedAssertion:
         """Return what the assertion says, if its signature and every claim meet the policy.
 
@@ -164,10 +175,14 @@ class UnverifiedAssertion:
             jti=jti,
             expires_at=_moment(claims, "exp"),
             issued_at=_moment(claims, "iat"),
-            replay_digest=sha256(self._form.signing_input if jti is None else jti.encode()).digest(),
+            replay_digest=self._replay_digest(jti),
             report=report,
             key_ends_at=key.validity.ends_at if key.validity else None,
         )
+
+    def _replay_digest(self, jti: str | None) -> bytes:
+        # JSON can name half a character, which no encoding has.
+        return sha256(self._form.signing_input if jti is None else jti.encode(errors="surrogatepass")).digest()
 
 
 def _judge_payload(claims: Claims) -> tuple[str, str | None, object, object]:

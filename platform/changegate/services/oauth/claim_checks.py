@@ -77,7 +77,7 @@ def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement
     expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     cap = policy.max_assertion_lifetime.total_seconds()
     if expires is None:
-        return "lifetime", "lifetime_too_long", ("at most seconds", cap), "unknown"
+        return "lifetime", "exp_missing", ("at most seconds", cap), "unknown"
     lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
     reason = None if lifetime <= cap else "lifetime_too_long"
     return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)

@@ -44,13 +44,14 @@ def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStor
     client = get_unproven_client(credentials.client_id)
     if not client.is_public:
         # Else whoever has the signing key would need no secret any more.
-        detail = "this client has a secret and proves itself by that"
-        raise InvalidClient("client_assertion_refused", detail, entity=client.entity)
+        raise InvalidClient("client_assertion_refused", "this client has a secret and proves itself by that")
+    assertion: UnverifiedAssertion | None = None
     try:
-        verified = _verify(client, credentials.assertion or "", key_store)
+        assertion = UnverifiedAssertion.parse(credentials.assertion or "")
+        verified = _verify(client, assertion, key_store)
         _claim(client, verified)
     except AssertionRefused as refusal:
-        raise InvalidClient(refusal.reason, refusal.detail, report=refusal.report, entity=client.entity) from None
+        raise InvalidClient(refusal.reason, refusal.detail, report=refusal.report, assertion=assertion) from None
     return client
 
 
@@ -78,9 +79,9 @@ def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
     )
 
 
-def _verify(client: Client, text: str, key_store: KeyStore) -> VerifiedAssertion:
+def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
     as_client = replace(client, policy=policy_for_client_assertions(client, settings().base_url))
-    verified = verify_for(as_client, UnverifiedAssertion.parse(text), key_store)
+    verified = verify_for(as_client, assertion, key_store)
     reason = None if verified.subject == client.client_id else "sub_mismatch"
     verified.report.add(("subject", reason, client.client_id, verified.subject))
     verified.report.require_passed()

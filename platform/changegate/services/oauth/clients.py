@@ -85,9 +85,16 @@ def get_unproven_client(client_id: str | None) -> Client:
     return _require_active(known)
 
 
+def find_entity(client_id: str | None) -> str | None:
+    """Return the sys_id of the integration that a client id names, whoever says it."""
+    # What no client id is, such as half a character, may be more than a driver takes.
+    found = None if client_id is None or not client_id.isprintable() else _ENTITY.first({"wanted": client_id})
+    return None if found is None else str(found.sys_id)
+
+
 def _require_active(known: "_Known") -> Client:
     if not known.is_active:
-        raise InvalidClient("client_inactive", entity=known.client.entity)
+        raise InvalidClient("client_inactive")
     return known.client
 
 
@@ -134,7 +141,7 @@ def _require_proof(known: _Known, credentials: ClientCredentials) -> None:
         return
     # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
     if not any(is_right_secret(form, *known.secrets, now()) for form in _forms(credentials.secret or "")):
-        raise InvalidClient("client_secret_bad", entity=known.client.entity)
+        raise InvalidClient("client_secret_bad")
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -274,6 +281,7 @@ def _statement(*more: Any) -> Select[Any]:
     )
 
 
+_ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == bindparam("wanted", None)))
 _BY_CLIENT_ID = Remembered(
     Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None))), _Known.of_row
 )

@@ -13,6 +13,8 @@ from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken
+from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.last_exchanges import note_last_exchanges
 from changegate.services.oauth.report import Report, RuleResult, read_rows
@@ -41,10 +43,10 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     _purge_now_and_then(happened_at)
     claim = attempt.exchange.claim if attempt.exchange else None
     row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
-    if attempt.exchange and attempt.exchange.verified:
-        row |= _judged(attempt.exchange.verified.report)
-    elif attempt.exchange and attempt.exchange.report:
-        row |= _judged(attempt.exchange.report)
+    exchange = attempt.exchange
+    report = exchange and (exchange.verified.report if exchange.verified else exchange.report)
+    if report:
+        row |= _judged(report) | {"would_refuse": report.would_refuse or None}
     row["expires_at"] = happened_at + issued.lifespan
     _INSERT.execute_with_commit(row, explain=lambda problem: _explain(attempt, problem))
 
@@ -70,13 +72,17 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     if isinstance(report, Report):
         verdict |= _judged(report)
     row = _row(attempt, happened_at) | verdict
-    row["entity"] = row["entity"] or refusal.entity
+    if attempt.exchange is None:
+        # Named by whoever sent it: nobody has proved to be its client.
+        row["entity"] = find_entity(attempt.client_id)
+        if isinstance(refusal.assertion, UnverifiedAssertion):
+            row |= _facts(refusal.assertion, "jti", None)
     # Nothing rests on a refusal: a flood of them must not keep the disk busy that honest callers wait for.
     _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
 
 
 def _judged(report: Report) -> dict[str, Any]:
-    return {"rules": report.as_rows(), "claims": report.payload, "would_refuse": report.would_refuse or None}
+    return {"rules": report.as_rows(), "claims": report.payload}
 
 
 def report_of(event: OAuthExchange) -> list[RuleResult]:
@@ -113,21 +119,20 @@ def _row(attempt: Attempt, happened_at: datetime) -> dict[str, Any]:
     exchange = attempt.exchange
     if exchange is not None:
         row["entity"] = exchange.client.entity
-        row |= _facts(exchange)
+        if exchange.assertion is not None:
+            row |= _facts(exchange.assertion, exchange.client.policy.jti_claim, exchange.verified)
     return row
 
 
-def _facts(exchange: Exchange) -> dict[str, Any]:
+def _facts(assertion: UnverifiedAssertion, jti_claim: str, verified: VerifiedAssertion | None) -> dict[str, str | None]:
     """Return what the assertion said of itself; unverified where it was refused, and printable in any case."""
-    assertion, verified = exchange.assertion, exchange.verified
-    if assertion is None:
-        return {}
+    digest = verified.replay_digest if verified else assertion.unverified_replay_digest(jti_claim)
     return {
         "kid": _printable(assertion.unverified_kid, 256),
         "algorithm": _printable(assertion.unverified_algorithm, 20),
         "issuer": _printable(assertion.unverified_issuer, 255),
-        "subject": verified.subject if verified else None,
-        "jti_digest": verified.replay_digest.hex() if verified else None,
+        "subject": _printable(verified.subject if verified else assertion.unverified_subject, 255),
+        "jti_digest": digest.hex(),
     }
 
 

@@ -44,9 +44,24 @@ _HINTS = {
     "kid_unknown": "If the provider has just rotated its keys, refresh them or wait out the cooldown.",
     "aud_multiple": "The assertion is meant for others too. Give this integration an audience of its own.",
     "lifetime_too_long": "Have the provider issue a shorter token, or raise the maximum assertion lifetime.",
+    "exp_missing": "Have the provider issue tokens that expire. What is good for ever is no assertion (RFC 7523 §3).",
     "expired": "Send a fresh assertion for each exchange, and compare the clocks of both machines.",
     "not_yet_valid": "Compare the clocks of both machines, or raise the clock skew.",
 }
+
+# Where no rule was judged, since nobody had proved to be the client.
+_CLIENT_HINTS = {
+    "client_secret_bad": (
+        "Whoever sent this did not prove to be the client. If it was your pipeline, compare its secret with the "
+        "integration's, or give it a new one."
+    ),
+    "client_inactive": "Activate the integration if its client is to have tokens again.",
+}
+
+
+def find_client_hint(reason: str | None) -> str | None:
+    """Return advice for the reason code of a refused client, or None."""
+    return _CLIENT_HINTS.get(reason or "")
 
 
 def find_hint(reason: str | None, expected: str | None, received: str | None) -> str | None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from changegate.config import LONGEST_STALE
 from changegate.services.oauth.static_keys import StaticKeys
 
 Now = Callable[[], datetime]
 
 MIN_FRESH = timedelta(seconds=60)
 STALE_WHILE_REVALIDATE = timedelta(minutes=10)
-STALE_IF_ERROR = timedelta(hours=24)
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
 LEASE = timedelta(seconds=10)  # longer than a fetch may take
@@ -82,8 +82,11 @@ class KeySource:
         """Return the longest time a key set counts as fresh."""
         return max(timedelta(minutes=self.jwks_cache_minutes), MIN_FRESH)
 
-    def judge(self, now: datetime) -> Freshness:
-        """Judge the cached key set; none, or one from the future, is expired."""
+    def judge(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> Freshness:
+        """Judge the cached key set; none, or one from the future, is expired.
+
+        `stale_if_error` is how long it may be used beyond its freshness while no fetch works.
+        """
         facts = self.facts
         if facts.document_sha256 is None or facts.fetched_at is None or facts.fresh_until is None:
             return Freshness.EXPIRED
@@ -93,13 +96,13 @@ class KeySource:
         fresh_until = min(facts.fresh_until, facts.fetched_at + self.lifespan)
         if now < fresh_until:
             return Freshness.FRESH
-        if now < fresh_until + STALE_WHILE_REVALIDATE:
+        if now < fresh_until + min(STALE_WHILE_REVALIDATE, stale_if_error):
             return Freshness.REVALIDATE
-        return Freshness.IF_ERROR if now < fresh_until + STALE_IF_ERROR else Freshness.EXPIRED
+        return Freshness.IF_ERROR if now < fresh_until + stale_if_error else Freshness.EXPIRED
 
-    def is_settled(self, now: datetime) -> bool:
+    def is_settled(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> bool:
         """Tell whether the cached key set is to be served as it is, with nothing to do about it."""
-        freshness = self.judge(now)
+        freshness = self.judge(now, stale_if_error)
         if freshness in (Freshness.FRESH, Freshness.EXPIRED):
             return freshness is Freshness.FRESH
         return self.facts.is_leased(now) or self.is_backing_off(now)

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from changegate.config import LONGEST_STALE
 from changegate.database import end_turn
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import current_application, db
@@ -35,8 +36,11 @@ class KeyStore:
     session has nothing unflushed or uncommitted, or SQLite makes the two wait for each other.
     """
 
-    def __init__(self, policy: FetchPolicy, cooldown: timedelta, now: Now) -> None:
+    def __init__(
+        self, policy: FetchPolicy, cooldown: timedelta, now: Now, stale_if_error: timedelta = LONGEST_STALE
+    ) -> None:
         self._cooldown = cooldown
+        self._stale_if_error = stale_if_error
         self._now = now
         self._parsed: ParsedKeySets[KeySet] = ParsedKeySets()
         self._static = ParsedStaticKeys()
@@ -47,15 +51,15 @@ class KeyStore:
         """Return the keys to verify with at this moment.
 
         A fresh key set that this process has parsed costs no SQL. A stale one is served while it is renewed,
-        and for a day if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that day; where the keys are
-        stored with the integration, `JwksUnusable` and `SealBroken`.
+        and for a day, or what is set for it, if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that;
+        where the keys are stored with the integration, `JwksUnusable` and `SealBroken`.
         """
         if source.static is not None:
             return self._static.get(source.entity_id, source.static)
         digest = source.facts.document_sha256
         if digest is not None:
             found = self._parsed.find(source.entity_id, digest)
-            if found is not None and source.is_settled(self._now()):
+            if found is not None and source.is_settled(self._now(), self._stale_if_error):
                 return found
         return self._get_from_rows(JwksCacheRows(db.engine), source)
 
@@ -116,7 +120,7 @@ class KeyStore:
         key_set = self._renewal.parse(row) if row else None
         if row is None or key_set is None:
             return None, Freshness.EXPIRED
-        return key_set, row.source.judge(self._now())
+        return key_set, row.source.judge(self._now(), self._stale_if_error)
 
     def _newer(self, source: KeySource, row: CacheRow | None) -> KeySet | None:
         if row is None or row.source.facts.document_sha256 == source.facts.document_sha256:

@@ -92,9 +92,13 @@ def _update_known(
 
 def _alerts_of_change(known: Iterable[KeyRow], keys: tuple[SigningKey, ...]) -> Iterator[Alert]:
     by_kid = {(row.kid, row.algorithms): row.thumbprint for row in known if row.kid}
+    # Keys of two types may share a kid side by side; one that takes the place of another is another key.
+    there = {_identity(key) for key in keys}
+    replaced = {row.kid: row.thumbprint for row in known if row.kid and (row.thumbprint, row.kid) not in there}
     seen = {row.thumbprint for row in known}
     for key in _each_once(keys):
-        before = by_kid.get((key.kid or "", _algorithms(key)))
+        kid = key.kid or ""
+        before = by_kid.get((kid, _algorithms(key))) or replaced.get(kid)
         if before is not None and key.thumbprint not in seen:
             detail = f"Was {before}, is {key.thumbprint}. A provider gives each key a kid of its own."
             yield "same_kid_other_key", key.kid, detail
