@@ -118,6 +118,13 @@ TOO_WIDE = f"SELECT {','.join(['1'] * 3000)}"
 TOO_DEEP = f"SELECT {'NOT (' * 2000}1 = 1{')' * 2000}"
 
 
+def test_a_query_that_walks_too_often_is_refused_and_not_put_off(client: FlaskClient, admin: dict[str, str]) -> None:
+    walked = "^".join(f"assigned_to.manager.manager.manager.manager=x{at}" for at in range(2300))
+    asked = {"sysparm_query": walked, "sysparm_fields": "number", "sysparm_limit": "1"}
+    answer = client.get("/api/now/table/change_request", query_string=asked, headers=admin)
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize(
     ("fixture", "statement"), [("app", TOO_WIDE), ("app", TOO_DEEP), ("postgres_app", TOO_WIDE)], ids=range(3)
 )

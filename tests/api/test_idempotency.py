@@ -1,12 +1,16 @@
 """The Idempotency-Key header of a creation."""
 
+import hashlib
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from changegate.extensions import db
 from tests.conftest import Clock, basic
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 
@@ -53,6 +57,13 @@ def test_the_key_of_a_deleted_record_is_a_conflict(api: TableApi) -> None:
     assert response.status_code == 409
     assert error_of(response)[1] == "This Idempotency-Key has created a record that is no longer there"
     assert api.found("") == []
+
+
+def test_what_was_sent_cannot_be_guessed_from_what_is_kept(api: TableApi, app: Flask) -> None:
+    create(api, "k1")
+    with app.app_context():
+        kept = db.session.execute(text("SELECT body_hash FROM sys_idempotency_key")).scalar_one()
+    assert kept != hashlib.sha256(orjson.dumps([BODY, False], option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def test_refuses_a_key_that_is_none(api: TableApi) -> None:

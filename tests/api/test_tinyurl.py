@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from changegate.extensions import db
 from changegate.models import TinyUrl
 from tests.conftest import Clock, basic
+from tests.support.attachment_api import ATTACHMENTS, AttachmentApi
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
 from tests.support.token_desk import Integration, TokenDesk
 
@@ -76,6 +77,18 @@ def test_a_query_may_be_empty_and_a_path_a_record(api: TableApi, changes: list[d
     path = f"{CHANGES}/{changes[0]['sys_id']}"
     assert len(result_of(tiny(api, token_of(api, CHANGES)))) == 3
     assert result_of(tiny(api, token_of(api, f"{path}?sysparm_fields=number"), f"{path}/")).keys() == {"number"}
+
+
+def test_a_list_of_files_has_them_too(api: TableApi, changes: list[dict[str, Any]]) -> None:
+    files = AttachmentApi(api.client, api.headers)
+    for change in changes:
+        files.uploaded(change["sys_id"])
+    wanted = f"table_sys_idIN{changes[0]['sys_id']},{changes[2]['sys_id']}^" + "^".join(["file_name!=x"] * 200)
+    page, _, token = result_of(shorten(api, f"{ATTACHMENTS}?sysparm_query={quote(wanted)}")).partition("?sysparm_tiny=")
+    assert page == "sys_attachment_list.do"
+    found = result_of(tiny(api, token, ATTACHMENTS))
+    assert {one["table_sys_id"] for one in found} == {changes[0]["sys_id"], changes[2]["sys_id"]}
+    assert tiny(api, "nonsense", ATTACHMENTS).status_code == 400
 
 
 def test_a_token_is_for_one_path(api: TableApi, changes: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from changegate.api.auth import api_call, caller, require_caller, require_scope
 from changegate.api.envelopes import api_response, empty_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_record
+from changegate.api.tinyurl import restore_query
 from changegate.errors import InputInvalid, RequestUnreadable, ScopeMissing
 from changegate.extensions import db, settings
 from changegate.schemas.attachment import (
@@ -45,6 +46,7 @@ HARMLESS = {
 }
 bp = Blueprint("attachment", __name__)
 bp.before_request(require_caller)
+bp.before_request(restore_query)
 _query_schema = AttachmentQuerySchema()
 _target_schema = AttachmentTargetSchema()
 _named_target_schema = NamedAttachmentTargetSchema()

@@ -67,11 +67,14 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     return refusal(500, "Internal error", f"Tell the administrator the correlation id {correlation_id()}")
 
 
+_TOO_MUCH = ("Expression tree is too large", "too many", "at most", "no query solution")
+
+
 def _is_beyond_limits(problem: BaseException) -> bool:
     """Tell whether a statement was larger or deeper than a database reads; to send it again would not help."""
     # PostgreSQL has a class of states for that, SQLite nothing but words.
     state = getattr(problem, "sqlstate", None) or ""
-    return state.startswith("54") or str(problem).startswith(("Expression tree is too large", "too many", "at most"))
+    return state.startswith("54") or str(problem).startswith(_TOO_MUCH)
 
 
 def _of_http(error: HTTPException) -> ChangegateError:

@@ -19,7 +19,7 @@ from changegate.services.tables.tiny_urls import get_query, store_query
 PARAMETER = "sysparm_tiny"
 READS = frozenset({"GET", "HEAD"})
 # The APIs whose reads `restore_query` sees.
-SHORTENED = re.compile(r"/api/now(?:/v[12])?/(?:table|stats)/([^/]+)(?:/.*)?")
+SHORTENED = re.compile(r"/api/now(?:/v[12])?/(?:(?:table|stats)/([^/]+)(?:/.*)?|attachment/?)")
 bp = Blueprint("tinyurl", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)
@@ -32,8 +32,8 @@ def create_view() -> Response:
     path = unquote(parts.path)
     match = SHORTENED.fullmatch(path)
     if match is None:
-        raise RequestUnreadable("url: an address of the Table API or of its statistics is expected")
-    table = get_table(match[1])
+        raise RequestUnreadable("url: an address of the Table, Aggregate or Attachment API is expected")
+    table = get_table(match[1] or "sys_attachment")
     token = store_query(caller(), path.rstrip("/"), parts.query)
     db.session.commit()
     return api_response({"result": f"{table.name}_list.do?{PARAMETER}={token}"})

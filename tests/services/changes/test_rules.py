@@ -58,6 +58,7 @@ def test_nobody_else_s_change_begins_in_a_later_state(rules: ChangeRules, caller
 
 
 BEFORE: dict[str, Any] = {
+    "state": -5,
     "assignment_group": None,
     "reassignment_count": 0,
     "closed_at": None,
@@ -71,6 +72,15 @@ def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, state: 
     rules.before_create(created, ROOT)
     rules.before_update(BEFORE, changed, ANN)
     assert created["active"] is changed["active"] is active
+
+
+@pytest.mark.parametrize(("state", "active"), [(-5, True), (3, False)])
+def test_the_state_decides_what_is_active_whoever_says_something_else(
+    rules: ChangeRules, state: int, active: bool
+) -> None:
+    said: dict[str, Any] = {"active": not active}
+    rules.before_update({**BEFORE, "state": state, "active": active}, said, ANN)
+    assert said == {"active": active}
 
 
 def test_says_who_closed_a_change_and_when(rules: ChangeRules) -> None:

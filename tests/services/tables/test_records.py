@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from changegate.errors import ChangegateError, OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.extensions import db
-from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysUser, Task
+from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysAudit, SysUser, Task
 from changegate.services.access import Caller, TokenGrant
 from changegate.services.tables import records
 from changegate.services.tables.catalog import find_table, get_table
@@ -169,9 +169,27 @@ def test_a_user_that_something_needs_is_not_deleted(at_work: Flask) -> None:
 def test_references_to_a_deleted_user_are_emptied(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
     sys_id = create_record(CHANGES, ROOT, {"assigned_to": "ann"})["sys_id"]
+    other = create_record(CHANGES, ROOT, {})["sys_id"]
     delete_record(USERS, ROOT, user)
     db.session.commit()
     assert read(sys_id)["assigned_to"] is None
+    assert (read(sys_id)["sys_mod_count"], read(other)["sys_mod_count"]) == (1, 0)
+
+
+def test_an_emptied_reference_is_audited(at_work: Flask) -> None:
+    user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
+    made = [create_record(CHANGES, ROOT, {"assigned_to": "ann", "requested_by": "ann"})["sys_id"] for _ in range(3)]
+    delete_record(USERS, ROOT, user)
+    db.session.commit()
+    told = db.session.execute(select(SysAudit).where(SysAudit.documentkey.in_(made))).scalars().all()
+    assert {(row.documentkey, row.fieldname) for row in told} == {
+        (sys_id, field) for sys_id in made for field in ("assigned_to", "requested_by")
+    }
+    assert {(row.tablename, row.user, row.oldvalue, row.newvalue) for row in told} == {
+        ("change_request", "admin", user, None)
+    }
+    assert len({row.sys_id for row in told}) == 6
+    assert {len(row.sys_id) for row in told} == {32}
 
 
 def test_two_users_never_differ_in_case_alone(at_work: Flask) -> None:

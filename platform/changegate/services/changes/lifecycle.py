@@ -21,10 +21,13 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
 
 def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
     """Keep what depends on the state in step with it, and count reassignments."""
-    if "state" in changes:
-        is_closed = changes["state"] in CLOSED_STATES
+    if "state" in changes or "active" in changes:
+        # Whoever says only that it is active, or is not, says nothing of its state, which decides.
+        state = changes["state"] if "state" in changes else record["state"]
+        is_closed = state in CLOSED_STATES
         changes["active"] = not is_closed
-        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id} if is_closed else {}
+        is_closing = is_closed and "state" in changes
+        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id} if is_closing else {}
         changes |= {name: value for name, value in closing.items() if record[name] is None and name not in changes}
     if record["assignment_group"] and "assignment_group" in changes:
         changes["reassignment_count"] = record["reassignment_count"] + 1

@@ -93,7 +93,8 @@ def _journal_shower(journal: Journal, found: Found, shown: Shown) -> Callable[[A
 
     def show(sys_id: str) -> Any:
         text = texts.get((sys_id, journal.element), "")
-        return shown(text, text, None)
+        # Its value is always empty, as it is where values are asked for: who writes it back says nothing again.
+        return shown("", text, None)
 
     return show
 

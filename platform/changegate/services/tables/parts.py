@@ -12,6 +12,7 @@ from changegate.services.prepared import Prepared
 from changegate.services.tables.audit import record_deletion
 from changegate.services.tables.belongings import remove_belongings
 from changegate.services.tables.catalog import get_table
+from changegate.services.tables.referrers import empty_references
 from changegate.services.tables.registry import Table
 
 
@@ -29,6 +30,7 @@ def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
 def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None:
     part.rules.before_delete(record, caller)
     remove_parts(part, record["sys_id"], caller)
+    empty_references(part, record["sys_id"], caller)
     remove_belongings(part.name, [record["sys_id"]])
     if part.is_audited:
         record_deletion(part, part.name, record, caller)

@@ -22,6 +22,7 @@ from changegate.services.tables.inputs import changed_values, is_same
 from changegate.services.tables.journals import add_journal_entries, journal_entries
 from changegate.services.tables.parts import remove_parts
 from changegate.services.tables.reading import Record, require_operation
+from changegate.services.tables.referrers import empty_references
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.written_rows import delete_row, insert_row, lock_row, update_row
 
@@ -95,6 +96,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
     class_name = _class_name(table, before)
     table.rules.before_delete(before, caller)
     remove_parts(table, before["sys_id"], caller)
+    empty_references(table, before["sys_id"], caller)
     delete_row(table, before["sys_id"])
     remove_belongings(class_name, [before["sys_id"]])
     if table.is_audited:
