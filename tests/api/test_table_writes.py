@@ -319,6 +319,16 @@ def test_keeps_what_people_write_in_journals(api: TableApi, change: dict[str, An
     assert (entry["value"], entry["name"], entry["sys_created_by"]) == ("looked at it", "change_request", "admin")
 
 
+def test_the_history_of_one_second_is_read_in_either_direction(api: TableApi, change: dict[str, Any]) -> None:
+    written = [f"note {number}" for number in range(4)]
+    for note in written:
+        api.update(change["sys_id"], {"work_notes": note})
+    journal = TableApi(api.client, api.headers, "/api/now/table/sys_journal_field")
+    of_change = f"element_id={change['sys_id']}^element=work_notes^ORDERBY"
+    for order, expected in (("sys_created_on", written), ("DESCsys_created_on", written[::-1])):
+        assert [entry["value"] for entry in result_of(journal.page(query=of_change + order))] == expected
+
+
 def test_a_record_that_is_written_back_as_it_was_read_says_nothing_again(api: TableApi, change: dict[str, Any]) -> None:
     api.update(change["sys_id"], {"work_notes": "looked at it", "comments": "hello"})
     read = result_of(api.get(change["sys_id"], display_value="all"))

@@ -58,6 +58,8 @@ def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
 def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
     """Return the sort order; created-on and sys_id make any order total, so that pages neither overlap nor gap.
 
+    The sys_id goes the way of the field before it: what is written within one second and has ordered sys_ids, as
+    journals have, comes newest first where the newest is asked for first.
     References sort by what they are called. Raises `RequestUnreadable` for more fields than a database sorts by.
     """
     first: dict[str, tuple[Field, bool]] = {}
@@ -69,7 +71,9 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     chosen = [_sorted(field, is_descending) for field, is_descending in first.values()]
     if not chosen:
         chosen.append(walks.root.c["sys_created_on"].asc())
-    return [*chosen, walks.root.c["sys_id"].asc()]
+    is_descending = bool(first) and [*first.values()][-1][1]
+    sys_id = walks.root.c["sys_id"]
+    return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
 
 
 def _shown(walks: Walks, field: Field) -> Field:
