@@ -20,7 +20,7 @@ _COLUMNS = SysAudit.__table__.c
 def record_changes(
     table: Table, class_name: str, before: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller
 ) -> None:
-    """Write a row for every changed field of a record, all in one INSERT; secrets are never told."""
+    """Write a row for every changed field of a record, all in one INSERT; of a secret only that it was changed."""
     entries = table.entries
     _insert(
         [
@@ -28,7 +28,7 @@ def record_changes(
                 class_name, before["sys_id"], caller, name, _text(table, name, before[name]), _text(table, name, value)
             )
             for name, value in changes.items()
-            if name in entries and not entries[name].is_secret
+            if name in entries
         ]
     )
 
@@ -40,7 +40,8 @@ def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], ca
 
 
 def _text(table: Table, name: str, value: Any) -> str | None:
-    return render_value(table.entries[name], value) or None
+    entry = table.entries[name]
+    return None if entry.is_secret else render_value(entry, value) or None
 
 
 def _row(class_name: str, sys_id: str, caller: Caller, field: str, old: str | None, new: str | None) -> Values:
