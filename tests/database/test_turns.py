@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,11 @@ def test_a_body_without_a_length_is_read_in_pieces_and_lines() -> None:
 
 def test_nobody_waits_for_anothers_write(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
     token = desk.token(desk.register())
-    other = sqlite3.connect(Path(desk.app.instance_path) / "changegate.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    waiting = pool.submit(desk.call, token)
-    assert is_answered_before(waiting, desk.app)
-    other.execute("ROLLBACK")
+    with closing(sqlite3.connect(Path(desk.app.instance_path) / "changegate.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(desk.call, token)
+        assert is_answered_before(waiting, desk.app)
+        other.execute("ROLLBACK")
     assert waiting.result(PATIENCE).status_code == 201
 
 
