@@ -143,3 +143,31 @@ def test_a_refusal_of_an_integration_that_is_gone_by_then_is_an_event_all_the_sa
     event = desk.last_event()
     assert event is not None
     assert (event.entity, event.is_accepted, event.client_id) == (None, False, integration.client_id)
+
+
+class TestParanoid:
+    """CHANGEGATE_JWKS_STALE_IF_ERROR=0."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        return {"jwks_stale_if_error": "0"}
+
+    def test_an_outage_of_the_provider_is_one_of_the_desk_once_its_keys_are_no_longer_fresh(
+        self, desk: TokenDesk, clock: Clock
+    ) -> None:
+        assert _exchanges_in_an_outage(desk, clock) == [200, 503]
+
+
+def test_keys_outlive_an_outage_where_nothing_else_is_set(desk: TokenDesk, clock: Clock) -> None:
+    assert _exchanges_in_an_outage(desk, clock) == [200, 200]
+
+
+def _exchanges_in_an_outage(desk: TokenDesk, clock: Clock) -> list[int]:
+    """Return what an integration is told whose keys are fresh, and after two hours without its provider."""
+    integration = desk.register()
+    fresh = desk.exchange(integration).status_code
+    desk.jwks.answer = raw(b"")
+    clock.advance(hours=2)
+    now = int(clock().timestamp())
+    late = desk.exchange(integration, assertion=desk.assertion(iat=now, exp=now + 300, jti="late"))
+    return [fresh, late.status_code]
