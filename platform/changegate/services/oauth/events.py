@@ -41,9 +41,9 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     One INSERT decides, so that of several processes exactly one wins.
     """
     _purge_now_and_then(happened_at)
-    claim = attempt.exchange.claim if attempt.exchange else None
-    row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
     exchange = attempt.exchange
+    claim = exchange.claim if exchange else None
+    row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
     report = exchange and (exchange.verified.report if exchange.verified else exchange.report)
     if report:
         row |= _judged(report) | {"would_refuse": report.would_refuse or None}
