@@ -24,6 +24,7 @@ from changegate.config import SettingInvalid, Settings
 from changegate.database import Base, LeanSession, unit_of_work
 from changegate.errors import RateLimited
 from changegate.recent_failures import RecentFailures
+from changegate.unproxied import behind
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": LeanSession})
 migrate = Migrate()
@@ -121,8 +122,7 @@ def _seconds_to_wait(counters: MovingWindowRateLimiter, limit: RateLimitItem, wh
 limiter = FailureLimit()
 
 
-# Each attribute that is read through Flask's proxy takes a microsecond.
-current_application: Callable[[], Flask] = current_app._get_current_object  # type: ignore[attr-defined]
+current_application = behind(current_app)
 
 
 def settings() -> Settings:

@@ -78,11 +78,13 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     api.register(app)
     console.register(app)
     register_error_envelopes(app, otherwise=render_error)
+    served = app.wsgi_app
     if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
         # Whatever else is slow to answer, such as another server's database, would be waited for in turn.
-        app.wsgi_app = TakingTurns(app.wsgi_app)  # type: ignore[method-assign]
+        served = TakingTurns(served)
     if settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
+        served = ProxyFix(served, x_for=settings.trusted_proxies)
+    app.wsgi_app = served  # type: ignore[method-assign]
     return app
 
 

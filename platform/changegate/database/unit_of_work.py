@@ -1,22 +1,20 @@
 """The unit of work of an application context: what it reads and writes, and commits at once."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
-from flask.ctx import AppContext
 from flask.globals import app_ctx
 from sqlalchemy import Connection, Engine
 
 from changegate.database.drivers import limit_time
 from changegate.database.pool import driver_of, pool_of, roll_back
+from changegate.unproxied import behind
 
 if TYPE_CHECKING:
     from changegate.database.session import LeanSession
 
 _KEPT_AS = "_unit_of_work"
-# Each attribute that is read through Flask's proxy takes a microsecond.
-_context: Callable[[], AppContext] = app_ctx._get_current_object  # type: ignore[attr-defined]
+_context = behind(app_ctx)
 
 
 class LastWrite(Protocol):

@@ -14,19 +14,19 @@ _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 UNITS = frozenset({*_SECONDS, *_MONTHS})
 
 
-class in_utc(GenericFunction[Any]):  # noqa: N801 - SQLAlchemy names the function after the class
+class InUtc(GenericFunction[Any]):
     """An instant without its zone, as UTC shows it."""
 
     inherit_cache = True
 
 
-@compiles(in_utc)
-def _as_it_is(element: in_utc, compiler: Any, **options: Any) -> str:
+@compiles(InUtc)
+def _as_it_is(element: InUtc, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.clauses, **options))
 
 
-@compiles(in_utc, "postgresql")
-def _at_utc(element: in_utc, compiler: Any, **options: Any) -> str:
+@compiles(InUtc, "postgresql")
+def _at_utc(element: InUtc, compiler: Any, **options: Any) -> str:
     return f"timezone('UTC', {compiler.process(element.clauses, **options)})"
 
 
@@ -73,7 +73,7 @@ def _days_in(year: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _extracted(part: str, column: ColumnElement[Any]) -> ColumnElement[int]:
-    source = column if isinstance(column.type, Date) else in_utc(column)
+    source = column if isinstance(column.type, Date) else InUtc(column)
     return cast(extract(part, source), BigInteger)
 
 
