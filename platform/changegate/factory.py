@@ -21,7 +21,12 @@ from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
 from changegate.services.tables.recent_choices import keep_choices
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+# A wheel carries the migrations inside the package; a checkout keeps them beside `platform/`.
+MIGRATIONS = next(
+    folder
+    for folder in (Path(__file__).with_name("migrations"), Path(__file__).resolve().parents[2] / "migrations")
+    if folder.is_dir()
+)
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 KEY_STORE = "key_store"
 

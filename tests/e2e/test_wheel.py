@@ -1,0 +1,56 @@
+"""The wheel, installed into an empty environment: each command works without a checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.guards.source_tree import ROOT
+from tests.support.client_environments import run_installer
+from tests.support.servers import free_port
+
+STORY_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of programs of an environment that holds the built wheel and its declared dependencies."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run_installer(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT))
+    (wheel,) = folder.glob("changegate-*.whl")
+    environment = folder / "environment"
+    run_installer(sys.executable, "-m", "venv", "--without-pip", str(environment))
+    python = environment / "bin" / "python"
+    run_installer(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", str(wheel))
+    return environment / "bin"
+
+
+def outside_the_checkout() -> dict[str, str]:
+    """Return the environment variables without any that lead to the checkout."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "CHANGEGATE_", "COV"))}
+
+
+def test_the_demo_tells_its_story_and_the_provider_has_its_command(programs: Path, tmp_path: Path) -> None:
+    command = [programs / "changegate", "demo", "--once", "--port", str(free_port()), "--idp-port", str(free_port())]
+    story = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=outside_the_checkout(),
+        capture_output=True,
+        text=True,
+        timeout=STORY_SECONDS,
+        check=False,
+    )
+    assert story.returncode == 0, story.stdout + story.stderr
+    assert "CHG0030037" in story.stdout
+    assert (tmp_path / "instance" / "changegate.db").is_file()
+    provider = subprocess.run([programs / "demo-idp", "--help"], capture_output=True, text=True, check=True)
+    assert "serve" in provider.stdout
+
+
+def test_nothing_that_tests_or_lints_is_installed(programs: Path) -> None:
+    script = "from importlib.util import find_spec; print([n for n in ('pytest', 'ruff', 'mypy') if find_spec(n)])"
+    found = subprocess.run([programs / "python", "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
