@@ -80,4 +80,3 @@ def top_level_names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom) and not node.level:
         return [(node.module or "").partition(".")[0]]
     return []
-
