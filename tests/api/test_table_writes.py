@@ -366,8 +366,8 @@ def test_follows_the_state_and_counts_reassignments(api: TableApi, app: Flask) -
     change = api.created(assignment_group="One")
     assert change["reassignment_count"] == "0"
     assert result_of(api.update(change["sys_id"], {"assignment_group": "Two"}))["reassignment_count"] == "1"
-    assert result_of(api.update(change["sys_id"], {"state": 3}))["active"] == "false"
-    assert result_of(api.update(change["sys_id"], {"state": 0}))["active"] == "true"
+    assert result_of(api.update(change["sys_id"], {"state": -4}))["active"] == "true"
+    assert result_of(api.update(change["sys_id"], {"state": 4}))["active"] == "false"
     assert api.created(state=4)["active"] == "false"
 
 

@@ -59,6 +59,10 @@ def test_nobody_else_s_change_begins_in_a_later_state(rules: ChangeRules, caller
 
 BEFORE: dict[str, Any] = {
     "state": -5,
+    "type": "normal",
+    "on_hold": False,
+    "unauthorized": False,
+    "std_change_producer_version": None,
     "assignment_group": None,
     "reassignment_count": 0,
     "closed_at": None,
@@ -66,11 +70,11 @@ BEFORE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("state", "active"), [(-5, True), (0, True), (3, False), (4, False)])
-def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, state: int, active: bool) -> None:
+@pytest.mark.parametrize(("before", "state", "active"), [(-4, -5, True), (-1, 0, True), (0, 3, False), (-1, 4, False)])
+def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, before: int, state: int, active: bool) -> None:
     created, changed = {"state": state}, {"state": state}
     rules.before_create(created, ROOT)
-    rules.before_update(BEFORE, changed, ANN)
+    rules.before_update({**BEFORE, "state": before}, changed, ANN)
     assert created["active"] is changed["active"] is active
 
 
@@ -84,7 +88,7 @@ def test_the_state_decides_what_is_active_whoever_says_something_else(
 
 
 def test_says_who_closed_a_change_and_when(rules: ChangeRules) -> None:
-    closing: dict[str, Any] = {"state": 3}
+    closing: dict[str, Any] = {"state": 4}
     rules.before_update(BEFORE, closing, ANN)
     assert closing["closed_by"] == ANN.sys_id
     assert closing["closed_at"].tzinfo is UTC
@@ -95,10 +99,10 @@ def test_says_who_closed_a_change_and_when(rules: ChangeRules) -> None:
 
 @pytest.mark.parametrize(
     ("before", "changes", "count"),
-    [("x", {"assignment_group": "y"}, 3), (None, {"assignment_group": "y"}, None), ("x", {"state": 0}, None)],
+    [("x", {"assignment_group": "y"}, 3), (None, {"assignment_group": "y"}, None), ("x", {"state": -4}, None)],
 )
 def test_counts_a_move_from_one_group_to_another(
     rules: ChangeRules, before: str | None, changes: dict[str, Any], count: int | None
 ) -> None:
-    rules.before_update({"assignment_group": before, "reassignment_count": 2}, changes, ANN)
+    rules.before_update({**BEFORE, "assignment_group": before, "reassignment_count": 2}, changes, ANN)
     assert changes.get("reassignment_count") == count

@@ -78,8 +78,8 @@ def test_all_fields_of_an_update_are_one_insert(at_work: Flask) -> None:
 
 def test_what_rules_change_is_told_too(at_work: Flask) -> None:
     sys_id = created()
-    update_record(CHANGES, ROOT, sys_id, {"state": 3})
-    assert {("state", "-5", "3"), ("active", "true", "false")} <= set(trail(sys_id))
+    update_record(CHANGES, ROOT, sys_id, {"state": 4})
+    assert {("state", "-5", "4"), ("active", "true", "false")} <= set(trail(sys_id))
 
 
 def test_stamps_equal_values_and_creations_leave_no_trail(at_work: Flask) -> None:

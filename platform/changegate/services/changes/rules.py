@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from changegate.errors import OperationFailed
+from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access import Caller
 from changegate.services.changes.lifecycle import begin_task, follow_state
 from changegate.services.changes.presets import find_model_of_type, find_presets, find_type_of_model
+from changegate.services.changes.transitions import NEW, STANDARD, passes_gates, require_move
 from changegate.services.tables.registry import NoRules, Values
 
-NEW = -5
 NOT_REQUESTED = "not requested"
 SAID_BY_THE_PROCESS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
+NOT_THEIRS = (
+    "{}: only a change manager or an administrator, by name and password, may change this field of a change that exists"
+)
 
 
 class ChangeRules(NoRules):
@@ -34,9 +37,15 @@ class ChangeRules(NoRules):
             values["chg_model"] = find_model_of_type(values.get("type") or "normal")
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Keep state and activity, type and model in step."""
-        follow_state(record, changes, caller)
+        """Refuse what approvals decide, ignore what the process says, and keep state, type and model in step."""
+        changes.pop("approval", None)
         _match_type_and_model(changes)
+        if not passes_gates(caller):
+            for name in SAID_BY_THE_PROCESS:
+                changes.pop(name, None)
+            _require_own_say(record, changes)
+        require_move(record, changes, caller)
+        follow_state(record, changes, caller)
 
 
 def _require_beginning(values: Values) -> None:
@@ -46,6 +55,15 @@ def _require_beginning(values: Values) -> None:
     for name in SAID_BY_THE_PROCESS:
         values.pop(name, None)
     values["approval"] = NOT_REQUESTED
+
+
+def _require_own_say(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse a change of what decides which approvals a change needs, or of who asked for it."""
+    changed = {name for name, value in changes.items() if value != record[name]}
+    is_other_type = "type" in changed and (record["state"] != NEW or changes["type"] == STANDARD)
+    refused = changed & {"requested_by", "std_change_producer_version"} | ({"type"} if is_other_type else set())
+    if refused:
+        raise AccessRefused("Operation Failed", NOT_THEIRS.format(min(refused)))
 
 
 def _match_type_and_model(changes: Values) -> None:
