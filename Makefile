@@ -29,7 +29,7 @@ test: $(READY)  ## Run every test
 	@tests/run
 
 bench: $(READY)  ## Measure the product against its floors
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(READY)  ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

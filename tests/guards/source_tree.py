@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = ROOT / "platform"
 PRODUCT = PLATFORM / "changegate"
+BESIDE_THE_PRODUCT = (ROOT / "benchmarks", ROOT / "tests")
 TEXTS = {".py", ".md", ".toml", ".txt", ".html", ".css", ".js", ".svg", ".ini", ".mako", ".lua", ""}
 
 

@@ -22,7 +22,7 @@ from tests.guards.documents import (
     links,
     named_files,
 )
-from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, kept_children, python_files, shown
+from tests.guards.source_tree import BESIDE_THE_PRODUCT, PLATFORM, PRODUCT, ROOT, kept_children, python_files, shown
 
 SETTINGS = {f"{PREFIX}{name.upper()}" for name in PARSERS} | {INSTANCE_PATH_VARIABLE}
 SETTING_ROW = re.compile(r"^\| `(?P<name>CHANGEGATE_\w+)` \| (?P<default>.*?) \|", re.MULTILINE)
@@ -127,7 +127,7 @@ def test_the_tree_in_the_architecture_is_the_real_one() -> None:
 def worth_a_line() -> set[Path]:
     """Return what a newcomer should find in the tree: the top, every folder of ours, the product's modules."""
     top = {ROOT / name for name in kept_children(ROOT) - {".gitignore"}}
-    folders = {path.parent for path in python_files(PLATFORM, ROOT / "tests", ROOT / "migrations")}
+    folders = {path.parent for path in python_files(PLATFORM, *BESIDE_THE_PRODUCT, ROOT / "migrations")}
     documents_of_folders = {path.parent for path in documents()} | {DOCS / "images"}
     return top | (folders | documents_of_folders | set(PRODUCT.glob("*.py"))) - {ROOT}
 

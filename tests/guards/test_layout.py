@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, kept_children, python_files, shown
+from tests.guards.source_tree import BESIDE_THE_PRODUCT, PLATFORM, PRODUCT, ROOT, kept_children, python_files, shown
 
 TOP_LEVEL = {
     ".ci",
@@ -16,6 +16,7 @@ TOP_LEVEL = {
     "Makefile",
     "README.md",
     "app.py",
+    "benchmarks",
     "docs",
     "instance",
     "migrations",
@@ -58,11 +59,13 @@ def test_platform_is_the_standard_librarys(command: tuple[str, ...]) -> None:
 
 
 def test_every_folder_of_the_packages_is_a_package() -> None:
-    folders = {path.parent for path in python_files(PLATFORM, ROOT / "tests")}
+    folders = {path.parent for path in python_files(PLATFORM, *BESIDE_THE_PRODUCT)}
     assert not [shown(folder) for folder in folders if not (folder / "__init__.py").exists()]
 
 
 def test_nothing_is_called_after_what_has_no_name() -> None:
     banned = {"utils", "util", "common", "misc", "helpers"}
-    named = [shown(path) for path in python_files(PLATFORM, ROOT / "tests") if banned & {path.stem, path.parent.name}]
+    named = [
+        shown(path) for path in python_files(PLATFORM, *BESIDE_THE_PRODUCT) if banned & {path.stem, path.parent.name}
+    ]
     assert not named

@@ -15,9 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TO_RUN: list[str] = PROJECT["dependencies"]
 TO_DEVELOP: list[str] = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9-]+)(?:\[[a-z]+\])?(?P<bounds>[^#]*)")
-FIRST_PARTY = {"changegate", "demo_idp", "tests", "app"}
+FIRST_PARTY = {"changegate", "demo_idp", "tests", "benchmarks", "app"}
 # Clients, identity providers and peers that run in environments of their own (docs/clients.md).
-FILES_APART = sorted((ROOT / "tests").rglob("*.txt"))
+FILES_APART = sorted(path for folder in ("benchmarks", "tests") for path in (ROOT / folder).rglob("*.txt"))
 APART = [line for path in FILES_APART for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
@@ -47,7 +47,7 @@ def test_no_requirement_is_listed_twice() -> None:
 
 @pytest.mark.parametrize(
     ("folders", "requirements"),
-    [(("platform", "migrations"), TO_RUN), (("tests",), TO_RUN + TO_DEVELOP + APART)],
+    [(("platform", "migrations"), TO_RUN), (("benchmarks", "tests"), TO_RUN + TO_DEVELOP + APART)],
     ids=["to run the product", "to test it"],
 )
 def test_every_import_is_a_direct_requirement(folders: tuple[str, ...], requirements: list[str]) -> None:

@@ -1,0 +1,126 @@
+"""Measure one server process against its floors: `python -m benchmarks`."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from benchmarks import servers
+from benchmarks.bounds import tail_bounds
+from benchmarks.databases import (
+    NO_POSTGRESQL,
+    POSTGRESQL,
+    SQLITE,
+    Databases,
+    SqliteFiles,
+    has_postgres,
+    start_postgres,
+)
+from benchmarks.errors import BenchFailed
+from benchmarks.load import require_wrk
+from benchmarks.memory import page_through
+from benchmarks.processors import OTHERS, kept_to
+from benchmarks.report import Findings, show, write_json
+from benchmarks.rounds import measure
+from benchmarks.selection import OF_A_MILLION, Selection, select
+from benchmarks.stage import StageSetting, Tell
+
+USUAL_SIZE = 100_000
+GREAT_SIZE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    runs: int
+    seconds: int
+    sizes: Sequence[int]
+    only_floors: bool
+    selection: Selection
+
+
+def run(databases: Databases, folder: Path, plan: Plan, tell: Tell) -> Findings:
+    """Start everything on one kind of database, measure, and leave nothing running."""
+    with ExitStack() as stack:
+        setting = StageSetting(stack, databases, folder, tell)
+        stage = setting.set_stage(plan.sizes, only_floors=plan.only_floors, selection=plan.selection)
+        memory = None
+        if stage.desk and plan.selection.is_all:
+            # First of all, while the worker has done nothing else.
+            tell(f"{databases.name}: reading {plan.sizes[0]:,} records in pages")
+            memory = page_through(stage.desk)
+        results = measure(stage.cases, plan.runs, plan.seconds, lambda said: tell(f"{databases.name}: {said}"))
+        return Findings(databases.name, stage.cases, results, memory, [*tail_bounds(results), *stage.bounds()])
+
+
+def choose(database: str | None, console: Console) -> list[str]:
+    """Return the kinds of databases to measure, which are all that are asked for and installed."""
+    names = [database] if database else [SQLITE, POSTGRESQL]
+    if POSTGRESQL in names and not has_postgres():
+        if database:
+            raise BenchFailed(NO_POSTGRESQL)
+        console.print(NO_POSTGRESQL)
+        names.remove(POSTGRESQL)
+    return names
+
+
+def measure_all(names: Sequence[str], plan: Plan, console: Console) -> Iterator[Findings]:
+    """Measure one kind of database after the other, so that neither is in the other's way."""
+    # Beside the code, not in /tmp: where that is memory, a durable commit would cost nothing.
+    build = servers.ROOT / "build"
+    build.mkdir(exist_ok=True)
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=build) as folder, console.status("starting") as status:
+            databases = SqliteFiles(Path(folder)) if name == SQLITE else start_postgres()
+            yield run(databases, Path(folder), plan, status.update)
+
+
+@click.command()
+@click.option("--seconds", default=2, show_default=True, type=click.IntRange(1, 60), help="Per run.")
+@click.option("--runs", default=3, show_default=True, type=click.IntRange(1, 50), help="Runs per case.")
+@click.option(
+    "--million/--no-million", default=None, help=f"Measure with {GREAT_SIZE:,} changes too; done unless --quick."
+)
+@click.option("--quick", is_flag=True, help="One run of one second, without the million: proves that all works.")
+@click.option(
+    "--database",
+    type=click.Choice([SQLITE, POSTGRESQL], case_sensitive=False),
+    help="Only this one; else both, PostgreSQL where it is installed.",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers to a file.")
+@click.option("--only-floors", is_flag=True, help="Measure the floors alone.")
+@click.option("--only", metavar="CASES", help="Only these, as d,f or d-flood or scopes, and what they stand beside.")
+def main(
+    seconds: int,
+    runs: int,
+    million: bool | None,
+    quick: bool,
+    database: str | None,
+    json_file: Path | None,
+    only_floors: bool,
+    only: str | None,
+) -> None:
+    """Measure one server process against its floors, with 100,000 changes and with a million."""
+    if quick:
+        seconds = runs = 1
+    with_million = not quick if million is None else million
+    selection = select(only)
+    with_million = with_million and not only_floors and selection.wants(*OF_A_MILLION)
+    sizes = [USUAL_SIZE, GREAT_SIZE] if with_million else [USUAL_SIZE]
+    require_wrk()
+    console = Console()
+    plan = Plan(runs, seconds, sizes, only_floors, selection)
+    with kept_to(OTHERS):
+        all_findings = list(measure_all(choose(database, console), plan, console))
+    show(console, all_findings)
+    if json_file:
+        write_json(json_file, all_findings)
+
+
+if __name__ == "__main__":
+    main()

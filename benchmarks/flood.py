@@ -1,0 +1,122 @@
+"""A flood of assertions that name keys which do not exist, beside the honest clients of the same integration."""
+
+import json
+import signal
+import subprocess
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from uuid import uuid4
+
+from benchmarks.bounds import Bound
+from benchmarks.errors import BenchFailed
+from benchmarks.load import read_facts, write_feed
+from benchmarks.product import TOKEN_PATH, Instance
+from benchmarks.provider import Provider
+from benchmarks.signing import Signer
+
+SCRIPT = Path(__file__).with_name("flood.lua")
+ASSERTIONS = 4000
+# So that a flood ends by itself, whatever becomes of the benchmark: after so many answers, or seconds beyond the run.
+MOST = 200_000
+SPARE_SECONDS = 10
+LEAD_SECONDS = 0.3
+END_SECONDS = 10
+# Every assertion says that it comes from another address: a limit of failures by address holds up none of them.
+FIRST_ADDRESS = IPv4Address("10.0.0.1")
+# A fetch is claimed some milliseconds before it reaches the provider, more for one than for another.
+TOLERANCE = 0.8
+
+
+@dataclass(frozen=True)
+class FloodRun:
+    """What became of one run's flood, by answer: refused, held up by the limit of failures (429)."""
+
+    refused: int
+    held_up: int
+    seconds: float
+
+
+@dataclass
+class Flood:
+    """Floods one integration; `cooldown_seconds` is the desk's pause between fetches for unknown kids."""
+
+    folder: Path
+    base_url: str
+    instance: Instance
+    signer: Signer
+    provider: Provider
+    cooldown_seconds: float
+    runs: list[FloodRun] = field(default_factory=list)
+    # What the provider was asked while a flood went on.
+    fetched_at: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def beside(self, connections: int, seconds: int) -> Iterator[None]:
+        """Flood until the block ends. Raises `BenchFailed` when anything but refusals came of it, or it ended early."""
+        fetches = len(self.provider.fetched_at)
+        command = self.command(connections, seconds + SPARE_SECONDS)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            time.sleep(LEAD_SECONDS)
+            yield
+            is_over = process.poll() is not None
+        finally:
+            process.send_signal(signal.SIGINT)  # wrk then reports what it has
+            try:
+                output, complaint = process.communicate(timeout=END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                raise BenchFailed("The flood did not end.") from None
+        if is_over:
+            raise BenchFailed(f"The flood was over before the honest run was: {complaint[-500:] or output[-500:]}")
+        self.runs.append(read_run(read_facts(output, "The flood")))
+        self.fetched_at += self.provider.fetched_at[fetches:]
+
+    def lines(self) -> list[str]:
+        """Return what a flood sends, as address, tab and form; each names a key of its own that nobody has."""
+        payload, signature = self.signer.sign("RS256").split(".")[1:]
+        heads = (json.dumps({"alg": "RS256", "kid": uuid4().hex, "typ": "JWT"}) for _ in range(ASSERTIONS))
+        encoded = (urlsafe_b64encode(head.encode()).rstrip(b"=").decode() for head in heads)
+        forms = (self.instance.token_form(f"{head}.{payload}.{signature}") for head in encoded)
+        return [f"{FIRST_ADDRESS + number}\t{form}" for number, form in enumerate(forms)]
+
+    def command(self, connections: int, seconds: int) -> list[str]:
+        """Return what sends the flood, with as many connections as the honest clients have."""
+        feed = write_feed(self.folder / "flood", self.lines())
+        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+        command += ["--timeout", "10s", "--script", str(SCRIPT), f"{self.base_url}{TOKEN_PATH}", "--"]
+        return [*command, str(feed), str(MOST)]
+
+    def bounds(self) -> list[Bound]:
+        """Return how often the provider was asked within one cooldown, and how many assertions it was asked for."""
+        if not self.runs:
+            return []
+        if not self.fetched_at:
+            raise BenchFailed("No assertion of the flood made the desk ask the provider.")
+        sent, seconds = sum(run.refused for run in self.runs), sum(run.seconds for run in self.runs)
+        held_up = sum(run.held_up for run in self.runs)
+        most = most_within(self.fetched_at, self.cooldown_seconds * TOLERANCE)
+        return [
+            Bound(f"d-flood: fetches within a cooldown ({self.cooldown_seconds:g} s)", most, 1),
+            Bound("d-flood: flooding assertions refused per second", sent / seconds),
+            Bound("d-flood: flooding assertions held up per second", held_up / seconds),
+        ]
+
+
+def read_run(facts: Mapping[str, str]) -> FloodRun:
+    """Return what wrk counted; raises `BenchFailed` when the desk accepted anything or failed."""
+    accepted, refused, held_up, failed = (int(facts[name]) for name in ("accepted", "refused", "held_up", "failed"))
+    if accepted or failed or not refused:
+        raise BenchFailed(f"The flood: {accepted=}, {refused=}, {failed=}. {facts['complaint']}")
+    return FloodRun(refused, held_up, int(facts["duration"]) / 1_000_000)
+
+
+def most_within(instants: Sequence[float], seconds: float) -> int:
+    """Return how many of the instants, in their order, lie within less than so many seconds at most."""
+    return max(sum(start <= instant < start + seconds for instant in instants) for start in instants)

@@ -1,0 +1,91 @@
+"""Whether a worker's memory stays flat while one client pages through very many records."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from benchmarks.cases import Desk
+from benchmarks.errors import BenchFailed
+from benchmarks.product import list_path
+from benchmarks.servers import THREADS
+
+PAGE_SIZE = 1000
+# Before the first look every thread of the worker builds pages at once, since each keeps the memory it needs for one.
+WARM_UP_PAGES = 40
+WARM_UP_CLIENTS = 2 * THREADS
+# Well under what 100,000 records take; more than the allocator's own ups and downs.
+BOUND_MB = 24.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The resident memory of a worker before and after, in megabytes."""
+
+    records: int
+    before_mb: float
+    after_mb: float
+
+    @property
+    def growth_mb(self) -> float:
+        """Return by how much it grew."""
+        return self.after_mb - self.before_mb
+
+    @property
+    def is_flat(self) -> bool:
+        """Tell whether it grew by no more than the bound."""
+        return self.growth_mb <= BOUND_MB
+
+
+def page_through(desk: Desk) -> Memory | None:
+    """Read all that a desk was filled with, in pages; None where this system does not say what a process holds."""
+    if not Path("/proc/self/status").exists():
+        return None
+    records = desk.past.changes
+    with ThreadPoolExecutor(WARM_UP_CLIENTS) as pool:
+        list(pool.map(lambda page: _read(desk, [0], records), range(WARM_UP_PAGES)))
+    before = resident_mb(desk.server.pid)
+    _read(desk, range(0, records, PAGE_SIZE), records)
+    return Memory(records, before, resident_mb(desk.server.pid))
+
+
+def _read(desk: Desk, offsets: Iterable[int], records: int) -> None:
+    with requests.Session() as session:
+        session.headers.update({"Authorization": desk.instance.basic(), "Accept": "application/json"})
+        for offset in offsets:
+            _read_page(session, desk.server.base_url, offset, min(PAGE_SIZE, records - offset))
+
+
+def _read_page(session: requests.Session, base_url: str, offset: int, expected: int) -> None:
+    path = list_path("ORDERBYnumber", PAGE_SIZE, offset=str(offset))
+    answer = session.get(base_url + path, timeout=60)
+    if answer.status_code != 200:
+        raise BenchFailed(f"Paging: {answer.status_code} at offset {offset}: {answer.text[:300]}")
+    found = len(answer.json()["result"])
+    if found < expected:
+        raise BenchFailed(f"Paging: {found} records at offset {offset}, not {expected}")
+
+
+def resident_mb(pid: int) -> float:
+    """Return what the largest child of a server process holds: its only worker."""
+    held = [_status_kb(child, "VmRSS") for child in _children(pid)]
+    if not held:
+        raise BenchFailed(f"Process {pid} has no worker")
+    return max(held) / 1024
+
+
+def _children(pid: int) -> list[int]:
+    parents = {int(path.name): _status_kb(int(path.name), "PPid") for path in Path("/proc").glob("[0-9]*")}
+    return [child for child, parent in parents.items() if parent == pid]
+
+
+def _status_kb(pid: int, name: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0  # it ended meanwhile
+    values = dict(line.split(":", 1) for line in lines if ":" in line)
+    # A number, with a unit behind it or without.
+    return int(values.get(name, "0").split()[0])

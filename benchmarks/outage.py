@@ -1,0 +1,38 @@
+"""A provider that is down while its keys, which a desk has in its cache, are past their freshness."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import create_engine, func, select, update
+
+from benchmarks.errors import BenchFailed
+from benchmarks.product import Instance
+from benchmarks.provider import Provider
+from changegate.models import JwksCache, OAuthEntity
+
+# Fetched so long ago: beyond the time in which keys are renewed beside the requests, within the day of an outage.
+AGE = timedelta(hours=3)
+
+
+def take_down(provider: Provider, database_url: str, instance: Instance) -> None:
+    """End a provider whose keys are cached and make them stale. Raises `BenchFailed` when they are not cached."""
+    provider.end()
+    fetched_at = datetime.now(UTC) - AGE
+    entity = select(OAuthEntity.sys_id).where(OAuthEntity.client_id == instance.client_id).scalar_subquery()
+    times = {"fetched_at": fetched_at, "fresh_until": fetched_at + timedelta(minutes=1)}
+    is_cached = JwksCache.document_sha256.is_not(None)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        aged = connection.execute(update(JwksCache).where(JwksCache.entity_id == entity, is_cached).values(times))
+    engine.dispose()
+    if aged.rowcount != 1:
+        raise BenchFailed("The keys of the provider that goes down are not cached.")
+
+
+def count_failures(database_url: str, instance: Instance) -> int:
+    """Return how often in a row a desk has asked the provider in vain."""
+    of_it = select(func.max(JwksCache.failures)).join(OAuthEntity, OAuthEntity.sys_id == JwksCache.entity_id)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        failures = connection.scalar(of_it.where(OAuthEntity.client_id == instance.client_id))
+    engine.dispose()
+    return int(failures or 0)

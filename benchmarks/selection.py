@@ -1,0 +1,55 @@
+"""Which cases are measured: all, or some with what they stand beside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.errors import BenchFailed
+from benchmarks.ratios import MILLION, RATIOS
+
+FLOORS = ("a", "b", "b-unsigned", "c", "g")
+PEERS = ("peer", "peer-driver")
+EXCHANGES = ("d-rs256", "d-es256")
+TRUST = ("d-report", "d-rotation", "d-down", "d-calm", "d-flood")
+TABLES = ("e", "f", "h", "i", "j")
+SCOPES = ("k-opaque", "k-jwt", "l-opaque", "l-jwt", "m-unscoped", "m-scoped", "n-one", "n-own-1", "n-own-20")
+OF_A_MILLION = tuple(f"{name}{MILLION}" for name in ("e", "f", "h", "i"))
+NAMES = (*FLOORS, *PEERS, *EXCHANGES, *TRUST, *TABLES, *SCOPES, *OF_A_MILLION)
+# What a word stands for that is no letter.
+GROUPS = {"floors": FLOORS, "trust": TRUST, "scopes": SCOPES}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cases that are wanted, by name."""
+
+    names: frozenset[str] = frozenset(NAMES)
+
+    def wants(self, *names: str) -> bool:
+        """Tell whether any of these is wanted."""
+        return not self.names.isdisjoint(names)
+
+    @property
+    def is_all(self) -> bool:
+        """Tell whether nothing is left out."""
+        return self.names == frozenset(NAMES)
+
+
+def select(asked: str | None) -> Selection:
+    """Return what is asked for by names with commas between them; the whole where nothing is.
+
+    A letter stands for all its cases, so that `d` is every exchange, and the name of a group for all of the group; a
+    case comes with those that it is compared with. Raises `BenchFailed`.
+    """
+    if asked is None:
+        return Selection()
+    found = {name for word in asked.split(",") for name in _named(word.strip())}
+    return Selection(frozenset(found | {ratio.floor for ratio in RATIOS if ratio.case in found}))
+
+
+def _named(word: str) -> Sequence[str]:
+    if word in GROUPS:
+        return GROUPS[word]
+    names = [word] if word in NAMES and "-" in word else [name for name in NAMES if name.split("-")[0] == word]
+    if not names:
+        raise BenchFailed(f"There is no case {word!r}. There are: {', '.join(NAMES)}.")
+    return names

@@ -1,0 +1,89 @@
+"""Server processes of the benchmark: started on a free port, waited for, ended by their own handle."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import BenchFailed
+from benchmarks.processors import SERVERS, kept_to
+from changegate.cli.serve import DEFAULT_THREADS
+
+ROOT = Path(__file__).resolve().parents[1]
+STARTUP_SECONDS = 30
+STOP_SECONDS = 15
+WORKERS = 1
+THREADS = DEFAULT_THREADS
+
+
+def script(name: str) -> str:
+    """Return the path of a command installed beside the running Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the caller's own settings, so that every run measures the same."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CHANGEGATE_", "GRANIAN_"))}
+    return {**kept, **extra}
+
+
+def bare_command(port: int, target: str) -> list[str]:
+    """Return what serves a bare app, with the options that `changegate serve` gives its server."""
+    options = ["--interface", "wsgi", "--workers", str(WORKERS), "--blocking-threads", str(THREADS)]
+    return [script("granian"), *options, "--host", "127.0.0.1", "--port", str(port), target]
+
+
+def product_command(port: int) -> list[str]:
+    """Return what serves the product, as an administrator would start it."""
+    options = ["--workers", str(WORKERS), "--threads", str(THREADS)]
+    return [script("changegate"), "serve", "--host", "127.0.0.1", "--port", str(port), *options]
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server at work: its address and its first process, whose children are the workers."""
+
+    base_url: str
+    pid: int
+
+
+@contextmanager
+def serving(command: Sequence[str], port: int, env: Mapping[str, str], log: Path) -> Iterator[Server]:
+    """Run a server until the block ends. Raises `BenchFailed` when it does not come up."""
+    with log.open("wb") as output, kept_to(SERVERS):
+        process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _await_port(process, port, log)
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BenchFailed(f"A server did not start. It said:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,135 @@
+"""Everything that is measured on one kind of database: filled, served, and ended with the stack."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import floors, peer_setup, product, servers
+from benchmarks.bounds import Bound
+from benchmarks.cases import Case, Desk, floor_cases
+from benchmarks.databases import SQLITE, Databases
+from benchmarks.exchanges import Exchanges, exchange_cases
+from benchmarks.past import Past, fill
+from benchmarks.provider import Provider, serving_keys
+from benchmarks.ratios import MILLION
+from benchmarks.scopes import ScopeDesk
+from benchmarks.selection import PEERS, SCOPES, TRUST, Selection
+from benchmarks.signing import Signer
+from benchmarks.trust import TrustDesk
+
+FLOOR_CHANGES = 1000
+MARKS = ("", MILLION)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """An instance with a past, not served yet."""
+
+    folder: Path
+    database_url: str
+    instance: product.Instance
+    past: Past
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The cases, and the desks: the one whose worker's memory is watched, and the one whose trust is tried.
+
+    There is none where only other cases are measured.
+    """
+
+    database: str
+    cases: Sequence[Case]
+    desk: Desk | None = None
+    trust: TrustDesk | None = None
+
+    def bounds(self) -> Sequence[Bound]:
+        """Return what was seen beside the speed, once the cases have run."""
+        return self.trust.bounds() if self.trust else ()
+
+
+@dataclass(frozen=True)
+class StageSetting:
+    """What a stage is set with: `folder` is for it alone, and `stack` ends what it starts."""
+
+    stack: ExitStack
+    databases: Databases
+    folder: Path
+    tell: Tell
+    signer: Signer = field(default_factory=Signer)
+
+    def set_stage(self, sizes: Sequence[int], *, only_floors: bool, selection: Selection | None = None) -> Stage:
+        """Fill a desk of each size and serve them beside the floors; some cases are for the first size alone."""
+        wanted = selection or Selection()
+        provider = self.stack.enter_context(serving_keys(self.signer.key_set))
+        sites = [self._prepare(size, provider) for size in sizes]
+        cases = self._serve_floors(sites[0])
+        if only_floors:
+            return Stage(self.databases.name, cases)
+        if self.databases.name == SQLITE and wanted.wants(*PEERS):
+            cases += self._serve_peer()
+        first, *others = (self._serve(site, mark) for site, mark in zip(sites, MARKS, strict=False))
+        cases += exchange_cases(first, self.signer)
+        trust = self._set_trust(sites[0]) if wanted.wants(*TRUST) else None
+        cases += trust.cases() if trust else []
+        cases += [*first.cases(), first.long_page_case(), *(case for desk in others for case in desk.cases())]
+        if wanted.wants(*SCOPES):
+            cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
+        kept = [case for case in cases if wanted.wants(case.name)]
+        return Stage(self.databases.name, kept, first, trust)
+
+    def _prepare(self, size: int, provider: Provider) -> Site:
+        folder = self.folder / f"desk-{size}"
+        folder.mkdir()
+        database_url = self.databases.create(f"desk_{size}")
+        self.tell(f"{self.databases.name}: setting up an instance")
+        instance = product.set_up(folder / "instance", database_url, provider.jwks_url)
+        self.tell(f"{self.databases.name}: filling in {size:,} changes")
+        return Site(folder, database_url, instance, fill(database_url, size))
+
+    def _set_trust(self, site: Site) -> TrustDesk:
+        self.tell(f"{self.databases.name}: registering integrations")
+        folder = self.folder / "trust"
+        folder.mkdir()
+        return TrustDesk(self.stack, folder, site.database_url, site.instance, self.signer)
+
+    def _serve(self, site: Site, mark: str) -> Desk:
+        port = servers.free_port()
+        command = servers.product_command(port)
+        server = self.stack.enter_context(servers.serving(command, port, site.instance.env, site.folder / "log"))
+        token = product.get_token(server.base_url, site.instance, self.signer.sign("RS256"))
+        return Desk(server, site.folder, site.instance, token, site.past, mark)
+
+    def _serve_floors(self, site: Site) -> list[Case]:
+        folder = self.folder / "floors"
+        folder.mkdir()
+        own_url = self.databases.create("floors")
+        key = self.signer.rsa_public_pem()
+        sys_ids = floors.prepare(folder, key, FLOOR_CHANGES, own_url=own_url, filled_url=site.database_url)
+        base_url = self._serve_bare("benchmarks.floors:app", folder, {floors.FOLDER_VARIABLE: str(folder)})
+        return floor_cases(base_url, folder, self.signer, sys_ids, site.past)
+
+    def _serve_peer(self) -> list[Case]:
+        folder = self.folder / "peer"
+        folder.mkdir()
+        peer_setup.prepare(folder, self.signer.key_set())
+        settings = {peer_setup.FOLDER_VARIABLE: str(folder), "PYTHONPATH": str(peer_setup.provide_packages())}
+        base_url = self._serve_bare("benchmarks.peer:app", folder, settings)
+        return [
+            self._peer_case("peer", "exchange at Authlib", base_url, peer_setup.PATH),
+            self._peer_case("peer-driver", "the same, no models", base_url, peer_setup.DRIVER_PATH),
+        ]
+
+    def _peer_case(self, name: str, label: str, base_url: str, path: str) -> Case:
+        # It is sent the product's form; its grant finds the client by the assertion's issuer.
+        asking = product.Instance({}, "", name, "")
+        return Exchanges(self.folder / "peer", asking, self.signer, path=path).case(name, label, base_url)
+
+    def _serve_bare(self, target: str, folder: Path, settings: dict[str, str]) -> str:
+        port = servers.free_port()
+        env = servers.environment(settings)
+        serving = servers.serving(servers.bare_command(port, target), port, env, folder / "log")
+        return self.stack.enter_context(serving).base_url

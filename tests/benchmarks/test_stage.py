@@ -1,0 +1,211 @@
+"""Every case of the benchmark is answered, and its floors and its peer do the work that they stand for."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, Desk
+from benchmarks.databases import Databases, PostgresDatabases, SqliteFiles
+from benchmarks.exchanges import FORM
+from benchmarks.load import Traffic
+from benchmarks.memory import page_through
+from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
+from benchmarks.rotation import ASSERTIONS_OF_A_KEY
+from benchmarks.scopes import OWN_CHANGES
+from benchmarks.selection import EXCHANGES, NAMES, OF_A_MILLION, PEERS, TRUST
+from benchmarks.stage import Stage, StageSetting
+from benchmarks.trust import COOLDOWN_SECONDS
+
+from tests.support.postgres import running_cluster
+
+# The second size, which takes as long to set up as the first, is the same on both.
+SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
+# The peer keeps its rows in SQLite alone.
+ABSENT = {"SQLite": set(), "PostgreSQL": {*PEERS, *OF_A_MILLION}}
+ONCE = {*PEERS, *EXCHANGES, *TRUST}
+
+
+def places(kind: str, folder: Path) -> Databases:
+    return SqliteFiles(folder) if kind == "SQLite" else PostgresDatabases(running_cluster())
+
+
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("bench")
+    with ExitStack() as stack:
+        setting = StageSetting(stack, places(request.param, folder), folder, lambda said: None)
+        yield setting.set_stage(SIZES[request.param], only_floors=False)
+
+
+@pytest.fixture
+def desk(stage: Stage) -> Desk:
+    assert stage.desk
+    return stage.desk
+
+
+def find_case(stage: Stage, name: str) -> Case:
+    [found] = [case for case in stage.cases if case.name == name]
+    return found
+
+
+def lines(traffic: Traffic) -> list[str]:
+    """Return what is sent, having noted what would be noted before the first of it."""
+    everything = traffic.feed.read_text().splitlines()
+    while everything[0].startswith("! "):
+        _, file, word = everything.pop(0).split()
+        Path(file).write_text(word)
+    return [line for line in everything if not line.startswith("! ")]
+
+
+def send(case: Case) -> requests.Response:
+    traffic = case.traffic(1)
+    return send_line(case, traffic, lines(traffic)[0])
+
+
+def send_line(case: Case, traffic: Traffic, line: str) -> requests.Response:
+    path, body = (line, None) if traffic.feeds == "path" else (traffic.path, line)
+    headers = dict(traffic.headers)
+    return requests.request(traffic.method, case.base_url + path, data=body, headers=headers, timeout=30)
+
+
+def test_every_case_is_answered(stage: Stage) -> None:
+    answers = {case.name: send(case).status_code for case in stage.cases}
+    assert set(answers) == set(NAMES) - ABSENT[stage.database]
+    assert {name: status for name, status in answers.items() if not 200 <= status < 300} == {}
+
+
+def test_an_exchange_is_never_measured_with_an_assertion_seen_before(stage: Stage) -> None:
+    for case in stage.cases:
+        if case.name in ONCE:
+            first, second = case.traffic(3), case.traffic(3)
+            assert first.once
+            assert len({*lines(first), *lines(second)}) == 6, case.name
+
+
+def test_what_is_compared_with_the_product_refuses_what_was_seen_before(stage: Stage) -> None:
+    for name in {"d-rs256", *PEERS} - ABSENT[stage.database]:
+        case = find_case(stage, name)
+        traffic = case.traffic(1)
+        [line] = lines(traffic)
+        answers = [send_line(case, traffic, line) for _ in range(2)]
+        assert [answer.status_code for answer in answers] in ([200, 400], [200, 401]), name
+        assert "access_token" not in answers[1].json()
+
+
+def test_the_peer_refuses_what_is_not_signed_and_gives_a_token_for_what_is(stage: Stage) -> None:
+    for name in set(PEERS) - ABSENT[stage.database]:
+        case = find_case(stage, name)
+        traffic = case.traffic(2)
+        good, other = lines(traffic)
+        head, signature = other.rpartition(".")[0], good.rpartition(".")[2]
+        assert send_line(case, traffic, f"{head}.{signature}").json()["error"] == "invalid_grant"
+        assert len(send_line(case, traffic, good).json()["access_token"]) > 40
+
+
+def test_the_provider_that_is_down_cannot_be_reached_and_its_keys_are_stale(stage: Stage) -> None:
+    assert stage.trust
+    answers = [send(find_case(stage, "d-down")).status_code for _ in range(3)]
+    failures = {bound.name: bound.measured for bound in stage.bounds()}["d-down: fetches that failed"]
+    assert answers == [200, 200, 200]
+    assert failures >= 1
+
+
+def test_every_token_may_do_what_it_is_measured_with_and_no_more(stage: Stage) -> None:
+    reach = {
+        "k-opaque": (200, 403),
+        "k-jwt": (200, 403),
+        "m-unscoped": (200, 201),
+        "m-scoped": (404, 201),
+        "n-one": (404, 403),
+    }
+    assert stage.desk
+    of_others = f"{CHANGE_PATH}/{stage.desk.past.sys_ids[-1]}"
+    for name, expected in reach.items():
+        case = find_case(stage, name)
+        url, headers = case.base_url, dict(case.traffic(1).headers)
+        read = requests.get(url + of_others, headers=headers, timeout=30)
+        created = requests.post(url + CHANGE_PATH, data=change_body(1), headers=headers, timeout=30)
+        assert (read.status_code, created.status_code) == expected, name
+
+
+def test_introspection_is_asked_about_tokens_that_count(stage: Stage) -> None:
+    for name in ("l-opaque", "l-jwt"):
+        assert send(find_case(stage, name)).json()["active"] is True
+
+
+def test_one_integration_has_as_many_changes_of_its_own_as_a_group(stage: Stage) -> None:
+    pages = {f"n-own-{limit}": limit for limit in (1, PAGE_SIZE)}
+    for name, limit in pages.items():
+        answer = send(find_case(stage, name))
+        created_on = [record["sys_created_on"] for record in answer.json()["result"]]
+        assert answer.headers["X-Total-Count"] == str(OWN_CHANGES)
+        assert len(created_on) == limit
+        assert created_on == sorted(created_on, reverse=True)
+
+
+def test_a_long_report_is_stored(stage: Stage) -> None:
+    assert find_case(stage, "d-report").label == "5 conditions, report stored"
+
+
+def test_each_rotation_is_followed_by_one_fetch_and_the_key_before_still_counts(stage: Stage) -> None:
+    assert stage.trust
+    case, rotating = find_case(stage, "d-rotation"), stage.trust.rotating
+    traffic = case.traffic(2 * ASSERTIONS_OF_A_KEY + 1)
+    chapters = [chapter.splitlines() for chapter in traffic.feed.read_text().split("! ")[1:]]
+    before = len(rotating.asked_at)
+    statuses = []
+    for number, (note, *forms) in enumerate(chapters):
+        file, word = note.split()
+        Path(file).write_text(word)
+        late = [chapters[number - 1][-1]] if number else []
+        statuses += [send_line(case, traffic, line).status_code for line in (forms[0], *late)]
+    assert statuses == [200] * 5
+    assert len(rotating.asked_at) - before == 3
+    assert {bound.verdict for bound in rotating.bounds()} == {"kept"}
+
+
+def flood_with(case: Case, line: str) -> requests.Response:
+    address, _, form = line.partition("\t")
+    headers = dict([FORM]) | {"X-Forwarded-For": address}
+    return requests.post(case.base_url + TOKEN_PATH, data=form, headers=headers, timeout=30)
+
+
+def test_a_flood_is_refused_and_costs_the_provider_one_fetch_in_a_cooldown(stage: Stage) -> None:
+    assert stage.trust
+    flood, case = stage.trust.flood, find_case(stage, "d-flood")
+    assert send(case).status_code == 200
+    before, start = len(flood.provider.fetched_at), time.monotonic()
+    answers = [flood_with(case, line) for line in flood.lines()[:60]]
+    allowed = 1 + (time.monotonic() - start) // COOLDOWN_SECONDS
+    # Not 429: no address has failed often enough to be held up.
+    assert {answer.status_code for answer in answers} == {401}
+    assert 1 <= len(flood.provider.fetched_at) - before <= allowed
+
+
+def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: Stage, desk: Desk) -> None:
+    floor = find_case(stage, "g")
+    group = desk.past.groups[0]
+    least = requests.get(f"{floor.base_url}/changes/{quote(group)}", timeout=30)
+    path = list_path(f"assignment_group={group}{NEWEST_FIRST}", PAGE_SIZE)
+    full = requests.get(desk.server.base_url + path, headers={"Authorization": desk.instance.basic()}, timeout=30)
+    assert least.headers["X-Total-Count"] == full.headers["X-Total-Count"]
+    sys_ids = [[record["sys_id"] for record in answer.json()["result"]] for answer in (least, full)]
+    assert sys_ids[0] == sys_ids[1]
+    assert len(sys_ids[0]) == PAGE_SIZE
+
+
+def test_a_floor_refuses_what_is_not_signed(stage: Stage) -> None:
+    floor = find_case(stage, "b")
+    forged = requests.post(f"{floor.base_url}/exchange", data=b"e30.e30.AAAA", timeout=30)
+    assert forged.status_code == 500
+
+
+def test_the_memory_of_the_worker_is_watched(desk: Desk) -> None:
+    memory = page_through(desk)
+    assert memory
+    assert memory.records == desk.past.changes
+    assert memory.before_mb > 20
