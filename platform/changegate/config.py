@@ -58,6 +58,7 @@ class Settings:
     choice_allow_non_existing_value: bool = False
     invalid_query_returns_no_rows: bool = False
     negation_includes_empty: bool = False
+    refuse_unknown_fields: bool = False
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
@@ -159,6 +160,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "choice_allow_non_existing_value": _flag,
     "invalid_query_returns_no_rows": _flag,
     "negation_includes_empty": _flag,
+    "refuse_unknown_fields": _flag,
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
     "password_grant_enabled": _flag,

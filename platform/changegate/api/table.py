@@ -19,6 +19,7 @@ from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.idempotency import create_once
+from changegate.services.tables.ignored_fields import EMPTY_BODY, list_names
 from changegate.services.tables.name_values import narrow_query
 from changegate.services.tables.reading import Page, read_page, read_record, render_written
 from changegate.services.tables.records import create_record, delete_record, update_record
@@ -26,6 +27,7 @@ from changegate.services.tables.registry import Table
 from changegate.services.tables.shapes import DisplayValue, Shape
 
 REST_API = "now/table"
+IGNORED_FIELDS = "X-Changegate-Ignored-Fields"
 NOTHING_MATCHES = "Records matching query not found. Check query parameter or offset parameter"
 bp = Blueprint("table", __name__)
 bp.before_request(require_caller)
@@ -66,8 +68,10 @@ def create_view(table_name: str) -> Response:
     who = require_scope(REST_API, table.name)
     sent = current_request()
     params = load_parameters(sent.query_string)
-    record = _create(table, who, params, sent.headers.get("Idempotency-Key"))
-    headers = {"Location": f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"}
+    ignored: list[str] = []
+    record = _create(table, who, params, sent.headers.get("Idempotency-Key"), ignored)
+    location = f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"
+    headers = {"Location": location} | _ignored_header(ignored)
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Last, so that a call whose answer is refused has written nothing.
     commit()
@@ -81,11 +85,13 @@ def update_view(table_name: str, sys_id: str) -> Response:
     who = require_scope(REST_API, table.name)
     params = load_parameters(current_request().query_string)
     sent = request_body.read_record()
-    values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value)
+    ignored: list[str] = []
+    values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value, ignored=ignored)
     record = dict(zip(table.fields_for(who), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     commit()
-    return empty_response(200) if shown is None else api_response({"result": shown})
+    headers = _ignored_header(ignored)
+    return empty_response(200, headers) if shown is None else api_response({"result": shown}, headers=headers)
 
 
 @bp.delete("/<table_name>/<sys_id>")
@@ -97,11 +103,20 @@ def delete_view(table_name: str, sys_id: str) -> Response:
     return empty_response(204)
 
 
-def _create(table: Table, who: Caller, params: TableParameters, key: str | None) -> Mapping[str, Any]:
+def _create(
+    table: Table, who: Caller, params: TableParameters, key: str | None, ignored: list[str]
+) -> Mapping[str, Any]:
     sent, is_by_display = request_body.read_record(), params.input_display_value
     if key is None:
-        return create_record(table, who, sent, input_display_value=is_by_display)
-    return create_once(table, who, key, sent, input_display_value=is_by_display)
+        return create_record(table, who, sent, input_display_value=is_by_display, ignored=ignored)
+    return create_once(table, who, key, sent, input_display_value=is_by_display, ignored=ignored)
+
+
+def _ignored_header(ignored: list[str]) -> dict[str, str]:
+    """Return the header that names the fields which a write has not used."""
+    if not ignored:
+        return {}
+    return {IGNORED_FIELDS: EMPTY_BODY if ignored == [EMPTY_BODY] else list_names(ignored)}
 
 
 def _shape(params: TableParameters) -> Shape:

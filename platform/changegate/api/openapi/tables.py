@@ -23,6 +23,13 @@ Operation = dict[str, Any]
 STATISTICS = "Statistics"
 TOTAL = {"X-Total-Count": header("How many records match in all.", type="integer", minimum=0)}
 PAGES = {"Link": header("The addresses of the first, previous, next and last page (RFC 8288).", is_required=False)}
+IGNORED_FIELDS = {
+    "X-Changegate-Ignored-Fields": header(
+        "The names of the fields that were sent and not used, separated by commas and percent-encoded.",
+        is_required=False,
+        maxLength=1000,
+    )
+}
 LOCATION = {"Location": header("The address of the new record.", format="uri-reference")}
 FIGURES: JsonSchema = {
     "type": "object",
@@ -140,7 +147,7 @@ def _get(table: Table) -> Operation:
 
 
 def _create(table: Table) -> Operation:
-    success = answer("The record as it is now.", result_of(answered_record(table)), LOCATION)
+    success = answer("The record as it is now.", result_of(answered_record(table)), LOCATION | IGNORED_FIELDS)
     success["links"] = _links(table)
     return _operation(
         table,
@@ -177,7 +184,7 @@ def _update(table: Table, verb: str) -> Operation:
         parameters=["sys_id", *OF_WRITES],
         requestBody=_body(input_name(table), example_of(table, is_new=False)),
         responses={
-            "200": answer("The record as it is now.", result_of(answered_record(table))),
+            "200": answer("The record as it is now.", result_of(answered_record(table)), IGNORED_FIELDS),
             **errors(404, 406, 415),
         },
     )

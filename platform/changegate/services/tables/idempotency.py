@@ -21,6 +21,7 @@ from changegate.models import IdempotencyKey
 from changegate.services.access import Caller
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.prepared import Prepared
+from changegate.services.tables.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
 from changegate.services.tables.reading import get_row, require_operation
 from changegate.services.tables.records import create_record, new_record_id
 from changegate.services.tables.registry import Table
@@ -34,7 +35,13 @@ Keys = IdempotencyKey.__table__
 
 
 def create_once(
-    table: Table, caller: Caller, key: str, sent: Mapping[str, Any], *, input_display_value: bool = False
+    table: Table,
+    caller: Caller,
+    key: str,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    ignored: list[str] | None = None,
 ) -> Mapping[str, Any]:
     """Create a record, or return the one that this key has created, as it is now; values by field.
 
@@ -48,7 +55,10 @@ def create_once(
     sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
     _purge_now_and_then(now())
     if _claim(table, key_hash, body_hash, sys_id):
-        return create_record(table, caller, sent, input_display_value=input_display_value, sys_id=sys_id)
+        options: dict[str, Any] = {"input_display_value": input_display_value, "ignored": ignored}
+        return create_record(table, caller, sent, sys_id=sys_id, **options)
+    if ignored is not None:
+        ignored += as_sent(sent, unwritable_names(table, map(str.lower, sent), is_new=True)) if sent else [EMPTY_BODY]
     return _created_before(table, caller, key_hash, body_hash)
 
 

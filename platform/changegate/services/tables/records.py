@@ -18,6 +18,7 @@ from changegate.services.oauth.creation_quota import require_room
 from changegate.services.oauth.provenance import provenance_of
 from changegate.services.tables.audit import record_changes, record_deletion
 from changegate.services.tables.belongings import remove_belongings
+from changegate.services.tables.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
 from changegate.services.tables.inputs import changed_values, is_same
 from changegate.services.tables.journals import add_journal_entries, journal_entries
 from changegate.services.tables.parts import remove_parts
@@ -36,14 +37,17 @@ def create_record(
     *,
     input_display_value: bool = False,
     sys_id: str | None = None,
+    ignored: list[str] | None = None,
 ) -> Mapping[str, Any]:
-    """Insert a record and return its values by field; unknown and read-only fields of `sent` are ignored.
+    """Insert a record and return its values by field.
 
-    `sys_id` is one that is decided already. Raises `AccessRefused`, `RequestUnreadable` for a value that its field
-    cannot hold, `QuotaReached`, `OperationFailed` from the table's rules.
+    `sys_id` is one that is decided already. The names of fields in `sent` that were not used are appended to `ignored`:
+    unknown ones, read-only ones, and those that the table's rules have overridden. Raises `AccessRefused`,
+    `RequestUnreadable` for a value that its field cannot hold, `QuotaReached`, `OperationFailed` from the rules.
     """
     require_operation(table, caller, "create")
     fields = _lower_case(sent)
+    unused = unwritable_names(table, fields, is_new=True)
     defaults = _defaults(table)
     given = _given(table, caller, fields, defaults, by_display=input_display_value)
     entries = journal_entries(table, fields)
@@ -54,6 +58,9 @@ def create_record(
     if "oauth_entity" in values:
         require_room(caller, values["sys_created_on"])
     table.rules.before_create(values, caller)
+    if ignored is not None:
+        unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
+        ignored += as_sent(sent, unused) if sent else [EMPTY_BODY]
     _require_mandatory(table, values)
     insert_row(table, values)
     if entries:
@@ -63,20 +70,30 @@ def create_record(
 
 
 def update_record(
-    table: Table, caller: Caller, sys_id: str, sent: Mapping[str, Any], *, input_display_value: bool = False
+    table: Table,
+    caller: Caller,
+    sys_id: str,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    ignored: list[str] | None = None,
 ) -> Record:
     """Change the sent fields of a record and return it whole; a write of equal values changes nothing.
 
-    The values are in the order of `Table.fields_for` the caller.
+    The values are in the order of `Table.fields_for` the caller. The names of fields in `sent` that were not used are
+    appended to `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes.
     """
     require_operation(table, caller, "update")
     fields = _lower_case(sent)
+    unused = unwritable_names(table, fields, is_new=False)
     before = lock_row(table, caller, sys_id)
-    changes = changed_values(table, caller, fields, before, by_display=input_display_value)
-    changes = {name: value for name, value in changes.items() if _is_clearable(table, name, value)}
+    wanted = changed_values(table, caller, fields, before, by_display=input_display_value)
+    changes = {name: value for name, value in wanted.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
     caller.require_writable([*changes, *entries], before.get("oauth_entity"))
     table.rules.before_update(before, changes, caller)
+    if ignored is not None:
+        ignored += as_sent(sent, unused | (wanted.keys() - changes.keys()))
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
         return _in_order(before, table.fields_for(caller))
@@ -120,6 +137,12 @@ def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Va
         others = {name: text for name, text in presets.items() if fields.get(name) in (None, "")}
         given |= changed_values(table, caller, others, defaults, by_display=False)
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _overridden(table: Table, given: Values, values: Values) -> set[str]:
+    """Return the names of given fields that have other values after the rules; a secret is only stored as its hash."""
+    changed = (name for name, value in given.items() if not is_same(values.get(name), value))
+    return {name for name in changed if not table.entries[name].is_secret}
 
 
 def _lower_case(sent: Mapping[str, Any]) -> dict[str, Any]:
