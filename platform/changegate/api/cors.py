@@ -1,31 +1,89 @@
-"""Browsers of other origins: pre-flight answers and CORS headers, for the origins that a setting names."""
+"""Browsers of other origins: which writes are refused, pre-flight answers, and CORS headers.
+
+A browser that once signed in by Basic sends that login with every request, also with a form of another site. So a
+write that carries what browsers add automatically must come from this origin or one that a setting names.
+"""
 
 import re
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from flask.globals import request_ctx
 
+from changegate.api.current_request import current_request
 from changegate.config import Settings
+from changegate.errors import AccessRefused
 
 PREFIX = "/api/"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# ServiceNow's clients revoke a token by GET; no other GET writes.
+WRITTEN_BY_GET = ("/oauth_revoke_token.do", "/oauth_revoke.do")
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 ALLOWED_HEADERS = (
     "Authorization, Accept, Content-Type, Idempotency-Key, X-HTTP-Method-Override, X-no-response-body, "
     "X-WantSessionDebugMessages"
 )
-EXPOSED_HEADERS = "X-Total-Count, Link, Location, Retry-After, X-Request-Id, X-Attachment-Metadata"
+EXPOSED_HEADERS = (
+    "X-Total-Count, Link, Location, Retry-After, X-Request-Id, X-Attachment-Metadata, X-Changegate-Ignored-Fields"
+)
 MAX_AGE_SECONDS = "600"
 
 
 def register_cors(app: Flask, settings: Settings) -> None:
-    """Let the scripts of the named origins read the answers of every API.
+    """Refuse writes from origins that the setting does not name, and let scripts of the others read every API.
 
     Credentials are never allowed: no API takes a cookie, and an Authorization header needs no such leave.
     """
-    if not settings.cors_origins:
-        return
-    known = re.compile("|".join(_pattern(origin) for origin in settings.cors_origins))
+    # A pattern of no origin at all matches nothing, not even an empty one.
+    known = re.compile("|".join(map(_pattern, settings.cors_origins)) or "(?!)")
 
+    def refuse_foreign_writes() -> None:
+        sent = current_request()
+        if _is_write(sent) and _carries_ambient_login(sent) and _is_foreign(sent, settings, known):
+            raise AccessRefused(
+                "Operation Failed",
+                "A page of another origin may not write here. Add its origin to CHANGEGATE_CORS_ORIGINS to allow it.",
+            )
+
+    # Of the whole application, so that no blueprint can forget it.
+    app.before_request(refuse_foreign_writes)
+    if settings.cors_origins:
+        _add_cors_headers(app, known)
+
+
+def _is_write(sent: Request) -> bool:
+    return sent.method not in SAFE_METHODS or sent.path in WRITTEN_BY_GET
+
+
+def _carries_ambient_login(sent: Request) -> bool:
+    """Tell whether a browser may have added a login to a request: cookies, or Basic; a script has to add a token."""
+    authorization: str | None = sent.environ.get("HTTP_AUTHORIZATION")
+    if authorization is not None and not authorization.lower().startswith("bearer "):
+        return True
+    return "HTTP_COOKIE" in sent.environ
+
+
+def _is_foreign(sent: Request, settings: Settings, known: re.Pattern[str]) -> bool:
+    """Tell whether a page of another origin has sent a request; programs send neither of the two headers.
+
+    Pages cannot set Sec-Fetch-Site, so where a browser sends it, the browser's own comparison decides. The header
+    Origin alone is compared with the address of the request and with the base URL, since a proxy may stand in between.
+    """
+    origin: str | None = sent.environ.get("HTTP_ORIGIN")
+    site: str = sent.environ.get("HTTP_SEC_FETCH_SITE", "none").strip().lower()
+    if origin is not None and known.fullmatch(origin):
+        return False
+    if site != "none":
+        return site != "same-origin"
+    return origin is not None and origin.lower() not in _own_origins(sent, settings)
+
+
+def _own_origins(sent: Request, settings: Settings) -> tuple[str, str]:
+    base = urlsplit(settings.base_url)
+    return f"{sent.scheme}://{sent.host}".lower(), f"{base.scheme}://{base.netloc}".lower()
+
+
+def _add_cors_headers(app: Flask, known: re.Pattern[str]) -> None:
     def let_origin_read(response: Response) -> Response:
         if request.path.startswith(PREFIX):
             response.vary.add("Origin")
