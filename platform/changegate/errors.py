@@ -30,16 +30,24 @@ class InputInvalid(ChangegateError):
 
 
 class NotAuthenticated(ChangegateError):
-    """Nobody, or nobody we know, is calling; the two texts are what real clients look for."""
+    """The caller did not prove who they are; the two texts are what real clients look for.
+
+    `reason` and `user_name`, that of an existing user, are for the administrator's event log and not for the caller.
+    """
 
     status = 401
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str | None = "credentials_missing", user_name: str | None = None) -> None:
         super().__init__("User Not Authenticated", "Required to provide Auth information")
+        self.reason = reason
+        self.user_name = user_name
 
 
 class TokenRefused(NotAuthenticated):
-    """A bearer token came that is good for nothing here, or no longer (RFC 6750 §3.1)."""
+    """A bearer token that does not work here, or no longer (RFC 6750 §3.1)."""
+
+    def __init__(self, reason: str = "token_refused") -> None:
+        super().__init__(reason)
 
 
 class AccessRefused(ChangegateError):

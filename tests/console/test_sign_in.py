@@ -3,7 +3,8 @@
 import pytest
 from flask import Flask
 
-from changegate.extensions import FAILURES_PER_MINUTE, db
+from changegate.extensions import db
+from changegate.failure_limit import FAILURES_PER_MINUTE
 from changegate.models import SysUser
 from changegate.services.users import get_user, set_password
 from tests.conftest import Clock

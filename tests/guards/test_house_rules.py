@@ -121,3 +121,37 @@ def touches_http(module: ast.Module) -> bool:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "flask"
     }
     return not HTTP_OBJECTS.isdisjoint(imported | named)
+
+
+# What compares a password or secret with what is stored, and the only functions that may.
+COMPARISONS = {"check_password_hash", "compare_digest"}
+GUARDED = {
+    "platform/changegate/services/users.py:is_right": "_guess",
+    "platform/changegate/services/oauth/secrets.py:is_right_secret": "_guess",
+    # A signature: it is as long as its key, and there is nothing to guess.
+    "platform/changegate/services/oauth/shared_key.py:is_signed_by": None,
+}
+
+
+def test_a_password_or_secret_is_compared_only_where_there_is_room_to_guess() -> None:
+    """A comparison takes a `Guess`, which only the failure limit makes, so that no door can forget to ask it."""
+    found = {name: node for name, node in all_functions() if calls(node) & COMPARISONS}
+    assert found.keys() == GUARDED.keys()
+    for name, argument in GUARDED.items():
+        annotated = {given.arg: ast.unparse(given.annotation) for given in found[name].args.args if given.annotation}
+        assert argument is None or annotated[argument] == "Guess"
+    makers = {name for name, node in all_functions() if "Guess" in calls(node)}
+    assert makers == {"platform/changegate/failure_limit.py:require_room_to_guess"}
+
+
+def all_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in python_files(PRODUCT):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{shown(path)}:{node.name}", node
+
+
+def calls(node: ast.AST) -> set[str]:
+    """Return the names of the functions that a piece of code calls, without their modules."""
+    called = [found.func for found in ast.walk(node) if isinstance(found, ast.Call)]
+    return {ast.unparse(function).rpartition(".")[2] for function in called}

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask
 from werkzeug.security import generate_password_hash
 
-from changegate.errors import InputInvalid, RateLimited, RecordNotFound
+from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound
 from changegate.extensions import db
+from changegate.failure_limit import Guess
 from changegate.services import users
+from changegate.services.access import Caller
 from changegate.services.users import (
     VerifiedPasswords,
     authenticate_user,
@@ -20,6 +22,7 @@ from changegate.services.users import (
 )
 
 PASSWORD = "pässword pässword"
+GUESS = Guess("192.0.2.1", "ann")
 NOT_TEXT = ["\0", "a\0b", "\ud800"]
 
 
@@ -32,6 +35,14 @@ def at_work(either_app: Flask) -> Iterator[Flask]:
 def made(user_name: str = "ann", *roles: str, **changes: Any) -> users.SysUser:
     values = {"password": PASSWORD, "email": None, "name": None} | changes
     return create_user(user_name=user_name, roles=list(roles), **values)
+
+
+def authenticated(user_name: str, password: str) -> Caller | None:
+    """Return who is proven, or None."""
+    try:
+        return authenticate_user(user_name, password, "192.0.2.1")
+    except NotAuthenticated:
+        return None
 
 
 def counted_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -50,7 +61,7 @@ def counted_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_name_and_password_prove_who_it_is_with_all_roles(at_work: Flask) -> None:
     user = made("ann", "itil", "change_manager")
-    found = authenticate_user("ann", PASSWORD)
+    found = authenticated("ann", PASSWORD)
     assert found == caller_of(user)
     assert found is not None
     assert found.roles == {"itil", "change_manager", "sn_change_write"}
@@ -60,14 +71,14 @@ def test_name_and_password_prove_who_it_is_with_all_roles(at_work: Flask) -> Non
 @pytest.mark.parametrize("name", ["ann", "ANN", "aNn"])
 def test_names_are_compared_without_case(at_work: Flask, name: str) -> None:
     made()
-    assert authenticate_user(name, PASSWORD) is not None
+    assert authenticated(name, PASSWORD) is not None
     assert get_user(name).user_name == "ann"
 
 
 @pytest.mark.parametrize("name", ["Ärger", "ÉCOLE", "Ünal", "名前"])
 def test_names_beyond_ascii_sign_in_as_they_are_written(at_work: Flask, name: str) -> None:
     made(name)
-    assert authenticate_user(name, PASSWORD) is not None
+    assert authenticated(name, PASSWORD) is not None
     assert get_user(name).user_name == name
 
 
@@ -76,39 +87,39 @@ def test_names_beyond_ascii_sign_in_as_they_are_written(at_work: Flask, name: st
 )
 def test_anything_else_proves_nothing(at_work: Flask, name: str, password: str) -> None:
     made()
-    assert authenticate_user(name, password) is None
+    assert authenticated(name, password) is None
 
 
 @pytest.mark.parametrize("text", NOT_TEXT)
 def test_text_that_cannot_be_stored_proves_nothing(at_work: Flask, text: str) -> None:
     made()
-    assert authenticate_user(text, PASSWORD) is None
-    assert authenticate_user("ann", text) is None
+    assert authenticated(text, PASSWORD) is None
+    assert authenticated("ann", text) is None
 
 
 def test_a_user_without_a_password_cannot_sign_in(at_work: Flask) -> None:
     made(password=None)
     for password in ("", PASSWORD):
-        assert authenticate_user("ann", password) is None
+        assert authenticated("ann", password) is None
 
 
 def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inactive(at_work: Flask) -> None:
     user = made()
     for field, out, back in (("locked_out", True, False), ("active", False, True)):
-        assert authenticate_user("ann", PASSWORD) is not None
+        assert authenticated("ann", PASSWORD) is not None
         setattr(user, field, out)
         db.session.flush()
-        assert authenticate_user("ann", PASSWORD) is None
+        assert authenticated("ann", PASSWORD) is None
         setattr(user, field, back)
         db.session.flush()
 
 
 def test_a_new_password_replaces_the_remembered_one(at_work: Flask) -> None:
     user = made()
-    assert authenticate_user("ann", PASSWORD) is not None
+    assert authenticated("ann", PASSWORD) is not None
     set_password(user, "another password")
-    assert authenticate_user("ann", PASSWORD) is None
-    assert authenticate_user("ann", "another password") is not None
+    assert authenticated("ann", PASSWORD) is None
+    assert authenticated("ann", "another password") is not None
 
 
 def test_a_right_password_is_hashed_once_and_a_wrong_one_every_time(
@@ -117,46 +128,33 @@ def test_a_right_password_is_hashed_once_and_a_wrong_one_every_time(
     made()
     hashed = counted_checks(monkeypatch)
     for password in (PASSWORD, PASSWORD, "wrong", "wrong", PASSWORD):
-        authenticate_user("ann", password)
+        authenticated("ann", password)
     assert hashed == [PASSWORD, "wrong", "wrong"]
 
 
 def test_an_unknown_user_costs_a_hash_too(at_work: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed = counted_checks(monkeypatch)
-    authenticate_user("nobody", PASSWORD)
+    authenticated("nobody", PASSWORD)
     assert hashed == [PASSWORD]
 
 
-def test_a_caller_may_be_refused_before_the_hash_and_not_before_the_memory(
-    at_work: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made()
-    hashed = counted_checks(monkeypatch)
-
-    def refuse() -> None:
-        raise RateLimited(1)
-
-    with pytest.raises(RateLimited):
-        authenticate_user("ann", PASSWORD, before_hashing=refuse)
-    assert hashed == []
-    assert authenticate_user("ann", PASSWORD) is not None
-    assert authenticate_user("ann", PASSWORD, before_hashing=refuse) is not None
-
-
-def test_the_memory_forgets_the_oldest_first_and_keeps_no_password() -> None:
+def test_the_memory_forgets_the_oldest_first_and_keeps_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = VerifiedPasswords(size=2)
     stored = [generate_password_hash(PASSWORD, "pbkdf2:sha256:1") for _ in range(3)]
-    assert all(memory.check(one, PASSWORD) for one in stored)
-    assert [memory.remembers(one, PASSWORD) for one in stored] == [False, True, True]
-    assert not memory.remembers(stored[2], "wrong")
+    assert all(memory.is_right(GUESS, one, PASSWORD) for one in stored)
+    assert not memory.is_right(GUESS, stored[2], "wrong")
+    hashed: list[str] = []
+    monkeypatch.setattr(users, "check_password_hash", lambda *given: hashed.append(given[0]) or True)
+    assert all(memory.is_right(GUESS, one, PASSWORD) for one in reversed(stored))
+    assert hashed == [stored[0]]
     assert PASSWORD not in repr(vars(memory))
 
 
 def test_two_processes_remember_with_different_keys() -> None:
     stored = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
     one, other = VerifiedPasswords(), VerifiedPasswords()
-    assert one.check(stored, PASSWORD)
-    assert other.check(stored, PASSWORD)
+    assert one.is_right(GUESS, stored, PASSWORD)
+    assert other.is_right(GUESS, stored, PASSWORD)
     assert vars(one)["_seen"] != vars(other)["_seen"]
 
 
@@ -173,7 +171,7 @@ def test_a_hash_is_of_full_strength_where_nothing_makes_it_cheap(
     monkeypatch.setattr(users, "generate_password_hash", generate_password_hash)
     user = made()
     assert str(user.user_password).startswith("scrypt:32768:8:1$")
-    assert authenticate_user("ann", PASSWORD) == caller_of(user)
+    assert authenticated("ann", PASSWORD) == caller_of(user)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from flask import g
 from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
-from changegate.extensions import limiter
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
 from changegate.services.scope_policy import LATEST, ApiCall
@@ -32,14 +31,10 @@ def require_caller() -> None:
     if credentials.type == "bearer" and credentials.token:
         g.caller = _bearer_caller(credentials.token)
         return
-    if credentials.type == "basic":
-        user_name, password = (credentials.parameters.get(name) or "" for name in ("username", "password"))
-        found = _basic_caller(user_name, password, sent.remote_addr or "")
-    else:
-        found = None
-    if found is None:
+    if credentials.type != "basic":
         raise NotAuthenticated
-    g.caller = found
+    user_name, password = (credentials.parameters.get(name) or "" for name in ("username", "password"))
+    g.caller = authenticate_user(user_name, password, sent.remote_addr or "")
 
 
 def _bearer_caller(token: str) -> Caller:
@@ -64,16 +59,6 @@ def require_integration_administrator() -> None:
     if caller().grant is not None:
         raise AccessRefused("Operation Failed", "Access tokens manage no integrations; use a user's name and password")
     caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin or admin")
-
-
-def _basic_caller(user_name: str, password: str, address: str) -> Caller | None:
-    def require_room() -> None:
-        limiter.require_room_to_guess(address, user_name.lower())
-
-    found = authenticate_user(user_name, password, before_hashing=require_room)
-    if found is None:
-        limiter.count_guess(address, user_name.lower())
-    return found
 
 
 def caller() -> Caller:

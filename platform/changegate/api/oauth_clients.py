@@ -20,8 +20,8 @@ from changegate.services.oauth.key_store import key_store
 SERVICENOW_SUFFIX = ".do"
 # Names that no client id has, for failures that are not one client's.
 NO_CLIENT = "no proven client"
-# Why a client is refused before anybody has looked for it, or after nobody has found it.
-OF_ANY_NAME = frozenset({"client_unknown", "client_unproven"})
+# Refusals that do not count for the client that they name: it may not exist, or its secret was counted as a guess.
+NOT_OF_ONE_CLIENT = frozenset({"client_unknown", "client_unproven", "client_secret_bad"})
 LOGGED_LIMITS = "refusals for too many failures"
 
 
@@ -91,7 +91,7 @@ def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
 
     Failures without a proven client share one bucket whether the client exists or not: names that are made up would
     be free tries, and a bucket for real ones alone would tell which are real. No proven client is held up by it. Wrong
-    passwords have been counted already, for their user: who guesses holds up no other users of the client.
+    passwords and secrets have been counted as guesses already.
     """
     if isinstance(refusal, TooManyFailures | TemporarilyUnavailable | UserRefused):
         return refusal
@@ -99,7 +99,7 @@ def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
         if limited := _find_limit(attempt, NO_CLIENT):
             return limited
         limiter.count(attempt.address or "", NO_CLIENT)
-    is_of_known_client = isinstance(refusal, InvalidClient) and refusal.reason not in OF_ANY_NAME
+    is_of_known_client = isinstance(refusal, InvalidClient) and refusal.reason not in NOT_OF_ONE_CLIENT
     if attempt.client_id is not None and (attempt.exchange is not None or is_of_known_client):
         limiter.count(attempt.address or "", attempt.client_id)
     return refusal

@@ -94,19 +94,19 @@ def read_credentials(params: ClientForm) -> ClientCredentials:
     if in_body.assertion is not None or in_body.secret not in (None, basic.password):
         raise InvalidRequest("body_malformed", TWO_PROOFS)
     # RFC 6749 §2.3.1: an empty secret is no secret.
-    return ClientCredentials(basic.username, basic.password or None)
+    return ClientCredentials(basic.username, basic.password or None, address=in_body.address)
 
 
 def _read_body_credentials(params: ClientForm) -> ClientCredentials:
-    assertion = params.client_assertion
+    assertion, address = params.client_assertion, current_request().remote_addr or ""
     if assertion is None and params.client_assertion_type is None:
-        return ClientCredentials(params.client_id, params.client_secret)
+        return ClientCredentials(params.client_id, params.client_secret, address=address)
     if assertion is None or params.client_assertion_type != ASSERTION_TYPE:
         detail = f"a client_assertion goes with the client_assertion_type {ASSERTION_TYPE}"
         raise InvalidClient("client_assertion_bad", detail)
     if params.client_secret is not None:
         raise InvalidRequest("body_malformed", TWO_PROOFS)
-    return ClientCredentials(params.client_id or find_named_client(assertion), None, assertion)
+    return ClientCredentials(params.client_id or find_named_client(assertion), None, assertion, address=address)
 
 
 def read_assertion_of_pysnc(credentials: ClientCredentials) -> str | None:

@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
 from changegate.console.guards import allow_anyone, local_path
-from changegate.extensions import db, limiter, login, now
+from changegate.errors import NotAuthenticated
+from changegate.extensions import db, login, now
 from changegate.models import SysUser
 from changegate.services.users import authenticate_user
 
 SESSION_LIFETIME = timedelta(hours=12)
-MAX_USER_NAME_LENGTH = 40
 REFUSAL = "The user name or password is not right, or the account may not sign in here."
 bp = Blueprint("sign_in", __name__)
 bp.before_request(allow_anyone)
@@ -33,10 +33,13 @@ def login_view() -> ResponseReturnValue:
 def sign_in_view() -> ResponseReturnValue:
     """Sign somebody in; raises `RateLimited` after too many wrong passwords."""
     user_name, wanted = request.form.get("user_name", "").strip(), local_path(request.form.get("next"))
-    user = _find_user(user_name, request.form.get("password", ""))
-    if user is None:
+    try:
+        proven = authenticate_user(
+            user_name, request.form.get("password", ""), request.remote_addr or "", is_interactive=True
+        )
+    except NotAuthenticated:
         return render_template("console/login.html", user_name=user_name, next=wanted, refusal=REFUSAL), 403
-    _start_session(user)
+    _start_session(db.session.get_one(SysUser, proven.sys_id))
     return redirect(wanted or url_for("home.home_view"))
 
 
@@ -58,18 +61,6 @@ def load_user(sys_id: str) -> SysUser | None:
 
 
 login.user_loader(load_user)
-
-
-def _find_user(user_name: str, password: str) -> SysUser | None:
-    address, client = request.remote_addr or "", user_name[:MAX_USER_NAME_LENGTH].lower()
-    limiter.require_room_to_guess(address, client)
-    is_name = len(user_name) <= MAX_USER_NAME_LENGTH and user_name.isprintable()
-    found = authenticate_user(user_name, password) if is_name else None
-    user = db.session.get(SysUser, found.sys_id) if found else None
-    if user is None or user.web_service_access_only:
-        limiter.count_guess(address, client)
-        return None
-    return user
 
 
 def _start_session(user: SysUser) -> None:

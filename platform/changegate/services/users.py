@@ -5,15 +5,16 @@ import hmac
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, bindparam, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.database import end_turn
-from changegate.errors import AccessRefused, InputInvalid, RecordNotFound, RequestUnreadable
-from changegate.extensions import db
+from changegate.errors import AccessRefused, InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
+from changegate.extensions import db, limiter
+from changegate.failure_limit import Guess
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
@@ -93,40 +94,43 @@ def roles_of_user() -> Any:
     )
 
 
-def _no_objection() -> None:
-    """Let the hash be computed."""
+def authenticate_user(user_name: str, password: str, address: str, *, is_interactive: bool = False) -> Caller:
+    """Return who the name and password prove; the name is compared without case.
 
-
-def authenticate_user(
-    user_name: str, password: str, *, before_hashing: Callable[[], None] = _no_objection
-) -> Caller | None:
-    """Return who the name and password prove, or None; the name is compared without case.
-
-    `before_hashing` runs before a password hash is computed and may refuse the caller.
+    `is_interactive` refuses users who may use web services only. Raises `RateLimited`, and `NotAuthenticated` with what
+    is wrong, which only administrators may learn.
     """
-    row, is_right = try_password(user_name, password, before_hashing=before_hashing)
-    if row is None or not is_right or not row.active or row.locked_out:
-        return None
+    guess = limiter.require_room_to_guess(address, user_name)
+    row, is_right = try_password(guess, password)
+    reason = _find_fault(row, is_right=is_right, is_interactive=is_interactive) if row else "user_unknown"
+    if row is None or reason:
+        limiter.count_guess(guess)
+        raise NotAuthenticated(reason, row.user_name if row else None)
     return Caller(row.sys_id, row.user_name, expand_roles(row.roles))
 
 
-def try_password(
-    user_name: str, password: str, *, before_hashing: Callable[[], None] = _no_objection
-) -> tuple[LoginRow | None, bool]:
+def _find_fault(row: LoginRow, *, is_right: bool, is_interactive: bool) -> str | None:
+    if not is_right:
+        return "password_wrong"
+    if not row.active:
+        return "user_inactive"
+    if row.locked_out:
+        return "user_locked"
+    return "user_web_service_only" if is_interactive and row.web_service_access_only else None
+
+
+def try_password(guess: Guess, password: str) -> tuple[LoginRow | None, bool]:
     """Return the user of a name, or None, and whether the password is that user's; who may sign in is not asked.
 
-    A full password hash is computed once per process and stored hash, not once per request, and for a name that nobody
-    has as well.
+    The caller counts the guess unless it accepts the user. A full password hash is computed once per process and stored
+    hash, not once per request, and also for a name that does not exist.
     """
-    if not is_storable(user_name) or not _is_encodable(password):
+    if not is_storable(guess.name) or not _is_encodable(password):
         return None, False
-    row = _LOGIN.first({"wanted": user_name})
+    row = _LOGIN.first({"wanted": guess.name})
     stored = (row.user_password if row else None) or _NOBODYS_HASH
-    if not _verified_passwords.remembers(stored, password):
-        before_hashing()
-        if not _verified_passwords.check(stored, password):
-            return row, False
-    return row, row is not None
+    is_right = _verified_passwords.is_right(guess, stored, password)
+    return row, is_right and row is not None
 
 
 def _is_encodable(text: str) -> bool:
@@ -205,13 +209,11 @@ class VerifiedPasswords:
         self._seen: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remembers(self, stored: str, password: str) -> bool:
-        """Tell whether this password has been checked against this hash, and was right."""
-        remembered = self._seen.get(stored)
-        return remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password))
-
-    def check(self, stored: str, password: str) -> bool:
+    def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
         """Tell whether the password is the one that was hashed, and remember it if so."""
+        remembered = self._seen.get(stored)
+        if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
+            return True
         end_turn()
         if not check_password_hash(stored, password):
             return False

@@ -10,9 +10,11 @@ from changegate.extensions import db
 from changegate.services.oauth.clients import ClientCredentials, authenticate_client
 from tests.support.token_desk import ISSUER, ROBOT, Integration, TokenDesk
 
+ADDRESS = "192.0.2.1"
+
 
 def _credentials(integration: Integration) -> ClientCredentials:
-    return ClientCredentials(integration.client_id, integration.secret)
+    return ClientCredentials(integration.client_id, integration.secret, address=ADDRESS)
 
 
 def _reason(credentials: ClientCredentials, assertion: str | None = None) -> str:
@@ -50,37 +52,37 @@ def test_a_client_is_read_in_one_statement(desk: TokenDesk) -> None:
 def test_nobody_is_found_by_a_made_up_id(desk: TokenDesk, client_id: str) -> None:
     desk.register()
 
-    assert _reason(ClientCredentials(client_id, "secret")) == "client_unknown"
+    assert _reason(ClientCredentials(client_id, "secret", address=ADDRESS)) == "client_unknown"
 
 
 def test_a_client_id_is_compared_with_case(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.set(integration, client_id="a" * 32)
 
-    assert _reason(ClientCredentials("A" * 32, integration.secret)) == "client_unknown"
+    assert _reason(ClientCredentials("A" * 32, integration.secret, address=ADDRESS)) == "client_unknown"
 
 
 def test_the_secret_of_one_client_is_none_of_another(desk: TokenDesk) -> None:
     one, other = desk.register("One"), desk.register("Other")
 
-    assert _reason(ClientCredentials(one.client_id, other.secret)) == "client_secret_bad"
+    assert _reason(ClientCredentials(one.client_id, other.secret, address=ADDRESS)) == "client_secret_bad"
 
 
 def test_without_id_and_assertion_there_is_nobody(desk: TokenDesk) -> None:
     desk.register(public_client=True)
 
-    assert _reason(ClientCredentials(None, None)) == "client_unknown"
+    assert _reason(ClientCredentials(None, None, address=ADDRESS)) == "client_unknown"
 
 
 def test_an_inactive_public_client_is_not_found_by_its_issuer(desk: TokenDesk) -> None:
     desk.register(public_client=True, active=False)
 
-    assert _reason(ClientCredentials(None, None), desk.assertion()) == "client_unknown"
+    assert _reason(ClientCredentials(None, None, address=ADDRESS), desk.assertion()) == "client_unknown"
 
 
 def test_an_unreadable_assertion_finds_nobody(desk: TokenDesk) -> None:
     with pytest.raises(AssertionRefused):
-        authenticate_client(ClientCredentials(None, None), "nonsense")
+        authenticate_client(ClientCredentials(None, None, address=ADDRESS), "nonsense")
 
 
 @pytest.mark.parametrize("column", ["algorithms", "audiences"])
@@ -92,5 +94,5 @@ def test_a_list_that_is_missing_in_the_database_admits_nothing(desk: TokenDesk, 
 
 
 def test_credentials_do_not_show_what_they_hold() -> None:
-    assert "s3cret" not in repr(ClientCredentials("client", "s3cret"))
-    assert ROBOT not in repr(ClientCredentials(ROBOT, None))
+    assert "s3cret" not in repr(ClientCredentials("client", "s3cret", address=ADDRESS))
+    assert ROBOT not in repr(ClientCredentials(ROBOT, None, address=ADDRESS))

@@ -10,13 +10,17 @@ from changegate.services.oauth.events import report_of
 from changegate.services.oauth.jwt_bearer_grant import Exchange, exchange_assertion
 from changegate.services.oauth.key_store import KeyStore
 from tests.support.misbehaving_jwks import reply
-from tests.support.token_desk import TokenDesk
+from tests.support.token_desk import Integration, TokenDesk
 
 
 @pytest.fixture
 def client(desk: TokenDesk) -> Client:
-    integration = desk.register()
-    return authenticate_client(ClientCredentials(integration.client_id, integration.secret), None)
+    return _client(desk.register())
+
+
+def _client(integration: Integration) -> Client:
+    credentials = ClientCredentials(integration.client_id, integration.secret, address="192.0.2.1")
+    return authenticate_client(credentials, None)
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def test_a_replay_is_the_last_rule_of_the_report(desk: TokenDesk) -> None:
 
 def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: TokenDesk, key_store: KeyStore) -> None:
     integration = desk.register(enable_jti_verification=False)
-    exchange = _exchange(authenticate_client(ClientCredentials(integration.client_id, integration.secret), None))
+    exchange = _exchange(_client(integration))
 
     exchange_assertion(exchange, key_store, desk.assertion(), None)
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from changegate.failure_limit import Guess
 from changegate.services.oauth.secrets import hash_client_secret, is_right_secret, new_client_secret
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+GUESS = Guess("192.0.2.1", "client")
 
 
 def test_a_secret_needs_no_encoding_anywhere() -> None:
@@ -24,12 +26,12 @@ def test_what_is_stored_does_not_tell_the_secret() -> None:
 
 
 def test_the_present_secret_is_right() -> None:
-    assert is_right_secret("new", hash_client_secret("new"), None, None, NOW)
+    assert is_right_secret(GUESS, "new", hash_client_secret("new"), None, None, NOW)
 
 
 @pytest.mark.parametrize("secret", ["", "New", "new ", "\0", "\ud800", "né", "x" * 5000])
 def test_no_other_secret_is_right(secret: str) -> None:
-    assert not is_right_secret(secret, hash_client_secret("new"), None, None, NOW)
+    assert not is_right_secret(GUESS, secret, hash_client_secret("new"), None, None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +40,10 @@ def test_no_other_secret_is_right(secret: str) -> None:
 def test_the_previous_secret_is_right_within_its_overlap(ends_at: datetime | None, is_right: bool) -> None:
     kept = (hash_client_secret("new"), hash_client_secret("old"), ends_at)
 
-    assert is_right_secret("old", *kept, NOW) is is_right
+    assert is_right_secret(GUESS, "old", *kept, NOW) is is_right
 
 
 @pytest.mark.parametrize("secret", ["", "anything"])
 def test_nothing_is_right_where_nothing_is_stored(secret: str) -> None:
-    assert not is_right_secret(secret, None, None, None, NOW)
-    assert not is_right_secret(secret, "", "", LATER, NOW)
+    assert not is_right_secret(GUESS, secret, None, None, None, NOW)
+    assert not is_right_secret(GUESS, secret, "", "", LATER, NOW)

@@ -1,7 +1,7 @@
 """Clients: which integration a token request is for, and whether it proved so (oauth_jwt.md §3.3)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
@@ -9,8 +9,9 @@ from urllib.parse import unquote_plus
 import orjson
 from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, bindparam, cast, func, select
 
-from changegate.errors import InvalidClient
-from changegate.extensions import connection, now
+from changegate.errors import InvalidClient, RateLimited, TooManyFailures
+from changegate.extensions import connection, limiter, now
+from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER
 from changegate.services.oauth.assertion import UnverifiedAssertion
@@ -26,11 +27,12 @@ ClientRow = Any  # a row of `_statement`, by column name
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClientCredentials:
-    """What a request says of its client; what was not sent is None, and no more than one of the proofs is sent."""
+    """What a request at an address says of its client; what was not sent is None, and at most one proof is sent."""
 
     client_id: str | None
     secret: str | None
     assertion: str | None = None
+    address: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Client:
 
 
 def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
-    """Return the client of a request; raises `InvalidClient`.
+    """Return the client of a request; raises `InvalidClient`, and `TooManyFailures` instead of comparing a secret.
 
     A public client may leave out its id, and is then found by the audience or issuer of its assertion, which choose
     a configuration and nothing else.
@@ -70,11 +72,22 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
         known = _find_client(credentials.client_id)
     else:
         known = _public_client_of(assertion_text)
+    if credentials.secret is not None:
+        guess = require_room_to_guess(credentials.address, credentials.client_id or "")
+        _require_secret(guess, known, credentials.secret)
     if known is None:
-        is_right_secret(credentials.secret or "", None, None, None, now())
         raise InvalidClient("client_unknown")
-    _require_proof(known, credentials)
+    if credentials.secret is None and not known.client.is_public:
+        raise InvalidClient("client_secret_bad")
     return _require_active(known)
+
+
+def require_room_to_guess(address: str, name: str) -> Guess:
+    """Return the permission to compare one secret or password of a name; raises `TooManyFailures`."""
+    try:
+        return limiter.require_room_to_guess(address, name)
+    except RateLimited as limited:
+        raise TooManyFailures(limited.retry_after) from None
 
 
 def get_unproven_client(client_id: str | None) -> Client:
@@ -136,12 +149,13 @@ def _find_client(client_id: str) -> _Known | None:
     return None if "\0" in client_id else _BY_CLIENT_ID.first({"wanted": client_id})
 
 
-def _require_proof(known: _Known, credentials: ClientCredentials) -> None:
-    if known.client.is_public and credentials.secret is None:
-        return
+def _require_secret(guess: Guess, known: _Known | None, secret: str) -> None:
+    """Refuse a wrong secret, and count it; for an unknown client the same is done, so that it takes as long."""
+    kept = known.secrets if known else (None, None, None)
     # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
-    if not any(is_right_secret(form, *known.secrets, now()) for form in _forms(credentials.secret or "")):
-        raise InvalidClient("client_secret_bad")
+    if not any(is_right_secret(guess, form, *kept, now()) for form in _forms(secret)):
+        limiter.count_guess(guess)
+        raise InvalidClient("client_secret_bad" if known else "client_unknown")
 
 
 def _forms(secret: str) -> Iterator[str]:

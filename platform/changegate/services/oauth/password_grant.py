@@ -1,8 +1,9 @@
 """The password grant (RFC 6749 §4.3), for clients that know no other; nobody should have one (RFC 9700 §2.4)."""
 
-from changegate.errors import RateLimited, TooManyFailures, UserRefused
+from changegate.errors import UserRefused
 from changegate.extensions import limiter, now
 from changegate.services.oauth.access_tokens import IssuedToken
+from changegate.services.oauth.clients import require_room_to_guess
 from changegate.services.oauth.issuing import Exchange, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token
@@ -38,18 +39,11 @@ def exchange_password(
 
 def _prove_user(exchange: Exchange, user_name: str, password: str, address: str) -> LoginRow:
     """Return the user of a name and its password; an unknown name costs what a wrong password does."""
-
-    def require_room() -> None:
-        try:
-            limiter.require_room_to_guess(address, user_name.lower())
-        except RateLimited as limited:
-            raise TooManyFailures(limited.retry_after) from None
-
-    user, is_right = try_password(user_name, password, before_hashing=require_room)
+    guess = require_room_to_guess(address, user_name)
+    user, is_right = try_password(guess, password)
     fault = find_fault(user, password_mark(user.user_password if user else None))
     if fault or not is_right:
-        require_room()  # also for what took no hash: not even refusals are free
-        limiter.count_guess(address, user_name.lower())
+        limiter.count_guess(guess)
     # A name that nobody has is not kept: it may be a password in the wrong field.
     unknown, found = ("user_unknown", "none") if user is None else (None, user.user_name)
     exchange.judge(UserRefused, "user name", unknown, "a user of this name", found)

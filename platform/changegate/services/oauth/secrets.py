@@ -5,6 +5,8 @@ import hmac
 import secrets
 from datetime import datetime
 
+from changegate.failure_limit import Guess
+
 SECRET_BYTES = 32
 HINT_LENGTH = 4
 
@@ -21,7 +23,12 @@ def hash_client_secret(secret: str) -> str:
 
 
 def is_right_secret(
-    secret: str, stored: str | None, previous: str | None, previous_expires_at: datetime | None, now: datetime
+    _guess: Guess,
+    secret: str,
+    stored: str | None,
+    previous: str | None,
+    previous_expires_at: datetime | None,
+    now: datetime,
 ) -> bool:
     """Tell whether a secret is the present one, or the one before it within its overlap.
 

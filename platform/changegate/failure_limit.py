@@ -1,0 +1,160 @@
+"""Failed attempts, counted by address and name, so that guessing ends and nobody locks another caller out.
+
+Decision 0004 explains the two limits on guesses. Counters live in memory, or in the Valkey or Redis that several nodes
+share; while that store is away, each process counts for itself.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+from typing import cast
+
+from flask import Flask, current_app
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import Storage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from changegate.config import SettingInvalid, Settings
+from changegate.errors import RateLimited
+from changegate.recent_failures import RecentFailures
+from changegate.unproxied import behind
+
+log = logging.getLogger(__name__)
+FAILURES_PER_MINUTE = RateLimitItemPerMinute(20)
+# Wrong passwords and secrets from one address, whatever the names: inventing names must not give more guesses.
+GUESSES_PER_MINUTE = RateLimitItemPerMinute(100)
+# By how often a limit on guesses was reached within two hours, 1, 2, 4, 8, then 16 minutes without any guess follow. In
+# two hours, no more than 12 such waits begin.
+TIMES_REACHED = RateLimitItemPerHour(12, 2)
+WAITS = tuple(RateLimitItemPerMinute(1, 2**earlier) for earlier in range(5))
+# No user and no client has a longer name. What is longer shares a counter with other long names.
+LONGEST_NAME = 100
+# Of IPv6, one customer holds this much at least (RFC 6177): each of its addresses would be a fresh start.
+IPV6_PREFIX = 64
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The permission to compare one password or secret with what is stored.
+
+    Every comparison asks for one, and only `FailureLimit.require_room_to_guess` makes them. A guess that turns out to
+    be wrong goes to `FailureLimit.count_guess`.
+    """
+
+    address: str
+    name: str
+
+
+class FailureLimit:
+    """Counts failed attempts by address and name; an IPv6 address counts as the /64 network that it is in."""
+
+    def init_app(self, app: Flask, found: Settings) -> None:
+        """Give an application its counters."""
+        url = found.ratelimit_storage_url
+        own: Storage = RecentFailures()
+        try:
+            shared = own if url.startswith("memory:") else _open_store(url)
+        except ConfigurationError:
+            raise SettingInvalid(
+                "The store of CHANGEGATE_RATELIMIT_STORAGE_URL needs a package; see limits' documentation."
+            ) from None
+        limiters = [MovingWindowRateLimiter(store) for store in (shared, own)]
+        app.extensions["failure_limit"] = limiters if found.ratelimit_enabled else None
+
+    def require_room(self, address: str, client: str) -> None:
+        """Refuse a caller that has failed too often within a minute; raises `RateLimited`."""
+        key = (_whence(address), client[:LONGEST_NAME])
+        _refuse_for(self._ask(_seconds_left, FAILURES_PER_MINUTE, key))
+
+    def count(self, address: str, client: str) -> None:
+        """Count one failure that is no wrong password or secret."""
+        key = (_whence(address), client[:LONGEST_NAME])
+        self._ask(MovingWindowRateLimiter.hit, FAILURES_PER_MINUTE, *key)
+
+    def require_room_to_guess(self, address: str, name: str) -> Guess:
+        """Return the permission to compare one password or secret of a name; raises `RateLimited`.
+
+        It is refused for every name while too many guesses from the address were wrong, and for one name while too many
+        at that name were.
+        """
+        guess = Guess(address, name)
+        for _, key in _limits_of(guess):
+            _refuse_for(self._ask(_seconds_to_wait, key))
+        return guess
+
+    def count_guess(self, guess: Guess) -> None:
+        """Count a wrong password or secret."""
+        for limit, key in _limits_of(guess):
+            self._ask(_count_guess, limit, key)
+
+    def _ask(self, question: Callable[..., int], *given: object) -> int:
+        limiters = _application().extensions["failure_limit"]
+        if limiters is None:
+            return 0
+        shared, own = limiters
+        try:
+            return question(shared, *given)
+        except StorageError as problem:
+            log.warning("the store of failures is away, this process counts for itself: %s", problem)
+            return question(own, *given)
+
+
+def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimitItem, Key]]:
+    """Return the two limits on guesses, with what each one is counted by."""
+    whence, name = _whence(guess.address), guess.name[:LONGEST_NAME].lower()
+    return (FAILURES_PER_MINUTE, (whence, "guess", name)), (GUESSES_PER_MINUTE, (whence, "guesses"))
+
+
+def _count_guess(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
+    """Count a wrong guess; where that reaches the limit, begin a wait that is twice as long as the one before."""
+    counters.hit(limit, *key)
+    # Of several that reach it at once, the first one to note the shortest wait begins the wait for all.
+    if counters.test(limit, *key) or not counters.hit(WAITS[0], *key):
+        return 0
+    counters.hit(TIMES_REACHED, *key)
+    for wait in WAITS[1 : _times_reached(counters, key)]:
+        counters.hit(wait, *key)
+    return 0
+
+
+def _seconds_to_wait(counters: MovingWindowRateLimiter, key: Key) -> int:
+    times = _times_reached(counters, key)
+    return _seconds_left(counters, WAITS[min(times, len(WAITS)) - 1], key) if times else 0
+
+
+def _times_reached(counters: MovingWindowRateLimiter, key: Key) -> int:
+    return TIMES_REACHED.amount - counters.get_window_stats(TIMES_REACHED, *key).remaining
+
+
+def _seconds_left(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
+    """Return for how many seconds a limit has no room; 0 where it has."""
+    window = counters.get_window_stats(limit, *key)
+    return 0 if window.remaining > 0 else max(1, math.ceil(window.reset_time - time.time()))
+
+
+def _refuse_for(seconds: int) -> None:
+    if seconds:
+        raise RateLimited(retry_after=seconds)
+
+
+def _open_store(url: str) -> Storage:
+    return cast("Storage", storage_from_string(url, wrap_exceptions=True, socket_timeout=1, socket_connect_timeout=1))
+
+
+def _whence(address: str) -> str:
+    """Return what the failures of an address are counted as: itself, or for IPv6 its network."""
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Network((int(found), IPV6_PREFIX), strict=False))
+
+
+_application = behind(current_app)
