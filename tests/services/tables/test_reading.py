@@ -104,7 +104,15 @@ def test_walks_through_references_to_plain_fields_and_to_references(network: str
 
 def test_spells_walked_names_as_asked_and_leaves_out_unknown_ones(network: str) -> None:
     sys_id = create(assignment_group=network)
-    asked = ("Assignment_Group.NAME", "assignment_group.nonsense", "nonsense.name", "number.name", "state.", ".state")
+    asked = (
+        "Assignment_Group.NAME",
+        "nonsense.name",
+        "number.name",
+        "state.",
+        ".state",
+        "assignment_group.",
+        "parent..x",
+    )
     assert read_record(CHANGES, ROOT, sys_id, shape(*asked)) == {"Assignment_Group.NAME": "Network"}
 
 
@@ -119,6 +127,23 @@ def test_spells_walked_names_as_asked_and_leaves_out_unknown_ones(network: str) 
 def test_walks_through_an_empty_reference_to_nothing(at_work: Flask, display: DisplayValue, empty: object) -> None:
     sys_id = create()
     fields = ("assignment_group.name", "assignment_group.manager", "parent.work_notes", "parent.sys_tags")
+    assert read_record(CHANGES, ROOT, sys_id, shape(*fields, display=display)) == dict.fromkeys(fields, empty)
+
+
+@pytest.mark.parametrize(
+    ("display", "empty"),
+    [
+        (DisplayValue.ACTUAL, ""),
+        (DisplayValue.DISPLAY, ""),
+        (DisplayValue.ALL, {"display_value": "", "value": ""}),
+    ],
+)
+def test_a_walk_into_an_absent_table_or_to_an_unknown_field_is_blank(
+    network: str, display: DisplayValue, empty: object
+) -> None:
+    sys_id = create(assignment_group=network, location="Berlin", requested_by=ADMIN)
+    deep = "parent.parent.parent.parent.parent.parent.number"
+    fields = ("Location.Name", "location.country.name", "assignment_group.nonsense", "requested_by.location.city", deep)
     assert read_record(CHANGES, ROOT, sys_id, shape(*fields, display=display)) == dict.fromkeys(fields, empty)
 
 
@@ -168,15 +193,13 @@ def test_a_row_that_the_caller_may_not_see_shows_as_its_sys_id_and_has_no_fields
     }
 
 
-def test_fields_that_the_caller_may_not_read_are_missing_wherever_he_walks(at_work: Flask) -> None:
+def test_fields_that_the_caller_may_not_read_are_blank_like_unknown_ones_on_every_walk(at_work: Flask) -> None:
     sys_id = create(requested_by=ADMIN)
-    fields = ("requested_by.locked_out", "requested_by.user_password", "requested_by.user_name")
+    blank = dict.fromkeys(("requested_by.locked_out", "requested_by.user_password", "requested_by.nonsense"), "")
     itil = Caller(ADMIN, "admin", frozenset({"itil"}))
-    assert read_record(CHANGES, itil, sys_id, shape(*fields)) == {"requested_by.user_name": "admin"}
-    assert set(read_record(CHANGES, ROOT, sys_id, shape(*fields))) == {
-        "requested_by.locked_out",
-        "requested_by.user_name",
-    }
+    shown = read_record(CHANGES, itil, sys_id, shape(*blank, "requested_by.user_name"))
+    assert shown == {**blank, "requested_by.user_name": "admin"}
+    assert read_record(CHANGES, ROOT, sys_id, shape(*blank)) == {**blank, "requested_by.locked_out": "false"}
 
 
 def test_callers_of_one_standing_share_statements_and_nothing_else(at_work: Flask) -> None:

@@ -1,5 +1,6 @@
 """Selections: which columns the records of an answer are made of, and which member each of them becomes."""
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
@@ -21,6 +22,8 @@ from changegate.services.tables.walks import Field, Walks
 MAX_COLUMNS = 1000
 # Lists of names that are longer than this, in characters, are not worth remembering.
 LONGEST_REMEMBERED = 4000
+# A dot-walk, written as field names are; XML answers take the whole as the name of an element.
+_WALK = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 # The kinds of field that come with a link to the record they name.
 LINKED = frozenset({"reference", "domain_id"})
 
@@ -126,7 +129,7 @@ class _Selector:
         self._journal_columns: list[ColumnElement[Any]] = []
 
     def take(self, key: str) -> None:
-        """Take one field, spelled as asked; what is none is passed over."""
+        """Take one field, spelled as asked; an unknown field is left out, and blank beyond a reference of the table."""
         path = key.lower()
         if found := self._walks.find(path):
             self._take_member(Member(key, path, found.entry, found.table), found.column)
@@ -136,6 +139,12 @@ class _Selector:
             self._take_member(Member(key, path, self._asked.table.entries[path], self._asked.table), column != "")
         elif holder := self._holder_of_blank(path):
             self._take_blank(key, path.rpartition(".")[2], holder)
+        elif _WALK.fullmatch(path) and self._is_reference(path.partition(".")[0]):
+            self._blanks.append(key)
+
+    def _is_reference(self, name: str) -> bool:
+        step = self._walks.find(name)
+        return step is not None and step.entry.kind == "reference"
 
     def _take_member(self, member: Member, column: ColumnElement[Any]) -> None:
         self._members.append(member)
