@@ -104,7 +104,6 @@ class TestWhereInvalidTermsFindNothing:
             "active=true^ORorder=many",
             "RLQUERYchange_task.change_request,=0^nonsense=1^ENDRLQUERY",
             "RLQUERYchange_task.change_request,=0^nonsense^ENDRLQUERY",
-            "RLQUERYchange_task.nonsense,=0^ENDRLQUERY",
         ],
     )
     def test_a_query_with_a_bad_term_finds_nothing(self, app: Flask, query: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from changegate.services.tables.encoded_query import (
     Condition,
     EncodedQuery,
+    Joined,
     Order,
     RelatedCount,
     parse_encoded_query,
@@ -171,6 +172,12 @@ def test_a_list_of_related_records_without_its_end_goes_to_the_end() -> None:
     assert related == RelatedCount("t", "f", "=", 0, EncodedQuery((((A,), (B,)),)))
 
 
+@pytest.mark.parametrize(("text", "condition"), [("", None), ("a=1", A), ("a=x^^y", Condition("a", "=", "x^y"))])
+def test_reads_a_join(text: str, condition: Condition | None) -> None:
+    query = parse_encoded_query(f"JOINtask.parent=sla.task!{text}^b=1")
+    assert query.alternatives == (((Joined("task", "parent", "sla", "task", condition),), (B,)),)
+
+
 def test_an_or_may_stand_before_related_records() -> None:
     [[[first, related]]] = parse_encoded_query("a=1^ORRLQUERYt.f,=0^b=1^ENDRLQUERY").alternatives
     assert (first, related) == (A, RelatedCount("t", "f", "=", 0, EncodedQuery((((B,),),))))
@@ -196,6 +203,7 @@ PIECES = [
         "ENDRLQUERY",
         "RLQUERYt.f,>=1",
         "JOIN",
+        "JOINt.f=o.g!",
     ),
     *("a", "b=", "=1", "IN", "NOT ", "LIKE", "ON", "RELATIVELT", "E@", "STANCEOF", "EMPTY", "STRING", "%", "*", "!"),
     *("ORDERBYDESC", "ORDERBY DESC", "GROUPBYORDERBY", "123TEXTQUERY321=", ",", " ", "A=", "\0", "\ud800", "é"),

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
+from changegate.errors import RequestUnreadable
 from changegate.extensions import connection
 from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover
 from changegate.services.access import Caller
@@ -75,9 +76,56 @@ def test_counts_related_records() -> None:
     assert {text: names(text) for text in COUNTS} == COUNTS
 
 
-def test_drops_a_field_that_refers_elsewhere() -> None:
-    for text in REFER_ELSEWHERE:
-        assert names(text) == set(IDS), text
+JOINS: dict[str, set[str]] = {
+    "JOINchange_request.sys_id=change_task.change_request!": {"one", "three"},
+    "JOINtask.sys_id=change_task.change_request!": {"one", "three"},
+    "JOINchange_request.sys_id=change_task.change_request!state=3": {"three"},
+    "JOINchange_request.sys_id=change_task.change_request!assigned_to.user_name=ann": {"one", "three"},
+    "JOINchange_request.sys_id=change_task.change_request!state=9": set(),
+    "JOINchange_request.requested_by=sys_user.sys_id!user_name=ann": {"none", "one", "three"},
+    "JOINchange_request.requested_by=sys_user.sys_id!user_name=bob": set(),
+    "short_description=none^ORJOINchange_request.sys_id=change_task.change_request!state=3": {"none", "three"},
+    "JOINchange_request.sys_id=change_task.change_request!^short_description=one^ORDERBYnumber": {"one"},
+}
+MALFORMED = (
+    *("RLQUERY", "RLQUERYchange_task,>=1^ENDRLQUERY", "RLQUERYchange_task.change_request,>=many^ENDRLQUERY"),
+    *("number=one^ORRLQUERYnonsense^ENDRLQUERY", "number=one^NQRLQUERYnonsense", "ORRLQUERYnonsense"),
+    *(
+        "JOIN",
+        "JOINchange_task",
+        "JOINchange_request.sys_id=change_task.change_request",
+        "number=one^ORJOINx",
+        "NQJOINx",
+    ),
+    "JOINchange_request.sys_id=change_task.change_request!nonsense",
+    "JOINCHANGE_REQUEST.SYS_ID=change_task.change_request!",
+    "^".join(["RLQUERYtask.parent,=0"] * 5 + ["ENDRLQUERY"] * 5),
+    "RLQUERYchange_task.change_request,>=1^RLQUERYnonsense^ENDRLQUERY^ENDRLQUERY",
+)
+JOINS_NOTHING = (
+    *("JOINsys_user.sys_id=change_task.change_request!", "JOINnonsense.sys_id=change_task.change_request!"),
+    *("JOINchange_request.sys_id=nonsense.change_request!", "JOINchange_request.sys_id=change_task.nonsense!"),
+    *("JOINchange_request.state=change_task.state!", "JOINchange_request.nonsense=change_task.sys_id!"),
+    "JOINchange_request.requested_by=sys_user.user_password!",
+)
+
+
+def test_finds_records_that_share_a_value_with_another() -> None:
+    assert {text: names(text) for text in JOINS} == JOINS
+
+
+@pytest.mark.parametrize("text", [*REFER_ELSEWHERE, *MALFORMED, *JOINS_NOTHING])
+def test_refuses_a_condition_on_other_records_that_makes_no_sense(text: str) -> None:
+    with pytest.raises(RequestUnreadable):
+        find(text)
+
+
+def test_joins_only_what_the_caller_may_see() -> None:
+    joined = "JOINtask.sys_id=sysapproval_approver.sysapproval!state=requested"
+    assert names(joined, ITIL) == names(joined, ANN) == {"one"}
+    connection().execute(SysapprovalApprover.__table__.delete().where(SysapprovalApprover.approver == ANN.sys_id))
+    connection().execute(ChangeRequest.__table__.update().values(requested_by=ANN.sys_id, opened_by=None))
+    assert names(joined, ITIL) == {"one"}
 
 
 def test_counts_only_what_the_caller_may_see() -> None:

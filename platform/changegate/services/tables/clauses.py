@@ -14,6 +14,7 @@ from changegate.services.tables.encoded_query import (
     TEXT_SEARCH,
     AllOf,
     EncodedQuery,
+    Joined,
     Order,
     RelatedCount,
     Term,
@@ -21,13 +22,14 @@ from changegate.services.tables.encoded_query import (
 from changegate.services.tables.operators import clause_of
 from changegate.services.tables.query_lists import with_lists
 from changegate.services.tables.query_measure import require_measure
-from changegate.services.tables.related_lists import related_clause
+from changegate.services.tables.related_lists import joined_clause, related_clause
 from changegate.services.tables.walks import Field, Walks
 
 MAX_ORDERS = 50
 MAX_WORDS = 10
 # SQLite reads no expression that is deeper than 1000, so that long chains become trees.
 MAX_WIDTH = 50
+RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
 Join = Callable[..., Clause]
 
 
@@ -46,7 +48,8 @@ def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
     """Return the clause for a query over the fields a caller may read; None when nothing of it restricts.
 
     A condition on an unknown field, or with a value that the field's type rules out, is dropped (rest_api.md §1.7),
-    or finds nothing if the settings say so. Raises `RequestUnreadable` for a query that is more than a database takes.
+    or finds nothing if the settings say so. Raises `RequestUnreadable` for a query that is more than a database takes,
+    and for a condition on other records that makes no sense: without it, every record would match.
     """
     require_measure(query)
     try:
@@ -90,6 +93,8 @@ def _sorted(field: Field, is_descending: bool) -> UnaryExpression[Any]:
 
 
 def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
+    if query.malformed:
+        raise RequestUnreadable(f"{query.malformed[:100]!r} is not a condition on other records; {RELATED_FORMS}")
     if query.unreadable and settings().invalid_query_returns_no_rows:
         raise _NothingFound
     # Alternatives of one chain each are one chain, which may be shorter to say.
@@ -120,6 +125,8 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
     try:
         if isinstance(term, RelatedCount):
             return related_clause(inquiry, term, _query_clause)
+        if isinstance(term, Joined):
+            return joined_clause(inquiry, term, _query_clause)
         if term.field == TEXT_SEARCH:
             return _text_clause(inquiry, term.value)
         return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))

@@ -16,6 +16,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 _RELATED = re.compile(
     r"RLQUERY(?P<table>[a-z0-9_]+)\.(?P<field>[a-z0-9_]+),(?P<operator>>=|<=|!=|=|>|<)(?P<count>[0-9]{1,9})(?:,m2m)?"
 )
+_JOIN = re.compile(
+    r"JOIN(?P<own_table>[a-z0-9_]+)\.(?P<own_field>[a-z0-9_]+)=(?P<table>[a-z0-9_]+)\.(?P<field>[a-z0-9_]+)!(?P<text>.*)",
+    re.DOTALL,
+)
+_ON_OTHER_RECORDS = re.compile("(?:NQ)*(?:OR)?(?:RLQUERY|JOIN)")
 _OPENS_RELATED = re.compile(r"(?:NQ)*(?:OR)?RLQUERY")
 _END_OF_RELATED = "ENDRLQUERY"
 _MAX_DEPTH = 3
@@ -47,6 +52,20 @@ class RelatedCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """At least one record of `table` holds in `field` what this one, a record of `own_table`, holds in `own_field`.
+
+    `condition` says which of them count.
+    """
+
+    own_table: str
+    own_field: str
+    table: str
+    field: str
+    condition: Condition | None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One field to sort by."""
 
@@ -54,7 +73,7 @@ class Order:
     is_descending: bool = False
 
 
-Term = Condition | RelatedCount
+Term = Condition | RelatedCount | Joined
 AnyOf = tuple[Term, ...]
 AllOf = tuple[AnyOf, ...]
 
@@ -66,6 +85,11 @@ class EncodedQuery:
     alternatives: tuple[AllOf, ...] = ()
     orders: tuple[Order, ...] = ()
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def malformed(self) -> str | None:
+        """Return the first unreadable item that was to be a condition on other records."""
+        return next(filter(_ON_OTHER_RECORDS.match, self.unreadable), None)
 
 
 def parse_encoded_query(text: str) -> EncodedQuery:
@@ -93,6 +117,9 @@ def _render_group(group: AllOf) -> str:
 def _render_term(term: Term) -> str:
     if isinstance(term, Condition):
         return f"{term.field}{term.operator}{term.value.replace('^', '^^')}"
+    if isinstance(term, Joined):
+        fields = f"{term.own_table}.{term.own_field}={term.table}.{term.field}"
+        return f"JOIN{fields}!{_render_term(term.condition) if term.condition else ''}"
     head = f"RLQUERY{term.table}.{term.field},{term.operator}{term.count}"
     return "^".join(item for item in (head, render_encoded_query(term.query), _END_OF_RELATED) if item)
 
@@ -154,6 +181,8 @@ class _Draft:
     def _term(self, text: str, left: Iterator[str]) -> Term | None:
         if text.startswith("RLQUERY"):
             return self._related(text, _items_of_related(left))
+        if text.startswith("JOIN"):
+            return _joined(text)
         if text.startswith("ORRLQUERY"):
             return None
         if text.startswith(f"{TEXT_SEARCH}="):
@@ -167,6 +196,15 @@ class _Draft:
             return None
         query = _read(items, self._depth + 1)
         return RelatedCount(match["table"], match["field"], match["operator"], int(match["count"]), query)
+
+
+def _joined(text: str) -> Joined | None:
+    match = _JOIN.fullmatch(text)
+    condition = split_condition(match["text"]) if match else None
+    if match is None or (match["text"] and condition is None):
+        return None
+    own_table, own_field, table, field, _ = match.groups()
+    return Joined(own_table, own_field, table, field, Condition(*condition) if condition else None)
 
 
 def _items_of_related(left: Iterator[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, RelatedCount, Term
+from changegate.services.tables.encoded_query import TEXT_SEARCH, Condition, EncodedQuery, Joined, RelatedCount, Term
 
 # SQLite takes 32,766 values in a statement, and a value that may be a name is passed three times.
 MAX_VALUES = 10_000
@@ -18,9 +18,9 @@ def require_measure(query: EncodedQuery) -> None:
     values = sum(_count_values(term) for term in terms)
     if values > MAX_VALUES:
         raise RequestUnreadable(f"The query has {values} conditions and listed values; {MAX_VALUES} are admitted")
-    related = sum(isinstance(term, RelatedCount) for term in terms)
+    related = sum(isinstance(term, RelatedCount | Joined) for term in terms)
     if related > MAX_RELATED:
-        raise RequestUnreadable(f"The query counts related records {related} times; {MAX_RELATED} are admitted")
+        raise RequestUnreadable(f"The query asks about related records {related} times; {MAX_RELATED} are admitted")
 
 
 def _terms_of(query: EncodedQuery) -> Iterator[Term]:
@@ -30,6 +30,8 @@ def _terms_of(query: EncodedQuery) -> Iterator[Term]:
                 yield term
                 if isinstance(term, RelatedCount):
                     yield from _terms_of(term.query)
+                if isinstance(term, Joined) and term.condition:
+                    yield term.condition
 
 
 def _count_values(term: Term) -> int:

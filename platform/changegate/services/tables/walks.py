@@ -84,7 +84,9 @@ class Walks:
         return Field(path, column, tables[-1].entries[name], tables[-1], links)
 
     def _readable(self, table: Table) -> tuple[str, ...]:
-        return table.fields_for(self.caller) if table is self.table else fields_beside(table, self.caller)
+        # Under another name, the table is not the one that the caller called.
+        is_called = table is self.table and self.root is table.source
+        return table.fields_for(self.caller) if is_called else fields_beside(table, self.caller)
 
     def _tables_on(self, steps: list[str]) -> list[Table] | None:
         """Return the table that each step starts from and the last one ends at; None when one cannot be taken."""
