@@ -16,6 +16,7 @@ from changegate.errors import AccessRefused, InputInvalid, NotAuthenticated, Rec
 from changegate.extensions import db, limiter
 from changegate.failure_limit import Guess
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
+from changegate.models.oauth_entity import USER_FIELDS
 from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
 from changegate.services.tables.registry import NoRules, Values
@@ -23,6 +24,8 @@ from changegate.services.tables.values import is_storable, parse_value
 
 # How a password is shown to administrators; written back, it is what was read and no new password.
 MASK = "********"
+# What an identity provider's claims are matched with, and what people are recognized by elsewhere.
+MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
 GIVES_NO_ROLES = "An access token gives and takes no roles"
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
@@ -34,12 +37,14 @@ class UserRules(NoRules):
     """Writes to sys_user: a password is stored as a hash, a name is made of its parts.
 
     With a password a user can do what no token can: manage integrations. So no token gives one, or opens an account
-    whose password somebody may still know.
+    whose password somebody may still know. Nor does a token write what identities are matched by: whoever holds a
+    claim with the new value would be that user.
     """
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Hash the password, unless it is the mask of one, and name a user who came without a name."""
         _hash_password(values, caller)
+        _refuse_identity(values, caller)
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
         parts = (values.get("first_name"), values.get("last_name"))
@@ -48,6 +53,7 @@ class UserRules(NoRules):
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Hash a new password, unless it is the mask of the old one."""
         _hash_password(changes, caller)
+        _refuse_identity(changes, caller)
         if changes.get("active") is True or changes.get("locked_out") is False:
             _refuse_tokens(caller, "An access token lets nobody back in")
 
@@ -76,6 +82,11 @@ def _hash_password(values: Values, caller: Caller) -> None:
     _refuse_tokens(caller, "An access token sets no password")
     if values["user_password"]:
         values["user_password"] = generate_password_hash(values["user_password"])
+
+
+def _refuse_identity(values: Values, caller: Caller) -> None:
+    if written := sorted(MATCHED_COLUMNS & values.keys()):
+        _refuse_tokens(caller, f"An access token does not write {written[-1]}, which identities are matched by")
 
 
 def _refuse_tokens(caller: Caller, sentence: str) -> None:
