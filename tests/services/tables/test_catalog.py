@@ -32,7 +32,7 @@ OWN = {
     "sys_journal_field": 2,
     "sys_attachment": 4,
 }
-EVERYBODY_S = {name: 2 * how_many for name, how_many in OWN.items()} | {"sys_attachment": 7}
+EVERYBODY_S = {name: 2 * how_many for name, how_many in OWN.items()} | {"sys_attachment": 7, "sys_journal_field": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,8 @@ def add_change(requester: Caller, ci: str, approver: str) -> str:
     create(ROOT, "task_ci", task=change, ci_item=ci)
     for name, sys_id in (("change_request", change), ("change_task", task), ("sysapproval_approver", approval)):
         if name != "sysapproval_approver":
-            insert_row(SysJournalField, name=name, element="work_notes", element_id=sys_id, value="x")
+            for element in ("work_notes", "comments"):
+                insert_row(SysJournalField, name=name, element=element, element_id=sys_id, value="x")
         file = {"file_name": "x", "content_type": "text/plain", "hash": "x", "state": "available"}
         sizes = {"size_bytes": 1, "size_compressed": 1, "compressed": False, "chunk_size_bytes": 1}
         insert_row(SysAttachment, table_name=name, table_sys_id=sys_id, **file, **sizes)

@@ -13,7 +13,7 @@ from changegate.extensions import connection, db
 from changegate.models import SysJournalField
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
-from changegate.services.tables.journals import find_journal_texts
+from changegate.services.tables.journals import COMBINED, find_journal_texts
 from changegate.services.tables.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
@@ -21,6 +21,7 @@ ADMIN = "6816f79cc0a8016401c5a33be04be441"
 ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
 GHOST = Caller("0" * 32, "ghost", frozenset({"admin"}))
 CHANGES = get_table("change_request")
+NOTES = {"work_notes": ("work_notes",)}
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
@@ -93,7 +94,7 @@ def test_shows_entries_newest_first_with_time_author_and_kind(at_work: Flask) ->
     update_record(CHANGES, GHOST, sys_id, {"comments": "hello"})
     update_record(CHANGES, GHOST, sys_id, {"work_notes": "two"})
     db.session.commit()
-    texts = find_journal_texts(CHANGES, [sys_id], ["work_notes", "comments", "comments_and_work_notes"])
+    texts = find_journal_texts(CHANGES, [sys_id], {**NOTES, "comments": ("comments",), **COMBINED})
     first, second, comment = (
         "System Administrator (Work notes)\none\nline\n\n",
         "ghost (Work notes)\ntwo\n\n",
@@ -112,25 +113,25 @@ def test_many_entries_of_one_second_keep_their_order(at_work: Flask) -> None:
     sys_id = created()
     for turn in range(30):
         update_record(CHANGES, ROOT, sys_id, {"work_notes": f"{turn}"})
-    text = find_journal_texts(CHANGES, [sys_id], ["work_notes"])[sys_id, "work_notes"]
+    text = find_journal_texts(CHANGES, [sys_id], NOTES)[sys_id, "work_notes"]
     assert [int(number) for number in re.findall(r"(?m)^(\d+)$", text)] == list(reversed(range(30)))
 
 
 def test_reads_the_journals_of_many_records_in_one_statement(at_work: Flask) -> None:
     sys_ids = [created(work_notes=f"note {turn}", comments="c") for turn in range(20)]
     with counted_statements() as statements:
-        texts = find_journal_texts(CHANGES, sys_ids, ["work_notes", "comments"])
+        texts = find_journal_texts(CHANGES, sys_ids, {**NOTES, "comments": ("comments",)})
     assert len(statements) == 1
     assert len(texts) == 40
     with counted_statements() as statements:
-        assert find_journal_texts(CHANGES, [], ["work_notes"]) == find_journal_texts(CHANGES, sys_ids, []) == {}
+        assert find_journal_texts(CHANGES, [], NOTES) == find_journal_texts(CHANGES, sys_ids, {}) == {}
     assert statements == []
 
 
 def test_a_parent_table_shows_the_entries_of_its_classes(at_work: Flask) -> None:
     sys_id = created(work_notes="seen")
-    assert "seen" in find_journal_texts(get_table("task"), [sys_id], ["work_notes"])[sys_id, "work_notes"]
-    assert find_journal_texts(get_table("change_task"), [sys_id], ["work_notes"]) == {}
+    assert "seen" in find_journal_texts(get_table("task"), [sys_id], NOTES)[sys_id, "work_notes"]
+    assert find_journal_texts(get_table("change_task"), [sys_id], NOTES) == {}
 
 
 def test_entries_go_with_their_record(at_work: Flask) -> None:

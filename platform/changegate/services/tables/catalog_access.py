@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, bindparam, not_, or_, select
 
 from changegate.models import SysapprovalApprover, Task
 from changegate.services.access import INTEGRATION_ADMINISTRATORS
@@ -17,6 +17,8 @@ REFERENCE_DATA = Access(read=ANYONE, create=ADMINISTRATORS, update=ADMINISTRATOR
 READ_BY_ANYONE = Access(read=ANYONE)
 READ_BY_INTEGRATION_ADMINISTRATORS = Access(read=INTEGRATION_ADMINISTRATORS)
 
+# The journals of those who work on a task; requesters do not read them.
+INTERNAL_JOURNALS = ("work_notes",)
 TASK_TABLES = ("task", "change_request", "change_task")
 
 
@@ -39,12 +41,24 @@ def rows_of_own_tasks(column: str) -> Any:
     return own_rows
 
 
+def own_journals(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the entries that requesters read: those of their own tasks, except internal ones."""
+    is_internal = or_(*(table.source.c["element"] == name for name in INTERNAL_JOURNALS))
+    return and_(table.source.c["element_id"].in_(_own_task_ids()), not_(is_internal))
+
+
+def own_roles(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the assignments of roles to the caller."""
+    is_own: ColumnElement[bool] = table.source.c["user"] == bindparam(OWNER, None)
+    return is_own
+
+
 def own_attachments(table: Table) -> ColumnElement[bool]:
     """Return the clause for attachments of records that a caller may see: his own tasks, approvals, public data."""
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
-    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver")
+    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", "sys_user_has_role")
     return or_(
         and_(*(of_table != name for name in guarded)),
         and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),

@@ -12,9 +12,10 @@ from changegate.models import (
     SysUserHasRole,
     SysUserRole,
 )
+from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.changes.model_rules import ModelRules
-from changegate.services.tables.catalog_access import REFERENCE_DATA
-from changegate.services.tables.registry import NoRules, Rules, Table
+from changegate.services.tables.catalog_access import REFERENCE_DATA, own_roles
+from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table
 from changegate.services.users import RoleRules, UserRules
 
 
@@ -26,8 +27,9 @@ def _reference_data(
     rules: Rules | None = None,
     filled_by_rules: tuple[str, ...] = (),
     parts: tuple[tuple[str, str], ...] = (),
+    own_rows: OwnRows | None = None,
 ) -> Table:
-    """Return a table that everybody reads and administrators write."""
+    """Return a table that administrators write and everybody reads, or of which they read their own rows."""
     return Table(
         name=name,
         label=label,
@@ -37,6 +39,8 @@ def _reference_data(
         rules=rules or NoRules(),
         filled_by_rules=filled_by_rules,
         parts=parts,
+        own_rows=own_rows,
+        reads_all=INTEGRATION_ADMINISTRATORS if own_rows else ANYONE,
         blank_fields=("sys_tags",),
     )
 
@@ -54,7 +58,7 @@ REFERENCE_TABLES = (
     _reference_data("sys_user_group", "Group", SysUserGroup, "name", parts=(("sys_user_grmember", "group"),)),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id"),
     _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=(("sys_user_has_role", "role"),)),
-    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules()),
+    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=own_roles),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
     _reference_data(

@@ -20,7 +20,7 @@ from changegate.services.tables.catalog_access import (
     REFERENCE_DATA,
     audit_of_tasks,
     own_attachments,
-    rows_of_own_tasks,
+    own_journals,
 )
 from changegate.services.tables.recent_choices import ChoiceRules
 from changegate.services.tables.registry import Access, Table
@@ -33,7 +33,7 @@ SYSTEM_TABLES = (
         model=SysJournalField,
         display_field="element",
         access=READ_BY_ANYONE,
-        own_rows=rows_of_own_tasks("element_id"),
+        own_rows=own_journals,
         reads_all=CHANGE_READERS,
         is_audited=False,
     ),

@@ -10,6 +10,7 @@ from changegate.services.tables.catalog_access import (
     CHANGE_MANAGERS,
     CHANGE_READERS,
     CHANGE_WRITERS,
+    INTERNAL_JOURNALS,
     READ_BY_ANYONE,
     own_approvals,
     own_tasks,
@@ -17,7 +18,7 @@ from changegate.services.tables.catalog_access import (
 )
 from changegate.services.tables.registry import ANYONE, Access, Table
 
-JOURNAL_FIELDS = ("comments", "work_notes")
+JOURNAL_FIELDS = ("comments", *INTERNAL_JOURNALS)
 # What the views of journals and the like are called; clients expect the names, and find them empty.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
 PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
@@ -36,6 +37,7 @@ TASK_TABLES = (
         reads_all=CHANGE_READERS,
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
     ),
     Table(
         name="change_request",
@@ -53,6 +55,7 @@ TASK_TABLES = (
         choices={"state": CHANGE_STATES},
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
     ),
     Table(
         name="change_task",
@@ -70,6 +73,7 @@ TASK_TABLES = (
         choices={"state": CHANGE_TASK_STATES},
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
     ),
     # Empty for ever: some clients read a row of it to see whether the API answers.
     Table(

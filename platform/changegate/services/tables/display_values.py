@@ -133,7 +133,8 @@ def _find_journals(selection: Selection, rows: Sequence[Row]) -> Mapping[str, Te
     for table in {kept.table for _, kept in _journals_at(selection)}:
         shown = [(at, kept) for at, kept in _journals_at(selection) if kept.table is table]
         sys_ids = {row[at] for row in rows for at, _ in shown if row[at]}
-        texts[table.name] = dict(find_journal_texts(table, sorted(sys_ids), {kept.element for _, kept in shown}))
+        fields = {kept.element: kept.fields for _, kept in shown}
+        texts[table.name] = dict(find_journal_texts(table, sorted(sys_ids), fields))
     return texts
 
 

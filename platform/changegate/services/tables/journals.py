@@ -42,18 +42,18 @@ def add_journal_entries(class_name: str, sys_id: str, texts: Mapping[str, str], 
         _INSERT.execute({**entry, "value": text, **stamps, **author})
 
 
-def find_journal_texts(table: Table, sys_ids: Sequence[str], elements: Iterable[str]) -> Texts:
+def find_journal_texts(table: Table, sys_ids: Sequence[str], shown_in: Mapping[str, Sequence[str]]) -> Texts:
     """Return what the journal fields of some records show, by sys_id and field, in one statement.
 
-    Entries come newest first, each as a line with time (UTC), author and kind, then the text and an empty line;
-    a field without entries is missing.
+    `shown_in` maps each field that is read to the journal fields whose entries it shows. Entries come newest first,
+    each as a line with time (UTC), author and kind, then the text and an empty line.
+    A field without entries is missing.
     """
-    parts = {element: COMBINED.get(element, (element,)) for element in elements}
-    if not sys_ids or not parts:
+    if not sys_ids or not shown_in:
         return {}
     texts: dict[tuple[str, str], list[str]] = {}
-    for row in _find_entries(table, sys_ids, {part for shown in parts.values() for part in shown}):
-        for element, shown in parts.items():
+    for row in _find_entries(table, sys_ids, {part for shown in shown_in.values() for part in shown}):
+        for element, shown in shown_in.items():
             if row.element in shown:
                 texts.setdefault((row.element_id, element), []).append(_block(row))
     return {key: "".join(blocks) for key, blocks in texts.items()}

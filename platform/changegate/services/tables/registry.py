@@ -91,7 +91,8 @@ class Table:
     `extends` is the table it is a class of, and `classes` are the values of sys_class_name that belong to it.
     `own_rows` is the clause for the rows that a caller without one of the roles `reads_all` may see.
     `choices` overrides a column's choices where the class has its own. `journal_fields` take entries that are kept
-    apart; they are among `blank_fields`, which are shown and always empty. `is_audited` tables leave a trail.
+    apart; they are among `blank_fields`, which are shown and always empty. Entries of `internal_journals` are shown
+    only to callers with one of the roles `reads_all`. `is_audited` tables leave a trail.
     `parts` are the tables, and their fields, whose records belong to one of this table's and are deleted with it.
     `filled_by_rules` are fields that a record must have and a request may leave out.
     """
@@ -109,6 +110,7 @@ class Table:
     blank_fields: tuple[str, ...] = ()
     extends: str | None = None
     journal_fields: tuple[str, ...] = ()
+    internal_journals: tuple[str, ...] = ()
     is_audited: bool = True
     parts: tuple[tuple[str, str], ...] = ()
     filled_by_rules: tuple[str, ...] = ()
@@ -146,6 +148,12 @@ class Table:
     def public_fields(self) -> tuple[str, ...]:
         """The fields that not only administrators may read, in the model's order."""
         return tuple(name for name in self.columns if not self.entries[name].is_private)
+
+    def journals_for(self, caller: Caller) -> tuple[str, ...]:
+        """Return the journal fields whose entries a caller may read."""
+        if caller.has_role(self.reads_all):
+            return self.journal_fields
+        return tuple(name for name in self.journal_fields if name not in self.internal_journals)
 
     def _entry_of(self, column: Column[Any]) -> Entry:
         entry: Entry = column.info["entry"]

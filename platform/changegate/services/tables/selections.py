@@ -50,12 +50,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A member that shows entries kept apart; `path` is the field with the sys_id of the record they belong to."""
+    """A member that shows entries kept apart: those of `fields`.
+
+    `path` is the field with the sys_id of the record that they belong to.
+    """
 
     key: str
     path: str
     element: str
     table: Table
+    fields: Fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +155,10 @@ class _Selector:
         self._columns.append(column)
 
     def _take_blank(self, key: str, element: str, holder: Field) -> None:
-        entries = COMBINED.get(element, (element,))
-        if self._asked.shows_names and set(entries) <= set(holder.table.journal_fields):
-            self._journals.append(Journal(key, holder.path, element, holder.table))
+        readable = holder.table.journals_for(self._asked.caller)
+        fields = tuple(name for name in COMBINED.get(element, (element,)) if name in readable)
+        if self._asked.shows_names and fields:
+            self._journals.append(Journal(key, holder.path, element, holder.table, fields))
             self._journal_columns.append(holder.column)
         else:
             self._blanks.append(key)
