@@ -97,6 +97,16 @@ class KeyAlreadyUsed(ChangegateError):
         super().__init__("Idempotency-Key already used", detail)
 
 
+class VersionOutdated(ChangegateError):
+    """A write was meant for another version of the record than the one that is stored (RFC 9110 §13.1.1)."""
+
+    status = 412
+
+    def __init__(self, version: str, detail: str) -> None:
+        super().__init__("Precondition Failed", f"{detail} Read it again, and repeat the change on what is stored now.")
+        self.version = version
+
+
 class RequestUnreadable(ChangegateError):
     """The body or a parameter of a request cannot be read as what it claims to be."""
 

@@ -20,11 +20,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 WRITTEN_BY_GET = ("/oauth_revoke_token.do", "/oauth_revoke.do")
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 ALLOWED_HEADERS = (
-    "Authorization, Accept, Content-Type, Idempotency-Key, X-HTTP-Method-Override, X-no-response-body, "
-    "X-WantSessionDebugMessages"
+    "Authorization, Accept, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-HTTP-Method-Override, "
+    "X-no-response-body, X-WantSessionDebugMessages"
 )
 EXPOSED_HEADERS = (
-    "X-Total-Count, Link, Location, Retry-After, X-Request-Id, X-Attachment-Metadata, X-Changegate-Ignored-Fields"
+    "X-Total-Count, Link, Location, ETag, Retry-After, X-Request-Id, X-Attachment-Metadata, X-Changegate-Ignored-Fields"
 )
 MAX_AGE_SECONDS = "600"
 

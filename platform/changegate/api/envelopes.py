@@ -10,6 +10,7 @@ from werkzeug.datastructures import Headers
 
 from changegate.api.current_request import current_request
 from changegate.api.negotiation import wants_xml
+from changegate.api.preconditions import etag
 from changegate.api.well_known import resource_metadata_url
 from changegate.api.xml_records import render_xml
 from changegate.errors import (
@@ -20,6 +21,7 @@ from changegate.errors import (
     RequestUnreadable,
     TokenRefused,
     TooManyFailures,
+    VersionOutdated,
 )
 from changegate.extensions import now
 from changegate.models.oauth_exchange import new_correlation_id
@@ -153,6 +155,8 @@ def _headers(error: ChangegateError, status: int) -> dict[str, str]:
     headers = {"X-Request-Id": correlation_id()}
     if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, VersionOutdated):
+        headers |= etag(error.version)
     if status == 503:
         headers["Retry-After"] = str(SECONDS_UNTIL_RETRY)
     if isinstance(error, RateLimited | QuotaReached | TooManyFailures):

@@ -45,6 +45,8 @@ OWN_HEADERS = {
     "accept": "HTTP_ACCEPT",
     "content-encoding": "HTTP_CONTENT_ENCODING",
     "content-type": "CONTENT_TYPE",
+    "if-match": "HTTP_IF_MATCH",
+    "if-none-match": "HTTP_IF_NONE_MATCH",
     "idempotency-key": "HTTP_IDEMPOTENCY_KEY",
     "x-http-method-override": "HTTP_X_HTTP_METHOD_OVERRIDE",
     "x-no-response-body": "HTTP_X_NO_RESPONSE_BODY",

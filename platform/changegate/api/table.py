@@ -12,6 +12,7 @@ from changegate.api.auth import require_caller, require_scope
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
 from changegate.api.negotiation import require_acceptable
+from changegate.api.preconditions import etag, if_match, is_known_to_reader
 from changegate.api.tinyurl import restore_query
 from changegate.extensions import commit, settings
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
@@ -21,10 +22,11 @@ from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.idempotency import create_once
 from changegate.services.tables.ignored_fields import EMPTY_BODY, list_names
 from changegate.services.tables.name_values import narrow_query
-from changegate.services.tables.reading import Page, read_page, read_record, render_written
+from changegate.services.tables.reading import Page, open_record, read_page, render_written
 from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import Table
 from changegate.services.tables.shapes import DisplayValue, Shape
+from changegate.services.versions import version_of
 
 REST_API = "now/table"
 IGNORED_FIELDS = "X-Changegate-Ignored-Fields"
@@ -58,7 +60,11 @@ def get_view(table_name: str, sys_id: str) -> Response:
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     shape = _shape(load_parameters(current_request().query_string))
-    return api_response({"result": read_record(table, who, sys_id, shape)})
+    record = open_record(table, who, sys_id, shape)
+    tag = etag(record.version)
+    if record.is_plain and is_known_to_reader(record.version):
+        return empty_response(304, tag)
+    return api_response({"result": record.render()}, headers=tag)
 
 
 @bp.post("/<table_name>")
@@ -71,7 +77,7 @@ def create_view(table_name: str) -> Response:
     ignored: list[str] = []
     record = _create(table, who, params, sent.headers.get("Idempotency-Key"), ignored)
     location = f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"
-    headers = {"Location": location} | _ignored_header(ignored)
+    headers = {"Location": location} | _etag_of(record) | _ignored_header(ignored)
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Last, so that a call whose answer is refused has written nothing.
     commit()
@@ -86,11 +92,14 @@ def update_view(table_name: str, sys_id: str) -> Response:
     params = load_parameters(current_request().query_string)
     sent = request_body.read_record()
     ignored: list[str] = []
-    values = update_record(table, who, sys_id, sent, input_display_value=params.input_display_value, ignored=ignored)
+    by_display = params.input_display_value
+    values = update_record(
+        table, who, sys_id, sent, input_display_value=by_display, ignored=ignored, condition=if_match()
+    )
     record = dict(zip(table.fields_for(who), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     commit()
-    headers = _ignored_header(ignored)
+    headers = _etag_of(record) | _ignored_header(ignored)
     return empty_response(200, headers) if shown is None else api_response({"result": shown}, headers=headers)
 
 
@@ -98,7 +107,7 @@ def update_view(table_name: str, sys_id: str) -> Response:
 def delete_view(table_name: str, sys_id: str) -> Response:
     """Delete a record."""
     table = get_table(table_name)
-    delete_record(table, require_scope(REST_API, table.name), sys_id)
+    delete_record(table, require_scope(REST_API, table.name), sys_id, condition=if_match())
     commit()
     return empty_response(204)
 
@@ -117,6 +126,10 @@ def _ignored_header(ignored: list[str]) -> dict[str, str]:
     if not ignored:
         return {}
     return {IGNORED_FIELDS: EMPTY_BODY if ignored == [EMPTY_BODY] else list_names(ignored)}
+
+
+def _etag_of(record: Mapping[str, Any]) -> dict[str, str]:
+    return etag(version_of(record["sys_mod_count"], record["sys_updated_on"]))
 
 
 def _shape(params: TableParameters) -> Shape:

@@ -53,6 +53,7 @@ def header(description: str, *, is_required: bool = True, **schema: Any) -> dict
 REQUEST_ID = {"X-Request-Id": header("The correlation id of the request.", pattern="^[0-9a-f]{32}$")}
 RETRY_AFTER = {"Retry-After": header("In how many seconds to try again.", type="integer", minimum=1)}
 CHALLENGE = {"WWW-Authenticate": header("The scheme to authenticate by.")}
+ETAG = {"ETag": header("The version of the record.", pattern='^"[0-9]+-[0-9]+"$')}
 SOMETIMES_RETRY_AFTER = {
     "Retry-After": header("In how many seconds to try again.", is_required=False, type="integer", minimum=1)
 }
@@ -65,6 +66,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     406: ("NotAcceptable", "The caller takes neither JSON nor XML.", {}),
     409: ("Conflict", "The Idempotency-Key stands for another creation.", {}),
     411: ("LengthRequired", "Content-Length is missing.", {}),
+    412: ("PreconditionFailed", "`If-Match` names another version than the one that is stored.", ETAG),
     415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
     429: ("TooManyRequests", "Too many failed attempts to authenticate, or more creations than a quota.", RETRY_AFTER),
     503: ("Unavailable", "The database or the keys of an ID token cannot be had.", SOMETIMES_RETRY_AFTER),

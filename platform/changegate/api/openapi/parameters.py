@@ -28,6 +28,12 @@ IDEMPOTENCY_KEY: Parameter = {
     "description": "A name for this creation: sent again within a day, with the same body, it creates nothing again.",
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }
+IF_MATCH: Parameter = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag of the version that was read: another version is not written over.",
+    "schema": {"type": "string"},
+}
 NO_BODY: Parameter = {
     "name": "X-no-response-body",
     "in": "header",
@@ -92,7 +98,7 @@ def add_parameters(spec: APISpec) -> None:
     for prefix, schema in (("", TableQuerySchema()), ("attachment_", AttachmentQuerySchema(only=("limit",)))):
         for parameter in query_parameters(spec, schema):
             spec.components.parameter(f"{prefix}{parameter['name']}", "query", parameter)
-    for parameter in (SYS_ID_PARAMETER, IDEMPOTENCY_KEY, NO_BODY):
+    for parameter in (SYS_ID_PARAMETER, IDEMPOTENCY_KEY, IF_MATCH, NO_BODY):
         spec.components.parameter(parameter["name"], parameter["in"], dict(parameter))
 
 

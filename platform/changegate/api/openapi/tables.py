@@ -5,7 +5,7 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.openapi.answers import JSON, XML, answer, errors, header
+from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors, header
 from changegate.api.openapi.parameters import OF_LISTS, OF_WRITES, SHAPE, stats_parameters
 from changegate.api.openapi.records import (
     answered_record,
@@ -142,12 +142,12 @@ def _get(table: Table) -> Operation:
         f"Get a {table.label} record",
         table.access.read,
         parameters=["sys_id", *SHAPE],
-        responses={"200": answer("The record.", result_of(answered_record(table))), **errors(404, 406)},
+        responses={"200": answer("The record.", result_of(answered_record(table)), ETAG), **errors(404, 406)},
     )
 
 
 def _create(table: Table) -> Operation:
-    success = answer("The record as it is now.", result_of(answered_record(table)), LOCATION | IGNORED_FIELDS)
+    success = answer("The record as it is now.", result_of(answered_record(table)), LOCATION | ETAG | IGNORED_FIELDS)
     success["links"] = _links(table)
     return _operation(
         table,
@@ -181,11 +181,11 @@ def _update(table: Table, verb: str) -> Operation:
         verb,
         f"Change fields of a {table.label} record",
         table.access.update,
-        parameters=["sys_id", *OF_WRITES],
+        parameters=["sys_id", *OF_WRITES, "If-Match"],
         requestBody=_body(input_name(table), example_of(table, is_new=False)),
         responses={
-            "200": answer("The record as it is now.", result_of(answered_record(table)), IGNORED_FIELDS),
-            **errors(404, 406, 415),
+            "200": answer("The record as it is now.", result_of(answered_record(table)), ETAG | IGNORED_FIELDS),
+            **errors(404, 406, 412, 415),
         },
     )
 
@@ -196,8 +196,8 @@ def _delete(table: Table) -> Operation:
         "delete",
         f"Delete a {table.label} record",
         table.access.delete,
-        parameters=["sys_id"],
-        responses={"204": answer("The record is gone."), **errors(404, 406)},
+        parameters=["sys_id", "If-Match"],
+        responses={"204": answer("The record is gone."), **errors(404, 406, 412)},
     )
 
 

@@ -4,7 +4,7 @@ Reading is Core, not ORM: a record has a hundred columns, and the unit of work w
 A page is found by its sys_ids, which indexes answer, before any row is read whole.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from changegate.services.tables.display_values import WireRecord
 from changegate.services.tables.encoded_query import EncodedQuery
 from changegate.services.tables.matching import Matching
 from changegate.services.tables.registry import Table
-from changegate.services.tables.rows import fetch_chunks, fetch_rows
+from changegate.services.tables.rows import fetch_chunks, fetch_row_with_version, fetch_rows
 from changegate.services.tables.selections import Selection, select_fields
 from changegate.services.tables.shapes import Shape
 from changegate.services.tables.values import is_storable
@@ -87,13 +87,32 @@ def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
 
 
 def read_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> WireRecord:
-    """Return one record in the shape that the caller wants; raises `RecordNotFound` for what he may not see."""
+    """Return one record in the shape that the caller wants; raises `RecordNotFound` for what the caller may not see."""
+    return open_record(table, caller, sys_id, shape).render()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecord:
+    """One record with its version, read and not yet rendered.
+
+    `is_plain` tells that nothing but the record itself is shown, so that what is shown changes with the version only.
+    """
+
+    version: str
+    is_plain: bool
+    render: Callable[[], WireRecord]
+
+
+def open_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> OpenRecord:
+    """Return one record with its version; raises `RecordNotFound` for what the caller may not see."""
     require_operation(table, caller, "read")
     selection = select_fields(table, caller, shape)
-    rows = fetch_rows(selection, caller, [sys_id]) if is_storable(sys_id) else []
-    if not rows:
+    found = fetch_row_with_version(selection, caller, sys_id) if is_storable(sys_id) else None
+    if found is None:
         raise RecordNotFound
-    return next(render_rows(selection, rows, caller, shape))
+    version, row = found
+    is_plain = selection.is_plain and not shape.shows_names
+    return OpenRecord(version, is_plain, lambda: next(render_rows(selection, [row], caller, shape)))
 
 
 def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shape: Shape) -> WireRecord:

@@ -26,6 +26,7 @@ from changegate.services.tables.reading import Record, require_operation
 from changegate.services.tables.referrers import empty_references
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.written_rows import delete_row, insert_row, lock_row, update_row
+from changegate.services.versions import Condition, require_version, version_of
 
 _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
@@ -77,16 +78,19 @@ def update_record(
     *,
     input_display_value: bool = False,
     ignored: list[str] | None = None,
+    condition: Condition | None = None,
 ) -> Record:
     """Change the sent fields of a record and return it whole; a write of equal values changes nothing.
 
     The values are in the order of `Table.fields_for` the caller. The names of fields in `sent` that were not used are
     appended to `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes.
+    Raises `VersionOutdated` where `condition` does not hold for the stored version.
     """
     require_operation(table, caller, "update")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=False)
     before = lock_row(table, caller, sys_id)
+    _require_version(before, condition)
     wanted = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in wanted.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
@@ -106,10 +110,11 @@ def update_record(
     return _in_order(after, table.fields_for(caller))
 
 
-def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
-    """Delete a record with its journals and attachments; raises `RecordNotFound` when there is none to delete."""
+def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condition | None = None) -> None:
+    """Delete a record with its journals and attachments; raises `RecordNotFound`, `VersionOutdated`."""
     require_operation(table, caller, "delete")
     before = lock_row(table, caller, sys_id, is_to_go=True)
+    _require_version(before, condition)
     class_name = _class_name(table, before)
     table.rules.before_delete(before, caller)
     remove_parts(table, before["sys_id"], caller)
@@ -118,6 +123,13 @@ def delete_record(table: Table, caller: Caller, sys_id: str) -> None:
     remove_belongings(class_name, [before["sys_id"]])
     if table.is_audited:
         record_deletion(table, class_name, before, caller)
+
+
+def _require_version(record: Values, condition: Condition | None) -> None:
+    """Compare versions while the row is locked, so that of two writers with one version the second is refused."""
+    if condition is not None:
+        version = version_of(record["sys_mod_count"], record["sys_updated_on"])
+        require_version(condition, version, changed_by=record["sys_updated_by"])
 
 
 def new_record_id(fields: Mapping[str, Any]) -> str:

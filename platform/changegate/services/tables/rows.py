@@ -6,7 +6,9 @@ from changegate.services.access import Caller
 from changegate.services.compiled import Row
 from changegate.services.tables.selections import Selection, id_name
 from changegate.services.tables.visibility import parameters_of
+from changegate.services.versions import version_of
 
+VERSION_FIELDS = ("sys_mod_count", "sys_updated_on")
 # Statements exist for as many sys_ids as this; what is over is filled up with the last one.
 SIZES = (1, 20, 100, 500)
 CHUNK = SIZES[-1]
@@ -20,6 +22,16 @@ def fetch_chunks(selection: Selection, caller: Caller, sys_ids: Sequence[str]) -
     """
     for start in range(0, len(sys_ids), CHUNK):
         yield fetch_rows(selection, caller, sys_ids[start : start + CHUNK])
+
+
+def fetch_row_with_version(selection: Selection, caller: Caller, sys_id: str) -> tuple[str, Row] | None:
+    """Return the version and the row of one record; None where the caller sees no such record."""
+    found = selection.statements.fetch(
+        "with its version",
+        lambda: selection.statement(1).add_columns(*(selection.walks.root.c[name] for name in VERSION_FIELDS)),
+        {id_name(0): sys_id} | parameters_of(caller),
+    )
+    return (version_of(*found[0][-2:]), found[0][:-2]) if found else None
 
 
 def fetch_rows(

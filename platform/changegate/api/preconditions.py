@@ -1,0 +1,40 @@
+"""Entity tags and the conditions that callers make of them (RFC 9110 §13.1).
+
+A tag stands for the version of the record, whatever representation of it was asked for. `If-Match` therefore ignores
+the `W/` that proxies add when they compress an answer.
+"""
+
+from collections.abc import Callable
+
+from werkzeug.datastructures import ETags
+from werkzeug.http import parse_etags
+
+from changegate.api.current_request import current_request
+from changegate.services.versions import Condition
+
+IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
+
+
+def etag(version: str) -> dict[str, str]:
+    """Return the header ETag for a version."""
+    return {"ETag": f'"{version}"'}
+
+
+def if_match() -> Condition | None:
+    """Return the condition of a write; None where the caller makes none. An empty header names no version."""
+    return _condition(IF_MATCH)
+
+
+def is_known_to_reader(version: str) -> bool:
+    """Tell whether `If-None-Match` names a version, so that the caller need not be sent it again."""
+    condition = _condition(IF_NONE_MATCH)
+    return condition is not None and condition(version)
+
+
+def _condition(name: str) -> Condition | None:
+    sent: str | None = current_request().environ.get(name)
+    return None if sent is None else _names(parse_etags(sent.strip()))
+
+
+def _names(tags: ETags) -> Callable[[str], bool]:
+    return tags.contains_weak
