@@ -13,7 +13,7 @@ from changegate.database.pool import pool_of
 from changegate.database.turns import has_turn
 from changegate.extensions import connection, db
 from changegate.models import SysUserRole
-from changegate.postponed import CAN_POSTPONE, Postponed, can_postpone
+from changegate.postponed import CAN_POSTPONE, Postponed, can_postpone, forbid_postponing
 from tests.support.postgres import either_app, prepared_postgres
 from tests.support.postponing import CHECKS, Runner, run_postponing
 
@@ -81,3 +81,17 @@ def test_no_header_lets_a_request_be_postponed(app: Flask) -> None:
     allowed = serve_writes(app, write_by_core)
     app.test_client().get("/writes", headers={CAN_POSTPONE: "True", "Changegate-Can-Postpone": "True"})
     assert allowed == [False]
+
+
+def test_a_request_that_has_used_something_up_keeps_its_thread(app: Flask) -> None:
+    seen: list[bool] = []
+
+    @app.get("/uses")
+    def uses() -> str:
+        forbid_postponing()
+        seen.append(can_postpone())
+        return "used"
+
+    assert run_postponing(app, create_environ("/uses"), b"") == ("200 OK", b"used")
+    assert seen == [False]
+    forbid_postponing()

@@ -32,3 +32,9 @@ class Postponed(BaseException):
 def can_postpone() -> bool:
     """Return whether the request at work may raise `Postponed`; False outside of a request."""
     return bool(request_ctx) and request_ctx.request.environ.get(CAN_POSTPONE) is True
+
+
+def forbid_postponing() -> None:
+    """Keep the thread of the request at work from here on: it has done what must not be done twice."""
+    if request_ctx:
+        request_ctx.request.environ[CAN_POSTPONE] = False

@@ -1,11 +1,13 @@
 """Test connection, against a real server on loopback."""
 
 import pytest
+from flask import Flask
 
 from changegate.services.oauth.integrations import Registered
 from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
+from tests.support.postponing import served
 
 NEW = "/inbound-integrations/new/jwt-bearer"
 TEST = f"{NEW}/test-connection"
@@ -94,3 +96,15 @@ def test_fetches_nothing_for_strangers(visitor: Visitor, provider: MisbehavingJw
     answer = visitor.client.post(TEST, data={"jwks_url": provider.url(), "csrf_token": token})
     assert answer.location == "/login"
     assert provider.hits == 0
+
+
+def test_waits_without_a_thread_and_fetches_once_for_each_press(
+    app: Flask, admin: Visitor, provider: MisbehavingJwks
+) -> None:
+    server = served(app)
+    for times in (1, 2):
+        assert "2 usable keys" in run(admin, provider.url())
+        assert (provider.hits, server.postponed) == (times, times)
+    provider.answer = reply(status=500)
+    assert "500" in run(admin, provider.url())
+    assert (provider.hits, server.postponed) == (3, 3)

@@ -14,6 +14,7 @@ from changegate.services.oauth.integrations import Registered
 from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.forge import forge, header
 from tests.support.misbehaving_jwks import MisbehavingJwks, reply
+from tests.support.postponing import served
 
 NEW = "/inbound-integrations/new/jwt-bearer"
 AUDIENCE = "https://desk.example.com"
@@ -163,6 +164,16 @@ def test_says_why_an_issuer_cannot_be_read(admin: Visitor, provider: Misbehaving
     assert "The document names no issuer." in paste(admin, provider.url(path="")).text
     assert "Fill in the issuer first." in paste(admin, "").text
     assert "https" in paste(admin, "file:///etc/passwd").text
+
+
+def test_a_trial_and_a_pasted_issuer_wait_without_a_thread(
+    app: Flask, admin: Visitor, provider: MisbehavingJwks
+) -> None:
+    server = served(app)
+    assert "It would be accepted" in try_it(admin, token(app), typed(provider))
+    assert (provider.hits, server.postponed) == (1, 1)
+    assert "The document names no issuer." in paste(admin, provider.url(path="")).text
+    assert (provider.hits, server.postponed) == (2, 2)
 
 
 def test_a_shared_key_that_nobody_has_given_is_asked_for(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:

@@ -6,31 +6,59 @@ A server is tested by `CHECKS`: each one takes how the server answers one reques
 import io
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from threading import Event, Timer
+from threading import BoundedSemaphore, Event, Timer
 from typing import Any
 
+from flask import Flask
 from werkzeug.test import create_environ, run_wsgi_app
 
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 15.0
 BODY = b"grant_type=a&" * 200
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # Takes the app, the environment without `wsgi.input`, and the body; returns status and body of the answer.
 Runner = Callable[[WsgiApp, dict[str, Any], bytes], tuple[str, bytes]]
 
 
-def run_postponing(app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """Answer one request as a server that can postpone does, on the thread of the caller."""
-    for times in range(MOST_TIMES + 1):
-        run = environ | {"wsgi.input": io.BytesIO(body), CAN_POSTPONE: times < MOST_TIMES}
-        try:
-            answer, status, _headers = run_wsgi_app(app, run)
-            return status, b"".join(answer)
-        except Postponed as postponed:
+class PostponingServer:
+    """A WSGI app that answers as a server does which can postpone; it has as many threads as it is given.
+
+    `postponed` counts how often a request gave up its thread.
+    """
+
+    def __init__(self, app: WsgiApp, threads: int = 4) -> None:
+        self.postponed = 0
+        self._app = app
+        self._threads = BoundedSemaphore(threads)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request, with one of the threads whenever the app is at work."""
+        body = environ["wsgi.input"].read()
+        for times in range(MOST_TIMES + 1):
+            run = environ | {"wsgi.input": io.BytesIO(body), CAN_POSTPONE: times < MOST_TIMES}
+            try:
+                with self._threads:
+                    return self._app(run, start_response)
+            except Postponed as postponed:
+                self.postponed += 1
+                until = postponed.until
             # Whether it succeeded, failed or was canceled is for the next run to find out.
-            postponed.until.exception(WAIT_SECONDS)
-    raise AssertionError("the app postponed a request that it may not postpone")
+            until.exception(WAIT_SECONDS)
+        raise AssertionError("the app postponed a request that it may not postpone")
+
+
+def served(app: Flask) -> PostponingServer:
+    """Serve an application, and whatever its test clients send, by the reference."""
+    server = PostponingServer(app.wsgi_app)
+    app.wsgi_app = server  # type: ignore[method-assign]
+    return server
+
+
+def run_postponing(app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    """Answer one request by the reference."""
+    answer, status, _headers = run_wsgi_app(PostponingServer(app), environ | {"wsgi.input": io.BytesIO(body)})
+    return status, b"".join(answer)
 
 
 def example_request() -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 
 def _accept_once(attempt: Attempt, text: str) -> str:
-    accepted = accept_id_token(attempt, text, key_store(), before_verifying=require_room)
+    accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), before_verifying=require_room)
     db.session.commit()
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:

@@ -31,7 +31,7 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     `assertion` is that of a grant, by which a public client without an id is found.
     """
     if credentials.assertion is not None:
-        return authenticate_by_assertion(credentials, key_store())
+        return authenticate_by_assertion(credentials, key_store().asked_by(request.remote_addr))
     return authenticate_client(credentials, assertion)
 
 

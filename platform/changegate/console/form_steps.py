@@ -18,8 +18,7 @@ from changegate.schemas.presets import (
     find_shared,
     issuer_form,
 )
-from changegate.services.oauth.discovery import discover
-from changegate.services.oauth.integrations import fetch_policy
+from changegate.services.oauth.key_store import key_store
 
 MAX_CLAIM_LENGTH = 255
 
@@ -141,7 +140,7 @@ def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
     if not issuer:
         return form.with_errors({"issuer": ["Fill in the issuer first."]}).focusing("issuer")
     try:
-        found = discover(issuer, fetch_policy())
+        found = key_store().discover(issuer)
     except JwksFetchFailed as problem:
         return form.with_errors({"issuer": [problem.message]}).focusing("issuer")
     signs = f" Its ID tokens are signed with {', '.join(found.algorithms)}." if found.algorithms else ""

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion
+from changegate.postponed import forbid_postponing
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, ClientCredentials, get_unproven_client
@@ -94,6 +95,8 @@ def _claim(client: Client, verified: VerifiedAssertion) -> None:
     One INSERT decides, so that of several processes exactly one takes it.
     """
     claim = assertion_claim(client.entity, verified.issuer, verified.replay_digest)
+    # If the request ran again, its own claim would refuse it.
+    forbid_postponing()
     try:
         with db.engine.begin() as at_work:
             if is_time_to_clean_up():

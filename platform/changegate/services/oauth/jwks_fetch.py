@@ -11,7 +11,6 @@ from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from changegate.database import end_turn
 from changegate.errors import JwksFetchFailed
 from changegate.services.oauth.address_policy import FetchPolicy
 from changegate.services.oauth.guarded_connection import (
@@ -50,7 +49,6 @@ def fetch_jwks(
     of the environment (proxies, netrc) is used and no redirect is followed. Takes at most 8 seconds. Raises
     `JwksFetchFailed` with a sentence for the administrator.
     """
-    end_turn()
     deadline = time.monotonic() + TOTAL_SECONDS
     admitted = admit_url(url, policy)
     conditions = _conditions(etag, last_modified)

@@ -72,16 +72,20 @@ class KeyRenewal:
         note_key_set(rows.engine, source.entity_id, key_set, self._now())
         return FetchedKeySet(key_set, document)
 
-    def try_fetch(self, rows: JwksCacheRows, seen: CacheRow) -> None:
-        """Fetch where a lease was claimed on what was `seen`; a failure is recorded and not raised."""
+    def fetch_logged(self, rows: JwksCacheRows, seen: CacheRow) -> FetchedKeySet:
+        """Fetch where a lease was claimed on what was `seen`, and log a failure.
+
+        Raises `JwksFetchFailed` or `JwksUnusable`.
+        """
         source = seen.source
         try:
-            self.fetch(rows, source, seen)
+            return self.fetch(rows, source, seen)
         except (JwksFetchFailed, JwksUnusable) as problem:
             logger.warning("The key set of integration %s: %s", source.entity_id, problem.message)
+            raise
         except Exception as problem:
-            # In a thread nobody would hear of it, and in a request it must not become a 500.
             logger.error("Keeping a key set failed (%s)", type(problem).__name__)
+            raise JwksFetchFailed("The keys were fetched and could not be kept; see the server's log.") from None
 
     def _ask(self, source: KeySource, seen: CacheRow | None) -> FetchedDocument:
         if seen is None:

@@ -1,21 +1,31 @@
-"""The keys of each integration: served from a cache that outlives restarts, outages and rotations."""
+"""The keys of each integration: served from a cache that outlives restarts, outages and rotations.
 
-import threading
+request         reads the cache ──> nothing to serve ──> starts a flight, or joins one ──> waits ──> reads again
+fetch thread    claims the lease in the database ──> fetches ──> writes the cache
+                or, where another process has the lease, looks until that is over
+"""
+
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from changegate.config import LONGEST_STALE
-from changegate.database import end_turn
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import current_application, db
+from changegate.services.oauth.discovery import Discovered, discover
+from changegate.services.oauth.fetch_threads import host_of
+from changegate.services.oauth.futile_fetches import FutileFetches
 from changegate.services.oauth.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_renewal import FetchedKeySet, KeyRenewal
 from changegate.services.oauth.key_set import KeySet
-from changegate.services.oauth.key_source import CachedFacts, Freshness, KeySource, Now
+from changegate.services.oauth.key_source import LEASE, CachedFacts, Freshness, KeySource, Now
 from changegate.services.oauth.parsed_key_sets import ParsedKeySets
-from changegate.services.oauth.single_flight import SingleFlight
+from changegate.services.oauth.single_flight import LONGEST_SECONDS, Flight, SingleFlight
 from changegate.services.oauth.static_keys import ParsedStaticKeys
 from changegate.services.oauth.verifying_keys import VerifyingKeys
 
@@ -23,6 +33,7 @@ __all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStor
 
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.1
+UNDER_WAY = "It is being fetched at this moment; try again."
 
 
 class KeySetTooOld(JwksFetchFailed):
@@ -39,6 +50,7 @@ class KeyStore:
     def __init__(
         self, policy: FetchPolicy, cooldown: timedelta, now: Now, stale_if_error: timedelta = LONGEST_STALE
     ) -> None:
+        self._policy = policy
         self._cooldown = cooldown
         self._stale_if_error = stale_if_error
         self._now = now
@@ -46,6 +58,13 @@ class KeyStore:
         self._static = ParsedStaticKeys()
         self._renewal = KeyRenewal(policy, self._parsed, now)
         self._flights = SingleFlight()
+        self._futile = FutileFetches()
+
+    def asked_by(self, address: str | None) -> "KeyStore":
+        """Return this key store for one address, whose unknown kids cause only so many futile fetches in a minute."""
+        bounded = copy(self)
+        bounded._futile = FutileFetches(address)
+        return bounded
 
     def get_key_set(self, source: KeySource) -> VerifyingKeys[Any]:
         """Return the keys to verify with at this moment.
@@ -77,12 +96,11 @@ class KeyStore:
         if row is None:
             return None
         newer = self._newer(source, row)
-        if newer is not None and newer.has_kid(kid):
+        if (newer is not None and newer.has_kid(kid)) or not self._futile.has_room():
             return newer
-        if rows.claim_unknown_kid_fetch(row.source, self._cooldown, self._now()):
-            self._fetch(rows, row)
-        else:
-            self._wait_for_fetch(rows, source)
+        claim = partial(rows.claim_unknown_kid_fetch, row.source, self._cooldown)
+        flight, is_first = self._start(rows, row, claim, self._futile.counting(kid))
+        self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
         return self._newer(source, rows.find(source))
 
     def refresh(self, source: KeySource) -> FetchedKeySet:
@@ -94,11 +112,26 @@ class KeyStore:
             raise JwksFetchFailed("The keys of this integration are stored with it; there is nothing to fetch.")
         rows = JwksCacheRows(db.engine)
         rows.provide(source)
-        return self._renewal.fetch(rows, source)
+        name, host = _flight(source), host_of(source.url)
+        for _ in range(2):
+            fetched: FetchedKeySet | None
+            fetched = self._flights.outcome(name, host, lambda: self._renewal.fetch(rows, source))
+            # A fetch that was under way serves as well; one of another process was only waited for.
+            if fetched is not None:
+                return fetched
+        raise JwksFetchFailed(UNDER_WAY)
 
     def probe(self, url: str) -> FetchedKeySet:
         """Fetch and parse without keeping anything; raises `JwksFetchFailed` or `JwksUnusable`."""
-        return self._renewal.probe(url)
+        fetched: FetchedKeySet = self._flights.outcome(("probe", url), host_of(url), lambda: self._renewal.probe(url))
+        return fetched
+
+    def discover(self, issuer: str) -> Discovered:
+        """Read an issuer's metadata, as `discover` does; raises `JwksFetchFailed`."""
+        found: Discovered = self._flights.outcome(
+            ("discover", issuer), host_of(issuer), lambda: discover(issuer, self._policy)
+        )
+        return found
 
     def _is_hopeful(self, source: KeySource) -> bool:
         """Tell whether a fetch for an unknown kid is allowed, or under way."""
@@ -133,30 +166,42 @@ class KeyStore:
         now = self._now()
         if seen.source.is_backing_off(now):
             return
-        if freshness is not Freshness.REVALIDATE:
-            self._fetch_in_turn(rows, seen, waits=freshness is Freshness.EXPIRED)
-        elif rows.claim_lease(seen.source, now):
-            threading.Thread(target=self._fetch, args=(rows, seen), name="jwks-refresh", daemon=True).start()
+        has_old_keys = freshness is not Freshness.EXPIRED
+        if has_old_keys and seen.source.facts.is_leased(now):
+            return
+        flight, is_first = self._start(rows, seen, partial(rows.claim_lease, seen.source))
+        if freshness is Freshness.EXPIRED:
+            self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
+        elif freshness is Freshness.IF_ERROR and is_first:
+            # The first one waits for newer keys, and does without them where there is no room.
+            with suppress(JwksFetchFailed):
+                self._flights.wait(flight, LONGEST_SECONDS)
 
-    def _fetch_in_turn(self, rows: JwksCacheRows, seen: CacheRow, *, waits: bool) -> None:
-        """Fetch, unless somebody does or just did, for whom one `waits` or not."""
-        with self._flights.lead(_flight(seen.source)) as leads:
-            if leads and rows.claim_lease(seen.source, self._now()):
-                self._renewal.try_fetch(rows, seen)
-                return
-        if waits:
-            self._wait_for_fetch(rows, seen.source)
+    def _start(
+        self,
+        rows: JwksCacheRows,
+        seen: CacheRow,
+        claim: Callable[[datetime], bool],
+        count: Callable[[FetchedKeySet | None], None] = lambda _fetched: None,
+    ) -> tuple[Flight, bool]:
+        """Fetch if the claim succeeds, and else wait for who has the lease, on a fetch thread."""
 
-    def _fetch(self, rows: JwksCacheRows, seen: CacheRow) -> None:
-        """Fetch with the lease in hand, and let others of this process wait for the landing."""
-        with self._flights.lead(_flight(seen.source)):
-            self._renewal.try_fetch(rows, seen)
+        def fetch() -> FetchedKeySet | None:
+            if claim(self._now()):
+                fetched = None
+                try:
+                    fetched = self._renewal.fetch_logged(rows, seen)
+                finally:
+                    count(fetched)
+                return fetched
+            self._wait_for_lease(rows, seen.source)
+            return None
 
-    def _wait_for_fetch(self, rows: JwksCacheRows, source: KeySource) -> None:
-        end_turn()
-        deadline = time.monotonic() + WAIT_SECONDS
-        self._flights.wait(_flight(source), WAIT_SECONDS)
-        # The lease tells of fetches in other processes; nothing but looking does.
+        return self._flights.start(_flight(seen.source), host_of(seen.source.url), fetch)
+
+    def _wait_for_lease(self, rows: JwksCacheRows, source: KeySource) -> None:
+        deadline = time.monotonic() + LEASE.total_seconds()
+        # The lease shows the fetches of other processes; only looking does.
         while time.monotonic() < deadline:
             row = rows.find(source)
             if row is None or not row.source.facts.is_leased(self._now()):
@@ -178,7 +223,7 @@ def _flight(source: KeySource) -> tuple[str, str]:
 def _nothing_to_serve(row: CacheRow | None) -> JwksFetchFailed:
     if row is None:
         return JwksFetchFailed("The integration no longer exists, or its JWKS URL has just been changed.")
-    reason = row.error or "It is being fetched at this moment; try again."
+    reason = row.error or UNDER_WAY
     if row.source.facts.fetched_at is None:
         return JwksFetchFailed(f"There is no key set yet. {reason}")
     day = f"{row.source.facts.fetched_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,133 @@
+"""Threads for fetches alone, so that a slow provider never takes a thread that answers requests.
+
+    request thread    start(host, fetch) ──> a fetch thread, or the queue ──> Future
+    fetch thread      fetches, ends, starts what waits in the queue and may begin now
+
+At most `THREADS` fetches are under way in a process. One host has at most half of them, and so have all hosts together
+whose last fetch was slow: the other half is free for providers that answer.
+"""
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from changegate.errors import JwksFetchFailed
+
+THREADS = 8
+SHARE = THREADS // 2
+MOST_QUEUED = 64
+SLOW_SECONDS = 1.0
+# With the longest fetch, less than a request that waits for it may take.
+LONGEST_QUEUED_SECONDS = 5.0
+MOST_SLOW_HOSTS = 256
+
+
+class TooManyFetches(JwksFetchFailed):
+    """More fetches are wanted at this moment than may be under way."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Too many key sets are being fetched at this moment; try again.")
+
+
+@dataclass(slots=True)
+class _Fetch:
+    host: str
+    run: Callable[[], Any]
+    outcome: Future[Any] = field(default_factory=Future)
+    queued_at: float = field(default_factory=time.monotonic)
+
+
+class FetchThreads:
+    """Fetches under way, and those that wait for a thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: Counter[str] = Counter()
+        self._queue: list[_Fetch] = []
+        self._slow_hosts: OrderedDict[str, None] = OrderedDict()
+
+    def start(self, host: str, run: Callable[[], Any]) -> Future[Any]:
+        """Call `run` on a thread of its own and return its outcome, which is there within 15 seconds.
+
+        The outcome is `TooManyFetches` where there is no room.
+        """
+        fetch = _Fetch(host, run)
+        has_room = True
+        with self._lock:
+            if self._may_run(fetch):
+                has_room = self._begin(fetch)
+            elif len(self._queue) < MOST_QUEUED:
+                self._queue.append(fetch)
+            else:
+                has_room = False
+        if not has_room:
+            fetch.outcome.set_exception(TooManyFetches())
+        return fetch.outcome
+
+    def _may_run(self, fetch: _Fetch) -> bool:
+        if self._running.total() >= THREADS or self._running[fetch.host] >= SHARE:
+            return False
+        slow = sum(self._running[host] for host in self._slow_hosts)
+        return fetch.host not in self._slow_hosts or slow < SHARE
+
+    def _begin(self, fetch: _Fetch) -> bool:
+        try:
+            threading.Thread(target=self._work, args=[fetch], name="key-fetch", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads
+            return False
+        self._running[fetch.host] += 1
+        return True
+
+    def _work(self, fetch: _Fetch) -> None:
+        begun = time.monotonic()
+        outcome, problem = None, None
+        try:
+            outcome = fetch.run()
+        except Exception as raised:
+            problem = raised
+        with self._lock:
+            self._note_speed(fetch.host, time.monotonic() - begun)
+            self._running[fetch.host] -= 1
+            # Without this, hosts that were asked once would be kept for good.
+            self._running += Counter()
+            late = self._take_from_queue()
+        if problem is None:
+            fetch.outcome.set_result(outcome)
+        else:
+            fetch.outcome.set_exception(problem)
+        for other in late:
+            other.outcome.set_exception(TooManyFetches())
+
+    def _note_speed(self, host: str, seconds: float) -> None:
+        self._slow_hosts.pop(host, None)
+        if seconds > SLOW_SECONDS:
+            self._slow_hosts[host] = None
+            if len(self._slow_hosts) > MOST_SLOW_HOSTS:
+                self._slow_hosts.popitem(last=False)
+
+    def _take_from_queue(self) -> list[_Fetch]:
+        """Begin what may begin now, oldest first; return what has no chance any more."""
+        latest = time.monotonic() - LONGEST_QUEUED_SECONDS
+        late = [fetch for fetch in self._queue if fetch.queued_at < latest]
+        self._queue = [fetch for fetch in self._queue if fetch.queued_at >= latest]
+        for fetch in tuple(self._queue):
+            if self._may_run(fetch):
+                self._queue.remove(fetch)
+                if not self._begin(fetch):
+                    late.append(fetch)
+        return late
+
+
+def host_of(url: str) -> str:
+    """Return the host and port that a fetch of this URL connects to; another text where it has none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return url
