@@ -45,6 +45,7 @@ def test_create_as_json_is_one_object(run: Run) -> None:
         (("a\udcffb",), "user_name:"),
         (("maria", "--name", "a\nb"), "name:"),
         (("maria", "--email", "x" * 101), "email:"),
+        (("maria", "--time-zone", "Mars/Olympus"), "time_zone: There is no time zone 'Mars/Olympus'."),
     ],
 )
 def test_create_says_what_is_wrong_in_one_sentence(run: Run, arguments: tuple[str, ...], text: str) -> None:
@@ -67,3 +68,11 @@ def test_lists_users_for_people(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [("user",), ("user", "create"), ("user", "set-password", "a", "--pass")])
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).code == 2
+
+
+def test_sets_a_time_zone(run: Run) -> None:
+    assert run("user", "create", "maria", "--time-zone", "europe/berlin").code == 0
+    assert run("user", "set-time-zone", "maria", "us/eastern").out == "The time zone of maria is US/Eastern.\n"
+    assert run("user", "set-time-zone", "maria").out == "The time zone of maria is UTC.\n"
+    run("user", "set-time-zone", "maria", "CEST+2").assert_refused("time_zone: There is no time zone 'CEST+2'.")
+    run("user", "set-time-zone", "nobody", "UTC").assert_refused("There is no user nobody.")

@@ -10,7 +10,7 @@ from changegate.cli.instance import opened_instance
 from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysUser
-from changegate.services.users import caller_of, create_user, get_user, set_password
+from changegate.services.users import caller_of, create_user, get_user, set_password, set_time_zone
 
 LEAST_PASSWORD_LENGTH = 8
 _COLUMNS = SysUser.__table__.columns
@@ -29,6 +29,9 @@ def user() -> None:
 @click.option("--email")
 @click.option("--password", help="Without it the user cannot sign in, and can still be a run-as account.")
 @click.option("--role", "roles", multiple=True, help="May be repeated.")
+@click.option(
+    "--time-zone", metavar="NAME", help="Times are shown and read in it, such as Europe/Berlin; default: UTC."
+)
 @as_json
 def create(
     user_name: str,
@@ -36,6 +39,7 @@ def create(
     email: str | None,
     password: str | None,
     roles: tuple[str, ...],
+    time_zone: str | None,
     as_json: bool,
 ) -> None:
     """Create a user."""
@@ -44,6 +48,7 @@ def create(
         _require_length(password)
     with opened_instance():
         made = create_user(user_name=user_name, name=name, email=email, password=password, roles=list(roles))
+        set_time_zone(made, time_zone)
         db.session.commit()
         click.echo(
             json.dumps({"sys_id": made.sys_id, "user_name": made.user_name})
@@ -65,6 +70,21 @@ def change_password(user_name: str, password: str) -> None:
             raise ChangegateError(f"There is no user {user_name}.") from None
         db.session.commit()
     click.echo(f"The password of {user_name} is set.")
+
+
+@user.command("set-time-zone")
+@click.argument("user_name")
+@click.argument("time_zone", default="")
+def change_time_zone(user_name: str, time_zone: str) -> None:
+    """Set the time zone that a user's times are shown and read in; without a name it is UTC."""
+    with opened_instance():
+        try:
+            user = get_user(user_name)
+        except RecordNotFound:
+            raise ChangegateError(f"There is no user {user_name}.") from None
+        set_time_zone(user, time_zone)
+        db.session.commit()
+        click.echo(f"The time zone of {user_name} is {user.time_zone or 'UTC'}.")
 
 
 @user.command("list")

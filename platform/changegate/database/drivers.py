@@ -5,10 +5,11 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import psycopg
 from flask import has_request_context
@@ -141,6 +142,13 @@ def limit_time(driver: Any) -> None:
     if isinstance(driver, QueuedConnection):
         limit = MAX_EXECUTION_TIME.total_seconds() if has_request_context() else math.inf
         driver.deadline = time.monotonic() + limit
+
+
+def in_time_zone(zone: str, stored: str | None) -> str | None:
+    """Return a stored instant as a time zone shows it; for SQLite, which knows no zones."""
+    if stored is None:
+        return None
+    return datetime.fromisoformat(stored).replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).isoformat(" ")[:19]
 
 
 def is_interrupted(problem: Exception) -> bool:

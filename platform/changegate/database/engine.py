@@ -14,6 +14,7 @@ from changegate.database.drivers import (
     MAX_EXECUTION_TIME,
     STEPS_BETWEEN_LOOKS,
     QueuedConnection,
+    in_time_zone,
     is_alive,
 )
 from changegate.database.pool import IDLE_SECONDS, LeanPool
@@ -67,6 +68,7 @@ def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> Non
 
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
     dbapi_connection.isolation_level = None
+    dbapi_connection.create_function("in_time_zone", 2, in_time_zone, deterministic=True)
     dbapi_connection.set_progress_handler(dbapi_connection.is_late, STEPS_BETWEEN_LOOKS)
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
     # A page written a hundred times between two checkpoints is copied into the database once.

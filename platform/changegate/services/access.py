@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from changegate.errors import AccessRefused, ScopeMissing
 from changegate.services.scope_policy import NO_LIMITS, NOTHING, ApiCall, CallLimits, ScopePolicy
@@ -43,13 +44,17 @@ class TokenOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user at work, by name and role; with `grant` and `origin` when an access token acts for the user."""
+    """A user at work, by name and role; with `grant` and `origin` when an access token acts for the user.
+
+    Times are shown to the caller, and read where they come as display values, in `time_zone`; None is UTC.
+    """
 
     sys_id: str
     user_name: str
     roles: frozenset[str]
     grant: TokenGrant | None = field(default=None)
     origin: TokenOrigin | None = field(default=None, compare=False, repr=False)
+    time_zone: ZoneInfo | None = None
 
     def has_role(self, roles: Iterable[str]) -> bool:
         """Tell whether the caller holds one of `roles`; the administrator holds them all."""

@@ -21,6 +21,7 @@ from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import is_storable, parse_value
+from changegate.services.time_zones import find_time_zone, time_zone_names
 
 # How a password is shown to administrators; written back, it is what was read and no new password.
 MASK = "********"
@@ -48,11 +49,13 @@ class UserRules(NoRules):
         if not values.get("user_name"):
             raise InputInvalid({"user_name": ["A user needs a user ID."]})
         parts = (values.get("first_name"), values.get("last_name"))
+        _name_time_zone(values)
         values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Hash a new password, unless it is the mask of the old one."""
         _hash_password(changes, caller)
+        _name_time_zone(changes)
         _refuse_identity(changes, caller)
         if changes.get("active") is True or changes.get("locked_out") is False:
             _refuse_tokens(caller, "An access token lets nobody back in")
@@ -72,6 +75,21 @@ class RoleRules(NoRules):
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse a token, also one that deletes the user who has the role."""
         _refuse_tokens(caller, GIVES_NO_ROLES)
+
+
+def _name_time_zone(values: Values) -> None:
+    """Spell a time zone as IANA does; an unknown one is refused."""
+    if values.get("time_zone"):
+        values["time_zone"] = require_time_zone(values["time_zone"])
+
+
+def require_time_zone(name: str) -> str:
+    """Return the name of a time zone as IANA spells it; raises `InputInvalid` for an unknown one."""
+    known = time_zone_names().get(name.strip().lower())
+    if known is None:
+        message = f"There is no time zone {name[:100]!r}. Enter an IANA name, such as Europe/Berlin."
+        raise InputInvalid({"time_zone": [message]})
+    return known
 
 
 def _hash_password(values: Values, caller: Caller) -> None:
@@ -117,7 +135,7 @@ def authenticate_user(user_name: str, password: str, address: str, *, is_interac
     if row is None or reason:
         limiter.count_guess(guess)
         raise NotAuthenticated(reason, row.user_name if row else None)
-    return Caller(row.sys_id, row.user_name, expand_roles(row.roles))
+    return Caller(row.sys_id, row.user_name, expand_roles(row.roles), time_zone=find_time_zone(row.time_zone))
 
 
 def _find_fault(row: LoginRow, *, is_right: bool, is_interactive: bool) -> str | None:
@@ -155,7 +173,7 @@ def _is_encodable(text: str) -> bool:
 def caller_of(user: SysUser) -> Caller:
     """Return the caller that a signed-in user is."""
     roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
-    return Caller(user.sys_id, user.user_name, expand_roles(roles))
+    return Caller(user.sys_id, user.user_name, expand_roles(roles), time_zone=find_time_zone(user.time_zone))
 
 
 def get_user(user_name: str) -> SysUser:
@@ -207,6 +225,15 @@ def set_password(user: SysUser, password: str) -> None:
     db.session.flush()
 
 
+def set_time_zone(user: SysUser, name: str | None) -> None:
+    """Set the time zone that a user's times are shown and read in, from the next request on; without a name it is UTC.
+
+    Raises `InputInvalid` for an unknown one.
+    """
+    user.time_zone = require_time_zone(name) if name else None
+    db.session.flush()
+
+
 class VerifiedPasswords:
     """Remembers which stored hashes a password has already been checked against.
 
@@ -248,6 +275,7 @@ _LOGIN = Prepared(
         SysUser.active,
         SysUser.locked_out,
         SysUser.web_service_access_only,
+        SysUser.time_zone,
         roles_of_user().label("roles"),
     ).where(_is_called(bindparam("wanted", None, type_=String)))
 )

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -39,6 +40,24 @@ def instants(either_app: Flask) -> Iterator[None]:
 def expected_part(part: str, at: date) -> int:
     parts = {"dayofweek": at.isoweekday(), "week": at.isocalendar().week, "quarter": (at.month + 2) // 3}
     return parts[part] if part in parts else int(getattr(at, part))
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "US/Eastern"])
+def test_a_part_in_a_time_zone_is_what_its_clocks_and_calendars_show(name: str) -> None:
+    zone, instant = ZoneInfo(name), COLUMNS["start_date"]
+    for part in ("hour", *PARTS):
+        rows = connection().execute(select(instant, part_number(part, instant, zone))).all()
+        wrong = [(at, number) for at, number in rows if number != expected_part(part, at.astimezone(zone))]
+        # Before zones were agreed on, databases and Python may count seconds differently.
+        assert [(part, at, number) for at, number in wrong if at.year > 1000] == []
+
+
+def test_days_of_a_time_zone_are_apart_at_its_midnight() -> None:
+    zone, instant = ZoneInfo("America/New_York"), COLUMNS["start_date"]
+    days = select(instant, unit_number("day", instant, zone)).order_by(instant)
+    for (one, first), (other, second) in pairwise(connection().execute(days).all()):
+        is_same_day = one.astimezone(zone).date() == other.astimezone(zone).date()
+        assert (first == second) is is_same_day
 
 
 def test_a_part_is_what_people_say() -> None:

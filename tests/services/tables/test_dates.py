@@ -1,6 +1,7 @@
 """Calls that stand for a value: a fixed list, read and never run (rest_api.md §2.6)."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -93,3 +94,26 @@ def test_no_call_whatever_does_anything_but_mean_or_be_refused(call: str) -> Non
     except TermInvalid:
         return
     assert meaning
+
+
+# In Berlin it is 00:30 on the day whose clocks go forward.
+IN_BERLIN = Moment(ANN, datetime(2026, 3, 28, 23, 30, tzinfo=UTC).astimezone(ZoneInfo("Europe/Berlin")))
+
+
+@pytest.mark.parametrize(
+    ("call", "instant", "text"),
+    [
+        ("gs.now()", "2026-03-28 23:00:00", "2026-03-29"),
+        ("gs.nowDateTime()", "2026-03-28 23:30:00", "2026-03-29 00:30:00"),
+        ("gs.beginningOfToday()", "2026-03-28 23:00:00", "2026-03-29 00:00:00"),
+        ("gs.endOfToday()", "2026-03-29 21:59:59", "2026-03-29 23:59:59"),
+        ("gs.daysAgo(-1)", "2026-03-29 22:30:00", "2026-03-30 00:30:00"),
+        ("gs.hoursAgo(-24)", "2026-03-29 23:30:00", "2026-03-30 01:30:00"),
+        ("gs.dateGenerate('2026-07-01','start')", "2026-06-30 22:00:00", "2026-07-01 00:00:00"),
+        ("gs.dateGenerate('2026-03-29','02:30:00')", "2026-03-29 01:30:00", "2026-03-29 02:30:00"),
+        ("gs.dateGenerate('2026-10-25','02:30:00')", "2026-10-25 00:30:00", "2026-10-25 02:30:00"),
+    ],
+)
+def test_a_call_is_about_the_callers_clock(call: str, instant: str, text: str) -> None:
+    assert literal_text(f"javascript:{call}", IN_BERLIN, "glide_date_time") == instant
+    assert literal_text(f"javascript:{call}", IN_BERLIN, "glide_date") == text

@@ -1,6 +1,7 @@
 """Where periods of the calendar begin and end."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -78,3 +79,47 @@ def test_units_follow_each_other_without_gap(at: datetime, unit: str) -> None:
     assert start_of(unit, first) == first
     assert start_of(unit, last + SECOND) == last + SECOND
     assert end_of(unit, first - SECOND) == first - SECOND
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "name", "first", "last"),
+    [
+        ("Europe/Berlin", "2026-03-29 12:00", "Today", "2026-03-28 23:00:00", "2026-03-29 21:59:59"),
+        ("Europe/Berlin", "2026-10-25 12:00", "Today", "2026-10-24 22:00:00", "2026-10-25 22:59:59"),
+        ("Europe/Berlin", "2026-10-26 12:00", "Yesterday", "2026-10-24 22:00:00", "2026-10-25 22:59:59"),
+        ("Europe/Berlin", "2026-10-25 12:00", "ThisMonth", "2026-09-30 22:00:00", "2026-10-31 22:59:59"),
+        ("Europe/Berlin", "2026-10-25 00:30", "CurrentHour", "2026-10-25 00:00:00", "2026-10-25 00:59:59"),
+        ("Europe/Berlin", "2026-10-25 01:30", "CurrentHour", "2026-10-25 01:00:00", "2026-10-25 01:59:59"),
+        ("Europe/Berlin", "2026-10-25 01:30", "LastHour", "2026-10-25 00:00:00", "2026-10-25 00:59:59"),
+        ("Europe/Berlin", "2026-03-29 01:30", "LastHour", "2026-03-29 00:00:00", "2026-03-29 00:59:59"),
+        ("America/New_York", "2026-03-08 12:00", "Today", "2026-03-08 05:00:00", "2026-03-09 03:59:59"),
+        ("America/New_York", "2026-11-01 12:00", "Today", "2026-11-01 04:00:00", "2026-11-02 04:59:59"),
+        ("America/New_York", "2026-11-01 03:00", "Today", "2026-10-31 04:00:00", "2026-11-01 03:59:59"),
+        ("Australia/Lord_Howe", "2026-10-03 20:00", "Today", "2026-10-03 13:30:00", "2026-10-04 12:59:59"),
+        ("Asia/Kolkata", "2026-01-31 08:45", "CurrentHour", "2026-01-31 08:30:00", "2026-01-31 09:29:59"),
+        # Midnight does not exist on this day, which begins at 01:00 with the clock change.
+        ("Asia/Beirut", "2021-03-28 12:00", "Today", "2021-03-27 22:00:00", "2021-03-28 20:59:59"),
+    ],
+)
+def test_a_period_of_a_time_zone_follows_its_clocks(zone: str, at: str, name: str, first: str, last: str) -> None:
+    bounds = bounds_of(PERIODS[name], utc(at).astimezone(ZoneInfo(zone)))
+    assert [f"{bound.astimezone(UTC):%Y-%m-%d %H:%M:%S}" for bound in bounds] == [first, last]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Beirut"])
+def test_days_follow_each_other_without_gap_or_overlap(zone: str) -> None:
+    at = datetime(2026, 1, 1, 12, tzinfo=ZoneInfo(zone))
+    for _ in range(366):
+        at, before = shifted("day", at, 1), at
+        assert start_of("day", at).astimezone(UTC) - end_of("day", before).astimezone(UTC) == SECOND
+        assert start_of("day", at) <= at <= end_of("day", at)
+
+
+def test_hours_are_time_that_passes_and_days_are_the_calendars() -> None:
+    at = datetime(2026, 3, 29, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert at.astimezone(UTC) - shifted("hour", at, -24).astimezone(UTC) == timedelta(hours=24)
+    assert at.astimezone(UTC) - shifted("day", at, -1).astimezone(UTC) == timedelta(hours=23)

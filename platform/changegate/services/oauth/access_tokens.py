@@ -23,6 +23,7 @@ from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_j
 from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.prepared import Prepared, Remembered
+from changegate.services.time_zones import find_time_zone
 from changegate.services.users import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
@@ -91,7 +92,7 @@ def caller_of(row: Any) -> Caller:
     roles = expand_roles(row.roles)
     origin = TokenOrigin._make(row[-len(_ORIGIN) :])
     grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
-    return Caller(row.user, row.user_name, roles, grant, origin)
+    return Caller(row.user, row.user_name, roles, grant, origin, find_time_zone(row.time_zone))
 
 
 def _find_opaque(token: str) -> Caller | None:
@@ -205,6 +206,7 @@ def caller_statement(*more: Any) -> Select[Any]:
             OAuthExchange.entity,
             OAuthExchange.user,
             SysUser.user_name,
+            SysUser.time_zone,
             roles_of_user().label("roles"),
             _asked_scope().label("asked_scope"),
             rules_of_entity(OAuthExchange.entity).label("rules"),

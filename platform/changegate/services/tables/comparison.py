@@ -31,7 +31,8 @@ class Inquiry:
 
     def __init__(self, walks: Walks, at: datetime) -> None:
         self.walks = walks
-        self.moment = Moment(walks.caller, at)
+        zone = walks.caller.time_zone
+        self.moment = Moment(walks.caller, at if zone is None else at.astimezone(zone))
         self._choices: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def within(self, walks: Walks) -> "Inquiry":
@@ -86,8 +87,9 @@ class Comparison:
 
         Raises `TermInvalid` for what the field's type rules out, `Unmatchable` for what cannot be stored.
         """
-        meant = literal_text(self.text if text is None else text, self.inquiry.moment)
-        return None if meant == "" else _READERS.get(self.field.entry.kind, _read_text)(self, meant)
+        kind = self.field.entry.kind
+        meant = literal_text(self.text if text is None else text, self.inquiry.moment, kind)
+        return None if meant == "" else _READERS.get(kind, _read_text)(self, meant)
 
     def required_value(self, text: str | None = None) -> Any:
         """Return the same; an empty text is refused."""

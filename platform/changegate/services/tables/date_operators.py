@@ -16,6 +16,7 @@ RELATIVE_SIGNS: Mapping[str, str] = {
     "RELATIVELE": "<=",
 }
 _RELATIVE = re.compile("@(?P<unit>[a-z]+)@(?P<side>ago|ahead)@(?P<count>[0-9]{1,6})")
+_DAY = re.compile("[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _PART_SIGNS = {"EE": "=", "GE": ">=", "GT": ">", "LE": "<=", "LT": "<"}
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = (
@@ -31,7 +32,7 @@ def is_within(comparison: Comparison) -> Clause:
     comparison.require_date()
     label, *bounds = comparison.text.split("@")
     if len(bounds) == 2:
-        first, last = (comparison.required_value(bound) for bound in bounds)
+        first, last = (_bound(comparison, bound) for bound in bounds)
     elif bounds:
         raise TermInvalid("A label, a first and a last instant are expected")
     else:
@@ -46,8 +47,19 @@ def _bounds_of_label(comparison: Comparison, label: str) -> tuple[date, date]:
         except OverflowError:
             raise TermInvalid("The period ends after the calendar") from None
         return _stored(comparison, first), _stored(comparison, last)
-    day = comparison.required_value(label)
-    return (start_of("day", day), end_of("day", day)) if isinstance(day, datetime) else (day, day)
+    day = _bound(comparison, label)
+    if not isinstance(day, datetime):
+        return day, day
+    local = day.astimezone(comparison.inquiry.moment.at.tzinfo)
+    return start_of("day", local), end_of("day", local)
+
+
+def _bound(comparison: Comparison, text: str) -> date:
+    """Return the instant or day that a text means; a day without a time is one of the caller's time zone."""
+    value: date = comparison.required_value(text)
+    if isinstance(value, datetime) and _DAY.fullmatch(text.strip()):
+        return value.replace(tzinfo=comparison.inquiry.moment.at.tzinfo)
+    return value
 
 
 def compares_with_now(sign: str) -> Callable[[Comparison], Clause]:
@@ -101,7 +113,7 @@ def has_part(comparison: Comparison) -> Clause:
         or (part == "hour" and comparison.field.entry.kind == "glide_date")
     ):
         raise TermInvalid(f"{part[:100]} with {sign[:100]} is no test of field {comparison.field.path}")
-    column = part_number(part, comparison.field.column)
+    column = part_number(part, comparison.field.column, comparison.inquiry.walks.caller.time_zone)
     compared: Clause = column.op(_PART_SIGNS[sign], is_comparison=True)(_part_value(part, value))
     return compared
 

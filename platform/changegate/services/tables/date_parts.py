@@ -1,8 +1,12 @@
-"""Parts of stored dates in SQL, the same on every database: which month, which week since when."""
+"""Parts of stored dates in SQL, the same on every database: which month, which week since when.
+
+Those of an instant are its parts in a time zone, UTC if that is None; a day has none.
+"""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Date, case, cast, extract, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Date, String, case, cast, extract, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -30,35 +34,52 @@ def _at_utc(element: InUtc, compiler: Any, **options: Any) -> str:
     return f"timezone('UTC', {compiler.process(element.clauses, **options)})"
 
 
-def seconds_since_1970(column: ColumnElement[Any]) -> ColumnElement[int]:
-    """Return the instant as a number."""
-    return _extracted("epoch", column)
+class InZone(GenericFunction[Any]):
+    """An instant without its zone, as a time zone shows it; the zone comes first."""
+
+    inherit_cache = True
 
 
-def unit_number(unit: str, column: ColumnElement[Any]) -> ColumnElement[int]:
+@compiles(InZone)
+def _by_python(element: InZone, compiler: Any, **options: Any) -> str:
+    # SQLite knows no zones: its connections have this function.
+    return f"in_time_zone({compiler.process(element.clauses, **options)})"
+
+
+@compiles(InZone, "postgresql")
+def _by_postgres(element: InZone, compiler: Any, **options: Any) -> str:
+    return f"timezone({compiler.process(element.clauses, **options)})"
+
+
+def seconds_since_1970(column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
+    """Return the instant as a number; with a zone, as if its clocks showed UTC."""
+    return _extracted("epoch", column, zone)
+
+
+def unit_number(unit: str, column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
     """Return the number of the minute, hour, day, week, month, quarter or year that a date lies in.
 
     Equal numbers are the same unit; a later unit has the greater one.
     """
     if unit in _SECONDS:
-        return (seconds_since_1970(column) + _number(_DAYS_BEFORE * DAY_SECONDS)) // _number(_SECONDS[unit])
-    months = _extracted("year", column) * _number(12) + _extracted("month", column) - _number(1)
+        return (seconds_since_1970(column, zone) + _number(_DAYS_BEFORE * DAY_SECONDS)) // _number(_SECONDS[unit])
+    months = _extracted("year", column, zone) * _number(12) + _extracted("month", column, zone) - _number(1)
     return months // _number(_MONTHS[unit])
 
 
-def part_number(part: str, column: ColumnElement[Any]) -> ColumnElement[int]:
+def part_number(part: str, column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
     """Return the day of the week (1 is Monday), week, month, quarter, year or hour of a date as people count it."""
     if part == "dayofweek":
-        return (_extracted("dow", column) + _number(6)) % _number(7) + _number(1)
+        return (_extracted("dow", column, zone) + _number(6)) % _number(7) + _number(1)
     if part == "quarter":
-        return (_extracted("month", column) + _number(2)) // _number(3)
-    return _week(column) if part == "week" else _extracted(part, column)
+        return (_extracted("month", column, zone) + _number(2)) // _number(3)
+    return _week(column, zone) if part == "week" else _extracted(part, column, zone)
 
 
-def _week(column: ColumnElement[Any]) -> ColumnElement[int]:
+def _week(column: ColumnElement[Any], zone: ZoneInfo | None) -> ColumnElement[int]:
     """Return the ISO week: the one that its Thursday has in the Thursday's year."""
-    year = _extracted("year", column)
-    thursday = _extracted("doy", column) + _number(4) - part_number("dayofweek", column)
+    year = _extracted("year", column, zone)
+    thursday = _extracted("doy", column, zone) + _number(4) - part_number("dayofweek", column, zone)
     of_its_year = case(
         (thursday < _number(1), thursday + _days_in(year - _number(1))),
         (thursday > _days_in(year), thursday - _days_in(year)),
@@ -72,8 +93,10 @@ def _days_in(year: ColumnElement[int]) -> ColumnElement[int]:
     return case((by_four & (~by_hundred | by_four_hundred), _number(366)), else_=_number(365))
 
 
-def _extracted(part: str, column: ColumnElement[Any]) -> ColumnElement[int]:
-    source = column if isinstance(column.type, Date) else InUtc(column)
+def _extracted(part: str, column: ColumnElement[Any], zone: ZoneInfo | None) -> ColumnElement[int]:
+    if isinstance(column.type, Date):
+        return cast(extract(part, column), BigInteger)
+    source = InUtc(column) if zone is None else InZone(literal(zone.key, String), column)
     return cast(extract(part, source), BigInteger)
 
 

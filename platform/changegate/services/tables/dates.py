@@ -22,24 +22,25 @@ class TermInvalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Who asks, and when: what the calls of a query are about. The zone is UTC."""
+    """Who asks, and when, in the caller's time zone: what the calls of a query are about."""
 
     caller: Caller
     at: datetime
 
 
-def literal_text(text: str, moment: Moment) -> str:
-    """Return a value's text, with a call of the list replaced by what it stands for.
+def literal_text(text: str, moment: Moment, kind: str = "") -> str:
+    """Return a value's text, with a call of the list replaced by what it stands for in a field of a kind.
 
-    Raises `TermInvalid` for every other text that begins like a call.
+    That is UTC for an instant, and the caller's time for days and texts. Raises `TermInvalid` for every other text
+    that begins like a call.
     """
     if not text.startswith(PREFIX):
         return text
     name, arguments = read_call(text)
     try:
-        return (
-            _MEANINGS[name](moment) if name in _MEANINGS and not arguments else _instant_text(name, arguments, moment)
-        )
+        if name in _MEANINGS and not arguments:
+            return _MEANINGS[name](moment, kind)
+        return _text_of(_instant(name, arguments, moment.at), kind)
     except (OverflowError, ValueError):
         raise TermInvalid(f"{text[:100]} is no instant of the calendar") from None
 
@@ -54,10 +55,14 @@ def read_call(text: str) -> tuple[str, list[str]]:
     return match["name"], [argument[argument.lastgroup or 0] for argument in found if argument]
 
 
-def _instant_text(name: str, arguments: list[str], moment: Moment) -> str:
+def _text_of(instant: datetime, kind: str) -> str:
+    return (instant.astimezone(UTC) if kind == "glide_date_time" else instant).strftime(INSTANT_FORMAT)
+
+
+def _instant(name: str, arguments: list[str], at: datetime) -> datetime:
     for pattern, meaning in _PATTERNS:
         if match := pattern.fullmatch(name):
-            return meaning(match, arguments, moment.at).strftime(INSTANT_FORMAT)
+            return meaning(match, arguments, at)
     raise TermInvalid(f"gs.{name[:100]}() is none of the calls that stand for a value")
 
 
@@ -75,20 +80,25 @@ def _ago(match: re.Match[str], arguments: list[str], at: datetime) -> datetime:
     return edges[match["edge"]](match["unit"], then) if match["edge"] else then
 
 
-def _generated(_match: re.Match[str], arguments: list[str], _at: datetime) -> datetime:
+def _generated(_match: re.Match[str], arguments: list[str], at: datetime) -> datetime:
     """Read a date and `start`, `end` or a time of day; both may come as one argument."""
     if len(arguments) == 1:
         arguments = [*arguments[0].split(maxsplit=1), "start"][:2]
     day, time = arguments
     time = {"start": "00:00:00", "end": "23:59:59"}.get(time.strip(), time.strip())
-    return datetime.strptime(f"{day.strip()} {time}", INSTANT_FORMAT).replace(tzinfo=UTC)
+    return datetime.strptime(f"{day.strip()} {time}", INSTANT_FORMAT).replace(tzinfo=at.tzinfo)
 
 
-_MEANINGS: Mapping[str, Callable[[Moment], str]] = {
-    "getUserID": lambda moment: moment.caller.sys_id,
-    "getUserName": lambda moment: moment.caller.user_name,
-    "now": lambda moment: f"{moment.at:%Y-%m-%d}",
-    "nowDateTime": lambda moment: moment.at.strftime(INSTANT_FORMAT),
+def _today(moment: Moment, kind: str) -> str:
+    midnight = _text_of(start_of("day", moment.at), kind)
+    return midnight if kind == "glide_date_time" else midnight[:10]
+
+
+_MEANINGS: Mapping[str, Callable[[Moment, str], str]] = {
+    "getUserID": lambda moment, _kind: moment.caller.sys_id,
+    "getUserName": lambda moment, _kind: moment.caller.user_name,
+    "now": _today,
+    "nowDateTime": lambda moment, kind: _text_of(moment.at, kind),
 }
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], list[str], datetime], datetime]], ...] = (
     (_BOUNDARY, _boundary),

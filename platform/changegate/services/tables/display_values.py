@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import tzinfo
+from functools import cache, partial
 from typing import Any
 
 from changegate.models.base import Choices
@@ -15,7 +16,7 @@ from changegate.services.tables.journals import Texts, find_journal_texts
 from changegate.services.tables.links import linker
 from changegate.services.tables.selections import LINKED, Journal, Member, Selection
 from changegate.services.tables.shapes import DisplayValue, Shape
-from changegate.services.tables.values import renderer_of
+from changegate.services.tables.values import local_text, renderer_of
 from changegate.services.users import MASK
 
 WireRecord = dict[str, Any]
@@ -28,18 +29,21 @@ NAMED = frozenset({"reference", "glide_list"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What some rows need from other tables: names, labels by table and element, journals by table."""
+    """What some rows need: names, labels by table and element, journals by table, and the caller's time zone."""
 
     names: Names
     labels: Mapping[tuple[str, str], Choices]
     journals: Mapping[str, Texts]
+    zone: tzinfo | None
 
 
 def display_renderer(
     selection: Selection, rows: Sequence[Row], caller: Caller, shape: Shape
 ) -> Callable[[Row], WireRecord]:
     """Return what renders each of the rows, once all that they need has been found."""
-    found = Found(_find_names(selection, rows, caller), _find_labels(selection), _find_journals(selection, rows))
+    zone = caller.time_zone
+    journals = _find_journals(selection, rows, zone)
+    found = Found(_find_names(selection, rows, caller), _find_labels(selection), journals, zone)
     shown = _shown_with_value if shape.display_value is DisplayValue.ALL else _shown_alone
     empty = shown("", "", None)
     blanks = dict.fromkeys(selection.blanks, empty)
@@ -78,6 +82,8 @@ def _member_shower(member: Member, found: Found, shape: Shape, shown: Shown) -> 
 
 def _labeller(member: Member, found: Found) -> Callable[[str], str]:
     """Return what makes of a field's text what people read; a name that cannot be told is the text itself."""
+    if found.zone is not None and member.entry.kind == "glide_date_time":
+        return partial(local_text, found.zone)
     target = member.entry.reference or ""
     if member.entry.kind in NAMED:
         names = found.names.get(target, {})
@@ -128,13 +134,13 @@ def _labels_of_tables() -> Choices:
     return {table.name: table.label for table in TABLES.values()}
 
 
-def _find_journals(selection: Selection, rows: Sequence[Row]) -> Mapping[str, Texts]:
+def _find_journals(selection: Selection, rows: Sequence[Row], zone: tzinfo | None) -> Mapping[str, Texts]:
     texts: dict[str, dict[tuple[str, str], str]] = {}
     for table in {kept.table for _, kept in _journals_at(selection)}:
         shown = [(at, kept) for at, kept in _journals_at(selection) if kept.table is table]
         sys_ids = {row[at] for row in rows for at, _ in shown if row[at]}
         fields = {kept.element: kept.fields for _, kept in shown}
-        texts[table.name] = dict(find_journal_texts(table, sorted(sys_ids), fields))
+        texts[table.name] = dict(find_journal_texts(table, sorted(sys_ids), fields, zone))
     return texts
 
 

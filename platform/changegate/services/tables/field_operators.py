@@ -83,7 +83,7 @@ def _comparable(comparison: Comparison, unit: str) -> ColumnElement[Any]:
     if unit:
         if unit not in UNITS:
             raise TermInvalid(f"{unit[:100]} is no unit")
-        return unit_number(unit, comparison.require_date().field.column)
+        return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.walks.caller.time_zone)
     column = comparison.field.column
     return func.lower(column) if comparison.is_text else column
 

@@ -22,11 +22,13 @@ def changed_values(
     """Return the storable values of the known, writable fields that differ from the `current` ones; None empties.
 
     What is sent as it is stored passes unseen: a choice that is inactive by now, or a reference to what the caller
-    cannot see, may be part of a record that is written back. Raises `RequestUnreadable` naming the field.
+    cannot see, may be part of a record that is written back. What comes `by_display` is what the caller reads: names,
+    labels, and times in the caller's time zone. Raises `RequestUnreadable` naming the field.
     """
     values: Values = {}
     choosing: dict[str, str] = {}
     referring: dict[str, str] = {}
+    zone = caller.time_zone if by_display else None
     for name, sent in fields.items():
         entry = table.entries.get(name)
         if entry is None or entry.is_read_only:
@@ -36,7 +38,7 @@ def changed_values(
             if text != str(current.get(name)):
                 choosing[name] = text
         else:
-            values[name] = value = parse_text(name, entry, text)
+            values[name] = value = parse_text(name, entry, text, None if _is_value(sent) else zone)
             if value is not None and entry.kind in REFERRING and value != current.get(name):
                 referring[name] = value
     if choosing:
@@ -44,6 +46,11 @@ def changed_values(
     if referring:
         values |= resolve_references(table, caller, referring, by_display=by_display)
     return {name: value for name, value in values.items() if not is_same(current.get(name), value)}
+
+
+def _is_value(sent: Any) -> bool:
+    """Tell whether a field came with the stored value beside the displayed one; the value is always UTC."""
+    return isinstance(sent, dict) and "value" in sent
 
 
 def is_same(stored: Any, value: Any) -> bool:

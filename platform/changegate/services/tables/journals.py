@@ -1,6 +1,7 @@
 """Journals: work notes and comments, which are only ever added to (rest_api.md §5.8)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select
@@ -42,12 +43,14 @@ def add_journal_entries(class_name: str, sys_id: str, texts: Mapping[str, str], 
         _INSERT.execute({**entry, "value": text, **stamps, **author})
 
 
-def find_journal_texts(table: Table, sys_ids: Sequence[str], shown_in: Mapping[str, Sequence[str]]) -> Texts:
+def find_journal_texts(
+    table: Table, sys_ids: Sequence[str], shown_in: Mapping[str, Sequence[str]], zone: tzinfo | None = None
+) -> Texts:
     """Return what the journal fields of some records show, by sys_id and field, in one statement.
 
     `shown_in` maps each field that is read to the journal fields whose entries it shows. Entries come newest first,
-    each as a line with time (UTC), author and kind, then the text and an empty line.
-    A field without entries is missing.
+    each as a line with time, author and kind, then the text and an empty line. A field without entries is missing.
+    Times are those of `zone`, UTC if that is None.
     """
     if not sys_ids or not shown_in:
         return {}
@@ -55,7 +58,7 @@ def find_journal_texts(table: Table, sys_ids: Sequence[str], shown_in: Mapping[s
     for row in _find_entries(table, sys_ids, {part for shown in shown_in.values() for part in shown}):
         for element, shown in shown_in.items():
             if row.element in shown:
-                texts.setdefault((row.element_id, element), []).append(_block(row))
+                texts.setdefault((row.element_id, element), []).append(_block(row, zone or UTC))
     return {key: "".join(blocks) for key, blocks in texts.items()}
 
 
@@ -78,6 +81,7 @@ def _of_table(table: Table) -> list[ColumnElement[bool]]:
     return [] if has_classes else [_ENTRIES.c["name"] == table.name]
 
 
-def _block(row: Row[Any]) -> str:
+def _block(row: Row[Any], zone: tzinfo) -> str:
     kind = LABELS.get(row.element, row.element)
-    return f"{row.sys_created_on:{INSTANT_FORMAT}} - {row.author or row.sys_created_by} ({kind})\n{row.value}\n\n"
+    at = row.sys_created_on.astimezone(zone)
+    return f"{at:{INSTANT_FORMAT}} - {row.author or row.sys_created_by} ({kind})\n{row.value}\n\n"

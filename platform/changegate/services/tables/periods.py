@@ -1,15 +1,15 @@
-"""Periods of the calendar, UTC: where an hour, a week, a quarter begins and ends, counted from an instant."""
+"""Periods of the calendar, in the time zone of an instant: where an hour, a week, a quarter begins and ends.
+
+Days and longer units are counted on the calendar, hours and minutes in time that passes. A day that begins within a
+clock change begins when the change is made.
+"""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
-_STEPS = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-}
+_PASSING = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
+_DAYS = {"day": timedelta(days=1), "week": timedelta(weeks=1)}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 SECOND = timedelta(seconds=1)
 
@@ -58,11 +58,12 @@ def bounds_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
 
 def start_of(unit: str, at: datetime) -> datetime:
     """Return the first second of the unit that an instant lies in; weeks begin on Monday."""
-    if unit == "minute":
-        return at.replace(second=0, microsecond=0)
-    if unit == "hour":
-        return at.replace(minute=0, second=0, microsecond=0)
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if unit in _PASSING:
+        # By the offset of this very instant: an hour that occurs twice is two hours.
+        by_offset = at.astimezone(timezone(at.utcoffset() or timedelta()))
+        minute = 0 if unit == "hour" else at.minute
+        return by_offset.replace(minute=minute, second=0, microsecond=0).astimezone(at.tzinfo)
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if unit == "week":
         return midnight - timedelta(days=at.weekday())
     if unit in _MONTHS:
@@ -73,7 +74,7 @@ def start_of(unit: str, at: datetime) -> datetime:
 
 def end_of(unit: str, at: datetime) -> datetime:
     """Return the last second of the unit that an instant lies in."""
-    return shifted(unit, start_of(unit, at), 1) - SECOND
+    return _later(shifted(unit, start_of(unit, at), 1), -SECOND)
 
 
 def shifted(unit: str, at: datetime, count: int) -> datetime:
@@ -81,11 +82,20 @@ def shifted(unit: str, at: datetime, count: int) -> datetime:
 
     Raises `OverflowError` where the calendar ends.
     """
-    if unit in _STEPS:
-        return at + count * _STEPS[unit]
+    if not count:
+        return at
+    if unit in _PASSING:
+        return _later(at, count * _PASSING[unit])
+    if unit in _DAYS:
+        return at + count * _DAYS[unit]
     year, month = divmod(at.year * 12 + at.month - 1 + count * _MONTHS[unit], 12)
     if not datetime.min.year <= year <= datetime.max.year:
         raise OverflowError("the calendar ends")
-    first = at.replace(year=year, month=month + 1, day=1)
+    first = at.replace(year=year, month=month + 1, day=1, fold=0)
     next_month = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
     return first.replace(day=min(at.day, (next_month - timedelta(days=1)).day))
+
+
+def _later(at: datetime, by: timedelta) -> datetime:
+    # Arithmetic on a local time is the calendar's and knows no clock changes; on UTC it is time that passes.
+    return (at.astimezone(UTC) + by).astimezone(at.tzinfo)

@@ -5,7 +5,8 @@ On the wire every value is text (rest_api.md §1.4); in Python it is an int, boo
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from changegate.errors import RequestUnreadable
@@ -33,8 +34,13 @@ def parse_value(name: str, entry: Entry, sent: Any) -> Any:
     return parse_text(name, entry, text_of(name, sent))
 
 
-def parse_text(name: str, entry: Entry, text: str | None) -> Any:
-    """Return the storable value of a field's text; None and the empty text empty it."""
+def parse_text(name: str, entry: Entry, text: str | None, zone: tzinfo | None = None) -> Any:
+    """Return the storable value of a field's text; None and the empty text empty it.
+
+    A date-time without an offset is one of `zone`, UTC if that is None.
+    """
+    if zone is not None and entry.kind == "glide_date_time":
+        return _parse(name, entry, text, partial(_parse_instant, zone=zone))
     return _parse(name, entry, text, _PARSERS.get(entry.kind, _parse_text))
 
 
@@ -125,13 +131,13 @@ def _parse_boolean(text: str, _entry: Entry) -> bool:
     return words[text.strip().lower()]
 
 
-def _parse_instant(text: str, _entry: Entry) -> datetime:
+def _parse_instant(text: str, _entry: Entry, zone: tzinfo = UTC) -> datetime:
     try:
         instant = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError("a date-time such as 2026-01-31 08:30:00 (UTC) is expected") from None
+        raise ValueError(f"a date-time such as 2026-01-31 08:30:00 ({zone}) is expected") from None
     try:
-        in_utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        in_utc = (instant.replace(tzinfo=zone) if instant.tzinfo is None else instant).astimezone(UTC)
     except OverflowError:
         raise ValueError("the date-time is out of range") from None
     if in_utc.year not in YEARS:
@@ -163,6 +169,12 @@ def _render_instant(value: datetime | str | None) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(" ", "seconds")[:19]
     return (value or "")[:19]
+
+
+def local_text(zone: tzinfo, text: str) -> str:
+    """Return the text of an instant as clocks in a time zone show it; `text` is UTC, as `render_value` returns it."""
+    instant = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return instant.astimezone(zone).isoformat(" ")[:19]
 
 
 def _render_plain(value: Any) -> str:
