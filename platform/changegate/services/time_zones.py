@@ -24,5 +24,7 @@ def time_zone_names() -> Mapping[str, str]:
 @lru_cache(maxsize=1024)
 def find_time_zone(name: str | None) -> ZoneInfo | None:
     """Return the time zone of a name; None for UTC, for no name and for an unknown one."""
-    known = time_zone_names().get((name or "").strip().lower())
+    if not name:
+        return None
+    known = time_zone_names().get(name.strip().lower())
     return None if known is None or known in _SAME_AS_NONE else ZoneInfo(known)
