@@ -76,3 +76,16 @@ def test_sets_a_time_zone(run: Run) -> None:
     assert run("user", "set-time-zone", "maria").out == "The time zone of maria is UTC.\n"
     run("user", "set-time-zone", "maria", "CEST+2").assert_refused("time_zone: There is no time zone 'CEST+2'.")
     run("user", "set-time-zone", "nobody", "UTC").assert_refused("There is no user nobody.")
+
+
+def test_restores_an_administrator(run: Run) -> None:
+    run("user", "create", "maria", "--role", "itil")
+    shown = run("user", "restore-admin", "MARIA").out
+    assert shown == (
+        "MARIA is active and unlocked, and has the role admin.\n"
+        "MARIA has no password yet; run `changegate user set-password MARIA`.\n"
+    )
+    listed = {user["user_name"]: user for user in json.loads(run("user", "list", "--json").out)}
+    assert (listed["maria"]["active"], listed["maria"]["roles"]) == (True, ["admin", "itil"])
+    assert run("user", "restore-admin", "admin").out == "admin is active and unlocked, and has the role admin.\n"
+    run("user", "restore-admin", "nobody").assert_refused("There is no user nobody.")

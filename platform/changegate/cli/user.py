@@ -10,6 +10,7 @@ from changegate.cli.instance import opened_instance
 from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysUser
+from changegate.services.roles import restore_administrator
 from changegate.services.users import caller_of, create_user, get_user, set_password, set_time_zone
 
 LEAST_PASSWORD_LENGTH = 8
@@ -64,10 +65,7 @@ def change_password(user_name: str, password: str) -> None:
     """Give a user a new password; the old one stops working at the next request."""
     _require_length(password)
     with opened_instance():
-        try:
-            set_password(get_user(user_name), password)
-        except RecordNotFound:
-            raise ChangegateError(f"There is no user {user_name}.") from None
+        set_password(_get_user(user_name), password)
         db.session.commit()
     click.echo(f"The password of {user_name} is set.")
 
@@ -78,13 +76,24 @@ def change_password(user_name: str, password: str) -> None:
 def change_time_zone(user_name: str, time_zone: str) -> None:
     """Set the time zone that a user's times are shown and read in; without a name it is UTC."""
     with opened_instance():
-        try:
-            user = get_user(user_name)
-        except RecordNotFound:
-            raise ChangegateError(f"There is no user {user_name}.") from None
+        user = _get_user(user_name)
         set_time_zone(user, time_zone)
         db.session.commit()
         click.echo(f"The time zone of {user_name} is {user.time_zone or 'UTC'}.")
+
+
+@user.command("restore-admin")
+@click.argument("user_name")
+def make_administrator(user_name: str) -> None:
+    """Activate and unlock a user and give them the role admin: repairs an instance without an administrator."""
+    with opened_instance():
+        found = _get_user(user_name)
+        restore_administrator(found)
+        db.session.commit()
+        has_password = bool(found.user_password)
+    click.echo(f"{user_name} is active and unlocked, and has the role admin.")
+    if not has_password:
+        click.echo(f"{user_name} has no password yet; run `changegate user set-password {user_name}`.")
 
 
 @user.command("list")
@@ -109,9 +118,11 @@ def show_all(as_json: bool) -> None:
         click.echo(f"{row['user_name']:<24} {state:<9} {', '.join(row['roles'])}")
 
 
-def _facts(user: SysUser) -> dict[str, Any]:
-    roles = sorted(caller_of(user).roles)
-    return {"user_name": user.user_name, "name": user.name, "active": user.is_active, "roles": roles}
+def _get_user(user_name: str) -> SysUser:
+    try:
+        return get_user(user_name)
+    except RecordNotFound:
+        raise ChangegateError(f"There is no user {user_name}.") from None
 
 
 def _require_fields(**texts: str) -> None:

@@ -21,7 +21,14 @@ from changegate.models.sys_certificate import SysCertificate
 from changegate.models.sys_choice import SysChoice
 from changegate.models.sys_dictionary import SysDbObject, SysDictionary
 from changegate.models.sys_journal_field import SysJournalField
-from changegate.models.sys_user import SysUser, SysUserGroup, SysUserGroupMember, SysUserHasRole, SysUserRole
+from changegate.models.sys_user import (
+    SysGroupHasRole,
+    SysUser,
+    SysUserGroup,
+    SysUserGroupMember,
+    SysUserHasRole,
+    SysUserRole,
+)
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
 from changegate.models.task_ci import TaskCi
@@ -53,6 +60,7 @@ __all__ = [
     "SysChoice",
     "SysDbObject",
     "SysDictionary",
+    "SysGroupHasRole",
     "SysJournalField",
     "SysNumberCounter",
     "SysUser",

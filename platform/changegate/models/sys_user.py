@@ -97,3 +97,13 @@ class SysUserHasRole(Record, Base):
     role: Mapped[str] = reference("Role", "sys_user_role", ondelete="CASCADE", index=True)
     state: Mapped[str | None] = string("State", 40, default="active")
     inherited: Mapped[bool] = boolean("Inherited", is_read_only=True, default=False)
+
+
+class SysGroupHasRole(Record, Base):
+    """The assignment of a role to a group; the members of the group hold it."""
+
+    __tablename__ = "sys_group_has_role"
+    __table_args__ = (UniqueConstraint("group", "role"),)
+
+    group: Mapped[str] = reference("Group", "sys_user_group", ondelete="CASCADE", index=True)
+    role: Mapped[str] = reference("Role", "sys_user_role", ondelete="CASCADE", index=True)

@@ -12,13 +12,14 @@ from sqlalchemy import ColumnElement, String, bindparam, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.database import end_turn
-from changegate.errors import AccessRefused, InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
+from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
 from changegate.extensions import db, limiter
 from changegate.failure_limit import Guess
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.models.oauth_entity import USER_FIELDS
 from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
+from changegate.services.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.time_zones import find_time_zone, time_zone_names
@@ -27,7 +28,6 @@ from changegate.services.time_zones import find_time_zone, time_zone_names
 MASK = "********"
 # What an identity provider's claims are matched with, and what people are recognized by elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
-GIVES_NO_ROLES = "An access token gives and takes no roles"
 # What a password is compared with when there is no such user, so that both answers take as long.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
 
@@ -58,23 +58,12 @@ class UserRules(NoRules):
         _name_time_zone(changes)
         _refuse_identity(changes, caller)
         if changes.get("active") is True or changes.get("locked_out") is False:
-            _refuse_tokens(caller, "An access token lets nobody back in")
+            refuse_tokens(caller, "An access token lets nobody back in")
 
-
-class RoleRules(NoRules):
-    """Writes to sys_user_role and sys_user_has_role: no token says who may do what, or what a role is called."""
-
-    def before_create(self, values: Values, caller: Caller) -> None:
-        """Refuse a token."""
-        _refuse_tokens(caller, GIVES_NO_ROLES)
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse a token."""
-        _refuse_tokens(caller, GIVES_NO_ROLES)
-
-    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse a token, also one that deletes the user who has the role."""
-        _refuse_tokens(caller, GIVES_NO_ROLES)
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse to put out the last administrator."""
+        if changes.get("active") is False or changes.get("locked_out") or not changes.get("user_password", MASK):
+            require_administrator()
 
 
 def _name_time_zone(values: Values) -> None:
@@ -97,30 +86,14 @@ def _hash_password(values: Values, caller: Caller) -> None:
         del values["user_password"]
     if "user_password" not in values:
         return
-    _refuse_tokens(caller, "An access token sets no password")
+    refuse_tokens(caller, "An access token sets no password")
     if values["user_password"]:
         values["user_password"] = generate_password_hash(values["user_password"])
 
 
 def _refuse_identity(values: Values, caller: Caller) -> None:
     if written := sorted(MATCHED_COLUMNS & values.keys()):
-        _refuse_tokens(caller, f"An access token does not write {written[-1]}, which identities are matched by")
-
-
-def _refuse_tokens(caller: Caller, sentence: str) -> None:
-    if caller.grant is not None:
-        raise AccessRefused("Operation Failed", f"{sentence}; use a user's name and password")
-
-
-def roles_of_user() -> Any:
-    """Return the scalar subquery for the role names of the sys_user at hand, comma-joined."""
-    return (
-        select(func.aggregate_strings(SysUserRole.name, ","))
-        .join(SysUserHasRole, SysUserHasRole.role == SysUserRole.sys_id)
-        .where(SysUserHasRole.user == SysUser.sys_id)
-        .correlate(SysUser)
-        .scalar_subquery()
-    )
+        refuse_tokens(caller, f"An access token does not write {written[-1]}, which identities are matched by")
 
 
 def authenticate_user(user_name: str, password: str, address: str, *, is_interactive: bool = False) -> Caller:

@@ -26,7 +26,7 @@ from changegate.services.access import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
-from changegate.services.users import roles_of_user
+from changegate.services.roles import roles_of_user
 
 NEEDED_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),

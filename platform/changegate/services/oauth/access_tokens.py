@@ -23,8 +23,8 @@ from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_j
 from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.prepared import Prepared, Remembered
+from changegate.services.roles import roles_of_user
 from changegate.services.time_zones import find_time_zone
-from changegate.services.users import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
 # exchange, by which the token's row is found, and 32 random bytes.

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, bindparam, not_, or_, select
 
-from changegate.models import SysapprovalApprover, Task
+from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
 from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
 
@@ -53,12 +53,19 @@ def own_roles(table: Table) -> ColumnElement[bool]:
     return is_own
 
 
+def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the assignments of roles to the caller's groups."""
+    members = SysUserGroupMember.__table__.c
+    own_groups = select(members["group"]).where(members["user"] == bindparam(OWNER, None))
+    return table.source.c["group"].in_(own_groups)
+
+
 def own_attachments(table: Table) -> ColumnElement[bool]:
     """Return the clause for attachments of records that a caller may see: his own tasks, approvals, public data."""
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
-    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", "sys_user_has_role")
+    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", "sys_user_has_role", "sys_group_has_role")
     return or_(
         and_(*(of_table != name for name in guarded)),
         and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),

@@ -6,6 +6,7 @@ from changegate.models import (
     ChgModel,
     CmdbCi,
     StdChangeProducerVersion,
+    SysGroupHasRole,
     SysUser,
     SysUserGroup,
     SysUserGroupMember,
@@ -14,9 +15,10 @@ from changegate.models import (
 )
 from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.changes.model_rules import ModelRules
-from changegate.services.tables.catalog_access import REFERENCE_DATA, own_roles
+from changegate.services.roles import MembershipRules, RoleRules
+from changegate.services.tables.catalog_access import REFERENCE_DATA, own_roles, roles_of_own_groups
 from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table
-from changegate.services.users import RoleRules, UserRules
+from changegate.services.users import UserRules
 
 
 def _reference_data(
@@ -45,6 +47,7 @@ def _reference_data(
     )
 
 
+PARTS_OF_ROLES = (("sys_user_has_role", "role"), ("sys_group_has_role", "role"))
 REFERENCE_TABLES = (
     _reference_data(
         "sys_user",
@@ -55,10 +58,19 @@ REFERENCE_TABLES = (
         filled_by_rules=("name",),
         parts=(("sysapproval_approver", "approver"), ("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
     ),
-    _reference_data("sys_user_group", "Group", SysUserGroup, "name", parts=(("sys_user_grmember", "group"),)),
-    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id"),
-    _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=(("sys_user_has_role", "role"),)),
+    _reference_data(
+        "sys_user_group",
+        "Group",
+        SysUserGroup,
+        "name",
+        parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group")),
+    ),
+    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MembershipRules()),
+    _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),
     _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=own_roles),
+    _reference_data(
+        "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
+    ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
     _reference_data(

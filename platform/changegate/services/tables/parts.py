@@ -35,6 +35,7 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
     if part.is_audited:
         record_deletion(part, part.name, record, caller)
     connection().execute(delete(part.source).where(part.source.c["sys_id"] == record["sys_id"]))
+    part.rules.after_delete(record, caller)
 
 
 @lru_cache(maxsize=32)

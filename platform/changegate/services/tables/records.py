@@ -123,6 +123,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condi
     remove_belongings(class_name, [before["sys_id"]])
     if table.is_audited:
         record_deletion(table, class_name, before, caller)
+    table.rules.after_delete(before, caller)
 
 
 def _require_version(record: Values, condition: Condition | None) -> None:

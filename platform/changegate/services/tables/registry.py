@@ -45,6 +45,9 @@ class Rules(Protocol):
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse the deletion of a record, or do what follows from it."""
 
+    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse what the deletion has made of the other records."""
+
 
 class NoRules:
     """A table whose records are written as they come; the rules of others add to this."""
@@ -66,6 +69,9 @@ class NoRules:
         """Do nothing."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Do nothing."""
+
+    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Do nothing."""
 
 
