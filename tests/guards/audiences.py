@@ -102,6 +102,8 @@ AUDIENCES = (
         "POST /login": Audience.ANYONE,
         "POST /logout": Audience.ANYONE,
         "GET /": Audience.PEOPLE,
+        "GET /preferences": Audience.PEOPLE,
+        "POST /preferences": Audience.PEOPLE,
         "GET /change-requests": Audience.PEOPLE,
         "GET /change-requests/<sys_id>": Audience.PEOPLE,
         "GET /rest-api-explorer": Audience.PEOPLE,

@@ -13,11 +13,13 @@ from changegate.console import (
     machine_identities,
     machine_identity,
     manage_tokens,
+    preferences,
     security_findings,
     sign_in,
     token_events,
 )
 from changegate.console.guards import allow_anyone, protect_forms
+from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
 
@@ -38,6 +40,7 @@ AREAS = (
     security_findings,
     change_requests,
     api_explorer,
+    preferences,
 )
 for area in AREAS:
     area.bp.after_request(add_page_headers)
@@ -51,4 +54,6 @@ def register(app: Flask) -> None:
     app.register_blueprint(api_explorer.swagger_ui)
     for area in AREAS:
         app.register_blueprint(area.bp)
+    app.jinja_env.filters["local"] = local
+    app.jinja_env.globals["time_zone"] = time_zone
     app.context_processor(lambda: {"navigator_groups": list_groups})

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from changegate.console.list_arguments import correlation_id, printable
+from changegate.console.local_times import parse_local
 from changegate.services.oauth.event_search import OUTCOMES, EventFilter
 
 PAGE_SIZE = 50
@@ -44,24 +44,16 @@ class EventList:
             outcome=self.outcome or None,
             reason=self.reason or None,
             text=self.text or None,
-            since=_instant(self.since),
-            until=_instant(self.until),
+            since=parse_local(self.since),
+            until=parse_local(self.until),
         )
 
     @property
     def problems(self) -> list[str]:
         """Return sentences about what cannot be searched for."""
         times = {"From": self.since, "Until": self.until}
-        return [NO_TIME.format(label) for label, text in times.items() if text and _instant(text) is None]
+        return [NO_TIME.format(label) for label, text in times.items() if text and parse_local(text) is None]
 
     def arguments(self) -> dict[str, str]:
         """Return the query string's arguments without the page."""
         return {name: value for name in ARGUMENTS if (value := getattr(self, name))}
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -4,6 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, local_path, require_integration_administrator
+from changegate.console.local_times import shown
 from changegate.console.token_list import TokenList
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
@@ -57,7 +58,7 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
     was_live = end_token(correlation_id)
     db.session.commit()
     ended = "is revoked: it has stopped working" if was_live else "had been revoked already"
-    flash(f"The token of {name} from {event.happened_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
+    flash(f"The token of {name} from {shown(event.happened_at)} {ended}.")
     return _back()
 
 
@@ -70,7 +71,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
     was_live = end_refresh_token(correlation_id, row.user)
     db.session.commit()
     ended = "is revoked: it and its access tokens have stopped working" if was_live else "had been revoked already"
-    flash(f"The refresh token issued at {row.issued_at:%Y-%m-%d %H:%M:%S} UTC {ended}.")
+    flash(f"The refresh token issued at {shown(row.issued_at)} {ended}.")
     return _back()
 
 

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.claim_pins import list_claims
 from changegate.console.event_list import PAGE_SIZE, EventList
 from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.local_times import shown
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
@@ -126,6 +127,6 @@ def _facts(event: OAuthExchange) -> list[tuple[str, object]]:
         ("Digest of the jti", event.jti_digest),
         ("Token acts as", user.user_name if user else event.user),
         ("Scope", event.scope),
-        ("Token expires (UTC)", event.expires_at and f"{event.expires_at:%Y-%m-%d %H:%M:%S}"),
-        ("Token revoked (UTC)", event.revoked_at and f"{event.revoked_at:%Y-%m-%d %H:%M:%S}"),
+        ("Token expires", event.expires_at and shown(event.expires_at)),
+        ("Token revoked", event.revoked_at and shown(event.revoked_at)),
     ]

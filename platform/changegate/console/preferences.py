@@ -1,0 +1,40 @@
+"""Preferences: what people set for themselves."""
+
+from types import SimpleNamespace
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from changegate.console.guards import require_login
+from changegate.errors import InputInvalid
+from changegate.extensions import db
+from changegate.services.time_zones import time_zone_names
+from changegate.services.users import set_time_zone
+
+bp = Blueprint("preferences", __name__, url_prefix="/preferences")
+bp.before_request(require_login)
+
+
+@bp.get("")
+def form_view() -> str:
+    """Show the form."""
+    return _page(current_user.time_zone or "", {})
+
+
+@bp.post("")
+def save_view() -> ResponseReturnValue:
+    """Set the time zone of the person who is signed in; an empty one is UTC."""
+    name = request.form.get("time_zone", "").strip()
+    try:
+        set_time_zone(current_user, name)
+    except InputInvalid as problem:
+        return _page(name, problem.fields), 400
+    db.session.commit()
+    flash(f"Your time zone is {current_user.time_zone or 'UTC'}.")
+    return redirect(url_for("preferences.form_view"))
+
+
+def _page(name: str, errors: dict[str, list[str]]) -> str:
+    form = SimpleNamespace(values={"time_zone": name}, errors=errors, notices={})
+    return render_template("console/preferences.html", form=form, names=time_zone_names().values())
