@@ -101,6 +101,7 @@ AUDIENCES = (
         "GET /login": Audience.ANYONE,
         "POST /login": Audience.ANYONE,
         "POST /logout": Audience.ANYONE,
+        "POST /logout/everywhere": Audience.ANYONE,
         "GET /": Audience.PEOPLE,
         "GET /preferences": Audience.PEOPLE,
         "POST /preferences": Audience.PEOPLE,

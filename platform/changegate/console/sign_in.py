@@ -1,20 +1,17 @@
 """Login and logout, and what keeps somebody signed in."""
 
-import hashlib
-import hmac
-from datetime import timedelta
-
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
 from changegate.console.guards import allow_anyone, local_path
 from changegate.errors import NotAuthenticated
-from changegate.extensions import db, login, now
+from changegate.extensions import db, login
 from changegate.models import SysUser
+from changegate.services.user_sessions import end_session, end_sessions, find_session_user, start_session
 from changegate.services.users import authenticate_user
 
-SESSION_LIFETIME = timedelta(hours=12)
+SESSION_TOKEN = "session_token"  # noqa: S105 - the name of a member of the session, not a secret
 REFUSAL = "The user name or password is not right, or the account may not sign in here."
 bp = Blueprint("sign_in", __name__)
 bp.before_request(allow_anyone)
@@ -45,19 +42,27 @@ def sign_in_view() -> ResponseReturnValue:
 
 @bp.post("/logout")
 def logout_view() -> ResponseReturnValue:
-    """Forget who was signed in."""
-    logout_user()
-    session.clear()
+    """End the session, on the server too: a copy of its cookie stops working."""
+    _end_session()
+    db.session.commit()
+    return redirect(url_for("sign_in.login_view"))
+
+
+@bp.post("/logout/everywhere")
+def logout_everywhere_view() -> ResponseReturnValue:
+    """End every session of the user who is signed in."""
+    if current_user.is_authenticated:
+        end_sessions(current_user.sys_id)
+    _end_session()
+    db.session.commit()
     return redirect(url_for("sign_in.login_view"))
 
 
 def load_user(sys_id: str) -> SysUser | None:
-    """Return the user of a session that still holds: in time, able to act, with an unchanged password."""
-    user = db.session.get(SysUser, sys_id)
-    if user is None or not user.is_active or session.get("password_mark") != _password_mark(user):
-        return None
-    age = now().timestamp() - session.get("signed_in_at", 0)
-    return user if 0 <= age < SESSION_LIFETIME.total_seconds() else None
+    """Return the user of a session that has not ended and who may still sign in."""
+    user = find_session_user(session.get(SESSION_TOKEN, ""))
+    is_stopped = user is None or user.sys_id != sys_id or not user.is_active or user.web_service_access_only
+    return None if is_stopped else user
 
 
 login.user_loader(load_user)
@@ -65,13 +70,14 @@ login.user_loader(load_user)
 
 def _start_session(user: SysUser) -> None:
     # Nothing that was planted before the login survives it, the CSRF token included.
-    session.clear()
+    _end_session()
     login_user(user)
-    session["signed_in_at"] = now().timestamp()
-    session["password_mark"] = _password_mark(user)
+    session[SESSION_TOKEN] = start_session(user.sys_id)
+    db.session.commit()
 
 
-def _password_mark(user: SysUser) -> str:
-    """Return what changes with the password and tells nothing about it."""
-    key = str(current_app.secret_key).encode()
-    return hmac.new(key, (user.user_password or "").encode(), hashlib.sha256).hexdigest()[:32]
+def _end_session() -> None:
+    if SESSION_TOKEN in session:
+        end_session(session[SESSION_TOKEN])
+    logout_user()
+    session.clear()

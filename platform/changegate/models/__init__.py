@@ -29,6 +29,7 @@ from changegate.models.sys_user import (
     SysUserHasRole,
     SysUserRole,
 )
+from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
 from changegate.models.task_ci import TaskCi
@@ -68,6 +69,7 @@ __all__ = [
     "SysUserGroupMember",
     "SysUserHasRole",
     "SysUserRole",
+    "SysUserSession",
     "SysapprovalApprover",
     "Task",
     "TaskCi",

@@ -23,6 +23,7 @@ from changegate.services.roles import refuse_tokens, require_administrator, role
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.time_zones import find_time_zone, time_zone_names
+from changegate.services.user_sessions import end_sessions
 
 # How a password is shown to administrators; written back, it is what was read and no new password.
 MASK = "********"
@@ -61,9 +62,12 @@ class UserRules(NoRules):
             refuse_tokens(caller, "An access token lets nobody back in")
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to put out the last administrator."""
-        if changes.get("active") is False or changes.get("locked_out") or not changes.get("user_password", MASK):
+        """Refuse to shut out the last administrator; end the sessions of a shut-out user and of an old password."""
+        is_shut_out = changes.get("active") is False or changes.get("locked_out") is True
+        if is_shut_out or not changes.get("user_password", MASK):
             require_administrator()
+        if is_shut_out or changes.get("web_service_access_only") is True or "user_password" in changes:
+            end_sessions(record["sys_id"])
 
 
 def _name_time_zone(values: Values) -> None:
@@ -193,9 +197,10 @@ def _is_called(user_name: Any) -> ColumnElement[bool]:
 
 
 def set_password(user: SysUser, password: str) -> None:
-    """Give a user a new password; the old one stops working at the next request, in every process."""
+    """Give a user a new password; the old one and all sessions stop working at the next request, in every process."""
     user.user_password = generate_password_hash(password)
     db.session.flush()
+    end_sessions(user.sys_id)
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:

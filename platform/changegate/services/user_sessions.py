@@ -1,0 +1,56 @@
+"""Sessions of the console: rows in the database, so that every process knows at once when one has ended."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import delete, insert, select
+
+from changegate.extensions import connection, db, now
+from changegate.models import SysUser, SysUserSession
+
+LIFETIME = timedelta(hours=12)
+# A script that signs in again and again fills no table: its oldest sessions end.
+MOST_FOR_USER = 50
+PURGED_AT_ONCE = 1000
+TOKEN_BYTES = 32
+
+
+def start_session(user_id: str) -> str:
+    """Start a session for a user and return its token, of which only the hash is stored."""
+    at = now()
+    _purge(user_id)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    row = {"token_hash": _hash(token), "user": user_id, "created_at": at, "expires_at": at + LIFETIME}
+    connection().execute(insert(SysUserSession).values(row))
+    return token
+
+
+def find_session_user(token: str) -> SysUser | None:
+    """Return the user of a session that has neither ended nor expired; whether they may act is not checked."""
+    of_session = SysUserSession.user == SysUser.sys_id
+    is_current = (SysUserSession.token_hash == _hash(token)) & (SysUserSession.expires_at > now())
+    return db.session.execute(select(SysUser).join(SysUserSession, of_session).where(is_current)).scalar_one_or_none()
+
+
+def end_session(token: str) -> None:
+    """End a session."""
+    connection().execute(delete(SysUserSession).where(SysUserSession.token_hash == _hash(token)))
+
+
+def end_sessions(user_id: str) -> None:
+    """End every session of a user."""
+    connection().execute(delete(SysUserSession).where(SysUserSession.user == user_id))
+
+
+def _purge(user_id: str) -> None:
+    """Delete some expired sessions of anybody, and the oldest ones of a user who is about to have one too many."""
+    expired = select(SysUserSession.token_hash).where(SysUserSession.expires_at <= now()).limit(PURGED_AT_ONCE)
+    of_user = select(SysUserSession.token_hash).where(SysUserSession.user == user_id)
+    oldest = of_user.order_by(SysUserSession.created_at.desc()).offset(MOST_FOR_USER - 1)
+    for hashes in (expired.with_for_update(skip_locked=True), oldest):
+        connection().execute(delete(SysUserSession).where(SysUserSession.token_hash.in_(hashes)))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
