@@ -109,7 +109,7 @@ def refusal(status: int, message: str, detail: str | None = None) -> ChangegateE
 def table_error(error: ChangegateError) -> Response:
     """Return the Table API's envelope (rest_api.md §1.6)."""
     body = {"error": {"message": error.message, "detail": error.detail}, "status": "failure"}
-    headers = dict([*COMMON, LOGGED_IN if "caller" in g else NOT_LOGGED_IN]) | _headers(error, error.status)
+    headers = dict([*COMMON, LOGGED_IN if "caller" in g else NOT_LOGGED_IN]) | error_headers(error, error.status)
     response = (
         Response(render_xml(body), error.status, headers, content_type=XML)
         if wants_xml()
@@ -142,7 +142,7 @@ def oauth_fault(error: ChangegateError) -> Response:
 
 def _oauth_response(error: ChangegateError, status: int, code: str, description: str) -> Response:
     body = {"error": code, "error_description": description, "correlation_id": correlation_id()}
-    return json_response(body, status, {**NO_STORE, **_headers(error, status)})
+    return json_response(body, status, {**NO_STORE, **error_headers(error, status)})
 
 
 def too_large(length: int | None, most: int) -> RequestUnreadable:
@@ -151,7 +151,8 @@ def too_large(length: int | None, most: int) -> RequestUnreadable:
     return RequestUnreadable(f"Rejected large REST payload{size}. Max allowed: {most} bytes.")
 
 
-def _headers(error: ChangegateError, status: int) -> dict[str, str]:
+def error_headers(error: ChangegateError, status: int) -> dict[str, str]:
+    """Return the headers that all answers to an error have in common, also pages."""
     headers = {"X-Request-Id": correlation_id()}
     if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE

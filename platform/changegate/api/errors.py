@@ -8,7 +8,7 @@ from sqlalchemy.exc import DataError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
-from changegate.api.envelopes import correlation_id, oauth_fault, refusal, table_error, too_large
+from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
 from changegate.api.request_body import pass_over_body
 from changegate.database import is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
@@ -31,12 +31,18 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
             pass_over_body()
         refused = _as_domain_error(error)
         is_for_people = not request.path.startswith(MACHINE_PREFIXES)
-        response = otherwise(refused) if is_for_people else _machine_error(refused)
+        response = _page_of(refused, otherwise) if is_for_people else _machine_error(refused)
         if isinstance(error, MethodNotAllowed):
             response.allow.update(error.valid_methods or ())
         return response
 
     app.register_error_handler(Exception, render)
+
+
+def _page_of(error: ChangegateError, render: Callable[[ChangegateError], Response]) -> Response:
+    page = render(error)
+    page.headers.update(error_headers(error, error.status))
+    return page
 
 
 def _machine_error(error: ChangegateError) -> Response:
@@ -56,7 +62,8 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         if _is_beyond_limits(cause):
             return RequestUnreadable("The request is more than the database takes; ask for less at once")
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
-        return refusal(503, "Service unavailable", "The database is busy or away; try again")
+        detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
+        return refusal(503, "Service unavailable", detail)
     if isinstance(error, DataError):
         return RequestUnreadable("A value cannot be stored")
     if isinstance(error, StatementError):

@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.console.page_headers import add_page_headers
-from changegate.errors import ChangegateError, RateLimited
+from changegate.errors import ChangegateError
 
 TITLES: Mapping[int, str] = {
     400: "That request cannot be read",
@@ -30,10 +30,8 @@ def render_error(error: ChangegateError) -> Response:
         "title": TITLES.get(error.status, FALLBACK_TITLE),
         "sentence": NOT_FOUND if error.status == 404 else error.detail or error.message,
     }
-    response = make_response(_render(facts, is_bare=error.status >= 500 or not _is_signed_in()), error.status)
-    if isinstance(error, RateLimited):
-        response.headers["Retry-After"] = str(error.retry_after)
-    return add_page_headers(response)
+    page = _render(facts, is_bare=error.status >= 500 or not _is_signed_in())
+    return add_page_headers(make_response(page, error.status))
 
 
 def _render(facts: dict[str, object], *, is_bare: bool) -> str:

@@ -3,7 +3,7 @@
 from changegate.database.declarative import Base
 from changegate.database.drivers import QueuedConnection, is_interrupted, positional
 from changegate.database.engine import engine_options, guard_engine
-from changegate.database.pool import driver_of
+from changegate.database.pool import driver_of, wrapped
 from changegate.database.session import LeanSession
 from changegate.database.turns import TakingTurns, end_turn
 from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit_of_work
@@ -22,4 +22,5 @@ __all__ = [
     "is_interrupted",
     "positional",
     "unit_of_work",
+    "wrapped",
 ]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Protocol
 from flask import Flask
 from flask.globals import app_ctx
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from changegate.database.drivers import limit_time
-from changegate.database.pool import driver_of, pool_of, roll_back
+from changegate.database.pool import DATABASE_ERRORS, driver_of, give_up, pool_of, roll_back, wrapped
 from changegate.unproxied import behind
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class UnitOfWork:
         """Return the connection for Core statements."""
         if self._last_write is not None:
             self._carry_out_last_write()
-        return self._core or self._connect()
+        return self._connect() if self._core is None else self._living(self._core)
 
     def connection_of_session(self) -> Connection | None:
         """Return the connection that the ORM has to share; None where it may have one of its own."""
@@ -65,7 +66,18 @@ class UnitOfWork:
         return self._core
 
     def commit(self) -> None:
-        """Carry out the last write, flush what the ORM holds and commit."""
+        """Carry out the last write, flush what the ORM holds and commit.
+
+        Raises SQLAlchemy's errors. After a failure of the database, nothing uses the connection again: whether it still
+        has a transaction, and what would be part of it, cannot be known.
+        """
+        try:
+            self._commit()
+        except (OperationalError, InterfaceError) as problem:
+            self._give_up(problem)
+            raise
+
+    def _commit(self) -> None:
         session = self._session
         is_with_objects = session is not None and session.holds_objects()
         if is_with_objects:
@@ -76,25 +88,58 @@ class UnitOfWork:
         if session is not None and (self._core is None or is_with_objects):
             session.commit_objects()
         if self._core is not None:
-            # What only the driver knows of, SQLAlchemy does not commit.
-            (self._core if self._core.in_transaction() else driver_of(self._core)).commit()
+            self._commit_core(self._living(self._core))
+
+    def _commit_core(self, core: Connection) -> None:
+        if core.in_transaction():
+            core.commit()
+            return
+        # What only the driver knows of, SQLAlchemy does not commit.
+        try:
+            driver_of(core).commit()
+        except core.dialect.loaded_dbapi.Error as problem:
+            raise wrapped(core, "COMMIT", problem) from None
 
     def rollback(self) -> None:
-        """Take back what has been done since the last commit."""
+        """Take back what has been done since the last commit.
+
+        A connection that cannot even do that is given up, with the same effect.
+        """
         self._last_write = None
-        if self._session is not None:
-            self._session.rollback_objects()
-        if self._core is not None:
-            roll_back(self._core)
+        try:
+            if self._session is not None:
+                self._session.rollback_objects()
+            if self._core is not None:
+                roll_back(self._living(self._core))
+        except DATABASE_ERRORS as problem:
+            self._give_up(problem)
 
     def close(self) -> None:
         """Forget everything and give the connection back."""
         self._last_write = None
-        if self._session is not None and self._session.holds_objects():
-            self._session.close_objects()
+        try:
+            if self._session is not None and self._session.holds_objects():
+                self._session.close_objects()
+        except DATABASE_ERRORS as problem:
+            self._give_up(problem)
         core, self._core = self._core, None
         if core is not None:
             pool_of(core.engine).give(core)
+
+    def _give_up(self, problem: BaseException) -> None:
+        """Forget everything, and close the connection for good."""
+        pool_of(self._engine).note_loss()
+        if self._session is not None:
+            self._session.invalidate()
+        core, self._core = self._core, None
+        if core is not None:
+            give_up(core, problem)
+
+    def _living(self, core: Connection) -> Connection:
+        """Return the connection; raises `OperationalError` if it was lost, for another one has not done its work."""
+        if core.invalidated:
+            raise OperationalError("COMMIT", None, ConnectionError("the connection was lost"), hide_parameters=True)
+        return core
 
     def _carry_out_last_write(self) -> None:
         write, self._last_write = self._last_write, None

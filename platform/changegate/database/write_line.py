@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,17 @@ def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> No
             at_work.execute("COMMIT")
     except BaseException as problem:
         # Whatever it was: nobody is told that a write was committed which was not.
-        if at_work.in_transaction:
-            at_work.execute("ROLLBACK")
         for write in writes:
             write.error = write.error or problem
+        # On a full disk this may fail too. Whoever has the connection gives it up, which undoes the same.
+        with suppress(sqlite3.Error):
+            if at_work.in_transaction:
+                at_work.execute("ROLLBACK")
     finally:
-        if not waits_for_disk:
-            at_work.execute(_DISK_FIRST)
         for write in writes:
             write.is_done = True
+        if not waits_for_disk:
+            at_work.execute(_DISK_FIRST)
 
 
 _lines: dict[str, WriteLine] = {}

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import QueuedConnection, driver_of, positional, unit_of_work
+from changegate.database import QueuedConnection, driver_of, positional, unit_of_work, wrapped
 from changegate.extensions import connection
 
 # SQLSTATE of PostgreSQL, error name of SQLite.
@@ -123,7 +123,7 @@ def fetch_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -
     try:
         found: Sequence[Sequence[Any]] = driver.fetch_all(text, parameters)
     except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, text, problem) from None
+        raise wrapped(at_work, text, problem) from None
     return found
 
 
@@ -138,7 +138,7 @@ def _run_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) ->
     try:
         touched: int = driver.run(text, parameters)
     except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, text, problem) from None
+        raise wrapped(at_work, text, problem) from None
     return touched
 
 
@@ -146,7 +146,7 @@ def _begin_write(at_work: Connection) -> None:
     try:
         driver_of(at_work).begin_write()
     except at_work.dialect.loaded_dbapi.Error as problem:
-        raise _wrapped(at_work, "BEGIN", problem) from None
+        raise wrapped(at_work, "BEGIN", problem) from None
 
 
 def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool, must_last: bool) -> None:
@@ -155,21 +155,12 @@ def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is
         try:
             driver.write_alone(text, parameters, must_last=must_last)
         except at_work.dialect.loaded_dbapi.Error as problem:
-            raise _wrapped(at_work, text, problem) from None
+            raise wrapped(at_work, text, problem) from None
         return
     # Outside of a transaction PostgreSQL commits a statement by itself.
     if isinstance(driver, QueuedConnection) or not is_alone:
         _begin_write(at_work)
     _run_on_driver(at_work, text, parameters)
-
-
-def _wrapped(at_work: Connection, text: str, problem: Any) -> Exception:
-    """Return SQLAlchemy's error for the driver's, which tells no parameters; give up a connection without a server."""
-    if at_work.dialect.is_disconnect(problem, at_work.connection.dbapi_connection, None):
-        at_work.invalidate(problem)
-    error_type = at_work.dialect.loaded_dbapi.Error
-    wrapped: Exception = DBAPIError.instance(text, None, problem, error_type, hide_parameters=True)
-    return wrapped
 
 
 class _Compiled:
