@@ -1,6 +1,7 @@
 """Tiny URLs: rest_api.md §3.6, and the round trip that Ansible makes (§7.3)."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from sqlalchemy import func, select
 
 from changegate.extensions import db
 from changegate.models import TinyUrl
+from changegate.services.tables import tiny_urls
 from tests.conftest import Clock, basic
 from tests.support.attachment_api import ATTACHMENTS, AttachmentApi
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of
@@ -176,10 +178,63 @@ def test_refuses_bodies_without_an_address(api: TableApi, body: bytes) -> None:
     assert error_of(response)[0] == UNREADABLE
 
 
-def test_what_a_token_reads_needs_the_scope_of_reading(desk: TokenDesk, integration: Integration) -> None:
-    bearer = desk.token(integration)
-    shortened = desk.call(bearer, path="/api/now/tinyurl", json={"url": f"{CHANGES}?sysparm_limit=1"})
-    assert shortened.status_code == 200
-    path = f"{CHANGES}?{result_of(shortened).partition('?')[2]}"
-    refused = desk.call(bearer, "GET", path)
+READER = {"scopes": ["change_request.create", "change_request.read"]}
+
+
+def shorten_by(desk: TokenDesk, bearer: str, url: str = f"{CHANGES}?sysparm_limit=1") -> Any:
+    return desk.call(bearer, path="/api/now/tinyurl", json={"url": url})
+
+
+@pytest.mark.parametrize("path", [CHANGES, "/api/now/stats/change_request", ATTACHMENTS, "/api/now/v1/table/sys_user"])
+def test_who_may_not_read_keeps_no_query(desk: TokenDesk, integration: Integration, path: str) -> None:
+    refused = shorten_by(desk, desk.token(integration), f"{path}?sysparm_limit=1")
     assert (refused.status_code, error_of(refused)[0]) == (403, "Missing required api access scope")
+
+
+def test_what_a_token_reads_needs_the_scope_of_reading(desk: TokenDesk) -> None:
+    reader = desk.register("Reader", **READER)
+    bearer = desk.token(reader)
+    path = f"{CHANGES}?{result_of(shorten_by(desk, bearer)).partition('?')[2]}"
+    assert desk.call(bearer, "GET", path).status_code == 200
+    creating = desk.token(reader, scope="change_request.create")
+    assert desk.call(creating, "GET", path).status_code == 403
+    assert shorten_by(desk, creating).status_code == 403
+
+
+def kept_queries(app: Flask) -> list[str]:
+    """Return what is kept, oldest first."""
+    with app.app_context():
+        statement = select(TinyUrl.query).order_by(TinyUrl.created_at)
+        return list(db.session.execute(statement).scalars())
+
+
+def test_the_oldest_of_too_many_queries_make_room(either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_urls, "MOST_KEPT", 3)
+    bearers = [either_desk.token(either_desk.register(name, **READER)) for name in ("One", "Other")]
+    for bearer in bearers:
+        for number in range(5):
+            assert shorten_by(either_desk, bearer, f"{CHANGES}?sysparm_offset={number}").status_code == 200
+    # Both act as the same user, and neither takes the other's room.
+    assert kept_queries(either_desk.app) == ["sysparm_offset=2", "sysparm_offset=3", "sysparm_offset=4"] * 2
+
+
+def test_the_oldest_of_too_long_queries_make_room(app: Flask, api: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_urls, "MOST_CHARACTERS", 100)
+    for letter in "abc":
+        token_of(api, f"{CHANGES}?{letter * 40}")
+    assert [query[0] for query in kept_queries(app)] == ["b", "c"]
+    token_of(api, f"{CHANGES}?{'d' * 100}")
+    assert [query[0] for query in kept_queries(app)] == ["d"]
+
+
+def test_queries_that_are_kept_at_once_stay_within_the_bound(
+    either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_urls, "MOST_KEPT", 3)
+    bearer = either_desk.token(either_desk.register("Reader", **READER))
+    with ThreadPoolExecutor(8) as callers:
+        kept = list(callers.map(lambda _: shorten_by(either_desk, bearer).status_code, range(24)))
+    assert set(kept) == {200}
+    assert len(kept_queries(either_desk.app)) <= 3 + 8
+    shorten_by(either_desk, bearer)
+    assert len(kept_queries(either_desk.app)) == 3

@@ -10,16 +10,20 @@ from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_object
-from changegate.errors import RequestUnreadable
+from changegate.errors import RequestUnreadable, ScopeMissing
 from changegate.extensions import db
 from changegate.schemas.table_query import parse_parameters
-from changegate.services.tables.catalog import get_table
+from changegate.services.scope_policy import LATEST, ApiCall
+from changegate.services.tables.catalog import TABLES, get_table
+from changegate.services.tables.registry import Table
 from changegate.services.tables.tiny_urls import get_query, store_query
 
 PARAMETER = "sysparm_tiny"
 READS = frozenset({"GET", "HEAD"})
 # The APIs whose reads `restore_query` sees.
-SHORTENED = re.compile(r"/api/now(?:/v[12])?/(?:(?:table|stats)/([^/]+)(?:/.*)?|attachment/?)")
+SHORTENED = re.compile(
+    r"/api/now(?:/(?P<version>v[12]))?/(?:(?P<api>table|stats)/(?P<table>[^/]+)(?:/.*)?|attachment/?)"
+)
 bp = Blueprint("tinyurl", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)
@@ -27,16 +31,28 @@ bp.before_request(require_acceptable)
 
 @bp.post("/tinyurl")
 def create_view() -> Response:
-    """Keep the query of a URL and answer its token; any caller may, since reading is judged when it is used."""
+    """Keep the query of a URL and answer its token, for a caller who may read there; each use is checked again."""
     parts = _split(read_object().get("url"))
     path = unquote(parts.path)
     match = SHORTENED.fullmatch(path)
     if match is None:
         raise RequestUnreadable("url: an address of the Table, Aggregate or Attachment API is expected")
-    table = get_table(match[1] or "sys_attachment")
+    table = get_table(match["table"] or "sys_attachment")
+    _require_readable(match["api"], table, match["version"] or LATEST)
     token = store_query(caller(), path.rstrip("/"), parts.query)
     db.session.commit()
     return api_response({"result": f"{table.name}_list.do?{PARAMETER}={token}"})
+
+
+def _require_readable(api: str | None, table: Table, version: str) -> None:
+    """Refuse a token without a scope to read there; raises `ScopeMissing`.
+
+    Of attachments, those of one table are enough.
+    """
+    read = [table] if api else TABLES.values()
+    calls = [ApiCall(f"now/{api or 'attachment'}", "GET", each.name, version) for each in read]
+    if not any(caller().has_scope(call) for call in calls):
+        raise ScopeMissing
 
 
 def restore_query() -> None:
