@@ -1,7 +1,9 @@
 """The password grant: a user's password buys a token, and guessing it is no easier here than anywhere else."""
 
 import logging
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import select
@@ -11,11 +13,12 @@ from changegate.models import Task
 from changegate.services import users
 from changegate.services.oauth import password_grant
 from changegate.services.oauth.events import purge_expired
+from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from changegate.services.users import VerifiedPasswords
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
-from tests.support.token_desk import CHANGES, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk, basic_header
+from tests.support.token_desk import CHANGES, RFC_PATH, ROBOT, SERVICENOW_PATH, Integration, TokenDesk, basic_header
 
 __all__ = ["allowed_passwords"]
 
@@ -283,3 +286,25 @@ def test_an_exchange_is_forgotten_with_the_others(grants: GrantDesk, desk: Token
         db.session.commit()
 
     assert desk.events() == []
+
+
+@pytest.mark.parametrize("token_format", ["opaque", "jwt"])
+def test_tokens_for_a_password_end_when_the_grant_is_switched_off(
+    allowed_passwords: None, either_desk: TokenDesk, token_format: str
+) -> None:
+    grants = GrantDesk(either_desk)
+    grants.add_maria()
+    client = grants.register("password", issue_refresh_tokens=True, token_format=token_format)
+    access_token, refresh_token = grants.both_tokens(client)
+    other = either_desk.token(either_desk.register())
+    assert grants.is_good(access_token)
+    config = either_desk.app.config
+    config["SETTINGS"] = replace(config["SETTINGS"], password_grant_enabled=False)
+
+    assert either_desk.call(access_token).status_code == 401
+    assert grants.refresh(client, refresh_token).status_code == 400
+    asked = urlencode({"token": access_token, **client.credentials})
+    assert either_desk.send(asked, "/oauth/introspect").get_json() == {"active": False}
+    with either_desk.app.app_context():
+        assert [token.user_name for token in search_tokens(TokenFilter())] == [ROBOT]
+    assert grants.is_good(other)

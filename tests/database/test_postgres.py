@@ -94,6 +94,25 @@ def test_what_was_not_used_for_longest_is_forgotten(driver: DirectConnection, mo
     assert prepared(driver) == []
 
 
+@pytest.mark.parametrize("has_close", [True, False], ids=["Close", "DEALLOCATE"])
+def test_to_forget_a_statement_ends_no_transaction(
+    driver: DirectConnection, monkeypatch: pytest.MonkeyPatch, has_close: bool
+) -> None:
+    monkeypatch.setattr(postgres, "MOST_STATEMENTS", 1)
+    monkeypatch.setattr(postgres.capabilities, "has_send_close_prepared", lambda: has_close)
+    driver.prepare_after = 0
+    driver.fetch_all("SELECT 1", [])
+    # As a pooler that keeps statements under names of its own.
+    driver.execute("DEALLOCATE ALL")
+    driver.begin_write()
+    for text in ("SELECT 2", "SELECT 3"):
+        assert driver.fetch_all(text, []) == [(int(text[-1]),)]
+    assert driver.pgconn.transaction_status == TransactionStatus.INTRANS
+    driver.commit()
+    assert driver.fetch_all("SELECT 4", []) == [(4,)]
+    assert prepared(driver) == ["SELECT 4"]
+
+
 def test_a_write_says_how_many_rows_it_touched(driver: DirectConnection) -> None:
     assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "admin"]) == 1
     assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "nobody"]) == 0

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, Self
 
 import psycopg
+from psycopg import capabilities
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as NewTransformer
@@ -90,8 +91,8 @@ class DirectConnection(psycopg.Connection[Any]):
             return known
         kept = self._statements[shape] = self._prepare(shape) if known >= self.prepare_after else known + 1
         self._statements.move_to_end(shape)
-        if len(self._statements) > MOST_STATEMENTS:
-            self._forget_oldest()
+        while len(self._statements) > MOST_STATEMENTS and self._forgets_oldest():
+            pass
         return kept if isinstance(kept, bytes) else None
 
     def _prepare(self, shape: _Shape) -> bytes:
@@ -100,10 +101,23 @@ class DirectConnection(psycopg.Connection[Any]):
         self._require_success(self._living().prepare(name, text.encode(), types))
         return name
 
-    def _forget_oldest(self) -> None:
-        _, name = self._statements.popitem(last=False)
+    def _forgets_oldest(self) -> bool:
+        """Forget the statement that was not used for longest; return whether that is possible now.
+
+        libpq's Close is a message of its own. Without it there is DEALLOCATE: a pooler between this connection and the
+        server may have the statement under another name, and in a transaction that error would abort it.
+        """
+        shape, name = next(iter(self._statements.items()))
+        can_close = capabilities.has_send_close_prepared()
         if isinstance(name, bytes):
-            self._living().exec_(b"DEALLOCATE " + name)
+            if can_close:
+                self._living().close_prepared(name)
+            elif self.pgconn.transaction_status == TransactionStatus.IDLE:
+                self._living().exec_(b"DEALLOCATE " + name)
+            else:
+                return False
+        del self._statements[shape]
+        return True
 
     def _transformer(self) -> Transformer:
         # Not made with the connection, for whoever has opened it may still register adapters.

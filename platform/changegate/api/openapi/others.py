@@ -117,8 +117,8 @@ def tiny_url_path() -> Paths:
         "summary": "Keep a long query under a short token",
         "description": (
             "Whoever kept it sends the token as `sysparm_tiny`, in the place of all parameters and to the same path, "
-            "for a day. A user keeps 200 queries and 2,097,152 characters in all, and as many for each integration that "
-            "acts as the user; beyond that the oldest ones make room."
+            "for a day. A user keeps 200 queries and 2,097,152 characters in all, and as many for each integration "
+            "that acts as the user; beyond that the oldest ones make room."
         ),
         "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
         "responses": {

@@ -18,6 +18,7 @@ from changegate.models import (
     OAuthTokenKey,
     SysUser,
 )
+from changegate.models.oauth_entity import PASSWORD
 from changegate.services.access import Caller, TokenGrant, TokenOrigin, expand_roles
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
@@ -99,7 +100,8 @@ def _find_opaque(token: str) -> Caller | None:
     correlation_id = _find_correlation_id(token)
     if correlation_id is None:
         return None
-    return _OPAQUE.first({"correlation_id": correlation_id, "token_hash": hash_token(token), "now": now()})
+    of_token = {"correlation_id": correlation_id, "token_hash": hash_token(token), "now": now()}
+    return _OPAQUE.first({**of_token, "ended_type": ended_type()})
 
 
 def _find_jwt(token: str) -> Caller | None:
@@ -112,6 +114,7 @@ def _find_jwt(token: str) -> Caller | None:
     if verified is None:
         return None
     of_token = {"correlation_id": verified.correlation_id, "token_hash": hash_token(token), "now": at}
+    of_token["ended_type"] = ended_type()
     return _JWT.first({**of_token, "kid": verified.kid, "retired_since": at - PUBLISHED_AFTER})
 
 
@@ -184,9 +187,15 @@ def _asked_scope() -> Any:
     return case((OAuthExchange.has_all_scopes.is_(True), None), else_=func.coalesce(OAuthExchange.scope, ""))
 
 
-def is_live(at: Any) -> tuple[Any, ...]:
+def ended_type() -> str | None:
+    """Return the connection type whose tokens do not work while its grant is switched off, or None."""
+    return None if settings().password_grant_enabled else PASSWORD
+
+
+def is_live(at: Any, ended_type: Any) -> tuple[Any, ...]:
     """Return the clauses for a token that works at an instant: what it rests on is read together with it."""
     return (
+        OAuthEntity.type.is_distinct_from(ended_type),
         OAuthExchange.revoked_at.is_(None),
         OAuthExchange.expires_at > at,
         OAuthExchange.token_generation == OAuthEntity.token_generation,
@@ -217,7 +226,7 @@ def caller_statement(*more: Any) -> Select[Any]:
         )
         .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
         .join(SysUser, SysUser.sys_id == OAuthExchange.user)
-        .where(*is_live(bindparam("now", None)))
+        .where(*is_live(bindparam("now", None), bindparam("ended_type", None)))
     )
 
 

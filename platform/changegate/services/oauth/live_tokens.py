@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 from changegate.extensions import connection, now
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
-from changegate.services.oauth.access_tokens import is_live
+from changegate.services.oauth.access_tokens import ended_type, is_live
 
 # As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
 LONGEST_LIFESPAN = timedelta(days=1)
@@ -79,7 +79,7 @@ def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
         .where(
             exchange.correlation_id >= earliest_correlation_id(at - LONGEST_LIFESPAN),
             exchange.token_hash.is_not(None),
-            *is_live(at),
+            *is_live(at, ended_type()),
             *_clauses(wanted),
         )
     )
