@@ -23,6 +23,7 @@ from changegate.api.cors import register_cors
 from changegate.api.method_override import MethodOverride
 from changegate.api.openapi.document import load_document
 from changegate.api.query_string import PlainQueryString
+from changegate.api.whole_body import require_whole_body
 from changegate.config import Settings
 
 VERSIONS = ("", "/v1", "/v2")
@@ -36,6 +37,7 @@ def register(app: Flask) -> None:
     # A path with two slashes names nothing; a redirect would be a page, and few clients repeat their body.
     app.url_map.merge_slashes = False
     app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
+    app.before_request(require_whole_body)
     register_cors(app, settings)
     app.extensions[OPENAPI_DOCUMENT] = load_document
     for version in VERSIONS:

@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Callable
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
-from changegate.api.request_body import pass_over_body
 from changegate.database import is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
@@ -26,9 +25,6 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
 
     def render(error: Exception) -> Response:
         db.session.rollback()
-        # For a stranger nobody waits: his body might never end.
-        if "caller" in g:
-            pass_over_body()
         refused = _as_domain_error(error)
         is_for_people = not request.path.startswith(MACHINE_PREFIXES)
         response = _page_of(refused, otherwise) if is_for_people else _machine_error(refused)

@@ -37,7 +37,8 @@ def find_id_token_caller(text: str) -> Caller:
         found = _judge(text)
     if found is None or found.origin is None:
         raise TokenRefused
-    g.admitted = found.origin.correlation_id
+    # For the requests of a batch, and where this call runs again when its body is there.
+    g.admitted = request.environ[ADMITTED] = found.origin.correlation_id
     return found
 
 

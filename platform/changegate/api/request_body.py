@@ -1,10 +1,9 @@
 """What a request carries: JSON or XML, whole, and never more than is bearable (rest_api.md §1.3, §1.6)."""
 
-from contextlib import suppress
 from typing import Any
 
 import orjson
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import too_large
@@ -14,10 +13,6 @@ from changegate.errors import MediaTypeUnsupported, RequestUnreadable
 from changegate.extensions import current_application
 
 PLAIN_ENCODINGS = frozenset({"", "identity"})
-# Bodies up to this many bytes are under way as a whole before anybody answers.
-SMALL_BODY_BYTES = 64 * 1024
-# The largest body that is read for nothing but its sender's sake.
-MOST_PASSED_OVER_BYTES = 16 * 1024 * 1024
 
 
 def read_record() -> dict[str, Any]:
@@ -74,20 +69,6 @@ def read_body() -> bytes:
     if len(data) > most:
         raise too_large(sent.content_length, most)
     return data
-
-
-def pass_over_body() -> None:
-    """Read what is still to come of a body and forget it, so that its sender gets to read the answer.
-
-    An answer to somebody who is still sending closes the connection under him, and over TLS he never sees it.
-    """
-    sent = current_request()
-    if not SMALL_BODY_BYTES < (sent.content_length or 0) <= MOST_PASSED_OVER_BYTES:
-        return
-    sent.max_content_length = MOST_PASSED_OVER_BYTES
-    with suppress(HTTPException, OSError):  # he may have gone, or the body was being read up to a limit of its own
-        while sent.stream.read(SMALL_BODY_BYTES):
-            pass
 
 
 def _load_json(data: bytes) -> Any:

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from changegate.api.envelopes import table_error
 from changegate.api.id_tokens import inherited_admission
+from changegate.api.whole_body import WHOLE_BODY
 from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
 from changegate.extensions import current_application
 from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
@@ -125,6 +126,7 @@ def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
     return environ | {
         **inherited_admission(),
         IN_BATCH: True,
+        WHOLE_BODY: True,
         "REQUEST_METHOD": _method(wanted["method"]),
         "PATH_INFO": _latin1(unquote_to_bytes(parts.path)),
         "QUERY_STRING": _latin1(parts.query.encode()),

@@ -5,7 +5,7 @@ from changegate.database.drivers import QueuedConnection, is_interrupted, positi
 from changegate.database.engine import engine_options, guard_engine
 from changegate.database.pool import driver_of, wrapped
 from changegate.database.session import LeanSession
-from changegate.database.turns import TakingTurns, end_turn
+from changegate.database.turns import TakingTurns, end_turn, out_of_turn
 from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit_of_work
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "engine_options",
     "guard_engine",
     "is_interrupted",
+    "out_of_turn",
     "positional",
     "unit_of_work",
     "wrapped",

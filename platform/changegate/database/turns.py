@@ -7,13 +7,11 @@ hash, or a statement that takes long. See decision 0012.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
-SHORT_BODY_BYTES = 64 * 1024
 
 _line = threading.Lock()
 _mine = threading.local()
@@ -59,38 +57,8 @@ class TakingTurns:
         """Answer a request in its turn."""
         if has_turn():
             return self._app(environ, start_response)
-        environ["wsgi.input"] = _patient_input(environ)
         take_turn()
         try:
             return self._app(environ, start_response)
         finally:
             end_turn()
-
-
-def _patient_input(environ: Mapping[str, Any]) -> Any:
-    """Return the body so that nobody waits for its sender in turn: a short one is read before."""
-    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdecimal() and int(length[:7]) <= SHORT_BODY_BYTES:
-        return BytesIO(stream.read(int(length[:7])))
-    return _PatientInput(stream)
-
-
-class _PatientInput:
-    """A request's body: while its sender takes time, others have the turn."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def read(self, *size: int) -> Any:
-        """Return bytes of the body."""
-        with out_of_turn():
-            return self._stream.read(*size)
-
-    def readline(self, *size: int) -> Any:
-        """Return a line of the body."""
-        with out_of_turn():
-            return self._stream.readline(*size)
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Return the lines of the body."""
-        return iter(self.readline, b"")
