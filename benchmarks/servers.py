@@ -33,7 +33,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def bare_command(port: int, target: str) -> list[str]:
-    """Return what serves a bare app, with the options that `changegate serve` gives its server."""
+    """Return what serves a bare app: Granian's WSGI mode, so that the cost of the product's own server shows."""
     options = ["--interface", "wsgi", "--workers", str(WORKERS), "--blocking-threads", str(THREADS)]
     return [script("granian"), *options, "--host", "127.0.0.1", "--port", str(port), target]
 

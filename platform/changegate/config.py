@@ -55,6 +55,7 @@ class Settings:
     ratelimit_enabled: bool = True
     ratelimit_storage_url: str = "memory://"
     trusted_proxies: int = 0
+    open_bodies_per_address: int = 100
     choice_allow_non_existing_value: bool = False
     invalid_query_returns_no_rows: bool = False
     negation_includes_empty: bool = False
@@ -83,6 +84,12 @@ def _flag(value: str) -> bool:
 def _count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10):
         raise ValueError("give a whole number, 0 or more")
+    return int(value)
+
+
+def _positive(value: str) -> int:
+    if _count(value) == 0:
+        raise ValueError("give a whole number, 1 or more")
     return int(value)
 
 
@@ -157,6 +164,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "ratelimit_enabled": _flag,
     "ratelimit_storage_url": _counter_store,
     "trusted_proxies": _count,
+    "open_bodies_per_address": _positive,
     "choice_allow_non_existing_value": _flag,
     "invalid_query_returns_no_rows": _flag,
     "negation_includes_empty": _flag,

@@ -142,6 +142,15 @@ class RateLimited(ChangegateError):
         self.retry_after = retry_after
 
 
+class TooManyOpenBodies(RateLimited):
+    """An address has too many bodies under way; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.message = "Too many unfinished requests"
+        self.detail = f"Too many requests from this address are unfinished; try again in {retry_after} seconds"
+
+
 class QuotaReached(ChangegateError):
     """An integration has created as much as it may; `retry_after` is in seconds."""
 

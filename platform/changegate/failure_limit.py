@@ -68,12 +68,12 @@ class FailureLimit:
 
     def require_room(self, address: str, client: str) -> None:
         """Refuse a caller that has failed too often within a minute; raises `RateLimited`."""
-        key = (_whence(address), client[:LONGEST_NAME])
+        key = (network_of(address), client[:LONGEST_NAME])
         _refuse_for(self._ask(_seconds_left, FAILURES_PER_MINUTE, key))
 
     def count(self, address: str, client: str) -> None:
         """Count one failure that is no wrong password or secret."""
-        key = (_whence(address), client[:LONGEST_NAME])
+        key = (network_of(address), client[:LONGEST_NAME])
         self._ask(MovingWindowRateLimiter.hit, FAILURES_PER_MINUTE, *key)
 
     def require_room_to_guess(self, address: str, name: str) -> Guess:
@@ -106,7 +106,7 @@ class FailureLimit:
 
 def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimitItem, Key]]:
     """Return the two limits on guesses, with what each one is counted by."""
-    whence, name = _whence(guess.address), guess.name[:LONGEST_NAME].lower()
+    whence, name = network_of(guess.address), guess.name[:LONGEST_NAME].lower()
     return (FAILURES_PER_MINUTE, (whence, "guess", name)), (GUESSES_PER_MINUTE, (whence, "guesses"))
 
 
@@ -146,7 +146,7 @@ def _open_store(url: str) -> Storage:
     return cast("Storage", storage_from_string(url, wrap_exceptions=True, socket_timeout=1, socket_connect_timeout=1))
 
 
-def _whence(address: str) -> str:
+def network_of(address: str) -> str:
     """Return what the failures of an address are counted as: itself, or for IPv6 its network."""
     if ":" not in address:
         return address

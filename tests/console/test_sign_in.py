@@ -132,3 +132,11 @@ def test_machine_accounts_do_not_sign_in_here(app: Flask, visitor: Visitor, sign
         user.web_service_access_only = True
         db.session.commit()
     assert visitor.sign_in("release.bot", PASSWORD).status_code == 403
+
+
+def test_a_form_of_an_unknown_caller_has_a_size(visitor: Visitor, admin: Visitor) -> None:
+    large = {"user_name": "a" * 65536}
+    for path in ("/login", "/logout", "/inbound-integrations/new"):
+        assert "Rejected large REST payload" in visitor.client.post(path, data=large).text
+    # Administrators may paste a long key set.
+    assert "CSRF token is missing" in admin.client.post("/logout", data=large).text

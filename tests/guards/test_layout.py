@@ -25,7 +25,7 @@ TOP_LEVEL = {
     "requirements.txt",
     "tests",
 }
-ROOMS = {"api", "cli", "console", "database", "models", "schemas", "seed", "services"}
+ROOMS = {"api", "cli", "console", "database", "models", "schemas", "seed", "server", "services"}
 
 
 def test_the_top_level_holds_what_the_card_names_and_nothing_else() -> None:

@@ -2,15 +2,15 @@
 
 import gc
 import os
+import resource
 import signal
 import socket
 from functools import partial
 from pathlib import Path
 
 import click
-from flask import Flask
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.log import LogLevels
 
 from changegate.cli.prepare import prepare_instance
@@ -18,12 +18,15 @@ from changegate.cli.tls import ensure_certificate
 from changegate.config import Settings, default_instance_path, load_settings
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
+from changegate.server import Front
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
 # More threads than this only wait for each other: Python runs one at a time, and a commit lets the next one go on.
 DEFAULT_THREADS = 4
 KILL_TIMEOUT_SECONDS = 5
+# For each worker. Clients that only keep connections open must leave room for the others.
+MOST_CONNECTIONS = 4096
 # A request leaves little that only the collector finds. To look for it ten times in a request takes 3 % of its time.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
@@ -88,30 +91,44 @@ def run_server(
         "changegate.factory:create_app",
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        # RSGI keeps whole answers in memory for clients that do not read, and gives half a body for a whole one.
+        interface=Interfaces.ASGINL,
+        loop=Loops.uvloop,
+        runtime_mode=RuntimeModes.st,
+        websockets=False,
         workers=workers,
-        blocking_threads=threads,
+        backpressure=MOST_CONNECTIONS,
         log_level=LogLevels.error,
         ssl_cert=certificate.chain if certificate else None,
         ssl_key=certificate.key if certificate else None,
         factory=True,
         workers_kill_timeout=KILL_TIMEOUT_SECONDS,
     )
-    server.serve(target_loader=partial(load_app, pins=pins_workers), wrap_loader=False)
+    server.serve(target_loader=partial(load_app, threads, pins=pins_workers), wrap_loader=False)
 
 
-def load_app(*, pins: bool = True) -> Flask:
+def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
     """Build the application inside a worker, which leaves Ctrl-C to its parent."""
+    _allow_connections()
     if pins:
         stay_on_one_processor()
     # A terminal sends Ctrl-C to both; a worker that gets its parent's SIGTERM on top of its own SIGINT can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    app = create_app(instance_path=default_instance_path())
+    front = Front(create_app(instance_path=default_instance_path()), threads)
     # What there is by now stays until the end: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
-    return app
+    return front
+
+
+def _allow_connections() -> None:
+    """Let this process have as many open files as connections need, where it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def stay_on_one_processor() -> None:

@@ -12,13 +12,18 @@ from changegate.extensions import csrf
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.users import caller_of
 
+# A caller who is not signed in may send a form of at most this size.
+MOST_FORM_BYTES = 64 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def protect_forms() -> None:
     """Require a form's token of whatever writes where a browser's session counts: an API has none to be abused."""
-    is_write = request.method not in SAFE_METHODS and not isinstance(session, NullSession)
-    if is_write and current_app.config["WTF_CSRF_ENABLED"]:
+    if request.method in SAFE_METHODS or isinstance(session, NullSession):
+        return
+    if not current_user.is_authenticated:
+        request.max_content_length = MOST_FORM_BYTES
+    if current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
 
 

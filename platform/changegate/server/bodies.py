@@ -1,0 +1,158 @@
+"""Bodies of requests, read in the event loop: short ones into memory, long ones into files under a common bound."""
+
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, NoReturn
+
+from flask.globals import request_ctx
+
+from changegate.api.envelopes import refusal
+from changegate.errors import ChangegateError
+from changegate.server.environ import Environ
+from changegate.server.waits import Wait, Waits
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+SHORT_BODY_BYTES = 64 * 1024
+# The largest body that is read for nothing but its sender's sake, who reads no answer before all is sent.
+MOST_DRAINED_BYTES = 16 * 1024 * 1024
+
+
+class BodyAwaited(BaseException):
+    """The app wants the body now; `most` is how many bytes of it are enough for the app, None without a limit."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__("the request waits for its body")
+        self.most = most
+
+
+class UnreadBody:
+    """A body that the server has not read: first the app finds out whether it wants any of it, and from whom."""
+
+    def read(self, *_size: int) -> NoReturn:
+        """Ask the server for the body."""
+        raise BodyAwaited(request_ctx.request.max_content_length if request_ctx else None)
+
+    readline = readlines = __iter__ = read
+
+    def seek(self, _position: int) -> None:
+        """Go back to the beginning, where it is."""
+
+
+class Bodies:
+    """Reads what clients send, within time and room."""
+
+    def __init__(self, waits: Waits, room: int) -> None:
+        self._waits = waits
+        self._room = room
+
+    async def read_short(self, receive: Receive, environ: Environ, length: int) -> IO[bytes]:
+        """Return a body of `length` bytes; raises a `ChangegateError` for one that does not come as announced."""
+        with Wait(self._waits, environ, is_for_body=True):
+            data = await _next_piece(receive)
+            while data and len(data) < length:
+                piece = await _next_piece(receive)
+                data = data + piece if piece else b""
+        if not data or len(data) != length:
+            raise _broken()
+        return BytesIO(data)
+
+    async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
+        """Return a body of any length, or the beginning of one that is over `most` bytes; raises `ChangegateError`."""
+        announced = environ.get("CONTENT_LENGTH")
+        spool = Spool(self)
+        try:
+            spool.reserve(int(announced or 0))
+            with Wait(self._waits, environ, is_for_body=True) as wait:
+                await _fill(spool, receive, wait, None if announced else most)
+            if announced and spool.size != int(announced):
+                raise _broken()
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+    async def drain(self, receive: Receive, environ: Environ) -> bool:
+        """Read the rest of a body that nobody wants; return whether it came to its end in reasonable time."""
+        if "HTTP_EXPECT" in environ or int(environ.get("CONTENT_LENGTH") or 0) > MOST_DRAINED_BYTES:
+            return False
+        size = 0
+        try:
+            with Wait(self._waits, environ, is_for_body=True):
+                while piece := await _next_piece(receive):
+                    size += len(piece)
+                    if size > MOST_DRAINED_BYTES:
+                        return False
+        except ChangegateError:
+            return False
+        return piece is not None
+
+    def take_room(self, size: int) -> None:
+        """Reserve room in files; raises a `ChangegateError` where there is not that much."""
+        if size > self._room:
+            raise refusal(503, "Service unavailable", "Too many large requests are under way; try again")
+        self._room -= size
+
+    def give_room(self, size: int) -> None:
+        """Give back room that was reserved."""
+        self._room += size
+
+
+class Spool(SpooledTemporaryFile[bytes]):
+    """A long body: beyond a short one's size in a file, which goes when it is closed."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        super().__init__(max_size=SHORT_BODY_BYTES)
+        self.size = 0
+        self._bodies = bodies
+        self._reserved = 0
+
+    def reserve(self, size: int) -> None:
+        """Take room for `size` bytes in all; raises a `ChangegateError` where there is not that much."""
+        if size > self._reserved:
+            self._bodies.take_room(size - self._reserved)
+            self._reserved = size
+
+    def add(self, piece: bytes) -> None:
+        """Append a piece; raises a `ChangegateError` where there is no room. Written to the system's cache only."""
+        self.size += len(piece)
+        self.reserve(self.size)
+        try:
+            self.write(piece)
+        except OSError as problem:
+            raise refusal(503, "Service unavailable", "There is no room for a large request; try again") from problem
+
+    def close(self) -> None:
+        """Delete the body."""
+        super().close()
+        self._bodies.give_room(self._reserved)
+        self._reserved = 0
+
+
+async def _fill(spool: Spool, receive: Receive, wait: Wait, most: int | None) -> None:
+    """Read up to the end of a body or, where the app has a limit and no length was announced, over that limit."""
+    while most is None or spool.size <= most:
+        piece = await _next_piece(receive)
+        if piece is None:
+            raise _broken()
+        if not piece:
+            break
+        wait.moved(len(piece))
+        spool.add(piece)
+    spool.seek(0)
+
+
+async def _next_piece(receive: Receive) -> bytes | None:
+    """Return some more of a body: empty at its end, None where it broke off."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        piece: bytes = message["body"]
+        # Pieces may be empty: HTTP/2 has such frames, and trailers come as one.
+        if piece or not message["more_body"]:
+            return piece
+
+
+def _broken() -> ChangegateError:
+    return refusal(400, "Exception while reading request", "The body ended before it was whole")

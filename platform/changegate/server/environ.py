@@ -1,0 +1,77 @@
+"""From the scope of ASGI to the environment of WSGI (PEP 3333), and what is wrong with a head."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from changegate.api.whole_body import WHOLE_BODY
+from changegate.postponed import CAN_POSTPONE
+
+Environ = dict[str, Any]
+# The names of headers in an environment. Few are ever sent, and callers may make up more.
+MOST_NAMES = 512
+_names = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+_BASE: Environ = {
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "Granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+    WHOLE_BODY: True,
+    CAN_POSTPONE: True,
+}
+LONGEST_LENGTH = 18
+
+
+def build_environ(scope: Mapping[str, Any]) -> Environ:
+    """Return the environment of a request, without its `wsgi.input`."""
+    environ = _BASE.copy()
+    for name, value in scope["headers"]:
+        key = _names.get(name)
+        if key is None:
+            key = _name_of(name)
+        if not key:
+            continue
+        try:
+            text = value.decode("ascii")
+        except UnicodeDecodeError:
+            text = ""
+        if key in environ:
+            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+        environ[key] = text
+    path: bytes = scope["raw_path"]
+    environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+    environ["QUERY_STRING"] = scope["query_string"].decode("latin-1")
+    environ["REQUEST_METHOD"] = scope["method"]
+    environ["SERVER_PROTOCOL"] = f"HTTP/{scope['http_version']}"
+    environ["SERVER_NAME"], environ["SERVER_PORT"] = scope["server"]
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = scope["client"]
+    environ["wsgi.url_scheme"] = scope["scheme"]
+    return environ
+
+
+def find_fault(environ: Environ) -> str | None:
+    """Return what makes a head ambiguous, so that servers in a row could read it differently (RFC 9112 §3.2, §6.3)."""
+    host = environ.get("HTTP_HOST", "")
+    if "," in host or (not host and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
+        return "One Host header is expected"
+    length = environ.get("CONTENT_LENGTH")
+    if length is None:
+        return None
+    if not (length.isascii() and length.isdecimal() and len(length) <= LONGEST_LENGTH):
+        return "Content-Length must be one number"
+    return "Send either Content-Length or Transfer-Encoding" if "HTTP_TRANSFER_ENCODING" in environ else None
+
+
+def _name_of(header: bytes) -> str:
+    """Return the name of a header; an empty one for a header that could pass itself off as another."""
+    text = header.decode("latin-1")
+    # X_Forwarded_For would get the name of X-Forwarded-For, which a proxy in front may vouch for.
+    name = "" if "_" in text else "HTTP_" + text.replace("-", "_").upper()
+    if len(_names) < MOST_NAMES:
+        _names[header] = name
+    return name

@@ -1,0 +1,104 @@
+"""Waits for clients: each has an end, and an address has only so many bodies open."""
+
+from asyncio import AbstractEventLoop, CancelledError, Task, current_task, get_running_loop
+from collections import defaultdict
+from types import TracebackType
+from typing import Any, Self
+
+from changegate.api.envelopes import refusal
+from changegate.errors import ChangegateError, TooManyOpenBodies
+from changegate.failure_limit import network_of
+from changegate.server.environ import Environ
+
+# A short body has this long as a whole; of what is longer, as much more as its bytes take at the lowest rate.
+SECONDS = 10.0
+BYTES_PER_SECOND = 16 * 1024
+# Bodies that come at once are not counted: a burst of whole requests from one address is no attack.
+SECONDS_UNCOUNTED = 1.0
+SECONDS_BETWEEN_LOOKS = 0.25
+
+
+class Wait:
+    """What one request waits for, as a context; raises the refusal when the wait was ended before it was over."""
+
+    __slots__ = ("began_at", "ends_at", "environ", "is_for_body", "refused", "task", "waits")
+
+    def __init__(self, waits: "Waits", environ: Environ, *, is_for_body: bool) -> None:
+        self.waits = waits
+        self.environ = environ
+        self.is_for_body = is_for_body
+        self.refused: ChangegateError | None = None
+
+    def __enter__(self) -> Self:
+        self.task: Task[Any] | None = current_task()
+        self.began_at = self.waits.begin(self)
+        self.ends_at = self.began_at + SECONDS
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.waits.end(self)
+        if kind is CancelledError and self.refused is not None:
+            if self.task is not None:
+                self.task.uncancel()
+            raise self.refused from None
+
+    def moved(self, size: int) -> None:
+        """Take note that `size` more bytes went through."""
+        self.ends_at += size / BYTES_PER_SECOND
+
+    def refuse(self, error: ChangegateError) -> None:
+        """End the wait."""
+        if self.refused is None and self.task is not None:
+            self.refused = error
+            self.task.cancel()
+
+
+class Waits:
+    """All waits of a process, looked through a few times a second: a timer for each would cost every request."""
+
+    def __init__(self, most_for_address: int, trusted_proxies: int) -> None:
+        self._most = most_for_address
+        self._trusted_proxies = trusted_proxies
+        # In the order in which they began.
+        self._waits: dict[Wait, None] = {}
+        self._loop: AbstractEventLoop | None = None
+        self._is_looking = False
+
+    def begin(self, wait: Wait) -> float:
+        """Keep a wait; return the time of the event loop."""
+        if self._loop is None:
+            self._loop = get_running_loop()
+        self._waits[wait] = None
+        if not self._is_looking:
+            self._is_looking = True
+            self._loop.call_later(SECONDS_BETWEEN_LOOKS, self._look)
+        return self._loop.time()
+
+    def end(self, wait: Wait) -> None:
+        """Forget a wait."""
+        self._waits.pop(wait, None)
+
+    def _look(self) -> None:
+        now = self._loop.time() if self._loop else 0.0
+        open_bodies: dict[str, list[Wait]] = defaultdict(list)
+        for wait in list(self._waits):
+            if wait.ends_at <= now:
+                wait.refuse(refusal(408, "Request timeout", "The request did not come, or its answer go, in time"))
+            elif wait.is_for_body and wait.began_at + SECONDS_UNCOUNTED <= now:
+                open_bodies[network_of(self._address_of(wait.environ))].append(wait)
+        for waits in open_bodies.values():
+            for wait in waits[self._most :]:
+                wait.refuse(TooManyOpenBodies(retry_after=int(SECONDS)))
+        self._is_looking = bool(self._waits)
+        if self._is_looking and self._loop:
+            self._loop.call_later(SECONDS_BETWEEN_LOOKS, self._look)
+
+    def _address_of(self, environ: Environ) -> str:
+        """Return the address of a client, as the app finds it behind its proxies."""
+        header: str = environ.get("HTTP_X_FORWARDED_FOR", "")
+        forwarded = [part.strip() for part in header.split(",")]
+        if not self._trusted_proxies or len(forwarded) < self._trusted_proxies:
+            return str(environ["REMOTE_ADDR"])
+        return forwarded[-self._trusted_proxies]

@@ -1,0 +1,342 @@
+"""The front between Granian and the app: bodies, answers, and what is given up while they wait."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from changegate.api.current_request import current_request
+from changegate.extensions import db
+from changegate.models import ChangeRequest
+from changegate.server import Front, bodies, connections, front, waits
+from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
+from tests.support.asgi_client import Client, ask, ask_at_once, pieces_of, scope_of
+from tests.support.id_token_desk import ONCE, register_id_token
+from tests.support.postgres import either_app, prepared_postgres
+from tests.support.postponing import CHECKS, Runner, WsgiApp
+from tests.support.token_desk import allowed_loopback, token_desk
+
+__all__ = ["allowed_loopback", "either_app", "prepared_postgres"]
+
+CHANGES = "/api/now/table/change_request"
+JSON = ("Content-Type", "application/json")
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+LARGE = b"{" + b" " * SHORT_BODY_BYTES + b"}"
+
+
+@pytest.fixture
+def server(app: Flask) -> Front:
+    return Front(app, 2)
+
+
+@pytest.fixture
+def basic_header(admin: dict[str, str]) -> tuple[str, str]:
+    return ("Authorization", admin["Authorization"])
+
+
+@pytest.fixture
+def cuts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Keep which connections were cut; there are none."""
+    kept: list[tuple[str, int]] = []
+    monkeypatch.setattr(front, "cut", lambda address, port: kept.append((address, port)))
+    return kept
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "SECONDS", 0.3)
+    monkeypatch.setattr(waits, "SECONDS_UNCOUNTED", 0.0)
+    monkeypatch.setattr(waits, "SECONDS_BETWEEN_LOOKS", 0.05)
+
+
+def count_changes(app: Flask) -> int:
+    with app.app_context():
+        return db.session.execute(select(func.count()).select_from(ChangeRequest)).scalar_one()
+
+
+def length_of(body: bytes) -> tuple[str, str]:
+    return ("Content-Length", str(len(body)))
+
+
+def create(server: Front, basic_header: tuple[str, str], body: bytes, **changes: Any) -> Client:
+    scope = scope_of("POST", CHANGES, [JSON, basic_header, length_of(body)], **changes)
+    return ask(server, scope, *pieces_of(body[:7], b"", body[7:]))
+
+
+@pytest.mark.parametrize("body", [b'{"short_description": "Deploy"}', LARGE])
+def test_a_body_reaches_the_app_whole(either_app: Flask, basic_header: tuple[str, str], body: bytes) -> None:
+    answered = create(Front(either_app, 2), basic_header, body)
+    assert (answered.status, answered.header("connection"), answered.is_whole) == (201, None, True)
+    assert count_changes(either_app) == 1
+
+
+CHUNKED = ("Transfer-Encoding", "chunked")
+BROKEN = {
+    "nothing came": ([("Content-Length", "100")], pieces_of(ends=False)),
+    "it ended early": ([("Content-Length", "100")], pieces_of(b"{}")),
+    "it was cut off": ([("Content-Length", "100")], pieces_of(b"{}", ends=False)),
+    "a long one was cut off": ([("Content-Length", str(len(LARGE)))], pieces_of(LARGE[:-1], ends=False)),
+    "a long one ended early": ([("Content-Length", str(len(LARGE)))], pieces_of(LARGE[:-1])),
+    "a chunk was broken": ([CHUNKED], pieces_of(b"{}", ends=False)),
+    "no chunk came": ([CHUNKED], pieces_of(ends=False)),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_half_a_body_creates_nothing(either_app: Flask, basic_header: tuple[str, str], how: str) -> None:
+    headers, messages = BROKEN[how]
+    answered = ask(Front(either_app, 2), scope_of("POST", CHANGES, [JSON, basic_header, *headers]), *messages)
+    assert (answered.status, answered.header("connection")) == (400, "close")
+    assert count_changes(either_app) == 0
+
+
+def test_half_a_form_is_exchanged_for_no_token(server: Front) -> None:
+    scope = scope_of("POST", "/oauth/token", [FORM, CHUNKED])
+    answered = ask(server, scope, *pieces_of(b"grant_type=client_credentials&client_id=a", ends=False))
+    assert answered.status == 400
+    assert b'"error":"invalid_request"' in answered.body
+
+
+def test_chunks_that_end_as_they_should_are_a_body(app: Flask, server: Front, basic_header: tuple[str, str]) -> None:
+    answered = ask(server, scope_of("POST", CHANGES, [JSON, basic_header, CHUNKED]), *pieces_of(b"{", b"}"))
+    assert (answered.status, count_changes(app)) == (201, 1)
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_body_without_a_length_is_read_up_to_the_limit_of_the_app(server: Front, version: str) -> None:
+    headers = [FORM] if version == "2" else [FORM, CHUNKED]
+    piece = b"a" * SHORT_BODY_BYTES
+    client = Client(pieces_of(*[piece] * 50))
+    ask_at_once(server, (scope_of("POST", "/oauth/token", headers, http_version=version), client))
+    assert client.status == 400
+    assert client.received <= 3
+
+
+@pytest.mark.parametrize("expect", [[], [("Expect", "100-continue")]])
+def test_no_long_body_is_read_of_an_unknown_caller(server: Front, expect: list[tuple[str, str]]) -> None:
+    scope = scope_of("POST", CHANGES, [JSON, ("Content-Length", str(MOST_DRAINED_BYTES + 1)), *expect])
+    client = Client(pieces_of(LARGE))
+    ask_at_once(server, (scope, client))
+    assert (client.status, client.received, client.header("connection")) == (401, 0, "close")
+
+
+def test_a_body_that_was_refused_is_drained_so_that_its_sender_reads_the_refusal(server: Front) -> None:
+    client = Client(pieces_of(LARGE))
+    ask_at_once(server, (scope_of("POST", CHANGES, [JSON, length_of(LARGE)]), client))
+    assert (client.status, client.received, client.header("connection")) == (401, 2, None)
+
+
+def test_an_id_token_that_is_good_for_one_call_serves_a_call_with_a_long_body(app: Flask) -> None:
+    with token_desk(app) as desk:
+        register_id_token(desk, **ONCE)
+        bearer = ("Authorization", f"Bearer {desk.assertion()}")
+        server = Front(app, 2)
+        assert create(server, bearer, LARGE).status == 201
+        assert create(server, bearer, LARGE).status == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_body_of_a_reading_request_is_not_read_and_ends_the_connection(server: Front, method: str) -> None:
+    client = Client(pieces_of(b"{}"))
+    ask_at_once(server, (scope_of(method, "/healthz", [("Content-Length", "2")]), client))
+    assert (client.status, client.received, client.header("connection")) == (200, 0, "close")
+
+
+def test_a_get_that_means_another_method_brings_its_body(
+    app: Flask, server: Front, basic_header: tuple[str, str]
+) -> None:
+    override = ("X-HTTP-Method-Override", "POST")
+    scope = scope_of("GET", CHANGES, [JSON, basic_header, override, ("Content-Length", "2")])
+    answered = ask(server, scope, *pieces_of(b"{}"))
+    assert (answered.status, answered.header("connection"), count_changes(app)) == (201, "close", 1)
+
+
+AMBIGUOUS = {
+    "two hosts": [("Host", "elsewhere")],
+    "two lengths": [("Content-Length", "2"), ("Content-Length", "2")],
+    "a length that is no number": [("Content-Length", "+2")],
+    "a length beyond all": [("Content-Length", "9" * 19)],
+    "a length and chunks": [("Content-Length", "2"), CHUNKED],
+}
+
+
+@pytest.mark.parametrize("how", AMBIGUOUS)
+def test_an_ambiguous_head_is_refused(server: Front, how: str) -> None:
+    answered = ask(server, scope_of("POST", CHANGES, [JSON, *AMBIGUOUS[how]]))
+    assert (answered.status, answered.header("connection")) == (400, "close")
+
+
+def test_a_request_without_a_host_is_refused_where_http_requires_one(server: Front) -> None:
+    headers = [(b"host", b"")]
+    assert ask(server, scope_of("GET", "/healthz", headers=[]) | {"headers": headers}).status == 400
+    assert ask(server, scope_of("GET", "/healthz", http_version="1") | {"headers": headers}).status == 200
+
+
+def test_headers_reach_the_app_as_wsgi_has_them(server: Front, app: Flask) -> None:
+    seen: dict[str, Any] = {}
+
+    @app.get("/seen/<path:rest>")
+    def see(rest: str) -> str:
+        seen.update(current_request().environ, rest=rest)
+        return ""
+
+    headers = [("Cookie", "a=1"), ("Cookie", "b=2"), ("X-A", "1"), ("X-A", "2"), ("X_Forwarded_For", "10.0.0.1")]
+    assert ask(server, scope_of("GET", "/seen/%C3%BC?q=%20", [*headers, ("X-B", "\xfc")])).status == 200
+    assert (seen["HTTP_COOKIE"], seen["HTTP_X_A"], seen["HTTP_X_B"]) == ("a=1; b=2", "1,2", "")
+    assert (seen["rest"], seen["QUERY_STRING"]) == ("ü", "q=%20")
+    assert "HTTP_X_FORWARDED_FOR" not in seen
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    "headers", [[("Content-Length", "10")], [CHUNKED], [("Content-Length", str(SHORT_BODY_BYTES + 1))]]
+)
+def test_a_body_that_does_not_come_in_time_is_refused(
+    server: Front, basic_header: tuple[str, str], headers: list[tuple[str, str]]
+) -> None:
+    client = Client(pieces_of(b"{}")[:1])
+    ask_at_once(server, (scope_of("POST", CHANGES, [JSON, basic_header, *headers]), client))
+    assert (client.status, client.header("connection")) == (408, "close")
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("is_behind_a_proxy", [False, True])
+def test_an_address_has_only_so_many_unfinished_bodies(app: Flask, is_behind_a_proxy: bool) -> None:
+    limits = {"open_bodies_per_address": 2, "trusted_proxies": int(is_behind_a_proxy)}
+    app.config["SETTINGS"] = replace(app.config["SETTINGS"], **limits)
+    server = Front(app, 2)
+    header = [("X-Forwarded-For", "10.0.0.9, 10.0.0.{}")] if is_behind_a_proxy else []
+    requests = []
+    for number in range(4):
+        headers = [FORM, ("Content-Length", "10"), *((name, value.format(number)) for name, value in header)]
+        requests.append((scope_of("POST", "/oauth/token", headers), Client(pieces_of(b"a")[:1])))
+    ask_at_once(server, *requests)
+    statuses = [client.status for _, client in requests]
+    assert statuses == ([408] * 4 if is_behind_a_proxy else [408, 408, 429, 429])
+    assert {client.header("retry-after") for _, client in requests if client.status == 429} <= {"0", "10"}
+
+
+def test_long_bodies_share_a_bound(server: Front, basic_header: tuple[str, str]) -> None:
+    server._bodies._room = len(LARGE)
+    server._bodies.take_room(1)
+    answered = create(server, basic_header, LARGE)
+    assert (answered.status, answered.header("retry-after"), answered.header("connection")) == (503, "5", "close")
+    server._bodies.give_room(1)
+    assert create(server, basic_header, LARGE).status == 201
+    assert server._bodies._room == len(LARGE)
+
+
+def test_a_full_disk_is_no_fault(server: Front, basic_header: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(bodies.Spool, "write", write)
+    assert create(server, basic_header, LARGE).status == 503
+
+
+@pytest.fixture
+def long_answers(app: Flask) -> Iterator[list[str]]:
+    """Serve an answer of a megabyte in pieces; give what happened to it."""
+    happened: list[str] = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            for number in range(16):
+                happened.append(str(number))
+                yield b"a" * 65536
+        finally:
+            happened.append("closed")
+
+    app.add_url_rule("/long", endpoint="long", view_func=lambda: app.response_class(pieces()))
+    app.add_url_rule("/whole", endpoint="whole", view_func=lambda: b"a" * 2**20)
+
+    def fail() -> Iterator[bytes]:
+        yield b"a" * 2**19
+        raise ValueError("a fault")
+
+    app.add_url_rule("/fails", endpoint="fails", view_func=lambda: app.response_class(fail()))
+    yield happened
+
+
+@pytest.mark.parametrize("path", ["/long", "/whole"])
+def test_a_long_answer_is_sent_piece_by_piece(server: Front, long_answers: list[str], path: str) -> None:
+    answered = ask(server, scope_of("GET", path))
+    assert (len(answered.body), answered.is_whole) == (2**20, True)
+    assert path == "/whole" or long_answers[-1] == "closed"
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_client_that_does_not_read_is_cut_off(
+    server: Front, long_answers: list[str], cuts: list[tuple[str, int]]
+) -> None:
+    answered = ask(server, scope_of("GET", "/long"), reads=2)
+    assert cuts == [("127.0.0.1", 54321)]
+    assert not answered.is_whole
+    assert "15" not in long_answers
+
+
+def test_nothing_more_is_made_for_a_client_that_has_gone(
+    server: Front, long_answers: list[str], cuts: list[tuple[str, int]]
+) -> None:
+    answered = ask(server, scope_of("GET", "/long"), {"type": "http.disconnect"})
+    assert not answered.is_whole
+    assert "15" not in long_answers
+    assert cuts
+
+
+@pytest.mark.usefixtures("long_answers")
+def test_an_answer_that_fails_half_way_is_cut_off(server: Front, cuts: list[tuple[str, int]]) -> None:
+    assert not ask(server, scope_of("GET", "/fails")).is_whole
+    assert cuts
+
+
+def runner(app: WsgiApp, environ: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    """Answer a request through the front, for the checks of what it owes an app that postpones."""
+    host = Flask("postponing")
+    host.config["SETTINGS"] = _Settings
+    host.config["MAX_CONTENT_LENGTH"] = 2**20
+    host.wsgi_app = app  # type: ignore[method-assign, assignment]
+    headers = [("X-Example", environ["HTTP_X_EXAMPLE"]), ("Content-Length", environ["CONTENT_LENGTH"])]
+    path = f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+    answered = ask(Front(host, 1), scope_of(environ["REQUEST_METHOD"], path, headers), *pieces_of(body))
+    return f"{answered.status} OK", answered.body
+
+
+class _Settings:
+    open_bodies_per_address = 1
+    trusted_proxies = 0
+    attachment_max_bytes = 0
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_request_gives_up_its_thread_while_it_waits(check: Callable[[Runner], None]) -> None:
+    check(runner)
+
+
+def test_a_fault_outside_of_the_app_is_an_answer(app: Flask) -> None:
+    def fail(*_: Any) -> Any:
+        raise ValueError("a fault")
+
+    server = Front(app, 1)
+    app.wsgi_app = fail  # type: ignore[method-assign]
+    for _ in range(2):
+        assert ask(server, scope_of("GET", "/healthz")).status == 500
+
+
+def test_health_is_answered_while_all_threads_are_busy(app: Flask) -> None:
+    server = Front(app, 0)
+    assert ask(server, scope_of("GET", "/healthz")).status == 200
+
+
+def test_a_connection_is_cut_by_its_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connections.end_unread_answers(listener.getsockname()[1])
+        with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as served:
+            assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connections.SECONDS_UNREAD * 1000
+            connections.cut(*client.getsockname())
+            client.settimeout(5)
+            assert client.recv(1) == b""

@@ -1,0 +1,85 @@
+"""A client of the front, within this process: what it sends, and what becomes of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from changegate.server import Front
+
+DISCONNECT: dict[str, Any] = {"type": "http.disconnect"}
+TIMEOUT_SECONDS = 20
+
+
+def pieces_of(*pieces: bytes, ends: bool = True) -> list[dict[str, Any]]:
+    """Return a body as Granian gives it: piece by piece, with an empty one at its end, or broken off."""
+    sent: list[dict[str, Any]] = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    return [*sent, {"type": "http.request", "body": b"", "more_body": False} if ends else DISCONNECT]
+
+
+def scope_of(method: str, path: str, headers: Sequence[tuple[str, str]] = (), **changes: Any) -> dict[str, Any]:
+    """Return the scope of a request as Granian builds it."""
+    usual = {
+        "type": "http",
+        "method": method,
+        "raw_path": path.partition("?")[0].encode(),
+        "query_string": path.partition("?")[2].encode(),
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", "8080"),
+        "client": ("127.0.0.1", "54321"),
+    }
+    sent = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return {**usual, "headers": [(b"host", b"localhost"), *sent], **changes}
+
+
+@dataclass
+class Client:
+    """Gives the messages of a body one by one, then nothing more; keeps the answer."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    # How many pieces of an answer are read before the client stops reading.
+    reads: int | None = None
+    status: int = 0
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    is_whole: bool = False
+    received: int = 0
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.messages:
+            await asyncio.Event().wait()
+        self.received += 1
+        return self.messages.pop(0)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = [(name.decode().lower(), value.decode()) for name, value in message["headers"]]
+            return
+        if self.reads is not None:
+            self.reads -= 1
+            if self.reads < 0:
+                await asyncio.Event().wait()
+        self.body += message["body"]
+        self.is_whole = not message["more_body"]
+
+    def header(self, name: str) -> str | None:
+        return dict(self.headers).get(name)
+
+
+def ask(front: Front, scope: dict[str, Any], *messages: dict[str, Any], reads: int | None = None) -> Client:
+    """Return a client after its request was answered."""
+    client = Client([*messages], reads=reads)
+    ask_at_once(front, (scope, client))
+    return client
+
+
+def ask_at_once(front: Front, *requests: tuple[dict[str, Any], Client]) -> None:
+    """Send requests beside each other until all are answered."""
+
+    async def run() -> None:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await asyncio.gather(*(front(scope, client.receive, client.send) for scope, client in requests))
+
+    asyncio.run(run())
