@@ -107,6 +107,15 @@ class VersionOutdated(ChangegateError):
         self.version = version
 
 
+class VersionMissing(ChangegateError):
+    """A write that replaces what was read does not say which version that was (RFC 6585 §3)."""
+
+    status = 428
+
+    def __init__(self) -> None:
+        super().__init__("Precondition Required", "Send the ETag of what you have read in the header If-Match.")
+
+
 class RequestUnreadable(ChangegateError):
     """The body or a parameter of a request cannot be read as what it claims to be."""
 

@@ -208,8 +208,9 @@ def test_a_scope_in_use_keeps_its_name_and_stays(app: Flask, admin: Visitor, int
     refused = admin.send(page, "auth-scope", {"name": "other"})
     assert refused.status_code == 400
     assert "It is used by Build pipeline, whose pipelines" in refused.text
-    token = forms_of(page).forms["auth-scope"]["csrf_token"]
-    answer = admin.client.post(f"{path}/delete", data={"csrf_token": token})
+    form = forms_of(page).forms["auth-scope"]
+    sent = {name: form[name] for name in ("csrf_token", "version")}
+    answer = admin.client.post(f"{path}/delete", data=sent)
     assert answer.location == path
     assert "It is used by Build pipeline. Take it from them first." in admin.open(path).text
     with app.app_context():
@@ -230,9 +231,10 @@ def test_useraccount_has_no_rules_to_be_changed(app: Flask, admin: Visitor) -> N
     assert "Add another row" not in page.text and "Delete" not in page.text
     assert admin.send(page, "auth-scope", {"description": "All of it"}).status_code == 302
     assert stored(app, "useraccount")["description"] == "All of it"
+    page = admin.open(path)
     assert admin.send(page, "auth-scope", {"rules-0-table": "task"}).status_code == 400
-    token = forms_of(page).forms["auth-scope"]["csrf_token"]
-    admin.client.post(f"{path}/delete", data={"csrf_token": token})
+    form = forms_of(page).forms["auth-scope"]
+    admin.client.post(f"{path}/delete", data={name: form[name] for name in ("csrf_token", "version")})
     assert "useraccount is built in and stays." in admin.open(path).text
 
 

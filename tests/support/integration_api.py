@@ -26,10 +26,11 @@ class AdminApi:
     headers: Mapping[str, str]
     base: str
 
-    def send(self, method: str, path: str = "", body: Any = None) -> TestResponse:
-        """Call a path."""
+    def send(self, method: str, path: str = "", body: Any = None, **headers: str) -> TestResponse:
+        """Call a path; a write is made over any version unless `If_Match` names one."""
         sent = {} if body is None else {"json": body}
-        return self.client.open(f"{self.base}{path}", method=method, headers=dict(self.headers), **sent)
+        named = {name.replace("_", "-"): value for name, value in ({"If_Match": "*"} | headers).items()}
+        return self.client.open(f"{self.base}{path}", method=method, headers={**self.headers, **named}, **sent)
 
     def result(self, method: str, path: str = "", body: Any = None) -> Any:
         """Call and insist on success."""

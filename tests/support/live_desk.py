@@ -20,7 +20,10 @@ TIMEOUT_SECONDS = 15
 def administer(server: Running, method: str, path: str, **fields: Any) -> Any:
     """Do something as the administrator, over HTTP, and insist on success; return what is answered."""
     url, admin = server.url + path, ("admin", ADMIN_PASSWORD)
-    answer = requests.request(method, url, json=fields or None, auth=admin, timeout=TIMEOUT_SECONDS)
+    over_any_version = {"If-Match": "*"}
+    answer = requests.request(
+        method, url, json=fields or None, auth=admin, headers=over_any_version, timeout=TIMEOUT_SECONDS
+    )
     assert answer.ok, answer.text
     return answer.json()["result"] if answer.content else None
 

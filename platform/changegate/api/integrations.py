@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 
 from changegate.api.auth import caller, require_integration_administrator
 from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, settings
@@ -23,11 +24,13 @@ from changegate.schemas.integration_input import load_change, load_integration, 
 from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
 from changegate.services.oauth.dry_run import try_assertion
 from changegate.services.oauth.event_pages import find_events
-from changegate.services.oauth.integration_changes import change_integration, fields_of
+from changegate.services.oauth.integration_changes import change_integration
+from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import (
     delete_integration,
     get_integration,
     list_integrations,
+    lock_integration,
     register_integration,
     rotate_secret,
     set_active,
@@ -58,33 +61,33 @@ def create_view() -> Response:
     db.session.commit()
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
-    return _result(shown, 201, {"Location": location})
+    return _result(shown, 201, {"Location": location} | etag(made.entity.record_version))
 
 
 @bp.get("/integrations/<client_id>")
 def read_view(client_id: str) -> Response:
     """Answer an integration."""
-    return _result(_shown(_wanted(client_id)))
+    return _answer(_wanted(client_id))
 
 
 @bp.patch("/integrations/<client_id>")
 def change_view(client_id: str) -> Response:
     """Change what is given."""
-    entity = _wanted(client_id)
+    entity = _to_change(client_id, is_version_required=True)
     return _saved(entity, load_change(_changes(entity), fields_of(entity)))
 
 
 @bp.put("/integrations/<client_id>")
 def replace_view(client_id: str) -> Response:
     """Replace an integration; what is not given is the default."""
-    entity = _wanted(client_id)
+    entity = _to_change(client_id, is_version_required=True)
     return _saved(entity, load_replacement(_changes(entity), fields_of(entity)))
 
 
 @bp.delete("/integrations/<client_id>")
 def delete_view(client_id: str) -> Response:
     """Delete an integration, its keys, its events and its tokens."""
-    delete_integration(_wanted(client_id))
+    delete_integration(_to_change(client_id))
     db.session.commit()
     return empty_response(204)
 
@@ -92,7 +95,7 @@ def delete_view(client_id: str) -> Response:
 @bp.post("/integrations/<client_id>/rotate-secret")
 def rotate_view(client_id: str) -> Response:
     """Give an integration a new secret, which is in this answer and in no other."""
-    entity = _wanted(client_id)
+    entity = _to_change(client_id)
     overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()
@@ -130,7 +133,7 @@ def refresh_view(client_id: str) -> Response:
 @bp.post("/integrations/<client_id>/keys/<thumbprint>/block")
 def block_view(client_id: str, thumbprint: str) -> Response:
     """Trust a key no longer; the integration's tokens end."""
-    entity = _wanted(client_id)
+    entity = _to_change(client_id)
     block_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     return _keys(entity)
@@ -139,7 +142,7 @@ def block_view(client_id: str, thumbprint: str) -> Response:
 @bp.post("/integrations/<client_id>/keys/<thumbprint>/unblock")
 def unblock_view(client_id: str, thumbprint: str) -> Response:
     """Trust a key again."""
-    entity = _wanted(client_id)
+    entity = _to_change(client_id)
     unblock_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     return _keys(entity)
@@ -163,9 +166,23 @@ def events_view() -> Response:
 
 
 def _wanted(client_id: str) -> OAuthEntity:
+    return get_integration(_readable(client_id))
+
+
+def _to_change(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
+    entity = lock_integration(_readable(client_id))
+    require_unchanged(entity, is_required=is_version_required)
+    return entity
+
+
+def _readable(client_id: str) -> str:
     if not CLIENT_ID.match(client_id):
         raise RecordNotFound
-    return get_integration(client_id)
+    return client_id
+
+
+def _answer(entity: OAuthEntity, more: dict[str, Any] | None = None) -> Response:
+    return _result(_shown(entity) | (more or {}), headers=etag(entity.record_version))
 
 
 def _shown(entity: OAuthEntity) -> dict[str, Any]:
@@ -188,15 +205,14 @@ def _require_unchanged(given: Mapping[str, Any], known: Mapping[str, str]) -> No
 def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
     changed = change_integration(entity, fields, by=caller().user_name)
     db.session.commit()
-    secret = {"client_secret": changed.client_secret} if changed.client_secret else {}
-    return _result(_shown(entity) | secret)
+    return _answer(entity, {"client_secret": changed.client_secret} if changed.client_secret else {})
 
 
 def _switched(client_id: str, *, is_active: bool) -> Response:
-    entity = _wanted(client_id)
+    entity = _to_change(client_id)
     set_active(entity, is_active, by=caller().user_name)
     db.session.commit()
-    return _result(_shown(entity))
+    return _answer(entity)
 
 
 def _keys(entity: OAuthEntity) -> Response:

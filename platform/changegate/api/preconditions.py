@@ -10,7 +10,10 @@ from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
 
 from changegate.api.current_request import current_request
-from changegate.services.versions import Condition
+from changegate.errors import VersionMissing
+from changegate.models.base import Record
+from changegate.services.change_history import last_change
+from changegate.services.versions import Condition, require_version
 
 IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 
@@ -23,6 +26,18 @@ def etag(version: str) -> dict[str, str]:
 def if_match() -> Condition | None:
     """Return the condition of a write; None where the caller makes none. An empty header names no version."""
     return _condition(IF_MATCH)
+
+
+def require_unchanged(record: Record, *, is_required: bool = False) -> None:
+    """Refuse a write of a locked record that was meant for another version; raises `VersionOutdated`.
+
+    `is_required` refuses also a write that names no version; raises `VersionMissing`.
+    """
+    condition = if_match()
+    if condition is None and is_required:
+        raise VersionMissing
+    if condition is not None:
+        require_version(condition, record.record_version, changed_by=last_change(record))
 
 
 def is_known_to_reader(version: str) -> bool:

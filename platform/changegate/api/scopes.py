@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from changegate.api.auth import caller, require_integration_administrator
 from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
@@ -21,6 +22,7 @@ from changegate.services.oauth.scopes import (
     get_scope,
     list_scopes,
     list_uses,
+    lock_scope,
     update_scope,
 )
 
@@ -43,7 +45,9 @@ def create_view() -> Response:
     """Make a scope."""
     scope = create_scope(load_scope(_given(None)), by=caller().user_name)
     db.session.commit()
-    return _result(_shown(scope), 201, {"Location": f"{settings().base_url}{PREFIX}/{scope.name}"})
+    return _result(
+        _shown(scope), 201, {"Location": f"{settings().base_url}{PREFIX}/{scope.name}"} | etag(scope.record_version)
+    )
 
 
 @bp.get("/<name>")
@@ -55,23 +59,29 @@ def read_view(name: str) -> Response:
 @bp.patch("/<name>")
 def change_view(name: str) -> Response:
     """Change what is given, for every integration that has the scope and for its live tokens."""
-    scope = get_scope(name)
+    scope = _to_change(name, is_version_required=True)
     return _saved(scope, load_scope_change(_given(scope), fields_of(scope)))
 
 
 @bp.put("/<name>")
 def replace_view(name: str) -> Response:
     """Replace a scope; without rules it allows nothing."""
-    scope = get_scope(name)
+    scope = _to_change(name, is_version_required=True)
     return _saved(scope, load_scope(_given(scope)))
 
 
 @bp.delete("/<name>")
 def delete_view(name: str) -> Response:
     """Delete a scope that no integration has."""
-    delete_scope(get_scope(name))
+    delete_scope(_to_change(name))
     db.session.commit()
     return empty_response(204)
+
+
+def _to_change(name: str, *, is_version_required: bool = False) -> SysAuthScope:
+    scope = lock_scope(name=name)
+    require_unchanged(scope, is_required=is_version_required)
+    return scope
 
 
 def _given(scope: SysAuthScope | None) -> dict[str, Any]:
@@ -89,7 +99,8 @@ def _saved(scope: SysAuthScope, fields: Mapping[str, Any]) -> Response:
 
 
 def _one(scope: SysAuthScope) -> Response:
-    return _result(_shown(scope, list_uses().get(scope.sys_id, ())))
+    shown = _shown(scope, list_uses().get(scope.sys_id, ()))
+    return _result(shown, headers=etag(scope.record_version))
 
 
 def _shown(scope: SysAuthScope, uses: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from changegate.api.negotiation import require_acceptable
 from changegate.api.preconditions import etag, if_match, is_known_to_reader
 from changegate.api.tinyurl import restore_query
 from changegate.extensions import commit, settings
+from changegate.models.base import version_of
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
 from changegate.services.access import Caller
 from changegate.services.tables.catalog import get_table
@@ -26,7 +27,6 @@ from changegate.services.tables.reading import Page, open_record, read_page, ren
 from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import Table
 from changegate.services.tables.shapes import DisplayValue, Shape
-from changegate.services.versions import version_of
 
 REST_API = "now/table"
 IGNORED_FIELDS = "X-Changegate-Ignored-Fields"

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.scope_form import ScopeForm
+from changegate.console.stale_forms import is_stale, list_differences, stale_page
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAuthScope
@@ -14,7 +15,14 @@ from changegate.models.auth_scope import ANY, API_VERSIONS, REST_APIS, USERACCOU
 from changegate.schemas.auth_scope import METHODS
 from changegate.services.oauth.scope_reach import reach_of
 from changegate.services.oauth.scope_sentences import describe_scope
-from changegate.services.oauth.scopes import create_scope, delete_scope, list_scopes, list_uses, update_scope
+from changegate.services.oauth.scopes import (
+    create_scope,
+    delete_scope,
+    list_scopes,
+    list_uses,
+    lock_scope,
+    update_scope,
+)
 from changegate.services.tables.catalog import TABLES
 
 FRAGMENT_HEADER = "X-Fragment"
@@ -76,13 +84,17 @@ def record_view(sys_id: str) -> str:
 @bp.post("/<sys_id>")
 def update_view(sys_id: str) -> ResponseReturnValue:
     """Change a scope, for every integration that has it and for their live tokens; raises `RecordNotFound`."""
-    scope = _get_scope(sys_id)
+    scope = lock_scope(sys_id=sys_id)
     form = ScopeForm.of_request(request.form)
+    if is_stale(scope):
+        db.session.rollback()
+        return _page(scope, form, stale=list_differences(scope, _stored_texts(scope), form.texts())), 409
+    version = scope.record_version
     try:
         changes = update_scope(scope, form.load(), by=caller().user_name)
     except InputInvalid as problem:
         db.session.rollback()
-        return _page(scope, form.with_errors(problem.fields)), 400
+        return _page(scope, form.at(version).with_errors(problem.fields)), 400
     db.session.commit()
     flash(f"{scope.name} is saved." if changes else f"Nothing of {scope.name} was changed.")
     return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
@@ -91,14 +103,16 @@ def update_view(sys_id: str) -> ResponseReturnValue:
 @bp.post("/<sys_id>/delete")
 def delete_view(sys_id: str) -> ResponseReturnValue:
     """Delete a scope that no integration has; raises `RecordNotFound`."""
-    scope = _get_scope(sys_id)
-    name = scope.name
+    scope = lock_scope(sys_id=sys_id)
+    name, back = scope.name, url_for("auth_scopes.record_view", sys_id=sys_id)
+    if stale := stale_page(scope, name, _stored_texts(scope), back):
+        return stale
     try:
         delete_scope(scope)
     except InputInvalid as problem:
         db.session.rollback()
         flash(f"{name} is not deleted. {' '.join(problem.fields['name'])}", "danger")
-        return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
+        return redirect(back)
     db.session.commit()
     flash(f"{name} is deleted.")
     return redirect(url_for("auth_scopes.list_view"))
@@ -111,8 +125,12 @@ def _get_scope(sys_id: str) -> SysAuthScope:
     return found
 
 
-def _page(scope: SysAuthScope | None, form: ScopeForm) -> str:
-    return render_template("console/auth_scope.html", **_context(scope, form))
+def _stored_texts(scope: SysAuthScope) -> dict[str, str]:
+    return ScopeForm.of_scope(scope).texts()
+
+
+def _page(scope: SysAuthScope | None, form: ScopeForm, **results: Any) -> str:
+    return render_template("console/auth_scope.html", **_context(scope, form), **results)
 
 
 def _context(scope: SysAuthScope | None, form: ScopeForm) -> dict[str, Any]:

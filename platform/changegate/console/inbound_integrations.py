@@ -13,18 +13,22 @@ from changegate.console.integration_pages import (
     previous_secret_until,
     render_new_page,
     render_record_page,
+    stale_integration,
     stored_form,
+    stored_texts,
 )
+from changegate.console.stale_forms import is_stale, list_differences
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
 from changegate.services.oauth.connection_types import connection_type_of
+from changegate.services.oauth.integration_changes import change_integration
 from changegate.services.oauth.integrations import (
     get_integration,
+    lock_integration,
     register_integration,
     rotate_secret,
     set_active,
-    update_integration,
 )
 
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
@@ -72,21 +76,27 @@ def record_view(client_id: str) -> str:
 @bp.post("/<client_id>")
 def update_view(client_id: str) -> ResponseReturnValue:
     """Save an integration."""
-    entity = get_integration(client_id)
+    entity = lock_integration(client_id)
     form = IntegrationForm.of_request(request.form, connection_type_of(entity))
+    if is_stale(entity):
+        db.session.rollback()
+        return render_record_page(entity, form, stale=list_differences(entity, stored_texts(entity), form.texts())), 409
+    version = entity.record_version
     try:
-        secret = update_integration(entity, form.load(), by=caller().user_name)
+        changed = change_integration(entity, form.load(), by=caller().user_name)
     except InputInvalid as problem:
         db.session.rollback()
-        return render_record_page(entity, form.with_errors(problem.fields)), 400
+        return render_record_page(entity, form.at(version).with_errors(problem.fields)), 400
     db.session.commit()
-    return _saved(entity, secret, "is saved")
+    return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is as it was")
 
 
 @bp.post("/<client_id>/enable")
 def enable_view(client_id: str) -> ResponseReturnValue:
     """Let an integration work again."""
-    entity = get_integration(client_id)
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
     try:
         set_active(entity, True, by=caller().user_name)
     except InputInvalid as problem:
@@ -99,7 +109,9 @@ def enable_view(client_id: str) -> ResponseReturnValue:
 @bp.post("/<client_id>/disable")
 def disable_view(client_id: str) -> ResponseReturnValue:
     """Stop an integration and all its live tokens."""
-    entity = get_integration(client_id)
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
     set_active(entity, False, by=caller().user_name)
     db.session.commit()
     return _saved(entity, None, "is disabled; its tokens have stopped working")
@@ -108,7 +120,9 @@ def disable_view(client_id: str) -> ResponseReturnValue:
 @bp.post("/<client_id>/rotate-secret")
 def rotate_secret_view(client_id: str) -> ResponseReturnValue:
     """Give an integration a new client secret."""
-    entity = get_integration(client_id)
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
     overlap = SECRET_OVERLAPS.get(request.form.get("overlap_hours", ""), timedelta(0))
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()

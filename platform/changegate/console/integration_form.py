@@ -8,6 +8,7 @@ from marshmallow import ValidationError, missing
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.form_rows import ROW_KINDS
+from changegate.console.stale_forms import VERSION
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity, SysUser
 from changegate.models.connection_type import TYPES, ConnectionType
@@ -16,6 +17,7 @@ from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import recognise
+from changegate.services.oauth.integration_fields import texts_of
 from changegate.services.oauth.integrations import DEFAULT_SCOPE
 
 CHECKBOXES = (
@@ -38,7 +40,7 @@ class IntegrationForm:
     Texts and `audiences` (one a line) are text as typed, checkboxes bool, `algorithms` and `scopes` lists, claim
     conditions and verifier maps lists of rows; there is what its connection type has and nothing else. `placeholders`
     are what a preset's issuer is made of. `notices` are what the last step has to say, by field, and `focus` is the id
-    of what is to be filled in next.
+    of what is to be filled in next. `version` is that of the integration when the form was opened.
     """
 
     values: Mapping[str, Any]
@@ -46,6 +48,7 @@ class IntegrationForm:
     placeholders: Mapping[str, str] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
+    version: str = ""
     connection: ConnectionType = TYPES[JWT_BEARER]
 
     @classmethod
@@ -67,14 +70,15 @@ class IntegrationForm:
         values |= {name: name in sent for name in CHECKBOXES if name in names}
         values |= {name: sent.getlist(name) for name in LISTS if name in names}
         values |= {name: kind.read(sent) for name, kind in ROW_KINDS.items() if name in names}
+        version = sent.get(VERSION, "")
         if not connection.has_provider:
-            return cls(values, connection=connection)
+            return cls(values, version=version, connection=connection)
         values[PLACE] = sent.get(PLACE, "")
         values["subject_rule"] = "user_field" if sent.get("subject_rule") == "user_field" else "run_as"
         values["key_source"] = values["key_source"] if values["key_source"] in KEY_SOURCES else "jwks_url"
         typed = {name: text for name, text in sent.items() if name.startswith(PLACEHOLDER_PREFIX)}
         placeholders = {name.removeprefix(PLACEHOLDER_PREFIX): text for name, text in typed.items()}
-        return cls(values, placeholders=placeholders, connection=connection)
+        return cls(values, placeholders=placeholders, version=version, connection=connection)
 
     def has(self, name: str) -> bool:
         """Tell whether the connection type has a field."""
@@ -82,19 +86,26 @@ class IntegrationForm:
 
     def load(self) -> dict[str, Any]:
         """Return validated fields; of subject rules and key sources only what is chosen. Raises `InputInvalid`."""
-        sent = {name: value for name, value in self.values.items() if name not in self._dropped}
-        if self.connection.has_provider:
-            sent["audiences"] = self.values["audiences"].splitlines()
-            sent["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
-        places: dict[str, list[int]] = {}
-        for name in sent.keys() & ROW_KINDS.keys():
-            filled = ROW_KINDS[name].filled(self.values[name])
-            places[name] = [place for place, _ in filled]
-            sent[name] = [self._for_schema(name, row) for _, row in filled]
         try:
-            return load_fields({**sent, "type": self.connection.name})
+            return load_fields({**self._given(), "type": self.connection.name})
         except ValidationError as problem:
+            kinds = ROW_KINDS.keys() & self.values.keys()
+            places = {name: [place for place, _ in ROW_KINDS[name].filled(self.values[name])] for name in kinds}
             raise InputInvalid(_errors(problem, places)) from None
+
+    def texts(self) -> dict[str, str]:
+        """Return every field as typed, in words that give no key away."""
+        given = self._given()
+        return texts_of({name: given.get(name) for name in self.connection.fields if name != "type"})
+
+    def _given(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.values.items() if name not in self._dropped}
+        if self.connection.has_provider:
+            given["audiences"] = self.values["audiences"].splitlines()
+            given["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
+        for name in given.keys() & ROW_KINDS.keys():
+            given[name] = [self._for_schema(name, row) for _, row in ROW_KINDS[name].filled(self.values[name])]
+        return given
 
     @property
     def _dropped(self) -> set[str]:
@@ -128,6 +139,10 @@ class IntegrationForm:
     def noting(self, **notices: str) -> "IntegrationForm":
         """Return the form with something to be said at a field."""
         return replace(self, notices={**self.notices, **notices})
+
+    def at(self, version: str) -> "IntegrationForm":
+        """Return the form as opened on a version."""
+        return replace(self, version=version)
 
     def focusing(self, focus: str) -> "IntegrationForm":
         """Return the form with the cursor elsewhere."""

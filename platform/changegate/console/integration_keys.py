@@ -4,10 +4,11 @@ from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integration_pages import stale_integration
 from changegate.errors import JwksFetchFailed, JwksUnusable
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.services.oauth.integrations import get_integration
+from changegate.services.oauth.integrations import get_integration, lock_integration
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.oauth.key_store import key_store
 
@@ -34,6 +35,8 @@ def refresh_view(client_id: str) -> ResponseReturnValue:
 def block_view(client_id: str) -> ResponseReturnValue:
     """Trust a key no longer; the integration's tokens end. Raises `RecordNotFound`, `InputInvalid`."""
     entity, thumbprint = _wanted(client_id)
+    if stale := stale_integration(entity):
+        return stale
     block_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     flash(f"The key {thumbprint[:SHORT_LENGTH]}… is blocked, and the tokens of {entity.name} have stopped working.")
@@ -44,6 +47,8 @@ def block_view(client_id: str) -> ResponseReturnValue:
 def unblock_view(client_id: str) -> ResponseReturnValue:
     """Trust a key again. Raises `RecordNotFound`."""
     entity, thumbprint = _wanted(client_id)
+    if stale := stale_integration(entity):
+        return stale
     unblock_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     flash(f"The key {thumbprint[:SHORT_LENGTH]}… is no longer blocked.")
@@ -51,7 +56,7 @@ def unblock_view(client_id: str) -> ResponseReturnValue:
 
 
 def _wanted(client_id: str) -> tuple[OAuthEntity, str]:
-    return get_integration(client_id), request.form.get("thumbprint", "")
+    return lock_integration(client_id), request.form.get("thumbprint", "")
 
 
 def _back(client_id: str) -> ResponseReturnValue:

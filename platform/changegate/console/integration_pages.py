@@ -3,15 +3,18 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import render_template
+from flask import render_template, url_for
+from flask.typing import ResponseReturnValue
 
 from changegate.console.form_choices import form_choices
 from changegate.console.integration_form import IntegrationForm, form_of_entity
 from changegate.console.key_panel import key_panel
+from changegate.console.stale_forms import stale_page
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysUser
 from changegate.services.oauth.connection_types import connection_type_of, has_secret
 from changegate.services.oauth.event_search import count_would_refuse, list_events
+from changegate.services.oauth.integration_fields import texts_of_entity
 from changegate.services.oauth.snippets import Target, list_snippets
 
 SHOWN_EVENTS = 20
@@ -64,7 +67,18 @@ def previous_secret_until(entity: OAuthEntity) -> datetime | None:
 def stored_form(entity: OAuthEntity) -> IntegrationForm:
     """Return the form of an integration as it is stored."""
     run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
-    return form_of_entity(entity, run_as, owner)
+    return form_of_entity(entity, run_as, owner).at(entity.record_version)
+
+
+def stored_texts(entity: OAuthEntity) -> dict[str, str]:
+    """Return the fields of an integration in words, those of its form as the form shows them."""
+    return texts_of_entity(entity) | stored_form(entity).texts()
+
+
+def stale_integration(entity: OAuthEntity) -> ResponseReturnValue | None:
+    """Return the page that asks whether a button of the record still holds; None where nothing has changed."""
+    back = url_for("inbound_integrations.record_view", client_id=entity.client_id)
+    return stale_page(entity, entity.name, stored_texts(entity), back)
 
 
 def _target(entity: OAuthEntity) -> Target:

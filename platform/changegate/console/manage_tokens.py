@@ -10,9 +10,8 @@ from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
 from changegate.models.oauth_entity import ID_TOKEN
-from changegate.services.oauth.access_tokens import revoke_all_so_far
 from changegate.services.oauth.event_search import get_event
-from changegate.services.oauth.integrations import get_integration, list_integrations, stamp
+from changegate.services.oauth.integrations import end_tokens, get_integration, list_integrations
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
 from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, search_tokens
 from changegate.services.oauth.refresh_tokens import end_refresh_token
@@ -79,8 +78,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
 def revoke_all_view(client_id: str) -> ResponseReturnValue:
     """End every token of an integration, also one that is being issued just now; raises `RecordNotFound`."""
     entity = get_integration(client_id)
-    revoke_all_so_far(entity)
-    stamp(entity, caller().user_name)
+    end_tokens(entity, by=caller().user_name)
     db.session.commit()
     flash(f"All tokens of {entity.name} are revoked: they have stopped working. It can get new ones.")
     return _back()

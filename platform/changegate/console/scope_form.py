@@ -8,13 +8,14 @@ from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.form_rows import MAX_ROWS, SCOPE_RULES
+from changegate.console.stale_forms import VERSION
 from changegate.errors import InputInvalid
 from changegate.models import SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import REST_APIS
 from changegate.schemas.auth_scope import AuthScopeSchema, ScopeRuleSchema
 from changegate.schemas.field_errors import field_errors
 from changegate.services.oauth.scope_sentences import describe_rule
-from changegate.services.oauth.scopes import fields_of
+from changegate.services.oauth.scopes import fields_of, text_of
 
 TEXTS = ("name", "description")
 _schema, _rule_schema = AuthScopeSchema(), ScopeRuleSchema()
@@ -28,6 +29,7 @@ class ScopeForm:
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
+    version: str = ""
 
     @classmethod
     def blank(cls) -> "ScopeForm":
@@ -37,14 +39,25 @@ class ScopeForm:
     @classmethod
     def of_request(cls, sent: MultiDict[str, str]) -> "ScopeForm":
         """Return the form as it was sent."""
-        return cls({name: sent.get(name, "") for name in TEXTS} | {"rules": SCOPE_RULES.read(sent)})
+        values = {name: sent.get(name, "") for name in TEXTS} | {"rules": SCOPE_RULES.read(sent)}
+        return cls(values, version=sent.get(VERSION, ""))
 
     @classmethod
     def of_scope(cls, scope: SysAuthScope) -> "ScopeForm":
         """Return the form of a stored scope."""
         stored = fields_of(scope)
         rules = [_row(rule) for rule in stored["rules"]]
-        return cls({"name": stored["name"], "description": stored["description"] or "", "rules": rules})
+        values = {"name": stored["name"], "description": stored["description"] or "", "rules": rules}
+        return cls(values, version=scope.record_version)
+
+    def texts(self) -> dict[str, str]:
+        """Return every field as typed, in words."""
+        given = {**self.values, "rules": [_sent(row) for row in self.values["rules"]]}
+        return {name: text_of(name, value) for name, value in given.items()}
+
+    def at(self, version: str) -> "ScopeForm":
+        """Return the form as opened on a version."""
+        return replace(self, version=version)
 
     def load(self) -> dict[str, Any]:
         """Return validated fields; raises `InputInvalid`. No row counts as blank: none is dropped unseen."""

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.claim_pins import list_claims
 from changegate.console.event_list import PAGE_SIZE, EventList
 from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integration_pages import stale_integration
 from changegate.console.local_times import shown
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
@@ -14,7 +15,7 @@ from changegate.schemas.presets import Preset, find_by_issuer, find_preset
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
 from changegate.services.oauth.events import claims_of, report_of
 from changegate.services.oauth.hints import find_client_hint
-from changegate.services.oauth.integrations import constrain, list_integrations
+from changegate.services.oauth.integrations import constrain, list_integrations, lock_integration
 
 NOT_THERE = "The event has no claim {} that a condition could be made of."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
@@ -76,6 +77,9 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
     found = {claim.name: claim for claim in list_claims(claims_of(event) or {}, provider)}.get(name)
     if found is None or not found.can_be_constrained(provider is not None) or not (reports or found.is_immutable):
         raise InputInvalid({"claim": [NOT_THERE.format(name[:100])]})
+    entity = lock_integration(entity.client_id)
+    if stale := stale_integration(entity):
+        return stale
     constrain(entity, found.name, found.value, report_only=reports, by=caller().user_name)
     db.session.commit()
     what = "reports" if reports else "refuses"

@@ -65,6 +65,17 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 Choices = Mapping[str, str]
+_DIGITS_ONLY = str.maketrans("", "", "-: T")
+
+
+def version_of(update_count: int, updated_on: datetime | str) -> str:
+    """Return the version of a record, from values in Python's types or as a driver gives them.
+
+    The count of updates alone would repeat itself when a record is deleted and another is created in its place.
+    """
+    # SQLite stores UTC as text.
+    in_utc = updated_on.astimezone(UTC).isoformat(" ") if isinstance(updated_on, datetime) else updated_on
+    return f"{update_count}-{in_utc[:19].translate(_DIGITS_ONLY)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +200,8 @@ class Record:
     sys_updated_on: Mapped[datetime] = instant("Updated", is_read_only=True, default=utc_now)
     sys_updated_by: Mapped[str] = string("Updated by", 40, is_read_only=True, default="system")
     sys_mod_count: Mapped[int] = integer("Updates", is_read_only=True, default=0)
+
+    @property
+    def record_version(self) -> str:
+        """The version of the record as it is stored."""
+        return version_of(self.sys_mod_count, self.sys_updated_on)

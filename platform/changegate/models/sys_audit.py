@@ -4,7 +4,7 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
-from changegate.models.base import Record, string, text
+from changegate.models.base import Record, integer, string, text
 
 
 class SysAudit(Record, Base):
@@ -16,6 +16,8 @@ class SysAudit(Record, Base):
     tablename: Mapped[str] = string("Table name", 80)
     fieldname: Mapped[str] = string("Field name", 80)
     documentkey: Mapped[str] = string("Document key", 32)
+    # What the change made of the record's sys_mod_count.
+    record_checkpoint: Mapped[int | None] = integer("Record checkpoint")
     user: Mapped[str] = string("User", 40)
     oldvalue: Mapped[str | None] = text("Old value", 65536)
     newvalue: Mapped[str | None] = text("New value", 65536)

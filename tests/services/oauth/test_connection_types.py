@@ -10,7 +10,8 @@ from changegate.models import OAuthEntity
 from changegate.schemas.integration_input import load_change
 from changegate.services.oauth.connection_types import has_secret
 from changegate.services.oauth.dry_run import try_assertion
-from changegate.services.oauth.integration_changes import change_integration, fields_of, list_changes
+from changegate.services.oauth.integration_changes import change_integration, list_changes
+from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import (
     constrain,
     get_integration,

@@ -6,9 +6,9 @@ from typing import Any
 from apispec import APISpec
 
 from changegate.api.integrations import PREFIX
-from changegate.api.openapi.answers import JSON, answer, errors, header
+from changegate.api.openapi.answers import ETAG, JSON, answer, errors, header
 from changegate.api.openapi.integration_fields import add_fields
-from changegate.api.openapi.parameters import name_of, query_parameters
+from changegate.api.openapi.parameters import IF_MATCH, name_of, query_parameters
 from changegate.api.openapi.records import result_of
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.schemas.event_query import EventQuerySchema
@@ -69,6 +69,12 @@ def _operation(name: str, summary: str, responses: Mapping[str, Any], *in_path: 
     return {**found, "parameters": [_in_path(part) for part in in_path]} if in_path else found
 
 
+def conditional(operation: Operation, *, is_required: bool = False) -> Operation:
+    """Return an operation that takes `If-Match`, or needs it."""
+    condition = {**IF_MATCH, "required": True} if is_required else "If-Match"
+    return {**operation, "parameters": [*operation["parameters"], condition]}
+
+
 def _in_path(name: str) -> dict[str, Any]:
     description, pattern = _IN_PATH[name]
     schema = {"type": "string", "pattern": pattern}
@@ -89,7 +95,7 @@ def _list() -> Operation:
 
 
 def _create() -> Operation:
-    made = _ok("It is registered.", ref("Integration"), {"Location": header("Where it is.")})
+    made = _ok("It is registered.", ref("Integration"), {"Location": header("Where it is.")} | ETAG)
     text = (
         "What is not given is what its `preset` says, or else the default of the form. Fields that its `type` does not "
         "have are refused, unless they say that there is nothing."
@@ -99,23 +105,23 @@ def _create() -> Operation:
 
 
 def _read() -> Operation:
-    found = _ok("The integration; never its secret.", ref("Integration"))
+    found = _ok("The integration; never its secret.", ref("Integration"), ETAG)
     return _operation("get_integration", "Get an integration", {"200": found, **errors(404)}, "client_id")
 
 
 def _write(verb: str, schema: str) -> Operation:
     kept = "is the default, but for `active`" if verb == "replace" else "stays as it is"
     text = f"What is not given {kept}. Shared keys that are left out stay."
-    responses = {"200": _ok("As it is from now on.", ref("Integration")), **errors(404, 415)}
+    responses = {"200": _ok("As it is from now on.", ref("Integration"), ETAG), **errors(404, 412, 415, 428)}
     summary = f"{verb.capitalize()} an integration"
     operation = _operation(f"{verb}_integration", summary, responses, "client_id", text=text)
-    return {**operation, "requestBody": _body(f"Integration.{schema}")}
+    return {**conditional(operation, is_required=True), "requestBody": _body(f"Integration.{schema}")}
 
 
 def _delete() -> Operation:
     text = "Its tokens, keys and events go with it."
-    responses = {"204": answer("It is deleted."), **errors(404)}
-    return _operation("delete_integration", "Delete an integration", responses, "client_id", text=text)
+    responses = {"204": answer("It is deleted."), **errors(404, 412)}
+    return conditional(_operation("delete_integration", "Delete an integration", responses, "client_id", text=text))
 
 
 def _rotate() -> Operation:
@@ -126,19 +132,22 @@ def _rotate() -> Operation:
         "required": [*properties],
         "additionalProperties": False,
     }
-    responses = {"200": _ok("The secret, this once.", secret), **errors(404, 415)}
-    operation = _operation("rotate_secret", "Give an integration a new client secret", responses, "client_id")
+    responses = {"200": _ok("The secret, this once.", secret), **errors(404, 412, 415)}
+    summary = "Give an integration a new client secret"
+    operation = conditional(_operation("rotate_secret", summary, responses, "client_id"))
     return {**operation, "requestBody": _body("SecretRotation", is_required=False)}
 
 
 def _switch(verb: str, summary: str) -> Operation:
-    responses = {"200": _ok("As it is from now on.", ref("Integration")), **errors(404)}
-    return _operation(f"{verb}_integration", summary, responses, "client_id")
+    responses = {"200": _ok("As it is from now on.", ref("Integration"), ETAG), **errors(404, 412)}
+    return conditional(_operation(f"{verb}_integration", summary, responses, "client_id"))
 
 
 def _keys(name: str, summary: str, *more: str) -> Operation:
-    responses = {"200": _ok("The keys as they are known now.", ref("KeyReport")), **errors(404)}
-    return _operation(name, summary, responses, "client_id", *more)
+    is_change = bool(more)
+    responses = {"200": _ok("The keys as they are known now.", ref("KeyReport")), **errors(404, *[412] * is_change)}
+    operation = _operation(name, summary, responses, "client_id", *more)
+    return conditional(operation) if is_change else operation
 
 
 def _try() -> Operation:

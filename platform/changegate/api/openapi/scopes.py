@@ -5,8 +5,8 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.openapi.answers import JSON, answer, errors, header
-from changegate.api.openapi.integrations import BASIC, ROLES, TAG
+from changegate.api.openapi.answers import ETAG, JSON, answer, errors, header
+from changegate.api.openapi.integrations import BASIC, ROLES, TAG, conditional
 from changegate.api.openapi.records import result_of
 from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
 from changegate.api.scopes import PREFIX
@@ -41,16 +41,15 @@ def add_scope_schemas(spec: APISpec) -> None:
 
 def scope_paths() -> Paths:
     """Return the paths of the admin API."""
+    gone = {"204": answer("It is deleted."), **errors(404, 412)}
     everywhere = "It counts at the next call of every token that has the scope."
     return {
         PREFIX: {"get": _list(), "post": _create()},
         f"{PREFIX}/{{name}}": {
-            "get": _about("get", {"200": _ok("The scope."), **errors(404)}),
+            "get": _about("get", {"200": _ok("The scope.", ETAG), **errors(404)}),
             "put": _write("replace", "new", f"Without rules it allows nothing. {everywhere}"),
             "patch": _write("change", "changes", f"What is not given stays as it is. {everywhere}"),
-            "delete": _about(
-                "delete", {"204": answer("It is deleted."), **errors(404)}, "One that an integration has is refused."
-            ),
+            "delete": _about("delete", gone, "One that an integration has is refused."),
         },
     }
 
@@ -86,20 +85,21 @@ def _list() -> Operation:
 
 
 def _create() -> Operation:
-    made = _ok("It is made.", {"Location": header("Where it is.")})
+    made = _ok("It is made.", {"Location": header("Where it is.")} | ETAG)
     operation = _operation("create_scope", "Make an auth scope", {"201": made, **errors(415)})
     return {**operation, "requestBody": _body("new")}
 
 
 def _write(verb: str, schema: str, text: str) -> Operation:
-    responses = {"200": _ok("As it is from now on."), **errors(404, 415)}
+    responses = {"200": _ok("As it is from now on.", ETAG), **errors(404, 412, 415, 428)}
     return {**_about(verb, responses, text), "requestBody": _body(schema)}
 
 
 def _about(verb: str, responses: Mapping[str, Any], text: str = "") -> Operation:
     name = {"name": "name", "in": "path", "required": True, "description": "The name of the scope.", "schema": NAMED}
     operation = _operation(f"{verb}_scope", f"{verb.capitalize()} an auth scope", responses, text)
-    return {**operation, "parameters": [name]}
+    operation |= {"parameters": [name]}
+    return operation if verb == "get" else conditional(operation, is_required=verb != "delete")
 
 
 def _operation(name: str, summary: str, responses: Mapping[str, Any], text: str = "") -> Operation:

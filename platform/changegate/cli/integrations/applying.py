@@ -9,7 +9,8 @@ from changegate.cli.integrations.refusals import BY
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.models import OAuthEntity
 from changegate.schemas.integration_input import load_integration, load_replacement
-from changegate.services.oauth.integration_changes import Change, change_integration, fields_of
+from changegate.services.oauth.integration_changes import Change, change_integration
+from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import list_integrations, register_integration
 
 

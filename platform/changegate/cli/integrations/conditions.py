@@ -11,7 +11,7 @@ from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.presets import advise_pins, claim_kinds, find_by_issuer, find_preset, require_pins
 from changegate.services.oauth.condition_linter import lint_conditions
 from changegate.services.oauth.connection_types import require_provider
-from changegate.services.oauth.integration_changes import fields_of
+from changegate.services.oauth.integration_fields import fields_of
 
 
 @click.command()

@@ -53,7 +53,7 @@ def refresh(client_id: str) -> None:
 def block(client_id: str, thumbprint: str) -> None:
     """Trust a key no longer, whatever its provider publishes; the integration's tokens end."""
     with opened_instance():
-        block_key(wanted(client_id), thumbprint, by=BY)
+        block_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()
     click.echo(f"{thumbprint} is blocked.")
 
@@ -64,7 +64,7 @@ def block(client_id: str, thumbprint: str) -> None:
 def unblock(client_id: str, thumbprint: str) -> None:
     """Let a key be trusted again, if its provider publishes it."""
     with opened_instance():
-        unblock_key(wanted(client_id), thumbprint, by=BY)
+        unblock_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()
     click.echo(f"{thumbprint} is no longer blocked.")
 

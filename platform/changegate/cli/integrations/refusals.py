@@ -6,18 +6,18 @@ import click
 
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.models import OAuthEntity
-from changegate.services.oauth.integration_changes import fields_of
-from changegate.services.oauth.integrations import get_integration
+from changegate.services.oauth.integration_fields import fields_of
+from changegate.services.oauth.integrations import get_integration, lock_integration
 
 BY = "system"
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 client_id_argument = click.argument("client_id")
 
 
-def wanted(client_id: str) -> OAuthEntity:
-    """Return the integration that a command is about; raises `ChangegateError`."""
+def wanted(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
+    """Return the integration that a command is about, locked if it changes it at once; raises `ChangegateError`."""
     try:
-        return get_integration(client_id)
+        return lock_integration(client_id) if is_to_change else get_integration(client_id)
     except RecordNotFound:
         raise ChangegateError(f"There is no integration with the client id {printable(client_id)}.") from None
 

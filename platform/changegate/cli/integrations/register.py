@@ -13,7 +13,8 @@ from changegate.cli.integrations.told import told_changes
 from changegate.extensions import db, settings
 from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
-from changegate.services.oauth.integration_changes import change_integration, fields_of
+from changegate.services.oauth.integration_changes import change_integration
+from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import delete_integration, register_integration
 
 
@@ -45,7 +46,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
     """Change what is given and nothing else."""
     given = read_options(options)
     with opened_instance():
-        entity = wanted(client_id)
+        entity = wanted(client_id, is_to_change=True)
         stored = fields_of(entity)
         given = keep_other_conditions(given, options, stored.get("claim_conditions", ()))
         changed = change_integration(entity, load_change(given, stored), by=BY)

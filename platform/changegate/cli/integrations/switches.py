@@ -27,7 +27,7 @@ def disable(client_id: str) -> None:
 
 def _switch(client_id: str, is_active: bool) -> None:
     with opened_instance():
-        set_active(wanted(client_id), is_active, by=BY)
+        set_active(wanted(client_id, is_to_change=True), is_active, by=BY)
         db.session.commit()
     click.echo(f"{client_id} is {'enabled' if is_active else 'disabled'}.")
 
@@ -39,7 +39,7 @@ def _switch(client_id: str, is_active: bool) -> None:
 def rotate(client_id: str, overlap_hours: int, as_json: bool) -> None:
     """Give an integration a new client secret, shown this once."""
     with opened_instance():
-        entity = wanted(client_id)
+        entity = wanted(client_id, is_to_change=True)
         secret = rotate_secret(entity, by=BY, overlap=timedelta(hours=overlap_hours))
         db.session.commit()
         shown = {"sys_id": entity.sys_id, "client_id": client_id, "client_secret": secret}

@@ -12,7 +12,7 @@ from changegate.errors import ChangegateError
 from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
 from changegate.services.oauth.dry_run import try_assertion
-from changegate.services.oauth.integration_changes import fields_of
+from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.key_store import key_store
 
 MAX_CHARACTERS = 64 * 1024

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import InputInvalid
 from changegate.extensions import db
-from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
+from changegate.models import OAuthEntity
 from changegate.services.oauth.connection_types import connection_type_of
+from changegate.services.oauth.integration_fields import fields_of, map_facts, map_text, names_of
 from changegate.services.oauth.integrations import DEFAULT_SCOPE, TAKEN, update_integration
 from changegate.services.oauth.verifier_maps import JudgedMap, judge_keys
 
@@ -27,28 +28,12 @@ class Changed:
     client_secret: str | None = None
 
 
-def fields_of(entity: OAuthEntity) -> dict[str, Any]:
-    """Return an integration as the schema of its type takes it, as plain values; shared keys are left out."""
-    named = {
-        "run_as": _name_of(entity.run_as),
-        "owner": _name_of(entity.owner),
-        "scopes": [scope.name for scope in entity.scopes],
-        "review_date": entity.review_date.isoformat() if entity.review_date else None,
-        "claim_conditions": entity.claim_conditions or [],
-    }
-    return {name: named[name] if name in named else getattr(entity, name) for name in _names(entity)}
-
-
 def list_changes(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
     """Return what validated fields of the schema would alter; raises `InputInvalid` for keys that cannot be used."""
     before = fields_of(entity)
     wanted = _as_stored(entity, before, fields)
-    found = {name: (before[name], wanted[name]) for name in _names(entity) if before[name] != wanted[name]}
+    found = {name: (before[name], wanted[name]) for name in names_of(entity) if before[name] != wanted[name]}
     return found | (_changes_of_maps(entity, fields) if connection_type_of(entity).has_provider else {})
-
-
-def _names(entity: OAuthEntity) -> tuple[str, ...]:
-    return connection_type_of(entity).fields
 
 
 def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
@@ -78,33 +63,13 @@ def _as_stored(entity: OAuthEntity, before: Mapping[str, Any], fields: Mapping[s
 
 
 def _changes_of_maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
-    before = sorted(map(_stored_facts, entity.jwt_verifier_maps))
+    before = sorted(map(map_facts, entity.jwt_verifier_maps))
     after = sorted(map(_judged_facts, judge_keys(entity, fields)))
     if before == after:
         return {}
-    return {"verifier_maps": ([_told(facts) for facts in before], [_told(facts) for facts in after])}
-
-
-def _stored_facts(stored: JwtVerifierMap) -> tuple[Any, ...]:
-    certificate = stored.certificate.fingerprint if stored.certificate else ""
-    return (stored.name, stored.kid or "", stored.enforce_dates, stored.active, certificate, stored.shared_key or "")
+    return {"verifier_maps": ([map_text(facts) for facts in before], [map_text(facts) for facts in after])}
 
 
 def _judged_facts(judged: JudgedMap) -> tuple[Any, ...]:
     certificate = judged.certificate.fingerprint if judged.certificate else ""
     return (judged.name, judged.kid or "", judged.enforce_dates, judged.active, certificate, judged.sealed or "")
-
-
-def _told(facts: tuple[Any, ...]) -> str:
-    """Return a map in words that give no key away."""
-    name, kid, enforces_dates, is_active, fingerprint, _ = facts
-    key = f"certificate {fingerprint[:12]}" if fingerprint else "shared key"
-    extras = [f"kid {kid}"] if kid else []
-    extras += [] if is_active else ["not active"]
-    extras += [] if enforces_dates else ["beyond its dates"]
-    return f"{name} ({', '.join([key, *extras])})"
-
-
-def _name_of(user: str | None) -> str | None:
-    found = db.session.get(SysUser, user) if user else None
-    return found.user_name if found else None

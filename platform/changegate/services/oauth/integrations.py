@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
 from changegate.extensions import connection, db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
-from changegate.models.base import new_sys_id, utc_now
+from changegate.models.base import new_sys_id
 from changegate.models.oauth_entity import JWT_BEARER
 from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
 from changegate.services.oauth.connection_types import connection_type_of, has_secret, require_provider
 from changegate.services.oauth.id_token_addresses import require_sole_addressee
+from changegate.services.oauth.integration_fields import changing
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import clear_cached_keys
 from changegate.services.oauth.key_timeline import forget_published, note_stored_keys
@@ -66,6 +67,15 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
     A new JWKS URL or issuer forgets the cached key set in the same transaction, and tokens issued under another trust
     are revoked. Returns the secret of a client that was public until now and needs one, else None.
     """
+    try:
+        with changing(entity, by):
+            return _update(entity, fields, by)
+    except IntegrityError:
+        db.session.rollback()
+        raise InputInvalid({"name": [JUST_CHANGED]}) from None
+
+
+def _update(entity: OAuthEntity, fields: dict[str, Any], by: str) -> str | None:
     trusted_before = (entity.jwks_url, entity.issuer)
     basis_before, keys_before = basis_of(entity), keys_of(entity)
     _fill(entity, fields, by)
@@ -77,13 +87,9 @@ def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) 
         clear_cached_keys(connection(), entity.sys_id)
         forget_published(connection(), entity.sys_id, now())
     secret = _give_secret(entity) if has_secret(entity) and not entity.client_secret_hash else None
-    try:
-        stamp(entity, by)
-        if keys_of(entity) != keys_before:
-            _note_stored_keys(entity)
-    except IntegrityError:
-        db.session.rollback()
-        raise InputInvalid({"name": [JUST_CHANGED]}) from None
+    db.session.flush()
+    if keys_of(entity) != keys_before:
+        _note_stored_keys(entity)
     return secret
 
 
@@ -92,11 +98,11 @@ def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
 
     Raises `InputInvalid` where its ID tokens would be another active integration's as well.
     """
-    entity.active = is_active
-    require_sole_addressee(entity)
-    if not is_active:
-        revoke_all_so_far(entity)
-    stamp(entity, by)
+    with changing(entity, by):
+        entity.active = is_active
+        require_sole_addressee(entity)
+        if not is_active:
+            revoke_all_so_far(entity)
 
 
 def constrain(entity: OAuthEntity, claim: str, value: object, *, report_only: bool = False, by: str) -> None:
@@ -118,10 +124,10 @@ def constrain(entity: OAuthEntity, claim: str, value: object, *, report_only: bo
         return
     if len(conditions) >= MAX_CONDITIONS:
         raise InputInvalid({"claim_conditions": [f"At most {MAX_CONDITIONS} conditions."]})
-    entity.claim_conditions = [*conditions, condition]
-    if not report_only:
-        revoke_tokens(entity)
-    stamp(entity, by)
+    with changing(entity, by):
+        entity.claim_conditions = [*conditions, condition]
+        if not report_only:
+            revoke_tokens(entity)
 
 
 def _value_type(claim: str, value: object) -> str:
@@ -141,11 +147,16 @@ def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERL
     if not has_secret(entity):
         one = "A public client" if entity.public_client else connection_type_of(entity).noun
         raise InputInvalid({"client_id": [f"{one} has no secret."]})
-    entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
-    entity.previous_client_secret_expires_at = now() + overlap if overlap else None
-    secret = _give_secret(entity)
-    stamp(entity, by)
-    return secret
+    with changing(entity, by):
+        entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
+        entity.previous_client_secret_expires_at = now() + overlap if overlap else None
+        return _give_secret(entity)
+
+
+def end_tokens(entity: OAuthEntity, *, by: str) -> None:
+    """End every token of an integration, also one that is being issued just now."""
+    with changing(entity, by):
+        revoke_all_so_far(entity)
 
 
 def delete_integration(entity: OAuthEntity) -> None:
@@ -163,7 +174,18 @@ def list_integrations() -> list[OAuthEntity]:
 
 def get_integration(client_id: str) -> OAuthEntity:
     """Return an integration by client id; raises `RecordNotFound`."""
-    found = db.session.execute(select(OAuthEntity).where(OAuthEntity.client_id == client_id)).scalar_one_or_none()
+    return _one(select(OAuthEntity).where(OAuthEntity.client_id == client_id))
+
+
+def lock_integration(client_id: str) -> OAuthEntity:
+    """Return an integration that nobody else changes until the commit; raises `RecordNotFound`."""
+    # Exchanges refer to the row meanwhile, which a full lock would not allow. SQLite takes its write lock.
+    statement = select(OAuthEntity).where(OAuthEntity.client_id == client_id).with_for_update(key_share=True)
+    return _one(statement.execution_options(locks_rows=True, populate_existing=True))
+
+
+def _one(statement: Select[Any]) -> OAuthEntity:
+    found: OAuthEntity | None = db.session.execute(statement).scalar_one_or_none()
     if found is None:
         raise RecordNotFound
     return found
@@ -249,11 +271,3 @@ def _give_secret(entity: OAuthEntity) -> str:
     entity.client_secret_hint = secret[-HINT_LENGTH:]
     entity.client_secret_created_at = now()
     return secret
-
-
-def stamp(entity: OAuthEntity, by: str) -> None:
-    """Note who changed an integration, and write the change."""
-    entity.sys_updated_by = by
-    entity.sys_updated_on = utc_now()
-    entity.sys_mod_count += 1
-    db.session.flush()

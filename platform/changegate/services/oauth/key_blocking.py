@@ -6,7 +6,7 @@ from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity
 from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.connection_types import require_provider
-from changegate.services.oauth.integrations import stamp
+from changegate.services.oauth.integration_fields import changing
 from changegate.services.oauth.key_renewal import FetchedKeySet
 from changegate.services.oauth.key_source import KeySource
 from changegate.services.oauth.key_store import KeyStore
@@ -23,17 +23,17 @@ def block_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
     """
     require_provider(entity, "keys", "thumbprint")
     _require_thumbprint(thumbprint)
-    entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
-    # Which of them were bought with the key is not known, and whoever holds it may hold one of them.
-    revoke_tokens(entity)
-    stamp(entity, by)
+    with changing(entity, by):
+        entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
+        # Which of them were bought with the key is not known, and whoever holds it may hold one of them.
+        revoke_tokens(entity)
 
 
 def unblock_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
     """Let a key be trusted again, if its provider publishes it; raises `InputInvalid` for another text."""
     _require_thumbprint(thumbprint)
-    entity.blocked_keys = sorted({*(entity.blocked_keys or ())} - {thumbprint})
-    stamp(entity, by)
+    with changing(entity, by):
+        entity.blocked_keys = sorted({*(entity.blocked_keys or ())} - {thumbprint})
 
 
 def refresh_keys(entity: OAuthEntity, key_store: KeyStore) -> FetchedKeySet:

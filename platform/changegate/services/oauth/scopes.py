@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthEntityScope, SysApiAccessScope, SysAuthScope
-from changegate.models.auth_scope import USERACCOUNT
+from changegate.models.auth_scope import ANY, USERACCOUNT
 from changegate.models.base import utc_now
+from changegate.services.change_history import note_changes
 from changegate.services.oauth.scope_checks import require_served
 from changegate.services.oauth.scope_rules import fields_of_list
 
@@ -32,6 +33,19 @@ def list_scopes() -> list[SysAuthScope]:
 def get_scope(name: str) -> SysAuthScope:
     """Return a scope by name; raises `RecordNotFound`."""
     found = find_scope(name)
+    if found is None:
+        raise RecordNotFound
+    return found
+
+
+def lock_scope(**wanted: str) -> SysAuthScope:
+    """Return a scope, by one of its fields, that nobody else changes until the commit; raises `RecordNotFound`."""
+    if not all(text.isprintable() for text in wanted.values()):
+        raise RecordNotFound
+    # Integrations may be given the scope meanwhile, which a full lock would not allow. SQLite takes its write lock.
+    statement = select(SysAuthScope).filter_by(**wanted).with_for_update(key_share=True)
+    locked = statement.execution_options(locks_rows=True, populate_existing=True)
+    found = db.session.execute(locked).scalar_one_or_none()
     if found is None:
         raise RecordNotFound
     return found
@@ -75,6 +89,8 @@ def update_scope(scope: SysAuthScope, fields: Mapping[str, Any], *, by: str) -> 
         scope.sys_updated_by, scope.sys_updated_on = by, utc_now()
         scope.sys_mod_count += 1
         _flush(fields["name"])
+        texts = {name: (text_of(name, old), text_of(name, new)) for name, (old, new) in changes.items()}
+        note_changes(scope, texts, by=by)
     return changes
 
 
@@ -118,6 +134,19 @@ def rule_fields(rule: SysApiAccessScope) -> dict[str, Any]:
     names = fields_of_list(rule.writable_fields or "")
     plain = {name: getattr(rule, name) for name in ("rest_api", "http_method", "version", "table", "active")}
     return {**plain, "writable_fields": None if names is None else sorted(names), "own_records": rule.own_records}
+
+
+def text_of(name: str, value: Any) -> str:
+    """Return a field of a scope in words: of rules a line for each."""
+    return "\n".join(sorted(map(_rule_text, value))) if name == "rules" else (value or "")
+
+
+def _rule_text(rule: Mapping[str, Any]) -> str:
+    version = "" if rule["version"] == ANY else rule["version"]
+    names = rule["writable_fields"]
+    words = [rule["http_method"], rule["rest_api"], rule["table"] or "", version, "own" if rule["own_records"] else ""]
+    words += [] if names is None else [f"fields {','.join(sorted(names))}"]
+    return " ".join(filter(None, [*words, "" if rule["active"] else "(not active)"]))
 
 
 def _fill(scope: SysAuthScope, fields: Mapping[str, Any], by: str) -> None:

@@ -24,9 +24,7 @@ def record_changes(
     entries = table.entries
     _insert(
         [
-            _row(
-                class_name, before["sys_id"], caller, name, _text(table, name, before[name]), _text(table, name, value)
-            )
+            _row(class_name, before, caller, name, _text(table, name, before[name]), _text(table, name, value))
             for name, value in changes.items()
             if name in entries
         ]
@@ -36,7 +34,7 @@ def record_changes(
 def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> None:
     """Write that a record has been deleted, with the name it had."""
     name = _text(table, table.display_field, record[table.display_field])
-    _insert([_row(class_name, record["sys_id"], caller, DELETED, name, None)])
+    _insert([_row(class_name, record, caller, DELETED, name, None)])
 
 
 def _text(table: Table, name: str, value: Any) -> str | None:
@@ -44,12 +42,15 @@ def _text(table: Table, name: str, value: Any) -> str | None:
     return None if entry.is_secret else render_value(entry, value) or None
 
 
-def _row(class_name: str, sys_id: str, caller: Caller, field: str, old: str | None, new: str | None) -> Values:
+def _row(
+    class_name: str, record: Mapping[str, Any], caller: Caller, field: str, old: str | None, new: str | None
+) -> Values:
     now = utc_now()
     return {
         "sys_id": new_ordered_sys_id(),
         "tablename": class_name,
-        "documentkey": sys_id,
+        "documentkey": record["sys_id"],
+        "record_checkpoint": record["sys_mod_count"] + 1,
         "fieldname": field,
         "user": caller.user_name,
         "oldvalue": old,

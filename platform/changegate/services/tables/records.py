@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.errors import OperationFailed, RequestUnreadable
-from changegate.models.base import new_sys_id, utc_now
+from changegate.models.base import new_sys_id, utc_now, version_of
 from changegate.services.access import Caller
 from changegate.services.oauth.creation_quota import require_room
 from changegate.services.oauth.provenance import provenance_of
@@ -26,7 +26,7 @@ from changegate.services.tables.reading import Record, require_operation
 from changegate.services.tables.referrers import empty_references
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.written_rows import delete_row, insert_row, lock_row, update_row
-from changegate.services.versions import Condition, require_version, version_of
+from changegate.services.versions import Condition, require_version
 
 _CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
 

@@ -72,6 +72,7 @@ def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
         "sys_id": literal(new_ordered_sys_id()[:-RANDOM_DIGITS]) + _random_digits(connection().dialect.name),
         "tablename": columns["sys_class_name"] if _holds_classes(referrer) else referrer.name,
         "documentkey": columns["sys_id"],
+        "record_checkpoint": columns["sys_mod_count"] + 1,
         "fieldname": field,
         "user": user,
         "oldvalue": sys_id,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from changegate.models.base import version_of
 from changegate.services.access import Caller
 from changegate.services.compiled import Row
 from changegate.services.tables.selections import Selection, id_name
 from changegate.services.tables.visibility import parameters_of
-from changegate.services.versions import version_of
 
 VERSION_FIELDS = ("sys_mod_count", "sys_updated_on")
 # Statements exist for as many sys_ids as this; what is over is filled up with the last one.

@@ -1,0 +1,86 @@
+"""Stale forms: sent after somebody else has changed the record that they were opened on.
+
+A form carries the version of the record that it shows. One that is older is answered with 409 and the differences, and
+saved over the newer version only if its user ticks a box that names that version.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from changegate.extensions import db
+from changegate.models import SysAudit
+from changegate.models.base import Record
+from changegate.services.change_history import list_changes_since
+
+VERSION, OVERWRITE = "version", "overwrite"
+OF_THE_PAGE = ("csrf_token", VERSION, OVERWRITE)
+_COUNT = re.compile(r"([0-9]{1,9})-[0-9]{14}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field in words: as the form was opened, as it is stored, and as it was typed if the form has the field."""
+
+    label: str
+    loaded: str
+    stored: str
+    typed: str | None
+    changes: Sequence[SysAudit]
+
+
+def is_stale(record: Record) -> bool:
+    """Tell whether the form that was sent would write over a version of a locked record that its user has not seen."""
+    return record.record_version not in (request.form.get(VERSION), request.form.get(OVERWRITE))
+
+
+def list_differences(
+    record: Record, stored: Mapping[str, str], typed: Mapping[str, str] | None = None
+) -> list[Difference]:
+    """Return the fields that were changed since the form was opened, or that it would change."""
+    changes: dict[str, list[SysAudit]] = {}
+    for change in _changes_since_opened(record):
+        changes.setdefault(change.fieldname, []).append(change)
+    typed = typed or {}
+    names = [*stored, *(name for name in changes if name not in stored)]
+    return [
+        _difference(record, name, stored.get(name), typed.get(name), changes.get(name, ()))
+        for name in names
+        if name in changes or typed.get(name, stored.get(name)) != stored.get(name)
+    ]
+
+
+def stale_page(record: Record, name: str, stored: Mapping[str, str], back: str) -> ResponseReturnValue | None:
+    """Return the page that asks whether a button still holds; None where its page showed what is stored now."""
+    if not is_stale(record):
+        return None
+    db.session.rollback()
+    sent = [(field, value) for field, value in request.form.items(multi=True) if field not in OF_THE_PAGE]
+    differences = list_differences(record, stored)
+    page = render_template(
+        "console/stale_form.html", record=record, name=name, sent=sent, stale=differences, back=back, here=request.path
+    )
+    return page, 409
+
+
+def _changes_since_opened(record: Record) -> Sequence[SysAudit]:
+    opened = _COUNT.match(request.form.get(VERSION, ""))
+    return list_changes_since(record, int(opened[1])) if opened else ()
+
+
+def _difference(
+    record: Record, name: str, stored: str | None, typed: str | None, changes: Sequence[SysAudit]
+) -> Difference:
+    now = stored if stored is not None else (changes[-1].newvalue or "")
+    loaded = (changes[0].oldvalue or "") if changes else now
+    return Difference(_label(record, name), loaded, now, typed, changes)
+
+
+def _label(record: Record, name: str) -> str:
+    column = record.__table__.c.get(name)  # type: ignore[attr-defined]
+    entry = None if column is None else column.info.get("entry")
+    label: str = entry.label if entry else name.replace("_", " ").capitalize()
+    return label

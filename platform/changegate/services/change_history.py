@@ -1,0 +1,55 @@
+"""The history of records that have forms of their own: who changed which field, and what a stale form has missed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from changegate.extensions import connection, db
+from changegate.models import SysAudit
+from changegate.models.base import Record, new_ordered_sys_id, utc_now
+
+# What a field was and what it is now, in words that give no secret and no key away.
+Texts = tuple[str, str]
+CHANGED_BENEATH = "{} (changed)"
+
+
+def note_changes(record: Any, changes: Mapping[str, Texts], *, by: str) -> None:
+    """Write a row for each changed field of a record whose updates are counted already."""
+    now, table = utc_now(), record.__tablename__
+    rows = [
+        {
+            "sys_id": new_ordered_sys_id(),
+            "tablename": table,
+            "documentkey": record.sys_id,
+            "record_checkpoint": record.sys_mod_count,
+            "fieldname": name,
+            "user": by,
+            "oldvalue": old or None,
+            "newvalue": (CHANGED_BENEATH.format(new).strip() if old == new else new) or None,
+            "sys_created_on": now,
+            "sys_created_by": by,
+            "sys_updated_on": now,
+            "sys_updated_by": by,
+            "sys_mod_count": 0,
+        }
+        for name, (old, new) in changes.items()
+    ]
+    if rows:
+        connection().execute(insert(SysAudit), rows)
+
+
+def list_changes_since(record: Record, update_count: int) -> Sequence[SysAudit]:
+    """Return what was changed of a record after its updates had reached a count, in order."""
+    statement = select(SysAudit).where(
+        SysAudit.tablename == record.__class__.__table__.name,  # type: ignore[attr-defined]
+        SysAudit.documentkey == record.sys_id,
+        SysAudit.record_checkpoint > update_count,
+    )
+    return db.session.execute(statement.order_by(SysAudit.record_checkpoint, SysAudit.sys_id)).scalars().all()
+
+
+def last_change(record: Record) -> str:
+    """Return who changed a record last, and which fields if that was noted."""
+    fields = [row.fieldname for row in list_changes_since(record, record.sys_mod_count - 1)]
+    return f"{record.sys_updated_by} ({', '.join(fields)})" if fields else record.sys_updated_by
