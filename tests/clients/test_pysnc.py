@@ -160,6 +160,27 @@ def test_asks_for_changes_by_the_number_of_their_tasks(maria: ServiceNowClient) 
     assert [row.get_value("short_description") for row in record] == ["With a task"]
 
 
+def test_asks_for_changes_that_share_a_value_with_another_record(maria: ServiceNowClient) -> None:
+    insert(maria, short_description="Joined", correlation_id="pysnc joined")
+    record = maria.GlideRecord("change_request")
+    record.add_query("correlation_id", "pysnc joined")
+    record.add_join_query("sys_user", "opened_by", "sys_id").add_query("user_name", USER_NAME)
+    record.query()
+    assert [row.get_value("short_description") for row in record] == ["Joined"]
+
+    other = maria.GlideRecord("change_request")
+    other.add_join_query("sys_user", "opened_by", "sys_id").add_query("user_name", "nobody")
+    other.query()
+    assert len(other) == 0
+
+
+def test_a_join_with_an_unknown_table_is_an_error_and_not_every_record(maria: ServiceNowClient) -> None:
+    record = maria.GlideRecord("change_request")
+    record.add_join_query("nonsense", "opened_by", "sys_id")
+    with pytest.raises(RequestException, match="Invalid table nonsense"):
+        record.query()
+
+
 def test_attaches_reads_and_deletes_a_file(maria: ServiceNowClient, server: Running, tmp_path: Path) -> None:
     record = insert(maria, short_description="With a plan")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -165,6 +165,18 @@ def test_grouped_dates_are_shown_by_the_callers_clock() -> None:
         [group] = aggregate_records(CHANGES, caller, query, asked)
         expected = {"field": "start_date", "display_value": text, "value": "2026-10-25 11:00:00"}
         assert group["groupby_fields"] == [expected]
+
+
+@pytest.mark.parametrize("unit", ["hour", "day", "week", "month", "quarter", "year"])
+@pytest.mark.parametrize("caller", [BERLIN, NEW_YORK, LORD_HOWE])
+def test_where_the_calendar_ends_a_term_is_dropped(caller: Any, unit: str) -> None:
+    create(short_description="noon", start_date="2026-10-25 11:00:00")
+    days = (NOW.astimezone(caller.time_zone).date() - date.min).days
+    counts = {"hour": days * 24, "day": days, "week": days // 7, "month": 2025 * 12 + 9, "quarter": 8103, "year": 2025}
+    for count in range(counts[unit] - 2, counts[unit] + 3):
+        for operator in ("RELATIVEEE", "RELATIVELT", "RELATIVEGE"):
+            for side in ("ago", "ahead"):
+                _found(f"start_date{operator}@{unit}@{side}@{count}", caller)
 
 
 def _found(query: str, caller: Any) -> set[str]:

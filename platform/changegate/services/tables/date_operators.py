@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from changegate.services.tables.comparison import Clause, Comparison
 from changegate.services.tables.date_parts import UNITS, part_number
@@ -97,7 +97,12 @@ def _relative(comparison: Comparison) -> tuple[str, datetime]:
 
 
 def _stored(comparison: Comparison, instant: datetime) -> date:
-    return instant if comparison.field.entry.kind == "glide_date_time" else instant.date()
+    if comparison.field.entry.kind != "glide_date_time":
+        return instant.date()
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise TermInvalid("The instant is out of the calendar") from None
 
 
 def has_part(comparison: Comparison) -> Clause:
