@@ -6,6 +6,7 @@ from changegate.console import (
     api_explorer,
     auth_scopes,
     change_requests,
+    deep_links,
     form_fragments,
     home,
     inbound_integrations,
@@ -39,6 +40,7 @@ AREAS = (
     machine_identities,
     security_findings,
     change_requests,
+    deep_links,
     api_explorer,
     preferences,
 )

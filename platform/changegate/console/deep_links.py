@@ -1,0 +1,71 @@
+"""ServiceNow's deep links to records and lists, for what notifications, scripts, and chat messages contain."""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import Blueprint, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, require_login
+from changegate.errors import RecordNotFound
+from changegate.services.tables.catalog import get_table
+from changegate.services.tables.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.reading import read_page
+from changegate.services.tables.shapes import Shape
+
+NUMBER = "number="
+bp = Blueprint("deep_links", __name__)
+bp.before_request(require_login)
+
+
+@bp.get("/change_request.do")
+def record_view() -> ResponseReturnValue:
+    """Go to the change that `sys_id`, or `sysparm_query=number=…`, names; raises `RecordNotFound`."""
+    return _go_to_record(request.args)
+
+
+@bp.get("/change_request_list.do")
+def list_view() -> ResponseReturnValue:
+    """Go to the list of changes."""
+    return _go_to_list(request.args)
+
+
+@bp.get("/nav_to.do")
+def frame_view() -> ResponseReturnValue:
+    """Go where `uri` leads; raises `RecordNotFound` for everything but the links above."""
+    try:
+        target = urlsplit(request.args.get("uri", ""))
+    except ValueError:
+        raise RecordNotFound from None
+    lead = _LEADS.get(target.path.removeprefix("/"))
+    if lead is None or target.scheme or target.netloc:
+        raise RecordNotFound
+    return lead(dict(parse_qsl(target.query)) | {name: value for name, value in request.args.items() if name != "uri"})
+
+
+def _go_to_record(arguments: Mapping[str, str]) -> ResponseReturnValue:
+    sys_id, query = arguments.get("sys_id", ""), arguments.get("sysparm_query", "")
+    if not sys_id and query.startswith(NUMBER):
+        sys_id = _find_by_number(query.removeprefix(NUMBER))
+    if not sys_id:
+        raise RecordNotFound
+    return redirect(url_for("change_requests.record_view", sys_id=sys_id))
+
+
+def _find_by_number(number: str) -> str:
+    table = get_table("change_request")
+    query = EncodedQuery((((Condition("number", "=", number),),),))
+    page = read_page(table, caller(), query, Shape("", fields=("sys_id",)), limit=1, offset=0)
+    return next((record["sys_id"] for record in page.records), "")
+
+
+def _go_to_list(arguments: Mapping[str, str]) -> ResponseReturnValue:
+    if arguments.get("sysparm_query"):
+        flash("The list shows all changes: the console does not read the filter of the link.")
+    return redirect(url_for("change_requests.list_view"))
+
+
+_LEADS: Mapping[str, Callable[[Mapping[str, str]], ResponseReturnValue]] = {
+    "change_request.do": _go_to_record,
+    "change_request_list.do": _go_to_list,
+}
