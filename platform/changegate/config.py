@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from changegate.instance_files import make_private_folder
+
 PREFIX = "CHANGEGATE_"
 INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
@@ -189,7 +191,7 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
     `overrides` (setting name → text) win over the environment. Raises `SettingInvalid`.
     """
     try:
-        instance_path.mkdir(parents=True, exist_ok=True)
+        make_private_folder(instance_path)
     except OSError as problem:
         raise SettingInvalid(f"The instance folder {instance_path} cannot be made: {problem.strerror}.") from None
     texts = _texts_from_file(instance_path / "config.py")

@@ -20,6 +20,7 @@ from changegate.api import (
     token_keys,
 )
 from changegate.api.cors import register_cors
+from changegate.api.hsts import register_hsts
 from changegate.api.method_override import MethodOverride
 from changegate.api.openapi.document import load_document
 from changegate.api.query_string import PlainQueryString
@@ -39,6 +40,7 @@ def register(app: Flask) -> None:
     app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
     app.before_request(require_whole_body)
     register_cors(app, settings)
+    register_hsts(app, settings)
     app.extensions[OPENAPI_DOCUMENT] = load_document
     for version in VERSIONS:
         prefix, suffix = f"/api/now{version}", version.replace("/", "_")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import click
 import flask_migrate
@@ -14,7 +15,11 @@ from changegate.cli.instance import working_on
 from changegate.config import default_instance_path
 from changegate.extensions import db, settings
 from changegate.factory import create_app
+from changegate.instance_files import list_exposed, open_private
 from changegate.seed import ADMIN_USER_NAME, seed_first_start
+
+# Of the files that others can access; the remedy is the same for all.
+MOST_SHOWN = 5
 
 
 @click.command()
@@ -33,14 +38,23 @@ def prepare_instance(app: Flask) -> str | None:
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
         db.session.commit()
+    _report_exposed(Path(app.instance_path))
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")
     return password
 
 
+def _report_exposed(folder: Path) -> None:
+    exposed = [f"{path} ({mode:04o})" for path, mode in list_exposed(folder)]
+    if exposed:
+        more = f", and {len(exposed) - MOST_SHOWN} more" if len(exposed) > MOST_SHOWN else ""
+        shown = ", ".join(exposed[:MOST_SHOWN]) + more
+        click.echo(f"Other users of this machine can access {shown}. Run: chmod -R go= {quote(str(folder))}", err=True)
+
+
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Let one process of this host prepare an instance at a time; nodes that share PostgreSQL queue in the database."""
-    with (folder / "prepare.lock").open("w") as file:
+    with open(folder / "prepare.lock", "w", opener=open_private) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -25,7 +25,7 @@ def ensure_certificate(folder: Path, host: str) -> Certificate:
     files = Certificate(ca=folder / "ca.pem", chain=folder / "server.pem", key=folder / "server.key")
     authority = _kept_authority(files.ca, folder / "ca.key")
     leaf = authority.issue_cert(*dict.fromkeys((*LOCAL_NAMES, *_servable(host))))
-    files.chain.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    _write_private(files.chain, b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
     _write_private(files.key, leaf.private_key_pem.bytes())
     return files
 
@@ -42,7 +42,7 @@ def _kept_authority(certificate: Path, key: Path) -> trustme.CA:
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
     authority = trustme.CA(organization_name="Changegate local CA")
     _write_private(key, authority.private_key_pem.bytes())
-    certificate.write_bytes(authority.cert_pem.bytes())
+    _write_private(certificate, authority.cert_pem.bytes())
     return authority
 
 

@@ -1,10 +1,11 @@
 """The drivers' connections: how they begin to write, how long they may work, and whether they are still alive."""
 
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy import Dialect
 
 from changegate.database.turns import end_turn, out_of_turn
 from changegate.database.write_line import SharedWrite, line_of, write_together
+from changegate.instance_files import open_private
 
 BUSY_TIMEOUT = timedelta(seconds=10)
 # What one request may ask of a database, however many rows and terms it is about.
@@ -32,6 +34,7 @@ class QueuedConnection(sqlite3.Connection):
     deadline = math.inf
 
     def __init__(self, database: str | Path, *arguments: Any, **options: Any) -> None:
+        _create_private(database)
         super().__init__(database, *arguments, **options)
         self._line = line_of(database)
 
@@ -125,6 +128,14 @@ class QueuedConnection(sqlite3.Connection):
         if self._may_write and not self.in_transaction:
             self._may_write = False
             self._line.lock.release()
+
+
+def _create_private(database: str | Path) -> None:
+    """Create a database file with mode 0600; SQLite would use the umask, and its other files take over this mode."""
+    if str(database) in ("", ":memory:"):
+        return
+    with suppress(OSError):  # SQLite says better what is wrong
+        os.close(open_private(str(database), os.O_RDWR | os.O_CREAT))
 
 
 @lru_cache(maxsize=16)
