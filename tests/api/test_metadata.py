@@ -8,7 +8,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
+from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE
 from changegate.extensions import db
 from changegate.models import SysAuthScope
 from changegate.services.oauth.signature import SCHEMES
@@ -49,10 +51,20 @@ def test_what_the_server_offers(described: dict[str, Any]) -> None:
         "introspection_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "grant_types_supported": described["grant_types_supported"],
-        "response_types_supported": [],
         "scopes_supported": described["scopes_supported"],
     }
     assert "urn:ietf:params:oauth:grant-type:jwt-bearer" in described["grant_types_supported"]
+
+
+def test_a_list_of_nothing_is_left_out(desk: TokenDesk) -> None:
+    """RFC 8414 §3.2 and RFC 9728 §3.2: members with zero elements must be omitted."""
+    with desk.app.app_context():
+        db.session.execute(delete(SysAuthScope))
+        db.session.commit()
+    for path in (AUTHORIZATION_SERVER, PROTECTED_RESOURCE):
+        described = desk.client.get(path).get_json()
+        assert [] not in described.values()
+        assert {"scopes_supported", "response_types_supported"}.isdisjoint(described)
 
 
 def test_no_algorithm_takes_a_secret_or_nothing(described: dict[str, Any]) -> None:

@@ -48,14 +48,13 @@ def protected_resource_view(described: str = "") -> Response:
 
 
 def authorization_server() -> dict[str, Any]:
-    """Return the metadata of RFC 8414 §2."""
+    """Return the metadata of RFC 8414 §2; `response_types_supported` would be empty and is left out (decision 0020)."""
     issuer = settings().base_url
     endpoints = {"token": oauth.RFC_PATH, "revocation": revocation.RFC_PATH, "introspection": introspection.PATH}
     found: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": issuer + token_keys.PATH,
         "scopes_supported": _scopes(),
-        "response_types_supported": [],  # required, and there is no endpoint that would answer any
         "grant_types_supported": list_grant_types(),
     }
     for name, path in endpoints.items():
@@ -81,6 +80,8 @@ def _scopes() -> list[str]:
 
 
 def _document(body: dict[str, Any]) -> Response:
+    """Return metadata as JSON, without lists of nothing (RFC 8414 §3.2, RFC 9728 §3.2)."""
+    body = {name: value for name, value in body.items() if value != []}
     headers = {"Cache-Control": f"public, max-age={MAX_AGE}", "X-Content-Type-Options": "nosniff"}
     response = Response(orjson.dumps(body), content_type=JSON, headers=headers)
     response.add_etag()
