@@ -192,22 +192,33 @@ class OAuthError(ChangegateError):
 
     `reason` is the code for the administrator's event log and never goes to the caller; `report` holds the
     outcome of each rule where an assertion was judged. `assertion` is the one by which a client meant to prove itself.
+    `remedy` is for the caller as well: what is malformed or over a published bound, never what was sent.
     """
 
     error = "invalid_request"
     description = "The request is malformed"
 
     def __init__(
-        self, reason: str, detail: str | None = None, *, report: object = None, assertion: object = None
+        self,
+        reason: str,
+        detail: str | None = None,
+        *,
+        report: object = None,
+        assertion: object = None,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(self.description, detail)
         self.reason = reason
         self.report = report
         self.assertion = assertion
+        self.remedy = remedy
 
 
 class InvalidRequest(OAuthError):
-    """A parameter is missing, repeated or malformed."""
+    """A parameter is missing, repeated or malformed; `detail` names it, and the caller learns that too."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail, remedy=detail)
 
 
 class InvalidClient(OAuthError):

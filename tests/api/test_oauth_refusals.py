@@ -15,15 +15,22 @@ from changegate.models import SysUser
 from changegate.services.oauth.events import report_of
 from tests.support.forge import forge, header, rsa_key
 from tests.support.token_desk import (
+    FORM,
     JWT_BEARER,
     RFC_PATH,
     SERVICENOW_PATH,
     Integration,
     TokenDesk,
+    basic_header,
 )
 
 Form = Callable[[TokenDesk], dict[str, Any]]
 IN_AN_HOUR = 3600
+# What ServiceNow's path says of malformed requests, by the code of the RFC path.
+MALFORMED = {
+    "invalid_request": "The request is malformed",
+    "unsupported_grant_type": "The grant type is not supported",
+}
 
 
 def _claims(**claims: Any) -> Form:
@@ -90,17 +97,49 @@ def test_a_refusal_follows_rfc_6749_and_leaves_one_event(
 
 
 @pytest.mark.parametrize(("reason", "status", "code", "changes"), REFUSALS, ids=[row[0] for row in REFUSALS])
-def test_a_refusal_in_servicenows_style_is_always_the_same(
+def test_a_refusal_in_servicenows_style_differs_only_for_malformed_requests(
     desk: TokenDesk, integration: Integration, reason: str, status: int, code: str, changes: Form
 ) -> None:
     answer = desk.exchange(integration, SERVICENOW_PATH, **changes(desk))
 
     body = answer.get_json()
     assert answer.status_code == 401
-    assert (body["error"], body["error_description"]) == ("server_error", "access_denied")
+    told = body["error_description"].partition(":")[0]
+    assert (body["error"], told) == ("server_error", MALFORMED.get(code, "access_denied"))
     assert "WWW-Authenticate" in answer.headers
     assert desk.last_event().reason == reason
     assert_says_no_more_than_it_may(answer, desk.last_event().correlation_id)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "The request is malformed: grant_type is missing"),
+        (f"grant_type={JWT_BEARER}", "The request is malformed: assertion is missing"),
+        ("grant_type=jwt", f"The grant type is not supported: send one of {JWT_BEARER}, client_credentials"),
+        ("grant_type=x&grant_type=x", "The request is malformed: grant_type is given more than once"),
+        ("filler=" + "x" * 65536, "The request is malformed: the body is over 65536 bytes"),
+        (b"grant_type=\xff", "The request is malformed: the body is not UTF-8"),
+        (json.dumps({"grant_type": JWT_BEARER}), "The request is malformed: the body must be " + FORM),
+    ],
+)
+def test_a_malformed_request_is_told_what_is_malformed(
+    desk: TokenDesk, integration: Integration, body: str | bytes, told: str
+) -> None:
+    is_json = body[:1] == "{"
+    options = {"headers": basic_header(integration.client_id, str(integration.secret))}
+    if is_json:
+        options["content_type"] = "application/json"
+    answer, of_servicenow = (desk.send(body, path, **options) for path in (RFC_PATH, SERVICENOW_PATH))
+
+    expected = "unsupported_grant_type" if "grant type" in told else "invalid_request"
+    assert (answer.status_code, answer.get_json()["error"]) == (400, expected)
+    assert answer.get_json()["error_description"].startswith(f"{told} (correlation id ")
+    assert (of_servicenow.status_code, of_servicenow.get_json()["error"]) == (401, "server_error")
+    assert of_servicenow.get_json()["error_description"] == told
+    event = desk.last_event()
+    assert event is not None
+    assert_says_no_more_than_it_may(of_servicenow, event.correlation_id)
 
 
 def assert_says_no_more_than_it_may(answer: TestResponse, correlation_id: str) -> None:

@@ -125,14 +125,18 @@ def table_error(error: ChangegateError) -> Response:
 
 def oauth_error(error: OAuthError) -> Response:
     """Return the envelope of RFC 6749 §5.2; the correlation id is the caller's handle to the reason."""
-    description = f"{error.description} (correlation id {correlation_id()})"
+    description = f"{_described(error) or error.description} (correlation id {correlation_id()})"
     return _oauth_response(error, error.status, error.error, description)
 
 
 def servicenow_oauth_error(error: OAuthError) -> Response:
-    """Return what ServiceNow's own token endpoint says to nearly everything (oauth_jwt.md §3.6)."""
+    """Return what ServiceNow's own token endpoint says to nearly everything, or what the caller can correct."""
     status = 401 if error.status in {400, 401} else error.status
-    return _oauth_response(error, status, "server_error", "access_denied")
+    return _oauth_response(error, status, "server_error", _described(error) or "access_denied")
+
+
+def _described(error: OAuthError) -> str | None:
+    return error.remedy and f"{error.description}: {error.remedy}"
 
 
 def oauth_fault(error: ChangegateError) -> Response:

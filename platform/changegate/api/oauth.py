@@ -14,19 +14,25 @@ from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.extensions import commit, now
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.oauth.access_tokens import IssuedToken
+from changegate.services.oauth.client_assertions import TOKEN_PATHS
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
 from changegate.services.oauth.clients import Client, ClientCredentials
 from changegate.services.oauth.events import Attempt, record_accepted
-from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN, require_grant
+from changegate.services.oauth.grant_types import (
+    CLIENT_CREDENTIALS,
+    PASSWORD,
+    REFRESH_TOKEN,
+    list_grant_types,
+    require_grant,
+)
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
 from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
-# ServiceNow's path and an RFC one; they differ in how they refuse.
-SERVICENOW_PATH = "/oauth_token.do"
-RFC_PATH = "/oauth/token"
+# An RFC path and ServiceNow's; they differ in how they refuse.
+RFC_PATH, SERVICENOW_PATH = TOKEN_PATHS
 Grant = Callable[[Attempt, ClientCredentials, TokenRequestForm], IssuedToken]
 bp = Blueprint("oauth", __name__)
 bp.before_request(allow_anyone)
@@ -55,7 +61,7 @@ def _exchange(attempt: Attempt) -> IssuedToken:
         raise InvalidRequest("body_malformed", "grant_type is missing")
     grant = _GRANTS.get(params.grant_type)
     if grant is None:
-        raise UnsupportedGrantType("grant_not_allowed")
+        raise UnsupportedGrantType("grant_not_allowed", remedy=f"send one of {', '.join(list_grant_types())}")
     return grant(attempt, credentials, params)
 
 

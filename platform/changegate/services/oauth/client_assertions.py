@@ -21,7 +21,11 @@ from changegate.services.oauth.trust_policy import JTI_REQUIRED, JWT_ONLY, Trust
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLIENT_AUTHENTICATION = "client-authentication+jwt"
-LONGEST_LIFETIME = timedelta(minutes=5)
+# The token endpoint: client libraries take its URL for the audience of what they sign (Authlib does by default).
+TOKEN_PATHS = ("/oauth/token", "/oauth_token.do")
+# Authlib's default. A claim is used once, so that a longer life gives a thief no second use.
+LONGEST_LIFETIME = timedelta(hours=1)
+TOO_LONG = "lifetime_too_long"
 # Public keys only: a key that both sides know proves nothing that a secret would not.
 ALGORITHMS = frozenset(SCHEMES)
 # Longer than any clock skew that an integration may have: a claim outlives what it was claimed by.
@@ -52,8 +56,19 @@ def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStor
         verified = _verify(client, assertion, key_store)
         _claim(client, verified)
     except AssertionRefused as refusal:
-        raise InvalidClient(refusal.reason, refusal.detail, report=refusal.report, assertion=assertion) from None
+        remedy = _name_bound(client) if refusal.reason == TOO_LONG else None
+        raise InvalidClient(
+            refusal.reason, refusal.detail, report=refusal.report, assertion=assertion, remedy=remedy
+        ) from None
     return client
+
+
+def _longest_lifetime(client: Client) -> timedelta:
+    return min(client.policy.max_assertion_lifetime, LONGEST_LIFETIME)
+
+
+def _name_bound(client: Client) -> str:
+    return f"a client assertion may live for at most {int(_longest_lifetime(client).total_seconds())} seconds"
 
 
 def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
@@ -67,9 +82,9 @@ def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
     return replace(
         own,
         issuer=client.client_id,
-        audiences=frozenset({issuer}),
+        audiences=frozenset({issuer, *(issuer + path for path in TOKEN_PATHS)}),
         algorithms=own.algorithms & ALGORITHMS,
-        max_assertion_lifetime=min(own.max_assertion_lifetime, LONGEST_LIFETIME),
+        max_assertion_lifetime=_longest_lifetime(client),
         jti_claim="jti",
         replay_policy=JTI_REQUIRED,
         audience_claim="aud",
