@@ -3,16 +3,20 @@
 Services raise them; one registrar per audience (Table API, OAuth, console, command line) renders them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class ChangegateError(Exception):
-    """Anything this product refuses, in one sentence a person can act on."""
+    """Anything this product refuses, in one sentence a person can act on.
+
+    `reason` is the code for the administrator's event log; it never goes to the caller.
+    """
 
     status = 400
+    reason = "refused"
 
     def __init__(self, message: str, detail: str | None = None) -> None:
         super().__init__(message)
@@ -37,7 +41,7 @@ class NotAuthenticated(ChangegateError):
 
     status = 401
 
-    def __init__(self, reason: str | None = "credentials_missing", user_name: str | None = None) -> None:
+    def __init__(self, reason: str = "credentials_missing", user_name: str | None = None) -> None:
         super().__init__("User Not Authenticated", "Required to provide Auth information")
         self.reason = reason
         self.user_name = user_name
@@ -54,13 +58,20 @@ class AccessRefused(ChangegateError):
     """The caller is known and may not do this."""
 
     status = 403
+    reason = "access_refused"
 
 
 class ScopeMissing(AccessRefused):
-    """The access token's scopes do not cover this call."""
+    """The access token's scopes cover none of `calls`, each an `ApiCall`; real clients look for the message.
 
-    def __init__(self) -> None:
+    The registrar of errors adds the detail: the scopes that would cover one.
+    """
+
+    reason = "scope_missing"
+
+    def __init__(self, *calls: Any) -> None:
         super().__init__("Missing required api access scope")
+        self.calls = calls
 
 
 class RecordNotFound(ChangegateError):
@@ -83,6 +94,7 @@ class OperationFailed(ChangegateError):
     """A write was aborted by a rule of the product."""
 
     status = 403
+    reason = "rule_refused"
 
     def __init__(self, detail: str) -> None:
         super().__init__("Operation Failed", detail)
@@ -145,6 +157,7 @@ class RateLimited(ChangegateError):
     """Too many failures from this caller; `retry_after` is in seconds."""
 
     status = 429
+    reason = "rate_limited"
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("Rate limit exceeded", f"Too many failed attempts; try again in {retry_after} seconds")

@@ -147,7 +147,7 @@ def _open_store(url: str) -> Storage:
 
 
 def network_of(address: str) -> str:
-    """Return what the failures of an address are counted as: itself, or for IPv6 its network."""
+    """Return what an address is counted as: itself, or for IPv6 its network."""
     if ":" not in address:
         return address
     try:

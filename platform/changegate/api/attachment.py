@@ -136,7 +136,7 @@ def _in_scope() -> tuple[list[Table], Caller]:
     who = who.within(covered.values())
     tables = [table for table in covered if who.own_records_of is None or knows_integrations(table)]
     if not tables:
-        raise ScopeMissing
+        raise ScopeMissing(*calls.values())
     return tables, who
 
 

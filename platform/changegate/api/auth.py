@@ -79,10 +79,11 @@ def require_scope(rest_api: str, table: str) -> Caller:
     who = caller()
     if who.grant is None:
         return who
-    who = who.require_scope(api_call(rest_api, table))
+    call = api_call(rest_api, table)
+    who = who.require_scope(call)
     if who.own_records_of is not None:
         served = find_table(table)
         if served is None or not knows_integrations(served):
-            raise ScopeMissing  # of such a table nothing can be an integration's own
+            raise ScopeMissing(call)  # of such a table nothing can be an integration's own
     g.caller = who
     return who

@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
+from changegate.api.refused_calls import note_refused_call
 from changegate.database import is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
@@ -26,6 +27,7 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     def render(error: Exception) -> Response:
         db.session.rollback()
         refused = _as_domain_error(error)
+        note_refused_call(refused)
         is_for_people = not request.path.startswith(MACHINE_PREFIXES)
         response = _page_of(refused, otherwise) if is_for_people else _machine_error(refused)
         if isinstance(error, MethodNotAllowed):

@@ -3,7 +3,7 @@
 from flask import g, request
 
 from changegate.api.envelopes import correlation_id, refusal
-from changegate.api.oauth_clients import has_room_to_log, note_refusal, require_room
+from changegate.api.oauth_clients import note_refusal, require_room
 from changegate.errors import (
     AssertionRefused,
     ChangegateError,
@@ -23,7 +23,6 @@ from changegate.services.oauth.subjects import find_named_user
 
 # In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.
 ADMITTED = "changegate.admitted"
-LOGGED_OUTAGES = "calls without signing keys"
 
 
 def find_id_token_caller(text: str) -> Caller:
@@ -84,10 +83,9 @@ def _was_overtaken(attempt: Attempt, problem: AssertionRefused) -> bool:
 
 def _refused(attempt: Attempt, problem: OAuthError) -> ChangegateError:
     """Count a failure, write its event, and return what the caller is told."""
-    if isinstance(problem, TemporarilyUnavailable) and not has_room_to_log(attempt, LOGGED_OUTAGES):
-        db.session.rollback()
-    else:
-        problem = note_refusal(attempt, problem)
+    problem = note_refusal(attempt, problem)
+    # Its event has been written, with more than the answer says.
+    g.has_event = True
     if isinstance(problem, TooManyFailures):
         return RateLimited(problem.retry_after)
     if isinstance(problem, TemporarilyUnavailable):

@@ -48,7 +48,7 @@ def protected_resource_view(described: str = "") -> Response:
 
 
 def authorization_server() -> dict[str, Any]:
-    """Return the metadata of RFC 8414 §2; `response_types_supported` would be empty and is left out (decision 0020)."""
+    """Return the metadata of RFC 8414 §2; `response_types_supported` would be empty and is left out (decision 0021)."""
     issuer = settings().base_url
     endpoints = {"token": oauth.RFC_PATH, "revocation": revocation.RFC_PATH, "introspection": introspection.PATH}
     found: dict[str, Any] = {

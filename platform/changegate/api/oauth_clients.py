@@ -22,7 +22,6 @@ SERVICENOW_SUFFIX = ".do"
 NO_CLIENT = "no proven client"
 # Refusals that do not count for the client that they name: it may not exist, or its secret was counted as a guess.
 NOT_OF_ONE_CLIENT = frozenset({"client_unknown", "client_unproven", "client_secret_bad"})
-LOGGED_LIMITS = "refusals for too many failures"
 
 
 def prove_client(credentials: ClientCredentials, assertion: str | None = None) -> Client:
@@ -60,21 +59,6 @@ def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     """Count a failure and write its event; return what to answer, which may be that there were too many."""
     rollback()
     refusal = _counted(attempt, refusal)
-    # Of a flood that is held up, only so much is written.
-    if not isinstance(refusal, TooManyFailures) or has_room_to_log(attempt, LOGGED_LIMITS):
-        _log(attempt, refusal)
-    return refusal
-
-
-def has_room_to_log(attempt: Attempt, kind: str) -> bool:
-    """Tell whether one more event of a kind is written, of which an address has so many in a minute."""
-    if _find_limit(attempt, kind):
-        return False
-    limiter.count(attempt.address or "", kind)
-    return True
-
-
-def _log(attempt: Attempt, refusal: OAuthError) -> None:
     record_refused(attempt, refusal, now())
     try:
         commit()
@@ -84,6 +68,7 @@ def _log(attempt: Attempt, refusal: OAuthError) -> None:
         attempt.exchange = None
         record_refused(attempt, refusal, now())
         commit()
+    return refusal
 
 
 def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:

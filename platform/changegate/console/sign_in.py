@@ -5,9 +5,11 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
 from changegate.console.guards import allow_anyone, local_path
-from changegate.errors import NotAuthenticated
-from changegate.extensions import db, login
+from changegate.errors import NotAuthenticated, RateLimited
+from changegate.extensions import commit, db, login, now
 from changegate.models import SysUser
+from changegate.models.oauth_exchange import new_correlation_id
+from changegate.services.oauth.events import RefusedCall, record_refused_call
 from changegate.services.user_sessions import end_session, end_sessions, find_session_user, start_session
 from changegate.services.users import authenticate_user
 
@@ -34,7 +36,11 @@ def sign_in_view() -> ResponseReturnValue:
         proven = authenticate_user(
             user_name, request.form.get("password", ""), request.remote_addr or "", is_interactive=True
         )
-    except NotAuthenticated:
+    except RateLimited as refusal:
+        _write_event(refusal.reason)
+        raise
+    except NotAuthenticated as refusal:
+        _write_event(refusal.reason, refusal.user_name)
         return render_template("console/login.html", user_name=user_name, next=wanted, refusal=REFUSAL), 403
     _start_session(db.session.get_one(SysUser, proven.sys_id))
     return redirect(wanted or url_for("home.home_view"))
@@ -66,6 +72,13 @@ def load_user(sys_id: str) -> SysUser | None:
 
 
 login.user_loader(load_user)
+
+
+def _write_event(reason: str, user_name: str | None = None) -> None:
+    at, sent = now(), f"{request.method} {request.path}"
+    call = RefusedCall(request.remote_addr, new_correlation_id(at), sent, reason, user_name=user_name)
+    record_refused_call(call, at)
+    commit()
 
 
 def _start_session(user: SysUser) -> None:

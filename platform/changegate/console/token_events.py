@@ -123,6 +123,7 @@ def _facts(event: OAuthExchange) -> list[tuple[str, object]]:
     user = db.session.get(SysUser, event.user) if event.user else None
     return [
         ("Address", event.address),
+        ("Request", event.request),
         ("Client ID", event.client_id),
         ("Issuer", event.issuer),
         ("Subject", event.subject),

@@ -14,7 +14,9 @@ from changegate.models.packed import PackedJSON
 
 
 class OAuthExchange(Base):
-    """One request to the token endpoint: what was decided and why, and the token that it bought.
+    """One request to the token endpoint: what was decided and why, and the token that it was exchanged for.
+
+    Refused API calls and logins are rows too, with `request`; nothing else of them is stored but who sent them.
 
     Event, token and the claim of the assertion are one row, written by one statement, so they are committed together
     or not at all. A correlation id begins with the time: new rows go to the end, old ones are a range at the
@@ -36,6 +38,10 @@ class OAuthExchange(Base):
     algorithm: Mapped[str | None] = string("Algorithm", 20)
     issuer: Mapped[str | None] = string("Issuer", 255)
     subject: Mapped[str | None] = string("Subject", 255)
+    # Method and path of a refused API call or login; NULL for an exchange.
+    request: Mapped[str | None] = string("Request", 120)
+    # How many refusals of the same address or integration followed that the log had no room for.
+    further_refusals: Mapped[int | None] = integer("Further refusals")
     jti_digest: Mapped[str | None] = string("JTI digest", 64)
     # Every rule that was judged: rule, reason where it failed, expected, received.
     rules: Mapped[Any] = mapped_column(PackedJSON, nullable=True)

@@ -62,7 +62,7 @@ class EventQuerySchema(Schema):
         metadata=_says("What became of it; `would_refuse` is what conditions that only report would have refused."),
     )
     reason = _line(40, "The reason of a refusal, such as aud_mismatch.")
-    text = _line(255, "A part of subject, issuer, kid or client id.")
+    text = _line(255, "A part of subject, user name, address, request, issuer, kid or client id.")
     since = Moment(load_default=None, metadata=_says("The earliest, such as 2030-01-31T08:30; UTC without a zone."))
     until = Moment(load_default=None, metadata=_says("Those before this instant."))
     limit = fields.Integer(

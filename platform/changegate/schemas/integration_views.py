@@ -36,7 +36,11 @@ class RuleSchema(Schema):
 
 
 class EventSchema(Schema):
-    """An exchange: what was decided and why, rule by rule; never the token, never the assertion."""
+    """An exchange, or a refused call: what was decided and why, rule by rule; never the token or the assertion.
+
+    `request` is the method and path of a refused call. `further_refusals` of the same address or integration followed
+    within the minute and have no event of their own.
+    """
 
     correlation_id = _text(attribute="event.correlation_id")
     happened_at = Instant(attribute="event.happened_at", dump_only=True)
@@ -46,6 +50,8 @@ class EventSchema(Schema):
     detail = _text_or_null(attribute="event.detail")
     client_id = _text_or_null(attribute="event.client_id")
     address = _text_or_null(attribute="event.address")
+    request = _text_or_null(attribute="event.request")
+    further_refusals = fields.Integer(attribute="event.further_refusals", dump_only=True, allow_none=True)
     issuer = _text_or_null(attribute="event.issuer")
     subject = _text_or_null(attribute="event.subject")
     kid = _text_or_null(attribute="event.kid")

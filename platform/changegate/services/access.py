@@ -75,7 +75,7 @@ class Caller:
             return self
         limits = self.grant.policy.limits_of(call)
         if limits is None:
-            raise ScopeMissing
+            raise ScopeMissing(call)
         return self if limits == self.grant.limits_now else replace(self, grant=replace(self.grant, limits_now=limits))
 
     def within(self, calls: Iterable[ApiCall]) -> "Caller":

@@ -107,15 +107,17 @@ def authenticate_user(user_name: str, password: str, address: str, *, is_interac
     is wrong, which only administrators may learn.
     """
     guess = limiter.require_room_to_guess(address, user_name)
+    row: LoginRow
     row, is_right = try_password(guess, password)
-    reason = _find_fault(row, is_right=is_right, is_interactive=is_interactive) if row else "user_unknown"
-    if row is None or reason:
+    if reason := _find_fault(row, is_right=is_right, is_interactive=is_interactive):
         limiter.count_guess(guess)
         raise NotAuthenticated(reason, row.user_name if row else None)
     return Caller(row.sys_id, row.user_name, expand_roles(row.roles), time_zone=find_time_zone(row.time_zone))
 
 
-def _find_fault(row: LoginRow, *, is_right: bool, is_interactive: bool) -> str | None:
+def _find_fault(row: LoginRow | None, *, is_right: bool, is_interactive: bool) -> str | None:
+    if row is None:
+        return "user_unknown"
     if not is_right:
         return "password_wrong"
     if not row.active:

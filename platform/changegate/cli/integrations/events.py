@@ -16,7 +16,7 @@ from changegate.services.oauth.event_pages import find_events
 @click.option("--client-id", help="Those of one integration.")
 @click.option("--outcome", help=f"One of {', '.join(OUTCOMES)}.")
 @click.option("--reason", help="The reason of a refusal, such as aud_mismatch.")
-@click.option("--text", help="A part of subject, issuer, kid or client id.")
+@click.option("--text", help="A part of subject, user name, address, request, issuer, kid or client id.")
 @click.option("--since", metavar="TIME", help="The earliest, such as 2030-01-31T08:30; UTC without a zone.")
 @click.option("--until", metavar="TIME", help="Those before.")
 @click.option("--correlation-id", help="The one that a caller was told.")
@@ -24,7 +24,7 @@ from changegate.services.oauth.event_pages import find_events
 @click.option("--before", metavar="CORRELATION_ID", help="Go on from this event.")
 @as_json
 def events(as_json: bool, **asked: Any) -> None:
-    """Show what the token endpoint decided and why, newest first."""
+    """Show what the token endpoint decided and why, and which calls and logins were refused, newest first."""
     with opened_instance():
         page = find_events(load_event_query({name: text for name, text in asked.items() if text is not None}))
         rows = EventSchema(many=True).dump(page.events)
@@ -36,7 +36,10 @@ def events(as_json: bool, **asked: Any) -> None:
 
 def _say(row: dict[str, Any]) -> None:
     verdict = row["reason"] or ("would be refused" if row["would_refuse"] else "issued")
-    click.echo(f"{row['happened_at']}  {row['correlation_id']}  {row['client_id'] or '-'}  {verdict}")
+    refused_call = f"  {row['address']}  {row['subject'] or '-'}  {row['request']}" if row["request"] else ""
+    click.echo(f"{row['happened_at']}  {row['correlation_id']}  {row['client_id'] or '-'}  {verdict}{refused_call}")
+    if row["further_refusals"]:
+        click.echo(f"    {row['further_refusals']} further refusals without an event of their own")
     for rule in row["rules"]:
         if not rule["passed"]:
             click.echo(f"    {rule['rule']}: expected {rule['expected']}, received {rule['received']}")

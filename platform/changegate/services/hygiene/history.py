@@ -55,7 +55,7 @@ def _count(starts: Sequence[datetime]) -> History:
             _number_of(exchange.__table__.c.correlation_id, bounds, 0, len(bounds)).label("period"),
             *(exchange.is_accepted, exchange.would_refuse, exchange.reason),
         )
-        .where(exchange.correlation_id >= bounds[0])
+        .where(exchange.correlation_id >= bounds[0], exchange.request.is_(None))
         .subquery()
     )
     columns = (inner.c.period, inner.c.is_accepted, inner.c.would_refuse, inner.c.reason)

@@ -10,6 +10,7 @@ from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.services.oauth.event_bounds import write_counts
 
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
@@ -18,8 +19,8 @@ OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would
 class EventFilter:
     """What an event must be; None is anything.
 
-    `entity` is an integration's sys_id, `outcome` one of `OUTCOMES`, `text` a part of subject, issuer, kid or client
-    id, `since` and `until` aware instants.
+    `entity` is an integration's sys_id, `outcome` one of `OUTCOMES`, `text` a part of subject, user name,
+    address, request, issuer, kid or client id, `since` and `until` aware instants.
     """
 
     entity: str | None = None
@@ -32,6 +33,7 @@ class EventFilter:
 
 def search_events(wanted: EventFilter, limit: int = 50, before: str | None = None) -> list[OAuthExchange]:
     """Return the latest events that fit, newest first; `before` is the correlation id to go on from."""
+    write_counts()
     clauses = [*_clauses(wanted)]
     if before is not None:
         clauses.append(OAuthExchange.correlation_id < before)
@@ -41,6 +43,7 @@ def search_events(wanted: EventFilter, limit: int = 50, before: str | None = Non
 
 def get_event(correlation_id: str) -> OAuthExchange:
     """Return an event; raises `RecordNotFound`."""
+    write_counts()
     found = db.session.get(OAuthExchange, correlation_id)
     if found is None:
         raise RecordNotFound
@@ -53,9 +56,10 @@ def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
 
 
 def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
-    """Return the latest event of each integration, by its sys_id, in one statement."""
+    """Return the latest exchange of each integration, by its sys_id, in one statement."""
     newest = func.max(OAuthExchange.correlation_id)
-    latest = select(newest).where(OAuthExchange.entity.in_([*entities])).group_by(OAuthExchange.entity)
+    exchanges = (OAuthExchange.entity.in_([*entities]), OAuthExchange.request.is_(None))
+    latest = select(newest).where(*exchanges).group_by(OAuthExchange.entity)
     found = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
     return {event.entity: event for event in db.session.execute(found).scalars() if event.entity is not None}
 
@@ -79,7 +83,7 @@ def _clauses(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
     if wanted.reason is not None:
         yield event.reason == wanted.reason
     if wanted.text is not None:
-        places = (event.subject, event.issuer, event.kid, event.client_id)
+        places = (event.subject, event.address, event.request, event.issuer, event.kid, event.client_id)
         yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
     # A correlation id begins with the time, and is the primary key.
     if wanted.since is not None:

@@ -15,6 +15,7 @@ from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import find_entity
+from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.last_exchanges import note_last_exchanges
 from changegate.services.oauth.report import Report, RuleResult, read_rows
@@ -33,6 +34,23 @@ class Attempt:
     correlation_id: str
     client_id: str | None = None
     exchange: Exchange | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RefusedCall:
+    """An API call or a login that was refused; `request` is its method and path, `user_name` that of an existing user.
+
+    A name that no user has is never stored: it may be a password in the wrong field.
+    """
+
+    address: str | None
+    correlation_id: str
+    request: str
+    reason: str
+    detail: str | None = None
+    user_name: str | None = None
+    client_id: str | None = None
+    entity: str | None = None
 
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
@@ -62,21 +80,50 @@ def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
-    """Write the event of a refusal with the commit, with every rule that was judged.
+    """Write the event of a refusal with the commit, with every rule that was judged, if the log has room for it.
 
     The commit raises `InvalidClient` where the integration has just been deleted.
     """
-    _purge_now_and_then(happened_at)
     verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail}
     report = refusal.report or (attempt.exchange and attempt.exchange.report)
     if isinstance(report, Report):
         verdict |= _judged(report)
     row = _row(attempt, happened_at) | verdict
+    if attempt.exchange is not None and attempt.exchange.user_name is not None:
+        row["subject"] = attempt.exchange.user_name
     if attempt.exchange is None:
         # Named by whoever sent it: nobody has proved to be its client.
         row["entity"] = find_entity(attempt.client_id)
         if isinstance(refusal.assertion, UnverifiedAssertion):
             row |= _facts(refusal.assertion, "jti", None)
+    _write_refusal(row, happened_at)
+
+
+def record_refused_call(call: RefusedCall, happened_at: datetime) -> None:
+    """Write the event of a refused API call or login with the commit, if the log has room for it.
+
+    The commit raises `InvalidClient` where the integration has just been deleted.
+    """
+    row = {
+        "happened_at": happened_at,
+        "correlation_id": call.correlation_id,
+        "address": call.address,
+        "request": _printable(call.request, 120),
+        "is_accepted": False,
+        "reason": call.reason,
+        "detail": _printable(call.detail, 500),
+        "subject": _printable(call.user_name, 255),
+        "client_id": call.client_id,
+        "entity": call.entity,
+    }
+    _write_refusal(row, happened_at)
+
+
+def _write_refusal(row: dict[str, Any], at: datetime) -> None:
+    write_counts(at)
+    if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
+        return
+    _purge_now_and_then(at)
     # Nothing rests on a refusal: a flood of them must not keep the disk busy that honest callers wait for.
     _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
 

@@ -18,7 +18,8 @@ class Exchange:
     """What one exchange came to know, for the event log; filled in as it goes, so that a refusal has it too.
 
     `report` has the rules of a grant without assertion, `refresh_token` what is handed out beside the access token.
-    `reuse_claim` is what the row of an ID token claims where it may be used again.
+    `reuse_claim` is what the row of an ID token claims where it may be used again, `user_name` that of an existing user
+    whose password was tried.
     """
 
     client: Client
@@ -28,6 +29,7 @@ class Exchange:
     report: Report | None = None
     refresh_token: str | None = None
     reuse_claim: str | None = None
+    user_name: str | None = None
 
     @property
     def claim(self) -> str | None:

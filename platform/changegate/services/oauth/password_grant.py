@@ -46,6 +46,7 @@ def _prove_user(exchange: Exchange, user_name: str, password: str, address: str)
         limiter.count_guess(guess)
     # A name that nobody has is not kept: it may be a password in the wrong field.
     unknown, found = ("user_unknown", "none") if user is None else (None, user.user_name)
+    exchange.user_name = user.user_name if user else None
     exchange.judge(UserRefused, "user name", unknown, "a user of this name", found)
     wrong = None if is_right else "password_wrong"
     exchange.judge(UserRefused, "password", wrong, "the user's", "another" if wrong else "the user's")

@@ -1,14 +1,15 @@
 """The rules of scopes in the statement that finds a token: brought as one text, and read as a policy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
+from changegate.extensions import connection
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import USERACCOUNT
-from changegate.services.scope_policy import CallLimits, ScopePolicy, ScopeRule
+from changegate.services.scope_policy import ApiCall, CallLimits, ScopePolicy, ScopeRule
 
 # Between the parts of a rule and between rules, as one statement brings them; neither is typed by hand.
 PART_SEPARATOR, LINE_SEPARATOR = "\x1f", "\x1e"
@@ -42,6 +43,14 @@ def all_rules() -> Any:
     """Return the scalar subquery for the active rules of all scopes, one a line."""
     lines = func.aggregate_strings(_joined(*_parts()), LINE_SEPARATOR)
     return select(lines).where(_RULE.active).scalar_subquery()
+
+
+def name_missing_scopes(calls: Iterable[ApiCall], held: Iterable[str]) -> str:
+    """Return a sentence that names the scopes which cover one of `calls`, without those that a token has already."""
+    found = connection().execute(select(SysAuthScope.name, *_parts()).join(SysApiAccessScope).where(_RULE.active)).all()
+    rules = [(name, _rule(parts)) for name, *parts in found]
+    names = {name for call in calls for name, rule in rules if rule.covers(call)} - {*held}
+    return f"This call needs the scope {' or '.join(sorted(names or {'useraccount'}))}"
 
 
 def held_scopes(rules: str | None, asked: str | None) -> tuple[str, ...]:

@@ -1,0 +1,98 @@
+"""Bounds of the event log: how many refusals of an address and an integration are written a minute.
+
+All others are counted, by each process for itself. The count goes to the last event that there was room for, at most
+once a second and before the same process reads the log, so that a flood of refusals costs one small write a second.
+"""
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import func, update
+
+from changegate.extensions import current_application, db
+from changegate.failure_limit import network_of
+from changegate.models import OAuthExchange
+
+WINDOW_SECONDS = 60
+MOST = MappingProxyType({"address": 40, "integration": 120})
+MOST_BUCKETS = 10_000
+SECONDS_BETWEEN_WRITES = 1
+_KEPT_AS = "event_bounds"
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """The refusals of an address or an integration since `begun_at`, in seconds since 1970."""
+
+    begun_at: float
+    written: int = 0
+    latest: str = ""
+
+
+class EventBounds:
+    """Counts refusals of one application by address and by integration, in bounded memory; thread-safe."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
+        self._further = Counter[str]()
+        self._written_at = 0.0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def has_room(self, address: str | None, entity: str | None, correlation_id: str, at: datetime) -> bool:
+        """Tell whether a refusal may be written as an event; one that may not is counted."""
+        keys = (("address", network_of(address or "")), ("integration", entity or ""))
+        with self._lock:
+            found = [(kind, self._bucket((kind, name), at.timestamp())) for kind, name in keys]
+            full = next((bucket for kind, bucket in found if bucket.written >= MOST[kind]), None)
+            if full is not None:
+                self._further[full.latest] += 1
+                return False
+            for _, bucket in found:
+                bucket.written, bucket.latest = bucket.written + 1, correlation_id
+        return True
+
+    def take_counts(self, at: datetime | None = None) -> Mapping[str, int]:
+        """Return the refusals that were counted since the last call, by the event that they go to.
+
+        With `at`, nothing is returned within a second of the last call.
+        """
+        with self._lock:
+            if not self._further or (at and 0 <= at.timestamp() - self._written_at < SECONDS_BETWEEN_WRITES):
+                return {}
+            counts, self._further = self._further, Counter()
+            self._written_at = at.timestamp() if at else self._written_at
+        return counts
+
+    def _bucket(self, key: tuple[str, str], at: float) -> _Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None or not 0 <= at - bucket.begun_at < WINDOW_SECONDS:
+            bucket = self._buckets[key] = _Bucket(at)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > MOST_BUCKETS:
+            self._buckets.popitem(last=False)
+        return bucket
+
+
+def event_bounds() -> EventBounds:
+    """Return the bounds of the application at work."""
+    found: EventBounds = current_application().extensions.setdefault(_KEPT_AS, EventBounds())
+    return found
+
+
+def write_counts(at: datetime | None = None) -> None:
+    """Add counted refusals to the events that they go to, in a transaction of its own; `EventBounds.take_counts`."""
+    counts = event_bounds().take_counts(at)
+    if not counts:
+        return
+    further = OAuthExchange.further_refusals
+    with db.engine.begin() as at_work:
+        for correlation_id, number in sorted(counts.items()):
+            of_event = update(OAuthExchange).where(OAuthExchange.correlation_id == correlation_id)
+            at_work.execute(of_event.values(further_refusals=func.coalesce(further, 0) + number))

@@ -1,0 +1,71 @@
+"""How many refusals are written as events, and what is counted beyond that."""
+
+from datetime import UTC, datetime, timedelta
+from unittest import mock
+
+import pytest
+
+from changegate.services.oauth import event_bounds
+from changegate.services.oauth.event_bounds import MOST, EventBounds
+
+AT = datetime(2030, 1, 1, tzinfo=UTC)
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def bounds() -> EventBounds:
+    return EventBounds()
+
+
+def fill(
+    bounds: EventBounds, times: int, address: str = "192.0.2.1", entity: str | None = "a", at: datetime = AT
+) -> int:
+    """Refuse so many calls; return how many of them are written."""
+    return sum(bounds.has_room(address, entity, f"{address} {entity} {number}", at) for number in range(times))
+
+
+def test_an_address_has_its_bound_and_the_rest_goes_to_its_last_event(bounds: EventBounds) -> None:
+    assert fill(bounds, 100) == MOST["address"]
+    assert bounds.take_counts() == {f"192.0.2.1 a {MOST['address'] - 1}": 100 - MOST["address"]}
+    assert bounds.take_counts() == {}
+
+
+@pytest.mark.parametrize("entity", ["a", None])
+def test_an_integration_has_its_bound_over_all_addresses_and_so_have_calls_without_one(
+    bounds: EventBounds, entity: str | None
+) -> None:
+    assert sum(fill(bounds, 1, f"192.0.2.{number}", entity) for number in range(200)) == MOST["integration"]
+    assert list(bounds.take_counts().values()) == [200 - MOST["integration"]]
+    assert fill(bounds, 1, "198.51.100.1", "another") == 1
+
+
+def test_an_ipv6_network_is_one_address(bounds: EventBounds) -> None:
+    assert sum(fill(bounds, 1, f"2001:db8::{number:x}", str(number)) for number in range(100)) == MOST["address"]
+
+
+def test_a_minute_later_there_is_room_again(bounds: EventBounds) -> None:
+    fill(bounds, MOST["address"])
+    assert fill(bounds, 1, at=AT + timedelta(seconds=59)) == 0
+    assert fill(bounds, 1, at=AT + timedelta(seconds=60)) == 1
+
+
+def test_a_clock_that_goes_back_leaves_room(bounds: EventBounds) -> None:
+    fill(bounds, MOST["address"])
+    assert fill(bounds, 1, at=AT - timedelta(hours=1)) == 1
+
+
+def test_counts_are_taken_at_most_once_a_second_until_somebody_reads(bounds: EventBounds) -> None:
+    fill(bounds, MOST["address"] + 1)
+    assert sum(bounds.take_counts(AT).values()) == 1
+    fill(bounds, 5)
+    assert bounds.take_counts(AT + timedelta(seconds=0.9)) == {}
+    assert sum(bounds.take_counts(AT + timedelta(seconds=1)).values()) == 5
+    fill(bounds, 3)
+    assert sum(bounds.take_counts().values()) == 3
+
+
+def test_memory_has_a_bound_whatever_addresses_there_are(bounds: EventBounds) -> None:
+    with mock.patch.object(event_bounds, "MOST_BUCKETS", 10):
+        for number in range(100):
+            fill(bounds, 1, f"192.0.2.{number}")
+    assert len(bounds) == 10
