@@ -33,6 +33,15 @@ class InputInvalid(ChangegateError):
         self.fields = dict(fields)
 
 
+class AdministratorRequired(InputInvalid):
+    """An integration whose tokens may act as an administrator is not for this caller to save."""
+
+    status = 403
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__({field: [sentence]})
+
+
 class NotAuthenticated(ChangegateError):
     """The caller did not prove who they are; the two texts are what real clients look for.
 

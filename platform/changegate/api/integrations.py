@@ -19,9 +19,11 @@ from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
 from changegate.schemas.event_query import load_event_query
 from changegate.schemas.field_errors import field_errors
+from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
 from changegate.schemas.integration_input import load_change, load_integration, load_replacement
 from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
+from changegate.services.oauth.authority import list_shared, require_authority
 from changegate.services.oauth.dry_run import try_assertion
 from changegate.services.oauth.event_pages import find_events
 from changegate.services.oauth.integration_changes import change_integration
@@ -58,10 +60,12 @@ def create_view() -> Response:
     given = read_object()
     _require_unchanged(given, {})
     made = register_integration(load_integration(given), by=caller().user_name)
+    require_authority(made.entity, caller())
     db.session.commit()
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
-    return _result(shown, 201, {"Location": location} | etag(made.entity.record_version))
+    headers = {"Location": location} | etag(made.entity.record_version)
+    return _result(shown, 201, headers, warnings=_warnings(made.entity))
 
 
 @bp.get("/integrations/<client_id>")
@@ -73,14 +77,14 @@ def read_view(client_id: str) -> Response:
 @bp.patch("/integrations/<client_id>")
 def change_view(client_id: str) -> Response:
     """Change what is given."""
-    entity = _to_change(client_id, is_version_required=True)
+    entity = _to_edit(client_id, is_version_required=True)
     return _saved(entity, load_change(_changes(entity), fields_of(entity)))
 
 
 @bp.put("/integrations/<client_id>")
 def replace_view(client_id: str) -> Response:
     """Replace an integration; what is not given is the default."""
-    entity = _to_change(client_id, is_version_required=True)
+    entity = _to_edit(client_id, is_version_required=True)
     return _saved(entity, load_replacement(_changes(entity), fields_of(entity)))
 
 
@@ -95,7 +99,7 @@ def delete_view(client_id: str) -> Response:
 @bp.post("/integrations/<client_id>/rotate-secret")
 def rotate_view(client_id: str) -> Response:
     """Give an integration a new secret, which is in this answer and in no other."""
-    entity = _to_change(client_id)
+    entity = _to_edit(client_id)
     overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()
@@ -142,7 +146,7 @@ def block_view(client_id: str, thumbprint: str) -> Response:
 @bp.post("/integrations/<client_id>/keys/<thumbprint>/unblock")
 def unblock_view(client_id: str, thumbprint: str) -> Response:
     """Trust a key again."""
-    entity = _to_change(client_id)
+    entity = _to_edit(client_id)
     unblock_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     return _keys(entity)
@@ -181,8 +185,19 @@ def _readable(client_id: str) -> str:
     return client_id
 
 
-def _answer(entity: OAuthEntity, more: dict[str, Any] | None = None) -> Response:
-    return _result(_shown(entity) | (more or {}), headers=etag(entity.record_version))
+def _answer(entity: OAuthEntity, more: dict[str, Any] | None = None, **beside: Any) -> Response:
+    return _result(_shown(entity) | (more or {}), headers=etag(entity.record_version), **beside)
+
+
+def _to_edit(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
+    entity = _to_change(client_id, is_version_required=is_version_required)
+    require_authority(entity, caller())
+    return entity
+
+
+def _warnings(entity: OAuthEntity) -> list[str]:
+    fields = fields_of(entity)
+    return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled) + list_shared(entity)
 
 
 def _shown(entity: OAuthEntity) -> dict[str, Any]:
@@ -204,12 +219,14 @@ def _require_unchanged(given: Mapping[str, Any], known: Mapping[str, str]) -> No
 
 def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
     changed = change_integration(entity, fields, by=caller().user_name)
+    require_authority(entity, caller())
     db.session.commit()
-    return _answer(entity, {"client_secret": changed.client_secret} if changed.client_secret else {})
+    secret = {"client_secret": changed.client_secret} if changed.client_secret else {}
+    return _answer(entity, secret, warnings=_warnings(entity))
 
 
 def _switched(client_id: str, *, is_active: bool) -> Response:
-    entity = _to_change(client_id)
+    entity = _to_edit(client_id) if is_active else _to_change(client_id)
     set_active(entity, is_active, by=caller().user_name)
     db.session.commit()
     return _answer(entity)
@@ -234,6 +251,6 @@ def _link(next_before: str | None) -> dict[str, str]:
     return {"Link": f'<{settings().base_url}{PREFIX}/events?{query}>;rel="next"'}
 
 
-def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None, **beside: Any) -> Response:
     own = [*COMMON, LOGGED_IN, *(headers or {}).items()]
-    return Answer(orjson.dumps({"result": found}), status, [("Content-Type", JSON), *own])
+    return Answer(orjson.dumps({"result": found, **beside}), status, [("Content-Type", JSON), *own])

@@ -21,6 +21,7 @@ from changegate.console.stale_forms import is_stale, list_differences
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
+from changegate.services.oauth.authority import require_authority
 from changegate.services.oauth.connection_types import connection_type_of
 from changegate.services.oauth.integration_changes import change_integration
 from changegate.services.oauth.integrations import (
@@ -60,9 +61,10 @@ def create_view(connection_type: str) -> ResponseReturnValue:
     form = IntegrationForm.of_request(request.form, get_connection(connection_type))
     try:
         registered = register_integration(form.load(), by=caller().user_name)
+        require_authority(registered.entity, caller())
     except InputInvalid as problem:
         db.session.rollback()
-        return render_new_page(form.with_errors(problem.fields)), 400
+        return render_new_page(form.with_errors(problem.fields)), problem.status
     db.session.commit()
     return _saved(registered.entity, registered.client_secret, "is registered")
 
@@ -83,10 +85,12 @@ def update_view(client_id: str) -> ResponseReturnValue:
         return render_record_page(entity, form, stale=list_differences(entity, stored_texts(entity), form.texts())), 409
     version = entity.record_version
     try:
+        require_authority(entity, caller())
         changed = change_integration(entity, form.load(), by=caller().user_name)
+        require_authority(entity, caller())
     except InputInvalid as problem:
         db.session.rollback()
-        return render_record_page(entity, form.at(version).with_errors(problem.fields)), 400
+        return render_record_page(entity, form.at(version).with_errors(problem.fields)), problem.status
     db.session.commit()
     return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is as it was")
 
@@ -98,10 +102,11 @@ def enable_view(client_id: str) -> ResponseReturnValue:
     if stale := stale_integration(entity):
         return stale
     try:
+        require_authority(entity, caller())
         set_active(entity, True, by=caller().user_name)
     except InputInvalid as problem:
         db.session.rollback()
-        return render_record_page(entity, stored_form(entity).with_errors(problem.fields)), 400
+        return render_record_page(entity, stored_form(entity).with_errors(problem.fields)), problem.status
     db.session.commit()
     return _saved(entity, None, "is enabled")
 
@@ -123,6 +128,7 @@ def rotate_secret_view(client_id: str) -> ResponseReturnValue:
     entity = lock_integration(client_id)
     if stale := stale_integration(entity):
         return stale
+    require_authority(entity, caller())
     overlap = SECRET_OVERLAPS.get(request.form.get("overlap_hours", ""), timedelta(0))
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()

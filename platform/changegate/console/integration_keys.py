@@ -8,6 +8,7 @@ from changegate.console.integration_pages import stale_integration
 from changegate.errors import JwksFetchFailed, JwksUnusable
 from changegate.extensions import db
 from changegate.models import OAuthEntity
+from changegate.services.oauth.authority import require_authority
 from changegate.services.oauth.integrations import get_integration, lock_integration
 from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.oauth.key_store import key_store
@@ -49,6 +50,7 @@ def unblock_view(client_id: str) -> ResponseReturnValue:
     entity, thumbprint = _wanted(client_id)
     if stale := stale_integration(entity):
         return stale
+    require_authority(entity, caller())
     unblock_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
     flash(f"The key {thumbprint[:SHORT_LENGTH]}… is no longer blocked.")

@@ -12,6 +12,7 @@ from changegate.console.key_panel import key_panel
 from changegate.console.stale_forms import stale_page
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysUser
+from changegate.services.oauth.authority import list_shared
 from changegate.services.oauth.connection_types import connection_type_of, has_secret
 from changegate.services.oauth.event_search import count_would_refuse, list_events
 from changegate.services.oauth.integration_fields import texts_of_entity
@@ -42,13 +43,15 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
 
 def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
     """Return what the form's template needs."""
+    choices = form_choices(form)
+    choices["cautions"] += list_shared(entity) if entity else []
     return {
         "form": form,
         "entity": entity,
         "target": target_of(form, entity),
         "has_secret": has_secret(entity) if entity else form.connection.has_secret,
         "previous_secret_until": previous_secret_until(entity) if entity else None,
-        **form_choices(form),
+        **choices,
     }
 
 

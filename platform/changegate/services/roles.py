@@ -120,14 +120,15 @@ def restore_administrator(user: SysUser) -> None:
     db.session.flush()
 
 
+def is_administrator() -> Any:
+    """Return the clause for the sys_users who hold the role admin."""
+    held = select(SysUserRole.sys_id).where(SysUserRole.name == ADMIN, SysUserRole.sys_id.in_(_held_role_ids()))
+    return held.correlate(SysUser).exists()
+
+
 def _an_administrator() -> Any:
-    is_admin = select(SysUserRole.sys_id).where(SysUserRole.name == ADMIN, SysUserRole.sys_id.in_(_held_role_ids()))
-    return select(SysUser.sys_id).where(
-        SysUser.active,
-        ~SysUser.locked_out,
-        func.coalesce(SysUser.user_password, "") != "",
-        is_admin.correlate(SysUser).exists(),
-    )
+    has_password = func.coalesce(SysUser.user_password, "") != ""
+    return select(SysUser.sys_id).where(SysUser.active, ~SysUser.locked_out, has_password, is_administrator())
 
 
 _LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("key", _ADMINISTRATORS_LOCK, BigInteger))))

@@ -1,7 +1,7 @@
 """A desk with one integration that there is nothing to say against, and the findings as they are."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from changegate.services.hygiene.assessment import Assessment, assess
 from changegate.services.hygiene.finding import Finding
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from tests.conftest import Clock
-from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk, token_desk
+from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, allowed_loopback, either_desk, token_desk
 
 __all__ = ["allowed_loopback", "either_desk"]
 KNOWN = ProviderKnowledge(require_pins, find_claim_kinds)
@@ -34,6 +34,7 @@ class HygieneDesk:
     desk: TokenDesk
     integration: Integration
     clock: Clock
+    audiences: dict[str, str] = field(default_factory=dict)
 
     def assess(self, **later: float) -> Assessment:
         """Run every check, now or some time later."""
@@ -54,12 +55,18 @@ class HygieneDesk:
 
     def exchange(self, integration: Integration | None = None, **claims: Any) -> str:
         """Exchange an assertion that the condition is met by."""
-        assertion = self.desk.assertion(**{"project": "shop", **claims})
-        return self.desk.token(integration or self.integration, assertion=assertion)
+        chosen = integration or self.integration
+        addressed = {"aud": self.audiences.get(chosen.sys_id, AUDIENCE)}
+        assertion = self.desk.assertion(**{"project": "shop", **addressed, **claims})
+        return self.desk.token(chosen, assertion=assertion)
 
     def register(self, name: str, **changes: Any) -> Integration:
         """Register another integration that is cared for as well as the first."""
-        return self.desk.register(name, **({**self.cared_for(), "claim_conditions": [CONDITION]} | changes))
+        audience = AUDIENCE if name == "Pipeline" else f"{AUDIENCE}/{name}"
+        fields = {**self.cared_for(), "claim_conditions": [CONDITION], "audiences": [audience]}
+        made = self.desk.register(name, **(fields | changes))
+        self.audiences[made.sys_id] = audience
+        return made
 
     def cared_for(self) -> dict[str, Any]:
         """Return the fields of an integration that somebody looks after."""

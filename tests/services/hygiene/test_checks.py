@@ -20,7 +20,7 @@ from changegate.services.users import create_user
 from tests.guards.documents import DOCS
 from tests.services.hygiene.conftest import CONDITION, HygieneDesk
 from tests.support.certificates import certificate, pem
-from tests.support.token_desk import ISSUER, ROBOT
+from tests.support.token_desk import AUDIENCE, ISSUER, ROBOT
 
 GITHUB = "https://token.actions.githubusercontent.com"
 ANYTHING = {**CONDITION, "claim": "ref", "operator": "glob", "value": "*"}
@@ -74,6 +74,10 @@ def shared_key(hygiene: HygieneDesk) -> None:
 
 def neighbour(hygiene: HygieneDesk) -> None:
     hygiene.register("Other", claim_conditions=[])
+
+
+def rival(hygiene: HygieneDesk) -> None:
+    hygiene.register("Other", audiences=[AUDIENCE])
 
 
 def all_rights(hygiene: HygieneDesk) -> None:
@@ -164,6 +168,8 @@ FLAWS: dict[str, Arrange] = {
     "idle_condition": columns(claim_conditions=[CONDITION, ANYTHING]),
     "doubtful_conditions": columns(claim_conditions=[{**CONDITION, "claim": "project_path"}], preset="gitlab"),
     "shared_trust": neighbour,
+    "shared_assertions": rival,
+    "acts_as_administrator": columns(user_field="user_name", run_as=None, sys_updated_by="oscar"),
     "reusable_assertions": reused,
     "wide_clock_skew": columns(clock_skew_seconds=121),
     "long_lived_tokens": columns(access_token_lifespan_seconds=3601),

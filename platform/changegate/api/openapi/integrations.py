@@ -89,13 +89,20 @@ def _ok(description: str, schema: JsonSchema, headers: Mapping[str, Any] | None 
     return answer(description, result_of(schema), headers, has_xml=False)
 
 
+def _saved(description: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    warnings = {"type": "array", "items": {"type": "string"}, "description": "Sentences about what is better changed."}
+    shown = result_of(ref("Integration"))
+    shown = {**shown, "properties": {**shown["properties"], "warnings": warnings}}
+    return answer(description, shown, headers, has_xml=False)
+
+
 def _list() -> Operation:
     all_of_them = _ok("All integrations, by name.", {"type": "array", "items": ref("Integration")})
     return _operation("list_integrations", "List inbound integrations", {"200": all_of_them, **errors()})
 
 
 def _create() -> Operation:
-    made = _ok("It is registered.", ref("Integration"), {"Location": header("Where it is.")} | ETAG)
+    made = _saved("It is registered.", {"Location": header("Where it is.")} | ETAG)
     text = (
         "What is not given is what its `preset` says, or else the default of the form. Fields that its `type` does not "
         "have are refused, unless they say that there is nothing."
@@ -112,7 +119,7 @@ def _read() -> Operation:
 def _write(verb: str, schema: str) -> Operation:
     kept = "is the default, but for `active`" if verb == "replace" else "stays as it is"
     text = f"What is not given {kept}. Shared keys that are left out stay."
-    responses = {"200": _ok("As it is from now on.", ref("Integration"), ETAG), **errors(404, 412, 415, 428)}
+    responses = {"200": _saved("As it is from now on.", ETAG), **errors(404, 412, 415, 428)}
     summary = f"{verb.capitalize()} an integration"
     operation = _operation(f"{verb}_integration", summary, responses, "client_id", text=text)
     return {**conditional(operation, is_required=True), "requestBody": _body(f"Integration.{schema}")}

@@ -15,6 +15,7 @@ from changegate.cli.integrations.told import told_changes
 from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
 from changegate.errors import ChangegateError
 from changegate.extensions import db
+from changegate.services.oauth.authority import list_shared
 from changegate.services.oauth.integrations import list_integrations
 
 DONE = {"create": "registered", "change": "changed", "keep": "unchanged"}
@@ -34,6 +35,8 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
     with opened_instance():
         applied = apply_integrations(entries)
         rows = [_row(one, dry_run) for one in applied]
+        for one in applied:
+            _warn(one)
         # A dry run does everything but this, so it refuses whatever the real one would.
         db.session.rollback() if dry_run else db.session.commit()
     if as_json:
@@ -49,6 +52,12 @@ def export(client_ids: tuple[str, ...]) -> None:
     with opened_instance():
         entities = [wanted(client_id) for client_id in dict.fromkeys(client_ids)] or list_integrations()
         click.echo(render_file(entities), nl=False)
+
+
+def _warn(one: Applied) -> None:
+    # On stderr: stdout may be JSON.
+    for sentence in list_shared(wanted(one.client_id)):
+        click.echo(f"! {one.name}: {sentence}", err=True)
 
 
 def _read(file: str) -> str:

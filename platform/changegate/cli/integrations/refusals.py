@@ -6,10 +6,11 @@ import click
 
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.models import OAuthEntity
+from changegate.services.oauth.authority import COMMAND_LINE
 from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import get_integration, lock_integration
 
-BY = "system"
+BY = COMMAND_LINE
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
 client_id_argument = click.argument("client_id")
 

@@ -11,8 +11,10 @@ from changegate.cli.integrations.options import integration_options, keep_other_
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, wanted
 from changegate.cli.integrations.told import told_changes
 from changegate.extensions import db, settings
+from changegate.models import OAuthEntity
 from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
+from changegate.services.oauth.authority import list_shared
 from changegate.services.oauth.integration_changes import change_integration
 from changegate.services.oauth.integration_fields import fields_of
 from changegate.services.oauth.integrations import delete_integration, register_integration
@@ -29,7 +31,7 @@ def create(as_json: bool, **options: Any) -> None:
         made = register_integration(load_integration(given), by=BY)
         db.session.commit()
         shown = {**facts(made.entity), "client_secret": made.client_secret}
-        _caution(shown)
+        _caution(shown, made.entity)
     if as_json:
         click.echo(json.dumps(shown))
         return
@@ -52,7 +54,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
         changed = change_integration(entity, load_change(given, stored), by=BY)
         db.session.commit()
         shown = {**facts(entity), "client_secret": changed.client_secret}
-        _caution(shown)
+        _caution(shown, entity)
     if as_json:
         click.echo(json.dumps({**shown, "changed": sorted(changed.changes)}))
         return
@@ -81,9 +83,10 @@ def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         click.echo(f"  {line}")
 
 
-def _caution(shown: Mapping[str, Any]) -> None:
+def _caution(shown: Mapping[str, Any], entity: OAuthEntity) -> None:
     # On stderr, where it gets into nobody's way: stdout may be JSON.
-    for sentence in list_cautions(shown, is_password_grant_on=settings().password_grant_enabled):
+    cautions = list_cautions(shown, is_password_grant_on=settings().password_grant_enabled)
+    for sentence in cautions + list_shared(entity):
         click.echo(f"! {sentence}", err=True)
 
 

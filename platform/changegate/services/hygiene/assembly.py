@@ -11,6 +11,7 @@ from changegate.services.hygiene.facts import AccountFacts, IntegrationFacts, Ke
 from changegate.services.hygiene.log_reading import UseOfToken
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from changegate.services.hygiene.reading import Reading
+from changegate.services.oauth.authority import COMMAND_LINE, shared_audiences
 
 
 def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[IntegrationFacts]:
@@ -33,7 +34,16 @@ def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[Inte
             neighbours=tuple(name for name in by_issuer.get(row.issuer, ()) if name != row.name),
             late_claims=reading.late_claims.get(row.sys_id),
             is_password_grant_on=settings().password_grant_enabled,
+            rivals=tuple(other.name for other in active if _accepts_the_same(row, other)),
+            is_saved_by_administrator=row.is_saved_by_administrator or row.sys_updated_by == COMMAND_LINE,
         )
+
+
+def _accepts_the_same(row: Row, other: Row) -> bool:
+    if row.sys_id == other.sys_id or not TYPES[row.type].has_provider or not TYPES[other.type].has_provider:
+        return False
+    is_alike = (row.issuer, row.audience_claim) == (other.issuer, other.audience_claim)
+    return is_alike and bool(shared_audiences(row.audiences, other.audiences))
 
 
 def accounts_of(reading: Reading) -> Iterator[AccountFacts]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
+from changegate.services.roles import ADMIN
 
 WIDEST_SKEW_SECONDS = 120
 LONGEST_TOKEN_SECONDS = 3600
@@ -72,12 +73,29 @@ def _all_rights(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
         yield Said(sentence, "Give it the scopes that it needs in place of useraccount.", "scopes")
 
 
+def _shared_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    if facts.rivals:
+        sentence = f"Assertions with its issuer and audience are also exchanged by {', '.join(facts.rivals)}."
+        yield Said(sentence, "Give each integration an audience of its own.", "audiences")
+
+
+def _acts_as_administrator(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    is_administrator = facts.run_as is not None and ADMIN in facts.run_as.roles
+    if facts.is_saved_by_administrator or not (is_administrator or facts.row.user_field):
+        return
+    sentence = f"Its tokens may act as an administrator, and {facts.row.sys_updated_by}, who saved it, is not one."
+    remedy = "As an administrator, check it and save it, or let it run as an account without the role admin."
+    yield Said(sentence, remedy, "user_field" if facts.row.user_field else "run_as")
+
+
 CHECKS = (
     Check("weak_binding", HIGH, _weak_binding),
     Check("admits_everything", HIGH, _admits_everything),
     Check("idle_condition", LOW, _idle_condition),
     Check("doubtful_conditions", MEDIUM, _doubtful_conditions),
     Check("shared_trust", MEDIUM, _shared_trust),
+    Check("shared_assertions", MEDIUM, _shared_assertions),
+    Check("acts_as_administrator", HIGH, _acts_as_administrator),
     Check("reusable_assertions", MEDIUM, _reusable_assertions),
     Check("wide_clock_skew", LOW, _wide_clock_skew),
     Check("long_lived_tokens", LOW, _long_lived_tokens),

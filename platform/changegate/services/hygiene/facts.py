@@ -80,6 +80,8 @@ class IntegrationFacts:
 
     `neighbours` are the names of other active integrations with the same issuer, `late_claims` what the assertion of
     its latest exchange claimed where that is of interest. `is_password_grant_on` is the desk's setting.
+    `rivals` are the names of other active integrations that accept the same assertions. `is_saved_by_administrator` is
+    also true of what the command line saved.
     """
 
     row: Row
@@ -92,6 +94,8 @@ class IntegrationFacts:
     neighbours: tuple[str, ...] = ()
     late_claims: Mapping[str, Any] | None = None
     is_password_grant_on: bool = False
+    rivals: tuple[str, ...] = ()
+    is_saved_by_administrator: bool = True
 
     @property
     def subject(self) -> Subject:

@@ -26,10 +26,11 @@ from changegate.services.access import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
-from changegate.services.roles import roles_of_user
+from changegate.services.roles import is_administrator, roles_of_user
 
 NEEDED_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
+    *("sys_updated_by", "audience_claim"),
     *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
     *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
     *("clock_skew_seconds", "access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "last_exchange_at"),
@@ -70,12 +71,14 @@ def _read_integrations() -> list[Row]:
     entity, task = OAuthEntity.__table__, Task.__table__
     of_entity = OAuthEntityScope.entity == entity.c.sys_id
     all_rights = select(OAuthEntityScope.scope).where(of_entity, OAuthEntityScope.scope == USERACCOUNT).exists()
+    by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
     found = select(
         *(entity.c[name] for name in NEEDED_COLUMNS),
         entity.c.client_secret_hash.is_not(None).label("has_secret"),
         entity.c.previous_client_secret_hash.is_not(None).label("has_previous_secret"),
         all_rights.label("has_useraccount"),
+        by_administrator.correlate(entity).exists().label("is_saved_by_administrator"),
         created.correlate(entity).scalar_subquery().label("last_created_at"),
     )
     return list(connection().execute(found.order_by(func.lower(entity.c.name))).all())
