@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 import pytest
 from werkzeug.test import TestResponse
 
+from changegate.extensions import db
 from changegate.services.oauth import refresh_grant, refresh_tokens
+from changegate.services.oauth.integrations import delete_integration, get_integration
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
 from tests.support.token_desk import FORM, RFC_PATH, Integration, TokenDesk
@@ -167,3 +169,35 @@ def test_sign_ins_at_once_leave_no_more_tokens_than_there_may_be(grants: GrantDe
     live = [row for row in grants.refresh_rows() if row.revoked_at is None]
     access = [event for event in grants.desk.events() if event.token_hash and event.revoked_at is None]
     assert (len(live), len(access)) == (MOST_LIVE, MOST_LIVE)
+
+
+def delete(grants: GrantDesk, client: Integration) -> None:
+    """Delete an integration, from any thread."""
+    with grants.desk.app.app_context():
+        delete_integration(get_integration(client.client_id))
+        db.session.commit()
+
+
+@pytest.mark.parametrize("step", ["refresh", "revocation"])
+def test_a_deletion_waits_for_whoever_is_at_the_refresh_token(
+    grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    _, token = grants.both_tokens(mobile)
+    deleting: list[Future[Any]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def start_to_delete() -> None:
+            deleting.append(pool.submit(delete, grants, mobile))
+            assert is_still_waiting(deleting[0])
+
+        module, name = (refresh_grant, "note_use") if step == "refresh" else (refresh_tokens, "now")
+        after_this(module, name, start_to_delete, monkeypatch)
+        if step == "refresh":
+            answer = refresh(grants, mobile, token)
+        else:
+            answer = post(grants.desk, REVOKE, token=token)
+        # Each would end a wait of both for the other: PostgreSQL fails one of them.
+        deleting[0].result(LONGEST_SECONDS)
+
+    assert answer.status_code == 200
+    assert grants.refresh_rows() == []

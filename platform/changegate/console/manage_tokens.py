@@ -67,7 +67,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
     row = db.session.get(OAuthRefreshToken, correlation_id)
     if row is None:
         raise RecordNotFound
-    was_live = end_refresh_token(correlation_id, row.user)
+    was_live = end_refresh_token(correlation_id, row.user, row.entity)
     db.session.commit()
     ended = "is revoked: it and its access tokens have stopped working" if was_live else "had been revoked already"
     flash(f"The refresh token issued at {shown(row.issued_at)} {ended}.")

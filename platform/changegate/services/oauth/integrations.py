@@ -161,6 +161,9 @@ def end_tokens(entity: OAuthEntity, *, by: str) -> None:
 
 def delete_integration(entity: OAuthEntity) -> None:
     """Delete an integration with its keys, its events and, because a token is a row of an event, all its tokens."""
+    # The integration first, as in `hold_owner`. In another order, this and a refresh could wait for each other.
+    held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == entity.sys_id).with_for_update()
+    connection().execute(held.execution_options(locks_rows=True))
     # Loaded, because a map takes its certificate with it, which no foreign key does.
     db.session.refresh(entity, ["jwt_verifier_maps"])
     db.session.delete(entity)

@@ -27,7 +27,7 @@ def make_room_for_access_token(exchange: Exchange, user: str, at: datetime) -> N
 def make_room_for_refresh_token(exchange: Exchange, user: str, at: datetime) -> None:
     """End the oldest live refresh tokens of the client and a user with what they bought, as above."""
     for row in _OLDEST_REFRESH_TOKENS.all({"entity": exchange.client.entity, "user": user, "at": at}):
-        end_refresh_token(row.correlation_id, user)
+        end_refresh_token(row.correlation_id, user, exchange.client.entity)
 
 
 def _all_but_the_latest(table: Any, *clauses: Any) -> Select[Any]:

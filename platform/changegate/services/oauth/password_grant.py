@@ -27,7 +27,7 @@ def exchange_password(
     # Before anything is held or written: a key that signs may have to be made first, in a transaction of its own.
     issued = issue_token(exchange, user.sys_id, scope)
     # Nothing may have changed since the password was judged, such as the password.
-    if fault := find_fault(hold_owner(user.sys_id), mark):
+    if fault := find_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
         exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, user.user_name)
     at, lifespan = now(), exchange.client.refresh_token_lifespan
     make_room_for_access_token(exchange, user.sys_id, at)

@@ -35,7 +35,7 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
     row = _get_token(exchange, token, at)
     # Before anything is held or written: a key that signs may have to be made first, in a transaction of its own.
     issued = _issue(exchange, row, scope)
-    fault = find_fault(hold_owner(row.user), row.password_mark)
+    fault = find_fault(hold_owner(row.user, row.entity), row.password_mark)
     exchange.judge(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
     if not note_use(row.correlation_id, at):
         _judge_token(exchange, "refresh_token_revoked")

@@ -89,15 +89,15 @@ def revoke_refresh_token(token: str, entity: str | None = None) -> bool:
     # Looked for first: what is no token, or none any more, is not worth the place in the line of those who write.
     if row is None or row.revoked_at is not None or entity not in (None, row.entity):
         return False
-    return end_refresh_token(row.correlation_id, row.user)
+    return end_refresh_token(row.correlation_id, row.user, row.entity)
 
 
-def end_refresh_token(correlation_id: str, user: str) -> bool:
+def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
     """End the refresh token of an exchange and every access token it bought; tell whether there was one to end.
 
     A refresh that is under way is waited for, and what it bought ends too.
     """
-    hold_owner(user)
+    hold_owner(user, entity)
     at = now()
     if _END.execute({"ended": correlation_id, "at": at}) == 0:
         return False

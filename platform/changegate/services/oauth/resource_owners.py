@@ -5,19 +5,21 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from changegate.models import SysUser
+from changegate.models import OAuthEntity, SysUser
 from changegate.services.prepared import Prepared
 
 OwnerState = Any  # a row with the columns of `STATE`, by name
 STATE = (SysUser.user_password, SysUser.active, SysUser.locked_out, SysUser.web_service_access_only)
 
 
-def hold_owner(sys_id: str) -> OwnerState | None:
-    """Return a user's state, which nobody changes before the transaction ends; None for one who has been deleted.
+def hold_owner(sys_id: str, entity: str) -> OwnerState | None:
+    """Return a user's state, which stays as it is until the transaction ends; None for a user who has been deleted.
 
-    Whoever issues or ends several tokens of a user does this first. So of two at once one waits for the other, sees
-    what that one did, and neither waits for what the other holds.
+    The integration `entity` stays too. Every transaction that issues or ends several tokens of a user does this first:
+    integration, user, then tokens. A deletion of the integration begins with the integration as well. So of two
+    transactions one waits for the other and sees what it did, and neither waits for what the other holds.
     """
+    _HOLD_ENTITY.first({"entity": entity})
     return _HOLD.first({"user": sys_id})
 
 
@@ -48,4 +50,11 @@ def _hold_statement() -> Any:
     return held.execution_options(locks_rows=True)
 
 
+def _hold_entity_statement() -> Any:
+    # As a foreign key holds it, so that whoever only changes or uses the integration does not wait.
+    held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == bindparam("entity", None))
+    return held.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)
+
+
+_HOLD_ENTITY = Prepared(_hold_entity_statement())
 _HOLD = Prepared(_hold_statement())
