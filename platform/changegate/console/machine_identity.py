@@ -6,12 +6,10 @@ from changegate.console.exchange_chart import chart_of
 from changegate.console.guards import require_integration_administrator
 from changegate.console.providers import PROVIDERS
 from changegate.extensions import now
-from changegate.models.connection_type import TYPES
-from changegate.services.hygiene.authentication_methods import PUBLIC, SECRET
+from changegate.models.connection_type import PUBLIC, REFRESH, SECRET, TYPES
 from changegate.services.hygiene.overview import get_overview
-from changegate.services.oauth.grant_types import REFRESH_TOKEN
 
-METHODS = {name: one.short for name, one in TYPES.items()} | {REFRESH_TOKEN: "Refresh token"}
+METHODS = {name: one.short for name, one in TYPES.items()} | {REFRESH: "Refresh token"}
 CLIENTS = {
     SECRET: "client secret",
     PUBLIC: "public: private_key_jwt or nothing",

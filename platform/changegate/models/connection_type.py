@@ -83,3 +83,16 @@ TYPES: Mapping[str, ConnectionType] = MappingProxyType(
         )
     }
 )
+
+# How tokens are asked for: a connection type or the refresh grant, with how its clients prove themselves. A public
+# client may sign (private_key_jwt) or prove nothing; with an ID token only the provider proves anything.
+REFRESH = "refresh_token"
+SECRET, PUBLIC = "secret", "public"
+AUTHENTICATION_METHODS: tuple[tuple[str, str | None], ...] = (
+    (JWT_BEARER, SECRET),
+    (JWT_BEARER, PUBLIC),
+    (CLIENT_CREDENTIALS, SECRET),
+    (PASSWORD, SECRET),
+    (REFRESH, SECRET),
+    (ID_TOKEN, None),
+)

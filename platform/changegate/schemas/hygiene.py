@@ -4,13 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from changegate.models.oauth_entity import CONNECTION_TYPES
+from changegate.models.connection_type import AUTHENTICATION_METHODS
 from changegate.schemas.integration_views import Instant
 
 SEVERITIES = ("high", "medium", "low")
 SUBJECT_TYPES = ("integration", "account")
-AUTHENTICATION_METHODS = (*CONNECTION_TYPES, "refresh_token")
-CLIENT_AUTHENTICATION = ("secret", "public", None)
+METHODS = tuple(dict.fromkeys(method for method, _ in AUTHENTICATION_METHODS))
+CLIENT_AUTHENTICATIONS = tuple(dict.fromkeys(proof for _, proof in AUTHENTICATION_METHODS))
 
 
 def _text(**options: Any) -> fields.String:
@@ -120,8 +120,8 @@ class AuthenticationMethodSchema(Schema):
     has no client.
     """
 
-    method = _text(validate=validate.OneOf(AUTHENTICATION_METHODS))
-    client_authentication = _text(allow_none=True, validate=validate.OneOf(CLIENT_AUTHENTICATION))
+    method = _text(validate=validate.OneOf(METHODS))
+    client_authentication = _text(allow_none=True, validate=validate.OneOf(CLIENT_AUTHENTICATIONS))
     active_integrations = _number()
     tokens = _number()
 

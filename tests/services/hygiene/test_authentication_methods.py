@@ -3,8 +3,8 @@
 import pytest
 
 from changegate.extensions import db
+from changegate.models.connection_type import AUTHENTICATION_METHODS
 from changegate.models.oauth_entity import CONNECTION_TYPES
-from changegate.services.hygiene.authentication_methods import WAYS
 from changegate.services.hygiene.overview import get_overview
 from tests.services.hygiene.conftest import HygieneDesk
 from tests.support.grant_desk import GrantDesk, allowed_passwords
@@ -13,7 +13,7 @@ from tests.support.token_desk import ROBOT
 
 __all__ = ["allowed_passwords"]
 Counts = dict[tuple[str, str | None], tuple[int, int]]
-NOTHING: Counts = dict.fromkeys(WAYS, (0, 0))
+NOTHING: Counts = dict.fromkeys(AUTHENTICATION_METHODS, (0, 0))
 BY_SECRET, BY_NONE = ("jwt_bearer", "secret"), ("jwt_bearer", "public")
 
 
@@ -25,7 +25,7 @@ def counted(hygiene: HygieneDesk) -> Counts:
 
 
 def test_every_connection_type_is_a_method() -> None:
-    assert {method for method, _ in WAYS} == {*CONNECTION_TYPES, "refresh_token"}
+    assert {method for method, _ in AUTHENTICATION_METHODS} == {*CONNECTION_TYPES, "refresh_token"}
 
 
 @pytest.mark.parametrize("is_public", [True, False])

@@ -4,24 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD
+from changegate.models.connection_type import AUTHENTICATION_METHODS, PUBLIC, REFRESH, SECRET, TYPES
+from changegate.models.oauth_entity import JWT_BEARER, PASSWORD
 from changegate.services.hygiene.facts import Row
 from changegate.services.hygiene.log_reading import UseOfToken
-from changegate.services.oauth.grant_types import REFRESH_TOKEN
 
-# How a client is registered now: a public one may sign (private_key_jwt) or prove nothing, and which is not kept.
-SECRET, PUBLIC = "secret", "public"
 Way = tuple[str, str | None]
-# Nobody but the provider proves anything with an ID token.
-WAYS: tuple[Way, ...] = (
-    (JWT_BEARER, SECRET),
-    (JWT_BEARER, PUBLIC),
-    (CLIENT_CREDENTIALS, SECRET),
-    (PASSWORD, SECRET),
-    (REFRESH_TOKEN, SECRET),
-    (ID_TOKEN, None),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +33,12 @@ def count_methods(integrations: Iterable[Row], uses: Iterable[UseOfToken]) -> li
     for row in integrations:
         if row.active:
             registered[ways[row.sys_id]] += 1
-            registered[REFRESH_TOKEN, SECRET] += row.type == PASSWORD and row.issue_refresh_tokens
+            registered[REFRESH, SECRET] += row.type == PASSWORD and row.issue_refresh_tokens
     for use in uses:
         if use.entity in ways:
             bought[ways[use.entity]] += use.lately - use.refreshed
-            bought[REFRESH_TOKEN, SECRET] += use.refreshed
-    return [AuthenticationMethod(*way, registered[way], bought[way]) for way in WAYS]
+            bought[REFRESH, SECRET] += use.refreshed
+    return [AuthenticationMethod(*way, registered[way], bought[way]) for way in AUTHENTICATION_METHODS]
 
 
 def _way_of(row: Row) -> Way:

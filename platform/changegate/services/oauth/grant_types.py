@@ -6,13 +6,14 @@ from types import MappingProxyType
 from changegate.errors import InvalidClient, UnauthorizedClient
 from changegate.extensions import settings
 from changegate.models import oauth_entity
+from changegate.models.connection_type import REFRESH
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 CLIENT_CREDENTIALS = "client_credentials"
 PASSWORD = "password"  # noqa: S105 - a grant, not a password
-REFRESH_TOKEN = "refresh_token"  # noqa: S105 - a grant, not a token
+REFRESH_TOKEN = REFRESH
 # The connection type whose integrations a grant is for.
 TYPES: Mapping[str, str] = MappingProxyType(
     {
