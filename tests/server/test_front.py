@@ -334,9 +334,10 @@ def test_health_is_answered_while_all_threads_are_busy(app: Flask) -> None:
 
 def test_a_connection_is_cut_by_its_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        connections.end_unread_answers(listener.getsockname()[1])
+        connections.bound_unread_answers(listener.getsockname()[1])
         with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as served:
-            assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connections.SECONDS_UNREAD * 1000
+            for name, value in connections.UNREAD.items():
+                assert served.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
             connections.cut(*client.getsockname())
             client.settimeout(5)
             assert client.recv(1) == b""

@@ -100,7 +100,9 @@ async def stream_answer(
                 if made.rest is None:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return True
-                part = await threads.run(made.go_on)
+                # A hundred downloads that begin at once are not in the way of other requests.
+                async with threads.half:
+                    part = await threads.run(made.go_on)
     except ChangegateError:
         return False
     finally:

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 DESCRIPTORS = "/dev/fd"
-# Bytes that nobody takes for so long end a connection: what fits into buffers has no other bound.
-SECONDS_UNREAD = 30
+# By names of TCP options, where the system has them. The first is in milliseconds: an answer that fits into buffers has
+# no other bound. The second is in bytes; without it, the system takes megabytes for a client that reads nothing.
+UNREAD = {"TCP_USER_TIMEOUT": 30_000, "TCP_NOTSENT_LOWAT": 128 * 1024}
 
 
-def end_unread_answers(port: int) -> None:
-    """Have the system end connections whose clients do not read, where it can; new ones inherit it from `port`."""
-    if not hasattr(socket, "TCP_USER_TIMEOUT"):
-        return
+def bound_unread_answers(port: int) -> None:
+    """Have the system hold little of what a client has not read, and not for long; new connections inherit it."""
     for own in _own_sockets():
         if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and own.getsockname()[1] == port:
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SECONDS_UNREAD * 1000)
+            for name, value in UNREAD.items():
+                if hasattr(socket, name):
+                    own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def cut(address: str, port: int) -> None:

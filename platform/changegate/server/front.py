@@ -24,7 +24,7 @@ from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 from changegate.server.answers import AT_ONCE_BYTES, Answer, Send, answer, send_answer, stream_answer
 from changegate.server.bodies import SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
-from changegate.server.connections import cut, end_unread_answers
+from changegate.server.connections import bound_unread_answers, cut
 from changegate.server.environ import Environ, build_environ, find_fault
 from changegate.server.threads import Threads, settle
 from changegate.server.waits import Waits
@@ -57,7 +57,7 @@ class Front:
         environ = build_environ(scope)
         if not self._is_bound:
             self._is_bound = True
-            end_unread_answers(int(environ["SERVER_PORT"]))
+            bound_unread_answers(int(environ["SERVER_PORT"]))
         environ["wsgi.input"] = BytesIO()
         is_last = False
         if (fault := find_fault(environ)) is not None:

@@ -1,7 +1,7 @@
 """The threads that answer: they run what they are given, and tell the event loop."""
 
 import logging
-from asyncio import Future, get_running_loop
+from asyncio import Future, Semaphore, get_running_loop
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -16,6 +16,8 @@ class Threads:
 
     def __init__(self, count: int, name: str) -> None:
         self._queue: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+        # For work that others must not wait behind: it has at most half of the threads.
+        self.half = Semaphore(max(1, count // 2))
         for number in range(count):
             Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
