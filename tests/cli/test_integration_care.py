@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 
+from changegate.services.oauth.event_bounds import MOST, write_counts
 from tests.cli.conftest import Run
 from tests.support.certificates import certificate, pem
 from tests.support.forge import jwk, key_set_document, rsa_key
@@ -215,6 +216,17 @@ def test_finds_events(run: Run, desk: TokenDesk, integration: Integration) -> No
         f"{integration.client_id}  claim_condition_failed\n    claim ref: expected refs/heads/main, received " in shown
     )
     assert f"{other.client_id}  issued\n" in shown
+
+
+def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk) -> None:
+    for _ in range(MOST["address"] + 2):
+        with desk.app.app_context():
+            assert desk.client.get("/api/now/table/task").status_code == 401
+    with desk.app.app_context():
+        write_counts()  # as the server does within a second of the next refusal
+    shown = run("integration", "events", "--text", "table/task", "--limit", "1").out
+    assert "  -  credentials_missing  127.0.0.1  -  GET /api/now/table/task\n" in shown
+    assert "    further refusals without an event of their own: 2\n" in shown
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ def test_reasons_come_by_their_number() -> None:
     assert exchanges_by_day(AT).reasons == [("aud_mismatch", 3), ("expired", 2), ("iss_mismatch", 1)]
 
 
+def test_refused_calls_of_the_apis_are_not_exchanges() -> None:
+    store({**row(AT, reason="credentials_missing"), "request": "GET /api/now/table/task"})
+    store(row(AT, reason="aud_mismatch"))
+    assert counted(exchanges_by_hour(AT)) == {HOUR: (0, 1, 0)}
+    assert exchanges_by_hour(AT).reasons == [("aud_mismatch", 1)]
+
+
 def test_one_statement_counts_them_all() -> None:
     store(*(row(AT - timedelta(days=number), reason=f"reason_{number}") for number in range(28)))
     with counted_statements() as statements:

@@ -39,7 +39,7 @@ def _say(row: dict[str, Any]) -> None:
     refused_call = f"  {row['address']}  {row['subject'] or '-'}  {row['request']}" if row["request"] else ""
     click.echo(f"{row['happened_at']}  {row['correlation_id']}  {row['client_id'] or '-'}  {verdict}{refused_call}")
     if row["further_refusals"]:
-        click.echo(f"    {row['further_refusals']} further refusals without an event of their own")
+        click.echo(f"    further refusals without an event of their own: {row['further_refusals']}")
     for rule in row["rules"]:
         if not rule["passed"]:
             click.echo(f"    {rule['rule']}: expected {rule['expected']}, received {rule['received']}")

@@ -55,6 +55,13 @@ _CLIENT_HINTS = {
         "Whoever sent this did not prove to be the client. If it was your pipeline, compare its secret with the "
         "integration's, or give it a new one."
     ),
+    "password_wrong": "Compare the password that the user or their automation sends. Otherwise it is being guessed.",
+    "user_unknown": "No user has the name. It is not stored, since it may be a password in the wrong field.",
+    "credentials_missing": "The call had no login that is accepted here: send a bearer token or Basic.",
+    "token_expired": "The client has to get a new token before the old one expires.",
+    "token_refused": "The token was not issued here, or its key no longer counts. Exchange assertions first.",
+    "scope_missing": "Give the integration the scope that the detail names, if it may make such calls.",
+    "rate_limited": "Nothing was compared: too many attempts failed before. Look at the events of this address.",
     "client_inactive": "Activate the integration if its client is to have tokens again.",
 }
 
