@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,21 @@ def test_a_signal_stops_it_and_its_workers(instance: Path, signal_number: signal
         assert server.process.wait(STOP_SECONDS) == 0
         with pytest.raises(ProcessLookupError):
             os.killpg(server.process.pid, 0)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_under_way_is_answered_before_the_server_stops(instance: Path, signal_number: signal.Signals) -> None:
+    with running_changegate(instance) as server:
+        with socket.create_connection(
+            ("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=STOP_SECONDS
+        ) as client:
+            client.sendall(b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\na")
+            time.sleep(0.5)
+            server.process.send_signal(signal_number)
+            time.sleep(0.5)
+            client.sendall(b"=")
+            assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+        assert server.process.wait(STOP_SECONDS) == 0
 
 
 def test_links_carry_the_address_that_is_configured(tmp_path: Path) -> None:
