@@ -168,13 +168,23 @@ def test_a_connection_type_that_is_none_is_not_found(admin: Visitor, slug: str) 
     assert admin.client.post(f"{NEW}/{slug}", data={"csrf_token": token}).status_code == 404
 
 
-@pytest.mark.parametrize("action", ["test-connection", "check-conditions", "try-token", "edit"])
+@pytest.mark.parametrize("action", ["test-connection", "check-conditions", "try-token"])
 def test_the_steps_of_a_provider_are_not_there_for_types_without(admin: Visitor, action: str) -> None:
     saved(admin, "password")
     token = forms_of(admin.open(f"{NEW}/password")).forms["integration"]["csrf_token"]
     for place in (f"{NEW}/password", f"{NEW}/nonsense", path_of(admin)):
         sent = {"csrf_token": token, "step": "add claim_conditions"}
         assert admin.client.post(f"{place}/{action}", data=sent).status_code == 404
+
+
+def test_a_step_of_a_provider_changes_nothing_in_the_form_of_a_type_without(admin: Visitor) -> None:
+    page = admin.open(f"{NEW}/password")
+    sent = forms_of(page).forms["integration"].to_dict() | {"step": "add claim_conditions", "name": "Typed"}
+    answer = admin.client.post(f"{NEW}/password/edit", data=sent)
+    assert answer.status_code == 200
+    assert forms_of(answer).forms["integration"]["name"] == "Typed"
+    assert "claim_conditions-0" not in answer.text
+    assert admin.client.post(f"{NEW}/nonsense/edit", data=sent).status_code == 404
 
 
 def test_the_steps_of_a_provider_keep_the_form_of_its_type(admin: Visitor) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from changegate.console.guards import local_path
+from changegate.console.local_paths import local_path
 from changegate.services.oauth.integrations import Registered
 from tests.console.conftest import PASSWORD, SignIn
 from tests.console.visitor import Visitor

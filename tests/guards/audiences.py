@@ -105,6 +105,7 @@ AUDIENCES = (
         "GET /": Audience.PEOPLE,
         "GET /preferences": Audience.PEOPLE,
         "POST /preferences": Audience.PEOPLE,
+        "POST /preferences/edit": Audience.PEOPLE,
         "GET /change-requests": Audience.PEOPLE,
         "GET /change_request.do": Audience.PEOPLE,
         "GET /change_request_list.do": Audience.PEOPLE,

@@ -94,6 +94,8 @@ def what_a_stranger_gets(client: FlaskClient, endpoint: Endpoint) -> str:
         return Audience.ANYONE.value if endpoint.blueprint.startswith("oauth") else Audience.CALLERS.value
     if endpoint.blueprint != "sign_in" and response.headers.get("Location", "").startswith("/login"):
         return Audience.PEOPLE.value
+    if endpoint.blueprint != "sign_in" and response.status_code == 403 and 'action="/login"' in response.text:
+        return Audience.PEOPLE.value
     return Audience.ANYONE.value if response.status_code < 500 else f"a {response.status_code}"
 
 

@@ -58,7 +58,7 @@ def try_token_view(client_id: str | None = None, connection_type: str = "") -> s
 @bp.post("/<client_id>/edit")
 def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
     """Take a step that changes the form; raises `RecordNotFound`."""
-    form, entity = _form(client_id, connection_type)
+    form, entity = _form(client_id, connection_type, needs_provider=False)
     _end_transaction()
     form = take_step(form, request.form.get("step", ""))
     if FRAGMENT_HEADER not in request.headers:
@@ -66,11 +66,13 @@ def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
     return render_template("console/_integration_form.html", **form_context(form, entity))
 
 
-def _form(client_id: str | None, connection_type: str) -> tuple[IntegrationForm, OAuthEntity | None]:
-    """Return the form as it was sent, and the integration that it is of; only one with a provider has what is here."""
+def _form(
+    client_id: str | None, connection_type: str, *, needs_provider: bool = True
+) -> tuple[IntegrationForm, OAuthEntity | None]:
+    """Return the form as it was sent, and its integration; only one with a provider has a connection and tokens."""
     entity = get_integration(client_id) if client_id else None
     connection = connection_type_of(entity) if entity else get_connection(connection_type)
-    if not connection.has_provider:
+    if needs_provider and not connection.has_provider:
         raise RecordNotFound
     return IntegrationForm.of_request(request.form, connection), entity
 

@@ -1,12 +1,12 @@
 """Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
 
-from urllib.parse import urlsplit
-
-from flask import current_app, g, redirect, request, session, url_for
+from flask import current_app, g, request, session
 from flask.sessions import NullSession
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 
+from changegate.console.carried_forms import answer_old_form, ask_to_sign_in, is_of_earlier_session
 from changegate.errors import AccessRefused
 from changegate.extensions import csrf
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
@@ -17,14 +17,20 @@ MOST_FORM_BYTES = 64 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def protect_forms() -> None:
+def protect_forms() -> ResponseReturnValue | None:
     """Require a form's token of whatever writes where a browser's session counts: an API has none to be abused."""
     if request.method in SAFE_METHODS or isinstance(session, NullSession):
-        return
+        return None
     if not current_user.is_authenticated:
         request.max_content_length = MOST_FORM_BYTES
     if current_app.config["WTF_CSRF_ENABLED"]:
-        csrf.protect()
+        try:
+            csrf.protect()
+        except CSRFError:
+            if not is_of_earlier_session():
+                raise
+            return answer_old_form()
+    return None
 
 
 def allow_anyone() -> None:
@@ -35,9 +41,7 @@ def require_login() -> ResponseReturnValue | None:
     """Admit who is signed in; send everybody else to the login page and back afterwards."""
     if current_user.is_authenticated:
         return None
-    # What a form wanted to do cannot be repeated after the login: only pages are returned to.
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("sign_in.login_view", next=wanted))
+    return ask_to_sign_in()
 
 
 def require_integration_administrator() -> ResponseReturnValue | None:
@@ -54,15 +58,3 @@ def caller() -> Caller:
         g.caller = caller_of(current_user)
     found: Caller = g.caller
     return found
-
-
-def local_path(wanted: str | None) -> str | None:
-    """Return a path of this site as it came, or None for anything a browser could take for another site."""
-    if not wanted or not wanted.isprintable() or "\\" in wanted:
-        return None
-    try:
-        parts = urlsplit(wanted)
-    except ValueError:
-        return None
-    is_elsewhere = parts.scheme or parts.netloc or wanted.startswith("//")
-    return wanted if wanted.startswith("/") and not is_elsewhere else None

@@ -3,7 +3,8 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from changegate.console.guards import caller, local_path, require_integration_administrator
+from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.local_paths import local_path
 from changegate.console.local_times import shown
 from changegate.console.token_list import TokenList
 from changegate.errors import RecordNotFound

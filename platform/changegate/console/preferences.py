@@ -35,6 +35,12 @@ def save_view() -> ResponseReturnValue:
     return redirect(url_for("preferences.form_view"))
 
 
+@bp.post("/edit")
+def edit_view() -> str:
+    """Show the form as it was sent, and save nothing."""
+    return _page(request.form.get("time_zone", ""), {})
+
+
 def _page(name: str, errors: dict[str, list[str]]) -> str:
     form = SimpleNamespace(values={"time_zone": name}, errors=errors, notices={})
     return render_template("console/preferences.html", form=form, names=time_zone_names().values())

@@ -1,10 +1,12 @@
 """Login and logout, and what keeps somebody signed in."""
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
-from changegate.console.guards import allow_anyone, local_path
+from changegate.console.carried_forms import carried_by_login, render_login, show_again
+from changegate.console.guards import allow_anyone
+from changegate.console.local_paths import local_path
 from changegate.errors import NotAuthenticated, RateLimited
 from changegate.extensions import commit, db, login, now
 from changegate.models import SysUser
@@ -25,13 +27,14 @@ def login_view() -> ResponseReturnValue:
     wanted = local_path(request.args.get("next"))
     if current_user.is_authenticated:
         return redirect(wanted or url_for("home.home_view"))
-    return render_template("console/login.html", user_name="", next=wanted, refusal=None)
+    return render_login(wanted, None)
 
 
 @bp.post("/login")
 def sign_in_view() -> ResponseReturnValue:
     """Sign somebody in; raises `RateLimited` after too many wrong passwords."""
     user_name, wanted = request.form.get("user_name", "").strip(), local_path(request.form.get("next"))
+    carried = carried_by_login()
     try:
         proven = authenticate_user(
             user_name, request.form.get("password", ""), request.remote_addr or "", is_interactive=True
@@ -41,8 +44,10 @@ def sign_in_view() -> ResponseReturnValue:
         raise
     except NotAuthenticated as refusal:
         _write_event(refusal.reason, refusal.user_name)
-        return render_template("console/login.html", user_name=user_name, next=wanted, refusal=REFUSAL), 403
+        return render_login(wanted, carried, user_name=user_name, refusal=REFUSAL)
     _start_session(db.session.get_one(SysUser, proven.sys_id))
+    if carried is not None and (shown := show_again(carried)):
+        return shown
     return redirect(wanted or url_for("home.home_view"))
 
 

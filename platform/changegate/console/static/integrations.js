@@ -29,7 +29,7 @@ async function fetchFragment(button) {
   return response.text();
 }
 
-const FAILED = "That could not be done. Your session may have ended: reload the page and try again.";
+const FAILED = "That could not be done. If your session has ended, select Save: you can log in, and nothing typed is lost.";
 
 // The server has escaped what it sends, and the page's policy runs no script that came with it.
 async function showResult(button) {

@@ -1,0 +1,181 @@
+"""Forms that were sent after their session had ended: the login page carries their fields, and nothing is stored.
+
+    form --POST--> session has ended --> login page with the fields as hidden inputs --POST--> form, filled in again
+
+The fields only fill the form in. The user saves it by a second Save, with the form token of the new session. Secrets
+and keys are not carried, since a login page may stay open on a screen for hours.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from flask import current_app, flash, redirect, render_template, request, url_for
+from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from itsdangerous import BadData, URLSafeTimedSerializer
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import HTTPException
+
+from changegate.console.local_paths import local_path
+from changegate.extensions import settings
+
+LOGIN = "sign_in.sign_in_view"
+# What saves a form or works on it, and the view that shows the form as it was sent and saves nothing.
+FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "inbound_integrations.create_view": "form_fragments.edit_view",
+        "inbound_integrations.update_view": "form_fragments.edit_view",
+        "form_fragments.edit_view": "form_fragments.edit_view",
+        "form_fragments.test_connection_view": "form_fragments.edit_view",
+        "form_fragments.check_conditions_view": "form_fragments.edit_view",
+        "form_fragments.try_token_view": "form_fragments.edit_view",
+        "auth_scopes.create_view": "auth_scopes.edit_view",
+        "auth_scopes.update_view": "auth_scopes.edit_view",
+        "auth_scopes.edit_view": "auth_scopes.edit_view",
+        "preferences.save_view": "preferences.edit_view",
+        "preferences.edit_view": "preferences.edit_view",
+    }
+)
+FRAGMENT_HEADER = "X-Fragment"
+TOKEN_SALT = "wtf-csrf-token"  # noqa: S105 - what Flask-WTF signs its tokens with, besides the secret key
+PREFIX, TARGET = "carried-", "carried_to"
+# Callers who are not signed in may send 64 KiB; the prefix of each name has to fit in as well.
+MOST_BYTES, MOST_FIELDS = 48 * 1024, 1000
+# `step` would act again; the others are secrets, keys, or tokens, whatever form they are in.
+NEVER_CARRIED = re.compile(
+    r"(?:.*-)?(?:csrf_token|step|assertion|jwks|[a-z_]*(?:password|secret|shared_key|private_key))"
+)
+SECRET_TEXT = re.compile(r"""PRIVATE KEY|["'](?:d|k|p|q)["']\s*:|eyJ[\w-]+\.[\w-]+\.""")
+ENDED = "Your session has ended. Nothing was saved."
+KEPT = f"{ENDED} Log in to go on with the form as you filled it in, except for secrets and keys."
+TOO_LONG = f"{ENDED} The form is too long to be kept; go back in your browser to copy what you typed."
+SAVE_AGAIN = "Nothing is saved yet: your session had ended. Enter secrets and keys again, and save the form."
+TRY_AGAIN = "Nothing was done: your session had ended. Try again."
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedForm:
+    """Where a form was sent to, and its fields."""
+
+    path: str
+    fields: ImmutableMultiDict[str, str]
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """Return the hidden inputs of the login page."""
+        yield TARGET, self.path
+        for name, text in self.fields.items(multi=True):
+            yield PREFIX + name, text
+
+
+def ask_to_sign_in() -> ResponseReturnValue:
+    """Send the caller to the login page and back afterwards; a form of this site goes along."""
+    is_form = request.endpoint in FORMS and FRAGMENT_HEADER not in request.headers and is_from_this_site()
+    if not is_form:
+        return redirect(url_for("sign_in.login_view", next=_page_to_return_to()))
+    is_short = (request.content_length or 0) <= MOST_BYTES and len(request.form) <= MOST_FIELDS
+    carried = CarriedForm(request.path, _carriable(request.form)) if is_short else None
+    return render_login(_page_to_return_to(), carried, refusal=KEPT if is_short else TOO_LONG)
+
+
+def render_login(
+    wanted: str | None, carried: CarriedForm | None, *, user_name: str = "", refusal: str | None = None
+) -> ResponseReturnValue:
+    """Render the login page with what it passes on; with a refusal its status is 403."""
+    page = render_template(
+        "console/login.html",
+        user_name=user_name,
+        next=wanted,
+        carried=[*carried.inputs()] if carried else (),
+        refusal=refusal,
+    )
+    return page, 403 if refusal else 200
+
+
+def carried_by_login() -> CarriedForm | None:
+    """Return the form that the login page has carried."""
+    path = local_path(request.form.get(TARGET))
+    if path is None:
+        return None
+    sent = [(name, text) for name, text in request.form.items(multi=True) if name.startswith(PREFIX)]
+    fields = ImmutableMultiDict([(name.removeprefix(PREFIX), text) for name, text in sent])
+    return CarriedForm(path, _carriable(fields))
+
+
+def show_again(carried: CarriedForm) -> ResponseReturnValue | None:
+    """Answer with a form filled in by carried fields, if the user may see it; None where there is no such form."""
+    adapter = request_ctx.url_adapter
+    try:
+        endpoint, arguments = adapter.match(carried.path, method="POST") if adapter else ("", {})
+    except HTTPException:
+        return None
+    view = FORMS.get(endpoint)
+    if view is None:
+        return None
+    for guard in current_app.before_request_funcs[view.partition(".")[0]]:
+        refusal: Any = guard()
+        if refusal is not None:
+            return cast("ResponseReturnValue", refusal)
+    flash(SAVE_AGAIN, "danger")
+    # The view reads the form of this request.
+    request.form = carried.fields
+    return cast("ResponseReturnValue", current_app.view_functions[view](**arguments))
+
+
+def answer_old_form() -> ResponseReturnValue:
+    """Answer a form of an earlier session without acting: show it again, or ask its sender to sign in."""
+    if request.endpoint == LOGIN:
+        carried, wanted = carried_by_login(), local_path(request.form.get("next"))
+        if not current_user.is_authenticated:
+            return render_login(wanted, carried, refusal="This login page is out of date. Log in again.")
+        shown = show_again(carried) if carried else None
+        return shown or redirect(wanted or url_for("home.home_view"))
+    if not current_user.is_authenticated:
+        return ask_to_sign_in()
+    shown = show_again(CarriedForm(request.path, _carriable(request.form)))
+    if shown is None:
+        flash(TRY_AGAIN, "danger")
+        return redirect(_page_to_return_to() or url_for("home.home_view"))
+    return shown
+
+
+def is_of_earlier_session() -> bool:
+    """Tell whether a form was refused only because its token belongs to an earlier session of this site."""
+    serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=TOKEN_SALT)
+    try:
+        serializer.loads(request.form.get("csrf_token", ""))
+    except BadData:
+        return False
+    return FRAGMENT_HEADER not in request.headers and is_from_this_site()
+
+
+def is_from_this_site() -> bool:
+    """Tell whether a page of this site sent the request: another site must not fill a form in."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        return site == "same-origin"
+    return origin is None or urlsplit(origin).netloc in {request.host, urlsplit(settings().base_url).netloc}
+
+
+def _page_to_return_to() -> str | None:
+    """Return the page that was asked for; for a form or a button, the page that it was on."""
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    try:
+        origin = urlsplit(request.referrer or "")
+    except ValueError:
+        return None
+    path = local_path(origin.path + (f"?{origin.query}" if origin.query else ""))
+    adapter = request_ctx.url_adapter
+    is_page = origin.netloc == request.host and adapter is not None and adapter.test(origin.path, method="GET")
+    return path if is_page else None
+
+
+def _carriable(fields: ImmutableMultiDict[str, str]) -> ImmutableMultiDict[str, str]:
+    items = fields.items(multi=True)
+    kept = [(name, text) for name, text in items if not (NEVER_CARRIED.fullmatch(name) or SECRET_TEXT.search(text))]
+    return ImmutableMultiDict(kept)
