@@ -1,8 +1,13 @@
 """The front between Granian and the app: bodies, answers, and what is given up while they wait."""
 
 import socket
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -341,3 +346,23 @@ def test_a_connection_is_cut_by_its_address() -> None:
             connections.cut(*client.getsockname())
             client.settimeout(5)
             assert client.recv(1) == b""
+
+
+LOCKED = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], timeout=0)
+try:
+    other.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as problem:
+    print(problem)
+"""
+
+
+def test_looking_for_a_connection_takes_no_lock_from_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "locked.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        connections.bound_unread_answers(1)
+        connections.cut("127.0.0.1", 1)
+        command = [sys.executable, "-c", LOCKED, str(path)]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "database is locked\n"

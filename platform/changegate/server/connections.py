@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from stat import S_ISSOCK
 
 DESCRIPTORS = "/dev/fd"
 # By names of TCP options, where the system has them. The first is in milliseconds: an answer that fits into buffers has
@@ -29,17 +30,20 @@ def cut(address: str, port: int) -> None:
 
 
 def _own_sockets() -> Iterator[socket.socket]:
-    """Give duplicates of this process's TCP sockets, which Granian keeps to itself."""
+    """Give this process's TCP sockets, which Granian keeps to itself.
+
+    Nothing is duplicated or closed here: to close any descriptor of a file takes away the locks that SQLite holds on it
+    (fcntl(2)), and two writers would destroy the database.
+    """
     for name in os.listdir(DESCRIPTORS) if os.path.isdir(DESCRIPTORS) else ():
         try:
-            descriptor = os.dup(int(name))
-        except OSError:
+            if not S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            own = socket.socket(fileno=int(name))
+        except OSError:  # it was closed meanwhile
             continue
         try:
-            own = socket.socket(fileno=descriptor)
-        except OSError:
-            os.close(descriptor)
-            continue
-        with own:
             if own.family in {socket.AF_INET, socket.AF_INET6} and own.type == socket.SOCK_STREAM:
                 yield own
+        finally:
+            own.detach()
