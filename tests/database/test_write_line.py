@@ -1,6 +1,8 @@
 """Writes that wait for each other are committed together, and each hears of its own fate."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -176,3 +178,23 @@ def test_the_disk_is_waited_for_again_after_a_write_that_failed(file: str) -> No
     with closing(opened(file)) as connection:
         write_together(connection, [SharedWrite("INSERT INTO nowhere VALUES (?)", [1], must_last=False)])
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+OTHER_WRITER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], timeout=0)
+try:
+    other.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as problem:
+    print(problem)
+"""
+
+
+def test_another_connection_takes_no_lock_from_the_first(tmp_path: Path) -> None:
+    # Without WAL, the locks are on the file itself.
+    path = str(tmp_path / "locked.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        opened(path).close()
+        command = [sys.executable, "-c", OTHER_WRITER, path]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "database is locked\n"

@@ -134,8 +134,10 @@ def _create_private(database: str | Path) -> None:
     """Create a database file with mode 0600; SQLite would use the umask, and its other files take over this mode."""
     if str(database) in ("", ":memory:"):
         return
-    with suppress(OSError):  # SQLite says better what is wrong
-        os.close(open_private(str(database), os.O_RDWR | os.O_CREAT))
+    # A file that exists must not be opened: closing any descriptor of it drops the locks that this process holds on it
+    # (fcntl(2)), and two writers would destroy the database.
+    with suppress(OSError):  # it exists, or SQLite says better what is wrong
+        os.close(open_private(str(database), os.O_RDWR | os.O_CREAT | os.O_EXCL))
 
 
 @lru_cache(maxsize=16)
