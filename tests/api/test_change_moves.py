@@ -99,7 +99,14 @@ def test_nobody_writes_the_approval_of_a_change(writers: Writers, who: str) -> N
     change = writers.change()
     answer = writers.write(who, change, approval="approved")
     assert answer.status_code == 200
+    assert answer.headers["X-Changegate-Ignored-Fields"] == "approval"
     assert writers.stored(change, "approval") == "not requested"
+
+
+def test_an_approval_written_back_as_it_is_is_not_reported(writers: Writers) -> None:
+    change = writers.change(approval="approved")
+    answer = writers.write("token", change, approval="approved")
+    assert answer.status_code == 200 and "X-Changegate-Ignored-Fields" not in answer.headers
 
 
 def test_a_batch_is_no_way_around(writers: Writers) -> None:
@@ -227,7 +234,7 @@ def test_what_the_process_says_is_ignored_afterwards_as_it_is_at_the_beginning(w
     change = writers.change()
     before = writers.stored(change, "opened_by")
     answer = writers.write("token", change, opened_by="root", short_description="x")
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.headers["X-Changegate-Ignored-Fields"]) == (200, "opened_by")
     assert writers.stored(change, "opened_by") == before
 
 
