@@ -7,7 +7,16 @@ from sqlalchemy.orm import Mapped
 from changegate.database import Base
 from changegate.models.base import Record, choice, integer_choice, reference, string, text
 
-OPERATIONAL_STATUSES = {"1": "Operational", "2": "Non-Operational", "3": "Repair in Progress", "6": "Retired"}
+OPERATIONAL_STATUSES = {
+    "1": "Operational",
+    "2": "Non-Operational",
+    "3": "Repair in Progress",
+    "4": "DR Standby",
+    "5": "Ready",
+    "6": "Retired",
+    "7": "Pipeline",
+    "8": "Catalog",
+}
 CI_CLASSES = {
     "cmdb_ci": "Configuration Item",
     "cmdb_ci_service": "Business Service",
