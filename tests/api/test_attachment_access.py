@@ -166,6 +166,16 @@ def test_a_token_lists_the_files_of_its_tables_only(desk: TokenDesk, admin: dict
     assert call(desk, token, "GET", f"/{unseen}/file").status_code == 404
 
 
+def test_the_scope_that_reads_changes_lists_their_files(desk: TokenDesk, admin: dict[str, str]) -> None:
+    root = AttachmentApi(desk.app.test_client(), admin)
+    change = root.change()
+    root.uploaded(change, name="seen.txt")
+    token = desk.token(desk.register(scopes=["change_request.read"]))
+    listed = call(desk, token, "GET", f"?sysparm_query=table_name=change_request^table_sys_id={change}")
+    assert [record["file_name"] for record in result_of(listed)] == ["seen.txt"]
+    assert attach(desk, token, change).status_code == 403
+
+
 def test_a_scope_that_is_taken_back_counts_at_once(desk: TokenDesk) -> None:
     allow(desk, "POST")
     token = desk.token(desk.register())

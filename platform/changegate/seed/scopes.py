@@ -34,8 +34,8 @@ SCOPES: Mapping[str, tuple[str, Rules]] = {
         _on_changes(*UPDATE, own_records=True),
     ),
     "change_request.read": (
-        "Read and count all change requests that its user may read",
-        _on_changes(*READ),
+        "Read and count all change requests that its user may read, with the list of their attachments and the files",
+        _on_changes(*READ, ("now/attachment", "GET")),
     ),
     "token.introspect": (
         "Ask what any access token is worth, as a service does that takes them",

@@ -177,7 +177,9 @@ def test_useraccount_is_built_in(desk: TokenDesk) -> None:
 def test_the_shipped_scopes_say_what_they_allow(desk: TokenDesk) -> None:
     assert {scope.name: describe_scope(scope) for scope in list_scopes()} == {
         "change_request.create": "May create change requests.",
-        "change_request.read": "May read change requests; may count and sum up change requests.",
+        "change_request.read": (
+            "May read change requests; may count and sum up change requests; may read the files of change requests."
+        ),
         "change_request.read_own": (
             "May read change requests that it created; may count and sum up change requests that it created."
         ),
