@@ -38,7 +38,7 @@ def change_user(desk: TokenDesk, called: str, /, **columns: Any) -> None:
         db.session.commit()
 
 
-@pytest.mark.parametrize("verified", [False, "false", 0, None, "yes", ["true"]])
+@pytest.mark.parametrize("verified", [False, "false", 0, None, "yes", ["true"], ...])
 def test_an_email_that_its_provider_did_not_verify_is_nobodys(desk: TokenDesk, verified: object) -> None:
     register_id_token(desk, run_as=..., user_field="email", user_claim="email")
     desk.add_user("jane", "admin", email=JANE)
@@ -47,7 +47,19 @@ def test_an_email_that_its_provider_did_not_verify_is_nobodys(desk: TokenDesk, v
 
 
 @pytest.mark.parametrize("verified", [True, "true", ...])
-def test_an_email_is_its_users_unless_its_provider_says_otherwise(desk: TokenDesk, verified: object) -> None:
+def test_an_integration_that_does_not_require_it_takes_an_email_of_which_nothing_is_said(
+    desk: TokenDesk, verified: object
+) -> None:
+    fields = {"run_as": ..., "user_field": "email", "user_claim": "email", "require_email_verified": False}
+    register_id_token(desk, **fields)
+    desk.add_user("jane", "itil", email=JANE)
+
+    assert desk.call(desk.assertion(email=JANE, email_verified=verified)).status_code == 201
+    assert_refused(desk, desk.assertion(email=JANE, email_verified=False), "email_unverified")
+
+
+@pytest.mark.parametrize("verified", [True, "true"])
+def test_an_email_is_its_users_if_its_provider_says_so(desk: TokenDesk, verified: object) -> None:
     register_id_token(desk, run_as=..., user_field="email", user_claim="email")
     desk.add_user("jane", "itil", email=JANE)
 

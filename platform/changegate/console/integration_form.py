@@ -22,7 +22,7 @@ from changegate.services.oauth.integrations import DEFAULT_SCOPE
 
 CHECKBOXES = (
     *("active", "public_client", "enable_jti_verification", "allow_additional_audiences", "allow_missing_kid"),
-    *("scope_restriction", "enforce_token_restriction", "issue_refresh_tokens"),
+    *("scope_restriction", "enforce_token_restriction", "issue_refresh_tokens", "require_email_verified"),
 )
 LISTS = ("algorithms", "scopes")
 LINES = ("audiences",)

@@ -76,7 +76,10 @@ TYPES: Mapping[str, ConnectionType] = MappingProxyType(
                 ID_TOKEN,
                 "An ID token integration",
                 "ID token",
-                ("name", "type", "provider_name", *_TRUST, "user_claim", "run_as", "user_field", *_REACH, *_CARE),
+                (
+                    *("name", "type", "provider_name", *_TRUST, "user_claim", "require_email_verified"),
+                    *("run_as", "user_field", *_REACH, *_CARE),
+                ),
                 has_provider=True,
                 has_secret=False,
             ),

@@ -67,6 +67,8 @@ class OAuthEntity(Record, Base):
     audiences: Mapped[list[str]] = mapped_column(JSON, default=list)
     algorithms: Mapped[list[str]] = mapped_column(JSON, default=list)
     user_claim: Mapped[str] = string("User claim", 100, default="sub", server_default="sub")
+    # False at the server: integrations from before the rule keep taking emails of which nothing is said.
+    require_email_verified: Mapped[bool] = boolean("Require email_verified", default=True, server_default=false())
     user_field: Mapped[str | None] = choice("User field", USER_FIELDS)
     run_as: Mapped[str | None] = reference("Run as", "sys_user", ondelete="RESTRICT")
     preset: Mapped[str | None] = string("Identity provider", 40)

@@ -49,10 +49,12 @@ def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
 def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return validated fields that take the place of the stored ones; raises `InputInvalid`.
 
-    Whether it is active stays where nothing is said of it: what was stopped by hand is not started by a file.
+    Whether it is active stays where nothing is said of it: what was stopped by hand is not started by a file. So does
+    `require_email_verified`, whose default is stricter than what older integrations have.
     """
     _require_type(given, stored)
-    return load_integration({"active": stored["active"], **given})
+    kept = {name: stored[name] for name in ("active", "require_email_verified") if name in stored}
+    return load_integration({**kept, **given})
 
 
 def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

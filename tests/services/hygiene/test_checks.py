@@ -80,6 +80,11 @@ def rival(hygiene: HygieneDesk) -> None:
     hygiene.register("Other", audiences=[AUDIENCE])
 
 
+def unverified_email(hygiene: HygieneDesk) -> None:
+    mapped = {"run_as": ..., "user_field": "email", "user_claim": "email", "require_email_verified": False}
+    hygiene.register("People", type="id_token", **mapped)
+
+
 def all_rights(hygiene: HygieneDesk) -> None:
     hygiene.register("Everything", scopes=["useraccount"])
 
@@ -170,6 +175,7 @@ FLAWS: dict[str, Arrange] = {
     "shared_trust": neighbour,
     "shared_assertions": rival,
     "acts_as_administrator": columns(user_field="user_name", run_as=None, sys_updated_by="oscar"),
+    "unverified_email": unverified_email,
     "reusable_assertions": reused,
     "wide_clock_skew": columns(clock_skew_seconds=121),
     "long_lived_tokens": columns(access_token_lifespan_seconds=3601),

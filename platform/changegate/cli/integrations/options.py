@@ -67,6 +67,7 @@ OPTIONS: tuple[Command, ...] = (
     _text("--run-as", "run_as", "The user every token of this integration acts as.", metavar="USER"),
     _text("--user-field", "user_field", f"The column that sub is compared with. {_one_of(USER_FIELDS)}"),
     _text("--user-claim", "user_claim", "The claim of an ID token that is compared, in place of sub."),
+    _switch("require-email-verified", "require_email_verified", "Of an ID token whose user claim is email."),
     _text("--scope", "scopes", f"By default change_request.create. {REPEATED}", multiple=True),
     _switch("scope-restriction", "scope_restriction", f"Allow access only to APIs in selected scope. {BROADLY}"),
     _switch("enforce-token-restriction", "enforce_token_restriction", f"Enforce token restriction. {ENFORCED}"),

@@ -34,6 +34,7 @@ LACKS: Mapping[str, str] = {
     "run_as": "has no run-as user: its tokens act as the user who signs in",
     "user_field": "has no user field",
     "user_claim": "has no user claim",
+    "require_email_verified": "has no user claim that could be an email",
     "token_format": "has no token format: the provider's own tokens are sent to the API",
     "access_token_lifespan_seconds": "has no access tokens of its own: the provider's are good until they expire",
     "issue_refresh_tokens": "has no refresh tokens",

@@ -52,6 +52,7 @@ class IdTokenSchema(TrustFields, IntegrationSchema):
 
     type = type_field(ID_TOKEN)
     user_claim = line(100, load_default="sub", refused=NOT_A_USER, why="This claim tells no user from another.")
+    require_email_verified = fields.Boolean(load_default=True)
     enable_jti_verification = fields.Boolean(load_default=False)
     replay_policy = choice(REPLAY_POLICIES, REUSABLE)
 

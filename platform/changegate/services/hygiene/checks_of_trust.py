@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
+from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER, REUSABLE
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 from changegate.services.roles import ADMIN
@@ -88,6 +88,13 @@ def _acts_as_administrator(facts: IntegrationFacts, at: datetime) -> Iterator[Sa
     yield Said(sentence, remedy, "user_field" if facts.row.user_field else "run_as")
 
 
+def _unverified_email(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+    row = facts.row
+    if row.type == ID_TOKEN and row.user_field and row.user_claim == "email" and not row.require_email_verified:
+        sentence = "It matches users by an email that the provider may not have verified."
+        yield Said(sentence, "Tick Require email_verified if the provider sends it.", "require_email_verified")
+
+
 CHECKS = (
     Check("weak_binding", HIGH, _weak_binding),
     Check("admits_everything", HIGH, _admits_everything),
@@ -96,6 +103,7 @@ CHECKS = (
     Check("shared_trust", MEDIUM, _shared_trust),
     Check("shared_assertions", MEDIUM, _shared_assertions),
     Check("acts_as_administrator", HIGH, _acts_as_administrator),
+    Check("unverified_email", MEDIUM, _unverified_email),
     Check("reusable_assertions", MEDIUM, _reusable_assertions),
     Check("wide_clock_skew", LOW, _wide_clock_skew),
     Check("long_lived_tokens", LOW, _long_lived_tokens),

@@ -30,7 +30,7 @@ from changegate.services.roles import is_administrator, roles_of_user
 
 NEEDED_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
-    *("sys_updated_by", "audience_claim"),
+    *("sys_updated_by", "audience_claim", "user_claim", "require_email_verified"),
     *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
     *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
     *("clock_skew_seconds", "access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "last_exchange_at"),

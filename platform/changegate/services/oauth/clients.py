@@ -57,8 +57,10 @@ class Client:
     is_run_as_active: bool
     type: str = JWT_BEARER
     refresh_token_lifespan: timedelta | None = None
-    # Of ID tokens alone: the claim that `user_field` is compared with, and since when they must have been issued.
+    # Of ID tokens alone: the claim that `user_field` is compared with, whether an email must be verified, and since
+    # when the tokens must have been issued.
     user_claim: str = "sub"
+    requires_email_verified: bool = True
     tokens_valid_from: datetime | None = None
 
 
@@ -127,7 +129,12 @@ def _is_addressed(row: ClientRow, assertion: UnverifiedAssertion) -> bool:
 
 
 def _id_token_client(row: ClientRow) -> Client:
-    return replace(_client(row), user_claim=row.user_claim, tokens_valid_from=row.tokens_valid_from)
+    return replace(
+        _client(row),
+        user_claim=row.user_claim,
+        requires_email_verified=row.require_email_verified,
+        tokens_valid_from=row.tokens_valid_from,
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -300,7 +307,7 @@ _BY_CLIENT_ID = Remembered(
     Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None))), _Known.of_row
 )
 _BY_ISSUER = Prepared(
-    _statement(OAuthEntity.user_claim, OAuthEntity.tokens_valid_from).where(
+    _statement(OAuthEntity.user_claim, OAuthEntity.require_email_verified, OAuthEntity.tokens_valid_from).where(
         OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == bindparam("wanted", None)
     )
 )

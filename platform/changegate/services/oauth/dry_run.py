@@ -123,6 +123,7 @@ def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
         run_as=None if typed.user_field else run_as.sys_id if run_as else "",
         is_run_as_active=run_as is not None and run_as.is_active,
         user_claim=typed.user_claim or "sub",
+        requires_email_verified=typed.require_email_verified is not False,
         tokens_valid_from=entity.tokens_valid_from if entity else None,
     )
 

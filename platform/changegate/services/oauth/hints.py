@@ -20,7 +20,7 @@ _HINTS = {
     "client_ambiguous": "Several ID token integrations fit. Give each an audience of its own.",
     "token_revoked": "An administrator ended this token here. Have the provider issue a fresh one.",
     "user_claim_missing": "The token has no such claim, or it is no text. Name another user claim.",
-    "email_unverified": "The provider says that it has not verified this email. Name another user claim, such as sub.",
+    "email_unverified": "The token does not say that the email is verified (email_verified). Use another user claim.",
     "grant_not_allowed": (
         "A client may use the grant of its connection type only. Passwords and refresh tokens are taken where "
         "CHANGEGATE_PASSWORD_GRANT_ENABLED is on, refresh tokens where the integration issues them as well."

@@ -25,7 +25,7 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
     expected = f"one active user whose {client.user_field} is the {'subject' if name == SUBJECT else f'claim {name}'}"
     if not is_text(named):
         return _judged(assertion, "user_claim_missing", expected, named, "")
-    if name == EMAIL and not _is_email_vouched_for(assertion):
+    if name == EMAIL and not _is_email_vouched_for(assertion, is_required=client.requires_email_verified):
         return _judged(assertion, "email_unverified", expected, named, "")
     column = SysUser.__table__.columns[client.user_field or "sys_id"]
     found = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
@@ -56,12 +56,13 @@ def find_named_user(client: Client, assertion: VerifiedAssertion) -> object:
     return assertion.subject if client.user_claim == SUBJECT else assertion.claims.get(client.user_claim)
 
 
-def _is_email_vouched_for(assertion: VerifiedAssertion) -> bool:
-    """Tell whether a provider stands by an email, as far as it says (OpenID Connect Core §5.1).
+def _is_email_vouched_for(assertion: VerifiedAssertion, *, is_required: bool) -> bool:
+    """Return whether the provider has verified an email (OpenID Connect Core §5.1).
 
-    Anybody may have typed one that it did not verify, also an administrator's.
+    Anybody may have typed one that it did not verify, also an administrator's. Unless `is_required`, a provider that
+    says nothing is believed.
     """
-    verified = assertion.claims.get(EMAIL_VERIFIED, True)
+    verified = assertion.claims.get(EMAIL_VERIFIED, not is_required)
     return verified is True or verified == "true"  # some providers send it as a text
 
 

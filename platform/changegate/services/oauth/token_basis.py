@@ -12,6 +12,7 @@ KEYS = ("key_source", "jwks_url", "jwks", "static_keys")
 JUDGED_BY = (
     *("audiences", "audience_claim", "allow_additional_audiences", "algorithms", "required_typ", "allow_missing_kid"),
     *("replay_policy", "jti_claim", "max_assertion_lifetime_seconds", "clock_skew_seconds", "user_claim"),
+    "require_email_verified",
 )
 
 
