@@ -82,8 +82,9 @@ def test_a_request_under_way_is_answered_before_the_server_stops(instance: Path,
 
 def test_links_carry_the_address_that_is_configured(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     (folder / "config.py").write_text('CHANGEGATE_BASE_URL = "https://change.example.com"\n')
+    (folder / "config.py").chmod(0o600)
     with running_changegate(folder) as server:
         assert _lines(server, 2)[1] == "Changegate serves https://change.example.com"
 

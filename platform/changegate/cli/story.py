@@ -204,7 +204,8 @@ def _rotate(teller: Teller) -> None:
 def _disable(teller: Teller) -> None:
     url = f"{teller.place.base_url}/inbound-integrations/{teller.client['client_id']}"
     page = teller.call("GET", url, expected=200, browser=True)
-    teller.call("POST", f"{url}/disable", expected=200, browser=True, data={"csrf_token": _csrf_token(page)})
+    form = {"csrf_token": _csrf_token(page), "version": _input(page, "version")}
+    teller.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
     wanted = {"short_description": "One too many"}
     teller.call("POST", teller.api("change_request"), expected=401, json=wanted, headers=teller.bearer)
     teller.say("The token had not expired; it stopped working at once.")
@@ -223,7 +224,11 @@ STEPS: tuple[tuple[str, Callable[[Teller], None]], ...] = (
 
 
 def _csrf_token(page: requests.Response) -> str:
-    return _match(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    return _input(page, "csrf_token")
+
+
+def _input(page: requests.Response, name: str) -> str:
+    return _match(rf'name="{name}"[^>]*value="([^"]+)"', page)
 
 
 def _field(page: requests.Response, name: str) -> str:
