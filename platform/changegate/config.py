@@ -38,6 +38,7 @@ class SettingInvalid(Exception):
     """A setting has a value the product cannot start with; the text is a sentence that says so."""
 
 
+MOST_THREADS = 256
 # No key set is used for longer beyond its freshness, however long its provider is away.
 LONGEST_STALE = timedelta(days=1)
 
@@ -65,6 +66,7 @@ class Settings:
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
+    threads: int = 4
 
 
 def _flag(value: str) -> bool:
@@ -93,6 +95,12 @@ def _positive(value: str) -> int:
     if _count(value) == 0:
         raise ValueError("give a whole number, 1 or more")
     return int(value)
+
+
+def _threads(value: str) -> int:
+    if not 0 < (number := _count(value)) <= MOST_THREADS:
+        raise ValueError(f"give a number from 1 to {MOST_THREADS}")
+    return number
 
 
 def _seconds(value: str) -> timedelta:
@@ -174,6 +182,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
     "password_grant_enabled": _flag,
+    "threads": _threads,
 }
 
 

@@ -162,6 +162,30 @@ class MediaTypeUnsupported(ChangegateError):
         super().__init__("Unsupported media type", f"{sent[:100]} is not {expected}")
 
 
+class TimeExceeded(ChangegateError):
+    """A request has had the time that one request may take; PySNC looks for these words in any refusal."""
+
+    def __init__(self) -> None:
+        super().__init__("Transaction cancelled: maximum execution time exceeded", "Ask for less at once")
+
+
+class TooManyLongRequests(ChangegateError):
+    """A request takes long, and its caller, or all callers together, have as many such requests at work as they may.
+
+    `places` is how many the caller may have; without it, all callers together are at their limit.
+    """
+
+    status = 503
+    retry_after = 2
+
+    def __init__(self, places: int | None = None) -> None:
+        detail = "All callers together have as many long requests at work as the server allows; try again"
+        if places is not None:
+            self.status = 429
+            detail = f"Long requests of one user and integration at work: {places} allowed; wait until one ends"
+        super().__init__("Too many long requests", detail)
+
+
 class RateLimited(ChangegateError):
     """Too many failures from this caller; `retry_after` is in seconds."""
 

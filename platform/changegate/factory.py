@@ -15,7 +15,7 @@ from changegate.api.cors import answer_options
 from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
-from changegate.database import TakingTurns, end_units_of_work, engine_options, guard_engine
+from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
@@ -29,6 +29,7 @@ MIGRATIONS = next(
 )
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 KEY_STORE = "key_store"
+LONG_REQUESTS = "long_requests"
 
 __all__ = ["create_app", "models"]
 
@@ -83,7 +84,8 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     api.register(app)
     console.register(app)
     register_error_envelopes(app, otherwise=render_error)
-    served = app.wsgi_app
+    long_requests = app.extensions[LONG_REQUESTS] = LongRequests(settings.threads)
+    served: Any = LimitedTime(app.wsgi_app, long_requests)
     if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
         # Whatever else is slow to answer, such as another server's database, would be waited for in turn.
         served = TakingTurns(served)

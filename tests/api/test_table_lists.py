@@ -237,7 +237,7 @@ def test_takes_thousands_of_listed_values_and_refuses_more_with_a_sentence(api: 
     assert error_of(response) == ("Exception while reading request", expected)
 
 
-HOSTILE = ["\0", "a\0b", "\x7f", "\u2028", "\U0001f600", "%00", "%ED%A0%80", "'; DROP TABLE task; --", "x" * 60_000]
+HOSTILE = ["\0", "a\0b", "\x7f", "\u2028", "\U0001f600", "%00", "%ED%A0%80", "'; DROP TABLE task; --", "x" * 1000]
 TERMS = ["{}", "{}=1", "short_description={}", "short_descriptionLIKE{}", "short_descriptionSTARTSWITH{}", "stateIN{}"]
 MORE_TERMS = ["state>{}", "sys_created_on>{}", "active={}", "assigned_to={}", "ORDERBY{}", "numberNOT LIKE{}"]
 NO_TEXT = ["%00", "%ED%A0%80", "%FF%FE", "%", "%%%", "+", "^^^", "%5E%5E%5E"]

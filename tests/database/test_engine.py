@@ -17,7 +17,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from changegate import create_app
-from changegate.database import QueuedConnection, drivers, pool
+from changegate.database import QueuedConnection, pool, request_time
 from changegate.extensions import connection, db
 from changegate.models import SysUser
 from tests.support.postgres import binary, postgres_app, prepared_postgres
@@ -235,7 +235,7 @@ def test_a_request_that_asks_too_much_is_ended(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database_name: str
 ) -> None:
     app = request.getfixturevalue("app" if database_name == "sqlite" else "postgres_app")
-    monkeypatch.setattr(drivers, "MAX_EXECUTION_TIME", timedelta(milliseconds=50))
+    monkeypatch.setattr(request_time, "MAX_EXECUTION_TIME", timedelta(milliseconds=50))
 
     @app.get("/api/now/endless")
     def endless() -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from werkzeug.test import create_environ, run_wsgi_app
 
 from changegate.api.current_request import current_request
-from changegate.database import TakingTurns, end_turn
+from changegate.database import TakingTurns, end_turn, turns
 from changegate.database.turns import has_turn
 from changegate.extensions import db
 from changegate.services import users
@@ -58,7 +58,8 @@ def is_answered(app: Flask) -> bool:
         return app.test_client().get("/healthz").status_code == 200
 
 
-def test_one_request_at_a_time_works(pool: ThreadPoolExecutor) -> None:
+def test_one_request_at_a_time_works(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "LONGEST_TURN_SECONDS", PATIENCE)
     at_work, most = [], []
 
     def work(_environ: dict[str, Any]) -> bytes:
@@ -81,6 +82,36 @@ def test_others_work_while_one_waits(pool: ThreadPoolExecutor) -> None:
         return b"met"
 
     assert [*pool.map(lambda _: call(answering(wait)), range(2))] == [b"met", b"met"]
+
+
+def test_a_turn_without_end_is_taken_away(pool: ThreadPoolExecutor) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def work(_environ: dict[str, Any]) -> bytes:
+        has_begun.set()
+        assert may_end.wait(PATIENCE)
+        return str(has_turn()).encode()
+
+    endless = pool.submit(call, answering(work))
+    assert has_begun.wait(PATIENCE)
+    # As many as there are threads: each takes the turn, and ends its own alone.
+    assert [*pool.map(lambda _: call(answering(lambda _: str(has_turn()).encode())), range(8))] == [b"True"] * 8
+    may_end.set()
+    assert endless.result(PATIENCE) == b"False"
+    assert call(answering(lambda _: str(has_turn()).encode())) == b"True"
+
+
+def test_turns_that_are_taken_away_all_the_time_end_once_each(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LONGEST_TURN_SECONDS", 0.0001)
+
+    def work(_environ: dict[str, Any]) -> bytes:
+        threading.Event().wait(0.0002)
+        return b"done"
+
+    assert [*pool.map(lambda _: call(answering(work)), range(400))] == [b"done"] * 400
+    assert not turns._line.lock.locked()
 
 
 def test_a_request_within_another_shares_its_turn() -> None:
@@ -169,16 +200,16 @@ def test_nobody_waits_for_anothers_long_statement(pool: ThreadPoolExecutor, app:
 
 
 def test_nobody_waits_for_anothers_hash(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = []
+    taken = []
     real = users.check_password_hash
 
     def hashed(*arguments: str) -> bool:
-        turns.append(has_turn())
+        taken.append(has_turn())
         return real(*arguments)
 
     monkeypatch.setattr(users, "check_password_hash", hashed)
     app.test_client().get("/api/now/table/change_request", auth=("admin", "wrong"))
-    assert turns == [False]
+    assert taken == [False]
 
 
 def is_answered_before(waiting: Future[Any], app: Flask) -> bool:

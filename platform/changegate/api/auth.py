@@ -4,6 +4,7 @@ from flask import g
 
 from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
+from changegate.database import count_for
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
@@ -30,11 +31,12 @@ def require_caller() -> None:
         raise NotAuthenticated
     if credentials.type == "bearer" and credentials.token:
         g.caller = _bearer_caller(credentials.token)
-        return
-    if credentials.type != "basic":
+    elif credentials.type == "basic":
+        user_name, password = (credentials.parameters.get(name) or "" for name in ("username", "password"))
+        g.caller = authenticate_user(user_name, password, sent.remote_addr or "")
+    else:
         raise NotAuthenticated
-    user_name, password = (credentials.parameters.get(name) or "" for name in ("username", "password"))
-    g.caller = authenticate_user(user_name, password, sent.remote_addr or "")
+    count_for(g.caller.account)
 
 
 def _bearer_caller(token: str) -> Caller:

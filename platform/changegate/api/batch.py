@@ -1,6 +1,5 @@
 """Many requests in one: rest_api.md §3.2."""
 
-import time
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -11,7 +10,8 @@ from changegate.api.envelopes import api_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_object
 from changegate.api.subrequests import IN_BATCH, answer_subrequest
-from changegate.errors import InputInvalid, RequestUnreadable
+from changegate.database import require_time
+from changegate.errors import InputInvalid, RequestUnreadable, TimeExceeded, TooManyLongRequests
 from changegate.extensions import db
 from changegate.schemas.batch import BatchSchema, Identifier
 from changegate.schemas.field_errors import field_errors
@@ -19,7 +19,6 @@ from changegate.schemas.field_errors import field_errors
 MAX_REQUESTS = 1000
 # Those beyond the ones that are served are only named, which is not worth reading a million of them.
 MAX_LISTED = 10_000
-MAX_SECONDS = 30
 # Of all answers together, as they are sent; what is left over the sender sends again.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 Answers = list[dict[str, Any]]
@@ -39,6 +38,7 @@ def batch_view() -> Response:
     """
     if IN_BATCH in request.environ:
         raise RequestUnreadable("A batch cannot hold a batch")
+    require_time(for_search=True)
     batch = _load(read_object())
     wanted = [(_id_of(item, at), item) for at, item in enumerate(batch["rest_requests"])]
     # The requests bring their own connections; holding one for each would need two for every thread.
@@ -55,15 +55,22 @@ def batch_view() -> Response:
 
 def _serve(wanted: list[tuple[str, dict[str, Any]]]) -> Answers:
     """Answer as many requests as time and room allow."""
-    deadline = time.monotonic() + MAX_SECONDS
     room = MAX_ANSWER_BYTES
     served: Answers = []
     for identifier, item in wanted[:MAX_REQUESTS]:
-        if time.monotonic() >= deadline or room <= 0:
+        if room <= 0 or not _has_time():
             break
         served.append(answer_subrequest(identifier, item))
         room -= len(served[-1].get("body", ""))
     return served
+
+
+def _has_time() -> bool:
+    try:
+        require_time()
+    except (TimeExceeded, TooManyLongRequests):
+        return False
+    return True
 
 
 def _load(sent: dict[str, Any]) -> dict[str, Any]:

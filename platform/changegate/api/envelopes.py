@@ -21,6 +21,7 @@ from changegate.errors import (
     RequestUnreadable,
     TokenRefused,
     TooManyFailures,
+    TooManyLongRequests,
     VersionOutdated,
 )
 from changegate.extensions import now
@@ -164,6 +165,6 @@ def error_headers(error: ChangegateError, status: int) -> dict[str, str]:
         headers |= etag(error.version)
     if status == 503:
         headers["Retry-After"] = str(SECONDS_UNTIL_RETRY)
-    if isinstance(error, RateLimited | QuotaReached | TooManyFailures):
+    if isinstance(error, RateLimited | QuotaReached | TooManyFailures | TooManyLongRequests):
         headers["Retry-After"] = str(error.retry_after)
     return headers

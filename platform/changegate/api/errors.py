@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
 from changegate.api.refused_calls import note_refused_call
-from changegate.database import is_interrupted
+from changegate.database import find_interruption, is_interrupted
 from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 
@@ -55,8 +55,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     if isinstance(error, OperationalError | PoolExhausted):
         cause = getattr(error, "orig", None) or error
         if is_interrupted(cause):
-            # Not a fault that is worth trying again: PySNC looks for these words in any refusal.
-            return refusal(400, "Transaction cancelled: maximum execution time exceeded", "Ask for less at once")
+            return find_interruption()
         if _is_beyond_limits(cause):
             return RequestUnreadable("The request is more than the database takes; ask for less at once")
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)

@@ -15,7 +15,7 @@ from granian.log import LogLevels
 
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.tls import ensure_certificate
-from changegate.config import Settings, default_instance_path, load_settings
+from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front
@@ -23,7 +23,7 @@ from changegate.server import Front
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
 # More threads than this only wait for each other: Python runs one at a time, and a commit lets the next one go on.
-DEFAULT_THREADS = 4
+DEFAULT_THREADS = Settings.threads
 KILL_TIMEOUT_SECONDS = 5
 # For each worker. Clients that only keep connections open must leave room for the others.
 MOST_CONNECTIONS = 4096
@@ -39,7 +39,7 @@ OBJECTS_BETWEEN_COLLECTIONS = 10_000
     "--threads",
     default=DEFAULT_THREADS,
     show_default=True,
-    type=click.IntRange(1, 256),
+    type=click.IntRange(1, MOST_THREADS),
     help="For each process.",
 )
 @click.option(
@@ -114,7 +114,8 @@ def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
         stay_on_one_processor()
     # A terminal sends Ctrl-C to both; a worker that gets its parent's SIGTERM on top of its own SIGINT can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    front = Front(create_app(instance_path=default_instance_path()), threads)
+    app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
+    front = Front(app, threads)
     # What there is by now stays until the end: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()

@@ -15,7 +15,7 @@ TITLES: Mapping[int, str] = {
     404: "There is nothing here",
     405: "That cannot be done here",
     413: "That is too much at once",
-    429: "Too many failed attempts",
+    429: "Too many requests",
     503: "Not available at the moment",
 }
 PAGE = "console/error.html"

@@ -7,6 +7,7 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 
 from changegate.console.carried_forms import answer_old_form, ask_to_sign_in, is_of_earlier_session
+from changegate.database import count_for
 from changegate.errors import AccessRefused
 from changegate.extensions import csrf
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
@@ -56,5 +57,6 @@ def caller() -> Caller:
     """Return who is signed in; the blueprint's guard has run."""
     if "caller" not in g:
         g.caller = caller_of(current_user)
+        count_for(g.caller.account)
     found: Caller = g.caller
     return found

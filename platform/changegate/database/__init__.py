@@ -4,6 +4,13 @@ from changegate.database.declarative import Base
 from changegate.database.drivers import QueuedConnection, is_interrupted, positional
 from changegate.database.engine import engine_options, guard_engine
 from changegate.database.pool import driver_of, wrapped
+from changegate.database.request_time import (
+    LimitedTime,
+    LongRequests,
+    count_for,
+    find_interruption,
+    require_time,
+)
 from changegate.database.session import LeanSession
 from changegate.database.turns import TakingTurns, end_turn, out_of_turn
 from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit_of_work
@@ -11,17 +18,22 @@ from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit
 __all__ = [
     "Base",
     "LeanSession",
+    "LimitedTime",
+    "LongRequests",
     "QueuedConnection",
     "TakingTurns",
     "UnitOfWork",
+    "count_for",
     "driver_of",
     "end_turn",
     "end_units_of_work",
     "engine_options",
+    "find_interruption",
     "guard_engine",
     "is_interrupted",
     "out_of_turn",
     "positional",
+    "require_time",
     "unit_of_work",
     "wrapped",
 ]

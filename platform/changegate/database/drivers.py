@@ -1,9 +1,7 @@
 """The drivers' connections: how they begin to write, how long they may work, and whether they are still alive."""
 
-import math
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -13,17 +11,19 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import psycopg
-from flask import has_request_context
 from sqlalchemy import Dialect
 
-from changegate.database.turns import end_turn, out_of_turn
+from changegate.database.request_time import find_request_time
+from changegate.database.turns import end_long_turn, end_turn, out_of_turn
 from changegate.database.write_line import SharedWrite, line_of, write_together
 from changegate.instance_files import open_private
 
 BUSY_TIMEOUT = timedelta(seconds=10)
-# What one request may ask of a database, however many rows and terms it is about.
-MAX_EXECUTION_TIME = timedelta(seconds=30)
-STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine; some milliseconds
+# Instructions of SQLite's machine, which take some milliseconds together.
+STEPS_BETWEEN_LOOKS = 1_000
+# One instruction that looks for a text in the largest values takes up to 4 ms, and is one of about four for each value.
+SEARCH = "instr("
+STEPS_BETWEEN_LOOKS_OF_SEARCHES = 100
 _INTERRUPTED = frozenset({"57014", "SQLITE_INTERRUPT"})
 
 
@@ -31,23 +31,33 @@ class QueuedConnection(sqlite3.Connection):
     """An SQLite connection that queues up before it writes and lets the next one in after commit or rollback."""
 
     _may_write = False
-    deadline = math.inf
+    _steps = 0
 
     def __init__(self, database: str | Path, *arguments: Any, **options: Any) -> None:
         _create_private(database)
         super().__init__(database, *arguments, **options)
         self._line = line_of(database)
 
-    def is_late(self) -> bool:
-        """Tell whether the unit of work has had its time; SQLite then interrupts the statement.
+    def has_to_end(self) -> bool:
+        """Tell whether the request has had its time, or has no place to go on; SQLite then interrupts the statement.
 
-        SQLite asks this of statements that take long, for which nobody else is to wait.
+        SQLite asks this during every statement that is not short. No other request is to wait for a long one.
         """
-        end_turn()
-        return time.monotonic() > self.deadline
+        end_long_turn()
+        request = find_request_time()
+        # A request that has begun to write is not refused a place: it would have to be sent again as a whole.
+        return request is not None and request.look(may_refuse=not self.in_transaction) is not None
+
+    def look_during(self, text: str) -> None:
+        """Have SQLite ask `has_to_end` during the statement that runs next."""
+        steps = STEPS_BETWEEN_LOOKS_OF_SEARCHES if SEARCH in text else STEPS_BETWEEN_LOOKS
+        if steps != self._steps:
+            self._steps = steps
+            self.set_progress_handler(self.has_to_end, steps)
 
     def fetch_all(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Return the rows of a statement; raises SQLite's errors."""
+        self.look_during(text)
         with closing(self.execute(text, parameters)) as cursor:
             return cursor.fetchall()
 
@@ -148,13 +158,6 @@ def positional(dialect: Dialect) -> Dialect:
     """
     make: Any = type(dialect)
     return dialect if dialect.positional else cast("Dialect", make(paramstyle="numeric_dollar", dbapi=dialect.dbapi))
-
-
-def limit_time(driver: Any) -> None:
-    """Let nothing that a request asks for run on for ever; PostgreSQL has a limit for each statement by itself."""
-    if isinstance(driver, QueuedConnection):
-        limit = MAX_EXECUTION_TIME.total_seconds() if has_request_context() else math.inf
-        driver.deadline = time.monotonic() + limit
 
 
 def in_time_zone(zone: str, stored: str | None) -> str | None:

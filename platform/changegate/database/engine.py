@@ -11,14 +11,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from changegate.database.drivers import (
     BUSY_TIMEOUT,
-    MAX_EXECUTION_TIME,
-    STEPS_BETWEEN_LOOKS,
     QueuedConnection,
     in_time_zone,
     is_alive,
 )
 from changegate.database.pool import IDLE_SECONDS, LeanPool
 from changegate.database.postgres import DirectConnection
+from changegate.database.request_time import MAX_EXECUTION_TIME
 
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
@@ -69,7 +68,7 @@ def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> Non
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
     dbapi_connection.isolation_level = None
     dbapi_connection.create_function("in_time_zone", 2, in_time_zone, deterministic=True)
-    dbapi_connection.set_progress_handler(dbapi_connection.is_late, STEPS_BETWEEN_LOOKS)
+    dbapi_connection.look_during("")
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
     # A page written a hundred times between two checkpoints is copied into the database once.
     for pragma in (
@@ -83,8 +82,10 @@ def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
 
 
 def _begin_before_write(
-    _conn: Connection, cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
+    _conn: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
 ) -> None:
+    if isinstance(cursor.connection, QueuedConnection):
+        cursor.connection.look_during(statement)
     if context is None:
         return
     is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl

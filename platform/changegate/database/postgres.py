@@ -1,5 +1,6 @@
 """PostgreSQL's connections: how they begin to write, and statements that run without a cursor."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import count
@@ -11,11 +12,16 @@ from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as NewTransformer
 from psycopg.errors import error_from_result
+from psycopg.generators import execute
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from changegate.database.request_time import RequestTime, find_request_time
+
 # Of each connection: what is prepared, and what has been run too seldom for that. Each takes memory of the server's.
 MOST_STATEMENTS = 200
+# A cancellation takes a connection of its own; the server's own timeout ends what could not be cancelled.
+CANCEL_SECONDS = 2.0
 _SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 # A statement and the types of its parameters, of which the server makes another plan each.
 _Shape = tuple[str, tuple[int, ...]]
@@ -71,13 +77,42 @@ class DirectConnection(psycopg.Connection[Any]):
         if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
             self._require_success(self._living().exec_(b"BEGIN"))
 
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        """Wait for the server as psycopg does; a request that has to end meanwhile cancels its statement."""
+        request = find_request_time()
+        return super().wait(gen if request is None else self._looking(gen, request), *arguments, **options)
+
+    def _looking(self, gen: Any, request: RequestTime) -> Any:
+        """Run a generator of psycopg, which is sent a false value at each interval in which the server is silent."""
+        began = time.monotonic()
+        # A request that has begun to write is not refused a place: it would have to be sent again as a whole.
+        is_read = self.pgconn.transaction_status != TransactionStatus.INTRANS
+        try:
+            ready = yield next(gen)
+            while True:
+                if not ready and request.look(time.monotonic() - began, may_refuse=is_read):
+                    self._try_cancel(timeout=CANCEL_SECONDS)
+                ready = yield gen.send(ready)
+        except StopIteration as end:
+            return end.value
+        finally:
+            if is_read:
+                request.add_waiting(time.monotonic() - began)
+
     def _execute(self, text: str, parameters: Sequence[Any]) -> PGresult:
         adapter = self._transformer()
         values = adapter.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
         types, formats = adapter.types or (), adapter.formats
         name = self._find_name((text, types))
-        server = self._living()
-        if name is None:
+        server, request = self._living(), find_request_time()
+        if request is not None and request.is_counted:
+            # Waiting as psycopg does takes another 10 µs, and lets the request look at its time.
+            if name is None:
+                server.send_query_params(text.encode(), values, types, formats)
+            else:
+                server.send_query_prepared(name, values, formats)
+            result = self.wait(execute(server))[-1]
+        elif name is None:
             result = server.exec_params(text.encode(), values, types, formats)
         else:
             result = server.exec_prepared(name, values, formats)

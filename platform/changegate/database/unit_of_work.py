@@ -7,7 +7,6 @@ from flask.globals import app_ctx
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from changegate.database.drivers import limit_time
 from changegate.database.pool import DATABASE_ERRORS, driver_of, give_up, pool_of, roll_back, wrapped
 from changegate.unproxied import behind
 
@@ -150,7 +149,6 @@ class UnitOfWork:
         if self._session is not None and self._session.in_transaction():
             return self._session.connection()
         self._core = pool_of(self._engine).take() or self._engine.connect()
-        limit_time(driver_of(self._core))
         return self._core
 
 

@@ -56,6 +56,11 @@ class Caller:
     origin: TokenOrigin | None = field(default=None, compare=False, repr=False)
     time_zone: ZoneInfo | None = None
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """Return what long requests are counted by: the user, and the integration of a token."""
+        return self.sys_id, self.grant.entity if self.grant else ""
+
     def has_role(self, roles: Iterable[str]) -> bool:
         """Tell whether the caller holds one of `roles`; the administrator holds them all."""
         return "admin" in self.roles or not self.roles.isdisjoint(roles)

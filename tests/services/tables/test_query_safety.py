@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changegate.errors import RequestUnreadable
+from changegate.services.tables.comparison import MAX_FRAGMENT
 from changegate.services.tables.operator_names import NAMES, OTHER_SPELLINGS
 from tests.support.change_rows import KINDS, insert_rows
 from tests.support.queries import find
@@ -27,9 +28,8 @@ HOSTILE = [
     "\ud800",
     "\udfff x",
     "\U0010ffff",
-    "x" * 100_000,
-    "%" * 10_000,
-    "é" * 10_001,
+    "%" * MAX_FRAGMENT,
+    "é" * MAX_FRAGMENT,
     "\\",
     "'",
     '"',
@@ -57,8 +57,20 @@ def test_no_value_is_more_than_a_value() -> None:
                 find(term)
 
 
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("value", ["x" * 100_000, "é" * (MAX_FRAGMENT + 1)])
+def test_a_long_value_is_no_more_than_a_value_or_refused(value: str) -> None:
+    refused = set()
+    for sign in NAMES:
+        try:
+            find("^NQ".join(f"{field}{sign}{value}" for field in KINDS))
+        except RequestUnreadable:
+            refused.add(sign)
+    assert refused == {"LIKE", "NOT LIKE", "STARTSWITH", "ENDSWITH"}
+
+
 WORDS = [
-    *(*NAMES, *OTHER_SPELLINGS, *KINDS, *HOSTILE[:5], *HOSTILE[8:]),
+    *(*NAMES, *OTHER_SPELLINGS, *KINDS, *HOSTILE[:5], *HOSTILE[7:]),
     *(
         "^",
         "^OR",

@@ -69,7 +69,7 @@ ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     412: ("PreconditionFailed", "`If-Match` names another version than the one that is stored.", ETAG),
     415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
     428: ("PreconditionRequired", "`If-Match` is missing: the write replaces what was read.", {}),
-    429: ("TooManyRequests", "Too many failed attempts to authenticate, or more creations than a quota.", RETRY_AFTER),
+    429: ("TooManyRequests", "Too many failed attempts, long requests, or creations of the caller.", RETRY_AFTER),
     503: ("Unavailable", "The database or the keys of an ID token cannot be had.", SOMETIMES_RETRY_AFTER),
 }
 OAUTH_ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {

@@ -11,6 +11,7 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.event_bounds import write_counts
+from changegate.services.text_search import contains
 
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
@@ -84,7 +85,7 @@ def _clauses(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
         yield event.reason == wanted.reason
     if wanted.text is not None:
         places = (event.subject, event.address, event.request, event.issuer, event.kid, event.client_id)
-        yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
+        yield or_(*(contains(place, wanted.text) for place in places))
     # A correlation id begins with the time, and is the primary key.
     if wanted.since is not None:
         yield event.correlation_id >= earliest_correlation_id(wanted.since)

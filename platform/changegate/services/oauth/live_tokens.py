@@ -12,6 +12,7 @@ from changegate.extensions import connection, now
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import ended_type, is_live
+from changegate.services.text_search import contains
 
 # As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
 LONGEST_LIFESPAN = timedelta(days=1)
@@ -89,7 +90,7 @@ def _clauses(wanted: TokenFilter) -> Iterator[ColumnElement[bool]]:
     yield from clauses_of(wanted, OAuthExchange)
     if wanted.text is not None:
         places = (OAuthExchange.subject, OAuthExchange.issuer)
-        yield or_(*(place.icontains(wanted.text, autoescape=True) for place in places))
+        yield or_(*(contains(place, wanted.text) for place in places))
 
 
 def clauses_of(wanted: TokenFilter, tokens: Any) -> Iterator[ColumnElement[bool]]:

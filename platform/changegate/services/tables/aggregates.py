@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func, literal_column, select
 from sqlalchemy.sql.elements import UnaryExpression
 
+from changegate.database import require_time
 from changegate.errors import RequestUnreadable
 from changegate.extensions import connection
 from changegate.services.access import Caller
@@ -49,6 +50,7 @@ def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: 
     `RequestUnreadable` for more figures or groups than an answer holds.
     """
     require_operation(table, caller, "read")
+    require_time(for_search=True)
     groups = select_fields(table, caller, Shape("", fields=asked.group_by)) if asked.group_by else None
     aggregate = _Aggregate(table, caller, query, asked, groups.members if groups else ())
     if groups is None or not groups.members:
@@ -86,6 +88,7 @@ class _Aggregate:
     def list_groups(self, groups: Selection) -> Iterator[Stats]:
         """Return the figures of each group, with the fields that the group has in common."""
         rows = self._fetch_groups()
+        require_time()
         shape = Shape("", self._asked.display_value, exclude_reference_link=True)
         for row, record in zip(rows, render_rows(groups, rows, self._caller, shape), strict=True):
             common = [{"field": member.key, **_group_value(record[member.key])} for member in self._members]

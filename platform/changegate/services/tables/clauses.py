@@ -21,7 +21,7 @@ from changegate.services.tables.encoded_query import (
 )
 from changegate.services.tables.operators import clause_of
 from changegate.services.tables.query_lists import with_lists
-from changegate.services.tables.query_measure import require_measure
+from changegate.services.tables.query_measure import require_measure, size_of
 from changegate.services.tables.related_lists import joined_clause, related_clause
 from changegate.services.tables.walks import Field, Walks
 
@@ -122,6 +122,7 @@ def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
 
 
 def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
+    inquiry.measure.add(size_of(term))
     try:
         if isinstance(term, RelatedCount):
             return related_clause(inquiry, term, _query_clause)
@@ -143,5 +144,6 @@ def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
     names = [name for name in walks.table.fields_for(walks.caller) if entries[name].kind == "string"]
     fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
     words = text.split()[:MAX_WORDS]
+    inquiry.measure.add(len(words) * len(fields))
     found = (_joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words)
     return _joined(and_, found)

@@ -13,12 +13,13 @@ from changegate.services.tables.catalog import find_table
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dates import Moment, TermInvalid, literal_text
 from changegate.services.tables.display_names import display_path
+from changegate.services.tables.query_measure import Measure
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.tables.walks import Field, Walks
 
 Clause = ColumnElement[bool]
-# SQLite takes patterns of 50,000 bytes.
-MAX_FRAGMENT = 10_000
+# In characters, of a text that is looked for within values: each value is compared with it at every place.
+MAX_FRAGMENT = 1_000
 _NUMBER = re.compile(r"[\s0-9.+-]*")
 
 
@@ -29,15 +30,16 @@ class Unmatchable(Exception):
 class Inquiry:
     """One run of a query: the joins of its statement, who asks and when, and the choices looked up so far."""
 
-    def __init__(self, walks: Walks, at: datetime) -> None:
+    def __init__(self, walks: Walks, at: datetime, measure: Measure | None = None) -> None:
         self.walks = walks
+        self.measure = measure or Measure()
         zone = walks.caller.time_zone
         self.moment = Moment(walks.caller, at if zone is None else at.astimezone(zone))
         self._choices: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def within(self, walks: Walks) -> "Inquiry":
         """Return the inquiry of a statement within this one, at the same moment."""
-        return Inquiry(walks, self.moment.at)
+        return Inquiry(walks, self.moment.at, self.measure)
 
     def require_field(self, path: str) -> Field:
         """Return a field; raises `TermInvalid` when there is none that the caller may read."""
@@ -99,12 +101,17 @@ class Comparison:
         return value
 
     def fragment(self) -> str:
-        """Return the text as a piece of what a text field may hold; raises as `value` does."""
+        """Return the text as a piece of what a text field may hold; raises as `value` does.
+
+        Raises `RequestUnreadable` for one that takes too long to look for.
+        """
         meant = literal_text(self.text, self.inquiry.moment)
         if meant == "" or not self.is_text:
             raise TermInvalid("A piece of text is expected, for a field that holds text")
         if len(meant) > MAX_FRAGMENT:
-            raise Unmatchable
+            raise RequestUnreadable(
+                f"The query looks for a text of {len(meant)} characters in a field; {MAX_FRAGMENT} are admitted"
+            )
         return _read_text(self, meant)
 
 

@@ -10,6 +10,7 @@ from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.tables.catalog import find_table
 from changegate.services.tables.comparison import Clause, Comparison, Unmatchable, folded
 from changegate.services.tables.dates import PREFIX, TermInvalid
+from changegate.services.tables.query_measure import SIZE_OF_NAMED_REFERENCE
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import may_read, visible_rows_of
 from changegate.services.tables.walks import Walks, alias_of
@@ -88,6 +89,7 @@ def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
     if target is None or not may_read(target, comparison.inquiry.walks.caller):
         return _is_text_in(field.column, names)
+    comparison.inquiry.measure.add(SIZE_OF_NAMED_REFERENCE)
     return field.column.in_(_sys_ids_of(target, comparison.inquiry.walks, names))
 
 

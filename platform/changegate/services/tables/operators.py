@@ -1,8 +1,9 @@
 """What each operator asks of a stored value, as a clause (rest_api.md §2.3)."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from sqlalchemy import and_, false, func, true
+from sqlalchemy import ColumnElement, and_, false, func, true
 
 from changegate.extensions import settings
 from changegate.services.tables.catalog import TABLES, lineage_of
@@ -17,6 +18,7 @@ from changegate.services.tables.date_operators import (
 from changegate.services.tables.dates import TermInvalid
 from changegate.services.tables.equality import equals, is_empty, is_filled, is_listed
 from changegate.services.tables.field_operators import SIGNS, compares_fields, is_less_apart, is_more_apart
+from changegate.services.text_search import contains, ends_with, starts_with
 
 Operator = Callable[[Comparison], Clause]
 # The filter of this sys_id is "me" wherever ServiceNow runs; others are kept by each instance.
@@ -69,13 +71,12 @@ def _is_between(comparison: Comparison) -> Clause:
     return column.between(first, last)
 
 
-def _finds(method: str) -> Operator:
+def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
     """Return the operator that looks for a piece of text, in what a reference is called if it is one."""
 
     def clause(comparison: Comparison) -> Clause:
         shown = comparison.of_display_value()
-        found: Clause = getattr(shown.field.column, method)(shown.fragment(), autoescape=True)
-        return found
+        return find(shown.field.column, shown.fragment())
 
     return clause
 
@@ -104,10 +105,10 @@ OPERATORS: Mapping[str, Operator] = {
     "BETWEEN": _is_between,
     "IN": is_listed,
     "NOT IN": _is_not(is_listed),
-    "LIKE": _finds("icontains"),
-    "NOT LIKE": _is_not(_finds("icontains")),
-    "STARTSWITH": _finds("istartswith"),
-    "ENDSWITH": _finds("iendswith"),
+    "LIKE": _finds(contains),
+    "NOT LIKE": _is_not(_finds(contains)),
+    "STARTSWITH": _finds(starts_with),
+    "ENDSWITH": _finds(ends_with),
     "ISEMPTY": is_empty,
     "ISNOTEMPTY": is_filled,
     "ANYTHING": lambda _comparison: true(),

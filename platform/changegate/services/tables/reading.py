@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from changegate.database import require_time
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
@@ -65,6 +66,7 @@ class Page:
 def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *, limit: int, offset: int) -> Page:
     """Return a page of the records that match and that the caller may see, in the shape that he wants."""
     require_operation(table, caller, "read")
+    require_time(for_search=True)
     selection = select_fields(table, caller, shape)
     matching = Matching(table, caller, query)
     sys_ids, total = _find_page(matching, limit, offset)
@@ -83,6 +85,7 @@ def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], 
 def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
     """Return how many records match that the caller may see."""
     require_operation(table, caller, "read")
+    require_time(for_search=True)
     return Matching(table, caller, query).count()
 
 

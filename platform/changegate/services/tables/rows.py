@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from changegate.database import require_time
 from changegate.models.base import version_of
 from changegate.services.access import Caller
 from changegate.services.compiled import Row
@@ -21,6 +22,7 @@ def fetch_chunks(selection: Selection, caller: Caller, sys_ids: Sequence[str]) -
     A record that has gone, or become invisible, since its sys_id was found is passed over.
     """
     for start in range(0, len(sys_ids), CHUNK):
+        require_time()
         yield fetch_rows(selection, caller, sys_ids[start : start + CHUNK])
 
 
