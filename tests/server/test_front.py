@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from changegate.api.current_request import current_request
 from changegate.extensions import db
 from changegate.models import ChangeRequest
-from changegate.server import Front, bodies, connections, front, waits
+from changegate.server import Front, bodies, connections, waits
 from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
 from tests.support.asgi_client import Client, ask, ask_at_once, pieces_of, scope_of
 from tests.support.id_token_desk import ONCE, register_id_token
@@ -47,7 +47,7 @@ def basic_header(admin: dict[str, str]) -> tuple[str, str]:
 def cuts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Keep which connections were cut; there are none."""
     kept: list[tuple[str, int]] = []
-    monkeypatch.setattr(front, "cut", lambda address, port: kept.append((address, port)))
+    monkeypatch.setattr(connections.Cutter, "cut", lambda _, address, port: kept.append((address, port)))
     return kept
 
 
@@ -343,7 +343,7 @@ def test_a_connection_is_cut_by_its_address() -> None:
         with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as served:
             for name, value in connections.UNREAD.items():
                 assert served.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
-            connections.cut(*client.getsockname())
+            connections.Cutter().cut(*client.getsockname())
             client.settimeout(5)
             assert client.recv(1) == b""
 
@@ -363,6 +363,6 @@ def test_looking_for_a_connection_takes_no_lock_from_the_database(tmp_path: Path
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         connections.bound_unread_answers(1)
-        connections.cut("127.0.0.1", 1)
+        connections.cut_all({("127.0.0.1", 1)})
         command = [sys.executable, "-c", LOCKED, str(path)]
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "database is locked\n"

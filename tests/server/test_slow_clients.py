@@ -1,16 +1,21 @@
 """Clients that keep the server waiting, without a login: the others are answered."""
 
+import contextlib
+import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.servers import Running, running_changegate
-from tests.support.slow_clients import Target, slow_clients
+from tests.support.servers import Running, environment_of, free_port, running_changegate, serving
+from tests.support.slow_clients import LITTLE_ROOM, Target, head, slow_clients
 
 CLIENTS = 500
 HEALTH_SECONDS = 1.0
@@ -74,3 +79,48 @@ def test_500_slow_clients_keep_nobody_waiting(
             assert call("POST", CHANGES, json={"short_description": "Deploy"}).status_code == 201
             time.sleep(0.1)
         assert len(call("GET", download).content) == FILE_BYTES
+
+
+SHORT_WAITS = """
+from changegate.server import waits
+waits.SECONDS, waits.BYTES_PER_SECOND = 4.0, 2**20
+from changegate.cli import main
+main()
+"""
+BUNDLE = "/static/swagger-ui/swagger-ui-bundle.js"
+# Less than the bundle has.
+BUNDLE_BYTES = 1024 * 1024
+DOWNLOADS = 300
+
+
+def test_300_downloads_that_are_cut_off_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
+    port = free_port()
+    health = f"http://127.0.0.1:{port}/healthz"
+    command = [sys.executable, "-c", SHORT_WAITS, "serve", "--port", str(port)]
+    with ExitStack() as opened, requests.Session() as session:
+        opened.enter_context(serving(command, health, environment_of(tmp_path / "instance")))
+        session.trust_env = False
+        connections = []
+        for _ in range(DOWNLOADS):
+            connection = opened.enter_context(Target(port).connect(room=LITTLE_ROOM))
+            connection.sendall(head("GET", BUNDLE))
+            connections.append(connection)
+        end = time.monotonic() + 10
+        slowest = 0.0
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            assert session.get(health, timeout=TIMEOUT_SECONDS).status_code == 200
+            slowest = max(slowest, time.monotonic() - begun)
+            time.sleep(0.02)
+        assert slowest < HEALTH_SECONDS
+        # The measure was taken while they were cut off.
+        assert all(len(read_all(connection)) < BUNDLE_BYTES for connection in connections)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return what a connection still gives, up to its end."""
+    data = bytearray()
+    with contextlib.suppress(OSError):
+        while piece := connection.recv(65536):
+            data += piece
+    return bytes(data)

@@ -2,11 +2,17 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Set
 from contextlib import suppress
+from queue import SimpleQueue
 from stat import S_ISSOCK
+from threading import Thread
 
 DESCRIPTORS = "/dev/fd"
+# Connections to end are collected for this long: one look at all descriptors finds hundreds of them.
+SECONDS_TO_COLLECT = 0.05
+Peer = tuple[str, int]
 # By names of TCP options, where the system has them. The first is in milliseconds: an answer that fits into buffers has
 # no other bound. The second is in bytes; without it, the system takes megabytes for a client that reads nothing.
 UNREAD = {"TCP_USER_TIMEOUT": 30_000, "TCP_NOTSENT_LOWAT": 128 * 1024}
@@ -21,11 +27,31 @@ def bound_unread_answers(port: int) -> None:
                     own.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def cut(address: str, port: int) -> None:
-    """End the connection of a client."""
+class Cutter:
+    """Ends connections on a thread of its own: a look at all descriptors takes milliseconds of an event loop."""
+
+    def __init__(self) -> None:
+        self._peers: SimpleQueue[Peer] = SimpleQueue()
+        Thread(target=self._work, name="cutter", daemon=True).start()
+
+    def cut(self, address: str, port: int) -> None:
+        """End the connection of a client in a moment."""
+        self._peers.put((address, port))
+
+    def _work(self) -> None:
+        while True:
+            peers = {self._peers.get()}
+            time.sleep(SECONDS_TO_COLLECT)
+            while not self._peers.empty():
+                peers.add(self._peers.get())
+            cut_all(peers)
+
+
+def cut_all(peers: Set[Peer]) -> None:
+    """End the connections of clients."""
     for own in _own_sockets():
         with suppress(OSError):  # it listens, or has ended
-            if own.getpeername()[:2] == (address, port):
+            if own.getpeername()[:2] in peers:
                 own.shutdown(socket.SHUT_RDWR)
 
 

@@ -24,7 +24,7 @@ from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 from changegate.server.answers import AT_ONCE_BYTES, Answer, Send, answer, send_answer, stream_answer
 from changegate.server.bodies import SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
-from changegate.server.connections import bound_unread_answers, cut
+from changegate.server.connections import Cutter, bound_unread_answers
 from changegate.server.environ import Environ, build_environ, find_fault
 from changegate.server.threads import Threads, settle
 from changegate.server.waits import Waits
@@ -50,6 +50,7 @@ class Front:
         self._threads = Threads(threads, "request")
         # Whether the process is alive can be asked while all threads are busy.
         self._health = Threads(1, "health")
+        self._cutter = Cutter()
         self._is_bound = False
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -75,7 +76,7 @@ class Front:
         if made.rest is None and len(made.body) <= AT_ONCE_BYTES:
             await send_answer(made, send)
         elif not await stream_answer(made, receive, send, self._waits, environ, self._threads):
-            cut(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
+            self._cutter.cut(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> bool:
         """Read a short body, and leave a long one until the app wants it; return whether the connection must end."""
