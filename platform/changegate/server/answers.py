@@ -1,7 +1,7 @@
 """Answers: made by the app on a thread, sent by the event loop as fast as the client reads."""
 
 import logging
-from asyncio import ensure_future
+from asyncio import Future, ensure_future, shield
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
@@ -90,6 +90,7 @@ async def stream_answer(
     await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
     gone = ensure_future(_is_gone(receive))
     part: bytes | None = made.body
+    making: Future[Any] | None = None
     try:
         with Wait(waits, environ, is_for_body=False) as wait:
             while part is not None and not gone.done():
@@ -101,12 +102,17 @@ async def stream_answer(
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return True
                 # A hundred downloads that begin at once are not in the way of other requests.
-                async with threads.half:
-                    part = await threads.run(made.go_on)
+                with wait.paused():
+                    async with threads.half:
+                        making = threads.run(made.go_on)
+                        part = await shield(making)
     except ChangegateError:
         return False
     finally:
         gone.cancel()
+        if making is not None:
+            # A generator cannot be closed while a thread runs it.
+            await making
         if made.rest is not None:
             threads.run(made.close)
     return False

@@ -68,9 +68,9 @@ def find_fault(environ: Environ) -> str | None:
 
 
 def _name_of(header: bytes) -> str:
-    """Return the name of a header; an empty one for a header that could pass itself off as another."""
+    """Return the name of a header; an empty one for a header that could be mistaken for another."""
     text = header.decode("latin-1")
-    # X_Forwarded_For would get the name of X-Forwarded-For, which a proxy in front may vouch for.
+    # X_Forwarded_For would get the name of X-Forwarded-For, which a trusted proxy sets.
     name = "" if "_" in text else "HTTP_" + text.replace("-", "_").upper()
     if len(_names) < MOST_NAMES:
         _names[header] = name

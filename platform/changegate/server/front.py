@@ -103,7 +103,7 @@ class Front:
             tried = environ.copy()
             outcome = await threads.run(partial(answer, self._app, tried))
             if type(outcome) is BodyAwaited:
-                # An ID token may be good for one call, and has been accepted for this one.
+                # Some ID tokens are accepted only once; this one was accepted, for this call.
                 environ |= {name: tried[name] for name in (ADMITTED,) if name in tried}
                 await self._receive_long_body(environ, receive, outcome.most)
             elif isinstance(outcome, Postponed):

@@ -2,6 +2,9 @@
 
 from asyncio import AbstractEventLoop, CancelledError, Task, current_task, get_running_loop
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,6 +51,16 @@ class Wait:
         """Take note that `size` more bytes went through."""
         self.ends_at += size / BYTES_PER_SECOND
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the client's clock while the server itself is late."""
+        left = self.ends_at - self.waits.now()
+        self.ends_at = inf
+        try:
+            yield
+        finally:
+            self.ends_at = self.waits.now() + left
+
     def refuse(self, error: ChangegateError) -> None:
         """End the wait."""
         if self.refused is None and self.task is not None:
@@ -76,18 +89,22 @@ class Waits:
             self._loop.call_later(SECONDS_BETWEEN_LOOKS, self._look)
         return self._loop.time()
 
+    def now(self) -> float:
+        """Return the time of the event loop."""
+        return self._loop.time() if self._loop else 0.0
+
     def end(self, wait: Wait) -> None:
         """Forget a wait."""
         self._waits.pop(wait, None)
 
     def _look(self) -> None:
-        now = self._loop.time() if self._loop else 0.0
+        now = self.now()
         open_bodies: dict[str, list[Wait]] = defaultdict(list)
         for wait in list(self._waits):
             if wait.ends_at <= now:
                 wait.refuse(refusal(408, "Request timeout", "The request did not come, or its answer go, in time"))
             elif wait.is_for_body and wait.began_at + SECONDS_UNCOUNTED <= now:
-                open_bodies[network_of(self._address_of(wait.environ))].append(wait)
+                open_bodies[self.client_of(wait.environ)].append(wait)
         for waits in open_bodies.values():
             for wait in waits[self._most :]:
                 wait.refuse(TooManyOpenBodies(retry_after=int(SECONDS)))
@@ -95,10 +112,10 @@ class Waits:
         if self._is_looking and self._loop:
             self._loop.call_later(SECONDS_BETWEEN_LOOKS, self._look)
 
-    def _address_of(self, environ: Environ) -> str:
-        """Return the address of a client, as the app finds it behind its proxies."""
+    def client_of(self, environ: Environ) -> str:
+        """Return what a client is counted as: its address, as the app finds it behind its proxies, or its network."""
         header: str = environ.get("HTTP_X_FORWARDED_FOR", "")
         forwarded = [part.strip() for part in header.split(",")]
         if not self._trusted_proxies or len(forwarded) < self._trusted_proxies:
-            return str(environ["REMOTE_ADDR"])
-        return forwarded[-self._trusted_proxies]
+            return network_of(str(environ["REMOTE_ADDR"]))
+        return network_of(forwarded[-self._trusted_proxies])
