@@ -1,9 +1,12 @@
 """The front between Granian and the app: bodies, answers, and what is given up while they wait."""
 
+import asyncio
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
+from asyncio import ensure_future, sleep
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -226,13 +229,53 @@ def test_an_address_has_only_so_many_unfinished_bodies(app: Flask, is_behind_a_p
 
 
 def test_long_bodies_share_a_bound(server: Front, basic_header: tuple[str, str]) -> None:
-    server._bodies._room = len(LARGE)
-    server._bodies.take_room(1)
+    server._bodies = bodies.Bodies(server._waits, 4 * len(LARGE))
+    server._bodies.take_room("127.0.0.2", len(LARGE))
+    server._bodies.take_room("127.0.0.3", len(LARGE))
+    server._bodies.take_room("127.0.0.4", len(LARGE))
+    server._bodies.take_room("127.0.0.5", 1)
     answered = create(server, basic_header, LARGE)
     assert (answered.status, answered.header("retry-after"), answered.header("connection")) == (503, "5", "close")
-    server._bodies.give_room(1)
+    server._bodies.give_room("127.0.0.5", 1)
     assert create(server, basic_header, LARGE).status == 201
-    assert server._bodies._room == len(LARGE)
+    assert (server._bodies._room, server._bodies._taken["127.0.0.1"]) == (len(LARGE), 0)
+
+
+def test_ten_slow_uploads_of_one_address_leave_room_for_another(app: Flask, basic_header: tuple[str, str]) -> None:
+    server = Front(app, 2)
+    server._bodies = bodies.Bodies(server._waits, 4 * len(LARGE))
+    headers = [JSON, basic_header, length_of(LARGE)]
+    slow = [Client(pieces_of(LARGE[:50_000])[:1]) for _ in range(10)]
+
+    async def run() -> None:
+        uploads = [ensure_future(server(scope_of("POST", CHANGES, headers), each.receive, each.send)) for each in slow]
+        while sum(each.status == 503 for each in slow) < len(slow) - 1:
+            await sleep(0.01)
+        other = Client(pieces_of(LARGE))
+        await server(scope_of("POST", CHANGES, headers, client=("127.0.0.2", "1")), other.receive, other.send)
+        assert other.status == 201
+        for upload in uploads:
+            upload.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_client_is_not_cut_off_because_the_server_is_late(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    closed: list[str] = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b"a" * 2**19
+            time.sleep(0.8)
+            yield b"a"
+        finally:
+            closed.append("closed")
+
+    app.add_url_rule("/late", endpoint="late", view_func=lambda: app.response_class(pieces()))
+    answered = ask(Front(app, 2), scope_of("GET", "/late"))
+    assert (len(answered.body), answered.is_whole, closed) == (2**19 + 1, True, ["closed"])
+    assert "already executing" not in caplog.text
 
 
 def test_a_full_disk_is_no_fault(server: Front, basic_header: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Bodies of requests, read in the event loop: short ones into memory, long ones into files under a common bound."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
@@ -14,7 +15,9 @@ from changegate.server.waits import Wait, Waits
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 SHORT_BODY_BYTES = 64 * 1024
-# The largest body that is read for nothing but its sender's sake, who reads no answer before all is sent.
+# One address may use this part of the room for long bodies.
+SHARE_OF_ADDRESS = 0.25
+# The largest body that is read and dropped: many clients read the answer only after they have sent all of it.
 MOST_DRAINED_BYTES = 16 * 1024 * 1024
 
 
@@ -27,7 +30,7 @@ class BodyAwaited(BaseException):
 
 
 class UnreadBody:
-    """A body that the server has not read: first the app finds out whether it wants any of it, and from whom."""
+    """A body that the server has not read: the app first authenticates the caller, and may not need the body."""
 
     def read(self, *_size: int) -> NoReturn:
         """Ask the server for the body."""
@@ -45,24 +48,25 @@ class Bodies:
     def __init__(self, waits: Waits, room: int) -> None:
         self._waits = waits
         self._room = room
+        self._most_of_address = room * SHARE_OF_ADDRESS
+        # In bytes, by address.
+        self._taken: Counter[str] = Counter()
 
     async def read_short(self, receive: Receive, environ: Environ, length: int) -> IO[bytes]:
         """Return a body of `length` bytes; raises a `ChangegateError` for one that does not come as announced."""
         with Wait(self._waits, environ, is_for_body=True):
-            data = await _next_piece(receive)
-            while data and len(data) < length:
-                piece = await _next_piece(receive)
-                data = data + piece if piece else b""
-        if not data or len(data) != length:
+            data = bytearray()
+            while len(data) < length and (piece := await _next_piece(receive)):
+                data += piece
+        if len(data) != length:
             raise _broken()
         return BytesIO(data)
 
     async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
         """Return a body of any length, or the beginning of one that is over `most` bytes; raises `ChangegateError`."""
         announced = environ.get("CONTENT_LENGTH")
-        spool = Spool(self)
+        spool = Spool(self, self._waits.client_of(environ))
         try:
-            spool.reserve(int(announced or 0))
             with Wait(self._waits, environ, is_for_body=True) as wait:
                 await _fill(spool, receive, wait, None if announced else most)
             if announced and spool.size != int(announced):
@@ -73,7 +77,7 @@ class Bodies:
         return spool
 
     async def drain(self, receive: Receive, environ: Environ) -> bool:
-        """Read the rest of a body that nobody wants; return whether it came to its end in reasonable time."""
+        """Read and drop the rest of a body that the app does not need; return whether it ended within the bounds."""
         if "HTTP_EXPECT" in environ or int(environ.get("CONTENT_LENGTH") or 0) > MOST_DRAINED_BYTES:
             return False
         size = 0
@@ -87,36 +91,35 @@ class Bodies:
             return False
         return piece is not None
 
-    def take_room(self, size: int) -> None:
-        """Reserve room in files; raises a `ChangegateError` where there is not that much."""
-        if size > self._room:
+    def take_room(self, client: str, size: int) -> None:
+        """Reserve room in files for an address; raises a `ChangegateError` where it would be too much."""
+        if size > self._room or self._taken[client] + size > self._most_of_address:
             raise refusal(503, "Service unavailable", "Too many large requests are under way; try again")
         self._room -= size
+        self._taken[client] += size
 
-    def give_room(self, size: int) -> None:
+    def give_room(self, client: str, size: int) -> None:
         """Give back room that was reserved."""
         self._room += size
+        self._taken[client] -= size
+        if not self._taken[client]:
+            del self._taken[client]
 
 
 class Spool(SpooledTemporaryFile[bytes]):
     """A long body: beyond a short one's size in a file, which goes when it is closed."""
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, client: str) -> None:
         super().__init__(max_size=SHORT_BODY_BYTES)
         self.size = 0
         self._bodies = bodies
-        self._reserved = 0
-
-    def reserve(self, size: int) -> None:
-        """Take room for `size` bytes in all; raises a `ChangegateError` where there is not that much."""
-        if size > self._reserved:
-            self._bodies.take_room(size - self._reserved)
-            self._reserved = size
+        self._client = client
 
     def add(self, piece: bytes) -> None:
         """Append a piece; raises a `ChangegateError` where there is no room. Written to the system's cache only."""
+        # As it arrives: what was announced may never come.
+        self._bodies.take_room(self._client, len(piece))
         self.size += len(piece)
-        self.reserve(self.size)
         try:
             self.write(piece)
         except OSError as problem:
@@ -125,8 +128,8 @@ class Spool(SpooledTemporaryFile[bytes]):
     def close(self) -> None:
         """Delete the body."""
         super().close()
-        self._bodies.give_room(self._reserved)
-        self._reserved = 0
+        self._bodies.give_room(self._client, self.size)
+        self.size = 0
 
 
 async def _fill(spool: Spool, receive: Receive, wait: Wait, most: int | None) -> None:
