@@ -163,6 +163,42 @@ def test_a_get_that_means_another_method_brings_its_body(
     assert (answered.status, answered.header("connection"), count_changes(app)) == (201, "close", 1)
 
 
+@pytest.mark.parametrize(("method", "path"), [("HEAD", CHANGES), ("GET", "/healthz")])
+def test_a_header_that_overrides_no_method_brings_no_body(server: Front, method: str, path: str) -> None:
+    client = Client(pieces_of(b"{}"))
+    headers = [("X-HTTP-Method-Override", "POST"), ("Content-Length", "2")]
+    ask_at_once(server, (scope_of(method, path, headers), client))
+    assert (client.received, client.header("connection")) == (0, "close")
+
+
+@pytest.mark.parametrize("framing", [length_of(LARGE), CHUNKED])
+def test_a_get_with_a_long_body_ends_its_connection(
+    server: Front, basic_header: tuple[str, str], framing: tuple[str, str]
+) -> None:
+    override = ("X-HTTP-Method-Override", "POST")
+    scope = scope_of("GET", CHANGES, [JSON, basic_header, override, framing])
+    answered = ask(server, scope, *pieces_of(LARGE))
+    assert (answered.status, answered.header("connection")) == (201, "close")
+
+
+@pytest.mark.parametrize("arrived", [[], pieces_of(b"{")[:1]])
+@pytest.mark.parametrize("length", ["100", "100000"])
+def test_an_unknown_caller_is_refused_before_the_body_has_come(
+    server: Front, arrived: list[dict[str, Any]], length: str
+) -> None:
+    client = Client([*arrived])
+
+    async def run() -> None:
+        scope = scope_of("POST", CHANGES, [JSON, ("Content-Length", length)])
+        request = ensure_future(server(scope, client.receive, client.send))
+        await sleep(waits.SECONDS / 4)
+        assert (client.status, client.header("connection"), client.is_whole) == (401, "close", True)
+        assert not request.done()
+        request.cancel()
+
+    asyncio.run(run())
+
+
 AMBIGUOUS = {
     "two hosts": [("Host", "elsewhere")],
     "two lengths": [("Content-Length", "2"), ("Content-Length", "2")],

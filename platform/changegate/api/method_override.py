@@ -1,6 +1,6 @@
 """The method that a caller means but cannot send: `X-HTTP-Method-Override` (rest_api.md §1.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
@@ -24,8 +24,13 @@ class MethodOverride:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        wanted = environ.get(HEADER)
-        if wanted and environ["REQUEST_METHOD"] in OVERRIDABLE and environ["PATH_INFO"].startswith(PREFIX):
-            method = wanted.strip().upper()[:LONGEST_METHOD]
+        if is_overridden(environ):
+            method = environ[HEADER].strip().upper()[:LONGEST_METHOD]
             environ["REQUEST_METHOD"] = f"{method} by override" if method in UNOFFERED else method
         return self._app(environ, start_response)
+
+
+def is_overridden(environ: Mapping[str, Any]) -> bool:
+    """Return whether the header takes effect."""
+    is_offered = environ["REQUEST_METHOD"] in OVERRIDABLE and environ["PATH_INFO"].startswith(PREFIX)
+    return bool(environ.get(HEADER)) and is_offered

@@ -1,5 +1,6 @@
 """Bodies of requests, read in the event loop: short ones into memory, long ones into files under a common bound."""
 
+from asyncio import ensure_future, wait
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from io import BytesIO
@@ -19,6 +20,8 @@ SHORT_BODY_BYTES = 64 * 1024
 SHARE_OF_ADDRESS = 0.25
 # The largest body that is read and dropped: many clients read the answer only after they have sent all of it.
 MOST_DRAINED_BYTES = 16 * 1024 * 1024
+# A short body that is there comes within this time; callers who must authenticate are not waited for any longer.
+SECONDS_AT_ONCE = 0.1
 
 
 class BodyAwaited(BaseException):
@@ -31,6 +34,9 @@ class BodyAwaited(BaseException):
 
 class UnreadBody:
     """A body that the server has not read: the app first authenticates the caller, and may not need the body."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
 
     def read(self, *_size: int) -> NoReturn:
         """Ask the server for the body."""
@@ -61,6 +67,14 @@ class Bodies:
         if len(data) != length:
             raise _broken()
         return BytesIO(data)
+
+    async def begin_short(self, receive: Receive, length: int) -> "IO[bytes] | UnreadBody":
+        """Return a body of `length` bytes that is there already, or an unread one: the rest is on its way."""
+        first = ensure_future(receive())
+        await wait({first}, timeout=SECONDS_AT_ONCE)
+        if first.done() and len(data := first.result().get("body", b"")) == length:
+            return BytesIO(data)
+        return UnreadBody(_beginning_with(first, receive))
 
     async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
         """Return a body of any length, or the beginning of one that is over `most` bytes; raises `ChangegateError`."""
@@ -155,6 +169,20 @@ async def _next_piece(receive: Receive) -> bytes | None:
         # Pieces may be empty: HTTP/2 has such frames, and trailers come as one.
         if piece or not message["more_body"]:
             return piece
+
+
+def _beginning_with(first: Awaitable[dict[str, Any]], receive: Receive) -> Receive:
+    """Return what gives the first message, then the others."""
+    is_first = True
+
+    async def receive_next() -> dict[str, Any]:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            return await first
+        return await receive()
+
+    return receive_next
 
 
 def _broken() -> ChangegateError:

@@ -10,7 +10,7 @@ wants a long body (`BodyAwaited`) or a fetch (`Postponed`): the same request the
 of unknown size is made part by part, each when the client has taken the one before. See decision 0020.
 """
 
-from asyncio import get_running_loop
+from asyncio import Task, ensure_future, get_running_loop, wait
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -19,11 +19,12 @@ from flask import Flask
 
 from changegate.api.envelopes import refusal
 from changegate.api.id_tokens import ADMITTED
+from changegate.api.method_override import PREFIX, is_overridden
 from changegate.api.whole_body import REFUSED_BODY
 from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 from changegate.server.answers import AT_ONCE_BYTES, Answer, Send, answer, send_answer, stream_answer
-from changegate.server.bodies import SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
+from changegate.server.bodies import SECONDS_AT_ONCE, SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
 from changegate.server.connections import Cutter, bound_unread_answers
 from changegate.server.environ import Environ, build_environ, find_fault
 from changegate.server.threads import Threads, settle
@@ -34,7 +35,6 @@ LARGEST_BODIES = 10
 HEALTH = "/healthz"
 # Their bodies mean nothing (RFC 9110 §9.3.1).
 READING = frozenset({"GET", "HEAD"})
-OVERRIDE = "HTTP_X_HTTP_METHOD_OVERRIDE"
 CLOSE = (b"connection", b"close")
 
 
@@ -65,36 +65,52 @@ class Front:
             environ[REFUSED_BODY], is_last = refusal(400, "Exception while reading request", fault), True
         elif _has_body(environ):
             is_last = await self._receive_body(environ, receive)
-        made = await self._run(environ, receive)
-        body = environ["wsgi.input"]
+        made = await self._run(environ)
+        is_at_once = made.rest is None and len(made.body) <= AT_ONCE_BYTES
+        body, draining = environ["wsgi.input"], None
         if type(body) is UnreadBody:
-            is_last = not await self._bodies.drain(receive, environ)
+            draining = await self._drain(body, environ, SECONDS_AT_ONCE if is_at_once else None)
+            is_last |= not (draining.done() and draining.result())
         elif type(body) is Spool:
             body.close()
         if is_last or REFUSED_BODY in environ:
             _close_after(made, environ)
-        if made.rest is None and len(made.body) <= AT_ONCE_BYTES:
+        if is_at_once:
             await send_answer(made, send)
+            if draining is not None:
+                await draining
         elif not await stream_answer(made, receive, send, self._waits, environ, self._threads):
             self._cutter.cut(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> bool:
         """Read a short body, and leave a long one until the app wants it; return whether the connection must end."""
-        if environ["REQUEST_METHOD"] in READING and OVERRIDE not in environ:
+        is_last = environ["REQUEST_METHOD"] in READING
+        if is_last and not is_overridden(environ):
             environ.pop("CONTENT_LENGTH", None)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             return True
         length = int(environ.get("CONTENT_LENGTH") or SHORT_BODY_BYTES + 1)
-        if length > SHORT_BODY_BYTES:
-            environ["wsgi.input"] = UnreadBody()
-            return False
+        # There, a header authenticates.
+        is_api = environ["PATH_INFO"].startswith(PREFIX)
+        if length > SHORT_BODY_BYTES or (is_api and "HTTP_EXPECT" in environ):
+            environ["wsgi.input"] = UnreadBody(receive)
+            return is_last
+        if is_api:
+            environ["wsgi.input"] = await self._bodies.begin_short(receive, length)
+            return is_last
         try:
             environ["wsgi.input"] = await self._bodies.read_short(receive, environ, length)
         except ChangegateError as refused:
             environ[REFUSED_BODY] = refused
-        return environ["REQUEST_METHOD"] in READING
+        return is_last
 
-    async def _run(self, environ: Environ, receive: Receive) -> Answer:
+    async def _drain(self, body: UnreadBody, environ: Environ, seconds: float | None) -> Task[bool]:
+        """Begin to drop a body: if it is there, its connection stays open. The answer does not wait for more of it."""
+        draining = ensure_future(self._bodies.drain(body.receive, environ))
+        await wait({draining}, timeout=seconds)
+        return draining
+
+    async def _run(self, environ: Environ) -> Answer:
         """Have the app answer, as often as it has to wait for something."""
         threads = self._health if environ["PATH_INFO"] == HEALTH else self._threads
         waited = 0
@@ -105,7 +121,7 @@ class Front:
             if type(outcome) is BodyAwaited:
                 # Some ID tokens are accepted only once; this one was accepted, for this call.
                 environ |= {name: tried[name] for name in (ADMITTED,) if name in tried}
-                await self._receive_long_body(environ, receive, outcome.most)
+                await self._receive_long_body(environ, outcome.most)
             elif isinstance(outcome, Postponed):
                 waited += 1
                 environ[CAN_POSTPONE] = waited < MOST_TIMES
@@ -115,9 +131,9 @@ class Front:
                 made: Answer = outcome
                 return made
 
-    async def _receive_long_body(self, environ: Environ, receive: Receive, most: int | None) -> None:
+    async def _receive_long_body(self, environ: Environ, most: int | None) -> None:
         try:
-            environ["wsgi.input"] = await self._bodies.read_long(receive, environ, most)
+            environ["wsgi.input"] = await self._bodies.read_long(environ["wsgi.input"].receive, environ, most)
         except ChangegateError as refused:
             environ[REFUSED_BODY], environ["wsgi.input"] = refused, BytesIO()
 
