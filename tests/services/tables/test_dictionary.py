@@ -41,8 +41,9 @@ def test_every_served_table_is_described() -> None:
 def test_classes_say_what_they_extend() -> None:
     parents = {row.name: row.super_class for row in rows_of(SysDbObject)}
     assert parents["change_request"] == parents["change_task"] == sys_id_of("task")
+    assert parents["cmdb_ci_server"] == sys_id_of("cmdb_ci")
     assert parents["task"] is parents["sys_user"] is None
-    assert [row.name for row in rows_of(SysDbObject) if row.is_extendable] == ["task"]
+    assert {row.name for row in rows_of(SysDbObject) if row.is_extendable} == {"cmdb_ci", "task"}
 
 
 def test_a_field_is_described_where_it_is_declared() -> None:

@@ -60,7 +60,7 @@ def find_owner(table: Table, caller: Caller, sys_id: str, *, is_kept: bool = Fal
 def _own_table(table: Table, class_name: str) -> Table:
     """Return the table that serves a class stored in `table`; one that none serves is served by `table` itself."""
     found = find_table(class_name) if CLASS_FIELD in table.columns else None
-    return found if found is not None and found.source is table.source else table
+    return found if found is not None and found.source is table.source and found.keeps_class else table
 
 
 @lru_cache(maxsize=128)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from changegate.errors import TableUnknown
-from changegate.services.tables.catalog_people import REFERENCE_TABLES
+from changegate.services.tables.catalog_people import CI_TABLES, REFERENCE_TABLES
 from changegate.services.tables.catalog_system import SYSTEM_TABLES
 from changegate.services.tables.catalog_tasks import TASK_TABLES
 from changegate.services.tables.registry import Table
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (*TASK_TABLES, *REFERENCE_TABLES, *SYSTEM_TABLES)}
+TABLES: Mapping[str, Table] = {
+    table.name: table for table in (*TASK_TABLES, *REFERENCE_TABLES, *CI_TABLES, *SYSTEM_TABLES)
+}
 
 
 def get_table(name: str) -> Table:

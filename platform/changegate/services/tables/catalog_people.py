@@ -13,10 +13,11 @@ from changegate.models import (
     SysUserHasRole,
     SysUserRole,
 )
+from changegate.models.cmdb_ci import CI_CLASSES
 from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.changes.model_rules import ModelRules
 from changegate.services.roles import MembershipRules, RoleRules
-from changegate.services.tables.catalog_access import REFERENCE_DATA, own_roles, roles_of_own_groups
+from changegate.services.tables.catalog_access import READ_BY_ANYONE, REFERENCE_DATA, own_roles, roles_of_own_groups
 from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table
 from changegate.services.users import UserRules
 
@@ -76,4 +77,19 @@ REFERENCE_TABLES = (
     _reference_data(
         "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"
     ),
+)
+# A class of items is read under its own name. Items are written through cmdb_ci, whatever their class.
+CI_TABLES = tuple(
+    Table(
+        name=name,
+        label=label,
+        model=CmdbCi,
+        display_field="name",
+        access=READ_BY_ANYONE,
+        extends="cmdb_ci",
+        classes=(name,),
+        blank_fields=("sys_tags",),
+    )
+    for name, label in CI_CLASSES.items()
+    if name != "cmdb_ci"
 )

@@ -40,7 +40,7 @@ def _referrers_of(table: Table) -> tuple[tuple[Table, tuple[str, ...]], ...]:
 
 @lru_cache(maxsize=128)
 def _holds_classes(referrer: Table) -> bool:
-    return any(served.classes for served in TABLES.values() if served.source is referrer.source)
+    return any(served.keeps_class for served in TABLES.values() if served.source is referrer.source)
 
 
 def _references(referrer: Table, table: Table) -> Iterator[str]:

@@ -142,6 +142,11 @@ class Table:
         source: DatabaseTable = self.model.__table__
         return source
 
+    @property
+    def keeps_class(self) -> bool:
+        """Return whether records are written, and their files and trail kept, under the name of this class."""
+        return bool(self.classes) and self.access.update is not NOBODY
+
     def fields_for(self, caller: Caller) -> tuple[str, ...]:
         """Return the fields a caller may read, in the model's order."""
         return self._all_fields if "admin" in caller.roles else self.public_fields
