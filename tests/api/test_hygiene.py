@@ -79,8 +79,8 @@ def test_the_overview_counts_and_says_what_it_cannot(
         "tokens": 1,
     }
     assert [*methods] == [
-        *(("jwt_bearer", "secret"), ("jwt_bearer", "public"), ("client_credentials", "secret")),
-        *(("password", "secret"), ("refresh_token", "secret"), ("id_token", None)),
+        *(("jwt_bearer", "secret"), ("jwt_bearer", "private_key_jwt"), ("jwt_bearer", "public")),
+        *(("client_credentials", "secret"), ("password", "secret"), ("refresh_token", "secret"), ("id_token", None)),
     ]
     assert sum(one["tokens"] for one in methods.values()) == 1
     assert found["tokens_by_algorithm"] == {"RS256": 1}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
@@ -179,6 +180,25 @@ def test_lists_integrations_with_their_last_event(app: Flask, admin: Visitor, in
     for shown in ("Build pipeline", "Example CI", "https://ci.example.com", integration.entity.client_id):
         assert shown in text
     assert "Refused" in text
+
+
+def test_the_list_tells_clients_that_sign_from_public_clients(app: Flask, admin: Visitor) -> None:
+    with app.app_context():
+        for name, is_public in (("Public", True), ("Secret", False), ("Signing", True)):
+            register_integration(fields(name=name, public_client=is_public), by="admin")
+        signed = update(OAuthEntity).where(OAuthEntity.name == "Signing")
+        db.session.execute(signed.values(last_client_assertion_at=datetime.now(UTC)))
+        db.session.commit()
+    rows = admin.open("/inbound-integrations").text.split("<tr>")[2:]
+    shown = {
+        row.split("</a>")[0].rpartition(">")[2]: re.findall(r'<span class="muted">([^<]+)</span></td>', row)
+        for row in rows
+    }
+    assert {name: found[0] for name, found in shown.items()} == {
+        "Public": "public client",
+        "Secret": "https://ci.example.com",
+        "Signing": "private_key_jwt",
+    }
 
 
 def test_the_list_says_whose_an_integration_is_and_whether_it_is_to_be_reviewed(app: Flask, admin: Visitor) -> None:

@@ -73,7 +73,8 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
     )
     assert methods == [
         ("JWT bearer", "client secret", "0", "0"),
-        ("JWT bearer", "public: private_key_jwt or nothing", "1", "3"),
+        ("JWT bearer", "private_key_jwt", "0", "0"),
+        ("JWT bearer", "public client", "1", "3"),
         ("Client credentials", "client secret", "0", "0"),
         ("Password", "client secret", "0", "0"),
         ("Refresh token", "client secret", "0", "0"),

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.models.connection_type import ConnectionType
+from changegate.services.hygiene.authentication_methods import client_authentication_of
 from changegate.services.oauth.connection_types import connection_type_of
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
 from changegate.services.oauth.integrations import list_integrations
@@ -21,6 +22,7 @@ class IntegrationRow:
 
     entity: OAuthEntity
     connection: ConnectionType
+    client_authentication: str | None
     owner: str | None
     is_overdue: bool
     latest: OAuthExchange | None
@@ -38,6 +40,7 @@ def list_rows() -> list[IntegrationRow]:
         IntegrationRow(
             entity=entity,
             connection=connection_type_of(entity),
+            client_authentication=client_authentication_of(entity, now()),
             owner=owners.get(entity.owner, "") if entity.owner else None,
             is_overdue=entity.review_date is not None and entity.review_date < today,
             latest=latest.get(entity.sys_id),

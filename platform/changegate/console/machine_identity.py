@@ -6,13 +6,14 @@ from changegate.console.exchange_chart import chart_of
 from changegate.console.guards import require_integration_administrator
 from changegate.console.providers import PROVIDERS
 from changegate.extensions import now
-from changegate.models.connection_type import PUBLIC, REFRESH, SECRET, TYPES
+from changegate.models.connection_type import PRIVATE_KEY_JWT, PUBLIC, REFRESH, SECRET, TYPES
 from changegate.services.hygiene.overview import get_overview
 
 METHODS = {name: one.short for name, one in TYPES.items()} | {REFRESH: "Refresh token"}
 CLIENTS = {
     SECRET: "client secret",
-    PUBLIC: "public: private_key_jwt or nothing",
+    PRIVATE_KEY_JWT: "private_key_jwt",
+    PUBLIC: "public client",
     None: "no client: a provider signs",
 }
 HOURS, DAYS = "%H:%M", "%m-%d"

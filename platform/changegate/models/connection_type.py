@@ -87,12 +87,13 @@ TYPES: Mapping[str, ConnectionType] = MappingProxyType(
     }
 )
 
-# How tokens are asked for: a connection type or the refresh grant, with how its clients prove themselves. A public
-# client may sign (private_key_jwt) or prove nothing; with an ID token only the provider proves anything.
+# How tokens are requested: a connection type or the refresh grant, with how its clients authenticate. A client without
+# a secret signs (private_key_jwt) or is public; with an ID token only the identity provider proves anything.
 REFRESH = "refresh_token"
-SECRET, PUBLIC = "secret", "public"
+SECRET, PRIVATE_KEY_JWT, PUBLIC = "secret", "private_key_jwt", "public"
 AUTHENTICATION_METHODS: tuple[tuple[str, str | None], ...] = (
     (JWT_BEARER, SECRET),
+    (JWT_BEARER, PRIVATE_KEY_JWT),
     (JWT_BEARER, PUBLIC),
     (CLIENT_CREDENTIALS, SECRET),
     (PASSWORD, SECRET),

@@ -114,6 +114,8 @@ class OAuthEntity(Record, Base):
     creations_per_day: Mapped[int | None] = integer("Creations per day")
     # The latest exchange that is no longer in the log, to the day: it says that the integration was in use.
     last_exchange_at: Mapped[datetime | None] = instant("Last exchange before the log", is_read_only=True)
+    # The latest authentication of the client by a signed assertion (private_key_jwt), to the day.
+    last_client_assertion_at: Mapped[datetime | None] = instant("Last client assertion", is_read_only=True)
     # ID tokens that their provider issued before are refused: those that an administrator ended all at once.
     tokens_valid_from: Mapped[datetime | None] = instant("Tokens valid from", is_read_only=True)
     # Counted up to end every token issued so far, also one that another process is just about to commit.

@@ -116,8 +116,8 @@ class HistorySchema(Schema):
 class AuthenticationMethodSchema(Schema):
     """A way to a token: `active_integrations` may use it, `tokens` were bought by it in the last 7 days.
 
-    Its clients prove themselves by a `secret`; `public` ones sign (private_key_jwt) or prove nothing, and an ID token
-    has no client.
+    Clients authenticate by a `secret` or by a signed assertion (`private_key_jwt`); `public` clients do not
+    authenticate, and an ID token has no client.
     """
 
     method = _text(validate=validate.OneOf(METHODS))

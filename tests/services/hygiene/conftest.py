@@ -87,3 +87,16 @@ def hygiene(desk: TokenDesk, clock: Clock) -> HygieneDesk:
     opened.integration = opened.register("Pipeline")
     opened.exchange()
     return opened
+
+
+@pytest.fixture
+def either_hygiene(either_desk: TokenDesk) -> Iterator[HygieneDesk]:
+    """Give a desk on SQLite, then one on PostgreSQL."""
+    clock = Clock()
+    either_desk.app.config["CLOCK"] = clock
+    with either_desk.app.app_context():
+        opened = HygieneDesk(either_desk, Integration("", "", None), clock)
+        opened.integration = opened.register("Pipeline")
+        opened.exchange()
+        yield opened
+        db.session.remove()

@@ -1,35 +1,18 @@
 """The assessment: findings in order, at a cost that does not grow with the integrations."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import select, update
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.overview import get_overview
-from tests.conftest import Clock
 from tests.services.hygiene.conftest import KNOWN, HygieneDesk
 from tests.support.statements import counted_statements
-from tests.support.token_desk import Integration, TokenDesk
 
 MOST_STATEMENTS = 8
-
-
-@pytest.fixture
-def either_hygiene(either_desk: TokenDesk) -> Iterator[HygieneDesk]:
-    """Give a desk on SQLite, then one on PostgreSQL."""
-    clock = Clock()
-    either_desk.app.config["CLOCK"] = clock
-    with either_desk.app.app_context():
-        opened = HygieneDesk(either_desk, Integration("", "", None), clock)
-        opened.integration = opened.register("Pipeline")
-        opened.exchange()
-        yield opened
-        db.session.remove()
 
 
 def count_statements(work: Any) -> int:

@@ -1,20 +1,28 @@
 """Authentication methods: by which grants tokens were bought, and how the clients that buy them prove themselves."""
 
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
 import pytest
+from sqlalchemy import select
 
 from changegate.extensions import db
+from changegate.models import OAuthEntity
 from changegate.models.connection_type import AUTHENTICATION_METHODS
 from changegate.models.oauth_entity import CONNECTION_TYPES
 from changegate.services.hygiene.overview import get_overview
 from tests.services.hygiene.conftest import HygieneDesk
+from tests.support.client_assertions import client_assertion, client_proof
 from tests.support.grant_desk import GrantDesk, allowed_passwords
 from tests.support.id_token_desk import read, register_id_token
-from tests.support.token_desk import ROBOT
+from tests.support.token_desk import JWT_BEARER, ROBOT, Integration
 
 __all__ = ["allowed_passwords"]
 Counts = dict[tuple[str, str | None], tuple[int, int]]
 NOTHING: Counts = dict.fromkeys(AUTHENTICATION_METHODS, (0, 0))
 BY_SECRET, BY_NONE = ("jwt_bearer", "secret"), ("jwt_bearer", "public")
+BY_KEY = ("jwt_bearer", "private_key_jwt")
 
 
 def counted(hygiene: HygieneDesk) -> Counts:
@@ -39,6 +47,58 @@ def test_a_jwt_bearer_client_is_public_or_has_a_secret(hygiene: HygieneDesk, is_
     overview = get_overview(hygiene.clock())
     assert (overview.tokens, overview.tokens_by_algorithm) == (3, {"RS256": 3})
     assert (overview.integrations, overview.active_integrations) == (2, 2)
+
+
+def sign(hygiene: HygieneDesk, client: Integration, times: int = 1) -> None:
+    """Exchange assertions as a client that authenticates by private_key_jwt."""
+    for _ in range(times):
+        assertion = hygiene.desk.assertion(project="shop", aud=hygiene.audiences[client.sys_id], jti=str(uuid4()))
+        form = {"grant_type": JWT_BEARER, "assertion": assertion, **client_proof(hygiene.desk, client)}
+        answer = hygiene.desk.send(form, "/oauth/token")
+        assert answer.status_code == 200, answer.get_json()
+
+
+def noted(client: Integration) -> Any:
+    """Return when the client signed, and the columns that edits of the integration count up."""
+    db.session.rollback()
+    columns = (OAuthEntity.last_client_assertion_at, OAuthEntity.sys_updated_on, OAuthEntity.sys_mod_count)
+    return db.session.execute(select(*columns).where(OAuthEntity.sys_id == client.sys_id)).one()
+
+
+def test_a_client_that_signs_is_told_apart_from_a_public_client(either_hygiene: HygieneDesk) -> None:
+    hygiene = either_hygiene
+    public, signing = (hygiene.register(name, public_client=True) for name in ("Public", "Signing"))
+    hygiene.exchange(public)
+    sign(hygiene, signing, times=2)
+    assert counted(hygiene) == NOTHING | {BY_SECRET: (1, 1), BY_NONE: (1, 1), BY_KEY: (1, 2)}
+
+    hygiene.clock.advance(days=30)
+    assert counted(hygiene) == NOTHING | {BY_SECRET: (1, 0), BY_NONE: (2, 0)}
+
+
+def test_that_a_client_signed_is_stored_once_a_day_and_is_no_edit(either_hygiene: HygieneDesk) -> None:
+    signing = either_hygiene.register("Signing", public_client=True)
+    registered = noted(signing)
+    assert registered.last_client_assertion_at is None
+    sign(either_hygiene, signing)
+    first = noted(signing)
+    assert abs(first.last_client_assertion_at - either_hygiene.clock()) < timedelta(minutes=1)
+    assert first[1:] == registered[1:]
+
+    either_hygiene.clock.advance(hours=23)
+    sign(either_hygiene, signing)
+    assert noted(signing) == first
+    either_hygiene.clock.advance(hours=1)
+    sign(either_hygiene, signing)
+    assert noted(signing).last_client_assertion_at >= first.last_client_assertion_at + timedelta(days=1)
+    assert noted(signing)[1:] == registered[1:]
+
+
+def test_a_client_assertion_that_is_refused_is_not_stored(hygiene: HygieneDesk) -> None:
+    signing = hygiene.register("Signing", public_client=True)
+    form = client_proof(hygiene.desk, signing, client_assertion(hygiene.desk, signing, aud="https://evil.example.com"))
+    assert hygiene.desk.send({"token": "x", **form}, "/oauth/introspect").status_code == 401
+    assert noted(signing).last_client_assertion_at is None
 
 
 @pytest.mark.usefixtures("allowed_passwords")

@@ -34,7 +34,7 @@ NEEDED_COLUMNS = (
     *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
     *("key_source", "jwks_url", "algorithms", "blocked_keys", "replay_policy", "jti_claim"),
     *("clock_skew_seconds", "access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "last_exchange_at"),
-    *("issue_refresh_tokens", "refresh_token_lifespan_seconds"),
+    *("issue_refresh_tokens", "refresh_token_lifespan_seconds", "last_client_assertion_at"),
     *("client_secret_created_at", "previous_client_secret_expires_at"),
 )
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import delete, insert
+from sqlalchemy import Connection, delete, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now, settings
-from changegate.models import OAuthClientAssertion
+from changegate.models import OAuthClientAssertion, OAuthEntity
 from changegate.postponed import forbid_postponing
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
@@ -30,6 +30,7 @@ TOO_LONG = "lifetime_too_long"
 ALGORITHMS = frozenset(SCHEMES)
 # Longer than any clock skew that an integration may have: a claim outlives what it was claimed by.
 KEPT_AFTER_EXPIRY = timedelta(hours=1)
+NOTED_EVERY = timedelta(days=1)
 _CLAIMS = OAuthClientAssertion.__table__
 
 
@@ -117,6 +118,14 @@ def _claim(client: Client, verified: VerifiedAssertion) -> None:
             if is_time_to_clean_up():
                 at_work.execute(delete(_CLAIMS).where(_CLAIMS.c.expires_at < now() - KEPT_AFTER_EXPIRY))
             at_work.execute(insert(_CLAIMS).values(claim=claim, expires_at=verified.expires_at))
+            _note_use(at_work, client)
     except IntegrityError:
         verified.report.add(("replay", "jti_replayed", "not seen before", "seen before"))
         verified.report.require_passed()
+
+
+def _note_use(at_work: Connection, client: Client) -> None:
+    """Store on the integration when its client signed, at most once a day, so that most uses write nothing."""
+    noted, at = OAuthEntity.last_client_assertion_at, now()
+    is_due = (OAuthEntity.sys_id == client.entity, or_(noted.is_(None), noted <= at - NOTED_EVERY))
+    at_work.execute(update(OAuthEntity).where(*is_due).values(last_client_assertion_at=at))
