@@ -147,7 +147,8 @@ def test_every_writable_field_holds_as_much_as_it_promises(at_work: Flask) -> No
         texts = {
             name: "é" * entry.max_length
             for name, entry in table.entries.items()
-            if entry.kind == "string" and entry.max_length and not entry.is_read_only
+            # A time zone is a name from a list, however long its column is.
+            if entry.kind == "string" and entry.max_length and not entry.is_read_only and name != "time_zone"
         }
         record = create_record(table, ROOT, {**texts, **{name: texts[name] for name in required}})
         db.session.commit()
