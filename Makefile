@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint fix migration
+.PHONY: help demo test run bench mutate lint fix migration
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -30,6 +30,11 @@ test: $(READY)  ## Run every test
 
 bench: $(READY)  ## Measure the product against its floors
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutate: $(READY)  ## Mutate the rules of assertions and access; list what no test notices (MUTATE_SECONDS=3600)
+	@rm -rf build/mutate && mkdir -p build/mutate
+	@cd build/mutate && ln -s ../../platform src && ln -s ../../tests ../../migrations ../../app.py ../../pyproject.toml .
+	@cd build/mutate && nice timeout $(or $(MUTATE_SECONDS),3600) ../../$(BIN)/mutmut run --max-children 2 ; ../../$(BIN)/mutmut results
 
 lint: $(READY)  ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

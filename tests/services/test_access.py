@@ -4,7 +4,7 @@ import pytest
 
 from changegate.errors import AccessRefused, ScopeMissing
 from changegate.services.access import Caller, TokenGrant, expand_roles
-from changegate.services.scope_policy import ApiCall, ScopePolicy, ScopeRule
+from changegate.services.scope_policy import ApiCall, CallLimits, ScopePolicy, ScopeRule
 
 CREATE = ApiCall("now/table", "POST", "change_request")
 
@@ -58,3 +58,24 @@ def test_a_token_without_scopes_does_nothing() -> None:
 
 def test_a_user_without_a_token_has_no_scopes_to_miss() -> None:
     caller().require_scope(CREATE)
+
+
+def test_a_request_that_is_several_calls_goes_as_far_as_all_of_them_together() -> None:
+    read, other = ApiCall("now/table", "GET", "change_request"), ApiCall("now/table", "GET", "task")
+    rules = (
+        ScopeRule("now/table", "POST", "*", "change_request", CallLimits(frozenset({"state", "priority"}))),
+        ScopeRule("now/table", "GET", "*", "change_request", CallLimits(frozenset({"state"}), own_records=True)),
+    )
+    policy = ScopePolicy(rules)
+    bearer = caller(grant=TokenGrant("e" * 32, "deploy", policy))
+    assert [bearer.has_scope(call) for call in (CREATE, read, other)] == [True, True, False]
+    within = bearer.within([CREATE, read]).grant
+    assert within is not None
+    assert (within.limits_now.writable_fields, within.limits_now.own_records) == (frozenset({"state"}), True)
+    assert (within.entity, within.policy) == ("e" * 32, policy)
+
+
+def test_who_comes_without_a_token_misses_no_scope() -> None:
+    person = caller("itil")
+    assert person.has_scope(CREATE)
+    assert person.within([CREATE]) is person

@@ -1,5 +1,5 @@
 import logging
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -126,6 +126,29 @@ def test_tries_each_of_several_keys_with_one_kid() -> None:
 
 def test_needs_no_kid_where_one_key_fits() -> None:
     assert verify(headed(kid=...)).kid is None
+
+
+@pytest.mark.parametrize(
+    ("is_kid_optional", "keys", "reason"),
+    [(False, 1, "kid_missing"), (False, 2, "kid_missing"), (True, 1, None), (True, 2, "kid_ambiguous")],
+)
+def test_without_kid_exactly_one_key_may_fit_and_only_where_the_keys_are_stored(
+    is_kid_optional: bool, keys: int, reason: str | None
+) -> None:
+    document = key_set_document(*[jwk(rsa_key(), "k1"), jwk(rsa_key("other"), "k2")][:keys])
+    known = replace(KeySet.parse(document), is_kid_optional=is_kid_optional)
+    if reason is None:
+        assert verify(headed(kid=...), known, allow_missing_kid=False).kid is None
+    else:
+        assert refused(headed(kid=...), known, allow_missing_kid=False).reason == reason
+
+
+def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> None:
+    first, second = (UnverifiedAssertion.parse(said(jti=jti)) for jti in ("one", "two"))
+    assert first.unverified_replay_digest("jti") == verify(said(jti="one")).replay_digest
+    assert second.unverified_replay_digest("jti") != first.unverified_replay_digest("jti")
+    number = UnverifiedAssertion.parse(said(jti=7))
+    assert number.unverified_replay_digest("jti") == number.unverified_replay_digest("absent")
 
 
 def test_says_so_when_no_key_fits_an_assertion_without_kid() -> None:
