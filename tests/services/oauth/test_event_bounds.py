@@ -30,13 +30,26 @@ def test_an_address_has_its_bound_and_the_rest_goes_to_its_last_event(bounds: Ev
     assert bounds.take_counts() == {}
 
 
-@pytest.mark.parametrize("entity", ["a", None])
-def test_an_integration_has_its_bound_over_all_addresses_and_so_have_calls_without_one(
-    bounds: EventBounds, entity: str | None
-) -> None:
-    assert sum(fill(bounds, 1, f"192.0.2.{number}", entity) for number in range(200)) == MOST["integration"]
+def test_an_integration_has_its_bound_over_all_addresses(bounds: EventBounds) -> None:
+    assert sum(fill(bounds, 1, f"192.0.2.{number}") for number in range(200)) == MOST["integration"]
     assert list(bounds.take_counts().values()) == [200 - MOST["integration"]]
     assert fill(bounds, 1, "198.51.100.1", "another") == 1
+
+
+def test_a_few_addresses_do_not_hide_refusals_of_another_without_an_integration(bounds: EventBounds) -> None:
+    for number in range(3):
+        fill(bounds, 100, f"192.0.2.{number}", None)
+    assert fill(bounds, 1, "198.51.100.1", None) == 1
+
+
+def test_refusals_without_an_integration_have_a_bound_of_the_process(bounds: EventBounds) -> None:
+    addresses = [f"192.0.2.{number}" for number in range(MOST["process"] // 20)]
+    assert sum(fill(bounds, 20, address, None) for address in addresses) == MOST["process"]
+    assert fill(bounds, 3, addresses[0], None) == 0
+    assert fill(bounds, 2, "198.51.100.1", None) == 0
+    assert fill(bounds, 1, "198.51.100.1") == 1
+    # An address that has no event is counted at the last event of all.
+    assert bounds.take_counts() == {f"{addresses[0]} None 19": 3, f"{addresses[-1]} None 19": 2}
 
 
 def test_an_ipv6_network_is_one_address(bounds: EventBounds) -> None:

@@ -1,6 +1,7 @@
 """Bounds of the event log: how many refusals of an address and an integration are written a minute.
 
-All others are counted, by each process for itself. The count goes to the last event that there was room for, at most
+Refusals without an integration have a bound of the process: a larger one, so that few addresses do not hide the others.
+All further refusals are counted, by each process for itself. The count goes to the last event that there was room for, at most
 once a second and before the same process reads the log, so that a flood of refusals costs one small write a second.
 """
 
@@ -18,7 +19,7 @@ from changegate.failure_limit import network_of
 from changegate.models import OAuthExchange
 
 WINDOW_SECONDS = 60
-MOST = MappingProxyType({"address": 40, "integration": 120})
+MOST = MappingProxyType({"address": 40, "integration": 120, "process": 1_200})
 MOST_BUCKETS = 10_000
 SECONDS_BETWEEN_WRITES = 1
 _KEPT_AS = "event_bounds"
@@ -26,7 +27,7 @@ _KEPT_AS = "event_bounds"
 
 @dataclass(slots=True)
 class _Bucket:
-    """The refusals of an address or an integration since `begun_at`, in seconds since 1970."""
+    """The refusals of an address, of an integration, or without an integration, since `begun_at`, in seconds since 1970."""
 
     begun_at: float
     written: int = 0
@@ -47,14 +48,18 @@ class EventBounds:
 
     def has_room(self, address: str | None, entity: str | None, correlation_id: str, at: datetime) -> bool:
         """Tell whether a refusal may be written as an event; one that may not is counted."""
-        keys = (("address", network_of(address or "")), ("integration", entity or ""))
+        kind = "integration" if entity else "process"
         with self._lock:
-            found = [(kind, self._bucket((kind, name), at.timestamp())) for kind, name in keys]
-            full = next((bucket for kind, bucket in found if bucket.written >= MOST[kind]), None)
-            if full is not None:
-                self._further[full.latest] += 1
+            of_address = self._bucket(("address", network_of(address or "")), at.timestamp())
+            shared = self._bucket((kind, entity or ""), at.timestamp())
+            if of_address.written >= MOST["address"] or (shared.written >= MOST["process"] and not entity):
+                # An address without an event in this minute has none to add to.
+                self._further[of_address.latest or shared.latest] += 1
                 return False
-            for _, bucket in found:
+            if shared.written >= MOST[kind]:
+                self._further[shared.latest] += 1
+                return False
+            for bucket in (of_address, shared):
                 bucket.written, bucket.latest = bucket.written + 1, correlation_id
         return True
 
