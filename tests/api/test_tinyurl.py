@@ -185,10 +185,21 @@ def shorten_by(desk: TokenDesk, bearer: str, url: str = f"{CHANGES}?sysparm_limi
     return desk.call(bearer, path="/api/now/tinyurl", json={"url": url})
 
 
-@pytest.mark.parametrize("path", [CHANGES, "/api/now/stats/change_request", ATTACHMENTS, "/api/now/v1/table/sys_user"])
-def test_who_may_not_read_keeps_no_query(desk: TokenDesk, integration: Integration, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        (CHANGES, "change_request.read or change_request.read_own"),
+        ("/api/now/stats/change_request", "change_request.read or change_request.read_own"),
+        (ATTACHMENTS, "change_request.read"),
+        ("/api/now/v1/table/sys_user", "useraccount"),
+    ],
+)
+def test_who_may_not_read_keeps_no_query_and_learns_the_scope(
+    desk: TokenDesk, integration: Integration, path: str, scope: str
+) -> None:
     refused = shorten_by(desk, desk.token(integration), f"{path}?sysparm_limit=1")
-    assert (refused.status_code, error_of(refused)[0]) == (403, "Missing required api access scope")
+    expected = ("Missing required api access scope", f"This call needs the scope {scope}")
+    assert (refused.status_code, error_of(refused)) == (403, expected)
 
 
 def test_what_a_token_reads_needs_the_scope_of_reading(desk: TokenDesk) -> None:

@@ -52,7 +52,7 @@ def _require_readable(api: str | None, table: Table, version: str) -> None:
     read = [table] if api else TABLES.values()
     calls = [ApiCall(f"now/{api or 'attachment'}", "GET", each.name, version) for each in read]
     if not any(caller().has_scope(call) for call in calls):
-        raise ScopeMissing
+        raise ScopeMissing(*calls)
 
 
 def restore_query() -> None:
