@@ -5,6 +5,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -170,6 +171,39 @@ def test_a_missing_scope_is_named(desk: TokenDesk, call: Call) -> None:
         assert error["message"] == "Missing required api access scope"
         assert error["detail"] == f"This call needs the scope {named}"
         assert event_of(desk, answer).detail == error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/oauth/token"),
+        ("POST", "/oauth_token.do"),
+        ("POST", "/oauth/introspect"),
+        ("POST", "/oauth/revoke"),
+        ("POST", "/oauth_revoke_token.do"),
+        ("GET", "/oauth_revoke_token.do"),
+        ("GET", "/oauth_revoke.do"),
+    ],
+)
+def test_an_oauth_request_of_another_origin_is_an_event_with_its_remedy(
+    desk: TokenDesk, call: Call, method: str, path: str
+) -> None:
+    headers = basic("ann", PASSWORD) | {"Origin": "https://evil.example"}
+    answer = call(f"{path}?token=secret", headers, method)
+    assert answer.status_code == 403
+    assert "CHANGEGATE_CORS_ORIGINS" in answer.get_json()["error_description"]
+    event = event_of(desk, answer)
+    assert (event.reason, event.request) == ("access_refused", f"{method} {path}")
+    assert event.detail in answer.get_json()["error_description"]
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth_token.do", "/oauth/introspect", "/oauth/revoke"])
+def test_a_refusal_of_an_oauth_view_is_one_event(desk: TokenDesk, call: Call, path: str) -> None:
+    answer = call(path, basic("0" * 32, "wrong"), "POST", data={"grant_type": "client_credentials", "token": "x"})
+    assert answer.status_code == 401
+    with desk.app.app_context():
+        statement = select(OAuthExchange.correlation_id)
+        assert list(db.session.execute(statement).scalars()) == [answer.headers["X-Request-Id"]]
 
 
 def test_a_forbidden_call_of_a_user_says_why(desk: TokenDesk, call: Call) -> None:

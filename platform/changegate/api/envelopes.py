@@ -142,7 +142,10 @@ def _described(error: OAuthError) -> str | None:
 
 def oauth_fault(error: ChangegateError) -> Response:
     """Return the OAuth envelope of what failed before it was a token request, or through no fault of its sender."""
-    return _oauth_response(error, error.status, OAUTH_FAULTS.get(error.status, "invalid_request"), error.message)
+    description = error.message
+    if error.status == 403 and error.detail:
+        description = f"{error.message}: {error.detail}"
+    return _oauth_response(error, error.status, OAUTH_FAULTS.get(error.status, "invalid_request"), description)
 
 
 def _oauth_response(error: ChangegateError, status: int, code: str, description: str) -> Response:

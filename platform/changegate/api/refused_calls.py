@@ -13,7 +13,8 @@ from changegate.services.oauth.events import RefusedCall, record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
 from changegate.services.oauth.scope_rules import name_missing_scopes
 
-API_PREFIX = "/api/"
+# Of the OAuth endpoints, only what is refused before a view arrives here: the views write their own events.
+EVENT_PREFIXES = ("/api/", "/oauth/", "/oauth_")
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +24,7 @@ def note_refused_call(error: ChangegateError) -> None:
     A refused ID token has its event already.
     """
     is_refusal = error.status in (401, 403) or isinstance(error, RateLimited)
-    if not is_refusal or "has_event" in g or not current_request().path.startswith(API_PREFIX):
+    if not is_refusal or "has_event" in g or not current_request().path.startswith(EVENT_PREFIXES):
         return
     try:
         if isinstance(error, ScopeMissing):
