@@ -77,15 +77,17 @@ def read_view(client_id: str) -> Response:
 @bp.patch("/integrations/<client_id>")
 def change_view(client_id: str) -> Response:
     """Change what is given."""
+    given = read_object()
     entity = _to_edit(client_id, is_version_required=True)
-    return _saved(entity, load_change(_changes(entity), fields_of(entity)))
+    return _saved(entity, load_change(_changes(entity, given), fields_of(entity)))
 
 
 @bp.put("/integrations/<client_id>")
 def replace_view(client_id: str) -> Response:
     """Replace an integration; what is not given is the default."""
+    given = read_object()
     entity = _to_edit(client_id, is_version_required=True)
-    return _saved(entity, load_replacement(_changes(entity), fields_of(entity)))
+    return _saved(entity, load_replacement(_changes(entity, given), fields_of(entity)))
 
 
 @bp.delete("/integrations/<client_id>")
@@ -99,8 +101,8 @@ def delete_view(client_id: str) -> Response:
 @bp.post("/integrations/<client_id>/rotate-secret")
 def rotate_view(client_id: str) -> Response:
     """Give an integration a new secret, which is in this answer and in no other."""
-    entity = _to_edit(client_id)
     overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
+    entity = _to_edit(client_id)
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()
     return _result({"client_id": client_id, "client_secret": secret})
@@ -174,6 +176,7 @@ def _wanted(client_id: str) -> OAuthEntity:
 
 
 def _to_change(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
+    """Lock an integration. The caller reads the body before, so that a slow sender does not keep other writers waiting."""
     entity = lock_integration(_readable(client_id))
     require_unchanged(entity, is_required=is_version_required)
     return entity
@@ -204,9 +207,8 @@ def _shown(entity: OAuthEntity) -> dict[str, Any]:
     return {"sys_id": entity.sys_id, "client_id": entity.client_id, **fields_of(entity)}
 
 
-def _changes(entity: OAuthEntity) -> dict[str, Any]:
-    """Return what is sent of an integration; what was read and is sent back unchanged is no change."""
-    given = read_object()
+def _changes(entity: OAuthEntity, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields to write from a body; read-only fields may be sent back unchanged."""
     _require_unchanged(given, {"sys_id": entity.sys_id, "client_id": entity.client_id})
     return {name: value for name, value in given.items() if name not in READ_ONLY}
 
