@@ -67,12 +67,13 @@ def test_a_flight_that_fails_lands_too():
         flights.outcome("a", HOST, fail)
 
 
-def test_two_wait_in_place_and_the_others_leave_after_a_moment(gate, monkeypatch):
+@pytest.mark.parametrize("names", ["aaaa", "abcd"])
+def test_two_wait_in_place_over_all_fetches_and_the_others_leave_after_a_moment(gate, monkeypatch, names):
     monkeypatch.setattr(single_flight, "SLOW_SECONDS", 0.1)
     flights = SingleFlight()
-    flight, _ = flights.start("a", HOST, gate)
+    under_way = [flights.start(name, f"{name}.example.com", gate)[0] for name in names]
 
-    def wait(_number):
+    def wait(flight):
         try:
             flights.wait(flight, 2)
         except TooManyWaiting:
@@ -80,7 +81,7 @@ def test_two_wait_in_place_and_the_others_leave_after_a_moment(gate, monkeypatch
         return flight.landed.done()
 
     with ThreadPoolExecutor(4) as pool:
-        waits = [pool.submit(wait, number) for number in range(4)]
+        waits = [pool.submit(wait, flight) for flight in under_way]
         while sum(one.done() for one in waits) < 2:
             threading.Event().wait(0.01)
         gate.may_end.set()

@@ -22,7 +22,7 @@ from changegate.postponed import Postponed, can_postpone
 from changegate.services.oauth.fetch_threads import SLOW_SECONDS, FetchThreads, TooManyFetches
 
 LONGEST_SECONDS = 15.0
-# Threads that answer requests, of which a server has four.
+# Of one process, over all fetches: half of the threads that answer requests, of which a server has four.
 MOST_IN_PLACE = 2
 MOST_POSTPONED = 100
 # For which a fetch that found no room is not tried again: those who waited for it are refused, and do not wait again.
@@ -46,7 +46,6 @@ class Flight:
     landed: Future[None] = field(default_factory=Future)
     begun_at: float = field(default_factory=time.monotonic)
     refused_until: float = 0.0
-    in_place: int = 0
     postponed: int = 0
     # Postponed requests that will ask for the outcome when they run again.
     owed: int = 0
@@ -67,6 +66,8 @@ class SingleFlight:
     def __init__(self) -> None:
         self._threads = FetchThreads()
         self._lock = threading.Lock()
+        # Threads that wait for any flight.
+        self._in_place = 0
         self._under_way: dict[Hashable, Flight] = {}
         self._owed: dict[Hashable, Flight] = {}
 
@@ -84,8 +85,9 @@ class SingleFlight:
     def wait(self, flight: Flight, seconds: float) -> None:
         """Wait until a flight has landed, or for so many seconds; raises `Postponed` where the server can do that.
 
-        Raises `TooManyWaiting` where enough requests wait, and `TooManyFetches`. Of threads that answer requests, only
-        two wait for a fetch that turns out to be slow; the others leave after a second.
+        Raises `TooManyWaiting` where enough requests wait, and `TooManyFetches`. Of the threads of a process that
+        answer requests, two at most wait for slow fetches, whatever the providers. While they do, a further thread
+        leaves once its fetch has taken `SLOW_SECONDS`.
         """
         if not flight.landed.done():
             self._postpone(flight)
@@ -138,15 +140,15 @@ class SingleFlight:
     def _wait_in_place(self, flight: Flight, seconds: float) -> None:
         end_turn()
         with self._lock:
-            flight.in_place += 1
-            is_one_of_few = flight.in_place <= MOST_IN_PLACE
+            self._in_place += 1
+            is_one_of_few = self._in_place <= MOST_IN_PLACE
         try:
-            patience = seconds if is_one_of_few else flight.begun_at + SLOW_SECONDS - time.monotonic()
+            timeout = seconds if is_one_of_few else flight.begun_at + SLOW_SECONDS - time.monotonic()
             with suppress(TimeoutError):
-                flight.landed.result(max(0.0, patience))
+                flight.landed.result(max(0.0, timeout))
         finally:
             with self._lock:
-                flight.in_place -= 1
+                self._in_place -= 1
         if not is_one_of_few and not flight.landed.done():
             raise TooManyWaiting
 
