@@ -34,7 +34,7 @@ class InputInvalid(ChangegateError):
 
 
 class AdministratorRequired(InputInvalid):
-    """An integration whose tokens may act as an administrator is not for this caller to save."""
+    """Only an administrator may save an integration whose tokens may act as an administrator."""
 
     status = 403
 

@@ -1,4 +1,4 @@
-"""Failed attempts, counted by address and name, so that guessing ends and nobody locks another caller out.
+"""Failed attempts, counted by address and name, so that guessing ends and callers cannot lock each other out.
 
 Decision 0004 explains the two limits on guesses. Counters live in memory, or in the Valkey or Redis that several nodes
 share; while that store is away, each process counts for itself.
@@ -72,7 +72,7 @@ class FailureLimit:
         _refuse_for(self._ask(_seconds_left, FAILURES_PER_MINUTE, key))
 
     def count(self, address: str, client: str) -> None:
-        """Count one failure that is no wrong password or secret."""
+        """Count one failure other than a wrong password or secret."""
         key = (network_of(address), client[:LONGEST_NAME])
         self._ask(MovingWindowRateLimiter.hit, FAILURES_PER_MINUTE, *key)
 

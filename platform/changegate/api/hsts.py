@@ -8,7 +8,7 @@ from flask import Flask, Response
 from changegate.config import Settings
 
 HEADER = "Strict-Transport-Security"
-# A year. Subdomains are other people's to decide about.
+# A year. Subdomains are left out: they may be run by other teams, without https.
 POLICY = "max-age=31536000"
 LOCAL = "localhost"
 

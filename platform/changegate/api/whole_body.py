@@ -19,7 +19,7 @@ BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 def require_whole_body() -> None:
-    """Refuse what the server refuses, and let nobody take half a body for a whole one; runs before each request."""
+    """Refuse what the server refuses, and bodies that end early; runs before each request."""
     environ = current_request().environ
     if WHOLE_BODY in environ:
         if REFUSED_BODY in environ:

@@ -38,9 +38,9 @@ LoginRow = Any  # a row of `_LOGIN`, by column name
 class UserRules(NoRules):
     """Writes to sys_user: a password is stored as a hash, a name is made of its parts.
 
-    With a password a user can do what no token can: manage integrations. So no token gives one, or opens an account
-    whose password somebody may still know. Nor does a token write what identities are matched by: whoever holds a
-    claim with the new value would be that user.
+    A user with a password can manage integrations, which an access token cannot. An access token therefore cannot set
+    a password, or activate or unlock a user, whose old password may be known to others. It also cannot write the
+    columns that identities are matched by: a token with a claim of the new value would act as that user.
     """
 
     def before_create(self, values: Values, caller: Caller) -> None:
@@ -59,7 +59,7 @@ class UserRules(NoRules):
         _name_time_zone(changes)
         _refuse_identity(changes, caller)
         if changes.get("active") is True or changes.get("locked_out") is False:
-            refuse_tokens(caller, "An access token lets nobody back in")
+            refuse_tokens(caller, "An access token cannot activate or unlock a user")
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse to shut out the last administrator; end the sessions of a shut-out user and of an old password."""

@@ -12,8 +12,8 @@ from changegate.services.changes.transitions import NEW, STANDARD, passes_gates,
 from changegate.services.tables.registry import NoRules, Values
 
 NOT_REQUESTED = "not requested"
-SAID_BY_THE_PROCESS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
-NOT_THEIRS = (
+PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
+PROTECTED_FIELD_REFUSED = (
     "{}: only a change manager or an administrator, by name and password, may change this field of a change that exists"
 )
 
@@ -41,9 +41,9 @@ class ChangeRules(NoRules):
         changes.pop("approval", None)
         _match_type_and_model(changes)
         if not passes_gates(caller):
-            for name in SAID_BY_THE_PROCESS:
+            for name in PROCESS_FIELDS:
                 changes.pop(name, None)
-            _require_own_say(record, changes)
+            _refuse_protected_fields(record, changes)
         require_move(record, changes, caller)
         follow_state(record, changes, caller)
 
@@ -52,18 +52,18 @@ def _require_beginning(values: Values) -> None:
     """Refuse a change that would begin in a later state, and forget what only the process may say of it."""
     if values["state"] != NEW:
         raise OperationFailed(f"A change begins in state {CHANGE_STATES[str(NEW)]} ({NEW})")
-    for name in SAID_BY_THE_PROCESS:
+    for name in PROCESS_FIELDS:
         values.pop(name, None)
     values["approval"] = NOT_REQUESTED
 
 
-def _require_own_say(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+def _refuse_protected_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     """Refuse a change of what decides which approvals a change needs, or of who asked for it."""
     changed = {name for name, value in changes.items() if value != record[name]}
     is_other_type = "type" in changed and (record["state"] != NEW or changes["type"] == STANDARD)
     refused = changed & {"requested_by", "std_change_producer_version"} | ({"type"} if is_other_type else set())
     if refused:
-        raise AccessRefused("Operation Failed", NOT_THEIRS.format(min(refused)))
+        raise AccessRefused("Operation Failed", PROTECTED_FIELD_REFUSED.format(min(refused)))
 
 
 def _match_type_and_model(changes: Values) -> None:
