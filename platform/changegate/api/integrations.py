@@ -176,7 +176,7 @@ def _wanted(client_id: str) -> OAuthEntity:
 
 
 def _to_change(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
-    """Lock an integration. The caller reads the body before, so that a slow sender does not keep other writers waiting."""
+    """Lock an integration. The caller has read the body, so that a slow sender does not delay other writers."""
     entity = lock_integration(_readable(client_id))
     require_unchanged(entity, is_required=is_version_required)
     return entity

@@ -81,7 +81,7 @@ def delete_view(name: str) -> Response:
 
 
 def _to_change(name: str, *, is_version_required: bool = False) -> SysAuthScope:
-    """Lock a scope. The caller reads the body before, so that a slow sender does not keep other writers waiting."""
+    """Lock a scope. The caller has read the body, so that a slow sender does not delay other writers."""
     scope = lock_scope(name=name)
     require_unchanged(scope, is_required=is_version_required)
     return scope

@@ -1,8 +1,9 @@
 """Bounds of the event log: how many refusals of an address and an integration are written a minute.
 
 Refusals without an integration have a bound of the process: a larger one, so that few addresses do not hide the others.
-All further refusals are counted, by each process for itself. The count goes to the last event that there was room for, at most
-once a second and before the same process reads the log, so that a flood of refusals costs one small write a second.
+All further refusals are counted, by each process for itself. The count goes to the last event that there was room
+for, at most once a second and before the same process reads the log, so that a flood of refusals costs one small write
+a second.
 """
 
 import threading
@@ -27,7 +28,7 @@ _KEPT_AS = "event_bounds"
 
 @dataclass(slots=True)
 class _Bucket:
-    """The refusals of an address, of an integration, or without an integration, since `begun_at`, in seconds since 1970."""
+    """The refusals of an address, an integration, or the process, since `begun_at`, in seconds since 1970."""
 
     begun_at: float
     written: int = 0
