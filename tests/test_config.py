@@ -57,6 +57,7 @@ def test_a_fresh_instance_has_every_default(tmp_path: Path) -> None:
         ("ratelimit_enabled", "false", False),
         ("ratelimit_storage_url", "redis://h:6379/1", "redis://h:6379/1"),
         ("trusted_proxies", "2", 2),
+        ("threads", "256", 256),
         (
             "cors_origins",
             " https://Ops.example.com , http://[::1]:3000,",
@@ -98,6 +99,8 @@ BAD_VALUES = [
     ("ratelimit_storage_url", "redis://:hidden@h:x", "Port could not be cast to integer value as 'x'"),
     ("trusted_proxies", "\u0663", "give a whole number, 0 or more"),
     ("trusted_proxies", "9" * 10, "give a whole number, 0 or more"),
+    ("threads", "0", "give a number from 1 to 256"),
+    ("threads", "257", "give a number from 1 to 256"),
     ("cors_origins", "*", "give origins such as"),
     ("cors_origins", "https://*", "give origins such as"),
     ("cors_origins", "https://*.com", "give origins such as"),
