@@ -34,6 +34,7 @@ SEED = 20_260_101
 MAX_STEPS = 8
 LONGEST_LIST = 20
 NO_RECORD = "0" * 32
+A_TIME_ZONE = "Europe/Berlin"
 REAL = frozenset({"GET", "PUT", "PATCH"})
 INTEGRATIONS_PATH = "/api/now/oauth/integrations"
 CALLS_WITH_A_BODY = ("/try", "/rotate-secret")
@@ -234,6 +235,8 @@ def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
         referring = {field: entry.reference for field, entry in entries.items() if entry.reference and body.get(field)}
         # Of records that are not served nothing is known, so that any short text will do.
         real = {field: sys_ids.get(target, str(body[field])[:32]) for field, target in referring.items()}
+        if body.get("time_zone"):
+            real["time_zone"] = A_TIME_ZONE
         case.body = body | real
 
 
