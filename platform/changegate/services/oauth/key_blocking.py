@@ -25,7 +25,7 @@ def block_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
     _require_thumbprint(thumbprint)
     with changing(entity, by):
         entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
-        # Which of them were bought with the key is not known, and whoever holds it may hold one of them.
+        # It is not known which tokens were issued for an assertion of this key, so all of them end.
         revoke_tokens(entity)
 
 
