@@ -13,9 +13,10 @@ from benchmarks.product import list_path
 from benchmarks.servers import THREADS
 
 PAGE_SIZE = 1000
-# Before the first look every thread of the worker builds pages at once, since each keeps the memory it needs for one.
+# Before the first look every thread of the worker builds pages, since each keeps the memory it needs for one. Half of
+# the threads at a time: more long requests of one caller are refused.
 WARM_UP_PAGES = 40
-WARM_UP_CLIENTS = 2 * THREADS
+WARM_UP_CLIENTS = max(1, THREADS // 2)
 # Well under what 100,000 records take; more than the allocator's own ups and downs.
 BOUND_MB = 24.0
 

@@ -137,7 +137,8 @@ def test_a_playbook_gets_nothing(
         for token in playbook(target):
             answer = live.session.post(f"{live.url}/oauth_token.do", data=form(live, token), timeout=10)
             assert answer.status_code == 401, (token, answer.text)
-            assert answer.json()["error_description"] == "access_denied"
+            refusal = "access_denied" if token else "The request is malformed: assertion is missing"
+            assert answer.json()["error_description"] == refusal
         assert trap.connections == 0
 
     assert live.exchange(target.good).status_code == 200, "nothing of all that used up the good token"
