@@ -19,6 +19,7 @@ from changegate.database import LimitedTime, LongRequests, TakingTurns, end_unit
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services.oauth.jwks_fetch import FetchPolicy
 from changegate.services.oauth.key_store import KeyStore
+from changegate.services.tables import catalog
 from changegate.services.tables.recent_choices import keep_choices
 
 # A wheel carries the migrations inside the package; a checkout keeps them beside `platform/`.
@@ -31,7 +32,7 @@ MAX_REQUEST_BYTES = 10 * 1024 * 1024
 KEY_STORE = "key_store"
 LONG_REQUESTS = "long_requests"
 
-__all__ = ["create_app", "models"]
+__all__ = ["catalog", "create_app", "models"]
 
 
 class ConsoleSessions(SecureCookieSessionInterface):

@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.services import compiled
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.reading import open_record
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import Shape
 from tests.conftest import basic
 from tests.support.statements import counted_statements

@@ -10,8 +10,8 @@ from changegate.extensions import db
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.access import Caller
 from changegate.services.oauth.integrations import Registered, register_integration
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 from changegate.services.users import create_user
 from tests.conftest import ADMIN_PASSWORD
 from tests.console.visitor import Visitor

@@ -10,8 +10,8 @@ from changegate.extensions import db
 from changegate.models.packed import PackedJSON
 from changegate.services.access import TokenGrant, TokenOrigin
 from changegate.services.oauth.integrations import Registered
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 from changegate.services.users import create_user
 from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor

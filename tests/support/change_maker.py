@@ -7,8 +7,8 @@ from changegate import create_app
 from changegate.config import default_instance_path
 from changegate.extensions import db
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 

@@ -9,7 +9,7 @@ from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, Tok
 from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
 from changegate.services.scope_policy import LATEST, ApiCall
-from changegate.services.tables.catalog import find_table
+from changegate.services.tables.registry import find_table
 from changegate.services.tables.visibility import knows_integrations
 from changegate.services.users import authenticate_user
 

@@ -11,10 +11,10 @@ from changegate.api.tinyurl import restore_query
 from changegate.schemas.stats_query import StatsQuerySchema
 from changegate.schemas.table_query import SYSPARM, parse_parameters
 from changegate.services.tables.aggregates import Aggregation, aggregate_records
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.figures import FUNCTIONS
 from changegate.services.tables.name_values import narrow_query
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import DisplayValue
 
 REST_API = "now/stats"

@@ -18,14 +18,13 @@ from changegate.extensions import commit, settings
 from changegate.models.base import version_of
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.idempotency import create_once
 from changegate.services.tables.ignored_fields import EMPTY_BODY, list_names
 from changegate.services.tables.name_values import narrow_query
 from changegate.services.tables.reading import Page, open_record, read_page, render_written
 from changegate.services.tables.records import create_record, delete_record, update_record
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.shapes import DisplayValue, Shape
 
 REST_API = "now/table"

@@ -14,8 +14,8 @@ from changegate.errors import RequestUnreadable, ScopeMissing
 from changegate.extensions import db
 from changegate.schemas.table_query import parse_parameters
 from changegate.services.scope_policy import LATEST, ApiCall
-from changegate.services.tables.catalog import TABLES, get_table
-from changegate.services.tables.registry import Table
+from changegate.services.tables.catalog import TABLES
+from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.tiny_urls import get_query, store_query
 
 PARAMETER = "sysparm_tiny"

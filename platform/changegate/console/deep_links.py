@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_login
 from changegate.errors import RecordNotFound
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import Condition, EncodedQuery
 from changegate.services.tables.reading import read_page
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import Shape
 
 NUMBER = "number="

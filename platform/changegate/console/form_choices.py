@@ -24,9 +24,9 @@ from changegate.schemas.presets import (
 from changegate.services.oauth.scope_sentences import describe_scope
 from changegate.services.oauth.scope_uses import count_scope_uses
 from changegate.services.oauth.scopes import list_scopes
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import Condition, EncodedQuery, Order
 from changegate.services.tables.reading import read_page
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import Shape
 
 SUGGESTED_USERS = 500

@@ -6,9 +6,9 @@ from changegate.console.guards import caller, require_login
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access import INTEGRATION_ADMINISTRATORS
 from changegate.services.oauth.integrations import list_integrations
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import Condition, EncodedQuery
 from changegate.services.tables.reading import count_records
+from changegate.services.tables.registry import get_table
 
 bp = Blueprint("home", __name__)
 bp.before_request(require_login)

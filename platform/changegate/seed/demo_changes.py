@@ -10,8 +10,8 @@ from sqlalchemy import update
 from changegate.extensions import connection, now
 from changegate.models import Task
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 from changegate.services.users import get_user
 
 WORK: tuple[tuple[str, str, str, str], ...] = (

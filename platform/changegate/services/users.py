@@ -21,12 +21,10 @@ from changegate.services.access import Caller, expand_roles
 from changegate.services.prepared import Prepared
 from changegate.services.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.tables.registry import NoRules, Values
-from changegate.services.tables.values import is_storable, parse_value
+from changegate.services.tables.values import MASK, is_storable, parse_value
 from changegate.services.time_zones import find_time_zone, time_zone_names
 from changegate.services.user_sessions import end_sessions
 
-# How a password is shown to administrators; written back, it is what was read and no new password.
-MASK = "********"
 # What an identity provider's claims are matched with, and what people are recognized by elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
 # What a password is compared with when there is no such user, so that both answers take as long.

@@ -8,8 +8,8 @@ from flask import Flask
 
 from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.registry import get_table
 from changegate.services.users import create_user
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))

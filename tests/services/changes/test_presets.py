@@ -12,8 +12,8 @@ from changegate.models import ChgModel, StdChangeProducerVersion
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access import Caller
 from changegate.services.changes.presets import find_model_of_type, find_type_of_model, parse_preset
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.records import create_record, delete_record, update_record
+from changegate.services.tables.registry import get_table
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 CHANGES = get_table("change_request")

@@ -12,13 +12,11 @@ from changegate.errors import AccessRefused
 from changegate.extensions import connection, db
 from changegate.models import SysChoice, SysDbObject, SysDictionary
 from changegate.services.access import Caller
-from changegate.services.tables import catalog
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.dictionary import refresh_dictionary
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import count_records
 from changegate.services.tables.records import create_record
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import TABLES, Table, get_table
 from changegate.services.tables.shipped_choices import add_shipped_choices
 from tests.guards.documents import DOCS, blocks
 
@@ -40,8 +38,7 @@ def shown() -> Iterator[Table]:
 @pytest.fixture
 def locations(either_app: Flask, shown: Table, monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
     """The same table on an instance that has been prepared with it."""
-    monkeypatch.setattr(catalog, "TABLES", catalog.TABLES)
-    monkeypatch.setitem(catalog.TABLES, shown.name, shown)  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, shown.name, shown)
     with either_app.app_context():
         shown.source.create(connection())
         refresh_dictionary()

@@ -14,9 +14,9 @@ from changegate.models.base import new_sys_id
 from changegate.services.access import Caller
 from changegate.services.tables import aggregates
 from changegate.services.tables.aggregates import Aggregation, aggregate_records
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.records import create_record
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import DisplayValue
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"

@@ -11,10 +11,10 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.services.tables.aggregates import Aggregation, aggregate_records
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import read_page, read_record
 from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.shapes import DisplayValue, Shape
 from tests.support.queries import ROOT
 

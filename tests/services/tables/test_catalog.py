@@ -12,11 +12,11 @@ from changegate.extensions import connection, db
 from changegate.models import OAuthEntity, SysAttachment, SysAudit, SysJournalField, SysUser
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import TABLES, find_table, get_table, lineage_of
+from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import count_records
 from changegate.services.tables.records import create_record, delete_record, update_record
-from changegate.services.tables.registry import NOBODY
+from changegate.services.tables.registry import NOBODY, find_table, get_table, lineage_of
 from changegate.services.users import create_user
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))

@@ -9,9 +9,9 @@ from sqlalchemy import insert, text
 from changegate.extensions import connection
 from changegate.models import SysChoice
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.clauses import where_clause
 from changegate.services.tables.encoded_query import parse_encoded_query
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.walks import Walks
 from tests.support.change_rows import HOW_MANY, insert_rows
 from tests.support.queries import ROOT, find

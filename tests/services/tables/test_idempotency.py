@@ -13,9 +13,9 @@ from changegate.extensions import db, now
 from changegate.models import IdempotencyKey, OAuthEntity, SysUser, Task
 from changegate.services import cleanup
 from changegate.services.access import Caller, TokenGrant
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once, purge_keys
 from changegate.services.tables.records import delete_record, update_record
+from changegate.services.tables.registry import get_table
 from tests.conftest import Clock
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"

@@ -13,9 +13,9 @@ from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import connection, db
 from changegate.models import SysChoice
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.inputs import changed_values
 from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.registry import get_table
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"

@@ -12,9 +12,9 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import connection, db
 from changegate.models import SysJournalField
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.journals import COMBINED, find_journal_texts
 from changegate.services.tables.records import create_record, delete_record, update_record
+from changegate.services.tables.registry import get_table
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"

@@ -11,9 +11,9 @@ from sqlalchemy import insert
 from changegate.extensions import connection
 from changegate.models import ChangeRequest, Task
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.matching import Matching
+from changegate.services.tables.registry import get_table
 from tests.support.change_rows import GROUPS, USERS, insert_rows
 from tests.support.queries import find
 

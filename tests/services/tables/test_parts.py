@@ -11,9 +11,9 @@ from changegate.extensions import connection
 from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import TABLES, get_table
+from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.records import create_record, delete_record
-from changegate.services.tables.registry import NOBODY, Table
+from changegate.services.tables.registry import NOBODY, Table, get_table
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 CHANGES = get_table("change_request")

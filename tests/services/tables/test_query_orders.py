@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.clauses import MAX_ORDERS, order_clauses
 from changegate.services.tables.encoded_query import Order
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.walks import Walks
 from tests.support.change_rows import insert_rows
 from tests.support.queries import ROOT, find

@@ -14,10 +14,10 @@ from changegate.models import CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access import Caller
 from changegate.services.tables import matching
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import count_records, read_page, read_record, render_written
 from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.selections import select_fields
 from changegate.services.tables.shapes import DisplayValue, Shape
 

@@ -14,10 +14,9 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysAudit, SysUser, Task
 from changegate.services.access import Caller, TokenGrant
 from changegate.services.tables import records
-from changegate.services.tables.catalog import find_table, get_table
 from changegate.services.tables.reading import get_row, read_record
 from changegate.services.tables.records import create_record, delete_record, update_record
-from changegate.services.tables.registry import NoRules, Table, Values
+from changegate.services.tables.registry import NoRules, Table, Values, find_table, get_table
 from changegate.services.tables.shapes import Shape
 from tests.support.statements import counted_statements
 

@@ -10,7 +10,7 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import connection, db
 from changegate.models import ChangeRequest, ChangeTask
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import get_table
+from changegate.services.tables.registry import get_table
 from changegate.services.tables.walks import MAX_JOINS, Walks
 from tests.support.change_rows import insert_rows
 from tests.support.queries import ROOT, find

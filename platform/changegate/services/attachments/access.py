@@ -9,9 +9,8 @@ from changegate.errors import TableUnknown
 from changegate.models import SysAttachment
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
-from changegate.services.tables.catalog import find_table, get_table
 from changegate.services.tables.reading import require_operation, require_row
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.visibility import Restriction, restriction_of, visibility, visible_rows
 
 ATTACHMENTS = SysAttachment.__table__

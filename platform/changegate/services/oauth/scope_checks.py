@@ -5,8 +5,7 @@ from typing import Any
 
 from changegate.errors import InputInvalid
 from changegate.models.auth_scope import ANY, REST_APIS
-from changegate.services.tables.catalog import TABLES
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import TABLES, Table
 from changegate.services.tables.visibility import knows_integrations
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from changegate.models import SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import ANY, REST_APIS, USERACCOUNT
 from changegate.services.oauth.scope_rules import fields_of_list
-from changegate.services.tables.catalog import find_table
+from changegate.services.tables.registry import find_table
 
 EVERYTHING = "May do everything that its user may do."
 NOTHING = "Allows nothing: it has no active rule."

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, or_, select
 
 from changegate.models import SysChoice
 from changegate.services.prepared import Prepared
-from changegate.services.tables.catalog import get_table, lineage_of
 from changegate.services.tables.recent_choices import Labels, Wanted, recent_choices
+from changegate.services.tables.registry import get_table, lineage_of
 
 LANGUAGE = "en"
 

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.catalog import find_table
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dates import Moment, TermInvalid, literal_text
 from changegate.services.tables.display_names import display_path
 from changegate.services.tables.query_measure import Measure
+from changegate.services.tables.registry import find_table
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.tables.walks import Field, Walks
 

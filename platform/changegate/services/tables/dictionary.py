@@ -10,8 +10,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.extensions import connection
 from changegate.models import SysDbObject, SysDictionary
 from changegate.models.base import Entry, utc_now
-from changegate.services.tables.catalog import TABLES, find_table
-from changegate.services.tables.registry import NOBODY, Table, Values
+from changegate.services.tables.registry import NOBODY, TABLES, Table, Values, find_table
 from changegate.services.tables.values import render_value
 
 # What ServiceNow calls the types of fields that we know by another name.

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from changegate.models.base import SYS_ID_LENGTH
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import find_table
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.rows import fetch_chunks
 from changegate.services.tables.selections import select_fields
 from changegate.services.tables.shapes import Shape

@@ -9,15 +9,14 @@ from typing import Any
 from changegate.models.base import Choices
 from changegate.services.access import Caller
 from changegate.services.compiled import Row
-from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display_names import Names, find_names
 from changegate.services.tables.journals import Texts, find_journal_texts
 from changegate.services.tables.links import linker
+from changegate.services.tables.registry import TABLES
 from changegate.services.tables.selections import LINKED, Journal, Member, Selection
 from changegate.services.tables.shapes import DisplayValue, Shape
-from changegate.services.tables.values import local_text, renderer_of
-from changegate.services.users import MASK
+from changegate.services.tables.values import MASK, local_text, renderer_of
 
 WireRecord = dict[str, Any]
 # From value, what people read, and link, to what stands for them on the wire.

@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 
 from changegate.models.base import SYS_ID_LENGTH
-from changegate.services.tables.catalog import find_table
 from changegate.services.tables.comparison import Clause, Comparison, Unmatchable, folded
 from changegate.services.tables.dates import PREFIX, TermInvalid
 from changegate.services.tables.query_measure import SIZE_OF_NAMED_REFERENCE
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.visibility import may_read, visible_rows_of
 from changegate.services.tables.walks import Walks, alias_of
 

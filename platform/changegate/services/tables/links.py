@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from changegate.models.base import Entry
-from changegate.services.tables.catalog import find_table
+from changegate.services.tables.registry import find_table
 from changegate.services.tables.shapes import Shape
 
 

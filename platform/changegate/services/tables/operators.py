@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, func, true
 
 from changegate.extensions import settings
-from changegate.services.tables.catalog import TABLES, lineage_of
 from changegate.services.tables.comparison import Clause, Comparison, Unmatchable, folded
 from changegate.services.tables.date_operators import (
     RELATIVE_SIGNS,
@@ -18,6 +17,7 @@ from changegate.services.tables.date_operators import (
 from changegate.services.tables.dates import TermInvalid
 from changegate.services.tables.equality import equals, is_empty, is_filled, is_listed
 from changegate.services.tables.field_operators import SIGNS, compares_fields, is_less_apart, is_more_apart
+from changegate.services.tables.registry import TABLES, lineage_of
 from changegate.services.text_search import contains, ends_with, starts_with
 
 Operator = Callable[[Comparison], Clause]

@@ -11,9 +11,8 @@ from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
 from changegate.services.tables.audit import record_deletion
 from changegate.services.tables.belongings import remove_belongings
-from changegate.services.tables.catalog import get_table
 from changegate.services.tables.referrers import empty_references
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, get_table
 
 
 def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:

@@ -14,8 +14,7 @@ from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH, Entry
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
-from changegate.services.tables.catalog import find_table
-from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.registry import Table, Values, find_table
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 

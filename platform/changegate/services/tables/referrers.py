@@ -14,8 +14,7 @@ from changegate.extensions import connection
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access import Caller
-from changegate.services.tables.catalog import TABLES
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import TABLES, Table
 
 RANDOM_DIGITS = 16
 _AUDIT = SysAudit.__table__

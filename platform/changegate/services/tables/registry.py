@@ -1,6 +1,6 @@
-"""The registry's words: what a table is to the Table API. Which tables there are is said in `catalog`."""
+"""The registry: what a table is to the Table API, and the tables that the catalog has registered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sqlalchemy import Column, ColumnElement, inspect
 from sqlalchemy import Table as DatabaseTable
 
+from changegate.errors import TableUnknown
 from changegate.models.base import Entry
 from changegate.services.access import Caller
 
@@ -170,3 +171,31 @@ class Table:
         entry: Entry = column.info["entry"]
         own = self.choices.get(column.key)
         return entry if own is None else replace(entry, choices=own)
+
+
+# Every served table by name. Empty until the catalog is imported.
+TABLES: dict[str, Table] = {}
+
+
+def serve_tables(tables: Iterable[Table]) -> Mapping[str, Table]:
+    """Register tables and return all that are served, by name."""
+    TABLES.update((table.name, table) for table in tables)
+    return TABLES
+
+
+def get_table(name: str) -> Table:
+    """Return a served table; raises `TableUnknown`."""
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise TableUnknown(name) from None
+
+
+def find_table(name: str) -> Table | None:
+    """Return a served table by name."""
+    return TABLES.get(name)
+
+
+def lineage_of(table: Table) -> tuple[Table, ...]:
+    """Return a table and those it is a class of, the nearest first."""
+    return (table, *lineage_of(get_table(table.extends))) if table.extends else (table,)

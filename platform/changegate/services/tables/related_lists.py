@@ -5,10 +5,9 @@ from collections.abc import Callable
 from sqlalchemy import String, func, select
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.catalog import find_table, lineage_of
 from changegate.services.tables.comparison import Clause, Inquiry
 from changegate.services.tables.encoded_query import EncodedQuery, Joined, RelatedCount
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, find_table, lineage_of
 from changegate.services.tables.visibility import may_read, visible_rows_of
 from changegate.services.tables.walks import Field, Walks
 

@@ -6,10 +6,9 @@ from sqlalchemy import select
 
 from changegate.extensions import connection, db
 from changegate.models import SysChoice
-from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.choices import LANGUAGE
 from changegate.services.tables.dictionary import declared_entries, sys_id_of
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import TABLES, Table
 
 
 def add_shipped_choices() -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 
+# How a secret is shown to administrators; written back, it is what was read and no new secret.
+MASK = "********"
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
 MAX_INTEGER = 2**31 - 1
 MAX_JSON_INTEGER = 2**64 - 1

@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, selec
 
 from changegate.services.access import Caller
 from changegate.services.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
-from changegate.services.tables.catalog import TABLES
-from changegate.services.tables.registry import ANYONE, OWNER, Table
+from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to, and the field that it is compared with.
 INTEGRATION = "integration"
