@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from changegate.extensions import connection, db, now
+from changegate.database import connection
+from changegate.extensions import db, now
 from changegate.models import SysUser
 from tests.conftest import Clock
 

@@ -9,9 +9,10 @@ from flask import Flask
 from sqlalchemy import func, insert, select
 from werkzeug.test import create_environ
 
+from changegate.database import connection
 from changegate.database.pool import pool_of
 from changegate.database.turns import has_turn
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysUserRole
 from changegate.postponed import CAN_POSTPONE, Postponed, can_postpone, forbid_postponing
 from tests.support.postgres import either_app, prepared_postgres

@@ -8,10 +8,9 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import Connection
 
 from changegate.config import Settings
-from changegate.database import Base, LeanSession, unit_of_work
+from changegate.database import Base, LeanSession
 from changegate.failure_limit import FailureLimit
 from changegate.unproxied import behind
 
@@ -36,18 +35,3 @@ def now() -> datetime:
     """Return the present instant, aware UTC, by the application's clock; tests set it, nothing else does."""
     instant: datetime = current_application().config["CLOCK"]()
     return instant
-
-
-def connection() -> Connection:
-    """Return the database connection of the unit of work, for Core statements."""
-    return unit_of_work().connection()
-
-
-def commit() -> None:
-    """Commit the unit of work: what Core statements and the ORM have written."""
-    unit_of_work().commit()
-
-
-def rollback() -> None:
-    """Take back what the unit of work has written since the last commit."""
-    unit_of_work().rollback()

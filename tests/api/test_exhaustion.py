@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from changegate.api import batch, subrequests
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.services.attachments import reading
 from tests.support.postgres import postgres_app, prepared_postgres
 from tests.support.table_api import CHANGES, TableApi, error_of

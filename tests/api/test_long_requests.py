@@ -10,8 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from changegate.api.auth import require_caller
-from changegate.database import LongRequests, request_time
-from changegate.extensions import connection
+from changegate.database import LongRequests, connection, request_time
 from changegate.factory import LONG_REQUESTS
 from changegate.services.prepared import fetch_on_driver
 from changegate.services.tables.comparison import MAX_FRAGMENT

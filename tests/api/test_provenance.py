@@ -9,7 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
-from changegate.extensions import connection, db, now
+from changegate.database import connection
+from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, Task
 from changegate.services.oauth.events import KEPT_FOR, purge_expired
 from changegate.services.oauth.integrations import delete_integration

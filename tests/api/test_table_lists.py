@@ -9,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import Task
 from tests.conftest import BASE_URL
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of

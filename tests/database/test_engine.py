@@ -17,8 +17,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from changegate import create_app
-from changegate.database import QueuedConnection, pool, request_time
-from changegate.extensions import connection, db
+from changegate.database import QueuedConnection, connection, pool, request_time
+from changegate.extensions import db
 from changegate.models import SysUser
 from tests.support.postgres import binary, postgres_app, prepared_postgres
 from tests.support.write_line import has_room, may_write_to

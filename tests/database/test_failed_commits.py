@@ -17,11 +17,11 @@ from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from changegate.database import driver_of, unit_of_work
+from changegate.database import commit, connection, driver_of, unit_of_work
 from changegate.database.drivers import QueuedConnection
 from changegate.database.unit_of_work import UnitOfWork
 from changegate.database.write_line import SharedWrite, write_together
-from changegate.extensions import commit, connection, db
+from changegate.extensions import db
 from changegate.models import SysUser, SysUserGroup
 from changegate.services.users import get_user
 from tests.conftest import ADMIN_PASSWORD, basic

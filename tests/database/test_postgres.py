@@ -10,9 +10,8 @@ import pytest
 from flask import Flask
 from psycopg.pq import TransactionStatus
 
-from changegate.database import driver_of, postgres
+from changegate.database import connection, driver_of, postgres
 from changegate.database.postgres import DirectConnection
-from changegate.extensions import connection
 from tests.support.postgres import postgres_app, prepared_postgres
 
 __all__ = ["postgres_app", "prepared_postgres"]

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysUser
 from changegate.models.base import new_sys_id
 

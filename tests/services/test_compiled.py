@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import Select, bindparam, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysUserRole
 from changegate.services.compiled import CompiledSelect, CompiledSelects
 from changegate.services.prepared import Prepared

@@ -8,7 +8,8 @@ from flask import Flask
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysUserGroup, SysUserGroupMember
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.prepared import Prepared, is_broken_reference

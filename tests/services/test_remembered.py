@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import bindparam, insert, select, update
 
-from changegate.extensions import commit, connection
+from changegate.database import commit, connection
 from changegate.models import SysUserGroup
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.prepared import Prepared, Remembered

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, insert, select
 
-from changegate.database import unit_of_work
-from changegate.extensions import commit, connection, db
+from changegate.database import commit, connection, unit_of_work
+from changegate.extensions import db
 from changegate.models import SysUserGroup
 from changegate.models.base import new_sys_id, utc_now
 

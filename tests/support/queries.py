@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.services.access import Caller
 from changegate.services.tables.clauses import order_clauses, where_clause
 from changegate.services.tables.encoded_query import parse_encoded_query

@@ -7,7 +7,8 @@ from unittest import mock
 
 from sqlalchemy import event
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.services.prepared import Prepared
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import json_response
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysUser
 
 bp = Blueprint("health", __name__)

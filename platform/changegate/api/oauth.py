@@ -10,8 +10,9 @@ from changegate.api.current_request import current_request
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
+from changegate.database import commit
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
-from changegate.extensions import commit, now
+from changegate.extensions import now
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.client_assertions import TOKEN_PATHS

@@ -3,6 +3,7 @@
 from flask import Response, request
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
+from changegate.database import commit, rollback
 from changegate.errors import (
     InvalidClient,
     OAuthError,
@@ -11,7 +12,7 @@ from changegate.errors import (
     TooManyFailures,
     UserRefused,
 )
-from changegate.extensions import commit, limiter, now, rollback
+from changegate.extensions import limiter, now
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import Attempt, record_refused

@@ -7,8 +7,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import correlation_id
+from changegate.database import commit, rollback
 from changegate.errors import ChangegateError, InvalidClient, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
-from changegate.extensions import commit, now, rollback
+from changegate.extensions import now
 from changegate.services.oauth.events import RefusedCall, record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
 from changegate.services.oauth.scope_rules import name_missing_scopes

@@ -14,7 +14,8 @@ from changegate.api.envelopes import api_response, empty_response, is_body_unwan
 from changegate.api.negotiation import require_acceptable
 from changegate.api.preconditions import etag, if_match, is_known_to_reader
 from changegate.api.tinyurl import restore_query
-from changegate.extensions import commit, settings
+from changegate.database import commit
+from changegate.extensions import settings
 from changegate.models.base import version_of
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
 from changegate.services.access import Caller

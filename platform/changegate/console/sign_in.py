@@ -7,8 +7,9 @@ from flask_login import current_user, login_user, logout_user
 from changegate.console.carried_forms import carried_by_login, render_login, show_again
 from changegate.console.guards import allow_anyone
 from changegate.console.local_paths import local_path
+from changegate.database import commit
 from changegate.errors import NotAuthenticated, RateLimited
-from changegate.extensions import commit, db, login, now
+from changegate.extensions import db, login, now
 from changegate.models import SysUser
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.oauth.events import RefusedCall, record_refused_call

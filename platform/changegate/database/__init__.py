@@ -13,7 +13,14 @@ from changegate.database.request_time import (
 )
 from changegate.database.session import LeanSession
 from changegate.database.turns import TakingTurns, end_turn, out_of_turn
-from changegate.database.unit_of_work import UnitOfWork, end_units_of_work, unit_of_work
+from changegate.database.unit_of_work import (
+    UnitOfWork,
+    commit,
+    connection,
+    end_units_of_work,
+    rollback,
+    unit_of_work,
+)
 
 __all__ = [
     "Base",
@@ -23,6 +30,8 @@ __all__ = [
     "QueuedConnection",
     "TakingTurns",
     "UnitOfWork",
+    "commit",
+    "connection",
     "count_for",
     "driver_of",
     "end_turn",
@@ -34,6 +43,7 @@ __all__ = [
     "out_of_turn",
     "positional",
     "require_time",
+    "rollback",
     "unit_of_work",
     "wrapped",
 ]

@@ -162,6 +162,21 @@ def unit_of_work() -> UnitOfWork:
     return found
 
 
+def connection() -> Connection:
+    """Return the database connection of the unit of work, for Core statements."""
+    return unit_of_work().connection()
+
+
+def commit() -> None:
+    """Commit the unit of work: what Core statements and the ORM have written."""
+    unit_of_work().commit()
+
+
+def rollback() -> None:
+    """Take back what the unit of work has written since the last commit."""
+    unit_of_work().rollback()
+
+
 def end_units_of_work(app: Flask) -> None:
     """Let every application context of an application end its unit of work with itself."""
 

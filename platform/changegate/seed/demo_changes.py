@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from changegate.extensions import connection, now
+from changegate.database import connection
+from changegate.extensions import now
 from changegate.models import Task
 from changegate.services.access import Caller
 from changegate.services.tables.records import create_record

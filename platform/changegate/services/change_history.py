@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysAudit
 from changegate.models.base import Record, new_ordered_sys_id, utc_now
 

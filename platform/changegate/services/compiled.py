@@ -11,8 +11,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select
 
-from changegate.database import positional
-from changegate.extensions import connection
+from changegate.database import connection, positional
 from changegate.services.prepared import Processor, fetch_on_driver
 
 Row = Sequence[Any]

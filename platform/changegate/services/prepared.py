@@ -14,8 +14,7 @@ from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Updat
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
-from changegate.database import QueuedConnection, driver_of, positional, unit_of_work, wrapped
-from changegate.extensions import connection
+from changegate.database import QueuedConnection, connection, driver_of, positional, unit_of_work, wrapped
 
 # SQLSTATE of PostgreSQL, error name of SQLite.
 _BROKEN_REFERENCE = frozenset({"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"})

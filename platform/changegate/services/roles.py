@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, func, select, union_all
 
+from changegate.database import connection
 from changegate.errors import AccessRefused, OperationFailed
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysGroupHasRole, SysUser, SysUserGroupMember, SysUserHasRole, SysUserRole
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared

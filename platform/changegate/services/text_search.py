@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, func
 
-from changegate.extensions import connection
+from changegate.database import connection
 
 
 def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
 
-from changegate.extensions import connection, db, now
+from changegate.database import connection
+from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
 
 LIFETIME = timedelta(hours=12)

@@ -5,7 +5,8 @@ from io import BytesIO
 from flask import Flask
 from sqlalchemy import func, select
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access import Caller
 from changegate.services.attachments.removal import remove_attachments

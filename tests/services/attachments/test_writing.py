@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from changegate.database import connection
 from changegate.errors import RecordNotFound
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access import Caller
 from changegate.services.attachments.upload import measure

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from changegate.database import Base
+from changegate.database import Base, connection
 from changegate.errors import AccessRefused
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysChoice, SysDbObject, SysDictionary
 from changegate.services.access import Caller
 from changegate.services.tables.dictionary import refresh_dictionary

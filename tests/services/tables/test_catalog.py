@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select
 
+from changegate.database import connection
 from changegate.errors import AccessRefused, TableUnknown
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import OAuthEntity, SysAttachment, SysAudit, SysJournalField, SysUser
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller

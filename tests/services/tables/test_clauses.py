@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, text
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysChoice
 from changegate.services.access import Caller
 from changegate.services.tables.clauses import where_clause

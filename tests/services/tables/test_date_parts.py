@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import ChangeRequest
 from changegate.services.tables.date_parts import UNITS, part_number, unit_number
 from changegate.services.tables.periods import start_of

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysChoice, SysDbObject, SysDictionary
 from changegate.services.tables.catalog import TABLES
 from changegate.services.tables.choices import find_choices

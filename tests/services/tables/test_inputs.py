@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from changegate.database import connection
 from changegate.errors import ChangegateError, RequestUnreadable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysChoice
 from changegate.services.access import Caller
 from changegate.services.tables.inputs import changed_values

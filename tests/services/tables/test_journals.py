@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from changegate.database import connection
 from changegate.errors import RequestUnreadable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysJournalField
 from changegate.services.access import Caller
 from changegate.services.tables.journals import COMBINED, find_journal_texts

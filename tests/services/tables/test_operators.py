@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import ChangeRequest, Task
 from changegate.services.access import Caller
 from changegate.services.tables.encoded_query import parse_encoded_query

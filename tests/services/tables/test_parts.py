@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller

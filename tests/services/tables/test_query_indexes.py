@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Select, func
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.services.access import Caller, TokenGrant
 from changegate.services.scope_policy import CallLimits
 from tests.support.queries import statement_of

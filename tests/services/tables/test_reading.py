@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
+from changegate.database import connection
 from changegate.errors import RecordNotFound, RequestUnreadable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access import Caller

@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import update
 
 from changegate import create_app
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysChoice
 from changegate.services.access import Caller
 from changegate.services.tables import recent_choices as module

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
+from changegate.database import connection
 from changegate.errors import RequestUnreadable
-from changegate.extensions import connection
 from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover
 from changegate.services.access import Caller
 from tests.support.change_rows import USERS, insert_rows

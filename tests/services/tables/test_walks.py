@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, select
 
+from changegate.database import connection
 from changegate.errors import RequestUnreadable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import ChangeRequest, ChangeTask
 from changegate.services.access import Caller
 from changegate.services.tables.registry import get_table

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, Select, func, select
 
+from changegate.database import connection
 from changegate.errors import RecordNotFound, RequestUnreadable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access import Caller
 from changegate.services.attachments.access import ATTACHMENTS, readable_attachments

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import delete
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysAttachment
 
 ATTACHMENTS = SysAttachment.__table__

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import delete, insert, update
 
+from changegate.database import connection
 from changegate.errors import RecordNotFound
-from changegate.extensions import connection
 from changegate.models import SysAttachmentDoc
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access import Caller

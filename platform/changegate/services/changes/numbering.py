@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from changegate.database import QueuedConnection
-from changegate.extensions import connection, current_application, db
+from changegate.database import QueuedConnection, connection
+from changegate.extensions import current_application, db
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
 from changegate.services.prepared import Prepared

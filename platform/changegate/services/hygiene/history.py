@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, literal, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import and_, case, func, literal_column, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.hygiene.checks_of_use import REPORTED_FOR

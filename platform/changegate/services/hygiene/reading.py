@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select, union
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import (
     JwksCache,
     JwtVerifierMap,

@@ -9,8 +9,9 @@ from urllib.parse import unquote_plus
 import orjson
 from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, bindparam, cast, func, select
 
+from changegate.database import connection
 from changegate.errors import InvalidClient, RateLimited, TooManyFailures
-from changegate.extensions import connection, limiter, now
+from changegate.extensions import limiter, now
 from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER

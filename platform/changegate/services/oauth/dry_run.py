@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from changegate.database import connection
 from changegate.errors import AssertionRefused, InputInvalid, JwksFetchFailed, JwksUnusable, TemporarilyUnavailable
-from changegate.extensions import connection, db, now
+from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, policy_of

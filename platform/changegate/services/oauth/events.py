@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import connection
 from changegate.errors import AssertionRefused, InvalidClient, OAuthError
-from changegate.extensions import connection
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.cleanup import is_time_to_clean_up

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import connection
 from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
-from changegate.extensions import connection, db, now, settings
+from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, or_, select, update
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import OAuthEntity, OAuthExchange
 
 # What is noted is good to a day: an integration in use is written once a day, not at each clean-up.

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from changegate.extensions import connection, now, settings
+from changegate.database import connection
+from changegate.extensions import now, settings
 from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
 from changegate.models.oauth_entity import PASSWORD
 from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 
-from changegate.extensions import connection, now
+from changegate.database import connection
+from changegate.extensions import now
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import ended_type, is_live

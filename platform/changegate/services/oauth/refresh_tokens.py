@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import connection
 from changegate.errors import InvalidClient
-from changegate.extensions import connection, now
+from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
 from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken, hash_token

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import OAuthEntity, OAuthEntityScope, SysAuthScope
 from changegate.services.oauth.live_tokens import TokenFilter, count_tokens
 from changegate.services.oauth.scopes import used_by

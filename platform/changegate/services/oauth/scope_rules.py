@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.services.scope_policy import ApiCall, CallLimits, ScopePolicy, ScopeRule

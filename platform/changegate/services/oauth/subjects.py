@@ -2,8 +2,8 @@
 
 from sqlalchemy import select
 
+from changegate.database import connection
 from changegate.errors import AssertionRefused
-from changegate.extensions import connection
 from changegate.models import SysUser
 from changegate.services.oauth.assertion import VerifiedAssertion
 from changegate.services.oauth.claim_checks import is_text

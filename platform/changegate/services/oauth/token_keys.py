@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import connection
 from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
-from changegate.extensions import connection, db
+from changegate.extensions import db
 from changegate.models import OAuthTokenKey
 from changegate.services.oauth.token_key import Signer, make_key, open_signer
 from changegate.services.prepared import Prepared

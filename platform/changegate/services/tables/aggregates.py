@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func, literal_column, select
 from sqlalchemy.sql.elements import UnaryExpression
 
-from changegate.database import require_time
+from changegate.database import connection, require_time
 from changegate.errors import RequestUnreadable
-from changegate.extensions import connection
 from changegate.services.access import Caller
 from changegate.services.tables.clauses import where_clause
 from changegate.services.tables.display import render_rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysJournalField
 from changegate.services.attachments.removal import remove_attachments
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, UniqueConstraint, delete, insert, select, update
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysDbObject, SysDictionary
 from changegate.models.base import Entry, utc_now
 from changegate.services.tables.registry import NOBODY, TABLES, Table, Values, find_table

@@ -15,8 +15,9 @@ import orjson
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from changegate.database import connection
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
-from changegate.extensions import connection, now, settings
+from changegate.extensions import now, settings
 from changegate.models import IdempotencyKey
 from changegate.services.access import Caller
 from changegate.services.cleanup import is_time_to_clean_up

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysJournalField, SysUser
 from changegate.models.base import Entry, new_ordered_sys_id, utc_now
 from changegate.services.access import Caller

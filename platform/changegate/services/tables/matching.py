@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam, func, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.services.access import Caller
 from changegate.services.compiled import CompiledSelects, Row
 from changegate.services.tables.clauses import order_clauses, where_clause

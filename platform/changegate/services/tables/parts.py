@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared
 from changegate.services.tables.audit import record_deletion

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, case, cast, func, insert, literal, or_, select, update
 
-from changegate.extensions import connection
+from changegate.database import connection
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access import Caller

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import select
 
-from changegate.extensions import connection, db
+from changegate.database import connection
+from changegate.extensions import db
 from changegate.models import SysChoice
 from changegate.services.tables.choices import LANGUAGE
 from changegate.services.tables.dictionary import declared_entries, sys_id_of

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Select, bindparam, delete, insert, select
 
+from changegate.database import connection
 from changegate.errors import RequestUnreadable
-from changegate.extensions import connection, now
+from changegate.extensions import now
 from changegate.models import TinyUrl
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import connection
 from changegate.errors import OperationFailed
-from changegate.extensions import connection
 from changegate.services.access import Caller
 from changegate.services.prepared import Prepared, is_broken_reference
 from changegate.services.tables.reading import require_row
