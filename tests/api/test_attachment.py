@@ -1,4 +1,4 @@
-"""The Attachment API: files come, are found, are read and go (rest_api.md §3.3)."""
+"""The Attachment API: files come, are found, are read and go (docs/reference/other-apis.md#attachment)."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Batches: rest_api.md §3.2."""
+"""Batches: docs/reference/other-apis.md#batch."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable

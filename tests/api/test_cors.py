@@ -1,4 +1,4 @@
-"""Scripts of other origins: rest_api.md §3.6."""
+"""Scripts of other origins: docs/reference/other-apis.md#tiny-urls."""
 
 import pytest
 from flask.testing import FlaskClient

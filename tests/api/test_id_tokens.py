@@ -1,4 +1,7 @@
-"""Third-party ID tokens: a provider's JWT sent straight to an API (oauth_jwt.md §1.6, §3.7)."""
+"""Third-party ID tokens: a provider's JWT sent straight to an API.
+
+See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
+"""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""How clients say who they are, as real ones do it (oauth_jwt.md §3.3)."""
+"""How clients say who they are, as real ones do it (docs/reference/token-endpoint.md#client-authentication)."""
 
 from datetime import timedelta
 from typing import Any

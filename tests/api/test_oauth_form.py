@@ -1,4 +1,4 @@
-"""What the body of a token request may look like (oauth_jwt.md §3.1, RFC 6749 §3.2)."""
+"""What the body of a token request may look like (docs/reference/token-endpoint.md#requests, RFC 6749 §3.2)."""
 
 from urllib.parse import urlencode
 

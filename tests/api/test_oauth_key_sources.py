@@ -1,4 +1,7 @@
-"""Keys that are stored with an integration, as the token endpoint uses them (oauth_jwt.md §2.2, §4.2, §4.3)."""
+"""Keys that are stored with an integration, as the token endpoint uses them.
+
+See docs/reference/inbound-integrations.md#keys, RFC 7515 §4.1, RFC 7515 §4.1.4.
+"""
 
 import json
 import logging

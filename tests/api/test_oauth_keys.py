@@ -1,4 +1,4 @@
-"""Rotations, outages and floods, as the token endpoint sees them (oauth_jwt.md §4.8)."""
+"""Rotations, outages and floods, as the token endpoint sees them (docs/key-sources.md)."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""What the scopes of an integration and its two switches mean at a call (oauth_jwt.md §1.7, §1.8)."""
+"""What the scopes of an integration and its two switches mean at a call.
+
+See docs/reference/inbound-integrations.md#auth-scopes.
+"""
 
 from typing import Any
 

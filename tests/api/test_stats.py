@@ -1,4 +1,4 @@
-"""The Aggregate API over HTTP: rest_api.md §3.1."""
+"""The Aggregate API over HTTP: docs/reference/other-apis.md#aggregate."""
 
 from collections.abc import Callable
 from typing import Any

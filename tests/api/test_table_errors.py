@@ -1,4 +1,4 @@
-"""What the Table API refuses, always in its own envelope: rest_api.md §1.6."""
+"""What the Table API refuses, always in its own envelope: docs/reference/table-api.md#errors."""
 
 import gzip
 from urllib.parse import quote

@@ -1,4 +1,7 @@
-"""HTTP around records: methods and how they are overridden, headers both ways, versions (rest_api.md §1.1, §1.3)."""
+"""HTTP around records: methods and how they are overridden, headers both ways, versions.
+
+See docs/reference/table-api.md#paths-and-methods and #headers.
+"""
 
 from collections.abc import Callable
 from typing import Any

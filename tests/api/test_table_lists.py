@@ -1,4 +1,7 @@
-"""Lists: counting, paging, sorting and the first operators of the encoded query (rest_api.md §1, §2)."""
+"""Lists: counting, paging, sorting and the first operators of the encoded query.
+
+See docs/reference/table-api.md, docs/reference/encoded-queries.md.
+"""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a record looks like on the wire: rest_api.md §1.4."""
+"""What a record looks like on the wire: docs/reference/table-api.md#values."""
 
 from typing import Any
 

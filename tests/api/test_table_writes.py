@@ -1,4 +1,4 @@
-"""Writes: rest_api.md §1.5 and §5.1."""
+"""Writes: docs/reference/table-api.md#writes, docs/reference/change-records.md#numbers-and-defaults."""
 
 from typing import Any
 

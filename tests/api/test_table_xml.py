@@ -1,4 +1,4 @@
-"""Records as XML, out and in: rest_api.md §1.4; what comes in is untrusted."""
+"""Records as XML, out and in: docs/reference/table-api.md#values; what comes in is untrusted."""
 
 from typing import Any
 from xml.etree import ElementTree as ET

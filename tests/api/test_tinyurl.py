@@ -1,4 +1,4 @@
-"""Tiny URLs: rest_api.md §3.6, and the round trip that Ansible makes (§7.3)."""
+"""Tiny URLs: docs/reference/other-apis.md#tiny-urls, and the round trip that Ansible makes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

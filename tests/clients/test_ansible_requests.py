@@ -1,4 +1,7 @@
-"""Ansible's servicenow.itsm: the requests of its modules as rest_api.md §7.3 gives them, and what they need."""
+"""Ansible's servicenow.itsm: the requests that its modules send, and what they need of the answers.
+
+See docs/reference/clients.md#ansible-servicenowitsm.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The fourteen checks of rest_api.md §7.5 that decide whether clients work, by their numbers."""
+"""The checks that decide whether clients work, by their numbers in docs/reference/clients.md#fourteen-checks."""
 
 import base64
 import hashlib

@@ -12,6 +12,7 @@ LINK = re.compile(r"\]\((?P<target>[^)#\s]+)[^)]*\)")
 CODE = re.compile(r"`([^`\n]+)`")
 # Something with a slash and an ending, and perhaps a test in it.
 FILE = re.compile(r"(?P<path>[\w.-]+(?:/[\w.-]+)*/[\w.-]+\.[a-z]{1,4})(?:::(?P<test>\w+))?")
+HEADING = re.compile(r"^#{1,4} (?P<text>.+)$", re.MULTILINE)
 # Files that an instance gets and the repository does not have.
 MADE_LATER = {"instance/config.py", "tls/ca.pem", "tls/ca.key"}
 
@@ -37,6 +38,12 @@ def named_files(path: Path) -> list[tuple[str, str | None]]:
     prose = FENCE.sub("", path.read_text())
     found = [FILE.fullmatch(code) for code in CODE.findall(prose)]
     return [(match["path"], match["test"]) for match in found if match and match["path"] not in MADE_LATER]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that a page's headings get where it is shown."""
+    headings = HEADING.findall(FENCE.sub("", path.read_text()))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def find_file(name: str) -> Path | None:

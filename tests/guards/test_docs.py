@@ -15,6 +15,7 @@ from demo_idp.cli import main as demo_idp
 from tests.guards.documents import (
     DOCS,
     README,
+    anchors,
     blocks,
     documents,
     everything,
@@ -29,6 +30,9 @@ SETTING_ROW = re.compile(r"^\| `(?P<name>CHANGEGATE_\w+)` \| (?P<default>.*?) \|
 COMMAND_HEADING = re.compile(r"^## `(?P<command>[a-z -]+?)(?: [A-Z_]+)*`$", re.MULTILINE)
 TREE_LINE = re.compile(r"^(?P<indent>(?:│   |    )*)(?:[├└]── )?(?P<name>[\w.-]+/?)(?P<remark> +\S.*)$")
 DECISION_PARTS = ["## Context", "## Decision", "## Consequences"]
+CITATION = re.compile(r"(?P<page>docs/[\w/-]+\.md)(?P<headings>(?:(?:, | and |, and )?#[\w-]+)*)")
+# A number of a section says whose it is, in the same line.
+SECTION = re.compile(r"(RFC \d{4}|OpenID Connect [\w .-]+|X\.690|standard),? §")
 OPTION = re.compile(r"`(--?[a-z-]+)`")
 
 
@@ -64,6 +68,11 @@ def test_every_make_target_is_documented() -> None:
     text = " ".join(everything().split())
     assert not {target for target in targets if not re.search(rf"`(?:[^`]*\s)?make {target}\b", text)}
     assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+
+
+def sources() -> list[Path]:
+    """Return the Python of the repository, except this guard."""
+    return [path for path in python_files(ROOT) if path != Path(__file__)]
 
 
 def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -105,6 +114,45 @@ def test_every_file_that_is_named_exists(path: Path) -> None:
         if found is None or (test and f"def {test}(" not in found.read_text()):
             missing.append(f"{name}::{test}" if test else name)
     assert not missing
+
+
+def references(source: str) -> Iterator[tuple[Path, str]]:
+    """Return the pages, and the headings in them, that a source cites; `#a and #b` are of the page before them."""
+    for citation in CITATION.finditer(source):
+        page = ROOT / citation["page"]
+        yield from ((page, anchor) for anchor in re.findall(r"#([\w-]+)", citation["headings"]) or [""])
+
+
+def dangling(source: str) -> Iterator[str]:
+    """Return what a source cites and its readers do not have."""
+    for page, anchor in references(source):
+        if not page.is_file() or (anchor and anchor not in anchors(page)):
+            yield f"{shown(page)}#{anchor}"
+    decisions = {page.name[:4] for page in (DOCS / "decisions").glob("*.md")}
+    yield from (number for number in re.findall(r"[Dd]ecision (\d{4})", source) if number not in decisions)
+    yield from (line.strip() for line in source.splitlines() if "§" in line and not SECTION.search(line))
+
+
+def test_no_source_cites_what_its_readers_do_not_have() -> None:
+    found = {shown(path): list(dangling(path.read_text())) for path in sources()}
+    assert not {path: cited for path, cited in found.items() if cited}
+
+
+@pytest.mark.parametrize(
+    "citation",
+    [
+        "docs/nothing.md",
+        "docs/reference/table-api.md#nothing",
+        "docs/reference/table-api.md#values and #nothing",
+        "decision 9999",
+        "(\N{SECTION SIGN}4.1)",
+    ],
+)
+def test_a_dangling_citation_is_found(citation: str) -> None:
+    assert list(dangling(citation))
+    assert not list(
+        dangling("docs/reference/table-api.md#values and #writes, RFC 7523 \N{SECTION SIGN}3, decision 0001")
+    )
 
 
 def tree() -> dict[str, str]:

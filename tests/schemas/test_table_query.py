@@ -1,4 +1,4 @@
-"""The parameters of the Table API: rest_api.md §1.2."""
+"""The parameters of the Table API: docs/reference/table-api.md#parameters."""
 
 from urllib.parse import quote, urlencode
 

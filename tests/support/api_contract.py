@@ -268,7 +268,10 @@ def negative_body_rejection(ctx: CheckContext, response: Response, case: Case) -
 
 
 def reads_leniently(case: Case) -> bool:
-    """Tell whether a body may be taken although the document rules it out (rest_api.md §1.2, §1.5, §3.2)."""
+    """Tell whether a body may be taken although the document rules it out.
+
+    See docs/reference/table-api.md#parameters and #writes, docs/reference/other-apis.md#batch.
+    """
     if case.path.endswith("/batch"):
         # A bad request in a batch has an answer of its own, and the batch is fine.
         return True

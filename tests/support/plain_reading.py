@@ -1,6 +1,6 @@
 """A plain reading of conditions in Python, over rows as they are stored, to compare the database's answer with.
 
-It shares no code with the product beyond the parsed query, and says what rest_api.md §2 says in other words.
+It shares no code with the product beyond the parsed query; its source is docs/reference/encoded-queries.md.
 """
 
 import operator

@@ -52,7 +52,7 @@ def result_of(response: TestResponse) -> Any:
 
 
 def error_of(response: TestResponse) -> tuple[str, str | None]:
-    """Return message and detail of the error envelope, which has nothing else (rest_api.md §1.6)."""
+    """Return message and detail of the error envelope, which has nothing else (docs/reference/table-api.md#errors)."""
     assert response.content_type == "application/json;charset=UTF-8"
     body = response.get_json()
     assert set(body) == {"error", "status"}

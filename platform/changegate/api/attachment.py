@@ -1,4 +1,4 @@
-"""The Attachment API: rest_api.md §3.3."""
+"""The Attachment API: docs/reference/other-apis.md#attachment."""
 
 import json
 import unicodedata
@@ -164,7 +164,7 @@ def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target,
 def _created(who: Caller, target: Target, upload: Upload) -> Response:
     attachment = create_attachment(who, target, upload)
     db.session.commit()
-    # The version that was called is the version of the link (rest_api.md §3.3).
+    # The version that was called is the version of the link (docs/reference/other-apis.md#attachment).
     collection = request.path.rstrip("/").rpartition("/")[0]
     location = f"{settings().base_url}{collection}/{attachment.sys_id}/file"
     return api_response({"result": _rendered(attachment._mapping)}, 201, {"Location": location})

@@ -1,4 +1,7 @@
-"""The body of an upload: a file as it is, or a form with a file; whole, or refused (rest_api.md §3.3)."""
+"""The body of an upload: a file as it is, or a form with a file; whole, or refused.
+
+See docs/reference/other-apis.md#attachment.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""Many requests in one: rest_api.md §3.2."""
+"""Many requests in one: docs/reference/other-apis.md#batch."""
 
 from typing import Any
 

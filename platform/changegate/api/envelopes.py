@@ -96,7 +96,7 @@ def empty_response(status: int, headers: dict[str, str] | None = None) -> Respon
 
 
 def is_body_unwanted() -> bool:
-    """Tell whether the caller wants no more of a write than its status (rest_api.md §1.3)."""
+    """Tell whether the caller wants no more of a write than its status (docs/reference/table-api.md#headers)."""
     return bool(current_request().environ.get("HTTP_X_NO_RESPONSE_BODY", "").strip().lower() == "true")
 
 
@@ -108,7 +108,7 @@ def refusal(status: int, message: str, detail: str | None = None) -> ChangegateE
 
 
 def table_error(error: ChangegateError) -> Response:
-    """Return the Table API's envelope (rest_api.md §1.6)."""
+    """Return the Table API's envelope (docs/reference/table-api.md#errors)."""
     body = {"error": {"message": error.message, "detail": error.detail}, "status": "failure"}
     headers = dict([*COMMON, LOGGED_IN if "caller" in g else NOT_LOGGED_IN]) | error_headers(error, error.status)
     response = (

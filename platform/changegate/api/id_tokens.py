@@ -1,4 +1,7 @@
-"""Who calls with a third party's ID token (oauth_jwt.md §3.7): judged within the request, before its view begins."""
+"""Who calls with a third party's ID token: judged within the request, before its view begins.
+
+See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
+"""
 
 from flask import g, request
 

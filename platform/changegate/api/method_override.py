@@ -1,4 +1,7 @@
-"""The method that a caller means but cannot send: `X-HTTP-Method-Override` (rest_api.md §1.1)."""
+"""The method that a caller means but cannot send: `X-HTTP-Method-Override`.
+
+See docs/reference/table-api.md#paths-and-methods.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

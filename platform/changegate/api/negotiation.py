@@ -1,4 +1,4 @@
-"""In which form a caller wants answers: JSON, unless XML is asked for (rest_api.md §1.3)."""
+"""In which form a caller wants answers: JSON, unless XML is asked for (docs/reference/table-api.md#headers)."""
 
 from functools import lru_cache
 

@@ -1,4 +1,7 @@
-"""What a request carries: JSON or XML, whole, and never more than is bearable (rest_api.md §1.3, §1.6)."""
+"""What a request carries: JSON or XML, whole, and never more than is bearable.
+
+See docs/reference/table-api.md#headers and #errors.
+"""
 
 from typing import Any
 
@@ -16,7 +19,9 @@ PLAIN_ENCODINGS = frozenset({"", "identity"})
 
 
 def read_record() -> dict[str, Any]:
-    """Return the record sent; of a list only the first, of nothing an empty one (rest_api.md §1.1, §1.7).
+    """Return the record sent; of a list only the first, of nothing an empty one.
+
+    See docs/reference/table-api.md#paths-and-methods and #unusual-input.
 
     Raises `MediaTypeUnsupported` and `RequestUnreadable`.
     """
@@ -39,7 +44,7 @@ def _require_json(expected: str) -> None:
     """Refuse a body that is not JSON by its type; without a type it is JSON, unless a browser has sent it.
 
     Pages of other origins can send bytes without a type and without asking first (a no-cors fetch of a typeless Blob),
-    while real clients send JSON without a type (rest_api.md §1.3).
+    while real clients send JSON without a type (docs/reference/table-api.md#headers).
     """
     sent = current_request()
     kind = sent.environ.get("CONTENT_TYPE", "").strip()

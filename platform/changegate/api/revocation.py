@@ -1,4 +1,7 @@
-"""Revocation: RFC 7009, and the two paths at which ServiceNow's clients end a token (oauth_jwt.md §3.5)."""
+"""Revocation: RFC 7009, and the two paths at which ServiceNow's clients end a token.
+
+See docs/reference/token-endpoint.md#revocation.
+"""
 
 from flask import Blueprint, Response, request
 

@@ -1,4 +1,4 @@
-"""The Aggregate API: rest_api.md §3.1."""
+"""The Aggregate API: docs/reference/other-apis.md#aggregate."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The Table API: rest_api.md §1."""
+"""The Table API: docs/reference/table-api.md."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -86,7 +86,7 @@ def create_view(table_name: str) -> Response:
 
 @bp.route("/<table_name>/<sys_id>", methods=["PUT", "PATCH"])
 def update_view(table_name: str, sys_id: str) -> Response:
-    """Change the sent fields; PUT and PATCH mean the same here (rest_api.md §1.1)."""
+    """Change the sent fields; PUT and PATCH mean the same here (docs/reference/table-api.md#paths-and-methods)."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     params = load_parameters(current_request().query_string)

@@ -1,4 +1,4 @@
-"""Tiny URLs: rest_api.md §3.6."""
+"""Tiny URLs: docs/reference/other-apis.md#tiny-urls."""
 
 import re
 from urllib.parse import SplitResult, unquote, urlsplit

@@ -1,4 +1,7 @@
-"""Read a request about tokens: form body and client's credentials, and nothing else (oauth_jwt.md §3.1, §3.3)."""
+"""Read a request about tokens: form body and client's credentials, and nothing else.
+
+See docs/reference/token-endpoint.md#requests and #client-authentication.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar

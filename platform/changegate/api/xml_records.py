@@ -1,4 +1,6 @@
-"""Records as XML: `<response><result>…</result></response>` out, a flat element for each field in (rest_api.md §1.4).
+"""Records as XML: `<response><result>…</result></response>` out, a flat element for each field in.
+
+See docs/reference/table-api.md#values.
 
 XML from outside is untrusted: no document type, so no entities and nothing external, and bounded nesting.
 """

@@ -1,4 +1,7 @@
-"""Auth scopes: what each allows, who has it, and what a change of it reaches (oauth_jwt.md §1.7)."""
+"""Auth scopes: what each allows, who has it, and what a change of it reaches.
+
+See docs/reference/inbound-integrations.md#auth-scopes.
+"""
 
 from typing import Any
 

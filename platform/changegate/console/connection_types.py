@@ -1,4 +1,7 @@
-"""The connection types as the page New Integration offers them (oauth_jwt.md §1.6)."""
+"""The connection types as the page New Integration offers them.
+
+See docs/reference/inbound-integrations.md#connection-types.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""Inbound integrations: the list, the forms and the record (oauth_jwt.md §1.3 to §1.6)."""
+"""Inbound integrations: the list, the forms and the record.
+
+See docs/reference/inbound-integrations.md.
+"""
 
 from datetime import timedelta
 

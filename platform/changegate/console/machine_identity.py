@@ -1,4 +1,4 @@
-"""Machine Identity Console: the overview (oauth_jwt.md §1.2)."""
+"""Machine Identity Console: the overview (docs/reference/inbound-integrations.md#console)."""
 
 from flask import Blueprint, render_template
 

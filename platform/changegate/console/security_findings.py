@@ -1,4 +1,7 @@
-"""Security Findings: the score, what lowers it, and where to put it right (oauth_jwt.md §1.10)."""
+"""Security Findings: the score, what lowers it, and where to put it right.
+
+See docs/reference/inbound-integrations.md#console.
+"""
 
 from dataclasses import dataclass
 

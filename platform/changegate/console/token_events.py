@@ -1,4 +1,7 @@
-"""Token events: every exchange with what was decided and why, and what to do about it (oauth_jwt.md §7.5)."""
+"""Token events: every exchange with what was decided and why, and what to do about it.
+
+See docs/reference/inbound-integrations.md#console.
+"""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue

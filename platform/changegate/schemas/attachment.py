@@ -1,4 +1,4 @@
-"""The parameters of Attachment API calls (rest_api.md §3.3)."""
+"""The parameters of Attachment API calls (docs/reference/other-apis.md#attachment)."""
 
 from typing import Any
 

@@ -26,7 +26,9 @@ def _one_of(choices: tuple[str, ...], **options: Any) -> fields.String:
 
 
 class ScopeRuleSchema(Schema):
-    """Calls that a scope covers (oauth_jwt.md §1.7); `*` stands for every method, version or table.
+    """Calls that a scope covers; `*` stands for every method, version or table.
+
+    See docs/reference/inbound-integrations.md#auth-scopes.
 
     A rule may also come as one line, in the notation of `scope_rule_text`. `writable_fields` is null for all fields.
     """
@@ -103,7 +105,7 @@ class ScopeRuleSchema(Schema):
 
 
 class AuthScopeSchema(Schema):
-    """An auth scope (oauth_jwt.md §1.7)."""
+    """An auth scope (docs/reference/inbound-integrations.md#auth-scopes)."""
 
     class Meta:
         """Refuse what is not named here."""

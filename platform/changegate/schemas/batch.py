@@ -1,4 +1,4 @@
-"""A batch of requests and each request in it (rest_api.md §3.2)."""
+"""A batch of requests and each request in it (docs/reference/other-apis.md#batch)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -42,7 +42,7 @@ def _is_claim(claim: str) -> None:
 
 
 class ClaimConditionSchema(Schema):
-    """A condition on one claim of the assertion (oauth_jwt.md §2.3).
+    """A condition on one claim of the assertion (docs/reference/inbound-integrations.md#claim-validations).
 
     `claim` is a name as it is, or a JSON pointer (RFC 6901) into nested objects where it begins with a slash.
     `value` is loaded as what it is compared with: text, number, boolean, a list, or None for `exists`.

@@ -1,4 +1,4 @@
-"""The parameters of aggregate calls (rest_api.md §3.1)."""
+"""The parameters of aggregate calls (docs/reference/other-apis.md#aggregate)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parameters of Table API calls (rest_api.md §1.2)."""
+"""The parameters of Table API calls (docs/reference/table-api.md#parameters)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -13,7 +13,8 @@ LONGEST = {
     **{"client_id": 255, "client_secret": 4096, "scope": 4096},
     **{"username": 255, "password": 4096, "refresh_token": 255},
 }
-# Trimmed, for they are pasted with line breaks from documentation; secrets never are (oauth_jwt.md §2.4).
+# Trimmed, because they are pasted with line breaks from documentation; secrets never are.
+# See docs/reference/token-endpoint.md#requests.
 TRIMMED = frozenset({"grant_type", "client_id", "assertion", "client_assertion"})
 
 

@@ -35,7 +35,7 @@ def _line(length: int, **options: Any) -> fields.String:
 
 
 class VerifierMapSchema(Schema):
-    """A key of an integration, which is a certificate or a shared key (oauth_jwt.md §2.2).
+    """A key of an integration, which is a certificate or a shared key (docs/reference/inbound-integrations.md#keys).
 
     `certificate` is PEM, or DER in base64. The bytes of `shared_key` are those of the text in UTF-8; left out, the one
     that is stored under the same name stays. So does `active`.

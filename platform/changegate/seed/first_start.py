@@ -15,7 +15,7 @@ from changegate.services.tables.dictionary import refresh_dictionary
 from changegate.services.tables.shipped_choices import add_shipped_choices
 
 ADMIN_USER_NAME = "admin"
-# The id that real clients' own tests expect of the administrator (rest_api.md §7.1).
+# The id that real clients' own tests expect of the administrator (docs/reference/clients.md#pysnc).
 ADMIN_SYS_ID = "6816f79cc0a8016401c5a33be04be441"
 ROLES: Mapping[str, str] = {
     "admin": "Everything",

@@ -6,7 +6,7 @@ from functools import reduce
 # Of a rule: every method, every version, every table.
 ANY = "*"
 VERSIONS = ("v1", "v2")
-# A path without a version is the newest one's (rest_api.md §1.1).
+# A path without a version is the newest one's (docs/reference/table-api.md#paths-and-methods).
 LATEST = "v2"
 
 
@@ -91,7 +91,7 @@ class ScopeRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopePolicy:
-    """What the scopes of a token allow (oauth_jwt.md §1.7, §1.8).
+    """What the scopes of a token allow (docs/reference/inbound-integrations.md#auth-scopes).
 
     `held` are the rules of its scopes. `has_everything` is the scope useraccount. `protected` are the rules of all
     scopes there are where what none of them covers is the user's to do, and `named` those of all scopes of the

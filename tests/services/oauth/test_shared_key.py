@@ -1,4 +1,4 @@
-"""Shared keys, and that nothing public ever becomes one (oauth_jwt.md §6.1)."""
+"""Shared keys, and that nothing public ever becomes one (docs/regressions.md)."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Aggregates on both databases: figures, groups, what is passed over (rest_api.md §3.1)."""
+"""Aggregates on both databases: figures, groups, what is passed over (docs/reference/other-apis.md#aggregate)."""
 
 from collections.abc import Iterator
 from typing import Any

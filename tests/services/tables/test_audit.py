@@ -1,4 +1,4 @@
-"""The audit trail on both databases: rest_api.md §5.9."""
+"""The audit trail on both databases: docs/reference/change-records.md#related-tables."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Calls that stand for a value: a fixed list, read and never run (rest_api.md §2.6)."""
+"""Calls that stand for a value: a fixed list, read and never run (docs/reference/encoded-queries.md#calls)."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""From text to conditions: rest_api.md §2.1, §2.2."""
+"""From text to conditions: docs/reference/encoded-queries.md#grammar and #precedence."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""From the fields of a request to values, on both databases: rest_api.md §1.5."""
+"""From the fields of a request to values, on both databases: docs/reference/table-api.md#writes."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Journals on both databases: rest_api.md §5.8."""
+"""Journals on both databases: docs/reference/change-records.md#journals."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Queries as automation writes them, and what they find, on both databases (rest_api.md §2.7)."""
+"""Queries as automation writes them, and what they find, on both databases.
+
+See docs/reference/encoded-queries.md#operators.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""From what a client writes to sys_ids, on both databases: rest_api.md §1.5."""
+"""From what a client writes to sys_ids, on both databases: docs/reference/table-api.md#writes."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,7 @@
-"""Values on the wire as JSON Schema: what a field takes, and what it answers (rest_api.md §1.4, §1.5)."""
+"""Values on the wire as JSON Schema: what a field takes, and what it answers.
+
+See docs/reference/table-api.md#values and #writes.
+"""
 
 from collections.abc import Mapping
 from typing import Any

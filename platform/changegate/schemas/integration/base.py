@@ -45,7 +45,9 @@ _SAID_OTHERWISE = {("id_token", "public_client"): "has no client secret, be it p
 
 
 class IntegrationSchema(Schema):
-    """What every integration has; names and defaults follow ServiceNow's forms (oauth_jwt.md §1.4, §7.2).
+    """What every integration has; names and defaults follow ServiceNow's forms.
+
+    See docs/reference/inbound-integrations.md#fields.
 
     `run_as` and `owner` are user names and `scopes` are names.
     """

@@ -18,7 +18,7 @@ LONGEST_REFRESH_SECONDS = 31_536_000
 
 
 class JwtBearerSchema(TrustFields, AccessTokenFields, IntegrationSchema):
-    """An *OAuth - JWT bearer grant* (oauth_jwt.md §1.5)."""
+    """An *OAuth - JWT bearer grant* (docs/reference/inbound-integrations.md#fields)."""
 
     connection_type = JWT_BEARER
 
@@ -27,7 +27,10 @@ class JwtBearerSchema(TrustFields, AccessTokenFields, IntegrationSchema):
 
 
 class ClientCredentialsSchema(AccessTokenFields, IntegrationSchema):
-    """An *OAuth - Client credentials grant* (oauth_jwt.md §1.6); `run_as` is its *OAuth Application User*."""
+    """An *OAuth - Client credentials grant*; `run_as` is its *OAuth Application User*.
+
+    See docs/reference/inbound-integrations.md#connection-types.
+    """
 
     connection_type = CLIENT_CREDENTIALS
 
@@ -36,7 +39,10 @@ class ClientCredentialsSchema(AccessTokenFields, IntegrationSchema):
 
 
 class PasswordSchema(AccessTokenFields, IntegrationSchema):
-    """An *OAuth - Resource owner password credential grant* (oauth_jwt.md §1.6)."""
+    """An *OAuth - Resource owner password credential grant*.
+
+    See docs/reference/inbound-integrations.md#connection-types.
+    """
 
     connection_type = PASSWORD
 
@@ -46,7 +52,10 @@ class PasswordSchema(AccessTokenFields, IntegrationSchema):
 
 
 class IdTokenSchema(TrustFields, IntegrationSchema):
-    """A *Third party ID token* (oauth_jwt.md §1.6), good for any number of calls unless JTI verification is on."""
+    """A *Third party ID token*, good for any number of calls unless JTI verification is on.
+
+    See docs/reference/inbound-integrations.md#connection-types.
+    """
 
     connection_type = ID_TOKEN
 

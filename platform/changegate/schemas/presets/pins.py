@@ -16,7 +16,7 @@ def require_pins(
     """Return, in sentences, what is missing before an integration may be saved; nothing where all is well.
 
     An issuer that signs for strangers needs one enforced condition that only one tenant's tokens can meet, whether
-    or not its preset was chosen. Signature and issuer prove nothing there (oauth_jwt.md §5).
+    or not its preset was chosen. Signature and issuer prove nothing there (docs/identity-providers.md).
     """
     return [text for texts in find_pin_faults(issuer, preset, conditions, audiences).values() for text in texts]
 

@@ -1,1 +1,1 @@
-"""Attachments: files that belong to records (rest_api.md §3.3)."""
+"""Attachments: files that belong to records (docs/reference/other-apis.md#attachment)."""

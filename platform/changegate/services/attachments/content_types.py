@@ -9,7 +9,7 @@ SAMPLE_BYTES = 8192
 TEXT = "text/plain"
 BINARY = "application/octet-stream"
 PDF = "application/pdf"
-# The bytes that no text has, by the WHATWG's MIME sniffing standard (§3).
+# The bytes that no text has, by the WHATWG's MIME Sniffing standard, §3.
 _BINARY_BYTE = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 

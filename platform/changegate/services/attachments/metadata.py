@@ -1,4 +1,7 @@
-"""What a client is told of a file (rest_api.md §3.3): flat texts, whatever display value is asked for."""
+"""What a client is told of a file: flat texts, whatever display value is asked for.
+
+See docs/reference/other-apis.md#attachment.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -18,7 +18,10 @@ _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == bindparam("wa
 
 
 class ApprovalRules(NoRules):
-    """Writes to sysapproval_approver: whoever is asked answers, and only with an answer (rest_api.md §5.5)."""
+    """Writes to sysapproval_approver: whoever is asked answers, and only with an answer.
+
+    See docs/reference/change-records.md#approvals.
+    """
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Say what the approval is about in both of the ways clients look for; an answer is nobody else's to give."""

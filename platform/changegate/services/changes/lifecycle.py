@@ -12,7 +12,10 @@ CLOSED_STATES = frozenset({3, 4})
 
 
 def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
-    """Give a new task its number and fill in who opened it and when (rest_api.md §5.1)."""
+    """Give a new task its number and fill in who opened it and when.
+
+    See docs/reference/change-records.md#numbers-and-defaults.
+    """
     values["number"] = values["task_effective_number"] = next_number(table, prefix)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())

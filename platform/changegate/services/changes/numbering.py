@@ -24,7 +24,7 @@ def next_number(table: str, prefix: str) -> str:
     """Return the next number of a table, such as CHG0030001; it grows past seven digits.
 
     A number taken by a transaction that rolls back, or a block that a process had not used up when it ended, is
-    lost: gaps are normal (rest_api.md §5.1).
+    lost: gaps are normal (docs/reference/change-records.md#numbers-and-defaults).
     """
     return f"{prefix}{_blocks().next_number(table):0{DIGITS}d}"
 

@@ -1,6 +1,6 @@
 """Presets: what a new change has of its template, its model or its impact where the caller says nothing.
 
-rest_api.md §5.3, §5.4, §5.9
+See docs/reference/change-records.md#priority-and-risk, #states, and #related-tables.
 """
 
 from collections.abc import Mapping

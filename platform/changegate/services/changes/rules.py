@@ -26,7 +26,10 @@ class ChangeRules(NoRules):
         return find_presets(sent)
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Let the change begin: its number, its model, who opened it and when (rest_api.md §5.1, §5.2)."""
+        """Let the change begin: its number, its model, who opened it and when.
+
+        See docs/reference/change-records.md#numbers-and-defaults.
+        """
         values.setdefault("state", NEW)
         # An administrator may bring in changes from elsewhere; nobody else's begins approved or half done.
         if "admin" not in caller.roles or caller.grant is not None:

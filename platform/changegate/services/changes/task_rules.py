@@ -20,7 +20,7 @@ _CHANGE = Prepared(
 
 
 class ChangeTaskRules(NoRules):
-    """Writes to change_task; its moves do not depend on the change's state (rest_api.md §5.7)."""
+    """Writes to change_task; its moves do not depend on the change's state (docs/reference/change-records.md#tasks)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Let the task begin, as a part of its change."""

@@ -1,4 +1,7 @@
-"""Authentication methods: by which grants tokens are bought, and how clients prove themselves (oauth_jwt.md §1.2)."""
+"""Authentication methods: by which grants tokens are bought, and how clients prove themselves.
+
+See docs/reference/inbound-integrations.md#console.
+"""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The numbers of the overview (oauth_jwt.md §1.2), as far as they are known."""
+"""The numbers of the overview (docs/reference/inbound-integrations.md#console), as far as they are known."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -15,7 +15,7 @@ class Privilege:
     reason: str
 
 
-# ServiceNow keeps this list in a table of its own (oauth_jwt.md §1.2).
+# ServiceNow keeps this list in a table of its own (docs/reference/inbound-integrations.md#console).
 HIGH_PRIVILEGES: Mapping[str, Privilege] = MappingProxyType(
     {
         "admin": Privilege(HIGH, "may read and write every table, users and their passwords among them"),

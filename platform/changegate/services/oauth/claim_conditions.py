@@ -1,4 +1,6 @@
-"""Claim conditions: what else an assertion must say, beyond its registered claims (oauth_jwt.md §2.3).
+"""Claim conditions: what else an assertion must say, beyond its registered claims.
+
+See docs/reference/inbound-integrations.md#claim-validations.
 
 Nothing is converted: a claim of another type than the condition's fails it, and so does one that is missing.
 """

@@ -9,7 +9,7 @@ from changegate.services.oauth.subjects import judge_run_as
 def exchange_client_credentials(exchange: Exchange, scope: str | None) -> IssuedToken:
     """Return the token of a client that has proved itself; it acts as the OAuth Application User.
 
-    There is no refresh token (§4.4.3): the secret buys the next token as well. Raises `UnauthorizedClient`,
+    There is no refresh token (RFC 6749 §4.4.3): the secret buys the next token as well. Raises `UnauthorizedClient`,
     `InvalidScope`, `TemporarilyUnavailable`.
     """
     client = exchange.client

@@ -1,4 +1,7 @@
-"""Clients: which integration a token request is for, and whether it proved so (oauth_jwt.md §3.3)."""
+"""Clients: which integration a token request is for, and whether it proved so.
+
+See docs/reference/token-endpoint.md#client-authentication.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,7 @@
-"""Whom an ID token is addressed to: no two active integrations may both be meant (oauth_jwt.md §1.6)."""
+"""Whom an ID token is addressed to: no two active integrations may both be meant.
+
+See docs/reference/inbound-integrations.md#connection-types.
+"""
 
 from collections.abc import Iterable
 

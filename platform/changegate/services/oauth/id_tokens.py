@@ -1,4 +1,6 @@
-"""Third-party ID tokens: a provider's JWT that is sent straight to an API (oauth_jwt.md §1.6, §3.7).
+"""Third-party ID tokens: a provider's JWT that is sent straight to an API.
+
+See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 
 It is judged as an assertion is, by the ID token integration that its issuer and audience name, and what comes of it is
 an event like an exchange's. With JTI verification it is good for one call; else its row stays for those to come.

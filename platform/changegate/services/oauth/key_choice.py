@@ -1,4 +1,4 @@
-"""Which of an integration's keys may have signed an assertion (oauth_jwt.md §4.3)."""
+"""Which of an integration's keys may have signed an assertion (RFC 7515 §4.1.4)."""
 
 from datetime import datetime
 from functools import partial

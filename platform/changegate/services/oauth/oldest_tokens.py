@@ -1,4 +1,7 @@
-"""How many tokens a client holds of one user: the oldest ends when there are too many (oauth_jwt.md §3.4)."""
+"""How many tokens a client holds of one user: the oldest ends when there are too many.
+
+See docs/reference/token-endpoint.md#answers.
+"""
 
 from datetime import datetime
 from typing import Any

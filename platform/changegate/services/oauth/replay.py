@@ -1,4 +1,4 @@
-"""One assertion buys one token (oauth_jwt.md §4.5)."""
+"""One assertion buys one token (RFC 7523 §3, `jti`)."""
 
 import hashlib
 

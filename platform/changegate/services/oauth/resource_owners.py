@@ -1,4 +1,7 @@
-"""Resource owners: the users whose passwords bought tokens, and whether they may still act (oauth_jwt.md §1.6)."""
+"""Resource owners: the users whose passwords bought tokens, and whether they may still act.
+
+See docs/reference/inbound-integrations.md#connection-types.
+"""
 
 import hashlib
 from typing import Any

@@ -16,7 +16,7 @@ class ScopeReach:
 
     `uses` are the client ids and names of the integrations that have it, `live_tokens` their tokens that have it.
     `broadly_scoped` are active integrations that do without it and may call what no scope protects: a call that a
-    rule covers from now on is no longer theirs (oauth_jwt.md §1.7).
+    rule covers from now on is no longer theirs (docs/reference/inbound-integrations.md#auth-scopes).
     """
 
     uses: tuple[tuple[str, str], ...] = ()

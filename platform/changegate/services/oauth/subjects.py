@@ -1,4 +1,4 @@
-"""Subjects: whom a verified assertion acts as (oauth_jwt.md §4.1 step 13)."""
+"""Subjects: whom a verified assertion acts as (RFC 7523 §3 step 13)."""
 
 from sqlalchemy import select
 
@@ -57,7 +57,7 @@ def find_named_user(client: Client, assertion: VerifiedAssertion) -> object:
 
 
 def _is_email_vouched_for(assertion: VerifiedAssertion, *, is_required: bool) -> bool:
-    """Return whether the provider has verified an email (OpenID Connect Core §5.1).
+    """Return whether the provider has verified an email (OpenID Connect Core 1.0 §5.1).
 
     Anybody may have typed one that it did not verify, also an administrator's. Unless `is_required`, a provider that
     says nothing is believed.

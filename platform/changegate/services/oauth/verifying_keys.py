@@ -63,7 +63,8 @@ class VerifyingKeys(ABC, Generic[K]):
 
     supported: ClassVar[frozenset[str]]
     keys: tuple[K, ...]
-    # Whether an assertion without kid passes where exactly one key fits, though nobody chose so (oauth_jwt.md §2.2).
+    # Whether an assertion without kid passes where exactly one key fits, although nobody chose so.
+    # See docs/reference/inbound-integrations.md#keys.
     is_kid_optional: bool
 
     @abstractmethod

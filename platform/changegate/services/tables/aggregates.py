@@ -1,4 +1,7 @@
-"""Aggregates: counts, averages, extremes and sums of the records that a query means (rest_api.md §3.1)."""
+"""Aggregates: counts, averages, extremes and sums of the records that a query means.
+
+See docs/reference/other-apis.md#aggregate.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,8 +48,9 @@ class Aggregation:
 def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation) -> Stats | list[Stats]:
     """Return the figures of the records that match and that the caller may see; a list where they are grouped.
 
-    Fields that do not exist, may not be read or have no such figure are passed over (rest_api.md §1.7). Raises
-    `RequestUnreadable` for more figures or groups than an answer holds.
+    Fields that do not exist, may not be read, or have no such figure are ignored, as
+    docs/reference/table-api.md#unusual-input says. Raises `RequestUnreadable` for more figures or groups than an answer
+    holds.
     """
     require_operation(table, caller, "read")
     require_time(for_search=True)

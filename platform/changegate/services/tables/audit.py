@@ -1,4 +1,7 @@
-"""The audit trail: who changed which field of which record when, from what to what (rest_api.md §5.9)."""
+"""The audit trail: who changed which field of which record when, from what to what.
+
+See docs/reference/change-records.md#related-tables.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache

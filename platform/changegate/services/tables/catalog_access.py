@@ -1,4 +1,7 @@
-"""Who may do what with which records: roles by operation, and the rows that are somebody's own (rest_api.md §5.9)."""
+"""Who may do what with which records: roles by operation, and the rows that are somebody's own.
+
+See docs/reference/change-records.md#related-tables.
+"""
 
 from typing import Any
 

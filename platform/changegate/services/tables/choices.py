@@ -1,4 +1,7 @@
-"""Choices: what the values of a field are called, as the rows of sys_choice have it (rest_api.md §5.9)."""
+"""Choices: what the values of a field are called, as the rows of sys_choice have it.
+
+See docs/reference/change-records.md#related-tables.
+"""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache

@@ -47,9 +47,10 @@ class _NothingFound(Exception):
 def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
     """Return the clause for a query over the fields a caller may read; None when nothing of it restricts.
 
-    A condition on an unknown field, or with a value that the field's type rules out, is dropped (rest_api.md §1.7),
-    or finds nothing if the settings say so. Raises `RequestUnreadable` for a query that is more than a database takes,
-    and for a condition on other records that makes no sense: without it, every record would match.
+    A condition on an unknown field, or with a value that the field's type rules out, is ignored, or finds nothing if
+    the settings say so (docs/reference/table-api.md#unusual-input). Raises `RequestUnreadable` for a query that is more
+    than a database takes, and for a condition on other records that makes no sense: without it, every record would
+    match.
     """
     require_measure(query)
     try:

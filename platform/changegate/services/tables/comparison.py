@@ -122,7 +122,7 @@ def display_path_of(field: Field) -> str | None:
 
 
 def folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any], Any]:
-    """Return a column and a value as they are compared: text without case (rest_api.md §2.4).
+    """Return a column and a value as they are compared: text without case (docs/reference/encoded-queries.md#case).
 
     The database folds both sides, since databases differ in it; a number is looked up in capitals, so that its index
     serves.

@@ -1,4 +1,7 @@
-"""What stands for a value in a query: the `javascript:` calls of a fixed list, read as words and never run (§2.6)."""
+"""Values that stand for moments: the `javascript:` calls of a fixed list, which are parsed as text and never run.
+
+See docs/reference/encoded-queries.md#calls.
+"""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a record looks like on the wire: rest_api.md §1.4.
+"""What a record looks like on the wire: docs/reference/table-api.md#values.
 
 Every scalar is text; references are objects with a link unless the caller says otherwise. Rows come as the driver
 gives them or as Python has them: both render to the same text.

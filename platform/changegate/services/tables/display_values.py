@@ -1,4 +1,7 @@
-"""Display values: names, labels and journals, beside or instead of what is stored (rest_api.md §1.4)."""
+"""Display values: names, labels and journals, beside or instead of what is stored.
+
+See docs/reference/table-api.md#values.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

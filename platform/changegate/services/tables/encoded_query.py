@@ -1,4 +1,4 @@
-"""Encoded queries: from text to conditions and back (rest_api.md §2).
+"""Encoded queries: from text to conditions and back (docs/reference/encoded-queries.md).
 
 `A^B^ORC` is A and (B or C); `^NQ` starts an alternative to all that came before; ORDERBY may stand anywhere.
 What cannot be read is dropped and the rest runs, which is the reference's rule; nothing is ever evaluated.

@@ -1,4 +1,4 @@
-"""Figures: what an aggregate tells of one field, as SQL and as text (rest_api.md §3.1)."""
+"""Figures: what an aggregate tells of one field, as SQL and as text (docs/reference/other-apis.md#aggregate)."""
 
 import math
 import operator

@@ -1,4 +1,4 @@
-"""Ignored fields: names in a request that no field of a table takes (rest_api.md §1.5).
+"""Ignored fields: names in a request that no field of a table takes (docs/reference/table-api.md#writes).
 
 ServiceNow ignores unknown and read-only fields silently. Here callers can see which ones: each write takes a list
 that it appends their names to.

@@ -1,4 +1,7 @@
-"""Inputs: from the fields of a request to the values of a record that they change (rest_api.md §1.5)."""
+"""Inputs: from the fields of a request to the values of a record that they change.
+
+See docs/reference/table-api.md#writes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace

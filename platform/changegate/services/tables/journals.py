@@ -1,4 +1,4 @@
-"""Journals: work notes and comments, which are only ever added to (rest_api.md §5.8)."""
+"""Journals: work notes and comments, which are only ever added to (docs/reference/change-records.md#journals)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo

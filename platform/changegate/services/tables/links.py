@@ -1,4 +1,4 @@
-"""Links: the addresses that come with references (rest_api.md §1.4)."""
+"""Links: the addresses that come with references (docs/reference/table-api.md#values)."""
 
 from collections.abc import Callable
 from urllib.parse import quote

@@ -1,4 +1,7 @@
-"""Name-value filters: parameters such as `state=closed` beside the encoded query (rest_api.md §1.2)."""
+"""Name-value filters: parameters such as `state=closed` beside the encoded query.
+
+See docs/reference/table-api.md#parameters.
+"""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The operators of the encoded query language: their names, and the other spellings of them (rest_api.md §2.3)."""
+"""The operators of the encoded query language: their names, and the other spellings of them.
+
+See docs/reference/encoded-queries.md#operators.
+"""
 
 import re
 from collections.abc import Iterable, Mapping

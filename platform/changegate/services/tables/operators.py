@@ -1,4 +1,4 @@
-"""What each operator asks of a stored value, as a clause (rest_api.md §2.3)."""
+"""What each operator asks of a stored value, as a clause (docs/reference/encoded-queries.md#operators)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,9 +34,10 @@ def clause_of(operator: str, comparison: Comparison) -> Clause:
 
 
 def _is_not(positive: Operator) -> Operator:
-    """Return the operator for all that have a value and are not so; a boolean without value is not true either (§8).
+    """Return the operator for all that have a value and are not so; a boolean without value is not true either.
 
-    By setting, what has no value is something else too, whatever the type.
+    By setting, what has no value is something else too, whatever the type; see
+    docs/reference/encoded-queries.md#empty-values.
     """
 
     def clause(comparison: Comparison) -> Clause:

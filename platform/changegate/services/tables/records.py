@@ -250,7 +250,10 @@ def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFaile
 
 
 def _is_clearable(table: Table, name: str, value: Any) -> bool:
-    """Tell whether a field may become a value: to empty a choice or boolean is not honoured (rest_api.md §1.5)."""
+    """Tell whether a field may become a value: to empty a choice or boolean is not honoured.
+
+    See docs/reference/table-api.md#writes.
+    """
     entry = table.entries[name]
     if value is not None:
         return True

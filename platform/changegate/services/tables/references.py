@@ -1,4 +1,4 @@
-"""References: from what a client writes to the sys_ids of records (rest_api.md §1.5).
+"""References: from what a client writes to the sys_ids of records (docs/reference/table-api.md#writes).
 
 A reference means only what the caller may see; a record that he may not see is missing.
 """

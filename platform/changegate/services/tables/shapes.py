@@ -1,4 +1,4 @@
-"""How a caller wants records: rest_api.md §1.2."""
+"""How a caller wants records: docs/reference/table-api.md#parameters."""
 
 from dataclasses import dataclass
 from enum import StrEnum

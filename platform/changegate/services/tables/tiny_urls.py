@@ -1,4 +1,6 @@
-"""Tiny URLs: a long query kept under a token, for callers whose URLs must be short (rest_api.md §3.6).
+"""Tiny URLs: a long query kept under a token, for callers whose URLs must be short.
+
+See docs/reference/other-apis.md#tiny-urls.
 
 Each user, and each integration that acts as one, keeps so many queries of so many characters in all. Beyond that the
 oldest ones make room: clients use a token at once, and a refusal would stop those that need many.

@@ -1,6 +1,7 @@
 """Values: from what a client sends to what is stored, and from what is stored to its text.
 
-On the wire every value is text (rest_api.md §1.4); in Python it is an int, bool, date, aware datetime or str.
+On the wire every value is text (docs/reference/table-api.md#values); in Python it is an int, bool, date, aware
+datetime, or str.
 """
 
 import re
