@@ -6,16 +6,34 @@ from typing import Any
 from changegate.models.base import utc_now
 from changegate.services.access import Caller
 from changegate.services.changes.numbering import next_number
-from changegate.services.tables.registry import Values
+from changegate.services.oauth.creation_quota import require_room
+from changegate.services.oauth.provenance import provenance_of
+from changegate.services.tables.registry import NoRules, Values
 
 CLOSED_STATES = frozenset({3, 4})
 
 
+class TaskRules(NoRules):
+    """Writes to any class of task: a task names the integration and workload that created it."""
+
+    def origin_of(self, caller: Caller) -> Mapping[str, Any]:
+        """Return the caller's integration, and the provenance of the token."""
+        return fields_of_origin(caller)
+
+
+def fields_of_origin(caller: Caller) -> Values:
+    """Return the fields of a new task that name the integration and workload it comes from."""
+    if caller.grant is None:
+        return {}
+    return {"oauth_entity": caller.grant.entity, **(provenance_of(caller.origin) if caller.origin else {})}
+
+
 def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
-    """Give a new task its number and fill in who opened it and when.
+    """Give a new task its number and fill in who opened it and when; raises `QuotaReached`.
 
     See docs/reference/change-records.md#numbers-and-defaults.
     """
+    require_room(caller, values)
     values["number"] = values["task_effective_number"] = next_number(table, prefix)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())

@@ -6,10 +6,10 @@ from typing import Any
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access import Caller
-from changegate.services.changes.lifecycle import begin_task, follow_state
+from changegate.services.changes.lifecycle import TaskRules, begin_task, follow_state
 from changegate.services.changes.presets import find_model_of_type, find_presets, find_type_of_model
 from changegate.services.changes.transitions import NEW, STANDARD, passes_gates, require_move
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.registry import Values
 
 NOT_REQUESTED = "not requested"
 PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
@@ -18,7 +18,7 @@ PROTECTED_FIELD_REFUSED = (
 )
 
 
-class ChangeRules(NoRules):
+class ChangeRules(TaskRules):
     """Writes to change_request."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:

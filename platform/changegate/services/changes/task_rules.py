@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, select
 
 from changegate.models import Task
 from changegate.services.access import Caller
-from changegate.services.changes.lifecycle import begin_task, follow_state
+from changegate.services.changes.lifecycle import TaskRules, begin_task, follow_state
 from changegate.services.prepared import Prepared
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.registry import Values
 
 OPEN = 1
 _CHANGE = Prepared(
@@ -19,7 +19,7 @@ _CHANGE = Prepared(
 )
 
 
-class ChangeTaskRules(NoRules):
+class ChangeTaskRules(TaskRules):
     """Writes to change_task; its moves do not depend on the change's state (docs/reference/change-records.md#tasks)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:

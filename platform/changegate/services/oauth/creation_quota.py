@@ -4,6 +4,7 @@ What counts is in the database: the tasks that say they come from the integratio
 one at a time, in all processes, so that what was counted still holds when the task is written. Others do not wait.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,15 +18,15 @@ from changegate.services.prepared import Prepared
 WINDOWS = {"creations_per_hour": ("hour", timedelta(hours=1)), "creations_per_day": ("day", timedelta(days=1))}
 
 
-def require_room(caller: Caller, at: datetime) -> None:
-    """Refuse a creation beyond the quota of the caller's integration; raises `QuotaReached`.
+def require_room(caller: Caller, task: Mapping[str, Any]) -> None:
+    """Refuse a new task beyond the quota of the caller's integration; raises `QuotaReached`.
 
-    `at` is when the task says that it was created. A window ends with it and slides, so that no hour and no day ever
+    The task has its `sys_created_on` already. A window ends with it and slides, so that no hour and no day ever
     holds more than its quota. Until the transaction ends, nobody else creates for this integration.
     """
     if caller.grant is None or caller.origin is None or not caller.origin.is_limited:
         return
-    entity = caller.grant.entity
+    entity, at = caller.grant.entity, task["sys_created_on"]
     quota = _LOCK.first({"entity": entity})
     waits = [] if quota is None else [_wait(entity, name, getattr(quota, name), at) for name in WINDOWS]
     if any(waits):

@@ -18,6 +18,8 @@ from changegate.services.tables.catalog_access import (
 )
 from changegate.services.tables.registry import ANYONE, Access, Table
 
+# Which integration created the task.
+INTEGRATION_FIELD = "oauth_entity"
 JOURNAL_FIELDS = ("comments", *INTERNAL_JOURNALS)
 # What the views of journals and the like are called; clients expect the names, and find them empty.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
@@ -34,6 +36,7 @@ TASK_TABLES = (
         access=READ_BY_ANYONE,
         filled_by_rules=("state",),
         own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
         reads_all=CHANGE_READERS,
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
@@ -47,6 +50,7 @@ TASK_TABLES = (
         access=CHANGE_ACCESS,
         rules=ChangeRules(),
         own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
         reads_all=CHANGE_READERS,
         extends="task",
         classes=("change_request",),
@@ -65,6 +69,7 @@ TASK_TABLES = (
         access=CHANGE_ACCESS,
         rules=ChangeTaskRules(),
         own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
         reads_all=CHANGE_READERS,
         extends="task",
         classes=("change_task",),
@@ -83,6 +88,7 @@ TASK_TABLES = (
         display_field="number",
         access=READ_BY_ANYONE,
         own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
         reads_all=CHANGE_READERS,
         extends="task",
         classes=("incident",),

@@ -17,7 +17,7 @@ from changegate.services.tables.date_operators import (
 from changegate.services.tables.dates import TermInvalid
 from changegate.services.tables.equality import equals, is_empty, is_filled, is_listed
 from changegate.services.tables.field_operators import SIGNS, compares_fields, is_less_apart, is_more_apart
-from changegate.services.tables.registry import TABLES, lineage_of
+from changegate.services.tables.registry import TABLES, find_table, lineage_of
 from changegate.services.text_search import contains, ends_with, starts_with
 
 Operator = Callable[[Comparison], Clause]
@@ -83,7 +83,8 @@ def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
 
 
 def _is_me(comparison: Comparison) -> Clause:
-    if comparison.text != ME or comparison.field.entry.reference != "sys_user":
+    referred = find_table(comparison.field.entry.reference or "")
+    if comparison.text != ME or referred is None or not referred.holds_callers:
         raise TermInvalid("The filter is not known here")
     me: Clause = comparison.field.column == comparison.inquiry.moment.caller.sys_id
     return me

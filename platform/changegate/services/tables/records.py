@@ -14,8 +14,6 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.errors import OperationFailed, RequestUnreadable
 from changegate.models.base import new_sys_id, utc_now, version_of
 from changegate.services.access import Caller
-from changegate.services.oauth.creation_quota import require_room
-from changegate.services.oauth.provenance import provenance_of
 from changegate.services.tables.audit import record_changes, record_deletion
 from changegate.services.tables.belongings import remove_belongings
 from changegate.services.tables.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
@@ -54,10 +52,8 @@ def create_record(
     entries = journal_entries(table, fields)
     values = {**defaults, **given, **_stamps(caller)}
     values["sys_id"] = sys_id or new_record_id(fields)
-    values |= _identity(table, caller)
-    caller.require_writable([*fields.keys() & given.keys(), *entries], values.get("oauth_entity"))
-    if "oauth_entity" in values:
-        require_room(caller, values["sys_created_on"])
+    values |= {**_class_of(table), **table.rules.origin_of(caller)}
+    caller.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
     table.rules.before_create(values, caller)
     if ignored is not None:
         unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
@@ -94,7 +90,7 @@ def update_record(
     wanted = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in wanted.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
-    caller.require_writable([*changes, *entries], before.get("oauth_entity"))
+    caller.require_writable([*changes, *entries], table.integration_of(before))
     table.rules.before_update(before, changes, caller)
     if ignored is not None:
         ignored += as_sent(sent, unused | (wanted.keys() - changes.keys()))
@@ -221,13 +217,8 @@ def _stamps(caller: Caller) -> Values:
     }
 
 
-def _identity(table: Table, caller: Caller) -> Values:
-    """Return what a new record is, and which integration and workload it comes from."""
-    identity = {"sys_class_name": table.name} if table.classes else {}
-    if caller.grant is not None and "oauth_entity" in table.columns:
-        identity["oauth_entity"] = caller.grant.entity
-        identity |= provenance_of(caller.origin) if caller.origin else {}
-    return identity
+def _class_of(table: Table) -> Values:
+    return {"sys_class_name": table.name} if table.classes else {}
 
 
 @lru_cache(maxsize=128)

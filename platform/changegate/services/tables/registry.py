@@ -1,6 +1,6 @@
 """The registry: what a table is to the Table API, and the tables that the catalog has registered."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ from changegate.services.access import Caller
 Values = dict[str, Any]
 Roles = frozenset[str]
 OwnRows = Callable[["Table"], ColumnElement[bool]]
+# Deletes the rows kept beside records, given the name of their table and their sys_ids.
+Cascade = Callable[[str, Sequence[str]], None]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
 ANYONE: Roles = frozenset()
@@ -30,6 +32,9 @@ class Rules(Protocol):
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the texts of fields that a new record has where the request says nothing; defaults come after."""
+
+    def origin_of(self, caller: Caller) -> Mapping[str, Any]:
+        """Return the fields of a new record that name the integration and workload it comes from."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Complete or refuse a new record's values in place."""
@@ -54,6 +59,10 @@ class NoRules:
     """A table whose records are written as they come; the rules of others add to this."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+    def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return nothing."""
         return {}
 
@@ -102,6 +111,7 @@ class Table:
     only to callers with one of the roles `reads_all`. `is_audited` tables leave a trail.
     `parts` are the tables, and their fields, whose records belong to one of this table's and are deleted with it.
     `filled_by_rules` are fields that a record must have and a request may leave out.
+    `origin_field` holds the integration that created a record. The records of a table that `holds_callers` are users.
     """
 
     name: str
@@ -121,6 +131,8 @@ class Table:
     is_audited: bool = True
     parts: tuple[tuple[str, str], ...] = ()
     filled_by_rules: tuple[str, ...] = ()
+    origin_field: str | None = None
+    holds_callers: bool = False
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:
@@ -161,6 +173,10 @@ class Table:
         """The fields that not only administrators may read, in the model's order."""
         return tuple(name for name in self.columns if not self.entries[name].is_private)
 
+    def integration_of(self, record: Mapping[str, Any]) -> str | None:
+        """Return the sys_id of the integration that created a record, where the table's records name it."""
+        return record.get(self.origin_field) if self.origin_field else None
+
     def journals_for(self, caller: Caller) -> tuple[str, ...]:
         """Return the journal fields whose entries a caller may read."""
         if caller.has_role(self.reads_all):
@@ -175,12 +191,20 @@ class Table:
 
 # Every served table by name. Empty until the catalog is imported.
 TABLES: dict[str, Table] = {}
+_cascades: list[Cascade] = []
 
 
-def serve_tables(tables: Iterable[Table]) -> Mapping[str, Table]:
-    """Register tables and return all that are served, by name."""
+def serve_tables(tables: Iterable[Table], cascades: Iterable[Cascade] = ()) -> Mapping[str, Table]:
+    """Register tables, and what is deleted with their records; return all tables that are served, by name."""
     TABLES.update((table.name, table) for table in tables)
+    _cascades.extend(cascades)
     return TABLES
+
+
+def delete_beside(class_name: str, sys_ids: Sequence[str]) -> None:
+    """Delete what other packages keep beside records."""
+    for cascade in _cascades:
+        cascade(class_name, sys_ids)
 
 
 def get_table(name: str) -> Table:

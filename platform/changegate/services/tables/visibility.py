@@ -10,9 +10,8 @@ from changegate.services.access import Caller
 from changegate.services.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
 from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
-# The parameter that the sys_id of a token's integration is bound to, and the field that it is compared with.
+# The parameter that the sys_id of a token's integration is bound to.
 INTEGRATION = "integration"
-CREATED_BY_INTEGRATION = "oauth_entity"
 # The APIs whose reads tell what is in records.
 READING_APIS = frozenset({"now/table", "now/stats"})
 
@@ -85,7 +84,7 @@ def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]
 
 def knows_integrations(table: Table) -> bool:
     """Tell whether a table's records say which integration created them."""
-    return CREATED_BY_INTEGRATION in table.source.c
+    return table.origin_field is not None
 
 
 def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str | None]]:
@@ -103,7 +102,8 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
     """Return the clauses that keep a statement to the table, and to what its caller is kept to."""
     clauses = _class_clauses(table, table.source)
     if restriction.own_records:
-        clauses.append(table.source.c[CREATED_BY_INTEGRATION] == bindparam(INTEGRATION, None))
+        # Raises KeyError for a table without such a field, rather than show all of its records.
+        clauses.append(table.source.c[str(table.origin_field)] == bindparam(INTEGRATION, None))
     if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
     return clauses
