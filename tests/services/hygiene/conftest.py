@@ -14,9 +14,8 @@ from changegate.services.hygiene.assessment import Assessment, assess
 from changegate.services.hygiene.finding import Finding
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from tests.conftest import Clock
-from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, allowed_loopback, either_desk, token_desk
+from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, token_desk
 
-__all__ = ["allowed_loopback", "either_desk"]
 KNOWN = ProviderKnowledge(require_pins, find_claim_kinds)
 CONDITION = {
     "claim": "project",

@@ -4,25 +4,37 @@ import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 import pytest
 from flask import Flask
 
-import changegate.services.oauth
 from changegate.errors import AssertionRefused
+from changegate.services.oauth import (
+    assertion,
+    certificate,
+    key_set,
+    public_key,
+    shared_key,
+    signature,
+    signing_key,
+    static_keys,
+)
 from changegate.services.oauth.assertion import UnverifiedAssertion
 from changegate.services.oauth.key_set import KeySet
 from changegate.services.oauth.shared_key import HASHES, SharedKey, SharedKeys
 from changegate.services.oauth.signature import SCHEMES
 from changegate.services.oauth.static_keys import StaticKeys
+from tests.guards.source_tree import PLATFORM, parsed, python_files
 from tests.support.attack_forms import SPELLINGS, signed_with, signed_with_a_public_key
-from tests.support.certificates import certificate, pem
+from tests.support.certificates import certificate as make_certificate
+from tests.support.certificates import pem
 from tests.support.forge import NOW, jwk, key_set_document, rsa_key, sign
 from tests.support.trust import policy
 
-FOLDER = Path(changegate.services.oauth.__file__).parent
-PACKAGE = "changegate.services.oauth"
+SERVICES = PLATFORM / "changegate" / "services"
+READERS_OF_PUBLIC_KEYS = (key_set, signing_key, public_key, certificate, signature, assertion)
 EVERYTHING = frozenset([*SCHEMES, *HASHES, "none"])
 
 
@@ -32,44 +44,40 @@ def context(app: Flask) -> Iterator[None]:
         yield
 
 
-def imports_of(name: str) -> set[str]:
-    """Return what a module imports, and what those of this package import in turn."""
+def imports_of(start: ModuleType) -> set[str]:
+    """Return what a module imports, and what the services among that import in turn."""
     seen: set[str] = set()
-    waiting = [f"{PACKAGE}.{name}"]
+    waiting = [start.__name__]
     while waiting:
         module = waiting.pop()
         if module in seen:
             continue
         seen.add(module)
-        path = FOLDER / f"{module.removeprefix(PACKAGE + '.')}.py"
-        if module.startswith(PACKAGE + ".") and path.exists():
-            tree = ast.parse(path.read_text())
-            waiting += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-            waiting += [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+        path = PLATFORM / f"{module.replace('.', '/')}.py"
+        if path.is_relative_to(SERVICES) and path.exists():
+            waiting += direct_imports(path)
     return seen
 
 
-@pytest.mark.parametrize("name", ["key_set", "signing_key", "public_key", "certificate", "signature", "assertion"])
-def test_what_reads_public_keys_does_not_know_shared_ones(name: str) -> None:
-    assert not imports_of(name) & {f"{PACKAGE}.shared_key", f"{PACKAGE}.static_keys", "hmac"}
+@pytest.mark.parametrize("module", READERS_OF_PUBLIC_KEYS, ids=lambda module: module.__name__)
+def test_what_reads_public_keys_does_not_know_shared_ones(module: ModuleType) -> None:
+    assert not imports_of(module) & {shared_key.__name__, static_keys.__name__, "hmac"}
 
 
 def test_one_module_makes_shared_keys_and_one_reads_them() -> None:
-    importers = [
-        path.stem for path in FOLDER.glob("*.py") if f"{PACKAGE}.shared_key" in direct_imports(path.read_text())
-    ]
-    assert importers == ["static_keys"]
-    assert "hmac" in direct_imports((FOLDER / "shared_key.py").read_text())
+    importers = [path for path in python_files(SERVICES) if shared_key.__name__ in direct_imports(path)]
+    assert importers == [Path(static_keys.__file__)]
+    assert "hmac" in direct_imports(Path(shared_key.__file__))
 
 
-def direct_imports(source: str) -> set[str]:
-    nodes = list(ast.walk(ast.parse(source)))
+def direct_imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(parsed(path)))
     named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     return named | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
 
 
 def stored_public_keys() -> list[StaticKeys]:
-    rows = [{"kid": "k1", "certificate": pem(certificate()), "enforce_dates": False}]
+    rows = [{"kid": "k1", "certificate": pem(make_certificate()), "enforce_dates": False}]
     return [
         StaticKeys("jwks", key_set_document(jwk(rsa_key())).decode()),
         StaticKeys("certificates", json.dumps(rows)),
@@ -94,8 +102,8 @@ def test_a_shared_key_verifies_what_was_made_with_it(context: None, alg: str) ->
 
     assert keys.is_signed_by(keys.keys[0], alg, b"input", sign(alg, b"x" * 64, b"input"))
     assert not keys.is_signed_by(keys.keys[0], alg, b"other", sign(alg, b"x" * 64, b"input"))
-    for signature in (b"", b"\0", sign(alg, b"", b"input"), sign(alg, b"x" * 64, b"input")[:-1]):
-        assert not keys.is_signed_by(keys.keys[0], alg, b"input", signature)
+    for wrong in (b"", b"\0", sign(alg, b"", b"input"), sign(alg, b"x" * 64, b"input")[:-1]):
+        assert not keys.is_signed_by(keys.keys[0], alg, b"input", wrong)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +140,7 @@ def test_shared_keys_verify_no_signature_of_another_kind(context: None) -> None:
 
 def test_a_thumbprint_of_a_shared_key_tells_nothing_and_is_the_instances_own(context: None) -> None:
     one, same = SharedKey.of_secret(b"s" * 64, "k1"), SharedKey.of_secret(b"s" * 64, "k2")
-    with mock.patch("changegate.services.oauth.shared_key.settings", lambda: mock.Mock(secret_key="another")):
+    with mock.patch.object(shared_key, "settings", lambda: mock.Mock(secret_key="another")):
         elsewhere = SharedKey.of_secret(b"s" * 64, "k1")
 
     assert one.thumbprint == same.thumbprint != elsewhere.thumbprint

@@ -5,9 +5,19 @@ from pathlib import Path
 import jwt.algorithms
 import pytest
 
-import changegate.services.oauth
+from changegate.services.oauth import (
+    assertion,
+    certificate,
+    header_policy,
+    key_choice,
+    key_set,
+    public_key,
+    signature,
+)
+from changegate.services.oauth import signing_key as signing_key_module
 from changegate.services.oauth.key_set import KeySet, SigningKey
 from changegate.services.oauth.signature import SCHEMES, is_signed_by
+from tests.guards.source_tree import parsed
 from tests.support.forge import ec_key, ed25519_key, jwk, key_for, key_set_document, rsa_key, sign
 
 SECRETS = {"HMACAlgorithm", "NoneAlgorithm", "get_default_algorithms", "hmac", "PyJWT", "PyJWS", "PyJWK"}
@@ -26,13 +36,13 @@ def test_no_scheme_works_with_a_shared_key() -> None:
 
 
 def test_no_module_of_the_assertion_names_a_shared_key_or_a_registry() -> None:
-    folder = Path(changegate.services.oauth.__file__).parent
-    for name in "assertion signature header_policy key_choice key_set signing_key public_key certificate".split():
-        nodes = list(ast.walk(ast.parse((folder / f"{name}.py").read_text())))
+    judges = (assertion, signature, header_policy, key_choice)
+    for module in (*judges, key_set, signing_key_module, public_key, certificate):
+        nodes = list(ast.walk(parsed(Path(module.__file__))))
         mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
         mentioned |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         mentioned |= {node.name for node in nodes if isinstance(node, ast.alias)}
-        assert not mentioned & SECRETS, name
+        assert not mentioned & SECRETS, module.__name__
 
 
 @pytest.mark.parametrize("alg", sorted(SCHEMES))
