@@ -20,10 +20,8 @@ from changegate import create_app
 from changegate.database import QueuedConnection, connection, pool, request_time
 from changegate.extensions import db
 from changegate.models import SysUser
-from tests.support.postgres import binary, postgres_app, prepared_postgres
+from tests.support.postgres import binary
 from tests.support.write_line import has_room, may_write_to
-
-__all__ = ["postgres_app", "prepared_postgres"]
 
 WAIT_SECONDS = 5
 SMALL = "small.db"

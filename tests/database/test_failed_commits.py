@@ -26,11 +26,10 @@ from changegate.models import SysUser, SysUserGroup
 from changegate.services.users import get_user
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
-from tests.support.postgres import either_app, prepared_postgres
 from tests.support.table_api import CHANGES, TableApi
 from tests.support.token_desk import Integration, TokenDesk, allowed_loopback, either_desk
 
-__all__ = ["allowed_loopback", "either_app", "either_desk", "prepared_postgres"]
+__all__ = ["allowed_loopback", "either_desk"]
 REQUEST_ID = 32
 Break = Callable[[], None]
 

@@ -12,9 +12,6 @@ from psycopg.pq import TransactionStatus
 
 from changegate.database import connection, driver_of, postgres
 from changegate.database.postgres import DirectConnection
-from tests.support.postgres import postgres_app, prepared_postgres
-
-__all__ = ["postgres_app", "prepared_postgres"]
 
 INSTANT = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
 EVERYTHING = "SELECT $1::varchar, $2::int, $3::boolean, $4::timestamptz, $5::bytea, $6::json, $7::varchar"
