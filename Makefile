@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench mutate lint fix migration
+.PHONY: help demo test coverage run bench mutate lint fix migration
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -27,6 +27,9 @@ run: $(READY)  ## Serve this instance (PORT=8080)
 
 test: $(READY)  ## Run every test
 	@tests/run
+
+coverage: $(READY)  ## Run every test under coverage, which takes half as long again, and require 95 %
+	@tests/run --cov --cov-report=term
 
 bench: $(READY)  ## Measure the product against its floors
 	@$(BIN)/python -m benchmarks $(ARGS)
