@@ -9,7 +9,7 @@ from benchmarks.product import Instance
 from benchmarks.signing import Signer
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.claim_condition import ClaimConditionSchema
-from changegate.services.oauth.report import read_rows
+from changegate.services.assertions.report import read_rows
 
 # As many as a pipeline's token has, and of the same kinds.
 CLAIMS = {

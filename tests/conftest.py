@@ -18,7 +18,7 @@ from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.support.economy import cheap_passwords, noted_processes, remembered_routes, unnoted_processes
 from tests.support.schedule import RoomByRoom, is_repeating, longest_first
 

@@ -17,9 +17,9 @@ from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
 from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
-from changegate.services.oauth.jwks_fetch import FetchPolicy
-from changegate.services.oauth.key_store import KeyStore
-from changegate.services.tables import catalog
+from changegate.services import catalog
+from changegate.services.keys.jwks_fetch import FetchPolicy
+from changegate.services.keys.key_store import KeyStore
 from changegate.services.tables.recent_choices import keep_choices
 
 # A wheel carries the migrations inside the package; a checkout keeps them beside `platform/`.

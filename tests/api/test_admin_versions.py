@@ -9,7 +9,7 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import SysAudit
-from changegate.services.oauth.integrations import get_integration
+from changegate.services.integrations.integrations import get_integration
 from tests.support.certificates import certificate, pem
 from tests.support.integration_api import LEAST, AdminApi, IntegrationApi
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc, SysUser
 from changegate.services.attachments.writing import CHUNK_BYTES
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.conftest import ADMIN_PASSWORD, BASE_URL, basic
 from tests.support.attachment_api import ATTACHMENTS, CHANGE, AttachmentApi
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from changegate.extensions import db
 from changegate.models import SysApiAccessScope, SysAuthScope
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.conftest import basic
 from tests.support.attachment_api import ATTACHMENTS, CHANGE, AttachmentApi
 from tests.support.table_api import TableApi, error_of, result_of

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import ChangeRequest, StdChangeProducerVersion
-from changegate.services.users import get_user, set_password
+from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 

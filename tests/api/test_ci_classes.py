@@ -5,7 +5,7 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models.cmdb_ci import CI_CLASSES
-from changegate.services.users import get_user, set_password
+from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
 from tests.support.attachment_api import AttachmentApi
 from tests.support.table_api import TableApi, result_of

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from changegate.database import cleanup
 from changegate.extensions import db
 from changegate.models import OAuthClientAssertion
-from changegate.services import cleanup
 from changegate.services.oauth.events import report_of
 from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import ASSERTION_TYPE, client_assertion, client_proof

@@ -8,9 +8,9 @@ from sqlalchemy import update
 
 from changegate.extensions import db
 from changegate.models import SysUser
+from changegate.services.integrations.integrations import get_integration
 from changegate.services.oauth import id_token_rows
 from changegate.services.oauth.access_tokens import revoke_all_so_far
-from changegate.services.oauth.integrations import get_integration
 from tests.conftest import Clock
 from tests.support.certificates import certificate, pem
 from tests.support.forge import header

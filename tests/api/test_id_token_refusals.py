@@ -16,13 +16,13 @@ from changegate.api import batch
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.key_blocking import block_key
+from changegate.services.keys.signing_key import SigningKey
 from changegate.services.oauth import id_token_rows, jwt_token
 from changegate.services.oauth.access_tokens import find_token_caller
 from changegate.services.oauth.event_bounds import MOST
-from changegate.services.oauth.integrations import get_integration
-from changegate.services.oauth.key_blocking import block_key
 from changegate.services.oauth.revocation import end_token
-from changegate.services.oauth.signing_key import SigningKey
 from tests.api.test_id_tokens import assert_refused, nothing_remembered
 from tests.conftest import ADMIN_PASSWORD, BASE_URL, Clock
 from tests.console.visitor import Visitor

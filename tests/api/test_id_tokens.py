@@ -11,8 +11,8 @@ from sqlalchemy import update
 
 from changegate.extensions import db
 from changegate.models import ChangeRequest, OAuthExchange, SysUser
+from changegate.services.integrations.integrations import get_integration, set_active
 from changegate.services.oauth import id_token_rows
-from changegate.services.oauth.integrations import get_integration, set_active
 from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.revocation import end_token
 from tests.conftest import Clock

@@ -9,8 +9,8 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.services.oauth.integrations import list_integrations
-from changegate.services.users import create_user, set_password
+from changegate.services.integrations.integrations import list_integrations
+from changegate.services.users.accounts import create_user, set_password
 from tests.conftest import basic
 from tests.console.conftest import SignIn, sign_in
 from tests.console.visitor import Visitor

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from changegate.extensions import db
 from changegate.models import SysUserHasRole
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.conftest import basic
 from tests.support.table_api import CHANGES, TableApi, result_of
 from tests.support.token_desk import TokenDesk

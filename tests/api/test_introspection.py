@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthTokenKey, SysApiAccessScope, SysAuthScope, SysUser
-from changegate.services.oauth.integrations import get_integration
+from changegate.services.integrations.integrations import get_integration
 from changegate.services.oauth.token_keys import block_key
 from tests.conftest import BASE_URL, Clock, basic
 from tests.support.forge import unb64

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from changegate.failure_limit import FAILURES_PER_MINUTE
-from changegate.services.oauth import single_flight
+from changegate.services.keys import single_flight
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support.client_assertions import client_proof
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key

@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
-from changegate.services.roles import restore_administrator
-from changegate.services.users import caller_of, get_user, set_password
+from changegate.services.users.accounts import caller_of, get_user, set_password
+from changegate.services.users.roles import restore_administrator
 from tests.conftest import basic
 from tests.support.token_desk import TokenDesk
 

@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from changegate.api.auth import require_caller
 from changegate.database import LongRequests, connection, request_time
+from changegate.database.prepared import fetch_on_driver
 from changegate.factory import LONG_REQUESTS
-from changegate.services.prepared import fetch_on_driver
-from changegate.services.tables.comparison import MAX_FRAGMENT
+from changegate.services.tables.queries.comparison import MAX_FRAGMENT
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.long_texts import FIELDS, MOST, insert_journals, insert_long_texts, searches

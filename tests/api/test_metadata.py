@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE
 from changegate.extensions import db
 from changegate.models import SysAuthScope
-from changegate.services.oauth.signature import SCHEMES
+from changegate.services.keys.signature import SCHEMES
 from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import client_assertion, client_proof
 from tests.support.forge import forge, header, unb64

@@ -13,7 +13,7 @@ from changegate.models import (
     SysUserHasRole,
 )
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.oauth.integrations import get_integration, update_integration
+from changegate.services.integrations.integrations import get_integration, update_integration
 from tests.conftest import Clock
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from changegate.api import oauth_clients
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.services.oauth.integrations import get_integration, rotate_secret
+from changegate.services.integrations.integrations import get_integration, rotate_secret
 from changegate.services.oauth.secrets import hash_client_secret
 from tests.conftest import Clock
 from tests.support.token_desk import (

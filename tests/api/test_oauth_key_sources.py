@@ -18,11 +18,11 @@ from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import JwksCache, JwtVerifierMap, OAuthEntityKey, SysCertificate
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.oauth.dry_run import try_assertion
-from changegate.services.oauth.integrations import get_integration, update_integration
-from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
-from changegate.services.oauth.shared_key import SharedKeys
-from changegate.services.oauth.static_keys import StaticKeys
+from changegate.services.integrations.dry_run import try_assertion
+from changegate.services.integrations.integrations import get_integration, update_integration
+from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.keys.shared_key import SharedKeys
+from changegate.services.keys.static_keys import StaticKeys
 from tests.conftest import Clock, basic
 from tests.support.attack_forms import SPELLINGS
 from tests.support.certificates import certificate, pem

@@ -74,7 +74,7 @@ def test_old_events_and_tokens_are_purged_by_the_way(
 ) -> None:
     desk.token(integration)
     clock.advance(days=31)
-    monkeypatch.setattr("changegate.services.cleanup.secrets.randbelow", lambda _one_in: 0)
+    monkeypatch.setattr("changegate.database.cleanup.secrets.randbelow", lambda _one_in: 0)
 
     desk.token(integration)
 

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY
 from tests.api.test_table_xml import XML
 from tests.guards.audiences import list_endpoints

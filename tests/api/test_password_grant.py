@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from changegate.extensions import db
 from changegate.models import Task
-from changegate.services import users
 from changegate.services.oauth import password_grant
 from changegate.services.oauth.events import purge_expired
 from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
-from changegate.services.users import VerifiedPasswords
+from changegate.services.users import accounts
+from changegate.services.users.accounts import VerifiedPasswords
 from tests.conftest import ADMIN_PASSWORD, Clock, basic
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
 from tests.support.token_desk import CHANGES, RFC_PATH, ROBOT, SERVICENOW_PATH, Integration, TokenDesk, basic_header
@@ -152,9 +152,9 @@ def without_id(body: dict[str, str]) -> str:
 
 def test_every_refusal_costs_one_hash(grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    check = users.check_password_hash
-    monkeypatch.setattr(users, "check_password_hash", lambda *given: hashed.append(given[1]) or check(*given))
-    monkeypatch.setattr(users, "_verified_passwords", VerifiedPasswords())
+    check = accounts.check_password_hash
+    monkeypatch.setattr(accounts, "check_password_hash", lambda *given: hashed.append(given[1]) or check(*given))
+    monkeypatch.setattr(accounts, "_verified_passwords", VerifiedPasswords())
 
     for form in ({"password": WRONG}, {"username": NOBODY}, {"password": WRONG}, {"username": NOBODY}):
         grants.by_password(mobile, **form)
@@ -197,7 +197,7 @@ def test_wrong_passwords_of_basic_count_here(grants: GrantDesk, desk: TokenDesk,
 def test_inventing_names_is_limited_too(
     grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(users, "check_password_hash", lambda *_: False)
+    monkeypatch.setattr(accounts, "check_password_hash", lambda *_: False)
     statuses = [grants.by_password(mobile, username=f"guess{number}").status_code for number in range(105)]
 
     assert statuses == [400] * 100 + [429] * 5

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
-from changegate.services.users import set_password
+from changegate.services.users.accounts import set_password
 from tests.conftest import basic
 from tests.support.id_token_desk import register_id_token
 from tests.support.token_desk import ROBOT, TokenDesk

@@ -12,8 +12,8 @@ from sqlalchemy import insert
 from changegate.database import connection
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, Task
+from changegate.services.integrations.integrations import delete_integration
 from changegate.services.oauth.events import KEPT_FOR, purge_expired
-from changegate.services.oauth.integrations import delete_integration
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.misbehaving_jwks import reply
 from tests.support.provider_layouts import GITHUB

@@ -11,8 +11,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
+from changegate.services.integrations.integrations import delete_integration, get_integration
 from changegate.services.oauth import refresh_grant, refresh_tokens
-from changegate.services.oauth.integrations import delete_integration, get_integration
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
 from tests.support.token_desk import FORM, RFC_PATH, Integration, TokenDesk

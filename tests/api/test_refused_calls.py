@@ -14,7 +14,7 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.services.oauth.event_bounds import MOST
 from changegate.services.oauth.event_search import EventFilter, get_event, search_events
-from changegate.services.users import create_user, get_user
+from changegate.services.users.accounts import create_user, get_user
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.integration_api import EVENTS, IntegrationApi

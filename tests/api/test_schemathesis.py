@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.api_contract import Findings, check_contract, configuration
 from tests.support.integration_api import IntegrationApi

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.models import SysUserHasRole
-from changegate.services import users
+from changegate.services.users import accounts
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
@@ -131,14 +131,14 @@ def test_the_mask_of_a_password_is_no_password(app: Flask, user_table: TableApi,
 
 def test_a_second_request_computes_no_password_hash(root: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
-    check = users.check_password_hash
+    check = accounts.check_password_hash
 
     def counted(stored: str, password: str) -> bool:
         checked.append(password)
         return bool(check(stored, password))
 
-    monkeypatch.setattr(users, "check_password_hash", counted)
-    monkeypatch.setattr(users, "_verified_passwords", users.VerifiedPasswords())
+    monkeypatch.setattr(accounts, "check_password_hash", counted)
+    monkeypatch.setattr(accounts, "_verified_passwords", accounts.VerifiedPasswords())
     for _ in range(3):
         assert root.page().status_code == 200
     assert checked == [ADMIN_PASSWORD]
@@ -170,7 +170,7 @@ def test_nobody_reads_a_password_and_an_administrator_sets_one(app: Flask, user_
     for query in ("user_passwordISNOTEMPTY", "user_password=x", "user_passwordLIKEscrypt", "user_passwordSTARTSWITHs"):
         assert len(user_table.found(query, "name")) == 2
     with app.app_context():
-        stored = users.get_user("ann").user_password
+        stored = accounts.get_user("ann").user_password
     assert stored is not None
     assert stored.startswith("scrypt:")
 

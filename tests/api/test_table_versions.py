@@ -12,13 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from changegate.database import compiled
 from changegate.extensions import db
-from changegate.services import compiled
-from changegate.services.access import Caller
-from changegate.services.tables.reading import open_record
-from changegate.services.tables.records import create_record
+from changegate.services.access.caller import Caller
+from changegate.services.tables.display.shapes import Shape
+from changegate.services.tables.reading.records import open_record
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.shapes import Shape
+from changegate.services.tables.writing.records import create_record
 from tests.conftest import basic
 from tests.support.statements import counted_statements
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from changegate.extensions import db
 from changegate.models import TinyUrl
-from changegate.services.tables import tiny_urls
+from changegate.services.tables.queries import tiny_urls
 from tests.conftest import Clock, basic
 from tests.support.attachment_api import ATTACHMENTS, AttachmentApi
 from tests.support.table_api import CHANGES, TableApi, error_of, result_of

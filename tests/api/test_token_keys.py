@@ -5,7 +5,7 @@ import json
 from flask.testing import FlaskClient
 
 from changegate.api.token_keys import MAX_AGE, PATH
-from changegate.services.oauth.key_set import KeySet
+from changegate.services.keys.key_set import KeySet
 from changegate.services.oauth.token_keys import LEAD, SIGNS_FOR
 from tests.conftest import Clock
 from tests.support.statements import counted_statements

@@ -8,11 +8,11 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.access import Caller
-from changegate.services.oauth.integrations import Registered, register_integration
-from changegate.services.tables.records import create_record
+from changegate.services.access.caller import Caller
+from changegate.services.integrations.integrations import Registered, register_integration
 from changegate.services.tables.registry import get_table
-from changegate.services.users import create_user
+from changegate.services.tables.writing.records import create_record
+from changegate.services.users.accounts import create_user
 from tests.conftest import ADMIN_PASSWORD
 from tests.console.visitor import Visitor
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key

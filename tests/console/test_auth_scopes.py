@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.console.form_rows import MAX_ROWS
+from changegate.console.integrations.rows import MAX_ROWS
 from changegate.extensions import db
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.schemas.auth_scope import load_scope
 from changegate.seed.scopes import SCOPES as SEEDED
-from changegate.services.oauth.integrations import Registered, get_integration
-from changegate.services.oauth.scopes import create_scope, fields_of, find_scope, get_scope, list_scopes
-from tests.console.test_inbound_integrations import ATTACK
+from changegate.services.integrations.integrations import Registered, get_integration
+from changegate.services.scopes.scopes import create_scope, fields_of, find_scope, get_scope, list_scopes
+from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.statements import counted_statements
 

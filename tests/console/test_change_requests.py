@@ -8,11 +8,11 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models.packed import PackedJSON
-from changegate.services.access import TokenGrant, TokenOrigin
-from changegate.services.oauth.integrations import Registered
-from changegate.services.tables.records import create_record
+from changegate.services.access.caller import TokenGrant, TokenOrigin
+from changegate.services.integrations.integrations import Registered
 from changegate.services.tables.registry import get_table
-from changegate.services.users import create_user
+from changegate.services.tables.writing.records import create_record
+from changegate.services.users.accounts import create_user
 from tests.console.conftest import ROOT, MakeChange, SignIn
 from tests.console.visitor import Visitor
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from changegate.services.oauth.live_tokens import PAGE_SIZE
-from tests.console.test_inbound_integrations import ATTACK
+from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Visitor, forms_of
 from tests.support.id_token_desk import read, register_id_token
 from tests.support.statements import counted_statements

@@ -10,7 +10,7 @@ from flask import Flask
 from changegate.models.connection_type import TYPES
 from changegate.services.hygiene import checks_of_care, checks_of_keys, checks_of_trust, checks_of_use
 from tests.conftest import ADMIN_PASSWORD, basic
-from tests.console.test_inbound_integrations import ATTACK
+from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Visitor
 from tests.support.statements import counted_statements
 from tests.support.token_desk import Integration, TokenDesk, token_desk

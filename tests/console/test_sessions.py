@@ -10,8 +10,8 @@ from changegate import create_app
 from changegate.cli.instance import working_on
 from changegate.extensions import db
 from changegate.models import SysUserSession
-from changegate.services.user_sessions import MOST_FOR_USER
-from changegate.services.users import create_user, get_user, set_password
+from changegate.services.users.accounts import create_user, get_user, set_password
+from changegate.services.users.sessions import MOST_FOR_USER
 from tests.conftest import BASE_URL, Clock, basic
 from tests.console.conftest import PASSWORD
 from tests.console.visitor import Visitor, forms_of

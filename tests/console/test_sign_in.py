@@ -6,7 +6,7 @@ from flask import Flask
 from changegate.extensions import db
 from changegate.failure_limit import FAILURES_PER_MINUTE
 from changegate.models import SysUser
-from changegate.services.users import get_user, set_password
+from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import Clock
 from tests.console.conftest import PASSWORD, SignIn
 from tests.console.visitor import Visitor, forms_of

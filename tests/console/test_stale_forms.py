@@ -13,11 +13,11 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.schemas.auth_scope import load_scope
-from changegate.services.oauth.integration_changes import change_integration
-from changegate.services.oauth.integration_fields import fields_of
-from changegate.services.oauth.integrations import Registered, get_integration, set_active
-from changegate.services.oauth.key_blocking import block_key
-from changegate.services.oauth.scopes import create_scope, get_scope, update_scope
+from changegate.services.integrations.integration_changes import change_integration
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.services.integrations.integrations import Registered, get_integration, set_active
+from changegate.services.integrations.key_blocking import block_key
+from changegate.services.scopes.scopes import create_scope, get_scope, update_scope
 from tests.console.conftest import fields as integration_fields
 from tests.console.visitor import Visitor, forms_of
 from tests.support.certificates import certificate, pem

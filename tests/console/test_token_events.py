@@ -10,8 +10,8 @@ from flask import Flask
 from changegate.console.event_list import PAGE_SIZE
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
-from changegate.services.oauth.integrations import Registered, get_integration
-from tests.console.test_inbound_integrations import ATTACK, add_event
+from changegate.services.integrations.integrations import Registered, get_integration
+from tests.console.integrations.test_views import ATTACK, add_event
 from tests.console.visitor import Visitor, forms_of
 
 EVENTS = "/inbound-integrations/events"

@@ -23,7 +23,7 @@ from changegate.database.unit_of_work import UnitOfWork
 from changegate.database.write_line import SharedWrite, write_together
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserGroup
-from changegate.services.users import get_user
+from changegate.services.users.accounts import get_user
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.console.visitor import Visitor
 from tests.support.table_api import CHANGES, TableApi

@@ -17,7 +17,7 @@ from changegate.api.current_request import current_request
 from changegate.database import TakingTurns, end_turn, turns
 from changegate.database.turns import has_turn
 from changegate.extensions import db
-from changegate.services import users
+from changegate.services.users import accounts
 from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
 
 __all__ = ["allowed_loopback"]
@@ -201,13 +201,13 @@ def test_nobody_waits_for_anothers_long_statement(pool: ThreadPoolExecutor, app:
 
 def test_nobody_waits_for_anothers_hash(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    real = users.check_password_hash
+    real = accounts.check_password_hash
 
     def hashed(*arguments: str) -> bool:
         taken.append(has_turn())
         return real(*arguments)
 
-    monkeypatch.setattr(users, "check_password_hash", hashed)
+    monkeypatch.setattr(accounts, "check_password_hash", hashed)
     app.test_client().get("/api/now/table/change_request", auth=("admin", "wrong"))
     assert taken == [False]
 

@@ -13,7 +13,7 @@ import requests
 
 from changegate import create_app
 from changegate.extensions import db
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.long_texts import FIELDS, insert_long_texts, searches
 from tests.support.postgres import prepared_database_of_postgres

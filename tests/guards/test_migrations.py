@@ -18,7 +18,7 @@ from changegate import create_app
 from changegate.cli.prepare import prepare_instance
 from changegate.database import Base
 from changegate.extensions import db
-from changegate.services.changes.numbering import next_number
+from changegate.services.process.numbering import next_number
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.source_tree import ROOT
 

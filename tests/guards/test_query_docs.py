@@ -2,8 +2,8 @@
 
 import re
 
-from changegate.services.tables.operator_names import NAMES, OTHER_SPELLINGS
-from changegate.services.tables.operators import OPERATORS
+from changegate.services.tables.queries.operator_names import NAMES, OTHER_SPELLINGS
+from changegate.services.tables.queries.operators import OPERATORS
 from tests.guards.documents import DOCS
 
 ROW = re.compile(r"^\| (?P<names>`.*?`) \| (?P<spellings>.*?) ?\| .* \|$", re.MULTILINE)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from changegate.errors import AssertionRefused
-from changegate.services.oauth.assertion import UnverifiedAssertion
-from changegate.services.oauth.key_set import KeySet
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.keys.key_set import KeySet
 from tests.support.forge import NOW, key_set_document
 from tests.support.trust import key_set, policy
 

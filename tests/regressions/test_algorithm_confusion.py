@@ -6,8 +6,8 @@ import jwt.algorithms
 import pytest
 
 from changegate.errors import AssertionRefused
-from changegate.services.oauth.assertion import UnverifiedAssertion
-from changegate.services.oauth.shared_key import SharedKey
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.keys.shared_key import SharedKey
 from tests.regressions.attack import EVERYTHING, LAX, NOT_COMPACT, Attack, assert_refused, attacks
 from tests.support.attack_forms import (
     ORDER_P256,

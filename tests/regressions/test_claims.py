@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from changegate.services.oauth.address_policy import FetchPolicy
-from changegate.services.oauth.discovery import discover
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.discovery import discover
 from tests.regressions.attack import Attack, assert_refused, attacks
 from tests.support.attack_forms import headed, resigned, said, signed_with
 from tests.support.forge import AUDIENCE, ISSUER, NOW, forge, jwk, key_set_document, rsa_key

@@ -16,9 +16,9 @@ import trustme
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import JwksCache
-from changegate.services.oauth import jwks_fetch
-from changegate.services.oauth.address_policy import FetchPolicy
-from changegate.services.oauth.jwks_fetch import fetch_jwks
+from changegate.services.keys import jwks_fetch
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.jwks_fetch import fetch_jwks
 from tests.support.forge import b64, ed25519_key, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import Answer, after, drip, endless_chunks, hang, misbehaving_jwks, reply
 from tests.support.token_desk import FORM, RFC_PATH, Integration, TokenDesk

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changegate.errors import JwksUnusable
-from changegate.services.oauth.jwks_answer import MAX_DOCUMENT_BYTES
-from changegate.services.oauth.key_set import KeySet
+from changegate.services.keys.jwks_answer import MAX_DOCUMENT_BYTES
+from changegate.services.keys.key_set import KeySet
 from tests.support.forge import b64, ec_key, ed25519_key, forge, header, jwk, key_set_document, rsa_key
 from tests.support.processor import assert_cheap
 from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changegate.extensions import db
-from changegate.services.oauth.integrations import get_integration, set_active
+from changegate.services.integrations.integrations import get_integration, set_active
 from tests.regressions.attack import slug
 from tests.regressions.test_fuzzing import CRASHES, fuzzed, json_values, octets
 from tests.support.attack_forms import ORDER_P256

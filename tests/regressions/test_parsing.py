@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from changegate.services.oauth.assertion import UnverifiedAssertion
+from changegate.services.assertions.assertion import UnverifiedAssertion
 from tests.guards.source_tree import PRODUCT, parsed, python_files
 from tests.regressions.attack import LAX, NOT_COMPACT, Attack, assert_refused, attacks
 from tests.support.attack_forms import (
@@ -51,7 +51,7 @@ def test_reads_one_serialisation_only(attack: Attack) -> None:
     Attack("CVE-2026-29000", "nested", lambda: headed(cty="JWT"), "header_invalid"),
 )
 def test_refuses_an_encrypted_token_before_any_cryptography(attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("changegate.services.oauth.key_set.is_signed_by", lambda *_: pytest.fail("a key was used"))
+    monkeypatch.setattr("changegate.services.keys.key_set.is_signed_by", lambda *_: pytest.fail("a key was used"))
     assert_refused(attack)
 
 

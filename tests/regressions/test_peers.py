@@ -15,9 +15,9 @@ from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import OAuthEntityScope, SysUser
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.oauth.address_policy import FetchPolicy
-from changegate.services.oauth.integrations import get_integration, rotate_secret, set_active
-from changegate.services.oauth.jwks_fetch import fetch_jwks
+from changegate.services.integrations.integrations import get_integration, rotate_secret, set_active
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.jwks_fetch import fetch_jwks
 from tests.conftest import Clock
 from tests.support.attack_forms import SPELLINGS
 from tests.support.forge import as_bytes, b64, header, jwk, key_set_document, rsa_key, sign

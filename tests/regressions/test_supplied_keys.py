@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.oauth import jwks_fetch
-from changegate.services.oauth.address_policy import FetchPolicy
-from changegate.services.oauth.assertion import UnverifiedAssertion
-from changegate.services.oauth.integrations import register_integration
-from changegate.services.oauth.jwks_fetch import fetch_jwks
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.integrations.integrations import register_integration
+from changegate.services.keys import jwks_fetch
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.jwks_fetch import fetch_jwks
 from tests.conftest import Clock
 from tests.regressions.attack import Attack, assert_refused, attacks
 from tests.support.attack_forms import certificate, headed, signed_with

@@ -9,8 +9,8 @@ from changegate.errors import AssertionRefused
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.schemas.presets import PRESETS, Preset
 from changegate.schemas.presets.shape import IMMUTABLE
-from changegate.services.oauth.assertion import UnverifiedAssertion
-from changegate.services.oauth.claim_conditions import load_conditions
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.assertions.claim_conditions import load_conditions
 from tests.regressions.attack import slug
 from tests.support.attack_forms import said
 from tests.support.forge import NOW

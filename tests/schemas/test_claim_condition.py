@@ -10,8 +10,8 @@ from marshmallow import ValidationError
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
 from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.claim_condition_text import parse_condition_text, render_condition_text
-from changegate.services.oauth.claim_conditions import load_conditions
-from changegate.services.oauth.segment_glob import compile_glob
+from changegate.services.assertions.claim_conditions import load_conditions
+from changegate.services.assertions.segment_glob import compile_glob
 from tests.guards.documents import CODE, DOCS, blocks
 
 SCHEMA = ClaimConditionSchema()

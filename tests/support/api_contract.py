@@ -25,7 +25,7 @@ from schemathesis.hooks import unregister_all
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.wsgi import WSGITransport
 
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY
 
 TABLE_PATH = "/api/now/table/"

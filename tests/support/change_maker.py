@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from changegate import create_app
 from changegate.config import default_instance_path
 from changegate.extensions import db
-from changegate.services.access import Caller
-from changegate.services.tables.records import create_record
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 

@@ -10,7 +10,7 @@ from unittest import mock
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
-from changegate.services import users
+from changegate.services.users import accounts
 
 CHEAP_HASH = "scrypt:256:8:1"
 # By this variable coverage.py tells processes that are started to note which of their lines are run.
@@ -45,7 +45,7 @@ def remembered_routes() -> Iterator[None]:
 def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
-    with mock.patch.multiple(users, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
+    with mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
         yield
 
 

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken, SysAuthScope, SysUser
 from changegate.services.oauth.secrets import hash_client_secret, new_client_secret
-from changegate.services.users import create_user, get_user, set_password
+from changegate.services.users.accounts import create_user, get_user, set_password
 from tests.support.token_desk import RFC_PATH, ROBOT, Integration, TokenDesk
 
 MARIA = "maria.keller"

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration import load_fields
-from changegate.services.oauth.integrations import get_integration, register_integration, update_integration
+from changegate.services.integrations.integrations import get_integration, register_integration, update_integration
 from tests.support.token_desk import AUDIENCE, CHANGES, ISSUER, ROBOT, Integration, TokenDesk
 
 ONCE = {"replay_policy": "jti-required-once", "enable_jti_verification": True}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from changegate.services.tables.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
 
 Row = Mapping[str, Any]
 SIGNS = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from changegate.database import connection
-from changegate.services.access import Caller
-from changegate.services.tables.clauses import order_clauses, where_clause
-from changegate.services.tables.encoded_query import parse_encoded_query
+from changegate.services.access.caller import Caller
+from changegate.services.tables.queries.clauses import order_clauses, where_clause
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import Walks

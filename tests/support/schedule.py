@@ -17,7 +17,7 @@ FIRST = (
     "tests/cli/test_serve.py",
     "tests/cli/test_demo.py",
     "tests/guards/test_documented_calls.py",
-    "tests/services/tables/test_query_measure.py",
+    "tests/services/tables/queries/test_query_measure.py",
     "tests/clients/",
     "tests/identity_providers/",
 )
@@ -30,9 +30,9 @@ REPEATING = (
     "tests/clients/",
     "tests/identity_providers/",
     "tests/regressions/",
-    "tests/services/oauth/test_assertion_properties.py",
-    "tests/services/oauth/test_claim_layouts.py",
-    "tests/services/tables/test_query_",
+    "tests/services/assertions/test_assertion_properties.py",
+    "tests/services/provenance/test_claim_layouts.py",
+    "tests/services/tables/queries/test_query_",
 )
 
 

@@ -8,8 +8,8 @@ from unittest import mock
 from sqlalchemy import event
 
 from changegate.database import connection
+from changegate.database.prepared import Prepared
 from changegate.extensions import db
-from changegate.services.prepared import Prepared
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import functools
 from datetime import timedelta
 from typing import Any
 
-from changegate.services.oauth.key_set import KeySet
-from changegate.services.oauth.trust_policy import JTI_REQUIRED, TrustPolicy
+from changegate.services.assertions.trust_policy import JTI_REQUIRED, TrustPolicy
+from changegate.services.keys.key_set import KeySet
 from tests.support.forge import AUDIENCE, ISSUER, ec_key, ed25519_key, jwk, key_set_document, rsa_key
 
 

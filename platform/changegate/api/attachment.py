@@ -24,15 +24,15 @@ from changegate.schemas.attachment import (
 )
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.table_query import parse_parameters
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.attachments.access import find_owner, get_attachable
 from changegate.services.attachments.file_names import SEPARATORS, parse_file_name
 from changegate.services.attachments.metadata import render_metadata
 from changegate.services.attachments.reading import Attachment, get_attachment, list_attachments, read_content
 from changegate.services.attachments.upload import Upload
 from changegate.services.attachments.writing import Target, create_attachment, delete_attachment, rename_attachment
-from changegate.services.tables.catalog import TABLES
-from changegate.services.tables.encoded_query import parse_encoded_query
+from changegate.services.catalog import TABLES
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import knows_integrations
 

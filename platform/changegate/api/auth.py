@@ -6,12 +6,12 @@ from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.database import count_for
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
-from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.access.scope_policy import LATEST, ApiCall
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
-from changegate.services.scope_policy import LATEST, ApiCall
 from changegate.services.tables.registry import find_table
 from changegate.services.tables.visibility import knows_integrations
-from changegate.services.users import authenticate_user
+from changegate.services.users.accounts import authenticate_user
 
 
 def allow_anyone() -> None:

@@ -26,7 +26,7 @@ from changegate.errors import (
 )
 from changegate.extensions import now
 from changegate.models.oauth_exchange import new_correlation_id
-from changegate.services.tables.reading import Records
+from changegate.services.tables.reading.records import Records
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"

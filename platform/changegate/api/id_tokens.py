@@ -17,11 +17,11 @@ from changegate.errors import (
     TooManyFailures,
 )
 from changegate.extensions import db
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
+from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.events import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
-from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.subjects import find_named_user
 
 # In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.

@@ -23,12 +23,12 @@ from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
 from changegate.schemas.integration_input import load_change, load_integration, load_replacement
 from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
-from changegate.services.oauth.authority import list_shared, require_authority
-from changegate.services.oauth.dry_run import try_assertion
-from changegate.services.oauth.event_pages import find_events
-from changegate.services.oauth.integration_changes import change_integration
-from changegate.services.oauth.integration_fields import fields_of
-from changegate.services.oauth.integrations import (
+from changegate.services.integrations.authority import list_shared, require_authority
+from changegate.services.integrations.dry_run import try_assertion
+from changegate.services.integrations.event_pages import find_events
+from changegate.services.integrations.integration_changes import change_integration
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.services.integrations.integrations import (
     delete_integration,
     get_integration,
     list_integrations,
@@ -37,9 +37,9 @@ from changegate.services.oauth.integrations import (
     rotate_secret,
     set_active,
 )
-from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
-from changegate.services.oauth.key_report import report_keys
-from changegate.services.oauth.key_store import key_store
+from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.integrations.key_report import report_keys
+from changegate.services.keys.key_store import key_store
 
 PREFIX = "/api/now/oauth"
 READ_ONLY = ("sys_id", "client_id")

@@ -15,7 +15,7 @@ from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE, 
 from changegate.extensions import settings
 from changegate.services.oauth.client_assertions import ALGORITHMS
 from changegate.services.oauth.grant_types import list_grant_types
-from changegate.services.oauth.scopes import list_scopes
+from changegate.services.scopes.scopes import list_scopes
 
 API = "/api/now"
 # In seconds; scopes may be added at any time.

@@ -14,6 +14,7 @@ from changegate.database import commit
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.extensions import now
 from changegate.schemas.token_request import TokenRequestForm
+from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.client_assertions import TOKEN_PATHS
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
@@ -28,7 +29,6 @@ from changegate.services.oauth.grant_types import (
 )
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
-from changegate.services.oauth.key_store import key_store
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 

@@ -13,10 +13,10 @@ from changegate.errors import (
     UserRefused,
 )
 from changegate.extensions import limiter, now
+from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import Attempt, record_refused
-from changegate.services.oauth.key_store import key_store
 
 SERVICENOW_SUFFIX = ".do"
 # Names that no client id has, for failures that are not one client's.

@@ -12,8 +12,8 @@ from werkzeug.http import parse_etags
 from changegate.api.current_request import current_request
 from changegate.errors import VersionMissing
 from changegate.models.base import Record
-from changegate.services.change_history import last_change
-from changegate.services.versions import Condition, require_version
+from changegate.services.tables.change_history import last_change
+from changegate.services.tables.versions import Condition, require_version
 
 IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 

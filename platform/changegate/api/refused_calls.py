@@ -12,7 +12,7 @@ from changegate.errors import ChangegateError, InvalidClient, NotAuthenticated, 
 from changegate.extensions import now
 from changegate.services.oauth.events import RefusedCall, record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
-from changegate.services.oauth.scope_rules import name_missing_scopes
+from changegate.services.scopes.rules import name_missing_scopes
 
 # Of the OAuth endpoints, only what is refused before a view arrives here: the views write their own events.
 EVENT_PREFIXES = ("/api/", "/oauth/", "/oauth_")

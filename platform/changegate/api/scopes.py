@@ -14,8 +14,7 @@ from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
 from changegate.models import SysAuthScope
 from changegate.schemas.auth_scope import load_scope, load_scope_change
-from changegate.services.oauth.scope_sentences import describe_scope
-from changegate.services.oauth.scopes import (
+from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
     fields_of,
@@ -25,6 +24,7 @@ from changegate.services.oauth.scopes import (
     lock_scope,
     update_scope,
 )
+from changegate.services.scopes.sentences import describe_scope
 
 PREFIX = "/api/now/oauth/scopes"
 # What follows from the rest; sent back, it says nothing.

@@ -10,12 +10,12 @@ from changegate.api.negotiation import require_acceptable
 from changegate.api.tinyurl import restore_query
 from changegate.schemas.stats_query import StatsQuerySchema
 from changegate.schemas.table_query import SYSPARM, parse_parameters
-from changegate.services.tables.aggregates import Aggregation, aggregate_records
-from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.figures import FUNCTIONS
-from changegate.services.tables.name_values import narrow_query
+from changegate.services.tables.display.shapes import DisplayValue
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.queries.name_values import narrow_query
+from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
+from changegate.services.tables.reading.figures import FUNCTIONS
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.shapes import DisplayValue
 
 REST_API = "now/stats"
 bp = Blueprint("stats", __name__)

@@ -18,15 +18,15 @@ from changegate.database import commit
 from changegate.extensions import settings
 from changegate.models.base import version_of
 from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
-from changegate.services.access import Caller
-from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.idempotency import create_once
-from changegate.services.tables.ignored_fields import EMPTY_BODY, list_names
-from changegate.services.tables.name_values import narrow_query
-from changegate.services.tables.reading import Page, open_record, read_page, render_written
-from changegate.services.tables.records import create_record, delete_record, update_record
+from changegate.services.access.caller import Caller
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.queries.name_values import narrow_query
+from changegate.services.tables.reading.records import Page, open_record, read_page, render_written
 from changegate.services.tables.registry import Table, get_table
-from changegate.services.tables.shapes import DisplayValue, Shape
+from changegate.services.tables.writing.idempotency import create_once
+from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, list_names
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
 
 REST_API = "now/table"
 IGNORED_FIELDS = "X-Changegate-Ignored-Fields"

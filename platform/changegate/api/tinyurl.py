@@ -13,10 +13,10 @@ from changegate.api.request_body import read_object
 from changegate.errors import RequestUnreadable, ScopeMissing
 from changegate.extensions import db
 from changegate.schemas.table_query import parse_parameters
-from changegate.services.scope_policy import LATEST, ApiCall
-from changegate.services.tables.catalog import TABLES
+from changegate.services.access.scope_policy import LATEST, ApiCall
+from changegate.services.catalog import TABLES
+from changegate.services.tables.queries.tiny_urls import get_query, store_query
 from changegate.services.tables.registry import Table, get_table
-from changegate.services.tables.tiny_urls import get_query, store_query
 
 PARAMETER = "sysparm_tiny"
 READS = frozenset({"GET", "HEAD"})

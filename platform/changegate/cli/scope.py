@@ -13,8 +13,7 @@ from changegate.extensions import db
 from changegate.models import SysAuthScope
 from changegate.schemas.auth_scope import load_scope, load_scope_change
 from changegate.schemas.scope_rule_text import render_rule_text
-from changegate.services.oauth.scope_sentences import describe_scope
-from changegate.services.oauth.scopes import (
+from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
     fields_of,
@@ -25,6 +24,7 @@ from changegate.services.oauth.scopes import (
     update_scope,
     used_by,
 )
+from changegate.services.scopes.sentences import describe_scope
 
 RULE = "Such as 'POST table change_request fields=short_description own'; may be repeated."
 

@@ -10,8 +10,8 @@ from changegate.cli.instance import opened_instance
 from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysUser
-from changegate.services.roles import restore_administrator
-from changegate.services.users import caller_of, create_user, get_user, set_password, set_time_zone
+from changegate.services.users.accounts import caller_of, create_user, get_user, set_password, set_time_zone
+from changegate.services.users.roles import restore_administrator
 
 LEAST_PASSWORD_LENGTH = 8
 _COLUMNS = SysUser.__table__.columns

@@ -7,10 +7,7 @@ from changegate.console import (
     auth_scopes,
     change_requests,
     deep_links,
-    form_fragments,
     home,
-    inbound_integrations,
-    integration_keys,
     machine_identities,
     machine_identity,
     manage_tokens,
@@ -20,6 +17,7 @@ from changegate.console import (
     token_events,
 )
 from changegate.console.guards import allow_anyone, protect_forms
+from changegate.console.integrations import fragments, keys, views
 from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
@@ -30,9 +28,9 @@ assets.before_request(allow_anyone)
 AREAS = (
     sign_in,
     home,
-    inbound_integrations,
-    form_fragments,
-    integration_keys,
+    views,
+    fragments,
+    keys,
     token_events,
     auth_scopes,
     manage_tokens,

@@ -16,9 +16,9 @@ from changegate.extensions import db
 from changegate.models import SysAuthScope
 from changegate.models.auth_scope import ANY, API_VERSIONS, REST_APIS, USERACCOUNT
 from changegate.schemas.auth_scope import METHODS
+from changegate.services.catalog import TABLES
 from changegate.services.oauth.scope_reach import reach_of
-from changegate.services.oauth.scope_sentences import describe_scope
-from changegate.services.oauth.scopes import (
+from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
     list_scopes,
@@ -26,7 +26,7 @@ from changegate.services.oauth.scopes import (
     lock_scope,
     update_scope,
 )
-from changegate.services.tables.catalog import TABLES
+from changegate.services.scopes.sentences import describe_scope
 
 FRAGMENT_HEADER = "X-Fragment"
 CHOICES = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from changegate.models.change_request import CHANGE_STATES
-from changegate.services.tables.encoded_query import AllOf, Condition, EncodedQuery, Order
+from changegate.services.tables.queries.encoded_query import AllOf, Condition, EncodedQuery, Order
 
 PAGE_SIZE = 20
 MAX_PAGE = 1_000_000

@@ -8,10 +8,10 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_login
 from changegate.errors import RecordNotFound
-from changegate.services.tables.encoded_query import Condition, EncodedQuery
-from changegate.services.tables.reading import read_page
+from changegate.services.tables.display.shapes import Shape
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.shapes import Shape
 
 NUMBER = "number="
 bp = Blueprint("deep_links", __name__)

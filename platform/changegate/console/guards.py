@@ -10,8 +10,8 @@ from changegate.console.carried_forms import answer_old_form, ask_to_sign_in, is
 from changegate.database import count_for
 from changegate.errors import AccessRefused
 from changegate.extensions import csrf
-from changegate.services.access import INTEGRATION_ADMINISTRATORS, Caller
-from changegate.services.users import caller_of
+from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.users.accounts import caller_of
 
 # A caller who is not signed in may send a form of at most this size.
 MOST_FORM_BYTES = 64 * 1024

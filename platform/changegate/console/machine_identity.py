@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 
 from changegate.console.exchange_chart import chart_of
 from changegate.console.guards import require_integration_administrator
-from changegate.console.providers import PROVIDERS
+from changegate.console.integrations.providers import PROVIDERS
 from changegate.extensions import now
 from changegate.models.connection_type import PRIVATE_KEY_JWT, PUBLIC, REFRESH, SECRET, TYPES
 from changegate.services.hygiene.overview import get_overview

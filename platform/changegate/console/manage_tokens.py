@@ -11,13 +11,13 @@ from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
 from changegate.models.oauth_entity import ID_TOKEN
+from changegate.services.integrations.integrations import end_tokens, get_integration, list_integrations
 from changegate.services.oauth.event_search import get_event
-from changegate.services.oauth.integrations import end_tokens, get_integration, list_integrations
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
 from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, search_tokens
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
-from changegate.services.oauth.scopes import list_scopes
+from changegate.services.scopes.scopes import list_scopes
 
 bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")
 bp.before_request(require_integration_administrator)

@@ -9,8 +9,8 @@ from flask_login import current_user
 from changegate.console.guards import require_login
 from changegate.errors import InputInvalid
 from changegate.extensions import db
-from changegate.services.time_zones import time_zone_names
-from changegate.services.users import set_time_zone
+from changegate.services.access.time_zones import time_zone_names
+from changegate.services.users.accounts import set_time_zone
 
 bp = Blueprint("preferences", __name__, url_prefix="/preferences")
 bp.before_request(require_login)

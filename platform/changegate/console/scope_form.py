@@ -7,15 +7,15 @@ from typing import Any
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from changegate.console.form_rows import MAX_ROWS, SCOPE_RULES
+from changegate.console.integrations.rows import MAX_ROWS, SCOPE_RULES
 from changegate.console.stale_forms import VERSION
 from changegate.errors import InputInvalid
 from changegate.models import SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import REST_APIS
 from changegate.schemas.auth_scope import AuthScopeSchema, ScopeRuleSchema
 from changegate.schemas.field_errors import field_errors
-from changegate.services.oauth.scope_sentences import describe_rule
-from changegate.services.oauth.scopes import fields_of, text_of
+from changegate.services.scopes.scopes import fields_of, text_of
+from changegate.services.scopes.sentences import describe_rule
 
 TEXTS = ("name", "description")
 _schema, _rule_schema = AuthScopeSchema(), ScopeRuleSchema()

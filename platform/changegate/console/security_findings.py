@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template, request, url_for
 
 from changegate.console.guards import require_integration_administrator
+from changegate.console.integrations.providers import PROVIDERS
 from changegate.console.list_arguments import printable
-from changegate.console.providers import PROVIDERS
 from changegate.extensions import now
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding

@@ -13,8 +13,8 @@ from changegate.extensions import db, login, now
 from changegate.models import SysUser
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.oauth.events import RefusedCall, record_refused_call
-from changegate.services.user_sessions import end_session, end_sessions, find_session_user, start_session
-from changegate.services.users import authenticate_user
+from changegate.services.users.accounts import authenticate_user
+from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
 
 SESSION_TOKEN = "session_token"  # noqa: S105 - the name of a member of the session, not a secret
 REFUSAL = "The user name or password is not right, or the account may not sign in here."

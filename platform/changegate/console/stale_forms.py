@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from changegate.extensions import db
 from changegate.models import SysAudit
 from changegate.models.base import Record
-from changegate.services.change_history import list_changes_since
+from changegate.services.tables.change_history import list_changes_since
 
 VERSION, OVERWRITE = "version", "overwrite"
 OF_THE_PAGE = ("csrf_token", VERSION, OVERWRITE)

@@ -6,19 +6,19 @@ See docs/reference/inbound-integrations.md#console.
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from changegate.console.claim_pins import list_claims
 from changegate.console.event_list import PAGE_SIZE, EventList
 from changegate.console.guards import caller, require_integration_administrator
-from changegate.console.integration_pages import stale_integration
+from changegate.console.integrations.claim_pins import list_claims
+from changegate.console.integrations.pages import stale_integration
 from changegate.console.local_times import shown
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
+from changegate.services.assertions.hints import find_client_hint
+from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
 from changegate.services.oauth.events import claims_of, report_of
-from changegate.services.oauth.hints import find_client_hint
-from changegate.services.oauth.integrations import constrain, list_integrations, lock_integration
 
 NOT_THERE = "The event has no claim {} that a condition could be made of."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")

@@ -6,7 +6,7 @@ from changegate.extensions import db
 from changegate.models import CmdbCi, StdChangeProducerVersion, SysUser, SysUserGroup, SysUserGroupMember, Task
 from changegate.seed.demo_changes import MARK, seed_changes
 from changegate.seed.first_start import ADMIN_USER_NAME
-from changegate.services.users import create_user, get_user, set_password
+from changegate.services.users.accounts import create_user, get_user, set_password
 
 USERS: tuple[tuple[str, str, str], ...] = (
     ("release.bot", "Release Automation", "itil"),

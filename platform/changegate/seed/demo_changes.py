@@ -10,10 +10,10 @@ from sqlalchemy import update
 from changegate.database import connection
 from changegate.extensions import now
 from changegate.models import Task
-from changegate.services.access import Caller
-from changegate.services.tables.records import create_record
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import get_table
-from changegate.services.users import get_user
+from changegate.services.tables.writing.records import create_record
+from changegate.services.users.accounts import get_user
 
 WORK: tuple[tuple[str, str, str, str], ...] = (
     ("Replace the power supply of", "edge-router-01", "Network", "Hardware"),

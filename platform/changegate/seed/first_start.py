@@ -11,8 +11,8 @@ from changegate.models import ChgModel, SysUser, SysUserHasRole, SysUserRole
 from changegate.models.change_request import CHANGE_TYPES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.seed.scopes import seed_scopes
+from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.dictionary import refresh_dictionary
-from changegate.services.tables.shipped_choices import add_shipped_choices
 
 ADMIN_USER_NAME = "admin"
 # The id that real clients' own tests expect of the administrator (docs/reference/clients.md#pysnc).

@@ -12,8 +12,8 @@ from changegate.schemas.presets import (
     find_preset,
     get_preset,
 )
-from changegate.services.oauth.address_policy import FetchPolicy
-from changegate.services.oauth.url_policy import admit_url
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.url_policy import admit_url
 
 EVERY_PLACE = [(preset, form) for preset in PRESETS.values() for form in preset.issuers]
 PLACES = pytest.mark.parametrize(("preset", "form"), EVERY_PLACE, ids=[f"{p.name}: {f.name}" for p, f in EVERY_PLACE])

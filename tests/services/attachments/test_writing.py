@@ -12,11 +12,11 @@ from changegate.database import connection
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import CHUNK_BYTES, Target, create_attachment
-from changegate.services.tables.records import create_record, delete_record
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record
 
 ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
 CHANGES = get_table("change_request")

@@ -13,10 +13,10 @@ from changegate.extensions import db
 from changegate.models import JwksCache, OAuthExchange, OAuthKeyAlert, SysUser, Task
 from changegate.models.oauth_entity import REUSABLE
 from changegate.services.hygiene.assessment import ACCOUNT_CHECKS, INTEGRATION_CHECKS
-from changegate.services.oauth.integrations import get_integration, rotate_secret
-from changegate.services.oauth.key_blocking import block_key
-from changegate.services.oauth.key_timeline import list_keys
-from changegate.services.users import create_user
+from changegate.services.integrations.integrations import get_integration, rotate_secret
+from changegate.services.integrations.key_blocking import block_key
+from changegate.services.keys.key_timeline import list_keys
+from changegate.services.users.accounts import create_user
 from tests.guards.documents import DOCS
 from tests.services.hygiene.conftest import CONDITION, HygieneDesk
 from tests.support.certificates import certificate, pem

@@ -8,7 +8,7 @@ from changegate.services.hygiene.identities import MachineIdentity, list_identit
 from changegate.services.hygiene.log_reading import instant_of
 from changegate.services.hygiene.overview import get_overview
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES, privileges_among
-from changegate.services.users import create_user
+from changegate.services.users.accounts import create_user
 from tests.conftest import Clock
 from tests.services.hygiene.conftest import HygieneDesk
 from tests.support.token_desk import ROBOT

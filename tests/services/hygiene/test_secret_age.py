@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.services.oauth.integrations import get_integration, rotate_secret, set_active
+from changegate.services.integrations.integrations import get_integration, rotate_secret, set_active
 from tests.conftest import Clock
 from tests.support.token_desk import Integration, TokenDesk
 

@@ -7,8 +7,8 @@ from sqlalchemy import event
 
 from changegate.extensions import db
 from changegate.models import OAuthExchange
+from changegate.services.access.scope_policy import NO_LIMITS, ApiCall
 from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_caller
-from changegate.services.scope_policy import NO_LIMITS, ApiCall
 from tests.support.token_desk import ROBOT, TokenDesk
 
 # As long as a token, and written otherwise.

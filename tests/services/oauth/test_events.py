@@ -9,6 +9,7 @@ from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now
 from changegate.models import OAuthExchange
 from changegate.schemas.integration import JwtBearerSchema
+from changegate.services.assertions.report import Report
 from changegate.services.oauth.access_tokens import new_token
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
@@ -19,7 +20,6 @@ from changegate.services.oauth.events import (
     record_refused,
     report_of,
 )
-from changegate.services.oauth.report import Report
 from tests.support.token_desk import TokenDesk
 
 LIFETIMES = ("access_token_lifespan_seconds", "max_assertion_lifetime_seconds", "clock_skew_seconds")
@@ -73,7 +73,7 @@ def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
 
 
 def test_most_requests_do_not_clean_up(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("changegate.services.cleanup.secrets.randbelow", lambda _one_in: 1)
+    monkeypatch.setattr("changegate.database.cleanup.secrets.randbelow", lambda _one_in: 1)
     for correlation_id, at in (("2" * 32, now() - timedelta(days=60)), ("3" * 32, now())):
         token = new_token(correlation_id, user=None, generation=0, scope="", lifespan=timedelta(minutes=1))
         record_accepted(Attempt(None, correlation_id), token, at)

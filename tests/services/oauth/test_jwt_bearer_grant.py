@@ -5,10 +5,10 @@ import pytest
 from changegate.errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.extensions import db
 from changegate.models import OAuthExchange
+from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import report_of
 from changegate.services.oauth.jwt_bearer_grant import Exchange, exchange_assertion
-from changegate.services.oauth.key_store import KeyStore
 from tests.support.misbehaving_jwks import reply
 from tests.support.token_desk import Integration, TokenDesk
 

@@ -20,7 +20,7 @@ from changegate.services.oauth.live_tokens import (
 )
 from changegate.services.oauth.revocation import end_token
 from changegate.services.oauth.scope_reach import reach_of
-from changegate.services.oauth.scopes import create_scope, get_scope
+from changegate.services.scopes.scopes import create_scope, get_scope
 from tests.conftest import Clock
 from tests.support.statements import counted_statements
 from tests.support.token_desk import ROBOT, Integration, TokenDesk

@@ -14,8 +14,8 @@ from changegate import create_app
 from changegate.errors import ChangegateError, RecordNotFound, TemporarilyUnavailable
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
+from changegate.services.keys.key_set import KeySet
 from changegate.services.oauth import token_keys
-from changegate.services.oauth.key_set import KeySet
 from changegate.services.oauth.token_key import header_of, load_verifier, make_key
 from changegate.services.oauth.token_keys import (
     LEAD,

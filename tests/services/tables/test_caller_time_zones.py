@@ -10,12 +10,12 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
-from changegate.services.tables.aggregates import Aggregation, aggregate_records
-from changegate.services.tables.encoded_query import parse_encoded_query
-from changegate.services.tables.reading import read_page, read_record
-from changegate.services.tables.records import create_record, update_record
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
+from changegate.services.tables.reading.records import read_page, read_record
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.shapes import DisplayValue, Shape
+from changegate.services.tables.writing.records import create_record, update_record
 from tests.support.queries import ROOT
 
 CHANGES = get_table("change_request")

@@ -9,10 +9,10 @@ from sqlalchemy import select, update
 
 from changegate.database import connection
 from changegate.models import SysChoice, SysDbObject, SysDictionary
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
+from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dictionary import refresh_dictionary, sys_id_of
-from changegate.services.tables.shipped_choices import add_shipped_choices
 
 
 @pytest.fixture(autouse=True)

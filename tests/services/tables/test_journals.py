@@ -12,10 +12,10 @@ from changegate.database import connection
 from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysJournalField
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.tables.journals import COMBINED, find_journal_texts
-from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"

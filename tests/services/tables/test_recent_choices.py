@@ -10,12 +10,12 @@ from changegate import create_app
 from changegate.database import connection
 from changegate.extensions import db
 from changegate.models import SysChoice
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.tables import recent_choices as module
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.recent_choices import Found, RecentChoices, Wanted, recent_choices
-from changegate.services.tables.records import create_record, delete_record, update_record
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
 ROOT = Caller("0" * 32, "root", frozenset({"admin"}))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from changegate.services.access import Caller, TokenGrant
-from changegate.services.scope_policy import CallLimits, ScopePolicy, ScopeRule
+from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import may_read
 

@@ -10,7 +10,7 @@ from changegate.database import connection
 from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import ChangeRequest, ChangeTask
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.walks import MAX_JOINS, Walks
 from tests.support.change_rows import insert_rows

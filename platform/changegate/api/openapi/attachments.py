@@ -13,7 +13,7 @@ from changegate.api.openapi.values import JsonSchema, ref
 from changegate.services.attachments.access import ATTACHMENTS
 from changegate.services.attachments.file_names import MAX_LENGTH
 from changegate.services.attachments.metadata import names_of_metadata
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 
 Operation = dict[str, Any]
 PATH = "/api/now/attachment"

@@ -32,7 +32,7 @@ from changegate.api.openapi.token_services import INTROSPECTION, TOKEN_REFERENCE
 from changegate.api.openapi.tokens import KEY_SET, TOKEN, key_set_path, token_paths, token_request
 from changegate.api.openapi.tokens import TAG as TOKENS
 from changegate.api.openapi.values import VALUES
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from changegate.services.tables.choices import find_choices
 
 # The choices of all tables in a form that can be remembered: table, field, value, label.

@@ -10,7 +10,7 @@ from changegate.api.openapi.parameters import VERSION, Converter, name_of
 from changegate.api.openapi.records import result_of
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.schemas.batch import METHODS, PREFIX, BatchSchema, RestRequestSchema
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from changegate.services.tables.values import MAX_JSON_INTEGER
 
 Operation = dict[str, Any]

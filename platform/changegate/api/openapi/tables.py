@@ -16,7 +16,7 @@ from changegate.api.openapi.records import (
     result_of,
 )
 from changegate.api.openapi.values import JsonSchema, ref
-from changegate.services.tables.catalog import TABLES
+from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Roles, Table
 
 Operation = dict[str, Any]

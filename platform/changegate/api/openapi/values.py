@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from changegate.models.base import Entry
-from changegate.services.tables.selections import LINKED
+from changegate.services.tables.display.selections import LINKED
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH, MAX_INTEGER, MAX_NAME_LENGTH
 
 JsonSchema = dict[str, Any]

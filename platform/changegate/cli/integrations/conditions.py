@@ -9,9 +9,9 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.presets import advise_pins, claim_kinds, find_by_issuer, find_preset, require_pins
-from changegate.services.oauth.condition_linter import lint_conditions
-from changegate.services.oauth.connection_types import require_provider
-from changegate.services.oauth.integration_fields import fields_of
+from changegate.services.assertions.condition_linter import lint_conditions
+from changegate.services.integrations.connection_types import require_provider
+from changegate.services.integrations.integration_fields import fields_of
 
 
 @click.command()

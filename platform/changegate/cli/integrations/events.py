@@ -9,7 +9,7 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json
 from changegate.schemas.event_query import DEFAULT_LIMIT, OUTCOMES, load_event_query
 from changegate.schemas.integration_views import EventSchema
-from changegate.services.oauth.event_pages import find_events
+from changegate.services.integrations.event_pages import find_events
 
 
 @click.command()

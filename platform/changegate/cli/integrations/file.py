@@ -15,8 +15,8 @@ from changegate.cli.integrations.told import told_changes
 from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
 from changegate.errors import ChangegateError
 from changegate.extensions import db
-from changegate.services.oauth.authority import list_shared
-from changegate.services.oauth.integrations import list_integrations
+from changegate.services.integrations.authority import list_shared
+from changegate.services.integrations.integrations import list_integrations
 
 DONE = {"create": "registered", "change": "changed", "keep": "unchanged"}
 TO_DO = {"create": "would be registered", "change": "would be changed", "keep": "unchanged"}

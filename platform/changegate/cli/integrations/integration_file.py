@@ -27,7 +27,7 @@ from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import defaults_for
 from changegate.schemas.presets import find_preset
-from changegate.services.oauth.integration_fields import fields_of
+from changegate.services.integrations.integration_fields import fields_of
 
 TOP = "integrations"
 MAX_INTEGRATIONS = 1000

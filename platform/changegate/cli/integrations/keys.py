@@ -9,9 +9,9 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, printable, wanted
 from changegate.extensions import db
 from changegate.schemas.integration_views import KeyReportSchema
-from changegate.services.oauth.key_blocking import block_key, refresh_keys, unblock_key
-from changegate.services.oauth.key_report import report_keys
-from changegate.services.oauth.key_store import key_store
+from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.integrations.key_report import report_keys
+from changegate.services.keys.key_store import key_store
 
 thumbprint_argument = click.argument("thumbprint")
 

@@ -9,7 +9,7 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json, client_id_argument, facts, wanted
 from changegate.cli.integrations.told import told
 from changegate.schemas.presets import PLACEHOLDERS, PRESETS, IssuerForm, Preset, defaults_of
-from changegate.services.oauth.integrations import list_integrations
+from changegate.services.integrations.integrations import list_integrations
 
 
 @click.command("list")

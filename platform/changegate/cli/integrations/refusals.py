@@ -6,9 +6,9 @@ import click
 
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.models import OAuthEntity
-from changegate.services.oauth.authority import COMMAND_LINE
-from changegate.services.oauth.integration_fields import fields_of
-from changegate.services.oauth.integrations import get_integration, lock_integration
+from changegate.services.integrations.authority import COMMAND_LINE
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.services.integrations.integrations import get_integration, lock_integration
 
 BY = COMMAND_LINE
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")

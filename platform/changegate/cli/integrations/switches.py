@@ -8,7 +8,7 @@ import click
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, wanted
 from changegate.extensions import db
-from changegate.services.oauth.integrations import rotate_secret, set_active
+from changegate.services.integrations.integrations import rotate_secret, set_active
 
 
 @click.command()

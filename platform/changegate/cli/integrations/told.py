@@ -6,7 +6,7 @@ from typing import Any
 
 from changegate.cli.integrations.refusals import printable
 from changegate.schemas.claim_condition_text import render_condition_text
-from changegate.services.oauth.integration_changes import Change
+from changegate.services.integrations.integration_changes import Change
 
 LONGEST = 100
 

@@ -11,9 +11,9 @@ from changegate.cli.integrations.refusals import as_json, client_id_argument, wa
 from changegate.errors import ChangegateError
 from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
-from changegate.services.oauth.dry_run import try_assertion
-from changegate.services.oauth.integration_fields import fields_of
-from changegate.services.oauth.key_store import key_store
+from changegate.services.integrations.dry_run import try_assertion
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.services.keys.key_store import key_store
 
 MAX_CHARACTERS = 64 * 1024
 BUYS = "assertion would buy a token that acts"

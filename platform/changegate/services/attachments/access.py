@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, or_, select
 
+from changegate.database.prepared import Prepared
 from changegate.errors import TableUnknown
 from changegate.models import SysAttachment
-from changegate.services.access import Caller
-from changegate.services.prepared import Prepared
-from changegate.services.tables.reading import require_operation, require_row
+from changegate.services.access.caller import Caller
+from changegate.services.tables.reading.records import require_operation, require_row
 from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.visibility import Restriction, restriction_of, visibility, visible_rows
 

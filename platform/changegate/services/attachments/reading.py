@@ -10,12 +10,12 @@ from changegate.database import connection
 from changegate.errors import RecordNotFound, RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.attachments.access import ATTACHMENTS, readable_attachments
 from changegate.services.attachments.metadata import known_columns
-from changegate.services.tables.clauses import order_clauses, where_clause
-from changegate.services.tables.encoded_query import EncodedQuery
-from changegate.services.tables.name_values import narrow_query
+from changegate.services.tables.queries.clauses import order_clauses, where_clause
+from changegate.services.tables.queries.encoded_query import EncodedQuery
+from changegate.services.tables.queries.name_values import narrow_query
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.tables.visibility import parameters_of

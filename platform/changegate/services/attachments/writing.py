@@ -9,7 +9,7 @@ from changegate.database import connection
 from changegate.errors import RecordNotFound
 from changegate.models import SysAttachmentDoc
 from changegate.models.base import new_sys_id, utc_now
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.attachments.access import ATTACHMENTS, find_owner, get_attachable
 from changegate.services.attachments.reading import Attachment, get_written
 from changegate.services.attachments.upload import Upload

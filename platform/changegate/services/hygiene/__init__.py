@@ -1,1 +1,5 @@
-"""What an administrator should tidy up: machine accounts, their use over time, findings and a score."""
+"""Hygiene: machine accounts, how they are used over time, findings, and the score.
+
+Begin with `assessment`: it gives the facts that `assembly` puts together to the `checks_of_…` modules. `overview`
+counts for the console.
+"""

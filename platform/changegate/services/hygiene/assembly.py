@@ -11,7 +11,7 @@ from changegate.services.hygiene.facts import AccountFacts, IntegrationFacts, Ke
 from changegate.services.hygiene.log_reading import UseOfToken
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from changegate.services.hygiene.reading import Reading
-from changegate.services.oauth.authority import COMMAND_LINE, shared_audiences
+from changegate.services.integrations.authority import COMMAND_LINE, shared_audiences
 
 
 def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[IntegrationFacts]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from changegate.models.connection_type import TYPES
+from changegate.services.assertions.condition_linter import lint_conditions
 from changegate.services.hygiene.facts import Binding, Row
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
-from changegate.services.oauth.condition_linter import lint_conditions
 
 
 def binding_of(row: Row, known: ProviderKnowledge) -> Binding:

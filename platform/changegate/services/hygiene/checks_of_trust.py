@@ -6,7 +6,7 @@ from datetime import datetime
 from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER, REUSABLE
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
-from changegate.services.roles import ADMIN
+from changegate.services.users.roles import ADMIN
 
 WIDEST_SKEW_SECONDS = 120
 LONGEST_TOKEN_SECONDS = 3600

@@ -22,11 +22,11 @@ from changegate.models import (
 )
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
-from changegate.services.access import expand_roles
+from changegate.services.access.caller import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
-from changegate.services.roles import is_administrator, roles_of_user
+from changegate.services.users.roles import is_administrator, roles_of_user
 
 NEEDED_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import LargeBinary, Select, bindparam, case, func, or_, select, type_coerce
 
+from changegate.database.prepared import Prepared, Remembered
 from changegate.extensions import now, settings
 from changegate.models import (
     OAuthEntity,
@@ -19,13 +20,12 @@ from changegate.models import (
     SysUser,
 )
 from changegate.models.oauth_entity import PASSWORD
-from changegate.services.access import Caller, TokenGrant, TokenOrigin, expand_roles
+from changegate.services.access.caller import Caller, TokenGrant, TokenOrigin, expand_roles
+from changegate.services.access.time_zones import find_time_zone
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
-from changegate.services.oauth.scope_rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
-from changegate.services.prepared import Prepared, Remembered
-from changegate.services.roles import roles_of_user
-from changegate.services.time_zones import find_time_zone
+from changegate.services.scopes.rules import all_rules, held_scopes, policy_of, rules_of_entity
+from changegate.services.users.roles import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
 # exchange, by which the token's row is found, and 32 random bytes.

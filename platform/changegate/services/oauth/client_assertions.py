@@ -6,18 +6,18 @@ from datetime import timedelta
 from sqlalchemy import Connection, delete, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database.cleanup import is_time_to_clean_up
 from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion, OAuthEntity
 from changegate.postponed import forbid_postponing
-from changegate.services.cleanup import is_time_to_clean_up
-from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
+from changegate.services.keys.key_store import KeyStore
+from changegate.services.keys.signature import SCHEMES
 from changegate.services.oauth.clients import Client, ClientCredentials, get_unproven_client
 from changegate.services.oauth.jwt_bearer_grant import verify_for
-from changegate.services.oauth.key_store import KeyStore
-from changegate.services.oauth.replay import assertion_claim
-from changegate.services.oauth.signature import SCHEMES
-from changegate.services.oauth.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLIENT_AUTHENTICATION = "client-authentication+jwt"

@@ -13,18 +13,18 @@ import orjson
 from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, bindparam, cast, func, select
 
 from changegate.database import connection
+from changegate.database.prepared import Prepared, Remembered
 from changegate.errors import InvalidClient, RateLimited, TooManyFailures
 from changegate.extensions import limiter, now
 from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER
-from changegate.services.oauth.assertion import UnverifiedAssertion
-from changegate.services.oauth.claim_conditions import load_conditions
-from changegate.services.oauth.key_source import CachedFacts, KeySource
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.assertions.claim_conditions import load_conditions
+from changegate.services.assertions.trust_policy import TrustPolicy, accepted_typ
+from changegate.services.keys.key_source import CachedFacts, KeySource
+from changegate.services.keys.static_keys import static_keys_of
 from changegate.services.oauth.secrets import is_right_secret
-from changegate.services.oauth.static_keys import static_keys_of
-from changegate.services.oauth.trust_policy import TrustPolicy, accepted_typ
-from changegate.services.prepared import Prepared, Remembered
 
 ClientRow = Any  # a row of `_statement`, by column name
 

@@ -6,12 +6,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from changegate.database.text_search import contains
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.event_bounds import write_counts
-from changegate.services.text_search import contains
 
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 

@@ -8,18 +8,18 @@ from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
+from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.prepared import Prepared, is_broken_reference
 from changegate.errors import AssertionRefused, InvalidClient, OAuthError
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
-from changegate.services.cleanup import is_time_to_clean_up
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.report import Report, RuleResult, read_rows
 from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.last_exchanges import note_last_exchanges
-from changegate.services.oauth.report import Report, RuleResult, read_rows
-from changegate.services.prepared import Prepared, is_broken_reference
 
 # Longer than any token or assertion is good for: its row is what they are judged by.
 KEPT_FOR = timedelta(days=30)

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
+from changegate.database.prepared import Prepared
 from changegate.extensions import now
 from changegate.models import JwksCache, OAuthEntity, OAuthExchange, SysUser
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
+from changegate.services.keys.key_source import CachedFacts, Freshness, KeySource
+from changegate.services.keys.static_keys import FETCHED
 from changegate.services.oauth.access_tokens import caller_of, caller_statement, hash_token
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.key_source import CachedFacts, Freshness, KeySource
-from changegate.services.oauth.static_keys import FETCHED
-from changegate.services.prepared import Prepared
 
 REMEMBERED = 4096
 KeptRow = Any  # a row of `_KEPT`, by column name

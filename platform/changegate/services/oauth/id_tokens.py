@@ -13,15 +13,15 @@ from typing import Never
 from changegate.errors import AssertionRefused
 from changegate.extensions import now, settings
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.report import Judgement, Report
+from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.access_tokens import IssuedToken, hash_token
-from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client, find_id_token_clients
 from changegate.services.oauth.events import Attempt, record_accepted
 from changegate.services.oauth.id_token_rows import KeptRow, claim_of, find_kept, renew
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import verify_for
-from changegate.services.oauth.key_store import KeyStore
-from changegate.services.oauth.report import Judgement, Report
 from changegate.services.oauth.subjects import resolve_subject
 
 # What correlation ids tell apart.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import orjson
 from sqlalchemy import bindparam, or_, select
 
+from changegate.database.prepared import Prepared
 from changegate.extensions import now, settings
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope
 from changegate.models.auth_scope import ANY
@@ -20,7 +21,6 @@ from changegate.services.oauth.refresh_tokens import (
     remaining_scopes,
 )
 from changegate.services.oauth.resource_owners import find_fault
-from changegate.services.prepared import Prepared
 
 # The API of the rule by whose scope an integration sees the tokens of all; every other one sees its own.
 REST_API = "oauth/introspect"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from changegate.errors import InvalidScope, OAuthError
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.report import Report
 from changegate.services.oauth.access_tokens import IssuedToken, new_jwt_token, new_token
-from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.replay import assertion_claim
-from changegate.services.oauth.report import Report
 
 JWT_FORMAT = "jwt"
 

@@ -8,11 +8,11 @@ from changegate.errors import (
     TemporarilyUnavailable,
 )
 from changegate.extensions import now, settings
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.keys.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange, issue_token
-from changegate.services.oauth.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.subjects import resolve_subject
 
 EVENTS = "events"

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from sqlalchemy import bindparam, select
 
+from changegate.database.prepared import Prepared
 from changegate.errors import AssertionRefused
 from changegate.models import OAuthTokenKey
-from changegate.services.oauth.compact_form import split_compact
-from changegate.services.oauth.report import Report
-from changegate.services.oauth.strict_json import parse_json_strictly
+from changegate.services.assertions.compact_form import split_compact
+from changegate.services.assertions.report import Report
+from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.oauth.token_key import Verifier, find_kid, header_of, load_verifier
 from changegate.services.oauth.token_keys import get_signer
-from changegate.services.prepared import Prepared
 
 MAX_DEPTH = 2
 _HEADER_LENGTH = len(header_of("x" * 43))

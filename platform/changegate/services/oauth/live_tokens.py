@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 
 from changegate.database import connection
+from changegate.database.text_search import contains
 from changegate.extensions import now
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysAuthScope, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import ended_type, is_live
-from changegate.services.text_search import contains
 
 # As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
 LONGEST_LIFESPAN = timedelta(days=1)

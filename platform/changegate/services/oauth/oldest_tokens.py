@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select, update
 
+from changegate.database.prepared import Prepared
 from changegate.models import OAuthExchange, OAuthRefreshToken
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.live_tokens import LONGEST_LIFESPAN
 from changegate.services.oauth.refresh_tokens import end_refresh_token
-from changegate.services.prepared import Prepared
 
 MOST_LIVE = 20
 

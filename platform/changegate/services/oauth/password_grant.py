@@ -8,7 +8,7 @@ from changegate.services.oauth.issuing import Exchange, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token
 from changegate.services.oauth.resource_owners import find_fault, hold_owner, password_mark
-from changegate.services.users import LoginRow, try_password
+from changegate.services.users.accounts import LoginRow, try_password
 
 MAY_SIGN_IN = "the user may sign in"
 

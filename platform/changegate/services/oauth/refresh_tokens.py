@@ -8,15 +8,15 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
+from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.prepared import Prepared
 from changegate.errors import InvalidClient
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
-from changegate.services.cleanup import is_time_to_clean_up
 from changegate.services.oauth.access_tokens import IssuedToken, hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.resource_owners import STATE, hold_owner
-from changegate.services.prepared import Prepared
 
 # A fixed prefix lets secret scanners recognise a token that leaked, and tells it from an access token.
 REFRESH_PREFIX = "cgrt_"

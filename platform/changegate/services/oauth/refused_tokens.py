@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
+from changegate.database.prepared import Prepared
 from changegate.extensions import now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.oauth.access_tokens import find_issued
-from changegate.services.prepared import Prepared
 
 
 class RefusedToken(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from changegate.database.prepared import Prepared
 from changegate.models import OAuthEntity, SysUser
-from changegate.services.prepared import Prepared
 
 OwnerState = Any  # a row with the columns of `STATE`, by name
 STATE = (SysUser.user_password, SysUser.active, SysUser.locked_out, SysUser.web_service_access_only)

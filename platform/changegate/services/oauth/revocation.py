@@ -2,11 +2,11 @@
 
 from sqlalchemy import bindparam, select, update
 
+from changegate.database.prepared import Prepared
 from changegate.extensions import now
 from changegate.models import OAuthExchange
 from changegate.services.oauth.access_tokens import find_issued
 from changegate.services.oauth.refresh_tokens import is_refresh_token, revoke_refresh_token
-from changegate.services.prepared import Prepared
 
 _ROW = OAuthExchange.__table__.c
 

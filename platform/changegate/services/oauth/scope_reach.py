@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from changegate.database import connection
 from changegate.models import OAuthEntity, OAuthEntityScope, SysAuthScope
 from changegate.services.oauth.live_tokens import TokenFilter, count_tokens
-from changegate.services.oauth.scopes import used_by
+from changegate.services.scopes.scopes import used_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from changegate.database import connection
 from changegate.errors import AssertionRefused
 from changegate.models import SysUser
-from changegate.services.oauth.assertion import VerifiedAssertion
-from changegate.services.oauth.claim_checks import is_text
+from changegate.services.assertions.assertion import VerifiedAssertion
+from changegate.services.assertions.claim_checks import is_text
 from changegate.services.oauth.clients import Client
 
 SUBJECT = "sub"

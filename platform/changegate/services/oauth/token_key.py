@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm
 
 from changegate.errors import SealBroken
-from changegate.services.oauth.sealed import seal, unseal
-from changegate.services.oauth.signing_key import SigningKey
+from changegate.services.keys.sealed import seal, unseal
+from changegate.services.keys.signing_key import SigningKey
 
 ALGORITHM = "ES256"
 TOKEN_TYP = "at+jwt"  # noqa: S105 - a kind of token, not one

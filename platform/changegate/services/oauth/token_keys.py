@@ -15,11 +15,11 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
+from changegate.database.prepared import Prepared
 from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
 from changegate.services.oauth.token_key import Signer, make_key, open_signer
-from changegate.services.prepared import Prepared
 
 SIGNS_FOR = timedelta(days=90)
 PUBLISHED_AFTER = timedelta(days=105)

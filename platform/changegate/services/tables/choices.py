@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select
 
+from changegate.database.prepared import Prepared
 from changegate.models import SysChoice
-from changegate.services.prepared import Prepared
 from changegate.services.tables.recent_choices import Labels, Wanted, recent_choices
 from changegate.services.tables.registry import get_table, lineage_of
 

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, insert, select
 
 from changegate.database import connection
+from changegate.database.prepared import Prepared
 from changegate.models import SysJournalField, SysUser
 from changegate.models.base import Entry, new_ordered_sys_id, utc_now
-from changegate.services.access import Caller
-from changegate.services.prepared import Prepared
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table
 from changegate.services.tables.values import INSTANT_FORMAT, parse_text, text_of
 

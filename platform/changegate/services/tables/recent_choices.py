@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 
 from changegate.extensions import current_application
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import NoRules, Values
 
 KEPT_FOR_SECONDS = 1.0

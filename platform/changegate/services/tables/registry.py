@@ -10,7 +10,7 @@ from sqlalchemy import Table as DatabaseTable
 
 from changegate.errors import TableUnknown
 from changegate.models.base import Entry
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 
 Values = dict[str, Any]
 Roles = frozenset[str]

@@ -6,8 +6,8 @@ from itertools import product
 
 from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, select
 
-from changegate.services.access import Caller
-from changegate.services.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
+from changegate.services.access.caller import Caller
+from changegate.services.access.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
 from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to.

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, and_
 
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
-from changegate.services.access import Caller
+from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.visibility import fields_beside, may_read, parameters_of, visible_rows_of
 

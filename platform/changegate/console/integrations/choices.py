@@ -1,0 +1,96 @@
+"""What the integration form offers to choose from, and what it knows of the identity provider that was chosen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from changegate.console.guards import caller
+from changegate.console.integrations.form import PLACE, IntegrationForm
+from changegate.extensions import settings
+from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
+from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
+from changegate.schemas.integration import ALGORITHMS
+from changegate.schemas.integration.cautions import REFRESHED, list_cautions
+from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
+from changegate.schemas.presets import (
+    PLACEHOLDERS,
+    PRESETS,
+    IssuerForm,
+    Placeholder,
+    Preset,
+    find_by_issuer,
+    find_preset,
+    find_shared,
+)
+from changegate.services.scopes.scopes import list_scopes
+from changegate.services.scopes.sentences import describe_scope
+from changegate.services.scopes.uses import count_scope_uses
+from changegate.services.tables.display.shapes import Shape
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.reading.records import read_page
+from changegate.services.tables.registry import get_table
+
+SUGGESTED_USERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPanel:
+    """A provider with the place it is at, what must be filled in for it, and the claims one of which it takes."""
+
+    preset: Preset
+    place: IssuerForm
+    placeholders: tuple[Placeholder, ...]
+    pins: tuple[str, ...]
+
+
+def form_choices(form: IntegrationForm) -> dict[str, Any]:
+    """Return what the form's template offers."""
+    scopes = list_scopes()
+    return {
+        "users": _list_users(),
+        "scopes": scopes,
+        "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
+        "scope_uses": count_scope_uses(),
+        "algorithm_groups": {"": ALGORITHMS, "of-shared_key": SHARED_KEY_ALGORITHMS},
+        "user_fields": USER_FIELDS,
+        "presets": PRESETS,
+        "provider": _provider(form),
+        "recognised": _recognised(form),
+        "cautions": _cautions(form),
+        "refresh_caution": REFRESHED,
+        "key_sources": KEY_SOURCES,
+        "replay_policies": REPLAY_POLICIES,
+        "token_formats": TOKEN_FORMATS,
+        "operators": OPERATORS,
+        "value_types": VALUE_TYPES,
+    }
+
+
+def _cautions(form: IntegrationForm) -> list[str]:
+    # That of refresh tokens stands beside their box, ticked or not.
+    fields = {"type": form.connection.name}
+    return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled)
+
+
+def _recognised(form: IntegrationForm) -> Preset | None:
+    is_left_open = form.connection.has_provider and not form.values["preset"]
+    return find_by_issuer(form.values["issuer"].strip()) if is_left_open else None
+
+
+def _provider(form: IntegrationForm) -> ProviderPanel | None:
+    preset = find_preset(form.values.get("preset"))
+    if preset is None:
+        return None
+    place = next((place for place in preset.issuers if place.name == form.values[PLACE]), preset.issuers[0])
+    placeholders = tuple(PLACEHOLDERS[name] for name in place.placeholders)
+    is_shared = place.is_shared or find_shared(form.values["issuer"].strip()) is not None
+    pins = tuple(dict.fromkeys(pin.claim for pin in preset.pins)) if is_shared else ()
+    return ProviderPanel(preset, place, placeholders, pins)
+
+
+def _list_users() -> list[tuple[str, str]]:
+    """Return (user name, name) of active users to suggest; any other user name can be typed."""
+    query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
+    table = get_table("sys_user")
+    shape = Shape(settings().base_url, fields=("user_name", "name"))
+    page = read_page(table, caller(), query, shape, limit=SUGGESTED_USERS, offset=0)
+    return [(user["user_name"], user["name"]) for user in page.records]

@@ -1,0 +1,138 @@
+"""The claims of a token as an administrator sees them: what each says, how long it lasts, and whether to bind on it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from changegate.console.integrations.form import show_value
+from changegate.schemas.claim_condition import MAX_VALUE_LENGTH
+from changegate.schemas.presets import CLAIM_KINDS, Preset
+from changegate.schemas.presets.shape import IMMUTABLE, RENAMABLE, RUN_SPECIFIC
+from changegate.services.assertions.condition_linter import ALWAYS_NEW
+
+# Each of these has a rule of its own.
+JUDGED_ANYWAY = frozenset({"iss", "aud", "exp", "iat", "nbf", "jti"})
+UNKNOWN = "unknown"
+JUDGED = "judged"
+KIND_LABELS = {
+    IMMUTABLE: "Immutable",
+    RENAMABLE: "Can be renamed",
+    RUN_SPECIFIC: "New in each run",
+    JUDGED: "Has its own rule",
+    UNKNOWN: "Not known",
+}
+NOT_KNOWN = "Nothing is known of how long this lasts: ask the provider before binding on it."
+KIND_ADVICE = {**CLAIM_KINDS, UNKNOWN: NOT_KNOWN}
+MAX_DEPTH = 8
+MAX_CLAIMS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLine:
+    """One claim: `name` as a condition writes it, `kind` a key of `KIND_LABELS`, `value_type` None for no condition."""
+
+    name: str
+    value: Any
+    kind: str
+    says: str
+
+    @property
+    def shown(self) -> str:
+        """Return the value as JSON, so that its type can be seen."""
+        return json.dumps(self.value, ensure_ascii=False)
+
+    @property
+    def label(self) -> str:
+        """Return the kind in words."""
+        return KIND_LABELS[self.kind]
+
+    @property
+    def advice(self) -> str:
+        """Return what the kind means for a condition."""
+        return KIND_ADVICE.get(self.kind, "")
+
+    @property
+    def value_type(self) -> str | None:
+        """Return the type of a condition on this very value, if there can be one."""
+        return value_type_of(self.value)
+
+    @property
+    def is_immutable(self) -> bool:
+        """Tell whether the value stands for one thing for good."""
+        return self.kind == IMMUTABLE and self.value_type is not None
+
+    @property
+    def can_be_pinned(self) -> bool:
+        """Tell whether a condition on this value would be met a second time."""
+        return self.kind in (IMMUTABLE, RENAMABLE, UNKNOWN) and self.value_type is not None
+
+    def can_be_constrained(self, knows_provider: bool) -> bool:
+        """Tell whether one click may put a condition on an integration in use, enforced for immutable claims only."""
+        is_worth_watching = self.kind == UNKNOWN and not knows_provider
+        return self.is_immutable or (is_worth_watching and self.value_type is not None)
+
+    @property
+    def pin(self) -> str:
+        """Return the step of the form that binds on this value."""
+        return "pin " + json.dumps({"claim": self.name, "value": self.value})
+
+
+def list_claims(claims: Mapping[str, Any], preset: Preset | None) -> list[ClaimLine]:
+    """Return the claims of a token, those within others by JSON pointer (RFC 6901); immutable ones first."""
+    notes = {note.name: note for note in preset.claims} if preset else {}
+    lines = []
+    for name, value in list(_leaves(claims, ()))[:MAX_CLAIMS]:
+        note = notes.get(name)
+        kind = note.kind if note else _guess(name)
+        lines.append(ClaimLine(name, value, kind, note.says if note else ""))
+    order = list(KIND_LABELS)
+    return sorted(lines, key=lambda line: order.index(line.kind))
+
+
+def value_type_of(value: Any) -> str | None:
+    """Return the type that a condition on a value has; None where no condition can hold it."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string" if _is_typeable(value) else None
+    is_list = isinstance(value, list) and value and all(map(_is_typeable, value))
+    return "list" if is_list else None
+
+
+def _is_typeable(value: Any) -> bool:
+    # A form trims what is typed, and a condition holds no control character.
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_VALUE_LENGTH:
+        return False
+    return value.isprintable() and value == value.strip()
+
+
+def pinned_row(claim: str, value: Any) -> dict[str, Any] | None:
+    """Return the row of a condition that a claim has this very value; None where there can be none."""
+    value_type = value_type_of(value)
+    if value_type is None:
+        return None
+    shown = show_value(value)
+    return {"claim": claim, "operator": "equals", "value_type": value_type, "value": shown, "report_only": False}
+
+
+def _guess(name: str) -> str:
+    if name in JUDGED_ANYWAY:
+        return JUDGED
+    return RUN_SPECIFIC if name in ALWAYS_NEW else UNKNOWN
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value and len(path) < MAX_DEPTH:
+        for name, inner in value.items():
+            yield from _leaves(inner, (*path, name))
+    elif path:
+        yield _name(path), value
+
+
+def _name(path: tuple[str, ...]) -> str:
+    if len(path) == 1 and not path[0].startswith("/"):
+        return path[0]
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)

@@ -1,0 +1,221 @@
+"""The integration form: from what a browser sends to the schema's fields and back, losing nothing typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from marshmallow import ValidationError, missing
+from werkzeug.datastructures import MultiDict
+
+from changegate.console.integrations.rows import ROW_KINDS
+from changegate.console.stale_forms import VERSION
+from changegate.errors import InputInvalid
+from changegate.models import OAuthEntity, SysUser
+from changegate.models.connection_type import TYPES, ConnectionType
+from changegate.models.oauth_entity import JWT_BEARER, KEY_SOURCES
+from changegate.schemas.field_errors import field_errors
+from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
+from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
+from changegate.schemas.presets import recognise
+from changegate.services.integrations.integration_fields import texts_of
+from changegate.services.integrations.integrations import DEFAULT_SCOPE
+
+CHECKBOXES = (
+    *("active", "public_client", "enable_jti_verification", "allow_additional_audiences", "allow_missing_kid"),
+    *("scope_restriction", "enforce_token_restriction", "issue_refresh_tokens", "require_email_verified"),
+)
+LISTS = ("algorithms", "scopes")
+LINES = ("audiences",)
+SUBJECT_RULES = ("run_as", "user_field")
+# What fills in the issuer of a provider: the place it is at, and the tenant's own parts.
+PLACE = "place"
+PLACEHOLDER_PREFIX = "placeholder-"
+NO_TEXTS = {"type", *CHECKBOXES, *LISTS, *LINES, *ROW_KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationForm:
+    """A form as it is shown: `values` by field, with `subject_rule` for the choice between two of them.
+
+    Texts and `audiences` (one a line) are text as typed, checkboxes bool, `algorithms` and `scopes` lists, claim
+    conditions and verifier maps lists of rows; there is what its connection type has and nothing else. `placeholders`
+    are what a preset's issuer is made of. `notices` are what the last step has to say, by field, and `focus` is the id
+    of what is to be filled in next. `version` is that of the integration when the form was opened.
+    """
+
+    values: Mapping[str, Any]
+    errors: Mapping[str, list[str]] = field(default_factory=dict)
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
+    focus: str = ""
+    version: str = ""
+    connection: ConnectionType = TYPES[JWT_BEARER]
+
+    @classmethod
+    def blank(cls, connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
+        """Return the form of a new integration, with the schema's defaults."""
+        values = {name: _default_of(connection, name) for name in connection.fields if name not in {"type", *ROW_KINDS}}
+        values |= {name: [] for name in ROW_KINDS if name in connection.fields}
+        values["scopes"] = [DEFAULT_SCOPE]
+        if connection.has_provider:
+            values |= {"audiences": "", "subject_rule": "run_as", PLACE: ""}
+            values["algorithms"] = _of_both_kinds(values["algorithms"])
+        return cls(values, connection=connection)
+
+    @classmethod
+    def of_request(cls, sent: MultiDict[str, str], connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
+        """Return the form as it was sent; a box that is not ticked is not sent, and is off."""
+        names = {*connection.fields}
+        values: dict[str, Any] = {name: sent.get(name, "") for name in names - NO_TEXTS | names & {*LINES}}
+        values |= {name: name in sent for name in CHECKBOXES if name in names}
+        values |= {name: sent.getlist(name) for name in LISTS if name in names}
+        values |= {name: kind.read(sent) for name, kind in ROW_KINDS.items() if name in names}
+        version = sent.get(VERSION, "")
+        if not connection.has_provider:
+            return cls(values, version=version, connection=connection)
+        values[PLACE] = sent.get(PLACE, "")
+        values["subject_rule"] = "user_field" if sent.get("subject_rule") == "user_field" else "run_as"
+        values["key_source"] = values["key_source"] if values["key_source"] in KEY_SOURCES else "jwks_url"
+        typed = {name: text for name, text in sent.items() if name.startswith(PLACEHOLDER_PREFIX)}
+        placeholders = {name.removeprefix(PLACEHOLDER_PREFIX): text for name, text in typed.items()}
+        return cls(values, placeholders=placeholders, version=version, connection=connection)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the connection type has a field."""
+        return name in self.connection.fields
+
+    def load(self) -> dict[str, Any]:
+        """Return validated fields; of subject rules and key sources only what is chosen. Raises `InputInvalid`."""
+        try:
+            return load_fields({**self._given(), "type": self.connection.name})
+        except ValidationError as problem:
+            kinds = ROW_KINDS.keys() & self.values.keys()
+            places = {name: [place for place, _ in ROW_KINDS[name].filled(self.values[name])] for name in kinds}
+            raise InputInvalid(_errors(problem, places)) from None
+
+    def texts(self) -> dict[str, str]:
+        """Return every field as typed, in words that give no key away."""
+        given = self._given()
+        return texts_of({name: given.get(name) for name in self.connection.fields if name != "type"})
+
+    def _given(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.values.items() if name not in self._dropped}
+        if self.connection.has_provider:
+            given["audiences"] = self.values["audiences"].splitlines()
+            given["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
+        for name in given.keys() & ROW_KINDS.keys():
+            given[name] = [self._for_schema(name, row) for _, row in ROW_KINDS[name].filled(self.values[name])]
+        return given
+
+    @property
+    def _dropped(self) -> set[str]:
+        if not self.connection.has_provider:
+            return set()
+        rule, source = self.values["subject_rule"], self.values["key_source"]
+        unused = {*SUBJECT_RULES} - {rule} | {*KEY_FIELDS.values()} - {KEY_FIELDS[source]}
+        return {"subject_rule", PLACE, *unused}
+
+    def _fits(self, algorithm: str) -> bool:
+        # Those of the other kind are out of sight while the source is chosen; what is unknown is for the schema.
+        if self.values["key_source"] == SHARED_KEY:
+            return algorithm not in ALGORITHMS
+        return algorithm not in SHARED_KEY_ALGORITHMS
+
+    def _for_schema(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
+        if name != "verifier_maps":
+            return row
+        others = {*MAP_KEYS.values()} - {MAP_KEYS[self.values["key_source"]]}
+        # A key that is left blank is left out: the one that is stored under the map's name stays.
+        return {key: value for key, value in row.items() if key not in others and value != ""}
+
+    def with_errors(self, errors: Mapping[str, list[str]]) -> "IntegrationForm":
+        """Return the form as typed, with what is wrong at each field."""
+        return replace(self, errors=errors)
+
+    def changed(self, **values: Any) -> "IntegrationForm":
+        """Return the form with some of its values replaced."""
+        return replace(self, values={**self.values, **values})
+
+    def noting(self, **notices: str) -> "IntegrationForm":
+        """Return the form with something to be said at a field."""
+        return replace(self, notices={**self.notices, **notices})
+
+    def at(self, version: str) -> "IntegrationForm":
+        """Return the form as opened on a version."""
+        return replace(self, version=version)
+
+    def focusing(self, focus: str) -> "IntegrationForm":
+        """Return the form with the cursor elsewhere."""
+        return replace(self, focus=focus)
+
+
+def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser | None) -> IntegrationForm:
+    """Return the form of a registered integration; what is secret in it is left blank."""
+    connection = TYPES[entity.type]
+    stored = {name: getattr(entity, name) for name in connection.fields if name != "type"}
+    values = {name: "" if value is None else value for name, value in stored.items()}
+    values |= {
+        "owner": owner.user_name if owner else "",
+        "review_date": entity.review_date.isoformat() if entity.review_date else "",
+        "scopes": [scope.name for scope in entity.scopes],
+    }
+    if "run_as" in values:
+        values["run_as"] = run_as.user_name if run_as else ""
+    if connection.has_provider:
+        values |= _stored_trust(entity)
+    return IntegrationForm(values, connection=connection)
+
+
+def _stored_trust(entity: OAuthEntity) -> dict[str, Any]:
+    found = recognise(entity.issuer)
+    return {
+        "audiences": "\n".join(entity.audiences),
+        "subject_rule": "user_field" if entity.user_field else "run_as",
+        "claim_conditions": [condition_row(condition) for condition in entity.claim_conditions or ()],
+        "algorithms": _of_both_kinds(entity.algorithms),
+        "verifier_maps": [_map_row(verifier_map) for verifier_map in entity.verifier_maps],
+        PLACE: found.form.name if found and found.preset.name == entity.preset else "",
+    }
+
+
+def _map_row(verifier_map: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a verifier map as its row shows it: a shared key never comes back."""
+    shown = {name: verifier_map.get(name) or "" for name in ("name", "kid", "certificate")}
+    return shown | {"shared_key": "", "enforce_dates": bool(verifier_map.get("enforce_dates", True))}
+
+
+def _of_both_kinds(algorithms: list[str]) -> list[str]:
+    """Return algorithms with usual ones of the kind that is missing, which show when the key source is changed."""
+    shared = {*algorithms} & {*SHARED_KEY_ALGORITHMS} or {SHARED_KEY_ALGORITHMS[0]}
+    public = {*algorithms} - {*SHARED_KEY_ALGORITHMS} or {*DEFAULT_ALGORITHMS}
+    return [name for name in (*ALGORITHMS, *SHARED_KEY_ALGORITHMS) if name in shared | public]
+
+
+def condition_row(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a claim condition as its row shows it."""
+    shown = {name: condition[name] for name in ("claim", "operator", "value_type", "report_only")}
+    return shown | {"value": show_value(condition["value"])}
+
+
+def show_value(value: Any) -> str:
+    """Return a value of a claim as it is typed: members one a line, booleans as JSON writes them."""
+    if isinstance(value, list):
+        return "\n".join(map(show_value, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _errors(problem: ValidationError, places: Mapping[str, list[int]]) -> dict[str, list[str]]:
+    """Return the texts of each field; those of rows by the row's own fields."""
+    found = {name: texts for name, texts in field_errors(problem).items() if name not in places}
+    for name in problem.messages_dict.keys() & places.keys():
+        for field_name, texts in ROW_KINDS[name].errors(problem.messages_dict[name], places[name]):
+            found.setdefault(field_name, []).extend(texts)
+    return found
+
+
+def _default_of(connection: ConnectionType, name: str) -> Any:
+    default = SCHEMAS[connection.name].fields[name].load_default
+    value = default() if callable(default) else default
+    return "" if value is None or value is missing else value

@@ -1,0 +1,92 @@
+"""What the integration form can do before it is saved: test the connection, check, try, and fill itself in.
+
+Each answers with a fragment for the script of the page, and with the whole page to a browser without scripts.
+"""
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from changegate.console.guards import require_integration_administrator
+from changegate.console.integrations.condition_check import check_conditions
+from changegate.console.integrations.connection_types import get_connection
+from changegate.console.integrations.form import IntegrationForm
+from changegate.console.integrations.key_set_report import probe_key_set
+from changegate.console.integrations.pages import form_context, render_new_page, render_record_page, target_of
+from changegate.console.integrations.steps import take_step
+from changegate.console.integrations.token_trial import try_token
+from changegate.errors import RecordNotFound
+from changegate.extensions import db
+from changegate.models import OAuthEntity
+from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.integrations.integrations import get_integration
+
+FRAGMENT_HEADER = "X-Fragment"
+bp = Blueprint("form_fragments", __name__, url_prefix="/inbound-integrations")
+bp.before_request(require_integration_administrator)
+
+
+@bp.post("/new/<connection_type>/test-connection")
+@bp.post("/<client_id>/test-connection")
+def test_connection_view(client_id: str | None = None, connection_type: str = "") -> str:
+    """Fetch the key set that the form names, and keep nothing of it; raises `RecordNotFound`."""
+    form, entity = _form(client_id, connection_type)
+    _end_transaction()
+    key_set = probe_key_set(request.form.get("jwks_url", "").strip())
+    return _answer("console/_key_set.html", form, entity, key_set=key_set)
+
+
+@bp.post("/new/<connection_type>/check-conditions")
+@bp.post("/<client_id>/check-conditions")
+def check_conditions_view(client_id: str | None = None, connection_type: str = "") -> str:
+    """Say what the claim conditions in the form admit; raises `RecordNotFound`."""
+    form, entity = _form(client_id, connection_type)
+    return _answer("console/_condition_check.html", form, entity, check=check_conditions(form))
+
+
+@bp.post("/new/<connection_type>/try-token")
+@bp.post("/<client_id>/try-token")
+def try_token_view(client_id: str | None = None, connection_type: str = "") -> str:
+    """Judge a token by the form as typed; raises `RecordNotFound`."""
+    _end_transaction()
+    form, entity = _form(client_id, connection_type)
+    trial = try_token(form, request.form.get("assertion", ""), entity)
+    return _answer("console/_token_trial.html", form, entity, trial=trial)
+
+
+@bp.post("/new/<connection_type>/edit")
+@bp.post("/<client_id>/edit")
+def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
+    """Take a step that changes the form; raises `RecordNotFound`."""
+    form, entity = _form(client_id, connection_type, needs_provider=False)
+    _end_transaction()
+    form = take_step(form, request.form.get("step", ""))
+    if FRAGMENT_HEADER not in request.headers:
+        return _page(form, entity)
+    return render_template("console/_integration_form.html", **form_context(form, entity))
+
+
+def _form(
+    client_id: str | None, connection_type: str, *, needs_provider: bool = True
+) -> tuple[IntegrationForm, OAuthEntity | None]:
+    """Return the form as it was sent, and its integration; only one with a provider has a connection and tokens."""
+    entity = get_integration(client_id) if client_id else None
+    connection = connection_type_of(entity) if entity else get_connection(connection_type)
+    if needs_provider and not connection.has_provider:
+        raise RecordNotFound
+    return IntegrationForm.of_request(request.form, connection), entity
+
+
+def _end_transaction() -> None:
+    # The guard has read who is calling; no transaction stays open while a stranger's server takes its time.
+    db.session.rollback()
+
+
+def _answer(template: str, form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> str:
+    if FRAGMENT_HEADER in request.headers:
+        return render_template(template, entity=entity, target=target_of(form, entity), **result)
+    return _page(form, entity, **result)
+
+
+def _page(form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> str:
+    return render_record_page(entity, form, **result) if entity else render_new_page(form, **result)

@@ -1,0 +1,55 @@
+"""The list of integrations: whose each is, when it is to be reviewed, and how its last exchange went."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from changegate.extensions import db, now
+from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.models.connection_type import ConnectionType
+from changegate.services.hygiene.authentication_methods import client_authentication_of
+from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.integrations.integrations import list_integrations
+from changegate.services.oauth.event_search import count_would_refuse, latest_events
+
+REPORTED_FOR = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationRow:
+    """One integration as the list shows it; an `owner` that no longer exists is the empty text, None is none."""
+
+    entity: OAuthEntity
+    connection: ConnectionType
+    client_authentication: str | None
+    owner: str | None
+    is_overdue: bool
+    latest: OAuthExchange | None
+    would_refuse: int
+
+
+def list_rows() -> list[IntegrationRow]:
+    """Return a row for each integration by name; the number of statements does not grow with them."""
+    entities = list_integrations()
+    latest = latest_events(entity.sys_id for entity in entities)
+    counts = count_would_refuse(now() - REPORTED_FOR)
+    owners = _names_of({entity.owner for entity in entities if entity.owner})
+    today = now().date()
+    return [
+        IntegrationRow(
+            entity=entity,
+            connection=connection_type_of(entity),
+            client_authentication=client_authentication_of(entity, now()),
+            owner=owners.get(entity.owner, "") if entity.owner else None,
+            is_overdue=entity.review_date is not None and entity.review_date < today,
+            latest=latest.get(entity.sys_id),
+            would_refuse=counts.get(entity.sys_id, 0),
+        )
+        for entity in entities
+    ]
+
+
+def _names_of(users: set[str]) -> dict[str, str]:
+    found = select(SysUser).where(SysUser.sys_id.in_(users))
+    return {user.sys_id: user.name for user in db.session.execute(found).scalars()} if users else {}

@@ -1,0 +1,97 @@
+"""The two pages that hold the integration form, with all that stands around it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.integrations.choices import form_choices
+from changegate.console.integrations.form import IntegrationForm, form_of_entity
+from changegate.console.integrations.key_panel import key_panel
+from changegate.console.stale_forms import stale_page
+from changegate.extensions import db, now, settings
+from changegate.models import OAuthEntity, SysUser
+from changegate.services.integrations.authority import list_shared
+from changegate.services.integrations.connection_types import connection_type_of, has_secret
+from changegate.services.integrations.integration_fields import texts_of_entity
+from changegate.services.integrations.snippets import Target, list_snippets
+from changegate.services.oauth.event_search import count_would_refuse, list_events
+
+SHOWN_EVENTS = 20
+REPORTED_FOR = timedelta(days=30)
+
+
+def render_new_page(form: IntegrationForm, **results: Any) -> str:
+    """Render the form of a new integration; `results` are those of its buttons."""
+    return render_template("console/integration_new.html", **form_context(form, None), **results)
+
+
+def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None, **results: Any) -> str:
+    """Render a registered integration: as stored, or with a form as typed."""
+    return render_template(
+        "console/integration_record.html",
+        **form_context(form or stored_form(entity), entity),
+        **results,
+        events=list_events(entity.sys_id, SHOWN_EVENTS),
+        would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
+        key_panel=key_panel(entity) if connection_type_of(entity).has_provider else None,
+        snippets=list_snippets(_target(entity)),
+        integrations={entity.sys_id: entity},
+    )
+
+
+def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
+    """Return what the form's template needs."""
+    choices = form_choices(form)
+    choices["cautions"] += list_shared(entity) if entity else []
+    return {
+        "form": form,
+        "entity": entity,
+        "target": target_of(form, entity),
+        "has_secret": has_secret(entity) if entity else form.connection.has_secret,
+        "previous_secret_until": previous_secret_until(entity) if entity else None,
+        **choices,
+    }
+
+
+def target_of(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, str]:
+    """Return what the addresses of the form's buttons are made of."""
+    return {"client_id": entity.client_id} if entity else {"connection_type": form.connection.slug}
+
+
+def previous_secret_until(entity: OAuthEntity) -> datetime | None:
+    """Return when the secret from before the last rotation ends, None where there is none that works."""
+    until = entity.previous_client_secret_expires_at
+    has_one = entity.previous_client_secret_hash is not None and until is not None and until > now()
+    return until if has_one and has_secret(entity) else None
+
+
+def stored_form(entity: OAuthEntity) -> IntegrationForm:
+    """Return the form of an integration as it is stored."""
+    run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
+    return form_of_entity(entity, run_as, owner).at(entity.record_version)
+
+
+def stored_texts(entity: OAuthEntity) -> dict[str, str]:
+    """Return the fields of an integration in words, those of its form as the form shows them."""
+    return texts_of_entity(entity) | stored_form(entity).texts()
+
+
+def stale_integration(entity: OAuthEntity) -> ResponseReturnValue | None:
+    """Return the page that asks whether a button of the record still holds; None where nothing has changed."""
+    back = url_for("inbound_integrations.record_view", client_id=entity.client_id)
+    return stale_page(entity, entity.name, stored_texts(entity), back)
+
+
+def _target(entity: OAuthEntity) -> Target:
+    return Target(
+        client_id=entity.client_id,
+        is_public=entity.public_client,
+        audience=entity.audiences[0] if entity.audiences else entity.client_id,
+        issuer=entity.issuer,
+        base_url=settings().base_url,
+        preset=entity.preset,
+        connection_type=entity.type,
+        gives_refresh_tokens=entity.issue_refresh_tokens,
+    )

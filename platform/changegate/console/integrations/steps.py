@@ -1,0 +1,160 @@
+"""Steps that change the form before it is saved: a row more, a provider's pattern, what an issuer says of itself."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from changegate.console.integrations.claim_pins import pinned_row
+from changegate.console.integrations.form import PLACE, PLACEHOLDER_PREFIX, IntegrationForm
+from changegate.console.integrations.rows import CLAIM_CONDITIONS, ROW_KINDS
+from changegate.errors import InputInvalid, JwksFetchFailed
+from changegate.schemas.integration_input import defaults_for
+from changegate.schemas.presets import (
+    PRESETS,
+    Preset,
+    fill,
+    find_by_issuer,
+    find_preset,
+    find_shared,
+    issuer_form,
+)
+from changegate.services.keys.key_store import key_store
+
+MAX_CLAIM_LENGTH = 255
+
+
+def take_step(form: IntegrationForm, step: str) -> IntegrationForm:
+    """Return the form after a step, which is a word and what it is about; the same form for a step unknown."""
+    word, _, rest = step.partition(" ")
+    taken = _STEPS.get(word)
+    # All steps are about an identity provider; the form of a type without one has none of what they change.
+    return taken(form, rest) if taken and form.connection.has_provider else form
+
+
+def _add(form: IntegrationForm, kind: str) -> IntegrationForm:
+    if kind not in ROW_KINDS:
+        return form
+    rows = [*form.values[kind], ROW_KINDS[kind].blank()]
+    first = next(iter(ROW_KINDS[kind].texts))
+    return form.changed(**{kind: rows}).focusing(f"{kind}-{len(rows) - 1}-{first}")
+
+
+def _remove(form: IntegrationForm, which: str) -> IntegrationForm:
+    kind, _, place = which.partition(" ")
+    if kind not in ROW_KINDS or not (place.isascii() and place.isdecimal()):
+        return form
+    rows = [row for number, row in enumerate(form.values[kind]) if number != int(place[:4])]
+    return form.changed(**{kind: rows}).focusing(f"add-{kind}")
+
+
+def _bind(form: IntegrationForm, claim: str) -> IntegrationForm:
+    """Begin a condition on a claim."""
+    rows = [*form.values["claim_conditions"], {**CLAIM_CONDITIONS.blank(), "claim": claim[:MAX_CLAIM_LENGTH]}]
+    return form.changed(claim_conditions=rows).focusing(f"claim_conditions-{len(rows) - 1}-value")
+
+
+def _pin(form: IntegrationForm, text: str) -> IntegrationForm:
+    """Add the condition that a claim has the value it was just seen with."""
+    row = _read_pin(text)
+    rows: list[dict[str, Any]] = form.values["claim_conditions"]
+    if row is None or row in rows:
+        return form
+    unfinished = [place for place, other in enumerate(rows) if _waits_for(other, row["claim"])]
+    if unfinished:
+        rows = [row if place == unfinished[0] else other for place, other in enumerate(rows)]
+    else:
+        rows = [*rows, row]
+    return form.changed(claim_conditions=rows)
+
+
+def _waits_for(row: dict[str, Any], claim: str) -> bool:
+    return row["claim"].strip() in ("", claim) and not row["value"].strip() and row["operator"] != "exists"
+
+
+def _read_pin(text: str) -> dict[str, Any] | None:
+    try:
+        sent = json.loads(text)
+        claim, value = sent["claim"], sent["value"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(claim, str) or not 0 < len(claim) <= MAX_CLAIM_LENGTH:
+        return None
+    return pinned_row(claim, value)
+
+
+def _choose_preset(form: IntegrationForm, _rest: str) -> IntegrationForm:
+    """Fill in what is known of the provider that was chosen."""
+    preset = find_preset(form.values["preset"])
+    if preset is None:
+        return form.changed(**{PLACE: ""}).focusing("preset")
+    known = defaults_for(preset, form.connection.name)
+    typed = form.values["provider_name"].strip()
+    if typed and typed not in {other.label for other in PRESETS.values()}:
+        del known["provider_name"]
+    shown = {name: "" if value is None else value for name, value in known.items()}
+    place = _place(preset, form.values[PLACE])
+    form = _without_urls_of_others(form, preset).changed(**shown, **{PLACE: place})
+    if not issuer_form(preset, place).placeholders:
+        return _fill(form, "")
+    return form.focusing(PLACEHOLDER_PREFIX + issuer_form(preset, place).placeholders[0])
+
+
+def _without_urls_of_others(form: IntegrationForm, preset: Preset) -> IntegrationForm:
+    """Return the form without the issuer of the provider that was chosen before."""
+    before = find_by_issuer(form.values["issuer"].strip())
+    return form if before in (None, preset) else form.changed(issuer="", jwks_url="")
+
+
+def _place(preset: Preset, chosen: str) -> str:
+    names = [place.name for place in preset.issuers]
+    return chosen if chosen in names else names[0]
+
+
+def _fill(form: IntegrationForm, _rest: str) -> IntegrationForm:
+    """Make issuer and JWKS URL of the tenant's own parts."""
+    preset = find_preset(form.values["preset"])
+    if preset is None:
+        return form
+    typed = {name: text.strip() for name, text in form.placeholders.items()}
+    try:
+        filled = fill(preset, typed, form=_place(preset, form.values[PLACE]))
+    except InputInvalid as problem:
+        return form.with_errors({PLACEHOLDER_PREFIX + name: texts for name, texts in problem.fields.items()})
+    form = form.changed(issuer=filled.issuer, jwks_url=filled.jwks_url, key_source="jwks_url")
+    return _with_tenant_pin(form).noting(issuer=f"As {preset.label} has it.").focusing("issuer")
+
+
+def _with_tenant_pin(form: IntegrationForm) -> IntegrationForm:
+    """Begin the condition that a shared issuer cannot do without."""
+    shared = find_shared(form.values["issuer"])
+    named = {row["claim"].strip() for row in form.values["claim_conditions"]}
+    if shared is None or not shared.pins or any(pin.claim in named for pin in shared.pins):
+        return form
+    row = {**CLAIM_CONDITIONS.blank(), "claim": shared.pins[0].claim}
+    return form.changed(claim_conditions=[*form.values["claim_conditions"], row])
+
+
+def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
+    """Copy what an issuer says of itself into the form, once."""
+    issuer = form.values["issuer"].strip()
+    if not issuer:
+        return form.with_errors({"issuer": ["Fill in the issuer first."]}).focusing("issuer")
+    try:
+        found = key_store().discover(issuer)
+    except JwksFetchFailed as problem:
+        return form.with_errors({"issuer": [problem.message]}).focusing("issuer")
+    signs = f" Its ID tokens are signed with {', '.join(found.algorithms)}." if found.algorithms else ""
+    notice = f"Read from {found.document_url}.{signs}"
+    form = form.changed(issuer=found.issuer, jwks_url=found.jwks_uri, key_source="jwks_url")
+    return form.noting(issuer=notice).focusing("jwks_url")
+
+
+_STEPS: dict[str, Callable[[IntegrationForm, str], IntegrationForm]] = {
+    "add": _add,
+    "remove": _remove,
+    "bind": _bind,
+    "pin": _pin,
+    "preset": _choose_preset,
+    "fill": _fill,
+    "discover": _discover,
+}

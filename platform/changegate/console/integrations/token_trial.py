@@ -1,0 +1,41 @@
+"""Try a token: a dry run against the form as it was typed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from changegate.console.integrations.claim_pins import ClaimLine, list_claims
+from changegate.console.integrations.form import IntegrationForm
+from changegate.errors import InputInvalid
+from changegate.models import OAuthEntity
+from changegate.schemas.presets import find_by_issuer, find_preset
+from changegate.services.integrations.dry_run import DryRun, try_assertion
+from changegate.services.keys.key_store import key_store
+
+MAX_TOKEN_LENGTH = 64 * 1024
+# What no rule looks at need not be filled in for a trial.
+NOT_JUDGED = {"name": "Trial", "provider_name": "Trial", "owner": "", "review_date": "", "comments": ""}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenTrial:
+    """What became of a pasted token, or what stands in the way; never the token."""
+
+    run: DryRun | None = None
+    claims: Sequence[ClaimLine] = ()
+    problem: str | None = None
+    errors: dict[str, list[str]] = field(default_factory=dict)
+
+
+def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> TokenTrial:
+    """Judge a token by the form as typed, saved or not."""
+    if not text.strip():
+        return TokenTrial(problem="Paste a token first.")
+    if len(text) > MAX_TOKEN_LENGTH:
+        return TokenTrial(problem="This is longer than any token.")
+    try:
+        fields = form.changed(**NOT_JUDGED).load()
+    except InputInvalid as refusal:
+        return TokenTrial(problem="The form cannot be judged by yet.", errors=refusal.fields)
+    run = try_assertion(fields, text, key_store(), entity)
+    provider = find_preset(fields["preset"]) or find_by_issuer(fields["issuer"])
+    return TokenTrial(run, list_claims(run.claims, provider) if run.claims is not None else ())

@@ -1,0 +1,153 @@
+"""Inbound integrations: the list, the forms and the record.
+
+See docs/reference/inbound-integrations.md.
+"""
+
+from datetime import timedelta
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integrations.connection_types import OFFERS, get_connection
+from changegate.console.integrations.form import IntegrationForm
+from changegate.console.integrations.listing import list_rows
+from changegate.console.integrations.pages import (
+    previous_secret_until,
+    render_new_page,
+    render_record_page,
+    stale_integration,
+    stored_form,
+    stored_texts,
+)
+from changegate.console.stale_forms import is_stale, list_differences
+from changegate.errors import InputInvalid
+from changegate.extensions import db, settings
+from changegate.models import OAuthEntity
+from changegate.services.integrations.authority import require_authority
+from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.integrations.integration_changes import change_integration
+from changegate.services.integrations.integrations import (
+    get_integration,
+    lock_integration,
+    register_integration,
+    rotate_secret,
+    set_active,
+)
+
+SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
+bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
+bp.before_request(require_integration_administrator)
+
+
+@bp.get("")
+def list_view() -> str:
+    """List all integrations, each with its latest event."""
+    return render_template("console/inbound_integrations.html", rows=list_rows())
+
+
+@bp.get("/new")
+def choose_view() -> str:
+    """Ask which kind of connection is to be added."""
+    return render_template("console/connection_types.html", offers=OFFERS)
+
+
+@bp.get("/new/<connection_type>")
+def new_view(connection_type: str) -> str:
+    """Show the blank form of a connection type; raises `RecordNotFound`."""
+    return render_new_page(IntegrationForm.blank(get_connection(connection_type)))
+
+
+@bp.post("/new/<connection_type>")
+def create_view(connection_type: str) -> ResponseReturnValue:
+    """Register an integration; raises `RecordNotFound`."""
+    form = IntegrationForm.of_request(request.form, get_connection(connection_type))
+    try:
+        registered = register_integration(form.load(), by=caller().user_name)
+        require_authority(registered.entity, caller())
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_new_page(form.with_errors(problem.fields)), problem.status
+    db.session.commit()
+    return _saved(registered.entity, registered.client_secret, "is registered")
+
+
+@bp.get("/<client_id>")
+def record_view(client_id: str) -> str:
+    """Show an integration; raises `RecordNotFound`."""
+    return render_record_page(get_integration(client_id))
+
+
+@bp.post("/<client_id>")
+def update_view(client_id: str) -> ResponseReturnValue:
+    """Save an integration."""
+    entity = lock_integration(client_id)
+    form = IntegrationForm.of_request(request.form, connection_type_of(entity))
+    if is_stale(entity):
+        db.session.rollback()
+        return render_record_page(entity, form, stale=list_differences(entity, stored_texts(entity), form.texts())), 409
+    version = entity.record_version
+    try:
+        require_authority(entity, caller())
+        changed = change_integration(entity, form.load(), by=caller().user_name)
+        require_authority(entity, caller())
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_record_page(entity, form.at(version).with_errors(problem.fields)), problem.status
+    db.session.commit()
+    return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is as it was")
+
+
+@bp.post("/<client_id>/enable")
+def enable_view(client_id: str) -> ResponseReturnValue:
+    """Let an integration work again."""
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
+    try:
+        require_authority(entity, caller())
+        set_active(entity, True, by=caller().user_name)
+    except InputInvalid as problem:
+        db.session.rollback()
+        return render_record_page(entity, stored_form(entity).with_errors(problem.fields)), problem.status
+    db.session.commit()
+    return _saved(entity, None, "is enabled")
+
+
+@bp.post("/<client_id>/disable")
+def disable_view(client_id: str) -> ResponseReturnValue:
+    """Stop an integration and all its live tokens."""
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
+    set_active(entity, False, by=caller().user_name)
+    db.session.commit()
+    return _saved(entity, None, "is disabled; its tokens have stopped working")
+
+
+@bp.post("/<client_id>/rotate-secret")
+def rotate_secret_view(client_id: str) -> ResponseReturnValue:
+    """Give an integration a new client secret."""
+    entity = lock_integration(client_id)
+    if stale := stale_integration(entity):
+        return stale
+    require_authority(entity, caller())
+    overlap = SECRET_OVERLAPS.get(request.form.get("overlap_hours", ""), timedelta(0))
+    secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
+    db.session.commit()
+    return _saved(entity, secret, "has a new client secret")
+
+
+def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturnValue:
+    """Go back to the record; a secret is shown in this very answer, because nothing keeps it."""
+    if secret is not None:
+        return render_template(
+            "console/client_secret.html",
+            entity=entity,
+            secret=secret,
+            what=what,
+            previous_secret_until=previous_secret_until(entity),
+            base_url=settings().base_url,
+        )
+    flash(f"{entity.name} {what}.")
+    return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))

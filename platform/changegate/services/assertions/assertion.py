@@ -1,0 +1,204 @@
+"""Assertions: untrusted bytes until every check has passed, and a type of its own from then on (RFC 7523)."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from traceback import extract_tb
+from types import MappingProxyType
+from typing import Self, cast
+
+from changegate.errors import AssertionRefused
+from changegate.services.assertions.claim_checks import MAX_CLAIMS, Claims, audiences_of, judge_claims, seconds_of
+from changegate.services.assertions.claim_conditions import judge_conditions, judge_report_only
+from changegate.services.assertions.compact_form import CompactForm, split_compact
+from changegate.services.assertions.header_policy import Header, judge_alg, judge_typ, read_header
+from changegate.services.assertions.key_choice import choose_keys
+from changegate.services.assertions.report import Report
+from changegate.services.assertions.trust_policy import TrustPolicy
+from changegate.services.keys.strict_json import parse_json_strictly
+from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKeys
+
+MAX_PAYLOAD_DEPTH = 8
+_PAYLOAD = f"a JSON object of 1 to {MAX_CLAIMS} claims, each name once"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class VerifiedAssertion:
+    """What an assertion says, once every rule has been met; made by `UnverifiedAssertion.verify` alone.
+
+    `replay_digest` is the same for every spelling of one assertion: SHA-256 of the unique claim where there
+    is one, else of the signing input (anybody can rewrite an ECDSA signature). `thumbprint` is the key's, and
+    `key_ends_at` when it may be used no longer, None where time is no matter.
+    """
+
+    subject: str
+    issuer: str
+    audience: tuple[str, ...]
+    claims: Mapping[str, object]
+    kid: str | None
+    algorithm: str
+    thumbprint: str
+    jti: str | None
+    expires_at: datetime
+    issued_at: datetime
+    replay_digest: bytes
+    report: Report
+    key_ends_at: datetime | None = None
+
+
+class UnverifiedAssertion:
+    """A well-formed assertion that nobody has vouched for; good for choosing an integration, nothing else."""
+
+    __slots__ = ("_claims", "_form", "_header", "_report")
+
+    def __init__(self, form: CompactForm, header: Header, report: Report) -> None:
+        self._form = form
+        self._header = header
+        self._report = report
+        self._claims: dict[str, object] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read an assertion; raises `AssertionRefused` for all that is wrong whatever the integration."""
+        report = Report()
+        try:
+            form = split_compact(text, report)
+            return cls(form, read_header(form.header, report), report)
+        except AssertionRefused:
+            raise
+        except Exception as problem:
+            raise _unexpected(problem, "header_invalid", report) from None
+
+    @property
+    def unverified_algorithm(self) -> str:
+        """The algorithm the header names."""
+        return self._header.algorithm
+
+    @property
+    def unverified_kid(self) -> str | None:
+        """The key the header names."""
+        return self._header.kid
+
+    @property
+    def unverified_issuer(self) -> str | None:
+        """The issuer the payload names; None when it names none or cannot be read."""
+        issuer = self._read_claims().get("iss")
+        return issuer if isinstance(issuer, str) else None
+
+    @property
+    def unverified_audience(self) -> tuple[str, ...]:
+        """The audience the payload names; empty when it names none or cannot be read."""
+        return audiences_of(self._read_claims())
+
+    def unverified_audience_by(self, claim: str) -> tuple[str, ...]:
+        """Return the audience as a claim of another name than `aud` has it."""
+        return audiences_of(self._read_claims(), claim)
+
+    @property
+    def unverified_subject(self) -> str | None:
+        """The subject the payload names; None when it names none or cannot be read."""
+        subject = self._read_claims().get("sub")
+        return subject if isinstance(subject, str) else None
+
+    def unverified_replay_digest(self, jti_claim: str) -> bytes:
+        """Return what it would be known by again: a digest of its unique claim, or of all that is signed."""
+        jti = self._read_claims().get(jti_claim)
+        return self._replay_digest(jti if isinstance(jti, str) else None)
+
+    def verify(self, policy: TrustPolicy, key_set: VerifyingKeys[K], *, now: datetime) -> VerifiedAssertion:
+        """Return what the assertion says, if its signature and every claim meet the policy.
+
+        Raises `AssertionRefused` with the first failed rule's reason and a report of all that were judged.
+        Claims are judged only under a good signature. `kid_unknown` invites the caller to fetch the key set
+        again and to verify again.
+        """
+        report = Report(self._report.judgements)
+        try:
+            key = self._find_signer(policy, key_set, now, report)
+            claims = self._read_claims()
+            report.add(_judge_payload(claims))
+            report.require_passed()
+            report.payload = self._form.payload
+            self._judge(claims, policy, now, report)
+            return self._vouch(claims, policy, key, report)
+        except AssertionRefused:
+            raise
+        except Exception as problem:
+            reason = "payload_invalid" if report.has_passed("signature") else "signature_invalid"
+            raise _unexpected(problem, reason, report) from None
+
+    def _judge(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
+        report.add(*judge_claims(claims, policy, now.timestamp()))
+        if policy.conditions:
+            report.add(*judge_conditions(policy.conditions, claims))
+            report.note(*judge_report_only(policy.conditions, claims))
+        report.require_passed()
+
+    def _find_signer(self, policy: TrustPolicy, key_set: VerifyingKeys[K], now: datetime, report: Report) -> K:
+        report.add(judge_typ(self._header, policy), judge_alg(self._header, policy, key_set.supported))
+        report.require_passed()
+        algorithm, form = self._header.algorithm, self._form
+        expected = f"a signature by this key with {algorithm}"
+        for key in choose_keys(key_set, self._header, policy, now, report):
+            if key_set.is_signed_by(key, algorithm, form.signing_input, form.signature):
+                report.add(("signature", None, expected, "it is"))
+                return key
+        report.add(("signature", "signature_invalid", expected, "it is not"))
+        raise AssertionRefused("signature_invalid", report=report)
+
+    def _read_claims(self) -> dict[str, object]:
+        """Return the payload's members, read once from the bytes that are signed; empty when unreadable."""
+        if self._claims is None:
+            try:
+                payload = parse_json_strictly(self._form.payload, max_depth=MAX_PAYLOAD_DEPTH)
+            except ValueError:
+                payload = None
+            self._claims = payload if isinstance(payload, dict) and len(payload) <= MAX_CLAIMS else {}
+        return self._claims
+
+    def _vouch(
+        self, claims: dict[str, object], policy: TrustPolicy, key: VerifyingKey, report: Report
+    ) -> VerifiedAssertion:
+        jti = cast("str | None", claims.get(policy.jti_claim))
+        return VerifiedAssertion(
+            subject=cast("str", claims["sub"]),
+            issuer=cast("str", claims["iss"]),
+            audience=audiences_of(claims, policy.audience_claim),
+            claims=MappingProxyType(claims),
+            kid=self._header.kid,
+            algorithm=self._header.algorithm,
+            thumbprint=key.thumbprint,
+            jti=jti,
+            expires_at=_moment(claims, "exp"),
+            issued_at=_moment(claims, "iat"),
+            replay_digest=self._replay_digest(jti),
+            report=report,
+            key_ends_at=key.validity.ends_at if key.validity else None,
+        )
+
+    def _replay_digest(self, jti: str | None) -> bytes:
+        # JSON can name half a character, which no encoding has.
+        return sha256(self._form.signing_input if jti is None else jti.encode(errors="surrogatepass")).digest()
+
+
+def _judge_payload(claims: Claims) -> tuple[str, str | None, object, object]:
+    if claims:
+        return "payload", None, _PAYLOAD, "a JSON object"
+    return "payload", "payload_invalid", _PAYLOAD, "something else"
+
+
+def _moment(claims: Claims, name: str) -> datetime:
+    return datetime.fromtimestamp(cast("int", seconds_of(claims, name)), UTC)
+
+
+def _unexpected(problem: Exception, reason: str, report: Report) -> AssertionRefused:
+    """Turn a fault of ours into a refusal; its message may quote the assertion, so its place is logged."""
+    place = extract_tb(problem.__traceback__)[-1]
+    kind = type(problem).__name__
+    logger.error("%s while judging an assertion, in %s line %s", kind, place.name, place.lineno)
+    report.add(("judgement", reason, "a judgement", "a fault, which is in the log"))
+    return AssertionRefused(reason, report=report)

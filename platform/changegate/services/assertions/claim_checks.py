@@ -1,0 +1,161 @@
+"""The registered claims of an assertion (RFC 7523 §3, RFC 7519 §4.1), judged one by one.
+
+Each rule takes the claims, the policy and the time in seconds since 1970, and returns a judgement. A claim of
+the wrong type fails its rule: nothing is converted.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeGuard
+
+from changegate.services.assertions.phrases import LAST_SECOND
+from changegate.services.assertions.report import Judgement
+from changegate.services.assertions.trust_policy import TrustPolicy
+
+MAX_CLAIMS = 64
+MAX_TEXT_LENGTH = 255
+_SUBJECT = f"1 to {MAX_TEXT_LENGTH} printable characters"
+
+Claims = Mapping[str, object]
+Rule = Callable[[Claims, TrustPolicy, float], Judgement]
+
+
+def judge_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[Judgement]:
+    """Judge every rule, also after one has failed, so that an administrator sees all of them at once."""
+    return [rule(claims, policy, now) for rule in RULES]
+
+
+def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
+    """Return the audience as a tuple; empty when it is missing or anything but strings."""
+    audience = claims.get(name)
+    members = audience if isinstance(audience, list) else [audience]
+    texts = tuple(member for member in members if isinstance(member, str))
+    return texts if len(texts) == len(members) else ()
+
+
+def judge_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+    """Compare the issuer byte for byte; an empty one in the policy matches nothing."""
+    issuer = claims.get("iss")
+    matches = isinstance(issuer, str) and issuer != "" and issuer == policy.issuer
+    return "iss", None if matches else "iss_mismatch", policy.issuer, issuer
+
+
+def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+    """Require an accepted audience, and that nobody else is addressed unless the policy allows it."""
+    name = policy.audience_claim
+    audiences = audiences_of(claims, name)
+    ours = [audience for audience in audiences if audience and audience in policy.audiences]
+    reason = None
+    if not ours:
+        reason = "aud_mismatch"
+    elif len(audiences) > 1 and not policy.allow_additional_audiences:
+        reason = "aud_multiple"
+    return name, reason, policy.audiences, claims.get(name)
+
+
+def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+    """Require a subject that looks like what it is: printable, without blanks around it."""
+    subject = claims.get("sub")
+    sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
+    reason = None if sound else "payload_invalid"
+    return "sub", reason, _SUBJECT, subject
+
+
+def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+    """Require a time of expiry that has not come; with a skew of 0 the very second counts as expired."""
+    expires = seconds_of(claims, "exp")
+    limit = now - policy.clock_skew.total_seconds()
+    reason = None
+    if expires is None:
+        reason = "exp_missing"
+    elif expires <= limit:
+        reason = "expired"
+    return "exp", reason, ("after", limit), _instant(claims, "exp", expires)
+
+
+def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+    """Bound the time between issue and expiry; where the time of issue is no use, bound what is left."""
+    expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
+    cap = policy.max_assertion_lifetime.total_seconds()
+    if expires is None:
+        return "lifetime", "exp_missing", ("at most seconds", cap), "unknown"
+    lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
+    reason = None if lifetime <= cap else "lifetime_too_long"
+    return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)
+
+
+def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+    """Require a time of issue that is neither to come, nor after expiry, nor unreasonably long ago."""
+    issued, expires = seconds_of(claims, "iat"), seconds_of(claims, "exp")
+    skew = policy.clock_skew.total_seconds()
+    earliest = now - policy.max_assertion_lifetime.total_seconds() - skew
+    latest = now + skew if expires is None else min(now + skew, expires)
+    reason = None if issued is not None and earliest <= issued <= latest else "iat_invalid"
+    return "iat", reason, ("between", earliest, latest), _instant(claims, "iat", issued)
+
+
+def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+    """Require that the assertion's first moment, if it names one, has come."""
+    latest = now + policy.clock_skew.total_seconds()
+    if "nbf" not in claims:
+        return "nbf", None, ("until", latest), None
+    start = seconds_of(claims, "nbf")
+    reason = "not_yet_valid" if start is None or start > latest else None
+    return "nbf", reason, ("until", latest), _instant(claims, "nbf", start)
+
+
+def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+    """Require a unique claim where the policy does; one that is sent must be usable in any case."""
+    name = policy.jti_claim
+    unique = claims.get(name)
+    usable = is_text(unique) or (name not in claims and not policy.jti_required)
+    # Under another claim's name `jti` still has its registered type (RFC 7519 §4.1.7).
+    usable = usable and isinstance(claims.get("jti", ""), str)
+    return "jti", None if usable else "jti_missing", ("characters", name, MAX_TEXT_LENGTH), unique
+
+
+def judge_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+    """Refuse a sender-constrained token (RFC 7800): nobody here checks the possession it demands."""
+    return _judge_absence(claims, "cnf")
+
+
+def judge_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+    """Refuse a delegated token (RFC 8693 §4.1): the subject is not the one who acts."""
+    return _judge_absence(claims, "act")
+
+
+RULES: tuple[Rule, ...] = (
+    judge_issuer,
+    judge_audience,
+    judge_subject,
+    judge_expiry,
+    judge_lifetime,
+    judge_issue,
+    judge_start,
+    judge_jti,
+    judge_confirmation,
+    judge_actor,
+)
+
+
+def seconds_of(claims: Claims, name: str) -> int | None:
+    """Return a claim that is a NumericDate (RFC 7519 §2) in whole seconds; None for everything else."""
+    value = claims.get(name)
+    # Not isinstance: True is an int to Python. Infinity and NaN fail the comparison.
+    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_SECOND:
+        return int(value)
+    return None
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether a claim is a text of bearable length."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH
+
+
+def _judge_absence(claims: Claims, name: str) -> Judgement:
+    present = name in claims
+    return name, "payload_invalid" if present else None, "absent", "present" if present else "absent"
+
+
+def _instant(claims: Claims, name: str, seconds: int | None) -> object:
+    value = claims.get(name)
+    return value if seconds is None else ("instant", value)

@@ -1,0 +1,88 @@
+"""The compact serialisation of a signed token (RFC 7515 §3.1), read without any slack."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from changegate.services.assertions.report import Judgement, Report
+
+MAX_ASSERTION_LENGTH = 16 * 1024
+MAX_HEADER_BYTES = 2 * 1024
+MAX_PAYLOAD_BYTES = 8 * 1024
+MAX_SIGNATURE_BYTES = 1024  # RSA with 8192 bits, the largest key that is admitted
+
+_CAPS = (("header", MAX_HEADER_BYTES), ("payload", MAX_PAYLOAD_BYTES), ("signature", MAX_SIGNATURE_BYTES))
+_SIZES = (
+    f"at most {MAX_ASSERTION_LENGTH} characters; header {MAX_HEADER_BYTES}, "
+    f"payload {MAX_PAYLOAD_BYTES} and signature {MAX_SIGNATURE_BYTES} bytes"
+)
+_SHAPE = "three segments of canonical base64url, joined by dots"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CompactForm:
+    """The decoded segments, and the bytes the signature was made over."""
+
+    header: bytes
+    payload: bytes
+    signature: bytes
+    signing_input: bytes
+
+
+def split_compact(text: str, report: Report) -> CompactForm:
+    """Return a token's segments; raises `AssertionRefused` unless it is a compact JWS of bearable size."""
+    if len(text) > MAX_ASSERTION_LENGTH:
+        report.add(("size", "assertion_too_large", _SIZES, f"{len(text)} characters"))
+        report.require_passed()
+    if text.count(".") != 2:
+        report.add(_not_compact(_describe_shape(text)))
+        report.require_passed()
+    segments = text.split(".")
+    report.add(_judge_sizes(segments))
+    report.require_passed()
+    decoded = [_decode(segment) for segment in segments]
+    report.add(_judge_form(segments, decoded))
+    report.require_passed()
+    header, payload, signature = (segment or b"" for segment in decoded)
+    return CompactForm(header, payload, signature, text[: text.rindex(".")].encode("ascii"))
+
+
+def _judge_sizes(segments: list[str]) -> Judgement:
+    sizes = [len(segment) * 3 // 4 for segment in segments]
+    for (name, cap), size in zip(_CAPS, sizes, strict=True):
+        if size > cap:
+            return "size", "assertion_too_large", _SIZES, f"a {name} of {size} bytes"
+    return "size", None, _SIZES, ("bytes", sum(sizes))
+
+
+def _judge_form(segments: list[str], decoded: list[bytes | None]) -> Judgement:
+    if all(decoded):
+        return "form", None, _SHAPE, "three segments"
+    names = [name for (name, _), data in zip(_CAPS, decoded, strict=True) if not data]
+    empty = not all(segments)
+    return _not_compact("an empty segment" if empty else f"other characters in: {', '.join(names)}")
+
+
+def _not_compact(received: str) -> Judgement:
+    return "form", "assertion_not_compact_jws", _SHAPE, received
+
+
+def _describe_shape(text: str) -> str:
+    if text[:1] == "{":
+        return "a JSON serialisation"
+    count = text.count(".") + 1
+    return f"{count} segments" + (" (an encrypted token)" if count == 5 else "")
+
+
+def _decode(segment: str) -> bytes | None:
+    """Return a segment's bytes, or None unless encoding them again gives the very same text.
+
+    The library's decoder skips foreign characters, takes padding and ignores trailing bits: each would give
+    one assertion several spellings.
+    """
+    try:
+        encoded = segment.encode("ascii")
+        decoded = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
+    except (UnicodeEncodeError, binascii.Error):
+        return None
+    return decoded if base64.urlsafe_b64encode(decoded).rstrip(b"=") == encoded else None

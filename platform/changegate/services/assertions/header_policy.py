@@ -1,0 +1,81 @@
+"""What the header of an assertion may say (RFC 7515 §4.1, RFC 8725 §3)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from changegate.errors import AssertionRefused
+from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.trust_policy import MEDIA_TYPE_PREFIX, TrustPolicy
+from changegate.services.keys.strict_json import parse_json_strictly
+
+MAX_HEADER_DEPTH = 4
+MAX_KID_LENGTH = 256
+
+_KID = f"absent, or 1 to {MAX_KID_LENGTH} printable characters"
+
+# An extension we do not understand (crit, b64), a bomb (zip), something nested or encrypted (cty, enc). The
+# members that carry or point to keys (jwk, jku, x5u, x5c) are not here: honest providers send them, and
+# nothing in this code base reads them.
+_FORBIDDEN = (
+    ("crit", "crit_present"),
+    ("b64", "header_invalid"),
+    ("zip", "header_invalid"),
+    ("cty", "header_invalid"),
+    ("enc", "header_invalid"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A well-formed header; nothing in it is verified."""
+
+    algorithm: str
+    kid: str | None
+    members: Mapping[str, object]
+
+
+def read_header(data: bytes, report: Report) -> Header:
+    """Return the header; raises `AssertionRefused` unless it is strict JSON that asks for nothing special."""
+    try:
+        members = parse_json_strictly(data, max_depth=MAX_HEADER_DEPTH)
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        report.add(("header", "header_invalid", "a JSON object, each name once", "something else"))
+        raise AssertionRefused("header_invalid", report=report)
+    report.add(_judge_members(members), _judge_kid_form(members))
+    report.require_passed()
+    algorithm, kid = members.get("alg"), members.get("kid")
+    if not isinstance(algorithm, str):
+        report.add(("alg", "alg_not_allowed", "the name of an algorithm", algorithm))
+        raise AssertionRefused("alg_not_allowed", report=report)
+    return Header(algorithm, kid, members)
+
+
+def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
+    """Judge the kind of token (RFC 8725 §3.11), so that one made for another purpose is no grant."""
+    if "typ" not in header.members:
+        return "typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None
+    typ = header.members["typ"]
+    accepted = isinstance(typ, str) and typ.lower().removeprefix(MEDIA_TYPE_PREFIX) in policy.accepted_typ
+    return "typ", None if accepted else "typ_not_allowed", policy.accepted_typ, typ
+
+
+def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> Judgement:
+    """Judge the algorithm: one the integration allows, and one made for the nature of its keys."""
+    allowed = header.algorithm in policy.algorithms and header.algorithm in supported
+    return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
+
+
+def _judge_members(members: Mapping[str, object]) -> Judgement:
+    for name, reason in _FORBIDDEN:
+        if name in members:
+            return "header", reason, f"no {name}", f"{name} is present"
+    return "header", None, "a plain header", "a plain header"
+
+
+def _judge_kid_form(members: Mapping[str, object]) -> Judgement:
+    kid = members.get("kid")
+    sound = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
+    reason = None if sound or "kid" not in members else "header_invalid"
+    return "kid", reason, _KID, kid

@@ -1,0 +1,65 @@
+"""Which of an integration's keys may have signed an assertion (RFC 7515 §4.1.4)."""
+
+from datetime import datetime
+from functools import partial
+
+from changegate.services.assertions.header_policy import Header
+from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.trust_policy import TrustPolicy
+from changegate.services.keys.verifying_keys import K, VerifyingKeys
+
+
+def choose_keys(
+    key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, now: datetime, report: Report
+) -> tuple[K, ...]:
+    """Return the keys to try, never none.
+
+    Raises `AssertionRefused` when none fits, too many do, all are blocked, or none may be used at this time.
+    """
+    fitting = key_set.candidates(header.kid, header.algorithm)
+    trusted = tuple(key for key in fitting if key.thumbprint not in policy.blocked_keys)
+    keys = tuple(key for key in trusted if key.validity is None or not key.validity.fault(now))
+    if keys:
+        reason = None if header.kid is not None else _fault_without_kid(key_set, policy, len(keys))
+        report.add(("key", reason, partial(_describe_keys, key_set), header.kid or "no kid"))
+    elif trusted and _is_kid_enough(key_set, header, policy):
+        report.add(_judge_dates(trusted, now))
+    else:
+        report.add(_judge_none(key_set, header, policy, is_blocked=bool(fitting)))
+    report.require_passed()
+    return keys
+
+
+def _is_kid_enough(key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy) -> bool:
+    return header.kid is not None or policy.allow_missing_kid or key_set.is_kid_optional
+
+
+def _fault_without_kid(key_set: VerifyingKeys[K], policy: TrustPolicy, count: int) -> str | None:
+    if policy.allow_missing_kid:
+        return None
+    if not key_set.is_kid_optional:
+        return "kid_missing"
+    return None if count == 1 else "kid_ambiguous"
+
+
+def _judge_dates(keys: tuple[K, ...], now: datetime) -> Judgement:
+    dated = [(key.validity.fault(now), f"{key.kid or 'no kid'}: {key.validity}") for key in keys if key.validity]
+    return "key", dated[0][0], f"a certificate that is valid at {now:%Y-%m-%d %H:%M} UTC", dated[0][1]
+
+
+def _judge_none(key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, *, is_blocked: bool) -> Judgement:
+    reason = "kid_missing"
+    if _is_kid_enough(key_set, header, policy):
+        reason = "key_blocked" if is_blocked else _why_none(key_set, header)
+    return "key", reason, partial(_describe_keys, key_set), header.kid or "no kid"
+
+
+def _why_none(key_set: VerifyingKeys[K], header: Header) -> str:
+    if header.kid is None:
+        is_fitting = any(header.algorithm in key.algorithms for key in key_set.keys)
+        return "kid_ambiguous" if is_fitting else "key_unusable"
+    return "key_unusable" if key_set.has_kid(header.kid) else "kid_unknown"
+
+
+def _describe_keys(key_set: VerifyingKeys[K]) -> str:
+    return ", ".join(f"{key.kid or 'no kid'} ({'/'.join(sorted(key.algorithms))})" for key in key_set.keys)

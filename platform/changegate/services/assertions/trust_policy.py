@@ -1,0 +1,51 @@
+"""What one integration demands of the assertions it trusts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from changegate.models.oauth_entity import REUSABLE
+from changegate.services.assertions.claim_conditions import ClaimCondition
+
+JWT_ONLY = frozenset({"jwt"})
+MEDIA_TYPE_PREFIX = "application/"
+JTI_REQUIRED = "jti-required-once"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPolicy:
+    """The rules an assertion is judged by; anything empty here refuses everything.
+
+    `accepted_typ` is lower-case and without `application/`; an assertion without `typ` passes unless `typ_required`.
+    `jti_claim` names the claim that makes an assertion unique (Entra: `uti`), `audience_claim` the one that names the
+    audience (Cognito: `client_id`). `blocked_keys` are thumbprints (RFC 7638).
+    """
+
+    issuer: str
+    audiences: frozenset[str]
+    algorithms: frozenset[str]
+    clock_skew: timedelta
+    max_assertion_lifetime: timedelta
+    jti_claim: str
+    replay_policy: str = JTI_REQUIRED
+    audience_claim: str = "aud"
+    allow_additional_audiences: bool = False
+    allow_missing_kid: bool = False
+    accepted_typ: frozenset[str] = JWT_ONLY
+    typ_required: bool = False
+    conditions: tuple[ClaimCondition, ...] = ()
+    blocked_keys: frozenset[str] = frozenset()
+
+    @property
+    def jti_required(self) -> bool:
+        """Tell whether every assertion must carry a unique claim."""
+        return self.replay_policy == JTI_REQUIRED
+
+    @property
+    def allows_reuse(self) -> bool:
+        """Tell whether an assertion may buy more than one token."""
+        return self.replay_policy == REUSABLE
+
+
+def accepted_typ(required: str | None) -> frozenset[str]:
+    """Return the kinds of tokens that pass, as they are compared: lower-case, without `application/`."""
+    return JWT_ONLY if required is None else frozenset({required.lower().removeprefix(MEDIA_TYPE_PREFIX)})

@@ -1,0 +1,16 @@
+"""Which tables the Table API serves, with access and rules; adding one is a model and an entry in a list joined here.
+
+Begin with `tasks`, `people` and `system`, which hold the entries; `access` holds roles and the clauses for own
+rows.
+"""
+
+from changegate.services.attachments.removal import remove_attachments
+from changegate.services.catalog.people import CI_TABLES, REFERENCE_TABLES
+from changegate.services.catalog.system import SYSTEM_TABLES
+from changegate.services.catalog.tasks import TASK_TABLES
+from changegate.services.tables.registry import serve_tables
+
+TABLES = serve_tables(
+    (*TASK_TABLES, *REFERENCE_TABLES, *CI_TABLES, *SYSTEM_TABLES),
+    cascades=(remove_attachments,),
+)

@@ -1,0 +1,101 @@
+"""Who may do what with which records: roles by operation, and the rows that are somebody's own.
+
+See docs/reference/change-records.md#related-tables.
+"""
+
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, bindparam, not_, or_, select
+
+from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
+from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
+
+CHANGE_READERS: Roles = frozenset({"itil", "sn_change_read", "sn_change_write", "change_manager"})
+CHANGE_WRITERS: Roles = frozenset({"itil", "sn_change_write", "change_manager"})
+CHANGE_MANAGERS: Roles = frozenset({"change_manager"})
+ADMINISTRATORS: Roles = frozenset({"admin"})
+
+REFERENCE_DATA = Access(read=ANYONE, create=ADMINISTRATORS, update=ADMINISTRATORS, delete=ADMINISTRATORS)
+READ_BY_ANYONE = Access(read=ANYONE)
+READ_BY_INTEGRATION_ADMINISTRATORS = Access(read=INTEGRATION_ADMINISTRATORS)
+
+# The journals of those who work on a task; requesters do not read them.
+INTERNAL_JOURNALS = ("work_notes",)
+TASK_TABLES = ("task", "change_request", "change_task")
+
+
+def own_tasks(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the tasks that a caller asked for or opened himself, and the tasks of such changes."""
+    return _is_own_task(table.source)
+
+
+def own_approvals(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the approvals a caller is asked for, and those of his own tasks."""
+    return _is_own_approval(table.source)
+
+
+def rows_of_own_tasks(column: str) -> Any:
+    """Return the rule for rows that belong to a task by the sys_id in `column`."""
+
+    def own_rows(table: Table) -> ColumnElement[bool]:
+        return table.source.c[column].in_(_own_task_ids())
+
+    return own_rows
+
+
+def own_journals(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the entries that requesters read: those of their own tasks, except internal ones."""
+    is_internal = or_(*(table.source.c["element"] == name for name in INTERNAL_JOURNALS))
+    return and_(table.source.c["element_id"].in_(_own_task_ids()), not_(is_internal))
+
+
+def own_roles(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the assignments of roles to the caller."""
+    is_own: ColumnElement[bool] = table.source.c["user"] == bindparam(OWNER, None)
+    return is_own
+
+
+def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the assignments of roles to the caller's groups."""
+    members = SysUserGroupMember.__table__.c
+    own_groups = select(members["group"]).where(members["user"] == bindparam(OWNER, None))
+    return table.source.c["group"].in_(own_groups)
+
+
+def own_attachments(table: Table) -> ColumnElement[bool]:
+    """Return the clause for attachments of records that a caller may see: his own tasks, approvals, public data."""
+    of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
+    approvals = SysapprovalApprover.__table__.alias()
+    own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
+    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", "sys_user_has_role", "sys_group_has_role")
+    return or_(
+        and_(*(of_table != name for name in guarded)),
+        and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),
+        and_(of_table == "sysapproval_approver", of_record.in_(own_approval_ids)),
+    )
+
+
+def audit_of_tasks(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the trail of tasks; the trail of users would tell what only administrators may know."""
+    return or_(*(table.source.c["tablename"] == name for name in TASK_TABLES))
+
+
+def _is_own_task(source: FromClause) -> ColumnElement[bool]:
+    changes = Task.__table__.alias()
+    own_changes = select(changes.c["sys_id"]).where(_is_asked_for(changes))
+    return or_(_is_asked_for(source), source.c["change_request"].in_(own_changes))
+
+
+def _is_asked_for(source: FromClause) -> ColumnElement[bool]:
+    owner: BindParameter[Any] = bindparam(OWNER, None)
+    return or_(source.c["requested_by"] == owner, source.c["opened_by"] == owner)
+
+
+def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
+    return or_(source.c["approver"] == bindparam(OWNER, None), source.c["sysapproval"].in_(_own_task_ids()))
+
+
+def _own_task_ids() -> Select[Any]:
+    tasks = Task.__table__.alias()
+    return select(tasks.c["sys_id"]).where(_is_own_task(tasks))

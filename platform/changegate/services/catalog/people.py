@@ -1,0 +1,98 @@
+"""The tables that others refer to: people, groups, roles, items, models and templates."""
+
+from typing import Any
+
+from changegate.models import (
+    ChgModel,
+    CmdbCi,
+    StdChangeProducerVersion,
+    SysGroupHasRole,
+    SysUser,
+    SysUserGroup,
+    SysUserGroupMember,
+    SysUserHasRole,
+    SysUserRole,
+)
+from changegate.models.cmdb_ci import CI_CLASSES
+from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.catalog.access import READ_BY_ANYONE, REFERENCE_DATA, own_roles, roles_of_own_groups
+from changegate.services.process.model_rules import ModelRules
+from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table
+from changegate.services.users.accounts import UserRules
+from changegate.services.users.roles import MembershipRules, RoleRules
+
+
+def _reference_data(
+    name: str,
+    label: str,
+    model: type[Any],
+    display_field: str,
+    rules: Rules | None = None,
+    filled_by_rules: tuple[str, ...] = (),
+    parts: tuple[tuple[str, str], ...] = (),
+    own_rows: OwnRows | None = None,
+    holds_callers: bool = False,
+) -> Table:
+    """Return a table that administrators write and everybody reads, or of which they read their own rows."""
+    return Table(
+        name=name,
+        label=label,
+        model=model,
+        display_field=display_field,
+        access=REFERENCE_DATA,
+        rules=rules or NoRules(),
+        filled_by_rules=filled_by_rules,
+        parts=parts,
+        own_rows=own_rows,
+        reads_all=INTEGRATION_ADMINISTRATORS if own_rows else ANYONE,
+        blank_fields=("sys_tags",),
+        holds_callers=holds_callers,
+    )
+
+
+PARTS_OF_ROLES = (("sys_user_has_role", "role"), ("sys_group_has_role", "role"))
+REFERENCE_TABLES = (
+    _reference_data(
+        "sys_user",
+        "User",
+        SysUser,
+        "name",
+        UserRules(),
+        filled_by_rules=("name",),
+        parts=(("sysapproval_approver", "approver"), ("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
+        holds_callers=True,
+    ),
+    _reference_data(
+        "sys_user_group",
+        "Group",
+        SysUserGroup,
+        "name",
+        parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group")),
+    ),
+    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MembershipRules()),
+    _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),
+    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=own_roles),
+    _reference_data(
+        "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
+    ),
+    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
+    _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
+    _reference_data(
+        "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"
+    ),
+)
+# A class of items is read under its own name. Items are written through cmdb_ci, whatever their class.
+CI_TABLES = tuple(
+    Table(
+        name=name,
+        label=label,
+        model=CmdbCi,
+        display_field="name",
+        access=READ_BY_ANYONE,
+        extends="cmdb_ci",
+        classes=(name,),
+        blank_fields=("sys_tags",),
+    )
+    for name, label in CI_CLASSES.items()
+    if name != "cmdb_ci"
+)

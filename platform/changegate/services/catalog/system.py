@@ -1,0 +1,69 @@
+"""The tables about tables, records and trust: what describes, follows or guards the others."""
+
+from changegate.models import (
+    JwtVerifierMap,
+    OAuthEntity,
+    SysAttachment,
+    SysAudit,
+    SysAuthScope,
+    SysCertificate,
+    SysChoice,
+    SysDbObject,
+    SysDictionary,
+    SysJournalField,
+)
+from changegate.services.catalog.access import (
+    ADMINISTRATORS,
+    CHANGE_READERS,
+    READ_BY_ANYONE,
+    READ_BY_INTEGRATION_ADMINISTRATORS,
+    REFERENCE_DATA,
+    audit_of_tasks,
+    own_attachments,
+    own_journals,
+)
+from changegate.services.tables.recent_choices import ChoiceRules
+from changegate.services.tables.registry import Access, Table
+
+SYSTEM_TABLES = (
+    Table("sys_choice", "Choice", SysChoice, "label", REFERENCE_DATA, ChoiceRules()),
+    Table(
+        name="sys_journal_field",
+        label="Journal Entry",
+        model=SysJournalField,
+        display_field="element",
+        access=READ_BY_ANYONE,
+        own_rows=own_journals,
+        reads_all=CHANGE_READERS,
+        is_audited=False,
+    ),
+    Table(
+        name="sys_audit",
+        label="Audit",
+        model=SysAudit,
+        display_field="fieldname",
+        access=Access(read=CHANGE_READERS),
+        own_rows=audit_of_tasks,
+        reads_all=ADMINISTRATORS,
+        is_audited=False,
+    ),
+    # Files come and go through the Attachment API, which knows how to keep their bytes.
+    Table(
+        name="sys_attachment",
+        label="Attachment",
+        model=SysAttachment,
+        display_field="file_name",
+        access=READ_BY_ANYONE,
+        own_rows=own_attachments,
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+        is_audited=False,
+    ),
+    Table("sys_db_object", "Table", SysDbObject, "label", READ_BY_ANYONE, is_audited=False),
+    Table("sys_dictionary", "Dictionary Entry", SysDictionary, "column_label", READ_BY_ANYONE, is_audited=False),
+    # Trust is given in forms of its own, where every field is checked.
+    Table("oauth_entity", "OAuth Application", OAuthEntity, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    Table("jwt_verifier_map", "JWT Verifier Map", JwtVerifierMap, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+)

@@ -1,0 +1,119 @@
+"""The tables of the process: tasks in their classes, and what belongs to a task."""
+
+from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover, Task, TaskCi
+from changegate.models.change_request import CHANGE_STATES
+from changegate.models.change_task import CHANGE_TASK_STATES
+from changegate.services.catalog.access import (
+    CHANGE_MANAGERS,
+    CHANGE_READERS,
+    CHANGE_WRITERS,
+    INTERNAL_JOURNALS,
+    READ_BY_ANYONE,
+    own_approvals,
+    own_tasks,
+    rows_of_own_tasks,
+)
+from changegate.services.process.approval_rules import ApprovalRules
+from changegate.services.process.change_rules import ChangeRules
+from changegate.services.process.task_rules import ChangeTaskRules
+from changegate.services.tables.registry import ANYONE, Access, Table
+
+# Which integration created the task.
+INTEGRATION_FIELD = "oauth_entity"
+JOURNAL_FIELDS = ("comments", *INTERNAL_JOURNALS)
+# What the views of journals and the like are called; clients expect the names, and find them empty.
+BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
+PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
+CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
+
+TASK_TABLES = (
+    # Read only: which rules a write is subject to depends on the class, so it is written through its own table.
+    Table(
+        name="task",
+        label="Task",
+        model=Task,
+        display_field="number",
+        access=READ_BY_ANYONE,
+        filled_by_rules=("state",),
+        own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
+        reads_all=CHANGE_READERS,
+        blank_fields=BLANK_TASK_FIELDS,
+        journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
+    ),
+    Table(
+        name="change_request",
+        label="Change Request",
+        model=ChangeRequest,
+        display_field="number",
+        access=CHANGE_ACCESS,
+        rules=ChangeRules(),
+        own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
+        reads_all=CHANGE_READERS,
+        extends="task",
+        classes=("change_request",),
+        filled_by_rules=("state",),
+        parts=(("change_task", "change_request"), *PARTS_OF_TASKS),
+        choices={"state": CHANGE_STATES},
+        blank_fields=BLANK_TASK_FIELDS,
+        journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
+    ),
+    Table(
+        name="change_task",
+        label="Change Task",
+        model=ChangeTask,
+        display_field="number",
+        access=CHANGE_ACCESS,
+        rules=ChangeTaskRules(),
+        own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
+        reads_all=CHANGE_READERS,
+        extends="task",
+        classes=("change_task",),
+        filled_by_rules=("state",),
+        parts=PARTS_OF_TASKS,
+        choices={"state": CHANGE_TASK_STATES},
+        blank_fields=BLANK_TASK_FIELDS,
+        journal_fields=JOURNAL_FIELDS,
+        internal_journals=INTERNAL_JOURNALS,
+    ),
+    # Empty for ever: some clients read a row of it to see whether the API answers.
+    Table(
+        name="incident",
+        label="Incident",
+        model=Task,
+        display_field="number",
+        access=READ_BY_ANYONE,
+        own_rows=own_tasks,
+        origin_field=INTEGRATION_FIELD,
+        reads_all=CHANGE_READERS,
+        extends="task",
+        classes=("incident",),
+        blank_fields=BLANK_TASK_FIELDS,
+    ),
+    Table(
+        name="task_ci",
+        label="Affected CI",
+        model=TaskCi,
+        display_field="sys_id",
+        access=Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_WRITERS),
+        own_rows=rows_of_own_tasks("task"),
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+    ),
+    Table(
+        name="sysapproval_approver",
+        label="Approval",
+        model=SysapprovalApprover,
+        display_field="sys_id",
+        # Whoever is asked may answer; the rules see to it that nobody else does.
+        access=Access(read=ANYONE, create=CHANGE_MANAGERS, update=ANYONE, delete=CHANGE_MANAGERS),
+        rules=ApprovalRules(),
+        own_rows=own_approvals,
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+    ),
+)

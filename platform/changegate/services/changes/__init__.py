@@ -1,1 +1,0 @@
-"""Change requests: the one place that every write of a change passes."""

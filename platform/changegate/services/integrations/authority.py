@@ -1,0 +1,58 @@
+"""Who may trust whom: which integrations only administrators save, and which of them share their assertions."""
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+
+from changegate.errors import AdministratorRequired
+from changegate.extensions import db
+from changegate.models import OAuthEntity, SysUser
+from changegate.models.connection_type import TYPES
+from changegate.services.access.caller import Caller, expand_roles
+from changegate.services.users.roles import ADMIN, roles_of_user
+
+# The command line saves in this name; who can use it is trusted with the whole instance.
+COMMAND_LINE = "system"
+RUNS_AS = "Tokens of this integration act as {}, who has the role admin. Only an administrator can save or enable it."
+MAPS = (
+    "Tokens of this integration act as whichever user matches, and administrators may match. "
+    "Only an administrator can save or enable it."
+)
+SHARED = (
+    "{} accepts the same assertions: it has this issuer and the audience {}. Give each integration its own audience."
+)
+
+
+def require_authority(entity: OAuthEntity, caller: Caller) -> None:
+    """Refuse a caller without the role admin where tokens of an integration may act as an administrator.
+
+    Raises `AdministratorRequired` with the field that says whom the tokens act as.
+    """
+    if ADMIN in caller.roles:
+        return
+    if entity.user_field:
+        raise AdministratorRequired("user_field", MAPS)
+    wanted = select(SysUser.user_name, roles_of_user().label("roles")).where(SysUser.sys_id == entity.run_as)
+    user = db.session.execute(wanted).one_or_none()
+    if user is not None and ADMIN in expand_roles(user.roles):
+        raise AdministratorRequired("run_as", RUNS_AS.format(user.user_name))
+
+
+def list_shared(entity: OAuthEntity) -> list[str]:
+    """Return a sentence for each other active integration that accepts the assertions of this one, by name."""
+    if not TYPES[entity.type].has_provider or not entity.active:
+        return []
+    other = OAuthEntity
+    alike = (other.issuer == entity.issuer, other.audience_claim == entity.audience_claim)
+    found = db.session.execute(
+        select(other.name, other.audiences)
+        .where(other.active, *alike, other.sys_id != entity.sys_id)
+        .order_by(other.name)
+    )
+    shared = ((row.name, shared_audiences(entity.audiences, row.audiences)) for row in found)
+    return [SHARED.format(name, ", ".join(audiences)) for name, audiences in shared if audiences]
+
+
+def shared_audiences(own: Collection[str] | None, others: Collection[str] | None) -> list[str]:
+    """Return the audiences that two integrations have in common."""
+    return sorted(set(own or ()).intersection(others or ()))

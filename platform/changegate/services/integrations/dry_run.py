@@ -1,0 +1,138 @@
+"""A dry run: an assertion judged as an exchange would judge it, by an integration that need not be saved.
+
+Nothing comes of it: no token, no event, and the assertion stays good for its one exchange.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from changegate.database import connection
+from changegate.errors import AssertionRefused, InputInvalid, JwksFetchFailed, JwksUnusable, TemporarilyUnavailable
+from changegate.extensions import db, now
+from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.report import Report, RuleResult
+from changegate.services.integrations.connection_types import require_provider
+from changegate.services.integrations.integrations import find_user
+from changegate.services.integrations.verifier_maps import static_keys_of_fields
+from changegate.services.keys.key_source import KeySource
+from changegate.services.keys.key_store import KeyStore
+from changegate.services.oauth.clients import Client, policy_of
+from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
+from changegate.services.oauth.subjects import resolve_subject
+
+# What the form says in words that are not a column's.
+NOT_COLUMNS = frozenset({"run_as", "owner", "scopes", "verifier_maps"})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DryRun:
+    """What an exchange would come to: every rule, and the first failed one's reason; None where it is accepted.
+
+    `claims` are the assertion's where its signature was good, `user` is the name of whom the token would act as.
+    `problem` is a sentence where the keys could not be had, so that nothing was judged.
+    """
+
+    results: list[RuleResult]
+    reason: str | None = None
+    would_refuse: bool = False
+    claims: Mapping[str, Any] | None = None
+    user: str | None = None
+    problem: str | None = None
+
+
+def try_assertion(
+    fields: Mapping[str, Any], text: str, key_store: KeyStore, entity: OAuthEntity | None = None
+) -> DryRun:
+    """Judge an assertion by validated fields of the integration schema; `entity` is the integration they are of.
+
+    `text` is trimmed as the token endpoint does. Keys come from the cache where the integration is registered with the
+    same URL, else from the provider. Raises `InputInvalid` for a connection type without assertions.
+    """
+    if entity is not None:
+        require_provider(entity, "assertions", "assertion")
+    try:
+        client = _client(fields, entity)
+    except InputInvalid as problem:
+        return DryRun([], "key_unusable", problem=problem.message)
+    try:
+        assertion = UnverifiedAssertion.parse(text.strip())
+        verified = _verify(client, assertion, key_store, entity)
+        _judge_replay(client, verified)
+        user = resolve_subject(client, verified)
+        verified.report.require_passed()
+    except AssertionRefused as refusal:
+        return _outcome(refusal.report if isinstance(refusal.report, Report) else Report(), refusal.reason)
+    except TemporarilyUnavailable as problem:
+        return DryRun([], problem.reason, problem=problem.detail)
+    return _outcome(verified.report, None, db.session.get(SysUser, user))
+
+
+def _verify(
+    client: Client, assertion: UnverifiedAssertion, key_store: KeyStore, entity: OAuthEntity | None
+) -> VerifiedAssertion:
+    if client.source.static is not None or (entity is not None and entity.jwks_url == client.source.url):
+        return verify_for(client, assertion, key_store)
+    try:
+        key_set = key_store.probe(client.source.url).key_set
+    except (JwksFetchFailed, JwksUnusable) as problem:
+        raise TemporarilyUnavailable("jwks_fetch_failed", problem.message) from None
+    verified = assertion.verify(client.policy, key_set, now=now())
+    require_purpose(verified)
+    return verified
+
+
+def _outcome(report: Report, reason: str | None, user: SysUser | None = None) -> DryRun:
+    claims = json.loads(report.payload) if report.payload else None
+    return DryRun(report.results, reason, report.would_refuse, claims, user.user_name if user else None)
+
+
+def _judge_replay(client: Client, verified: VerifiedAssertion) -> None:
+    if client.policy.allows_reuse:
+        return
+    claim = assertion_claim(client.entity, verified.issuer, verified.replay_digest)
+    claimed = select(OAuthExchange.correlation_id).where(OAuthExchange.assertion_claim == claim)
+    is_seen = connection().execute(claimed).first() is not None
+    seen = "seen before" if is_seen else "not seen before"
+    verified.report.add(("replay", "jti_replayed" if is_seen else None, "not seen before", seen))
+
+
+def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
+    """Return the client that an integration with these fields would be."""
+    columns = {name: value for name, value in fields.items() if name not in NOT_COLUMNS}
+    client_id = entity.client_id if entity else ""
+    typed = OAuthEntity(**columns, client_id=client_id, blocked_keys=entity.blocked_keys if entity else None)
+    typed.audiences = typed.audiences or [client_id]
+    run_as = find_user(fields["run_as"] or "")
+    return Client(
+        entity=entity.sys_id if entity else "",
+        client_id=client_id,
+        is_public=bool(typed.public_client),
+        policy=policy_of(typed),
+        source=_source(fields, entity),
+        scopes=(),
+        token_lifespan=timedelta(0),
+        token_generation=0,
+        token_format=typed.token_format or "",
+        user_field=typed.user_field,
+        run_as=None if typed.user_field else run_as.sys_id if run_as else "",
+        is_run_as_active=run_as is not None and run_as.is_active,
+        user_claim=typed.user_claim or "sub",
+        requires_email_verified=typed.require_email_verified is not False,
+        tokens_valid_from=entity.tokens_valid_from if entity else None,
+    )
+
+
+def _source(fields: Mapping[str, Any], entity: OAuthEntity | None) -> KeySource:
+    return KeySource(
+        entity_id=entity.sys_id if entity else "",
+        url=fields["jwks_url"],
+        jwks_cache_minutes=fields["jwks_cache_lifespan_minutes"],
+        static=static_keys_of_fields(entity, fields),
+    )

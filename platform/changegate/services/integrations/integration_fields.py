@@ -1,0 +1,150 @@
+"""The fields of an integration: as its schema takes them, as they are compared, and in words that give no key away."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from changegate.errors import JwksUnusable
+from changegate.extensions import db
+from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
+from changegate.models.base import utc_now
+from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
+from changegate.services.tables.change_history import note_changes
+
+# What is changed by other means than the fields of the form.
+BESIDE_THE_FORM = ("blocked_keys", "client_secret_hash", "token_generation")
+SHORT_DIGEST = 12
+
+
+def names_of(entity: OAuthEntity) -> tuple[str, ...]:
+    """Return the names of the fields that the type of an integration has."""
+    return connection_type_of(entity).fields
+
+
+def fields_of(entity: OAuthEntity) -> dict[str, Any]:
+    """Return an integration as the schema of its type takes it, as plain values; shared keys are left out."""
+    named = {
+        "run_as": _name_of(entity.run_as),
+        "owner": _name_of(entity.owner),
+        "scopes": [scope.name for scope in entity.scopes],
+        "review_date": entity.review_date.isoformat() if entity.review_date else None,
+        "claim_conditions": entity.claim_conditions or [],
+    }
+    return {name: named[name] if name in named else getattr(entity, name) for name in names_of(entity)}
+
+
+@contextmanager
+def changing(entity: OAuthEntity, by: str) -> Iterator[None]:
+    """Write what the block changes of an integration, with who did it; nothing is stamped where nothing differs."""
+    before, texts_before = _facts(entity), texts_of_entity(entity)
+    yield
+    db.session.flush()
+    after, texts = _facts(entity), texts_of_entity(entity)
+    changed = [name for name in after if before[name] != after[name]]
+    if changed:
+        # Counted by the database: two writers at once do not share a version.
+        entity.sys_mod_count = OAuthEntity.sys_mod_count + 1
+        entity.sys_updated_by, entity.sys_updated_on = by, utc_now()
+        db.session.flush()
+        note_changes(entity, {name: (texts_before[name], texts[name]) for name in changed}, by=by)
+
+
+def texts_of_entity(entity: OAuthEntity) -> dict[str, str]:
+    """Return every field of an integration in words."""
+    beside = {"blocked_keys": "\n".join(entity.blocked_keys or ()), "client_secret_hash": ""}
+    return texts_of(fields_of(entity)) | beside | {"token_generation": str(entity.token_generation)}
+
+
+def texts_of(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return fields in words, as they are stored or as they were typed."""
+    return {name: _TEXTS.get(name, _text)(value) if value else _text(value) for name, value in fields.items()}
+
+
+def map_facts(stored: JwtVerifierMap) -> tuple[Any, ...]:
+    """Return what tells one verifier map from another, its shared key sealed."""
+    certificate = stored.certificate.fingerprint if stored.certificate else ""
+    return (stored.name, stored.kid or "", stored.enforce_dates, stored.active, certificate, stored.shared_key or "")
+
+
+def map_text(facts: tuple[Any, ...]) -> str:
+    """Return a verifier map in words."""
+    name, kid, enforces_dates, is_active, fingerprint, *_ = facts
+    key = f"certificate {fingerprint[:SHORT_DIGEST]}" if fingerprint else "shared key"
+    extras = [f"kid {kid}"] if kid else []
+    extras += [] if is_active else ["not active"]
+    extras += [] if enforces_dates else ["beyond its dates"]
+    return f"{name} ({', '.join([key, *extras])})"
+
+
+def _facts(entity: OAuthEntity) -> dict[str, Any]:
+    beside = {name: getattr(entity, name) or None for name in BESIDE_THE_FORM}
+    maps = {"verifier_maps": sorted(map(map_facts, entity.jwt_verifier_maps))}
+    return fields_of(entity) | beside | (maps if "verifier_maps" in names_of(entity) else {})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "\n".join(map(_text, value))
+    return "" if value is None else str(value).strip()
+
+
+def _key_set_text(value: Any) -> str:
+    text = "\n".join(str(value or "").split())
+    return f"Key set {hashlib.sha256(text.encode()).hexdigest()[:SHORT_DIGEST]}" if text else ""
+
+
+def _condition_texts(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(map(_condition_text, rows))
+
+
+def _condition_text(row: Mapping[str, Any]) -> str:
+    value = ", ".join(_plain(row["value"]).splitlines())
+    extra = " (only reports)" if row["report_only"] else ""
+    return f"{row['claim']} {row['operator']} {value}".strip() + extra
+
+
+def _plain(value: Any) -> str:
+    """Return a value of a claim as it is typed."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "\n".join(map(_plain, value)) if isinstance(value, list) else _text(value)
+
+
+def _map_texts(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(map(_map_text_of_fields, sorted(rows, key=lambda row: str(row.get("name")))))
+
+
+def _map_text_of_fields(row: Mapping[str, Any]) -> str:
+    facts = (
+        row.get("name", ""),
+        row.get("kid"),
+        row["enforce_dates"],
+        row.get("active") is not False,
+        _fingerprint(row),
+    )
+    return map_text(facts) + (" with a new key" if row.get("shared_key") else "")
+
+
+def _fingerprint(row: Mapping[str, Any]) -> str:
+    if not row.get("certificate"):
+        return ""
+    try:
+        return SigningCertificate.parse(row["certificate"]).fingerprint
+    except (UnusableCertificateError, JwksUnusable):
+        return "unreadable"
+
+
+def _name_of(user: str | None) -> str | None:
+    found = db.session.get(SysUser, user) if user else None
+    return found.user_name if found else None
+
+
+_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "jwks": _key_set_text,
+    "claim_conditions": _condition_texts,
+    "verifier_maps": _map_texts,
+}

@@ -1,0 +1,187 @@
+"""Keys that an administrator gives an integration: judged before they are stored, and made ready for exchanges."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from changegate.errors import InputInvalid, JwksUnusable, SealBroken
+from changegate.models import JwtVerifierMap, OAuthEntity, SysCertificate
+from changegate.models.base import new_sys_id
+from changegate.models.jwt_verifier_map import SHARED_KEY_BYTES
+from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
+from changegate.services.keys.key_set import KeySet
+from changegate.services.keys.sealed import seal, unseal
+from changegate.services.keys.static_keys import StaticKeys
+
+LEAKED = (
+    "Key {} is not public: {}. It was not stored. Consider it leaked: have its owner replace it, and paste the public "
+    "keys only."
+)
+WARN_AHEAD = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class JudgedMap:
+    """A verifier map that may be stored; `sealed` is its shared key, sealed for the record with this `sys_id`."""
+
+    sys_id: str
+    name: str
+    kid: str | None
+    enforce_dates: bool
+    active: bool
+    certificate: SigningCertificate | None = None
+    sealed: str | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """Return what an exchange needs of the map."""
+        if self.certificate is not None:
+            return {"kid": self.kid, "certificate": self.certificate.der, "enforce_dates": self.enforce_dates}
+        return {"kid": self.kid, "sealed": self.sealed, "purpose": _purpose(self.sys_id)}
+
+
+def store_keys(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> None:
+    """Give an integration the keys of validated fields, unless they are fetched; raises `InputInvalid`."""
+    judged = judge_keys(entity, fields)
+    entity.static_keys = render_keys(judged)
+    stored = {one.sys_id: one for one in entity.jwt_verifier_maps}
+    entity.jwt_verifier_maps = [_record(stored.get(one.sys_id), one, by) for one in judged]
+
+
+def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[JudgedMap]:
+    """Return the maps of validated fields, those of other sources being none; raises `InputInvalid`.
+
+    A shared key that is left out is the one that `entity` has under the map's name.
+    """
+    if fields["key_source"] == "jwks":
+        _require_public_keys(fields["jwks"])
+    wanted = fields.get("verifier_maps") or []
+    stored = {one.name: one for one in entity.jwt_verifier_maps} if entity else {}
+    judged = [_judge(one, stored.get(one["name"]), fields) for one in wanted]
+    if judged and not any(one.active for one in judged):
+        raise InputInvalid({"verifier_maps": ["Leave at least one map active, or disable the integration."]})
+    return judged
+
+
+def render_keys(maps: list[JudgedMap]) -> str | None:
+    """Return the active maps as an exchange reads them; None without any."""
+    rows = [one.as_row() for one in sorted(maps, key=lambda one: one.name) if one.active]
+    return json.dumps(rows) if rows else None
+
+
+def static_keys_of_fields(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> StaticKeys | None:
+    """Return the keys that an integration with these fields would have; None where they would be fetched."""
+    source = fields["key_source"]
+    if source == "jwks_url":
+        return None
+    maps = judge_keys(entity, fields)
+    return StaticKeys(source, fields["jwks"] if source == "jwks" else render_keys(maps))
+
+
+def list_certificate_warnings(entity: OAuthEntity, at: datetime) -> list[str]:
+    """Return a sentence for each certificate that is out of date, or will be within 30 days."""
+    dated = [(one, one.certificate) for one in entity.jwt_verifier_maps if one.active and one.certificate]
+    return [warning for one, certificate in dated if (warning := _warning(one, certificate, at))]
+
+
+def _require_public_keys(text: str) -> None:
+    try:
+        key_set = KeySet.parse(text.encode("utf-8", "surrogatepass"))
+    except JwksUnusable as problem:
+        raise InputInvalid({"jwks": [problem.message]}) from None
+    leaked = [LEAKED.format(key.kid or "without kid", key.reason) for key in key_set.ignored if key.alarm]
+    if leaked:
+        raise InputInvalid({"jwks": leaked})
+
+
+def _judge(wanted: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Mapping[str, Any]) -> JudgedMap:
+    was_active = stored is None or stored.active
+    facts: dict[str, Any] = {
+        "sys_id": stored.sys_id if stored else new_sys_id(),
+        "active": was_active if wanted.get("active") is None else wanted["active"],
+        **{name: wanted[name] for name in ("name", "kid", "enforce_dates")},
+    }
+    if fields["key_source"] == "certificates":
+        return JudgedMap(**facts, certificate=_certificate(wanted))
+    return JudgedMap(**facts, sealed=_sealed(facts["sys_id"], wanted, stored, fields["algorithms"]))
+
+
+def _certificate(wanted: Mapping[str, Any]) -> SigningCertificate:
+    try:
+        return SigningCertificate.parse(wanted["certificate"])
+    except UnusableCertificateError as problem:
+        raise _refused(wanted, str(problem)) from None
+
+
+def _sealed(sys_id: str, wanted: Mapping[str, Any], stored: JwtVerifierMap | None, algorithms: list[str]) -> str:
+    """Return the shared key, sealed; a key that is the one that is stored stays sealed as it is."""
+    given = wanted.get("shared_key")
+    kept = _unsealed(stored)
+    secret = kept if given is None else given.encode()
+    if secret is None:
+        raise _refused(wanted, "give the shared key; none that can be opened is stored under this name.")
+    strictest = max(algorithms, key=lambda name: SHARED_KEY_BYTES[name])
+    if len(secret) < SHARED_KEY_BYTES[strictest]:
+        raise _refused(wanted, f"{strictest} needs a shared key of at least {SHARED_KEY_BYTES[strictest]} bytes.")
+    if stored is not None and stored.shared_key and secret == kept:
+        return stored.shared_key
+    return seal(secret, purpose=_purpose(sys_id))
+
+
+def _unsealed(stored: JwtVerifierMap | None) -> bytes | None:
+    if stored is None or not stored.shared_key:
+        return None
+    try:
+        return unseal(stored.shared_key, purpose=_purpose(stored.sys_id))
+    except SealBroken:
+        # Sealed under another secret key: it has to be given again.
+        return None
+
+
+def _refused(wanted: Mapping[str, Any], sentence: str) -> InputInvalid:
+    return InputInvalid({"verifier_maps": [f"Map {wanted['name']}: {sentence}"]})
+
+
+def _record(record: JwtVerifierMap | None, judged: JudgedMap, by: str) -> JwtVerifierMap:
+    record = record or JwtVerifierMap(sys_id=judged.sys_id, sys_created_by=by)
+    record.sys_updated_by = by
+    record.name, record.kid, record.active = judged.name, judged.kid, judged.active
+    record.enforce_dates, record.shared_key = judged.enforce_dates, judged.sealed
+    if judged.certificate is None:
+        record.certificate = None
+    elif record.certificate is None or record.certificate.fingerprint != judged.certificate.fingerprint:
+        record.certificate = _certificate_record(judged.name, judged.certificate, by)
+    return record
+
+
+def _certificate_record(name: str, given: SigningCertificate, by: str) -> SysCertificate:
+    return SysCertificate(
+        name=name,
+        pem_certificate=given.pem,
+        subject=given.subject,
+        issuer=given.issuer,
+        serial_number=f"{given.certificate.serial_number:x}"[:64],
+        valid_from=given.validity.begins_at,
+        expires=given.validity.ends_at,
+        fingerprint=given.fingerprint,
+        thumbprint=given.key.thumbprint,
+        sys_created_by=by,
+        sys_updated_by=by,
+    )
+
+
+def _warning(one: JwtVerifierMap, certificate: SysCertificate, at: datetime) -> str | None:
+    consequence = "assertions by its key are refused" if one.enforce_dates else "its key is accepted all the same"
+    begins, ends = f"{certificate.valid_from:%Y-%m-%d}", f"{certificate.expires:%Y-%m-%d}"
+    if at > certificate.expires:
+        return f"The certificate of map {one.name} expired on {ends}; {consequence}."
+    if at < certificate.valid_from:
+        return f"The certificate of map {one.name} is not valid before {begins}; {consequence}."
+    if at > certificate.expires - WARN_AHEAD:
+        return f"The certificate of map {one.name} expires on {ends}."
+    return None
+
+
+def _purpose(sys_id: str) -> str:
+    return f"jwt_verifier_map {sys_id}"

@@ -1,0 +1,114 @@
+"""What an issuer says about itself: read once, when an administrator asks, and never followed at an exchange."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from changegate.errors import JwksFetchFailed
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.jwks_answer import AnswerRefused
+from changegate.services.keys.jwks_fetch import fetch_jwks
+from changegate.services.keys.signature import SCHEMES
+from changegate.services.keys.strict_json import parse_json_strictly
+from changegate.services.keys.url_policy import UrlRefused, admit_url
+
+MAX_DEPTH = 8
+MAX_ISSUER_LENGTH = 255
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SHOWN_LENGTH = 200
+
+
+class DiscoveryFailed(JwksFetchFailed):
+    """An issuer publishes nothing about itself that can be used; the message is for the administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What goes into the form; `algorithms` are those of its ID tokens that can be checked here, perhaps none.
+
+    An issuer signs access tokens as it likes: the algorithms are a proposal. `document_url` is where it was found.
+    """
+
+    issuer: str
+    jwks_uri: str
+    algorithms: tuple[str, ...]
+    document_url: str
+
+
+def discover(issuer: str, policy: FetchPolicy) -> Discovered:
+    """Read an issuer's metadata (OpenID Connect Discovery 1.0 §4, else RFC 8414 §3), under the guards of key sets.
+
+    The document must name the issuer byte for byte as it was typed, and a JWKS URL that may be fetched. Takes at most
+    two fetches. Raises `JwksFetchFailed` with a sentence for the administrator.
+    """
+    url, document = _fetch(_locations(issuer, policy), policy)
+    _require_issuer(document.get("issuer"), issuer)
+    return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
+
+
+def _locations(issuer: str, policy: FetchPolicy) -> tuple[str, str]:
+    try:
+        admitted = admit_url(issuer, policy)
+    except UrlRefused as refusal:
+        raise DiscoveryFailed(f"Nothing is published under this issuer. {refusal.message}") from None
+    if "?" in issuer:
+        raise DiscoveryFailed("An issuer has no query (RFC 8414 §2).")
+    if len(issuer) > MAX_ISSUER_LENGTH:
+        raise DiscoveryFailed(f"The issuer is longer than {MAX_ISSUER_LENGTH} characters.")
+    base = f"{admitted.scheme}://{admitted.host_header}"
+    path = admitted.target.removesuffix("/")
+    return (
+        f"{base}{path}/.well-known/openid-configuration",
+        f"{base}/.well-known/oauth-authorization-server{path}",
+    )
+
+
+def _fetch(locations: tuple[str, ...], policy: FetchPolicy) -> tuple[str, dict[str, object]]:
+    for url in locations:
+        try:
+            return url, _parse(fetch_jwks(url, policy).body, url)
+        except AnswerRefused as refusal:
+            # A redirect or a body that is no JSON is told as it is; a bare status would be one of a key set.
+            if refusal.http_status == HTTPStatus.OK or refusal.http_status in _REDIRECTS:
+                raise
+            if refusal.http_status != HTTPStatus.NOT_FOUND:
+                raise DiscoveryFailed(f"{url} answered with status {refusal.http_status}.") from None
+    raise DiscoveryFailed(f"There is no document at {' or '.join(locations)}. Enter the JWKS URL by hand.")
+
+
+def _parse(body: bytes, url: str) -> dict[str, object]:
+    try:
+        document = parse_json_strictly(body, max_depth=MAX_DEPTH)
+    except ValueError as problem:
+        raise DiscoveryFailed(f"The document at {url} cannot be read: {problem}.") from None
+    if not isinstance(document, dict):
+        raise DiscoveryFailed(f"The document at {url} is not a JSON object.")
+    return document
+
+
+def _require_issuer(named: object, issuer: str) -> None:
+    if named == issuer:
+        return
+    if not isinstance(named, str):
+        raise DiscoveryFailed("The document names no issuer.")
+    shown = ascii(named[:_SHOWN_LENGTH])[1:-1]
+    if "{" in named:
+        raise DiscoveryFailed(f"The document is one for many tenants: its issuer is {shown}. Enter your own tenant's.")
+    hint = " The two differ only by a slash at the end." if named.rstrip("/") == issuer.rstrip("/") else ""
+    raise DiscoveryFailed(f"The document is about another issuer, {shown}. Issuers are compared exactly.{hint}")
+
+
+def _get_jwks_uri(document: dict[str, object], policy: FetchPolicy) -> str:
+    jwks_uri = document.get("jwks_uri")
+    if not isinstance(jwks_uri, str):
+        raise DiscoveryFailed("The document names no jwks_uri.")
+    try:
+        admit_url(jwks_uri, policy)
+    except UrlRefused as refusal:
+        raise DiscoveryFailed(f"The jwks_uri of the document cannot be used. {refusal.message}") from None
+    return jwks_uri
+
+
+def _algorithms(document: dict[str, object]) -> tuple[str, ...]:
+    named = document.get("id_token_signing_alg_values_supported")
+    members = named if isinstance(named, list) else []
+    return tuple(name for name in SCHEMES if name in members)

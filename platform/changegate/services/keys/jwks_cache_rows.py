@@ -1,0 +1,142 @@
+"""The cache's rows: short transactions of their own, so that a refused exchange does not undo them."""
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from changegate.models.jwks_cache import JwksCache
+from changegate.services.keys.jwks_answer import FetchedDocument
+from changegate.services.keys.key_source import CLOCK_TOLERANCE, LEASE, CachedFacts, KeySource, fresh_for
+
+MAX_ERROR_LENGTH = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRow:
+    """A row as it is now: its facts, as `source`, and its document."""
+
+    source: KeySource
+    document: bytes | None
+    etag: str | None
+    last_modified: str | None
+    error: str | None
+
+
+class JwksCacheRows:
+    """Statements on the cache, each in a transaction of its own that is over when the method returns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine that the rows are written with."""
+        return self._engine
+
+    def find(self, source: KeySource) -> CacheRow | None:
+        """Return the row of an integration, unless it is another URL's."""
+        query = select(JwksCache.__table__).where(_belongs_to(source))
+        with self._engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        facts = CachedFacts(**{field.name: row[field.name] for field in fields(CachedFacts)})
+        return CacheRow(replace(source, cached=facts), row["document"], row["etag"], row["last_modified"], row["error"])
+
+    def provide(self, source: KeySource) -> CacheRow | None:
+        """Return the row, made anew when missing or another URL's; None when there is no such integration."""
+        return self.find(source) or self._start(source)
+
+    def _start(self, source: KeySource) -> CacheRow | None:
+        fresh_row: dict[str, Any] = {column.name: None for column in JwksCache.__table__.columns}
+        fresh_row |= {"entity_id": source.entity_id, "url": source.url, "failures": 0}
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(JwksCache).values(fresh_row))
+        except IntegrityError:
+            with self._engine.begin() as connection:
+                of_other_url = and_(JwksCache.entity_id == source.entity_id, JwksCache.url != source.url)
+                connection.execute(update(JwksCache).where(of_other_url).values(fresh_row))
+        return self.find(source)
+
+    def claim_lease(self, seen: KeySource, now: datetime) -> bool:
+        """Take the right to fetch, for `LEASE`; False when another has it, or has fetched since `seen`."""
+        return self._update(seen, {"fetch_lease_until": now + LEASE}, _may_lease(seen, now))
+
+    def claim_unknown_kid_fetch(self, seen: KeySource, cooldown: timedelta, now: datetime) -> bool:
+        """Take the lease and with it the one fetch that unknown kids may cause in a cooldown.
+
+        Both at once: whoever sees the cooldown claimed must also see that there is a fetch to wait for.
+        """
+        last = JwksCache.unknown_kid_fetch_at
+        is_due = or_(last.is_(None), last <= now - cooldown, last > now + CLOCK_TOLERANCE)
+        values = {"unknown_kid_fetch_at": now, "fetch_lease_until": now + LEASE}
+        return self._update(seen, values, is_due, _may_lease(seen, now))
+
+    def store_document(self, source: KeySource, fetched: FetchedDocument, now: datetime) -> None:
+        """Replace the document and forget earlier failures."""
+        digest = hashlib.sha256(fetched.body).hexdigest()
+        values = {"document": fetched.body, "document_sha256": digest}
+        self._update(source, values | _success(source, fetched, now))
+
+    def renew(self, seen: KeySource, fetched: FetchedDocument, now: datetime) -> None:
+        """Renew the freshness of the document that the server says is unchanged (status 304)."""
+        values = _success(seen, fetched, now)
+        for validator in ("etag", "last_modified"):
+            # A 304 may leave them out; those of the document still hold.
+            if values[validator] is None:
+                del values[validator]
+        self._update(seen, values, JwksCache.document_sha256 == seen.facts.document_sha256)
+
+    def store_failure(self, source: KeySource, error: str, http_status: int | None, now: datetime) -> None:
+        """Note a failed fetch; the document stays."""
+        values = {
+            "failed_at": now,
+            "failures": JwksCache.failures + 1,
+            "error": error[:MAX_ERROR_LENGTH],
+            "http_status": http_status,
+            "fetch_lease_until": None,
+        }
+        self._update(source, values)
+
+    def _update(self, source: KeySource, values: dict[str, Any], *conditions: ColumnElement[bool]) -> bool:
+        statement = update(JwksCache).where(_belongs_to(source), *conditions).values(values)
+        with self._engine.begin() as connection:
+            return connection.execute(statement).rowcount == 1
+
+
+def clear_cached_keys(connection: Connection, entity_id: str) -> None:
+    """Forget an integration's keys, in the transaction that changes its URL or issuer."""
+    connection.execute(delete(JwksCache).where(JwksCache.entity_id == entity_id))
+
+
+def _belongs_to(source: KeySource) -> ColumnElement[bool]:
+    # The URL too: a fetch that was under way while it changed must not fill the new one's row.
+    return and_(JwksCache.entity_id == source.entity_id, JwksCache.url == source.url)
+
+
+def _may_lease(seen: KeySource, now: datetime) -> ColumnElement[bool]:
+    until = JwksCache.fetch_lease_until
+    return and_(
+        or_(until.is_(None), until <= now, until > now + LEASE + CLOCK_TOLERANCE),
+        JwksCache.fetched_at.is_not_distinct_from(seen.facts.fetched_at),
+        JwksCache.failed_at.is_not_distinct_from(seen.facts.failed_at),
+    )
+
+
+def _success(source: KeySource, fetched: FetchedDocument, now: datetime) -> dict[str, Any]:
+    return {
+        "etag": fetched.etag,
+        "last_modified": fetched.last_modified,
+        "fetched_at": now,
+        "fresh_until": now + fresh_for(fetched.max_age, source.lifespan),
+        "failed_at": None,
+        "failures": 0,
+        "error": None,
+        "http_status": fetched.status,
+        "fetch_lease_until": None,
+    }

@@ -1,0 +1,113 @@
+"""Fetch a key set from a URL an administrator typed, without being led anywhere else or held up."""
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPException
+
+from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from changegate.errors import JwksFetchFailed
+from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.guarded_connection import (
+    Resolver,
+    open_connection,
+    resolve_host,
+    seconds_left,
+)
+from changegate.services.keys.jwks_answer import FetchedDocument, read_answer
+from changegate.services.keys.url_policy import AdmittedUrl, admit_url
+
+__all__ = ["FetchPolicy", "FetchedDocument", "fetch_jwks"]
+
+READ_SECONDS = 5.0
+TOTAL_SECONDS = 8.0
+_CHUNK_BYTES = 16 * 1024
+_HEADERS = {
+    "Accept": "application/jwk-set+json, application/json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "changegate",
+}
+
+
+def fetch_jwks(
+    url: str,
+    policy: FetchPolicy,
+    *,
+    etag: str | None = None,
+    last_modified: str | None = None,
+    resolve: Resolver = resolve_host,
+) -> FetchedDocument:
+    """Fetch a JWKS document; conditionally when `etag` or `last_modified` of an earlier answer is given.
+
+    The name is resolved once, every address is judged, and the connection goes to a judged address. Nothing
+    of the environment (proxies, netrc) is used and no redirect is followed. Takes at most 8 seconds. Raises
+    `JwksFetchFailed` with a sentence for the administrator.
+    """
+    deadline = time.monotonic() + TOTAL_SECONDS
+    admitted = admit_url(url, policy)
+    conditions = _conditions(etag, last_modified)
+    try:
+        connection = open_connection(admitted, policy, resolve, deadline)
+        return _exchange(connection, admitted, conditions, deadline)
+    except JwksFetchFailed:
+        raise
+    except Exception as problem:
+        # Whatever a library makes of a hostile server, the caller gets a refusal.
+        raise JwksFetchFailed(_explain(problem, admitted, deadline)) from None
+
+
+def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
+    conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    return {name: value for name, value in conditions.items() if value}
+
+
+def _exchange(
+    connection: HTTPConnection, url: AdmittedUrl, conditions: dict[str, str], deadline: float
+) -> FetchedDocument:
+    # Timeouts are per read: a server that drips bytes, of the head too, is stopped only from outside.
+    watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [connection.sock])
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        connection.timeout = min(READ_SECONDS, seconds_left(deadline))
+        headers = _HEADERS | {"Host": url.host_header} | conditions
+        connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
+        document = _read(connection.getresponse(), is_conditional=bool(conditions))
+        # What the watchdog cut off may look like a short answer that came to its end.
+        seconds_left(deadline)
+        return document
+    finally:
+        watchdog.cancel()
+        connection.close()
+
+
+def _read(response: HTTPResponse, *, is_conditional: bool) -> FetchedDocument:
+    try:
+        chunks = response.stream(_CHUNK_BYTES, decode_content=False)
+        return read_answer(response.status, response.headers, chunks, is_conditional=is_conditional)
+    finally:
+        response.close()
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _explain(problem: Exception, url: AdmittedUrl, deadline: float) -> str:
+    server, kind = url.host_header, type(problem).__name__
+    if time.monotonic() >= deadline:
+        return f"The server {server} took longer than {TOTAL_SECONDS:.0f} seconds."
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"The certificate of {server} is not valid: {problem.verify_message.rstrip('.')}."
+    if isinstance(problem, ssl.SSLError):
+        return f"No TLS connection to {server} could be made ({problem.reason or kind})."
+    if isinstance(problem, HTTPException | HTTPError | OSError):
+        return f"The server {server} could not be talked to ({kind})."
+    return f"Fetching from {server} failed ({kind})."

@@ -1,0 +1,85 @@
+"""Presets: what a new change has of its template, its model or its impact where the caller says nothing.
+
+See docs/reference/change-records.md#priority-and-risk, #states, and #related-tables.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+
+from changegate.database.prepared import Prepared
+from changegate.errors import OperationFailed
+from changegate.models import ChgModel, StdChangeProducerVersion
+from changegate.models.chg_model import MODELS_OF_TYPES
+
+TYPES_OF_MODELS = {model: change_type for change_type, model in MODELS_OF_TYPES.items()}
+# A new change begins at the beginning, and its template and model are what was asked for.
+_NOT_PRESET = frozenset({"state", "std_change_producer_version", "chg_model"})
+# The least that impact, urgency and priority can be, and what they are by default.
+_LOW_IMPACT = _LOW_URGENCY = 3
+_LOW_PRIORITY = 4
+_TEMPLATES = StdChangeProducerVersion.__table__
+_TEMPLATE = Prepared(
+    select(_TEMPLATES.c["active"], _TEMPLATES.c["name"], _TEMPLATES.c["template"]).where(
+        _TEMPLATES.c["sys_id"] == bindparam("wanted", None)
+    )
+)
+_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == bindparam("wanted", None)))
+_MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(bindparam("wanted", None))))
+
+
+def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts that a template, below it a model, and below that impact and urgency give to a new change.
+
+    Raises `OperationFailed` for a template that is no longer active.
+    """
+    presets = _preset_of_impact(sent)
+    if model := sent.get("chg_model"):
+        presets |= _preset_of_model(model)
+    if template := sent.get("std_change_producer_version"):
+        presets |= {"type": "standard"} | _values_of_template(template)
+    return presets
+
+
+def find_model_of_type(change_type: str) -> str | None:
+    """Return the sys_id of the model that changes of a type are of: the one of the same name."""
+    if known := MODELS_OF_TYPES.get(change_type):
+        return known
+    row = _MODEL.first({"wanted": change_type})
+    return None if row is None else str(row.sys_id)
+
+
+def find_type_of_model(model: str) -> str | None:
+    """Return the type that a model gives its changes."""
+    return TYPES_OF_MODELS.get(model) or _preset_of_model(model).get("type")
+
+
+def parse_preset(text: str) -> dict[str, str]:
+    """Return the values of `field=value^field=value^EQ` by field; `^^` stands for a caret in a value."""
+    items = text.replace("^^", "\0").split("^")
+    pairs = (item.replace("\0", "^").partition("=") for item in items)
+    return {name: value for name, is_pair, value in pairs if is_pair and name not in _NOT_PRESET}
+
+
+def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
+    """Return the priority that what was said of impact and urgency makes; it is kept when they change later."""
+    impact, urgency = sent.get("impact"), sent.get("urgency")
+    if not impact and not urgency:
+        return {}
+    priority = (impact or _LOW_IMPACT) + (urgency or _LOW_URGENCY) - 1
+    return {"priority": str(max(1, min(priority, _LOW_PRIORITY)))}
+
+
+def _preset_of_model(model: str) -> dict[str, str]:
+    row = _PRESET.first({"wanted": model})
+    return parse_preset(row.record_preset or "") if row else {}
+
+
+def _values_of_template(template: str) -> dict[str, str]:
+    row = _TEMPLATE.first({"wanted": template})
+    if row is None:
+        return {}
+    if not row.active:
+        raise OperationFailed(f"The standard change template {row.name} is not active")
+    return parse_preset(row.template or "")

@@ -1,0 +1,54 @@
+"""What every class of task has in common when it is written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from changegate.models.base import utc_now
+from changegate.services.access.caller import Caller
+from changegate.services.process.numbering import next_number
+from changegate.services.provenance.creation_quota import require_room
+from changegate.services.provenance.provenance import provenance_of
+from changegate.services.tables.registry import NoRules, Values
+
+CLOSED_STATES = frozenset({3, 4})
+
+
+class TaskRules(NoRules):
+    """Writes to any class of task: a task names the integration and workload that created it."""
+
+    def origin_of(self, caller: Caller) -> Mapping[str, Any]:
+        """Return the caller's integration, and the provenance of the token."""
+        return fields_of_origin(caller)
+
+
+def fields_of_origin(caller: Caller) -> Values:
+    """Return the fields of a new task that name the integration and workload it comes from."""
+    if caller.grant is None:
+        return {}
+    return {"oauth_entity": caller.grant.entity, **(provenance_of(caller.origin) if caller.origin else {})}
+
+
+def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
+    """Give a new task its number and fill in who opened it and when; raises `QuotaReached`.
+
+    See docs/reference/change-records.md#numbers-and-defaults.
+    """
+    require_room(caller, values)
+    values["number"] = values["task_effective_number"] = next_number(table, prefix)
+    values["active"] = values["state"] not in CLOSED_STATES
+    values.setdefault("opened_at", utc_now())
+    values.setdefault("opened_by", caller.sys_id)
+
+
+def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+    """Keep what depends on the state in step with it, and count reassignments."""
+    if "state" in changes or "active" in changes:
+        # Whoever says only that it is active, or is not, says nothing of its state, which decides.
+        state = changes["state"] if "state" in changes else record["state"]
+        is_closed = state in CLOSED_STATES
+        changes["active"] = not is_closed
+        is_closing = is_closed and "state" in changes
+        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id} if is_closing else {}
+        changes |= {name: value for name, value in closing.items() if record[name] is None and name not in changes}
+    if record["assignment_group"] and "assignment_group" in changes:
+        changes["reassignment_count"] = record["reassignment_count"] + 1

@@ -1,0 +1,67 @@
+"""Quotas: how many tasks an integration may create within an hour and within a day.
+
+What counts is in the database: the tasks that say they come from the integration. An integration with a quota creates
+one at a time, in all processes, so that what was counted still holds when the task is written. Others do not wait.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, select
+
+from changegate.database.prepared import Prepared
+from changegate.errors import QuotaReached
+from changegate.models import OAuthEntity, Task
+from changegate.services.access.caller import Caller
+
+WINDOWS = {"creations_per_hour": ("hour", timedelta(hours=1)), "creations_per_day": ("day", timedelta(days=1))}
+
+
+def require_room(caller: Caller, task: Mapping[str, Any]) -> None:
+    """Refuse a new task beyond the quota of the caller's integration; raises `QuotaReached`.
+
+    The task has its `sys_created_on` already. A window ends with it and slides, so that no hour and no day ever
+    holds more than its quota. Until the transaction ends, nobody else creates for this integration.
+    """
+    if caller.grant is None or caller.origin is None or not caller.origin.is_limited:
+        return
+    entity, at = caller.grant.entity, task["sys_created_on"]
+    quota = _LOCK.first({"entity": entity})
+    waits = [] if quota is None else [_wait(entity, name, getattr(quota, name), at) for name in WINDOWS]
+    if any(waits):
+        seconds, detail = max(wait for wait in waits if wait)
+        raise QuotaReached(f"{detail}; the next one can be created in {seconds} seconds", seconds)
+
+
+def _wait(entity: str, name: str, most: int | None, at: datetime) -> tuple[int, str] | None:
+    """Return in how many seconds a window has room again, and why it has none now."""
+    if most is None:
+        return None
+    word, window = WINDOWS[name]
+    reached = _SINCE.first({"entity": entity, "since": at - window, "newer": most - 1})
+    if reached is None:
+        return None
+    # Times are whole seconds; it leaves the window when it is as old as the window is long.
+    seconds = max(1, int((reached.sys_created_on + window - at).total_seconds()))
+    return seconds, f"This integration may create {most} {'task' if most == 1 else 'tasks'} per {word}"
+
+
+def _lock_statement() -> Any:
+    quota = select(OAuthEntity.creations_per_hour, OAuthEntity.creations_per_day)
+    locked = quota.where(OAuthEntity.sys_id == bindparam("entity", None)).with_for_update(key_share=True)
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+    return locked.execution_options(locks_rows=True)
+
+
+def _since_statement() -> Any:
+    """Return the statement for the task that fills a quota: as many as `newer` were created after it."""
+    created = select(Task.sys_created_on).where(
+        Task.oauth_entity == bindparam("entity", None), Task.sys_created_on > bindparam("since", None)
+    )
+    newer = bindparam("newer", None, type_=Integer)
+    return created.order_by(Task.sys_created_on.desc()).limit(1).offset(newer)
+
+
+_LOCK = Prepared(_lock_statement())
+_SINCE = Prepared(_since_statement())

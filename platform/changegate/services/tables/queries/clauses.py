@@ -1,0 +1,150 @@
+"""From conditions to SQL clauses; values travel as parameters only."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import and_, false, or_
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
+
+from changegate.errors import RequestUnreadable
+from changegate.extensions import now, settings
+from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, display_path_of
+from changegate.services.tables.queries.dates import TermInvalid
+from changegate.services.tables.queries.encoded_query import (
+    TEXT_SEARCH,
+    AllOf,
+    EncodedQuery,
+    Joined,
+    Order,
+    RelatedCount,
+    Term,
+)
+from changegate.services.tables.queries.operators import clause_of
+from changegate.services.tables.queries.query_lists import with_lists
+from changegate.services.tables.queries.query_measure import require_measure, size_of
+from changegate.services.tables.queries.related_lists import joined_clause, related_clause
+from changegate.services.tables.walks import Field, Walks
+
+MAX_ORDERS = 50
+MAX_WORDS = 10
+# SQLite reads no expression that is deeper than 1000, so that long chains become trees.
+MAX_WIDTH = 50
+RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
+Join = Callable[..., Clause]
+
+
+class _Nested(Grouping[bool]):
+    """Parentheses that stay: SQLAlchemy merges what has the operator of the expression around it."""
+
+    inherit_cache = True
+    operator = None
+
+
+class _NothingFound(Exception):
+    """A term cannot be understood, and the settings say that the query then finds nothing."""
+
+
+def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
+    """Return the clause for a query over the fields a caller may read; None when nothing of it restricts.
+
+    A condition on an unknown field, or with a value that the field's type rules out, is ignored, or finds nothing if
+    the settings say so (docs/reference/table-api.md#unusual-input). Raises `RequestUnreadable` for a query that is more
+    than a database takes, and for a condition on other records that makes no sense: without it, every record would
+    match.
+    """
+    require_measure(query)
+    try:
+        return _query_clause(Inquiry(walks, now().replace(microsecond=0)), query)
+    except _NothingFound:
+        return false()
+
+
+def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
+    """Return the sort order; created-on and sys_id make any order total, so that pages neither overlap nor gap.
+
+    The sys_id goes the way of the field before it: what is written within one second and has ordered sys_ids, as
+    journals have, comes newest first where the newest is asked for first.
+    References sort by what they are called. Raises `RequestUnreadable` for more fields than a database sorts by.
+    """
+    first: dict[str, tuple[Field, bool]] = {}
+    for order in orders:
+        if field := walks.find(order.field):
+            first.setdefault(field.path, (_shown(walks, field), order.is_descending))
+    if len(first) > MAX_ORDERS:
+        raise RequestUnreadable(f"The query sorts by {len(first)} fields; {MAX_ORDERS} are admitted")
+    chosen = [_sorted(field, is_descending) for field, is_descending in first.values()]
+    if not chosen:
+        chosen.append(walks.root.c["sys_created_on"].asc())
+    is_descending = bool(first) and [*first.values()][-1][1]
+    sys_id = walks.root.c["sys_id"]
+    return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
+
+
+def _shown(walks: Walks, field: Field) -> Field:
+    path = display_path_of(field)
+    return (walks.find(path) if path else None) or field
+
+
+def _sorted(field: Field, is_descending: bool) -> UnaryExpression[Any]:
+    """Sort the empty as the smallest: left to themselves, databases differ."""
+    order = field.column.desc() if is_descending else field.column.asc()
+    if not field.is_walked and not field.table.source.c[field.path].nullable:
+        return order
+    return order.nulls_last() if is_descending else order.nulls_first()
+
+
+def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
+    if query.malformed:
+        raise RequestUnreadable(f"{query.malformed[:100]!r} is not a condition on other records; {RELATED_FORMS}")
+    if query.unreadable and settings().invalid_query_returns_no_rows:
+        raise _NothingFound
+    # Alternatives of one chain each are one chain, which may be shorter to say.
+    terms = [term for group in query.alternatives if len(group) == 1 for term in group[0]]
+    groups = (_group_clause(inquiry, group) for group in query.alternatives if len(group) > 1)
+    return _joined(or_, [_chain_clause(inquiry, terms), *groups])
+
+
+def _group_clause(inquiry: Inquiry, group: AllOf) -> Clause | None:
+    terms = with_lists(inquiry, (chain[0] for chain in group if len(chain) == 1), "!=", "NOT IN")
+    singles = [_term_clause(inquiry, term) for term in terms]
+    return _joined(and_, [*singles, *(_chain_clause(inquiry, chain) for chain in group if len(chain) > 1)])
+
+
+def _chain_clause(inquiry: Inquiry, chain: Sequence[Term]) -> Clause | None:
+    return _joined(or_, [_term_clause(inquiry, term) for term in with_lists(inquiry, chain, "=", "IN")])
+
+
+def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
+    """Return the clauses joined as a shallow tree; None when there are none."""
+    level: Sequence[Clause] = [clause for clause in clauses if clause is not None]
+    while len(level) > MAX_WIDTH:
+        level = [_Nested(join(*level[at : at + MAX_WIDTH])) for at in range(0, len(level), MAX_WIDTH)]
+    return join(*level) if len(level) > 1 else next(iter(level), None)
+
+
+def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
+    inquiry.measure.add(size_of(term))
+    try:
+        if isinstance(term, RelatedCount):
+            return related_clause(inquiry, term, _query_clause)
+        if isinstance(term, Joined):
+            return joined_clause(inquiry, term, _query_clause)
+        if term.field == TEXT_SEARCH:
+            return _text_clause(inquiry, term.value)
+        return clause_of(term.operator, Comparison(inquiry.require_field(term.field), term.value, inquiry))
+    except TermInvalid:
+        if settings().invalid_query_returns_no_rows:
+            raise _NothingFound from None
+        return None
+
+
+def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
+    """Return the clause for rows that hold every word in one of their text fields."""
+    walks = inquiry.walks
+    entries = walks.table.entries
+    names = [name for name in walks.table.fields_for(walks.caller) if entries[name].kind == "string"]
+    fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
+    words = text.split()[:MAX_WORDS]
+    inquiry.measure.add(len(words) * len(fields))
+    found = (_joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words)
+    return _joined(and_, found)

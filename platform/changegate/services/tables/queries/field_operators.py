@@ -1,0 +1,92 @@
+"""Operators that compare a field with another of the same row, dot-walked or not."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func
+
+from changegate.services.tables.queries.comparison import Clause, Comparison
+from changegate.services.tables.queries.date_parts import UNITS, seconds_since_1970, unit_number
+from changegate.services.tables.queries.dates import TermInvalid
+
+SIGNS: Mapping[str, str] = {
+    "SAMEAS": "=",
+    "NSAMEAS": "!=",
+    "GT_FIELD": ">",
+    "LT_FIELD": "<",
+    "GT_OR_EQUALS_FIELD": ">=",
+    "LT_OR_EQUALS_FIELD": "<=",
+}
+_DAY = 86_400
+# How long a unit is taken to be between two dates, in seconds.
+_LENGTHS = {
+    "minute": 60,
+    "hour": 3600,
+    "day": _DAY,
+    "dayofweek": _DAY,
+    "week": 7 * _DAY,
+    "month": 30 * _DAY,
+    "quarter": 91 * _DAY,
+    "year": 365 * _DAY,
+}
+
+
+def compares_fields(sign: str) -> Callable[[Comparison], Clause]:
+    """Return the operator whose text is another field, for dates with `@` and a unit to compare in.
+
+    A row where either field has no value does not match.
+    """
+
+    def clause(comparison: Comparison) -> Clause:
+        name, _, unit = comparison.text.partition("@")
+        other = comparison.with_field(name)
+        column = _comparable(comparison, unit)
+        compared: Clause = column.op(sign, is_comparison=True)(_comparable(other, unit))
+        if not unit and _family(comparison) != _family(other):
+            raise TermInvalid(f"Fields {comparison.field.path} and {name[:100]} cannot be compared")
+        return compared
+
+    return clause
+
+
+def is_more_apart(comparison: Comparison) -> Clause:
+    """Return the clause for a date that is more than some units before or after another."""
+    distance, limit = _distance(comparison)
+    more: Clause = distance > limit
+    return more
+
+
+def is_less_apart(comparison: Comparison) -> Clause:
+    """Return the clause for a date that is before or after another, by less than some units."""
+    distance, limit = _distance(comparison)
+    return and_(distance >= 0, distance < limit)
+
+
+def _distance(comparison: Comparison) -> tuple[ColumnElement[int], int]:
+    parts = comparison.text.split("@")
+    if len(parts) != 4 or parts[1] not in _LENGTHS or parts[2] not in {"before", "after"} or not _is_count(parts[3]):
+        raise TermInvalid("A field, a unit, before or after and a number are expected")
+    other = comparison.with_field(parts[0])
+    earlier, later = (comparison, other) if parts[2] == "before" else (other, comparison)
+    return _seconds(later) - _seconds(earlier), int(parts[3]) * _LENGTHS[parts[1]]
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 7
+
+
+def _seconds(comparison: Comparison) -> ColumnElement[int]:
+    return seconds_since_1970(comparison.require_date().field.column)
+
+
+def _comparable(comparison: Comparison, unit: str) -> ColumnElement[Any]:
+    if unit:
+        if unit not in UNITS:
+            raise TermInvalid(f"{unit[:100]} is no unit")
+        return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.walks.caller.time_zone)
+    column = comparison.field.column
+    return func.lower(column) if comparison.is_text else column
+
+
+def _family(comparison: Comparison) -> str:
+    return "text" if comparison.is_text else comparison.field.entry.kind

@@ -1,0 +1,25 @@
+"""Name-value filters: parameters such as `state=closed` beside the encoded query.
+
+See docs/reference/table-api.md#parameters.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from changegate.services.tables.queries.encoded_query import AnyOf, Condition, EncodedQuery
+
+_FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.IGNORECASE | re.ASCII)
+
+
+def narrow_query(query: EncodedQuery, filters: Mapping[str, str]) -> EncodedQuery:
+    """Return the query for what matches it and every filter; names that are no field's are passed over.
+
+    A value may be what people read: a choice's label, a user's name. An empty one filters nothing.
+    """
+    added: tuple[AnyOf, ...] = tuple(
+        (Condition(name.lower(), "=", value),) for name, value in filters.items() if value and _FIELD.fullmatch(name)
+    )
+    if not added:
+        return query
+    return replace(query, alternatives=tuple((*group, *added) for group in query.alternatives or ((),)))

@@ -1,0 +1,127 @@
+"""What each operator asks of a stored value, as a clause (docs/reference/encoded-queries.md#operators)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, func, true
+
+from changegate.database.text_search import contains, ends_with, starts_with
+from changegate.extensions import settings
+from changegate.services.tables.queries.comparison import Clause, Comparison, Unmatchable, folded
+from changegate.services.tables.queries.date_operators import (
+    RELATIVE_SIGNS,
+    compares_with_now,
+    has_part,
+    is_on_unit,
+    is_within,
+)
+from changegate.services.tables.queries.dates import TermInvalid
+from changegate.services.tables.queries.equality import equals, is_empty, is_filled, is_listed
+from changegate.services.tables.queries.field_operators import SIGNS, compares_fields, is_less_apart, is_more_apart
+from changegate.services.tables.registry import TABLES, find_table, lineage_of
+
+Operator = Callable[[Comparison], Clause]
+# The filter of this sys_id is "me" wherever ServiceNow runs; others are kept by each instance.
+ME = "90d1921e5f510100a9ad2572f2b477fe"
+
+
+def clause_of(operator: str, comparison: Comparison) -> Clause:
+    """Return the clause of one condition; raises `TermInvalid` when it makes no sense for the field."""
+    try:
+        return OPERATORS[operator](comparison)
+    except Unmatchable:
+        return false()
+
+
+def _is_not(positive: Operator) -> Operator:
+    """Return the operator for all that have a value and are not so; a boolean without value is not true either.
+
+    By setting, what has no value is something else too, whatever the type; see
+    docs/reference/encoded-queries.md#empty-values.
+    """
+
+    def clause(comparison: Comparison) -> Clause:
+        is_wide = settings().negation_includes_empty
+        try:
+            if is_wide or comparison.field.entry.kind == "boolean":
+                return ~func.coalesce(positive(comparison), false())
+            return and_(is_filled(comparison), ~positive(comparison))
+        except Unmatchable:
+            return true() if is_wide else is_filled(comparison)
+
+    return clause
+
+
+def _compares(sign: str) -> Operator:
+    def clause(comparison: Comparison) -> Clause:
+        shown = comparison.of_display_value()
+        column, value = folded(shown.field.column, shown.required_value())
+        compared: Clause = column.op(sign, is_comparison=True)(value)
+        return compared
+
+    return clause
+
+
+def _is_between(comparison: Comparison) -> Clause:
+    shown = comparison.of_display_value()
+    lowest, found, highest = comparison.text.partition("@")
+    if not found:
+        raise TermInvalid("Two values with an @ between them are expected")
+    column, first = folded(shown.field.column, shown.required_value(lowest))
+    _, last = folded(shown.field.column, shown.required_value(highest))
+    return column.between(first, last)
+
+
+def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
+    """Return the operator that looks for a piece of text, in what a reference is called if it is one."""
+
+    def clause(comparison: Comparison) -> Clause:
+        shown = comparison.of_display_value()
+        return find(shown.field.column, shown.fragment())
+
+    return clause
+
+
+def _is_me(comparison: Comparison) -> Clause:
+    referred = find_table(comparison.field.entry.reference or "")
+    if comparison.text != ME or referred is None or not referred.holds_callers:
+        raise TermInvalid("The filter is not known here")
+    me: Clause = comparison.field.column == comparison.inquiry.moment.caller.sys_id
+    return me
+
+
+def _is_instance_of(comparison: Comparison) -> Clause:
+    """Return the clause for a class and all that extend it."""
+    name = comparison.required_value()
+    classes = [table.name for table in TABLES.values() if name in (each.name for each in lineage_of(table))]
+    return comparison.field.column.in_(classes or [name])
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "=": equals,
+    "!=": _is_not(equals),
+    "<": _compares("<"),
+    "<=": _compares("<="),
+    ">": _compares(">"),
+    ">=": _compares(">="),
+    "BETWEEN": _is_between,
+    "IN": is_listed,
+    "NOT IN": _is_not(is_listed),
+    "LIKE": _finds(contains),
+    "NOT LIKE": _is_not(_finds(contains)),
+    "STARTSWITH": _finds(starts_with),
+    "ENDSWITH": _finds(ends_with),
+    "ISEMPTY": is_empty,
+    "ISNOTEMPTY": is_filled,
+    "ANYTHING": lambda _comparison: true(),
+    "DYNAMIC": _is_me,
+    "INSTANCEOF": _is_instance_of,
+    "ON": is_within,
+    "NOTON": _is_not(is_within),
+    "RELATIVEEE": is_on_unit,
+    "DATEPART": has_part,
+    "MORETHAN": is_more_apart,
+    "LESSTHAN": is_less_apart,
+    **{name: compares_fields(sign) for name, sign in SIGNS.items()},
+    **{name: compares_with_now(sign) for name, sign in RELATIVE_SIGNS.items()},
+}

@@ -1,0 +1,76 @@
+"""How much a query may ask of a database in one statement."""
+
+from collections.abc import Iterator, Mapping
+
+from changegate.database import require_time
+from changegate.errors import RequestUnreadable
+from changegate.services.tables.queries.encoded_query import (
+    TEXT_SEARCH,
+    Condition,
+    EncodedQuery,
+    Joined,
+    RelatedCount,
+    Term,
+)
+
+# SQLite takes 32,766 values in a statement, and a value that may be a name is passed three times.
+MAX_VALUES = 10_000
+MAX_RELATED = 10
+# To make SQL of a condition takes about half a millisecond, which nothing can interrupt while it is compiled.
+MAX_CONDITIONS = 5_000
+# The SQL of some conditions is longer than usual by about this factor.
+SIZES: Mapping[str, int] = {"DATEPART": 50}
+SIZE_OF_NAMED_REFERENCE = 5
+# A search over all text fields passes each word once for each of them.
+_TEXT_SEARCH_VALUES = 500
+
+
+def require_measure(query: EncodedQuery) -> None:
+    """Refuse a query that is more than a database takes; raises `RequestUnreadable`."""
+    terms = list(_terms_of(query))
+    values = sum(_count_values(term) for term in terms)
+    if values > MAX_VALUES:
+        raise RequestUnreadable(f"The query has {values} conditions and listed values; {MAX_VALUES} are admitted")
+    related = sum(isinstance(term, RelatedCount | Joined) for term in terms)
+    if related > MAX_RELATED:
+        raise RequestUnreadable(f"The query asks about related records {related} times; {MAX_RELATED} are admitted")
+
+
+class Measure:
+    """How much SQL has become of the conditions of a query so far, where equal fields are one list."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def add(self, size: int) -> None:
+        """Add a condition; raises `RequestUnreadable` for too many, `TimeExceeded` or `TooManyLongRequests`."""
+        require_time()
+        self._size += size
+        if self._size > MAX_CONDITIONS:
+            raise RequestUnreadable(
+                f"The query has more than {MAX_CONDITIONS} conditions, where one with DATEPART counts as 50"
+            )
+
+
+def size_of(term: Term) -> int:
+    """Return how many usual conditions the SQL of a term is as long as."""
+    return SIZES.get(term.operator, 1) if isinstance(term, Condition) else 1
+
+
+def _terms_of(query: EncodedQuery) -> Iterator[Term]:
+    for group in query.alternatives:
+        for chain in group:
+            for term in chain:
+                yield term
+                if isinstance(term, RelatedCount):
+                    yield from _terms_of(term.query)
+                if isinstance(term, Joined) and term.condition:
+                    yield term.condition
+
+
+def _count_values(term: Term) -> int:
+    if not isinstance(term, Condition):
+        return 1
+    if term.field == TEXT_SEARCH:
+        return _TEXT_SEARCH_VALUES
+    return 1 + term.value.count(",") if term.operator in {"IN", "NOT IN"} else 1

@@ -1,0 +1,88 @@
+"""Tiny URLs: a long query kept under a token, for callers whose URLs must be short.
+
+See docs/reference/other-apis.md#tiny-urls.
+
+Each user, and each integration that acts as one, keeps so many queries of so many characters in all. Beyond that the
+oldest ones make room: clients use a token at once, and a refusal would stop those that need many.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, bindparam, delete, insert, select
+
+from changegate.database import connection
+from changegate.database.prepared import Prepared
+from changegate.errors import RequestUnreadable
+from changegate.extensions import now
+from changegate.models import TinyUrl
+from changegate.services.access.caller import Caller
+
+KEPT_FOR = timedelta(hours=24)
+LONGEST_PATH = 255
+LONGEST_QUERY = 65_536
+TOKEN_BYTES = 16
+PURGED_AT_ONCE = 1000
+MOST_KEPT = 200
+MOST_CHARACTERS = 2 * 1024 * 1024
+
+
+def store_query(caller: Caller, path: str, query: str) -> str:
+    """Keep a query for a user and a path, and return its token; raises `RequestUnreadable` for one too long."""
+    if len(path) > LONGEST_PATH or len(query) > LONGEST_QUERY:
+        raise RequestUnreadable(
+            f"url: a path of {LONGEST_PATH} characters and a query of {LONGEST_QUERY} are the most that is kept"
+        )
+    at = now()
+    _purge(at)
+    token = secrets.token_hex(TOKEN_BYTES)
+    owner = {"user": caller.sys_id, "entity": caller.grant.entity if caller.grant else None}
+    _make_room(owner, len(query))
+    kept = {**owner, "token": token, "path": path, "query": query, "size": len(query)}
+    _INSERT.execute({**kept, "created_at": at, "expires_at": at + KEPT_FOR})
+    return token
+
+
+def get_query(caller: Caller, token: str, path: str) -> str:
+    """Return the query that this user has kept for this path; raises `RequestUnreadable` when there is none."""
+    row = _FIND.first({"wanted": token}) if token.isalnum() and token.isascii() else None
+    if row is None or row.user != caller.sys_id or row.path != path or row.expires_at <= now():
+        raise RequestUnreadable("sysparm_tiny: no query is kept for you under this token and this path")
+    kept: str = row.query
+    return kept
+
+
+def _make_room(owner: Mapping[str, str | None], size: int) -> None:
+    """Delete the oldest queries of an owner that leave no room for one more of this many characters.
+
+    Requests at the same moment may each add one beyond the bound; the next one deletes them.
+    """
+    beyond, count = [], 1
+    for token, kept_size in connection().execute(_sizes(owner)):
+        count, size = count + 1, size + kept_size
+        if count > MOST_KEPT or size > MOST_CHARACTERS:
+            beyond.append(token)
+    if beyond:
+        connection().execute(delete(TinyUrl).where(TinyUrl.token.in_(beyond)))
+
+
+def _sizes(owner: Mapping[str, str | None]) -> Select[str, int]:
+    is_owned = (TinyUrl.user == owner["user"], TinyUrl.entity == owner["entity"])
+    newest = (TinyUrl.created_at.desc(), TinyUrl.token)
+    # More than are kept: those of requests at the same moment.
+    return select(TinyUrl.token, TinyUrl.size).where(*is_owned).order_by(*newest).limit(PURGED_AT_ONCE)
+
+
+def _purge(at: datetime) -> None:
+    # The index finds what has expired, which mostly is nothing; nobody waits for a purge that is under way.
+    expired = select(TinyUrl.token).where(TinyUrl.expires_at <= at).limit(PURGED_AT_ONCE)
+    connection().execute(delete(TinyUrl).where(TinyUrl.token.in_(expired.with_for_update(skip_locked=True))))
+
+
+_INSERT = Prepared(insert(TinyUrl.__table__), TinyUrl.__table__.columns.keys())
+_FIND = Prepared(
+    select(TinyUrl.user, TinyUrl.path, TinyUrl.query, TinyUrl.expires_at).where(
+        TinyUrl.token == bindparam("wanted", None)
+    )
+)

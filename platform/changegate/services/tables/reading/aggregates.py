@@ -1,0 +1,145 @@
+"""Aggregates: counts, averages, extremes and sums of the records that a query means.
+
+See docs/reference/other-apis.md#aggregate.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, func, literal_column, select
+from sqlalchemy.sql.elements import UnaryExpression
+
+from changegate.database import connection, require_time
+from changegate.errors import RequestUnreadable
+from changegate.services.access.caller import Caller
+from changegate.services.tables.display.rendering import render_rows
+from changegate.services.tables.display.selections import MAX_COLUMNS, Member, Selection, select_fields
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.clauses import where_clause
+from changegate.services.tables.queries.encoded_query import EncodedQuery
+from changegate.services.tables.reading.figures import COUNT, FUNCTIONS, find_condition, find_figure
+from changegate.services.tables.reading.records import require_operation
+from changegate.services.tables.registry import Table
+from changegate.services.tables.visibility import visible_rows_of
+from changegate.services.tables.walks import Field, Walks
+
+Names = tuple[str, ...]
+Stats = dict[str, Any]
+MAX_GROUPS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregation:
+    """What is asked; `fields` are as the caller spelled them, by function.
+
+    An item of `having` is (function, field, operator, value), one of `order_by` (field), ("count") or (function,
+    field), where "DESC" may follow.
+    """
+
+    counts: bool = False
+    fields: Mapping[str, Names] = field(default_factory=dict)
+    group_by: Names = ()
+    having: tuple[Names, ...] = ()
+    order_by: tuple[Names, ...] = ()
+    display_value: DisplayValue = DisplayValue.ACTUAL
+
+
+def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation) -> Stats | list[Stats]:
+    """Return the figures of the records that match and that the caller may see; a list where they are grouped.
+
+    Fields that do not exist, may not be read, or have no such figure are ignored, as
+    docs/reference/table-api.md#unusual-input says. Raises `RequestUnreadable` for more figures or groups than an answer
+    holds.
+    """
+    require_operation(table, caller, "read")
+    require_time(for_search=True)
+    groups = select_fields(table, caller, Shape("", fields=asked.group_by)) if asked.group_by else None
+    aggregate = _Aggregate(table, caller, query, asked, groups.members if groups else ())
+    if groups is None or not groups.members:
+        return {"stats": aggregate.total()}
+    return list(aggregate.list_groups(groups))
+
+
+class _Aggregate:
+    """One aggregate statement and what becomes of its rows: the columns of groups, the count, the figures."""
+
+    def __init__(
+        self, table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation, members: Sequence[Member]
+    ) -> None:
+        self._asked = asked
+        self._caller = caller
+        self._members = members
+        self._walks = Walks(table, caller)
+        by_path = ((member.path, self._walks.find(member.path)) for member in members)
+        self._grouped = {path: _group_column(found) for path, found in by_path if found is not None}
+        wanted = [(function, key) for function in FUNCTIONS for key in asked.fields.get(function, ())]
+        found = (find_figure(self._walks, function, key) for function, key in wanted)
+        self._figures = [figure for figure in found if figure is not None]
+        if len(members) + len(self._figures) > MAX_COLUMNS:
+            raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
+        matching = where_clause(self._walks, query)
+        visible = visible_rows_of(table, self._walks.root, caller)
+        self._clauses = visible if matching is None else [*visible, matching]
+
+    def total(self) -> Stats:
+        """Return the figures of all records together."""
+        statement = select(func.count(), *(figure.column for figure in self._figures))
+        statement = statement.select_from(self._walks.source).where(*self._clauses)
+        return self._stats(connection().execute(statement, self._walks.parameters).one())
+
+    def list_groups(self, groups: Selection) -> Iterator[Stats]:
+        """Return the figures of each group, with the fields that the group has in common."""
+        rows = self._fetch_groups()
+        require_time()
+        shape = Shape("", self._asked.display_value, exclude_reference_link=True)
+        for row, record in zip(rows, render_rows(groups, rows, self._caller, shape), strict=True):
+            common = [{"field": member.key, **_group_value(record[member.key])} for member in self._members]
+            yield {"stats": self._stats(row[len(self._members) :]), "groupby_fields": common}
+
+    def _fetch_groups(self) -> Sequence[Sequence[Any]]:
+        asked = self._asked
+        conditions = [found for parts in asked.having if (found := find_condition(self._walks, parts)) is not None]
+        orders = [found for parts in asked.order_by if (found := self._order(parts)) is not None]
+        orders += [_sorted(self._grouped[member.path], is_descending=False) for member in self._members]
+        columns = [self._grouped[member.path] for member in self._members]
+        statement = select(*columns, func.count(), *(figure.column for figure in self._figures))
+        statement = statement.select_from(self._walks.source).where(*self._clauses)
+        statement = statement.group_by(*self._grouped.values()).having(*conditions).order_by(*orders)
+        rows: Sequence[Any] = connection().execute(statement.limit(MAX_GROUPS + 1), self._walks.parameters).all()
+        if len(rows) > MAX_GROUPS:
+            raise RequestUnreadable(f"There are more than {MAX_GROUPS} groups; a query may narrow them")
+        return rows
+
+    def _order(self, parts: Names) -> UnaryExpression[Any] | None:
+        is_descending = len(parts) > 1 and parts[-1].strip().lower() == "desc"
+        name = parts[0].strip().lower()
+        if name == COUNT:
+            return _sorted(func.count(), is_descending)
+        if name in FUNCTIONS and len(parts) > 1:
+            figure = find_figure(self._walks, name, parts[1].strip())
+            return _sorted(figure.column, is_descending) if figure else None
+        return _sorted(self._grouped[name], is_descending) if name in self._grouped else None
+
+    def _stats(self, row: Sequence[Any]) -> Stats:
+        stats: Stats = {COUNT: str(row[0])} if self._asked.counts else {}
+        for figure, value in zip(self._figures, row[1:], strict=True):
+            stats.setdefault(figure.function, {})[figure.key] = figure.render(value)
+        return stats
+
+
+def _group_column(found: Field) -> ColumnElement[Any]:
+    if not isinstance(found.column.type, String):
+        return found.column
+    # Text may be missing or empty, which is one group. The literal is no parameter: two of them would be two
+    # expressions to PostgreSQL, which groups by what it selects.
+    return func.nullif(found.column, literal_column("''"), type_=found.column.type)
+
+
+def _sorted(column: ColumnElement[Any], is_descending: bool) -> UnaryExpression[Any]:
+    """Sort the empty as the smallest: left to themselves, databases differ."""
+    return column.desc().nulls_last() if is_descending else column.asc().nulls_first()
+
+
+def _group_value(shown: Any) -> dict[str, str]:
+    return shown if isinstance(shown, dict) else {"value": shown}

@@ -1,0 +1,81 @@
+"""The audit trail: who changed which field of which record when, from what to what.
+
+See docs/reference/change-records.md#related-tables.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import bindparam, insert
+
+from changegate.database.prepared import Prepared
+from changegate.models import SysAudit
+from changegate.models.base import new_ordered_sys_id, utc_now
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.values import render_value
+
+DELETED = "DELETED"
+_COLUMNS = SysAudit.__table__.c
+
+
+def record_changes(
+    table: Table, class_name: str, before: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller
+) -> None:
+    """Write a row for every changed field of a record, all in one INSERT; of a secret only that it was changed."""
+    entries = table.entries
+    _insert(
+        [
+            _row(class_name, before, caller, name, _text(table, name, before[name]), _text(table, name, value))
+            for name, value in changes.items()
+            if name in entries
+        ]
+    )
+
+
+def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> None:
+    """Write that a record has been deleted, with the name it had."""
+    name = _text(table, table.display_field, record[table.display_field])
+    _insert([_row(class_name, record, caller, DELETED, name, None)])
+
+
+def _text(table: Table, name: str, value: Any) -> str | None:
+    entry = table.entries[name]
+    return None if entry.is_secret else render_value(entry, value) or None
+
+
+def _row(
+    class_name: str, record: Mapping[str, Any], caller: Caller, field: str, old: str | None, new: str | None
+) -> Values:
+    now = utc_now()
+    return {
+        "sys_id": new_ordered_sys_id(),
+        "tablename": class_name,
+        "documentkey": record["sys_id"],
+        "record_checkpoint": record["sys_mod_count"] + 1,
+        "fieldname": field,
+        "user": caller.user_name,
+        "oldvalue": old,
+        "newvalue": new,
+        "sys_created_on": now,
+        "sys_created_by": caller.user_name,
+        "sys_updated_on": now,
+        "sys_updated_by": caller.user_name,
+        "sys_mod_count": 0,
+    }
+
+
+def _insert(rows: Sequence[Values]) -> None:
+    if rows:
+        numbered = {f"{name}_{at}": value for at, row in enumerate(rows) for name, value in row.items()}
+        _insert_statement(len(rows)).execute(numbered)
+
+
+@lru_cache(maxsize=128)
+def _insert_statement(how_many: int) -> Prepared:
+    return Prepared(insert(SysAudit.__table__).values([_numbered(at) for at in range(how_many)]))
+
+
+def _numbered(at: int) -> Values:
+    return {name: bindparam(f"{name}_{at}", None, type_=column.type) for name, column in _COLUMNS.items()}

@@ -1,0 +1,122 @@
+"""Idempotent creation: a request that is sent again creates nothing again (the `Idempotency-Key` header).
+
+A key belongs to one user, one integration and one table, and is kept for a day. It is claimed in the transaction
+that creates the record, so both are there or neither is.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from changegate.database import connection
+from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.prepared import Prepared
+from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
+from changegate.extensions import now, settings
+from changegate.models import IdempotencyKey
+from changegate.services.access.caller import Caller
+from changegate.services.tables.reading.records import get_row, require_operation
+from changegate.services.tables.registry import Table
+from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
+from changegate.services.tables.writing.records import create_record, new_record_id
+
+KEPT_FOR = timedelta(hours=24)
+PURGED_AT_ONCE = 1000
+_KEY = re.compile("[ -~]{1,255}")
+OTHER_BODY = "This Idempotency-Key came with another body before"
+RECORD_IS_GONE = "This Idempotency-Key has created a record that is no longer there"
+Keys = IdempotencyKey.__table__
+
+
+def create_once(
+    table: Table,
+    caller: Caller,
+    key: str,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    ignored: list[str] | None = None,
+) -> Mapping[str, Any]:
+    """Create a record, or return the one that this key has created, as it is now; values by field.
+
+    Of simultaneous calls with one key the first creates and the others wait for it. Raises what `create_record`
+    raises, `RequestUnreadable` for a key that is none, `KeyAlreadyUsed` when the body differs or the record is gone.
+    """
+    if not _KEY.fullmatch(key):
+        raise RequestUnreadable("Header Idempotency-Key: 1 to 255 printable ASCII characters are expected")
+    require_operation(table, caller, "create")
+    key_hash, body_hash = _key_hash(table, caller, key), _body_hash(sent, input_display_value)
+    sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
+    _purge_now_and_then(now())
+    if _claim(table, key_hash, body_hash, sys_id):
+        options: dict[str, Any] = {"input_display_value": input_display_value, "ignored": ignored}
+        return create_record(table, caller, sent, sys_id=sys_id, **options)
+    if ignored is not None:
+        ignored += as_sent(sent, unwritable_names(table, map(str.lower, sent), is_new=True)) if sent else [EMPTY_BODY]
+    return _created_before(table, caller, key_hash, body_hash)
+
+
+def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str) -> Mapping[str, Any]:
+    claimed = _FIND.first({"wanted": key_hash})
+    if claimed is None or claimed.body_hash != body_hash:
+        raise KeyAlreadyUsed(OTHER_BODY)
+    fields = table.fields_for(caller)
+    try:
+        row = get_row(table, caller, claimed.record, fields)
+    except RecordNotFound:
+        # To create it anew would undo a deletion that somebody meant.
+        raise KeyAlreadyUsed(RECORD_IS_GONE) from None
+    return dict(zip(fields, row, strict=True))
+
+
+def purge_keys(at: datetime) -> None:
+    """Forget some of the keys that have had their day, passing over those that somebody works on."""
+    expired = select(Keys.c.key_hash).where(Keys.c.expires_at <= at).limit(PURGED_AT_ONCE)
+    connection().execute(delete(Keys).where(Keys.c.key_hash.in_(expired.with_for_update(skip_locked=True))))
+
+
+def _purge_now_and_then(at: datetime) -> None:
+    if is_time_to_clean_up():
+        purge_keys(at)
+
+
+def _claim(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
+    """Claim a key for the caller's transaction; one INSERT decides, and waits for another that is under way."""
+    at = now()
+    values = {"key_hash": key_hash, "body_hash": body_hash, "table": table.name, "record": sys_id}
+    instants = {"created_at": at, "expires_at": at + KEPT_FOR}
+    return _CLAIMS[connection().dialect.name].execute(values | instants) == 1
+
+
+def _claim_statement(dialect: Any) -> Prepared:
+    statement = dialect.insert(Keys)
+    taken = {column.key: statement.excluded[column.key] for column in Keys.columns if not column.primary_key}
+    expired = Keys.c.expires_at <= statement.excluded.created_at
+    claim = statement.on_conflict_do_update(index_elements=[Keys.c.key_hash], set_=taken, where=expired)
+    return Prepared(claim, Keys.c.keys())
+
+
+_CLAIMS = {name: _claim_statement(dialect) for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))}
+_FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == bindparam("wanted", None)))
+
+
+def _key_hash(table: Table, caller: Caller, key: str) -> str:
+    entity = caller.grant.entity if caller.grant else ""
+    return hashlib.sha256("\0".join((caller.sys_id, entity, table.name, key)).encode()).hexdigest()
+
+
+def _body_hash(sent: Mapping[str, Any], input_display_value: bool) -> str:
+    """Return the hash of a body whatever the order of its keys, with the one parameter that gives it its meaning."""
+    try:
+        canonical = orjson.dumps([sent, input_display_value], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise RequestUnreadable("The body is nested too deeply to be sent with an Idempotency-Key") from None
+    # A body may hold a password: whoever has the database alone must not be able to try some.
+    return hmac.digest(settings().secret_key.encode(), canonical, "sha256").hex()

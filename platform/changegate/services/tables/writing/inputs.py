@@ -1,0 +1,85 @@
+"""Inputs: from the fields of a request to the values of a record that they change.
+
+See docs/reference/table-api.md#writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from changegate.errors import RequestUnreadable
+from changegate.extensions import settings
+from changegate.models.base import Choices, Entry
+from changegate.services.access.caller import Caller
+from changegate.services.tables.choices import find_choices
+from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.values import parse_text, text_of
+from changegate.services.tables.writing.references import resolve_references
+
+REFERRING = frozenset({"reference", "glide_list"})
+
+
+def changed_values(
+    table: Table, caller: Caller, fields: Mapping[str, Any], current: Values, *, by_display: bool
+) -> Values:
+    """Return the storable values of the known, writable fields that differ from the `current` ones; None empties.
+
+    What is sent as it is stored passes unseen: a choice that is inactive by now, or a reference to what the caller
+    cannot see, may be part of a record that is written back. What comes `by_display` is what the caller reads: names,
+    labels, and times in the caller's time zone. Raises `RequestUnreadable` naming the field.
+    """
+    values: Values = {}
+    choosing: dict[str, str] = {}
+    referring: dict[str, str] = {}
+    zone = caller.time_zone if by_display else None
+    for name, sent in fields.items():
+        entry = table.entries.get(name)
+        if entry is None or entry.is_read_only:
+            continue
+        text = text_of(name, sent)
+        if text and entry.choices is not None:
+            if text != str(current.get(name)):
+                choosing[name] = text
+        else:
+            values[name] = value = parse_text(name, entry, text, None if _is_value(sent) else zone)
+            if value is not None and entry.kind in REFERRING and value != current.get(name):
+                referring[name] = value
+    if choosing:
+        values |= _chosen(table, choosing, by_display=by_display)
+    if referring:
+        values |= resolve_references(table, caller, referring, by_display=by_display)
+    return {name: value for name, value in values.items() if not is_same(current.get(name), value)}
+
+
+def _is_value(sent: Any) -> bool:
+    """Tell whether a field came with the stored value beside the displayed one; the value is always UTC."""
+    return isinstance(sent, dict) and "value" in sent
+
+
+def is_same(stored: Any, value: Any) -> bool:
+    """Tell whether a value is what is stored; text that is empty is none."""
+    return bool((None if stored == "" else stored) == value)
+
+
+def _chosen(table: Table, texts: Mapping[str, str], *, by_display: bool) -> Values:
+    """Return the values of choice fields by the choices that are active now, read in one statement for all."""
+    offered = find_choices(table.name, texts, active_only=True)
+    return {
+        name: _choice(name, table.entries[name], text, offered.get(name, {}), by_display=by_display)
+        for name, text in texts.items()
+    }
+
+
+def _choice(name: str, entry: Entry, text: str, choices: Choices, *, by_display: bool) -> Any:
+    chosen = (_value_labelled(choices, text) if by_display else None) or text
+    try:
+        return parse_text(name, replace(entry, choices=choices), chosen)
+    except RequestUnreadable:
+        if not settings().choice_allow_non_existing_value:
+            raise
+    return parse_text(name, replace(entry, choices=None), chosen)
+
+
+def _value_labelled(choices: Choices, text: str) -> str | None:
+    wanted = text.strip().lower()
+    return next((value for value, label in choices.items() if label.lower() == wanted), None)

@@ -1,0 +1,42 @@
+"""Parts: the records that belong to another and are deleted with it, such as the tasks of a change."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
+
+from changegate.database import connection
+from changegate.database.prepared import Prepared
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.writing.audit import record_deletion
+from changegate.services.tables.writing.belongings import remove_belongings
+from changegate.services.tables.writing.referrers import empty_references
+
+
+def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
+    """Delete the parts of a record, each in the way it would be deleted by itself.
+
+    Whether the caller may see or delete a part is not asked: who may delete the whole may delete all of it.
+    """
+    for name, field in table.parts:
+        part = get_table(name)
+        for row in _parts_statement(part, field).all({"wanted": sys_id}):
+            _remove_part(part, dict(zip(part.source.c.keys(), row, strict=True)), caller)
+
+
+def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None:
+    part.rules.before_delete(record, caller)
+    remove_parts(part, record["sys_id"], caller)
+    empty_references(part, record["sys_id"], caller)
+    remove_belongings(part.name, [record["sys_id"]])
+    if part.is_audited:
+        record_deletion(part, part.name, record, caller)
+    connection().execute(delete(part.source).where(part.source.c["sys_id"] == record["sys_id"]))
+    part.rules.after_delete(record, caller)
+
+
+@lru_cache(maxsize=32)
+def _parts_statement(part: Table, field: str) -> Prepared:
+    return Prepared(select(part.source).where(part.source.c[field] == bindparam("wanted", None)))

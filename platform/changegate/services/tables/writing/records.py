@@ -1,0 +1,255 @@
+"""Records: written through one way for every table.
+
+Writing is Core, not ORM: a record has a hundred columns of which a write touches a few, and the unit of work would
+cost more than the database does.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+from changegate.errors import OperationFailed, RequestUnreadable
+from changegate.models.base import new_sys_id, utc_now, version_of
+from changegate.services.access.caller import Caller
+from changegate.services.tables.journals import add_journal_entries, journal_entries
+from changegate.services.tables.reading.records import Record, require_operation
+from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.versions import Condition, require_version
+from changegate.services.tables.writing.audit import record_changes, record_deletion
+from changegate.services.tables.writing.belongings import remove_belongings
+from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
+from changegate.services.tables.writing.inputs import changed_values, is_same
+from changegate.services.tables.writing.parts import remove_parts
+from changegate.services.tables.writing.referrers import empty_references
+from changegate.services.tables.writing.written_rows import delete_row, insert_row, lock_row, update_row
+
+_CALLER_CHOSEN_SYS_ID = re.compile("[A-Za-z0-9]{32}")
+
+
+def create_record(
+    table: Table,
+    caller: Caller,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    sys_id: str | None = None,
+    ignored: list[str] | None = None,
+) -> Mapping[str, Any]:
+    """Insert a record and return its values by field.
+
+    `sys_id` is one that is decided already. The names of fields in `sent` that were not used are appended to `ignored`:
+    unknown ones, read-only ones, and those that the table's rules have overridden. Raises `AccessRefused`,
+    `RequestUnreadable` for a value that its field cannot hold, `QuotaReached`, `OperationFailed` from the rules.
+    """
+    require_operation(table, caller, "create")
+    fields = _lower_case(sent)
+    unused = unwritable_names(table, fields, is_new=True)
+    defaults = _defaults(table)
+    given = _given(table, caller, fields, defaults, by_display=input_display_value)
+    entries = journal_entries(table, fields)
+    values = {**defaults, **given, **_stamps(caller)}
+    values["sys_id"] = sys_id or new_record_id(fields)
+    values |= {**_class_of(table), **table.rules.origin_of(caller)}
+    caller.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
+    table.rules.before_create(values, caller)
+    if ignored is not None:
+        unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
+        ignored += as_sent(sent, unused) if sent else [EMPTY_BODY]
+    _require_mandatory(table, values)
+    insert_row(table, values)
+    if entries:
+        add_journal_entries(table.name, values["sys_id"], entries, caller)
+    table.rules.after_create(values, caller)
+    return _whole(table, values)
+
+
+def update_record(
+    table: Table,
+    caller: Caller,
+    sys_id: str,
+    sent: Mapping[str, Any],
+    *,
+    input_display_value: bool = False,
+    ignored: list[str] | None = None,
+    condition: Condition | None = None,
+) -> Record:
+    """Change the sent fields of a record and return it whole; a write of equal values changes nothing.
+
+    The values are in the order of `Table.fields_for` the caller. The names of fields in `sent` that were not used are
+    appended to `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes.
+    Raises `VersionOutdated` where `condition` does not hold for the stored version.
+    """
+    require_operation(table, caller, "update")
+    fields = _lower_case(sent)
+    unused = unwritable_names(table, fields, is_new=False)
+    before = lock_row(table, caller, sys_id)
+    _require_version(before, condition)
+    wanted = changed_values(table, caller, fields, before, by_display=input_display_value)
+    changes = {name: value for name, value in wanted.items() if _is_clearable(table, name, value)}
+    entries = journal_entries(table, fields)
+    caller.require_writable([*changes, *entries], table.integration_of(before))
+    table.rules.before_update(before, changes, caller)
+    if ignored is not None:
+        ignored += as_sent(sent, unused | (wanted.keys() - changes.keys()))
+    changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
+    if not changes and not entries:
+        return _in_order(before, table.fields_for(caller))
+    class_name = _class_name(table, before)
+    after = {**before, **changes, **_update(table, before, changes, caller)}
+    if table.is_audited:
+        record_changes(table, class_name, before, changes, caller)
+    add_journal_entries(class_name, before["sys_id"], entries, caller)
+    table.rules.after_update(before, changes, caller)
+    return _in_order(after, table.fields_for(caller))
+
+
+def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condition | None = None) -> None:
+    """Delete a record with its journals and attachments; raises `RecordNotFound`, `VersionOutdated`."""
+    require_operation(table, caller, "delete")
+    before = lock_row(table, caller, sys_id, is_to_go=True)
+    _require_version(before, condition)
+    class_name = _class_name(table, before)
+    table.rules.before_delete(before, caller)
+    remove_parts(table, before["sys_id"], caller)
+    empty_references(table, before["sys_id"], caller)
+    delete_row(table, before["sys_id"])
+    remove_belongings(class_name, [before["sys_id"]])
+    if table.is_audited:
+        record_deletion(table, class_name, before, caller)
+    table.rules.after_delete(before, caller)
+
+
+def _require_version(record: Values, condition: Condition | None) -> None:
+    """Compare versions while the row is locked, so that of two writers with one version the second is refused."""
+    if condition is not None:
+        version = version_of(record["sys_mod_count"], record["sys_updated_on"])
+        require_version(condition, version, changed_by=record["sys_updated_by"])
+
+
+def new_record_id(fields: Mapping[str, Any]) -> str:
+    """Return the sys_id for a new record: the one that its caller chose, else a fresh one."""
+    chosen = fields.get("sys_id")
+    if chosen in (None, ""):
+        return new_sys_id()
+    if not isinstance(chosen, str) or not _CALLER_CHOSEN_SYS_ID.fullmatch(chosen):
+        raise RequestUnreadable("Field sys_id: 32 letters and digits are expected")
+    return chosen
+
+
+def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Values, *, by_display: bool) -> Values:
+    """Return what a new record has instead of its defaults: the fields that were sent, and presets for the others."""
+    given = changed_values(table, caller, fields, defaults, by_display=by_display)
+    if presets := table.rules.presets(given):
+        others = {name: text for name, text in presets.items() if fields.get(name) in (None, "")}
+        given |= changed_values(table, caller, others, defaults, by_display=False)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _overridden(table: Table, given: Values, values: Values) -> set[str]:
+    """Return the names of given fields that have other values after the rules; a secret is only stored as its hash."""
+    changed = (name for name, value in given.items() if not is_same(values.get(name), value))
+    return {name for name in changed if not table.entries[name].is_secret}
+
+
+def _lower_case(sent: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in sent.items()}
+
+
+def _in_order(values: Mapping[str, Any], fields: Iterable[str]) -> Record:
+    return [values[name] for name in fields]
+
+
+def _class_name(table: Table, record: Mapping[str, Any]) -> str:
+    """Return the name of the table that a record belongs to, of those that are stored as one."""
+    return str(record["sys_class_name"]) if table.classes else table.name
+
+
+def _update(table: Table, before: Values, changes: Values, caller: Caller) -> Values:
+    """Write changes to a locked row, count them and return what that makes of the record's stamps."""
+    stamps = {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
+    written = {**changes, **stamps, "sys_mod_count": before["sys_mod_count"] + 1}
+    update_row(table, before["sys_id"], written)
+    return written
+
+
+@lru_cache(maxsize=128)
+def _defaults(table: Table) -> Values:
+    columns = ((name, column.default) for name, column in table.source.c.items() if name in table.entries)
+    scalars = {name: found.arg for name, found in columns if isinstance(found, ScalarElementColumnDefault)}
+    return {name: value for name, value in scalars.items() if _is_open_to(table, name, value)}
+
+
+def _is_open_to(table: Table, name: str, value: Any) -> bool:
+    """Tell whether a class has the default that a shared column has; one with other choices has its own rules."""
+    choices = table.entries[name].choices
+    return choices is None or str(value) in choices
+
+
+@lru_cache(maxsize=128)
+def _blank(table: Table) -> Values:
+    return dict.fromkeys(table.columns)
+
+
+@lru_cache(maxsize=128)
+def _hidden(table: Table) -> tuple[str, ...]:
+    return tuple(name for name in table.source.c.keys() if name not in table.columns)
+
+
+def _whole(table: Table, values: Values) -> Values:
+    """Return a new record's values for every field; those that nobody may read are left out."""
+    whole = _blank(table) | values
+    for name in _hidden(table):
+        whole.pop(name, None)
+    return whole
+
+
+def _stamps(caller: Caller) -> Values:
+    now = utc_now()
+    return {
+        "sys_created_on": now,
+        "sys_created_by": caller.user_name,
+        "sys_updated_on": now,
+        "sys_updated_by": caller.user_name,
+        "sys_mod_count": 0,
+    }
+
+
+def _class_of(table: Table) -> Values:
+    return {"sys_class_name": table.name} if table.classes else {}
+
+
+@lru_cache(maxsize=128)
+def _mandatory_fields(table: Table) -> tuple[str, ...]:
+    columns = table.source.c.items()
+    return tuple(
+        name for name, column in columns if name in table.entries and not column.nullable and column.default is None
+    )
+
+
+def _require_mandatory(table: Table, values: Values) -> None:
+    missing = [name for name in _mandatory_fields(table) if values.get(name) is None]
+    if missing:
+        raise _data_policy_exception(table, missing)
+
+
+def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFailed:
+    labels = ", ".join(table.entries[name].label for name in names)
+    return OperationFailed(f"Data Policy Exception: The following fields are mandatory: {labels}")
+
+
+def _is_clearable(table: Table, name: str, value: Any) -> bool:
+    """Tell whether a field may become a value: to empty a choice or boolean is not honoured.
+
+    See docs/reference/table-api.md#writes.
+    """
+    entry = table.entries[name]
+    if value is not None:
+        return True
+    if entry.choices is not None or entry.kind == "boolean":
+        return False
+    if table.source.c[name].nullable:
+        return True
+    raise _data_policy_exception(table, [name])

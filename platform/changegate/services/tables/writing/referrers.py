@@ -1,0 +1,96 @@
+"""Referrers: records that refer to one that is deleted. To empty a reference is a write: it is counted, and audited.
+
+The database would empty it without a word. A user may have opened tens of thousands of changes, so each field is
+written by one statement for all records; no rules are asked, since none may keep a reference to what is gone.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, insert, literal, or_, select, update
+
+from changegate.database import connection
+from changegate.models import SysAudit
+from changegate.models.base import new_ordered_sys_id, utc_now
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import TABLES, Table
+
+RANDOM_DIGITS = 16
+_AUDIT = SysAudit.__table__
+
+
+def empty_references(table: Table, sys_id: str, caller: Caller) -> None:
+    """Empty every reference to a record, in the caller's name."""
+    for referrer, fields in _referrers_of(table):
+        for field in _filled(referrer, fields, sys_id):
+            if referrer.is_audited:
+                _audit(referrer, field, sys_id, caller)
+            _empty(referrer, field, sys_id, caller)
+
+
+@lru_cache(maxsize=128)
+def _referrers_of(table: Table) -> tuple[tuple[Table, tuple[str, ...]], ...]:
+    """Return the fields that refer to a table and may be empty, with one table for all that are stored as one."""
+    stored = {served.source: served for served in reversed([*TABLES.values()])}
+    found = ((referrer, tuple(_references(referrer, table))) for referrer in stored.values())
+    return tuple((referrer, fields) for referrer, fields in found if fields)
+
+
+@lru_cache(maxsize=128)
+def _holds_classes(referrer: Table) -> bool:
+    return any(served.keeps_class for served in TABLES.values() if served.source is referrer.source)
+
+
+def _references(referrer: Table, table: Table) -> Iterator[str]:
+    for column in referrer.source.c:
+        for key in column.foreign_keys:
+            if key.column.table is table.source and key.ondelete == "SET NULL":
+                yield column.key
+
+
+def _filled(referrer: Table, fields: tuple[str, ...], sys_id: str) -> list[str]:
+    # One look at the table for all of its fields: not all of them have an index.
+    columns = [referrer.source.c[field] for field in fields]
+    seen = select(*(func.max(case((column == sys_id, 1), else_=0)) for column in columns))
+    row = connection().execute(seen.where(or_(*(column == sys_id for column in columns)))).one()
+    return [field for field, is_filled in zip(fields, row, strict=True) if is_filled]
+
+
+def _empty(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
+    columns = referrer.source.c
+    stamps = {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
+    counted = {"sys_mod_count": columns["sys_mod_count"] + 1}
+    change = update(referrer.source).where(columns[field] == sys_id).values({field: None, **stamps, **counted})
+    connection().execute(change)
+
+
+def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
+    columns, now, user = referrer.source.c, utc_now(), caller.user_name
+    row: dict[str, Any] = {
+        "sys_id": literal(new_ordered_sys_id()[:-RANDOM_DIGITS]) + _random_digits(connection().dialect.name),
+        "tablename": columns["sys_class_name"] if _holds_classes(referrer) else referrer.name,
+        "documentkey": columns["sys_id"],
+        "record_checkpoint": columns["sys_mod_count"] + 1,
+        "fieldname": field,
+        "user": user,
+        "oldvalue": sys_id,
+        "sys_created_on": now,
+        "sys_created_by": user,
+        "sys_updated_on": now,
+        "sys_updated_by": user,
+        "sys_mod_count": 0,
+    }
+    told: Select[Any] = select(*(_given(name, value) for name, value in row.items())).where(columns[field] == sys_id)
+    connection().execute(insert(_AUDIT).from_select(list(row), told, include_defaults=False))
+
+
+def _given(name: str, value: Any) -> Any:
+    return value if isinstance(value, ColumnElement) else literal(value, _AUDIT.c[name].type)
+
+
+def _random_digits(dialect: str) -> Any:
+    """Return hex digits that differ from row to row."""
+    if dialect == "sqlite":
+        return func.lower(func.hex(func.randomblob(RANDOM_DIGITS // 2)))
+    return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), RANDOM_DIGITS)

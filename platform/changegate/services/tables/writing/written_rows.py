@@ -1,0 +1,84 @@
+"""Rows as they are written: the statements that lock, insert, change and delete one, each prepared once."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from changegate.database import connection
+from changegate.database.prepared import Prepared, is_broken_reference
+from changegate.errors import OperationFailed
+from changegate.services.access.caller import Caller
+from changegate.services.tables.reading.records import require_row
+from changegate.services.tables.registry import Table, Values
+from changegate.services.tables.visibility import Restriction, visibility, visible_rows
+
+
+def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = False) -> Values:
+    """Return a row that the caller may see and that nobody else writes meanwhile; raises `RecordNotFound`.
+
+    `is_to_go` also keeps others from referring to it meanwhile.
+    """
+    restriction, who = visibility(table, caller)
+    row = require_row(_lock_statement(table, restriction, is_to_go), {"wanted": sys_id, **who})
+    return dict(zip(table.source.c.keys(), row, strict=True))
+
+
+def insert_row(table: Table, values: Mapping[str, Any]) -> None:
+    """Write a new row with the commit, or before the next statement; either raises `OperationFailed`."""
+    _insert_statement(table).execute_with_commit(values, explain=_explain)
+
+
+def update_row(table: Table, sys_id: str, values: Mapping[str, Any]) -> None:
+    """Write new values of a row; raises `OperationFailed`."""
+    with _explained():
+        statement = _update_statement(table, tuple(sorted(values)))
+        statement.execute({"wanted": sys_id, **{f"new_{name}": value for name, value in values.items()}})
+
+
+def delete_row(table: Table, sys_id: str) -> None:
+    """Delete a row; raises `OperationFailed` when something needs it."""
+    try:
+        connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
+    except IntegrityError:
+        raise OperationFailed("Other records refer to this one and cannot do without it") from None
+
+
+@lru_cache(maxsize=128)
+def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> Prepared:
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+    visible = visible_rows(table, restriction)
+    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
+    # A row that stays may be referred to meanwhile; were that to wait, two updates could wait for each other.
+    locked = statement.with_for_update(key_share=not is_to_go)
+    return Prepared(locked.execution_options(locks_rows=True))
+
+
+@lru_cache(maxsize=128)
+def _insert_statement(table: Table) -> Prepared:
+    return Prepared(insert(table.source), table.source.c.keys())
+
+
+@lru_cache(maxsize=512)
+def _update_statement(table: Table, names: tuple[str, ...]) -> Prepared:
+    columns = table.source.c
+    new = {name: bindparam(f"new_{name}", None, type_=columns[name].type) for name in names}
+    return Prepared(update(table.source).where(columns["sys_id"] == bindparam("wanted", None)).values(new))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say which of its rules a database has found broken."""
+    try:
+        yield
+    except IntegrityError as problem:
+        raise _explain(problem) from None
+
+
+def _explain(problem: IntegrityError) -> OperationFailed:
+    if is_broken_reference(problem):
+        return OperationFailed("A record that this one refers to has just been deleted")
+    return OperationFailed("Unique Key violation detected: a record with this key exists already")

@@ -1,0 +1,259 @@
+"""Users: passwords, and what proves that somebody is one of them."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, bindparam, func, select
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from changegate.database import end_turn
+from changegate.database.prepared import Prepared
+from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
+from changegate.extensions import db, limiter
+from changegate.failure_limit import Guess
+from changegate.models import SysUser, SysUserHasRole, SysUserRole
+from changegate.models.oauth_entity import USER_FIELDS
+from changegate.services.access.caller import Caller, expand_roles
+from changegate.services.access.time_zones import find_time_zone, time_zone_names
+from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.values import MASK, is_storable, parse_value
+from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
+from changegate.services.users.sessions import end_sessions
+
+# What an identity provider's claims are matched with, and what people are recognized by elsewhere.
+MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
+# What a password is compared with when there is no such user, so that both answers take as long.
+_NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
+
+LoginRow = Any  # a row of `_LOGIN`, by column name
+
+
+class UserRules(NoRules):
+    """Writes to sys_user: a password is stored as a hash, a name is made of its parts.
+
+    A user with a password can manage integrations, which an access token cannot. An access token therefore cannot set
+    a password, or activate or unlock a user, whose old password may be known to others. It also cannot write the
+    columns that identities are matched by: a token with a claim of the new value would act as that user.
+    """
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Hash the password, unless it is the mask of one, and name a user who came without a name."""
+        _hash_password(values, caller)
+        _refuse_identity(values, caller)
+        if not values.get("user_name"):
+            raise InputInvalid({"user_name": ["A user needs a user ID."]})
+        parts = (values.get("first_name"), values.get("last_name"))
+        _name_time_zone(values)
+        values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Hash a new password, unless it is the mask of the old one."""
+        _hash_password(changes, caller)
+        _name_time_zone(changes)
+        _refuse_identity(changes, caller)
+        if changes.get("active") is True or changes.get("locked_out") is False:
+            refuse_tokens(caller, "An access token cannot activate or unlock a user")
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse to shut out the last administrator; end the sessions of a shut-out user and of an old password."""
+        is_shut_out = changes.get("active") is False or changes.get("locked_out") is True
+        if is_shut_out or not changes.get("user_password", MASK):
+            require_administrator()
+        if is_shut_out or changes.get("web_service_access_only") is True or "user_password" in changes:
+            end_sessions(record["sys_id"])
+
+
+def _name_time_zone(values: Values) -> None:
+    """Spell a time zone as IANA does; an unknown one is refused."""
+    if values.get("time_zone"):
+        values["time_zone"] = require_time_zone(values["time_zone"])
+
+
+def require_time_zone(name: str) -> str:
+    """Return the name of a time zone as IANA spells it; raises `InputInvalid` for an unknown one."""
+    known = time_zone_names().get(name.strip().lower())
+    if known is None:
+        message = f"There is no time zone {name[:100]!r}. Enter an IANA name, such as Europe/Berlin."
+        raise InputInvalid({"time_zone": [message]})
+    return known
+
+
+def _hash_password(values: Values, caller: Caller) -> None:
+    if values.get("user_password") == MASK:
+        del values["user_password"]
+    if "user_password" not in values:
+        return
+    refuse_tokens(caller, "An access token sets no password")
+    if values["user_password"]:
+        values["user_password"] = generate_password_hash(values["user_password"])
+
+
+def _refuse_identity(values: Values, caller: Caller) -> None:
+    if written := sorted(MATCHED_COLUMNS & values.keys()):
+        refuse_tokens(caller, f"An access token does not write {written[-1]}, which identities are matched by")
+
+
+def authenticate_user(user_name: str, password: str, address: str, *, is_interactive: bool = False) -> Caller:
+    """Return who the name and password prove; the name is compared without case.
+
+    `is_interactive` refuses users who may use web services only. Raises `RateLimited`, and `NotAuthenticated` with what
+    is wrong, which only administrators may learn.
+    """
+    guess = limiter.require_room_to_guess(address, user_name)
+    row: LoginRow
+    row, is_right = try_password(guess, password)
+    if reason := _find_fault(row, is_right=is_right, is_interactive=is_interactive):
+        limiter.count_guess(guess)
+        raise NotAuthenticated(reason, row.user_name if row else None)
+    return Caller(row.sys_id, row.user_name, expand_roles(row.roles), time_zone=find_time_zone(row.time_zone))
+
+
+def _find_fault(row: LoginRow | None, *, is_right: bool, is_interactive: bool) -> str | None:
+    if row is None:
+        return "user_unknown"
+    if not is_right:
+        return "password_wrong"
+    if not row.active:
+        return "user_inactive"
+    if row.locked_out:
+        return "user_locked"
+    return "user_web_service_only" if is_interactive and row.web_service_access_only else None
+
+
+def try_password(guess: Guess, password: str) -> tuple[LoginRow | None, bool]:
+    """Return the user of a name, or None, and whether the password is that user's; who may sign in is not asked.
+
+    The caller counts the guess unless it accepts the user. A full password hash is computed once per process and stored
+    hash, not once per request, and also for a name that does not exist.
+    """
+    if not is_storable(guess.name) or not _is_encodable(password):
+        return None, False
+    row = _LOGIN.first({"wanted": guess.name})
+    stored = (row.user_password if row else None) or _NOBODYS_HASH
+    is_right = _verified_passwords.is_right(guess, stored, password)
+    return row, is_right and row is not None
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has no bytes to hash
+        return False
+    return True
+
+
+def caller_of(user: SysUser) -> Caller:
+    """Return the caller that a signed-in user is."""
+    roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
+    return Caller(user.sys_id, user.user_name, expand_roles(roles), time_zone=find_time_zone(user.time_zone))
+
+
+def get_user(user_name: str) -> SysUser:
+    """Return a user by name, without case; raises `RecordNotFound`."""
+    user = db.session.execute(select(SysUser).where(_is_called(user_name))).scalar_one_or_none()
+    if user is None:
+        raise RecordNotFound
+    return user
+
+
+def create_user(
+    *, user_name: str, password: str | None, email: str | None, name: str | None, roles: list[str]
+) -> SysUser:
+    """Add a user with roles; raises `InputInvalid` when the name is taken, a role unknown or a text too long."""
+    if not user_name:
+        raise InputInvalid({"user_name": ["A user needs a user ID."]})
+    _require_storable(user_name=user_name, email=email, name=name)
+    if db.session.execute(select(SysUser.sys_id).where(_is_called(user_name))).first():
+        raise InputInvalid({"user_name": [f"There is a user {user_name} already."]})
+    known = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
+    unknown = [role for role in roles if role not in known]
+    if unknown:
+        raise InputInvalid({"roles": [f"There is no role {unknown[0]}; roles are {', '.join(sorted(known))}."]})
+    user = SysUser(user_name=user_name, name=name or user_name, email=email)
+    user.user_password = generate_password_hash(password) if password else None
+    db.session.add(user)
+    db.session.flush()
+    db.session.add_all(SysUserHasRole(user=user.sys_id, role=known[role].sys_id) for role in dict.fromkeys(roles))
+    db.session.flush()
+    return user
+
+
+def _require_storable(**texts: str | None) -> None:
+    for name, text in texts.items():
+        try:
+            parse_value(name, SysUser.__table__.columns[name].info["entry"], text)
+        except RequestUnreadable as problem:
+            raise InputInvalid({name: [problem.detail or problem.message]}) from None
+
+
+def _is_called(user_name: Any) -> ColumnElement[bool]:
+    """Return the clause for the user of a name; both sides are folded by the database, whose rules differ."""
+    return func.lower(SysUser.user_name) == func.lower(user_name)
+
+
+def set_password(user: SysUser, password: str) -> None:
+    """Give a user a new password; the old one and all sessions stop working at the next request, in every process."""
+    user.user_password = generate_password_hash(password)
+    db.session.flush()
+    end_sessions(user.sys_id)
+
+
+def set_time_zone(user: SysUser, name: str | None) -> None:
+    """Set the time zone that a user's times are shown and read in, from the next request on; without a name it is UTC.
+
+    Raises `InputInvalid` for an unknown one.
+    """
+    user.time_zone = require_time_zone(name) if name else None
+    db.session.flush()
+
+
+class VerifiedPasswords:
+    """Remembers which stored hashes a password has already been checked against.
+
+    Entries are keyed by the stored hash, so a changed password misses. What is kept is a hash with a key that only this
+    process knows; a lock, an inactive user or a new hash is read from the database on each request.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._key = secrets.token_bytes(32)
+        self._size = size
+        self._seen: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
+        """Tell whether the password is the one that was hashed, and remember it if so."""
+        remembered = self._seen.get(stored)
+        if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
+            return True
+        end_turn()
+        if not check_password_hash(stored, password):
+            return False
+        with self._lock:
+            self._seen[stored] = self._digest(stored, password)
+            while len(self._seen) > self._size:
+                self._seen.popitem(last=False)
+        return True
+
+    def _digest(self, stored: str, password: str) -> bytes:
+        text = f"{stored}\0{password}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=self._key, digest_size=32).digest()
+
+
+_verified_passwords = VerifiedPasswords()
+_LOGIN = Prepared(
+    select(
+        SysUser.sys_id,
+        SysUser.user_name,
+        SysUser.user_password,
+        SysUser.active,
+        SysUser.locked_out,
+        SysUser.web_service_access_only,
+        SysUser.time_zone,
+        roles_of_user().label("roles"),
+    ).where(_is_called(bindparam("wanted", None, type_=String)))
+)

@@ -1,0 +1,139 @@
+"""Roles: who holds them, by assignment or as a member of a group, and which writes of them are refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, func, select, union_all
+
+from changegate.database import connection
+from changegate.database.prepared import Prepared
+from changegate.errors import AccessRefused, OperationFailed
+from changegate.extensions import db
+from changegate.models import SysGroupHasRole, SysUser, SysUserGroupMember, SysUserHasRole, SysUserRole
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import NoRules, Values
+
+ADMIN = "admin"
+GIVES_NO_ROLES = "An access token gives and takes no roles"
+NO_ADMINISTRATOR = (
+    "This would leave the instance without an active administrator who has a password. "
+    "Give another active user the role admin first"
+)
+# Any number that no other advisory lock uses.
+_ADMINISTRATORS_LOCK = 0x61646D696E73
+
+
+class RoleRules(NoRules):
+    """Writes to roles and their assignments: no token says who may do what, and one administrator remains."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        refuse_tokens(caller, GIVES_NO_ROLES)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        refuse_tokens(caller, GIVES_NO_ROLES)
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse to demote the last administrator."""
+        require_administrator()
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a token, also one that deletes the user who has the role."""
+        refuse_tokens(caller, GIVES_NO_ROLES)
+
+    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse to demote or delete the last administrator."""
+        require_administrator()
+
+
+class MembershipRules(RoleRules):
+    """Writes to sys_user_grmember: the members of a group hold its roles."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token that would give the group's roles."""
+        _refuse_tokens_roles_of(caller, values.get("group"))
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would give or take the roles of either group."""
+        _refuse_tokens_roles_of(caller, record["group"], changes.get("group"))
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a token that would take the group's roles."""
+        _refuse_tokens_roles_of(caller, record["group"])
+
+
+def refuse_tokens(caller: Caller, sentence: str) -> None:
+    """Refuse an access token with a sentence that says what no token does."""
+    if caller.grant is not None:
+        raise AccessRefused("Operation Failed", f"{sentence}; use a user's name and password")
+
+
+def _refuse_tokens_roles_of(caller: Caller, *groups: str | None) -> None:
+    if caller.grant is not None and any(_ROLE_OF_GROUP.first({"wanted": group}) for group in groups if group):
+        refuse_tokens(caller, GIVES_NO_ROLES)
+
+
+def roles_of_user() -> Any:
+    """Return the scalar subquery for the role names of the sys_user at hand, comma-joined."""
+    return (
+        select(func.aggregate_strings(SysUserRole.name, ","))
+        .where(SysUserRole.sys_id.in_(_held_role_ids()))
+        .correlate(SysUser)
+        .scalar_subquery()
+    )
+
+
+def _held_role_ids() -> Any:
+    """Return the subquery for the sys_ids of the roles that the sys_user at hand holds."""
+    assigned = select(SysUserHasRole.role).where(SysUserHasRole.user == SysUser.sys_id).correlate(SysUser)
+    by_group = (
+        select(SysGroupHasRole.role)
+        .join(SysUserGroupMember, SysUserGroupMember.group == SysGroupHasRole.group)
+        .where(SysUserGroupMember.user == SysUser.sys_id)
+        .correlate(SysUser)
+    )
+    return union_all(assigned, by_group)
+
+
+def require_administrator() -> None:
+    """Refuse what the transaction has written if no administrator remains who can sign in or call.
+
+    The lock comes after the writes: of two callers who each remove the other, the second one sees what the first one
+    did. On SQLite the transaction has the write lock anyway.
+    """
+    if connection().dialect.name == "postgresql":
+        _LOCK.first({})
+    if _AN_ADMINISTRATOR.first({}) is None:
+        raise OperationFailed(NO_ADMINISTRATOR)
+
+
+def restore_administrator(user: SysUser) -> None:
+    """Activate and unlock a user and give them the role admin, which is added where it is missing."""
+    user.active, user.locked_out = True, False
+    role = db.session.execute(select(SysUserRole).filter_by(name=ADMIN)).scalar_one_or_none()
+    if role is None:
+        role = SysUserRole(name=ADMIN)
+        db.session.add(role)
+        db.session.flush()
+    if not db.session.execute(select(SysUserHasRole.sys_id).filter_by(user=user.sys_id, role=role.sys_id)).first():
+        db.session.add(SysUserHasRole(user=user.sys_id, role=role.sys_id))
+    db.session.flush()
+
+
+def is_administrator() -> Any:
+    """Return the clause for the sys_users who hold the role admin."""
+    held = select(SysUserRole.sys_id).where(SysUserRole.name == ADMIN, SysUserRole.sys_id.in_(_held_role_ids()))
+    return held.correlate(SysUser).exists()
+
+
+def _an_administrator() -> Any:
+    has_password = func.coalesce(SysUser.user_password, "") != ""
+    return select(SysUser.sys_id).where(SysUser.active, ~SysUser.locked_out, has_password, is_administrator())
+
+
+_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("key", _ADMINISTRATORS_LOCK, BigInteger))))
+_AN_ADMINISTRATOR = Prepared(_an_administrator().limit(1))
+_ROLE_OF_GROUP = Prepared(
+    select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == bindparam("wanted", None)).limit(1)
+)

@@ -1,0 +1,83 @@
+"""Compiled SELECTs on both databases, and how many of them are kept."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, bindparam, func, literal_column, select, text
+from sqlalchemy.exc import DBAPIError
+
+from changegate.database import connection
+from changegate.database.compiled import CompiledSelect, CompiledSelects
+from changegate.database.prepared import Prepared
+from changegate.models import SysUserRole
+
+ROLES = SysUserRole.__table__
+NAME = ROLES.c["name"]
+
+
+@pytest.fixture
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+def by_name() -> Select[str]:
+    return select(NAME).where(NAME == bindparam("wanted", None))
+
+
+@pytest.mark.usefixtures("at_work")
+def test_takes_values_by_name_and_by_order() -> None:
+    listed, other = NAME.in_(["x", "y"]), ROLES.c["sys_mod_count"] < 0
+    statement = select(NAME).where(listed | (NAME == bindparam("wanted", None)), ~other).order_by(NAME)
+    inputs = [listed.right, other.right]
+    compiled = CompiledSelect(statement, connection().dialect, inputs)
+    assert [row[0] for row in compiled.fetch(connection(), {"wanted": "admin"}, [["itil", "approver_user"], -1])] == [
+        "admin",
+        "approver_user",
+        "itil",
+    ]
+    assert list(compiled.fetch(connection(), {}, [["nobody", "x"], -1])) == []
+
+
+@pytest.mark.usefixtures("at_work")
+def test_keeps_what_a_statement_was_made_with() -> None:
+    compiled = CompiledSelect(select(NAME).where(NAME.in_(["itil", "admin"])).order_by(NAME), connection().dialect)
+    assert [row[0] for row in compiled.fetch(connection(), {})] == ["admin", "itil"]
+
+
+@pytest.mark.usefixtures("at_work")
+def test_never_takes_a_value_for_sql() -> None:
+    compiled = CompiledSelect(by_name(), connection().dialect)
+    assert list(compiled.fetch(connection(), {"wanted": "' OR '1'='1"})) == []
+
+
+@pytest.mark.usefixtures("at_work")
+def test_raises_what_sqlalchemy_raises_and_tells_no_values() -> None:
+    compiled = CompiledSelect(by_name(), connection().dialect)
+    with pytest.raises(DBAPIError) as caught:
+        compiled.fetch(connection(), {"wanted": ["a secret", object()]})
+    assert "a secret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("at_work")
+def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
+    built: list[int] = []
+
+    def build(shape: int) -> Select[str]:
+        built.append(shape)
+        return by_name()
+
+    statements = CompiledSelects(2)
+    for shape in (1, 2, 1, 3, 2, 1):
+        found = statements.fetch(shape, partial(build, shape), {"wanted": "itil"})
+        assert [row[0] for row in found] == ["itil"]
+    assert built == [1, 2, 3, 1]
+
+
+def test_what_fails_while_rows_are_fetched_is_an_error_of_the_database(app: Flask) -> None:
+    second_fails = text("(SELECT 1 AS x UNION ALL SELECT -9223372036854775807 - 1)")
+    statement = Prepared(select(func.abs(literal_column("x"))).select_from(second_fails))
+    with app.app_context(), pytest.raises(DBAPIError, match="integer overflow"):
+        statement.all({})

@@ -1,0 +1,80 @@
+"""What is made of a row and remembered: the row is read each time, and what it says decides."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import bindparam, insert, select, update
+
+from changegate.database import commit, connection
+from changegate.database.prepared import Prepared, Remembered
+from changegate.models import SysUserGroup
+from changegate.models.base import new_sys_id, utc_now
+
+GROUPS = SysUserGroup.__table__
+BY_NAME = select(GROUPS.c["name"], GROUPS.c["description"]).where(GROUPS.c["name"] == bindparam("wanted", None))
+
+
+class Made:
+    """Something made of a row; each time another object."""
+
+    def __init__(self, row: Any) -> None:
+        self.text = f"{row.name}: {row.description}"
+
+
+@pytest.fixture
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def remembered(at_work: None) -> Remembered[Made]:
+    _insert("a", "one")
+    return Remembered(Prepared(BY_NAME), Made)
+
+
+def _insert(name: str, description: str) -> None:
+    stamps = {"sys_created_on": utc_now(), "sys_updated_on": utc_now(), "sys_created_by": "x", "sys_updated_by": "x"}
+    row = {"sys_id": new_sys_id(), "sys_mod_count": 0, "active": True, **stamps}
+    connection().execute(insert(GROUPS).values(name=name, description=description, **row))
+    commit()
+
+
+def test_makes_it_once_for_a_row_that_stays_the_same(remembered: Remembered[Made]) -> None:
+    first = remembered.first({"wanted": "a"})
+    assert first is not None
+    assert first.text == "a: one"
+    assert remembered.first({"wanted": "a"}) is first
+
+
+def test_makes_it_anew_when_the_row_says_something_else(remembered: Remembered[Made]) -> None:
+    remembered.first({"wanted": "a"})
+    connection().execute(update(GROUPS).values(description="two"))
+    commit()
+
+    found = remembered.first({"wanted": "a"})
+
+    assert found is not None
+    assert found.text == "a: two"
+
+
+def test_finds_nothing_where_there_is_no_row_any_more(remembered: Remembered[Made]) -> None:
+    remembered.first({"wanted": "a"})
+    connection().execute(GROUPS.delete())
+    commit()
+
+    assert remembered.first({"wanted": "a"}) is None
+
+
+@pytest.mark.usefixtures("at_work")
+def test_keeps_no_more_than_it_may() -> None:
+    for number in range(5):
+        _insert(f"g{number}", "x")
+    remembered = Remembered(Prepared(BY_NAME), Made, size=2)
+
+    for number in range(5):
+        assert remembered.first({"wanted": f"g{number}"}) is not None
+
+    assert len(remembered) <= 2

@@ -1,0 +1,245 @@
+import logging
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import changegate
+from changegate.errors import AssertionRefused
+from changegate.services.assertions import assertion as assertion_module
+from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.keys.key_set import KeySet
+from tests.support.attack_forms import headed, rewritten_ecdsa, said
+from tests.support.forge import (
+    AUDIENCE,
+    ISSUER,
+    NOW,
+    claims,
+    ec_key,
+    forge,
+    header,
+    jwk,
+    key_for,
+    key_set_document,
+    rsa_key,
+)
+from tests.support.trust import key_set, policy
+
+SECONDS = int(NOW.timestamp())
+ALGORITHMS = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split()
+
+
+def verify(token: str, keys: KeySet | None = None, **demands: Any) -> VerifiedAssertion:
+    return UnverifiedAssertion.parse(token).verify(policy(**demands), keys or key_set(), now=NOW)
+
+
+def refused(token: str, keys: KeySet | None = None, **demands: Any) -> AssertionRefused:
+    with pytest.raises(AssertionRefused) as caught:
+        verify(token, keys, **demands)
+    return caught.value
+
+
+def test_tells_what_a_good_assertion_says() -> None:
+    verified = verify(forge())
+    assert (verified.subject, verified.issuer, verified.audience) == ("build-42", ISSUER, (AUDIENCE,))
+    assert (verified.kid, verified.algorithm, verified.jti) == ("k1", "RS256", "one")
+    assert verified.thumbprint == key_set().candidates("k1", "RS256")[0].thumbprint
+    assert verified.issued_at == NOW
+    assert verified.expires_at == NOW + timedelta(minutes=5)
+    assert dict(verified.claims) == claims()
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_verifies_every_public_key_algorithm(alg: str) -> None:
+    keys = KeySet.parse(key_set_document(jwk(key_for(alg))))
+    assert verify(forge(alg=alg), keys, algorithms=frozenset({alg})).algorithm == alg
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_refuses_every_algorithm_under_another_key_of_its_kind(alg: str) -> None:
+    keys = KeySet.parse(key_set_document(jwk(key_for(alg, "next"))))
+    assert refused(forge(alg=alg), keys, algorithms=frozenset({alg})).reason == "signature_invalid"
+
+
+def test_tells_unverified_facts_for_choosing_an_integration() -> None:
+    unverified = UnverifiedAssertion.parse(forge(key=rsa_key("stranger")))
+    assert unverified.unverified_issuer == ISSUER
+    assert unverified.unverified_audience == (AUDIENCE,)
+    assert unverified.unverified_kid == "k1"
+    assert unverified.unverified_algorithm == "RS256"
+
+
+@pytest.mark.parametrize("payload", [b"\xff", "[]", {"iss": ["x"], "aud": {}}, {"x": 1}])
+def test_tells_nothing_where_the_payload_cannot_be_read(payload: object) -> None:
+    unverified = UnverifiedAssertion.parse(forge(payload=payload))
+    assert unverified.unverified_issuer is None
+    assert unverified.unverified_audience == ()
+
+
+def test_only_a_verified_assertion_has_a_subject() -> None:
+    public = {name for name in dir(UnverifiedAssertion) if not name.startswith("_")}
+    facts = public - {"parse", "verify"}
+    assert facts
+    assert all(name.startswith("unverified_") for name in facts)
+
+
+def test_only_verifying_makes_a_verified_assertion() -> None:
+    root = Path(changegate.__file__).parent
+    makers = [path for path in root.rglob("*.py") if "VerifiedAssertion(\n" in path.read_text()]
+    assert makers == [Path(assertion_module.__file__)]
+
+
+def test_a_verified_assertion_cannot_be_changed() -> None:
+    verified = verify(forge())
+    with pytest.raises(FrozenInstanceError):
+        verified.subject = "admin"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        verified.claims["sub"] = "admin"  # type: ignore[index]
+
+
+def test_shows_neither_claims_nor_token_where_it_is_printed() -> None:
+    token = forge()
+    unverified = UnverifiedAssertion.parse(token)
+    shown = f"{unverified!r} {unverified.verify(policy(), key_set(), now=NOW)!r}"
+    assert "build-42" not in shown
+    assert not any(segment in shown for segment in token.split("."))
+
+
+def test_can_be_verified_again_after_the_keys_were_fetched_again() -> None:
+    unverified = UnverifiedAssertion.parse(forge(header(kid="k9"), key=rsa_key("next")))
+    with pytest.raises(AssertionRefused) as caught:
+        unverified.verify(policy(), key_set(), now=NOW)
+    assert caught.value.reason == "kid_unknown"
+    fetched = KeySet.parse(key_set_document(jwk(rsa_key()), jwk(rsa_key("next"), "k9")))
+    verified = unverified.verify(policy(), fetched, now=NOW)
+    assert verified.kid == "k9"
+    assert verified.report.reason is None
+
+
+def test_tries_each_of_several_keys_with_one_kid() -> None:
+    keys = KeySet.parse(key_set_document(jwk(rsa_key("next")), jwk(ec_key()), jwk(rsa_key())))
+    assert verify(forge(), keys).subject == "build-42"
+
+
+def test_needs_no_kid_where_one_key_fits() -> None:
+    assert verify(headed(kid=...)).kid is None
+
+
+@pytest.mark.parametrize(
+    ("is_kid_optional", "keys", "reason"),
+    [(False, 1, "kid_missing"), (False, 2, "kid_missing"), (True, 1, None), (True, 2, "kid_ambiguous")],
+)
+def test_without_kid_exactly_one_key_may_fit_and_only_where_the_keys_are_stored(
+    is_kid_optional: bool, keys: int, reason: str | None
+) -> None:
+    document = key_set_document(*[jwk(rsa_key(), "k1"), jwk(rsa_key("other"), "k2")][:keys])
+    known = replace(KeySet.parse(document), is_kid_optional=is_kid_optional)
+    if reason is None:
+        assert verify(headed(kid=...), known, allow_missing_kid=False).kid is None
+    else:
+        assert refused(headed(kid=...), known, allow_missing_kid=False).reason == reason
+
+
+def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> None:
+    first, second = (UnverifiedAssertion.parse(said(jti=jti)) for jti in ("one", "two"))
+    assert first.unverified_replay_digest("jti") == verify(said(jti="one")).replay_digest
+    assert second.unverified_replay_digest("jti") != first.unverified_replay_digest("jti")
+    number = UnverifiedAssertion.parse(said(jti=7))
+    assert number.unverified_replay_digest("jti") == number.unverified_replay_digest("absent")
+
+
+def test_says_so_when_no_key_fits_an_assertion_without_kid() -> None:
+    keys = KeySet.parse(key_set_document(jwk(ec_key())))
+    assert refused(headed(kid=...), keys).reason == "key_unusable"
+
+
+def test_never_tries_more_than_four_keys() -> None:
+    strangers = [jwk(rsa_key(f"stranger-{number}"), None) for number in range(4)]
+    keys = KeySet.parse(key_set_document(*strangers, jwk(rsa_key(), None)))
+    assert refused(headed(kid=...), keys).reason == "kid_ambiguous"
+
+
+@pytest.mark.parametrize("typ", [..., "JWT", "jwt", "application/jwt", "Application/JWT"])
+def test_takes_every_spelling_of_a_plain_token(typ: object) -> None:
+    assert verify(headed(typ=typ)).subject == "build-42"
+
+
+def test_takes_another_kind_of_token_where_the_integration_does() -> None:
+    accepted = frozenset({"jwt", "at+jwt"})
+    assert verify(headed(typ="at+jwt"), accepted_typ=accepted).subject == "build-42"
+
+
+def test_judges_every_claim_when_the_signature_is_good() -> None:
+    report = refused(said(iss="x", aud="y", exp=1, jti=...)).report
+    failed = [result.rule for result in report.results if not result.passed]
+    assert failed == ["iss", "aud", "exp", "iat", "jti"]
+    assert report.reason == "iss_mismatch"
+
+
+def test_reports_every_rule_of_an_acceptance_in_order() -> None:
+    results = verify(forge()).report.results
+    names = "size form header kid typ alg key signature payload iss aud sub exp lifetime iat nbf jti cnf act"
+    assert [result.rule for result in results] == names.split()
+    assert all(result.passed for result in results)
+
+
+def test_the_report_never_holds_the_token() -> None:
+    for token in (forge(), headed(kid="k9"), said(exp=1), said(sub="")):
+        try:
+            report = verify(token).report
+        except AssertionRefused as refusal:
+            report = refusal.report
+        assert not any(segment in str(report.as_rows()) for segment in token.split("."))
+
+
+def test_the_digest_is_of_the_unique_claim() -> None:
+    assert verify(forge()).replay_digest == sha256(b"one").digest()
+    assert verify(said(uti="two"), jti_claim="uti").replay_digest == sha256(b"two").digest()
+
+
+def test_the_digest_is_the_same_for_a_rewritten_signature() -> None:
+    token = forge(header(alg="ES256", kid="k2"), claims(jti=...), alg="ES256")
+    first = verify(token, replay_policy="once-if-present")
+    second = verify(rewritten_ecdsa(token), replay_policy="once-if-present")
+    assert rewritten_ecdsa(token) != token
+    assert first.jti is second.jti is None
+    assert first.replay_digest == second.replay_digest == sha256(token.rpartition(".")[0].encode()).digest()
+
+
+@pytest.mark.parametrize(("place", "reason"), [("judge_typ", "signature_invalid"), ("judge_claims", "payload_invalid")])
+def test_a_fault_of_ours_is_a_refusal_and_logged_without_the_token(
+    place: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = forge()
+
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError(token)
+
+    monkeypatch.setattr(assertion_module, place, fail)
+    with caplog.at_level(logging.ERROR):
+        assert refused(token).reason == reason
+    assert "RuntimeError" in caplog.text
+    assert token not in caplog.text
+
+
+def test_a_fault_while_reading_the_header_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(assertion_module, "read_header", fail)
+    assert refused(forge()).reason == "header_invalid"
+
+
+def test_judges_by_the_clock_it_is_given() -> None:
+    unverified = UnverifiedAssertion.parse(forge())
+    with pytest.raises(AssertionRefused):
+        unverified.verify(policy(), key_set(), now=datetime(2027, 1, 1, tzinfo=UTC))
+    assert unverified.verify(policy(), key_set(), now=NOW + timedelta(minutes=5, seconds=59)).subject
+
+
+def test_takes_times_with_fractions() -> None:
+    verified = verify(said(iat=SECONDS - 0.5, exp=SECONDS + 299.9))
+    assert verified.expires_at == NOW + timedelta(seconds=299)

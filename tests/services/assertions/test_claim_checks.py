@@ -1,0 +1,166 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from changegate.services.assertions.claim_checks import audiences_of, judge_claims
+from changegate.services.assertions.report import Report, RuleResult
+from tests.support.forge import AUDIENCE, ISSUER, NOW, claims
+from tests.support.trust import policy
+
+SECONDS = int(NOW.timestamp())
+
+
+def judge(demands: dict[str, Any] | None = None, now: float = SECONDS, **changes: Any) -> Report:
+    return Report(judge_claims(claims(**changes), policy(**(demands or {})), now))
+
+
+def result(report: Report, rule: str) -> RuleResult:
+    return next(result for result in report.results if result.rule == rule)
+
+
+def test_good_claims_meet_every_rule() -> None:
+    assert judge().reason is None
+
+
+def test_an_issuer_that_differs_by_a_slash_is_refused_with_advice() -> None:
+    issuer = result(judge(iss=ISSUER + "/"), "iss")
+    assert (issuer.expected, issuer.received) == (ISSUER, ISSUER + "/")
+    assert "slash" in str(issuer.hint)
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE]])
+def test_one_audience_may_be_text_or_a_list_of_one(audience: object) -> None:
+    assert judge(aud=audience).reason is None
+
+
+def test_every_accepted_audience_is_accepted() -> None:
+    accepted = frozenset({AUDIENCE, "https://desk.example"})
+    assert judge({"audiences": accepted}, aud="https://desk.example").reason is None
+
+
+def test_additional_audiences_pass_where_the_policy_allows_them() -> None:
+    assert judge({"allow_additional_audiences": True}, aud=["other", AUDIENCE]).reason is None
+
+
+def test_an_audience_for_others_is_shown_with_what_is_expected() -> None:
+    audience = result(judge(aud=["x", "y"]), "aud")
+    assert (audience.expected, audience.received) == (AUDIENCE, '["x", "y"]')
+
+
+def test_an_audience_of_anything_but_text_is_none_at_all() -> None:
+    assert audiences_of({"aud": [AUDIENCE, 1]}) == ()
+    assert audiences_of({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("skew", "expires", "reason"),
+    [
+        (0, SECONDS - 1, "expired"),
+        (0, SECONDS, "expired"),
+        (0, SECONDS + 1, None),
+        (60, SECONDS - 60, "expired"),
+        (60, SECONDS - 59, None),
+    ],
+)
+def test_expiry_counts_the_skew_once(skew: int, expires: int, reason: str | None) -> None:
+    report = judge({"clock_skew": timedelta(seconds=skew)}, exp=expires, iat=SECONDS - 300)
+    assert report.reason == reason
+
+
+def test_expiry_is_judged_to_the_fraction_of_a_second() -> None:
+    demands = {"clock_skew": timedelta(0)}
+    assert judge(demands, now=SECONDS + 299.9).reason is None
+    assert judge(demands, now=SECONDS + 300.1).reason == "expired"
+
+
+@pytest.mark.parametrize(("ahead", "reason"), [(60, None), (61, "iat_invalid")])
+def test_the_time_of_issue_may_be_ahead_by_the_skew(ahead: int, reason: str | None) -> None:
+    assert judge(iat=SECONDS + ahead).reason == reason
+
+
+@pytest.mark.parametrize(("ahead", "reason"), [(60, None), (61, "not_yet_valid"), (-900, None)])
+def test_the_first_moment_may_be_ahead_by_the_skew(ahead: int, reason: str | None) -> None:
+    assert judge(nbf=SECONDS + ahead).reason == reason
+
+
+@pytest.mark.parametrize(("length", "reason"), [(3600, None), (3601, "lifetime_too_long")])
+def test_the_lifetime_is_capped(length: int, reason: str | None) -> None:
+    report = judge(exp=SECONDS + length)
+    assert report.reason == reason
+    lifetime = result(report, "lifetime")
+    assert (lifetime.expected, lifetime.received) == ("at most 3600 seconds", f"{length} seconds")
+
+
+def test_a_service_account_token_of_a_year_is_told_its_length() -> None:
+    report = judge(iat=SECONDS - 7200, exp=SECONDS - 7200 + 31_536_000)
+    assert report.reason == "lifetime_too_long"
+    assert result(report, "lifetime").received == "31536000 seconds"
+
+
+def test_a_forged_time_of_issue_stretches_nothing() -> None:
+    assert judge(iat=SECONDS + 86_000, exp=SECONDS + 86_400).reason == "iat_invalid"
+    assert judge(iat=0, exp=SECONDS + 300).reason == "lifetime_too_long"
+
+
+def test_a_lifetime_without_any_time_is_unknown() -> None:
+    report = judge(exp=..., iat=...)
+    assert report.reason == "exp_missing"
+    assert result(report, "lifetime").received == "unknown"
+
+
+NO_TIMES = [True, "5", None, [], -1, float("nan"), float("inf"), 10**18, 253_402_300_800]
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
+def test_a_time_that_is_no_sound_number_is_none(value: object) -> None:
+    assert judge(exp=value).reason == "exp_missing"
+    assert judge(iat=value).reason is not None
+    assert judge(nbf=value).reason == "not_yet_valid"
+
+
+def test_times_are_shown_as_sent_and_as_people_read_them() -> None:
+    expiry = result(judge(exp=SECONDS - 900, iat=SECONDS - 1000), "exp")
+    assert expiry.received == f"{SECONDS - 900} (2026-03-01 11:45:00 UTC)"
+    assert expiry.expected == "a number, after 2026-03-01 11:59:00 UTC"
+    assert result(judge(exp="5"), "exp").received == "5"
+
+
+def test_bounds_beyond_the_calendar_can_still_be_shown() -> None:
+    demands = {"clock_skew": timedelta(days=999_999_999)}
+    assert "9999-12-31" in str(result(judge(demands), "nbf").expected)
+
+
+def test_the_unique_claim_may_be_missing_where_it_is_not_required() -> None:
+    assert judge({"replay_policy": "once-if-present"}, jti=...).reason is None
+
+
+def test_a_unique_claim_that_cannot_be_used_is_refused_though_not_required() -> None:
+    assert judge({"replay_policy": "once-if-present"}, jti=5).reason == "jti_missing"
+
+
+def test_the_unique_claim_may_have_another_name() -> None:
+    assert judge({"jti_claim": "uti"}, jti=..., uti="x").reason is None
+    assert judge({"jti_claim": "uti"}).reason == "jti_missing"
+    assert judge({"jti_claim": "uti"}, jti=5, uti="x").reason == "jti_missing"
+
+
+@pytest.mark.parametrize("claim", ["cnf", "act"])
+def test_what_nobody_here_can_check_is_refused(claim: str) -> None:
+    report = judge(**{claim: {}})
+    assert report.reason == "payload_invalid"
+    assert result(report, claim).received == "present"
+
+
+def test_a_unique_claim_of_another_name_may_not_be_null() -> None:
+    assert judge({"jti_claim": "uti", "replay_policy": "once-if-present"}, uti=None).reason == "jti_missing"
+
+
+@pytest.mark.parametrize(("ahead", "passed"), [(3660, True), (3661, False)])
+def test_what_is_left_is_capped_where_the_time_of_issue_is_missing(ahead: int, passed: bool) -> None:
+    assert result(judge(iat=..., exp=SECONDS + ahead), "lifetime").passed is passed
+
+
+@pytest.mark.parametrize(("ago", "passed"), [(3660, True), (3661, False)])
+def test_the_time_of_issue_may_not_be_long_ago(ago: int, passed: bool) -> None:
+    assert result(judge(iat=SECONDS - ago), "iat").passed is passed

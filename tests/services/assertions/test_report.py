@@ -1,0 +1,104 @@
+import pytest
+
+from changegate.errors import AssertionRefused
+from changegate.services.assertions.hints import find_hint
+from changegate.services.assertions.report import Report, RuleResult, read_rows
+
+
+def only(expected: object, received: object) -> tuple[str | None, str | None]:
+    (result,) = Report([("rule", None, expected, received)]).results
+    return result.expected, result.received
+
+
+def test_the_first_failure_is_the_reason() -> None:
+    failures = ("b", "expired", None, None), ("c", "aud_mismatch", None, None)
+    report = Report([("a", None, None, None), *failures])
+    assert report.reason == "expired"
+    assert report.has_passed("a")
+    assert not report.has_passed("b")
+    assert not report.has_passed("z")
+
+
+def test_a_failure_is_raised_with_the_report() -> None:
+    report = Report()
+    report.require_passed()
+    report.add(("a", "expired", "later", "earlier"))
+    with pytest.raises(AssertionRefused) as refused:
+        report.require_passed()
+    assert refused.value.report is report
+    assert refused.value.reason == "expired"
+
+
+def test_values_are_clipped() -> None:
+    assert only(None, "x" * 10_000) == (None, "x" * 200)
+
+
+def test_values_are_printable() -> None:
+    assert only("a\nb", "\x1b[31m\u202eevil\ud800") == ("a\ufffdb", "\ufffd[31m\ufffdevil\ufffd")
+
+
+def test_values_of_any_type_are_shown() -> None:
+    assert only(frozenset({"b", "a"}), ["x", 1]) == ("a, b", '["x", 1]')
+    assert only(frozenset(), True) == ("nothing", "true")
+    assert only(lambda: 5, object) != (None, None)
+
+
+def test_values_are_rendered_only_when_somebody_reads_them() -> None:
+    rendered = []
+    report = Report([("rule", None, lambda: rendered.append(1), None)])
+    assert report.reason is None
+    assert not rendered
+    assert report.results
+    assert rendered
+
+
+def test_results_are_kept_as_plain_values() -> None:
+    report = Report([("iss", "iss_mismatch", "https://a/", "https://a"), ("cnf", None, None, None)])
+    report.note(("claim ref", "claim_condition_failed", "main", "fork"))
+    assert report.as_rows() == [
+        ["iss", "iss_mismatch", "https://a/", "https://a"],
+        ["cnf", None, None, None],
+        ["claim ref", "claim_condition_failed", "main", "fork", True],
+    ]
+    assert [result.passed for result in report.results] == [False, True, False]
+    assert [result.only_reports for result in report.results] == [False, False, True]
+    assert "slash" in str(report.results[0].hint)
+
+
+def test_results_that_a_former_release_kept_can_be_read() -> None:
+    kept = {"rule": "aud", "passed": False, "expected": "us", "received": "them", "reason": "x", "hint": "do this"}
+    assert read_rows([kept]) == [RuleResult("aud", False, "us", "them", "x")]
+
+
+def test_what_only_reports_refuses_nothing() -> None:
+    report = Report([("iss", None, None, None)])
+    assert not report.would_refuse
+    report.note(("claim ref", "claim_condition_failed", "main", "fork"))
+    report.require_passed()
+    assert report.would_refuse
+    assert report.reason is None
+
+
+def test_is_printed_without_values() -> None:
+    report = Report([("sub", "payload_invalid", None, "secret")])
+    assert repr(report) == "<Report of 1 rules, reason payload_invalid>"
+
+
+def test_common_mistakes_come_with_advice() -> None:
+    assert "uti" in str(find_hint("jti_missing", None, None))
+    assert "slash" in str(find_hint("iss_mismatch", "https://a/", "https://a"))
+    assert find_hint("iss_mismatch", "https://a", "https://b") is None
+    assert find_hint(None, None, None) is None
+
+
+def test_advises_on_githubs_numbered_subjects() -> None:
+    old, new = "repo:acme/shop:ref:refs/heads/main", "repo:acme@12/shop@34:ref:refs/heads/main"
+    assert "numbered" in str(find_hint("claim_condition_failed", old, new))
+    assert "numbered" not in str(find_hint("claim_condition_failed", new, new))
+
+
+def test_advises_on_a_claim_of_another_type() -> None:
+    assert "another type" in str(find_hint("claim_condition_failed", "true", "the boolean true"))
+    assert "another type" in str(find_hint("claim_condition_failed", "the boolean true", "the string true"))
+    assert "too narrow" in str(find_hint("claim_condition_failed", "main", "fork"))
+    assert "too narrow" in str(find_hint("claim_condition_failed", "the number 1", "the number 2"))

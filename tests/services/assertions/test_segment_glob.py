@@ -1,0 +1,105 @@
+"""Patterns by segment: compared with a plain reading of what they mean, and timed."""
+
+import time
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from changegate.services.assertions.segment_glob import compile_glob
+
+# So few characters that patterns and texts meet often.
+patterns = st.text("ab/:*.", min_size=1, max_size=12).filter(lambda text: "**" not in text)
+texts = st.text("ab/:.", max_size=14)
+
+
+def reads_as(pattern: str, text: str) -> bool:
+    """Tell whether a text matches, from the definition: a wildcard is nothing, or one character and itself again."""
+
+    @cache
+    def fits(at: int, place: int) -> bool:
+        if at == len(pattern):
+            return place == len(text)
+        if pattern[at] != "*":
+            return place < len(text) and text[place] == pattern[at] and fits(at + 1, place + 1)
+        return fits(at + 1, place) or (place < len(text) and text[place] not in "/:" and fits(at, place + 1))
+
+    return fits(0, 0)
+
+
+@given(patterns, texts)
+def test_matches_what_the_definition_says(pattern: str, text: str) -> None:
+    assert compile_glob(pattern)(text) is reads_as(pattern, text)
+
+
+@given(patterns, st.lists(st.text("ab.", max_size=4), min_size=12, max_size=12))
+def test_matches_whatever_stands_for_its_wildcards(pattern: str, words: list[str]) -> None:
+    head, *pieces = pattern.split("*")
+    assert compile_glob(pattern)(head + "".join(map("".join, zip(words, pieces, strict=False))))
+
+
+@given(st.text(min_size=1).filter(lambda text: "*" not in text), st.text())
+def test_a_pattern_without_wildcards_matches_itself_alone(pattern: str, text: str) -> None:
+    matches = compile_glob(pattern)
+    assert matches(pattern)
+    assert matches(text) is (text == pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "admitted", "refused"),
+    [
+        ("repo:acme/*", ["repo:acme/shop", "repo:acme/"], ["repo:acme-evil/shop", "repo:acme/shop:ref:x"]),
+        ("repo:org*", ["repo:org", "repo:org-evil"], ["repo:org-evil/shop", "repo:org/shop"]),
+        ("refs/heads/*", ["refs/heads/main"], ["refs/heads/a/b", "x/refs/heads/main", "refs/heads", "REFS/heads/main"]),
+        ("refs/heads/release-*", ["refs/heads/release-1.2"], ["refs/heads/release-1/x", "refs/heads/release"]),
+        ("*/shop", ["acme/shop", "/shop"], ["a/b/shop", "a:b/shop", "acme/shop\n", "acme/shopping"]),
+        ("a*b*c", ["abc", "axbxc", "abbcc"], ["ab/c", "acb", "abcd"]),
+        ("a*b*b", ["abb", "axbyb"], ["ab"]),
+        ("ab*a*c", ["abac"], ["abc", "ab/ac"]),
+        ("ab*ba", ["abba"], ["aba"]),
+        ("*a/b*", ["a/b", "xa/by"], ["x/a/b", "a/b/c", "ab"]),
+        ("*", ["", "anything", "ünï"], ["a/b", "a:b", ":"]),
+        ("a.c", ["a.c"], ["abc"]),
+        ("a?[b]", ["a?[b]"], ["axb"]),
+        (r"a\*", [r"a\x"], ["a*"]),
+    ],
+)
+def test_a_wildcard_stays_within_its_segment(pattern: str, admitted: list[str], refused: list[str]) -> None:
+    matches = compile_glob(pattern)
+    assert [text for text in admitted if not matches(text)] == []
+    assert [text for text in refused if matches(text)] == []
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "a/**", "***", "repo:**/x"])
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        compile_glob(pattern)
+
+
+def seconds_of_work(pattern: str, text: str) -> float:
+    """Return the least time of several runs: what the machine does besides can only add."""
+    matches, runs = compile_glob(pattern), []
+    for _ in range(7):
+        begun = time.thread_time()
+        matches(text)
+        runs.append(time.thread_time() - begun)
+    return min(runs)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "unit"),
+    [
+        ("*a" * 300 + "*b*", "aaaa"),
+        ("*" + "a" * 250 + "b" + "a" * 249 + "*", "aaaa"),
+        ("*" + "aaab" * 100 + "b*", "aaab"),
+        ("*ab" * 200 + "*c", "abab"),
+        ("a" * 500 + "*" + "a" * 500, "aaaa"),
+    ],
+    ids=["pieces that fit everywhere", "a piece that nearly fits", "a periodic piece", "no end", "long ends"],
+)
+def test_the_work_grows_with_the_length_and_no_faster(pattern: str, unit: str) -> None:
+    short, long = unit * 30_000, unit * 240_000
+    # Eight times the text: linear work is eight times as much, quadratic work 64 times.
+    assert seconds_of_work(pattern, long) < 24 * seconds_of_work(pattern, short) + 0.0005
+    assert seconds_of_work(pattern, long) < 0.05

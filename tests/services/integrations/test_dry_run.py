@@ -1,0 +1,114 @@
+"""Trying an assertion: what an exchange would come to, with nothing coming of it."""
+
+from typing import Any
+
+from changegate.extensions import db
+from changegate.schemas.integration import JwtBearerSchema
+from changegate.services.integrations.dry_run import DryRun, try_assertion
+from changegate.services.integrations.integrations import get_integration
+from tests.conftest import BASE_URL
+from tests.support.forge import forge, rsa_key
+from tests.support.misbehaving_jwks import reply
+from tests.support.token_desk import AUDIENCE, ISSUER, ROBOT, Integration, TokenDesk
+
+
+def tried(desk: TokenDesk, text: str, integration: Integration | None = None, **changes: Any) -> DryRun:
+    fields = {
+        "name": "Pipeline",
+        "provider_name": "Example CI",
+        "issuer": ISSUER,
+        "audiences": [AUDIENCE],
+        "run_as": ROBOT,
+        "jwks_url": desk.jwks.url(),
+    }
+    wanted = {name: value for name, value in (fields | changes).items() if value is not ...}
+    entity = get_integration(integration.client_id) if integration else None
+    return try_assertion(JwtBearerSchema().load(wanted), text, desk.app.extensions["key_store"], entity)
+
+
+def failed(run: DryRun) -> list[str]:
+    return [result.rule for result in run.results if not result.passed]
+
+
+def test_tells_what_an_integration_that_is_not_saved_would_accept(desk: TokenDesk) -> None:
+    run = tried(desk, f"  {desk.assertion(ref='main')}\n")
+    assert (run.reason, failed(run), run.user) == (None, [], ROBOT)
+    assert (run.claims or {})["ref"] == "main"
+
+
+def test_tells_every_rule_that_is_not_met(desk: TokenDesk) -> None:
+    run = tried(desk, desk.assertion(aud="x", iss="y"))
+    assert (run.reason, failed(run), run.user) == ("iss_mismatch", ["iss", "aud"], None)
+    assert (run.claims or {})["aud"] == "x"
+
+
+def test_tells_nothing_that_a_stranger_claims(desk: TokenDesk) -> None:
+    run = tried(desk, forge(key=rsa_key("stranger")))
+    assert (run.reason, run.claims) == ("signature_invalid", None)
+
+
+def test_tells_that_a_token_was_signed_for_another_purpose(desk: TokenDesk) -> None:
+    run = tried(desk, desk.assertion(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
+    assert (run.reason, failed(run)) == ("payload_invalid", ["events"])
+    assert tried(desk, desk.assertion(iss=BASE_URL), issuer=BASE_URL).reason == "own_token"
+
+
+def test_nothing_comes_of_it(desk: TokenDesk) -> None:
+    integration, assertion = desk.register(), desk.assertion()
+    assert tried(desk, assertion, integration).reason is None
+    assert tried(desk, assertion, integration).reason is None
+    assert desk.events() == []
+    desk.token(integration, assertion=assertion)
+
+
+def test_an_assertion_that_has_bought_its_token_would_be_refused(desk: TokenDesk) -> None:
+    integration, assertion = desk.register(), desk.assertion()
+    desk.token(integration, assertion=assertion)
+    assert tried(desk, assertion, integration).reason == "jti_replayed"
+    assert tried(desk, assertion, integration, replay_policy="reusable-until-exp").reason is None
+
+
+def test_judges_by_the_form_as_it_is_typed(desk: TokenDesk) -> None:
+    integration = desk.register()
+    condition = {"claim": "ref", "operator": "equals", "value_type": "string", "value": "main", "report_only": False}
+    assert tried(desk, desk.assertion(ref="fork"), integration, claim_conditions=[condition]).reason == (
+        "claim_condition_failed"
+    )
+    run = tried(desk, desk.assertion(ref="fork"), integration, claim_conditions=[condition | {"report_only": True}])
+    assert (run.reason, run.would_refuse) == (None, True)
+
+
+def test_an_integration_without_audiences_expects_its_client_id(desk: TokenDesk) -> None:
+    integration = desk.register()
+    assert tried(desk, desk.assertion(aud=integration.client_id), integration, audiences=[]).reason is None
+    assert tried(desk, desk.assertion(aud=""), audiences=[]).reason == "aud_mismatch"
+
+
+def test_tells_whom_the_subject_is_mapped_to(desk: TokenDesk) -> None:
+    desk.add_user("pipeline.user")
+    mapped = {"run_as": ..., "user_field": "user_name"}
+    assert tried(desk, desk.assertion(sub="pipeline.user"), **mapped).user == "pipeline.user"
+    assert tried(desk, desk.assertion(sub="nobody"), **mapped).reason == "sub_unmapped"
+    assert tried(desk, desk.assertion(), run_as="nobody.here").reason == "user_inactive"
+
+
+def test_a_blocked_key_is_blocked_here_too(desk: TokenDesk) -> None:
+    integration = desk.register()
+    desk.token(integration)
+    thumbprint = desk.app.extensions["key_store"].probe(desk.jwks.url()).key_set.keys[0].thumbprint
+    desk.set(integration, blocked_keys=[thumbprint])
+    db.session.expire_all()
+    assert tried(desk, desk.assertion(jti="2"), integration).reason == "key_blocked"
+
+
+def test_says_so_where_no_keys_can_be_had(desk: TokenDesk) -> None:
+    desk.jwks.answer = reply(b"down", status=500)
+    for integration in (None, desk.register()):
+        run = tried(desk, desk.assertion(), integration)
+        assert (run.reason, run.results) == ("jwks_fetch_failed", [])
+        assert "500" in str(run.problem)
+
+
+def test_what_is_no_assertion_is_told_as_such(desk: TokenDesk) -> None:
+    run = tried(desk, "hello")
+    assert (run.reason, failed(run)) == ("assertion_not_compact_jws", ["form"])

@@ -1,0 +1,234 @@
+"""Fetching key sets; the attacks are in tests/regressions/test_fetch.py."""
+
+import socket
+import ssl
+import threading
+import time
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+import trustme
+
+from changegate.errors import JwksFetchFailed
+from changegate.services.keys import guarded_connection, jwks_fetch
+from changegate.services.keys.jwks_fetch import FetchPolicy, fetch_jwks
+from tests.support import misbehaving_jwks as badly
+from tests.support.forge import jwk, key_set_document, rsa_key
+from tests.support.misbehaving_jwks import misbehaving_jwks, reply
+
+LOOPBACK = FetchPolicy(allow_loopback=True)
+DOCUMENT = key_set_document(jwk(rsa_key()))
+GOOD = reply(DOCUMENT)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def server():
+    with misbehaving_jwks(GOOD) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trusting(authority, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return FetchPolicy(allow_loopback=True, ca_file=str(path))
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Let the deadline be one that a test can wait for."""
+    monkeypatch.setattr(jwks_fetch, "TOTAL_SECONDS", 0.8)
+
+
+def tls_of(authority, *names, **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, **options).configure_cert(context)
+    return context
+
+
+def at(*addresses):
+    """Resolve every name to these addresses."""
+    return lambda _host, _port: list(addresses)
+
+
+def failure(url, policy=LOOPBACK, **options):
+    with pytest.raises(JwksFetchFailed) as refusal:
+        fetch_jwks(url, policy, **options)
+    return refusal.value.message
+
+
+def test_fetches_a_key_set(server):
+    server.answer = reply(DOCUMENT, Cache_Control="max-age=60", ETag='"1"', Last_Modified="Thu, 01 Jan 2026")
+    document = fetch_jwks(server.url(), LOOPBACK)
+    assert (document.status, document.body, document.content_type) == (200, DOCUMENT, "application/json")
+    assert (document.etag, document.last_modified) == ('"1"', "Thu, 01 Jan 2026")
+    assert (document.max_age, document.warnings) == (timedelta(seconds=60), ())
+
+
+def test_asks_as_agreed(server):
+    fetch_jwks(server.url(path="/a?b=c"), LOOPBACK)
+    (asked,) = server.requests
+    assert asked.target == "/a?b=c"
+    assert asked.headers == {
+        "host": f"127.0.0.1:{server.port}",
+        "accept": "application/jwk-set+json, application/json",
+        "accept-encoding": "identity",
+        "user-agent": "changegate",
+        "connection": "close",
+    }
+
+
+def test_reads_chunks(server):
+    server.answer = badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+    assert fetch_jwks(server.url(), LOOPBACK).body == b"{}"
+
+
+BAD_ANSWERS = {
+    "one huge chunk": (
+        badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n" + b" " * 400_000),
+        "256",
+    ),
+    "chunk not a number": (badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"), "could not be"),
+    "two lengths": (
+        badly.raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+        "could not be|failed",
+    ),
+    "no HTTP": (badly.raw(b"SSH-2.0-OpenSSH\r\n"), "could not be talked to"),
+    "nothing": (badly.raw(b""), "could not be talked to"),
+    "head too long": (badly.raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000), "could not be talked to"),
+    "too many headers": (badly.raw(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500 + b"\r\n"), "could not be"),
+    "status not a number": (badly.raw(b"HTTP/1.1 abc OK\r\n\r\n"), "could not be talked to"),
+    "web page": (reply(b"<html>", content_type="text/html"), "not with JSON"),
+    "error": (reply(b"{}", 503), "status 503"),
+}
+
+
+@pytest.mark.parametrize(("answer", "message"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
+def test_a_bad_answer_is_a_failure_told_in_a_sentence(server, answer, message):
+    server.answer = answer
+    told = failure(server.url())
+    assert any(part in told for part in message.split("|"))
+    assert told.endswith(".")
+
+
+def test_a_handshake_that_never_comes_ends_at_the_deadline(hurried):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started = time.monotonic()
+        told = failure(f"https://127.0.0.1:{listener.getsockname()[1]}/")
+    assert time.monotonic() - started < 2
+    assert "took longer than" in told
+
+
+def test_a_resolver_that_never_answers_ends_at_the_deadline(hurried):
+    given_up = threading.Event()
+
+    def resolve(_host, _port):
+        given_up.wait(5)
+        return ["127.0.0.1"]
+
+    told = failure("https://idp.example/", resolve=resolve)
+    given_up.set()
+    assert "could not be resolved in time" in told
+
+
+def test_a_read_may_not_pause_for_long(server, monkeypatch):
+    monkeypatch.setattr(jwks_fetch, "READ_SECONDS", 0.2)
+    server.answer = badly.hang()
+    assert "could not be talked to" in failure(server.url())
+
+
+def test_a_closed_port_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert "could not be talked to" in failure(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize("problem", [OSError, UnicodeError])
+def test_a_name_that_does_not_resolve_is_told(problem):
+    def resolve(_host, _port):
+        raise problem
+
+    assert "idp.example could not be resolved" in failure("https://idp.example/", resolve=resolve)
+
+
+@pytest.mark.parametrize("addresses", [(), ("nonsense",), ("127.0.0.1", "nonsense")])
+def test_a_name_without_usable_addresses_is_told(addresses):
+    assert "no address that can be used" in failure("https://idp.example/", resolve=at(*addresses))
+
+
+def test_http_goes_to_loopback_only():
+    assert "http is for this machine only" in failure("http://idp.example:8081/", resolve=at("8.8.8.8"))
+
+
+def test_http_to_a_named_network_is_refused_too():
+    policy = FetchPolicy(allow_loopback=True, allowed_networks=(ip_network("10.0.0.0/8"),))
+    assert "http is for this machine only" in failure("http://idp.example:8081/", policy, resolve=at("10.0.0.1"))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "https://127.0.0.1:{port}/", "https://localhost:{port}/"])
+def test_loopback_is_closed_unless_opened(server, url):
+    failure(url.format(port=server.port), FetchPolicy())
+    assert server.connections == 0
+
+
+def test_addresses_are_tried_in_order(server):
+    document = fetch_jwks(server.url("idp.example"), LOOPBACK, resolve=at("127.0.0.2", "127.0.0.1"))
+    assert document.status == 200
+
+
+def test_the_system_resolver_lists_each_address_once():
+    assert guarded_connection.resolve_host("localhost", 443).count("127.0.0.1") == 1
+
+
+def test_tls_asks_for_and_checks_the_name_in_the_url(authority, trusting):
+    context, asked = tls_of(authority, "idp.example"), []
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with misbehaving_jwks(GOOD, context) as server:
+        assert fetch_jwks(server.url("idp.example"), trusting, resolve=at("127.0.0.1")).body == DOCUMENT
+    assert asked == ["idp.example"]
+
+
+def test_tls_checks_an_address_in_the_url(authority, trusting):
+    with misbehaving_jwks(GOOD, tls_of(authority, "127.0.0.1")) as server:
+        assert fetch_jwks(server.url(), trusting).body == DOCUMENT
+
+
+def test_an_unknown_authority_is_refused(trusting):
+    with misbehaving_jwks(GOOD, tls_of(trustme.CA(), "idp.example")) as server:
+        assert "The certificate of" in failure(server.url("idp.example"), trusting, resolve=at("127.0.0.1"))
+
+
+def test_old_tls_is_refused(authority, trusting):
+    context = tls_of(authority, "127.0.0.1")
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with misbehaving_jwks(GOOD, context) as server:
+        assert "No TLS connection" in failure(server.url(), trusting)
+
+
+def test_plain_http_behind_https_is_told(server):
+    url = server.url().replace("http:", "https:")
+    assert "No TLS connection" in failure(url)
+
+
+def test_cookies_are_not_kept(server):
+    server.answer = reply(DOCUMENT, Set_Cookie="session=1")
+    for _ in range(2):
+        fetch_jwks(server.url(), LOOPBACK)
+    assert "cookie" not in server.requests[1].headers
+
+
+def test_a_fault_of_a_library_is_a_failure(server, monkeypatch):
+    def fall_over(*_arguments, **_options):
+        raise RuntimeError("inner detail")
+
+    monkeypatch.setattr(jwks_fetch, "read_answer", fall_over)
+    assert failure(server.url()) == f"Fetching from 127.0.0.1:{server.port} failed (RuntimeError)."

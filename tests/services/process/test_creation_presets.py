@@ -1,0 +1,161 @@
+"""What a new change has of its template and its model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.errors import OperationFailed
+from changegate.extensions import db
+from changegate.models import ChgModel, StdChangeProducerVersion
+from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.services.access.caller import Caller
+from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model, parse_preset
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
+
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+CHANGES = get_table("change_request")
+TEMPLATE = "short_description=Clear sessions^description=One ^^ after the other, a=b^priority=2^state=3^nonsense=1^EQ"
+
+
+@pytest.fixture
+def template(either_app: Flask) -> Iterator[str]:
+    with either_app.app_context():
+        version = StdChangeProducerVersion(name="Clear BGP sessions - 1", template=TEMPLATE)
+        db.session.add(version)
+        db.session.commit()
+        yield version.sys_id
+
+
+def create(**sent: Any) -> Any:
+    return create_record(CHANGES, ROOT, sent)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("^EQ", {}),
+        ("a=1^b=2^EQ", {"a": "1", "b": "2"}),
+        ("a=x=y", {"a": "x=y"}),
+        ("a=1^^2^b=", {"a": "1^2", "b": ""}),
+        ("state=3^chg_model=x^std_change_producer_version=y^a=1", {"a": "1"}),
+        ("no pair^a=1", {"a": "1"}),
+    ],
+)
+def test_reads_presets_as_an_encoded_query(text: str, values: dict[str, str]) -> None:
+    assert parse_preset(text) == values
+
+
+def test_a_template_gives_what_the_request_does_not_say(template: str) -> None:
+    created = create(std_change_producer_version=template, description="mine", priority="4")
+    assert created["short_description"] == "Clear sessions"
+    assert created["description"] == "mine"
+    assert created["priority"] == 4  # the default, but it was said
+    assert (created["type"], created["chg_model"]) == ("standard", MODELS_OF_TYPES["standard"])
+    assert created["state"] == -5
+
+
+def test_a_template_s_values_are_parsed_like_those_of_a_request(template: str) -> None:
+    created = create(std_change_producer_version="clear bgp SESSIONS - 1")
+    assert created["std_change_producer_version"] == template
+    assert (created["priority"], created["description"]) == (2, "One ^ after the other, a=b")
+
+
+def test_what_was_said_to_be_empty_comes_from_the_template(template: str) -> None:
+    assert create(std_change_producer_version=template, short_description="")["short_description"] == "Clear sessions"
+
+
+@pytest.mark.parametrize(
+    ("impact", "urgency", "priority"),
+    [(1, 1, 1), (1, 2, 2), (2, 1, 2), (1, 3, 3), (2, 2, 3), (3, 1, 3), (2, 3, 4), (3, 2, 4), (3, 3, 4)],
+)
+def test_impact_and_urgency_make_the_priority(template: str, impact: int, urgency: int, priority: int) -> None:
+    assert create(impact=impact, urgency=urgency)["priority"] == priority
+
+
+def test_one_of_them_counts_with_the_default_of_the_other(template: str) -> None:
+    assert [create(**{name: "1"})["priority"] for name in ("impact", "urgency")] == [3, 3]
+    assert create(impact="1", urgency="", priority="")["priority"] == 3
+
+
+def test_a_priority_that_was_said_stays(template: str) -> None:
+    created = create(impact="1", urgency="1", priority="4")
+    assert created["priority"] == 4
+    update_record(CHANGES, ROOT, created["sys_id"], {"impact": "2"})
+    updated = update_record(CHANGES, ROOT, created["sys_id"], {"state": "-4"})
+    assert updated[CHANGES.fields_for(ROOT).index("priority")] == 4
+
+
+def test_a_template_s_priority_stands_before_that_of_impact_and_urgency(template: str) -> None:
+    assert create(std_change_producer_version=template, impact="1", urgency="1")["priority"] == 2
+
+
+def test_a_template_is_copied_once(template: str) -> None:
+    sys_id = create(std_change_producer_version=template)["sys_id"]
+    update_record(CHANGES, ROOT, sys_id, {"short_description": "mine now"})
+    again = {"std_change_producer_version": template}
+    record = dict(zip(CHANGES.fields_for(ROOT), update_record(CHANGES, ROOT, sys_id, again), strict=True))
+    assert (record["short_description"], record["sys_mod_count"]) == ("mine now", 1)
+
+
+def test_an_inactive_template_makes_no_change(template: str) -> None:
+    db.session.get_one(StdChangeProducerVersion, template).active = False
+    db.session.commit()
+    with pytest.raises(OperationFailed) as refusal:
+        create(std_change_producer_version=template)
+    assert refusal.value.detail == "The standard change template Clear BGP sessions - 1 is not active"
+
+
+@pytest.mark.parametrize("change_type", ["normal", "standard", "emergency"])
+def test_type_and_model_follow_each_other(template: str, change_type: str) -> None:
+    by_type, by_model = create(type=change_type), create(chg_model=change_type)
+    assert by_type["chg_model"] == by_model["chg_model"] == MODELS_OF_TYPES[change_type]
+    assert by_type["type"] == by_model["type"] == change_type
+
+
+def test_a_change_that_says_nothing_is_normal(template: str) -> None:
+    created = create()
+    assert (created["type"], created["chg_model"]) == ("normal", MODELS_OF_TYPES["normal"])
+
+
+def test_who_says_both_means_both(template: str) -> None:
+    created = create(type="emergency", chg_model="Standard")
+    assert (created["type"], created["chg_model"]) == ("emergency", MODELS_OF_TYPES["standard"])
+
+
+def test_a_model_of_one_s_own_presets_its_changes(template: str) -> None:
+    model = ChgModel(name="Firewall", record_preset="type=standard^category=Network^EQ")
+    db.session.add(model)
+    db.session.commit()
+    created = create(chg_model="firewall")
+    assert (created["type"], created["category"]) == ("standard", "Network")
+    assert find_type_of_model(model.sys_id) == "standard"
+    assert find_model_of_type("FIREWALL") == model.sys_id
+    assert find_model_of_type("unheard of") is None
+
+
+def test_an_update_keeps_type_and_model_in_step(template: str) -> None:
+    sys_id = create()["sys_id"]
+
+    def updated(**sent: str) -> tuple[str, str]:
+        row = update_record(CHANGES, ROOT, sys_id, sent)
+        record = dict(zip(CHANGES.fields_for(ROOT), row, strict=True))
+        return record["type"], record["chg_model"]
+
+    assert updated(type="emergency") == ("emergency", MODELS_OF_TYPES["emergency"])
+    assert updated(chg_model="Standard") == ("standard", MODELS_OF_TYPES["standard"])
+    assert updated(type="normal", chg_model="Emergency") == ("normal", MODELS_OF_TYPES["emergency"])
+
+
+def test_the_model_of_a_type_stays(template: str) -> None:
+    models = get_table("chg_model")
+    with pytest.raises(OperationFailed) as refusal:
+        delete_record(models, ROOT, MODELS_OF_TYPES["standard"])
+    assert "can be inactive" in (refusal.value.detail or "")
+    own = create_record(models, ROOT, {"name": "Firewall"})["sys_id"]
+    change = create(chg_model="firewall")["sys_id"]
+    delete_record(models, ROOT, own)
+    assert update_record(CHANGES, ROOT, change, {})[CHANGES.fields_for(ROOT).index("chg_model")] is None

@@ -1,0 +1,85 @@
+"""Change tasks: parts of a change with a life of their own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.errors import RequestUnreadable
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, update_record
+
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+CHANGES, TASKS = get_table("change_request"), get_table("change_task")
+
+
+@pytest.fixture
+def change(either_app: Flask) -> Iterator[str]:
+    with either_app.app_context():
+        yield create_record(CHANGES, ROOT, {})["sys_id"]
+
+
+def create(**sent: Any) -> Any:
+    return create_record(TASKS, ROOT, sent)
+
+
+def updated(sys_id: str, **sent: Any) -> dict[str, Any]:
+    return dict(zip(TASKS.fields_for(ROOT), update_record(TASKS, ROOT, sys_id, sent), strict=True))
+
+
+def test_tasks_have_numbers_of_their_own(change: str) -> None:
+    numbers = [create(change_request=change)["number"] for _ in range(2)]
+    assert numbers == ["CTASK0010001", "CTASK0010002"]
+    assert create_record(CHANGES, ROOT, {})["number"] == "CHG0030002"
+
+
+def test_a_new_task_is_open_and_made_by_hand(change: str) -> None:
+    created = create(change_request=change)
+    assert (created["state"], created["active"], created["sys_class_name"]) == (1, True, "change_task")
+    assert (created["change_task_type"], created["created_from"]) == ("planning", "manual")
+    assert (created["opened_by"], created["task_effective_number"]) == (ROOT.sys_id, created["number"])
+
+
+@pytest.mark.parametrize("field", ["change_request", "parent"])
+def test_change_and_parent_are_one(change: str, field: str) -> None:
+    created = create(**{field: change})
+    assert created["change_request"] == created["parent"] == change
+
+
+def test_they_stay_one_when_a_task_moves(change: str) -> None:
+    other = create_record(CHANGES, ROOT, {})["sys_id"]
+    task = create(change_request=change)["sys_id"]
+    assert updated(task, change_request=other)["parent"] == other
+    assert updated(task, parent=change)["change_request"] == change
+
+
+def test_a_parent_that_is_no_change_is_only_a_parent(change: str) -> None:
+    first = create(change_request=change)["sys_id"]
+    assert create(parent=first)["change_request"] is None
+
+
+def test_a_task_is_no_change(change: str) -> None:
+    with pytest.raises(RequestUnreadable) as refusal:
+        create(change_request=create(change_request=change)["sys_id"])
+    assert "change_request" in (refusal.value.detail or "")
+
+
+def test_a_task_on_hold_can_be_closed(change: str) -> None:
+    task = create(change_request=change, state="-5", on_hold="true", on_hold_reason="waiting")["sys_id"]
+    closed = updated(task, state="3", close_code="successful", close_notes="done")
+    assert (closed["state"], closed["active"], closed["on_hold"]) == (3, False, True)
+    assert closed["closed_by"] == ROOT.sys_id
+    assert closed["closed_at"] is not None
+
+
+def test_an_approval_written_on_a_task_stays(change: str) -> None:
+    task = create(change_request=change)["sys_id"]
+    assert updated(task, approval="approved")["approval"] == "approved"
+
+
+@pytest.mark.parametrize("state", ["-4", "0", "7", "nonsense"])
+def test_a_state_of_a_change_is_none_of_a_task(change: str, state: str) -> None:
+    with pytest.raises(RequestUnreadable):
+        create(change_request=change, state=state)

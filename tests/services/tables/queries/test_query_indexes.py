@@ -1,0 +1,61 @@
+"""Indexes serve the queries that automation asks all day."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, func
+
+from changegate.database import connection
+from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.scope_policy import CallLimits
+from tests.support.queries import statement_of
+
+
+def plan_of(statement: Select[Any]) -> str:
+    """Return how SQLite finds what a statement asks for."""
+    sql = statement.compile(connection().engine, compile_kwargs={"literal_binds": True})
+    plan = connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()
+    return " ".join(str(step[-1]) for step in plan if "SEARCH" in str(step[-1]))
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("number=chg0000001", "autoindex_task"),
+        (f"sys_id={'a' * 32}", "autoindex_task"),
+        ("correlation_id=Fire", "ix_task_correlation_id_lower"),
+        ("correlation_id=a^ORcorrelation_id=b", "ix_task_correlation_id_lower"),
+        (f"assignment_group={'d' * 32}", "ix_task_assignment_group"),
+        (f"assignment_groupIN{'d' * 32},{'e' * 32}", "ix_task_assignment_group"),
+        ("active=true^assignment_groupISEMPTY", "ix_task_active"),
+        ("assignment_group.name=Network", "ix_sys_user_group_name_lower"),
+        ("assignment_group=Network", "ix_sys_user_group_name_lower"),
+        ("assigned_to=ann", "uq_sys_user_user_name_lower"),
+        ("state=3", "ix_task_state"),
+        ("stateIN3,4", "ix_task_state"),
+        ("active=true", "ix_task_active"),
+        ("sys_created_on>2026-01-01", "ix_task_sys_created_on"),
+        ("sys_updated_onRELATIVEGT@hour@ago@1", "ix_task_sys_updated_on"),
+    ],
+)
+def test_an_index_serves_the_common_queries(app: Flask, query: str, index: str) -> None:
+    with app.app_context():
+        assert index in plan_of(statement_of(query, shown="sys_id").order_by(None))
+
+
+def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(app: Flask) -> None:
+    grant = TokenGrant("e" * 32, "change_request.read_own", limits_now=CallLimits(own_records=True))
+    robot = Caller("a" * 32, "robot", frozenset({"itil"}), grant)
+    with app.app_context():
+        page = statement_of("ORDERBYDESCsys_created_on", robot, shown="sys_id")
+        for statement in (page, page.order_by(None).with_only_columns(func.count())):
+            assert "COVERING INDEX ix_task_oauth_entity (oauth_entity=?)" in plan_of(statement)
+
+
+def test_an_index_holds_only_who_can_be_found_by_it(app: Flask) -> None:
+    with app.app_context():
+        found = connection().exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE sql LIKE '%CREATE INDEX%IS NOT NULL%'"
+        )
+        assert {"ix_task_assignment_group", "ix_task_correlation_id_lower"} <= set(found.scalars())

@@ -1,0 +1,125 @@
+"""What belongs to a record goes with it, and leaves its trail."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, insert, select
+
+from changegate.database import connection
+from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
+from changegate.models.base import new_sys_id, utc_now
+from changegate.services.access.caller import Caller
+from changegate.services.catalog import TABLES
+from changegate.services.tables.registry import NOBODY, Table, get_table
+from changegate.services.tables.writing.records import create_record, delete_record
+
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+CHANGES = get_table("change_request")
+PARTS = ("change_task", "sysapproval_approver", "task_ci", "sys_journal_field", "sys_attachment")
+
+
+@pytest.fixture(autouse=True)
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+def create(table: str, **sent: str) -> Any:
+    return create_record(get_table(table), ROOT, sent)["sys_id"]
+
+
+def attach(table: str, sys_id: str) -> None:
+    now = utc_now()
+    values = dict.fromkeys(("size_bytes", "size_compressed", "chunk_size_bytes", "sys_mod_count"), 0)
+    values |= dict.fromkeys(("file_name", "content_type", "hash", "sys_created_by", "sys_updated_by"), "x")
+    values |= {"sys_id": new_sys_id(), "sys_created_on": now, "sys_updated_on": now, "compressed": False}
+    row = {**values, "state": "available", "table_name": table, "table_sys_id": sys_id}
+    connection().execute(insert(SysAttachment.__table__).values(row))
+
+
+def add_change(ci: str) -> tuple[str, str]:
+    """Add a change and a task with everything that can belong to either."""
+    change = create("change_request", work_notes="noted")
+    task = create("change_task", change_request=change, work_notes="noted too")
+    for sys_id in (change, task):
+        create("sysapproval_approver", sysapproval=sys_id, approver="admin")
+        create("task_ci", task=sys_id, ci_item=ci)
+    attach("change_request", change)
+    attach("change_task", task)
+    return change, task
+
+
+def counts() -> dict[str, int]:
+    tables = {name: get_table(name).source for name in PARTS}
+    found = {name: connection().scalar(select(func.count()).select_from(table)) for name, table in tables.items()}
+    return {name: how_many or 0 for name, how_many in found.items()}
+
+
+def test_a_change_goes_with_everything_and_leaves_others_alone() -> None:
+    ci = create("cmdb_ci", name="edge-router-01")
+    change, _ = add_change(ci)
+    before = counts()
+    other, _ = add_change(ci)
+    delete_record(CHANGES, ROOT, other)
+    assert counts() == before
+    assert all(before.values())
+    assert connection().scalar(select(Task.sys_id).where(Task.sys_id == change)) == change
+
+
+def test_a_task_goes_with_what_belongs_to_it_and_not_its_change() -> None:
+    change, task = add_change(create("cmdb_ci", name="edge-router-01"))
+    delete_record(get_table("change_task"), ROOT, task)
+    assert connection().scalars(select(SysJournalField.element_id)).all() == [change]
+    assert connection().scalars(select(SysAttachment.table_sys_id)).all() == [change]
+
+
+def test_every_part_that_goes_leaves_its_trail() -> None:
+    change, task = add_change(create("cmdb_ci", name="edge-router-01"))
+    delete_record(CHANGES, ROOT, change)
+    rows = connection().execute(select(SysAudit.tablename, SysAudit.documentkey).where(SysAudit.fieldname == "DELETED"))
+    trail = [tuple(row) for row in rows]
+    assert {("change_request", change), ("change_task", task)} <= set(trail)
+    assert sorted(name for name, _ in trail) == [
+        "change_request",
+        "change_task",
+        "sysapproval_approver",
+        "sysapproval_approver",
+        "task_ci",
+        "task_ci",
+    ]
+
+
+def test_what_is_only_referred_to_stays() -> None:
+    delete_record(CHANGES, ROOT, add_change(create("cmdb_ci", name="edge-router-01"))[0])
+    assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
+
+
+def test_a_user_goes_with_approvals_and_their_files_and_with_roles() -> None:
+    user = create("sys_user", user_name="ann")
+    approval = create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
+    role = create("sys_user_has_role", user=user, role="itil")
+    attach("sysapproval_approver", approval)
+
+    delete_record(get_table("sys_user"), ROOT, user)
+
+    assert (counts()["sysapproval_approver"], counts()["sys_attachment"]) == (0, 0)
+    trail = select(SysAudit.documentkey).where(SysAudit.fieldname == "DELETED")
+    assert set(connection().scalars(trail)) == {user, approval, role}
+
+
+def _swept_away_with(table: Table) -> set[tuple[str, str]]:
+    """Return the fields of served tables whose records the database deletes with one of a table."""
+    return {
+        (part.name, name)
+        for part in TABLES.values()
+        for name, entry in part.entries.items()
+        if entry.reference in {table.name, table.extends}
+        and any(key.ondelete == "CASCADE" for key in part.source.c[name].foreign_keys)
+    }
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES.values() if table.access.delete is not NOBODY])
+def test_the_database_sweeps_nothing_away_that_is_no_part(table: Table) -> None:
+    assert _swept_away_with(table) <= set(table.parts)
