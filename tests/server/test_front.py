@@ -427,6 +427,27 @@ def test_a_connection_is_cut_by_its_address() -> None:
             assert client.recv(1) == b""
 
 
+def test_a_client_that_sends_nothing_is_found_and_a_connection_to_a_database_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.3)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as silent,
+        socket.create_connection(listener.getsockname()) as busy,
+        listener.accept()[0],
+        listener.accept()[0],
+    ):
+        assert silent.getsockname() not in connections.silent_peers()
+        time.sleep(0.4)
+        busy.sendall(b"a")
+        found = connections.silent_peers()
+        assert silent.getsockname() in found
+        assert busy.getsockname() not in found
+        # This process is the client of it, as it is of its database.
+        assert listener.getsockname() not in found
+
+
 LOCKED = """
 import sqlite3, sys
 other = sqlite3.connect(sys.argv[1], timeout=0)
@@ -443,5 +464,6 @@ def test_looking_for_a_connection_takes_no_lock_from_the_database(tmp_path: Path
         database.execute("BEGIN IMMEDIATE")
         connections.bound_unread_answers(1)
         connections.cut_all({("127.0.0.1", 1)})
+        connections.silent_peers()
         command = [sys.executable, "-c", LOCKED, str(path)]
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "database is locked\n"

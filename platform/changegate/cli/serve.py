@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from granian import Granian
 from granian.constants import Interfaces, Loops, RuntimeModes
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from changegate.cli.prepare import prepare_instance
@@ -18,7 +19,7 @@ from changegate.cli.tls import ensure_certificate
 from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
-from changegate.server import Front
+from changegate.server import Front, waits
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
@@ -98,6 +99,7 @@ def run_server(
         websockets=False,
         workers=workers,
         backpressure=MOST_CONNECTIONS,
+        http1_settings=HTTP1Settings(header_read_timeout=int(waits.HEAD_SECONDS * 1000)),
         log_level=LogLevels.error,
         ssl_cert=certificate.chain if certificate else None,
         ssl_key=certificate.key if certificate else None,

@@ -1,17 +1,25 @@
-"""Connections, as the system sees them: the only way to end one whose client does not read."""
+"""Connections, as the system sees them: the only way to end one whose client does not read, or sends nothing."""
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Set
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from stat import S_ISSOCK
+from struct import Struct
 from threading import Thread
 
 DESCRIPTORS = "/dev/fd"
 # Connections to end are collected for this long: one look at all descriptors finds hundreds of them.
 SECONDS_TO_COLLECT = 0.05
+# Granian waits without end for the first byte of a connection, and has only so many connections. Longer than any wait
+# in which nothing is sent.
+SILENT_SECONDS = 120.0
+SECONDS_BETWEEN_LOOKS = 15.0
+# In `struct tcp_info` of Linux: the milliseconds since data was sent, since an acknowledgment was, and since data came.
+TCP_INFO_TIMES, TCP_INFO_OFFSET = Struct("=3I"), 44
 Peer = tuple[str, int]
 # By names of TCP options, where the system has them. The first is in milliseconds: an answer that fits into buffers has
 # no other bound. The second is in bytes; without it, the system takes megabytes for a client that reads nothing.
@@ -39,12 +47,19 @@ class Cutter:
         self._peers.put((address, port))
 
     def _work(self) -> None:
+        looked_at = time.monotonic()
         while True:
-            peers = {self._peers.get()}
-            time.sleep(SECONDS_TO_COLLECT)
-            while not self._peers.empty():
-                peers.add(self._peers.get())
-            cut_all(peers)
+            peers: set[Peer] = set()
+            with suppress(Empty):
+                peers.add(self._peers.get(timeout=SECONDS_BETWEEN_LOOKS))
+                time.sleep(SECONDS_TO_COLLECT)
+                while not self._peers.empty():
+                    peers.add(self._peers.get())
+            if time.monotonic() - looked_at >= SECONDS_BETWEEN_LOOKS:
+                looked_at = time.monotonic()
+                peers |= silent_peers()
+            if peers:
+                cut_all(peers)
 
 
 def cut_all(peers: Set[Peer]) -> None:
@@ -53,6 +68,29 @@ def cut_all(peers: Set[Peer]) -> None:
         with suppress(OSError):  # it listens, or has ended
             if own.getpeername()[:2] in peers:
                 own.shutdown(socket.SHUT_RDWR)
+
+
+def silent_peers() -> set[Peer]:
+    """Return the clients whose connections have moved nothing in either direction for `SILENT_SECONDS`."""
+    ports: set[int] = set()
+    silent: dict[Peer, int] = {}
+    for own in _own_sockets():
+        with suppress(OSError):  # it has ended
+            port = own.getsockname()[1]
+            if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                ports.add(port)
+            elif _seconds_silent(own) > SILENT_SECONDS:
+                silent[own.getpeername()[:2]] = port
+    # Connections to a database or a provider are no clients.
+    return {peer for peer, port in silent.items() if port in ports}
+
+
+def _seconds_silent(own: socket.socket) -> float:
+    if sys.platform != "linux":
+        return 0.0
+    info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_OFFSET + TCP_INFO_TIMES.size)
+    sent, _, received = TCP_INFO_TIMES.unpack_from(info, TCP_INFO_OFFSET)
+    return float(min(sent, received)) / 1000
 
 
 def _own_sockets() -> Iterator[socket.socket]:

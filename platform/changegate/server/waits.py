@@ -13,6 +13,8 @@ from changegate.errors import ChangegateError, TooManyOpenBodies
 from changegate.failure_limit import network_of
 from changegate.server.environ import Environ
 
+# For the head of a request, and for the next request of a connection.
+HEAD_SECONDS = 30.0
 # A short body has this long as a whole; of what is longer, as much more as its bytes take at the lowest rate.
 SECONDS = 10.0
 BYTES_PER_SECOND = 16 * 1024
