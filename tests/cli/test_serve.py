@@ -13,7 +13,15 @@ import pytest
 import requests
 
 from tests.support.economy import noted_processes
-from tests.support.servers import Running, environment_of, free_port, run_changegate, running_changegate, serving
+from tests.support.servers import (
+    Running,
+    environment_of,
+    free_port,
+    run_changegate,
+    running_changegate,
+    serving,
+    workers_of,
+)
 
 STOP_SECONDS = 15
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +169,7 @@ def test_a_worker_stays_on_one_processor_unless_told_otherwise(
     allowed = os.sched_getaffinity(0)
     with running_changegate(instance, *options) as server:
         _get(f"{server.url}/healthz")
-        [worker] = _children(server.process.pid)
+        [worker] = workers_of(server)
         places = [os.sched_getaffinity(int(thread.name)) for thread in Path(f"/proc/{worker}/task").iterdir()]
         assert os.sched_getaffinity(server.process.pid) == allowed
     assert places
@@ -182,8 +190,3 @@ def test_a_worker_does_not_look_through_what_stays_again_and_again(instance: Pat
     command = [sys.executable, "-c", COLLECTOR]
     said = subprocess.run(command, env=environment_of(instance), capture_output=True, text=True, check=True).stdout
     assert said == "True True\n"
-
-
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD, basic
-from tests.support.servers import Running, running_changegate
+from tests.support.servers import Running, running_changegate, workers_of
 
 MEGABYTE = 1024 * 1024
 MOST = 40 * MEGABYTE
@@ -77,8 +77,7 @@ def peak_of(server: Running) -> int:
 
 
 def processes_of(server: Running) -> list[int]:
-    parent = server.process.pid
-    return [parent, *(int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]
+    return [server.process.pid, *workers_of(server)]
 
 
 def test_a_large_file_passes_through_little_memory(server: Running, session: requests.Session, change: str) -> None:

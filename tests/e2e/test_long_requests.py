@@ -17,7 +17,7 @@ from changegate.services.users.accounts import create_user
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.long_texts import FIELDS, insert_long_texts, searches
 from tests.support.postgres import prepared_database_of_postgres
-from tests.support.servers import Running, running_changegate
+from tests.support.servers import Running, running_changegate, workers_of
 
 CHANGES = "/api/now/table/change_request"
 CONNECTIONS = 8
@@ -110,9 +110,8 @@ def _waits(server: Running) -> Iterator[float]:
 
 def _seconds_at_work(server: Running) -> float:
     """Return the processor time of a server and its workers so far."""
-    main = server.process.pid
-    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-    times = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in (main, *children))
+    processes = (server.process.pid, *workers_of(server))
+    times = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in processes)
     return sum(int(user) + int(system) for user, system in times) / TICKS
 
 

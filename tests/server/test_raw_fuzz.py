@@ -3,23 +3,37 @@
 import contextlib
 import random
 import socket
+import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.servers import Running, running_changegate
-from tests.support.slow_clients import ADMIN, FORM, JSON, Target, head
+from tests.support.servers import Running, count_sockets, running_changegate
+from tests.support.slow_clients import ADMIN, FORM, JSON, head, target_of
 
 SEED = 20
-REQUESTS = 400
+# Over plain connections, and as many over TLS.
+REQUESTS = 200
 TIMEOUT_SECONDS = 0.1
 CHANGES = "/api/now/table/change_request"
 RESET = struct.pack("ii", 1, 0)
 Bytes = Callable[[random.Random], bytes]
+PAUSING = 24
+LONGEST_SECONDS = 2.0
+PAUSE_SECONDS = 0.4
+HURRIED = f"""
+from changegate.server import connections, waits
+waits.SECONDS = waits.HEAD_SECONDS = connections.SILENT_SECONDS = {LONGEST_SECONDS}
+waits.BYTES_PER_SECOND = 2**30
+connections.SECONDS_BETWEEN_LOOKS = 0.2
+"""
 
 
 def half_a_body(chance: random.Random) -> bytes:
@@ -85,26 +99,37 @@ def record(*headers: str) -> bytes:
     return head("POST", CHANGES, JSON, ADMIN, *headers)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder: Path = tmp_path_factory.mktemp("fuzzed")
-    with running_changegate(folder / "instance", admin_password=ADMIN_PASSWORD, ratelimit_enabled="0") as running:
+SHORT, LARGE = b'{"short_description": "Deploy"}', b"{" + b" " * 100_000 + b"}"
+# Heads and bodies of requests that create: with a length, in chunks, and too large to be kept in memory.
+WHOLE = (
+    (record(f"Content-Length: {len(SHORT)}"), SHORT),
+    (record("Transfer-Encoding: chunked"), b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+    (record(f"Content-Length: {len(LARGE)}"), LARGE),
+)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "TLS"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    instance: Path = tmp_path_factory.mktemp("fuzzed") / "instance"
+    settings = {"admin_password": ADMIN_PASSWORD, "ratelimit_enabled": "0"}
+    with running_changegate(instance, tls=request.param, patches=HURRIED, **settings) as running:
         yield running
 
 
-def exchange(target: Target, sent: bytes, chance: random.Random) -> bytes:
-    """Send bytes in one of four ways; return what was answered within a moment."""
-    ending = chance.choice(["half-close", "reset", "slow", "close"])
-    with target.connect() as connection, contextlib.suppress(OSError):
+def exchange(connection: socket.socket, sent: bytes, chance: random.Random) -> bytes:
+    """Send bytes and end in one of four ways; return what was answered within a moment."""
+    ending = chance.choice(["half-close", "reset", "stay", "close"])
+    with connection, contextlib.suppress(OSError):
         connection.settimeout(TIMEOUT_SECONDS)
-        cut = chance.randrange(len(sent) + 1) if ending == "slow" else len(sent)
+        cut = chance.randrange(len(sent) + 1)
         connection.sendall(sent[:cut])
         connection.sendall(sent[cut:])
         if ending == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         elif ending != "close":
             if ending == "half-close":
-                connection.shutdown(socket.SHUT_WR)
+                # Past TLS, whose socket would decrypt nothing more.
+                socket.socket.shutdown(connection, socket.SHUT_WR)
             return connection.recv(65536)
     return b""
 
@@ -112,6 +137,7 @@ def exchange(target: Target, sent: bytes, chance: random.Random) -> bytes:
 def count_changes(server: Running) -> int:
     with requests.Session() as session:
         session.trust_env = False
+        session.verify = str(server.instance / "tls" / "ca.pem")
         answer = session.get(
             server.url + CHANGES, auth=("admin", ADMIN_PASSWORD), params={"sysparm_limit": 1}, timeout=9
         )
@@ -119,24 +145,86 @@ def count_changes(server: Running) -> int:
     return int(answer.headers["X-Total-Count"])
 
 
+def read_all(connection: socket.socket) -> bytes:
+    """Return what a connection still gives, up to its end; raises `TimeoutError` if that does not come."""
+    data = bytearray()
+    with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
+        while piece := connection.recv(65536):
+            data += piece
+    return bytes(data)
+
+
+def assert_ends_with(server: Running, sockets: int) -> None:
+    """Assert that a server soon has no more sockets than it had before."""
+    deadline = time.monotonic() + 5
+    while (count := count_sockets(server)) > sockets and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert count <= sockets
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_what_is_not_whole_creates_nothing_and_is_no_fault(server: Running, kind: Bytes) -> None:
-    chance = random.Random(f"{SEED} {kind.__name__}")
-    target = Target(int(server.url.rpartition(":")[2]))
-    before = count_changes(server)
+    chance = random.Random(f"{SEED} {kind.__name__} {server.url[:5]}")
+    target = target_of(server)
+    before, sockets = count_changes(server), count_sockets(server)
     for _ in range(REQUESTS // len(KINDS)):
         sent = kind(chance)
-        answered = exchange(target, sent, chance)
-        assert not answered.startswith(b"HTTP/1.1 5"), sent
-        assert not answered.startswith(b"HTTP/1.1 2"), sent
+        answered = exchange(target.connect(), sent, chance)
+        assert not answered.startswith((b"HTTP/1.1 5", b"HTTP/1.1 2")), sent
     assert count_changes(server) == before
+    assert_ends_with(server, sockets)
     assert server.process.poll() is None
+
+
+def test_bytes_below_tls_are_no_fault(server: Running) -> None:
+    """Half a handshake, HTTP where TLS is expected, and records that nobody has encrypted."""
+    chance = random.Random(f"{SEED} below")
+    before, sockets = count_changes(server), count_sockets(server)
+    target = target_of(server)
+    for _ in range(REQUESTS // len(KINDS)):
+        begun = chance.choice([b"\x16\x03\x01\x02\x00\x01", b"\x17\x03\x03\x00\x20", head("GET", "/healthz")[:-2], b""])
+        connection = chance.choice([target, replace(target, tls=None)]).connect()
+        # Past TLS: what is sent comes as it is.
+        raw = socket.socket(fileno=connection.detach())
+        assert not exchange(raw, begun + chance.randbytes(40), chance).startswith((b"HTTP/1.1 5", b"HTTP/1.1 2"))
+    assert count_changes(server) == before
+    assert_ends_with(server, sockets)
+
+
+def test_a_sender_that_pauses_is_waited_for_but_not_for_long(server: Running) -> None:
+    """Before a request, within its head and within its body: half of the senders go on in time."""
+    chance = random.Random(f"{SEED} pauses")
+    before, sockets = count_changes(server), count_sockets(server)
+    target = target_of(server)
+    with ExitStack() as opened:
+        senders = []
+        for number in range(PAUSING):
+            begun, body = chance.choice(WHOLE)
+            whole = begun + body
+            cut = (0, chance.randrange(1, len(begun)), chance.randrange(len(begun), len(whole)))[number % 3]
+            connection = opened.enter_context(target.connect())
+            connection.sendall(whole[:cut])
+            senders.append((connection, whole[cut:]))
+        time.sleep(PAUSE_SECONDS)
+        late, timely = senders[: PAUSING // 2], senders[PAUSING // 2 :]
+        for connection, rest in timely:
+            connection.sendall(rest)
+        assert count_changes(server) >= before
+        for connection, _ in timely:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 201")
+        for connection, rest in late:
+            connection.settimeout(3 * LONGEST_SECONDS)
+            answered = read_all(connection)
+            assert not answered or answered.startswith(b"HTTP/1.1 408"), answered
+            with contextlib.suppress(OSError):
+                connection.sendall(rest)
+    assert count_changes(server) == before + len(timely)
+    assert_ends_with(server, sockets)
 
 
 def test_a_well_formed_request_on_the_same_sockets_creates(server: Running) -> None:
     before = count_changes(server)
-    target = Target(int(server.url.rpartition(":")[2]))
-    with target.connect() as connection:
+    with target_of(server).connect() as connection:
         connection.sendall(record("Content-Length: 2") + b"{}")
         assert connection.recv(65536).startswith(b"HTTP/1.1 201")
         # The connection serves the next request too.

@@ -32,6 +32,22 @@ class Running:
         return run_changegate(*arguments, environment=self.environment)
 
 
+def workers_of(server: Running) -> list[int]:
+    """Return the processes that a server has started (Linux's proc(5))."""
+    parent = server.process.pid
+    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def count_sockets(server: Running) -> int:
+    """Return how many sockets the workers of a server have open."""
+    descriptors = [path for pid in workers_of(server) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    count = 0
+    for descriptor in descriptors:
+        with contextlib.suppress(FileNotFoundError):
+            count += descriptor.readlink().name.startswith("socket:")
+    return count
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -52,13 +68,20 @@ def run_changegate(*arguments: str, environment: Mapping[str, str]) -> subproces
 
 @contextlib.contextmanager
 def running_changegate(
-    instance: Path, *options: str, host: str = "127.0.0.1", port: int | None = None, tls: bool = False, **settings: str
+    instance: Path,
+    *options: str,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    tls: bool = False,
+    patches: str = "",
+    **settings: str,
 ) -> Iterator[Running]:
-    """Serve an instance as `changegate serve` does."""
+    """Serve an instance as `changegate serve` does; `patches` is code that runs first, to shorten deadlines."""
     port = port or free_port()
     environment = environment_of(instance, **settings)
     url = f"{'https' if tls else 'http'}://{host}:{port}"
-    command = [sys.executable, "-m", "changegate.cli", "serve", "--host", host, "--port", str(port), *options]
+    program = ["-c", f"{patches}\nfrom changegate.cli import main\nmain()"] if patches else ["-m", "changegate.cli"]
+    command = [sys.executable, *program, "serve", "--host", host, "--port", str(port), *options]
     with serving([*command, *(["--tls"] if tls else [])], f"{url}/readyz", environment) as process:
         yield Running(url, process, instance, environment)
 

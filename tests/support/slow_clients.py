@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tests.conftest import ADMIN_PASSWORD
+from tests.support.servers import Running
 
 ADMIN = "Authorization: Basic " + base64.b64encode(f"admin:{ADMIN_PASSWORD}".encode()).decode()
 SECONDS_BETWEEN_BYTES = 1.0
@@ -17,10 +18,13 @@ SECONDS_BETWEEN_BYTES = 1.0
 LITTLE_ROOM = 4096
 FORM = "Content-Type: application/x-www-form-urlencoded"
 JSON = "Content-Type: application/json"
-UNFINISHED = (
+UNFINISHED_FORMS = (
     ("POST", "/oauth/token", FORM, "Content-Length: 1000"),
     ("POST", "/oauth_token.do", FORM, "Transfer-Encoding: chunked"),
     ("POST", "/login", FORM, "Content-Length: 60000"),
+)
+UNFINISHED = (
+    *UNFINISHED_FORMS,
     ("POST", "/api/now/table/change_request", JSON, ADMIN, "Content-Length: 1000"),
     ("PATCH", "/api/now/table/change_request/1", JSON, ADMIN, "Content-Length: 200000"),
     ("PUT", "/nowhere", "Content-Length: 1000"),
@@ -44,14 +48,24 @@ class Target:
     port: int
     tls: ssl.SSLContext | None = None
 
-    def connect(self, *, room: int | None = None) -> socket.socket:
+    def connect(self, *, room: int | None = None, source: str | None = None) -> socket.socket:
         """Return a connection, with TLS where the server speaks it."""
         raw = socket.socket()
+        if source:
+            raw.bind((source, 0))
         if room:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         raw.settimeout(20)
         raw.connect(("127.0.0.1", self.port))
         return self.tls.wrap_socket(raw, server_hostname="localhost") if self.tls else raw
+
+
+def target_of(server: Running) -> Target:
+    """Return where a server listens."""
+    port = int(server.url.rpartition(":")[2])
+    if not server.url.startswith("https"):
+        return Target(port)
+    return Target(port, ssl.create_default_context(cafile=str(server.instance / "tls" / "ca.pem")))
 
 
 def head(method: str, path: str, *headers: str) -> bytes:
