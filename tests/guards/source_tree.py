@@ -58,3 +58,9 @@ def parsed(path: Path) -> ast.Module:
 
 def shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def calls(node: ast.AST) -> set[str]:
+    """Return the names of the functions that a piece of code calls, without their modules."""
+    called = [found.func for found in ast.walk(node) if isinstance(found, ast.Call)]
+    return {ast.unparse(function).rpartition(".")[2] for function in called}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, parsed, python_files, shown, text_files
+from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, calls, parsed, python_files, shown, text_files
 
 LONGEST_FUNCTION = 45
 HTTP_ROOMS = (PRODUCT / "api", PRODUCT / "console", PLATFORM / "demo_idp")
@@ -149,9 +149,3 @@ def all_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 yield f"{shown(path)}:{node.name}", node
-
-
-def calls(node: ast.AST) -> set[str]:
-    """Return the names of the functions that a piece of code calls, without their modules."""
-    called = [found.func for found in ast.walk(node) if isinstance(found, ast.Call)]
-    return {ast.unparse(function).rpartition(".")[2] for function in called}

@@ -1,0 +1,89 @@
+"""Every form of the console that changes a stored record carries the version of it that was shown."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from textwrap import dedent
+
+from flask import Flask
+
+from changegate.console.stale_forms import OVERWRITE, VERSION, is_stale, stale_page
+from tests.guards.source_tree import PRODUCT, calls, shown
+
+TEMPLATES = PRODUCT / "console" / "templates"
+CHECKS = {is_stale.__name__, stale_page.__name__, "stale_integration"}
+NEW = "The record does not exist yet."
+NOT_SAVED = "Nothing is saved."
+SESSION = "It begins or ends a session, and changes no record that a form shows."
+REVOCATION = "Whatever has changed meanwhile, the tokens are to end."
+WITHOUT_VERSION = {
+    "auth_scopes.create_view": NEW,
+    "auth_scopes.edit_view": NOT_SAVED,
+    "form_fragments.check_conditions_view": NOT_SAVED,
+    "form_fragments.edit_view": NOT_SAVED,
+    "form_fragments.test_connection_view": NOT_SAVED,
+    "form_fragments.try_token_view": NOT_SAVED,
+    "inbound_integrations.create_view": NEW,
+    "integration_keys.refresh_view": "It fetches what the provider publishes, and changes no field of the form.",
+    "manage_tokens.revoke_all_view": REVOCATION,
+    "manage_tokens.revoke_refresh_token_view": REVOCATION,
+    "manage_tokens.revoke_view": REVOCATION,
+    "preferences.edit_view": NOT_SAVED,
+    "preferences.save_view": "Only the users themselves change their preferences, and each form has one field.",
+    "sign_in.logout_everywhere_view": SESSION,
+    "sign_in.logout_view": SESSION,
+    "sign_in.sign_in_view": SESSION,
+}
+FORM = re.compile(r"<form\b(?P<start>(?:\{\{.*?\}\}|\{%.*?%\}|[^>])*)>(?P<inside>.*?)</form>", re.DOTALL)
+POST = re.compile(r"""method=["']?post\b""", re.IGNORECASE)
+ENDPOINT = re.compile(r"""["'](\w+\.\w+)["']""")
+ACTION = re.compile(r'action="((?:\{\{.*?\}\}|[^"])*)"')
+CARRIED = re.compile(rf'\bversion\(|name="(?:{VERSION}|{OVERWRITE})"')
+
+
+def posting_views(app: Flask) -> Iterator[tuple[str, ast.AST]]:
+    """Give the console's endpoints that take forms, each with the code of its view."""
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+    for endpoint in sorted(endpoints):
+        view = inspect.unwrap(app.view_functions[endpoint])
+        if view.__module__.startswith("changegate.console."):
+            yield endpoint, ast.parse(dedent(inspect.getsource(view)))
+
+
+def posting_forms(page: str) -> Iterator[tuple[str, bool]]:
+    """Give the actions of the forms of a page that are sent by POST, and whether each carries a version."""
+    for form in FORM.finditer(page):
+        if POST.search(form["start"]):
+            action = ACTION.search(form["start"])
+            yield action[1] if action else "", CARRIED.search(form["inside"]) is not None
+
+
+def needs_version(action: str) -> bool:
+    endpoints = set(ENDPOINT.findall(action))
+    return not endpoints or not endpoints <= WITHOUT_VERSION.keys()
+
+
+def test_every_view_that_takes_a_form_checks_its_version_or_is_an_exception(app: Flask) -> None:
+    unchecked = {endpoint for endpoint, view in posting_views(app) if not calls(view) & CHECKS}
+    assert unchecked == WITHOUT_VERSION.keys()
+
+
+def test_every_form_carries_the_version_that_its_view_checks() -> None:
+    forms = [
+        (shown(path), action, carries)
+        for path in sorted(TEMPLATES.rglob("*.html"))
+        for action, carries in posting_forms(path.read_text())
+    ]
+    assert forms
+    assert not [(page, action) for page, action, carries in forms if carries != needs_version(action)]
+
+
+def test_the_rule_sees_a_form_without_a_version() -> None:
+    form = """<form method="post" action="{{ url_for('auth_scopes.delete_view', sys_id=scope.sys_id) }}">%s</form>"""
+    for inside, carries in (("{{ csrf() }}", False), ("{{ version(scope) }}", True)):
+        [(action, found)] = posting_forms(form % inside)
+        assert (found, needs_version(action)) == (carries, True)
+    # Where it is sent to is not known before it is shown.
+    assert needs_version("{{ here }}")
+    assert not list(posting_forms("""<form method="get" action="/x"></form>"""))
