@@ -150,6 +150,12 @@ def test_lengths_references_and_choices_are_those_of_the_dictionary(document: Do
     assert {"$ref": "#/components/schemas/Link"} in record["properties"]["assignment_group"]["anyOf"]
 
 
+def test_the_time_zone_of_a_user_is_an_iana_name(document: Document) -> None:
+    for name in ("sys_user", "sys_user.changes"):
+        described = schema_of(document, name)["properties"]["time_zone"]["description"]
+        assert described == "The name of an IANA time zone, such as Europe/Berlin; without one it is UTC."
+
+
 def test_read_only_fields_are_answered_and_not_taken(document: Document) -> None:
     assert schema_of(document, "change_request")["properties"]["number"]["readOnly"]
     assert "number" not in schema_of(document, "change_request.changes")["properties"]

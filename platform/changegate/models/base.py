@@ -84,7 +84,7 @@ class Entry:
 
     `kind` is ServiceNow's internal type name where there is one. `choices` maps stored text to label.
     `is_read_only` columns are ignored on input; `is_private` ones are shown to administrators only;
-    `is_secret` ones to nobody.
+    `is_secret` ones to nobody. `description` is a sentence about the values.
     """
 
     kind: str
@@ -95,15 +95,17 @@ class Entry:
     is_read_only: bool = False
     is_private: bool = False
     is_secret: bool = False
+    description: str | None = None
 
 
 def _column(column_type: Any, *args: Any, entry: Entry, **options: Any) -> MappedColumn[Any]:
     return mapped_column(column_type, *args, info={"entry": entry}, **options)
 
 
-def string(label: str, length: int = 255, **options: Any) -> MappedColumn[Any]:
+def string(label: str, length: int = 255, description: str | None = None, **options: Any) -> MappedColumn[Any]:
     """Declare a one-line text."""
-    return _column(String(length), entry=Entry("string", label, length, **_flags(options)), **options)
+    entry = Entry("string", label, length, description=description, **_flags(options))
+    return _column(String(length), entry=entry, **options)
 
 
 def text(label: str, length: int = 4000, **options: Any) -> MappedColumn[Any]:

@@ -33,7 +33,9 @@ class SysUser(Record, Base):
     department: Mapped[str | None] = reference("Department", "cmn_department", is_stored_loose=True)
     company: Mapped[str | None] = reference("Company", "core_company", is_stored_loose=True)
     location: Mapped[str | None] = reference("Location", "cmn_location", is_stored_loose=True)
-    time_zone: Mapped[str | None] = string("Time zone", 100)
+    time_zone: Mapped[str | None] = string(
+        "Time zone", 100, description="The name of an IANA time zone, such as Europe/Berlin; without one it is UTC."
+    )
     active: Mapped[bool] = boolean("Active", default=True)
     locked_out: Mapped[bool] = boolean("Locked out", is_private=True, default=False)
     web_service_access_only: Mapped[bool] = boolean("Web service access only", is_private=True, default=False)

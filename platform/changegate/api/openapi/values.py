@@ -126,6 +126,8 @@ def input_of(entry: Entry, choices: Mapping[str, str]) -> JsonSchema:
 
 def _description(entry: Entry, choices: Mapping[str, str]) -> str:
     sentences = []
+    if entry.description:
+        sentences.append(entry.description)
     if entry.reference:
         sentences.append(f"Refers to {entry.reference}.")
     if choices:
