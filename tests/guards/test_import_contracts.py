@@ -4,6 +4,7 @@ import ast
 import logging.config
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from importlinter.cli import lint_imports
@@ -40,14 +41,24 @@ def test_a_contract_that_is_broken_is_noticed(
     assert "upside down" in capsys.readouterr().out
 
 
-def test_every_module_of_the_product_has_its_layer() -> None:
+def contracts_of_layers() -> list[dict[str, Any]]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return [each for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers"]
+
+
+def test_every_module_of_the_product_has_its_layer() -> None:
+    [layers] = [contract["layers"] for contract in contracts_of_layers() if "containers" not in contract]
     placed = {name.strip(" ()") for line in layers for name in line.replace("|", ":").split(":")}
     there = {path.stem for path in PRODUCT.iterdir() if path.is_dir() or path.suffix == ".py"}
     expected = {f"changegate.{name}" for name in there - OUTSIDE_THE_LAYERS - {"__pycache__"}}
     assert placed == expected
+
+
+@pytest.mark.parametrize("container", ["changegate.services", "changegate.services.tables"])
+def test_every_package_inside_has_its_layer(container: str) -> None:
+    """An exhaustive contract is broken by a package that it does not name."""
+    [contract] = [each for each in contracts_of_layers() if each.get("containers") == [container]]
+    assert contract["exhaustive"]
 
 
 def test_no_import_hides_in_a_function() -> None:

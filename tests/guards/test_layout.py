@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ TOP_LEVEL = {
     "requirements.txt",
     "tests",
 }
+# More than a reader can look through.
+MOST_MODULES = 45
 ROOMS = {"api", "cli", "console", "database", "models", "schemas", "seed", "server", "services"}
 
 
@@ -61,6 +64,11 @@ def test_platform_is_the_standard_librarys(command: tuple[str, ...]) -> None:
 def test_every_folder_of_the_packages_is_a_package() -> None:
     folders = {path.parent for path in python_files(PLATFORM, *BESIDE_THE_PRODUCT)}
     assert not [shown(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    counts = Counter(path.parent for path in python_files(PLATFORM) if path.name != "__init__.py")
+    assert not {shown(folder): count for folder, count in counts.items() if count > MOST_MODULES}
 
 
 def test_nothing_is_called_after_what_has_no_name() -> None:
