@@ -144,7 +144,7 @@ def test_an_empty_value_is_an_absent_one(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("CHANGEGATE_NONSENSE = 1", "sets CHANGEGATE_NONSENSE, which is no setting."),
+        ("CHANGEGATE_NONSENSE = 1", "sets CHANGEGATE_NONSENSE, which is not a setting."),
         ("this is no Python", "cannot be read: SyntaxError: "),
         ("1 / 0", "cannot be read: ZeroDivisionError: "),
     ],

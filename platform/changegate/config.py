@@ -231,7 +231,7 @@ def _texts_from_file(path: Path) -> dict[str, str]:
     found = {key.removeprefix(PREFIX).lower(): str(value) for key, value in module.items() if key.startswith(PREFIX)}
     unknown = sorted(found.keys() - PARSERS.keys())
     if unknown:
-        raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is no setting.")
+        raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is not a setting.")
     return found
 
 

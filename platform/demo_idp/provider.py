@@ -30,7 +30,7 @@ MISBEHAVIOURS = {
     Misbehaviour.DOWN: "the key set answers 503",
     Misbehaviour.EMPTY: "the key set holds no key",
     Misbehaviour.OVERSIZED: "the key set is one megabyte larger than it needs to be",
-    Misbehaviour.DUPLICATE_KID: "each kid that signs is also the kid of a stranger's key, listed first",
+    Misbehaviour.DUPLICATE_KID: "each signing kid is also the kid of an unrelated key, which is listed first",
     Misbehaviour.RETIRED_KEY: "assertions are signed with a key that is no longer published",
 }
 

@@ -55,7 +55,7 @@ def test_the_key_of_a_deleted_record_is_a_conflict(api: TableApi) -> None:
     api.delete(result_of(create(api, "k1"))["sys_id"])
     response = create(api, "k1")
     assert response.status_code == 409
-    assert error_of(response)[1] == "This Idempotency-Key has created a record that is no longer there"
+    assert error_of(response)[1] == "The record that this Idempotency-Key created has been deleted"
     assert api.found("") == []
 
 

@@ -108,7 +108,7 @@ def test_what_is_given_wins_over_the_preset_also_where_it_is_said_in_another_way
             "placeholders: Leave them out where the issuer is given",
         ),
         ({"preset": "gitlab", "placeholders": ["host"]}, "placeholders: Give each part of the issuer by its name"),
-        ({"preset": "nobody"}, "preset: There is no such preset; presets are github-actions"),
+        ({"preset": "nobody"}, "preset: Unknown preset. The presets are github-actions"),
     ],
 )
 def test_says_what_is_wrong_about_a_preset(api: IntegrationApi, given: dict[str, Any], sentence: str) -> None:

@@ -32,7 +32,7 @@ def register(page: Page, idp: str) -> None:
     page.get_by_role("textbox", name="JWKS URL").fill(f"{idp}/.well-known/jwks.json")
     page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_role("heading", name="Portal")).to_contain_text("Active")
-    expect(page.get_by_text("Nobody has brought a token yet.")).to_be_visible()
+    expect(page.get_by_text("No token has been used yet.")).to_be_visible()
 
 
 def see_one_event(page: Page) -> None:

@@ -100,7 +100,7 @@ def test_a_pasted_token_is_judged_and_its_claims_are_pinned(admin: Page, idp: st
     admin.get_by_role("button", name="Try it").click()
     expect(admin.get_by_text("It would be refused")).to_be_visible()
     failed = admin.locator("#trial").get_by_role("row").filter(has_text="claim team")
-    expect(failed).to_contain_text("not met")
+    expect(failed).to_contain_text("Failed")
     expect(failed).to_contain_text("basket")
     expect(admin.get_by_role("textbox", name="Token", exact=True)).to_have_value(token)
 

@@ -75,7 +75,7 @@ def test_typing_a_field_chooses_its_subject_rule(admin: Page) -> None:
     admin.get_by_label("User field").select_option("User ID")
     expect(admin.get_by_label("The user whom the subject names")).to_be_checked()
     admin.get_by_label("Run-as user").fill("admin")
-    expect(admin.get_by_label("One user, whoever the subject is")).to_be_checked()
+    expect(admin.get_by_label("One user for every subject")).to_be_checked()
 
 
 def test_a_connection_test_that_fails_says_why(admin: Page) -> None:

@@ -176,15 +176,15 @@ def test_tries_an_assertion_and_says_what_would_become_of_it(
     feed(monkeypatch, f"{good}\n")
     tried = run("integration", "try", integration.client_id)
     assert (tried.code, tried.err) == (0, "")
-    assert "not met  claim actor (only reports): " in tried.out
-    assert tried.out.endswith("The assertion would buy a token that acts as release.bot.\n")
+    assert "failed  claim actor (report-only): " in tried.out
+    assert tried.out.endswith("The assertion would be exchanged for a token that acts as release.bot.\n")
     assert good not in tried.out
     assert desk.exchange(integration, assertion=good).status_code == 200
 
     feed(monkeypatch, desk.assertion(ref="refs/heads/evil"))
     tried = run("integration", "try", integration.client_id)
     assert tried.code == 1
-    assert "not met  claim ref: expected refs/heads/main, received refs/heads/evil\n" in tried.out
+    assert "failed  claim ref: expected refs/heads/main, received refs/heads/evil\n" in tried.out
     assert tried.err == "changegate: The assertion would be refused: claim_condition_failed.\n"
 
 

@@ -80,7 +80,7 @@ def _load_json(data: bytes) -> Any:
     try:
         return orjson.loads(data) if data.strip() else {}
     except orjson.JSONDecodeError as problem:
-        raise RequestUnreadable(f"The body is no JSON: {problem}") from None
+        raise RequestUnreadable(f"The body is not JSON: {problem}") from None
 
 
 def _as_object(sent: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def parse_xml(document: bytes) -> dict[str, Any]:
     try:
         reader.read(document)
     except (expat.ExpatError, ValueError, LookupError) as problem:
-        raise RequestUnreadable(f"The body is no XML: {problem}") from None
+        raise RequestUnreadable(f"The body is not XML: {problem}") from None
     root = reader.root
     for wrapper in WRAPPERS if root.name in ENVELOPES else ():
         if wrapper in root.children:

@@ -130,7 +130,7 @@ def _register(teller: Teller) -> None:
         "client_secret": _field(saved, "client-secret"),
     }
     teller.say(
-        f"Registered with client id {teller.client['client_id']}; nobody uploaded a certificate or mapped a key."
+        f"Registered with client id {teller.client['client_id']}; no certificate was uploaded and no key was mapped."
     )
 
 
@@ -182,7 +182,7 @@ def _create_change(teller: Teller) -> None:
 
 def _try_what_is_forbidden(teller: Teller) -> None:
     _token_request(teller, expected=401)
-    teller.say("One assertion buys one token: the same one again is refused.")
+    teller.say("An assertion can be exchanged once: the second time it is refused.")
     teller.call("GET", teller.api("sys_user"), expected=403, headers=teller.bearer)
     teller.call(
         "DELETE",
@@ -198,7 +198,7 @@ def _rotate(teller: Teller) -> None:
     _sign(teller)
     _exchange(teller)
     _create_change(teller)
-    teller.say("A key that Changegate had never seen was fetched and trusted; nobody touched anything.")
+    teller.say("Changegate fetched and trusted a key that it had never seen, without anybody's help.")
 
 
 def _disable(teller: Teller) -> None:

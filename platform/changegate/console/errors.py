@@ -20,7 +20,7 @@ TITLES: Mapping[int, str] = {
 }
 PAGE = "console/error.html"
 FALLBACK_TITLE = "Something went wrong"
-NOT_FOUND = "There is no such page or record, or it is not yours to see."
+NOT_FOUND = "The page or record does not exist, or you may not see it."
 
 
 def render_error(error: ChangegateError) -> Response:

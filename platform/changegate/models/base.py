@@ -54,7 +54,7 @@ class UTCDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Turn an aware instant into UTC; a naive one is a mistake of the caller."""
         if value is not None and value.tzinfo is None:
-            raise ValueError("a naive datetime is no instant")
+            raise ValueError("a naive datetime is not an instant")
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:

@@ -30,7 +30,7 @@ KEY_SOURCES = {
 }
 REUSABLE = "reusable-until-exp"
 REPLAY_POLICIES = {
-    "jti-required-once": "The unique claim is required, and buys one token",
+    "jti-required-once": "The unique claim is required, and can be exchanged once",
     "once-if-present": "One token for each assertion, with a unique claim or without",
     REUSABLE: "Reusable until it expires",
 }

@@ -139,7 +139,7 @@ def _require_nothing(value: Any) -> None:
 
 def _read_text(value: Any) -> str:
     if isinstance(value, bool | int | float):
-        _refuse("This is no text: write it in quotes, or choose the type that the claim has.")
+        _refuse("This is not a string: write it in quotes, or choose the type that the claim has.")
     if not isinstance(value, str):
         _refuse("Give a text.")
     text = value.strip()
@@ -153,7 +153,7 @@ def _read_text(value: Any) -> str:
 def _read_pattern(value: Any) -> str:
     pattern = _read_text(value)
     if "**" in pattern:
-        _refuse("** is no wildcard: * stands for the characters of one segment, and segments end at : and at /.")
+        _refuse("** is not a wildcard: * stands for the characters of one segment, and segments end at : and at /.")
     return pattern
 
 

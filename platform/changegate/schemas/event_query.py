@@ -69,10 +69,10 @@ class EventQuerySchema(Schema):
         load_default=DEFAULT_LIMIT,
         validate=validate.Range(1, MAX_LIMIT, error="Give a whole number from {min} to {max}."),
         error_messages={"invalid": "Give a whole number."},
-        metadata=_says("At most so many, newest first."),
+        metadata=_says("Maximum number of events to show, newest first."),
     )
     before = _correlation_id("Go on from this event, as the header Link does.")
-    correlation_id = _correlation_id("The one that a caller was told.")
+    correlation_id = _correlation_id("The correlation id that the caller received.")
 
     @pre_load
     def drop_empty(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ TEMPLATE = "^".join(
         "impact=3",
         "assignment_group=Network",
         "implementation_plan=Note the state of all sessions. Clear each with soft reset. Wait for it to come back.",
-        "backout_plan=Nothing to take back: a session that was cleared comes up by itself.",
+        "backout_plan=Nothing to revert: a cleared session is established again automatically.",
         "test_plan=All sessions are established, and as many prefixes are received as before.",
         "EQ",
     )

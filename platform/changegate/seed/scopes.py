@@ -38,7 +38,7 @@ SCOPES: Mapping[str, tuple[str, Rules]] = {
         _on_changes(*READ, ("now/attachment", "GET")),
     ),
     "token.introspect": (
-        "Ask what any access token is worth, as a service does that takes them",
+        "Introspect any access token, as a resource server does",
         [{"rest_api": "oauth/introspect", "http_method": "POST", "table": ANY}],
     ),
     "useraccount": ("Everything that its user may do, through every API; no rule narrows it", []),

@@ -137,7 +137,7 @@ class Spool(SpooledTemporaryFile[bytes]):
         try:
             self.write(piece)
         except OSError as problem:
-            raise refusal(503, "Service unavailable", "There is no room for a large request; try again") from problem
+            raise refusal(503, "Service unavailable", "No room for another large request; try again") from problem
 
     def close(self) -> None:
         """Delete the body."""

@@ -25,7 +25,7 @@ FOREIGN = [
     ("client_credentials", "issue_refresh_tokens", True, "A client credentials integration has no refresh tokens."),
     (
         *("client_credentials", "public_client", True),
-        "A client credentials integration is no public client: it proves itself with its secret.",
+        "A client credentials integration is not a public client: it authenticates with its secret.",
     ),
     (
         *("password", "run_as", "bot"),

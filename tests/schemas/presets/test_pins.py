@@ -150,11 +150,11 @@ def test_elsewhere_the_client_id_is_the_audience_by_default():
 def test_everybody_acting_as_one_user_is_advised_against():
     told = advise_pins(OWN, "gitlab", [], "release.bot")
     assert told == (
-        "Whoever gets a token for this audience acts as release.bot. Add a claim condition, best on project_id or "
+        "Everyone who gets a token for this audience acts as release.bot. Add a claim condition, best on project_id or "
         "namespace_id or ref_protected or ref or ci_config_ref_uri."
     )
     assert advise_pins(OWN, None, [condition(report_only=True)], "release.bot") == (
-        "Whoever gets a token for this audience acts as release.bot. Add a claim condition."
+        "Everyone who gets a token for this audience acts as release.bot. Add a claim condition."
     )
     assert advise_pins(OWN, "gitlab", [condition()], "release.bot") is None
     assert advise_pins(OWN, "gitlab", [], None) is None

@@ -184,7 +184,7 @@ def test_the_shipped_scopes_say_what_they_allow(desk: TokenDesk) -> None:
             "May read change requests that it created; may count and sum up change requests that it created."
         ),
         "change_request.update_own": "May update change requests that it created.",
-        "token.introspect": "May ask what any access token is worth.",
+        "token.introspect": "May introspect any access token.",
         "useraccount": "May do everything that its user may do.",
     }
     assert all(scope.description for scope in list_scopes())

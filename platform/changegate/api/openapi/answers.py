@@ -59,10 +59,10 @@ SOMETIMES_RETRY_AFTER = {
 }
 # Of each status: the name of its component, what it means, and the headers that it has beyond those of every error.
 ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
-    400: ("BadRequest", "The request cannot be read, a value does not fit its field, or there is no such table.", {}),
-    401: ("NotAuthenticated", "Nobody, or nobody known, is calling, or with a token that is refused.", CHALLENGE),
+    400: ("BadRequest", "The request is malformed, a value does not fit its field, or the table does not exist.", {}),
+    401: ("NotAuthenticated", "Credentials are missing, unknown, or refused.", CHALLENGE),
     403: ("Refused", "The caller's roles or scopes do not cover this, or a rule of the table aborts it.", {}),
-    404: ("NotFound", "There is no such record, or it is not the caller's to see.", {}),
+    404: ("NotFound", "The record does not exist, or the caller may not see it.", {}),
     406: ("NotAcceptable", "The caller takes neither JSON nor XML.", {}),
     409: ("Conflict", "The Idempotency-Key stands for another creation.", {}),
     411: ("LengthRequired", "Content-Length is missing.", {}),

@@ -33,7 +33,7 @@ TARGET: Mapping[str, JsonSchema] = {
     "file_name": FILE_NAME,
 }
 METADATA: JsonSchema = {
-    "description": "What is known of a file; all of it is text.",
+    "description": "The metadata of a file; every value is a string.",
     "type": "object",
     "properties": {name: {"type": "string"} for name in names_of_metadata()},
     "required": list(names_of_metadata()),
@@ -42,7 +42,7 @@ METADATA: JsonSchema = {
 LOCATION = {"Location": header("The address of the file's bytes.", format="uri-reference")}
 FILE_HEADERS = {
     "Content-Disposition": header("Says to save the file, and under which name (RFC 6266)."),
-    "X-Attachment-Metadata": header("What else is known of the file, as JSON."),
+    "X-Attachment-Metadata": header("More metadata of the file, as JSON."),
 }
 
 
@@ -74,7 +74,7 @@ def _list() -> Operation:
         "Those of the records that the caller may read. `field=value` parameters narrow it further.",
         parameters=[*OF_FILE_LISTS],
         responses={
-            "200": answer("What is known of the files.", result_of({"type": "array", "items": ref("File")}), TOTAL),
+            "200": answer("The metadata of the files.", result_of({"type": "array", "items": ref("File")}), TOTAL),
             **errors(406),
         },
     )
@@ -83,10 +83,10 @@ def _list() -> Operation:
 def _get() -> Operation:
     return _operation(
         "get",
-        "Get what is known of a file",
-        "For whoever may read the record that it belongs to.",
+        "Get the metadata of a file",
+        "Callers who may read the file's record may do this.",
         parameters=["sys_id"],
-        responses={"200": answer("What is known of the file.", result_of(ref("File"))), **errors(404, 406)},
+        responses={"200": answer("The metadata of the file.", result_of(ref("File"))), **errors(404, 406)},
     )
 
 
@@ -96,7 +96,7 @@ def _download() -> Operation:
     return _operation(
         "download",
         "Get the bytes of a file",
-        "For whoever may read the record that it belongs to.",
+        "Callers who may read the file's record may do this.",
         parameters=["sys_id"],
         responses={"200": success, **errors(404)},
     )
@@ -109,7 +109,8 @@ def _send(spec: APISpec) -> Operation:
     return _operation(
         "send",
         "Attach a file",
-        "The body is the file, of any type but a form; the bytes tell which it is. For whoever may update the record.",
+        "The body is the file, of any type except a form; its type is detected from its bytes. "
+        "Callers who may update the record may do this.",
         parameters=parameters,
         requestBody={
             "description": "The bytes. `Content-Type` and `Content-Length` have to be given.",
@@ -130,14 +131,14 @@ def _upload() -> Operation:
     return _operation(
         "upload",
         "Attach the file of a form",
-        "One file, in a part of any name; for whoever may update the record.",
+        "One file, in a part of any name. Callers who may update the record may do this.",
         requestBody={"required": True, "content": {"multipart/form-data": {"schema": form}}},
         responses={"201": _created(), **errors(404, 406, 415)},
     )
 
 
 def _created() -> dict[str, Any]:
-    success = answer("What is known of the new file.", result_of(ref("File")), LOCATION)
+    success = answer("The metadata of the new file.", result_of(ref("File")), LOCATION)
     success["links"] = {
         verb: {"operationId": f"{verb}_attachment", "parameters": {"sys_id": "$response.body#/result/sys_id"}}
         for verb in ("get", "download", "delete")
@@ -150,7 +151,7 @@ def _rename() -> Operation:
     return _operation(
         "rename",
         "Give a file another name",
-        "For whoever may update the record that it belongs to.",
+        "Callers who may update the file's record may do this.",
         parameters=["sys_id"],
         requestBody={"required": True, "content": {JSON: {"schema": body}, XML: {"schema": {**body, **AS_XML}}}},
         responses={"204": answer("The file has its new name."), **errors(404, 415)},
@@ -161,7 +162,7 @@ def _delete() -> Operation:
     return _operation(
         "delete",
         "Delete a file",
-        "For whoever may update the record that it belongs to.",
+        "Callers who may update the file's record may do this.",
         parameters=["sys_id"],
         responses={"204": answer("The file is gone."), **errors(404)},
     )

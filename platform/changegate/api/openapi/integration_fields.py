@@ -23,7 +23,7 @@ BESIDES: Mapping[str, JsonSchema] = {
     PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
 }
 SECRET: JsonSchema = {
-    "description": "Shown this once; null where there is none.",
+    "description": "Shown only in this answer; null for a client without a secret.",
     "type": ["string", "null"],
 }
 

@@ -94,8 +94,8 @@ def batch_path() -> Paths:
         "operationId": "batch",
         "summary": "Send many requests at once",
         "description": (
-            "They are run in their order, each in a transaction of its own and with the rights of whoever sends the "
-            "batch; one that fails, or cannot be read, has an answer of its own. A batch in a batch is refused."
+            "The requests run in their order, each in its own transaction and with the rights of the sender. Each "
+            "has its own answer, even if it fails or is malformed. A batch in a batch is refused."
         ),
         "requestBody": {"required": True, "content": {JSON: {"schema": ref("Batch")}}},
         "responses": {"200": answer("The answers.", ref("AnsweredBatch")), **errors(406, 415)},
@@ -116,9 +116,9 @@ def tiny_url_path() -> Paths:
         "operationId": "shorten",
         "summary": "Keep a long query under a short token",
         "description": (
-            "Whoever kept it sends the token as `sysparm_tiny`, in the place of all parameters and to the same path, "
-            "for a day. A user keeps 200 queries and 2,097,152 characters in all, and as many for each integration "
-            "that acts as the user; beyond that the oldest ones make room."
+            "For a day, the caller that kept the query sends the token as `sysparm_tiny` to the same path, instead of "
+            "all parameters. A user keeps 200 queries and 2,097,152 characters in all, and as many for each "
+            "integration that acts as the user. Beyond that, the oldest queries are deleted."
         ),
         "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
         "responses": {

@@ -87,7 +87,7 @@ def _input(table: Table, labels: Labels) -> JsonSchema:
     }
     return {
         "title": f"{table.label}: changes",
-        "description": "The fields to write; others stay, and what is no field or read-only is passed over.",
+        "description": "The fields to write. Other fields stay as they are; unknown and read-only fields are ignored.",
         "type": "object",
         "properties": fields | journals,
     }

@@ -34,7 +34,7 @@ TOKEN_REFERENCE: JsonSchema = {
     "required": ["token"],
 }
 INTROSPECTION: JsonSchema = {
-    "description": "What a token is worth now; only `active` where it is worth nothing, or not the client's to know.",
+    "description": "The state and the grants of a token; only `active` if it is unknown, expired, or foreign.",
     "type": "object",
     "properties": {
         "active": {"type": "boolean"},
@@ -42,7 +42,7 @@ INTROSPECTION: JsonSchema = {
         "client_id": {"description": "The integration.", "type": "string"},
         "username": {"description": "Whom it acts as.", "type": "string"},
         "token_type": {
-            "description": "A refresh token is told of to its own client only, and opens no API.",
+            "description": "A refresh token is reported to its own client only, and no API accepts it.",
             "enum": ["Bearer", REFRESH_TOKEN],
         },
         **{name: {"description": "In seconds since 1970.", "type": "integer"} for name in ("exp", "iat", "nbf")},
@@ -75,7 +75,7 @@ def token_service_paths() -> Mapping[str, dict[str, Operation]]:
 
 
 def _servicenow(name: str) -> dict[str, Operation]:
-    style = "As ServiceNow does it: whoever has a token may end it."
+    style = "As ServiceNow does: any holder of a token may revoke it."
     token_alone: JsonSchema = {"type": "object", "properties": {"token": _TOKEN}, "required": ["token"]}
     by_post = _revoke(name, f"{style} The token may stand in the query string instead.")
     return {
@@ -88,10 +88,10 @@ def _revoke(name: str, style: str) -> Operation:
     return {
         "tags": [TAG],
         "operationId": name,
-        "summary": "End an access token, or a refresh token with the access tokens that it bought",
-        "description": f"It is refused from the next request on; one that is none is no error. {style}",
+        "summary": "Revoke an access token, or a refresh token with the access tokens issued for it",
+        "description": f"It is refused from the next request on. An unknown token is not an error. {style}",
         "security": [],
-        "responses": {"200": answer("It is no token any longer.", headers=REQUEST_ID), **oauth_errors()},
+        "responses": {"200": answer("The token is not valid any longer.", headers=REQUEST_ID), **oauth_errors()},
     }
 
 
@@ -99,12 +99,12 @@ def _introspect() -> Operation:
     return {
         "tags": [TAG],
         "operationId": "introspect",
-        "summary": "Ask what a token is worth",
+        "summary": "Introspect a token",
         "description": "For clients that prove themselves: of their own tokens, and with a scope of all access tokens.",
         "security": [],
         "requestBody": _body(ref("TokenReference")),
         "responses": {
-            "200": answer("What it is worth.", ref("Introspection"), REQUEST_ID, has_xml=False),
+            "200": answer("Whether it is active, and what it grants.", ref("Introspection"), REQUEST_ID, has_xml=False),
             **oauth_errors(),
         },
     }

@@ -66,7 +66,7 @@ _OF_CLIENT: JsonSchema = {
         "maxLength": LONGEST["client_id"],
     },
     "client_secret": {
-        "description": "Of an integration that is no public client; it may stand in a Basic header.",
+        "description": "Required unless the integration is a public client; a Basic header may carry it instead.",
         "type": "string",
         "maxLength": LONGEST["client_secret"],
     },
@@ -83,7 +83,7 @@ _GRANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "RFC 6749 §4.3, where the instance has it switched on.",
         {"username": "The user ID.", "password": "The password; blanks count."},
     ),
-    REFRESH_TOKEN: ("RFC 6749 §6.", {"refresh_token": "What a password bought; it stays the same."}),
+    REFRESH_TOKEN: ("RFC 6749 §6.", {"refresh_token": "From a password grant; it stays the same."}),
 }
 
 

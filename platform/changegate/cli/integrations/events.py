@@ -19,8 +19,8 @@ from changegate.services.integrations.event_pages import find_events
 @click.option("--text", help="A part of subject, user name, address, request, issuer, kid or client id.")
 @click.option("--since", metavar="TIME", help="The earliest, such as 2030-01-31T08:30; UTC without a zone.")
 @click.option("--until", metavar="TIME", help="Those before.")
-@click.option("--correlation-id", help="The one that a caller was told.")
-@click.option("--limit", metavar="NUMBER", help=f"At most so many, newest first; default: {DEFAULT_LIMIT}.")
+@click.option("--correlation-id", help="The correlation id that the caller received.")
+@click.option("--limit", metavar="NUMBER", help=f"Maximum number of events, newest first; default: {DEFAULT_LIMIT}.")
 @click.option("--before", metavar="CORRELATION_ID", help="Go on from this event.")
 @as_json
 def events(as_json: bool, **asked: Any) -> None:

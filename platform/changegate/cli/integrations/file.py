@@ -65,7 +65,7 @@ def _read(file: str) -> str:
         data = sys.stdin.buffer.read(MAX_CHARACTERS * 4 + 1) if file == "-" else _bytes_of(file)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ChangegateError(f"{file} is no text in UTF-8.") from None
+        raise ChangegateError(f"{file} is not text in UTF-8.") from None
 
 
 def _bytes_of(file: str) -> bytes:

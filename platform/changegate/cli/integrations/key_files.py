@@ -42,7 +42,7 @@ def read_shared_key(named: dict[str, str]) -> dict[str, Any]:
 
 
 def read_text(file: str, field: str) -> str:
-    """Return the text of a file; raises `OSError`, and `InputInvalid` for what is no text."""
+    """Return the text of a file; raises `OSError`, and `InputInvalid` for anything but text."""
     return _decoded(_read(file, field), file, field)
 
 
@@ -62,4 +62,4 @@ def _decoded(data: bytes, file: str, field: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputInvalid({field: [f"{file} is no text."]}) from None
+        raise InputInvalid({field: [f"{file} is not text."]}) from None

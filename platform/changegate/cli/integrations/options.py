@@ -59,7 +59,7 @@ OPTIONS: tuple[Command, ...] = (
     _text("--claim-condition", CONDITIONS, f"Such as 'repository_id equals 123'. {REPEATED}", multiple=True),
     _text("--report-only-condition", REPORTED, f"One that is counted and never refuses. {REPEATED}", multiple=True),
     _text("--replay-policy", "replay_policy", _one_of(REPLAY_POLICIES)),
-    _switch("jti-verification", "enable_jti_verification", "Whether an assertion buys one token only."),
+    _switch("jti-verification", "enable_jti_verification", "Whether an assertion can be exchanged once only."),
     _text("--jti-claim", "jti_claim", "The claim that makes an assertion unique."),
     _seconds("--max-assertion-lifetime", "max_assertion_lifetime_seconds"),
     _seconds("--clock-skew", "clock_skew_seconds"),
@@ -80,8 +80,8 @@ OPTIONS: tuple[Command, ...] = (
     _switch("public", "public_client", "This is a public client: it has no secret."),
     _switch("active", "active", "Whether it works at all."),
     _text("--owner", "owner", "The user to be asked about it.", metavar="USER"),
-    _text("--review-date", "review_date", "When somebody should look at it again.", metavar="YYYY-MM-DD"),
-    _text("--comments", "comments", "For whoever reads it later."),
+    _text("--review-date", "review_date", "When the integration should be reviewed.", metavar="YYYY-MM-DD"),
+    _text("--comments", "comments", "Notes for later readers."),
 )
 
 

@@ -16,7 +16,7 @@ from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.keys.key_store import key_store
 
 MAX_CHARACTERS = 64 * 1024
-BUYS = "assertion would buy a token that acts"
+BUYS = "assertion would be exchanged for a token that acts"
 ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 
 
@@ -34,7 +34,7 @@ def try_token(client_id: str, as_json: bool) -> None:
     for rule in [] if as_json else shown["rules"]:
         _say(rule)
     if run.problem:
-        raise ChangegateError(f"Nothing could be judged: {run.problem}")
+        raise ChangegateError(f"Nothing could be checked: {run.problem}")
     if run.reason:
         raise ChangegateError(f"The assertion would be refused: {run.reason}.")
     if not as_json:
@@ -42,7 +42,7 @@ def try_token(client_id: str, as_json: bool) -> None:
 
 
 def _read() -> str:
-    """Return the assertion; what is no text cannot be one, and is read with marks in its place."""
+    """Return the assertion, with replacement characters for bytes that are not text."""
     data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
     if len(data) > MAX_CHARACTERS:
         raise ChangegateError("This is longer than any assertion.")
@@ -50,8 +50,8 @@ def _read() -> str:
 
 
 def _say(rule: dict[str, Any]) -> None:
-    mark = "met    " if rule["passed"] else "not met"
-    reports = " (only reports)" if rule["only_reports"] else ""
+    mark = "passed" if rule["passed"] else "failed"
+    reports = " (report-only)" if rule["only_reports"] else ""
     click.echo(f"{mark}  {rule['rule']}{reports}: expected {rule['expected']}, received {rule['received']}")
     if rule["hint"]:
-        click.echo(f"         {rule['hint']}")
+        click.echo(f"        {rule['hint']}")

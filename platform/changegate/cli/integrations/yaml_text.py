@@ -58,7 +58,7 @@ def parse_yaml(text: str) -> yaml.Node | None:
     except RecursionError:
         raise Unreadable((1, 1), "The file is nested too deeply.") from None
     except yaml.MarkedYAMLError as problem:
-        raise Unreadable(_place(problem.problem_mark), f"This is no YAML: {_one_line(problem)}.") from None
+        raise Unreadable(_place(problem.problem_mark), f"This is not YAML: {_one_line(problem)}.") from None
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
         raise Unreadable((line, 1), "There is a character that YAML does not allow.") from None

@@ -22,7 +22,7 @@ KIND_LABELS = {
     JUDGED: "Has its own rule",
     UNKNOWN: "Not known",
 }
-NOT_KNOWN = "Nothing is known of how long this lasts: ask the provider before binding on it."
+NOT_KNOWN = "How long this value stays the same is unknown: ask the provider before you bind to it."
 KIND_ADVICE = {**CLAIM_KINDS, UNKNOWN: NOT_KNOWN}
 MAX_DEPTH = 8
 MAX_CLAIMS = 200

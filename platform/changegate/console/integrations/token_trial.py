@@ -35,7 +35,7 @@ def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> T
     try:
         fields = form.changed(**NOT_JUDGED).load()
     except InputInvalid as refusal:
-        return TokenTrial(problem="The form cannot be judged by yet.", errors=refusal.fields)
+        return TokenTrial(problem="Fix the errors in the form before you try a token.", errors=refusal.fields)
     run = try_assertion(fields, text, key_store(), entity)
     provider = find_preset(fields["preset"]) or find_by_issuer(fields["issuer"])
     return TokenTrial(run, list_claims(run.claims, provider) if run.claims is not None else ())

@@ -39,7 +39,7 @@ LACKS: Mapping[str, str] = {
     "access_token_lifespan_seconds": "has no access tokens of its own: the provider's are good until they expire",
     "issue_refresh_tokens": "has no refresh tokens",
     "refresh_token_lifespan_seconds": "has no refresh tokens",
-    "public_client": "is no public client: it proves itself with its secret",
+    "public_client": "is not a public client: it authenticates with its secret",
 }
 _SAID_OTHERWISE = {("id_token", "public_client"): "has no client secret, be it public or not"}
 

@@ -6,20 +6,20 @@ from typing import Any
 from changegate.models.oauth_entity import CLIENT_CREDENTIALS, PASSWORD
 
 STORED = (
-    "Its client secret has to be stored where the automation runs, and whoever reads it there can do what the "
-    "automation can. A JWT bearer integration stores nothing: the identity provider of the pipeline signs for it."
+    "Its client secret has to be stored where the automation runs, and anyone who reads it there can act as the "
+    "automation. A JWT bearer integration stores nothing: the identity provider of the pipeline signs for it."
 )
 PASSWORDS = (
     "The password grant must not be used (RFC 9700 §2.4): it hands people's passwords to applications. Keep it to "
     "clients that cannot do otherwise, and replace them."
 )
 SWITCHED_OFF = (
-    "The password grant is switched off on this desk, so whoever uses this integration is refused. "
-    "CHANGEGATE_PASSWORD_GRANT_ENABLED=true switches it on when the desk is started anew."
+    "The password grant is switched off on this server, so clients of this integration are refused. "
+    "CHANGEGATE_PASSWORD_GRANT_ENABLED=true switches it on at the next start of the server."
 )
 REFRESHED = (
-    "Whoever finds a refresh token needs no password until it expires (RFC 9700 §4.14). Give them to clients that "
-    "cannot ask for a password again, and to no others."
+    "A stolen refresh token replaces the password until it expires (RFC 9700 §4.14). Issue refresh tokens only to "
+    "clients that cannot ask for a password again."
 )
 
 

@@ -70,7 +70,7 @@ class TrustFields(Schema):
     preset = fields.String(
         load_default=None,
         allow_none=True,
-        validate=validate.OneOf([*PRESETS], error=f"There is no such preset; presets are {', '.join(PRESETS)}."),
+        validate=validate.OneOf([*PRESETS], error=f"Unknown preset. The presets are {', '.join(PRESETS)}."),
     )
     key_source = choice(KEY_SOURCES, "jwks_url")
     jwks_url = line(URL_LENGTH, load_default="")

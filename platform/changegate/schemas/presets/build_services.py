@@ -24,7 +24,7 @@ CIRCLECI = Preset(
         immutable("oidc.circleci.com/pipeline-definition-id", "The pipeline's definition."),
         renamable("oidc.circleci.com/vcs-origin", "The repository that the code comes from; for a fork, the fork."),
         renamable("oidc.circleci.com/vcs-ref", "The ref, such as refs/heads/main."),
-        renamable("oidc.circleci.com/ssh-rerun", "Whether somebody may be logged in to the job; a boolean."),
+        renamable("oidc.circleci.com/ssh-rerun", "Whether a person may be logged in to the job; a boolean."),
         renamable("sub", "Organization, project and the user who started it; the V2 token appends origin and ref."),
         run_specific("oidc.circleci.com/pipeline-id", "The pipeline's run."),
         run_specific("oidc.circleci.com/workflow-id", "The workflow's run."),
@@ -38,7 +38,7 @@ CIRCLECI = Preset(
     ),
     traps=(
         "A forked pull request may get a token of your project, if secrets are passed to forks: bind vcs-origin.",
-        "In a job that is rerun with SSH somebody can read the token: require ssh-rerun to be the boolean false.",
+        "A person logged in to a job rerun with SSH can read the token: require ssh-rerun to be the boolean false.",
         "The names of the claims hold slashes and dots; they are written as they are, not as a pointer.",
         "sub holds the user who pushed: it is not the same for all runs.",
     ),

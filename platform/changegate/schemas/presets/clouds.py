@@ -22,8 +22,8 @@ GOOGLE = Preset(
     ),
     # The metadata server hands out one token until shortly before it expires.
     replay_policy="reusable-until-exp",
-    audience_advice="Whoever asks for the token chooses it. Take the address of this desk, and nothing that another "
-    "service accepts.",
+    audience_advice="The caller that requests the token chooses it. Use the address of this server, never an audience "
+    "that another service accepts.",
     claims=(
         immutable("sub", "The numeric id of the account; a new account of the same name has another."),
         immutable("azp", "The same as sub for a service account; an application's id where a person logs in."),
@@ -36,12 +36,12 @@ GOOGLE = Preset(
     ),
     bind=("sub", "azp"),
     pins=(Pin("sub", r"[0-9]{6,}"), Pin("azp", r"[0-9]{6,}")),
-    subject_advice="sub is the same for good and can be compared with a user's column, too.",
+    subject_advice="sub never changes and can also be compared with a user's column.",
     traps=(
-        "Everybody with a Google account gets tokens of this issuer: e-mail addresses and domains are no proof, "
-        "since both change hands.",
+        "Everyone with a Google account gets tokens of this issuer. Email addresses and domains prove nothing, "
+        "because both change hands.",
         "An azp that ends in apps.googleusercontent.com is an application: all who log in to it have it.",
-        "https://www.googleapis.com/oauth2/v1/certs holds certificates and is no key set: use v3.",
+        "https://www.googleapis.com/oauth2/v1/certs holds certificates and not a key set: use v3.",
         "The issuer accounts.google.com without https:// is in old tokens only.",
     ),
 )

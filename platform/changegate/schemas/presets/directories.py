@@ -54,7 +54,7 @@ ENTRA_ID = Preset(
         "Require a role, and let assignment be required: else every application of the tenant gets a token.",
         "Applications with signing keys of their own publish them at the JWKS URL with ?appid=CLIENT_ID appended.",
         "Tokens for Microsoft Graph cannot be verified by others: ask for this desk's scope, …/.default.",
-        "There is no jti; uti takes its place. Where each run fetches a fresh token, choose jti-required-once.",
+        "There is no jti claim; uti takes its place. If each run fetches a fresh token, choose jti-required-once.",
         "Managed identities get tokens for about a day: raise the maximum assertion lifetime for them.",
     ),
 )

@@ -99,7 +99,7 @@ GITLAB = Preset(
             is_telling=False,
         ),
     ),
-    audience_advice="The job declares it under id_tokens; there is no default. Choose the address of this desk.",
+    audience_advice="The job declares it under id_tokens; there is no default. Use the address of this server.",
     claims=(
         immutable("project_id", "The project's number, as a string; in a fork's merge request that of the fork."),
         immutable("namespace_id", "The number of the group or user that owns the project, as a string."),

@@ -33,8 +33,8 @@ PINGFEDERATE = Preset(
     bind=("client_id",),
     subject_advice="Map sub in the attribute contract, for client credentials to the client id.",
     traps=(
-        "iss, aud, jti and kid are all optional in the access token manager: turn the four on. iss and aud are "
-        "required here; without jti or kid the integration has to be told.",
+        "iss, aud, jti, and kid are all optional in the access token manager: turn the four on. iss and aud are "
+        "required here; if jti or kid is missing, set the integration accordingly.",
         "A token without sub is refused: map the client id to it.",
         "The engine usually listens on port 9031, and the port is part of the JWKS URL, perhaps not of the issuer.",
         "Symmetric and encrypted tokens are refused: choose an RS or ES algorithm with a signing certificate.",

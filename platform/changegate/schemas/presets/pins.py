@@ -40,7 +40,7 @@ def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition]
     if not run_as or any(not condition.get("report_only") for condition in conditions):
         return None
     names = f", best on {' or '.join(provider.bind)}" if provider and provider.bind else ""
-    return f"Whoever gets a token for this audience acts as {run_as}. Add a claim condition{names}."
+    return f"Everyone who gets a token for this audience acts as {run_as}. Add a claim condition{names}."
 
 
 def _missing_pin(issuer: str, conditions: Iterable[Condition]) -> str | None:

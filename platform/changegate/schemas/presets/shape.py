@@ -9,7 +9,7 @@ RENAMABLE = "renamable"
 RUN_SPECIFIC = "run-specific"
 CLAIM_KINDS = {
     IMMUTABLE: "Never given to anybody else",
-    RENAMABLE: "May be changed, or taken over by somebody else",
+    RENAMABLE: "Can be changed, or taken over by another person",
     RUN_SPECIFIC: "Another value in each run",
 }
 

@@ -199,6 +199,6 @@ def _unexpected(problem: Exception, reason: str, report: Report) -> AssertionRef
     """Turn a fault of ours into a refusal; its message may quote the assertion, so its place is logged."""
     place = extract_tb(problem.__traceback__)[-1]
     kind = type(problem).__name__
-    logger.error("%s while judging an assertion, in %s line %s", kind, place.name, place.lineno)
+    logger.error("%s while checking an assertion, in %s line %s", kind, place.name, place.lineno)
     report.add(("judgement", reason, "a judgement", "a fault, which is in the log"))
     return AssertionRefused(reason, report=report)

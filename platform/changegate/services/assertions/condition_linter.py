@@ -129,7 +129,7 @@ def _warn_of_wildcards(pattern: str) -> Iterator[str]:
             yield f"{name}* also admits {name}-evil: end the name with a separator, or compare the whole segment."
     names = [segment for segment in head.split("/") if segment]
     if len(names) <= 1 and head[-1:] in ("", "/") and "/" in (*"".join(pieces), *tail):
-        yield "The first name is left open, and whoever has another one gets in as well."
+        yield "The first name is left open: tokens with any other first name pass too."
 
 
 def _changes_each_run(item: _Linted) -> bool:
@@ -164,7 +164,7 @@ def _warn_of_all(items: list[_Linted], kinds: Mapping[str, str]) -> Iterator[str
 def _advise_immutable(renamable: list[str], immutable: list[str]) -> str:
     names, better = ", ".join(renamable), " or ".join(immutable[:3])
     advice = f"Bind {better} as well." if better else "Bind an immutable claim as well."
-    return f"All that is bound can be renamed and then taken by somebody else ({names}). {advice}"
+    return f"Every bound name can be given up and taken by another party ({names}). {advice}"
 
 
 def _by_claim(items: list[_Linted]) -> Iterator[tuple[str, list[_Linted]]]:

@@ -19,7 +19,7 @@ _HINTS = {
     ),
     "client_ambiguous": "Several ID token integrations fit. Give each an audience of its own.",
     "token_revoked": "An administrator ended this token here. Have the provider issue a fresh one.",
-    "user_claim_missing": "The token has no such claim, or it is no text. Name another user claim.",
+    "user_claim_missing": "The token lacks this claim, or it is not a string. Name another user claim.",
     "email_unverified": "The token does not say that the email is verified (email_verified). Use another user claim.",
     "grant_not_allowed": (
         "A client may use the grant of its connection type only. Passwords and refresh tokens are taken where "
@@ -35,7 +35,7 @@ _HINTS = {
     "kid_ambiguous": "Have your signer name its key, or leave only one key that fits.",
     "certificate_expired": "Add the signer's new certificate as another map, or let this one be used beyond its dates.",
     "certificate_not_yet_valid": "The signer uses its new certificate too early. Compare the clocks of both machines.",
-    "shared_key_sealed": "The instance has another secret key than before. Give the shared keys anew.",
+    "shared_key_sealed": "The secret key of the instance has changed. Enter the shared keys again.",
     "typ_not_allowed": "This is another kind of token. Set the required typ if it is the kind that you mean to accept.",
     "claim_condition_failed": "The workload is another one than the condition names, or the condition is too narrow.",
     "aud_mismatch": "Have the workload ask for one of the expected audiences, or add the received one.",
@@ -44,7 +44,7 @@ _HINTS = {
     "kid_unknown": "If the provider has just rotated its keys, refresh them or wait out the cooldown.",
     "aud_multiple": "The assertion is meant for others too. Give this integration an audience of its own.",
     "lifetime_too_long": "Have the provider issue a shorter token, or raise the maximum assertion lifetime.",
-    "exp_missing": "Have the provider issue tokens that expire. What is good for ever is no assertion (RFC 7523 §3).",
+    "exp_missing": "Have the provider issue tokens that expire: an assertion must have an expiry time (RFC 7523 §3).",
     "expired": "Send a fresh assertion for each exchange, and compare the clocks of both machines.",
     "not_yet_valid": "Compare the clocks of both machines, or raise the clock skew.",
 }
@@ -52,7 +52,7 @@ _HINTS = {
 # Where no rule was judged, since nobody had proved to be the client.
 _CLIENT_HINTS = {
     "client_secret_bad": (
-        "Whoever sent this did not prove to be the client. If it was your pipeline, compare its secret with the "
+        "The sender did not authenticate as the client. If it was your pipeline, compare its secret with the "
         "integration's, or give it a new one."
     ),
     "password_wrong": "Compare the password that the user or their automation sends. Otherwise it is being guessed.",

@@ -24,7 +24,7 @@ def _review_due(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 
 def _owner_missing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.owner is None:
-        yield Said("Nobody owns it.", "Name the person who answers for it.", "owner")
+        yield Said("It has no owner.", "Name the person who answers for it.", "owner")
 
 
 def _owner_gone(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:

@@ -13,13 +13,13 @@ BY_PROVIDER = "Register a JWT bearer integration in its place, and disable this 
 
 def _password_grant(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == PASSWORD and facts.is_password_grant_on:
-        sentence = "Its clients are told people's passwords, which must not be (RFC 9700 §2.4)."
+        sentence = "Its clients handle people's passwords, which RFC 9700 §2.4 forbids."
         yield Said(sentence, BY_PROVIDER, "active")
 
 
 def _password_grant_off(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == PASSWORD and not facts.is_password_grant_on:
-        sentence = "It is for the password grant, which is switched off on this desk: whoever uses it is refused."
+        sentence = "It is for the password grant, which is switched off on this server: its clients are refused."
         yield Said(sentence, "Disable or delete it.", "active")
 
 

@@ -43,7 +43,7 @@ def _alerted(kind: str, sentence: str, remedy: str) -> Callable[[IntegrationFact
 
 _private_key_published = _alerted(
     "private_key_published",
-    "On {at} the provider published the private half of its key {kid}: whoever read it can sign as the provider.",
+    "On {at} the provider published the private half of its key {kid}: anyone who read it can sign as the provider.",
     "Have the provider replace the key, and block it here.",
 )
 _kid_reused = _alerted(
@@ -110,7 +110,7 @@ def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     cache = _cache(facts)
     if cache and cache.failures and cache.fetched_at is not None and _overdue(cache, at) < FAILING_AFTER:
         sentence = f"The last fetch of its keys failed, on {cache.failed_at:%Y-%m-%d %H:%M} UTC."
-        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys, and see whether it goes on.", "keys")
+        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys, and see whether the errors continue.", "keys")
 
 
 def _cache(facts: IntegrationFacts) -> Any | None:

@@ -20,7 +20,7 @@ def _weak_binding(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 def _admits_everything(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.binding.idle and not facts.binding.is_bound:
         claims = ", ".join(facts.binding.idle)
-        sentence = f"All that its conditions ask ({claims}) is met by every token of the issuer."
+        sentence = f"Every token of the issuer passes its conditions ({claims})."
         yield Said(sentence, "Add a condition that only the workloads you mean can meet.", "claim_conditions")
 
 
@@ -48,7 +48,7 @@ def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said
     claims, name = facts.late_claims or {}, facts.row.jti_claim
     # An ID token is there to be used for several calls.
     if facts.row.type == JWT_BEARER and facts.row.replay_policy == REUSABLE and isinstance(claims.get(name), str):
-        sentence = f"An assertion buys tokens until it expires, although the provider makes each one unique by {name}."
+        sentence = f"An assertion can be exchanged again until it expires, although {name} makes each one unique."
         yield Said(sentence, "Choose the replay policy jti-required-once.", "replay_policy")
 
 

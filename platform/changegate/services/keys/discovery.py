@@ -72,7 +72,7 @@ def _fetch(locations: tuple[str, ...], policy: FetchPolicy) -> tuple[str, dict[s
                 raise
             if refusal.http_status != HTTPStatus.NOT_FOUND:
                 raise DiscoveryFailed(f"{url} answered with status {refusal.http_status}.") from None
-    raise DiscoveryFailed(f"There is no document at {' or '.join(locations)}. Enter the JWKS URL by hand.")
+    raise DiscoveryFailed(f"No document was found at {' or '.join(locations)}. Enter the JWKS URL by hand.")
 
 
 def _parse(body: bytes, url: str) -> dict[str, object]:

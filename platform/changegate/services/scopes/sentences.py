@@ -19,7 +19,7 @@ _VERBS = {
         "PATCH": "rename the files of",
         "DELETE": "delete the files of",
     },
-    "oauth/introspect": {"POST": "ask what any access token is worth"},
+    "oauth/introspect": {"POST": "introspect any access token"},
 }
 # Updates are the same by either; where only one is allowed, the other is not.
 _EITHER = {"PUT", "PATCH"}

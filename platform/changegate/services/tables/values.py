@@ -113,7 +113,7 @@ def _parse_choice(text: str, entry: Entry) -> str:
     for value in entry.choices:
         if value.lower() == text.strip().lower():
             return value
-    raise ValueError(f"it is none of the choices {', '.join(entry.choices)}")
+    raise ValueError(f"it is not one of the choices {', '.join(entry.choices)}")
 
 
 def _parse_integer(text: str, entry: Entry) -> int:
@@ -123,7 +123,7 @@ def _parse_integer(text: str, entry: Entry) -> int:
     if abs(number) > MAX_INTEGER:
         raise ValueError("the number is too large")
     if entry.choices is not None and str(number) not in entry.choices:
-        raise ValueError(f"it is none of the choices {', '.join(entry.choices)}")
+        raise ValueError(f"it is not one of the choices {', '.join(entry.choices)}")
     return number
 
 

@@ -57,12 +57,12 @@ def add_choice(**fields: Any) -> None:
 
 
 def test_choices_are_the_rows_of_the_choice_table(at_work: Flask) -> None:
-    assert refusal({"category": "Cloud"}).startswith("Field category: it is none of the choices ")
+    assert refusal({"category": "Cloud"}).startswith("Field category: it is not one of the choices ")
     add_choice(value="Cloud", label="Cloud services")
     assert read({"category": "cloud"}) == {"category": "Cloud"}
     row = connection().execute(CHOICES.source.select().where(SysChoice.value == "Cloud")).one()
     update_record(CHOICES, ROOT, row.sys_id, {"inactive": True})
-    assert refusal({"category": "Cloud"}).startswith("Field category: it is none of the choices ")
+    assert refusal({"category": "Cloud"}).startswith("Field category: it is not one of the choices ")
 
 
 def test_a_choice_that_is_inactive_by_now_may_be_written_back(at_work: Flask) -> None:

@@ -45,7 +45,7 @@ class Inquiry:
         """Return a field; raises `TermInvalid` when there is none that the caller may read."""
         field = self.walks.find(path)
         if field is None:
-            raise TermInvalid(f"{path[:100]} is no field")
+            raise TermInvalid(f"{path[:100]} is not a field")
         return field
 
     def choices_of(self, field: Field) -> Mapping[str, str]:
@@ -81,7 +81,7 @@ class Comparison:
     def require_date(self) -> "Comparison":
         """Return the comparison if its field is an instant or a day; raises `TermInvalid`."""
         if self.field.entry.kind not in {"glide_date_time", "glide_date"}:
-            raise TermInvalid(f"Field {self.field.path} is no date")
+            raise TermInvalid(f"Field {self.field.path} is not a date")
         return self
 
     def value(self, text: str | None = None) -> Any:

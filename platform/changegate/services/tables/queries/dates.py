@@ -45,7 +45,7 @@ def literal_text(text: str, moment: Moment, kind: str = "") -> str:
             return _MEANINGS[name](moment, kind)
         return _text_of(_instant(name, arguments, moment.at), kind)
     except (OverflowError, ValueError):
-        raise TermInvalid(f"{text[:100]} is no instant of the calendar") from None
+        raise TermInvalid(f"{text[:100]} is not a calendar date and time") from None
 
 
 def read_call(text: str) -> tuple[str, list[str]]:
@@ -54,7 +54,7 @@ def read_call(text: str) -> tuple[str, list[str]]:
     arguments = match["arguments"] if match else ""
     found = [_ARGUMENT.fullmatch(item) for item in arguments.split(",")] if arguments.strip() else []
     if match is None or not all(found):
-        raise TermInvalid(f"{text[:100]} is none of the calls that stand for a value")
+        raise TermInvalid(f"{text[:100]} is not one of the calls that stand for a value")
     return match["name"], [argument[argument.lastgroup or 0] for argument in found if argument]
 
 
@@ -66,13 +66,13 @@ def _instant(name: str, arguments: list[str], at: datetime) -> datetime:
     for pattern, meaning in _PATTERNS:
         if match := pattern.fullmatch(name):
             return meaning(match, arguments, at)
-    raise TermInvalid(f"gs.{name[:100]}() is none of the calls that stand for a value")
+    raise TermInvalid(f"gs.{name[:100]}() is not one of the calls that stand for a value")
 
 
 def _boundary(match: re.Match[str], arguments: list[str], at: datetime) -> datetime:
     period = PERIODS.get(match["period"])
     if period is None or arguments:
-        raise TermInvalid(f"{match['period'][:100]} is no period")
+        raise TermInvalid(f"{match['period'][:100]} is not a period")
     return bounds_of(period, at)[0 if match["edge"] == "beginningOf" else 1]
 
 

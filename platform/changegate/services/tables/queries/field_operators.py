@@ -82,7 +82,7 @@ def _seconds(comparison: Comparison) -> ColumnElement[int]:
 def _comparable(comparison: Comparison, unit: str) -> ColumnElement[Any]:
     if unit:
         if unit not in UNITS:
-            raise TermInvalid(f"{unit[:100]} is no unit")
+            raise TermInvalid(f"{unit[:100]} is not a unit")
         return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.walks.caller.time_zone)
     column = comparison.field.column
     return func.lower(column) if comparison.is_text else column

@@ -31,7 +31,7 @@ KEPT_FOR = timedelta(hours=24)
 PURGED_AT_ONCE = 1000
 _KEY = re.compile("[ -~]{1,255}")
 OTHER_BODY = "This Idempotency-Key came with another body before"
-RECORD_IS_GONE = "This Idempotency-Key has created a record that is no longer there"
+RECORD_IS_GONE = "The record that this Idempotency-Key created has been deleted"
 Keys = IdempotencyKey.__table__
 
 
