@@ -231,7 +231,7 @@ BAD_ITEMS = [
     ({"headers": [{"value": "x"}]}, "headers: "),
     ({"headers": [{"name": 7, "value": "x"}]}, "headers: "),
     ({"exclude_response_headers": "perhaps"}, "exclude_response_headers: "),
-    ({"body": b64encode(b"{").decode()}, "The body is no JSON"),
+    ({"body": b64encode(b"{").decode()}, "The body is not JSON"),
 ]
 
 
@@ -267,7 +267,7 @@ def test_has_no_limit_for_urls_that_a_client_would_reach(api: TableApi) -> None:
 
 BAD_BATCHES: list[tuple[bytes, str]] = [
     (b"", "rest_requests: "),
-    (b"{", "The body is no JSON"),
+    (b"{", "The body is not JSON"),
     (b"[]", "A JSON object is expected"),
     (b"{}", "rest_requests: "),
     (b'{"rest_requests": {}}', "rest_requests: "),

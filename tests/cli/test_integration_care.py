@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_too_large_or_no_text_is_refused(run: Run, desk
     (tmp_path / "large").write_bytes(b"x" * 1_100_000)
     run(*create, str(tmp_path / "large")).assert_refused("is larger than 1048576 bytes.")
     (tmp_path / "binary").write_bytes(b"\xff\xff")
-    run(*create, str(tmp_path / "binary")).assert_refused("is no text.")
+    run(*create, str(tmp_path / "binary")).assert_refused("is not text.")
 
 
 def test_update_changes_what_is_given_and_nothing_else(run: Run, integration: Integration) -> None:

@@ -194,8 +194,8 @@ REFUSED_FILES = {
     ),
     "a tag": ("integrations: [{name: !!binary aGk=}]\n", "line 1, column 23: Tags are not read"),
     "a list as a key": ("integrations: [{? [a] : b}]\n", "line 1, column 19: A key is a text."),
-    "no YAML": ("integrations: [\n", "This is no YAML"),
-    "two documents": ("--- {}\n--- {}\n", "line 2, column 1: This is no YAML"),
+    "not YAML": ("integrations: [\n", "This is not YAML"),
+    "two documents": ("--- {}\n--- {}\n", "line 2, column 1: This is not YAML"),
     "a control character": ("integrations:\n- name: a\x01\n", "line 2, column 1: There is a character"),
     "depth": ("[" * 5000, "nested too deeply"),
     "inner depth": ("integrations: [{name: " + "[" * 30 + "]" * 30 + "}]", "nested too deeply"),
@@ -212,7 +212,7 @@ def test_a_file_that_says_no_one_thing_is_refused_with_the_place(desk: Desk, cas
 
 def test_bytes_that_are_no_text_are_refused(desk: Desk) -> None:
     desk.file.write_bytes(b"\xff\xfe\x00")
-    desk.run("integration", "apply", "-f", str(desk.file)).assert_refused("is no text in UTF-8")
+    desk.run("integration", "apply", "-f", str(desk.file)).assert_refused("is not text in UTF-8")
     desk.run("integration", "apply", "-f", str(desk.file / "x")).assert_refused("integrations.yaml/x: ")
 
 

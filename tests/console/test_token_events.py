@@ -76,7 +76,7 @@ def test_goes_to_the_event_whose_correlation_id_is_given(app: Flask, admin: Visi
 
 def test_says_that_a_time_is_none(admin: Visitor) -> None:
     text = admin.open(f"{EVENTS}?since=yesterday&until=0001-01-01T00:00%2B23:59").text
-    assert text.count("A time is written as") == 2
+    assert text.count("is not a time. Write times as") == 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_a_stranger_claimed_is_no_pattern(app: Flask, admin: Visitor, integ
     assert conditions_of(app, integration) == []
 
 
-@pytest.mark.parametrize(("reason", "advice"), [("client_secret_bad", "prove"), ("client_inactive", "Activate")])
+@pytest.mark.parametrize(("reason", "advice"), [("client_secret_bad", "authenticate"), ("client_inactive", "Activate")])
 def test_advises_where_no_rule_was_judged(
     app: Flask, admin: Visitor, integration: Registered, reason: str, advice: str
 ) -> None:

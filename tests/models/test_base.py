@@ -35,7 +35,7 @@ def test_an_instant_comes_back_as_the_same_instant_in_utc(either_app: Flask) -> 
 
 def test_a_naive_datetime_is_refused(app: Flask) -> None:
     naive = datetime(2026, 1, 31)
-    with app.app_context(), pytest.raises(ValueError, match="a naive datetime is no instant"):
+    with app.app_context(), pytest.raises(ValueError, match="a naive datetime is not an instant"):
         UTCDateTime().process_bind_param(naive, db.engine.dialect)
 
 

@@ -134,7 +134,7 @@ def test_exists_compares_with_nothing() -> None:
         ({"operator": "one_of", "value": [True], "value_type": "boolean"}, "value_type", "For a boolean use equals"),
         ({"operator": "one_of", "value": ["a"], "value_type": "list"}, "value_type", "for a list contains"),
         ({"operator": "glob", "value": ""}, "value", "Give the value"),
-        ({"operator": "glob", "value": "a/**"}, "value", "** is no wildcard"),
+        ({"operator": "glob", "value": "a/**"}, "value", "** is not a wildcard"),
         ({"operator": "glob", "value": "4*", "value_type": "number"}, "value_type", "choose the type string"),
         ({"operator": "contains", "value": "1", "value_type": "number"}, "value_type", "choose the type list"),
         ({"operator": "exists", "value": "y"}, "value", "compares with nothing"),

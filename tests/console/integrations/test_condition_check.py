@@ -36,11 +36,11 @@ def test_shows_what_a_condition_admits_and_refuses(admin: Visitor) -> None:
     ("changes", "sentence"),
     [
         (row("ref", "*", operator="glob"), "This admits everything"),
-        (row("ref", "a/**", operator="glob"), "** is no wildcard"),
+        (row("ref", "a/**", operator="glob"), "** is not a wildcard"),
         (row("ref", "main", report_only="on"), "Every condition only reports"),
         ({"run_as": "admin"}, "Everyone who gets a token for this audience acts as admin."),
         ({"issuer": "https://gitlab.com"}, "GitLab CI signs for everybody under this issuer."),
-        (row("project_path", "a/b") | {"preset": "gitlab"}, "can be renamed and then taken by somebody else"),
+        (row("project_path", "a/b") | {"preset": "gitlab"}, "can be given up and taken by another party"),
         ({}, "There are no conditions."),
         (row("repository_id", "42") | {"preset": "github-actions"}, "Nothing is wrong with these conditions."),
     ],

@@ -66,7 +66,7 @@ def test_says_at_the_row_what_is_wrong_with_it() -> None:
     wrong = condition(1, ("operator", "glob"), ("value", "a/**"))
     [(field, [sentence])] = errors_of(*blank, *wrong).items()
     assert field == "claim_conditions-1-value"
-    assert "** is no wildcard" in sentence
+    assert "** is not a wildcard" in sentence
 
 
 def test_takes_no_endless_number_of_rows() -> None:

@@ -67,7 +67,7 @@ def test_choices_are_the_rows_of_the_choice_table(at_work: Flask) -> None:
 
 def test_a_choice_that_is_inactive_by_now_may_be_written_back(at_work: Flask) -> None:
     db.session.execute(SysChoice.__table__.update().values(inactive=True))
-    assert "it is none of the choices" in refusal({"category": "Network"})
+    assert "it is not one of the choices" in refusal({"category": "Network"})
     assert (
         read({"category": "Network", "risk": 2, "priority": "3"}, {"category": "Network", "risk": 2, "priority": 3})
         == {}
