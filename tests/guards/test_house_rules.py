@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
+from changegate.services.catalog import TABLES
 from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, calls, parsed, python_files, shown, text_files
 
 LONGEST_FUNCTION = 45
@@ -149,3 +150,21 @@ def all_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 yield f"{shown(path)}:{node.name}", node
+
+
+# The tables that the engine keeps itself; then its field for classes, a parameter, and a column of its tiny URLs.
+TABLES_OF_THE_ENGINE = ("sys_audit", "sys_choice", "sys_db_object", "sys_dictionary", "sys_journal_field")
+WORDS_OF_THE_ENGINE = {"sys_class_name", "owner", "entity"}
+
+
+def test_the_table_engine_names_no_table_and_no_field_of_the_catalog() -> None:
+    own = {name for table in TABLES_OF_THE_ENGINE for name in TABLES[table].source.c.keys()} | WORDS_OF_THE_ENGINE
+    fields = {name for table in TABLES.values() for name in (*table.source.c.keys(), *table.blank_fields)}
+    foreign = TABLES.keys() | (fields - own)
+    named = [
+        f"{shown(path)}:{node.lineno}: {node.value}"
+        for path in python_files(PRODUCT / "services" / "tables")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in foreign
+    ]
+    assert not named

@@ -108,6 +108,16 @@ def string(label: str, length: int = 255, description: str | None = None, **opti
     return _column(String(length), entry=entry, **options)
 
 
+class UpperCaseString(String):
+    """Text that is stored in capitals: it is compared as it is, so that its index serves."""
+
+
+def record_number(label: str, **options: Any) -> MappedColumn[Any]:
+    """Declare the number that people know a record by, such as CHG0030001."""
+    entry = Entry("string", label, 40, **_flags(options))
+    return _column(UpperCaseString(40), entry=entry, **options)
+
+
 def text(label: str, length: int = 4000, **options: Any) -> MappedColumn[Any]:
     """Declare a text of several lines."""
     return _column(Text, entry=Entry("string", label, length, **_flags(options)), **options)

@@ -17,6 +17,7 @@ from changegate.models.base import (
     instant,
     integer,
     integer_choice,
+    record_number,
     reference,
     string,
     text,
@@ -82,7 +83,7 @@ class Task(Record, Base):
         Index("ix_task_sys_updated_on", "sys_updated_on", "sys_class_name"),
     )
 
-    number: Mapped[str] = string("Number", 40, is_read_only=True, unique=True)
+    number: Mapped[str] = record_number("Number", is_read_only=True, unique=True)
     sys_class_name: Mapped[str] = string("Task type", 80, is_read_only=True)
     sys_domain: Mapped[str] = domain("Domain", is_read_only=True, default="global")
     sys_domain_path: Mapped[str] = string("Domain path", 255, is_read_only=True, default="/")

@@ -13,7 +13,7 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysJournalField
 from changegate.services.access.caller import Caller
-from changegate.services.tables.journals import COMBINED, find_journal_texts
+from changegate.services.tables.journals import find_journal_texts
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
@@ -95,7 +95,7 @@ def test_shows_entries_newest_first_with_time_author_and_kind(at_work: Flask) ->
     update_record(CHANGES, GHOST, sys_id, {"comments": "hello"})
     update_record(CHANGES, GHOST, sys_id, {"work_notes": "two"})
     db.session.commit()
-    texts = find_journal_texts(CHANGES, [sys_id], {**NOTES, "comments": ("comments",), **COMBINED})
+    texts = find_journal_texts(CHANGES, [sys_id], {**NOTES, "comments": ("comments",), **CHANGES.journal_views})
     first, second, comment = (
         "System Administrator (Work notes)\none\nline\n\n",
         "ghost (Work notes)\ntwo\n\n",

@@ -6,7 +6,6 @@ from changegate.api.openapi.values import SYS_ID, JsonSchema, input_of, output_o
 from changegate.models import SysJournalField
 from changegate.models.base import Entry
 from changegate.services.tables.dictionary import is_mandatory
-from changegate.services.tables.journals import LABELS
 from changegate.services.tables.registry import NOBODY, Table
 
 Labels = Mapping[str, Mapping[str, str]]
@@ -65,7 +64,7 @@ def answered_record(table: Table) -> JsonSchema:
 
 def _record(table: Table, labels: Labels) -> JsonSchema:
     fields = {name: output_of(entry, labels.get(name, _NONE)) for name, entry in table.entries.items()}
-    blanks = {name: output_of(_BLANK, _NONE) | {"title": _title(name)} for name in table.blank_fields}
+    blanks = {name: output_of(_BLANK, _NONE) | {"title": _title(table, name)} for name in table.blank_fields}
     return {
         "title": table.label,
         "description": "A record; fields that the caller may not read are left out. Dot-walked fields come as asked.",
@@ -82,8 +81,8 @@ def _input(table: Table, labels: Labels) -> JsonSchema:
         if not entry.is_read_only
     }
     journals = {
-        name: input_of(_JOURNAL, _NONE) | {"title": _title(name), "description": "Adds an entry to the journal."}
-        for name in table.journal_fields
+        name: input_of(_JOURNAL, _NONE) | {"title": title, "description": "Adds an entry to the journal."}
+        for name, title in table.journal_fields.items()
     }
     return {
         "title": f"{table.label}: changes",
@@ -108,5 +107,5 @@ def _creation(table: Table) -> JsonSchema:
     return {"title": f"{table.label}: new", "allOf": [ref(input_name(table)), own]}
 
 
-def _title(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " ").capitalize())
+def _title(table: Table, name: str) -> str:
+    return table.journal_fields.get(name, name.replace("_", " ").capitalize())

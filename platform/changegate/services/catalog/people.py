@@ -31,7 +31,7 @@ def _reference_data(
     filled_by_rules: tuple[str, ...] = (),
     parts: tuple[tuple[str, str], ...] = (),
     own_rows: OwnRows | None = None,
-    holds_callers: bool = False,
+    login_field: str | None = None,
 ) -> Table:
     """Return a table that administrators write and everybody reads, or of which they read their own rows."""
     return Table(
@@ -46,7 +46,7 @@ def _reference_data(
         own_rows=own_rows,
         reads_all=INTEGRATION_ADMINISTRATORS if own_rows else ANYONE,
         blank_fields=("sys_tags",),
-        holds_callers=holds_callers,
+        login_field=login_field,
     )
 
 
@@ -60,7 +60,7 @@ REFERENCE_TABLES = (
         UserRules(),
         filled_by_rules=("name",),
         parts=(("sysapproval_approver", "approver"), ("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
-        holds_callers=True,
+        login_field="user_name",
     ),
     _reference_data(
         "sys_user_group",

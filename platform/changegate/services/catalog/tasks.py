@@ -20,7 +20,9 @@ from changegate.services.tables.registry import ANYONE, Access, Table
 
 # Which integration created the task.
 INTEGRATION_FIELD = "oauth_entity"
-JOURNAL_FIELDS = ("comments", *INTERNAL_JOURNALS)
+JOURNAL_FIELDS = {"comments": "Additional comments", "work_notes": "Work notes"}
+# Fields that show the entries of several journals.
+JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
 # What the views of journals and the like are called; clients expect the names, and find them empty.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
 PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
@@ -40,6 +42,7 @@ TASK_TABLES = (
         reads_all=CHANGE_READERS,
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        journal_views=JOURNAL_VIEWS,
         internal_journals=INTERNAL_JOURNALS,
     ),
     Table(
@@ -59,6 +62,7 @@ TASK_TABLES = (
         choices={"state": CHANGE_STATES},
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        journal_views=JOURNAL_VIEWS,
         internal_journals=INTERNAL_JOURNALS,
     ),
     Table(
@@ -78,6 +82,7 @@ TASK_TABLES = (
         choices={"state": CHANGE_TASK_STATES},
         blank_fields=BLANK_TASK_FIELDS,
         journal_fields=JOURNAL_FIELDS,
+        journal_views=JOURNAL_VIEWS,
         internal_journals=INTERNAL_JOURNALS,
     ),
     # Empty for ever: some clients read a row of it to see whether the API answers.

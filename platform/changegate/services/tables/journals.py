@@ -8,18 +8,14 @@ from sqlalchemy import ColumnElement, Row, insert, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared
-from changegate.models import SysJournalField, SysUser
+from changegate.models import SysJournalField
 from changegate.models.base import Entry, new_ordered_sys_id, utc_now
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, table_of_users
 from changegate.services.tables.values import INSTANT_FORMAT, parse_text, text_of
 
-LABELS = {"work_notes": "Work notes", "comments": "Additional comments", "approval_history": "Approval history"}
-# Fields that show the entries of others.
-COMBINED = {"comments_and_work_notes": ("comments", "work_notes")}
 Texts = Mapping[tuple[str, str], str]
 _ENTRIES = SysJournalField.__table__
-_USERS = SysUser.__table__
 _ENTRY: Entry = _ENTRIES.c["value"].info["entry"]
 _INSERT = Prepared(insert(_ENTRIES), _ENTRIES.c.keys())
 
@@ -58,16 +54,16 @@ def find_journal_texts(
     for row in _find_entries(table, sys_ids, {part for shown in shown_in.values() for part in shown}):
         for element, shown in shown_in.items():
             if row.element in shown:
-                texts.setdefault((row.element_id, element), []).append(_block(row, zone or UTC))
+                texts.setdefault((row.element_id, element), []).append(_block(row, table, zone or UTC))
     return {key: "".join(blocks) for key, blocks in texts.items()}
 
 
 def _find_entries(table: Table, sys_ids: Sequence[str], elements: Iterable[str]) -> Sequence[Row[Any]]:
-    columns = _ENTRIES.c
-    by_author = _ENTRIES.outerjoin(_USERS, _USERS.c["user_name"] == columns["sys_created_by"])
+    columns, (users, user_name) = _ENTRIES.c, table_of_users()
+    by_author = _ENTRIES.outerjoin(users.source, users.source.c[user_name] == columns["sys_created_by"])
     statement = (
         select(columns["element_id"], columns["element"], columns["value"], columns["sys_created_on"])
-        .add_columns(columns["sys_created_by"], _USERS.c["name"].label("author"))
+        .add_columns(columns["sys_created_by"], users.source.c[users.display_field].label("author"))
         .select_from(by_author)
         .where(columns["element_id"].in_(sys_ids), columns["element"].in_(elements), *_of_table(table))
         .order_by(columns["sys_created_on"].desc(), columns["sys_id"].desc())
@@ -81,7 +77,7 @@ def _of_table(table: Table) -> list[ColumnElement[bool]]:
     return [] if has_classes else [_ENTRIES.c["name"] == table.name]
 
 
-def _block(row: Row[Any], zone: tzinfo) -> str:
-    kind = LABELS.get(row.element, row.element)
+def _block(row: Row[Any], table: Table, zone: tzinfo) -> str:
+    kind = table.journal_fields.get(row.element, row.element)
     at = row.sys_created_on.astimezone(zone)
     return f"{at:{INSTANT_FORMAT}} - {row.author or row.sys_created_by} ({kind})\n{row.value}\n\n"

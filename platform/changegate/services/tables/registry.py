@@ -107,11 +107,13 @@ class Table:
     `extends` is the table it is a class of, and `classes` are the values of sys_class_name that belong to it.
     `own_rows` is the clause for the rows that a caller without one of the roles `reads_all` may see.
     `choices` overrides a column's choices where the class has its own. `journal_fields` take entries that are kept
-    apart; they are among `blank_fields`, which are shown and always empty. Entries of `internal_journals` are shown
-    only to callers with one of the roles `reads_all`. `is_audited` tables leave a trail.
+    apart, and are given with their labels; they are among `blank_fields`, which are shown and always empty, except that
+    `journal_views` show the entries of several journals. Entries of `internal_journals` are shown only to callers with
+    one of the roles `reads_all`. `is_audited` tables leave a trail.
     `parts` are the tables, and their fields, whose records belong to one of this table's and are deleted with it.
     `filled_by_rules` are fields that a record must have and a request may leave out.
-    `origin_field` holds the integration that created a record. The records of a table that `holds_callers` are users.
+    `origin_field` holds the integration that created a record. `login_field` holds the name by which the users of a
+    table sign in; where a reference is expected, it also means the user.
     """
 
     name: str
@@ -126,13 +128,14 @@ class Table:
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     blank_fields: tuple[str, ...] = ()
     extends: str | None = None
-    journal_fields: tuple[str, ...] = ()
+    journal_fields: Mapping[str, str] = field(default_factory=dict)
+    journal_views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     internal_journals: tuple[str, ...] = ()
     is_audited: bool = True
     parts: tuple[tuple[str, str], ...] = ()
     filled_by_rules: tuple[str, ...] = ()
     origin_field: str | None = None
-    holds_callers: bool = False
+    login_field: str | None = None
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:
@@ -180,7 +183,7 @@ class Table:
     def journals_for(self, caller: Caller) -> tuple[str, ...]:
         """Return the journal fields whose entries a caller may read."""
         if caller.has_role(self.reads_all):
-            return self.journal_fields
+            return tuple(self.journal_fields)
         return tuple(name for name in self.journal_fields if name not in self.internal_journals)
 
     def _entry_of(self, column: Column[Any]) -> Entry:
@@ -218,6 +221,11 @@ def get_table(name: str) -> Table:
 def find_table(name: str) -> Table | None:
     """Return a served table by name."""
     return TABLES.get(name)
+
+
+def table_of_users() -> tuple[Table, str]:
+    """Return the table of the users who call, and the field of the names by which they sign in."""
+    return next((table, table.login_field) for table in TABLES.values() if table.login_field is not None)
 
 
 def lineage_of(table: Table) -> tuple[Table, ...]:

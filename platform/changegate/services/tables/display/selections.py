@@ -13,7 +13,6 @@ from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.shapes import Fields, Shape
-from changegate.services.tables.journals import COMBINED
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import Field, Walks
@@ -156,7 +155,7 @@ class _Selector:
 
     def _take_blank(self, key: str, element: str, holder: Field) -> None:
         readable = holder.table.journals_for(self._asked.caller)
-        fields = tuple(name for name in COMBINED.get(element, (element,)) if name in readable)
+        fields = tuple(name for name in holder.table.journal_views.get(element, (element,)) if name in readable)
         if self._asked.shows_names and fields:
             self._journals.append(Journal(key, holder.path, element, holder.table, fields))
             self._journal_columns.append(holder.column)

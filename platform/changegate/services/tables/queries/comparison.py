@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, func
 
 from changegate.errors import RequestUnreadable
+from changegate.models.base import UpperCaseString
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.display.display_names import display_path
 from changegate.services.tables.queries.dates import Moment, TermInvalid, literal_text
@@ -129,7 +130,7 @@ def folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any], 
     """
     if not isinstance(value, str) or not isinstance(column.type, String):
         return column, value
-    if column.key == "number":
+    if isinstance(column.type, UpperCaseString):
         return column, value.upper()
     return func.lower(column), func.lower(value)
 

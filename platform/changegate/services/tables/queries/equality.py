@@ -97,11 +97,11 @@ def _sys_ids_of(target: Table, walks: Walks, names: Sequence[str]) -> Any:
     source = alias_of(target.source, "meant")
     display = source.c[target.display_field]
     meant = _is_text_in(display, names)
-    if "user_name" in target.columns:
+    if target.login_field is not None:
         other = alias_of(target.source, "other")
-        user_name = func.lower(other.c["user_name"])
+        user_name = func.lower(other.c[target.login_field])
         is_taken = exists(select(other.c["sys_id"]).where(user_name == func.lower(display)).correlate(source))
-        meant = or_(_is_text_in(source.c["user_name"], names), and_(meant, ~is_taken))
+        meant = or_(_is_text_in(source.c[target.login_field], names), and_(meant, ~is_taken))
     return select(source.c["sys_id"]).where(meant, *visible_rows_of(target, source, walks.caller)).correlate(None)
 
 

@@ -84,7 +84,7 @@ def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
 
 def _is_me(comparison: Comparison) -> Clause:
     referred = find_table(comparison.field.entry.reference or "")
-    if comparison.text != ME or referred is None or not referred.holds_callers:
+    if comparison.text != ME or referred is None or referred.login_field is None:
         raise TermInvalid("The filter is not known here")
     me: Clause = comparison.field.column == comparison.inquiry.moment.caller.sys_id
     return me

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
 
 from changegate.database.prepared import Prepared
 from changegate.errors import RequestUnreadable
-from changegate.models.base import SYS_ID_LENGTH, Entry
+from changegate.models.base import SYS_ID_LENGTH, Entry, UpperCaseString
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, Values, find_table
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH
@@ -27,9 +27,9 @@ _SYS_ID = re.compile(f"[A-Za-z0-9]{{{SYS_ID_LENGTH}}}")
 def resolve_references(table: Table, caller: Caller, texts: Mapping[str, str], *, by_display: bool = False) -> Values:
     """Return the sys_ids that the texts of reference fields mean; those of a list comma-joined.
 
-    A sys_id is looked up first, then a user's user_name, then the display name, without case; `by_display` turns
-    that round. All fields that refer to one table share a statement for their sys_ids. Raises `RequestUnreadable`
-    when nothing, or more than one record, is meant.
+    A sys_id is looked up first, then the name by which a user signs in, then the display name, without case;
+    `by_display` turns that round. All fields that refer to one table share a statement for their sys_ids. Raises
+    `RequestUnreadable` when nothing, or more than one record, is meant.
     """
     wanted: dict[str, list[str]] = {}
     for name, text in texts.items():
@@ -74,7 +74,7 @@ def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_dis
         return {text: text for text in texts}
     if not target.access.admits("read", caller):
         return {}
-    lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_sys_id, _by_user_name, _by_display_name]
+    lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_sys_id, _by_login, _by_display_name]
     found: Meanings = {}
     for look_up in reversed(lookups) if by_display else lookups:
         if missing := [text for text in dict.fromkeys(texts) if text not in found]:
@@ -99,8 +99,8 @@ def _chunks(items: list[str]) -> Iterator[list[str]]:
     return (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE))
 
 
-def _by_user_name(target: Table, caller: Caller, texts: list[str]) -> Meanings:
-    return _by_name(target, caller, "user_name", texts) if "user_name" in target.columns else {}
+def _by_login(target: Table, caller: Caller, texts: list[str]) -> Meanings:
+    return _by_name(target, caller, target.login_field, texts) if target.login_field else {}
 
 
 def _by_display_name(target: Table, caller: Caller, texts: list[str]) -> Meanings:
@@ -140,4 +140,8 @@ def _counted(target: Table) -> Select[Any, int]:
 def _is_called(target: Table, column: str) -> ColumnElement[bool]:
     """Return the clause for a name without case; a number is stored in capitals, and so its index serves."""
     stored, wanted = target.source.c[column], bindparam("wanted", None, type_=String)
-    return stored == func.upper(wanted) if column == "number" else func.lower(stored) == func.lower(wanted)
+    return (
+        stored == func.upper(wanted)
+        if isinstance(stored.type, UpperCaseString)
+        else func.lower(stored) == func.lower(wanted)
+    )
