@@ -21,9 +21,8 @@ from changegate.schemas.presets import (
     find_preset,
     find_shared,
 )
-from changegate.services.scopes.scopes import list_scopes
+from changegate.services.scopes.scopes import count_scope_uses, list_scopes
 from changegate.services.scopes.sentences import describe_scope
-from changegate.services.scopes.uses import count_scope_uses
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
 from changegate.services.tables.reading.records import read_page

@@ -3,6 +3,7 @@
 Each answers with a fragment for the script of the page, and with the whole page to a browser without scripts.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -11,15 +12,17 @@ from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.condition_check import check_conditions
 from changegate.console.integrations.connection_types import get_connection
 from changegate.console.integrations.form import IntegrationForm
-from changegate.console.integrations.key_set_report import probe_key_set
 from changegate.console.integrations.pages import form_context, render_new_page, render_record_page, target_of
 from changegate.console.integrations.steps import take_step
 from changegate.console.integrations.token_trial import try_token
-from changegate.errors import RecordNotFound
+from changegate.errors import JwksFetchFailed, JwksUnusable, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.integrations import get_integration
+from changegate.services.keys.key_set import IgnoredKey
+from changegate.services.keys.key_store import key_store
+from changegate.services.keys.signing_key import SigningKey
 
 FRAGMENT_HEADER = "X-Fragment"
 bp = Blueprint("form_fragments", __name__, url_prefix="/inbound-integrations")
@@ -90,3 +93,25 @@ def _answer(template: str, form: IntegrationForm, entity: OAuthEntity | None, **
 
 def _page(form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> str:
     return render_record_page(entity, form, **result) if entity else render_new_page(form, **result)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetReport:
+    """The keys behind a JWKS URL, or the one sentence that says why there are none."""
+
+    url: str
+    keys: tuple[SigningKey, ...] = ()
+    ignored: tuple[IgnoredKey, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def probe_key_set(url: str) -> KeySetReport:
+    """Fetch the key set of a URL as an exchange would, and keep nothing of it."""
+    if not url:
+        return KeySetReport(url, error="Fill in the JWKS URL first.")
+    try:
+        fetched = key_store().probe(url)
+    except (JwksFetchFailed, JwksUnusable) as problem:
+        return KeySetReport(url, error=problem.message)
+    return KeySetReport(url, fetched.key_set.keys, fetched.key_set.ignored, fetched.document.warnings)

@@ -1,13 +1,22 @@
 """Uploads: a file is received whole and measured before the database hears of it."""
 
+import codecs
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from changegate.services.attachments.content_types import SAMPLE_BYTES, sniff_content_type
+import filetype
+
+SAMPLE_BYTES = 8192
+TEXT = "text/plain"
+BINARY = "application/octet-stream"
+PDF = "application/pdf"
+# The bytes that no text has, by the WHATWG's MIME Sniffing standard, §3.
+_BINARY_BYTE = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 # More than this waits on disk, so that memory does not grow with what people send.
 MEMORY_BYTES = 1024 * 1024
@@ -49,3 +58,25 @@ def measure(file: IO[bytes]) -> Upload:
 def _pieces(read: Read) -> Iterator[bytes]:
     while piece := read(_READ_BYTES):
         yield piece
+
+
+def sniff_content_type(sample: bytes) -> str:
+    """Return the type of a file that begins with `sample`, its first `SAMPLE_BYTES` or all of it.
+
+    What is text is plain text, whatever language it is written in: as HTML or SVG it would run in a browser. Only a
+    PDF may look like text and be more than that.
+    """
+    if _is_text(sample):
+        return PDF if sample.startswith(b"%PDF-") else TEXT
+    kind = filetype.guess(sample)
+    return BINARY if kind is None else str(kind.mime)
+
+
+def _is_text(sample: bytes) -> bool:
+    is_whole = len(sample) < SAMPLE_BYTES
+    try:
+        # A sample may end within a character.
+        codecs.getincrementaldecoder("utf-8")().decode(sample, final=is_whole)
+    except UnicodeDecodeError:
+        return False
+    return _BINARY_BYTE.search(sample) is None

@@ -1,5 +1,6 @@
 """Writing: files are added, renamed and deleted by whoever may update their record."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,3 +93,9 @@ def _stamps(caller: Caller) -> dict[str, Any]:
         "sys_updated_by": by,
         "sys_mod_count": 0,
     }
+
+
+def remove_attachments(table_name: str, sys_ids: Iterable[str]) -> None:
+    """Delete the attachments of records, in the transaction at hand; the database drops their bytes with them."""
+    of_records = (ATTACHMENTS.c["table_name"] == table_name, ATTACHMENTS.c["table_sys_id"].in_(list(sys_ids)))
+    connection().execute(delete(ATTACHMENTS).where(*of_records))

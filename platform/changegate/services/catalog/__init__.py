@@ -4,7 +4,7 @@ Begin with `tasks`, `people` and `system`, which hold the entries; `access` hold
 rows.
 """
 
-from changegate.services.attachments.removal import remove_attachments
+from changegate.services.attachments.writing import remove_attachments
 from changegate.services.catalog.people import CI_TABLES, REFERENCE_TABLES
 from changegate.services.catalog.system import SYSTEM_TABLES
 from changegate.services.catalog.tasks import TASK_TABLES

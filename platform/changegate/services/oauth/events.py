@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
 from changegate.database.prepared import Prepared, is_broken_reference
 from changegate.errors import AssertionRefused, InvalidClient, OAuthError
-from changegate.models import OAuthExchange
+from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report, RuleResult, read_rows
@@ -19,7 +19,9 @@ from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.issuing import Exchange
-from changegate.services.oauth.last_exchanges import note_last_exchanges
+
+# What is noted is good to a day: an integration in use is written once a day, not at each clean-up.
+LAST_EXCHANGE_PRECISION = timedelta(days=1)
 
 # Longer than any token or assertion is good for: its row is what they are judged by.
 KEPT_FOR = timedelta(days=30)
@@ -187,3 +189,24 @@ def _printable(text: str | None, length: int) -> str | None:
     if text is None or (len(text) <= length and text.isprintable()):
         return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+
+
+def note_last_exchanges(oldest_kept: str) -> None:
+    """Note on each integration the latest of its accepted exchanges that are about to be forgotten.
+
+    `oldest_kept` is the least correlation id that stays in the log.
+    """
+    exchange = OAuthExchange
+    latest = func.max(exchange.happened_at)
+    found = (
+        select(OAuthEntity.sys_id, OAuthEntity.last_exchange_at.label("noted"), latest.label("latest"))
+        .join(exchange, exchange.entity == OAuthEntity.sys_id)
+        .where(exchange.correlation_id < oldest_kept, exchange.is_accepted)
+        .group_by(OAuthEntity.sys_id, OAuthEntity.last_exchange_at)
+    )
+    noted = OAuthEntity.last_exchange_at
+    for row in connection().execute(found).all():
+        if row.noted is None or row.noted <= row.latest - LAST_EXCHANGE_PRECISION:
+            # Another process may have come further meanwhile.
+            is_older = (OAuthEntity.sys_id == row.sys_id, or_(noted.is_(None), noted < row.latest))
+            connection().execute(update(OAuthEntity).where(*is_older).values(last_exchange_at=row.latest))

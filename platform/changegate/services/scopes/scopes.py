@@ -201,3 +201,9 @@ def _require_unused(scope: SysAuthScope, field: str, sentence: str) -> None:
     if names:
         shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
         raise InputInvalid({field: [sentence.format(shown)]})
+
+
+def count_scope_uses() -> dict[str, int]:
+    """Return how many integrations have each scope, by the scope's sys_id; one that nobody has is missing."""
+    counted = select(OAuthEntityScope.scope, func.count()).group_by(OAuthEntityScope.scope)
+    return {row[0]: row[1] for row in db.session.execute(counted).all()}

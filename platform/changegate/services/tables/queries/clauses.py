@@ -1,6 +1,7 @@
 """From conditions to SQL clauses; values travel as parameters only."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import and_, false, or_
@@ -9,10 +10,11 @@ from sqlalchemy.sql.elements import Grouping, UnaryExpression
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, display_path_of
-from changegate.services.tables.queries.dates import TermInvalid
+from changegate.services.tables.queries.dates import PREFIX, TermInvalid
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
     AllOf,
+    Condition,
     EncodedQuery,
     Joined,
     Order,
@@ -20,10 +22,11 @@ from changegate.services.tables.queries.encoded_query import (
     Term,
 )
 from changegate.services.tables.queries.operators import clause_of
-from changegate.services.tables.queries.query_lists import with_lists
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
 from changegate.services.tables.walks import Field, Walks
+
+_NUMBER = re.compile("-?[0-9]{1,9}")
 
 MAX_ORDERS = 50
 MAX_WORDS = 10
@@ -148,3 +151,33 @@ def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
     inquiry.measure.add(len(words) * len(fields))
     found = (_joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words)
     return _joined(and_, found)
+
+
+def with_lists(inquiry: Inquiry, terms: Iterable[Term], sign: str, list_operator: str) -> Iterator[Term]:
+    """Return the terms with those of one field and of `sign` as one list, which databases look up at once.
+
+    Only what means the same in a list is put into one: no item that could be refused by itself, or that has a comma
+    or outer blanks. The terms are joined by what makes a list of them, OR for `=` and AND for `!=`.
+    """
+    listed: dict[str, list[str]] = {}
+    for term in terms:
+        if isinstance(term, Condition) and term.operator == sign and _can_be_listed(inquiry, term):
+            listed.setdefault(term.field, []).append(term.value)
+        else:
+            yield term
+    for field, values in listed.items():
+        yield Condition(field, list_operator if len(values) > 1 else sign, ",".join(values))
+
+
+def _can_be_listed(inquiry: Inquiry, condition: Condition) -> bool:
+    value = condition.value
+    if not value or value != value.strip() or "," in value or value.startswith(PREFIX):
+        return False
+    field = inquiry.walks.find(condition.field)
+    if field is None:
+        return False
+    return Comparison(field, value, inquiry).is_text or (field.entry.kind == "integer" and _is_number(value))
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None
