@@ -73,6 +73,14 @@ def test_a_stale_tab_takes_no_claim_condition_away(app: Flask, admin: Visitor, p
     assert stored(app, path)["comments"] is None
 
 
+def test_changes_are_shown_in_the_time_zone_that_their_column_names(admin: Visitor, path: str, change: Change) -> None:
+    stale = admin.open(path)
+    change(comments="first")
+    assert "Changed by (UTC)" in words(admin.send(stale, "integration"))
+    admin.send(admin.open("/preferences"), "preferences", {"time_zone": "Asia/Tokyo"})
+    assert "Changed by (Asia/Tokyo)" in words(admin.send(stale, "integration"))
+
+
 def test_what_was_typed_is_saved_over_the_newer_version_by_choice(
     app: Flask, admin: Visitor, path: str, change: Change
 ) -> None:
