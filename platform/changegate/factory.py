@@ -13,6 +13,8 @@ from werkzeug.routing import MapAdapter
 from changegate import api, console, models
 from changegate.api.cors import answer_options
 from changegate.api.errors import MACHINE_PREFIXES, register_error_envelopes
+from changegate.api.method_override import MethodOverride
+from changegate.api.query_string import PlainQueryString
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
 from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
@@ -86,7 +88,7 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     console.register(app)
     register_error_envelopes(app, otherwise=render_error)
     long_requests = app.extensions[LONG_REQUESTS] = LongRequests(settings.threads)
-    served: Any = LimitedTime(app.wsgi_app, long_requests)
+    served: Any = LimitedTime(PlainQueryString(MethodOverride(app.wsgi_app)), long_requests)
     if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
         # Whatever else is slow to answer, such as another server's database, would be waited for in turn.
         served = TakingTurns(served)

@@ -21,9 +21,7 @@ from changegate.api import (
 )
 from changegate.api.cors import register_cors
 from changegate.api.hsts import register_hsts
-from changegate.api.method_override import MethodOverride
 from changegate.api.openapi.document import load_document
-from changegate.api.query_string import PlainQueryString
 from changegate.api.whole_body import require_whole_body
 from changegate.config import Settings
 
@@ -37,7 +35,6 @@ def register(app: Flask) -> None:
     settings: Settings = app.config["SETTINGS"]
     # A path with two slashes names nothing; a redirect would be a page, and few clients repeat their body.
     app.url_map.merge_slashes = False
-    app.wsgi_app = PlainQueryString(MethodOverride(app.wsgi_app))  # type: ignore[method-assign]
     app.before_request(require_whole_body)
     register_cors(app, settings)
     register_hsts(app, settings)

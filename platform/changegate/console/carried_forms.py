@@ -42,7 +42,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
     }
 )
 FRAGMENT_HEADER = "X-Fragment"
-TOKEN_SALT = "wtf-csrf-token"  # noqa: S105 - what Flask-WTF signs its tokens with, besides the secret key
+# What Flask-WTF signs its tokens with, besides the secret key.
+CSRF_SALT = "wtf-csrf-token"
 PREFIX, TARGET = "carried-", "carried_to"
 # Callers who are not signed in may send 64 KiB; the prefix of each name has to fit in as well.
 MOST_BYTES, MOST_FIELDS = 48 * 1024, 1000
@@ -145,7 +146,7 @@ def answer_old_form() -> ResponseReturnValue:
 
 def is_of_earlier_session() -> bool:
     """Tell whether a form was refused only because its token belongs to an earlier session of this site."""
-    serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=TOKEN_SALT)
+    serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=CSRF_SALT)
     try:
         serializer.loads(request.form.get("csrf_token", ""))
     except BadData:

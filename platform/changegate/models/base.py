@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Boolean,
@@ -200,6 +200,9 @@ def _flags(options: dict[str, Any]) -> dict[str, Any]:
 
 class Record:
     """The columns that ServiceNow gives every table; a mixin."""
+
+    if TYPE_CHECKING:
+        __tablename__: str
 
     sys_id: Mapped[str] = _column(
         String(SYS_ID_LENGTH),

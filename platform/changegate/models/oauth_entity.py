@@ -11,10 +11,7 @@ from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, boolean, choice, day, instant, integer, reference, string, text
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 
-JWT_BEARER = "jwt_bearer"
-CLIENT_CREDENTIALS = "client_credentials"
-PASSWORD = "password"  # noqa: S105 - a grant, not a password
-ID_TOKEN = "id_token"  # noqa: S105 - a kind of token, not a token
+JWT_BEARER, CLIENT_CREDENTIALS, PASSWORD, ID_TOKEN = "jwt_bearer", "client_credentials", "password", "id_token"
 CONNECTION_TYPES = {
     JWT_BEARER: "OAuth - JWT bearer grant",
     CLIENT_CREDENTIALS: "OAuth - Client credentials grant",

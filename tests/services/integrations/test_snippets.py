@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from changegate.services.integrations.assertion_sources import ASSERTION_SOURCES
-from changegate.services.integrations.snippets import SECRET, Snippet, Target, list_snippets
+from changegate.services.integrations.snippets import VARIABLE, Snippet, Target, list_snippets
 
 AUDIENCE = "https://desk.example.com/it's"
 TARGET = Target(
@@ -53,7 +53,7 @@ def test_fills_in_everything_but_the_secret(preset: str | None, is_public: bool)
         assert TARGET.base_url in snippet.text
         assert "{issuer}" not in snippet.text
         assert "{audience}" not in snippet.text
-        assert (f"client_secret=${SECRET}" in snippet.text.replace("$$", "$")) is not is_public, snippet.name
+        assert (f"client_secret=${VARIABLE}" in snippet.text.replace("$$", "$")) is not is_public, snippet.name
         assert bool(snippet.before) or is_public, snippet.name
 
 
@@ -74,7 +74,7 @@ def test_an_audience_with_a_quotation_mark_stays_one_word() -> None:
 
 
 def test_refers_to_each_providers_own_place_for_secrets() -> None:
-    assert f"{SECRET}: ${{{{ secrets.{SECRET} }}}}" in of("github-actions").text
+    assert f"{VARIABLE}: ${{{{ secrets.{VARIABLE} }}}}" in of("github-actions").text
     assert "credentialsId: 'changegate-secret'" in of("jenkins").text
     assert "masked" in of("gitlab").before
 
@@ -93,7 +93,7 @@ def test_asks_the_issuers_own_token_endpoint() -> None:
 def test_a_client_with_credentials_asks_with_its_secret_and_nothing_else() -> None:
     [snippet] = list_snippets(replace(TARGET, connection_type="client_credentials"))
     assert "grant_type=client_credentials" in snippet.text
-    assert "assertion" not in snippet.text and f"client_secret=${SECRET}" in snippet.text
+    assert "assertion" not in snippet.text and f"client_secret=${VARIABLE}" in snippet.text
     subprocess.run(["bash", "-n"], input=snippet.text, text=True, check=True)
 
 
@@ -112,6 +112,6 @@ def test_the_password_grant_names_whose_password_it_is_and_refreshes_where_it_ma
 def test_an_id_token_goes_straight_to_the_api(preset: str | None) -> None:
     for snippet in list_snippets(replace(TARGET, preset=preset, connection_type="id_token")):
         script = script_of(snippet)
-        assert "oauth_token.do" not in script and f"${SECRET}" not in snippet.text
+        assert "oauth_token.do" not in script and f"${VARIABLE}" not in snippet.text
         assert "token=$assertion" in script and "Authorization: Bearer $token" in script
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)

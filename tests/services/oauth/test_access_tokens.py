@@ -8,11 +8,11 @@ from sqlalchemy import event
 from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.services.access.scope_policy import NO_LIMITS, ApiCall
-from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_caller
+from changegate.services.oauth.access_tokens import OPAQUE_PREFIX, find_token_caller
 from tests.support.token_desk import ROBOT, TokenDesk
 
 # As long as a token, and written otherwise.
-UNDECODABLE = (TOKEN_PREFIX + "=" * 64, TOKEN_PREFIX + "é" * 64, TOKEN_PREFIX + "A" * 63 + "!", "x" * 69)
+UNDECODABLE = (OPAQUE_PREFIX + "=" * 64, OPAQUE_PREFIX + "é" * 64, OPAQUE_PREFIX + "A" * 63 + "!", "x" * 69)
 CREATE = ApiCall("now/table", "POST", "change_request")
 
 
@@ -31,7 +31,7 @@ def test_a_token_has_256_random_bits_and_a_prefix_for_scanners(desk: TokenDesk) 
     tokens = {desk.token(integration) for _ in range(5)}
 
     assert len(tokens) == 5
-    assert all(re.fullmatch(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{64}}", token) for token in tokens)
+    assert all(re.fullmatch(rf"{OPAQUE_PREFIX}[A-Za-z0-9_-]{{64}}", token) for token in tokens)
 
 
 def test_a_token_is_judged_in_one_statement(desk: TokenDesk) -> None:
@@ -45,7 +45,7 @@ def test_a_token_is_judged_in_one_statement(desk: TokenDesk) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "cgat", TOKEN_PREFIX, f"{TOKEN_PREFIX}x", f"{TOKEN_PREFIX}\ud800", "Cgat_", *UNDECODABLE]
+    "token", ["", "cgat", OPAQUE_PREFIX, f"{OPAQUE_PREFIX}x", f"{OPAQUE_PREFIX}\ud800", "Cgat_", *UNDECODABLE]
 )
 def test_no_other_text_is_a_token(desk: TokenDesk, token: str) -> None:
     desk.token(desk.register())
@@ -58,7 +58,7 @@ def test_the_hash_of_a_token_is_no_token(desk: TokenDesk) -> None:
     [stored] = db.session.query(OAuthExchange).all()
 
     assert find_token_caller(stored.token_hash) is None
-    assert find_token_caller(TOKEN_PREFIX + stored.token_hash) is None
+    assert find_token_caller(OPAQUE_PREFIX + stored.token_hash) is None
 
 
 def test_a_token_of_an_integration_without_scopes_may_do_nothing(desk: TokenDesk) -> None:
@@ -74,7 +74,7 @@ def test_a_token_of_an_integration_without_scopes_may_do_nothing(desk: TokenDesk
 def test_a_token_is_good_with_the_correlation_id_of_its_own_exchange_only(desk: TokenDesk) -> None:
     integration = desk.register()
     one, other = desk.token(integration), desk.token(integration)
-    start = len(TOKEN_PREFIX) + 20  # 16 bytes are 21 characters and a bit
+    start = len(OPAQUE_PREFIX) + 20  # 16 bytes are 21 characters and a bit
 
     assert find_token_caller(one[:start] + other[start:]) is None
     assert find_token_caller(one) == find_token_caller(other)

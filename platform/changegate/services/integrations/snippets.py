@@ -11,7 +11,7 @@ from changegate.models.oauth_entity import JWT_BEARER as JWT_BEARER_TYPE
 from changegate.services.integrations.assertion_sources import ASSERTION_SOURCES, AssertionSource
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
-SECRET = "CLIENT_SECRET"  # noqa: S105 - the name of a variable
+VARIABLE = "CLIENT_SECRET"
 GITHUB, GITLAB, JENKINS = "github-actions", "gitlab", "jenkins"
 # A refusal names the event that explains it, so it is printed.
 EXCHANGE = f"""\
@@ -87,7 +87,7 @@ def list_snippets(target: Target) -> list[Snippet]:
 def _exchange(target: Target) -> str:
     if target.connection_type == ID_TOKEN:
         return NO_EXCHANGE
-    secret = f' \\\n  --data-urlencode "client_secret=${SECRET}"' if target.needs_secret else ""
+    secret = f' \\\n  --data-urlencode "client_secret=${VARIABLE}"' if target.needs_secret else ""
     return EXCHANGE.replace("SECRET", secret, 1)
 
 
@@ -111,7 +111,7 @@ def _before(target: Target, *sentences: str) -> str:
 
 
 def _github_actions(target: Target) -> Snippet:
-    secret = f"{SECRET}: ${{{{ secrets.{SECRET} }}}}\n" if target.needs_secret else ""
+    secret = f"{VARIABLE}: ${{{{ secrets.{VARIABLE} }}}}\n" if target.needs_secret else ""
     ask = (
         'assertion=$(curl -sS --fail-with-body --get "$ACTIONS_ID_TOKEN_REQUEST_URL" \\\n'
         f"  --data-urlencode {shlex.quote('audience=' + target.audience)} \\\n"
@@ -123,7 +123,7 @@ def _github_actions(target: Target) -> Snippet:
         "      - name: Create the change request\n        env:\n"
         f"{indent(_yaml_variables(target) + secret, ' ' * 10)}        run: |\n{indent(script, ' ' * 10)}"
     )
-    before = _before(target, f"Store the client secret as the secret {SECRET} of the repository or environment.")
+    before = _before(target, f"Store the client secret as the secret {VARIABLE} of the repository or environment.")
     return Snippet(GITHUB, "GitHub Actions", ".github/workflows/deploy.yml", before, text)
 
 
@@ -133,14 +133,14 @@ def _gitlab_ci(target: Target) -> Snippet:
         f"  id_tokens:\n    assertion:\n      aud: {json.dumps(target.audience)}\n"
         f"  script:\n    - |\n{indent(_exchange(target) + CREATE_CHANGE, ' ' * 6)}"
     )
-    before = _before(target, f"Store the client secret as the CI/CD variable {SECRET}, masked and protected.")
+    before = _before(target, f"Store the client secret as the CI/CD variable {VARIABLE}, masked and protected.")
     return Snippet(GITLAB, "GitLab CI", ".gitlab-ci.yml", before, text)
 
 
 def _jenkins(target: Target) -> Snippet:
     credentials = ["string(credentialsId: 'changegate', variable: 'assertion')"]
     if target.needs_secret:
-        credentials.append(f"string(credentialsId: 'changegate-secret', variable: '{SECRET}')")
+        credentials.append(f"string(credentialsId: 'changegate-secret', variable: '{VARIABLE}')")
     listed = ", ".join(credentials)
     script = indent("set +x\n" + _shell_variables(target) + _exchange(target) + CREATE_CHANGE, " " * 12)
     text = (
@@ -158,17 +158,17 @@ def _jenkins(target: Target) -> Snippet:
 
 def _curl(target: Target) -> Snippet:
     holds = f"assertion holds a JWT from the provider with the audience {target.audience}."
-    before = _before(target, holds, f"{SECRET} holds the client secret.")
+    before = _before(target, holds, f"{VARIABLE} holds the client secret.")
     return Snippet("curl", "curl", "in a shell", before, _shell_variables(target) + _exchange(target) + CREATE_CHANGE)
 
 
 def _curl_of_secret(target: Target) -> Snippet:
     """Return the grants of clients that have a secret and no assertion (RFC 6749 §4.3, §4.4, §6)."""
     if target.connection_type == PASSWORD:
-        before = f"{SECRET} holds the client secret, DESK_USER and DESK_PASSWORD are those of the user who signs in."
+        before = f"{VARIABLE} holds the client secret, DESK_USER and DESK_PASSWORD are those of the user who signs in."
         request, more = _request("password", WHO), _refresh() if target.gives_refresh_tokens else ""
     else:
-        before = f"{SECRET} holds the client secret, from where the pipeline keeps secrets."
+        before = f"{VARIABLE} holds the client secret, from where the pipeline keeps secrets."
         request, more = _request("client_credentials", ""), ""
     return Snippet("curl", "curl", "in a shell", before, _shell_variables(target) + request + CREATE_CHANGE + more)
 
@@ -193,5 +193,5 @@ def _own(target: Target, name: str, source: AssertionSource) -> Snippet:
     if source.escapes_dollars:
         script = script.replace("$", "$$")
     text = source.layout.format_map(values) + indent(script, " " * source.spaces)
-    kept = f"{SECRET} holds the client secret, from where the provider keeps secrets."
+    kept = f"{VARIABLE} holds the client secret, from where the provider keeps secrets."
     return Snippet(name, source.label, source.file, _before(target, *filter(None, [source.before]), kept), text)

@@ -29,10 +29,10 @@ from changegate.services.users.roles import roles_of_user
 
 # A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
 # exchange, by which the token's row is found, and 32 random bytes.
-TOKEN_PREFIX = "cgat_"  # noqa: S105 - a prefix, not a token
+OPAQUE_PREFIX = "cgat_"
 ID_BYTES = 16
 RANDOM_BYTES = 32
-TOKEN_LENGTH = len(TOKEN_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
+TOKEN_LENGTH = len(OPAQUE_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,7 +48,7 @@ class IssuedToken:
 def new_token(correlation_id: str, *, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
     """Return a fresh token of an exchange; once its row is committed, nothing can bring the token back."""
     material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
-    token = TOKEN_PREFIX + urlsafe_b64encode(material).decode()
+    token = OPAQUE_PREFIX + urlsafe_b64encode(material).decode()
     return _issued(token, user, generation, scope, lifespan)
 
 
@@ -78,14 +78,14 @@ def find_token_caller(token: str) -> Caller | None:
     Token, integration, user, roles and scopes are read in one statement at every call: whatever was disabled
     meanwhile has stopped working. How a token is written decides how it is looked for, and there is no second try.
     """
-    if token.startswith(TOKEN_PREFIX):
+    if token.startswith(OPAQUE_PREFIX):
         return _find_opaque(token)
     return _find_jwt(token) if looks_like_jwt(token) else None
 
 
 def is_foreign(token: str) -> bool:
     """Tell whether a token can only be another issuer's: by how it is written, of which nothing is verified."""
-    return not token.startswith(TOKEN_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
+    return not token.startswith(OPAQUE_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
 
 
 def caller_of(row: Any) -> Caller:
@@ -123,7 +123,7 @@ def find_issued(token: str) -> dict[str, Any] | None:
 
     That the row is there, and what it is worth now, is for whoever asks for it.
     """
-    if token.startswith(TOKEN_PREFIX):
+    if token.startswith(OPAQUE_PREFIX):
         correlation_id = _find_correlation_id(token)
     else:
         verified = verify_token(token, issuer=settings().base_url, at=now()) if looks_like_jwt(token) else None
@@ -158,7 +158,7 @@ def _find_correlation_id(token: str) -> str | None:
     if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
-        material = urlsafe_b64decode(token[len(TOKEN_PREFIX) :])
+        material = urlsafe_b64decode(token[len(OPAQUE_PREFIX) :])
     except NotBase64:
         return None
     return material[:ID_BYTES].hex()

@@ -11,8 +11,7 @@ from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
-CLIENT_CREDENTIALS = "client_credentials"
-PASSWORD = "password"  # noqa: S105 - a grant, not a password
+CLIENT_CREDENTIALS, PASSWORD = "client_credentials", "password"
 REFRESH_TOKEN = REFRESH
 # The connection type whose integrations a grant is for.
 TYPES: Mapping[str, str] = MappingProxyType(

@@ -10,7 +10,7 @@ from changegate.database.prepared import Prepared
 from changegate.extensions import now, settings
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope
 from changegate.models.auth_scope import ANY
-from changegate.services.oauth.access_tokens import TOKEN_PREFIX, find_token_caller
+from changegate.services.oauth.access_tokens import OPAQUE_PREFIX, find_token_caller
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.grant_types import REFRESH_TOKEN, allowed_grants
 from changegate.services.oauth.refresh_tokens import (
@@ -40,7 +40,7 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     if who is None or who.grant is None or who.origin is None or not _may_know(client, who.grant.entity):
         return INACTIVE
     correlation_id = who.origin.correlation_id
-    is_opaque = token.startswith(TOKEN_PREFIX)
+    is_opaque = token.startswith(OPAQUE_PREFIX)
     times = _times_kept(correlation_id) if is_opaque else _times_in_token(token)
     if not times:  # its integration has been deleted at this moment
         return INACTIVE

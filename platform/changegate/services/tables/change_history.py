@@ -1,7 +1,6 @@
 """The history of records that have forms of their own: who changed which field, and what a stale form has missed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import insert, select
 
@@ -15,7 +14,7 @@ Texts = tuple[str, str]
 CHANGED_BENEATH = "{} (changed)"
 
 
-def note_changes(record: Any, changes: Mapping[str, Texts], *, by: str) -> None:
+def note_changes(record: Record, changes: Mapping[str, Texts], *, by: str) -> None:
     """Write a row for each changed field of a record whose updates are counted already."""
     now, table = utc_now(), record.__tablename__
     rows = [
@@ -43,7 +42,7 @@ def note_changes(record: Any, changes: Mapping[str, Texts], *, by: str) -> None:
 def list_changes_since(record: Record, update_count: int) -> Sequence[SysAudit]:
     """Return what was changed of a record after its updates had reached a count, in order."""
     statement = select(SysAudit).where(
-        SysAudit.tablename == record.__class__.__table__.name,  # type: ignore[attr-defined]
+        SysAudit.tablename == record.__tablename__,
         SysAudit.documentkey == record.sys_id,
         SysAudit.record_checkpoint > update_count,
     )
