@@ -8,8 +8,9 @@ from operator import attrgetter
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import as_json, printable
+from changegate.cli.integrations.refusals import as_json
 from changegate.extensions import now
+from changegate.printable import printable
 from changegate.schemas.hygiene import SEVERITIES, AssessmentSchema
 from changegate.schemas.presets import find_claim_kinds, require_pins
 from changegate.services.hygiene.assessment import Assessment, assess

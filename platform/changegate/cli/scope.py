@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import BY, as_json, printable
+from changegate.cli.integrations.refusals import BY, as_json
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAuthScope
+from changegate.printable import printable
 from changegate.schemas.auth_scope import load_scope, load_scope_change
 from changegate.schemas.scope_rule_text import render_rule_text
 from changegate.services.scopes.scopes import (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from changegate.models.change_request import CHANGE_STATES
+from changegate.printable import typed
 from changegate.services.tables.queries.encoded_query import AllOf, Condition, EncodedQuery, Order
 
 PAGE_SIZE = 20
@@ -39,7 +40,7 @@ class ChangeList:
         state, sort, page = (arguments.get(name, "") for name in ("state", "sort", "page"))
         is_sorted, is_page = sort in COLUMNS, page.isascii() and page.isdigit() and len(page) < 10
         return cls(
-            search=_printable(arguments.get("search", "")).strip()[:MAX_SEARCH_LENGTH],
+            search=typed(arguments.get("search", ""))[:MAX_SEARCH_LENGTH],
             state=state if state in CHANGE_STATES else "",
             sort=sort if is_sorted else cls().sort,
             is_descending=arguments.get("order") == DESCENDING if is_sorted else cls().is_descending,
@@ -79,7 +80,3 @@ class ChangeList:
         if self.page > 1:
             found["page"] = str(self.page)
         return {name: value for name, value in found.items() if value}
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from changegate.console.list_arguments import correlation_id, printable
+from changegate.console.list_arguments import correlation_id
 from changegate.console.local_times import parse_local
+from changegate.printable import typed
 from changegate.services.oauth.event_search import OUTCOMES, EventFilter
 
 PAGE_SIZE = 50
@@ -32,7 +33,7 @@ class EventList:
     @classmethod
     def of_arguments(cls, arguments: Mapping[str, str]) -> "EventList":
         """Read the query string; what makes no sense in it is left out."""
-        found = {name: printable(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
+        found = {name: typed(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
         if found["outcome"] not in OUTCOMES:
             found["outcome"] = ""
         return cls(**found, before=correlation_id(arguments.get("before", "")))

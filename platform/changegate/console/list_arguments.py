@@ -1,11 +1,6 @@
 """What the address of a list may say, whoever wrote it."""
 
 
-def printable(text: str) -> str:
-    """Return a text as somebody could have typed it."""
-    return "".join(character for character in text if character.isprintable()).strip()
-
-
 def correlation_id(text: str) -> str:
     """Return the correlation id that a page goes on from, or the empty text for what is none."""
     return text if len(text) == 32 and set(text) <= set("0123456789abcdef") else ""

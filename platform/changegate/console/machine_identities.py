@@ -4,8 +4,8 @@ from flask import Blueprint, render_template, request
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.providers import PROVIDERS
-from changegate.console.list_arguments import printable
 from changegate.extensions import now
+from changegate.printable import typed
 from changegate.services.hygiene.assessment import assess_reading
 from changegate.services.hygiene.finding import ACCOUNT
 from changegate.services.hygiene.identities import identities_of
@@ -20,7 +20,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """List the machine identities: all, those with a high-privilege role, or the one whose user name is given."""
-    at, user = now(), printable(request.args.get("user", ""))[:MAX_LENGTH]
+    at, user = now(), typed(request.args.get("user", ""))[:MAX_LENGTH]
     is_privileged = "privileged" in request.args
     reading = read_all(at)
     identities = identities_of(reading)

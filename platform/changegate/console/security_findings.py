@@ -9,8 +9,8 @@ from flask import Blueprint, render_template, request, url_for
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.providers import PROVIDERS
-from changegate.console.list_arguments import printable
 from changegate.extensions import now
+from changegate.printable import typed
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding
 from changegate.services.hygiene.score import COSTS
@@ -35,7 +35,7 @@ def list_view() -> str:
     assessment = assess(now(), PROVIDERS)
     severity = request.args.get("severity", "")
     severity = severity if severity in SEVERITIES else ""
-    subject = printable(request.args.get("subject", ""))[:MAX_LENGTH]
+    subject = typed(request.args.get("subject", ""))[:MAX_LENGTH]
     shown = [
         _linked(finding)
         for finding in assessment.findings

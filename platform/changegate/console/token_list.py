@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from changegate.console.list_arguments import correlation_id, printable
+from changegate.console.list_arguments import correlation_id
+from changegate.printable import typed
 from changegate.services.oauth.live_tokens import TokenFilter
 
 # What can be asked for, and how long it may be.
@@ -23,7 +24,7 @@ class TokenList:
     @classmethod
     def of_arguments(cls, arguments: Mapping[str, str]) -> "TokenList":
         """Read the query string; what makes no sense in it is left out."""
-        found = {name: printable(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
+        found = {name: typed(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
         return cls(**found, before=correlation_id(arguments.get("before", "")))
 
     def filter(self, entity: str | None) -> TokenFilter:

@@ -11,7 +11,9 @@ from typing import Any, Never
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from changegate.models.claim_condition import LARGEST_NUMBER, OPERATORS, VALUE_TYPES
+from changegate.printable import printable
 from changegate.schemas.claim_condition_text import parse_condition_text
+from changegate.schemas.one_line import CONTROL_CHARACTERS, is_one_line
 
 MAX_CLAIM_LENGTH = 255
 MAX_DEPTH = 8  # of an assertion's payload: what lies deeper is never read
@@ -21,12 +23,6 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-
 _STEP = re.compile(r"(?:[^~]|~[01])+")
 
 Reader = Callable[[Any], Any]
-
-
-def _is_printable(text: str) -> None:
-    # Characters that turn the direction of writing are not printable either: one value must not look like another.
-    if not text.isprintable():
-        raise ValidationError("Control characters are not allowed.")
 
 
 def _is_claim(claim: str) -> None:
@@ -55,7 +51,7 @@ class ClaimConditionSchema(Schema):
 
     claim = fields.String(
         required=True,
-        validate=[validate.Length(max=MAX_CLAIM_LENGTH, error="At most {max} characters."), _is_printable, _is_claim],
+        validate=[validate.Length(max=MAX_CLAIM_LENGTH, error="At most {max} characters."), is_one_line, _is_claim],
         error_messages={"required": "Name the claim."},
     )
     operator = fields.String(
@@ -107,7 +103,7 @@ def _named(messages: Any, sent: Any) -> Any:
     claim = sent.get("claim") if isinstance(sent, Mapping) else sent
     if not isinstance(claim, str) or not claim.strip():
         return messages
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in claim.strip()[:60])
+    shown = printable(claim.strip(), 60)
     return {name: [f"Condition on {shown}: {text}" for text in texts] for name, texts in messages.items()}
 
 
@@ -146,7 +142,7 @@ def _read_text(value: Any) -> str:
     if len(text) > MAX_VALUE_LENGTH:
         _refuse(f"At most {MAX_VALUE_LENGTH} characters.")
     if not text.isprintable():
-        _refuse("Control characters are not allowed.")
+        _refuse(CONTROL_CHARACTERS)
     return text
 
 

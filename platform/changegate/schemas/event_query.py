@@ -8,15 +8,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, valida
 
 from changegate.errors import InputInvalid
 from changegate.schemas.field_errors import field_errors
+from changegate.schemas.one_line import is_one_line
 
 OUTCOMES = ("accepted", "refused", "would_refuse")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-
-
-def _is_printable(text: str) -> None:
-    if not text.isprintable():
-        raise ValidationError("Control characters are not allowed.")
 
 
 def _says(description: str) -> dict[str, str]:
@@ -25,7 +21,7 @@ def _says(description: str) -> dict[str, str]:
 
 def _line(length: int, description: str) -> fields.String:
     size = validate.Length(max=length, error="At most {max} characters.")
-    return fields.String(load_default=None, validate=[size, _is_printable], metadata=_says(description))
+    return fields.String(load_default=None, validate=[size, is_one_line], metadata=_says(description))
 
 
 def _correlation_id(description: str) -> fields.String:

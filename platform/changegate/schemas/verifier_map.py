@@ -5,6 +5,8 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
+from changegate.printable import printable
+from changegate.schemas.one_line import is_one_line
 from changegate.schemas.pasted_keys import refuse_private_key, refuse_what_is_no_secret
 
 MAX_MAPS = 20
@@ -14,14 +16,9 @@ MAX_SHARED_KEY_LENGTH = 1000
 MIN_DIFFERENT_CHARACTERS = 8
 
 
-def _is_printable(text: str) -> None:
-    if not text.isprintable():
-        raise ValidationError("Control characters are not allowed.")
-
-
 def _is_a_secret(text: str) -> None:
     refuse_what_is_no_secret(text)
-    _is_printable(text)
+    is_one_line(text)
     if text != text.strip():
         raise ValidationError("There is white space around the key, which would be part of it. Remove it.")
     if len(set(text)) < MIN_DIFFERENT_CHARACTERS:
@@ -30,7 +27,7 @@ def _is_a_secret(text: str) -> None:
 
 def _line(length: int, **options: Any) -> fields.String:
     return fields.String(
-        validate=[validate.Length(max=length, error="At most {max} characters."), _is_printable], **options
+        validate=[validate.Length(max=length, error="At most {max} characters."), is_one_line], **options
     )
 
 
@@ -74,7 +71,7 @@ class VerifierMapSchema(Schema):
         name = data.get("name") if isinstance(data, Mapping) else None
         if not isinstance(name, str) or not name.strip() or not isinstance(error.messages, dict):
             return
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name.strip()[:60])
+        shown = printable(name.strip(), 60)
         messages = {
             field: [f"Map {shown}: {text}" for text in texts] if isinstance(texts, list) else texts
             for field, texts in error.messages.items()

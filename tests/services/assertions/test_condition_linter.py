@@ -153,12 +153,12 @@ def test_warns_of_a_word_that_may_be_a_boolean() -> None:
 
 def test_warns_when_all_that_is_bound_can_be_renamed() -> None:
     names = condition("repository", "equals", "acme/shop"), condition("ref", "glob", "refs/heads/*")
-    assert "renamed" in about_all(*names)
+    assert "given up" in about_all(*names)
     assert "repository_id" in about_all(*names)
     pinned = condition("repository_id", "equals", "123")
     assert not about_all(*names, pinned)
-    assert "renamed" in about_all(*names, pinned | {"report_only": True})
-    assert "renamed" in about_all(*names, condition("repository_id", "exists"))
+    assert "given up" in about_all(*names, pinned | {"report_only": True})
+    assert "given up" in about_all(*names, condition("repository_id", "exists"))
     assert not about_all(*names, condition("/kubernetes.io/namespace_uid", "equals", "u"))
 
 

@@ -23,6 +23,7 @@ from changegate.errors import ChangegateError, InputInvalid
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
 from changegate.models.oauth_entity import JWT_BEARER
+from changegate.printable import printable
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import defaults_for
@@ -53,7 +54,7 @@ class FileEntry:
 
     def _sentence(self, field: str, texts: list[str]) -> str:
         place = self.placed.keys.get(field, self.placed.place)
-        return f"{self.file}, {render_place(place)}: {_shown(field)}: {' '.join(texts)}"
+        return f"{self.file}, {render_place(place)}: {printable(field, 100)}: {' '.join(texts)}"
 
 
 def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
@@ -134,7 +135,3 @@ def _default(field: Field[Any]) -> Any:
 def _indented(comment: str, fields: dict[str, Any]) -> str:
     lines = render_yaml(fields).splitlines()
     return "\n".join([f"  {comment}", f"  - {lines[0]}", *(f"    {line}" if line else "" for line in lines[1:])]) + "\n"
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:100])

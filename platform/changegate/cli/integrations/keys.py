@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, printable, wanted
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, wanted
 from changegate.extensions import db
+from changegate.printable import printable
 from changegate.schemas.integration_views import KeyReportSchema
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.integrations.key_report import report_keys

@@ -6,6 +6,7 @@ import click
 
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.models import OAuthEntity
+from changegate.printable import printable
 from changegate.services.integrations.authority import COMMAND_LINE
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration, lock_integration
@@ -26,8 +27,3 @@ def wanted(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
 def facts(entity: OAuthEntity) -> dict[str, Any]:
     """Return what is shown of an integration; never its secret."""
     return {"sys_id": entity.sys_id, "client_id": entity.client_id, **fields_of(entity)}
-
-
-def printable(text: str) -> str:
-    """Return a text that moves no cursor: what was typed or read is shown to somebody at a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from changegate.cli.integrations.refusals import printable
+from changegate.printable import printable
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.services.integrations.integration_changes import Change
 

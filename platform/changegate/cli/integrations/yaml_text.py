@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from changegate.errors import ChangegateError
+from changegate.printable import printable
 
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 20
@@ -74,7 +75,7 @@ def mapping_items(node: yaml.Node) -> Iterator[tuple[str, Place, yaml.Node]]:
         if not isinstance(key, str):
             raise Unreadable(place, "A key is a text.")
         if key in seen:
-            raise Unreadable(place, f"There are two keys {_shown(key)}.")
+            raise Unreadable(place, f"There are two keys {printable(key, 200)}.")
         seen.add(key)
         yield key, place, value
 
@@ -177,8 +178,4 @@ def _place(mark: Any) -> Place:
 
 
 def _one_line(problem: yaml.MarkedYAMLError) -> str:
-    return _shown(problem.problem or problem.context or "it cannot be read")
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:200])
+    return printable(problem.problem or problem.context or "it cannot be read", 200)

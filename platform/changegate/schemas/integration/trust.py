@@ -7,13 +7,14 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, REUSABLE, USER_FIELDS
 from changegate.schemas.claim_condition import ClaimConditionSchema
-from changegate.schemas.integration.values import choice, is_one_line, line, seconds, user
+from changegate.schemas.integration.values import choice, line, seconds, user
 from changegate.schemas.key_source import (
     SHARED_KEY,
     SHARED_KEY_ALGORITHMS,
     require_algorithms_of_source,
     require_keys_of_source,
 )
+from changegate.schemas.one_line import is_one_line
 from changegate.schemas.pasted_keys import refuse_private_key
 from changegate.schemas.presets import PRESETS, find_pin_faults
 from changegate.schemas.verifier_map import MAX_MAPS, VerifierMapSchema

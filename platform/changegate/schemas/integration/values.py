@@ -3,18 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
-LINES = validate.Regexp(
-    r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error="Control characters are not allowed."
-)
+from changegate.schemas.one_line import CONTROL_CHARACTERS, is_one_line
 
-
-def is_one_line(text: str) -> None:
-    """Refuse what a line cannot hold."""
-    # Characters that turn the direction of writing are not printable either: one name must not look like another.
-    if not text.isprintable():
-        raise ValidationError("Control characters are not allowed.")
+LINES = validate.Regexp(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error=CONTROL_CHARACTERS)
 
 
 def line(length: int, *, refused: tuple[str, ...] = (), why: str = "", **options: Any) -> fields.String:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from changegate.errors import AssertionRefused
+from changegate.printable import printable
 from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.phrases import Phrase, put_into_words
 
@@ -106,7 +107,7 @@ def _result(rule: str, reason: str | None, expected: Kept, received: Kept, only_
 
 
 def _worded(kept: Kept) -> str | None:
-    return kept if kept is None or isinstance(kept, str) else _printable(put_into_words(kept))
+    return kept if kept is None or isinstance(kept, str) else printable(put_into_words(kept), SHOWN_LENGTH)
 
 
 def _result_of_dict(row: dict[str, Any]) -> RuleResult:
@@ -116,14 +117,8 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
 def _kept(value: object) -> Kept:
     if value is None or type(value) is tuple:
         return value
-    return _printable(value if type(value) is str else _text_of(value))
-
-
-def _printable(text: str | None) -> str | None:
-    if text is None or (len(text) <= SHOWN_LENGTH and text.isprintable()):
-        return text
-    # Claims come from outside: no control or bidirectional character may reach a log or a page.
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:SHOWN_LENGTH])
+    text = value if type(value) is str else _text_of(value)
+    return None if text is None else printable(text, SHOWN_LENGTH)
 
 
 def _text_of(value: object) -> str | None:

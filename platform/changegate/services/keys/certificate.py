@@ -15,6 +15,7 @@ from cryptography.x509 import Certificate, Name, load_der_x509_certificate, load
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from changegate.printable import printable
 from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.signing_key import SigningKey
 from changegate.services.keys.verifying_keys import Validity
@@ -128,4 +129,4 @@ def _shown(name: Name) -> str:
         text = name.rfc4514_string()
     except ValueError:
         text = "unreadable"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:MAX_NAME_LENGTH]
+    return printable(text, MAX_NAME_LENGTH)

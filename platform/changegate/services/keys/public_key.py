@@ -1,8 +1,5 @@
 """Key material: from the parameters of a JWK (RFC 7518 §6, RFC 8037 §2) to a public key fit for use."""
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -16,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
+from changegate.services.keys.base64url import decode_base64url
+
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 MIN_RSA_BITS = 2048
@@ -23,7 +22,6 @@ MAX_RSA_BITS = 8192  # larger ones load, and then each verification burns the pr
 MAX_RSA_EXPONENT = 2**32 - 1
 CURVES: Mapping[str, type[EllipticCurve]] = {"P-256": SECP256R1, "P-384": SECP384R1, "P-521": SECP521R1}
 
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 _ED25519_PRIME = 2**255 - 19
 _ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME
 _ED25519_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -91,14 +89,9 @@ def _unsigned(jwk: Mapping[str, object], name: str) -> int:
 def _octets(jwk: Mapping[str, object], name: str, length: int | None = None) -> bytes:
     """Decode base64url in its one canonical spelling, so that equal keys have equal thumbprints."""
     text = jwk.get(name)
-    if not isinstance(text, str) or not _BASE64URL.fullmatch(text):
-        raise UnusableJwkError(f"`{name}` is missing or not base64url")
-    try:
-        octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
-        raise UnusableJwkError(f"`{name}` is not base64url") from None
-    if base64.urlsafe_b64encode(octets).rstrip(b"=").decode() != text:
-        raise UnusableJwkError(f"`{name}` is not canonical base64url")
+    octets = decode_base64url(text) if isinstance(text, str) else None
+    if not octets:
+        raise UnusableJwkError(f"`{name}` is missing or not canonical base64url")
     if length is not None and len(octets) != length:
         raise UnusableJwkError(f"`{name}` has {len(octets)} octets instead of {length}")
     return octets

@@ -13,6 +13,7 @@ from changegate.database.prepared import Prepared, is_broken_reference
 from changegate.errors import AssertionRefused, InvalidClient, OAuthError
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report, RuleResult, read_rows
 from changegate.services.oauth.access_tokens import IssuedToken
@@ -110,11 +111,11 @@ def record_refused_call(call: RefusedCall, happened_at: datetime) -> None:
         "happened_at": happened_at,
         "correlation_id": call.correlation_id,
         "address": call.address,
-        "request": _printable(call.request, 120),
+        "request": _shown(call.request, 120),
         "is_accepted": False,
         "reason": call.reason,
-        "detail": _printable(call.detail, 500),
-        "subject": _printable(call.user_name, 255),
+        "detail": _shown(call.detail, 500),
+        "subject": _shown(call.user_name, 255),
         "client_id": call.client_id,
         "entity": call.entity,
     }
@@ -162,7 +163,7 @@ def _row(attempt: Attempt, happened_at: datetime) -> dict[str, Any]:
         "happened_at": happened_at,
         "correlation_id": attempt.correlation_id,
         "address": attempt.address,
-        "client_id": _printable(attempt.client_id, 100),
+        "client_id": _shown(attempt.client_id, 100),
         "entity": None,
     }
     exchange = attempt.exchange
@@ -177,18 +178,16 @@ def _facts(assertion: UnverifiedAssertion, jti_claim: str, verified: VerifiedAss
     """Return what the assertion said of itself; unverified where it was refused, and printable in any case."""
     digest = verified.replay_digest if verified else assertion.unverified_replay_digest(jti_claim)
     return {
-        "kid": _printable(assertion.unverified_kid, 256),
-        "algorithm": _printable(assertion.unverified_algorithm, 20),
-        "issuer": _printable(assertion.unverified_issuer, 255),
-        "subject": _printable(verified.subject if verified else assertion.unverified_subject, 255),
+        "kid": _shown(assertion.unverified_kid, 256),
+        "algorithm": _shown(assertion.unverified_algorithm, 20),
+        "issuer": _shown(assertion.unverified_issuer, 255),
+        "subject": _shown(verified.subject if verified else assertion.unverified_subject, 255),
         "jti_digest": digest.hex(),
     }
 
 
-def _printable(text: str | None, length: int) -> str | None:
-    if text is None or (len(text) <= length and text.isprintable()):
-        return text
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:length])
+def _shown(text: str | None, length: int) -> str | None:
+    return None if text is None else printable(text, length)
 
 
 def note_last_exchanges(oldest_kept: str) -> None:

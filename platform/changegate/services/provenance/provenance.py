@@ -9,6 +9,7 @@ from functools import lru_cache
 from changegate.models import Task
 from changegate.models.base import Entry
 from changegate.models.packed import PackedJSON
+from changegate.printable import printable
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.provenance.claim_layouts import Layout, find_layout, text_of_claim
 from changegate.services.provenance.run_urls import Claims
@@ -47,8 +48,7 @@ def read_claims(layout: Layout, issuer: str, claims: Claims) -> dict[str, str]:
 
 
 def _fitted(text: str, length: int) -> str:
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = printable(text)
     return text if len(text) <= length else text[: length - len(CUT)] + CUT
 
 
