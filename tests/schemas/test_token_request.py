@@ -1,8 +1,8 @@
 """The token request's parameters."""
 
 import pytest
-from marshmallow import ValidationError
 
+from changegate.errors import InvalidRequest
 from changegate.schemas.token_request import NAMES, TokenRequestForm, load_token_request
 
 
@@ -45,19 +45,19 @@ def test_trims_ascii_space_only(name: str) -> None:
 )
 def test_texts_have_an_end(name: str, most: int) -> None:
     load_token_request([(name, "x" * most)])
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         load_token_request([(name, "x" * (most + 1))])
 
-    assert caught.value.messages_dict == {name: ["too long"]}
+    assert (caught.value.reason, caught.value.detail) == ("body_malformed", f"{name} is too long")
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 @pytest.mark.parametrize("values", [("a", "b"), ("", "a"), ("", "")])
 def test_nothing_is_given_twice(name: str, values: tuple[str, str]) -> None:
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         load_token_request((name, value) for value in values)
 
-    assert caught.value.messages_dict == {name: ["given more than once"]}
+    assert (caught.value.reason, caught.value.detail) == ("param_duplicate", f"{name} is given more than once")
 
 
 def test_shows_nothing_of_what_it_holds() -> None:

@@ -3,12 +3,9 @@
 See docs/reference/token-endpoint.md#requests and #client-authentication.
 """
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Request
-from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from changegate.api.current_request import current_request
@@ -29,26 +26,16 @@ MAX_PARAMETERS = 50
 TWO_PROOFS = "two different client authentications"
 # Secrets in a URL end up in logs; they are refused rather than honoured.
 SECRET_PARAMETERS = frozenset({"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"})
-Form = TypeVar("Form", bound=ClientForm)
 
 
 def read_parameters() -> TokenRequestForm:
     """Return the known parameters of a token request; raises `InvalidRequest`."""
-    return _load(load_token_request, read_form())
+    return load_token_request(read_form())
 
 
 def read_reference() -> TokenReferenceForm:
     """Return the known parameters of a request about a token; raises `InvalidRequest`."""
-    return _load(load_token_reference, read_form())
-
-
-def _load(load: Callable[[Iterable[tuple[str, str]]], Form], sent: Iterable[tuple[str, str]]) -> Form:
-    try:
-        return load(sent)
-    except ValidationError as problem:
-        [(name, [what])] = problem.messages_dict.items()
-        reason = "param_duplicate" if what.startswith("given") else "body_malformed"
-        raise InvalidRequest(reason, f"{name} is {what}") from None
+    return load_token_reference(read_form())
 
 
 def read_form() -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ A few optional texts, read at every exchange: plain code here takes a tenth of w
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from marshmallow import ValidationError
+from changegate.errors import InvalidRequest
 
 ASCII_SPACE = " \t\r\n\f\v"
 LONGEST = {
@@ -57,7 +57,7 @@ NAMES_OF_REFERENCE = frozenset(field.name for field in fields(TokenReferenceForm
 def load_token_request(sent: Iterable[tuple[str, str]]) -> TokenRequestForm:
     """Return the known parameters; unknown ones are ignored.
 
-    Raises `ValidationError` by parameter, for one that is too long or given more than once (RFC 6749 §3.2).
+    Raises `InvalidRequest` for a parameter that is too long or given more than once (RFC 6749 §3.2).
     """
     return TokenRequestForm(**_load(sent, NAMES))
 
@@ -73,8 +73,8 @@ def _load(sent: Iterable[tuple[str, str]], names: frozenset[str]) -> dict[str, s
         if name not in names:
             continue
         if name in found:
-            raise ValidationError({name: ["given more than once"]})
+            raise InvalidRequest("param_duplicate", f"{name} is given more than once")
         if len(value) > LONGEST.get(name, len(value)):
-            raise ValidationError({name: ["too long"]})
+            raise InvalidRequest("body_malformed", f"{name} is too long")
         found[name] = (value.strip(ASCII_SPACE) if name in TRIMMED else value) or None
     return found
