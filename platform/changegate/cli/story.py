@@ -198,7 +198,7 @@ def _rotate(teller: Teller) -> None:
     _sign(teller)
     _exchange(teller)
     _create_change(teller)
-    teller.say("Changegate fetched and trusted a key that it had never seen, without anybody's help.")
+    teller.say("Changegate automatically fetched and trusted a key that it had never seen.")
 
 
 def _disable(teller: Teller) -> None:
@@ -217,7 +217,7 @@ STEPS: tuple[tuple[str, Callable[[Teller], None]], ...] = (
     ("The identity provider signs a JWT for the automation", _sign),
     ("The automation exchanges it for an access token", _exchange),
     ("With the token it creates a change request", _create_change),
-    ("What the token is not good for", _try_what_is_forbidden),
+    ("What the token does not allow", _try_what_is_forbidden),
     ("The identity provider rotates its key, with overlap", _rotate),
     ("The integration is disabled", _disable),
 )
