@@ -123,9 +123,11 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     end_units_of_work(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     csrf.init_app(app)
+    hooks = app.after_request_funcs.setdefault(None, [])
+    of_others = len(hooks)
     login.init_app(app)
-    # Nobody is remembered beyond a session, so no answer has a cookie that keeps doing so.
-    app.after_request_funcs.pop(None)
+    # No login outlives its session, so Flask-Login has no cookie to set in every answer.
+    del hooks[of_others:]
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
     keep_choices(app)
