@@ -25,14 +25,14 @@ GOOGLE = Preset(
     audience_advice="The caller that requests the token chooses it. Use the address of this server, never an audience "
     "that another service accepts.",
     claims=(
-        immutable("sub", "The numeric id of the account; a new account of the same name has another."),
-        immutable("azp", "The same as sub for a service account; an application's id where a person logs in."),
+        immutable("sub", "The numeric id of the account; a new account with the same name has another id."),
+        immutable("azp", "The same as sub for a service account; an application's id if a person logs in."),
         immutable("/google/compute_engine/project_number", "The project's number; a number, full format only."),
         immutable("/google/compute_engine/instance_id", "The machine; full format only."),
         renamable("/google/compute_engine/project_id", "The project's name; full format only."),
-        renamable("email", "The account's address; it can be made again after it was deleted."),
+        renamable("email", "The account's address; it can be created again after it was deleted."),
         renamable("email_verified", "A boolean."),
-        renamable("hd", "The domain of a person's account; no proof for a service account."),
+        renamable("hd", "The domain of a person's account; it proves nothing about a service account."),
     ),
     bind=("sub", "azp"),
     pins=(Pin("sub", r"[0-9]{6,}"), Pin("azp", r"[0-9]{6,}")),
@@ -40,9 +40,9 @@ GOOGLE = Preset(
     traps=(
         "Everyone with a Google account gets tokens of this issuer. Email addresses and domains prove nothing, "
         "because both change hands.",
-        "An azp that ends in apps.googleusercontent.com is an application: all who log in to it have it.",
-        "https://www.googleapis.com/oauth2/v1/certs holds certificates and not a key set: use v3.",
-        "The issuer accounts.google.com without https:// is in old tokens only.",
+        "An azp that ends in apps.googleusercontent.com is an application: everyone who logs in to it has this value.",
+        "https://www.googleapis.com/oauth2/v1/certs contains certificates, not a key set: use v3.",
+        "The issuer accounts.google.com without https:// occurs in old tokens only.",
     ),
 )
 
@@ -67,13 +67,13 @@ COGNITO = Preset(
         renamable("scope", "RESOURCE_SERVER/SCOPE, several in one string."),
         renamable("version", "2, a number."),
         run_specific("jti", "The token."),
-        run_specific("auth_time", "When the client proved itself."),
+        run_specific("auth_time", "When the client authenticated."),
     ),
     bind=("token_use", "client_id", "scope"),
-    subject_advice="The subject is the app client: one user for each integration is the plainest.",
+    subject_advice="The subject is the app client. The simplest setup is one user for each integration.",
     traps=(
-        "Require token_use to be access: an ID token of the same pool is a person's.",
-        "With resource binding the token has an aud: set the audience claim to aud then.",
+        "Require token_use to be access: an ID token of the same pool belongs to a person.",
+        "With resource binding, the token has an aud: then set the audience claim to aud.",
     ),
 )
 
@@ -91,20 +91,20 @@ AWS_STS = Preset(
         ),
     ),
     algorithms=("RS256", "ES384"),
-    audience_advice="aws sts get-web-identity-token --audience … Choose the address of this desk.",
+    audience_advice="aws sts get-web-identity-token --audience … Use the address of this server.",
     claims=(
         immutable(f"{_AWS}/aws_account", "The account's number, as a string."),
         immutable(f"{_AWS}/org_id", "The organization, o-…"),
         immutable(f"{_AWS}/principal_id", "The ARN of the principal."),
-        renamable("sub", "The ARN of the role; a role that is made again has the same."),
+        renamable("sub", "The ARN of the role; a role that is created again has the same ARN."),
         renamable(f"{_AWS}/principal_tags", "An object of the principal's tags."),
         renamable(f"{_AWS}/source_region", "The region."),
-        renamable(f"{_AWS}/request_tags", "What the caller has put in itself: no proof of anything."),
+        renamable(f"{_AWS}/request_tags", "Tags that the caller chooses: they prove nothing."),
         run_specific("jti", "The token."),
     ),
     bind=("sub", f"{_AWS}/aws_account"),
     traps=(
-        "Request tags are chosen by the caller: never write a condition on them.",
-        "The claims are in an object whose name is a URL: a JSON pointer writes its slashes as ~1.",
+        "The caller chooses the request tags: never write a condition on them.",
+        "The claims are in an object whose name is a URL: in a JSON pointer, write its slashes as ~1.",
     ),
 )

@@ -2,7 +2,7 @@
 
 from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, renamable, run_specific
 
-_APPLICATION_SUBJECT = "The subject is the application: one user for each integration is the plainest."
+_APPLICATION_SUBJECT = "The subject is the application. The simplest setup is one user for each integration."
 
 ENTRA_ID = Preset(
     name="entra-id",
@@ -25,7 +25,7 @@ ENTRA_ID = Preset(
     replay_policy="reusable-until-exp",
     jti_claim="uti",
     max_assertion_lifetime_seconds=5700,
-    audience_advice="Version 2: the client ID (a GUID) of the application that stands for this desk. Version 1: its "
+    audience_advice="Version 2: the client ID (a GUID) of the application that represents Changegate. Version 1: its "
     "Application ID URI.",
     claims=(
         immutable("oid", "The object id of the service principal or managed identity; the same as sub."),
@@ -35,27 +35,27 @@ ENTRA_ID = Preset(
         immutable("appid", "Version 1: the client ID of the application that asked for the token."),
         immutable("xms_mirid", "The Azure resource of a managed identity."),
         renamable("roles", "A list of the application roles that were assigned."),
-        renamable("idtyp", "app for an application, where this optional claim is turned on."),
-        renamable("azpacr", "Version 2: how the application proved itself: 1 a secret, 2 a certificate or federation."),
+        renamable("idtyp", "app for an application, if this optional claim is turned on."),
+        renamable("azpacr", "Version 2: how the application authenticated: 1 a secret, 2 a certificate or federation."),
         renamable("appidacr", "The same in version 1."),
         renamable("ver", "1.0 or 2.0."),
-        renamable("email", "Never a proof: users can set it."),
-        renamable("upn", "Never a proof: it is given to others."),
-        renamable("preferred_username", "Never a proof: it is given to others."),
-        renamable("unique_name", "Never a proof: it is given to others."),
+        renamable("email", "Never rely on it: users can set it."),
+        renamable("upn", "Never rely on it: it can be assigned to other users."),
+        renamable("preferred_username", "Never rely on it: it can be assigned to other users."),
+        renamable("unique_name", "Never rely on it: it can be assigned to other users."),
         run_specific("uti", "The token."),
     ),
     bind=("tid", "oid", "azp", "appid", "roles"),
     subject_advice=_APPLICATION_SUBJECT,
     traps=(
-        "Which version comes is decided by the application that stands for this desk "
-        "(requestedAccessTokenVersion in its manifest), not by the endpoint that is asked.",
-        "/common and /organizations have no issuer of their own: enter the tenant's.",
-        "Require a role, and let assignment be required: else every application of the tenant gets a token.",
-        "Applications with signing keys of their own publish them at the JWKS URL with ?appid=CLIENT_ID appended.",
-        "Tokens for Microsoft Graph cannot be verified by others: ask for this desk's scope, …/.default.",
+        "The version of a token depends on the application that represents Changegate (requestedAccessTokenVersion in "
+        "its manifest), not on the endpoint.",
+        "/common and /organizations are not issuers of tokens: enter the tenant's issuer.",
+        "Require a role, and turn on Assignment required: otherwise every application of the tenant gets a token.",
+        "Applications with their own signing keys publish them at the JWKS URL with ?appid=CLIENT_ID appended.",
+        "Other services cannot verify tokens for Microsoft Graph: request Changegate's scope, …/.default.",
         "There is no jti claim; uti takes its place. If each run fetches a fresh token, choose jti-required-once.",
-        "Managed identities get tokens for about a day: raise the maximum assertion lifetime for them.",
+        "Tokens of managed identities live for about a day: raise the maximum assertion lifetime for them.",
     ),
 )
 
@@ -77,8 +77,8 @@ OKTA = Preset(
             is_telling=False,
         ),
     ),
-    audience_advice="The audience of the custom authorization server, api://default unless you changed it. Make a "
-    "server with an audience for this desk.",
+    audience_advice="The audience of the custom authorization server, api://default unless you changed it. Create a "
+    "server with an audience for Changegate.",
     claims=(
         immutable("cid", "The client ID of the application."),
         immutable("sub", "The same as cid for client credentials; a user's login otherwise."),
@@ -89,8 +89,8 @@ OKTA = Preset(
     bind=("cid", "scp"),
     subject_advice=_APPLICATION_SUBJECT,
     traps=(
-        "The org authorization server (no /oauth2/ in its issuer) makes tokens for Okta itself only.",
-        "A custom domain changes the issuer: enter the one in the token.",
+        "The org authorization server (no /oauth2/ in its issuer) issues tokens for Okta itself only.",
+        "A custom domain changes the issuer: enter the issuer in the token.",
         "scp is a list: use contains, not equals.",
     ),
 )
@@ -115,7 +115,7 @@ AUTH0 = Preset(
     ),
     replay_policy="once-if-present",
     max_assertion_lifetime_seconds=86_400,
-    audience_advice="The identifier of the API that stands for this desk.",
+    audience_advice="The identifier of the API that represents Changegate.",
     claims=(
         immutable("azp", "The client ID of the application."),
         immutable("client_id", "The same in the RFC 9068 profile."),
@@ -128,10 +128,10 @@ AUTH0 = Preset(
     subject_advice=_APPLICATION_SUBJECT,
     traps=(
         "The issuer ends with a slash.",
-        "With the RFC 9068 profile the typ is at+jwt: enter it as Required typ.",
+        "With the RFC 9068 profile, the typ is at+jwt: enter it as Required typ.",
         "The API must sign with RS256; HS256 tokens are refused.",
-        "Tokens live a day unless the API says less: shorten them there, then lower the maximum here.",
-        "Tokens of people who log in are for two audiences, and refused for it.",
+        "Tokens live for a day unless the API has a shorter expiration: shorten it there, then lower the maximum here.",
+        "Tokens of people who log in have two audiences and are therefore refused.",
     ),
 )
 
@@ -154,14 +154,14 @@ KEYCLOAK = Preset(
     ),
     algorithms=("RS256", "PS256", "ES256", "EdDSA"),
     max_assertion_lifetime_seconds=900,
-    audience_advice="Add an audience mapper for this desk to a client scope. Without one it is account, which is in "
-    "the tokens of everybody.",
+    audience_advice="Add an audience mapper for Changegate to a client scope. Without it, the audience is account, "
+    "which is in everyone's tokens.",
     claims=(
         immutable("sub", "The UUID of the client's service account."),
-        immutable("azp", "The client id; only administrators of the realm can give it."),
-        immutable("client_id", "The same, where the service account scope has its mapper."),
+        immutable("azp", "The client id; only administrators of the realm can assign it."),
+        immutable("client_id", "The same, if the service account scope has its mapper."),
         immutable("clientId", "The same in older versions."),
-        renamable("preferred_username", "service-account- and the client id."),
+        renamable("preferred_username", "service-account- followed by the client id."),
         renamable("/realm_access/roles", "A list of the roles in the realm."),
         renamable("scope", "The granted scopes, in one string."),
         renamable("typ", "Bearer: a claim, not the typ of the header."),
@@ -172,9 +172,9 @@ KEYCLOAK = Preset(
     bind=("azp", "sub"),
     subject_advice=_APPLICATION_SUBJECT,
     traps=(
-        "The issuer follows the host name that the token was asked for at, unless the server's hostname is set.",
-        "account comes as a second audience through the default roles: turn Full scope allowed off for the client.",
-        "Since Keycloak 25 sub comes from the client scope basic; without it the token is refused.",
-        "Lightweight access tokens leave claims out.",
+        "The issuer depends on the host name in the token request, unless the server's hostname is set.",
+        "The default roles add account as a second audience: turn Full scope allowed off for the client.",
+        "Since Keycloak 25, sub comes from the client scope basic; without it, the token is refused.",
+        "Lightweight access tokens omit claims.",
     ),
 )

@@ -23,7 +23,7 @@ PINGFEDERATE = Preset(
     ),
     algorithms=("RS256", "ES256"),
     max_assertion_lifetime_seconds=7200,
-    audience_advice="Set the Audience Claim Value of the access token manager to the address of this desk.",
+    audience_advice="Set the Audience Claim Value of the access token manager to the address of this server.",
     claims=(
         immutable("client_id", "The client; the claim's name is configured in the access token manager."),
         renamable("sub", "What the attribute contract maps it to; may be missing for client credentials."),
@@ -31,12 +31,12 @@ PINGFEDERATE = Preset(
         run_specific("jti", "The token, if the access token manager adds it."),
     ),
     bind=("client_id",),
-    subject_advice="Map sub in the attribute contract, for client credentials to the client id.",
+    subject_advice="Map sub in the attribute contract; for client credentials, map it to the client id.",
     traps=(
         "iss, aud, jti, and kid are all optional in the access token manager: turn the four on. iss and aud are "
         "required here; if jti or kid is missing, set the integration accordingly.",
-        "A token without sub is refused: map the client id to it.",
-        "The engine usually listens on port 9031, and the port is part of the JWKS URL, perhaps not of the issuer.",
+        "A token without sub is refused: map the client id to sub.",
+        "The engine usually listens on port 9031, which is part of the JWKS URL but not necessarily of the issuer.",
         "Symmetric and encrypted tokens are refused: choose an RS or ES algorithm with a signing certificate.",
     ),
 )
@@ -52,7 +52,7 @@ PINGONE = Preset(
             "{issuer}/jwks",
         ),
     ),
-    audience_advice="The audience of the custom resource that stands for this desk.",
+    audience_advice="The audience of the custom resource that represents Changegate.",
     claims=(
         immutable("client_id", "The application."),
         immutable("env", "The environment; only in tokens for PingOne's own API."),
@@ -63,9 +63,9 @@ PINGONE = Preset(
         run_specific("p1.rid", "The request."),
     ),
     bind=("client_id",),
-    subject_advice="Map the attribute sub of the custom resource; tokens of client credentials have none.",
+    subject_advice="Map the attribute sub of the custom resource; client credentials tokens have no sub otherwise.",
     traps=(
-        "Tokens of client credentials have no sub unless the custom resource maps one, and are refused without.",
-        "Where the resource puts at+jwt into the header, enter it as Required typ.",
+        "Client credentials tokens have no sub unless the custom resource maps one; without it, they are refused.",
+        "If the resource sets typ in the header to at+jwt, enter it as Required typ.",
     ),
 )

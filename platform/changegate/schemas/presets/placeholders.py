@@ -27,7 +27,7 @@ class Placeholder:
 PLACEHOLDERS = {
     place.name: place
     for place in (
-        Placeholder("host", "Host name, with the port where it is not 443", "git.example.com", _HOST),
+        Placeholder("host", "Host name, with the port if it is not 443", "git.example.com", _HOST),
         Placeholder(
             "base", "Host name, with the path prefix if there is one", "sso.example.com", rf"{_HOST}(?:/{_NAME})*"
         ),
@@ -35,23 +35,23 @@ PLACEHOLDERS = {
         Placeholder("enterprise", "Slug of the enterprise", "acme-inc", _NAME),
         Placeholder("subdomain", "Subdomain of ghe.com", "acme", r"[A-Za-z0-9-]+"),
         Placeholder("region", "Region", "eu-central-1", r"[a-z0-9-]+"),
-        Placeholder("cluster_id", "Id of the cluster", "EXAMPLED539D4633E53DE1B71EXAMPLE", r"[A-Za-z0-9]+"),
+        Placeholder("cluster_id", "ID of the cluster", "EXAMPLED539D4633E53DE1B71EXAMPLE", r"[A-Za-z0-9]+"),
         Placeholder("project", "Google Cloud project", "acme-prod", _NAME),
         Placeholder("location", "Location of the cluster", "europe-west3", r"[a-z0-9-]+"),
         Placeholder("cluster", "Name of the cluster", "deploy", _NAME),
         Placeholder("tenant_id", "Directory (tenant) ID", "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90", UUID),
-        Placeholder("issuer_id", "Id in the cluster's issuer", "8c1d2e3f-4a5b-6c7d-8e9f-0a1b2c3d4e5f", UUID),
+        Placeholder("issuer_id", "ID in the cluster's issuer", "8c1d2e3f-4a5b-6c7d-8e9f-0a1b2c3d4e5f", UUID),
         Placeholder("domain", "Custom domain", "login.example.com", _HOST),
         Placeholder("auth0_tenant", "Tenant, with its region", "acme.eu", r"[a-z0-9-]+(?:\.[a-z0-9-]+)?"),
         Placeholder("okta_domain", "Okta domain", "acme.okta.com", OKTA_DOMAIN),
-        Placeholder("authorization_server", "Id of the custom authorization server", "default", _NAME),
+        Placeholder("authorization_server", "ID of the custom authorization server", "default", _NAME),
         Placeholder("realm", "Realm", "automation", _NAME),
-        Placeholder("email", "E-mail of the service account", "bot@acme.iam.gserviceaccount.com", rf"{_NAME}@{_NAME}"),
+        Placeholder("email", "Email of the service account", "bot@acme.iam.gserviceaccount.com", rf"{_NAME}@{_NAME}"),
         Placeholder("path", "Path of the access token manager", "oauth/jwks", rf"{_NAME}(?:/{_NAME})*"),
-        Placeholder("pingone_region", "Region: com, eu, asia, ca, sg or com.au", "eu", r"com|eu|asia|ca|sg|com\.au"),
+        Placeholder("pingone_region", "Region: com, eu, asia, ca, sg, or com.au", "eu", r"com|eu|asia|ca|sg|com\.au"),
         Placeholder("environment_id", "Environment ID", "3f1d9c2a-0b7e-4c55-8a61-2e9d4f7b6c10", UUID),
         Placeholder("user_pool_id", "User pool ID", "eu-central-1_AbCdEf123", r"[\w-]+"),
-        Placeholder("account_uuid", "Id in the account's issuer", "0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b", UUID),
+        Placeholder("account_uuid", "ID in the account's issuer", "0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b", UUID),
         Placeholder("organization_id", "Organization ID", "7b1e6d0c-2f3a-4c58-9e4d-5a6b7c8d9e0f", UUID),
         Placeholder("folder", "Folder", "payments", rf"{_NAME}(?:/job/{_NAME})*"),
         Placeholder("workspace", "Workspace", "acme", _NAME),

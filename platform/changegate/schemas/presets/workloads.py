@@ -31,10 +31,13 @@ KUBERNETES = Preset(
     ),
     # One projected file serves all containers of a pod for most of its life.
     replay_policy="reusable-until-exp",
-    audience_advice="Name it in the projected volume (serviceAccountToken.audience). Choose the address of this desk; "
-    "tokens with the cluster's own audience are for its API server, and may live for a year.",
+    audience_advice="Set it in the projected volume (serviceAccountToken.audience). Use the address of this server; "
+    "tokens with the cluster's own audience are for its API server and may live for a year.",
     claims=(
-        immutable(f"{_CLUSTER}/serviceaccount/uid", "This very service account; one made again has another."),
+        immutable(
+            f"{_CLUSTER}/serviceaccount/uid",
+            "The uid of the service account; an account that is created again has another.",
+        ),
         renamable("sub", "system:serviceaccount:NAMESPACE:NAME."),
         renamable(f"{_CLUSTER}/namespace", "The namespace."),
         renamable(f"{_CLUSTER}/serviceaccount/name", "The service account's name."),
@@ -44,14 +47,14 @@ KUBERNETES = Preset(
         run_specific("jti", "The token; since Kubernetes 1.30."),
     ),
     bind=("sub", f"{_CLUSTER}/serviceaccount/uid"),
-    subject_advice="sub names the service account and can be compared with a user's column, too.",
+    subject_advice="sub names the service account and can also be compared with a user's column.",
     traps=(
-        "Most clusters publish their key set to authenticated callers only: paste what kubectl get --raw "
-        "/openid/v1/jwks prints into Key set, again after each rotation.",
-        "Many clusters call themselves https://kubernetes.default.svc.cluster.local; only their keys differ.",
+        "Most clusters publish their key set to authenticated callers only: paste the output of kubectl get --raw "
+        "/openid/v1/jwks into Key set, and repeat this after each rotation.",
+        "Many clusters have the issuer https://kubernetes.default.svc.cluster.local; only their keys differ.",
         "The issuer of AKS ends with a slash.",
         "Tokens from secrets (issuer kubernetes/serviceaccount) never expire and are refused.",
-        "Ask for an expirationSeconds of an hour at most.",
+        "Set expirationSeconds to an hour at most.",
     ),
 )
 
@@ -71,14 +74,14 @@ SPIFFE = Preset(
     # The agent keeps a JWT-SVID and hands it out again for half of its life.
     replay_policy="reusable-until-exp",
     max_assertion_lifetime_seconds=900,
-    audience_advice="The workload asks for it: spire-agent api fetch jwt -audience … Choose this desk's address.",
-    claims=(renamable("sub", "The SPIFFE ID, spiffe://TRUST_DOMAIN/PATH; as lasting as its registration entry."),),
+    audience_advice="The workload requests it: spire-agent api fetch jwt -audience … Use the address of this server.",
+    claims=(renamable("sub", "The SPIFFE ID, spiffe://TRUST_DOMAIN/PATH; as stable as its registration entry."),),
     bind=("sub",),
-    subject_advice="sub is the SPIFFE ID and can be compared with a user's column, too.",
+    subject_advice="sub is the SPIFFE ID and can also be compared with a user's column.",
     traps=(
-        "JWT-SVIDs need no iss, and without one they are refused: set jwt_issuer in the SPIRE server.",
-        "Keys of a federation bundle have the use jwt-svid, which is not taken for sig: use the discovery "
+        "A JWT-SVID may have no iss and is then refused: set jwt_issuer in the SPIRE server.",
+        "Keys of a federation bundle have the use jwt-svid, which is not accepted as sig: use the discovery "
         "provider's /keys.",
-        "A SPIFFE ID is compared as it is: trust domains are in lower case, paths are case-sensitive.",
+        "A SPIFFE ID is compared exactly: trust domains are in lower case, paths are case-sensitive.",
     ),
 )
