@@ -63,7 +63,7 @@ def test_a_preset_fills_in_the_form_and_demands_a_pin(admin: Page) -> None:
     expect(added.get_by_label("Value")).to_be_focused()
     added.get_by_label("Value").fill("true")
     admin.get_by_role("button", name="Check conditions").click()
-    expect(admin.get_by_text("Nothing is wrong with these conditions.")).to_be_visible()
+    expect(admin.get_by_text("These conditions have no problems.")).to_be_visible()
     admin.get_by_role("button", name="Save").first.click()
     expect(admin.get_by_text("will not be shown again")).to_be_visible()
 
@@ -73,7 +73,7 @@ def test_the_key_source_decides_what_is_asked_for(admin: Page) -> None:
     admin.goto(NEW)
     expect(admin.get_by_role("textbox", name="JWKS URL")).to_be_visible()
     admin.get_by_label("Shared key", exact=True).check()
-    admin.get_by_role("group", name="With the key source Certificates").get_by_role(
+    admin.get_by_role("group", name="For the key source Certificates").get_by_role(
         "button", name="Add another row"
     ).click()
     row = admin.get_by_role("group", name="JWT verifier map 1")
@@ -91,13 +91,13 @@ def test_a_pasted_token_is_judged_and_its_claims_are_pinned(admin: Page, idp: st
     fill_in(admin, idp, "Dry run")
     token = sign(idp, team="shop")
     admin.get_by_role("textbox", name="Token", exact=True).fill(token)
-    admin.get_by_role("button", name="Try it").click()
+    admin.get_by_role("button", name="Try a token").click()
     expect(admin.get_by_text("It would be accepted")).to_be_visible()
     admin.get_by_role("button", name="Pin team").click()
     row = admin.get_by_role("group", name="Condition 1")
     expect(row.get_by_label("Value")).to_have_value("shop")
     row.get_by_label("Value").fill("basket")
-    admin.get_by_role("button", name="Try it").click()
+    admin.get_by_role("button", name="Try a token").click()
     expect(admin.get_by_text("It would be refused")).to_be_visible()
     failed = admin.locator("#trial").get_by_role("row").filter(has_text="claim team")
     expect(failed).to_contain_text("Failed")
@@ -155,5 +155,5 @@ def test_no_page_of_an_integration_is_wider_than_the_screen(admin: Page, desk: R
     admin.goto("/inbound-integrations/events")
     assert width_of(admin) <= width
     admin.get_by_role("table").get_by_role("link").first.click()
-    expect(admin.get_by_role("heading", name="Every rule")).to_be_visible()
+    expect(admin.get_by_role("heading", name="Rules")).to_be_visible()
     assert width_of(admin) <= width

@@ -55,7 +55,7 @@ def test_lists_what_each_scope_allows_and_who_has_it(admin: Visitor, integration
     assert "May create change requests" in rows["change_request.create"]
     assert "1 integration<" in rows["change_request.create"]
     assert "Build pipeline" in rows["change_request.create"]
-    assert "Nobody" in rows["change_request.read"]
+    assert "None" in rows["change_request.read"]
     assert "May do everything that its user may do." in rows["useraccount"]
 
 
@@ -84,7 +84,7 @@ def test_makes_a_scope(app: Flask, admin: Visitor) -> None:
     }
     page = admin.open(answer.location).text
     assert "May update change requests that it created by PATCH only, setting only description and work_notes." in page
-    assert "No integration uses it" in page
+    assert "No integration uses this scope" in page
 
 
 def test_saving_a_scope_again_changes_nothing_of_it(app: Flask, admin: Visitor) -> None:
@@ -119,7 +119,7 @@ def test_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(app: Flask, ad
     assert "<script>alert" not in page.text
     for name, sentence in (
         ("name", "Letters, digits and . _ : - only"),
-        ("rules-0-table", "Name the table, or * for every one."),
+        ("rules-0-table", "Name the table, or * for all tables."),
         ("rules-1-http_method", "The Aggregate API has no DELETE"),
         ("rules-2-writable_fields", "Give names of fields."),
     ):
@@ -191,8 +191,8 @@ def test_warns_who_is_reached_before_a_scope_in_use_is_saved(
 ) -> None:
     path = path_of(app, "change_request.create")
     page = admin.open(path)
-    assert "Used by 1 integration: " in page.text
-    assert "0 live tokens</a> are re-scoped at once." in page.text
+    assert "Used by 1 integration. Changes apply immediately to <a" in page.text
+    assert "0 live tokens</a>." in page.text
     assert "Save for all of them" in page.text
     assert f"/inbound-integrations/{integration.entity.client_id}" in page.text
     answer = admin.send(page, "auth-scope", {"rules-0-writable_fields": "short_description"})
@@ -243,7 +243,7 @@ def test_warns_of_integrations_that_would_lose_a_call(app: Flask, admin: Visitor
         get_integration(integration.entity.client_id).scope_restriction = False
         db.session.commit()
     path = make(app, "deploy", "GET table task")
-    sentence = "would lose what a new rule here protects"
+    sentence = "would lose access to calls that a new rule here covers"
     assert sentence in admin.open(path).text
     assert sentence in admin.open(f"{SCOPES}/new").text
     assert sentence not in admin.open(path_of(app, "change_request.create")).text

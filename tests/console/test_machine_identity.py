@@ -47,7 +47,7 @@ def test_an_overview_of_nothing(admin: Visitor) -> None:
         *("100", "0", "0"),
     ]
     assert "No exchanges in the last 24 hours." in text
-    assert "None was refused." in text
+    assert "No exchange was refused." in text
 
 
 def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
@@ -65,7 +65,7 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
     for shown in (
         "In the last 24 hours: 3 accepted, 1 refused",
         "RS256</code></th><td>3<",
-        "are not counted here",
+        "are not included",
     ):
         assert shown in text
     methods = re.findall(
@@ -152,10 +152,10 @@ def test_lists_the_accounts_that_automation_acts_as(admin: Visitor, desk: TokenD
     assert [*rows] == ["admin", "idle.bot", ROBOT]
     assert '<span class="pill pill-bad">admin</span>' in rows["admin"]
     assert "may read and write every table" in rows["admin"]
-    assert "Web service access only" in rows["idle.bot"] and "None that is active" in rows["idle.bot"]
+    assert "Web service access only" in rows["idle.bot"] and "No active integration" in rows["idle.bot"]
     assert "pill-bad" not in rows[ROBOT] and "itil" in rows[ROBOT]
     assert f'href="/inbound-integrations/{integration.client_id}"' in rows[ROBOT]
-    assert "None in 30 days" not in rows[ROBOT]
+    assert "None in the last 30 days" not in rows[ROBOT]
     assert 'href="/machine-identity/findings?subject=admin"' in rows["admin"]
 
 

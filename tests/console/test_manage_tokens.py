@@ -120,14 +120,14 @@ def test_revokes_all_tokens_of_one_integration(admin: Visitor, desk: TokenDesk, 
     other = desk.register("Other")
     tokens = [desk.token(pipeline) for _ in range(2)]
     kept = desk.token(other)
-    assert "Revoke all of this integration" not in admin.open(TOKENS).text
+    assert "Revoke all tokens of this integration" not in admin.open(TOKENS).text
     place = f"{TOKENS}?integration={pipeline.client_id}"
     answer = admin.send(admin.open(place), f"{TOKENS}/integrations/{pipeline.client_id}/revoke")
     assert answer.location == place
     assert [desk.call(token).status_code for token in (*tokens, kept)] == [401, 401, 201]
     after = admin.open(place).text
     assert "All tokens of Pipeline are revoked" in after
-    assert "Revoke all of this integration" not in after
+    assert "Revoke all tokens of this integration" not in after
     assert desk.call(desk.token(pipeline)).status_code == 201, "it can get new ones"
 
 

@@ -38,7 +38,7 @@ def codes_in(text: str) -> set[str]:
 
 def test_nothing_to_tidy_up(admin: Visitor) -> None:
     text = admin.open(FINDINGS).text
-    assert "There is nothing to tidy up." in text
+    assert "There is nothing to fix." in text
     assert re.search(r'tile-number">100<', text)
 
 
@@ -51,7 +51,7 @@ def test_shows_the_score_and_each_finding_with_its_remedy(admin: Visitor, neglec
         f'<a href="/inbound-integrations/{neglected.client_id}#review_date">Review it, and set the next date.</a>',
         f'<a href="/inbound-integrations/{neglected.client_id}#owner">',
         '<a href="/machine-identity/identities?user=admin">Let them run as an account',
-        "loses 40 for a high finding",
+        "loses 40 for each high finding",
     ):
         assert shown in text
     [score] = re.findall(r'tile-number">(\d+)<', text)
@@ -71,7 +71,7 @@ def test_filters_by_severity_and_subject(admin: Visitor, desk: TokenDesk, neglec
     for query in ("subject=nobody", "subject=%00x", "subject=" + "x" * 5000):
         page = admin.open(f"{FINDINGS}?{query}")
         assert (page.status_code, codes_in(page.text)) == (200, set())
-        assert "Nothing fits what was asked for." in page.text
+        assert "No finding matches these filters." in page.text
 
 
 def test_every_remedy_leads_to_a_place_that_is_there(admin: Visitor, neglected: Integration) -> None:

@@ -54,7 +54,8 @@ class Console:
 
     def try_token(self, issuer: str, token: str, **choices: Choice) -> str:
         """Have a token judged by a form that is not saved; answers the page."""
-        return self._press("Try it", self._begin(issuer, choices), _typed(issuer) | choices | {"assertion": token}).text
+        typed = _typed(issuer) | choices | {"assertion": token}
+        return self._press("Try a token", self._begin(issuer, choices), typed).text
 
     def _begin(self, issuer: str, choices: Mapping[str, Choice]) -> requests.Response:
         """Paste the issuer, and let the form find the JWKS URL unless that is chosen."""

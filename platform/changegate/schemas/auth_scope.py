@@ -44,7 +44,7 @@ class ScopeRuleSchema(Schema):
     table = fields.String(
         load_default=None,
         allow_none=True,
-        validate=validate.Regexp(rf"\*\Z|{_IDENTIFIER}", error="Give the name of a table, or * for every one."),
+        validate=validate.Regexp(rf"\*\Z|{_IDENTIFIER}", error="Give the name of a table, or * for all tables."),
     )
     active = fields.Boolean(load_default=True)
     writable_fields = fields.List(
@@ -90,7 +90,7 @@ class ScopeRuleSchema(Schema):
         """Demand a table where calls are about one: every table is what somebody has to say, not to forget."""
         api = REST_APIS[data["rest_api"]]
         if api.has_tables and not data["table"]:
-            raise ValidationError("Name the table, or * for every one.", "table")
+            raise ValidationError("Name the table, or * for all tables.", "table")
         if not api.has_tables and data["table"] not in (None, ANY):
             raise ValidationError(f"The {api.label} is about no table.", "table")
 

@@ -42,7 +42,7 @@ def test_shows_what_a_condition_admits_and_refuses(admin: Visitor) -> None:
         ({"issuer": "https://gitlab.com"}, "GitLab CI signs for everybody under this issuer."),
         (row("project_path", "a/b") | {"preset": "gitlab"}, "can be given up and taken by another party"),
         ({}, "There are no conditions."),
-        (row("repository_id", "42") | {"preset": "github-actions"}, "Nothing is wrong with these conditions."),
+        (row("repository_id", "42") | {"preset": "github-actions"}, "These conditions have no problems."),
     ],
 )
 def test_warns_in_sentences(admin: Visitor, changes: Changes, sentence: str) -> None:
@@ -60,5 +60,5 @@ def test_shows_the_whole_page_to_a_browser_without_scripts(admin: Visitor) -> No
     for name, value in row("ref", "refs/heads/*", operator="glob").items():
         fields[name] = value
     page = admin.client.post(CHECK, data=fields)
-    assert "What the conditions admit and refuse, by example" in page.text
+    assert "Examples of what the conditions admit and refuse" in page.text
     assert forms_of(page).forms["integration"]["claim_conditions-0-value"] == "refs/heads/*"

@@ -131,7 +131,7 @@ def test_a_public_client_has_no_secret(app: Flask, admin: Visitor) -> None:
     assert entity.client_secret_hash is None
     text = admin.open(answer.location).text
     assert "Build pipeline is registered." in text
-    assert "A public client has none" in text
+    assert "Public clients have no secret" in text
     assert "rotate-secret" not in text
     assert "CLIENT_SECRET" not in text
 
@@ -320,18 +320,18 @@ def test_rotates_the_secret(app: Flask, admin: Visitor, integration: Registered,
 
 def test_says_when_the_old_secret_ends(app: Flask, admin: Visitor, integration: Registered, clock: Clock) -> None:
     path = record_path(integration)
-    assert "The one before works until" not in admin.open(path).text
+    assert "The previous secret works until" not in admin.open(path).text
     answer = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "24"})
     until = stored(app).previous_client_secret_expires_at
     assert until is not None
-    assert f"{until:%Y-%m-%d %H:%M:%S}</time> UTC; give the clients this one by then" in answer.text
-    shown = f"The one before works until {until:%Y-%m-%d %H:%M} UTC"
+    assert f"{until:%Y-%m-%d %H:%M:%S}</time> UTC; configure the new secret in all clients before then" in answer.text
+    shown = f"The previous secret works until {until:%Y-%m-%d %H:%M} UTC"
     assert shown in admin.open(path).text
     clock.advance(hours=11)
     assert shown in admin.open(path).text
     at_once = admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "0"})
-    assert "The secret before it works until" not in at_once.text
-    assert "The one before works until" not in admin.open(path).text
+    assert "The previous secret works until" not in at_once.text
+    assert "The previous secret works until" not in admin.open(path).text
 
 
 def test_an_old_secret_that_has_ended_is_not_spoken_of(app: Flask, admin: Visitor, integration: Registered) -> None:
@@ -341,7 +341,7 @@ def test_an_old_secret_that_has_ended_is_not_spoken_of(app: Flask, admin: Visito
         entity = get_integration(integration.entity.client_id)
         entity.previous_client_secret_expires_at = datetime.now(UTC) - timedelta(seconds=1)
         db.session.commit()
-    assert "The one before works until" not in admin.open(path).text
+    assert "The previous secret works until" not in admin.open(path).text
 
 
 def test_a_public_client_cannot_rotate(app: Flask, admin: Visitor, integration: Registered) -> None:
