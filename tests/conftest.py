@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -26,6 +27,10 @@ ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
 # Python's own 700 have it look for garbage many times in each test.
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
+
+# An example takes longer than Hypothesis allows by default where other processes use the processor.
+hypothesis.settings.register_profile("changegate", deadline=None)
+hypothesis.settings.load_profile("changegate")
 
 
 class Clock:

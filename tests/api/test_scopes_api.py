@@ -97,7 +97,7 @@ def test_refuses_in_words_that_name_the_field(api: AdminApi, body: dict[str, Any
         ),
     )
 )
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_is_a_server_error(api: AdminApi, body: dict[str, Any]) -> None:
     for method, path in (("POST", ""), ("PUT", "/change_request.read"), ("PATCH", "/change_request.read")):
         assert api.send(method, path, body).status_code in {200, 201, 400}

@@ -277,7 +277,7 @@ TEXTS = st.one_of(
 
 
 @given(st.dictionaries(LINES, st.recursive(TEXTS | st.integers(), st.lists, max_leaves=4), max_size=4))
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 def test_rendered_yaml_is_read_as_what_was_rendered(value: dict[str, Any]) -> None:
     node = parse_yaml(render_yaml(value))
     assert node is not None
@@ -322,7 +322,7 @@ OTHER_FIELDS = st.fixed_dictionaries(
 
 
 @given(OTHER_FIELDS, st.sampled_from(SOURCES), st.sampled_from([{"run_as": "admin"}, {"user_field": "email"}]))
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_exported_changes_nothing_when_it_is_applied(
     app: Flask, fields: dict[str, Any], source: dict[str, Any], subject: dict[str, Any]
 ) -> None:

@@ -118,7 +118,7 @@ FIELDS = ["sub", "aud", "claims", "lifetime_seconds", "alg", "typ", "kid", "over
 
 
 # The client keeps nothing from one example to the next that another could trip over.
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(["/sign", "/retire", "/misbehave"]),
     body=st.dictionaries(st.sampled_from(FIELDS), JSON),

@@ -19,7 +19,6 @@ from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Inte
 # The desk is one for all examples on purpose: what one leaves behind must not hurt the next.
 fuzzed = settings(
     max_examples=120,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 CRASHES = pytest.mark.regression("CVE-2019-17195", "CVE-2026-102265", "CVE-2026-101918", "CVE-2026-102274")

@@ -97,7 +97,7 @@ def claims_of_the_library(token: str, alg: str, demands: TrustPolicy) -> dict[st
 
 
 @given(head=heads, said=changes, extra=st.one_of(st.just({}), extras), demands=policies)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_we_accept_the_library_accepts_too(
     head: dict[str, Any], said: dict[str, Any], extra: dict[str, Any], demands: TrustPolicy
 ) -> None:
@@ -143,7 +143,7 @@ def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -
         payload=CUTS,
         token=st.one_of(st.just([]), st.just([]), CUTS),
     )
-    @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
     def judge(alg: str, head: Any, payload: Any, token: Any) -> None:
         demands = policy(algorithms=frozenset(KIDS))
         signed = forge(cut(as_bytes(header(alg=alg, kid=KIDS[alg])), head), cut(as_bytes(claims()), payload), alg=alg)
@@ -158,14 +158,14 @@ def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -
 
 
 @given(text=st.text(), dots=st.integers(0, 4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_text_raises_anything_but_a_refusal(text: str, dots: int) -> None:
     for candidate in (text, ".".join([text] * (dots + 1))):
         assert not accepts(candidate, policy())
 
 
 @given(head=st.binary(max_size=60), payload=st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_signed_bytes_raise_anything_but_a_refusal(head: bytes, payload: bytes) -> None:
     assert not accepts(forge(head, claims()), policy())
     assert not accepts(forge(header(), payload), policy())
@@ -180,7 +180,7 @@ NAMES = ["alg", "typ", "kid", "crit", "iss", "sub", "aud", "exp", "iat", "nbf", 
 
 
 @given(changed=st.dictionaries(st.sampled_from(NAMES), json_values, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_signed_json_raises_anything_but_a_refusal(changed: dict[str, Any]) -> None:
     with suppress(AssertionRefused):
         token = forge(header() | changed, claims() | changed)
@@ -190,7 +190,7 @@ def test_no_signed_json_raises_anything_but_a_refusal(changed: dict[str, Any]) -
 
 
 @given(position=st.integers(0, 10_000), letter=st.sampled_from("ABCxyz019-_.=+/ \n\0é"))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_single_changed_letter_is_accepted(position: int, letter: str) -> None:
     token = forge()
     place = position % len(token)

@@ -260,7 +260,7 @@ MEMBER_NAMES = st.sampled_from(["kty", "n", "e", "crv", "x", "y", "alg", "use", 
 VALUES = JSON | st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "sig", "RS256", "AQAB", "oct"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example({"alg": "Ed25519"}, ed25519_key())
 @given(st.dictionaries(MEMBER_NAMES, VALUES), st.sampled_from([rsa_key(), ec_key(), ed25519_key()]))
 def test_no_member_raises_anything_or_passes_what_pyjwt_cannot_load(changes, key):
@@ -274,7 +274,7 @@ def test_no_member_raises_anything_or_passes_what_pyjwt_cannot_load(changes, key
         assert jwt.PyJWK(member, algorithm=min(loaded.algorithms - {"Ed25519"}, default="EdDSA")).key_type == loaded.kty
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode("utf-8", "surrogatepass")))
 def test_no_document_raises_anything_but_unusable(document):
     with pytest.raises(JwksUnusable):

@@ -117,7 +117,7 @@ def plainly_found(either_app: Flask) -> Iterator[Reading]:
         yield found
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=QUERIES)
 def test_finds_what_a_plain_reading_finds(plainly_found: Reading, text: str) -> None:
     expected = plainly_found(text)

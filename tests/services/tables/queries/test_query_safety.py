@@ -86,7 +86,7 @@ WORDS = [
 HEAPS = st.one_of(st.text(), st.lists(st.sampled_from(WORDS), max_size=30).map("".join))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(heap=HEAPS)
 def test_no_text_whatever_makes_a_fault(at_work: None, heap: str) -> None:
     # A condition on other records may be refused.

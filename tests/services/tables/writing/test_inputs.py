@@ -127,7 +127,7 @@ def test_objects_are_taken_as_records_are_read(at_work: Flask) -> None:
     assert read({"description": {"display_value": "", "value": ""}}, {"description": "x"}) == {"description": None}
 
 
-@examples(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.dictionaries(FIELDS, JSON, max_size=6), by_display=st.booleans())
 def test_any_body_is_written_or_refused_with_a_sentence(at_work: Flask, sent: dict[str, Any], by_display: bool) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
