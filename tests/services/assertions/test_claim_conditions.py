@@ -145,6 +145,7 @@ def test_a_claim_elsewhere_is_not_the_claim(claim: str, said: dict[str, Any]) ->
         condition("equals", "y", claim=""),
         condition("equals", "y", claim=5),
         condition("equals", "y", claim="/a~2"),
+        condition("equals", "y", claim="/a~~01"),
         condition("not_equals", "y"),
         condition("equals", "y", "text"),
         condition("equals"),

@@ -5,6 +5,7 @@ See docs/reference/inbound-integrations.md#claim-validations.
 Nothing is converted: a claim of another type than the condition's fails it, and so does one that is missing.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,6 +17,7 @@ from changegate.services.assertions.report import Judgement
 
 REASON = "claim_condition_failed"
 MEMBERS = frozenset({"claim", "operator", "value_type", "value", "report_only"})
+_BARE_TILDE = re.compile("~(?![01])")
 
 Stored = Mapping[str, object]
 
@@ -91,7 +93,7 @@ def path_of(claim: str) -> tuple[str, ...]:
 
 
 def _unescape(step: str) -> str:
-    if "~" in step.replace("~0", "").replace("~1", ""):
+    if _BARE_TILDE.search(step):
         raise ValueError("in a JSON pointer ~ is written ~0")
     return step.replace("~1", "/").replace("~0", "~")
 
