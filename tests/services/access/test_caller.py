@@ -4,7 +4,7 @@ import pytest
 
 from changegate.errors import AccessRefused, ScopeMissing
 from changegate.services.access.caller import Caller, TokenGrant, expand_roles
-from changegate.services.access.scope_policy import ApiCall, CallLimits, ScopePolicy, ScopeRule
+from changegate.services.access.scope_policy import NO_LIMITS, ApiCall, CallLimits, ScopePolicy, ScopeRule
 
 CREATE = ApiCall("now/table", "POST", "change_request")
 
@@ -73,6 +73,9 @@ def test_a_request_that_is_several_calls_goes_as_far_as_all_of_them_together() -
     assert within is not None
     assert (within.limits_now.writable_fields, within.limits_now.own_records) == (frozenset({"state"}), True)
     assert (within.entity, within.policy) == ("e" * 32, policy)
+    none_at_all = bearer.within([]).grant
+    assert none_at_all is not None
+    assert none_at_all.limits_now == NO_LIMITS
 
 
 def test_who_comes_without_a_token_misses_no_scope() -> None:

@@ -65,6 +65,16 @@ def test_rules_add_up_to_no_more_than_each_gives() -> None:
     assert (both.own_records, both.writable_fields, both.fields_elsewhere) == (False, None, {"work_notes"})
 
 
+def test_a_call_that_several_rules_cover_goes_as_far_as_all_of_them() -> None:
+    rules = [
+        ScopeRule("now/table", "POST", "*", "change_request", CallLimits.of_rule(frozenset({name}), own_records=own))
+        for name, own in [("state", False), ("priority", True), ("work_notes", False)]
+    ]
+    every, elsewhere = frozenset({"state", "priority", "work_notes"}), frozenset({"state", "work_notes"})
+    assert ScopePolicy(tuple(rules)).limits_of(CREATE) == CallLimits(every, False, elsewhere)
+    assert ScopePolicy((*rules, RULE)).limits_of(CREATE) == NO_LIMITS
+
+
 def test_the_limits_of_two_calls_at_once_are_those_of_both() -> None:
     assert OWN.and_also(COMMENTING) == CallLimits(frozenset({"work_notes"}), True, frozenset())
     assert NO_LIMITS.and_also(COMMENTING) == COMMENTING.and_also(NO_LIMITS) == COMMENTING

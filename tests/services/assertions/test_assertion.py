@@ -11,7 +11,11 @@ import changegate
 from changegate.errors import AssertionRefused
 from changegate.services.assertions import assertion as assertion_module
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.claim_checks import MAX_CLAIMS
+from changegate.services.assertions.trust_policy import accepted_typ
 from changegate.services.keys.key_set import KeySet
+from changegate.services.keys.signing_key import SigningKey
+from changegate.services.keys.verifying_keys import Validity
 from tests.support.attack_forms import headed, rewritten_ecdsa, said
 from tests.support.forge import (
     AUDIENCE,
@@ -143,6 +147,53 @@ def test_without_kid_exactly_one_key_may_fit_and_only_where_the_keys_are_stored(
         assert refused(headed(kid=...), known, allow_missing_kid=False).reason == reason
 
 
+PAST, PRESENT, FUTURE = (Validity(NOW + timedelta(days=days), NOW + timedelta(days=days + 1)) for days in (-3, 0, 3))
+
+
+def dated(*spans: Validity) -> KeySet:
+    """Return keys with the kid of the assertion and a validity each; the first one signs."""
+    members = [jwk(rsa_key(name)) for name, _ in zip(("ours", "next"), spans, strict=False)]
+    found = KeySet.parse(key_set_document(*members))
+    keys = tuple(replace(key, validity=span) for key, span in zip(found.keys, spans, strict=True))
+    return replace(found, keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("spans", "reason"),
+    [
+        ((PAST,), "certificate_expired"),
+        ((FUTURE,), "certificate_not_yet_valid"),
+        ((PAST, FUTURE), "certificate_expired"),
+        ((FUTURE, PAST), "certificate_not_yet_valid"),
+        ((PAST, PRESENT), "signature_invalid"),
+    ],
+)
+def test_a_key_is_not_used_outside_its_validity(spans: tuple[Validity, ...], reason: str) -> None:
+    refusal = refused(forge(), dated(*spans))
+    assert refusal.reason == reason
+    if reason != "signature_invalid":
+        (result,) = [result for result in refusal.report.results if result.rule == "key"]
+        assert result.received == f"k1: {spans[0]}"
+
+
+def test_tells_until_when_the_key_may_be_used() -> None:
+    assert verify(forge(), dated(PRESENT, FUTURE)).key_ends_at == PRESENT.ends_at
+    assert verify(forge()).key_ends_at is None
+
+
+def test_the_dates_of_a_key_are_not_told_to_an_assertion_that_lacks_its_kid() -> None:
+    assert refused(headed(kid=...), dated(PAST), allow_missing_kid=False).reason == "kid_missing"
+    assert refused(headed(kid=...), dated(PAST), allow_missing_kid=True).reason == "certificate_expired"
+
+
+def test_the_audience_may_be_a_claim_of_another_name() -> None:
+    token = said(aud=..., client_id=AUDIENCE)
+    assert verify(token, audience_claim="client_id").audience == (AUDIENCE,)
+    unverified = UnverifiedAssertion.parse(token)
+    assert (unverified.unverified_audience_by("client_id"), unverified.unverified_audience) == ((AUDIENCE,), ())
+    assert refused(said(client_id="other"), audience_claim="client_id").reason == "aud_mismatch"
+
+
 def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> None:
     first, second = (UnverifiedAssertion.parse(said(jti=jti)) for jti in ("one", "two"))
     assert first.unverified_replay_digest("jti") == verify(said(jti="one")).replay_digest
@@ -154,6 +205,34 @@ def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> Non
 def test_says_so_when_no_key_fits_an_assertion_without_kid() -> None:
     keys = KeySet.parse(key_set_document(jwk(ec_key())))
     assert refused(headed(kid=...), keys).reason == "key_unusable"
+
+
+RSA, EC = jwk(rsa_key()), jwk(ec_key(), "k2")
+NO_KID, CHOSEN = {"allow_missing_kid": False}, {"allow_missing_kid": True}
+BLOCKED = {"blocked_keys": frozenset({SigningKey.from_jwk(RSA).thumbprint})}
+
+
+@pytest.mark.parametrize(
+    ("kid", "keys", "is_kid_optional", "demands", "reason"),
+    [
+        ("k9", [RSA], False, NO_KID, "kid_unknown"),
+        ("k9", [RSA], True, NO_KID, "kid_unknown"),
+        ("k2", [RSA, EC], False, NO_KID, "key_unusable"),
+        ("k1", [RSA], False, NO_KID | BLOCKED, "key_blocked"),
+        (..., [EC], False, NO_KID, "kid_missing"),
+        (..., [EC], False, CHOSEN, "key_unusable"),
+        (..., [EC], True, NO_KID, "key_unusable"),
+        (..., [RSA], False, CHOSEN | BLOCKED, "key_blocked"),
+        (..., [RSA], False, NO_KID | BLOCKED, "kid_missing"),
+    ],
+)
+def test_tells_why_no_key_fits(
+    kid: object, keys: list[dict[str, Any]], is_kid_optional: bool, demands: dict[str, Any], reason: str
+) -> None:
+    known = replace(KeySet.parse(key_set_document(*keys)), is_kid_optional=is_kid_optional)
+    refusal = refused(headed(kid=kid), known, **demands)
+    assert refusal.reason == reason
+    assert [result.rule for result in refusal.report.results if not result.passed] == ["key"]
 
 
 def test_never_tries_more_than_four_keys() -> None:
@@ -170,6 +249,36 @@ def test_takes_every_spelling_of_a_plain_token(typ: object) -> None:
 def test_takes_another_kind_of_token_where_the_integration_does() -> None:
     accepted = frozenset({"jwt", "at+jwt"})
     assert verify(headed(typ="at+jwt"), accepted_typ=accepted).subject == "build-42"
+
+
+@pytest.mark.parametrize(
+    ("token", "demands", "rule", "reason"),
+    [
+        (headed(typ=...), {"typ_required": True}, "typ", "typ_not_allowed"),
+        (headed(typ="at+jwt"), {}, "typ", "typ_not_allowed"),
+        (forge(alg="PS256"), {}, "alg", "alg_not_allowed"),
+        (headed(alg="HS256"), {"algorithms": frozenset({"HS256"})}, "alg", "alg_not_allowed"),
+        (said(**{f"c{number}": number for number in range(MAX_CLAIMS - 5)}), {}, "payload", "payload_invalid"),
+        (forge(payload="[]"), {}, "payload", "payload_invalid"),
+    ],
+    ids=["no typ", "another typ", "not allowed", "not for these keys", "65 claims", "a list"],
+)
+def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
+    refusal = refused(token, **demands)
+    assert refusal.reason == reason
+    assert [result.rule for result in refusal.report.results if not result.passed] == [rule]
+
+
+def test_takes_as_many_claims_as_are_allowed() -> None:
+    token = said(**{f"c{number}": number for number in range(MAX_CLAIMS - 6)})
+    assert len(verify(token).claims) == MAX_CLAIMS
+
+
+@pytest.mark.parametrize("required", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"])
+def test_one_kind_of_token_is_required_in_any_spelling(required: str) -> None:
+    assert accepted_typ(required) == {"at+jwt"}
+    assert refused(forge(), accepted_typ=accepted_typ(required)).reason == "typ_not_allowed"
+    assert verify(forge(), accepted_typ=accepted_typ(None)).subject == "build-42"
 
 
 def test_judges_every_claim_when_the_signature_is_good() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from changegate.services.assertions.claim_checks import audiences_of, judge_claims
+from changegate.services.assertions.claim_checks import MAX_TEXT_LENGTH, audiences_of, judge_claims
 from changegate.services.assertions.report import Report, RuleResult
 from tests.support.forge import AUDIENCE, ISSUER, NOW, claims
 from tests.support.trust import policy
@@ -81,7 +81,8 @@ def test_the_time_of_issue_may_be_ahead_by_the_skew(ahead: int, reason: str | No
 
 @pytest.mark.parametrize(("ahead", "reason"), [(60, None), (61, "not_yet_valid"), (-900, None)])
 def test_the_first_moment_may_be_ahead_by_the_skew(ahead: int, reason: str | None) -> None:
-    assert judge(nbf=SECONDS + ahead).reason == reason
+    report = judge(nbf=SECONDS + ahead)
+    assert (report.reason, result(report, "nbf").reason) == (reason, reason)
 
 
 @pytest.mark.parametrize(("length", "reason"), [(3600, None), (3601, "lifetime_too_long")])
@@ -105,7 +106,7 @@ def test_a_forged_time_of_issue_stretches_nothing() -> None:
 
 def test_a_lifetime_without_any_time_is_unknown() -> None:
     report = judge(exp=..., iat=...)
-    assert report.reason == "exp_missing"
+    assert (report.reason, result(report, "lifetime").reason) == ("exp_missing", "exp_missing")
     assert result(report, "lifetime").received == "unknown"
 
 
@@ -114,9 +115,37 @@ NO_TIMES = [True, "5", None, [], -1, float("nan"), float("inf"), 10**18, 253_402
 
 @pytest.mark.parametrize("value", NO_TIMES)
 def test_a_time_that_is_no_sound_number_is_none(value: object) -> None:
-    assert judge(exp=value).reason == "exp_missing"
+    assert result(judge(exp=value), "exp").reason == "exp_missing"
     assert judge(iat=value).reason is not None
     assert judge(nbf=value).reason == "not_yet_valid"
+
+
+def test_the_last_second_of_the_calendar_is_a_time() -> None:
+    assert judge(exp=253_402_300_799).reason == "lifetime_too_long"
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        ("s" * MAX_TEXT_LENGTH, None),
+        ("s" * (MAX_TEXT_LENGTH + 1), "payload_invalid"),
+        ("", "payload_invalid"),
+        (" s", "payload_invalid"),
+        ("s\u200b", "payload_invalid"),
+        (5, "payload_invalid"),
+    ],
+)
+def test_a_subject_is_printable_text_of_bearable_length(subject: object, reason: str | None) -> None:
+    assert judge(sub=subject).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("audiences", "reason"),
+    [(AUDIENCE, None), ([AUDIENCE], None), ("x", "aud_mismatch"), ([AUDIENCE, "x"], "aud_multiple")],
+)
+def test_a_claim_of_another_name_may_hold_the_audience(audiences: object, reason: str | None) -> None:
+    for other in (..., AUDIENCE, "x"):
+        assert judge({"audience_claim": "client_id"}, aud=other, client_id=audiences).reason == reason
 
 
 def test_times_are_shown_as_sent_and_as_people_read_them() -> None:

@@ -182,6 +182,15 @@ def test_a_stored_condition_that_cannot_be_understood_refuses(stored: Any) -> No
     assert "understood" in str(result_of(stored, x="y").expected)
 
 
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [(condition("not_equals", "y"), "x"), (condition("equals", "y", claim=5), "condition"), (None, "condition")],
+)
+def test_a_condition_that_cannot_be_understood_goes_by_its_claim(stored: Any, name: str) -> None:
+    (found,) = load_conditions([stored])
+    assert (found.claim, found.rule, found.is_understood) == (name, f"claim {name}", False)
+
+
 @pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
 def test_a_column_that_holds_no_list_refuses(text: str) -> None:
     (judgement,) = judge_conditions(parse_conditions(text), {"x": "y"})
@@ -250,6 +259,12 @@ def test_a_condition_that_only_reports_is_judged_and_refuses_nothing() -> None:
     assert report.reason is None
     assert report.would_refuse
     assert [(result.rule, result.passed) for result in report.results if result.only_reports] == [("claim x", False)]
+
+
+def test_a_condition_is_enforced_unless_it_only_reports() -> None:
+    stored = {"claim": "x", "operator": "equals", "value_type": "string", "value": "y"}
+    assert is_met(stored, "y")
+    assert not is_met(stored, "z")
 
 
 def test_the_order_of_members_and_conditions_is_kept() -> None:

@@ -5,7 +5,7 @@ import pytest
 from changegate.services.access.caller import Caller, TokenGrant
 from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.visibility import may_read
+from changegate.services.tables.visibility import fields_beside, may_read
 
 
 def reader(policy: ScopePolicy) -> Caller:
@@ -38,3 +38,29 @@ CHANGES = ScopeRule("now/table", "GET", "*", "change_request")
 )
 def test_a_token_reads_what_a_call_of_its_own_would_read(policy: ScopePolicy, names: list[str]) -> None:
     assert read_by(policy) == names
+
+
+PERSON, ADMINISTRATOR = (Caller("b" * 32, "ann", frozenset(roles)) for roles in ((), ("admin",)))
+BOTH = [PERSON, ADMINISTRATOR]
+
+
+@pytest.mark.parametrize(
+    ("table", "people"),
+    [
+        ("sys_user", [PERSON, ADMINISTRATOR]),
+        ("change_request", [PERSON, ADMINISTRATOR]),
+        ("oauth_entity", [ADMINISTRATOR]),
+    ],
+)
+def test_people_read_what_their_roles_allow(table: str, people: list[Caller]) -> None:
+    assert [person for person in BOTH if may_read(get_table(table), person)] == people
+
+
+def test_a_table_is_private_to_a_token_that_may_not_read_it() -> None:
+    users = get_table("sys_user")
+    private = set(users.fields_for(ADMINISTRATOR)) - set(users.public_fields)
+    assert private
+    assert private <= set(fields_beside(users, ADMINISTRATOR))
+    assert private <= set(fields_beside(users, reader(ScopePolicy((ScopeRule("now/table", "GET", "*", "sys_user"),)))))
+    assert not private & set(fields_beside(users, reader(ScopePolicy((CHANGES,)))))
+    assert not private & set(fields_beside(users, PERSON))
