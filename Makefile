@@ -34,10 +34,10 @@ coverage: $(READY)  ## Run every test under coverage, which takes half as long a
 bench: $(READY)  ## Measure the product against its floors
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-mutate: $(READY)  ## Mutate the rules of assertions and access; list what no test notices (MUTATE_SECONDS=3600)
+mutate: $(READY)  ## Mutate the rules of assertions and access; list the changes that no test notices
 	@rm -rf build/mutate && mkdir -p build/mutate
 	@cd build/mutate && ln -s ../../platform src && ln -s ../../tests ../../migrations ../../app.py ../../pyproject.toml .
-	@cd build/mutate && nice timeout $(or $(MUTATE_SECONDS),3600) ../../$(BIN)/mutmut run --max-children 2 ; ../../$(BIN)/mutmut results
+	@cd build/mutate && nice ../../$(BIN)/python -P ../../tests/mutate.py
 
 lint: $(READY)  ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
