@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, bindparam, func, literal_column, select, text
+from sqlalchemy import Select, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from changegate.database import connection
 from changegate.database.compiled import CompiledSelect, CompiledSelects
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUserRole
 
 ROLES = SysUserRole.__table__
@@ -24,13 +24,13 @@ def at_work(either_app: Flask) -> Iterator[None]:
 
 
 def by_name() -> Select[str]:
-    return select(NAME).where(NAME == bindparam("wanted", None))
+    return select(NAME).where(NAME == parameter("wanted"))
 
 
 @pytest.mark.usefixtures("at_work")
 def test_takes_values_by_name_and_by_order() -> None:
     listed, other = NAME.in_(["x", "y"]), ROLES.c["sys_mod_count"] < 0
-    statement = select(NAME).where(listed | (NAME == bindparam("wanted", None)), ~other).order_by(NAME)
+    statement = select(NAME).where(listed | (NAME == parameter("wanted")), ~other).order_by(NAME)
     inputs = [listed.right, other.right]
     compiled = CompiledSelect(statement, connection().dialect, inputs)
     assert [row[0] for row in compiled.fetch(connection(), {"wanted": "admin"}, [["itil", "approver_user"], -1])] == [

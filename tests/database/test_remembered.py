@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 
 from changegate.database import commit, connection
-from changegate.database.prepared import Prepared, Remembered
+from changegate.database.prepared import Prepared, Remembered, parameter
 from changegate.models import SysUserGroup
 from changegate.models.base import new_sys_id, utc_now
 
 GROUPS = SysUserGroup.__table__
-BY_NAME = select(GROUPS.c["name"], GROUPS.c["description"]).where(GROUPS.c["name"] == bindparam("wanted", None))
+BY_NAME = select(GROUPS.c["name"], GROUPS.c["description"]).where(GROUPS.c["name"] == parameter("wanted"))
 
 
 class Made:

@@ -39,8 +39,8 @@ class _Slot:
 class CompiledSelect:
     """One SELECT as one dialect's driver takes it; thread-safe.
 
-    `inputs` are the parameters whose values come in their order. Other values come by name, as in
-    `bindparam("wanted", None)`; what nobody gives keeps the value that the statement was made with.
+    `inputs` are the parameters whose values come in their order. Other values come by name, each for a `parameter`; one
+    without a value keeps the value with which the statement was built.
     """
 
     def __init__(self, statement: Select[Any], dialect: Dialect, inputs: Inputs = ()) -> None:

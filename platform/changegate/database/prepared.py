@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update
+from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update, bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
@@ -26,8 +26,8 @@ Statement = Select[*tuple[Any, ...]] | Insert | Update
 class Prepared:
     """One statement; thread-safe, and good for any engine.
 
-    `columns` are the columns that an INSERT is given; one that is missing from `values` is NULL. Parameters of other
-    statements have a default, as in `bindparam("wanted", None)`.
+    `columns` are the columns that an INSERT writes; one that is missing from `values` is NULL. Other statements have
+    each `parameter` where a value comes at each run.
     """
 
     def __init__(self, statement: Statement, columns: Iterable[str] | None = None) -> None:
@@ -114,6 +114,11 @@ class Remembered(Generic[T]):
             self._known.clear()
         self._known[row] = made
         return made
+
+
+def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
+    """Return a parameter that gets its value at each run of a prepared statement; without a value it is NULL."""
+    return bindparam(name, None, type_=type_)
 
 
 def fetch_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:

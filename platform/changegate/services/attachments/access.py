@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, literal, or_, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import TableUnknown
 from changegate.models import SysAttachment
 from changegate.services.access.caller import Caller
@@ -67,7 +67,7 @@ def _record_statement(table: Table, restriction: Restriction, is_kept: bool) -> 
     columns = table.source.c
     visible = visible_rows(table, restriction)
     statement = select(columns[CLASS_FIELD] if CLASS_FIELD in columns else columns["sys_id"])
-    statement = statement.where(columns["sys_id"] == bindparam("wanted", None), *visible)
+    statement = statement.where(columns["sys_id"] == parameter("wanted"), *visible)
     return Prepared(_keeping(statement) if is_kept else statement)
 
 

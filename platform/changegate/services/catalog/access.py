@@ -5,8 +5,9 @@ See docs/reference/change-records.md#related-tables.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, bindparam, not_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, not_, or_, select
 
+from changegate.database.prepared import parameter
 from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
 from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
@@ -52,14 +53,14 @@ def own_journals(table: Table) -> ColumnElement[bool]:
 
 def own_roles(table: Table) -> ColumnElement[bool]:
     """Return the clause for the assignments of roles to the caller."""
-    is_own: ColumnElement[bool] = table.source.c["user"] == bindparam(OWNER, None)
+    is_own: ColumnElement[bool] = table.source.c["user"] == parameter(OWNER)
     return is_own
 
 
 def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
     """Return the clause for the assignments of roles to the caller's groups."""
     members = SysUserGroupMember.__table__.c
-    own_groups = select(members["group"]).where(members["user"] == bindparam(OWNER, None))
+    own_groups = select(members["group"]).where(members["user"] == parameter(OWNER))
     return table.source.c["group"].in_(own_groups)
 
 
@@ -88,12 +89,12 @@ def _is_own_task(source: FromClause) -> ColumnElement[bool]:
 
 
 def _is_asked_for(source: FromClause) -> ColumnElement[bool]:
-    owner: BindParameter[Any] = bindparam(OWNER, None)
+    owner: BindParameter[Any] = parameter(OWNER)
     return or_(source.c["requested_by"] == owner, source.c["opened_by"] == owner)
 
 
 def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
-    return or_(source.c["approver"] == bindparam(OWNER, None), source.c["sysapproval"].in_(_own_task_ids()))
+    return or_(source.c["approver"] == parameter(OWNER), source.c["sysapproval"].in_(_own_task_ids()))
 
 
 def _own_task_ids() -> Select[Any]:

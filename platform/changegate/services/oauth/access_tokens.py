@@ -9,9 +9,9 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import LargeBinary, Select, bindparam, case, func, or_, select, type_coerce
+from sqlalchemy import LargeBinary, Select, case, func, or_, select, type_coerce
 
-from changegate.database.prepared import Prepared, Remembered
+from changegate.database.prepared import Prepared, Remembered, parameter
 from changegate.extensions import now, settings
 from changegate.models import (
     OAuthEntity,
@@ -226,18 +226,18 @@ def caller_statement(*more: Any) -> Select[Any]:
         )
         .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
         .join(SysUser, SysUser.sys_id == OAuthExchange.user)
-        .where(*is_live(bindparam("now", None), bindparam("ended_type", None)))
+        .where(*is_live(parameter("now"), parameter("ended_type")))
     )
 
 
 def _statement() -> Select[Any]:
     """Return the statement for one token that was issued here."""
     return caller_statement().where(
-        OAuthExchange.correlation_id == bindparam("correlation_id", None),
-        OAuthExchange.token_hash == bindparam("token_hash", None),
+        OAuthExchange.correlation_id == parameter("correlation_id"),
+        OAuthExchange.token_hash == parameter("token_hash"),
     )
 
 
-_of_published_key = _statement().join(OAuthTokenKey, OAuthTokenKey.kid == bindparam("kid", None)).where(is_published())
+_of_published_key = _statement().join(OAuthTokenKey, OAuthTokenKey.kid == parameter("kid")).where(is_published())
 _OPAQUE = Remembered(Prepared(_statement()), caller_of)
 _JWT = Remembered(Prepared(_of_published_key), caller_of)

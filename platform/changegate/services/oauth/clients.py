@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import orjson
-from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, bindparam, cast, func, select
+from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, cast, func, select
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared, Remembered
+from changegate.database.prepared import Prepared, Remembered, parameter
 from changegate.errors import InvalidClient, RateLimited, TooManyFailures
 from changegate.extensions import limiter, now
 from changegate.failure_limit import Guess
@@ -306,12 +306,10 @@ def _statement(*more: Any) -> Select[Any]:
     )
 
 
-_ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == bindparam("wanted", None)))
-_BY_CLIENT_ID = Remembered(
-    Prepared(_statement().where(OAuthEntity.client_id == bindparam("wanted", None))), _Known.of_row
-)
+_ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == parameter("wanted")))
+_BY_CLIENT_ID = Remembered(Prepared(_statement().where(OAuthEntity.client_id == parameter("wanted"))), _Known.of_row)
 _BY_ISSUER = Prepared(
     _statement(OAuthEntity.user_claim, OAuthEntity.require_email_verified, OAuthEntity.tokens_valid_from).where(
-        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == bindparam("wanted", None)
+        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("wanted")
     )
 )

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import JwksCache, OAuthEntity, OAuthExchange, SysUser
 from changegate.services.access.caller import Caller
@@ -114,25 +114,25 @@ def _known_statement() -> Any:
     return (
         caller_statement(entity.token_generation, *keys, *facts, *user)
         .outerjoin(cache, cache.entity_id == entity.sys_id)
-        .where(OAuthExchange.assertion_claim == bindparam("claim", None))
+        .where(OAuthExchange.assertion_claim == parameter("claim"))
     )
 
 
 _KNOWN = Prepared(_known_statement())
-_ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == bindparam("admitted", None)))
+_ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == parameter("admitted")))
 _KEPT = Prepared(
     select(
         *(_ROW.correlation_id, _ROW.entity, _ROW.user, _ROW.token_generation, _ROW.expires_at, _ROW.revoked_at)
-    ).where(_ROW.assertion_claim == bindparam("claim", None))
+    ).where(_ROW.assertion_claim == parameter("claim"))
 )
 _RENEW = Prepared(
     update(OAuthExchange.__table__)
-    .where(_ROW.correlation_id == bindparam("kept", None), _ROW.revoked_at.is_(None))
+    .where(_ROW.correlation_id == parameter("kept"), _ROW.revoked_at.is_(None))
     .values(
-        entity=bindparam("new_entity", None, type_=_ROW.entity.type),
-        client_id=bindparam("new_client_id", None, type_=_ROW.client_id.type),
-        user=bindparam("new_user", None, type_=_ROW.user.type),
-        token_generation=bindparam("new_generation", None, type_=_ROW.token_generation.type),
-        expires_at=bindparam("new_expiry", None, type_=_ROW.expires_at.type),
+        entity=parameter("new_entity", type_=_ROW.entity.type),
+        client_id=parameter("new_client_id", type_=_ROW.client_id.type),
+        user=parameter("new_user", type_=_ROW.user.type),
+        token_generation=parameter("new_generation", type_=_ROW.token_generation.type),
+        expires_at=parameter("new_expiry", type_=_ROW.expires_at.type),
     )
 )

@@ -4,9 +4,9 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 
 import orjson
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import or_, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now, settings
 from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope
 from changegate.models.auth_scope import ANY
@@ -86,14 +86,14 @@ def _times_in_token(token: str) -> dict[str, int]:
 
 _TIMES = Prepared(
     select(OAuthExchange.happened_at, OAuthExchange.expires_at).where(
-        OAuthExchange.correlation_id == bindparam("correlation_id", None)
+        OAuthExchange.correlation_id == parameter("correlation_id")
     )
 )
 _SEES_ALL = Prepared(
     select(SysApiAccessScope.sys_id)
     .join(OAuthEntityScope, OAuthEntityScope.scope == SysApiAccessScope.scope)
     .where(
-        OAuthEntityScope.entity == bindparam("entity", None),
+        OAuthEntityScope.entity == parameter("entity"),
         SysApiAccessScope.active,
         SysApiAccessScope.rest_api == REST_API,
         or_(SysApiAccessScope.http_method == "POST", SysApiAccessScope.http_method == ANY),

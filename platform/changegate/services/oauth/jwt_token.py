@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AssertionRefused
 from changegate.models import OAuthTokenKey
 from changegate.services.assertions.compact_form import split_compact
@@ -21,7 +21,7 @@ from changegate.services.oauth.token_keys import get_signer
 
 MAX_DEPTH = 2
 _HEADER_LENGTH = len(header_of("x" * 43))
-_KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == bindparam("wanted", None)))
+_KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == parameter("wanted")))
 # By header. A kid is its key's thumbprint, so that what was loaded once stays right; whether the key still counts is
 # asked of the database at every call. Only keys that were found are kept, and there are few.
 _verifiers: dict[str, Verifier] = {}

@@ -6,9 +6,9 @@ See docs/reference/token-endpoint.md#answers.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, select, update
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthExchange, OAuthRefreshToken
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.issuing import Exchange
@@ -36,8 +36,8 @@ def make_room_for_refresh_token(exchange: Exchange, user: str, at: datetime) -> 
 def _all_but_the_latest(table: Any, *clauses: Any) -> Select[Any]:
     """Return the statement for live tokens of one client and user that there is no room for beside a new one."""
     live = (
-        *(table.c.entity == bindparam("entity", None), table.c.user == bindparam("user", None)),
-        *(table.c.revoked_at.is_(None), table.c.expires_at > bindparam("at", None, type_=table.c.expires_at.type)),
+        *(table.c.entity == parameter("entity"), table.c.user == parameter("user")),
+        *(table.c.revoked_at.is_(None), table.c.expires_at > parameter("at", type_=table.c.expires_at.type)),
     )
     latest_first = select(table.c.correlation_id).where(*live, *clauses).order_by(table.c.correlation_id.desc())
     return latest_first.offset(MOST_LIVE - 1)
@@ -48,11 +48,11 @@ _BEYOND = _all_but_the_latest(
     _EXCHANGES,
     _EXCHANGES.c.token_hash.is_not(None),
     # What is older cannot be live, and is not looked at.
-    _EXCHANGES.c.correlation_id >= bindparam("since", None),
+    _EXCHANGES.c.correlation_id >= parameter("since"),
 )
 _END_OLDEST = Prepared(
     update(_EXCHANGES)
     .where(_EXCHANGES.c.correlation_id.in_(_BEYOND))
-    .values(revoked_at=bindparam("at", None, type_=_EXCHANGES.c.revoked_at.type))
+    .values(revoked_at=parameter("at", type_=_EXCHANGES.c.revoked_at.type))
 )
 _OLDEST_REFRESH_TOKENS = Prepared(_all_but_the_latest(OAuthRefreshToken.__table__))

@@ -4,12 +4,12 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InvalidClient
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
@@ -113,7 +113,7 @@ def purge_ended(at: datetime) -> None:
 
 
 def _at() -> Any:
-    return bindparam("at", None, type_=_TOKENS.c.revoked_at.type)
+    return parameter("at", type_=_TOKENS.c.revoked_at.type)
 
 
 _INSERT = Prepared(insert(_TOKENS), _TOKENS.columns.keys())
@@ -124,20 +124,20 @@ _FIND = Prepared(
         *STATE,
     )
     .join(SysUser, SysUser.sys_id == _TOKENS.c.user)
-    .where(_TOKENS.c.token_hash == bindparam("token_hash", None))
+    .where(_TOKENS.c.token_hash == parameter("token_hash"))
 )
 _USE = Prepared(
     update(_TOKENS)
-    .where(_TOKENS.c.correlation_id == bindparam("used", None), _TOKENS.c.revoked_at.is_(None))
+    .where(_TOKENS.c.correlation_id == parameter("used"), _TOKENS.c.revoked_at.is_(None))
     .values(last_used_at=_at())
 )
 _END = Prepared(
     update(_TOKENS)
-    .where(_TOKENS.c.correlation_id == bindparam("ended", None), _TOKENS.c.revoked_at.is_(None))
+    .where(_TOKENS.c.correlation_id == parameter("ended"), _TOKENS.c.revoked_at.is_(None))
     .values(revoked_at=_at())
 )
 _END_BOUGHT = Prepared(
     update(_EXCHANGES)
-    .where(_EXCHANGES.c.refresh_token == bindparam("bought_with", None), _EXCHANGES.c.revoked_at.is_(None))
+    .where(_EXCHANGES.c.refresh_token == parameter("bought_with"), _EXCHANGES.c.revoked_at.is_(None))
     .values(revoked_at=_at())
 )

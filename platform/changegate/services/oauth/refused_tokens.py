@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.oauth.access_tokens import find_issued
@@ -51,7 +51,7 @@ _ROW = Prepared(
     .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
     .join(SysUser, SysUser.sys_id == OAuthExchange.user)
     .where(
-        OAuthExchange.correlation_id == bindparam("correlation_id", None),
-        OAuthExchange.token_hash == bindparam("token_hash", None),
+        OAuthExchange.correlation_id == parameter("correlation_id"),
+        OAuthExchange.token_hash == parameter("token_hash"),
     )
 )

@@ -6,9 +6,9 @@ See docs/reference/inbound-integrations.md#connection-types.
 import hashlib
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthEntity, SysUser
 
 OwnerState = Any  # a row with the columns of `STATE`, by name
@@ -48,14 +48,14 @@ def password_mark(stored: str | None) -> str:
 
 
 def _hold_statement() -> Any:
-    held = select(*STATE).where(SysUser.sys_id == bindparam("user", None)).with_for_update(key_share=True)
+    held = select(*STATE).where(SysUser.sys_id == parameter("user")).with_for_update(key_share=True)
     # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
     return held.execution_options(locks_rows=True)
 
 
 def _hold_entity_statement() -> Any:
     # As a foreign key holds it, so that whoever only changes or uses the integration does not wait.
-    held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == bindparam("entity", None))
+    held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == parameter("entity"))
     return held.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)
 
 

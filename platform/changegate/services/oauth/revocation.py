@@ -1,8 +1,8 @@
 """Revocation: a token ends before its time (RFC 7009)."""
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthExchange
 from changegate.services.oauth.access_tokens import find_issued
@@ -37,13 +37,13 @@ def end_token(correlation_id: str) -> bool:
 
 _FIND = Prepared(
     select(_ROW.correlation_id, _ROW.entity).where(
-        _ROW.correlation_id == bindparam("correlation_id", None),
-        _ROW.token_hash == bindparam("token_hash", None),
+        _ROW.correlation_id == parameter("correlation_id"),
+        _ROW.token_hash == parameter("token_hash"),
         _ROW.revoked_at.is_(None),
     )
 )
 _END = Prepared(
     update(OAuthExchange.__table__)
-    .where(_ROW.correlation_id == bindparam("ended", None), _ROW.token_hash.is_not(None), _ROW.revoked_at.is_(None))
-    .values(revoked_at=bindparam("at", None, type_=_ROW.revoked_at.type))
+    .where(_ROW.correlation_id == parameter("ended"), _ROW.token_hash.is_not(None), _ROW.revoked_at.is_(None))
+    .values(revoked_at=parameter("at", type_=_ROW.revoked_at.type))
 )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
@@ -62,7 +62,7 @@ def list_published(at: datetime) -> list[dict[str, Any]]:
 
 def is_published() -> Any:
     """Return the clause for keys that are neither blocked nor long retired, the parameter being `retired_since`."""
-    retired_since = bindparam("retired_since", None, type_=Keys.c.retired_at.type)
+    retired_since = parameter("retired_since", type_=Keys.c.retired_at.type)
     return Keys.c.blocked_at.is_(None) & or_(Keys.c.retired_at.is_(None), Keys.c.retired_at > retired_since)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.models import Task
 from changegate.services.access.caller import Caller
@@ -14,7 +14,7 @@ from changegate.services.tables.registry import NoRules, Values
 ANSWER = frozenset({"state", "comments"})
 REJECTED = "rejected"
 ANSWERS = frozenset({"approved", REJECTED})
-_CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == bindparam("wanted", None)))
+_CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("wanted")))
 
 
 class ApprovalRules(NoRules):

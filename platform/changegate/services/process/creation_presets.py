@@ -6,9 +6,9 @@ See docs/reference/change-records.md#priority-and-risk, #states, and #related-ta
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
 from changegate.models import ChgModel, StdChangeProducerVersion
 from changegate.models.chg_model import MODELS_OF_TYPES
@@ -22,11 +22,11 @@ _LOW_PRIORITY = 4
 _TEMPLATES = StdChangeProducerVersion.__table__
 _TEMPLATE = Prepared(
     select(_TEMPLATES.c["active"], _TEMPLATES.c["name"], _TEMPLATES.c["template"]).where(
-        _TEMPLATES.c["sys_id"] == bindparam("wanted", None)
+        _TEMPLATES.c["sys_id"] == parameter("wanted")
     )
 )
-_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == bindparam("wanted", None)))
-_MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(bindparam("wanted", None))))
+_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == parameter("wanted")))
+_MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(parameter("wanted"))))
 
 
 def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:

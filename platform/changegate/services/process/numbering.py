@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sqlalchemy import bindparam, func, insert, select, update
 
 from changegate.database import QueuedConnection, connection
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import current_application, db
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
@@ -111,7 +111,7 @@ _DRAW = {
 }
 _COUNT_UP = Prepared(
     update(SysNumberCounter.__table__)
-    .where(SysNumberCounter.table == bindparam("counted", None))
+    .where(SysNumberCounter.table == parameter("counted"))
     .values(number=SysNumberCounter.number + 1)
     .returning(SysNumberCounter.number)
 )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state
@@ -13,9 +13,7 @@ from changegate.services.tables.registry import Values
 
 OPEN = 1
 _CHANGE = Prepared(
-    select(Task.sys_id).where(
-        Task.sys_id == bindparam("wanted", None), Task.__table__.c.sys_class_name == "change_request"
-    )
+    select(Task.sys_id).where(Task.sys_id == parameter("wanted"), Task.__table__.c.sys_class_name == "change_request")
 )
 
 

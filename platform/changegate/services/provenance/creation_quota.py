@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, select
+from sqlalchemy import Integer, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import QuotaReached
 from changegate.models import OAuthEntity, Task
 from changegate.services.access.caller import Caller
@@ -49,7 +49,7 @@ def _wait(entity: str, name: str, most: int | None, at: datetime) -> tuple[int, 
 
 def _lock_statement() -> Any:
     quota = select(OAuthEntity.creations_per_hour, OAuthEntity.creations_per_day)
-    locked = quota.where(OAuthEntity.sys_id == bindparam("entity", None)).with_for_update(key_share=True)
+    locked = quota.where(OAuthEntity.sys_id == parameter("entity")).with_for_update(key_share=True)
     # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
     return locked.execution_options(locks_rows=True)
 
@@ -57,9 +57,9 @@ def _lock_statement() -> Any:
 def _since_statement() -> Any:
     """Return the statement for the task that fills a quota: as many as `newer` were created after it."""
     created = select(Task.sys_created_on).where(
-        Task.oauth_entity == bindparam("entity", None), Task.sys_created_on > bindparam("since", None)
+        Task.oauth_entity == parameter("entity"), Task.sys_created_on > parameter("since")
     )
-    newer = bindparam("newer", None, type_=Integer)
+    newer = parameter("newer", type_=Integer)
     return created.order_by(Task.sys_created_on.desc()).limit(1).offset(newer)
 
 

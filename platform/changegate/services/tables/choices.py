@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import or_, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysChoice
 from changegate.services.tables.recent_choices import Labels, Wanted, recent_choices
 from changegate.services.tables.registry import get_table, lineage_of
@@ -60,7 +60,7 @@ def _numbered(elements: tuple[str, ...]) -> dict[str, Any]:
 def _statement(lineage: tuple[str, ...], how_many: int) -> Prepared:
     columns = SysChoice.__table__.c
     is_of_table = or_(*(columns["name"] == name for name in lineage))
-    is_of_element = or_(*(columns["element"] == bindparam(f"element_{at}", None) for at in range(how_many)))
+    is_of_element = or_(*(columns["element"] == parameter(f"element_{at}") for at in range(how_many)))
     shown = [columns[name] for name in ("name", "element", "value", "label", "inactive")]
     statement = select(*shown).where(is_of_table, is_of_element, columns["language"] == LANGUAGE)
     return Prepared(statement.order_by(columns["sequence"], columns["value"]))

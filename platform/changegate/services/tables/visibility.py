@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
-from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, literal, or_, select
 
+from changegate.database.prepared import parameter
 from changegate.services.access.caller import Caller
 from changegate.services.access.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
 from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
@@ -103,7 +104,7 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
     clauses = _class_clauses(table, table.source)
     if restriction.own_records:
         # Raises KeyError for a table without such a field, rather than show all of its records.
-        clauses.append(table.source.c[str(table.origin_field)] == bindparam(INTEGRATION, None))
+        clauses.append(table.source.c[str(table.origin_field)] == parameter(INTEGRATION))
     if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
     return clauses

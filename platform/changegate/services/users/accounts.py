@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam, func, select
+from sqlalchemy import ColumnElement, String, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from changegate.database import end_turn
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid, NotAuthenticated, RecordNotFound, RequestUnreadable
 from changegate.extensions import db, limiter
 from changegate.failure_limit import Guess
@@ -255,5 +255,5 @@ _LOGIN = Prepared(
         SysUser.web_service_access_only,
         SysUser.time_zone,
         roles_of_user().label("roles"),
-    ).where(_is_called(bindparam("wanted", None, type_=String)))
+    ).where(_is_called(parameter("wanted", type_=String)))
 )

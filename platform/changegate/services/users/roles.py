@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, func, select, union_all
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db
 from changegate.models import SysGroupHasRole, SysUser, SysUserGroupMember, SysUserHasRole, SysUserRole
@@ -134,6 +134,4 @@ def _an_administrator() -> Any:
 
 _LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("key", _ADMINISTRATORS_LOCK, BigInteger))))
 _AN_ADMINISTRATOR = Prepared(_an_administrator().limit(1))
-_ROLE_OF_GROUP = Prepared(
-    select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == bindparam("wanted", None)).limit(1)
-)
+_ROLE_OF_GROUP = Prepared(select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == parameter("wanted")).limit(1))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, select
 
 from changegate.database.compiled import CompiledSelects, Row
+from changegate.database.prepared import parameter
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.caller import Caller
@@ -89,7 +90,7 @@ class Selection:
     def statement(self, size: int, *, keeps_rules: bool = True) -> Select[Any]:
         """Return the SELECT of the rows with the sys_ids that go by their `id_name`, as far as the caller sees them."""
         walks = self.walks
-        wanted = walks.root.c["sys_id"].in_([bindparam(id_name(at), None) for at in range(size)])
+        wanted = walks.root.c["sys_id"].in_([parameter(id_name(at)) for at in range(size)])
         rules = visible_rows_of(walks.table, walks.root, walks.caller) if keeps_rules else []
         return select(*self.columns).select_from(walks.source).where(wanted, *rules)
 

@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, bindparam, delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now
 from changegate.models import TinyUrl
@@ -82,7 +82,5 @@ def _purge(at: datetime) -> None:
 
 _INSERT = Prepared(insert(TinyUrl.__table__), TinyUrl.__table__.columns.keys())
 _FIND = Prepared(
-    select(TinyUrl.user, TinyUrl.path, TinyUrl.query, TinyUrl.expires_at).where(
-        TinyUrl.token == bindparam("wanted", None)
-    )
+    select(TinyUrl.user, TinyUrl.path, TinyUrl.query, TinyUrl.expires_at).where(TinyUrl.token == parameter("wanted"))
 )

@@ -7,10 +7,11 @@ walked through, which a value may name, and SQLAlchemy's own key of the clause t
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Integer, Select, func, select
 
 from changegate.database import connection
 from changegate.database.compiled import CompiledSelects, Row
+from changegate.database.prepared import parameter
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.selections import standing_of
 from changegate.services.tables.queries.clauses import order_clauses, where_clause
@@ -62,7 +63,7 @@ class Matching:
     def _page_statement(self) -> Select[Any]:
         orders = order_clauses(self._walks, self._query.orders)
         page = select(self._walks.root.c["sys_id"]).select_from(self._walks.source).where(*self._clauses())
-        limit, offset = (bindparam(name, None, Integer) for name in ("page_limit", "page_offset"))
+        limit, offset = (parameter(name, type_=Integer) for name in ("page_limit", "page_offset"))
         return page.order_by(*orders).limit(limit).offset(offset)
 
     def _clauses(self) -> list[ColumnElement[bool]]:

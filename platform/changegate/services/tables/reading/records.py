@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from changegate.database import require_time
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_values import WireRecord
@@ -145,7 +145,7 @@ def require_operation(table: Table, caller: Caller, operation: str) -> None:
 def _get_statement(table: Table, fields: tuple[str, ...], restriction: Restriction) -> Prepared:
     visible = visible_rows(table, restriction)
     columns = (table.columns[name] for name in fields)
-    return Prepared(select(*columns).where(table.columns["sys_id"] == bindparam("wanted", None), *visible))
+    return Prepared(select(*columns).where(table.columns["sys_id"] == parameter("wanted"), *visible))
 
 
 def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:

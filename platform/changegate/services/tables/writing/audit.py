@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, insert
+from sqlalchemy import insert
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import Caller
@@ -78,4 +78,4 @@ def _insert_statement(how_many: int) -> Prepared:
 
 
 def _numbered(at: int) -> Values:
-    return {name: bindparam(f"{name}_{at}", None, type_=column.type) for name, column in _COLUMNS.items()}
+    return {name: parameter(f"{name}_{at}", type_=column.type) for name, column in _COLUMNS.items()}

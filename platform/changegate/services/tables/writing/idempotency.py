@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.models import IdempotencyKey
@@ -104,7 +104,7 @@ def _claim_statement(dialect: Any) -> Prepared:
 
 
 _CLAIMS = {name: _claim_statement(dialect) for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))}
-_FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == bindparam("wanted", None)))
+_FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == parameter("wanted")))
 
 
 def _key_hash(table: Table, caller: Caller, key: str) -> str:

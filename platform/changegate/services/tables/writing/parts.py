@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete, select
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.audit import record_deletion
@@ -39,4 +39,4 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
 
 @lru_cache(maxsize=32)
 def _parts_statement(part: Table, field: str) -> Prepared:
-    return Prepared(select(part.source).where(part.source.c[field] == bindparam("wanted", None)))
+    return Prepared(select(part.source).where(part.source.c[field] == parameter("wanted")))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, String, func, select
 
-from changegate.database.prepared import Prepared
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.models.base import SYS_ID_LENGTH, Entry, UpperCaseString
 from changegate.services.access.caller import Caller
@@ -121,7 +121,7 @@ def _by_name(target: Table, caller: Caller, column: str, texts: list[str]) -> Me
 @lru_cache(maxsize=256)
 def _sys_id_statement(target: Table, restriction: Restriction, size: int) -> Prepared:
     sys_id = target.source.c["sys_id"]
-    wanted = [bindparam(f"wanted_{at}", None, type_=String) for at in range(size)]
+    wanted = [parameter(f"wanted_{at}", type_=String) for at in range(size)]
     statement = select(sys_id).where(sys_id.in_(wanted), *visible_rows(target, restriction))
     return Prepared(statement)
 
@@ -139,7 +139,7 @@ def _counted(target: Table) -> Select[Any, int]:
 
 def _is_called(target: Table, column: str) -> ColumnElement[bool]:
     """Return the clause for a name without case; a number is stored in capitals, and so its index serves."""
-    stored, wanted = target.source.c[column], bindparam("wanted", None, type_=String)
+    stored, wanted = target.source.c[column], parameter("wanted", type_=String)
     return (
         stored == func.upper(wanted)
         if isinstance(stored.type, UpperCaseString)

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
-from changegate.database.prepared import Prepared, is_broken_reference
+from changegate.database.prepared import Prepared, is_broken_reference, parameter
 from changegate.errors import OperationFailed
 from changegate.services.access.caller import Caller
 from changegate.services.tables.reading.records import require_row
@@ -51,7 +51,7 @@ def delete_row(table: Table, sys_id: str) -> None:
 def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> Prepared:
     # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
     visible = visible_rows(table, restriction)
-    statement = select(table.source).where(table.source.c["sys_id"] == bindparam("wanted", None), *visible)
+    statement = select(table.source).where(table.source.c["sys_id"] == parameter("wanted"), *visible)
     # A row that stays may be referred to meanwhile; were that to wait, two updates could wait for each other.
     locked = statement.with_for_update(key_share=not is_to_go)
     return Prepared(locked.execution_options(locks_rows=True))
@@ -65,8 +65,8 @@ def _insert_statement(table: Table) -> Prepared:
 @lru_cache(maxsize=512)
 def _update_statement(table: Table, names: tuple[str, ...]) -> Prepared:
     columns = table.source.c
-    new = {name: bindparam(f"new_{name}", None, type_=columns[name].type) for name in names}
-    return Prepared(update(table.source).where(columns["sys_id"] == bindparam("wanted", None)).values(new))
+    new = {name: parameter(f"new_{name}", type_=columns[name].type) for name in names}
+    return Prepared(update(table.source).where(columns["sys_id"] == parameter("wanted")).values(new))
 
 
 @contextmanager
