@@ -17,7 +17,7 @@ KILL_TIMEOUT_SECONDS = 5
 
 @click.group()
 def main() -> None:
-    """Run an identity provider to try out JWT bearer integrations with."""
+    """Run an identity provider for trying out JWT bearer integrations."""
 
 
 @main.command()

@@ -26,10 +26,10 @@ class Misbehaviour(StrEnum):
 
 
 MISBEHAVIOURS = {
-    Misbehaviour.NONE: "all is well",
-    Misbehaviour.DOWN: "the key set answers 503",
-    Misbehaviour.EMPTY: "the key set holds no key",
-    Misbehaviour.OVERSIZED: "the key set is one megabyte larger than it needs to be",
+    Misbehaviour.NONE: "normal operation",
+    Misbehaviour.DOWN: "the key set returns 503",
+    Misbehaviour.EMPTY: "the key set is empty",
+    Misbehaviour.OVERSIZED: "the key set is one megabyte larger than necessary",
     Misbehaviour.DUPLICATE_KID: "each signing kid is also the kid of an unrelated key, which is listed first",
     Misbehaviour.RETIRED_KEY: "assertions are signed with a key that is no longer published",
 }

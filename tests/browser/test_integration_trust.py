@@ -150,7 +150,7 @@ def test_no_page_of_an_integration_is_wider_than_the_screen(admin: Page, desk: R
     client_id = save(admin)
     exchange(desk, client_id, sign(idp, long="x" * 400))
     admin.get_by_role("button", name="Refresh keys now").click()
-    expect(admin.get_by_text("The keys are fetched")).to_be_visible()
+    expect(admin.get_by_text("The keys were fetched")).to_be_visible()
     assert width_of(admin) <= width
     admin.goto("/inbound-integrations/events")
     assert width_of(admin) <= width

@@ -66,7 +66,7 @@ def test_one_port_for_both_is_wrong_usage(instance: Path) -> None:
     ended = run_changegate("demo", "--port", "9000", "--idp-port", "9000", environment=_environment(instance))
 
     assert ended.returncode == 2
-    assert "--port and --idp-port must be two ports." in ended.stderr
+    assert "--port and --idp-port must differ." in ended.stderr
 
 
 @contextlib.contextmanager
@@ -78,7 +78,7 @@ def _told(ports: tuple[str, ...], instance: Path) -> Iterator[subprocess.Popen[s
     watchdog = threading.Timer(READY_SECONDS, process.kill)
     watchdog.start()
     try:
-        assert any("Ctrl-C stops them" in line for line in iter(process.stdout.readline, ""))
+        assert any("Ctrl-C to stop them" in line for line in iter(process.stdout.readline, ""))
         yield process
     finally:
         watchdog.cancel()

@@ -151,7 +151,7 @@ def test_rotates_the_secret(run: Run, client_id: str) -> None:
 
 @pytest.mark.parametrize("command", ["show", "disable", "enable", "rotate-secret"])
 def test_an_unknown_client_id_is_refused(run: Run, command: str) -> None:
-    run("integration", command, "0" * 32).assert_refused(f"There is no integration with the client id {'0' * 32}.")
+    run("integration", command, "0" * 32).assert_refused(f"There is no integration with the client ID {'0' * 32}.")
 
 
 def test_a_public_client_has_no_secret_to_rotate(run: Run) -> None:

@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_too_large_or_no_text_is_refused(run: Run, desk
     (tmp_path / "large").write_bytes(b"x" * 1_100_000)
     run(*create, str(tmp_path / "large")).assert_refused("is larger than 1048576 bytes.")
     (tmp_path / "binary").write_bytes(b"\xff\xff")
-    run(*create, str(tmp_path / "binary")).assert_refused("is not text.")
+    run(*create, str(tmp_path / "binary")).assert_refused("is not valid UTF-8.")
 
 
 def test_update_changes_what_is_given_and_nothing_else(run: Run, integration: Integration) -> None:
@@ -113,7 +113,7 @@ def test_update_changes_what_is_given_and_nothing_else(run: Run, integration: In
     assert ended.out == "Pipeline is changed.\n  clock_skew_seconds: 60 -> 10\n  comments: Old -> nothing\n"
     after = as_json(run, "show", integration.client_id)
     assert after == before | {"clock_skew_seconds": 10, "comments": None}
-    assert run("integration", "update", integration.client_id).out == "Pipeline is as it was.\n"
+    assert run("integration", "update", integration.client_id).out == "Pipeline is unchanged.\n"
     assert as_json(run, "update", integration.client_id, "--name", "Line")["changed"] == ["name"]
 
 
@@ -150,7 +150,7 @@ def test_deletes_after_asking(
 
 def test_shows_keys_blocks_one_and_trusts_it_again(run: Run, desk: TokenDesk, integration: Integration) -> None:
     client_id = integration.client_id
-    assert run("integration", "refresh-keys", client_id).out == "The keys are fetched: 1 usable key.\n"
+    assert run("integration", "refresh-keys", client_id).out == "The keys were fetched: 1 usable key.\n"
     [key] = as_json(run, "keys", client_id)["keys"]
     assert f"{key['thumbprint']}  in use " in run("integration", "keys", client_id).out
     run("integration", "block-key", client_id, key["thumbprint"])
@@ -226,7 +226,7 @@ def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk
         write_counts()  # as the server does within a second of the next refusal
     shown = run("integration", "events", "--text", "table/task").out
     assert "  -  credentials_missing  127.0.0.1  -  GET /api/now/table/task\n" in shown
-    assert "    further refusals without an event of their own: 2\n" in shown
+    assert "    further refusals, counted but not logged: 2\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -268,4 +268,4 @@ def test_lists_presets(run: Run, desk: TokenDesk) -> None:
 
 @pytest.mark.parametrize("command", ["update", "delete", "keys", "refresh-keys", "try", "lint", "export"])
 def test_an_unknown_client_id_is_refused(run: Run, desk: TokenDesk, command: str) -> None:
-    run("integration", command, "0" * 32).assert_refused("There is no integration with the client id")
+    run("integration", command, "0" * 32).assert_refused("There is no integration with the client ID")

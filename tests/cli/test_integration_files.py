@@ -171,36 +171,39 @@ def test_everything_that_is_wrong_is_told_at_once_each_with_its_place(desk: Desk
 REFUSED_FILES = {
     "nothing": ("", "line 1, column 1: Write the integrations as a list under integrations."),
     "a comment": ("# nothing\n", "Write the integrations as a list"),
-    "another key": ("integration: []\n", "line 1, column 1: There is no such key"),
+    "another key": ("integration: []\n", "line 1, column 1: Unknown key"),
     "no list": ("integrations: {name: x}\n", "line 1, column 15: A list is expected here."),
-    "no mapping": ("integrations:\n  - Shop\n", "line 2, column 5: Keys with values are expected here."),
+    "no mapping": ("integrations:\n  - Shop\n", "line 2, column 5: A mapping of keys to values is expected here."),
     "an unknown field": (SHOP.replace("run_as:", "runas:"), "line 12, column 5: runas: Unknown field."),
-    "a repeated key": (SHOP.replace("run_as:", "name:"), "line 12, column 5: There are two keys name."),
+    "a repeated key": (SHOP.replace("run_as:", "name:"), "line 12, column 5: The key name occurs twice."),
     "a repeated inner key": (
         SHOP.replace("operator: one_of", "claim: ref"),
-        "line 9, column 9: There are two keys claim.",
+        "line 9, column 9: The key claim occurs twice.",
     ),
-    "a repeated top key": ("integrations: []\nintegrations: []\n", "line 2, column 1: There are two keys"),
-    "a repeated name": (SHOP.replace("Warehouse", "SHOP"), "line 15, column 5: There is an integration of this name"),
-    "an alias": ("integrations: [&a {name: x}, *a]\n", "line 1, column 30: Aliases are not read"),
+    "a repeated top key": (
+        "integrations: []\nintegrations: []\n",
+        "line 2, column 1: The key integrations occurs twice",
+    ),
+    "a repeated name": (SHOP.replace("Warehouse", "SHOP"), "line 15, column 5: The name is already used in line"),
+    "an alias": ("integrations: [&a {name: x}, *a]\n", "line 1, column 30: Aliases are not supported"),
     "a bomb": (
         "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nintegrations: [*c, *c]\n",
-        "line 2, column 8: Aliases are not read",
+        "line 2, column 8: Aliases are not supported",
     ),
-    "a merge": ("a: &a {name: x}\nintegrations:\n  - <<: *a\n", "line 3, column 9: Aliases are not read"),
+    "a merge": ("a: &a {name: x}\nintegrations:\n  - <<: *a\n", "line 3, column 9: Aliases are not supported"),
     "an object": (
         "integrations:\n  - !!python/object/apply:os.system [exit]\n",
-        "line 2, column 5: Keys with values are expected here.",
+        "line 2, column 5: A mapping of keys to values is expected here.",
     ),
-    "a tag": ("integrations: [{name: !!binary aGk=}]\n", "line 1, column 23: Tags are not read"),
-    "a list as a key": ("integrations: [{? [a] : b}]\n", "line 1, column 19: A key is a text."),
-    "not YAML": ("integrations: [\n", "This is not YAML"),
-    "two documents": ("--- {}\n--- {}\n", "line 2, column 1: This is not YAML"),
-    "a control character": ("integrations:\n- name: a\x01\n", "line 2, column 1: There is a character"),
+    "a tag": ("integrations: [{name: !!binary aGk=}]\n", "line 1, column 23: Tags are not supported"),
+    "a list as a key": ("integrations: [{? [a] : b}]\n", "line 1, column 19: A key must be a string."),
+    "not YAML": ("integrations: [\n", "Invalid YAML"),
+    "two documents": ("--- {}\n--- {}\n", "line 2, column 1: Invalid YAML"),
+    "a control character": ("integrations:\n- name: a\x01\n", "line 2, column 1: The line contains a character"),
     "depth": ("[" * 5000, "nested too deeply"),
     "inner depth": ("integrations: [{name: " + "[" * 30 + "]" * 30 + "}]", "nested too deeply"),
     "size": ("#" * 1_100_000, "The file is longer than 1048576 characters."),
-    "number": ("integrations: [{name: x}" + ", {name: x}" * 1000 + "]", "At most 1000 integrations"),
+    "number": ("integrations: [{name: x}" + ", {name: x}" * 1000 + "]", "at most 1000 integrations"),
 }
 
 
@@ -212,7 +215,7 @@ def test_a_file_that_says_no_one_thing_is_refused_with_the_place(desk: Desk, cas
 
 def test_bytes_that_are_no_text_are_refused(desk: Desk) -> None:
     desk.file.write_bytes(b"\xff\xfe\x00")
-    desk.run("integration", "apply", "-f", str(desk.file)).assert_refused("is not text in UTF-8")
+    desk.run("integration", "apply", "-f", str(desk.file)).assert_refused("is not valid UTF-8")
     desk.run("integration", "apply", "-f", str(desk.file / "x")).assert_refused("integrations.yaml/x: ")
 
 
@@ -266,7 +269,7 @@ def test_an_export_of_an_integration_that_is_disabled_says_so(desk: Desk) -> Non
 
 
 def test_exporting_an_unknown_integration_is_refused(desk: Desk) -> None:
-    desk.run("integration", "export", "0" * 32).assert_refused("There is no integration with the client id")
+    desk.run("integration", "export", "0" * 32).assert_refused("There is no integration with the client ID")
 
 
 LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=40)

@@ -20,7 +20,7 @@ def test_prepares_a_new_instance_and_shows_the_password_once(run: Run, folder: P
     first, second = run("prepare"), run("prepare")
 
     assert (first.code, second.code) == (0, 0)
-    assert "the password" in first.out and "(shown this once)" in first.out
+    assert "the password" in first.out and "(shown only once)" in first.out
     assert second.out == f"{folder} is ready.\n"
 
 

@@ -29,13 +29,15 @@ STOP_SECONDS = 10
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Tell the story and stop; exit code 1 names a step that failed.")
+@click.option(
+    "--once", is_flag=True, help="Run the demo and stop; exits with code 1 and the name of the step if one fails."
+)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--idp-port", default=8081, show_default=True, type=click.IntRange(1, 65535))
 def demo(once: bool, port: int, idp_port: int) -> None:
-    """Tell the story from an identity provider's key to a change request, then keep serving until Ctrl-C."""
+    """Run the demo, from an identity provider's key to a change request, then keep serving until Ctrl-C."""
     if port == idp_port:
-        raise click.UsageError("--port and --idp-port must be two ports.")
+        raise click.UsageError("--port and --idp-port must differ.")
     for wanted in (port, idp_port):
         require_free_port(HOST, wanted)
     place = Place(
@@ -49,7 +51,7 @@ def demo(once: bool, port: int, idp_port: int) -> None:
         _tell(place)
         if once:
             return
-        click.echo("\nBoth keep serving; Ctrl-C stops them.")
+        click.echo("\nBoth servers keep running; press Ctrl-C to stop them.")
         _watch(processes)
 
 

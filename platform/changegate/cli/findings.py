@@ -25,10 +25,10 @@ PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
 @click.option(
     "--fail-on",
     type=click.Choice(SEVERITIES),
-    help="End with exit code 1 when there is a finding of this severity or a worse one.",
+    help="Exit with code 1 if there is a finding of this severity or higher.",
 )
 def findings(as_json: bool, fail_on: str | None) -> None:
-    """Show the security score and what would raise it."""
+    """Show the security score and the findings with their remedies."""
     with opened_instance():
         found = assess(now(), PROVIDERS)
     if as_json:

@@ -24,7 +24,7 @@ MOST_SHOWN = 5
 
 @click.command()
 def prepare() -> None:
-    """Migrate the database and add first-start records; doing it again changes nothing."""
+    """Migrate the database and add the records for a first start; can be repeated safely."""
     app = create_app(instance_path=default_instance_path())
     prepare_instance(app)
     click.echo(f"{app.instance_path} is ready.")
@@ -40,7 +40,7 @@ def prepare_instance(app: Flask) -> str | None:
         db.session.commit()
     _report_exposed(Path(app.instance_path))
     if password:
-        click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown this once).")
+        click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown only once).")
     return password
 
 

@@ -32,13 +32,13 @@ RULE = "Such as 'POST table change_request fields=short_description own'; may be
 
 @click.group()
 def scope() -> None:
-    """Manage auth scopes; what is changed here counts at the next call of every token."""
+    """Manage auth scopes; changes apply to all tokens at the next call."""
 
 
 @scope.command("list")
 @as_json
 def show_all(as_json: bool) -> None:
-    """List the scopes, and what each allows."""
+    """List the scopes and what they allow."""
     with opened_instance():
         uses = list_uses()
         rows = [_facts(found, [name for _, name in uses.get(found.sys_id, ())]) for found in list_scopes()]
@@ -61,11 +61,11 @@ def show(name: str, as_json: bool) -> None:
 
 @scope.command()
 @click.argument("name")
-@click.option("--description", help="What it is for.")
+@click.option("--description", help="The purpose of the scope.")
 @click.option("--rule", "rules", multiple=True, help=RULE)
 @as_json
 def create(name: str, description: str | None, rules: tuple[str, ...], as_json: bool) -> None:
-    """Make a scope."""
+    """Create a scope."""
     with opened_instance():
         made = create_scope(load_scope({"name": name, "description": description, "rules": [*rules]}), by=BY)
         db.session.commit()
@@ -75,12 +75,12 @@ def create(name: str, description: str | None, rules: tuple[str, ...], as_json: 
 
 @scope.command()
 @click.argument("name")
-@click.option("--rename", metavar="NAME", help="Another name, for a scope that no integration has.")
-@click.option("--description", help="What it is for; an empty text empties it.")
-@click.option("--rule", "rules", multiple=True, help=f"In place of all rules that it has. {RULE}")
+@click.option("--rename", metavar="NAME", help="A new name; only for a scope that no integration has.")
+@click.option("--description", help="The purpose of the scope; an empty string clears it.")
+@click.option("--rule", "rules", multiple=True, help=f"Replaces all existing rules. {RULE}")
 @as_json
 def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
-    """Change what is given and nothing else, for every integration that has the scope."""
+    """Update a scope for every integration that has it; fields that are not given stay unchanged."""
     sent = {field: value for field, value in given.items() if value not in (None, ())}
     if rename:
         sent["name"] = rename

@@ -41,14 +41,14 @@ OBJECTS_BETWEEN_COLLECTIONS = 10_000
     default=DEFAULT_THREADS,
     show_default=True,
     type=click.IntRange(1, MOST_THREADS),
-    help="For each process.",
+    help="Threads of each process.",
 )
 @click.option(
     "--pin-workers/--no-pin-workers",
     "pins_workers",
     default=True,
     show_default=True,
-    help="Keep each process on one processor, where the system can.",
+    help="Keep each process on one processor, if the operating system supports it.",
 )
 @click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder.")
 def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, tls: bool) -> None:

@@ -98,7 +98,7 @@ def tell_story(place: Place) -> list[dict[str, str]]:
 def closing_words(place: Place, changes: list[dict[str, str]]) -> None:
     """Say what to open now."""
     console = Console(highlight=False, soft_wrap=True)
-    console.rule("[bold]Now look at it")
+    console.rule("[bold]Where to look")
     console.print(f"Console            [link]{place.base_url}/[/link]")
     console.print(f"Sign in            {place.admin} / {escape(place.password)}")
     console.print(f"Integrations       {place.base_url}/inbound-integrations")
@@ -130,7 +130,7 @@ def _register(teller: Teller) -> None:
         "client_secret": _field(saved, "client-secret"),
     }
     teller.say(
-        f"Registered with client id {teller.client['client_id']}; no certificate was uploaded and no key was mapped."
+        f"Registered with client ID {teller.client['client_id']}; no certificate was uploaded and no key was mapped."
     )
 
 
@@ -155,7 +155,7 @@ def _sign(teller: Teller) -> None:
     wanted = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
     signed = teller.call("POST", f"{teller.place.idp_url}/sign", expected=200, json=wanted).json()
     teller.assertion = signed["assertion"]
-    teller.say(f"The identity provider vouches for {SUBJECT}.")
+    teller.say(f"The identity provider signed an assertion for {SUBJECT}.")
 
 
 def _exchange(teller: Teller) -> None:
@@ -182,7 +182,7 @@ def _create_change(teller: Teller) -> None:
 
 def _try_what_is_forbidden(teller: Teller) -> None:
     _token_request(teller, expected=401)
-    teller.say("An assertion can be exchanged once: the second time it is refused.")
+    teller.say("An assertion can be exchanged only once: the second exchange is refused.")
     teller.call("GET", teller.api("sys_user"), expected=403, headers=teller.bearer)
     teller.call(
         "DELETE",
@@ -208,7 +208,7 @@ def _disable(teller: Teller) -> None:
     teller.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
     wanted = {"short_description": "One too many"}
     teller.call("POST", teller.api("change_request"), expected=401, json=wanted, headers=teller.bearer)
-    teller.say("The token had not expired; it stopped working at once.")
+    teller.say("The token had not expired, but it stopped working immediately.")
 
 
 STEPS: tuple[tuple[str, Callable[[Teller], None]], ...] = (
@@ -238,7 +238,7 @@ def _field(page: requests.Response, name: str) -> str:
 def _match(pattern: str, page: requests.Response) -> str:
     found = re.search(pattern, page.text)
     if found is None:
-        raise ValueError("the page is not as expected")
+        raise ValueError("the page does not have the expected content")
     return found[1]
 
 

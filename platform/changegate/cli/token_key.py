@@ -13,7 +13,7 @@ from changegate.services.oauth.token_keys import LEAD, KeyFacts, block_key, list
 
 HOURS = int(LEAD / timedelta(hours=1))
 MOST_HOURS = 30 * 24
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON value to stdout.")
 
 
 @click.group("token-key")
@@ -43,7 +43,7 @@ def show_all(as_json: bool) -> None:
 )
 @as_json
 def rotate(lead_hours: int, as_json: bool) -> None:
-    """Publish a new key; the present one signs until the new one does, and stays published after."""
+    """Publish a new key; the current key signs until the new one does, and stays published after that."""
     with opened_instance():
         made = rotate_keys(now(), timedelta(hours=lead_hours))
     _say(made, f"{made.kid} is published and signs from {_moment(made.active_from)}.", as_json)
@@ -53,7 +53,7 @@ def rotate(lead_hours: int, as_json: bool) -> None:
 @click.argument("kid")
 @as_json
 def block(kid: str, as_json: bool) -> None:
-    """Stop a key: tokens that it signed are refused from the next request on, and another key signs."""
+    """Block a key: tokens that it signed are refused from the next request on, and another key signs."""
     with opened_instance():
         try:
             blocked = block_key(kid, now())

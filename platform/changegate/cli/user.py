@@ -16,7 +16,7 @@ from changegate.services.users.roles import restore_administrator
 LEAST_PASSWORD_LENGTH = 8
 _COLUMNS = SysUser.__table__.columns
 LONGEST = {name: _COLUMNS[name].info["entry"].max_length for name in ("user_name", "name", "email")}
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON value to stdout.")
 
 
 @click.group()
@@ -28,10 +28,10 @@ def user() -> None:
 @click.argument("user_name")
 @click.option("--name", help="Full name; default: the user name.")
 @click.option("--email")
-@click.option("--password", help="Without it the user cannot sign in, and can still be a run-as account.")
+@click.option("--password", help="Without a password, the user cannot sign in but can be a run-as account.")
 @click.option("--role", "roles", multiple=True, help="May be repeated.")
 @click.option(
-    "--time-zone", metavar="NAME", help="Times are shown and read in it, such as Europe/Berlin; default: UTC."
+    "--time-zone", metavar="NAME", help="Time zone of displayed and entered times, such as Europe/Berlin; default: UTC."
 )
 @as_json
 def create(
@@ -74,7 +74,7 @@ def change_password(user_name: str, password: str) -> None:
 @click.argument("user_name")
 @click.argument("time_zone", default="")
 def change_time_zone(user_name: str, time_zone: str) -> None:
-    """Set the time zone that a user's times are shown and read in; without a name it is UTC."""
+    """Set the time zone of a user's displayed and entered times; without a name, UTC."""
     with opened_instance():
         user = _get_user(user_name)
         set_time_zone(user, time_zone)
@@ -85,7 +85,7 @@ def change_time_zone(user_name: str, time_zone: str) -> None:
 @user.command("restore-admin")
 @click.argument("user_name")
 def make_administrator(user_name: str) -> None:
-    """Activate and unlock a user and give them the role admin: repairs an instance without an administrator."""
+    """Activate and unlock a user and give them the role admin; repairs an instance without an administrator."""
     with opened_instance():
         found = _get_user(user_name)
         restore_administrator(found)

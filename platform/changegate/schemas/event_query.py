@@ -55,20 +55,23 @@ class EventQuerySchema(Schema):
     outcome = fields.String(
         load_default=None,
         validate=validate.OneOf(OUTCOMES, error=f"Must be one of: {', '.join(OUTCOMES)}."),
-        metadata=_says("What became of it; `would_refuse` is what conditions that only report would have refused."),
+        metadata=_says("The outcome; `would_refuse` is what report-only conditions would have refused."),
     )
     reason = _line(40, "The reason of a refusal, such as aud_mismatch.")
-    text = _line(255, "A part of subject, user name, address, request, issuer, kid or client id.")
-    since = Moment(load_default=None, metadata=_says("The earliest, such as 2030-01-31T08:30; UTC without a zone."))
-    until = Moment(load_default=None, metadata=_says("Those before this instant."))
+    text = _line(255, "Part of the subject, user name, address, request, issuer, kid, or client ID.")
+    since = Moment(
+        load_default=None,
+        metadata=_says("Only events from this time on, such as 2030-01-31T08:30; UTC unless an offset is given."),
+    )
+    until = Moment(load_default=None, metadata=_says("Only events before this time."))
     limit = fields.Integer(
         load_default=DEFAULT_LIMIT,
         validate=validate.Range(1, MAX_LIMIT, error="Give a whole number from {min} to {max}."),
         error_messages={"invalid": "Give a whole number."},
         metadata=_says("Maximum number of events to show, newest first."),
     )
-    before = _correlation_id("Go on from this event, as the header Link does.")
-    correlation_id = _correlation_id("The correlation id that the caller received.")
+    before = _correlation_id("Continue with the events before this one, as the header Link does.")
+    correlation_id = _correlation_id("The correlation ID that the caller received.")
 
     @pre_load
     def drop_empty(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_says_that_no_keys_were_fetched_yet(admin: Visitor, path: str) -> None:
 def test_refreshes_the_keys_and_shows_them(admin: Visitor, path: str, provider: MisbehavingJwks) -> None:
     text = refresh(admin, path)
     assert provider.hits == 1
-    for shown in ("The keys are fetched: 2 usable keys.", "rsa-1", "ec-1", "RSA, 2048 bits", "EC, 256 bits", "In use"):
+    for shown in ("The keys were fetched: 2 usable keys.", "rsa-1", "ec-1", "RSA, 2048 bits", "EC, 256 bits", "In use"):
         assert shown in text
 
 

@@ -18,7 +18,7 @@ from changegate.services.integrations.integration_fields import fields_of
 @client_id_argument
 @as_json
 def lint(client_id: str, as_json: bool) -> None:
-    """Show by example what the claim conditions admit and refuse, and warn of those that admit too much."""
+    """Show examples of what the claim conditions admit and refuse, and warn about conditions that admit too much."""
     with opened_instance():
         entity = wanted(client_id)
         require_provider(entity, "claim conditions", "claim_conditions")

@@ -13,15 +13,19 @@ from changegate.services.integrations.event_pages import find_events
 
 
 @click.command()
-@click.option("--client-id", help="Those of one integration.")
+@click.option("--client-id", help="Only events of this integration.")
 @click.option("--outcome", help=f"One of {', '.join(OUTCOMES)}.")
 @click.option("--reason", help="The reason of a refusal, such as aud_mismatch.")
-@click.option("--text", help="A part of subject, user name, address, request, issuer, kid or client id.")
-@click.option("--since", metavar="TIME", help="The earliest, such as 2030-01-31T08:30; UTC without a zone.")
-@click.option("--until", metavar="TIME", help="Those before.")
-@click.option("--correlation-id", help="The correlation id that the caller received.")
+@click.option("--text", help="Part of the subject, user name, address, request, issuer, kid, or client ID.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Only events from this time on, such as 2030-01-31T08:30; UTC unless an offset is given.",
+)
+@click.option("--until", metavar="TIME", help="Only events before this time.")
+@click.option("--correlation-id", help="The correlation ID that the caller received.")
 @click.option("--limit", metavar="NUMBER", help=f"Maximum number of events, newest first; default: {DEFAULT_LIMIT}.")
-@click.option("--before", metavar="CORRELATION_ID", help="Go on from this event.")
+@click.option("--before", metavar="CORRELATION_ID", help="Continue with the events before this one.")
 @as_json
 def events(as_json: bool, **asked: Any) -> None:
     """Show what the token endpoint decided and why, and which calls and logins were refused, newest first."""
@@ -39,7 +43,7 @@ def _say(row: dict[str, Any]) -> None:
     refused_call = f"  {row['address']}  {row['subject'] or '-'}  {row['request']}" if row["request"] else ""
     click.echo(f"{row['happened_at']}  {row['correlation_id']}  {row['client_id'] or '-'}  {verdict}{refused_call}")
     if row["further_refusals"]:
-        click.echo(f"    further refusals without an event of their own: {row['further_refusals']}")
+        click.echo(f"    further refusals, counted but not logged: {row['further_refusals']}")
     for rule in row["rules"]:
         if not rule["passed"]:
             click.echo(f"    {rule['rule']}: expected {rule['expected']}, received {rule['received']}")

@@ -23,13 +23,13 @@ TO_DO = {"create": "would be registered", "change": "would be changed", "keep": 
 
 
 @click.command()
-@click.option("-f", "--file", "file", required=True, metavar="FILE", help="A YAML file; - is stdin.")
-@click.option("--dry-run", is_flag=True, help="Judge all of it and say what would change, and change nothing.")
+@click.option("-f", "--file", "file", required=True, metavar="FILE", help="A YAML file; - reads stdin.")
+@click.option("--dry-run", is_flag=True, help="Check the file and show what would change, without changing anything.")
 @as_json
 def apply(file: str, dry_run: bool, as_json: bool) -> None:
-    """Register and change integrations so that they are as a file says; all of them or none.
+    """Register and update integrations from a file; all of them or none.
 
-    They are matched by name. Those that the file does not name stay as they are.
+    Integrations are matched by name. Those that the file does not name are left unchanged.
     """
     entries = read_file(_read(file), shown_as="stdin" if file == "-" else file)
     with opened_instance():
@@ -48,7 +48,7 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("client_ids", nargs=-1, metavar="CLIENT_ID")
 def export(client_ids: tuple[str, ...]) -> None:
-    """Write integrations, all of them by default, as the YAML that apply reads; no secret is in it."""
+    """Write integrations, by default all of them, as YAML for apply, without secrets."""
     with opened_instance():
         entities = [wanted(client_id) for client_id in dict.fromkeys(client_ids)] or list_integrations()
         click.echo(render_file(entities), nl=False)
@@ -65,7 +65,7 @@ def _read(file: str) -> str:
         data = sys.stdin.buffer.read(MAX_CHARACTERS * 4 + 1) if file == "-" else _bytes_of(file)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ChangegateError(f"{file} is not text in UTF-8.") from None
+        raise ChangegateError(f"{file} is not valid UTF-8.") from None
 
 
 def _bytes_of(file: str) -> bytes:
@@ -90,4 +90,4 @@ def _say(one: Applied, is_dry_run: bool) -> None:
     if one.action == "create" and not is_dry_run:
         click.echo(f"  Client ID:     {one.client_id}")
     if one.client_secret and not is_dry_run:
-        click.echo(f"  Client secret: {one.client_secret} (shown this once)")
+        click.echo(f"  Client secret: {one.client_secret} (shown only once)")

@@ -32,7 +32,7 @@ from changegate.services.integrations.integration_fields import fields_of
 
 TOP = "integrations"
 MAX_INTEGRATIONS = 1000
-HEAD = "# Inbound integrations, as `changegate integration apply -f` reads them. Secrets are not in here.\n"
+HEAD = "# Inbound integrations, for `changegate integration apply -f`, without secrets.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ def _nodes(text: str) -> list[Any]:
     found: list[Any] | None = None
     for key, place, node in mapping_items(root):
         if key != TOP:
-            raise Unreadable(place, f"There is no such key; write the integrations as a list under {TOP}.")
+            raise Unreadable(place, f"Unknown key; write the integrations as a list under {TOP}.")
         found = list_items(node)
     if found is None:
         raise Unreadable(place_of(root), f"Write the integrations as a list under {TOP}.")
     if len(found) > MAX_INTEGRATIONS:
-        raise Unreadable(place_of(root), f"At most {MAX_INTEGRATIONS} integrations are read at once.")
+        raise Unreadable(place_of(root), f"A file may contain at most {MAX_INTEGRATIONS} integrations.")
     return found
 
 
@@ -94,7 +94,7 @@ def _require_names_of_their_own(entries: list[FileEntry]) -> None:
     for entry in entries:
         name, place = entry.name.lower(), entry.placed.keys.get("name", entry.placed.place)
         if name and name in seen:
-            raise Unreadable(place, f"There is an integration of this name already, in {render_place(seen[name])}.")
+            raise Unreadable(place, f"The name is already used in {render_place(seen[name])}.")
         seen[name] = place
 
 

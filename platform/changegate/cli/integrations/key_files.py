@@ -62,4 +62,4 @@ def _decoded(data: bytes, file: str, field: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputInvalid({field: [f"{file} is not text."]}) from None
+        raise InputInvalid({field: [f"{file} is not valid UTF-8."]}) from None

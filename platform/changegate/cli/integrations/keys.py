@@ -21,7 +21,7 @@ thumbprint_argument = click.argument("thumbprint")
 @client_id_argument
 @as_json
 def keys(client_id: str, as_json: bool) -> None:
-    """Show the keys that a provider has published, since when and until when, and what was striking."""
+    """Show the keys that a provider has published, with their dates and alerts."""
     with opened_instance():
         report = KeyReportSchema().dump(report_keys(wanted(client_id)))
     if as_json:
@@ -41,18 +41,18 @@ def keys(client_id: str, as_json: bool) -> None:
 @click.command("refresh-keys")
 @client_id_argument
 def refresh(client_id: str) -> None:
-    """Fetch the keys now; good ones stay if that fails."""
+    """Fetch the keys now; if that fails, the stored keys are kept."""
     with opened_instance():
         fetched = refresh_keys(wanted(client_id), key_store())
     count = len(fetched.key_set.keys)
-    click.echo(f"The keys are fetched: {count} usable {'key' if count == 1 else 'keys'}.")
+    click.echo(f"The keys were fetched: {count} usable {'key' if count == 1 else 'keys'}.")
 
 
 @click.command("block-key")
 @client_id_argument
 @thumbprint_argument
 def block(client_id: str, thumbprint: str) -> None:
-    """Trust a key no longer, whatever its provider publishes; the integration's tokens end."""
+    """Block a key, even if its provider publishes it, and revoke the integration's tokens."""
     with opened_instance():
         block_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()
@@ -63,7 +63,7 @@ def block(client_id: str, thumbprint: str) -> None:
 @client_id_argument
 @thumbprint_argument
 def unblock(client_id: str, thumbprint: str) -> None:
-    """Let a key be trusted again, if its provider publishes it."""
+    """Unblock a key; it is trusted again if its provider publishes it."""
     with opened_instance():
         unblock_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()

@@ -41,7 +41,7 @@ def show(client_id: str, as_json: bool) -> None:
 @click.command()
 @as_json
 def presets(as_json: bool) -> None:
-    """List the identity providers that are known, and what their issuers are made of."""
+    """List the presets for identity providers, with their issuers."""
     if as_json:
         click.echo(json.dumps([_preset(preset) for preset in PRESETS.values()]))
         return

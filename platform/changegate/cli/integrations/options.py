@@ -17,9 +17,9 @@ SLUGS = tuple(one.slug for one in TYPES.values())
 # What is put together from several options.
 CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
 FILES = ("certificates", "shared_keys", "jwks_file")
-REPEATED = "May be repeated; an empty text empties the list."
-BROADLY = "Without it, calls that no rule of any scope protects are as free as the user is."
-ENFORCED = "A token is then good only for what rules of the integration's own scopes name, even with useraccount."
+REPEATED = "May be repeated; an empty string clears the list."
+BROADLY = "If off, calls that no scope protects are limited only by the user's roles."
+ENFORCED = "A token then works only for APIs that rules of the integration's scopes name, even with useraccount."
 
 
 def _one_of(choices: Iterable[str]) -> str:
@@ -39,49 +39,72 @@ def _seconds(flag: str, name: str, metavar: str = "SECONDS") -> Command:
 
 
 OPTIONS: tuple[Command, ...] = (
-    _text("--type", "type", f"The connection type; by default jwt-bearer, and never changed. {_one_of(SLUGS)}"),
-    _text("--provider-name", "provider_name", "Whose identity provider it is; a preset knows."),
-    _text("--preset", "preset", "What `integration presets` lists; stands for all that is not given."),
-    _text("--place", "place", "Where the provider of the preset is; by default the first of its places."),
-    _text("--placeholder", "placeholders", "A part of the preset's issuer.", multiple=True, metavar="NAME=VALUE"),
-    _text("--issuer", "issuer", "Compared with the assertion's iss, byte for byte."),
-    _text("--audience", "audiences", f"By default the client id. {REPEATED}", multiple=True),
-    _text("--audience-claim", "audience_claim", "The claim that holds the audience; Cognito's is client_id."),
-    _switch("allow-additional-audiences", "allow_additional_audiences", "Take assertions that are for others too."),
+    _text(
+        "--type", "type", f"The connection type, which cannot be changed later; default: jwt-bearer. {_one_of(SLUGS)}"
+    ),
+    _text(
+        "--provider-name", "provider_name", "The provider or team that runs the automation; defaults to the preset's."
+    ),
+    _text("--preset", "preset", "A name from `integration presets`; it supplies the defaults of the other options."),
+    _text("--place", "place", "One of the preset's places; defaults to the first."),
+    _text(
+        "--placeholder",
+        "placeholders",
+        "A value for a placeholder in the preset's issuer.",
+        multiple=True,
+        metavar="NAME=VALUE",
+    ),
+    _text("--issuer", "issuer", "Must equal the assertion's iss byte for byte."),
+    _text("--audience", "audiences", f"Defaults to the client ID. {REPEATED}", multiple=True),
+    _text("--audience-claim", "audience_claim", "The claim that contains the audience; for Cognito, client_id."),
+    _switch(
+        "allow-additional-audiences", "allow_additional_audiences", "Accept assertions that also have other audiences."
+    ),
     _text("--key-source", "key_source", _one_of(KEY_SOURCES)),
     _text("--jwks-url", "jwks_url", "Where the provider publishes its keys."),
-    _text("--jwks-file", "jwks_file", "A file with a key set.", metavar="FILE"),
-    click.option("--certificate", "certificates", type=NamedFile(), multiple=True, help="A file in PEM or DER."),
-    click.option("--shared-key-file", "shared_keys", type=NamedFile(), multiple=True, help="A file with a secret."),
+    _text("--jwks-file", "jwks_file", "A file that contains a key set.", metavar="FILE"),
+    click.option(
+        "--certificate", "certificates", type=NamedFile(), multiple=True, help="A certificate file, PEM or DER."
+    ),
+    click.option(
+        "--shared-key-file", "shared_keys", type=NamedFile(), multiple=True, help="A file that contains a shared key."
+    ),
     _switch("allow-missing-kid", "allow_missing_kid", "Accept assertions without kid."),
     _text("--algorithm", "algorithms", _one_of([*ALGORITHMS, *SHARED_KEY_ALGORITHMS]), multiple=True),
-    _text("--required-typ", "required_typ", "The typ of the assertion's header; by default none, or JWT."),
-    _text("--claim-condition", CONDITIONS, f"Such as 'repository_id equals 123'. {REPEATED}", multiple=True),
-    _text("--report-only-condition", REPORTED, f"One that is counted and never refuses. {REPEATED}", multiple=True),
+    _text("--required-typ", "required_typ", "The required typ in the assertion's header; by default JWT or no typ."),
+    _text(
+        "--claim-condition",
+        CONDITIONS,
+        f"A required condition, such as 'repository_id equals 123'. {REPEATED}",
+        multiple=True,
+    ),
+    _text(
+        "--report-only-condition", REPORTED, f"A condition that is counted and never refuses. {REPEATED}", multiple=True
+    ),
     _text("--replay-policy", "replay_policy", _one_of(REPLAY_POLICIES)),
-    _switch("jti-verification", "enable_jti_verification", "Whether an assertion can be exchanged once only."),
-    _text("--jti-claim", "jti_claim", "The claim that makes an assertion unique."),
+    _switch("jti-verification", "enable_jti_verification", "Whether an assertion can be exchanged only once."),
+    _text("--jti-claim", "jti_claim", "The claim that identifies an assertion uniquely."),
     _seconds("--max-assertion-lifetime", "max_assertion_lifetime_seconds"),
     _seconds("--clock-skew", "clock_skew_seconds"),
     _seconds("--jwks-cache-lifespan", "jwks_cache_lifespan_minutes", "MINUTES"),
-    _text("--run-as", "run_as", "The user every token of this integration acts as.", metavar="USER"),
-    _text("--user-field", "user_field", f"The column that sub is compared with. {_one_of(USER_FIELDS)}"),
-    _text("--user-claim", "user_claim", "The claim of an ID token that is compared, in place of sub."),
-    _switch("require-email-verified", "require_email_verified", "Of an ID token whose user claim is email."),
-    _text("--scope", "scopes", f"By default change_request.create. {REPEATED}", multiple=True),
+    _text("--run-as", "run_as", "The user that every token of this integration acts as.", metavar="USER"),
+    _text("--user-field", "user_field", f"The user field that sub is compared with. {_one_of(USER_FIELDS)}"),
+    _text("--user-claim", "user_claim", "The claim of an ID token that is compared instead of sub."),
+    _switch("require-email-verified", "require_email_verified", "For ID tokens with the user claim email."),
+    _text("--scope", "scopes", f"Defaults to change_request.create. {REPEATED}", multiple=True),
     _switch("scope-restriction", "scope_restriction", f"Allow access only to APIs in selected scope. {BROADLY}"),
     _switch("enforce-token-restriction", "enforce_token_restriction", f"Enforce token restriction. {ENFORCED}"),
     _text("--token-format", "token_format", _one_of(TOKEN_FORMATS.values())),
     _seconds("--access-token-lifespan", "access_token_lifespan_seconds"),
-    _switch("issue-refresh-tokens", "issue_refresh_tokens", "Give refresh tokens; the password grant alone has them."),
+    _switch("issue-refresh-tokens", "issue_refresh_tokens", "Issue refresh tokens; only for the password grant."),
     _seconds("--refresh-token-lifespan", "refresh_token_lifespan_seconds"),
     _seconds("--creations-per-hour", "creations_per_hour", "NUMBER"),
     _seconds("--creations-per-day", "creations_per_day", "NUMBER"),
-    _switch("public", "public_client", "This is a public client: it has no secret."),
-    _switch("active", "active", "Whether it works at all."),
-    _text("--owner", "owner", "The user to be asked about it.", metavar="USER"),
+    _switch("public", "public_client", "A public client, which has no secret."),
+    _switch("active", "active", "Whether the integration is active."),
+    _text("--owner", "owner", "The user who is responsible for the integration.", metavar="USER"),
     _text("--review-date", "review_date", "When the integration should be reviewed.", metavar="YYYY-MM-DD"),
-    _text("--comments", "comments", "Notes for later readers."),
+    _text("--comments", "comments", "Notes about the integration."),
 )
 
 

@@ -12,7 +12,7 @@ from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration, lock_integration
 
 BY = COMMAND_LINE
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON value to stdout.")
 client_id_argument = click.argument("client_id")
 
 
@@ -21,7 +21,7 @@ def wanted(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
     try:
         return lock_integration(client_id) if is_to_change else get_integration(client_id)
     except RecordNotFound:
-        raise ChangegateError(f"There is no integration with the client id {printable(client_id)}.") from None
+        raise ChangegateError(f"There is no integration with the client ID {printable(client_id)}.") from None
 
 
 def facts(entity: OAuthEntity) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from changegate.services.integrations.integrations import delete_integration, re
 @integration_options
 @as_json
 def create(as_json: bool, **options: Any) -> None:
-    """Register an integration; its client secret is shown this once."""
+    """Register an integration and show its client secret once."""
     given = read_options(options)
     with opened_instance():
         made = register_integration(load_integration(given), by=BY)
@@ -45,7 +45,7 @@ def create(as_json: bool, **options: Any) -> None:
 @integration_options
 @as_json
 def update(client_id: str, as_json: bool, **options: Any) -> None:
-    """Change what is given and nothing else."""
+    """Update an integration; fields that are not given stay unchanged."""
     given = read_options(options)
     with opened_instance():
         entity = wanted(client_id, is_to_change=True)
@@ -66,19 +66,19 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
 @client_id_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(client_id: str, yes: bool) -> None:
-    """Delete an integration with its tokens, keys and events; disabling it keeps what it has done in sight."""
+    """Delete an integration with its tokens, keys, and events; to keep its events, disable it instead."""
     with opened_instance():
         entity = wanted(client_id)
         name = entity.name
         if not yes:
-            click.confirm(f"Delete {name}, its tokens, keys and events?", abort=True, err=True)
+            click.confirm(f"Delete {name}, its tokens, keys, and events?", abort=True, err=True)
         delete_integration(entity)
         db.session.commit()
     click.echo(f"{name} is deleted.")
 
 
 def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    click.echo(f"{shown['name']} is {'changed' if changes else 'as it was'}.")
+    click.echo(f"{shown['name']} is {'changed' if changes else 'unchanged'}.")
     for line in told_changes(changes):
         click.echo(f"  {line}")
 
@@ -92,4 +92,4 @@ def _caution(shown: Mapping[str, Any], entity: OAuthEntity) -> None:
 
 def _say_secret(secret: str | None) -> None:
     if secret:
-        click.echo(f"Client secret: {secret} (shown this once)")
+        click.echo(f"Client secret: {secret} (shown only once)")

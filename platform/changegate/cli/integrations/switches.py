@@ -14,7 +14,7 @@ from changegate.services.integrations.integrations import rotate_secret, set_act
 @click.command()
 @client_id_argument
 def enable(client_id: str) -> None:
-    """Enable an integration again."""
+    """Enable an integration that was disabled."""
     _switch(client_id, True)
 
 
@@ -34,13 +34,13 @@ def _switch(client_id: str, is_active: bool) -> None:
 
 @click.command("rotate-secret")
 @client_id_argument
-@click.option("--overlap-hours", type=click.IntRange(0, 720), default=0, help="How long the old secret works on.")
+@click.option("--overlap-hours", type=click.IntRange(0, 720), default=0, help="How long the old secret keeps working.")
 @as_json
 def rotate(client_id: str, overlap_hours: int, as_json: bool) -> None:
-    """Give an integration a new client secret, shown this once."""
+    """Generate a new client secret for an integration and show it once."""
     with opened_instance():
         entity = wanted(client_id, is_to_change=True)
         secret = rotate_secret(entity, by=BY, overlap=timedelta(hours=overlap_hours))
         db.session.commit()
         shown = {"sys_id": entity.sys_id, "client_id": client_id, "client_secret": secret}
-    click.echo(json.dumps(shown) if as_json else f"Client secret: {secret} (shown this once)")
+    click.echo(json.dumps(shown) if as_json else f"Client secret: {secret} (shown only once)")

@@ -24,7 +24,7 @@ ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 @client_id_argument
 @as_json
 def try_token(client_id: str, as_json: bool) -> None:
-    """Judge an assertion from stdin as an exchange would, rule by rule, without using it up."""
+    """Check an assertion from stdin as in an exchange, rule by rule, without using it up."""
     with opened_instance():
         entity = wanted(client_id)
         run = try_assertion(fields_of(entity), _read(), key_store(), entity)
@@ -45,7 +45,7 @@ def _read() -> str:
     """Return the assertion, with replacement characters for bytes that are not text."""
     data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
     if len(data) > MAX_CHARACTERS:
-        raise ChangegateError("This is longer than any assertion.")
+        raise ChangegateError("The input is longer than an assertion may be.")
     return data.decode("utf-8", "replace")
 
 

@@ -45,7 +45,7 @@ class _Composer(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             alias: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise Unreadable(_place(alias.start_mark), "Aliases are not read; write the value again.")
+            raise Unreadable(_place(alias.start_mark), "Aliases are not supported; repeat the value.")
         return super().compose_node(parent, index)
 
 
@@ -59,23 +59,23 @@ def parse_yaml(text: str) -> yaml.Node | None:
     except RecursionError:
         raise Unreadable((1, 1), "The file is nested too deeply.") from None
     except yaml.MarkedYAMLError as problem:
-        raise Unreadable(_place(problem.problem_mark), f"This is not YAML: {_one_line(problem)}.") from None
+        raise Unreadable(_place(problem.problem_mark), f"Invalid YAML: {_one_line(problem)}.") from None
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        raise Unreadable((line, 1), "There is a character that YAML does not allow.") from None
+        raise Unreadable((line, 1), "The line contains a character that YAML does not allow.") from None
 
 
 def mapping_items(node: yaml.Node) -> Iterator[tuple[str, Place, yaml.Node]]:
     """Yield key, place and value of a mapping; raises `Unreadable` for anything else and for a key that is repeated."""
     if not isinstance(node, yaml.MappingNode) or not _is_plain(node):
-        raise Unreadable(place_of(node), "Keys with values are expected here.")
+        raise Unreadable(place_of(node), "A mapping of keys to values is expected here.")
     seen: set[str] = set()
     for key_node, value in node.value:
         key, place = _value(key_node, MAX_DEPTH), place_of(key_node)
         if not isinstance(key, str):
-            raise Unreadable(place, "A key is a text.")
+            raise Unreadable(place, "A key must be a string.")
         if key in seen:
-            raise Unreadable(place, f"There are two keys {printable(key, 200)}.")
+            raise Unreadable(place, f"The key {printable(key, 200)} occurs twice.")
         seen.add(key)
         yield key, place, value
 
@@ -139,7 +139,7 @@ _Dumper.add_representer(str, _render_text)
 
 def _value(node: yaml.Node, depth: int) -> Any:
     if depth > MAX_DEPTH + 1:
-        raise Unreadable(place_of(node), "This is nested too deeply.")
+        raise Unreadable(place_of(node), "The value is nested too deeply.")
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
     if isinstance(node, yaml.SequenceNode) and _is_plain(node):
@@ -159,7 +159,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 def _require_plain(node: yaml.Node, value: Any) -> Any:
     if not _is_plain(node):
-        raise Unreadable(place_of(node), "Tags are not read; write the value as it is.")
+        raise Unreadable(place_of(node), "Tags are not supported; write the plain value.")
     return value
 
 

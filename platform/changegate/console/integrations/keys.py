@@ -28,7 +28,7 @@ def refresh_view(client_id: str) -> ResponseReturnValue:
         flash(f"The keys could not be fetched. {problem.message}", "danger")
     else:
         count = len(fetched.key_set.keys)
-        flash(f"The keys are fetched: {count} usable {'key' if count == 1 else 'keys'}.")
+        flash(f"The keys were fetched: {count} usable {'key' if count == 1 else 'keys'}.")
     return _back(client_id)
 
 
