@@ -18,6 +18,7 @@ from changegate.database.unit_of_work import (
     commit,
     connection,
     end_units_of_work,
+    holds_write_lock,
     rollback,
     unit_of_work,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "engine_options",
     "find_interruption",
     "guard_engine",
+    "holds_write_lock",
     "is_interrupted",
     "out_of_turn",
     "positional",

@@ -7,6 +7,7 @@ from flask.globals import app_ctx
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from changegate.database.drivers import QueuedConnection
 from changegate.database.pool import DATABASE_ERRORS, driver_of, give_up, pool_of, roll_back, wrapped
 from changegate.unproxied import behind
 
@@ -175,6 +176,12 @@ def commit() -> None:
 def rollback() -> None:
     """Take back what the unit of work has written since the last commit."""
     unit_of_work().rollback()
+
+
+def holds_write_lock() -> bool:
+    """Tell whether the unit of work holds SQLite's write lock, for which a second transaction would wait in vain."""
+    driver = driver_of(connection())
+    return isinstance(driver, QueuedConnection) and driver.in_transaction
 
 
 def end_units_of_work(app: Flask) -> None:

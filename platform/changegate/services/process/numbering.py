@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from changegate.database import QueuedConnection, connection
+from changegate.database import connection, holds_write_lock
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import current_application, db
 from changegate.models.base import new_sys_id
@@ -75,13 +75,7 @@ def _draw(table: str, wanted: int) -> Iterable[int]:
     """Return numbers of the database's: as many as wanted, or just one."""
     if connection().dialect.supports_sequences:
         return [drawn.number for drawn in _DRAW[table].all({"wanted": wanted})]
-    return _take_block(table) if wanted > 1 and not _is_writing() else [_count_up(table)]
-
-
-def _is_writing() -> bool:
-    """Tell whether the session holds the write lock, which a transaction beside it would wait for in vain."""
-    driver = connection().connection.dbapi_connection
-    return isinstance(driver, QueuedConnection) and driver.in_transaction
+    return _take_block(table) if wanted > 1 and not holds_write_lock() else [_count_up(table)]
 
 
 def _take_block(table: str) -> Iterable[int]:
