@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage run bench mutate lint fix migration
+.PHONY: help demo check test coverage run bench mutate lint fix migration
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -24,6 +24,9 @@ demo: $(READY)  ## Tell the whole story, then keep serving (ONCE=1 PORT=8080 IDP
 
 run: $(READY)  ## Serve this instance (PORT=8080)
 	@$(BIN)/changegate serve --port $(PORT)
+
+check: $(READY)  ## Check style, types, and the fast tests on SQLite: for every commit
+	@tests/run -m "not slow"
 
 test: $(READY)  ## Run every test
 	@tests/run

@@ -21,7 +21,7 @@ from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users.accounts import create_user
 from tests.support.economy import cheap_passwords, noted_processes, remembered_routes, unnoted_processes
-from tests.support.schedule import RoomByRoom, is_repeating, longest_first
+from tests.support.schedule import RoomByRoom, is_repeating, is_slow, longest_first
 
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
@@ -53,9 +53,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RoomByRoom |
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let workers begin with what takes longest, and note no lines of what repeats them."""
-    for item in filter(is_repeating, items):
-        item.add_marker(pytest.mark.no_cover)
+    """Let workers begin with what takes longest, mark slow tests, and trace no lines of repeating ones."""
+    for item in items:
+        if is_repeating(item):
+            item.add_marker(pytest.mark.no_cover)
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         items[:] = longest_first(items)
 

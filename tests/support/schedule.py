@@ -21,7 +21,17 @@ FIRST = (
     "tests/clients/",
     "tests/identity_providers/",
 )
-
+# With these, what `make check` leaves out: processes, browsers, properties with hundreds of examples.
+SLOW = (
+    *FIRST,
+    "tests/benchmarks/",
+    "tests/demo_idp/test_cli.py",
+    "tests/guards/test_migrations.py",
+    "tests/regressions/",
+    "tests/server/",
+    "tests/services/assertions/test_assertion_properties.py",
+    "tests/services/tables/queries/test_query_",
+)
 
 # What tries the same lines over and over, which quicker tests show too; to note them takes as long as to run them.
 REPEATING = (
@@ -55,6 +65,11 @@ def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 def is_repeating(item: pytest.Item) -> bool:
     """Tell whether the lines that a test runs need not be noted."""
     return item.nodeid.startswith(REPEATING)
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Tell whether `make check` leaves a test out, as it does with the second database."""
+    return item.nodeid.startswith(SLOW) or "postgresql" in item.name
 
 
 def _place(item: pytest.Item) -> int:
