@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from changegate.console.exchange_chart import Chart, chart_of
 from changegate.extensions import db
-from changegate.models import OAuthExchange
+from changegate.models import OAuthExchange, OAuthExchangeFigure
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.hygiene.history import History, Period
 from tests.console.conftest import SignIn
@@ -82,6 +83,15 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
     ]
     [reason] = re.findall(r'href="/inbound-integrations/events\?reason=(\w+)&amp;outcome=refused"', text)
     assert reason == desk.events()[-1].reason
+
+
+@pytest.mark.parametrize("page", [OVERVIEW, IDENTITIES, f"{OVERVIEW}/findings", "/inbound-integrations"])
+def test_a_look_at_the_pages_counts_the_exchanges(app: Flask, admin: Visitor, desk: TokenDesk, page: str) -> None:
+    desk.token(desk.register())
+    app.config["CLOCK"].advance(hours=2)
+    assert admin.open(page).status_code == 200
+    with app.app_context():
+        assert db.session.execute(select(OAuthExchangeFigure.exchanges)).scalars().all() == [1]
 
 
 def test_the_table_beside_the_chart_has_every_period(app: Flask, admin: Visitor) -> None:

@@ -12,6 +12,7 @@ from changegate.models.oauth_client_assertion import OAuthClientAssertion
 from changegate.models.oauth_entity import OAuthEntity, OAuthEntityScope
 from changegate.models.oauth_entity_key import OAuthEntityKey, OAuthKeyAlert
 from changegate.models.oauth_exchange import OAuthExchange
+from changegate.models.oauth_exchange_figure import OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_refresh_token import OAuthRefreshToken
 from changegate.models.oauth_token_key import OAuthTokenKey
 from changegate.models.std_change_producer_version import StdChangeProducerVersion
@@ -48,6 +49,8 @@ __all__ = [
     "OAuthEntityKey",
     "OAuthEntityScope",
     "OAuthExchange",
+    "OAuthExchangeFigure",
+    "OAuthExchangeWatermark",
     "OAuthKeyAlert",
     "OAuthRefreshToken",
     "OAuthTokenKey",

@@ -1,7 +1,7 @@
 """Exchanges: what the token endpoint decided, and the tokens that it gave."""
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Index, String
@@ -75,3 +75,8 @@ def new_correlation_id(at: datetime) -> str:
 def earliest_correlation_id(at: datetime) -> str:
     """Return the least correlation id of an instant; all events before it have lesser ones."""
     return f"{int(at.timestamp() * 1000):012x}{'0' * 20}"
+
+
+def instant_of(correlation_id: str) -> datetime:
+    """Return the instant that a correlation id begins with."""
+    return datetime.fromtimestamp(int(correlation_id[:12], 16) / 1000, UTC)

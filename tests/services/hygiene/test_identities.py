@@ -3,9 +3,8 @@
 from datetime import timedelta
 
 from changegate.extensions import db
-from changegate.models.oauth_exchange import new_correlation_id
+from changegate.models.oauth_exchange import instant_of, new_correlation_id
 from changegate.services.hygiene.identities import MachineIdentity, list_identities
-from changegate.services.hygiene.log_reading import instant_of
 from changegate.services.hygiene.overview import get_overview
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES, privileges_among
 from changegate.services.users.accounts import create_user

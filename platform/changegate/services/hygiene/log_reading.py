@@ -1,15 +1,16 @@
-"""The event log as a whole, read once: who used what, and how often."""
+"""The exchanges of the event log: who used what, and how often."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, literal_column, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from changegate.database import connection
 from changegate.models import OAuthExchange
-from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
 from changegate.services.hygiene.checks_of_use import REPORTED_FOR
+from changegate.services.oauth.exchange_figures import exchange_numbers
 
 LATELY = timedelta(days=7)
 
@@ -27,7 +28,6 @@ class UseOfToken:
     user: str | None
     algorithm: str | None
     latest: str
-    exchanges: int
     lately: int
     refreshed: int
     reported: int
@@ -39,30 +39,23 @@ class UseOfToken:
         return instant_of(self.latest)
 
 
-def instant_of(correlation_id: str) -> datetime:
-    """Return the instant that a correlation id begins with."""
-    return datetime.fromtimestamp(int(correlation_id[:12], 16) / 1000, UTC)
-
-
 def read_uses(at: datetime) -> list[UseOfToken]:
-    """Return how each integration was used, as far as the log goes back, in one statement."""
-    exchange = OAuthExchange
-    is_late = exchange.correlation_id >= earliest_correlation_id(at - LATELY)
-    is_reported = exchange.correlation_id >= earliest_correlation_id(at - REPORTED_FOR)
-    # Else SQLite follows the index that begins with the integration and looks up each row: four times slower.
-    entity = func.coalesce(exchange.entity, literal_column("''"))
-    columns: tuple[Any, ...] = (entity, exchange.user, exchange.algorithm)
-    counted: tuple[Any, ...] = (
-        func.max(exchange.correlation_id),
-        func.count(),
-        func.count(case((is_late, 1))),
-        # A password that buys both tokens leaves a row that names itself.
-        func.count(case((and_(is_late, exchange.refresh_token != exchange.correlation_id), 1))),
-        func.count(case((is_reported, 1))),
-        func.count(case((and_(is_reported, exchange.would_refuse.is_(True)), 1))),
+    """Return how each integration was used, as far as the log goes back."""
+    late, reported = at - LATELY, at - REPORTED_FOR
+    numbers = exchange_numbers(at, late, reported).c
+
+    def since(begin: datetime, number: ColumnElement[int]) -> ColumnElement[int]:
+        return func.sum(case((numbers.since >= earliest_correlation_id(begin), number), else_=0))
+
+    columns = (numbers.entity, numbers.user, numbers.algorithm)
+    counted = (
+        func.max(numbers.latest),
+        *(since(late, numbers.exchanges), since(late, numbers.refreshed)),
+        *(since(reported, numbers.exchanges), since(reported, numbers.would_refuse)),
     )
-    found = connection().execute(select(*columns, *counted).where(exchange.is_accepted).group_by(*columns)).all()
-    return [UseOfToken(*row) for row in found if row[0]]
+    accepted = (numbers.is_accepted, numbers.entity.is_not(None))
+    found = connection().execute(select(*columns, *counted).where(*accepted).group_by(*columns)).all()
+    return [UseOfToken(*row) for row in found]
 
 
 def read_claims(correlation_ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from changegate.database.text_search import contains
 from changegate.errors import RecordNotFound
-from changegate.extensions import db
+from changegate.extensions import db, now
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.event_bounds import write_counts
+from changegate.services.oauth.exchange_figures import exchange_numbers
 
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
@@ -57,20 +58,19 @@ def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
 
 
 def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
-    """Return the latest exchange of each integration, by its sys_id, in one statement."""
-    newest = func.max(OAuthExchange.correlation_id)
-    exchanges = (OAuthExchange.entity.in_([*entities]), OAuthExchange.request.is_(None))
-    latest = select(newest).where(*exchanges).group_by(OAuthExchange.entity)
+    """Return the latest exchange of each integration, by its sys_id."""
+    numbers = exchange_numbers(now()).c
+    latest = select(func.max(numbers.latest)).where(numbers.entity.in_([*entities])).group_by(numbers.entity)
     found = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
     return {event.entity: event for event in db.session.execute(found).scalars() if event.entity is not None}
 
 
 def count_would_refuse(since: datetime) -> dict[str, int]:
     """Return how many exchanges conditions that only report would have refused, by the sys_id of the integration."""
-    lately = OAuthExchange.correlation_id >= earliest_correlation_id(since)
-    counted = select(OAuthExchange.entity, func.count()).where(lately, OAuthExchange.would_refuse.is_(True))
-    rows = db.session.execute(counted.group_by(OAuthExchange.entity)).all()
-    return {entity: count for entity, count in rows if entity is not None}
+    numbers = exchange_numbers(now(), since).c
+    lately = (numbers.since >= earliest_correlation_id(since), numbers.would_refuse > 0, numbers.entity.is_not(None))
+    counted = select(numbers.entity, func.sum(numbers.would_refuse)).where(*lately).group_by(numbers.entity)
+    return {row[0]: row[1] for row in db.session.execute(counted).all()}
 
 
 def _clauses(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:

@@ -19,6 +19,7 @@ from changegate.services.assertions.report import Report, RuleResult, read_rows
 from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
+from changegate.services.oauth.exchange_figures import purge_figures
 from changegate.services.oauth.issuing import Exchange
 
 # What is noted is good to a day: an integration in use is written once a day, not at each clean-up.
@@ -151,6 +152,7 @@ def purge_expired(at: datetime) -> None:
     oldest_kept = earliest_correlation_id(at - KEPT_FOR)
     note_last_exchanges(oldest_kept)
     connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
+    purge_figures(oldest_kept)
 
 
 def _purge_now_and_then(at: datetime) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import JwksCache, OAuthEntity, OAuthExchange, SysUser
@@ -21,6 +22,7 @@ from changegate.services.keys.key_source import CachedFacts, Freshness, KeySourc
 from changegate.services.keys.static_keys import FETCHED
 from changegate.services.oauth.access_tokens import caller_of, caller_statement, hash_token
 from changegate.services.oauth.clients import Client
+from changegate.services.oauth.exchange_figures import count_again
 
 REMEMBERED = 4096
 KeptRow = Any  # a row of `_KEPT`, by column name
@@ -84,6 +86,8 @@ def find_kept(text: str) -> KeptRow | None:
 def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> None:
     """Let a kept token rest on what it was judged by just now; a revoked one stays revoked."""
     rests_on = {"new_entity": client.entity, "new_client_id": client.client_id, "new_user": user}
+    if (kept.entity, kept.user) != (client.entity, user):
+        count_again(kept.correlation_id, connection())
     generation = {"new_generation": client.token_generation, "new_expiry": expires_at}
     _RENEW.execute({"kept": kept.correlation_id, **rests_on, **generation})
 

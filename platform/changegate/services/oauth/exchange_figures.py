@@ -1,0 +1,251 @@
+"""Figures of the exchange log, so that no page reads the log as a whole.
+
+    the log, by correlation id:   counted by day │ counted by hour │ not counted: read as it is
+                                                day            watermark             at - 5 min      at
+    a reader ──> counts what is due, a batch for each transaction ──> reads figures, and the rest of the log
+
+A batch locks the watermark, so of several readers one counts it, and the others wait for that transaction. It ends with
+an hour, or where it is full, so that the rest is small whatever the log looks like.
+Exchanges are not counted while an older one could still be committed. Nothing is added to the work of an exchange.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+
+from changegate.database import connection, is_interrupted
+from changegate.extensions import db
+from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
+from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
+
+# Longer than a request takes from its correlation id to its first write, with room for clocks that differ.
+SETTLED_AFTER = timedelta(minutes=5)
+# Exchanges of one transaction, during which other writers of SQLite wait for some hundredths of a second.
+MOST_AT_ONCE = 10_000
+# For how long a reader counts; it reads the rest from the log, as slowly as without figures.
+LONGEST_COUNTING_SECONDS = 2.0
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+KINDS = ("entity", "user", "algorithm", "is_accepted", "reason")
+NUMBERS = ("exchanges", "refreshed", "would_refuse")
+COLUMNS = ("since", "latest", *KINDS, *NUMBERS)
+_OLDEST_TRANSACTION = text(
+    "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend'"
+)
+log = logging.getLogger(__name__)
+
+
+def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
+    """Return the exchanges of the log as a table, whose rows stand for all like exchanges of a day or hour, or for one.
+
+    Its columns are `COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id. `since` may
+    be compared with the beginnings of days, with hours of the day being counted, and with `edges`: their days are read
+    by the hour, and their hours by the exchange.
+    """
+    until, day = _count_what_is_due(at)
+    days = {_day_of(edge): None for edge in edges}
+    hours = {_hour_of(edge): None for edge in edges if edge != _hour_of(edge)}
+    figure, correlation_id = OAuthExchangeFigure, OAuthExchange.correlation_id
+    by_day = _figures(figure.is_day, figure.since < day, figure.since.not_in(_ids(days)))
+    # Figures that are added meanwhile are later than the watermark that was read, and not counted twice.
+    of_hours = (~figure.is_day, figure.since.not_in(_ids(hours)), figure.latest < until)
+    by_hour = [_figures(*of_hours, *_within(figure.since, begin, DAY, day)) for begin in days]
+    one_by_one = [_exchanges(*_within(correlation_id, begin, HOUR, until)) for begin in hours]
+    latest = (_figures(*of_hours, figure.since >= day), _exchanges(correlation_id >= until))
+    return union_all(by_day, *by_hour, *one_by_one, *latest).subquery()
+
+
+def floor_of(value: ColumnElement[str], bounds: Sequence[str]) -> ColumnElement[Any]:
+    """Return the expression for the last bound up to a value, found by halves: five comparisons of 30."""
+    if len(bounds) == 1:
+        return literal(bounds[0])
+    middle = len(bounds) // 2
+    return case((value < bounds[middle], floor_of(value, bounds[:middle])), else_=floor_of(value, bounds[middle:]))
+
+
+def count_again(correlation_id: str, at_work: Connection) -> None:
+    """Forget the figures from the hour of an exchange on, in the transaction at work, so that they are counted again.
+
+    Call it before the exchange is changed: the watermark is locked until the commit, so nothing is counted in between.
+    """
+    at, mark, figure = instant_of(correlation_id), OAuthExchangeWatermark, OAuthExchangeFigure
+    hour, day = earliest_correlation_id(_hour_of(at)), earliest_correlation_id(_day_of(at))
+    earlier = {"counted_until": _least(mark.counted_until, hour), "day": _least(mark.day, day)}
+    at_work.execute(update(mark).values(earlier))
+    at_work.execute(delete(figure).where(or_(figure.since >= hour, and_(figure.is_day, figure.since >= day))))
+
+
+def purge_figures(oldest_kept: str) -> None:
+    """Forget the figures of exchanges that are all older than the least correlation id that stays in the log."""
+    figure = OAuthExchangeFigure
+    # The first condition decides; the others follow from it and have an index.
+    indexed = (figure.is_day.in_((True, False)), figure.since < oldest_kept)
+    connection().execute(delete(figure).where(figure.latest < oldest_kept, *indexed))
+
+
+def _count_what_is_due(at: datetime) -> tuple[str, str]:
+    """Count settled exchanges for some time, and return watermark and day; where it fails, the rest is larger."""
+    until, day, first = _read_next(connection())
+    was_set_back = until > earliest_correlation_id(at)
+    if not was_set_back and not _is_before(first, at - SETTLED_AFTER):
+        return until, day
+    try:
+        if was_set_back:
+            # The clock was: what is written from now on has to be behind the watermark.
+            with db.engine.begin() as at_work:
+                count_again(earliest_correlation_id(at), at_work)
+        return _count_until(at - SETTLED_AFTER - _age_of_oldest_transaction())
+    except DBAPIError as problem:
+        if problem.orig is not None and is_interrupted(problem.orig):
+            raise
+        log.warning("exchanges are not counted: %s", type(problem.orig).__name__)
+    return _read_next(connection())[:2]
+
+
+def _count_until(settled: datetime) -> tuple[str, str]:
+    begun = time.monotonic()
+    while True:
+        until, day, first = _read_next(connection())
+        is_time_over = time.monotonic() - begun >= LONGEST_COUNTING_SECONDS
+        if is_time_over or _end_of_batch(connection(), first, settled) is None:
+            return until, day
+        with db.engine.begin() as at_work:
+            _count_batch(at_work, settled)
+
+
+def _count_batch(at_work: Connection, settled: datetime) -> None:
+    """Count one batch, if no other reader has done so meanwhile."""
+    mark = OAuthExchangeWatermark
+    # Locks the row, on SQLite the database. Only then is it certain what is to be counted.
+    at_work.execute(update(mark).values(day=mark.day))
+    _, day, first = _read_next(at_work)
+    end = _end_of_batch(at_work, first, settled)
+    if first is None or end is None:
+        return
+    day_of_first = earliest_correlation_id(_day_of(instant_of(first)))
+    at_work.execute(update(mark).values(counted_until=end, day=day_of_first))
+    if day < day_of_first:
+        _add_day(at_work, day, day_of_first)
+    _add_hours(at_work, first, end)
+
+
+def _end_of_batch(at_work: Connection, first: str | None, settled: datetime) -> str | None:
+    """Return the correlation id to count up to, exclusively; None where neither an hour is over nor a batch full."""
+    if first is None or not _is_before(first, settled):
+        return None
+    correlation_id, end_of_day = OAuthExchange.correlation_id, _day_of(instant_of(first)) + DAY
+    countable = (correlation_id >= first, correlation_id < earliest_correlation_id(min(end_of_day, settled)))
+    beyond = select(correlation_id).where(*countable).order_by(correlation_id).offset(MOST_AT_ONCE).limit(1)
+    end: str | None = at_work.execute(beyond).scalar()
+    if end is None:
+        end = earliest_correlation_id(min(end_of_day, _hour_of(settled)))
+    return end if first < end else None
+
+
+def _add_hours(at_work: Connection, first: str, end: str) -> None:
+    """Add the figures of the exchanges of one day from the first up to the end."""
+    begin = _day_of(instant_of(first))
+    hours = [earliest_correlation_id(begin + number * HOUR) for number in range(24)]
+    rows = _exchanges(OAuthExchange.correlation_id >= first, OAuthExchange.correlation_id < end).subquery().c
+    values: dict[str, ColumnElement[Any]] = {name: rows[name] for name in COLUMNS}
+    values["since"] = floor_of(rows.since, hours)
+    values["algorithm"] = case((rows.is_accepted, rows.algorithm))
+    _add_up(at_work, select(*(value.label(name) for name, value in values.items())), is_day=False)
+
+
+def _add_day(at_work: Connection, day: str, end: str) -> None:
+    """Add the figures of a day, whose hours are all that are counted from its beginning up to the end."""
+    figure = OAuthExchangeFigure
+    columns = (getattr(figure, name) for name in COLUMNS if name != "since")
+    of_day = select(literal(day).label("since"), *columns)
+    _add_up(at_work, of_day.where(~figure.is_day, figure.since >= day, figure.since < end), is_day=True)
+
+
+def _add_up(at_work: Connection, rows: Select[Any], *, is_day: bool) -> None:
+    columns = rows.subquery().c
+    alike = [columns[name] for name in ("since", *KINDS)]
+    added = (func.max(columns.latest), *(func.sum(columns[name]) for name in NUMBERS))
+    names = ["is_day", "since", *KINDS, "latest", *NUMBERS]
+    figures = select(literal(is_day), *alike, *added).group_by(*alike)
+    at_work.execute(insert(OAuthExchangeFigure).from_select(names, figures))
+
+
+def _figures(*clauses: Any) -> Select[Any]:
+    return select(*(getattr(OAuthExchangeFigure, name) for name in COLUMNS)).where(*clauses)
+
+
+def _exchanges(*clauses: ColumnElement[bool]) -> Select[Any]:
+    """Return the statement for exchanges as figures of one each."""
+    exchange = OAuthExchange
+    correlation_id = exchange.correlation_id
+    columns = (
+        *(correlation_id.label("since"), correlation_id.label("latest")),
+        *(getattr(exchange, name) for name in KINDS),
+        literal(1).label("exchanges"),
+        case((exchange.refresh_token != correlation_id, 1), else_=0).label("refreshed"),
+        case((exchange.would_refuse.is_(True), 1), else_=0).label("would_refuse"),
+    )
+    return select(*columns).where(exchange.request.is_(None), *clauses)
+
+
+def _read_next(at_work: Connection) -> tuple[str, str, str | None]:
+    """Return the watermark, the day being counted, and the first exchange from the watermark on."""
+    correlation_id, mark = OAuthExchange.correlation_id, OAuthExchangeWatermark
+    first = select(func.min(correlation_id)).where(correlation_id >= mark.counted_until).scalar_subquery()
+    row = at_work.execute(select(mark.counted_until, mark.day, first)).one()
+    return row[0], row[1], row[2]
+
+
+def _age_of_oldest_transaction() -> timedelta:
+    """Return for how long the oldest transaction of PostgreSQL has been at work; its exchange cannot be read yet.
+
+    SQLite has one writer at a time, which is the batch.
+    """
+    if connection().dialect.name == "sqlite":
+        return timedelta()
+    return timedelta(seconds=float(connection().execute(_OLDEST_TRANSACTION).scalar_one()))
+
+
+def _is_before(correlation_id: str | None, at: datetime) -> bool:
+    return correlation_id is not None and correlation_id < earliest_correlation_id(at)
+
+
+def _within(value: Any, begin: datetime, length: timedelta, end: str) -> tuple[ColumnElement[bool], ...]:
+    return value >= earliest_correlation_id(begin), value < min(earliest_correlation_id(begin + length), end)
+
+
+def _ids(beginnings: Any) -> list[str]:
+    return [earliest_correlation_id(begin) for begin in beginnings]
+
+
+def _least(value: Any, other: str) -> ColumnElement[str]:
+    return case((value > other, other), else_=value)
+
+
+def _day_of(at: datetime) -> datetime:
+    return _hour_of(at).replace(hour=0)
+
+
+def _hour_of(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
