@@ -289,7 +289,7 @@ class AssertionRefused(InvalidGrant):
 class UserRefused(InvalidGrant):
     """A user's name and password are not right, or the user may not sign in; which of these is nobody's to know."""
 
-    description = "The user name or password is not right, or the user may not sign in here"
+    description = "The user name or password is wrong, or the user is not allowed to sign in"
 
 
 class RefreshTokenRefused(InvalidGrant):

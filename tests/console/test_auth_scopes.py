@@ -99,7 +99,7 @@ def test_saving_a_scope_again_changes_nothing_of_it(app: Flask, admin: Visitor) 
     answer = admin.send(admin.open(path), "auth-scope")
     assert answer.location == path
     assert stored(app, "everything") == before
-    assert "Nothing of everything was changed." in admin.open(path).text
+    assert "everything is unchanged." in admin.open(path).text
 
 
 def test_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(app: Flask, admin: Visitor) -> None:

@@ -59,7 +59,7 @@ def test_a_filter_that_is_not_read_is_mentioned(admin: Visitor) -> None:
 def test_a_link_leads_nowhere_else(admin: Visitor, target: str) -> None:
     answer = admin.open(f"/nav_to.do?uri={quote(target)}")
     assert (answer.status_code, answer.location) == (404, None)
-    assert "There is nothing here" in answer.text
+    assert "<h1>Not found</h1>" in answer.text
 
 
 @pytest.mark.parametrize("sys_id", ["0" * 32, "-1", "../login", "//evil.example", "%00"])

@@ -15,7 +15,7 @@ from tests.console.visitor import Visitor
 def test_a_page_that_is_not_there(visitor: Visitor) -> None:
     answer = visitor.open("/nowhere/<script>")
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "<h1>Not found</h1>" in answer.text
     assert "<script>" not in answer.text.partition("<body")[2]
     assert "Filter navigator" not in answer.text
 

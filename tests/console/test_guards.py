@@ -29,7 +29,7 @@ def test_refuses_integrations_to_everybody_else(sign_in: SignIn, integration: Re
     for path in ("", "/new", "/new/jwt-bearer", f"/{integration.entity.client_id}", "/unknown"):
         answer = person.open(f"/inbound-integrations{path}")
         assert answer.status_code == 403
-        assert "You need the role oauth_admin, mi_admin or admin" in answer.text
+        assert "You need the role oauth_admin, mi_admin, or admin" in answer.text
         assert integration.entity.name not in answer.text
     assert "Inbound Integrations" not in person.open("/").text
 

@@ -79,7 +79,7 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
         ("Client credentials", "client secret", "0", "0"),
         ("Password", "client secret", "0", "0"),
         ("Refresh token", "client secret", "0", "0"),
-        ("ID token", "no client: a provider signs", "0", "0"),
+        ("ID token", "no client; the provider signs", "0", "0"),
     ]
     [reason] = re.findall(r'href="/inbound-integrations/events\?reason=(\w+)&amp;outcome=refused"', text)
     assert reason == desk.events()[-1].reason
@@ -131,7 +131,7 @@ def test_bars_stand_on_each_other_and_reach_what_they_count() -> None:
         ("refused", 0.0, 25.0),
     ]
     assert none.blocks == ()
-    assert mixed.says == "01:00: 3 accepted, 1 of them only because a condition reports, 1 refused"
+    assert mixed.says == "01:00: 3 accepted, 1 of them despite a failed report-only condition, 1 refused"
     assert found.summary == "In the last 3 hours: 7 accepted, 1 refused; the busiest hour is 00:00 with 4."
 
 

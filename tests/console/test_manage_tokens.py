@@ -113,7 +113,7 @@ def test_revokes_one_token(admin: Visitor, desk: TokenDesk, pipeline: Integratio
     assert "is revoked: it has stopped working" in after.text
     assert ids_in(after.text) == [newest]
     admin.send(page, f"{TOKENS}/{oldest}/revoke")
-    assert "had been revoked already" in admin.open(place).text
+    assert "was already revoked" in admin.open(place).text
 
 
 def test_revokes_all_tokens_of_one_integration(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:

@@ -101,7 +101,7 @@ def test_revokes_one_with_what_it_bought(admin: Visitor, grants: GrantDesk, mobi
     assert grants.refresh(mobile, token).status_code == 400
     assert "it and its access tokens have stopped working" in admin.open(place).text
     admin.send(page, f"{TOKENS}/refresh-tokens/{shown}/revoke")
-    assert "had been revoked already" in admin.open(place).text
+    assert "was already revoked" in admin.open(place).text
 
 
 def test_revokes_nothing_that_is_no_refresh_token(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:

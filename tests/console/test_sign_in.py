@@ -32,7 +32,7 @@ def test_user_names_are_compared_without_case(visitor: Visitor) -> None:
 def test_refuses_in_the_same_words_whatever_is_wrong(visitor: Visitor, user_name: str, password: str) -> None:
     answer = visitor.sign_in(user_name, password)
     assert answer.status_code == 403
-    assert "The user name or password is not right" in answer.text
+    assert "The user name or password is wrong" in answer.text
     assert visitor.open("/").location == "/login?next=/"
 
 

@@ -210,7 +210,7 @@ def test_saving_what_is_stored_already_makes_no_new_version(admin: Visitor, path
     opened = admin.open(path)
     assert admin.send(opened, "integration", {"preset": ""}).status_code == 302
     after = admin.open(path)
-    assert "Build pipeline is as it was." in words(after)
+    assert "Build pipeline is unchanged." in words(after)
     versions = {forms_of(page).forms["integration"]["version"] for page in (opened, after)}
     assert len(versions) == 1
 

@@ -76,7 +76,7 @@ def test_goes_to_the_event_whose_correlation_id_is_given(app: Flask, admin: Visi
 
 def test_says_that_a_time_is_none(admin: Visitor) -> None:
     text = admin.open(f"{EVENTS}?since=yesterday&until=0001-01-01T00:00%2B23:59").text
-    assert text.count("is not a time. Write times as") == 2
+    assert text.count("is not a valid time. Write times as") == 2
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def require_integration_administrator() -> None:
         return
     if caller().grant is not None:
         raise AccessRefused("Operation Failed", "Access tokens manage no integrations; use a user's name and password")
-    caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin or admin")
+    caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin, or admin")
 
 
 def caller() -> Caller:

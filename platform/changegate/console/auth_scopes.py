@@ -62,7 +62,7 @@ def create_view() -> ResponseReturnValue:
         db.session.rollback()
         return _page(None, form.with_errors(problem.fields)), 400
     db.session.commit()
-    flash(f"{scope.name} is made. No integration has it yet.")
+    flash(f"{scope.name} is created. No integration has it yet.")
     return redirect(url_for("auth_scopes.record_view", sys_id=scope.sys_id))
 
 
@@ -99,7 +99,7 @@ def update_view(sys_id: str) -> ResponseReturnValue:
         db.session.rollback()
         return _page(scope, form.at(version).with_errors(problem.fields)), 400
     db.session.commit()
-    flash(f"{scope.name} is saved." if changes else f"Nothing of {scope.name} was changed.")
+    flash(f"{scope.name} is saved." if changes else f"{scope.name} is unchanged.")
     return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
 
 

@@ -53,8 +53,8 @@ NEVER_CARRIED = re.compile(
 )
 SECRET_TEXT = re.compile(r"""PRIVATE KEY|["'](?:d|k|p|q)["']\s*:|eyJ[\w-]+\.[\w-]+\.""")
 ENDED = "Your session has ended. Nothing was saved."
-KEPT = f"{ENDED} Log in to continue with the form as you filled it in, except for secrets and keys."
-TOO_LONG = f"{ENDED} The form is too long to be kept; go back in your browser to copy what you typed."
+KEPT = f"{ENDED} Log in to continue with your entries, except for secrets and keys."
+TOO_LONG = f"{ENDED} The form is too long to be kept; go back in your browser to copy your entries."
 SAVE_AGAIN = "Nothing is saved yet: your session had ended. Enter secrets and keys again, and save the form."
 TRY_AGAIN = "Nothing was done: your session had ended. Try again."
 

@@ -10,17 +10,17 @@ from changegate.console.page_headers import add_page_headers
 from changegate.errors import ChangegateError
 
 TITLES: Mapping[int, str] = {
-    400: "That request cannot be read",
-    403: "You may not do this",
-    404: "There is nothing here",
-    405: "That cannot be done here",
-    413: "That is too much at once",
+    400: "The request is invalid",
+    403: "Access denied",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "The request is too large",
     429: "Too many requests",
     503: "Not available at the moment",
 }
 PAGE = "console/error.html"
 FALLBACK_TITLE = "Something went wrong"
-NOT_FOUND = "The page or record does not exist, or you may not see it."
+NOT_FOUND = "The page or record does not exist, or you do not have access to it."
 
 
 def render_error(error: ChangegateError) -> Response:

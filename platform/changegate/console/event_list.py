@@ -14,7 +14,7 @@ ARGUMENTS = {
     **{"integration": 32, "outcome": 20, "reason": 40, "text": 255},
     **{"since": 25, "until": 25, "correlation_id": 32},
 }
-NO_TIME = "{} is not a time. Write times as 2026-07-15T08:30."
+NO_TIME = "{} is not a valid time. Write times as 2026-07-15T08:30."
 
 
 @dataclass(frozen=True, slots=True)

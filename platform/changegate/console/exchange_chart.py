@@ -89,7 +89,7 @@ def _total(period: Period) -> int:
 
 
 def _says(period: Period) -> str:
-    reported = f", {period.would_refuse} of them only because a condition reports" if period.would_refuse else ""
+    reported = f", {period.would_refuse} of them despite a failed report-only condition" if period.would_refuse else ""
     return f"{period.accepted} accepted{reported}, {period.refused} refused"
 
 

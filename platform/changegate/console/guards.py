@@ -49,7 +49,7 @@ def require_integration_administrator() -> ResponseReturnValue | None:
     """Admit who may manage integrations; raises `AccessRefused` for others who are signed in."""
     refusal = require_login()
     if refusal is None and not caller().has_role(INTEGRATION_ADMINISTRATORS):
-        raise AccessRefused("You need the role oauth_admin, mi_admin or admin to manage integrations.")
+        raise AccessRefused("You need the role oauth_admin, mi_admin, or admin to manage integrations.")
     return refusal
 
 

@@ -14,7 +14,7 @@ CLIENTS = {
     SECRET: "client secret",
     PRIVATE_KEY_JWT: "private_key_jwt",
     PUBLIC: "public client",
-    None: "no client: a provider signs",
+    None: "no client; the provider signs",
 }
 HOURS, DAYS = "%H:%M", "%m-%d"
 bp = Blueprint("machine_identity", __name__, url_prefix="/machine-identity")

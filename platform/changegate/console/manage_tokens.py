@@ -57,7 +57,7 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
     name = integration.name if integration else event.client_id
     was_live = end_token(correlation_id)
     db.session.commit()
-    ended = "is revoked: it has stopped working" if was_live else "had been revoked already"
+    ended = "is revoked: it has stopped working" if was_live else "was already revoked"
     flash(f"The token of {name} from {shown(event.happened_at)} {ended}.")
     return _back()
 
@@ -70,7 +70,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
         raise RecordNotFound
     was_live = end_refresh_token(correlation_id, row.user, row.entity)
     db.session.commit()
-    ended = "is revoked: it and its access tokens have stopped working" if was_live else "had been revoked already"
+    ended = "is revoked: it and its access tokens have stopped working" if was_live else "was already revoked"
     flash(f"The refresh token issued at {shown(row.issued_at)} {ended}.")
     return _back()
 
@@ -81,7 +81,7 @@ def revoke_all_view(client_id: str) -> ResponseReturnValue:
     entity = get_integration(client_id)
     end_tokens(entity, by=caller().user_name)
     db.session.commit()
-    flash(f"All tokens of {entity.name} are revoked: they have stopped working. It can get new ones.")
+    flash(f"All tokens of {entity.name} are revoked: they have stopped working. The integration can get new tokens.")
     return _back()
 
 

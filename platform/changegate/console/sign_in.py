@@ -17,7 +17,7 @@ from changegate.services.users.accounts import authenticate_user
 from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
 
 SESSION = "session_token"
-REFUSAL = "The user name or password is not right, or the account may not sign in here."
+REFUSAL = "The user name or password is wrong, or the account is not allowed to sign in."
 bp = Blueprint("sign_in", __name__)
 bp.before_request(allow_anyone)
 

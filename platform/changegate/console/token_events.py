@@ -20,7 +20,7 @@ from changegate.services.integrations.integrations import constrain, list_integr
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
 from changegate.services.oauth.events import claims_of, report_of
 
-NOT_THERE = "The event has no claim {} that a condition could be made of."
+NOT_THERE = "The event has no claim {} that a condition can use."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
 bp.before_request(require_integration_administrator)
 
@@ -86,7 +86,7 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
     constrain(entity, found.name, found.value, report_only=reports, by=caller().user_name)
     db.session.commit()
     what = "reports" if reports else "refuses"
-    flash(f"{entity.name} {what} from now on what has another {found.name}.")
+    flash(f"From now on, {entity.name} {what} every token with another {found.name}.")
     return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))
 
 

@@ -19,10 +19,10 @@ KIND_LABELS = {
     IMMUTABLE: "Immutable",
     RENAMABLE: "Can be renamed",
     RUN_SPECIFIC: "New in each run",
-    JUDGED: "Has its own rule",
-    UNKNOWN: "Not known",
+    JUDGED: "Checked by its own rule",
+    UNKNOWN: "Unknown",
 }
-NOT_KNOWN = "How long this value stays the same is unknown: ask the provider before you bind to it."
+NOT_KNOWN = "Whether this value can change is unknown; ask the provider before you pin it."
 KIND_ADVICE = {**CLAIM_KINDS, UNKNOWN: NOT_KNOWN}
 MAX_DEPTH = 8
 MAX_CLAIMS = 200

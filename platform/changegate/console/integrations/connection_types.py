@@ -32,18 +32,18 @@ def _offer(name: str, description: str, caution: str = "") -> Offer:
 OFFERS = (
     Offer(
         "OAuth - Authorization code grant",
-        "A person signs in at this desk and lets an application act for them.",
+        "A user signs in to Changegate and allows an application to act for them.",
     ),
     _offer(
         CLIENT_CREDENTIALS,
-        "An application proves itself with a stored secret and nothing else.",
+        "An application authenticates with only a stored secret.",
         "Stored secret",
     ),
     _offer(
         JWT_BEARER,
-        "Automation brings a JWT that its identity provider signed, and exchanges it for an access token.",
+        "Automation exchanges a JWT that its identity provider signed for an access token.",
     ),
-    _offer(PASSWORD, "An application knows a person's password.", "Best avoided"),
+    _offer(PASSWORD, "An application uses a user's password.", "Best avoided"),
     _offer(ID_TOKEN, "An identity provider's token is sent to the API itself, without an exchange."),
 )
 

@@ -121,7 +121,7 @@ def _fill(form: IntegrationForm, _rest: str) -> IntegrationForm:
     except InputInvalid as problem:
         return form.with_errors({PLACEHOLDER_PREFIX + name: texts for name, texts in problem.fields.items()})
     form = form.changed(issuer=filled.issuer, jwks_url=filled.jwks_url, key_source="jwks_url")
-    return _with_tenant_pin(form).noting(issuer=f"As {preset.label} has it.").focusing("issuer")
+    return _with_tenant_pin(form).noting(issuer=f"The value for {preset.label}.").focusing("issuer")
 
 
 def _with_tenant_pin(form: IntegrationForm) -> IntegrationForm:

@@ -31,7 +31,7 @@ def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> T
     if not text.strip():
         return TokenTrial(problem="Paste a token first.")
     if len(text) > MAX_TOKEN_LENGTH:
-        return TokenTrial(problem="This is longer than any token.")
+        return TokenTrial(problem="The input is longer than a token may be.")
     try:
         fields = form.changed(**NOT_JUDGED).load()
     except InputInvalid as refusal:

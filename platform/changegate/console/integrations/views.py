@@ -95,7 +95,7 @@ def update_view(client_id: str) -> ResponseReturnValue:
         db.session.rollback()
         return render_record_page(entity, form.at(version).with_errors(problem.fields)), problem.status
     db.session.commit()
-    return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is as it was")
+    return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is unchanged")
 
 
 @bp.post("/<client_id>/enable")

@@ -1,6 +1,6 @@
 "use strict";
 
-// The filter navigator: typing hides what does not match, Enter opens the first that does.
+// The filter navigator: typing hides the modules that do not match, Enter opens the first match.
 function startNavigator() {
   const filter = document.querySelector("[data-navigator-filter]");
   if (!filter) return;
@@ -29,7 +29,7 @@ function startNavigator() {
   apply();
 }
 
-// On a narrow screen the navigator lies over the page; without scripts the button's link shows it (:target).
+// On a narrow screen, the navigator overlays the page; without JavaScript, the button's link shows it (:target).
 function startNavigatorButton() {
   const button = document.querySelector("[data-navigator-button]");
   if (!button) return;
@@ -69,7 +69,7 @@ function selectText(element) {
   selection.addRange(range);
 }
 
-// Over plain http a browser offers no clipboard; then the text is selected for Ctrl-C.
+// Over plain HTTP, browsers offer no clipboard; the text is then selected for Ctrl-C.
 async function copyText(element) {
   try {
     await navigator.clipboard.writeText(element.textContent.trim());

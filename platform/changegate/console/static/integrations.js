@@ -8,7 +8,7 @@ function formOf(button) {
   return button.form;
 }
 
-// What a button would send, and where the token goes only when it is asked for.
+// What a button submits; the token is included only for the button that needs it.
 function bodyOf(button) {
   const body = new FormData(formOf(button), button);
   for (const field of document.querySelectorAll("[data-only-for]")) {
@@ -29,7 +29,7 @@ async function fetchFragment(button) {
   return response.text();
 }
 
-const FAILED = "That could not be done. If your session has ended, select Save: you can log in, and nothing typed is lost.";
+const FAILED = "The action failed. If your session has ended, select Save to log in again; your entries are kept.";
 
 // The server has escaped what it sends, and the page's policy runs no script that came with it.
 async function showResult(button) {
@@ -59,7 +59,7 @@ async function changeForm(button) {
   const form = formOf(button);
   try {
     const answer = fetchFragment(button);
-    // What would be typed now would be lost when the form is replaced.
+    // Input during the request would be lost when the form is replaced.
     form.inert = true;
     form.setAttribute("aria-busy", "true");
     const text = await answer;
@@ -89,7 +89,7 @@ document.addEventListener("click", (event) => {
   else showResult(button);
 });
 
-// Choosing a provider or its place takes the step that the button beside it would.
+// Choosing a provider or its location has the same effect as the button beside it.
 document.addEventListener("change", (event) => {
   const step = event.target.dataset.takesStep;
   if (step) document.getElementById(step).click();
@@ -104,7 +104,7 @@ document.addEventListener("input", (event) => {
   if (rule) rule.checked = true;
 });
 
-// Two fields say whether an assertion is good once; they go together.
+// Two fields control whether an assertion can be reused; keep them consistent.
 function followJtiVerification(isOn) {
   const policy = document.getElementById("replay_policy");
   if (!isOn) policy.value = REUSABLE;
@@ -121,6 +121,6 @@ function prepareForm() {
   showLimits();
 }
 
-// With scripts the token goes nowhere but where it is judged.
+// With JavaScript, the token is sent only to the endpoint that checks it.
 for (const field of document.querySelectorAll("[data-only-for]")) field.removeAttribute("name");
 prepareForm();

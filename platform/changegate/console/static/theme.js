@@ -1,4 +1,4 @@
-// Runs before the first paint, so that a dark room never sees a white flash.
+// Runs before the first paint, so that dark mode starts without a white flash.
 "use strict";
 {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
