@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import OperationalError
 
+from changegate.database import connection
+from changegate.database.drivers import BUSY_TIMEOUT
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark, SysUser
 from changegate.models.oauth_exchange import earliest_correlation_id
@@ -352,6 +354,16 @@ def test_a_database_that_takes_no_figures_still_answers(
         require_same_answers(AT)
     assert counted() == 0
     assert "exchanges are not counted: OperationalError" in caplog.text
+
+
+def test_a_unit_of_work_that_has_written_does_not_wait_for_itself() -> None:
+    store(*uneven_rows())
+    connection().execute(update(SysUser).values(title="Robot"))
+    begun = time.monotonic()
+    assert {use.latest for use in read_uses(AT)} == {values[0] for values in expected_uses(AT).values()}
+    assert time.monotonic() - begun < BUSY_TIMEOUT.total_seconds() / 2
+    if db.engine.dialect.name == "sqlite":
+        assert counted() == 0
 
 
 def test_a_request_that_has_had_its_time_ends(monkeypatch: pytest.MonkeyPatch) -> None:

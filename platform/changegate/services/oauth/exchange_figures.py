@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from changegate.database import connection, is_interrupted
+from changegate.database import connection, holds_write_lock, is_interrupted
 from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
@@ -108,7 +108,8 @@ def _count_what_is_due(at: datetime) -> tuple[str, str]:
     """Count settled exchanges for some time, and return watermark and day; where it fails, the rest is larger."""
     until, day, first = _read_next(connection())
     was_set_back = until > earliest_correlation_id(at)
-    if not was_set_back and not _is_before(first, at - SETTLED_AFTER):
+    is_due = was_set_back or _is_before(first, at - SETTLED_AFTER)
+    if not is_due or holds_write_lock():
         return until, day
     try:
         if was_set_back:
