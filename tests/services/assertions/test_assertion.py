@@ -198,8 +198,9 @@ def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> Non
     first, second = (UnverifiedAssertion.parse(said(jti=jti)) for jti in ("one", "two"))
     assert first.unverified_replay_digest("jti") == verify(said(jti="one")).replay_digest
     assert second.unverified_replay_digest("jti") != first.unverified_replay_digest("jti")
-    number = UnverifiedAssertion.parse(said(jti=7))
-    assert number.unverified_replay_digest("jti") == number.unverified_replay_digest("absent")
+    for unusable in (7, "half a character: \ud800"):
+        unverified = UnverifiedAssertion.parse(said(jti=unusable))
+        assert unverified.unverified_replay_digest("jti") == unverified.unverified_replay_digest("absent")
 
 
 def test_says_so_when_no_key_fits_an_assertion_without_kid() -> None:
@@ -260,8 +261,9 @@ def test_takes_another_kind_of_token_where_the_integration_does() -> None:
         (headed(alg="HS256"), {"algorithms": frozenset({"HS256"})}, "alg", "alg_not_allowed"),
         (said(**{f"c{number}": number for number in range(MAX_CLAIMS - 5)}), {}, "payload", "payload_invalid"),
         (forge(payload="[]"), {}, "payload", "payload_invalid"),
+        ("a.b", {}, "form", "assertion_not_compact_jws"),
     ],
-    ids=["no typ", "another typ", "not allowed", "not for these keys", "65 claims", "a list"],
+    ids=["no typ", "another typ", "not allowed", "not for these keys", "65 claims", "a list", "two segments"],
 )
 def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
     refusal = refused(token, **demands)

@@ -181,8 +181,7 @@ class UnverifiedAssertion:
         )
 
     def _replay_digest(self, jti: str | None) -> bytes:
-        # JSON can name half a character, which no encoding has.
-        return sha256(self._form.signing_input if jti is None else jti.encode(errors="surrogatepass")).digest()
+        return sha256(self._form.signing_input if jti is None else jti.encode()).digest()
 
 
 def _judge_payload(claims: Claims) -> tuple[str, str | None, object, object]:
