@@ -55,6 +55,7 @@ def test_a_pattern_without_wildcards_matches_itself_alone(pattern: str, text: st
         ("refs/heads/release-*", ["refs/heads/release-1.2"], ["refs/heads/release-1/x", "refs/heads/release"]),
         ("*/shop", ["acme/shop", "/shop"], ["a/b/shop", "a:b/shop", "acme/shop\n", "acme/shopping"]),
         ("a*b*c", ["abc", "axbxc", "abbcc"], ["ab/c", "acb", "abcd"]),
+        ("a/*b*", ["a/xby", "a/b"], ["a/x/b", "a/b/y"]),
         ("a*b*b", ["abb", "axbyb"], ["ab"]),
         ("ab*a*c", ["abac"], ["abc", "ab/ac"]),
         ("ab*ba", ["abba"], ["aba"]),

@@ -5,7 +5,7 @@ import pytest
 from changegate.services.access.caller import Caller, TokenGrant
 from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.visibility import fields_beside, may_read
+from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
 
 
 def reader(policy: ScopePolicy) -> Caller:
@@ -64,3 +64,26 @@ def test_a_table_is_private_to_a_token_that_may_not_read_it() -> None:
     assert private <= set(fields_beside(users, reader(ScopePolicy((ScopeRule("now/table", "GET", "*", "sys_user"),)))))
     assert not private & set(fields_beside(users, reader(ScopePolicy((CHANGES,)))))
     assert not private & set(fields_beside(users, PERSON))
+
+
+def parameters_beside(caller: Caller) -> set[str]:
+    """Return what the rows of changes are compared with where another table leads to them."""
+    changes = get_table("change_request")
+    (*_, clause) = visible_rows_of(changes, changes.source.alias("joined"), caller)
+    return {"owner", "integration"} & set(clause.compile().params)
+
+
+@pytest.mark.parametrize(
+    ("caller", "parameters"),
+    [
+        (PERSON, {"owner"}),
+        (ADMINISTRATOR, set()),
+        (reader(ScopePolicy()), set()),
+        (reader(ScopePolicy((CHANGES,))), set()),
+        (reader(ScopePolicy((ScopeRule("now/table", "GET", "*", "change_request", OWN),))), {"integration"}),
+        (reader(ScopePolicy((ScopeRule("now/table", "GET", "*", "change_request", OWN), CHANGES))), set()),
+    ],
+    ids=["a person", "an administrator", "no rule", "every change", "own changes", "own changes and every change"],
+)
+def test_another_table_leads_to_the_rows_that_the_caller_may_see(caller: Caller, parameters: set[str]) -> None:
+    assert parameters_beside(caller) == parameters
