@@ -38,6 +38,11 @@ def test_makes_a_scope_and_says_what_it_allows(api: AdminApi) -> None:
     assert made in api.result("GET")
 
 
+def test_a_browser_may_ask_for_the_methods_without_a_login(client: FlaskClient) -> None:
+    assert client.options(SCOPES).status_code == 204
+    assert client.get(SCOPES).status_code == 401
+
+
 def test_changes_what_is_given_and_replaces_the_rest(api: AdminApi) -> None:
     api.result("POST", "", {"name": "deploy", "description": "x", "rules": ["GET table change_request"]})
 

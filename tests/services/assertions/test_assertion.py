@@ -1,3 +1,4 @@
+import json
 import logging
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from changegate.errors import AssertionRefused
 from changegate.services.assertions import assertion as assertion_module
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.claim_checks import MAX_CLAIMS
+from changegate.services.assertions.compact_form import MAX_ASSERTION_LENGTH, MAX_PAYLOAD_BYTES
+from changegate.services.assertions.header_policy import MAX_KID_LENGTH
 from changegate.services.assertions.trust_policy import accepted_typ
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.signing_key import SigningKey
@@ -53,7 +56,7 @@ def test_tells_what_a_good_assertion_says() -> None:
     assert verified.thumbprint == key_set().candidates("k1", "RS256")[0].thumbprint
     assert verified.issued_at == NOW
     assert verified.expires_at == NOW + timedelta(minutes=5)
-    assert dict(verified.claims) == claims()
+    assert dict(verified.claims) == json.loads(verified.report.payload or b"") == claims()
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
@@ -261,14 +264,41 @@ def test_takes_another_kind_of_token_where_the_integration_does() -> None:
         (headed(alg="HS256"), {"algorithms": frozenset({"HS256"})}, "alg", "alg_not_allowed"),
         (said(**{f"c{number}": number for number in range(MAX_CLAIMS - 5)}), {}, "payload", "payload_invalid"),
         (forge(payload="[]"), {}, "payload", "payload_invalid"),
+        (forge("[]"), {}, "header", "header_invalid"),
+        (headed(crit=["exp"]), {}, "header", "crit_present"),
+        (headed(alg=...), {}, "alg", "alg_not_allowed"),
+        (headed(alg=["RS256"]), {}, "alg", "alg_not_allowed"),
+        (headed(kid=None), {}, "kid", "header_invalid"),
+        (headed(kid=""), {}, "kid", "header_invalid"),
+        (headed(kid="\u200b"), {}, "kid", "header_invalid"),
+        (headed(kid="k"), {}, "key", "kid_unknown"),
+        (headed(kid="k" * MAX_KID_LENGTH), {}, "key", "kid_unknown"),
+        (headed(kid="k" * (MAX_KID_LENGTH + 1)), {}, "kid", "header_invalid"),
+        ("a" * (MAX_ASSERTION_LENGTH + 1), {}, "size", "assertion_too_large"),
+        (said(text="a" * MAX_PAYLOAD_BYTES), {}, "size", "assertion_too_large"),
         ("a.b", {}, "form", "assertion_not_compact_jws"),
     ],
-    ids=["no typ", "another typ", "not allowed", "not for these keys", "65 claims", "a list", "two segments"],
+    ids=lambda value: "token" if len(value) > 99 else None,  # keys differ from worker to worker
 )
 def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
     refusal = refused(token, **demands)
     assert refusal.reason == reason
     assert [result.rule for result in refusal.report.results if not result.passed] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("token", "received"),
+    [
+        ("{}", "a JSON serialisation"),
+        ("YQ.YQ", "2 segments"),
+        ("YQ.YQ.YQ.YQ.YQ", "5 segments (an encrypted token)"),
+        ("YQ..YQ", "an empty segment"),
+        ("YR.YQ.Y!", "other characters in: header, signature"),
+    ],
+)
+def test_shows_why_a_text_is_no_compact_token(token: str, received: str) -> None:
+    (result,) = [result for result in refused(token).report.results if result.rule == "form"]
+    assert (result.reason, result.received) == ("assertion_not_compact_jws", received)
 
 
 def test_takes_as_many_claims_as_are_allowed() -> None:

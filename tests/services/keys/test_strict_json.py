@@ -66,6 +66,8 @@ def test_refuses_one_level_more_than_allowed():
     assert parse_json_strictly(b"[" * 8 + b"]" * 8, max_depth=8)
     with pytest.raises(ValueError, match="nested deeper than 8"):
         parse_json_strictly(b"[" * 9 + b"]" * 9, max_depth=8)
+    with pytest.raises(ValueError, match="nested deeper than 3 levels"):
+        parse_json_strictly(b"[[[],[[]]]]", max_depth=3)
 
 
 def test_counts_depth_and_not_brackets():
