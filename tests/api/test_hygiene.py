@@ -44,8 +44,8 @@ def test_findings_come_with_their_remedy(
         "subject_type": "integration",
         "subject": integration.client_id,
         "name": "Pipeline",
-        "sentence": "Assertions are accepted up to 300 seconds beyond their times.",
-        "remedy": "Set the clocks, and the skew to 120 or less.",
+        "sentence": "Assertions are accepted up to 300 seconds outside their validity period.",
+        "remedy": "Synchronize the clocks, and set the skew to 120 or less.",
         "target": f"integrations/{integration.client_id}#clock_skew_seconds",
     }
 

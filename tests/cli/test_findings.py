@@ -42,7 +42,7 @@ def test_says_what_to_tidy_up(run: Run, desk: TokenDesk, integration: Integratio
     assert said.out.splitlines() == [
         "Security score 96 of 100; findings: 0 high, 0 medium, 1 low.",
         f"low    Pipeline\N{REPLACEMENT CHARACTER}[2J (integration {integration.client_id})",
-        "       long_lived_tokens: A token that leaks is good for up to 7200 seconds. "
+        "       long_lived_tokens: A leaked token works for up to 7200 seconds. "
         "Lower the lifespan to 3600 seconds or less; a new token costs one request.",
     ]
 

@@ -48,9 +48,9 @@ def test_shows_the_score_and_each_finding_with_its_remedy(admin: Visitor, neglec
         assert code in codes_in(text)
     for shown in (
         "Its review was due on 2020-01-31.",
-        f'<a href="/inbound-integrations/{neglected.client_id}#review_date">Review it, and set the next date.</a>',
+        f'<a href="/inbound-integrations/{neglected.client_id}#review_date">Review the integration and set the next',
         f'<a href="/inbound-integrations/{neglected.client_id}#owner">',
-        '<a href="/machine-identity/identities?user=admin">Let them run as an account',
+        '<a href="/machine-identity/identities?user=admin">Let the integrations run as an account',
         "loses 40 for each high finding",
     ):
         assert shown in text

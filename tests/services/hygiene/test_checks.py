@@ -291,7 +291,7 @@ def test_an_owner_who_was_locked_out_or_deleted_is_told_apart(hygiene: HygieneDe
 def test_keys_that_were_never_fetched_are_told_of_at_once(hygiene: HygieneDesk) -> None:
     cache(fetched_at=None, fresh_until=None, failures=2, error="no\n answer")(hygiene)
     [finding] = hygiene.found("key_fetch_failing")
-    assert finding.sentence == "None of 2 fetches of its keys has worked. no answer"
+    assert finding.sentence == "None of 2 fetches of its keys has succeeded. no answer"
 
 
 def test_a_condition_that_reports_has_to_have_done_so_for_two_weeks(hygiene: HygieneDesk) -> None:
@@ -300,7 +300,7 @@ def test_a_condition_that_reports_has_to_have_done_so_for_two_weeks(hygiene: Hyg
     assert not hygiene.found("report_only_met")
     [finding] = hygiene.found("report_only_met", days=1, minutes=1)
     assert finding.sentence == (
-        "Its conditions that only report (ref) would have refused none of the 2 exchanges of the last 14 days."
+        "Its report-only conditions (ref) would have refused none of the 2 exchanges of the last 14 days."
     )
     assert not hygiene.found("report_only_met", days=15)
 

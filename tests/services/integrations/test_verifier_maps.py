@@ -147,8 +147,8 @@ def test_a_secret_that_cannot_be_opened_has_to_be_given_again(desk: TokenDesk) -
     [
         (-9, 31, True, None),
         (-9, 29, True, "expires on"),
-        (-9, -1, True, "assertions by its key are refused"),
-        (-9, -1, False, "accepted all the same"),
+        (-9, -1, True, "assertions signed with its key are refused"),
+        (-9, -1, False, "its key is still accepted"),
         (1, 99, True, "not valid before"),
     ],
 )

@@ -18,7 +18,7 @@ def _holds_privilege(severity: str) -> Callable[[AccountFacts, datetime], Iterat
             names = ", ".join(row.name for row in facts.integrations)
             reason = HIGH_PRIVILEGES[held[0]].reason
             sentence = f"Tokens of {names} act as {facts.account.user_name}, who {reason} (role {', '.join(held)})."
-            yield Said(sentence, "Let them run as an account with the roles that the work needs.", "roles")
+            yield Said(sentence, "Let the integrations run as an account that has only the required roles.", "roles")
 
     return judge
 
@@ -35,7 +35,7 @@ def _may_sign_in(facts: AccountFacts, at: datetime) -> Iterator[Said]:
     is_open = account.is_active and account.has_password and not account.web_service_access_only
     if is_open and facts.is_machine and facts.integrations:
         sentence = f"Tokens act as {account.user_name}, who can also sign in to the console with a password."
-        yield Said(sentence, "Set Web service access only on the account.", "web_service_access_only")
+        yield Said(sentence, "Set Web service access only for the account.", "web_service_access_only")
 
 
 CHECKS = (

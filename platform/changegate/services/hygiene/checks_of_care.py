@@ -13,18 +13,22 @@ SECRET_OLD_AFTER = timedelta(days=180)
 def _review_overdue(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     due = facts.row.review_date
     if due is not None and due < at.date():
-        yield Said(f"Its review was due on {due}.", "Review it, and set the next date.", "review_date")
+        yield Said(
+            f"Its review was due on {due}.", "Review the integration and set the next review date.", "review_date"
+        )
 
 
 def _review_due(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     due = facts.row.review_date
     if due is not None and at.date() <= due <= (at + REVIEW_AHEAD).date():
-        yield Said(f"Its review is due on {due}.", "Review it, and set the next date.", "review_date")
+        yield Said(
+            f"Its review is due on {due}.", "Review the integration and set the next review date.", "review_date"
+        )
 
 
 def _owner_missing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.owner is None:
-        yield Said("It has no owner.", "Name the person who answers for it.", "owner")
+        yield Said("It has no owner.", "Enter the user who is responsible for it.", "owner")
 
 
 def _owner_gone(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
@@ -49,23 +53,29 @@ def _old_secret(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     made = facts.row.client_secret_created_at
     if _has_secret(facts) and made is not None and at - made > SECRET_OLD_AFTER:
         sentence = f"Its client secret is {(at - made).days} days old."
-        yield Said(sentence, "Rotate it with an overlap, and give the clients the new one.", "secret")
+        yield Said(
+            sentence, "Rotate the secret with an overlap, and configure the new secret in the clients.", "secret"
+        )
 
 
 def _secret_of_unknown_age(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     made = facts.row.client_secret_created_at
     if _has_secret(facts) and made is None and at - facts.row.sys_created_on > SECRET_OLD_AFTER:
         sentence = (
-            f"When its client secret was made is not on record; it is from {facts.row.sys_created_on:%Y} or later."
+            f"Its client secret has no recorded creation date; it is from {facts.row.sys_created_on:%Y} or later."
         )
-        yield Said(sentence, "Rotate it with an overlap, and give the clients the new one.", "secret")
+        yield Said(
+            sentence, "Rotate the secret with an overlap, and configure the new secret in the clients.", "secret"
+        )
 
 
 def _two_secrets(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     until = facts.row.previous_client_secret_expires_at
     if _has_secret(facts) and facts.row.has_previous_secret and until is not None and at < until:
-        sentence = f"The client secret from before the last rotation works until {until:%Y-%m-%d %H:%M} UTC."
-        yield Said(sentence, "Rotate without an overlap if the old one may have leaked; else give it time.", "secret")
+        sentence = f"The previous client secret works until {until:%Y-%m-%d %H:%M} UTC."
+        yield Said(
+            sentence, "Rotate without an overlap if the old secret may have leaked; otherwise, let it expire.", "secret"
+        )
 
 
 def _has_secret(facts: IntegrationFacts) -> bool:

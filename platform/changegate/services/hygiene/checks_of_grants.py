@@ -8,39 +8,39 @@ from changegate.services.hygiene.checks_of_trust import LONGEST_TOKEN_SECONDS
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 
-BY_PROVIDER = "Register a JWT bearer integration in its place, and disable this one."
+BY_PROVIDER = "Register a JWT bearer integration instead, and disable this one."
 
 
 def _password_grant(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == PASSWORD and facts.is_password_grant_on:
-        sentence = "Its clients handle people's passwords, which RFC 9700 §2.4 forbids."
+        sentence = "Its clients handle users' passwords, which RFC 9700 §2.4 forbids."
         yield Said(sentence, BY_PROVIDER, "active")
 
 
 def _password_grant_off(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == PASSWORD and not facts.is_password_grant_on:
-        sentence = "It is for the password grant, which is switched off on this server: its clients are refused."
+        sentence = "It uses the password grant, which is disabled on this server: its clients are refused."
         yield Said(sentence, "Disable or delete it.", "active")
 
 
 def _refresh_tokens(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == PASSWORD and facts.row.issue_refresh_tokens:
         lifespan = timedelta(seconds=facts.row.refresh_token_lifespan_seconds)
-        sentence = f"It gives refresh tokens: one that leaks lets its finder in for up to {_span(lifespan)}."
-        remedy = "Switch off Issue refresh tokens, or shorten their lifespan if a client cannot do without."
+        sentence = f"It issues refresh tokens: a leaked one gives access for up to {_span(lifespan)}."
+        remedy = "Turn off Issue refresh tokens, or shorten their lifespan if a client requires them."
         yield Said(sentence, remedy, "issue_refresh_tokens")
 
 
 def _stored_secret(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.type == CLIENT_CREDENTIALS:
-        sentence = "A secret that is stored where its automation runs is all that it asks for."
+        sentence = "It requires only a secret that is stored where its automation runs."
         yield Said(sentence, BY_PROVIDER, "secret")
 
 
 def _long_id_tokens(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     seconds = facts.row.max_assertion_lifetime_seconds
     if facts.row.type == ID_TOKEN and facts.row.replay_policy == REUSABLE and seconds > LONGEST_TOKEN_SECONDS:
-        sentence = f"An ID token that leaks is good for any number of calls for up to {seconds} seconds."
+        sentence = f"A leaked ID token works for any number of calls for up to {seconds} seconds."
         remedy = f"Lower the maximum lifetime to {LONGEST_TOKEN_SECONDS} seconds or less."
         yield Said(sentence, remedy, "max_assertion_lifetime_seconds")
 

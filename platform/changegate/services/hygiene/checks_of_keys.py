@@ -18,7 +18,9 @@ LONGEST_ERROR = 200
 def _certificate_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     for one in facts.keys.certificates:
         if one.expires < at:
-            consequence = "what its key signs is refused" if one.enforce_dates else "its key is accepted all the same"
+            consequence = (
+                "assertions signed with its key are refused" if one.enforce_dates else "its key is still accepted"
+            )
             sentence = f"The certificate of map {one.name} expired on {one.expires:%Y-%m-%d}; {consequence}."
             yield Said(sentence, "Add the signer's new certificate and remove this one.", "verifier_maps")
 
@@ -48,47 +50,47 @@ _private_key_published = _alerted(
 )
 _kid_reused = _alerted(
     "same_kid_other_key",
-    "On {at} the kid {kid} came with another key than before.",
-    "Ask the provider whether it did so; block the new key until you know.",
+    "On {at} the kid {kid} was published with a different key than before.",
+    "Ask the provider whether this was intended; block the new key until you know.",
 )
 _all_keys_replaced = _alerted(
     "all_keys_replaced",
     "On {at} the provider published none of the keys that it had published before.",
-    "Ask the provider whether this was planned; look at the key timeline.",
+    "Ask the provider whether this was planned, and check the key timeline.",
 )
 
 
 def _shared_key(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.key_source == "shared_key":
         algorithms = ", ".join(facts.row.algorithms or ()) or "a shared key"
-        sentence = f"Assertions are signed with a key that this desk knows as well ({algorithms})."
-        yield Said(sentence, "Have the signer use a key pair, and give its JWKS URL or certificate.", "key_source")
+        sentence = f"Assertions are signed with a secret key that is also stored in Changegate ({algorithms})."
+        yield Said(sentence, "Have the signer use a key pair, and enter its JWKS URL or certificate.", "key_source")
 
 
 def _blocked_key_published(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     blocked = frozenset(facts.row.blocked_keys or ())
     for key in facts.keys.published:
         if key.thumbprint in blocked:
-            sentence = f"The key {key.kid or key.thumbprint} is blocked here, and its provider still publishes it."
-            yield Said(sentence, "Have the provider withdraw it, or unblock it if it is good after all.", "keys")
+            sentence = f"The key {key.kid or key.thumbprint} is blocked, but its provider still publishes it."
+            yield Said(sentence, "Have the provider withdraw the key, or unblock it if it is trustworthy.", "keys")
 
 
 def _keys_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     cache = _cache(facts)
     if cache and cache.failures and _overdue(cache, at) >= settings().jwks_stale_if_error:
         sentence = (
-            f"No fetch of its keys has worked since {cache.fetched_at:%Y-%m-%d %H:%M} UTC: exchanges are refused."
+            f"No fetch of its keys has succeeded since {cache.fetched_at:%Y-%m-%d %H:%M} UTC: exchanges are refused."
         )
-        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
 
 
 def _keys_stale(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     cache = _cache(facts)
     if cache and not cache.failures and _overdue(cache, at) >= STALE_AFTER:
         sentence = (
-            f"Its keys were last fetched on {cache.fetched_at:%Y-%m-%d %H:%M} UTC; nothing has asked for them since."
+            f"Its keys were last fetched on {cache.fetched_at:%Y-%m-%d %H:%M} UTC; no request has needed them since."
         )
-        yield Said(sentence, "Refresh the keys, to see that the provider still publishes them.", "keys")
+        yield Said(sentence, "Refresh the keys to check that the provider still publishes them.", "keys")
 
 
 def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
@@ -96,21 +98,21 @@ def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if not cache or not cache.failures:
         return
     if cache.fetched_at is None:
-        sentence = f"None of {_fetches(cache)} of its keys has worked."
-        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+        sentence = f"None of {_fetches(cache)} of its keys has succeeded."
+        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
     elif FAILING_AFTER <= _overdue(cache, at) < STALE_AFTER:
         until = cache.fresh_until + STALE_AFTER
         sentence = (
-            f"Its keys cannot be fetched; those of {cache.fetched_at:%Y-%m-%d %H:%M} UTC serve until {until:%H:%M}."
+            f"Its keys cannot be fetched; those of {cache.fetched_at:%Y-%m-%d %H:%M} UTC are used until {until:%H:%M}."
         )
-        yield Said(f"{sentence} {_error(cache)}", "Put the JWKS URL right, or have the provider do so.", "keys")
+        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
 
 
 def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     cache = _cache(facts)
     if cache and cache.failures and cache.fetched_at is not None and _overdue(cache, at) < FAILING_AFTER:
         sentence = f"The last fetch of its keys failed, on {cache.failed_at:%Y-%m-%d %H:%M} UTC."
-        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys, and see whether the errors continue.", "keys")
+        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys and check whether the errors continue.", "keys")
 
 
 def _cache(facts: IntegrationFacts) -> Any | None:

@@ -14,21 +14,21 @@ LONGEST_TOKEN_SECONDS = 3600
 
 def _weak_binding(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     for fault in facts.binding.faults:
-        yield Said(fault, "Bind it to your own tenant before anything else.", "claim_conditions")
+        yield Said(fault, "Add a condition on your own tenant immediately.", "claim_conditions")
 
 
 def _admits_everything(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.binding.idle and not facts.binding.is_bound:
         claims = ", ".join(facts.binding.idle)
         sentence = f"Every token of the issuer passes its conditions ({claims})."
-        yield Said(sentence, "Add a condition that only the workloads you mean can meet.", "claim_conditions")
+        yield Said(sentence, "Add a condition that only the intended workloads can pass.", "claim_conditions")
 
 
 def _idle_condition(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.binding.is_bound:
         for claim in facts.binding.idle:
-            sentence = f"The condition on {claim} admits everything; the others alone decide."
-            yield Said(sentence, "Make it say what is meant, or remove it.", "claim_conditions")
+            sentence = f"The condition on {claim} admits everything, so only the other conditions have an effect."
+            yield Said(sentence, "Correct the condition, or remove it.", "claim_conditions")
 
 
 def _doubtful_conditions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
@@ -40,8 +40,10 @@ def _shared_trust(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if not facts.row.run_as or not facts.neighbours or facts.binding.is_bound or facts.binding.idle:
         return
     others = ", ".join(facts.neighbours)
-    sentence = f"It accepts every workload of {facts.row.issuer}, which others are registered for too ({others})."
-    yield Said(sentence, "Add a claim condition that tells its workloads from theirs.", "claim_conditions")
+    sentence = (
+        f"It accepts every workload of {facts.row.issuer}, for which other integrations are also registered ({others})."
+    )
+    yield Said(sentence, "Add a claim condition that distinguishes its workloads from theirs.", "claim_conditions")
 
 
 def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
@@ -55,28 +57,32 @@ def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said
 def _wide_clock_skew(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     seconds = facts.row.clock_skew_seconds
     if seconds > WIDEST_SKEW_SECONDS:
-        sentence = f"Assertions are accepted up to {seconds} seconds beyond their times."
-        yield Said(sentence, f"Set the clocks, and the skew to {WIDEST_SKEW_SECONDS} or less.", "clock_skew_seconds")
+        sentence = f"Assertions are accepted up to {seconds} seconds outside their validity period."
+        yield Said(
+            sentence,
+            f"Synchronize the clocks, and set the skew to {WIDEST_SKEW_SECONDS} or less.",
+            "clock_skew_seconds",
+        )
 
 
 def _long_lived_tokens(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     seconds = facts.row.access_token_lifespan_seconds
     if seconds > LONGEST_TOKEN_SECONDS:
-        sentence = f"A token that leaks is good for up to {seconds} seconds."
+        sentence = f"A leaked token works for up to {seconds} seconds."
         remedy = f"Lower the lifespan to {LONGEST_TOKEN_SECONDS} seconds or less; a new token costs one request."
         yield Said(sentence, remedy, "access_token_lifespan_seconds")
 
 
 def _all_rights(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.row.has_useraccount:
-        sentence = "It has the scope useraccount: its tokens may do all that their users may."
-        yield Said(sentence, "Give it the scopes that it needs in place of useraccount.", "scopes")
+        sentence = "It has the scope useraccount: its tokens may do everything that their users may do."
+        yield Said(sentence, "Replace useraccount with the scopes that it needs.", "scopes")
 
 
 def _shared_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.rivals:
-        sentence = f"Assertions with its issuer and audience are also exchanged by {', '.join(facts.rivals)}."
-        yield Said(sentence, "Give each integration an audience of its own.", "audiences")
+        sentence = f"Assertions with its issuer and audience are also accepted by {', '.join(facts.rivals)}."
+        yield Said(sentence, "Give each integration its own audience.", "audiences")
 
 
 def _acts_as_administrator(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
@@ -84,15 +90,17 @@ def _acts_as_administrator(facts: IntegrationFacts, at: datetime) -> Iterator[Sa
     if facts.is_saved_by_administrator or not (is_administrator or facts.row.user_field):
         return
     sentence = f"Its tokens may act as an administrator, and {facts.row.sys_updated_by}, who saved it, is not one."
-    remedy = "As an administrator, check it and save it, or let it run as an account without the role admin."
+    remedy = "As an administrator, check and save it, or let it run as an account without the role admin."
     yield Said(sentence, remedy, "user_field" if facts.row.user_field else "run_as")
 
 
 def _unverified_email(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     row = facts.row
     if row.type == ID_TOKEN and row.user_field and row.user_claim == "email" and not row.require_email_verified:
-        sentence = "It matches users by an email that the provider may not have verified."
-        yield Said(sentence, "Tick Require email_verified if the provider sends it.", "require_email_verified")
+        sentence = "It matches users by email addresses that the provider may not have verified."
+        yield Said(
+            sentence, "Select Require email_verified if the provider sends this claim.", "require_email_verified"
+        )
 
 
 CHECKS = (

@@ -21,7 +21,7 @@ def _unused(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 def _never_used(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     made = facts.row.sys_created_on
     if facts.last_used_at is None and at - made > NEVER_USED_AFTER:
-        sentence = f"It was registered on {made:%Y-%m-%d}, and no exchange of it is known."
+        sentence = f"It was registered on {made:%Y-%m-%d}, and has had no exchanges."
         yield Said(sentence, "Finish setting it up, or delete it.", "active")
 
 
@@ -35,11 +35,11 @@ def _report_only_met(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 def _report_only_unmet(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     if facts.binding.reporting and facts.use.would_refuse:
         sentence = f"{_conditions(facts)} would have refused {facts.use.would_refuse} of the {_exchanges(facts)}."
-        yield Said(sentence, "Look at these events, then correct the conditions or enforce them.", "events")
+        yield Said(sentence, "Check these events, then correct or enforce the conditions.", "events")
 
 
 def _conditions(facts: IntegrationFacts) -> str:
-    return f"Its conditions that only report ({', '.join(facts.binding.reporting)})"
+    return f"Its report-only conditions ({', '.join(facts.binding.reporting)})"
 
 
 def _exchanges(facts: IntegrationFacts) -> str:

@@ -172,7 +172,7 @@ def _certificate_record(name: str, given: SigningCertificate, by: str) -> SysCer
 
 
 def _warning(one: JwtVerifierMap, certificate: SysCertificate, at: datetime) -> str | None:
-    consequence = "assertions by its key are refused" if one.enforce_dates else "its key is accepted all the same"
+    consequence = "assertions signed with its key are refused" if one.enforce_dates else "its key is still accepted"
     begins, ends = f"{certificate.valid_from:%Y-%m-%d}", f"{certificate.expires:%Y-%m-%d}"
     if at > certificate.expires:
         return f"The certificate of map {one.name} expired on {ends}; {consequence}."
