@@ -117,7 +117,7 @@ def test_an_event_becomes_a_condition(admin: Page, desk: Running, idp: str) -> N
     row = admin.get_by_role("row").filter(has_text="release-bot")
     row.get_by_text("Constrain to this value").click()
     row.get_by_role("button", name="Refuse other values").click()
-    expect(admin.get_by_text("refuses from now on what has another azp")).to_be_visible()
+    expect(admin.get_by_text("refuses every token with another azp")).to_be_visible()
     expect(admin.get_by_role("group", name="Condition 1").get_by_label("Claim")).to_have_value("azp")
     assert exchange(desk, client_id, sign(idp, azp="release-bot")) == 200
     assert exchange(desk, client_id, sign(idp, azp="somebody-else")) == 400

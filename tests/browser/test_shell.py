@@ -73,7 +73,7 @@ def test_logs_out_from_the_user_menu(admin: Page) -> None:
 def test_typing_a_field_chooses_its_subject_rule(admin: Page) -> None:
     admin.goto("/inbound-integrations/new/jwt-bearer")
     admin.get_by_label("User field").select_option("User ID")
-    expect(admin.get_by_label("The user whom the subject names")).to_be_checked()
+    expect(admin.get_by_label("The user identified by the subject")).to_be_checked()
     admin.get_by_label("Run-as user").fill("admin")
     expect(admin.get_by_label("One user for every subject")).to_be_checked()
 
