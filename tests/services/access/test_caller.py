@@ -82,3 +82,47 @@ def test_who_comes_without_a_token_misses_no_scope() -> None:
     person = caller("itil")
     assert person.has_scope(CREATE)
     assert person.within([CREATE]) is person
+
+
+LIMITS = CallLimits(frozenset({"state", "work_notes"}), fields_elsewhere=frozenset({"work_notes"}))
+
+
+@pytest.mark.parametrize(
+    ("created_by", "fields", "refused"),
+    [
+        ("e" * 32, {"state", "work_notes"}, None),
+        ("e" * 32, {"state", "priority", "impact"}, "impact"),
+        ("f" * 32, {"work_notes"}, None),
+        ("f" * 32, {"work_notes", "state"}, "state"),
+        (None, {"state"}, "state"),
+        (None, set(), None),
+    ],
+)
+def test_a_token_writes_the_fields_that_its_call_may(
+    created_by: str | None, fields: set[str], refused: str | None
+) -> None:
+    bearer = caller("admin", grant=TokenGrant("e" * 32, "deploy", limits_now=LIMITS))
+    if refused is None:
+        bearer.require_writable(fields, created_by)
+    else:
+        with pytest.raises(AccessRefused) as caught:
+            bearer.require_writable(fields, created_by)
+        assert caught.value.detail == f"The access token may not write the field {refused}"
+    caller().require_writable(fields, created_by)
+    caller(grant=TokenGrant("e" * 32, "deploy")).require_writable(fields, created_by)
+
+
+def test_a_caller_goes_as_far_as_the_call_that_is_made() -> None:
+    policy = ScopePolicy((ScopeRule("now/table", "POST", "*", "change_request", LIMITS),))
+    bearer = caller("admin", grant=TokenGrant("e" * 32, "deploy", policy))
+    limited = bearer.require_scope(CREATE)
+    assert limited.grant is not None
+    assert (limited.grant.limits_now, limited.grant.policy, limited.roles) == (LIMITS, policy, bearer.roles)
+    assert limited.require_scope(CREATE) is limited
+    assert caller().require_scope(CREATE) == caller()
+
+
+def test_roles_are_held_by_name() -> None:
+    assert caller("itil", "oauth_admin").has_role({"oauth_admin", "mi_admin"})
+    assert not caller("itil").has_role({"oauth_admin"})
+    assert not caller().has_role(())

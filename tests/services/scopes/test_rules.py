@@ -1,0 +1,109 @@
+"""The rules of an integration's scopes: as one statement brings them, and as the policy that they make."""
+
+import pytest
+from sqlalchemy import literal, select
+
+from changegate.extensions import db
+from changegate.models import OAuthEntityScope, SysApiAccessScope, SysAuthScope
+from changegate.models.auth_scope import USERACCOUNT
+from changegate.services.access.scope_policy import NO_LIMITS, CallLimits, ScopeRule
+from changegate.services.scopes.rules import (
+    LINE_SEPARATOR,
+    PART_SEPARATOR,
+    all_rules,
+    fields_of_list,
+    held_scopes,
+    policy_of,
+    rules_of_entity,
+)
+from tests.support.token_desk import TokenDesk
+
+CREATE = ("now/table", "POST", "*", "change_request", "0", "")
+READ_OWN = ("now/stats", "GET", "v1", "task", "1", "State, priority")
+READING = ScopeRule(
+    "now/stats", "GET", "v1", "task", CallLimits.of_rule(frozenset({"state", "priority"}), own_records=True)
+)
+CREATING = ScopeRule("now/table", "POST", "*", "change_request")
+
+
+def text_of(*lines: tuple[str, ...]) -> str:
+    return LINE_SEPARATOR.join(map(PART_SEPARATOR.join, lines))
+
+
+RULES = text_of(("deploy", "1" * 32, *CREATE), ("deploy", "1" * 32, *READ_OWN), ("empty", "2" * 32, ""))
+EVERYTHING = text_of(("useraccount", USERACCOUNT, ""), ("read", "3" * 32, *READ_OWN))
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked", "held"),
+    [
+        (None, None, ()),
+        ("", "deploy", ()),
+        (RULES, None, ("deploy", "empty")),
+        (RULES, "empty other", ("empty",)),
+        (RULES, "deploy empty", ("deploy", "empty")),
+        (RULES, "dep", ()),
+        (RULES, "", ()),
+    ],
+)
+def test_a_token_holds_the_scopes_that_it_asked_for_and_its_integration_has(
+    rules: str | None, asked: str | None, held: tuple[str, ...]
+) -> None:
+    assert held_scopes(rules, asked) == held
+
+
+def test_a_policy_holds_the_rules_of_its_scopes() -> None:
+    policy = policy_of(RULES, ("deploy", "empty"), None, is_enforced=False)
+    assert policy.held == (CREATING, READING)
+    assert (policy.has_everything, policy.protected, policy.named) == (False, None, None)
+    assert policy.held[0].limits == NO_LIMITS
+    assert policy_of(RULES, ("empty",), None, is_enforced=False).held == ()
+    assert policy_of(None, ("deploy",), None, is_enforced=False).held == ()
+
+
+def test_useraccount_is_everything_only_for_a_token_that_holds_it() -> None:
+    assert policy_of(EVERYTHING, ("useraccount",), None, is_enforced=False).has_everything
+    assert not policy_of(EVERYTHING, ("read",), None, is_enforced=False).has_everything
+
+
+def test_the_rules_of_all_scopes_protect_and_those_of_the_integration_name_calls() -> None:
+    policy = policy_of(RULES, ("empty",), text_of(CREATE), is_enforced=True)
+    assert (policy.held, policy.protected, policy.named) == ((), (CREATING,), (CREATING, READING))
+    assert policy_of(RULES, ("deploy",), "", is_enforced=False).protected == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [("", None), (",", set()), (" ", set()), ("a", {"a"}), (" A ,b,,a", {"a", "b"})],
+)
+def test_a_comma_list_names_fields(text: str, fields: set[str] | None) -> None:
+    assert fields_of_list(text) == fields
+
+
+def test_one_statement_brings_the_active_rules_of_one_integration(either_desk: TokenDesk) -> None:
+    first, second = either_desk.register("One"), either_desk.register("Two")
+    with either_desk.app.app_context():
+        db.session.query(OAuthEntityScope).delete()
+        db.session.query(SysApiAccessScope).delete()
+        for number, (name, entity) in enumerate([("deploy", first), ("empty", first), ("read", second)]):
+            scope = SysAuthScope(name=name, sys_id=str(number) * 32)
+            db.session.merge(scope)
+            db.session.add(OAuthEntityScope(entity=entity.sys_id, scope=scope.sys_id))
+        db.session.flush()
+        names = ("rest_api", "http_method", "version", "table")
+        for scope, rule, active in [("0", CREATE, True), ("0", READ_OWN, False), ("2", READ_OWN, True)]:
+            fields = dict(zip(names, rule, strict=False))
+            own, writable = rule[4] == "1", rule[5] or None
+            db.session.add(
+                SysApiAccessScope(scope=scope * 32, own_records=own, writable_fields=writable, active=active, **fields)
+            )
+        db.session.commit()
+        statements = (*(rules_of_entity(literal(one.sys_id)) for one in (first, second)), all_rules())
+        ones, twos, every = (db.session.execute(select(statement)).scalar() for statement in statements)
+
+    assert sorted(str(ones).split(LINE_SEPARATOR)) == [
+        text_of(("deploy", "0" * 32, *CREATE)),
+        text_of(("empty", "1" * 32, "")),
+    ]
+    assert twos == text_of(("read", "2" * 32, *READ_OWN))
+    assert sorted(str(every).split(LINE_SEPARATOR)) == [text_of(READ_OWN), text_of(CREATE)]
