@@ -1,5 +1,5 @@
-"""Keys: key sets are fetched, parsed and cached; certificates, shared keys, and the sealing of secrets.
+"""Keys that verify signatures: key sets (fetched, parsed, cached), certificates, shared keys, and sealed secrets.
 
-Begin with `key_store`, which gives the keys of a `key_source` from the cache or the provider. `jwks_fetch` fetches
+Begin with `key_store`, which returns the keys of a `key_source` from the cache or the provider. `jwks_fetch` fetches
 within `url_policy` and `address_policy`; `key_set` parses; `signature` verifies.
 """

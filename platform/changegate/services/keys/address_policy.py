@@ -1,4 +1,4 @@
-"""Which addresses a key set may be fetched from; judged on what the resolver answered, never on text."""
+"""The addresses that a key set may be fetched from, checked on the resolver's answer and never on text."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from changegate.errors import JwksFetchFailed
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# The standard library's idea of "global" differs between patch releases and includes multicast, translated
-# and cloud-internal addresses; it is asked too, but the tables decide.
+# `is_global` of the standard library differs between patch releases and includes multicast, translated, and
+# cloud-internal addresses. An address must pass both: `is_global` and these tables.
 _BLOCKED_V4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -21,7 +21,7 @@ _BLOCKED_V4 = tuple(
 )  # fmt: skip
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _BLOCKED_V6 = tuple(
-    # Protocol assignments with Teredo, documentation twice, 6to4.
+    # In this order: protocol assignments (with Teredo), documentation, documentation, 6to4.
     ipaddress.IPv6Network(network)
     for network in ("2001::/23", "2001:db8::/32", "3fff::/20", "2002::/16")
 )
@@ -37,15 +37,15 @@ _METADATA = frozenset(
 
 
 class AddressRefused(JwksFetchFailed):
-    """A host has an address that must not be connected to."""
+    """A host has an address that the server must not connect to."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """What the site's administrator admits beyond https to public addresses.
+    """What the site's administrator allows in addition to https to public addresses.
 
-    `allow_loopback` admits http and loopback addresses, for development. `allowed_networks` admits addresses
-    of an internal network, by https. `ca_file` (PEM) is trusted beside the system's certificate authorities.
+    `allow_loopback` allows http and loopback addresses, for development. `allowed_networks` allows addresses of
+    internal networks, by https. `ca_file` (PEM) is trusted in addition to the system's certificate authorities.
     """
 
     allow_loopback: bool = False
@@ -54,7 +54,7 @@ class FetchPolicy:
 
 
 def parse_address(text: str) -> Address | None:
-    """Return a textual address, an IPv4-mapped one as IPv4; None when it is not one."""
+    """Parse an IP address; return an IPv4-mapped IPv6 address as IPv4, and None if the text is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -65,7 +65,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def require_address(address: Address, policy: FetchPolicy) -> None:
-    """Raise `AddressRefused` unless the policy admits connecting to the address."""
+    """Raise `AddressRefused` unless the policy allows a connection to the address."""
     if _is_metadata(address):
         raise AddressRefused(f"{address} is a cloud's metadata service.")
     if is_named_by_policy(address, policy) or _is_public(address):
@@ -79,7 +79,7 @@ def require_address(address: Address, policy: FetchPolicy) -> None:
 
 
 def is_named_by_policy(address: Address, policy: FetchPolicy) -> bool:
-    """Tell whether the administrator has admitted the address by a setting."""
+    """Return whether a setting of the administrator allows the address."""
     if _is_metadata(address) or getattr(address, "scope_id", None):
         return False
     if address.is_loopback and policy.allow_loopback:
@@ -88,17 +88,17 @@ def is_named_by_policy(address: Address, policy: FetchPolicy) -> bool:
 
 
 def _is_metadata(address: Address) -> bool:
-    """Tell whether it is a cloud's metadata service, also by an IPv6 address that a gateway translates to its own."""
+    """Return whether the address is a cloud's metadata service, also behind an IPv6 translation gateway."""
     return address in _METADATA or (
         isinstance(address, ipaddress.IPv6Address) and not _METADATA.isdisjoint(_translations(address))
     )
 
 
 def _translations(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
-    """Yield each IPv4 address that a translated one may mean, whatever its network."""
-    # Mapped, compatible, ISATAP, and NAT64 with a prefix of 96 bits.
+    """Yield each IPv4 address that may be embedded in the address, whichever network it is in."""
+    # IPv4-mapped, IPv4-compatible, ISATAP, and NAT64 with a 96-bit prefix.
     yield _last_32_bits(address)
-    # NAT64 with a prefix of 48 bits, around the eight that are always zero (RFC 6052 §2.2).
+    # NAT64 with a 48-bit prefix; bits 64 to 71 between the two halves are always zero (RFC 6052 §2.2).
     yield ipaddress.IPv4Address((int(address) >> 64 & 0xFFFF) << 16 | int(address) >> 40 & 0xFFFF)
     if address.sixtofour:
         yield address.sixtofour

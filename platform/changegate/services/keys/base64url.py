@@ -5,10 +5,10 @@ from binascii import Error
 
 
 def decode_base64url(text: str) -> bytes | None:
-    """Return the bytes of a text, or None unless encoding them again gives the very same text.
+    """Decode a text; return None unless encoding the bytes again gives exactly the same text.
 
-    Python's decoder skips foreign characters, takes padding, and ignores trailing bits: an assertion would have several
-    spellings, and equal keys would have several thumbprints.
+    Python's decoder skips foreign characters, accepts padding, and ignores trailing bits. With it, one assertion would
+    have several spellings, and equal keys would have several thumbprints.
     """
     try:
         encoded = text.encode("ascii")

@@ -1,4 +1,4 @@
-"""X.509 certificates as keys: the public key in one counts, and the time it is good for; no chain confers trust."""
+"""X.509 certificates as keys: only the public key and the validity period count; no chain confers trust."""
 
 import base64
 import binascii
@@ -30,12 +30,12 @@ _OTHER_THINGS = {
 
 
 class UnusableCertificateError(ValueError):
-    """A text is no certificate, or its key may not verify signatures; the message is a sentence."""
+    """A text is not a certificate, or its key may not verify signatures; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningCertificate:
-    """A certificate and the key in it, judged as a key of a key set is."""
+    """A certificate and its public key, which passed the same checks as a key of a key set."""
 
     certificate: Certificate
     key: SigningKey
@@ -66,17 +66,17 @@ class SigningCertificate:
 
     @property
     def validity(self) -> Validity:
-        """The time from notBefore to notAfter (RFC 5280 §4.1.2.5)."""
+        """The validity period, from notBefore to notAfter (RFC 5280 §4.1.2.5)."""
         return Validity(self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc)
 
     @property
     def subject(self) -> str:
-        """Whose certificate it is, printable."""
+        """The distinguished name of the subject, printable."""
         return _shown(self.certificate.subject)
 
     @property
     def issuer(self) -> str:
-        """Who issued it, printable."""
+        """The distinguished name of the issuer, printable."""
         return _shown(self.certificate.issuer)
 
 
@@ -85,14 +85,17 @@ def _load(text: str) -> Certificate:
         if _BEGIN in text and marker in text:
             raise UnusableCertificateError(sentence)
     try:
-        found = load_pem_x509_certificates(text.encode()) if _BEGIN in text else [load_der_x509_certificate(_der(text))]
+        if _BEGIN in text:
+            certificates = load_pem_x509_certificates(text.encode())
+        else:
+            certificates = [load_der_x509_certificate(_der(text))]
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableCertificateError("This is not a certificate in PEM, nor one in DER as base64.") from None
-    if len(found) != 1:
+    if len(certificates) != 1:
         raise UnusableCertificateError(
-            f"These are {len(found)} certificates. Give the signer's own, without its chain."
+            f"These are {len(certificates)} certificates. Give the signer's own, without its chain."
         )
-    return found[0]
+    return certificates[0]
 
 
 def _der(text: str) -> bytes:
@@ -103,7 +106,7 @@ def _der(text: str) -> bytes:
 
 
 def _public_jwk(certificate: Certificate) -> dict[str, Any]:
-    """Return the public key as a JWK, so that it passes the same checks as one that was published."""
+    """Return the public key as a JWK, so that it passes the same checks as a key of a key set."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

@@ -1,4 +1,4 @@
-"""What an issuer says about itself: read once, when an administrator asks, and never followed at an exchange."""
+"""Issuer metadata: read once, when an administrator asks for it, and never during a token exchange."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,14 +18,15 @@ _SHOWN_LENGTH = 200
 
 
 class DiscoveryFailed(JwksFetchFailed):
-    """An issuer publishes nothing about itself that can be used; the message is for the administrator."""
+    """An issuer publishes no usable metadata; the message is for the administrator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """What goes into the form; `algorithms` are those of its ID tokens that can be checked here, perhaps none.
+    """Proposed values for the form, and the URL of the document that they were read from.
 
-    An issuer signs access tokens as it likes: the algorithms are a proposal. `document_url` is where it was found.
+    `algorithms` are the issuer's ID token algorithms that the server supports, possibly none. They are a proposal only:
+    an issuer may sign access tokens by another algorithm.
     """
 
     issuer: str
@@ -35,10 +36,10 @@ class Discovered:
 
 
 def discover(issuer: str, policy: FetchPolicy) -> Discovered:
-    """Read an issuer's metadata (OpenID Connect Discovery 1.0 §4, else RFC 8414 §3), under the guards of key sets.
+    """Fetch an issuer's metadata (OpenID Connect Discovery 1.0 §4, else RFC 8414 §3), guarded like a key set.
 
-    The document must name the issuer byte for byte as it was typed, and a JWKS URL that may be fetched. Takes at most
-    two fetches. Raises `JwksFetchFailed` with a sentence for the administrator.
+    The document must name the issuer byte for byte as it was typed, and a JWKS URL that the server may fetch. Takes at
+    most two fetches. Raises `JwksFetchFailed` with a sentence for the administrator.
     """
     url, document = _fetch(_locations(issuer, policy), policy)
     _require_issuer(document.get("issuer"), issuer)
@@ -67,7 +68,8 @@ def _fetch(locations: tuple[str, ...], policy: FetchPolicy) -> tuple[str, dict[s
         try:
             return url, _parse(fetch_jwks(url, policy).body, url)
         except AnswerRefused as refusal:
-            # A redirect or a body that is no JSON is told as it is; a bare status would be one of a key set.
+            # The messages for redirects and for bodies other than JSON fit any document; the message for another
+            # status speaks of a key set, and is replaced.
             if refusal.http_status == HTTPStatus.OK or refusal.http_status in _REDIRECTS:
                 raise
             if refusal.http_status != HTTPStatus.NOT_FOUND:

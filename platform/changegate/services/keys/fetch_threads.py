@@ -1,10 +1,11 @@
-"""Threads for fetches alone, so that a slow provider never takes a thread that answers requests.
+"""Dedicated threads for fetches, so that a slow provider never occupies a thread that answers requests.
 
-    request thread    start(host, fetch) ──> a fetch thread, or the queue ──> Future
-    fetch thread      fetches, ends, starts what waits in the queue and may begin now
+    request thread    start(host, fetch) ──> a new fetch thread, or the queue ──> Future
+    fetch thread      runs the fetch ──> starts the queued fetches that may begin now ──> resolves the Future
 
-At most `THREADS` fetches are under way in a process. One host has at most half of them, and so have all hosts together
-whose last fetch was slow: the other half is free for providers that answer.
+No thread waits for another here: `start` returns at once, and `single_flight` decides who waits for the Future. At most
+`THREADS` fetches are under way in a process. One host gets at most half of them. All hosts whose last fetch was slow
+share at most half of them too: the other half stays free for providers that answer quickly.
 """
 
 import threading
@@ -22,13 +23,13 @@ THREADS = 8
 SHARE = THREADS // 2
 MOST_QUEUED = 64
 SLOW_SECONDS = 1.0
-# With the longest fetch, less than a request that waits for it may take.
+# Plus the longest fetch, this must stay below the 15 seconds that a request may wait (`single_flight.LONGEST_SECONDS`).
 LONGEST_QUEUED_SECONDS = 5.0
 MOST_SLOW_HOSTS = 256
 
 
 class TooManyFetches(JwksFetchFailed):
-    """More fetches are wanted at this moment than may be under way."""
+    """More fetches are requested at this moment than may be under way or queued."""
 
     status = 503
 
@@ -45,18 +46,20 @@ class _Fetch:
 
 
 class FetchThreads:
-    """Fetches under way, and those that wait for a thread."""
+    """Fetches under way, and fetches that are queued for a thread."""
 
     def __init__(self) -> None:
+        # Guards everything below. Never held while a fetch runs, nor while a Future is resolved, since that runs the
+        # callbacks of other modules.
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         self._queue: list[_Fetch] = []
         self._slow_hosts: OrderedDict[str, None] = OrderedDict()
 
     def start(self, host: str, run: Callable[[], Any]) -> Future[Any]:
-        """Call `run` on a thread of its own and return its outcome, which is there within 15 seconds.
+        """Call `run` on a thread of its own and return the Future of its result, which is resolved within 15 seconds.
 
-        The outcome is `TooManyFetches` where there is no room.
+        The Future raises `TooManyFetches` if the queue is full, or if the fetch was queued for too long.
         """
         fetch = _Fetch(host, run)
         has_room = True
@@ -95,7 +98,7 @@ class FetchThreads:
         with self._lock:
             self._note_speed(fetch.host, time.monotonic() - begun)
             self._running[fetch.host] -= 1
-            # Without this, hosts that were asked once would be kept for good.
+            # Adding a Counter drops the entries that are zero; otherwise every host ever fetched from would stay.
             self._running += Counter()
             late = self._take_from_queue()
         if problem is None:
@@ -113,7 +116,10 @@ class FetchThreads:
                 self._slow_hosts.popitem(last=False)
 
     def _take_from_queue(self) -> list[_Fetch]:
-        """Begin what may begin now, oldest first; return what has no chance any more."""
+        """Start the queued fetches that may begin now, oldest first; return those that were dropped.
+
+        Called with the lock held. Fetches are dropped when they were queued for too long, or when no thread can start.
+        """
         latest = time.monotonic() - LONGEST_QUEUED_SECONDS
         late = [fetch for fetch in self._queue if fetch.queued_at < latest]
         self._queue = [fetch for fetch in self._queue if fetch.queued_at >= latest]
@@ -126,7 +132,7 @@ class FetchThreads:
 
 
 def host_of(url: str) -> str:
-    """Return the host and port that a fetch of this URL connects to; another text where it has none."""
+    """Return the host and port of a URL, or the URL itself if it cannot be parsed; a name to count fetches by."""
     try:
         return urlsplit(url).netloc.lower()
     except ValueError:

@@ -1,6 +1,6 @@
-"""Fetches that an address causes by key ids which its provider does not publish: so many in a minute, and no more.
+"""The limit on fetches that one address causes with key ids that the provider does not publish.
 
-Each integration has its own cooldown. An address that goes through all integrations would still cause a fetch of each.
+Each integration has its own cooldown. Without this limit, an address could cause one fetch for each integration.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ COUNTED_AS = "key fetches for unknown kids"
 
 
 class FutileFetches:
-    """The futile fetches of one address; without an address, as for commands, there is no bound."""
+    """The futile fetches of one address; without an address, as for commands, there is no limit."""
 
     def __init__(self, address: str | None = None) -> None:
         self._address = address
 
-    def has_room(self) -> bool:
+    def may_fetch(self) -> bool:
         """Return whether this address may cause one more fetch."""
         if self._address is None:
             return True
@@ -29,11 +29,14 @@ class FutileFetches:
         return True
 
     def counting(self, kid: str) -> Callable[[FetchedKeySet | None], None]:
-        """Return what counts a fetch that did not bring a kid; called on a fetch thread, without a context."""
+        """Return a callback that counts a fetch if it failed or its key set lacks the kid.
+
+        The callback runs on a fetch thread, outside of any application context.
+        """
         app, address = current_application(), self._address
 
         def count(fetched: FetchedKeySet | None) -> None:
-            # A rotation costs its clients nothing, however many share an address.
+            # A fetch that brings the kid is a rotation and does not count, however many clients share an address.
             if address is not None and (fetched is None or not fetched.key_set.has_kid(kid)):
                 with app.app_context():
                     limiter.count(address, COUNTED_AS)

@@ -1,4 +1,4 @@
-"""Connections to checked addresses: one resolution, judged as a whole, and TLS for the name in the URL."""
+"""Connections to checked addresses: the host is resolved once, every address is checked, and TLS verifies the name."""
 
 import queue
 import socket
@@ -27,9 +27,9 @@ Resolver = Callable[[str, int], list[str]]
 
 
 def open_connection(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, deadline: float) -> HTTPConnection:
-    """Return an open connection to a judged address of the URL's host.
+    """Return an open connection to a checked address of the URL's host.
 
-    `deadline` is on the monotonic clock. Raises `JwksFetchFailed`, or what the socket or TLS layer raises.
+    `deadline` is on the monotonic clock. Raises `JwksFetchFailed`, or an error of the socket or TLS layer.
     """
     addresses = _checked_addresses(url, policy, resolve, deadline)
     for address in addresses[:-1]:
@@ -40,8 +40,8 @@ def open_connection(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, de
 
 def resolve_host(host: str, port: int) -> list[str]:
     """Return every address of a host name, as text."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def seconds_left(deadline: float) -> float:
@@ -58,7 +58,7 @@ def _checked_addresses(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver,
     checked = [address for address in addresses if address is not None]
     if not checked or len(checked) < len(addresses):
         raise JwksFetchFailed(f"The host {url.host} has no address that can be used.")
-    # One bad address refuses the host: which one a later connection got would be chance.
+    # One refused address refuses the host: otherwise chance would decide which address a later connection gets.
     for address in checked:
         _require_for(url, address, policy)
     return checked
@@ -74,7 +74,10 @@ def _require_for(url: AdmittedUrl, address: Address, policy: FetchPolicy) -> Non
 
 
 def _resolve_in_time(url: AdmittedUrl, resolve: Resolver, deadline: float) -> list[str]:
-    """Resolve in a thread of its own, since the system's resolver takes no deadline."""
+    """Resolve on a separate thread, because the system's resolver takes no deadline.
+
+    After a timeout the thread is abandoned: it ends when the resolver returns, and its answer is not read.
+    """
     answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -98,7 +101,8 @@ def _connect(url: AdmittedUrl, address: Address, policy: FetchPolicy, deadline: 
     if url.scheme == "http":
         connection = HTTPConnection(str(address), url.port, timeout=timeout)
     else:
-        # `server_hostname` makes TLS ask for, and check, the name in the URL although we dial an address.
+        # We connect to the address, never to the name, which could resolve to another address by now. With
+        # `server_hostname`, TLS still requests the name of the URL (SNI) and verifies the certificate against it.
         connection = HTTPSConnection(
             str(address), url.port, timeout=timeout, server_hostname=url.host, ssl_context=_tls(policy)
         )

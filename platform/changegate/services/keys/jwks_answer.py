@@ -1,4 +1,4 @@
-"""What a provider's server answered: which answers hold a key set, and for how long."""
+"""The response of a provider's server: whether it holds a key set, and how long it stays fresh."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _TOLERATED_TYPES = frozenset({"", "text/plain", "application/octet-stream", "bin
 
 @dataclass(frozen=True, slots=True)
 class FetchedDocument:
-    """A good answer: status 200 with a body, or 304 without one.
+    """A successful response: status 200 with a body, or 304 without one.
 
-    `max_age` is what is left of the freshness the server stated; None when it stated nothing.
+    `max_age` is the remaining freshness lifetime; None if the server specified none.
     """
 
     status: int
@@ -32,7 +32,7 @@ class FetchedDocument:
 
 
 class AnswerRefused(JwksFetchFailed):
-    """The server answered, but not with a key set."""
+    """The server responded, but not with a key set."""
 
     def __init__(self, message: str, http_status: int) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class AnswerRefused(JwksFetchFailed):
 def read_answer(
     status: int, headers: Mapping[str, str], chunks: Iterable[bytes], *, is_conditional: bool
 ) -> FetchedDocument:
-    """Turn an answer into a document; reads the body only when the head is acceptable.
+    """Turn a response into a document; read the body only if status and headers are acceptable.
 
     Raises `AnswerRefused`.
     """
@@ -57,7 +57,7 @@ def read_answer(
 
 
 def remaining_freshness(headers: Mapping[str, str]) -> timedelta | None:
-    """Return for how long an answer stays fresh (RFC 9111 §4.2), None when its server does not say."""
+    """Return how long a response stays fresh (RFC 9111 §4.2); None if the server does not specify it."""
     directives = [part.strip().lower() for part in headers.get("Cache-Control", "").split(",")]
     if "no-store" in directives or "no-cache" in directives:
         return timedelta(0)
@@ -70,7 +70,7 @@ def remaining_freshness(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def _seconds(text: str) -> timedelta:
-    # What is not a number counts as none: to fetch too often is safe, to trust too long is not.
+    # A malformed number counts as 0: fetching too often is safe, trusting a key for too long is not.
     if not (text.isascii() and text.isdigit()):
         return timedelta(0)
     return min(timedelta(seconds=int(text[:9])), _LONGEST) if len(text) <= 9 else _LONGEST
@@ -150,6 +150,6 @@ def _document(
 
 
 def _validator(headers: Mapping[str, str], name: str, limit: int) -> str | None:
-    """Return a header that will be sent back, if it is harmless there and fits its column."""
+    """Return a validator of the response if it is safe to send back later and fits its column."""
     value = headers.get(name, "")
     return value if 0 < len(value) <= limit and value.isascii() and value.isprintable() else None

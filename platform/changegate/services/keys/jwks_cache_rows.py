@@ -1,4 +1,10 @@
-"""The cache's rows: short transactions of their own, so that a refused exchange does not undo them."""
+"""Rows of the key cache, each written in a short transaction of its own.
+
+    process A    claim_lease ──> True     fetches ──> store_document, renew, or store_failure (these end the lease)
+    process B    claim_lease ──> False    polls `fetch_lease_until` until A is done or the lease has expired
+
+The transactions are separate from the caller's, so that a refused exchange does not roll them back.
+"""
 
 import hashlib
 from dataclasses import dataclass, fields, replace
@@ -17,7 +23,7 @@ MAX_ERROR_LENGTH = 4000
 
 @dataclass(frozen=True, slots=True)
 class CacheRow:
-    """A row as it is now: its facts, as `source`, and its document."""
+    """A row as it was read: its facts, as `source`, and its document."""
 
     source: KeySource
     document: bytes | None
@@ -27,7 +33,7 @@ class CacheRow:
 
 
 class JwksCacheRows:
-    """Statements on the cache, each in a transaction of its own that is over when the method returns."""
+    """Statements on the cache, each in a transaction of its own that has ended when the method returns."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -38,7 +44,7 @@ class JwksCacheRows:
         return self._engine
 
     def find(self, source: KeySource) -> CacheRow | None:
-        """Return the row of an integration, unless it is another URL's."""
+        """Return the row of an integration, or None if there is none for the current URL."""
         query = select(JwksCache.__table__).where(_belongs_to(source))
         with self._engine.connect() as connection:
             row = connection.execute(query).mappings().first()
@@ -48,7 +54,7 @@ class JwksCacheRows:
         return CacheRow(replace(source, cached=facts), row["document"], row["etag"], row["last_modified"], row["error"])
 
     def provide(self, source: KeySource) -> CacheRow | None:
-        """Return the row, made anew when missing or another URL's; None when there is no such integration."""
+        """Return the row, created if missing and reset if it is for another URL; None if the integration is gone."""
         return self.find(source) or self._start(source)
 
     def _start(self, source: KeySource) -> CacheRow | None:
@@ -58,19 +64,25 @@ class JwksCacheRows:
             with self._engine.begin() as connection:
                 connection.execute(insert(JwksCache).values(fresh_row))
         except IntegrityError:
+            # Either there is a row already, or the integration is gone and its foreign key fails. The update matches
+            # only a row of another URL: a row that another process has just created for this URL is left alone.
             with self._engine.begin() as connection:
                 of_other_url = and_(JwksCache.entity_id == source.entity_id, JwksCache.url != source.url)
                 connection.execute(update(JwksCache).where(of_other_url).values(fresh_row))
         return self.find(source)
 
     def claim_lease(self, seen: KeySource, now: datetime) -> bool:
-        """Take the right to fetch, for `LEASE`; False when another has it, or has fetched since `seen`."""
+        """Claim the right to fetch, for `LEASE`; return False if it is claimed already, or a fetch ended since `seen`.
+
+        One UPDATE checks and claims at once, so that of several processes exactly one gets the lease. A process that
+        dies while it fetches leaves a lease that expires.
+        """
         return self._update(seen, {"fetch_lease_until": now + LEASE}, _may_lease(seen, now))
 
     def claim_unknown_kid_fetch(self, seen: KeySource, cooldown: timedelta, now: datetime) -> bool:
-        """Take the lease and with it the one fetch that unknown kids may cause in a cooldown.
+        """Claim the lease together with the one fetch that unknown kids may cause in a cooldown.
 
-        Both at once: whoever sees the cooldown claimed must also see that there is a fetch to wait for.
+        One UPDATE claims both: a request that sees the cooldown claimed must also see the fetch that it can wait for.
         """
         last = JwksCache.unknown_kid_fetch_at
         is_due = or_(last.is_(None), last <= now - cooldown, last > now + CLOCK_TOLERANCE)
@@ -78,22 +90,23 @@ class JwksCacheRows:
         return self._update(seen, values, is_due, _may_lease(seen, now))
 
     def store_document(self, source: KeySource, fetched: FetchedDocument, now: datetime) -> None:
-        """Replace the document and forget earlier failures."""
+        """Replace the document, clear earlier failures, and end the lease."""
         digest = hashlib.sha256(fetched.body).hexdigest()
         values = {"document": fetched.body, "document_sha256": digest}
         self._update(source, values | _success(source, fetched, now))
 
     def renew(self, seen: KeySource, fetched: FetchedDocument, now: datetime) -> None:
-        """Renew the freshness of the document that the server says is unchanged (status 304)."""
+        """Renew the freshness of a document that has not changed (status 304), and end the lease."""
         values = _success(seen, fetched, now)
         for validator in ("etag", "last_modified"):
-            # A 304 may leave them out; those of the document still hold.
+            # A 304 may omit the validators; those of the stored document stay valid.
             if values[validator] is None:
                 del values[validator]
+        # Only while the row still holds the document that the 304 is about.
         self._update(seen, values, JwksCache.document_sha256 == seen.facts.document_sha256)
 
     def store_failure(self, source: KeySource, error: str, http_status: int | None, now: datetime) -> None:
-        """Note a failed fetch; the document stays."""
+        """Record a failed fetch, and end the lease; the document stays."""
         values = {
             "failed_at": now,
             "failures": JwksCache.failures + 1,
@@ -110,17 +123,19 @@ class JwksCacheRows:
 
 
 def clear_cached_keys(connection: Connection, entity_id: str) -> None:
-    """Forget an integration's keys, in the transaction that changes its URL or issuer."""
+    """Delete an integration's cached keys, in the transaction that changes its URL or issuer."""
     connection.execute(delete(JwksCache).where(JwksCache.entity_id == entity_id))
 
 
 def _belongs_to(source: KeySource) -> ColumnElement[bool]:
-    # The URL too: a fetch that was under way while it changed must not fill the new one's row.
+    # The URL is compared too: a fetch that was under way when the URL changed must not write to the new URL's row.
     return and_(JwksCache.entity_id == source.entity_id, JwksCache.url == source.url)
 
 
 def _may_lease(seen: KeySource, now: datetime) -> ColumnElement[bool]:
     until = JwksCache.fetch_lease_until
+    # A lease that ends later than any lease could was written by a wrong clock and counts as free. The other two
+    # conditions compare with what the caller read: if a fetch has ended since, its result is read instead.
     return and_(
         or_(until.is_(None), until <= now, until > now + LEASE + CLOCK_TOLERANCE),
         JwksCache.fetched_at.is_not_distinct_from(seen.facts.fetched_at),

@@ -1,4 +1,4 @@
-"""Fetch a key set from a URL an administrator typed, without being led anywhere else or held up."""
+"""The fetch of a key set from a URL that an administrator typed: no redirect, no internal address, no long wait."""
 
 import socket
 import ssl
@@ -43,10 +43,10 @@ def fetch_jwks(
     last_modified: str | None = None,
     resolve: Resolver = resolve_host,
 ) -> FetchedDocument:
-    """Fetch a JWKS document; conditionally when `etag` or `last_modified` of an earlier answer is given.
+    """Fetch a JWKS document; conditionally if `etag` or `last_modified` of an earlier response is given.
 
-    The name is resolved once, every address is judged, and the connection goes to a judged address. Nothing
-    of the environment (proxies, netrc) is used and no redirect is followed. Takes at most 8 seconds. Raises
+    The name is resolved once, every address is checked, and the connection goes to a checked address. Proxies and
+    netrc files of the environment are not used, and redirects are not followed. Takes at most 8 seconds. Raises
     `JwksFetchFailed` with a sentence for the administrator.
     """
     deadline = time.monotonic() + TOTAL_SECONDS
@@ -58,7 +58,7 @@ def fetch_jwks(
     except JwksFetchFailed:
         raise
     except Exception as problem:
-        # Whatever a library makes of a hostile server, the caller gets a refusal.
+        # Whatever a library raises on the response of a hostile server, the caller gets a refusal.
         raise JwksFetchFailed(_explain(problem, admitted, deadline)) from None
 
 
@@ -70,7 +70,7 @@ def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
 def _exchange(
     connection: HTTPConnection, url: AdmittedUrl, conditions: dict[str, str], deadline: float
 ) -> FetchedDocument:
-    # Timeouts are per read: a server that drips bytes, of the head too, is stopped only from outside.
+    # Timeouts apply to each read. Only a watchdog stops a server that sends its headers or body byte by byte.
     watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _cut, [connection.sock])
     watchdog.daemon = True
     watchdog.start()
@@ -79,7 +79,7 @@ def _exchange(
         headers = _HEADERS | {"Host": url.host_header} | conditions
         connection.request("GET", url.target, headers=headers, preload_content=False, decode_content=False)
         document = _read(connection.getresponse(), is_conditional=bool(conditions))
-        # What the watchdog cut off may look like a short answer that came to its end.
+        # A response that the watchdog cut off may look like a short response that is complete.
         seconds_left(deadline)
         return document
     finally:

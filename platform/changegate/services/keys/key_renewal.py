@@ -1,4 +1,4 @@
-"""Renew a cached key set: fetch, judge, and record what came of it, good or bad."""
+"""The renewal of a cached key set: fetch it, parse it, and record success or failure."""
 
 import logging
 from contextlib import suppress
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FetchedKeySet:
-    """A key set together with the answer it came in."""
+    """A key set together with the response that it came in."""
 
     key_set: KeySet
     document: FetchedDocument
@@ -32,29 +32,29 @@ class KeyRenewal:
         self._now = now
 
     def probe(self, url: str) -> FetchedKeySet:
-        """Fetch and parse without keeping anything; raises `JwksFetchFailed` or `JwksUnusable`."""
+        """Fetch and parse a key set without storing it; raises `JwksFetchFailed` or `JwksUnusable`."""
         document = fetch_jwks(url, self._policy)
         return FetchedKeySet(KeySet.parse(document.body), document)
 
     def parse(self, row: CacheRow) -> KeySet | None:
-        """Return the key set a row holds, parsed once per process; None when it holds none that is usable."""
+        """Return the key set of a row, parsed once per process; None if the row holds no usable key set."""
         entity_id, digest = row.source.entity_id, row.source.facts.document_sha256
         if row.document is None or digest is None:
             return None
-        found = self._parsed.find(entity_id, digest)
-        if found is None:
-            # What an earlier release stored may be refused by this one.
+        key_set = self._parsed.find(entity_id, digest)
+        if key_set is None:
+            # This release may refuse a document that an earlier release accepted and stored.
             with suppress(JwksUnusable):
-                found = KeySet.parse(row.document)
-                self._parsed.keep(entity_id, digest, found)
-        return found
+                key_set = KeySet.parse(row.document)
+                self._parsed.keep(entity_id, digest, key_set)
+        return key_set
 
     def fetch(self, rows: JwksCacheRows, source: KeySource, seen: CacheRow | None = None) -> FetchedKeySet:
-        """Fetch, conditionally where `seen` holds a usable document, and record what came of it.
+        """Fetch, conditionally if `seen` holds a usable document, and record the outcome.
 
-        A good key set in the cache is only ever replaced by another good one. Raises `JwksFetchFailed` or
-        `JwksUnusable`.
+        Only another good key set replaces a good key set in the cache. Raises `JwksFetchFailed` or `JwksUnusable`.
         """
+        # Without a usable document the request must not be conditional: a 304 would leave nothing to verify with.
         known = self.parse(seen) if seen else None
         status = None
         try:
@@ -73,9 +73,9 @@ class KeyRenewal:
         return FetchedKeySet(key_set, document)
 
     def fetch_logged(self, rows: JwksCacheRows, seen: CacheRow) -> FetchedKeySet:
-        """Fetch where a lease was claimed on what was `seen`, and log a failure.
+        """Fetch after a lease was claimed on the row `seen`, and log a failure.
 
-        Raises `JwksFetchFailed` or `JwksUnusable`.
+        Runs on a fetch thread. Raises `JwksFetchFailed` or `JwksUnusable`.
         """
         source = seen.source
         try:
@@ -84,6 +84,8 @@ class KeyRenewal:
             logger.warning("The key set of integration %s: %s", source.entity_id, problem.message)
             raise
         except Exception as problem:
+            # Such as an error of the database. `KeyStore.refresh` may have joined this flight and raises what it ended
+            # with, so that it must be an error that requests answer.
             logger.error("Keeping a key set failed (%s)", type(problem).__name__)
             raise JwksFetchFailed("The keys were fetched and could not be kept; see the server's log.") from None
 

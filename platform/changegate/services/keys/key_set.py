@@ -1,4 +1,4 @@
-"""A key set (RFC 7517 §5): the keys a provider publishes, and which of them may verify a given assertion."""
+"""A key set (RFC 7517 §5): the keys that a provider publishes, and the members that are ignored."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class IgnoredKey:
-    """A member that is not used, and why; `alarm` when the provider gave away a secret with it."""
+    """A member that is not used, and the reason; `alarm` is True if the provider published a secret with it."""
 
     kid: str | None
     kty: str | None
@@ -29,7 +29,7 @@ class IgnoredKey:
 
 @dataclass(frozen=True, slots=True)
 class KeySet(VerifyingKeys[SigningKey]):
-    """The usable public keys of one integration, in the order they came, and the members that were ignored."""
+    """The usable public keys of one integration, in the order of the document, and the ignored members."""
 
     supported: ClassVar[frozenset[str]] = frozenset(SCHEMES)
 
@@ -39,9 +39,9 @@ class KeySet(VerifyingKeys[SigningKey]):
 
     @classmethod
     def parse(cls, document: bytes) -> "KeySet":
-        """Parse a JWKS document; one unusable member never costs the others.
+        """Parse a JWKS document; an unusable member does not affect the other members.
 
-        Raises `JwksUnusable` when it is not a key set or holds no usable key.
+        Raises `JwksUnusable` if the document is not a key set or holds no usable key.
         """
         keys: dict[tuple[object, ...], SigningKey] = {}
         ignored: list[IgnoredKey] = []
@@ -56,7 +56,7 @@ class KeySet(VerifyingKeys[SigningKey]):
         return cls(tuple(keys.values()), tuple(ignored))
 
     def is_signed_by(self, key: SigningKey, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
-        """Tell whether a public key verifies a signature with one algorithm; False when the two do not match."""
+        """Return whether a public key verifies a signature with the algorithm; False if the two do not fit together."""
         return is_signed_by(key, algorithm, signing_input, signature)
 
 
@@ -75,7 +75,7 @@ def _members(document: bytes) -> list[object]:
 
 
 def _other_document(content: object) -> str:
-    """Recognise what administrators paste instead of a JWKS URL."""
+    """Explain which document it is, for the usual mistakes in place of a JWKS URL."""
     if not isinstance(content, Mapping):
         return "The document is not a JSON object with a list named `keys`."
     if isinstance(content.get("jwks_uri"), str):
@@ -103,7 +103,7 @@ def _judge(member: object) -> SigningKey | IgnoredKey:
     except UnusableJwkError as problem:
         reason, alarm = problem.reason, problem.alarm
     except Exception as problem:
-        # A poisonous member must not take the set with it, whatever a library raises.
+        # One malicious member must not make the whole set unusable, whatever a library raises on it.
         reason, alarm = f"it cannot be read ({type(problem).__name__})", False
     return IgnoredKey(_shown(member.get("kid")), _shown(member.get("kty")), reason, alarm)
 

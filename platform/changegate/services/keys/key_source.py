@@ -1,4 +1,4 @@
-"""Where an integration's keys come from, how long a fetched key set may be used, and when to try again."""
+"""The source of an integration's keys: its URL, how long a fetched key set may be used, and when to retry."""
 
 import zlib
 from collections.abc import Callable
@@ -15,8 +15,9 @@ MIN_FRESH = timedelta(seconds=60)
 STALE_WHILE_REVALIDATE = timedelta(minutes=10)
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
-LEASE = timedelta(seconds=10)  # longer than a fetch may take
-# Between nodes that share the database, and between a thread that read its clock and one that wrote since.
+# Longer than a fetch may take (`jwks_fetch.TOTAL_SECONDS`), so that a lease expires only if its holder has died.
+LEASE = timedelta(seconds=10)
+# For the clocks of servers that share the database, and for a thread that read its clock before another one wrote.
 CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
@@ -33,7 +34,7 @@ class Freshness(Enum):
 class CachedFacts:
     """A row of the cache without its document.
 
-    An instant further in the future than `CLOCK_TOLERANCE` is a clock's mistake and counts for nothing.
+    An instant further in the future than `CLOCK_TOLERANCE` was written by a wrong clock and is ignored.
     """
 
     url: str
@@ -46,12 +47,12 @@ class CachedFacts:
     fetch_lease_until: datetime | None = None
 
     def is_leased(self, now: datetime) -> bool:
-        """Tell whether some process is fetching."""
+        """Return whether a process holds the lease, and is therefore fetching."""
         until = self.fetch_lease_until
         return until is not None and now < until <= now + LEASE + CLOCK_TOLERANCE
 
     def is_unknown_kid_fetch_due(self, cooldown: timedelta, now: datetime) -> bool:
-        """Tell whether an unknown kid may cause a fetch."""
+        """Return whether an unknown kid may cause a fetch."""
         last = self.unknown_kid_fetch_at
         return last is None or last <= now - cooldown or last > now + CLOCK_TOLERANCE
 
@@ -61,9 +62,9 @@ _NOTHING = CachedFacts("")
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """An integration's JWKS URL, with what its caller has read of the cache in the same SELECT.
+    """An integration's JWKS URL, with the facts of the cache that the caller has read in the same SELECT.
 
-    Where `static` keys are stored with the integration, nothing is ever fetched.
+    If `static` keys are stored with the integration, nothing is ever fetched.
     """
 
     entity_id: str
@@ -74,7 +75,7 @@ class KeySource:
 
     @property
     def facts(self) -> CachedFacts:
-        """Return what is cached of this very URL; another one's keys are as good as none."""
+        """Return the facts that are cached for this URL; facts of another URL count as none."""
         return self.cached if self.cached is not None and self.cached.url == self.url else _NOTHING
 
     @property
@@ -83,16 +84,16 @@ class KeySource:
         return max(timedelta(minutes=self.jwks_cache_minutes), MIN_FRESH)
 
     def judge(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> Freshness:
-        """Judge the cached key set; none, or one from the future, is expired.
+        """Return the freshness of the cached key set; a missing key set, or one from the future, is expired.
 
-        `stale_if_error` is how long it may be used beyond its freshness while no fetch works.
+        `stale_if_error` is how long a key set may be used after its freshness has ended, while fetches fail.
         """
         facts = self.facts
         if facts.document_sha256 is None or facts.fetched_at is None or facts.fresh_until is None:
             return Freshness.EXPIRED
         if facts.fetched_at > now + CLOCK_TOLERANCE:
             return Freshness.EXPIRED
-        # A lifespan that was shortened in the form counts at once.
+        # Recomputed, so that a lifespan shortened in the form takes effect at once.
         fresh_until = min(facts.fresh_until, facts.fetched_at + self.lifespan)
         if now < fresh_until:
             return Freshness.FRESH
@@ -101,14 +102,14 @@ class KeySource:
         return Freshness.IF_ERROR if now < fresh_until + stale_if_error else Freshness.EXPIRED
 
     def is_settled(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> bool:
-        """Tell whether the cached key set is to be served as it is, with nothing to do about it."""
+        """Return whether the cached key set is to be served without starting a fetch."""
         freshness = self.judge(now, stale_if_error)
         if freshness in (Freshness.FRESH, Freshness.EXPIRED):
             return freshness is Freshness.FRESH
         return self.facts.is_leased(now) or self.is_backing_off(now)
 
     def is_backing_off(self, now: datetime) -> bool:
-        """Tell whether it is too early to try again after a failure."""
+        """Return whether it is too early to retry after a failure."""
         failed_at = self.facts.failed_at
         if failed_at is None or failed_at > now + CLOCK_TOLERANCE:
             return False
@@ -116,14 +117,14 @@ class KeySource:
 
 
 def fresh_for(max_age: timedelta | None, lifespan: timedelta) -> timedelta:
-    """Return how long an answer counts as fresh: what its server says, within our bounds."""
+    """Return how long a response counts as fresh: as long as its server specifies, within our bounds."""
     return lifespan if max_age is None else min(max(max_age, MIN_FRESH), lifespan)
 
 
 def backoff(entity_id: str, failures: int) -> timedelta:
-    """Return the pause after so many failures in a row, 5 seconds to 5 minutes, give or take a fifth.
+    """Return the pause after a number of consecutive failures: 5 seconds to 5 minutes, with 20 % of jitter.
 
-    The jitter is drawn from the arguments: each process must come to the same answer each time it looks.
+    The jitter is a hash of the arguments, because each process must compute the same pause each time it looks.
     """
     if failures < 1:
         return timedelta(0)

@@ -1,8 +1,12 @@
-"""The keys of each integration: served from a cache that outlives restarts, outages and rotations.
+"""The key store: each integration's keys, from a cache in the database that survives restarts, outages, and rotations.
 
-request         reads the cache ──> nothing to serve ──> starts a flight, or joins one ──> waits ──> reads again
-fetch thread    claims the lease in the database ──> fetches ──> writes the cache
-                or, where another process has the lease, looks until that is over
+    request         reads the cache ──> no usable keys ──> starts a flight, or joins one ──> waits ──> reads again
+    fetch thread    claims the lease in the database ──> fetches ──> writes the cache ──> the flight lands
+                    or, if another process holds the lease, polls the row until the lease has ended
+
+Two levels keep fetches single: a flight (see `single_flight`) within a process, a lease (see `jwks_cache_rows`)
+between processes. While the cache holds usable keys, only two kinds of requests wait: the first one that finds them
+older than `STALE_WHILE_REVALIDATE` allows, and those with an unknown kid, once per cooldown.
 """
 
 import time
@@ -37,14 +41,14 @@ UNDER_WAY = "It is being fetched at this moment; try again."
 
 
 class KeySetTooOld(JwksFetchFailed):
-    """There was a good key set, and it is too long ago."""
+    """The last good key set is too old to be used, and newer keys could not be fetched."""
 
 
 class KeyStore:
-    """Key sets by integration.
+    """The keys of all integrations.
 
-    What is known stands in the database and is written in transactions of the store's own; call it while the
-    session has nothing unflushed or uncommitted, or SQLite makes the two wait for each other.
+    The store writes its rows in transactions of its own. Call it only while the session has no uncommitted writes:
+    SQLite has one writer, so that the store would wait for the session's transaction, and that for the store.
     """
 
     def __init__(
@@ -61,32 +65,35 @@ class KeyStore:
         self._futile = FutileFetches()
 
     def asked_by(self, address: str | None) -> "KeyStore":
-        """Return this key store for one address, whose unknown kids cause only so many futile fetches in a minute."""
+        """Return a view of this store that limits the futile fetches of one address.
+
+        The copy is shallow: caches and flights stay shared.
+        """
         bounded = copy(self)
         bounded._futile = FutileFetches(address)
         return bounded
 
     def get_key_set(self, source: KeySource) -> VerifyingKeys[Any]:
-        """Return the keys to verify with at this moment.
+        """Return the keys that may verify a signature now.
 
-        A fresh key set that this process has parsed costs no SQL. A stale one is served while it is renewed,
-        and for a day, or what is set for it, if that fails. Raises `JwksFetchFailed`, as `KeySetTooOld` after that;
-        where the keys are stored with the integration, `JwksUnusable` and `SealBroken`.
+        A fresh key set that this process has parsed costs no SQL. A stale key set is served while it is renewed, and
+        for `stale_if_error` if the renewal fails. Raises `JwksFetchFailed`, or `KeySetTooOld` after that time. For keys
+        that are stored with the integration, raises `JwksUnusable` and `SealBroken`.
         """
         if source.static is not None:
             return self._static.get(source.entity_id, source.static)
         digest = source.facts.document_sha256
         if digest is not None:
-            found = self._parsed.find(source.entity_id, digest)
-            if found is not None and source.is_settled(self._now(), self._stale_if_error):
-                return found
+            key_set = self._parsed.find(source.entity_id, digest)
+            if key_set is not None and source.is_settled(self._now(), self._stale_if_error):
+                return key_set
         return self._get_from_rows(JwksCacheRows(db.engine), source)
 
     def refetch_for_unknown_kid(self, source: KeySource, kid: str) -> KeySet | None:
-        """Return a newer key set than the caller's, fetched if the cooldown allows; None when there is none.
+        """Return a newer key set than the caller's, fetched if the cooldown allows it; None if there is no newer one.
 
-        The one fetch a cooldown allows is claimed before it is made and whatever comes of it, so that random
-        kids cost the provider one request. Who comes second waits for the first one's fetch. During a flood
+        Each cooldown allows one fetch. It is claimed before it is made, and counts even if it fails, so that random
+        kids cost the provider one request. Concurrent requests wait for that fetch. While none is allowed or under way,
         the answer costs no SQL.
         """
         if source.static is not None or (source.facts.document_sha256 and not self._is_hopeful(source)):
@@ -95,8 +102,9 @@ class KeyStore:
         row = rows.provide(source)
         if row is None:
             return None
+        # Another process may have fetched since the caller read its facts.
         newer = self._newer(source, row)
-        if (newer is not None and newer.has_kid(kid)) or not self._futile.has_room():
+        if (newer is not None and newer.has_kid(kid)) or not self._futile.may_fetch():
             return newer
         claim = partial(rows.claim_unknown_kid_fetch, row.source, self._cooldown)
         flight, is_first = self._start(rows, row, claim, self._futile.counting(kid))
@@ -104,9 +112,9 @@ class KeyStore:
         return self._newer(source, rows.find(source))
 
     def refresh(self, source: KeySource) -> FetchedKeySet:
-        """Fetch now, whatever the cache says, and keep the result.
+        """Fetch now, whatever the state of the cache, and store the result.
 
-        Raises `JwksFetchFailed` or `JwksUnusable`; a good key set stays in the cache then.
+        Raises `JwksFetchFailed` or `JwksUnusable`; a good key set then stays in the cache.
         """
         if source.static is not None:
             raise JwksFetchFailed("The keys of this integration are stored with it; there is nothing to fetch.")
@@ -116,25 +124,26 @@ class KeyStore:
         for _ in range(2):
             fetched: FetchedKeySet | None
             fetched = self._flights.outcome(name, host, lambda: self._renewal.fetch(rows, source))
-            # A fetch that was under way serves as well; one of another process was only waited for.
+            # Joining a flight of this process returns its key set. A flight that only waited for the lease of another
+            # process returns None; the second attempt then fetches.
             if fetched is not None:
                 return fetched
         raise JwksFetchFailed(UNDER_WAY)
 
     def probe(self, url: str) -> FetchedKeySet:
-        """Fetch and parse without keeping anything; raises `JwksFetchFailed` or `JwksUnusable`."""
+        """Fetch and parse a key set without storing it; raises `JwksFetchFailed` or `JwksUnusable`."""
         fetched: FetchedKeySet = self._flights.outcome(("probe", url), host_of(url), lambda: self._renewal.probe(url))
         return fetched
 
     def discover(self, issuer: str) -> Discovered:
-        """Read an issuer's metadata, as `discover` does; raises `JwksFetchFailed`."""
-        found: Discovered = self._flights.outcome(
+        """Fetch an issuer's metadata on a fetch thread; raises `JwksFetchFailed`."""
+        discovered: Discovered = self._flights.outcome(
             ("discover", issuer), host_of(issuer), lambda: discover(issuer, self._policy)
         )
-        return found
+        return discovered
 
     def _is_hopeful(self, source: KeySource) -> bool:
-        """Tell whether a fetch for an unknown kid is allowed, or under way."""
+        """Return whether a fetch for an unknown kid is allowed, or one is under way that may bring the kid."""
         now = self._now()
         return source.facts.is_unknown_kid_fetch_due(self._cooldown, now) or source.facts.is_leased(now)
 
@@ -162,7 +171,10 @@ class KeyStore:
         return None if freshness is Freshness.EXPIRED else key_set
 
     def _renew(self, rows: JwksCacheRows, seen: CacheRow, freshness: Freshness) -> None:
-        """Fetch if it is time: beside the request while the old keys are young, else within it."""
+        """Fetch in the background while the cached keys are usable, else wait for the fetch.
+
+        Does nothing if a failure is too recent, or if a process is fetching and there are keys to serve meanwhile.
+        """
         now = self._now()
         if seen.source.is_backing_off(now):
             return
@@ -173,7 +185,8 @@ class KeyStore:
         if freshness is Freshness.EXPIRED:
             self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
         elif freshness is Freshness.IF_ERROR and is_first:
-            # The first one waits for newer keys, and does without them where there is no room.
+            # The request that starts the flight waits for newer keys, and uses the old ones if the fetch fails. All
+            # others use the old keys at once, so that an outage of the provider does not occupy their threads.
             with suppress(JwksFetchFailed):
                 self._flights.wait(flight, LONGEST_SECONDS)
 
@@ -184,7 +197,10 @@ class KeyStore:
         claim: Callable[[datetime], bool],
         count: Callable[[FetchedKeySet | None], None] = lambda _fetched: None,
     ) -> tuple[Flight, bool]:
-        """Fetch if the claim succeeds, and else wait for who has the lease, on a fetch thread."""
+        """Start or join the flight of a source: its fetch thread fetches if `claim` succeeds, else waits for the lease.
+
+        Returns the flight, and whether this call began it. `count` is called with the outcome of a fetch.
+        """
 
         def fetch() -> FetchedKeySet | None:
             if claim(self._now()):
@@ -201,7 +217,7 @@ class KeyStore:
 
     def _wait_for_lease(self, rows: JwksCacheRows, source: KeySource) -> None:
         deadline = time.monotonic() + LEASE.total_seconds()
-        # The lease shows the fetches of other processes; only looking does.
+        # The row is the only sign of a fetch in another process, and nothing announces its change: hence the polling.
         while time.monotonic() < deadline:
             row = rows.find(source)
             if row is None or not row.source.facts.is_leased(self._now()):
@@ -210,13 +226,13 @@ class KeyStore:
 
 
 def key_store() -> KeyStore:
-    """Return the key store of the application at work."""
-    found: KeyStore = current_application().extensions["key_store"]
-    return found
+    """Return the key store of the current application."""
+    store: KeyStore = current_application().extensions["key_store"]
+    return store
 
 
 def _flight(source: KeySource) -> tuple[str, str]:
-    # The URL too: a fetch from the former one is nothing to wait for.
+    # With the URL, so that nobody waits for a fetch from the former URL of an integration.
     return source.entity_id, source.url
 
 

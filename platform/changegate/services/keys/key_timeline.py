@@ -1,6 +1,6 @@
-"""The key timeline: which keys a provider has published, since when and until when, and what was striking.
+"""The key timeline: which keys a provider has published, since when and until when, and alerts about changes.
 
-Written whenever a key set is fetched, in a transaction of its own, beside the cache's (see `jwks_cache_rows`).
+Written after each fetch of a key set, in a transaction of its own like the cache's (see `jwks_cache_rows`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.signing_key import SigningKey
 from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKeys
 
-# A provider that gives a secret away does so in every document; one alert in this time says it.
+# A provider that publishes a secret repeats it in every document; one alert in this time is enough.
 QUIET_AFTER_ALERT = timedelta(days=1)
 
 KeyRow = Any  # a row of oauth_entity_key
@@ -25,38 +25,39 @@ Alert = tuple[str, str | None, str]  # kind, kid, detail
 
 
 def note_key_set(engine: Engine, entity: str, key_set: KeySet, at: datetime) -> None:
-    """Note which keys a provider publishes now, and raise alerts about what changed."""
+    """Record the keys that a provider publishes now, and add alerts about suspicious changes."""
     try:
         with engine.begin() as connection:
             _note(connection, entity, key_set, at)
     except IntegrityError:
-        # Another process noted the same key just now, or the integration is gone.
+        # Another process has just recorded the same key, or the integration has been deleted. The next fetch records
+        # whatever is still missing.
         return
 
 
 def note_stored_keys(connection: Connection, entity: str, keys: VerifyingKeys[Any], at: datetime) -> None:
-    """Note which keys an administrator gave an integration; there is nobody to be alerted about them."""
+    """Record the keys that an administrator stored with an integration; no alerts, as the change was intended."""
     known = connection.execute(select(OAuthEntityKey.__table__).where(OAuthEntityKey.entity == entity)).all()
     _note_published(connection, entity, known, keys, at)
 
 
 def forget_published(connection: Connection, entity: str, at: datetime) -> None:
-    """Note that no key is published any more, where another URL is asked from now on: nothing was replaced."""
+    """Record all published keys as gone, because the URL has changed; the new keys then cause no alerts."""
     of_entity = (OAuthEntityKey.entity == entity, OAuthEntityKey.gone_at.is_(None))
     connection.execute(update(OAuthEntityKey).where(*of_entity).values(gone_at=at))
 
 
 def list_keys(entity: str) -> list[OAuthEntityKey]:
-    """Return the keys of an integration: those that are published first, then by when they were first seen."""
+    """Return the keys of an integration: published keys first, then the others, newest first."""
     order = (OAuthEntityKey.gone_at.is_not(None), OAuthEntityKey.first_seen_at.desc(), OAuthEntityKey.kid)
-    found = select(OAuthEntityKey).where(OAuthEntityKey.entity == entity).order_by(*order)
-    return list(db.session.execute(found).scalars())
+    keys = select(OAuthEntityKey).where(OAuthEntityKey.entity == entity).order_by(*order)
+    return list(db.session.execute(keys).scalars())
 
 
 def list_key_alerts(entity: str, limit: int = 20) -> list[OAuthKeyAlert]:
     """Return an integration's latest alerts, newest first."""
-    found = select(OAuthKeyAlert).where(OAuthKeyAlert.entity == entity).order_by(OAuthKeyAlert.happened_at.desc())
-    return list(db.session.execute(found.limit(limit)).scalars())
+    alerts = select(OAuthKeyAlert).where(OAuthKeyAlert.entity == entity).order_by(OAuthKeyAlert.happened_at.desc())
+    return list(db.session.execute(alerts.limit(limit)).scalars())
 
 
 def _note(connection: Connection, entity: str, key_set: KeySet, at: datetime) -> None:
@@ -92,9 +93,10 @@ def _update_known(
 
 def _alerts_of_change(known: Iterable[KeyRow], keys: tuple[SigningKey, ...]) -> Iterator[Alert]:
     by_kid = {(row.kid, row.algorithms): row.thumbprint for row in known if row.kid}
-    # Keys of two types may share a kid side by side; one that takes the place of another is another key.
-    there = {_identity(key) for key in keys}
-    replaced = {row.kid: row.thumbprint for row in known if row.kid and (row.thumbprint, row.kid) not in there}
+    # Two keys of different types may share a kid while both are published. A kid counts as reused only if the earlier
+    # key had the same algorithms, or is no longer published.
+    current = {_identity(key) for key in keys}
+    replaced = {row.kid: row.thumbprint for row in known if row.kid and (row.thumbprint, row.kid) not in current}
     seen = {row.thumbprint for row in known}
     for key in _each_once(keys):
         kid = key.kid or ""
@@ -110,18 +112,18 @@ def _alerts_of_change(known: Iterable[KeyRow], keys: tuple[SigningKey, ...]) -> 
 
 def _alerts_of_leaks(connection: Connection, entity: str, key_set: KeySet, at: datetime) -> Iterator[Alert]:
     for key in key_set.ignored:
-        if key.alarm and not _was_told(connection, entity, key.kid, at):
+        if key.alarm and not _has_recent_alert(connection, entity, key.kid, at):
             yield "private_key_published", key.kid, f"Not used: {key.reason}."
 
 
-def _was_told(connection: Connection, entity: str, kid: str | None, at: datetime) -> bool:
+def _has_recent_alert(connection: Connection, entity: str, kid: str | None, at: datetime) -> bool:
     lately = (OAuthKeyAlert.entity == entity, OAuthKeyAlert.happened_at > at - QUIET_AFTER_ALERT)
     same = (OAuthKeyAlert.kind == "private_key_published", OAuthKeyAlert.kid.is_not_distinct_from(kid))
     return connection.execute(select(OAuthKeyAlert.alert_id).where(*lately, *same)).first() is not None
 
 
 def _each_once(keys: Iterable[K]) -> Iterator[K]:
-    # One key may be published for several algorithms under one kid.
+    # A key set may list one key several times under one kid, for several algorithms.
     yield from {_identity(key): key for key in keys}.values()
 
 

@@ -1,4 +1,4 @@
-"""Key material: from the parameters of a JWK (RFC 7518 §6, RFC 8037 §2) to a public key fit for use."""
+"""Public keys from the parameters of a JWK (RFC 7518 §6, RFC 8037 §2), with the checks that the library leaves out."""
 
 from collections.abc import Mapping
 
@@ -18,10 +18,12 @@ from changegate.services.keys.base64url import decode_base64url
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 MIN_RSA_BITS = 2048
-MAX_RSA_BITS = 8192  # larger ones load, and then each verification burns the processor
+MAX_RSA_BITS = 8192  # The library loads larger keys, but each verification then takes long: a denial of service.
 MAX_RSA_EXPONENT = 2**32 - 1
 CURVES: Mapping[str, type[EllipticCurve]] = {"P-256": SECP256R1, "P-384": SECP384R1, "P-521": SECP521R1}
 
+# The curve -x² + y² = 1 + d·x²·y² over the integers modulo p (RFC 8032 §5.1). The low-order set holds the y coordinates
+# of the eight points whose order divides 8: 1 (order 1), -1 (order 2), 0 (order 4), and the two of order 8.
 _ED25519_PRIME = 2**255 - 19
 _ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME
 _ED25519_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -29,7 +31,7 @@ _ED25519_LOW_ORDER = frozenset({0, 1, _ED25519_PRIME - 1, _ED25519_ORDER_8, _ED2
 
 
 class UnusableJwkError(ValueError):
-    """One member of a key set cannot be used; `alarm` says that its publisher has given away a secret."""
+    """A member of a key set cannot be used; `alarm` is True if its publisher has disclosed a secret."""
 
     def __init__(self, reason: str, *, alarm: bool = False) -> None:
         super().__init__(reason)
@@ -38,7 +40,7 @@ class UnusableJwkError(ValueError):
 
 
 def load_rsa(jwk: Mapping[str, object]) -> RSAPublicKey:
-    """Load `n` and `e` (RFC 7518 §6.3.1), or raise `UnusableJwkError`."""
+    """Return the key of `n` and `e` (RFC 7518 §6.3.1), or raise `UnusableJwkError`."""
     modulus, exponent = _unsigned(jwk, "n"), _unsigned(jwk, "e")
     bits = modulus.bit_length()
     if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
@@ -51,7 +53,7 @@ def load_rsa(jwk: Mapping[str, object]) -> RSAPublicKey:
 
 
 def load_ec(jwk: Mapping[str, object]) -> EllipticCurvePublicKey:
-    """Load `crv`, `x` and `y` (RFC 7518 §6.2.1), or raise `UnusableJwkError`."""
+    """Return the key of `crv`, `x`, and `y` (RFC 7518 §6.2.1), or raise `UnusableJwkError`."""
     curve = CURVES[str(jwk["crv"])]()
     length = (curve.key_size + 7) // 8
     x, y = (int.from_bytes(_octets(jwk, name, length)) for name in ("x", "y"))
@@ -62,11 +64,12 @@ def load_ec(jwk: Mapping[str, object]) -> EllipticCurvePublicKey:
 
 
 def load_ed25519(jwk: Mapping[str, object]) -> Ed25519PublicKey:
-    """Load `x` (RFC 8037 §2), or raise `UnusableJwkError`.
+    """Return the key of `x` (RFC 8037 §2), or raise `UnusableJwkError`.
 
-    The library loads any 32 bytes. A point of low order would verify signatures that nobody made.
+    The library loads any 32 bytes. If the key is a point of low order, signatures can be forged without a private key.
     """
     octets = _octets(jwk, "x", 32)
+    # The encoding is little-endian; its highest bit is the sign of x. A y of p or more is a second spelling of y - p.
     y = int.from_bytes(octets, "little") & (2**255 - 1)
     if y >= _ED25519_PRIME or y in _ED25519_LOW_ORDER or not _is_on_ed25519(y):
         raise UnusableJwkError("the Ed25519 point is of low order, not canonical or not on the curve")
@@ -74,7 +77,10 @@ def load_ed25519(jwk: Mapping[str, object]) -> Ed25519PublicKey:
 
 
 def _is_on_ed25519(y: int) -> bool:
-    """Tell by Euler's criterion whether x² = (y² - 1) / (dy² + 1) has a root (RFC 8032 §5.1.3)."""
+    """Return whether x² = (y² - 1) / (dy² + 1) has a root, by Euler's criterion (RFC 8032 §5.1.3).
+
+    The denominator is never 0 because -1/d is not a square modulo p. A y of ±1, where x is 0, is of low order.
+    """
     square = (y * y - 1) * pow(_ED25519_D * y * y + 1, -1, _ED25519_PRIME)
     return pow(square, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) == 1
 
@@ -87,7 +93,7 @@ def _unsigned(jwk: Mapping[str, object], name: str) -> int:
 
 
 def _octets(jwk: Mapping[str, object], name: str, length: int | None = None) -> bytes:
-    """Decode base64url in its one canonical spelling, so that equal keys have equal thumbprints."""
+    """Return the bytes of a member; only canonical base64url is accepted, so that equal keys have equal thumbprints."""
     text = jwk.get(name)
     octets = decode_base64url(text) if isinstance(text, str) else None
     if not octets:

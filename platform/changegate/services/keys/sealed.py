@@ -1,7 +1,7 @@
-"""Secrets that must be read again: sealed by a key that the database does not hold.
+"""Encryption of stored secrets that must be readable again, with a key that the database does not hold.
 
-AES-256-GCM under a key derived by HKDF (RFC 5869) from the instance's secret key. Whoever has a copy of the database
-and no more has nothing; with another secret key what was sealed before cannot be opened.
+AES-256-GCM with a key derived by HKDF (RFC 5869) from the instance's secret key. A copy of the database alone does not
+disclose the secrets. After a change of the secret key, secrets that were sealed before cannot be opened.
 """
 
 import secrets
@@ -16,25 +16,26 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from changegate.errors import SealBroken
 from changegate.extensions import settings
 
-# In front of everything sealed, so that another way to seal can be told from this one.
+# The prefix of every sealed text, so that a future format can be distinguished from this one.
 VERSION = "s1."
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
 def seal(secret: str | bytes, *, purpose: str) -> str:
-    """Return a secret as ASCII text that may be stored; the same secret looks different each time.
+    """Encrypt a secret and return ASCII text to store; each call returns another text for the same secret.
 
-    `purpose` names where it is stored: moved to another place, it cannot be opened there.
+    `purpose` names the place where the text is stored. Moved to another place, the text cannot be opened.
     """
     plain = secret.encode() if isinstance(secret, str) else secret
+    # Random 96-bit nonces are safe for up to 2^32 texts of one purpose, far more than an instance stores.
     nonce = secrets.token_bytes(NONCE_BYTES)
     sealed = _cipher(settings().secret_key, purpose).encrypt(nonce, plain, None)
     return VERSION + urlsafe_b64encode(nonce + sealed).decode()
 
 
 def unseal(text: str, *, purpose: str) -> bytes:
-    """Return what was sealed for this purpose; raises `SealBroken` for anything else, also by another secret key."""
+    """Return the secret that was sealed for this purpose; raises `SealBroken` for any other text or secret key."""
     if not text.startswith(VERSION):
         raise SealBroken
     try:
@@ -44,6 +45,7 @@ def unseal(text: str, *, purpose: str) -> bytes:
         raise SealBroken from None
 
 
+# The secret key is an argument, so that applications with different keys in one process do not share an entry.
 @lru_cache(maxsize=16)
 def _cipher(secret_key: str, purpose: str) -> AESGCM:
     derived = HKDF(SHA256(), KEY_BYTES, salt=None, info=f"changegate sealed {purpose}".encode())

@@ -1,6 +1,6 @@
-"""Shared keys: the one place where a secret verifies a signature (RFC 7518 §3.2).
+"""Shared keys: the only module where a secret verifies a signature (RFC 7518 §3.2).
 
-What makes a key here takes secrets that an administrator gave one by one, and nothing that was published or fetched.
+Keys are made only from secrets that an administrator entered, never from published or fetched data.
 """
 
 import hmac
@@ -20,9 +20,10 @@ _THUMBPRINT = b"thumbprint of a shared key\0"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SharedKey:
-    """A secret that an integration shares with its signer, good for each algorithm that it is long enough for.
+    """A secret that an integration shares with its signer; `algorithms` are those that it is long enough for.
 
-    `thumbprint` is no hash of the secret alone, by which it could be guessed: it is made with the instance's own key.
+    `thumbprint` is an HMAC with the instance's secret key: a plain hash would let its readers test guesses of the
+    secret.
     """
 
     kid: str | None
@@ -35,7 +36,7 @@ class SharedKey:
 
     @classmethod
     def of_secret(cls, secret: bytes, kid: str | None) -> Self:
-        """Return the key; one that is too short is good for nothing."""
+        """Return the key of a secret; a secret that is too short fits no algorithm."""
         long_enough = frozenset(name for name, least in SHARED_KEY_BYTES.items() if len(secret) >= least)
         return cls(kid, secret, _thumbprint(secret), long_enough)
 
@@ -55,8 +56,8 @@ class SharedKeys(VerifyingKeys[SharedKey]):
     is_kid_optional: bool = True
 
     def is_signed_by(self, key: SharedKey, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
-        """Tell in constant time whether a signature is the HMAC by a key that is long enough for it."""
-        # A public key in the place of a shared one is the attack that this module is kept apart for.
+        """Return, in constant time, whether a signature is the HMAC by a key that is long enough for the algorithm."""
+        # A public key used as an HMAC secret is the algorithm confusion attack that this module is separate for.
         if not isinstance(key, SharedKey) or algorithm not in key.algorithms:
             return False
         expected = hmac.digest(key.secret, signing_input, HASHES[algorithm])

@@ -1,4 +1,4 @@
-"""The signatures that can be checked here: public keys only (RFC 7518 §3, RFC 8037, RFC 9864)."""
+"""Verification of signatures by public keys (RFC 7518 §3, RFC 8037, RFC 9864)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from changegate.services.keys.signing_key import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class SignatureScheme:
-    """An algorithm together with the only kind of key it may be used with."""
+    """An algorithm together with the only type of key, and the only curve, that it may be used with."""
 
     algorithm: Algorithm
     key_type: type
     curve: type[EllipticCurve] | None = None
 
     def fits(self, public_key: object) -> bool:
-        """Tell whether a key is of the algorithm's type and, for elliptic curves, on its curve."""
+        """Return whether a key is of the algorithm's type and, for elliptic curves, on its curve."""
         if not isinstance(public_key, self.key_type):
             return False
         return self.curve is None or (
@@ -35,8 +35,8 @@ class SignatureScheme:
         )
 
 
-# The whole list, on purpose not a library's registry: no entry makes a shared key, so no header can turn a
-# public key into one.
+# The complete list, deliberately not a library's registry. It has no HMAC algorithm, so that no header can make the
+# server use a public key as a shared key (algorithm confusion), and it does not have "none".
 SCHEMES: Mapping[str, SignatureScheme] = MappingProxyType(
     {
         "RS256": SignatureScheme(RSAAlgorithm(RSAAlgorithm.SHA256), RSAPublicKey),
@@ -55,7 +55,8 @@ SCHEMES: Mapping[str, SignatureScheme] = MappingProxyType(
 
 
 def is_signed_by(key: SigningKey, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
-    """Tell whether a key made a signature with one algorithm; False too when the two do not match."""
+    """Return whether the key verifies the signature with the algorithm; False if the two do not fit together."""
+    # `algorithm` comes from the header of the assertion, which the attacker writes: the key decides which it allows.
     scheme = SCHEMES.get(algorithm)
     if scheme is None or algorithm not in key.algorithms or not scheme.fits(key.public_key):
         return False

@@ -1,4 +1,4 @@
-"""One member of a key set, judged before any signature is seen."""
+"""A public key of a key set, checked when it is loaded, before any signature is verified."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ ED25519_ALGORITHMS = frozenset({"EdDSA", "Ed25519"})  # RFC 8037 and RFC 9864 na
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A public key that may verify signatures; `size` is in bits, `thumbprint` is RFC 7638's."""
+    """A public key that may verify signatures; `size` is in bits, `thumbprint` follows RFC 7638."""
 
     kid: str | None
     kty: str
@@ -45,7 +45,7 @@ class SigningKey:
     def from_jwk(cls, jwk: Mapping[str, object]) -> "SigningKey":
         """Load a JWK (RFC 7517 §4), or raise `UnusableJwkError` with the reason.
 
-        The header of an assertion never widens what a key can do: `algorithms` is settled here.
+        `algorithms` is fixed here; the header of an assertion cannot extend it.
         """
         _require_public(jwk)
         _require_for_signatures(jwk)
@@ -65,14 +65,14 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """What a key type decides: the loaded key, its algorithms and its RFC 7638 members."""
+    """The properties that depend on the key type: the loaded key, its algorithms, and its RFC 7638 members."""
 
     public_key: PublicKey
     algorithms: frozenset[str]
     members: tuple[str, ...]
 
     def size(self) -> int:
-        # Ed25519 keys have one size and the library therefore names none.
+        # The library has no `key_size` for Ed25519 keys, because all of them have the same size.
         return getattr(self.public_key, "key_size", 256)
 
 

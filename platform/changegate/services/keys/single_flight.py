@@ -1,11 +1,12 @@
-"""Fetches by name: each is under way once in a process, and requests wait for it without a thread where they can.
+"""Single flights: one fetch per name is under way in a process, and all requests that need it wait for that one.
 
-    request 1    start("a") ──> fetch thread            wait ──> Postponed, or waits on its own thread
-    request 2    start("a") ──> the same flight         wait ──> Postponed, or waits on its own thread
-    fetch thread fetches ──> lands ──> both go on
+    request 1       start("a") ──> starts a fetch thread     wait ──> Postponed, or waits on its own thread
+    request 2       start("a") ──> joins the flight          wait ──> Postponed, or waits on its own thread
+    fetch thread    fetches ──> `fetched` ──> `landed` ──> requests 1 and 2 continue
 
-A request that is postponed runs again from the start. What a fetch brought is in the database then, or, for `outcome`,
-kept until each request that waits for it has come back: no request fetches twice.
+A postponed request gives up its thread and later runs again from the start. The result of its fetch is then in the
+database; for `outcome`, the flight keeps it until each request that waits for it has come back. No request fetches
+twice.
 """
 
 import threading
@@ -22,15 +23,16 @@ from changegate.postponed import Postponed, can_postpone
 from changegate.services.keys.fetch_threads import SLOW_SECONDS, FetchThreads, TooManyFetches
 
 LONGEST_SECONDS = 15.0
-# Of one process, over all fetches: half of the threads that answer requests, of which a server has four.
+# In one process, over all fetches: half of the four threads that answer requests.
 MOST_IN_PLACE = 2
 MOST_POSTPONED = 100
-# For which a fetch that found no room is not tried again: those who waited for it are refused, and do not wait again.
+# How long a fetch that got no thread is not retried. The requests that were postponed for it run again within this
+# time, and are refused then instead of waiting a second time.
 REFUSED_SECONDS = 5.0
 
 
 class TooManyWaiting(JwksFetchFailed):
-    """As many requests wait for this fetch as may."""
+    """The maximum number of requests wait for this fetch already."""
 
     status = 503
 
@@ -40,64 +42,67 @@ class TooManyWaiting(JwksFetchFailed):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One fetch, with `fetched` as its outcome; `landed` is done when that is there and kept."""
+    """One fetch: `fetched` has its result or exception, `landed` is done once requests may continue."""
 
     fetched: Future[Any] = field(default_factory=Future)
     landed: Future[None] = field(default_factory=Future)
     begun_at: float = field(default_factory=time.monotonic)
     refused_until: float = 0.0
     postponed: int = 0
-    # Postponed requests that will ask for the outcome when they run again.
+    # Number of postponed requests that will ask for the outcome when they run again.
     owed: int = 0
 
     def is_under_way(self) -> bool:
-        """Return whether others join this flight."""
+        """Return whether a request for the same name joins this flight instead of starting another one."""
         return not self.landed.done() or time.monotonic() < self.refused_until
 
-    def require_room(self) -> None:
-        """Raise `TooManyFetches` if the fetch found no room."""
+    def require_fetch_thread(self) -> None:
+        """Raise `TooManyFetches` if the fetch got no thread."""
         if self.landed.done() and isinstance(problem := self.fetched.exception(), TooManyFetches):
             raise problem
 
 
 class SingleFlight:
-    """Fetches under way, and outcomes that a request comes back for."""
+    """The flights of a process: those under way, and those whose outcome a postponed request comes back for."""
 
     def __init__(self) -> None:
         self._threads = FetchThreads()
+        # Guards everything below and the counters of the flights; never held while a thread waits or starts a fetch.
         self._lock = threading.Lock()
-        # Threads that wait for any flight.
+        # Number of threads that wait for any flight.
         self._in_place = 0
         self._under_way: dict[Hashable, Flight] = {}
         self._owed: dict[Hashable, Flight] = {}
 
     def start(self, name: Hashable, host: str, fetch: Callable[[], Any]) -> tuple[Flight, bool]:
-        """Return the flight of this name, and whether it begins with this call."""
+        """Return the flight of this name, and whether this call began it."""
         with self._lock:
             self._under_way = {other: flight for other, flight in self._under_way.items() if flight.is_under_way()}
             if (flight := self._under_way.get(name)) is not None:
                 return flight, False
+            # From here on, other requests join and wait for `landed`, although the fetch has not begun.
             flight = self._under_way[name] = Flight()
         flight.fetched = self._threads.start(host, fetch)
+        # Runs on the fetch thread, or at once on this thread if the fetch has ended already.
         flight.fetched.add_done_callback(lambda fetched: self._land(flight, fetched))
         return flight, True
 
     def wait(self, flight: Flight, seconds: float) -> None:
-        """Wait until a flight has landed, or for so many seconds; raises `Postponed` where the server can do that.
+        """Wait until a flight has landed, at most the given seconds; raises `Postponed` if the server supports it.
 
-        Raises `TooManyWaiting` where enough requests wait, and `TooManyFetches`. Of the threads of a process that
-        answer requests, two at most wait for slow fetches, whatever the providers. While they do, a further thread
-        leaves once its fetch has taken `SLOW_SECONDS`.
+        At most `MOST_IN_PLACE` threads of a process wait for slow fetches, whichever the providers. While they do, any
+        further thread stops waiting once its fetch has taken `SLOW_SECONDS`, and raises `TooManyWaiting`. Raises
+        `TooManyFetches` if the fetch got no thread.
         """
         if not flight.landed.done():
             self._postpone(flight)
             self._wait_in_place(flight, seconds)
-        flight.require_room()
+        flight.require_fetch_thread()
 
     def outcome(self, name: Hashable, host: str, fetch: Callable[[], Any]) -> Any:
-        """Return what a fetch of this name returns or raises, once it has landed.
+        """Return the result of a fetch of this name, or raise its exception, once it has landed.
 
-        Raises `Postponed` and `TooManyWaiting` as `wait` does, and `TooManyFetches`.
+        Raises `Postponed`, `TooManyWaiting`, and `TooManyFetches` as `wait` does.
         """
         flight = self._collect(name)
         if flight is None:
@@ -109,10 +114,14 @@ class SingleFlight:
         return flight.fetched.result()
 
     def _postpone(self, flight: Flight, name: Hashable = None) -> None:
-        """Postpone the request at work, if it can be; a name lets it have the outcome when it runs again."""
+        """Postpone the current request, if the server supports it.
+
+        With a name, the request gets the outcome of this flight when it runs again.
+        """
         if not can_postpone():
             return
         with self._lock:
+            # Counted under the lock, so that `_collect` finds every request that is owed the outcome.
             if flight.landed.done():
                 return
             if flight.postponed >= MOST_POSTPONED:
@@ -124,10 +133,10 @@ class SingleFlight:
         raise Postponed(flight.landed)
 
     def _collect(self, name: Hashable) -> Flight | None:
-        """Return a flight that has landed since the request at work was postponed for it."""
+        """Return a flight that has landed since the current request was postponed for it."""
         oldest = time.monotonic() - 2 * LONGEST_SECONDS
         with self._lock:
-            # A client that left meanwhile does not come back for its outcome.
+            # A request whose client has disconnected never collects its outcome, so that old flights are dropped.
             self._owed = {other: flight for other, flight in self._owed.items() if flight.begun_at > oldest}
             flight = self._owed.get(name)
             if flight is None or not flight.landed.done():
@@ -138,6 +147,7 @@ class SingleFlight:
             return flight
 
     def _wait_in_place(self, flight: Flight, seconds: float) -> None:
+        # Other requests of the process may run while this thread waits (decision 0012).
         end_turn()
         with self._lock:
             self._in_place += 1
@@ -154,6 +164,7 @@ class SingleFlight:
 
     @staticmethod
     def _land(flight: Flight, fetched: Future[Any]) -> None:
+        # Before `landed`: a request that continues must see that the flight was refused.
         if isinstance(fetched.exception(), TooManyFetches):
             flight.refused_until = time.monotonic() + REFUSED_SECONDS
         flight.landed.set_result(None)

@@ -1,6 +1,6 @@
 """Keys that are stored with their integration: a pasted key set, certificates, or shared keys.
 
-Each source has one way from the stored text to keys, and none leads from what is public to a shared key.
+Each source has one function that reads the stored text. None of them makes a shared key from public data.
 """
 
 import json
@@ -24,13 +24,13 @@ FETCHED = "jwks_url"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StaticKeys:
-    """The keys of an integration as they are stored; `text` is of the form that `key_source` has."""
+    """The stored keys of an integration; `key_source` determines the format of `text`."""
 
     key_source: str
     text: str | None
 
     def parse(self) -> VerifyingKeys[Any]:
-        """Return the keys; raises `JwksUnusable` where there is none, and `SealBroken`."""
+        """Return the keys; raises `JwksUnusable` if there is no usable key, and `SealBroken`."""
         read = _READERS.get(self.key_source)
         try:
             keys = read(self.text) if read and self.text else None
@@ -42,23 +42,23 @@ class StaticKeys:
 
 
 class ParsedStaticKeys:
-    """Stored keys that this process has parsed, each text once."""
+    """The cache of stored keys that this process has parsed."""
 
     def __init__(self) -> None:
         self._parsed: ParsedKeySets[VerifyingKeys[Any]] = ParsedKeySets()
 
     def get(self, entity_id: str, stored: StaticKeys) -> VerifyingKeys[Any]:
-        """Return the keys; raises `JwksUnusable` where there is none, and `SealBroken`."""
+        """Return the keys; raises `JwksUnusable` if there is no usable key, and `SealBroken`."""
         digest = f"{stored.key_source} {sha256((stored.text or '').encode()).hexdigest()}"
-        found = self._parsed.find(entity_id, digest)
-        if found is None:
-            found = stored.parse()
-            self._parsed.keep(entity_id, digest, found)
-        return found
+        keys = self._parsed.find(entity_id, digest)
+        if keys is None:
+            keys = stored.parse()
+            self._parsed.keep(entity_id, digest, keys)
+        return keys
 
 
 def static_keys_of(row: Any) -> StaticKeys | None:
-    """Return the stored keys of an integration, of its row or of a record; None where its keys are fetched."""
+    """Return the stored keys of an integration, from its row or its record; None if its keys are fetched."""
     if row.key_source == FETCHED:
         return None
     return StaticKeys(row.key_source, row.jwks if row.key_source == "jwks" else row.static_keys)
@@ -73,8 +73,8 @@ def _read_certificates(text: str) -> KeySet:
 
 
 def _certified(row: Mapping[str, Any]) -> SigningKey:
-    found = SigningCertificate.parse(row["certificate"])
-    return replace(found.key, kid=row["kid"], validity=found.validity if row["enforce_dates"] else None)
+    certificate = SigningCertificate.parse(row["certificate"])
+    return replace(certificate.key, kid=row["kid"], validity=certificate.validity if row["enforce_dates"] else None)
 
 
 def _read_shared_keys(text: str) -> SharedKeys:

@@ -1,12 +1,12 @@
-"""JSON as a signature needs it: one text, one meaning, bounded work."""
+"""A strict JSON parser for signed data: each text has one meaning, and parsing takes bounded time."""
 
 import json
 import re
 from math import isinf
 from typing import Never
 
-MAX_INTEGER_DIGITS = 19  # every 64-bit number; beyond it only CPU is spent
-MAX_CONTAINERS = 10_000  # a hundred keys need a few hundred; 90,000 empty lists fit into a document and take long
+MAX_INTEGER_DIGITS = 19  # Enough for every 64-bit integer.
+MAX_CONTAINERS = 10_000  # A hundred keys need a few hundred; a document could hold 90,000 empty lists.
 _BYTE_ORDER_MARK = "\ufeff"
 # The closing quote is optional so that an unterminated string is consumed once, not once per quote in it.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
@@ -15,20 +15,21 @@ _RAW_CONTROL = re.compile("[\x7f-\x9f]")
 
 
 def parse_json_strictly(data: bytes, *, max_depth: int) -> object:
-    """Parse a JSON text (RFC 8259) that means the same to every reader.
+    """Parse a JSON text (RFC 8259) that every parser understands in the same way.
 
-    Refused beyond plain syntax errors: other encodings than UTF-8, a byte order mark, repeated member names
-    at any level, NaN and infinities (also by overflow), integers over 19 digits, control characters and lone
-    surrogates in strings, more than `max_depth` levels of nesting, and more than 10,000 objects and lists
-    (counted by their brackets, wherever those are). Raises `ValueError` and nothing else.
+    Apart from syntax errors, it refuses encodings other than UTF-8, a byte order mark, repeated member names at any
+    level, NaN and infinities (also by overflow), integers of more than 19 digits, control characters and lone
+    surrogates in strings, more than `max_depth` levels of nesting, and more than 10,000 objects and lists (opening
+    brackets within strings are counted too). Raises only `ValueError`.
     """
     text = _decode(data)
     _require_depth(text, max_depth)
     try:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
-        # The original keeps the whole text as an attribute, and that may be a token's.
+        # `from None`, because a JSONDecodeError holds the whole text, which may be a token.
         raise ValueError(f"not JSON: {problem.msg} at character {problem.pos}") from None
+    # Only an escape can hide a control character from a search of the raw text: the costly check is for escapes alone.
     if "\\" in text:
         _require_clean_strings(value)
     elif _RAW_CONTROL.search(text):
@@ -48,7 +49,7 @@ def _decode(data: bytes) -> str:
 
 def _require_depth(text: str, max_depth: int) -> None:
     brackets = text.count("{") + text.count("[")
-    # So few brackets cannot nest deeper; nearly every token ends here.
+    # So few brackets cannot nest deeper than allowed; the check of nearly every token ends here.
     if brackets <= max_depth:
         return
     if brackets > MAX_CONTAINERS:
@@ -101,5 +102,5 @@ def _constant(name: str) -> Never:
     raise ValueError(f"{name} is not JSON")
 
 
-# Built once: json.loads() with hooks would build one per call.
+# Built once, because json.loads() with hooks builds a decoder at each call.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant)

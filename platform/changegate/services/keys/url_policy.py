@@ -1,4 +1,4 @@
-"""Which URLs may name a key set; the same judgement when one is saved and each time it is fetched."""
+"""The rules for JWKS URLs, applied when a URL is saved and again each time it is fetched."""
 
 import re
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from changegate.services.keys.address_policy import (
 
 MAX_URL_LENGTH = 2048
 DEFAULT_PORTS = {"https": 443, "http": 80}
-# Data stores, brokers and control planes that listen above 1024 and speak to whoever sends bytes. Kubernetes
-# (6443), Vault (8200) and Keycloak (8443) are not here: they publish key sets.
+# Data stores, brokers, and control planes above port 1024 that act on unauthenticated bytes. Kubernetes (6443), Vault
+# (8200), and Keycloak (8443) are not listed, because they publish key sets.
 _SERVICE_PORTS = frozenset({
     1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 4369, 5432, 5672, 5900, 5984, 5985, 5986,
     6379, 8500, 9042, 9092, 9200, 9300, 10250, 10255, 11211, 25672, 27017, 27018, 50070,
@@ -29,12 +29,12 @@ _NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 
 
 class UrlRefused(JwksFetchFailed):
-    """A URL must not be fetched, whatever it would answer."""
+    """The server must not fetch this URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmittedUrl:
-    """A URL taken apart; what is fetched is put together from these parts, never from the text."""
+    """The parts of a URL; requests are built from these parts, never from the original text."""
 
     scheme: str
     host: str
@@ -44,7 +44,7 @@ class AdmittedUrl:
 
     @property
     def host_header(self) -> str:
-        """Return the authority as HTTP wants it: no default port, brackets around IPv6."""
+        """Return the value of the Host header: without the default port, with brackets around IPv6 addresses."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -53,9 +53,9 @@ class AdmittedUrl:
 
 
 def admit_url(url: str, policy: FetchPolicy) -> AdmittedUrl:
-    """Take a JWKS URL apart, or raise `UrlRefused` with a sentence for the administrator.
+    """Split a JWKS URL into its parts, or raise `UrlRefused` with a sentence for the administrator.
 
-    No name is resolved. Host names are judged by their addresses when the key set is fetched.
+    Host names are not resolved here; their addresses are checked when the key set is fetched.
     """
     parts = _split(url)
     scheme = _scheme(parts, policy)
@@ -68,7 +68,7 @@ def admit_url(url: str, policy: FetchPolicy) -> AdmittedUrl:
 
 
 def _split(url: str) -> Url:
-    # Before any parser: they disagree about backslashes, and some drop tabs and line breaks.
+    # Before any parser runs: parsers disagree about backslashes, and some drop tabs and line breaks.
     if len(url) > MAX_URL_LENGTH:
         raise UrlRefused(f"The URL is longer than {MAX_URL_LENGTH} characters.")
     if not _PRINTABLE.fullmatch(url) or "\\" in url:
@@ -80,7 +80,7 @@ def _split(url: str) -> Url:
         parts = parse_url(url)
     except LocationParseError:
         raise UrlRefused("The URL cannot be read.") from None
-    # On the text as typed, since the parser drops an empty user and decodes an escaped host.
+    # Checked on the original text, because the parser drops an empty user name and decodes an escaped host.
     authority = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
     if "@" in authority:
         raise UrlRefused("The URL holds a user name or password.")
@@ -105,7 +105,7 @@ def _host(parts: Url) -> str:
         return str(address)
     if not _HOST_NAME.fullmatch(host):
         raise UrlRefused("The URL has no host name, or one that is not well formed.")
-    # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as addresses, each in its own way.
+    # Resolvers differ in how they read 2130706433, 0x7f.1, and 0177.0.0.1 as addresses.
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
         raise UrlRefused("The host of the URL is a number that is not an address.")
     return host
