@@ -1,4 +1,4 @@
-"""Assertions: untrusted bytes until every check has passed, and a type of its own from then on (RFC 7523)."""
+"""Assertions (RFC 7523): a type for untrusted ones, and another for those that have passed every check."""
 
 import logging
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifiedAssertion:
-    """What an assertion says, once every rule has been met; made by `UnverifiedAssertion.verify` alone.
+    """The content of an assertion that has passed every rule; only `UnverifiedAssertion.verify` makes one.
 
-    `replay_digest` is the same for every spelling of one assertion: SHA-256 of the unique claim where there
-    is one, else of the signing input (anybody can rewrite an ECDSA signature). `thumbprint` is the key's, and
-    `key_ends_at` when it may be used no longer, None where time is no matter.
+    `replay_digest` is the same for every spelling of one assertion: SHA-256 of the unique claim if there is one, else
+    of the signing input. The signature is left out, because an ECDSA signature can be changed without the key and stays
+    valid. `thumbprint` identifies the key. `key_ends_at` is the end of its validity, None if it is not limited in time.
     """
 
     subject: str
@@ -51,7 +51,7 @@ class VerifiedAssertion:
 
 
 class UnverifiedAssertion:
-    """A well-formed assertion that nobody has vouched for; good for choosing an integration, nothing else."""
+    """A well-formed assertion that is not verified; use it to choose an integration, and for nothing else."""
 
     __slots__ = ("_claims", "_form", "_header", "_report")
 
@@ -63,7 +63,7 @@ class UnverifiedAssertion:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an assertion; raises `AssertionRefused` for all that is wrong whatever the integration."""
+        """Parse an assertion; raises `AssertionRefused` for faults that no integration would accept."""
         report = Report()
         try:
             form = split_compact(text, report)
@@ -75,47 +75,48 @@ class UnverifiedAssertion:
 
     @property
     def unverified_algorithm(self) -> str:
-        """The algorithm the header names."""
+        """The algorithm in the header."""
         return self._header.algorithm
 
     @property
     def unverified_kid(self) -> str | None:
-        """The key the header names."""
+        """The key id in the header."""
         return self._header.kid
 
     @property
     def unverified_issuer(self) -> str | None:
-        """The issuer the payload names; None when it names none or cannot be read."""
+        """The issuer in the payload; None if it has none or cannot be read."""
         issuer = self._read_claims().get("iss")
         return issuer if isinstance(issuer, str) else None
 
     @property
     def unverified_audience(self) -> tuple[str, ...]:
-        """The audience the payload names; empty when it names none or cannot be read."""
+        """The audience in the payload; empty if it has none or cannot be read."""
         return audiences_of(self._read_claims())
 
     def unverified_audience_by(self, claim: str) -> tuple[str, ...]:
-        """Return the audience as a claim of another name than `aud` has it."""
+        """Return the audience from a claim with another name than `aud`."""
         return audiences_of(self._read_claims(), claim)
 
     @property
     def unverified_subject(self) -> str | None:
-        """The subject the payload names; None when it names none or cannot be read."""
+        """The subject in the payload; None if it has none or cannot be read."""
         subject = self._read_claims().get("sub")
         return subject if isinstance(subject, str) else None
 
     def unverified_replay_digest(self, jti_claim: str) -> bytes:
-        """Return what it would be known by again: a digest of its unique claim, or of all that is signed."""
+        """Return the digest that a replay is recognized by: of the unique claim, or of the signing input."""
         jti = self._read_claims().get(jti_claim)
         return self._replay_digest(jti if isinstance(jti, str) else None)
 
     def verify(self, policy: TrustPolicy, key_set: VerifyingKeys[K], *, now: datetime) -> VerifiedAssertion:
-        """Return what the assertion says, if its signature and every claim meet the policy.
+        """Verify the signature, check every claim against the policy, and return the verified assertion.
 
-        Raises `AssertionRefused` with the first failed rule's reason and a report of all that were judged.
-        Claims are judged only under a good signature. `kid_unknown` invites the caller to fetch the key set
-        again and to verify again.
+        Raises `AssertionRefused` with the reason of the first failed rule and a report of all rules checked. Claims are
+        checked only after the signature. With the reason `kid_unknown`, the caller may refetch the key set and call
+        again.
         """
+        # A copy for each call, because a caller may verify again after it has refetched the key set.
         report = Report(self._report.judgements)
         try:
             key = self._find_signer(policy, key_set, now, report)
@@ -151,7 +152,7 @@ class UnverifiedAssertion:
         raise AssertionRefused("signature_invalid", report=report)
 
     def _read_claims(self) -> dict[str, object]:
-        """Return the payload's members, read once from the bytes that are signed; empty when unreadable."""
+        """Return the payload's members, parsed once from the bytes that are signed; empty if they cannot be read."""
         if self._claims is None:
             try:
                 payload = parse_json_strictly(self._form.payload, max_depth=MAX_PAYLOAD_DEPTH)
@@ -195,7 +196,10 @@ def _moment(claims: Claims, name: str) -> datetime:
 
 
 def _unexpected(problem: Exception, reason: str, report: Report) -> AssertionRefused:
-    """Turn a fault of ours into a refusal; its message may quote the assertion, so its place is logged."""
+    """Turn an unexpected exception into a refusal.
+
+    Only its type and place are logged, because its message may quote the assertion.
+    """
     place = extract_tb(problem.__traceback__)[-1]
     kind = type(problem).__name__
     logger.error("%s while checking an assertion, in %s line %s", kind, place.name, place.lineno)

@@ -1,7 +1,7 @@
-"""The registered claims of an assertion (RFC 7523 §3, RFC 7519 §4.1), judged one by one.
+"""Checks of the registered claims of an assertion (RFC 7523 §3, RFC 7519 §4.1), one function per rule.
 
-Each rule takes the claims, the policy and the time in seconds since 1970, and returns a judgement. A claim of
-the wrong type fails its rule: nothing is converted.
+Each rule takes the claims, the policy, and the time in seconds since 1970. A claim of the wrong type fails its rule:
+values are never converted.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ Rule = Callable[[Claims, TrustPolicy, float], Judgement]
 
 
 def judge_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[Judgement]:
-    """Judge every rule, also after one has failed, so that an administrator sees all of them at once."""
+    """Check every rule, even after one has failed, so that an administrator sees all failures at once."""
     return [rule(claims, policy, now) for rule in RULES]
 
 
 def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
-    """Return the audience as a tuple; empty when it is missing or anything but strings."""
+    """Return the audience as a tuple; empty if it is missing or has a member that is not a string."""
     audience = claims.get(name)
     members = audience if isinstance(audience, list) else [audience]
     texts = tuple(member for member in members if isinstance(member, str))
@@ -33,14 +33,14 @@ def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
 
 
 def judge_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
-    """Compare the issuer byte for byte; an empty one in the policy matches nothing."""
+    """Compare the issuer byte for byte; an empty issuer in the policy matches nothing."""
     issuer = claims.get("iss")
     matches = isinstance(issuer, str) and issuer != "" and issuer == policy.issuer
     return "iss", None if matches else "iss_mismatch", policy.issuer, issuer
 
 
 def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
-    """Require an accepted audience, and that nobody else is addressed unless the policy allows it."""
+    """Require an accepted audience, and no additional audiences unless the policy allows them."""
     name = policy.audience_claim
     audiences = audiences_of(claims, name)
     ours = [audience for audience in audiences if audience and audience in policy.audiences]
@@ -53,7 +53,7 @@ def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgemen
 
 
 def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
-    """Require a subject that looks like what it is: printable, without blanks around it."""
+    """Require a printable subject without blanks around it, so that administrators read it as it is compared."""
     subject = claims.get("sub")
     sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
     reason = None if sound else "payload_invalid"
@@ -61,7 +61,7 @@ def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgemen
 
 
 def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
-    """Require a time of expiry that has not come; with a skew of 0 the very second counts as expired."""
+    """Require an expiry in the future; with a clock skew of 0, an assertion is expired in the second that it names."""
     expires = seconds_of(claims, "exp")
     limit = now - policy.clock_skew.total_seconds()
     reason = None
@@ -73,7 +73,7 @@ def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
 
 
 def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
-    """Bound the time between issue and expiry; where the time of issue is no use, bound what is left."""
+    """Limit the time between issue and expiry; without a usable time of issue, limit the remaining time."""
     expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     cap = policy.max_assertion_lifetime.total_seconds()
     if expires is None:
@@ -84,7 +84,7 @@ def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement
 
 
 def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
-    """Require a time of issue that is neither to come, nor after expiry, nor unreasonably long ago."""
+    """Require a time of issue that is not in the future, not after expiry, and not too long ago."""
     issued, expires = seconds_of(claims, "iat"), seconds_of(claims, "exp")
     skew = policy.clock_skew.total_seconds()
     earliest = now - policy.max_assertion_lifetime.total_seconds() - skew
@@ -94,7 +94,7 @@ def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
 
 
 def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
-    """Require that the assertion's first moment, if it names one, has come."""
+    """Require that the start of validity, if the assertion names one, has passed."""
     latest = now + policy.clock_skew.total_seconds()
     if "nbf" not in claims:
         return "nbf", None, ("until", latest), None
@@ -104,22 +104,22 @@ def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
 
 
 def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
-    """Require a unique claim where the policy does; one that is sent must be usable in any case."""
+    """Require a unique claim if the policy does; a unique claim that is present must be usable in any case."""
     name = policy.jti_claim
     unique = claims.get(name)
     usable = is_text(unique) or (name not in claims and not policy.jti_required)
-    # Under another claim's name `jti` still has its registered type (RFC 7519 §4.1.7).
+    # Where the policy names another unique claim, `jti` must still have its registered type (RFC 7519 §4.1.7).
     usable = usable and isinstance(claims.get("jti", ""), str)
     return "jti", None if usable else "jti_missing", ("characters", name, MAX_TEXT_LENGTH), unique
 
 
 def judge_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
-    """Refuse a sender-constrained token (RFC 7800): nobody here checks the possession it demands."""
+    """Refuse a sender-constrained token (RFC 7800), because the server does not check the proof of possession."""
     return _judge_absence(claims, "cnf")
 
 
 def judge_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
-    """Refuse a delegated token (RFC 8693 §4.1): the subject is not the one who acts."""
+    """Refuse a delegated token (RFC 8693 §4.1), because its subject is not the acting party."""
     return _judge_absence(claims, "act")
 
 
@@ -138,16 +138,16 @@ RULES: tuple[Rule, ...] = (
 
 
 def seconds_of(claims: Claims, name: str) -> int | None:
-    """Return a claim that is a NumericDate (RFC 7519 §2) in whole seconds; None for everything else."""
+    """Return a NumericDate claim (RFC 7519 §2) in whole seconds; None for any other value."""
     value = claims.get(name)
-    # Not isinstance: True is an int to Python. Infinity and NaN fail the comparison.
+    # Not isinstance, because a bool is an int in Python. Infinity and NaN fail the comparison.
     if (type(value) is int or type(value) is float) and 0 <= value <= LAST_SECOND:
         return int(value)
     return None
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Tell whether a claim is a text of bearable length."""
+    """Return whether a claim is a string of 1 to 255 characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH
 
 

@@ -1,4 +1,4 @@
-"""How one claim is compared with one value: strictly by type, and never raising, whatever the claim is."""
+"""Comparisons of a claim with the value of a condition: strict about types, and never raising, whatever the claim."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,21 +7,21 @@ from functools import partial
 from changegate.models.claim_condition import LARGEST_NUMBER
 from changegate.services.assertions.segment_glob import compile_glob
 
-MISSING = object()  # in place of a claim that is not there
+MISSING = object()  # stands for a missing claim
 
 Test = Callable[[object], bool]
 
 
-def compile_comparison(operator: object, value_type: object, wanted: object) -> tuple[str, Test]:
-    """Return what is expected, in words, and the test of a claim.
+def compile_comparison(operator: object, value_type: object, value: object) -> tuple[str, Test]:
+    """Return the expectation in words, and the test of a claim.
 
-    Raises `KeyError`, `TypeError` or `ValueError` for what is no comparison. `exists` has the type `any`.
+    Raises `KeyError`, `TypeError`, or `ValueError` for an invalid comparison. The value type of `exists` is `any`.
     """
-    return _COMPARISONS[operator, value_type](wanted)
+    return _COMPARISONS[operator, value_type](value)
 
 
 def describe(value: object) -> str:
-    """Return a claim's value with its type, for the report."""
+    """Return a claim's value and type in words, for the report."""
     if value is MISSING:
         return "absent"
     if isinstance(value, str):
@@ -36,59 +36,59 @@ def describe(value: object) -> str:
 _KINDS = {bool: "boolean", int: "number", float: "number", list: "list"}
 
 
-def _equals_text(wanted: object) -> tuple[str, Test]:
-    return _require_text(wanted), partial(_is_same, wanted)
+def _equals_text(expected: object) -> tuple[str, Test]:
+    return _require_text(expected), partial(_is_same, expected)
 
 
-def _equals_number(wanted: object) -> tuple[str, Test]:
-    return describe(_require_number(wanted)), partial(_is_same, wanted)
+def _equals_number(expected: object) -> tuple[str, Test]:
+    return describe(_require_number(expected)), partial(_is_same, expected)
 
 
-def _equals_boolean(wanted: object) -> tuple[str, Test]:
-    if not isinstance(wanted, bool):
+def _equals_boolean(expected: object) -> tuple[str, Test]:
+    if not isinstance(expected, bool):
         raise ValueError("not a boolean")
-    return describe(wanted), partial(_is_same, wanted)
+    return describe(expected), partial(_is_same, expected)
 
 
-def _is_same(wanted: object, value: object) -> bool:
-    # By type: True equals 1 to Python, and 1.0 may be what a reader made of 0.99999999999999999999.
-    return type(value) is type(wanted) and value == wanted
+def _is_same(expected: object, value: object) -> bool:
+    # The types are compared too: True equals 1 in Python, and a parser may have read 0.99999999999999999999 as 1.0.
+    return type(value) is type(expected) and value == expected
 
 
-def _equals_list(wanted: object) -> tuple[str, Test]:
-    members = frozenset(_require_text(member) for member in _require_list(wanted))
+def _equals_list(expected: object) -> tuple[str, Test]:
+    members = frozenset(_require_text(member) for member in _require_list(expected))
 
     def has_the_same(value: object) -> bool:
         return isinstance(value, list) and all(type(member) is str for member in value) and members == frozenset(value)
 
-    return f"a list of exactly {_joined(wanted)}", has_the_same
+    return f"a list of exactly {_joined(expected)}", has_the_same
 
 
-def _one_of_texts(wanted: object) -> tuple[str, Test]:
-    texts = frozenset(_require_text(member) for member in _require_list(wanted))
-    return f"one of {_joined(wanted)}", lambda value: type(value) is str and value in texts
+def _one_of_texts(expected: object) -> tuple[str, Test]:
+    texts = frozenset(_require_text(member) for member in _require_list(expected))
+    return f"one of {_joined(expected)}", lambda value: type(value) is str and value in texts
 
 
-def _one_of_numbers(wanted: object) -> tuple[str, Test]:
-    numbers = [_require_number(member) for member in _require_list(wanted)]
-    return f"one of the numbers {_joined(wanted)}", lambda value: any(_is_same(number, value) for number in numbers)
+def _one_of_numbers(expected: object) -> tuple[str, Test]:
+    numbers = [_require_number(member) for member in _require_list(expected)]
+    return f"one of the numbers {_joined(expected)}", lambda value: any(_is_same(number, value) for number in numbers)
 
 
-def _glob(wanted: object) -> tuple[str, Test]:
-    pattern = _require_text(wanted)
+def _glob(expected: object) -> tuple[str, Test]:
+    pattern = _require_text(expected)
     matches = compile_glob(pattern)
     return f"like {pattern}", lambda value: type(value) is str and matches(value)
 
 
-def _contains(wanted: object) -> tuple[str, Test]:
-    member = _require_text(wanted)
+def _contains(expected: object) -> tuple[str, Test]:
+    member = _require_text(expected)
     return f"a list with {member}", lambda value: isinstance(value, list) and member in value
 
 
-def _exists(wanted: object) -> tuple[str, Test]:
-    if wanted is not None:
+def _exists(expected: object) -> tuple[str, Test]:
+    if expected is not None:
         raise ValueError("nothing to compare with")
-    # null is how some providers write that there is nothing.
+    # Some providers write null for a claim that has no value.
     return "present", lambda value: value is not MISSING and value is not None
 
 
@@ -114,7 +114,7 @@ def _require_text(value: object) -> str:
 def _require_number(value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("not a number")
-    # NaN fails this comparison too. A whole number is stored as one.
+    # `not <=` also refuses NaN. Integral floats are refused, because conditions store them as integers.
     if not abs(value) <= LARGEST_NUMBER or (isinstance(value, float) and value.is_integer()):
         raise ValueError("not a number that can be compared exactly")
     return value

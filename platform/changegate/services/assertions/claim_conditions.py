@@ -1,8 +1,8 @@
-"""Claim conditions: what else an assertion must say, beyond its registered claims.
+"""Claim conditions: what an assertion must contain beyond its registered claims.
 
 See docs/reference/inbound-integrations.md#claim-validations.
 
-Nothing is converted: a claim of another type than the condition's fails it, and so does one that is missing.
+Values are never converted: a missing claim fails its condition, and so does a claim of another type.
 """
 
 import re
@@ -24,9 +24,9 @@ Stored = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClaimCondition:
-    """One condition, ready to judge; `path` are the members that lead to the claim, from the outermost on.
+    """A compiled condition; `path` holds the member names that lead to the claim, outermost first.
 
-    `expects_text` says that a text needs no word about its type when it is shown.
+    With `expects_text`, a string is shown in reports without its type.
     """
 
     claim: str
@@ -43,15 +43,15 @@ class ClaimCondition:
         path = self.path
         value = claims.get(path[0], MISSING) if len(path) == 1 else _walk(claims, path)
         reason = None if self.is_met_by(value) else REASON
-        # What is plain text needs no rendering, and nearly all claims are.
+        # Nearly all claims are plain strings, which need no rendering.
         is_plain = self.expects_text and type(value) is str
         return self.rule, reason, self.expected, value if is_plain else partial(describe, value)
 
 
 def load_conditions(stored: Sequence[Stored] | None) -> tuple[ClaimCondition, ...]:
-    """Return conditions as they are stored in an integration, ready to judge; None is none.
+    """Return the compiled conditions of an integration; `None` means no conditions.
 
-    What cannot be understood becomes a condition that nothing meets. Costs a microsecond for what was loaded before.
+    A stored condition that cannot be understood becomes a condition that always fails. Compiled lists are cached.
     """
     if stored is None:
         return ()
@@ -73,19 +73,19 @@ def parse_conditions(text: bytes | str) -> tuple[ClaimCondition, ...]:
 
 
 def judge_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[Judgement]:
-    """Judge what is enforced; every condition, also after one has failed."""
+    """Evaluate all enforced conditions, even after one has failed."""
     return [condition.judge(claims) for condition in conditions if not condition.report_only]
 
 
 def judge_report_only(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[Judgement]:
-    """Judge what only reports; these judgements are for `Report.note`, which refuses nothing."""
+    """Evaluate the conditions that only report; the results are for `Report.note`, which never refuses."""
     return [condition.judge(claims) for condition in conditions if condition.report_only]
 
 
 def path_of(claim: str) -> tuple[str, ...]:
-    """Return the members that lead to a claim: a name is one, a JSON pointer (RFC 6901) has one for each step.
+    """Return the member names that lead to a claim: the claim's name, or the steps of a JSON pointer (RFC 6901).
 
-    Raises `ValueError` for a pointer that is none.
+    Raises `ValueError` for an invalid pointer.
     """
     if not claim.startswith("/"):
         return (claim,)
@@ -99,7 +99,7 @@ def _unescape(step: str) -> str:
 
 
 def _walk(claims: Mapping[str, object], path: tuple[str, ...]) -> object:
-    """Follow the path through objects; a place in a list is no name, because it says nothing that would last."""
+    """Follow the path through objects; list positions are not supported, because they are not stable."""
     value: object = claims.get(path[0], MISSING)
     for name in path[1:]:
         if not isinstance(value, dict):
@@ -143,7 +143,7 @@ def _not_understood(stored: object) -> ClaimCondition:
         path=(shown,),
         expected="a stored condition that can be understood: save it again",
         is_met_by=lambda _value: False,
-        # What was written to only report goes on doing so; whatever else is unclear refuses.
+        # Fail closed, except that a condition that was stored as report-only continues to only report.
         report_only=isinstance(stored, dict) and stored.get("report_only") is True,
         expects_text=True,
         rule=f"claim {shown}",

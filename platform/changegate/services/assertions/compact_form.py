@@ -1,4 +1,4 @@
-"""The compact serialisation of a signed token (RFC 7515 §3.1), read without any slack."""
+"""A strict parser of the compact serialization of signed tokens (RFC 7515 §3.1)."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from changegate.services.keys.base64url import decode_base64url
 MAX_ASSERTION_LENGTH = 16 * 1024
 MAX_HEADER_BYTES = 2 * 1024
 MAX_PAYLOAD_BYTES = 8 * 1024
-MAX_SIGNATURE_BYTES = 1024  # RSA with 8192 bits, the largest key that is admitted
+MAX_SIGNATURE_BYTES = 1024  # RSA with 8192 bits, the largest key that is accepted
 
 _CAPS = (("header", MAX_HEADER_BYTES), ("payload", MAX_PAYLOAD_BYTES), ("signature", MAX_SIGNATURE_BYTES))
 _SIZES = (
@@ -20,7 +20,7 @@ _SHAPE = "three segments of canonical base64url, joined by dots"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CompactForm:
-    """The decoded segments, and the bytes the signature was made over."""
+    """The decoded segments, and the bytes that the signature covers."""
 
     header: bytes
     payload: bytes
@@ -29,7 +29,7 @@ class CompactForm:
 
 
 def split_compact(text: str, report: Report) -> CompactForm:
-    """Return a token's segments; raises `AssertionRefused` unless it is a compact JWS of bearable size."""
+    """Return a token's segments; raises `AssertionRefused` unless it is a compact JWS within the size limits."""
     if len(text) > MAX_ASSERTION_LENGTH:
         report.add(("size", "assertion_too_large", _SIZES, f"{len(text)} characters"))
         report.require_passed()

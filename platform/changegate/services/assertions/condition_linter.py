@@ -1,6 +1,6 @@
-"""What a list of claim conditions really lets in, for the administrator who is about to save it.
+"""The linter of claim conditions: shows an administrator what a list of conditions accepts before it is saved.
 
-Nothing here refuses: a finding is advice, and the conditions may be right all the same.
+Findings are advice only: conditions with warnings can be saved, and may be correct.
 """
 
 import json
@@ -16,23 +16,23 @@ from changegate.services.assertions.segment_glob import WILDCARD
 
 IMMUTABLE, RENAMABLE, RUN_SPECIFIC = "immutable", "renamable", "run-specific"
 NO_KINDS: Mapping[str, str] = MappingProxyType({})
-# What changes from one token to the next, whoever the provider is.
+# Claims that differ in each token or run, whichever the provider.
 ALWAYS_NEW = frozenset({"jti", "iat", "exp", "nbf", "uti", "auth_time", "nonce", "run_id", "run_number", "sha"})
 IN_EVERY_TOKEN = frozenset({"iss", "sub", "aud", "exp", "iat"})
-# What GitHub and GitLab write as text although it looks like something else.
+# Claims that GitHub and GitLab write as strings, although their values look like booleans and numbers.
 WRITTEN_AS_TEXT = frozenset(
     {
         *("ref_protected", "environment_protected", "repository_id", "repository_owner_id", "actor_id"),
         *("run_id", "run_number", "run_attempt", "project_id", "namespace_id", "user_id", "pipeline_id", "job_id"),
     }
 )
-LEAST_NAME = 3  # v* is how versions are matched; acme* is how others get in
+LEAST_NAME = 3  # Shorter names, as in v*, usually match versions; acme* would also match the names of others.
 NOT_UNDERSTOOD = "This condition cannot be understood, so nothing meets it."
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionFindings:
-    """One condition by example: `admits` and `refuses` are values as JSON, so that their type can be seen."""
+    """The findings for one condition; `admits` and `refuses` are example values in JSON, which shows their type."""
 
     claim: str
     admits: tuple[str, ...]
@@ -43,7 +43,7 @@ class ConditionFindings:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Every condition in the order given, and what is to be said of all together."""
+    """The findings for each condition in the order given, and the warnings about all of them together."""
 
     conditions: tuple[ConditionFindings, ...]
     warnings: tuple[str, ...]
@@ -51,7 +51,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Linted:
-    """A condition with what is known of its claim."""
+    """A condition, and whether its claim is immutable, renamable, or run-specific, if known."""
 
     stored: Mapping[str, Any]
     condition: ClaimCondition
@@ -63,12 +63,12 @@ class _Linted:
 
     @property
     def name(self) -> str:
-        """The claim's name; empty for one that lies within another."""
+        """The claim's name; empty for a claim nested in another claim."""
         return self.condition.path[0] if len(self.condition.path) == 1 else ""
 
     @property
     def pattern(self) -> str:
-        """The value where it is a pattern with wildcards."""
+        """The value if it is a pattern with wildcards, else an empty string."""
         return self.stored["value"] if self.operator == "glob" and WILDCARD in self.stored["value"] else ""
 
     @property
@@ -81,7 +81,7 @@ class _Linted:
 def lint_conditions(stored: Sequence[Mapping[str, Any]], kinds: Mapping[str, str] = NO_KINDS) -> Findings:
     """Return examples and warnings for conditions as `ClaimConditionSchema` loads them.
 
-    `kinds` says of claims, by name or JSON pointer, whether they are `immutable`, `renamable` or `run-specific`.
+    `kinds` maps claims, by name or JSON pointer, to `immutable`, `renamable`, or `run-specific`.
     """
     known = {path_of(claim): kind for claim, kind in kinds.items()}
     items = [
@@ -177,7 +177,7 @@ def _by_claim(items: list[_Linted]) -> Iterator[tuple[str, list[_Linted]]]:
 
 
 def _can_be_met(group: list[_Linted]) -> bool:
-    """Tell whether one value may meet all; True where that cannot be told."""
+    """Return whether one value can pass all conditions of a claim; True if that cannot be decided."""
     for item in group:
         if item.operator in ("equals", "one_of"):
             value = item.stored["value"]
@@ -186,10 +186,11 @@ def _can_be_met(group: list[_Linted]) -> bool:
     patterns = [item.stored["value"] for item in group if item.operator == "glob"]
     if patterns and any(item.operator == "contains" for item in group):
         return False
-    return all(_may_overlap(one, other) for one in patterns for other in patterns)
+    return all(_may_overlap(left, right) for left in patterns for right in patterns)
 
 
-def _may_overlap(one: str, other: str) -> bool:
-    heads = [pattern.partition(WILDCARD)[0] for pattern in (one, other)]
-    tails = [pattern.rpartition(WILDCARD)[2][::-1] for pattern in (one, other)]
+def _may_overlap(left: str, right: str) -> bool:
+    # Compares only the text before the first and after the last wildcard; what lies between might overlap.
+    heads = [pattern.partition(WILDCARD)[0] for pattern in (left, right)]
+    tails = [pattern.rpartition(WILDCARD)[2][::-1] for pattern in (left, right)]
     return all(a.startswith(b) or b.startswith(a) for a, b in (heads, tails))

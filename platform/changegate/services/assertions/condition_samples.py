@@ -1,4 +1,4 @@
-"""What a claim condition lets in and what it just keeps out, by example; every example has been judged by it."""
+"""Example values that a claim condition accepts or refuses; each example has been evaluated by the condition."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,30 +8,30 @@ from changegate.services.assertions.segment_glob import WILDCARD
 
 MAX_SAMPLES = 5
 MAX_NEAR_MISSES = 2
-# What stands for a wildcard: as a name of its own, and behind a name that it goes on from.
+# Substitutes for a wildcard: as a whole name, and as the continuation of a name.
 WORDS = ("anything", "main", "1", "somebody-else", "x.y")
 ENDINGS = ("-evil", "", "1", "-anything", ".x")
 EVIL = "-evil"
 
 
 def list_samples(stored: Mapping[str, Any], condition: ClaimCondition) -> list[object]:
-    """Return up to five different values that the condition admits."""
+    """Return up to five different values that the condition accepts."""
     return _first(MAX_SAMPLES, (value for value in _admitted(stored) if condition.is_met_by(value)))
 
 
 def list_near_misses(stored: Mapping[str, Any], condition: ClaimCondition) -> list[object]:
-    """Return up to two different values that look like admitted ones and are not."""
+    """Return up to two different values that resemble accepted values but are refused."""
     return _first(MAX_NEAR_MISSES, (value for value in _neighbours(stored) if not condition.is_met_by(value)))
 
 
 def _first(count: int, values: Iterable[object]) -> list[object]:
-    found: list[object] = []
+    samples: list[object] = []
     for value in values:
-        if not any(type(value) is type(other) and value == other for other in found):
-            found.append(value)
-        if len(found) == count:
+        if not any(type(value) is type(other) and value == other for other in samples):
+            samples.append(value)
+        if len(samples) == count:
             break
-    return found
+    return samples
 
 
 def _admitted(stored: Mapping[str, Any]) -> Iterable[object]:
@@ -65,7 +65,7 @@ def _neighbours(stored: Mapping[str, Any]) -> Iterable[object]:
 
 
 def _like(value: object) -> Iterator[object]:
-    """Yield a value of the same type, then the same in another type."""
+    """Yield another value of the same type, then the same value in another type."""
     if isinstance(value, bool):
         yield from (not value, str(value).lower())
     elif isinstance(value, int | float):
@@ -86,9 +86,9 @@ def _like_text(text: str) -> Iterator[object]:
 
 
 def _like_pattern(pattern: str) -> Iterator[object]:
-    """Yield values with another name before the wildcard, with one segment too many, and with something around."""
+    """Yield values with another name before the wildcard, with an extra segment, and with a suffix and a prefix."""
     first = pattern.find(WILDCARD)
-    # Where the name before the wildcard's segment ends; in repo:* it is a keyword, and nobody has another one.
+    # The end of the name before the wildcard's segment. In repo:* it is a keyword, which has no variants.
     end = max(pattern.rfind(separator, 0, max(first, 0)) for separator in "/:")
     is_keyword = pattern[end] == ":" and not set(pattern[:end]) & set("/:")
     if end > 0 and pattern[end - 1] not in "/:" and not is_keyword:
@@ -100,7 +100,7 @@ def _like_pattern(pattern: str) -> Iterator[object]:
 
 
 def _filled(pattern: str, turn: int) -> str:
-    """Return the pattern with words for its wildcards; another turn brings other words."""
+    """Return the pattern with its wildcards replaced by words; each `turn` uses other words."""
     text, *pieces = pattern.split(WILDCARD)
     for piece in pieces:
         words = ENDINGS if text[-1:].isalnum() else WORDS

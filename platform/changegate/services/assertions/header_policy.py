@@ -1,4 +1,4 @@
-"""What the header of an assertion may say (RFC 7515 §4.1, RFC 8725 §3)."""
+"""The rules for the header of an assertion (RFC 7515 §4.1, RFC 8725 §3)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,8 @@ MAX_KID_LENGTH = 256
 
 _KID = f"absent, or 1 to {MAX_KID_LENGTH} printable characters"
 
-# An extension we do not understand (crit, b64), a bomb (zip), something nested or encrypted (cty, enc). The
-# members that carry or point to keys (jwk, jku, x5u, x5c) are not here: honest providers send them, and
-# nothing in this code base reads them.
+# Unsupported extensions (crit, b64), compression bombs (zip), and nested or encrypted tokens (cty, enc). Members that
+# carry or point to keys (jwk, jku, x5u, x5c) are not listed: legitimate providers send them, and no code reads them.
 _FORBIDDEN = (
     ("crit", "crit_present"),
     ("b64", "header_invalid"),
@@ -35,7 +34,7 @@ class Header:
 
 
 def read_header(data: bytes, report: Report) -> Header:
-    """Return the header; raises `AssertionRefused` unless it is strict JSON that asks for nothing special."""
+    """Parse the header; raises `AssertionRefused` unless it is strict JSON without forbidden members."""
     try:
         members = parse_json_strictly(data, max_depth=MAX_HEADER_DEPTH)
     except ValueError:
@@ -53,7 +52,7 @@ def read_header(data: bytes, report: Report) -> Header:
 
 
 def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
-    """Judge the kind of token (RFC 8725 §3.11), so that one made for another purpose is no grant."""
+    """Check the type of the token (RFC 8725 §3.11), so that a token for another purpose is refused."""
     if "typ" not in header.members:
         return "typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None
     typ = header.members["typ"]
@@ -62,7 +61,7 @@ def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
 
 
 def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> Judgement:
-    """Judge the algorithm: one the integration allows, and one made for the nature of its keys."""
+    """Check the algorithm: the integration must allow it, and it must fit its keys (public keys or shared keys)."""
     allowed = header.algorithm in policy.algorithms and header.algorithm in supported
     return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
 

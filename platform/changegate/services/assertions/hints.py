@@ -1,8 +1,8 @@
-"""One sentence of advice where a refusal is nearly always the same mistake in a set-up."""
+"""Hints: a sentence of advice for each refusal that nearly always has the same cause."""
 
 import re
 
-# GitHub's subjects of repositories that were made or renamed since July 2026 carry their owner's and their own number.
+# In repositories created or renamed since July 2026, GitHub's subjects contain the ids of the owner and the repository.
 _NUMBERED_SUBJECT = re.compile(r"repo:[^/]+@\d+/[^:]+@\d+:")
 
 _TYPES = ("the boolean ", "the number ", "the list ", "the string ")
@@ -49,7 +49,7 @@ _HINTS = {
     "not_yet_valid": "Compare the clocks of both machines, or raise the clock skew.",
 }
 
-# Where no rule was judged, since nobody had proved to be the client.
+# For refusals before any rule was checked, because the client did not authenticate.
 _CLIENT_HINTS = {
     "client_secret_bad": (
         "The sender did not authenticate as the client. If it was your pipeline, compare its secret with the "
@@ -72,7 +72,7 @@ def find_client_hint(reason: str | None) -> str | None:
 
 
 def find_hint(reason: str | None, expected: str | None, received: str | None) -> str | None:
-    """Return advice for a reason code, or None; the texts are those of the report."""
+    """Return advice for a reason code, or None; `expected` and `received` are the texts of the report."""
     if reason == "iss_mismatch" and expected and received and expected.rstrip("/") == received.rstrip("/"):
         return "The two differ only by a trailing slash; issuers are compared exactly."
     if reason == "claim_condition_failed" and received:

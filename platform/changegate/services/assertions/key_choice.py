@@ -1,4 +1,4 @@
-"""Which of an integration's keys may have signed an assertion (RFC 7515 §4.1.4)."""
+"""The choice of the keys that may have signed an assertion (RFC 7515 §4.1.4)."""
 
 from datetime import datetime
 from functools import partial
@@ -12,9 +12,9 @@ from changegate.services.keys.verifying_keys import K, VerifyingKeys
 def choose_keys(
     key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, now: datetime, report: Report
 ) -> tuple[K, ...]:
-    """Return the keys to try, never none.
+    """Return the keys to try, at least one.
 
-    Raises `AssertionRefused` when none fits, too many do, all are blocked, or none may be used at this time.
+    Raises `AssertionRefused` if no key fits, too many keys fit, all are blocked, or none is valid at this time.
     """
     fitting = key_set.candidates(header.kid, header.algorithm)
     trusted = tuple(key for key in fitting if key.thumbprint not in policy.blocked_keys)

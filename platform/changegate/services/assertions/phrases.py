@@ -1,22 +1,21 @@
-"""What rules expect and receive, kept as its parts and put into words for whoever reads it.
+"""Phrases: the expectations and values of rules, stored as their parts and put into words only when they are read.
 
-An exchange is written a thousand times for each time that somebody looks at it. A phrase is a tuple: its name, and the
-numbers and texts that it is about; in a row it is a list. Rows outlive releases: a phrase that was kept once keeps its
-name and the order of its parts.
+Most stored events are never read. A phrase is a tuple of its name and its numbers and texts; in a stored row it is a
+list. Rows outlive releases: never change the name of a stored phrase or the order of its parts.
 """
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
-# The last second a datetime can tell.
+# The last second that a datetime can represent.
 LAST_SECOND = 253_402_300_799
 
 Phrase = tuple[str | float, ...]
 
 
 def put_into_words(phrase: Iterable[object]) -> str:
-    """Return a phrase as it is read; one of another release as JSON."""
+    """Return a phrase in words; an unknown phrase, such as one of another release, as JSON."""
     name, *parts = phrase
     words = _WORDS.get(str(name))
     try:
@@ -42,7 +41,7 @@ def _between(earliest: float, latest: float) -> str:
 
 
 def _utc(seconds: float) -> str:
-    # A moment from the policy and the clock may lie outside what a datetime can tell.
+    # An instant computed from the policy and the clock may lie outside the range of a datetime.
     return f"{datetime.fromtimestamp(int(min(max(seconds, 0), LAST_SECOND)), UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,4 +1,4 @@
-"""The outcome of every rule an assertion was judged by, for the administrator's eyes."""
+"""The report on an assertion: the outcome of each rule, for administrators only."""
 
 import json
 from collections.abc import Iterable
@@ -13,17 +13,17 @@ from changegate.services.assertions.phrases import Phrase, put_into_words
 
 SHOWN_LENGTH = 200
 
-# Rule, reason code if it failed, expected, received. The last two are kept as text, where a callable is called for it,
-# but for a phrase, which is a tuple: it is put into words when somebody reads it.
+# Rule, reason code if it failed, expected, received. The last two are stored as text; a callable is called to get the
+# text. Only a phrase, which is a tuple, is stored as it is, and put into words when it is read.
 Judgement = tuple[str, str | None, object, object]
 Kept = str | Phrase | list[str | float] | None
 
 
 @dataclass(slots=True)
 class RuleResult:
-    """One rule; `expected` and `received` are printable, at most 200 characters; `hint` says what to do.
+    """The result of a rule; `expected` and `received` are printable and have at most 200 characters.
 
-    One that `only_reports` has refused nothing, whether it was met or not.
+    A rule that `only_reports` does not refuse the assertion, even if it fails.
     """
 
     rule: str
@@ -35,70 +35,70 @@ class RuleResult:
 
     @property
     def hint(self) -> str | None:
-        """Return advice where a failure is nearly always the same mistake."""
+        """A sentence of advice if the failure nearly always has the same cause."""
         return find_hint(self.reason, self.expected, self.received)
 
 
 class Report:
-    """Every rule in the order it was judged; holds values of claims but never the assertion itself."""
+    """The results of all rules in the order of their checks; holds values of claims but never the assertion itself."""
 
     __slots__ = ("_judgements", "_noted", "payload", "reason")
 
     def __init__(self, judgements: Iterable[Judgement] = ()) -> None:
         self._judgements: list[Judgement] = []
         self._noted: list[Judgement] = []
-        # What the assertion claims, as it was signed, once its signature is known to be good.
+        # The signed bytes of the payload, set once the signature is verified.
         self.payload: bytes | None = None
-        self.reason: str | None = None  # the reason code of the first rule that failed
+        self.reason: str | None = None  # the reason code of the first failed rule
         self.add(*judgements)
 
     def __repr__(self) -> str:
         return f"<Report of {len(self._judgements)} rules, reason {self.reason}>"
 
     def add(self, *judgements: Judgement) -> None:
-        """Append judgements; rules that only the caller can judge (user, replay) join here too."""
+        """Append results, including those of rules that only the caller can check (user, replay)."""
         self._judgements += judgements
         for _, reason, _, _ in judgements:
             self.reason = self.reason or reason
 
     def note(self, *judgements: Judgement) -> None:
-        """Append judgements that only report: none of them is a reason to refuse."""
+        """Append results that are only reported and never cause a refusal."""
         self._noted += judgements
 
     @property
     def would_refuse(self) -> bool:
-        """Tell whether a rule that only reports was not met."""
+        """Whether a rule that only reports has failed."""
         return any(reason for _, reason, _, _ in self._noted)
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
-        """What was judged so far, unrendered."""
+        """The results so far, not put into words."""
         return tuple(self._judgements)
 
     @property
     def results(self) -> list[RuleResult]:
-        """Every rule, in words."""
+        """The results of all rules, in words."""
         return read_rows(self.as_rows())
 
     def as_rows(self) -> list[list[Any]]:
-        """Return what is kept of the results, as plain values for JSON; `read_rows` makes results of them again."""
+        """Return the results as plain values for JSON, to be stored; `read_rows` is the inverse."""
         rows: list[list[Any]]
         rows = [[rule, reason, _kept(expected), _kept(got)] for rule, reason, expected, got in self._judgements]
         rows += [[rule, reason, _kept(expected), _kept(got), True] for rule, reason, expected, got in self._noted]
         return rows
 
     def has_passed(self, rule: str) -> bool:
-        """Tell whether a rule was judged and met."""
+        """Return whether a rule was checked and passed."""
         return any(name == rule and not reason for name, reason, _, _ in self._judgements)
 
     def require_passed(self) -> None:
-        """Raise `AssertionRefused` with the first failed rule's reason, if any rule failed."""
+        """Raise `AssertionRefused` with the reason of the first failed rule, if any rule has failed."""
         if self.reason:
             raise AssertionRefused(self.reason, report=self)
 
 
 def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
-    """Return the results that were kept; a former release kept each as a dictionary."""
+    """Return the results of stored rows; a former release stored each row as a dictionary."""
     return [_result_of_dict(row) if isinstance(row, dict) else _result(*row) for row in rows]
 
 

@@ -1,7 +1,7 @@
-"""Patterns of claim values: `*` stands for any characters of one segment, everything else for itself.
+"""Glob patterns for claim values: `*` matches any characters within one segment, other characters match themselves.
 
-Segments end at `/` and `:`. A pattern covers the whole value, so there is no anchor to forget. Matching never goes
-back: no part of a value is searched for two pieces, and the search itself is linear, so no value makes it slow.
+Segments end at `/` and `:`. A pattern must match the whole value, so that no anchor can be forgotten. Matching does not
+backtrack and searches each part of a value for one piece only, so that it takes linear time for every value.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WILDCARD = "*"
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:
-    """Return the test whether a text matches; raises `ValueError` for an empty pattern and for `**`."""
+    """Return a function that matches a text; raises `ValueError` for an empty pattern and for `**`."""
     if not pattern or WILDCARD * 2 in pattern:
         raise ValueError("a pattern has at least one character, and no two wildcards in a row")
     if WILDCARD not in pattern:
@@ -27,10 +27,10 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
 
 
 def _fill(text: str, pieces: list[str], start: int, end: int) -> bool:
-    """Find the pieces between two wildcards, in order, with nothing but one segment's characters around each.
+    """Return whether the pieces between wildcards occur in order, with no separator outside of the pieces.
 
-    The first place of a piece is always the right one: a later one that fits would leave the same separators
-    outside of all pieces, and the wildcard after the piece can take what lies between the two.
+    Taking the first occurrence of a piece is enough. If a later occurrence led to a match, the text in between has no
+    separator outside of the pieces either, so that the wildcard after the first occurrence can match it.
     """
     for piece in pieces:
         place = text.find(piece, start, end)

@@ -1,4 +1,4 @@
-"""What one integration demands of the assertions it trusts."""
+"""The trust policy: what an integration requires of assertions."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +13,10 @@ JTI_REQUIRED = "jti-required-once"
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """The rules an assertion is judged by; anything empty here refuses everything.
+    """The rules for the assertions of an integration; without an issuer, audiences, or algorithms, all are refused.
 
     `accepted_typ` is lower-case and without `application/`; an assertion without `typ` passes unless `typ_required`.
-    `jti_claim` names the claim that makes an assertion unique (Entra: `uti`), `audience_claim` the one that names the
+    `jti_claim` names the claim that makes an assertion unique (Entra: `uti`), `audience_claim` the claim that holds the
     audience (Cognito: `client_id`). `blocked_keys` are thumbprints (RFC 7638).
     """
 
@@ -37,15 +37,15 @@ class TrustPolicy:
 
     @property
     def jti_required(self) -> bool:
-        """Tell whether every assertion must carry a unique claim."""
+        """Whether every assertion must have the unique claim."""
         return self.replay_policy == JTI_REQUIRED
 
     @property
     def allows_reuse(self) -> bool:
-        """Tell whether an assertion may buy more than one token."""
+        """Whether an assertion may be exchanged for more than one token."""
         return self.replay_policy == REUSABLE
 
 
 def accepted_typ(required: str | None) -> frozenset[str]:
-    """Return the kinds of tokens that pass, as they are compared: lower-case, without `application/`."""
+    """Return the accepted values of `typ`, normalized: lower-case, without `application/`."""
     return JWT_ONLY if required is None else frozenset({required.lower().removeprefix(MEDIA_TYPE_PREFIX)})

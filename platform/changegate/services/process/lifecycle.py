@@ -6,7 +6,7 @@ from typing import Any
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.process.numbering import next_number
-from changegate.services.provenance.creation_quota import require_room
+from changegate.services.provenance.creation_quota import require_creation_quota
 from changegate.services.provenance.provenance import provenance_of
 from changegate.services.tables.registry import NoRules, Values
 
@@ -33,7 +33,7 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
 
     See docs/reference/change-records.md#numbers-and-defaults.
     """
-    require_room(caller, values)
+    require_creation_quota(caller, values)
     values["number"] = values["task_effective_number"] = next_number(table, prefix)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())

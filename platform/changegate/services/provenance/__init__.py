@@ -1,5 +1,5 @@
-"""Provenance: which workload created a task, and how many tasks an integration may create.
+"""Provenance: the workload that created a task, and the quota of tasks that an integration may create.
 
-Begin with `provenance`. `claim_layouts` knows the claims of each provider, `run_urls` the address of a run, and
-`creation_quota` counts.
+Begin with `provenance`. `claim_layouts` maps the claims of each provider to fields, `run_urls` builds the address of a
+pipeline run, and `creation_quota` enforces quotas.
 """

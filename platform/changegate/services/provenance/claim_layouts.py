@@ -1,4 +1,4 @@
-"""Claim layouts: which claim of whose tokens says what; presets know the rest of a provider's claims."""
+"""Claim layouts: for each provider, the claims that fill the provenance fields of a task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _CIRCLECI = "oidc.circleci.com"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a provider's tokens say what, by field, and how the address of a run is made of it."""
+    """The readers of a provider's claims, by field, and the function that builds the address of a run."""
 
     fields: Mapping[str, Reader]
     run_url: RunUrl = no_url
@@ -37,7 +37,7 @@ def _first(*names: str) -> Reader:
 
 
 def _path(*readers: Reader) -> Reader:
-    """Return the reader of several names that are one when they are taken together."""
+    """Return a reader that joins several names with slashes; it returns None if a name is missing."""
 
     def read(claims: Claims) -> str | None:
         parts = [text_of_claim(reader(claims)) for reader in readers]
@@ -47,13 +47,13 @@ def _path(*readers: Reader) -> Reader:
 
 
 def _within(*names: str) -> Reader:
-    """Return the reader of a member within objects."""
+    """Return a reader of a member of nested objects."""
 
     def read(claims: Claims) -> Any:
-        found: Any = claims
+        value: Any = claims
         for name in names:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return found
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
 
     return read
 
@@ -139,7 +139,7 @@ LAYOUTS: Mapping[str, Layout] = {
         }
     ),
 }
-# Issuers that are one provider's and nobody else's; what follows them, if anything, begins with a slash.
+# Issuers that belong to a single provider. An issuer matches if it is equal, or continues with a slash.
 KNOWN_ISSUERS = {
     "https://token.actions.githubusercontent.com": "github-actions",
     "https://gitlab.com": "gitlab",
@@ -152,11 +152,11 @@ KNOWN_ISSUERS = {
 
 
 def find_layout(preset: str | None, issuer: str) -> Layout | None:
-    """Return the layout of an integration's tokens: by its preset, else by an issuer that is only one provider's."""
+    """Return the layout of an integration's tokens: by its preset, else by a known issuer; None if neither fits."""
     name = preset or next((name for known, name in KNOWN_ISSUERS.items() if f"{issuer}/".startswith(f"{known}/")), "")
     return LAYOUTS.get(name)
 
 
 def text_of_claim(value: Any) -> str | None:
-    """Return a text or a number as text; anything else names nothing."""
+    """Return a string or number as text; None for an empty string and any other value."""
     return str(value) or None if isinstance(value, str | int) and not isinstance(value, bool) else None

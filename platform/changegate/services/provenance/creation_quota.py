@@ -1,7 +1,11 @@
-"""Quotas: how many tasks an integration may create within an hour and within a day.
+"""Creation quotas: how many tasks an integration may create within an hour and within a day.
 
-What counts is in the database: the tasks that say they come from the integration. An integration with a quota creates
-one at a time, in all processes, so that what was counted still holds when the task is written. Others do not wait.
+    request 1    locks the integration's row ──> counts ──> inserts the task ──> commits
+    request 2    waits for the lock                                          ──> locks ──> counts ──> ...
+
+The tasks in the database that name the integration are counted. An integration with a quota creates one task at a time,
+across all processes, so that the count still holds when the task is written. Other integrations do not wait (on SQLite,
+all writers wait for each other in any case).
 """
 
 from collections.abc import Mapping
@@ -18,11 +22,11 @@ from changegate.services.access.caller import Caller
 WINDOWS = {"creations_per_hour": ("hour", timedelta(hours=1)), "creations_per_day": ("day", timedelta(days=1))}
 
 
-def require_room(caller: Caller, task: Mapping[str, Any]) -> None:
-    """Refuse a new task beyond the quota of the caller's integration; raises `QuotaReached`.
+def require_creation_quota(caller: Caller, task: Mapping[str, Any]) -> None:
+    """Raise `QuotaReached` for a new task beyond the quota of the caller's integration.
 
-    The task has its `sys_created_on` already. A window ends with it and slides, so that no hour and no day ever
-    holds more than its quota. Until the transaction ends, nobody else creates for this integration.
+    The task must have its `sys_created_on`. The windows slide and end at that time, so that no hour and no day ever
+    has more tasks than its quota. The integration's row stays locked until the transaction ends.
     """
     if caller.grant is None or caller.origin is None or not caller.origin.is_limited:
         return
@@ -35,14 +39,14 @@ def require_room(caller: Caller, task: Mapping[str, Any]) -> None:
 
 
 def _wait(entity: str, name: str, most: int | None, at: datetime) -> tuple[int, str] | None:
-    """Return in how many seconds a window has room again, and why it has none now."""
+    """Return the seconds until a window allows another task, and the exceeded quota in words; None if it allows one."""
     if most is None:
         return None
     word, window = WINDOWS[name]
     reached = _SINCE.first({"entity": entity, "since": at - window, "newer": most - 1})
     if reached is None:
         return None
-    # Times are whole seconds; it leaves the window when it is as old as the window is long.
+    # Times are whole seconds. The task leaves the window when it is as old as the window is long.
     seconds = max(1, int((reached.sys_created_on + window - at).total_seconds()))
     return seconds, f"This integration may create {most} {'task' if most == 1 else 'tasks'} per {word}"
 
@@ -50,12 +54,13 @@ def _wait(entity: str, name: str, most: int | None, at: datetime) -> tuple[int, 
 def _lock_statement() -> Any:
     quota = select(OAuthEntity.creations_per_hour, OAuthEntity.creations_per_day)
     locked = quota.where(OAuthEntity.sys_id == parameter("entity")).with_for_update(key_share=True)
-    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py). Without it,
+    # two transactions could both count before either writes.
     return locked.execution_options(locks_rows=True)
 
 
 def _since_statement() -> Any:
-    """Return the statement for the task that fills a quota: as many as `newer` were created after it."""
+    """Return the statement for the task that fills the quota: the one with `newer` tasks created after it."""
     created = select(Task.sys_created_on).where(
         Task.oauth_entity == parameter("entity"), Task.sys_created_on > parameter("since")
     )

@@ -1,7 +1,7 @@
-"""Provenance: what a record says of the workload whose token created it.
+"""The provenance of a record: the workload whose token created it.
 
-Everything comes from an exchange's verified claims and is copied once, when the record is created. Which claim says
-what is known for some providers; of others it is issuer and subject that are kept, which mean the same everywhere.
+All values come from the verified claims of an exchange and are copied once, when the record is created. For providers
+with a claim layout, further claims are copied; for all others only issuer and subject, which mean the same everywhere.
 """
 
 from functools import lru_cache
@@ -20,10 +20,10 @@ _packed = PackedJSON()
 
 
 def provenance_of(origin: TokenOrigin) -> dict[str, str]:
-    """Return what a new record says of the exchange that bought its creator's token, by field.
+    """Return the provenance fields of a new record, from the exchange that issued its creator's token.
 
-    Claims were verified when they were kept. A value that its column does not hold is cut, which its end shows; an
-    address that is too long is left out, because a part of it leads elsewhere.
+    The claims were verified before they were stored. A value that is too long for its column is cut and ends with an
+    ellipsis. An address that is too long is left out, because a part of it would lead elsewhere.
     """
     known = {
         "oauth_client_id": origin.client_id,
@@ -31,20 +31,20 @@ def provenance_of(origin: TokenOrigin) -> dict[str, str]:
         "oauth_subject": origin.subject,
         "oauth_exchange": origin.correlation_id,
     }
-    found = {name: text for name, text in known.items() if text}
+    fields = {name: text for name, text in known.items() if text}
     if origin.issuer and origin.claims is not None:
         layout = find_layout(origin.preset, origin.issuer)
         if layout is not None:
-            found |= read_claims(layout, origin.issuer, _packed.process_result_value(origin.claims, None))
-    return found
+            fields |= read_claims(layout, origin.issuer, _packed.process_result_value(origin.claims, None))
+    return fields
 
 
 def read_claims(layout: Layout, issuer: str, claims: Claims) -> dict[str, str]:
-    """Return what verified claims say, by field."""
+    """Return the provenance fields that a layout reads from verified claims."""
     read = {name: text_of_claim(reader(claims)) for name, reader in layout.fields.items()}
-    found = {name: _fitted(text, _length(name)) for name, text in read.items() if text}
+    fields = {name: _fitted(text, _length(name)) for name, text in read.items() if text}
     url = layout.run_url(issuer, claims)
-    return found | {RUN_URL: url} if url and len(url) <= _length(RUN_URL) else found
+    return fields | {RUN_URL: url} if url and len(url) <= _length(RUN_URL) else fields
 
 
 def _fitted(text: str, length: int) -> str:

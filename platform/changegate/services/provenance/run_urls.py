@@ -1,7 +1,7 @@
-"""Addresses of pipeline runs, put together from verified claims: only https, only the provider's own host.
+"""Addresses of pipeline runs, built from verified claims: only https, and only the provider's own host.
 
-What a claim says becomes one part of a path, percent-encoded, so that it can lead nowhere else. Where a part is missing
-or is not what it should be, there is no address.
+A claim becomes one percent-encoded segment of a path, so that it cannot lead to another host or page. If a segment is
+missing or malformed, there is no address.
 """
 
 import re
@@ -20,12 +20,12 @@ _JENKINS_ISSUER = re.compile(r"(.+?)(?:/job/[^/]+)*/oidc/?")
 
 
 def no_url(_issuer: str, _claims: Claims) -> str | None:
-    """Return nothing, for runs whose address their claims do not tell."""
+    """Return None, for providers whose claims do not contain the address of a run."""
     return None
 
 
 def github_run(issuer: str, claims: Claims) -> str | None:
-    """Return the page of an attempt of a workflow run."""
+    """Return the URL of an attempt of a workflow run."""
     repository = _segments(claims.get("repository"))
     run, attempt = _number(claims.get("run_id")), _number(claims.get("run_attempt"))
     if repository is None or len(repository) != 2:
@@ -34,7 +34,7 @@ def github_run(issuer: str, claims: Claims) -> str | None:
 
 
 def gitlab_pipeline(issuer: str, claims: Claims) -> str | None:
-    """Return the page of a pipeline; the issuer is the address of the installation, with its path if it has one."""
+    """Return the URL of a pipeline; the issuer is the address of the installation, with its path if it has one."""
     project, pipeline = _segments(claims.get("project_path")), _number(claims.get("pipeline_id"))
     path = issuer.partition("://")[2].partition("/")[2].rstrip("/")
     base = _segments(path) if path else []
@@ -44,26 +44,26 @@ def gitlab_pipeline(issuer: str, claims: Claims) -> str | None:
 
 
 def buildkite_build(_issuer: str, claims: Claims) -> str | None:
-    """Return the page of a build."""
+    """Return the URL of a build."""
     parts = [_segment(claims.get(name)) for name in ("organization_slug", "pipeline_slug")]
     return _url("https://buildkite.com", *parts, "builds", _number(claims.get("build_number")))
 
 
 def circleci_workflow(_issuer: str, claims: Claims) -> str | None:
-    """Return the page of a workflow's run."""
+    """Return the URL of a workflow run."""
     run = _segment(claims.get("oidc.circleci.com/workflow-id"))
     return _url("https://app.circleci.com", "pipelines", "workflows", run)
 
 
 def terraform_run(issuer: str, claims: Claims) -> str | None:
-    """Return the page of a run."""
+    """Return the URL of a run."""
     names = ("terraform_organization_name", "terraform_workspace_name", "terraform_run_id")
     organization, workspace, run = (_segment(claims.get(name)) for name in names)
     return _url(_server(issuer), "app", organization, "workspaces", workspace, "runs", run)
 
 
 def jenkins_build(issuer: str, claims: Claims) -> str | None:
-    """Return the page of a build, if its subject is the address of a job of the controller that the issuer names."""
+    """Return the URL of a build, if the subject is the address of a job on the controller that the issuer names."""
     controller, job = _JENKINS_ISSUER.fullmatch(issuer), claims.get("sub")
     if controller is None or not isinstance(job, str) or not job.startswith(f"{controller[1]}/job/"):
         return None
@@ -81,7 +81,7 @@ def _github_server(issuer: str) -> str | None:
 
 
 def _server(issuer: str) -> str | None:
-    """Return scheme and host of an issuer, if they are such that a person may be led there."""
+    """Return scheme and host of an issuer if a link to them is safe, else None."""
     scheme, _, rest = issuer.partition("://")
     host = re.split("[/?#]", rest, maxsplit=1)[0]
     return f"https://{host}" if scheme == "https" and _HOST.fullmatch(host) else None
@@ -92,7 +92,7 @@ def _segment(value: Any) -> str | None:
 
 
 def _segments(value: Any) -> list[str] | None:
-    """Return the parts of a path, if every one of them is one."""
+    """Return the segments of a path; None if any segment is empty, `.`, or `..`."""
     parts = value.split("/") if isinstance(value, str) else [""]
     return parts if all(_segment(part) for part in parts) else None
 

@@ -1,4 +1,4 @@
-"""Whether the rules of a scope speak of tables and fields that there are."""
+"""Checks that the rules of a scope name existing tables and fields."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from changegate.services.tables.visibility import knows_integrations
 
 
 def require_served(rules: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse rules about what is not served, and limits that nothing could meet; raises `InputInvalid`."""
+    """Raise `InputInvalid` for rules about tables or fields that do not exist, and for limits that nothing can pass."""
     faults = [fault for rule in rules if REST_APIS[rule["rest_api"]].has_tables for fault in _faults(rule)]
     if faults:
         raise InputInvalid({"rules": list(dict.fromkeys(faults))})
 
 
 def writable_fields(table: Table) -> set[str]:
-    """Return the fields of a table that a caller can write at all, journals among them."""
+    """Return the fields of a table that callers can write, including journal fields."""
     written = {name for name, entry in table.entries.items() if not entry.is_read_only}
     return written | set(table.journal_fields)
 

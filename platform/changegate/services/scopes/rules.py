@@ -1,4 +1,7 @@
-"""The rules of scopes in the statement that finds a token: brought as one text, and read as a policy."""
+"""Scope rules within the statement that finds a token: selected as one text, and parsed into a policy.
+
+One text, because each request with a token runs that statement, and a join would return one row per rule.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, reduce
@@ -11,13 +14,13 @@ from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.services.access.scope_policy import ApiCall, CallLimits, ScopePolicy, ScopeRule
 
-# Between the parts of a rule and between rules, as one statement brings them; neither is typed by hand.
+# Between the parts of a rule and between rules in the selected text. Names and fields hold no control characters.
 PART_SEPARATOR, LINE_SEPARATOR = "\x1f", "\x1e"
 _RULE = SysApiAccessScope.__table__.c
 
 
 class _Line(NamedTuple):
-    """A scope that an integration has, with one of its active rules; None where it has none."""
+    """A scope of an integration with one of its active rules, or None if the scope has no active rule."""
 
     scope: str
     is_useraccount: bool
@@ -25,13 +28,13 @@ class _Line(NamedTuple):
 
 
 def rules_of_entity(entity: ColumnElement[str] | Any) -> Any:
-    """Return the scalar subquery for the scopes of the integration that an exchange was made for, a rule a line."""
+    """Return a scalar subquery for the scopes of an exchange's integration, with one line per rule."""
     rule = func.coalesce(_joined(*_parts()), "")
     return (
         select(func.aggregate_strings(_joined(SysAuthScope.name, SysAuthScope.sys_id, rule), LINE_SEPARATOR))
         .select_from(OAuthEntityScope)
         .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
-        # Outer, because a scope without a rule is there all the same.
+        # An outer join, because a scope without a rule must be selected as well.
         .join(SysApiAccessScope, and_(_RULE.scope == SysAuthScope.sys_id, _RULE.active), isouter=True)
         .where(OAuthEntityScope.entity == entity)
         .correlate(OAuthExchange)
@@ -40,29 +43,29 @@ def rules_of_entity(entity: ColumnElement[str] | Any) -> Any:
 
 
 def all_rules() -> Any:
-    """Return the scalar subquery for the active rules of all scopes, one a line."""
+    """Return a scalar subquery for the active rules of all scopes, one per line."""
     lines = func.aggregate_strings(_joined(*_parts()), LINE_SEPARATOR)
     return select(lines).where(_RULE.active).scalar_subquery()
 
 
 def name_missing_scopes(calls: Iterable[ApiCall], held: Iterable[str]) -> str:
-    """Return a sentence that names the scopes which cover one of `calls`, without those that a token has already."""
-    found = connection().execute(select(SysAuthScope.name, *_parts()).join(SysApiAccessScope).where(_RULE.active)).all()
-    rules = [(name, _rule(parts)) for name, *parts in found]
+    """Return a sentence with the scopes that cover one of `calls`, without the scopes that the token has already."""
+    rows = connection().execute(select(SysAuthScope.name, *_parts()).join(SysApiAccessScope).where(_RULE.active)).all()
+    rules = [(name, _rule(parts)) for name, *parts in rows]
     names = {name for call in calls for name, rule in rules if rule.covers(call)} - {*held}
     return f"This call needs the scope {' or '.join(sorted(names or {'useraccount'}))}"
 
 
 def held_scopes(rules: str | None, asked: str | None) -> tuple[str, ...]:
-    """Return the names of the scopes that an integration has now, less those that a token did not ask for."""
+    """Return the names of an integration's current scopes, limited to those that the token requested."""
     names = tuple(sorted({line.scope for line in _lines(rules)}))
     return names if asked is None else tuple(name for name in names if name in asked.split())
 
 
 def policy_of(rules: str | None, held: tuple[str, ...], others: str | None, *, is_enforced: bool) -> ScopePolicy:
-    """Return what a token with some scopes may call.
+    """Return the policy of a token with the `held` scopes of its integration.
 
-    `others` are the rules of all scopes, None where a call that none of them covers is refused as well.
+    `others` has the rules of all scopes. If it is None, calls that no scope covers are refused as well.
     """
     lines = [line for line in _lines(rules) if line.scope in held]
     return ScopePolicy(
@@ -74,7 +77,7 @@ def policy_of(rules: str | None, held: tuple[str, ...], others: str | None, *, i
 
 
 def fields_of_list(text: str) -> frozenset[str] | None:
-    """Return the fields of a comma list, None for no list at all; one without a name in it allows no field."""
+    """Return the fields of a comma-separated list; None for an empty text, the empty set for a list without names."""
     names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
     return names if text else None
 

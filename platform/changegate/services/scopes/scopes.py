@@ -1,4 +1,4 @@
-"""Auth scopes: listed, made, changed and deleted; what is written here counts at the next call of every token."""
+"""The management of auth scopes: list, create, update, and delete; a change applies to the next call of every token."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from changegate.services.scopes.checks import require_served
 from changegate.services.scopes.rules import fields_of_list
 from changegate.services.tables.change_history import note_changes
 
-Change = tuple[Any, Any]  # what it was, what it is from now on
+Change = tuple[Any, Any]  # the value before and after
 FIELDS = ("name", "description", "rules")
 TAKEN = "There is an auth scope {} already."
 IN_USE = "It is used by {}. Take it from them first."
@@ -32,34 +32,35 @@ def list_scopes() -> list[SysAuthScope]:
 
 def get_scope(name: str) -> SysAuthScope:
     """Return a scope by name; raises `RecordNotFound`."""
-    found = find_scope(name)
-    if found is None:
+    scope = find_scope(name)
+    if scope is None:
         raise RecordNotFound
-    return found
+    return scope
 
 
-def lock_scope(**wanted: str) -> SysAuthScope:
-    """Return a scope, by one of its fields, that nobody else changes until the commit; raises `RecordNotFound`."""
-    if not all(text.isprintable() for text in wanted.values()):
+def lock_scope(**identifier: str) -> SysAuthScope:
+    """Return a scope by one of its fields, and lock it against changes until the commit; raises `RecordNotFound`."""
+    if not all(text.isprintable() for text in identifier.values()):
         raise RecordNotFound
-    # Integrations may be given the scope meanwhile, which a full lock would not allow. SQLite takes its write lock.
-    statement = select(SysAuthScope).filter_by(**wanted).with_for_update(key_share=True)
+    # FOR NO KEY UPDATE: a full lock would block foreign keys, and with them giving the scope to an integration. SQLite
+    # has no row locks and takes its write lock. The lock may have waited for another change, hence populate_existing.
+    statement = select(SysAuthScope).filter_by(**identifier).with_for_update(key_share=True)
     locked = statement.execution_options(locks_rows=True, populate_existing=True)
-    found = db.session.execute(locked).scalar_one_or_none()
-    if found is None:
+    scope = db.session.execute(locked).scalar_one_or_none()
+    if scope is None:
         raise RecordNotFound
-    return found
+    return scope
 
 
 def find_scope(name: str) -> SysAuthScope | None:
     """Return a scope by name, or None."""
-    if not name.isprintable():  # PostgreSQL takes no NUL, not even to compare with
+    if not name.isprintable():  # PostgreSQL refuses NUL characters even in comparisons.
         return None
     return db.session.execute(select(SysAuthScope).where(SysAuthScope.name == name)).scalar_one_or_none()
 
 
 def create_scope(fields: Mapping[str, Any], *, by: str) -> SysAuthScope:
-    """Add a scope from validated fields; raises `InputInvalid` for a taken name, or rules about what is not there."""
+    """Create a scope from validated fields; raises `InputInvalid` for a taken name and for rules that cannot apply."""
     require_served(fields["rules"])
     scope = SysAuthScope(sys_created_by=by, sys_updated_by=by)
     _require_free_name(scope, fields["name"])
@@ -70,10 +71,10 @@ def create_scope(fields: Mapping[str, Any], *, by: str) -> SysAuthScope:
 
 
 def update_scope(scope: SysAuthScope, fields: Mapping[str, Any], *, by: str) -> dict[str, Change]:
-    """Change a scope to validated fields and return what that alters, by field; nothing is written without it.
+    """Update a scope to validated fields and return the changes by field; without changes, nothing is written.
 
-    Every integration that has the scope is affected. Raises `InputInvalid` as `create_scope` does, and for another
-    name of a scope in use.
+    Every integration that has the scope is affected. Raises `InputInvalid` as `create_scope` does, and for a new name
+    of a scope that is in use.
     """
     before = fields_of(scope)
     changes = {name: (before[name], fields[name]) for name in FIELDS if _differ(before[name], fields[name])}
@@ -102,7 +103,7 @@ def delete_scope(scope: SysAuthScope) -> None:
     db.session.delete(scope)
     try:
         db.session.flush()
-    except IntegrityError:  # an integration has just got it
+    except IntegrityError:  # A concurrent request has just given the scope to an integration.
         db.session.rollback()
         raise InputInvalid({"name": [IN_USE.format("an integration")]}) from None
 
@@ -118,26 +119,26 @@ def list_uses() -> dict[str, list[tuple[str, str]]]:
     """Return the client ids and names of the integrations that have each scope, by the scope's sys_id."""
     columns = select(OAuthEntityScope.scope, OAuthEntity.client_id, OAuthEntity.name)
     joined = columns.join(OAuthEntity, OAuthEntity.sys_id == OAuthEntityScope.entity)
-    found: dict[str, list[tuple[str, str]]] = {}
+    uses: dict[str, list[tuple[str, str]]] = {}
     for scope, client_id, name in db.session.execute(joined.order_by(func.lower(OAuthEntity.name))).all():
-        found.setdefault(scope, []).append((client_id, name))
-    return found
+        uses.setdefault(scope, []).append((client_id, name))
+    return uses
 
 
 def fields_of(scope: SysAuthScope) -> dict[str, Any]:
-    """Return a scope as its schema takes it, as plain values."""
+    """Return a scope's fields as plain values, in the form that its schema loads."""
     return {"name": scope.name, "description": scope.description, "rules": [rule_fields(rule) for rule in scope.rules]}
 
 
 def rule_fields(rule: SysApiAccessScope) -> dict[str, Any]:
-    """Return a rule as its schema takes it; `writable_fields` is None for all fields."""
+    """Return a rule's fields in the form that its schema loads; `writable_fields` is None for all fields."""
     names = fields_of_list(rule.writable_fields or "")
     plain = {name: getattr(rule, name) for name in ("rest_api", "http_method", "version", "table", "active")}
     return {**plain, "writable_fields": None if names is None else sorted(names), "own_records": rule.own_records}
 
 
 def text_of(name: str, value: Any) -> str:
-    """Return a field of a scope in words: of rules a line for each."""
+    """Return a field of a scope as text; rules have one line each."""
     return "\n".join(sorted(map(_rule_text, value))) if name == "rules" else (value or "")
 
 
@@ -150,21 +151,21 @@ def _rule_text(rule: Mapping[str, Any]) -> str:
 
 
 def _fill(scope: SysAuthScope, fields: Mapping[str, Any], by: str) -> None:
-    """Give a scope its fields; rules that stay keep their record."""
+    """Set the fields of a scope; rules that remain keep their record and its sys_id."""
     scope.name, scope.description = fields["name"], fields["description"]
     kept = {_key(rule_fields(rule)): rule for rule in scope.rules}
     rules = []
-    for wanted in fields["rules"]:
-        rule = kept.get(_key(wanted)) or SysApiAccessScope(sys_created_by=by)
-        if rule.sys_id is None or rule_fields(rule) != wanted:
-            _fill_rule(rule, wanted, by)
+    for values in fields["rules"]:
+        rule = kept.get(_key(values)) or SysApiAccessScope(sys_created_by=by)
+        if rule.sys_id is None or rule_fields(rule) != values:
+            _fill_rule(rule, values, by)
         rules.append(rule)
     scope.rules = rules
 
 
-def _fill_rule(rule: SysApiAccessScope, wanted: Mapping[str, Any], by: str) -> None:
-    names = wanted["writable_fields"]
-    for name, value in wanted.items():
+def _fill_rule(rule: SysApiAccessScope, values: Mapping[str, Any], by: str) -> None:
+    names = values["writable_fields"]
+    for name, value in values.items():
         setattr(rule, name, value)
     rule.writable_fields = None if names is None else ",".join(names)
     rule.sys_updated_by, rule.sys_updated_on = by, utc_now()
@@ -183,17 +184,17 @@ def _differ(before: Any, after: Any) -> bool:
 def _flush(name: str) -> None:
     try:
         db.session.flush()
-    except IntegrityError:  # somebody else took the name between the check and now
+    except IntegrityError:  # A concurrent request took the name after the check.
         db.session.rollback()
         raise InputInvalid({"name": [TAKEN.format(name)]}) from None
 
 
 def _require_free_name(scope: SysAuthScope, name: str) -> None:
-    # Without case: pipelines tell such names apart, people do not.
+    # Case-insensitive: programs distinguish names that differ only in case, people overlook the difference.
     is_other = SysAuthScope.sys_id != (scope.sys_id or "")
     taken = select(SysAuthScope.name).where(func.lower(SysAuthScope.name) == name.lower(), is_other)
-    if found := db.session.execute(taken).scalars().first():
-        raise InputInvalid({"name": [TAKEN.format(found)]})
+    if taken_name := db.session.execute(taken).scalars().first():
+        raise InputInvalid({"name": [TAKEN.format(taken_name)]})
 
 
 def _require_unused(scope: SysAuthScope, field: str, sentence: str) -> None:
@@ -204,6 +205,6 @@ def _require_unused(scope: SysAuthScope, field: str, sentence: str) -> None:
 
 
 def count_scope_uses() -> dict[str, int]:
-    """Return how many integrations have each scope, by the scope's sys_id; one that nobody has is missing."""
+    """Return the number of integrations that have each scope, by sys_id; scopes without integrations are left out."""
     counted = select(OAuthEntityScope.scope, func.count()).group_by(OAuthEntityScope.scope)
     return {row[0]: row[1] for row in db.session.execute(counted).all()}

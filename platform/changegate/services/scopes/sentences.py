@@ -1,4 +1,4 @@
-"""What scopes and their rules allow, in plain English."""
+"""Plain English descriptions of what scopes and their rules allow."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -21,13 +21,13 @@ _VERBS = {
     },
     "oauth/introspect": {"POST": "introspect any access token"},
 }
-# Updates are the same by either; where only one is allowed, the other is not.
+# Both methods update records. If a scope allows only one of them, its description names the method.
 _EITHER = {"PUT", "PATCH"}
 _WRITING = _EITHER | {"POST"}
 
 
 class _Topic(NamedTuple):
-    """What calls have in common, so that one clause speaks of them all."""
+    """The properties that several calls share, so that one clause describes them all."""
 
     rest_api: str
     table: str
@@ -65,7 +65,7 @@ def _methods(rule: SysApiAccessScope) -> Iterator[str]:
 
 
 def _order(call: tuple[SysApiAccessScope, str]) -> tuple[int, str, int]:
-    """Sort calls as people tell of them: records before figures and files, and creation first."""
+    """Return the sort key of a call: records before statistics and files, and creation first."""
     rule, method = call
     apis, methods = [*_VERBS], [*_VERBS["now/table"]]
     api_at = apis.index(rule.rest_api) if rule.rest_api in apis else len(apis)
@@ -75,7 +75,7 @@ def _order(call: tuple[SysApiAccessScope, str]) -> tuple[int, str, int]:
 def _topic(rule: SysApiAccessScope, method: str) -> _Topic:
     creates = rule.rest_api == "now/table" and method == "POST"
     fields = fields_of_list(rule.writable_fields or "") if method in _WRITING else None
-    is_narrowed = rule.own_records and not creates  # what it creates is its own anyway
+    is_narrowed = rule.own_records and not creates  # Created records are always the integration's own.
     return _Topic(rule.rest_api, rule.table, rule.version, is_narrowed, fields)
 
 
