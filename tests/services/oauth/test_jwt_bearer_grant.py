@@ -44,7 +44,7 @@ def test_an_exchange_knows_what_it_verified(desk: TokenDesk, client: Client, key
 
     assert issued.scope == "change_request.create"
     assert exchange.verified.subject == "build-42"
-    assert exchange.claim and issued.access_token not in repr(issued)
+    assert exchange.replay_key and issued.access_token not in repr(issued)
     assert _written() == 0, "the row of an exchange is written when all is judged"
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: Token
 
     exchange_assertion(exchange, key_store, desk.assertion(), None)
 
-    assert exchange.claim is None
+    assert exchange.replay_key is None
 
 
 def test_no_keys_are_no_verdict_on_the_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:

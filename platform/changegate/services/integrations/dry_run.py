@@ -16,7 +16,7 @@ from changegate.errors import AssertionRefused, InputInvalid, JwksFetchFailed, J
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
-from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleResult
 from changegate.services.integrations.connection_types import require_provider
 from changegate.services.integrations.integrations import find_user
@@ -96,8 +96,8 @@ def _outcome(report: Report, reason: str | None, user: SysUser | None = None) ->
 def _judge_replay(client: Client, verified: VerifiedAssertion) -> None:
     if client.policy.allows_reuse:
         return
-    claim = assertion_claim(client.entity, verified.issuer, verified.replay_digest)
-    claimed = select(OAuthExchange.correlation_id).where(OAuthExchange.assertion_claim == claim)
+    replay_key = replay_key_of(client.entity, verified.issuer, verified.replay_digest)
+    claimed = select(OAuthExchange.correlation_id).where(OAuthExchange.assertion_claim == replay_key)
     is_seen = connection().execute(claimed).first() is not None
     seen = "seen before" if is_seen else "not seen before"
     verified.report.add(("replay", "jti_replayed" if is_seen else None, "not seen before", seen))

@@ -1,4 +1,4 @@
-"""Access tokens: opaque or in JWT format, kept as a hash, and judged anew at every call."""
+"""Access tokens: opaque or in JWT format, stored as a hash, and checked again at every call."""
 
 import hashlib
 import secrets
@@ -27,8 +27,8 @@ from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.scopes.rules import all_rules, held_scopes, policy_of, rules_of_entity
 from changegate.services.users.roles import roles_of_user
 
-# A fixed prefix lets secret scanners recognise a token that leaked. Then come, in base64url, the correlation id of the
-# exchange, by which the token's row is found, and 32 random bytes.
+# A fixed prefix, so that secret scanners recognize a leaked token. It is followed by base64url of the correlation id of
+# the exchange, which is the primary key of the token's row, and of 32 random bytes.
 OPAQUE_PREFIX = "cgat_"
 ID_BYTES = 16
 RANDOM_BYTES = 32
@@ -37,7 +37,7 @@ TOKEN_LENGTH = len(OPAQUE_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 @dataclass(frozen=True, slots=True, repr=False)
 class IssuedToken:
-    """A token as its client gets it, once, and what is kept of it, by column."""
+    """A token, which only its client gets, and the values that are stored for it, by column."""
 
     access_token: str
     lifespan: timedelta
@@ -46,7 +46,7 @@ class IssuedToken:
 
 
 def new_token(correlation_id: str, *, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
-    """Return a fresh token of an exchange; once its row is committed, nothing can bring the token back."""
+    """Return a new token for an exchange; the stored row does not allow the token to be recovered."""
     material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
     token = OPAQUE_PREFIX + urlsafe_b64encode(material).decode()
     return _issued(token, user, generation, scope, lifespan)
@@ -55,9 +55,9 @@ def new_token(correlation_id: str, *, user: str, generation: int, scope: str, li
 def new_jwt_token(
     correlation_id: str, *, client_id: str, user: str, generation: int, scope: str, lifespan: timedelta
 ) -> IssuedToken:
-    """Return a fresh token in JWT format (RFC 9068 §2.2); the correlation id is its jti.
+    """Return a new token in JWT format (RFC 9068 §2.2); the correlation id is its jti.
 
-    Raises `TemporarilyUnavailable` where it cannot be signed.
+    Raises `TemporarilyUnavailable` if it cannot be signed.
     """
     at, issuer = now(), settings().base_url
     issued_at = int(at.timestamp())
@@ -73,10 +73,10 @@ def _issued(token: str, user: str, generation: int, scope: str, lifespan: timede
 
 
 def find_token_caller(token: str) -> Caller | None:
-    """Return whom a token acts as now, or None.
+    """Return the caller that a token represents now, or None.
 
-    Token, integration, user, roles and scopes are read in one statement at every call: whatever was disabled
-    meanwhile has stopped working. How a token is written decides how it is looked for, and there is no second try.
+    One statement at every call reads token, integration, user, roles, and scopes, so that a change to any of them takes
+    effect at the next call. The format of the token alone decides how it is looked up; there is no fallback.
     """
     if token.startswith(OPAQUE_PREFIX):
         return _find_opaque(token)
@@ -84,12 +84,12 @@ def find_token_caller(token: str) -> Caller | None:
 
 
 def is_foreign(token: str) -> bool:
-    """Tell whether a token can only be another issuer's: by how it is written, of which nothing is verified."""
+    """Return whether, by its format alone, a token can only be another issuer's; nothing is verified."""
     return not token.startswith(OPAQUE_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
 
 
 def caller_of(row: Any) -> Caller:
-    """Return whom a token acts as, of a row of `caller_statement`."""
+    """Return the caller of a row of `caller_statement`."""
     roles = expand_roles(row.roles)
     origin = TokenOrigin._make(row[-len(_ORIGIN) :])
     grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
@@ -105,9 +105,10 @@ def _find_opaque(token: str) -> Caller | None:
 
 
 def _find_jwt(token: str) -> Caller | None:
-    """Return whom a token acts as that this product signed with a key that still counts.
+    """Return the caller of a token that is signed by a published key of this instance, or None.
 
-    Its hash is compared too: a signature proves that the key was there, the hash that this very token was issued.
+    The hash is compared too. The signature proves only that the signer had the key; the hash proves that this token was
+    issued and recorded.
     """
     at = now()
     verified = verify_token(token, issuer=settings().base_url, at=at)
@@ -119,9 +120,9 @@ def _find_jwt(token: str) -> Caller | None:
 
 
 def find_issued(token: str) -> dict[str, Any] | None:
-    """Return what a token's row is found by, its `correlation_id` and `token_hash`, or None for what is no token.
+    """Return the `correlation_id` and `token_hash` to find a token's row by, or None if the text is not a token.
 
-    That the row is there, and what it is worth now, is for whoever asks for it.
+    The row is not read: it may be missing, and the token may have ended.
     """
     if token.startswith(OPAQUE_PREFIX):
         correlation_id = _find_correlation_id(token)
@@ -132,29 +133,30 @@ def find_issued(token: str) -> dict[str, Any] | None:
 
 
 def revoke_tokens(entity: OAuthEntity) -> None:
-    """End every token of an integration, in the caller's transaction."""
-    # Counted by the database: of two administrators at once, neither takes back what the other ended.
+    """Revoke every token of an integration, in the caller's transaction."""
+    # The database increments the stored value, so that two concurrent revocations both take effect.
     entity.token_generation = OAuthEntity.token_generation + 1
 
 
 def revoke_all_so_far(entity: OAuthEntity) -> None:
-    """End every token of an integration for good, in the caller's transaction.
+    """Permanently revoke every token of an integration, in the caller's transaction.
 
-    ID tokens end too, also those that nobody has brought yet: their provider must have issued them later than now.
+    This includes ID tokens, even those not used yet: only ID tokens that are issued from now on are accepted.
     """
     revoke_tokens(entity)
     entity.tokens_valid_from = now()
 
 
+# Never stale: the arguments are the rules as the statement has just read them, so that changed rules are another entry.
 @lru_cache(maxsize=1024)
 def _grant(entity: str, scope: str | None, rules: str | None, others: str | None, is_enforced: bool) -> TokenGrant:
-    """Return what a token may call now; without `scope` it has all scopes that its integration has."""
+    """Return the grant of a token; without `scope` it has all scopes of its integration."""
     held = held_scopes(rules, scope)
     return TokenGrant(entity, " ".join(held), policy_of(rules, held, others, is_enforced=is_enforced))
 
 
 def _find_correlation_id(token: str) -> str | None:
-    """Return the correlation id that a text carries if it is written like a token."""
+    """Return the correlation id in an opaque token, or None if the text does not have the format of one."""
     if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
@@ -165,12 +167,12 @@ def _find_correlation_id(token: str) -> str | None:
 
 
 def hash_token(token: str) -> str:
-    """Return what is kept of a token: 64 hex digits."""
-    # Plain SHA-256 is enough for 256 random bits, or a signature: there is nothing to guess.
+    """Return the stored hash of a token, 64 hex digits."""
+    # A slow, salted hash is only needed for guessable input. A token has 256 random bits or a signature.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-# In the order of `TokenOrigin`. Claims stay packed: most calls create nothing, and never look at them.
+# In the order of `TokenOrigin`. Claims stay packed, because most calls never read them.
 _ORIGIN = (
     OAuthEntity.client_id,
     OAuthExchange.correlation_id,
@@ -183,17 +185,17 @@ _ORIGIN = (
 
 
 def _asked_scope() -> Any:
-    """Return the scopes that the token was asked for with, NULL where it follows its integration."""
+    """Return the scopes that the token was requested with; NULL if it has all scopes of its integration."""
     return case((OAuthExchange.has_all_scopes.is_(True), None), else_=func.coalesce(OAuthExchange.scope, ""))
 
 
 def ended_type() -> str | None:
-    """Return the connection type whose tokens do not work while its grant is switched off, or None."""
+    """Return the connection type whose tokens do not work because its grant is switched off, or None."""
     return None if settings().password_grant_enabled else PASSWORD
 
 
 def is_live(at: Any, ended_type: Any) -> tuple[Any, ...]:
-    """Return the clauses for a token that works at an instant: what it rests on is read together with it."""
+    """Return the clauses for a token that is active at an instant, including its integration and user."""
     return (
         OAuthEntity.type.is_distinct_from(ended_type),
         OAuthExchange.revoked_at.is_(None),
@@ -206,9 +208,9 @@ def is_live(at: Any, ended_type: Any) -> tuple[Any, ...]:
 
 
 def caller_statement(*more: Any) -> Select[Any]:
-    """Return the statement for a live token's caller and all that it depends on, with `more` columns.
+    """Return the statement for the caller of a live token, with `more` columns and the parameters of `is_live`.
 
-    Which token it is, whoever looks for it adds; the instant is the parameter `now`.
+    Callers of this function add the clause that selects the token.
     """
     return (
         select(
@@ -231,7 +233,7 @@ def caller_statement(*more: Any) -> Select[Any]:
 
 
 def _statement() -> Select[Any]:
-    """Return the statement for one token that was issued here."""
+    """Return the statement for one token that this instance issued."""
     return caller_statement().where(
         OAuthExchange.correlation_id == parameter("correlation_id"),
         OAuthExchange.token_hash == parameter("token_hash"),

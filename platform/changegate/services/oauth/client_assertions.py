@@ -1,4 +1,4 @@
-"""Client authentication by a signed assertion: private_key_jwt (RFC 7523 §2.2, narrowed as in decision 0014)."""
+"""Client authentication by a signed assertion: private_key_jwt (RFC 7523 §2.2, restricted by decision 0014)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion, OAuthEntity
 from changegate.postponed import forbid_postponing
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
-from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
@@ -21,21 +21,21 @@ from changegate.services.oauth.jwt_bearer_grant import verify_for
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLIENT_AUTHENTICATION = "client-authentication+jwt"
-# The token endpoint: client libraries take its URL for the audience of what they sign (Authlib does by default).
+# The paths of the token endpoint, whose URL client libraries use as the audience (Authlib does by default).
 TOKEN_PATHS = ("/oauth/token", "/oauth_token.do")
-# Authlib's default. A claim is used once, so that a longer life gives a thief no second use.
+# Authlib's default. Each assertion is accepted once only, so that a long lifetime allows no second use.
 LONGEST_LIFETIME = timedelta(hours=1)
 TOO_LONG = "lifetime_too_long"
-# Public keys only: a key that both sides know proves nothing that a secret would not.
+# Public keys only: a shared key proves no more than a client secret does.
 ALGORITHMS = frozenset(SCHEMES)
-# Longer than any clock skew that an integration may have: a claim outlives what it was claimed by.
+# Longer than the clock skew of any integration, so that a replay key outlives its assertion.
 KEPT_AFTER_EXPIRY = timedelta(hours=1)
 NOTED_EVERY = timedelta(days=1)
-_CLAIMS = OAuthClientAssertion.__table__
+_USED = OAuthClientAssertion.__table__
 
 
 def find_named_client(text: str) -> str | None:
-    """Return the client that an assertion says it is from, or None; that chooses a configuration and nothing else."""
+    """Return the unverified client id in an assertion, or None; use it only to choose a configuration."""
     try:
         return UnverifiedAssertion.parse(text).unverified_issuer
     except AssertionRefused:
@@ -43,19 +43,19 @@ def find_named_client(text: str) -> str | None:
 
 
 def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStore) -> Client:
-    """Return the client that signed the assertion of its credentials, which is good for this once.
+    """Return the client that signed the assertion of its credentials; the assertion is accepted once only.
 
-    Raises `InvalidClient`, and `TemporarilyUnavailable` where its keys cannot be had.
+    Raises `InvalidClient`, and `TemporarilyUnavailable` if the client's keys are unavailable.
     """
     client = get_unproven_client(credentials.client_id)
     if not client.is_public:
-        # Else whoever has the signing key would need no secret any more.
+        # Otherwise the holder of the signing key would no longer need the client's secret.
         raise InvalidClient("client_assertion_refused", "this client has a secret and proves itself by that")
     assertion: UnverifiedAssertion | None = None
     try:
         assertion = UnverifiedAssertion.parse(credentials.assertion or "")
         verified = _verify(client, assertion, key_store)
-        _claim(client, verified)
+        _use_once(client, verified)
     except AssertionRefused as refusal:
         remedy = _name_bound(client) if refusal.reason == TOO_LONG else None
         raise InvalidClient(
@@ -73,13 +73,13 @@ def _name_bound(client: Client) -> str:
 
 
 def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
-    """Return the rules for what a client signs to prove who it is to `issuer`, by the keys that it is trusted by.
+    """Return the policy for assertions that authenticate a client to `issuer`; they are signed by its trusted keys.
 
-    No JWT is both a grant and a client assertion of one integration: where the two have one issuer, `typ` must tell
-    them apart.
+    A JWT must not be usable both as a grant and as a client assertion of one integration. If both have the same issuer,
+    only `typ` distinguishes them, and is therefore required.
     """
     own = client.policy
-    accepted, is_telling = JWT_ONLY | {CLIENT_AUTHENTICATION}, own.issuer == client.client_id
+    accepted, is_typ_decisive = JWT_ONLY | {CLIENT_AUTHENTICATION}, own.issuer == client.client_id
     return replace(
         own,
         issuer=client.client_id,
@@ -90,8 +90,8 @@ def policy_for_client_assertions(client: Client, issuer: str) -> TrustPolicy:
         replay_policy=JTI_REQUIRED,
         audience_claim="aud",
         allow_additional_audiences=False,
-        accepted_typ=accepted - own.accepted_typ if is_telling else accepted,
-        typ_required=is_telling,
+        accepted_typ=accepted - own.accepted_typ if is_typ_decisive else accepted,
+        typ_required=is_typ_decisive,
         conditions=(),
     )
 
@@ -105,19 +105,20 @@ def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore)
     return verified
 
 
-def _claim(client: Client, verified: VerifiedAssertion) -> None:
-    """Spend an assertion, in a transaction of its own: what it was sent with may still be refused.
+def _use_once(client: Client, verified: VerifiedAssertion) -> None:
+    """Record the use of an assertion, or refuse it as replayed.
 
-    One INSERT decides, so that of several processes exactly one takes it.
+    A transaction of its own, so that the use is recorded even if the rest of the request is refused. The INSERT
+    decides, so that exactly one of several processes succeeds.
     """
-    claim = assertion_claim(client.entity, verified.issuer, verified.replay_digest)
-    # If the request ran again, its own claim would refuse it.
+    replay_key = replay_key_of(client.entity, verified.issuer, verified.replay_digest)
+    # A postponed request runs again from the start, and would then be refused as a replay of itself.
     forbid_postponing()
     try:
         with db.engine.begin() as at_work:
             if is_time_to_clean_up():
-                at_work.execute(delete(_CLAIMS).where(_CLAIMS.c.expires_at < now() - KEPT_AFTER_EXPIRY))
-            at_work.execute(insert(_CLAIMS).values(claim=claim, expires_at=verified.expires_at))
+                at_work.execute(delete(_USED).where(_USED.c.expires_at < now() - KEPT_AFTER_EXPIRY))
+            at_work.execute(insert(_USED).values(claim=replay_key, expires_at=verified.expires_at))
             _note_use(at_work, client)
     except IntegrityError:
         verified.report.add(("replay", "jti_replayed", "not seen before", "seen before"))
@@ -125,7 +126,7 @@ def _claim(client: Client, verified: VerifiedAssertion) -> None:
 
 
 def _note_use(at_work: Connection, client: Client) -> None:
-    """Store on the integration when its client signed, at most once a day, so that most uses write nothing."""
+    """Store on the integration when its client last signed, at most once a day, so that most uses write nothing."""
     noted, at = OAuthEntity.last_client_assertion_at, now()
     is_due = (OAuthEntity.sys_id == client.entity, or_(noted.is_(None), noted <= at - NOTED_EVERY))
     at_work.execute(update(OAuthEntity).where(*is_due).values(last_client_assertion_at=at))

@@ -1,4 +1,4 @@
-"""The client credentials grant (RFC 6749 §4.4): a client's secret buys an access token of one account."""
+"""The client credentials grant (RFC 6749 §4.4): an authenticated client gets an access token for one account."""
 
 from changegate.errors import UnauthorizedClient
 from changegate.services.oauth.access_tokens import IssuedToken
@@ -7,10 +7,10 @@ from changegate.services.oauth.subjects import judge_run_as
 
 
 def exchange_client_credentials(exchange: Exchange, scope: str | None) -> IssuedToken:
-    """Return the token of a client that has proved itself; it acts as the OAuth Application User.
+    """Return a token for an authenticated client, which acts as the OAuth Application User.
 
-    There is no refresh token (RFC 6749 §4.4.3): the secret buys the next token as well. Raises `UnauthorizedClient`,
-    `InvalidScope`, `TemporarilyUnavailable`.
+    There is no refresh token (RFC 6749 §4.4.3), because the client can authenticate again. Raises `UnauthorizedClient`,
+    `InvalidScope`, and `TemporarilyUnavailable`.
     """
     client = exchange.client
     reason, received = judge_run_as(client)

@@ -1,4 +1,4 @@
-"""Clients: which integration a token request is for, and whether it proved so.
+"""OAuth clients: the integration that a token request is for, and its authentication.
 
 See docs/reference/token-endpoint.md#client-authentication.
 """
@@ -31,7 +31,10 @@ ClientRow = Any  # a row of `_statement`, by column name
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClientCredentials:
-    """What a request at an address says of its client; what was not sent is None, and at most one proof is sent."""
+    """The client credentials of a request and its address; members that were not sent are None.
+
+    At most one of `secret` and `assertion` is sent.
+    """
 
     client_id: str | None
     secret: str | None
@@ -41,10 +44,10 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An integration as an exchange needs it, read in one statement.
+    """The properties of an integration that an exchange needs, read in one statement.
 
-    `type` says which grant it is for; only where an identity provider signs do policy and source mean anything.
-    `refresh_token_lifespan` is None where no refresh tokens are issued.
+    `type` determines its grant; policy and source are meaningful only if an identity provider signs.
+    `refresh_token_lifespan` is None if the integration issues no refresh tokens.
     """
 
     entity: str
@@ -61,18 +64,18 @@ class Client:
     is_run_as_active: bool
     type: str = JWT_BEARER
     refresh_token_lifespan: timedelta | None = None
-    # Of ID tokens alone: the claim that `user_field` is compared with, whether an email must be verified, and since
-    # when the tokens must have been issued.
+    # For ID tokens only: the claim that `user_field` is compared with, whether an email must be verified, and the
+    # instant after which tokens must have been issued.
     user_claim: str = "sub"
     requires_email_verified: bool = True
     tokens_valid_from: datetime | None = None
 
 
 def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
-    """Return the client of a request; raises `InvalidClient`, and `TooManyFailures` instead of comparing a secret.
+    """Return the authenticated client of a request.
 
-    A public client may leave out its id, and is then found by the audience or issuer of its assertion, which choose
-    a configuration and nothing else.
+    A public client may omit its id. The unverified audience or issuer of its assertion then chooses the configuration,
+    and nothing else. Raises `InvalidClient`, and `TooManyFailures` before a secret is compared.
     """
     if credentials.client_id is not None:
         known = _find_client(credentials.client_id)
@@ -89,7 +92,7 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
 
 
 def require_room_to_guess(address: str, name: str) -> Guess:
-    """Return the permission to compare one secret or password of a name; raises `TooManyFailures`."""
+    """Return the permission to compare one secret or password for a name; raises `TooManyFailures`."""
     try:
         return limiter.require_room_to_guess(address, name)
     except RateLimited as limited:
@@ -97,7 +100,7 @@ def require_room_to_guess(address: str, name: str) -> Guess:
 
 
 def get_unproven_client(client_id: str | None) -> Client:
-    """Return an active client that has proved nothing yet; raises `InvalidClient`."""
+    """Return an active client that is not authenticated yet; raises `InvalidClient`."""
     known = None if client_id is None else _find_client(client_id)
     if known is None:
         raise InvalidClient("client_unknown")
@@ -105,10 +108,12 @@ def get_unproven_client(client_id: str | None) -> Client:
 
 
 def find_entity(client_id: str | None) -> str | None:
-    """Return the sys_id of the integration that a client id names, whoever says it."""
-    # What no client id is, such as half a character, may be more than a driver takes.
-    found = None if client_id is None or not client_id.isprintable() else _ENTITY.first({"wanted": client_id})
-    return None if found is None else str(found.sys_id)
+    """Return the sys_id of the integration with a client id, without any authentication."""
+    # Unprintable text, such as half of a surrogate pair, is never a client id, and a driver may refuse it.
+    if client_id is None or not client_id.isprintable():
+        return None
+    row = _ENTITY.first({"client_id": client_id})
+    return None if row is None else str(row.sys_id)
 
 
 def _require_active(known: "_Known") -> Client:
@@ -118,12 +123,13 @@ def _require_active(known: "_Known") -> Client:
 
 
 def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
-    """Return the active ID token integrations that a token may be for, by its issuer and audience; two are too many.
+    """Return the active ID token integrations that a token may be for, by its unverified issuer and audience.
 
-    The only one of an issuer is returned whatever the audience is. Nobody has proved anything yet.
+    Returns at most two, as two are ambiguous already. If the audience fits no integration of the issuer, all of them
+    count, so that the only integration of an issuer can report the wrong audience.
     """
     issuer = assertion.unverified_issuer
-    rows = _BY_ISSUER.all({"wanted": issuer}) if issuer else []
+    rows = _BY_ISSUER.all({"issuer": issuer}) if issuer else []
     meant = [row for row in rows if _is_addressed(row, assertion)] or rows
     return [_id_token_client(row) for row in meant[:2]]
 
@@ -143,7 +149,7 @@ def _id_token_client(row: ClientRow) -> Client:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Known:
-    """A client that may not have proved anything yet, with what a proof is held against."""
+    """A client that may not be authenticated yet, with the hashes that its secret is compared with."""
 
     client: Client
     is_active: bool
@@ -156,14 +162,14 @@ class _Known:
 
 
 def _find_client(client_id: str) -> _Known | None:
-    # PostgreSQL takes no NUL in a text, not even to compare with.
-    return None if "\0" in client_id else _BY_CLIENT_ID.first({"wanted": client_id})
+    # PostgreSQL refuses NUL characters in text, even in comparisons.
+    return None if "\0" in client_id else _BY_CLIENT_ID.first({"client_id": client_id})
 
 
 def _require_secret(guess: Guess, known: _Known | None, secret: str) -> None:
-    """Refuse a wrong secret, and count it; for an unknown client the same is done, so that it takes as long."""
+    """Refuse and count a wrong secret; an unknown client takes the same steps, so that timing does not reveal it."""
     kept = known.secrets if known else (None, None, None)
-    # Clients differ in whether they encode a secret for Basic (RFC 6749 §2.3.1): both forms are tried.
+    # Some clients percent-encode the secret for Basic authentication (RFC 6749 §2.3.1) and some do not: try both forms.
     if not any(is_right_secret(guess, form, *kept, now()) for form in _forms(secret)):
         limiter.count_guess(guess)
         raise InvalidClient("client_secret_bad" if known else "client_unknown")
@@ -180,7 +186,7 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
         return None
     assertion = UnverifiedAssertion.parse(assertion_text)
     named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
-    # Only the JWT bearer grant has an assertion: integrations of other types may well name the same issuer.
+    # Only the JWT bearer grant has an assertion; integrations of other types may have the same issuer.
     statement = _statement().where(OAuthEntity.public_client, OAuthEntity.type == JWT_BEARER)
     rows = connection().execute(statement.where(OAuthEntity.client_id.in_(named)).limit(2)).all()
     if not rows and assertion.unverified_issuer:
@@ -190,7 +196,7 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
 
 
 def policy_of(row: ClientRow) -> TrustPolicy:
-    """Return what an integration demands; of its row, or of a record with the same names."""
+    """Return the trust policy of an integration, from its row or from a record with the same attributes."""
     return TrustPolicy(
         issuer=row.issuer,
         audiences=frozenset(row.audiences or ()),
@@ -263,7 +269,7 @@ NEEDED_COLUMNS = (
 
 
 class _StoredJSON(TypeDecorator[Any]):
-    """JSON that is read as text, so that a row can be told from another before anything is made of it."""
+    """JSON that is selected as text, so that `Remembered` can compare rows before they are parsed."""
 
     impl = Text
     cache_ok = True
@@ -306,10 +312,10 @@ def _statement(*more: Any) -> Select[Any]:
     )
 
 
-_ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == parameter("wanted")))
-_BY_CLIENT_ID = Remembered(Prepared(_statement().where(OAuthEntity.client_id == parameter("wanted"))), _Known.of_row)
+_ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == parameter("client_id")))
+_BY_CLIENT_ID = Remembered(Prepared(_statement().where(OAuthEntity.client_id == parameter("client_id"))), _Known.of_row)
 _BY_ISSUER = Prepared(
     _statement(OAuthEntity.user_claim, OAuthEntity.require_email_verified, OAuthEntity.tokens_valid_from).where(
-        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("wanted")
+        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("issuer")
     )
 )

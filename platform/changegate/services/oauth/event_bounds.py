@@ -1,9 +1,9 @@
-"""Bounds of the event log: how many refusals of an address and an integration are written a minute.
+"""Limits of the event log: how many refusals of an address and of an integration are written per minute.
 
-Refusals without an integration have a bound of the process: a larger one, so that few addresses do not hide the others.
-All further refusals are counted, by each process for itself. The count goes to the last event that there was room
-for, at most once a second and before the same process reads the log, so that a flood of refusals costs one small write
-a second.
+Refusals without an integration share a larger limit of the process, so that a few addresses do not hide the others.
+Refusals beyond the limits are only counted, by each process separately. The count is added to the last event that was
+written, at most once a second and before this process reads the log, so that a flood of refusals costs one small write
+per second.
 """
 
 import threading
@@ -28,7 +28,10 @@ _KEPT_AS = "event_bounds"
 
 @dataclass(slots=True)
 class _Bucket:
-    """The refusals of an address, an integration, or the process, since `begun_at`, in seconds since 1970."""
+    """The refusals of an address, an integration, or the process since `begun_at`, in seconds since 1970.
+
+    `latest` is the correlation id of the last event that was written.
+    """
 
     begun_at: float
     written: int = 0
@@ -42,19 +45,20 @@ class EventBounds:
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
         self._further = Counter[str]()
         self._written_at = 0.0
+        # Guards everything above; never held while the database is written.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def has_room(self, address: str | None, entity: str | None, correlation_id: str, at: datetime) -> bool:
-        """Tell whether a refusal may be written as an event; one that may not is counted."""
+        """Return whether a refusal may be written as an event; if not, count it."""
         kind = "integration" if entity else "process"
         with self._lock:
             of_address = self._bucket(("address", network_of(address or "")), at.timestamp())
             shared = self._bucket((kind, entity or ""), at.timestamp())
             if of_address.written >= MOST["address"] or (shared.written >= MOST["process"] and not entity):
-                # An address without an event in this minute has none to add to.
+                # The address may have no event in this minute that the count could be added to.
                 self._further[of_address.latest or shared.latest] += 1
                 return False
             if shared.written >= MOST[kind]:
@@ -65,9 +69,9 @@ class EventBounds:
         return True
 
     def take_counts(self, at: datetime | None = None) -> Mapping[str, int]:
-        """Return the refusals that were counted since the last call, by the event that they go to.
+        """Return and reset the counts since the last call, by the correlation id of the event that they are added to.
 
-        With `at`, nothing is returned within a second of the last call.
+        With `at`, returns nothing within a second of the last call with it.
         """
         with self._lock:
             if not self._further or (at and 0 <= at.timestamp() - self._written_at < SECONDS_BETWEEN_WRITES):
@@ -87,18 +91,19 @@ class EventBounds:
 
 
 def event_bounds() -> EventBounds:
-    """Return the bounds of the application at work."""
-    found: EventBounds = current_application().extensions.setdefault(_KEPT_AS, EventBounds())
-    return found
+    """Return the limits of the current application."""
+    bounds: EventBounds = current_application().extensions.setdefault(_KEPT_AS, EventBounds())
+    return bounds
 
 
 def write_counts(at: datetime | None = None) -> None:
-    """Add counted refusals to the events that they go to, in a transaction of its own; `EventBounds.take_counts`."""
+    """Add the counted refusals to their events, in a transaction of its own; see `EventBounds.take_counts`."""
     counts = event_bounds().take_counts(at)
     if not counts:
         return
     further = OAuthExchange.further_refusals
     with db.engine.begin() as at_work:
+        # In one order in all processes, so that none waits for a row of another while holding one that it waits for.
         for correlation_id, number in sorted(counts.items()):
             of_event = update(OAuthExchange).where(OAuthExchange.correlation_id == correlation_id)
             at_work.execute(of_event.values(further_refusals=func.coalesce(further, 0) + number))

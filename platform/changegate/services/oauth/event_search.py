@@ -1,4 +1,4 @@
-"""The event log as it is read: found by what an administrator knows of an exchange."""
+"""Searches of the event log."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """What an event must be; None is anything.
+    """The criteria of a search; None matches every event.
 
-    `entity` is an integration's sys_id, `outcome` one of `OUTCOMES`, `text` a part of subject, user name,
-    address, request, issuer, kid or client id, `since` and `until` aware instants.
+    `entity` is an integration's sys_id, `outcome` a key of `OUTCOMES`, `text` a part of subject, user name,
+    address, request, issuer, kid, or client id; `since` and `until` are aware instants.
     """
 
     entity: str | None = None
@@ -33,23 +33,23 @@ class EventFilter:
     until: datetime | None = None
 
 
-def search_events(wanted: EventFilter, limit: int = 50, before: str | None = None) -> list[OAuthExchange]:
-    """Return the latest events that fit, newest first; `before` is the correlation id to go on from."""
+def search_events(criteria: EventFilter, limit: int = 50, before: str | None = None) -> list[OAuthExchange]:
+    """Return the latest matching events, newest first; `before` is the last correlation id of the previous page."""
     write_counts()
-    clauses = [*_clauses(wanted)]
+    clauses = [*_clauses(criteria)]
     if before is not None:
         clauses.append(OAuthExchange.correlation_id < before)
-    found = select(OAuthExchange).where(and_(True, *clauses)).order_by(OAuthExchange.correlation_id.desc())
-    return list(db.session.execute(found.limit(limit)).scalars())
+    events = select(OAuthExchange).where(and_(True, *clauses)).order_by(OAuthExchange.correlation_id.desc())
+    return list(db.session.execute(events.limit(limit)).scalars())
 
 
 def get_event(correlation_id: str) -> OAuthExchange:
     """Return an event; raises `RecordNotFound`."""
     write_counts()
-    found = db.session.get(OAuthExchange, correlation_id)
-    if found is None:
+    event = db.session.get(OAuthExchange, correlation_id)
+    if event is None:
         raise RecordNotFound
-    return found
+    return event
 
 
 def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:
@@ -61,33 +61,33 @@ def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
     """Return the latest exchange of each integration, by its sys_id."""
     numbers = exchange_numbers(now()).c
     latest = select(func.max(numbers.latest)).where(numbers.entity.in_([*entities])).group_by(numbers.entity)
-    found = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
-    return {event.entity: event for event in db.session.execute(found).scalars() if event.entity is not None}
+    events = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
+    return {event.entity: event for event in db.session.execute(events).scalars() if event.entity is not None}
 
 
 def count_would_refuse(since: datetime) -> dict[str, int]:
-    """Return how many exchanges conditions that only report would have refused, by the sys_id of the integration."""
+    """Return the number of exchanges that report-only conditions would have refused, by the integration's sys_id."""
     numbers = exchange_numbers(now(), since).c
     lately = (numbers.since >= earliest_correlation_id(since), numbers.would_refuse > 0, numbers.entity.is_not(None))
     counted = select(numbers.entity, func.sum(numbers.would_refuse)).where(*lately).group_by(numbers.entity)
     return {row[0]: row[1] for row in db.session.execute(counted).all()}
 
 
-def _clauses(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
+def _clauses(criteria: EventFilter) -> Iterable[ColumnElement[bool]]:
     event = OAuthExchange
-    if wanted.entity is not None:
-        yield event.entity == wanted.entity
-    if wanted.outcome in ("accepted", "refused"):
-        yield event.is_accepted.is_(wanted.outcome == "accepted")
-    if wanted.outcome == "would_refuse":
+    if criteria.entity is not None:
+        yield event.entity == criteria.entity
+    if criteria.outcome in ("accepted", "refused"):
+        yield event.is_accepted.is_(criteria.outcome == "accepted")
+    if criteria.outcome == "would_refuse":
         yield event.would_refuse.is_(True)
-    if wanted.reason is not None:
-        yield event.reason == wanted.reason
-    if wanted.text is not None:
+    if criteria.reason is not None:
+        yield event.reason == criteria.reason
+    if criteria.text is not None:
         places = (event.subject, event.address, event.request, event.issuer, event.kid, event.client_id)
-        yield or_(*(contains(place, wanted.text) for place in places))
-    # A correlation id begins with the time, and is the primary key.
-    if wanted.since is not None:
-        yield event.correlation_id >= earliest_correlation_id(wanted.since)
-    if wanted.until is not None:
-        yield event.correlation_id < earliest_correlation_id(wanted.until)
+        yield or_(*(contains(place, criteria.text) for place in places))
+    # A correlation id begins with its time and is the primary key, so that no other index is needed.
+    if criteria.since is not None:
+        yield event.correlation_id >= earliest_correlation_id(criteria.since)
+    if criteria.until is not None:
+        yield event.correlation_id < earliest_correlation_id(criteria.until)

@@ -1,4 +1,8 @@
-"""The event log: what the token endpoint decided, and why; never a token or an assertion."""
+"""The event log: the decisions of the token endpoint and their reasons, never a token or an assertion.
+
+Functions named `record_*` only register the row with the unit of work; the caller's commit writes it, and raises the
+errors that they name (decision 0011).
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,17 +26,17 @@ from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.exchange_figures import purge_figures
 from changegate.services.oauth.issuing import Exchange
 
-# What is noted is good to a day: an integration in use is written once a day, not at each clean-up.
+# The time of the last exchange is stored with this precision, so that an integration is written once a day at most.
 LAST_EXCHANGE_PRECISION = timedelta(days=1)
 
-# Longer than any token or assertion is good for: its row is what they are judged by.
+# Must be longer than the lifetime of any token or assertion: tokens are found by these rows, and replays detected.
 KEPT_FOR = timedelta(days=30)
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
 @dataclass(slots=True, repr=False)
 class Attempt:
-    """One request to the token endpoint: where it came from, and how far it got."""
+    """A request to the token endpoint: its origin, and its progress so far."""
 
     address: str | None
     correlation_id: str
@@ -42,9 +46,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RefusedCall:
-    """An API call or a login that was refused; `request` is its method and path, `user_name` that of an existing user.
+    """A refused API call or login; `request` is its method and path, `user_name` the name of an existing user.
 
-    A name that no user has is never stored: it may be a password in the wrong field.
+    The name of an unknown user is never stored, because it may be a password typed into the wrong field.
     """
 
     address: str | None
@@ -58,14 +62,14 @@ class RefusedCall:
 
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
-    """Write an exchange and its token with the commit, which raises `AssertionRefused` if the claim is taken.
+    """Write an exchange and its token with the commit, which raises `AssertionRefused` if the replay key exists.
 
-    One INSERT decides, so that of several processes exactly one wins.
+    The INSERT decides, so that exactly one of several processes succeeds.
     """
     _purge_now_and_then(happened_at)
     exchange = attempt.exchange
-    claim = exchange.claim if exchange else None
-    row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": claim}
+    replay_key = exchange.replay_key if exchange else None
+    row = _row(attempt, happened_at) | issued.kept | {"is_accepted": True, "assertion_claim": replay_key}
     report = exchange and (exchange.verified.report if exchange.verified else exchange.report)
     if report:
         row |= _judged(report) | {"would_refuse": report.would_refuse or None}
@@ -74,8 +78,10 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
 
 
 def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
+    """Return the refusal for a constraint that the INSERT violated; called within the commit."""
     if is_broken_reference(problem):
-        # The integration, or the user it acts as, has just been deleted: nothing of it can be referred to.
+        # The integration or its user has just been deleted. The event of this refusal must not refer to them, or it
+        # would violate the same constraint.
         attempt.exchange = None
         return InvalidClient("client_unknown")
     report = attempt.exchange.verified.report if attempt.exchange and attempt.exchange.verified else Report()
@@ -84,9 +90,9 @@ def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
-    """Write the event of a refusal with the commit, with every rule that was judged, if the log has room for it.
+    """Write the event of a refusal and its rules with the commit, if the limits of the log allow it.
 
-    The commit raises `InvalidClient` where the integration has just been deleted.
+    The commit raises `InvalidClient` if the integration has just been deleted.
     """
     verdict = {"is_accepted": False, "reason": refusal.reason, "detail": refusal.detail}
     report = refusal.report or (attempt.exchange and attempt.exchange.report)
@@ -96,7 +102,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
     if attempt.exchange is not None and attempt.exchange.user_name is not None:
         row["subject"] = attempt.exchange.user_name
     if attempt.exchange is None:
-        # Named by whoever sent it: nobody has proved to be its client.
+        # The client id is unverified, because the client did not authenticate.
         row["entity"] = find_entity(attempt.client_id)
         if isinstance(refusal.assertion, UnverifiedAssertion):
             row |= _facts(refusal.assertion, "jti", None)
@@ -104,9 +110,9 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
 
 
 def record_refused_call(call: RefusedCall, happened_at: datetime) -> None:
-    """Write the event of a refused API call or login with the commit, if the log has room for it.
+    """Write the event of a refused API call or login with the commit, if the limits of the log allow it.
 
-    The commit raises `InvalidClient` where the integration has just been deleted.
+    The commit raises `InvalidClient` if the integration has just been deleted.
     """
     row = {
         "happened_at": happened_at,
@@ -128,7 +134,7 @@ def _write_refusal(row: dict[str, Any], at: datetime) -> None:
     if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
         return
     _purge_now_and_then(at)
-    # Nothing rests on a refusal: a flood of them must not keep the disk busy that honest callers wait for.
+    # Nothing depends on the durability of a refusal: a flood of them must not make other callers wait for fsync.
     _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
 
 
@@ -137,18 +143,18 @@ def _judged(report: Report) -> dict[str, Any]:
 
 
 def report_of(event: OAuthExchange) -> list[RuleResult]:
-    """Return every rule that was judged in an exchange."""
+    """Return the results of all rules that were checked in an exchange."""
     return read_rows(event.rules or ())
 
 
 def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
-    """Return what the assertion of an exchange claimed, if its signature was good."""
+    """Return the claims of an exchange's assertion if its signature was verified, else None."""
     claims: dict[str, Any] | None = event.claims
     return claims
 
 
 def purge_expired(at: datetime) -> None:
-    """Forget exchanges that have served their time, but not that their integrations were in use."""
+    """Delete old exchanges, after storing on their integrations when these were last used."""
     oldest_kept = earliest_correlation_id(at - KEPT_FOR)
     note_last_exchanges(oldest_kept)
     connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
@@ -177,7 +183,7 @@ def _row(attempt: Attempt, happened_at: datetime) -> dict[str, Any]:
 
 
 def _facts(assertion: UnverifiedAssertion, jti_claim: str, verified: VerifiedAssertion | None) -> dict[str, str | None]:
-    """Return what the assertion said of itself; unverified where it was refused, and printable in any case."""
+    """Return the columns that describe an assertion, unverified if it was refused, and printable in any case."""
     digest = verified.replay_digest if verified else assertion.unverified_replay_digest(jti_claim)
     return {
         "kid": _shown(assertion.unverified_kid, 256),
@@ -193,21 +199,21 @@ def _shown(text: str | None, length: int) -> str | None:
 
 
 def note_last_exchanges(oldest_kept: str) -> None:
-    """Note on each integration the latest of its accepted exchanges that are about to be forgotten.
+    """Store on each integration the latest of its accepted exchanges that are about to be deleted.
 
-    `oldest_kept` is the least correlation id that stays in the log.
+    `oldest_kept` is the smallest correlation id that stays in the log.
     """
     exchange = OAuthExchange
     latest = func.max(exchange.happened_at)
-    found = (
+    to_delete = (
         select(OAuthEntity.sys_id, OAuthEntity.last_exchange_at.label("noted"), latest.label("latest"))
         .join(exchange, exchange.entity == OAuthEntity.sys_id)
         .where(exchange.correlation_id < oldest_kept, exchange.is_accepted)
         .group_by(OAuthEntity.sys_id, OAuthEntity.last_exchange_at)
     )
     noted = OAuthEntity.last_exchange_at
-    for row in connection().execute(found).all():
+    for row in connection().execute(to_delete).all():
         if row.noted is None or row.noted <= row.latest - LAST_EXCHANGE_PRECISION:
-            # Another process may have come further meanwhile.
+            # Compared again in the UPDATE, because another process may have stored a later time since the SELECT.
             is_older = (OAuthEntity.sys_id == row.sys_id, or_(noted.is_(None), noted < row.latest))
             connection().execute(update(OAuthEntity).where(*is_older).values(last_exchange_at=row.latest))

@@ -1,4 +1,4 @@
-"""Grant types: which there are, and which integration may use which (RFC 6749 §5.2)."""
+"""Grant types, and the integrations that may use them (RFC 6749 §5.2)."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 CLIENT_CREDENTIALS, PASSWORD = "client_credentials", "password"
 REFRESH_TOKEN = REFRESH
-# The connection type whose integrations a grant is for.
+# The connection type whose integrations may use a grant.
 TYPES: Mapping[str, str] = MappingProxyType(
     {
         JWT_BEARER: oauth_entity.JWT_BEARER,
@@ -30,10 +30,10 @@ def list_grant_types() -> list[str]:
 
 
 def require_grant(exchange: Exchange, grant_type: str) -> None:
-    """Refuse a client that may not use a grant, before anything is judged; raises `UnauthorizedClient`.
+    """Raise `UnauthorizedClient` for a client that may not use a grant, before anything else is checked.
 
-    Without an assertion, only a client that has proved itself may: raises `InvalidClient` for a public one.
-    A JWT bearer exchange that goes on keeps no line for this: its other rules say what it was.
+    Grants without an assertion require an authenticated client: raises `InvalidClient` for a public client. The report
+    of an allowed JWT bearer exchange has no entry for this rule, because its other rules show the grant.
     """
     client = exchange.client
     if grant_type == JWT_BEARER and client.type == oauth_entity.JWT_BEARER:

@@ -1,8 +1,9 @@
-"""What is kept of a third party's ID token that was accepted: the row of an exchange, by which later calls find it.
+"""Rows of accepted third-party ID tokens: exchanges by which later calls with the same token are recognized.
 
-The first call with a token judges it. Later ones cost one statement, as those with an access token do: the row is found
-by what it claims, and brings whatever the caller depends on as it is now. This process remembers by which keys it has
-judged a token; where the integration, its key set or what tells its user has changed since, it is judged anew.
+The first call with a token verifies it. Later calls cost one statement, like calls with an access token: it finds the
+row by its reuse key, together with the current state of everything that the caller depends on. Each process remembers
+the basis on which it has verified a token. If the integration, its key set, or the user's name has changed since, the
+token is verified again.
 """
 
 import hashlib
@@ -26,16 +27,20 @@ from changegate.services.oauth.exchange_figures import count_again
 
 REMEMBERED = 4096
 KeptRow = Any  # a row of `_KEPT`, by column name
-# The generation of the integration's tokens; the key set, None where the keys are stored with the integration; and what
-# the claim says that names the user, None where there is one account for all.
+# The token generation of the integration, the digest of its key set (None if its keys are stored with it), and the
+# value that names the user (None if all tokens act as one account).
 Basis = tuple[int, str | None, object]
 _ROW = OAuthExchange.__table__.c
 
 
 class _Judged:
-    """The tokens that this process has judged, by their hash, with what they were judged on."""
+    """A cache of the tokens that this process has verified: the basis of each, by token hash; the oldest are dropped.
+
+    An entry alone never admits a caller: `find_known_caller` compares it with the current state of the database.
+    """
 
     def __init__(self) -> None:
+        # For writers only: `find` is a single lookup, which is atomic.
         self._lock = threading.Lock()
         self._basis: OrderedDict[str, Basis] = OrderedDict()
 
@@ -53,38 +58,38 @@ class _Judged:
 _judged = _Judged()
 
 
-def claim_of(text: str) -> str:
-    """Return what the row of a token that may be used again claims: 64 hex digits for what was signed.
+def reuse_key_of(text: str) -> str:
+    """Return the key of a reusable token's row: 64 hex digits, a hash of the signing input.
 
-    Not for the whole text: with another signature over the same, as anybody can make of one by ECDSA, a token that was
-    revoked would be a new one.
+    The signature is left out, because an ECDSA signature can be changed without the key and stays valid: a revoked
+    token would otherwise become a new token.
     """
     return hashlib.sha256(b"ID token\0" + text.rpartition(".")[0].encode()).hexdigest()
 
 
 def find_known_caller(text: str) -> Caller | None:
-    """Return whom a token acts as; None unless this process has judged it by what counts at this moment."""
+    """Return the caller of a token; None unless this process has verified it on a basis that is still current."""
     at, token_hash = now(), hash_token(text)
     judged_on = _judged.find(token_hash)
     if judged_on is None:
         return None
-    row = _KNOWN.first({"claim": claim_of(text), "now": at})
+    row = _KNOWN.first({"reuse_key": reuse_key_of(text), "now": at})
     return caller_of(row) if row is not None and judged_on == _basis_now(row, at) else None
 
 
 def find_admitted_caller(correlation_id: str) -> Caller | None:
-    """Return whom the token acts as that an exchange was written for; None where something has ended it since."""
-    row = _ADMITTED.first({"admitted": correlation_id, "now": now()})
+    """Return the caller of the token that an exchange was written for; None if it has ended since."""
+    row = _ADMITTED.first({"correlation_id": correlation_id, "now": now()})
     return None if row is None else caller_of(row)
 
 
 def find_kept(text: str) -> KeptRow | None:
-    """Return what is kept of a token that was used before and could be used again, live or not."""
-    return _KEPT.first({"claim": claim_of(text)})
+    """Return the row of a reusable token that was used before, live or not."""
+    return _KEPT.first({"reuse_key": reuse_key_of(text)})
 
 
 def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> None:
-    """Let a kept token rest on what it was judged by just now; a revoked one stays revoked."""
+    """Update a token's row to the integration and user it was just verified for; a revoked row stays revoked."""
     rests_on = {"new_entity": client.entity, "new_client_id": client.client_id, "new_user": user}
     if (kept.entity, kept.user) != (client.entity, user):
         count_again(kept.correlation_id, connection())
@@ -93,14 +98,15 @@ def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> Non
 
 
 def remember(text: str, client: Client, named_user: object) -> None:
-    """Note in this process that a token has just been judged by a client's trust, and what it calls its user."""
-    # Of a key set that was fetched meanwhile, the next call takes note by judging once more.
+    """Remember in this process that a token has just been verified, and the value that names its user."""
+    # The digest as it was read before verification. If a newer key set was fetched meanwhile, the digests differ, and
+    # the next call verifies again.
     digest = None if client.source.static is not None else client.source.facts.document_sha256
     _judged.keep(hash_token(text), (client.token_generation, digest, named_user))
 
 
 def _basis_now(row: Any, at: datetime) -> Basis | None:
-    """Return what a token would be judged on now; None where its key set is due to be fetched."""
+    """Return the basis on which a token would be verified now; None if the key set has to be fetched first."""
     named_user = None if row.run_as else getattr(row, row.user_field or "sys_id")
     if row.key_source != FETCHED:
         return row.token_generation, None, named_user
@@ -113,21 +119,21 @@ def _known_statement() -> Any:
     cache, entity = JwksCache, OAuthEntity
     keys = (entity.key_source, entity.jwks_url, entity.jwks_cache_lifespan_minutes, cache.url.label("cached_url"))
     facts = (cache.document_sha256, cache.fetched_at, cache.fresh_until)
-    # `user_name` is there already.
+    # `caller_statement` selects `user_name` already.
     user = (entity.run_as, entity.user_field, SysUser.sys_id, SysUser.email, SysUser.employee_number)
     return (
         caller_statement(entity.token_generation, *keys, *facts, *user)
         .outerjoin(cache, cache.entity_id == entity.sys_id)
-        .where(OAuthExchange.assertion_claim == parameter("claim"))
+        .where(OAuthExchange.assertion_claim == parameter("reuse_key"))
     )
 
 
 _KNOWN = Prepared(_known_statement())
-_ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == parameter("admitted")))
+_ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == parameter("correlation_id")))
 _KEPT = Prepared(
     select(
         *(_ROW.correlation_id, _ROW.entity, _ROW.user, _ROW.token_generation, _ROW.expires_at, _ROW.revoked_at)
-    ).where(_ROW.assertion_claim == parameter("claim"))
+    ).where(_ROW.assertion_claim == parameter("reuse_key"))
 )
 _RENEW = Prepared(
     update(OAuthExchange.__table__)

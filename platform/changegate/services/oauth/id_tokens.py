@@ -1,9 +1,9 @@
-"""Third-party ID tokens: a provider's JWT that is sent straight to an API.
+"""Third-party ID tokens: JWTs of an identity provider that clients send directly to an API.
 
 See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 
-It is judged as an assertion is, by the ID token integration that its issuer and audience name, and what comes of it is
-an event like an exchange's. With JTI verification it is good for one call; else its row stays for those to come.
+A token is verified like an assertion, by the ID token integration for its issuer and audience, and recorded as an event
+like an exchange. With JTI verification it is accepted for one call; without, later calls find its row.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.access_tokens import IssuedToken, hash_token
 from changegate.services.oauth.clients import Client, find_id_token_clients
 from changegate.services.oauth.events import Attempt, record_accepted
-from changegate.services.oauth.id_token_rows import KeptRow, claim_of, find_kept, renew
+from changegate.services.oauth.id_token_rows import KeptRow, find_kept, renew, reuse_key_of
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.subjects import resolve_subject
 
-# What correlation ids tell apart.
+# The resolution of the time in a correlation id.
 ONE_MOMENT = timedelta(milliseconds=1)
 ONE_INTEGRATION = "one active ID token integration with this issuer and audience"
 
@@ -32,16 +32,16 @@ ONE_INTEGRATION = "one active ID token integration with this issuer and audience
 def accept_id_token(
     attempt: Attempt, text: str, key_store: KeyStore, *, before_verifying: Callable[[Attempt], None]
 ) -> str:
-    """Judge a token in full, and write with the commit what comes of it.
+    """Verify a token completely, and write its row with the commit.
 
-    Returns the correlation id that its caller is found by. `before_verifying` may refuse once the integration is known.
-    Raises `AssertionRefused` and `TemporarilyUnavailable`; the commit raises `AssertionRefused` where another call was
-    first, and `InvalidClient` where the integration has just been deleted.
+    Returns the correlation id to find its caller by. `before_verifying` is called once the integration is known, and
+    may refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit raises `AssertionRefused` if another
+    call with the token was first, and `InvalidClient` if the integration has just been deleted.
     """
     assertion = UnverifiedAssertion.parse(text)
     client = _choose_integration(assertion)
     attempt.client_id = client.client_id
-    exchange = attempt.exchange = Exchange(client, attempt.correlation_id, assertion, reuse_claim=claim_of(text))
+    exchange = attempt.exchange = Exchange(client, attempt.correlation_id, assertion, reuse_key=reuse_key_of(text))
     before_verifying(attempt)
     exchange.verified = verified = verify_for(client, assertion, key_store)
     user, at = resolve_subject(client, verified), now()
@@ -59,9 +59,9 @@ def accept_id_token(
 
 
 def _choose_integration(assertion: UnverifiedAssertion) -> Client:
-    """Return the integration that a token means, of which nothing is verified; raises `AssertionRefused`.
+    """Return the integration for the unverified issuer and audience of a token; raises `AssertionRefused`.
 
-    The only one of its issuer judges it even if it is addressed to somebody else, and so can tell what it expected.
+    The only integration of an issuer is chosen whatever the audience, so that its report shows the expected audience.
     """
     issuer = assertion.unverified_issuer
     if issuer == settings().base_url:
@@ -79,7 +79,7 @@ def _refuse(reason: str, judgement: Judgement) -> Never:
 
 
 def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow | None) -> None:
-    """Refuse what an administrator has ended, and what was used before where it may not be used again."""
+    """Refuse a token that an administrator has revoked, or that was used before and may be used only once."""
     report = verified.report
     if kept is not None and kept.revoked_at is not None:
         report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
@@ -91,9 +91,9 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
 
 
 def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetime) -> Iterator[Judgement]:
-    """Yield a judgement of a token that is older than an instant: by its own word, or since it was used by then.
+    """Yield a failure if a token was issued before an instant, by its own `iat`, or because it was used before then.
 
-    The clock of its provider may be ahead, as far as the clock skew allows.
+    The use counts as well, because the provider's clock may be ahead by up to the clock skew.
     """
     expected = f"issued after {since:%Y-%m-%d %H:%M:%S} UTC, when all tokens were revoked"
     if verified.issued_at <= since:
@@ -103,7 +103,7 @@ def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetim
 
 
 def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> IssuedToken:
-    """Return what the row of a token keeps; without the hash, where no later call is to find it."""
+    """Return the values to store for a token; without its hash if later calls must not find it."""
     scope = " ".join(client.scopes)
     kept = {
         "token_hash": hash_token(text) if client.policy.allows_reuse else None,
@@ -116,7 +116,7 @@ def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> Iss
 
 
 def _expiry(client: Client, verified: VerifiedAssertion, at: datetime) -> datetime:
-    """Return when the token or its key would be refused as expired, or its longest lifetime has passed from now on."""
+    """Return the earliest end: of the token, of its key, or of the maximum assertion lifetime counted from now."""
     policy = client.policy
     ends = [verified.expires_at + policy.clock_skew, at + policy.max_assertion_lifetime]
     return min(ends if verified.key_ends_at is None else [*ends, verified.key_ends_at])

@@ -1,4 +1,4 @@
-"""Introspection: what a token is worth now, for those who may know (RFC 7662)."""
+"""Token introspection (RFC 7662): whether a token is active, and what it grants."""
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from changegate.services.oauth.refresh_tokens import (
 )
 from changegate.services.oauth.resource_owners import find_fault
 
-# The API of the rule by whose scope an integration sees the tokens of all; every other one sees its own.
+# A scope with a rule for this API lets an integration introspect all tokens; without one, only its own.
 REST_API = "oauth/introspect"
 INACTIVE: Mapping[str, object] = {"active": False}
 
 
 def introspect(token: str, client: Client) -> Mapping[str, object]:
-    """Return what a token is worth at this moment, as RFC 7662 §2.2 names it.
+    """Return the introspection response for a token (RFC 7662 §2.2).
 
-    One that is unknown, ended, or none of the client's to know is not active, and nothing else is said of it. A token
-    is active here exactly if a call with it would be taken, and its scope is what it has left of what was granted. A
-    refresh token is its own client's to know alone: nobody else is to take it for what may call an API.
+    Unknown, expired, and foreign tokens are reported as inactive, without further detail. A token is active exactly if
+    a call with it would be accepted now; its scope is the part of the granted scope that the integration still has. A
+    refresh token is reported to its own client only, so that no resource server mistakes it for an access token.
     """
     if is_refresh_token(token):
         return _introspect_refresh_token(token, client)
@@ -42,7 +42,7 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     correlation_id = who.origin.correlation_id
     is_opaque = token.startswith(OPAQUE_PREFIX)
     times = _times_kept(correlation_id) if is_opaque else _times_in_token(token)
-    if not times:  # its integration has been deleted at this moment
+    if not times:  # The integration has just been deleted.
         return INACTIVE
     named = {"client_id": who.origin.client_id, "scope": who.grant.scope, "jti": correlation_id}
     times = {**times, "nbf": times["iat"]}
@@ -50,7 +50,7 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
 
 
 def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object]:
-    """Return what a refresh token is worth, which is what a refresh with it would come to."""
+    """Return the response for a refresh token: active exactly if a refresh with it would succeed."""
     row = find_refresh_token(token)
     if row is None or find_end(row, client, now()) or find_fault(row, row.password_mark):
         return INACTIVE
@@ -78,7 +78,7 @@ def _times_kept(correlation_id: str) -> dict[str, int]:
 
 
 def _times_in_token(token: str) -> dict[str, int]:
-    """Return the times that a verified JWT says itself: its row was written a moment later."""
+    """Return the times in a verified JWT; those of its row may differ, because it was written a moment later."""
     payload = token.split(".")[1]
     claims = orjson.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return {name: claims[name] for name in ("iat", "exp")}

@@ -1,11 +1,11 @@
-"""Issuing: what an exchange comes to know, whatever its grant, and the access token that it ends with."""
+"""The state of a token exchange, whatever its grant, and the issuing of its access token."""
 
 from dataclasses import dataclass
 from functools import partial
 
 from changegate.errors import InvalidScope, OAuthError
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
-from changegate.services.assertions.replay import assertion_claim
+from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report
 from changegate.services.oauth.access_tokens import IssuedToken, new_jwt_token, new_token
 from changegate.services.oauth.clients import Client
@@ -15,11 +15,11 @@ JWT_FORMAT = "jwt"
 
 @dataclass(slots=True, repr=False)
 class Exchange:
-    """What one exchange came to know, for the event log; filled in as it goes, so that a refusal has it too.
+    """The state of an exchange, for the event log; filled in step by step, so that a refusal includes it too.
 
-    `report` has the rules of a grant without assertion, `refresh_token` what is handed out beside the access token.
-    `reuse_claim` is what the row of an ID token claims where it may be used again, `user_name` that of an existing user
-    whose password was tried.
+    `report` has the rules of a grant without an assertion, `refresh_token` the token that is returned in addition to
+    the access token. `reuse_key` is the unique key of an ID token that may be used again. `user_name` is set only for
+    an existing user.
     """
 
     client: Client
@@ -28,20 +28,20 @@ class Exchange:
     verified: VerifiedAssertion | None = None
     report: Report | None = None
     refresh_token: str | None = None
-    reuse_claim: str | None = None
+    reuse_key: str | None = None
     user_name: str | None = None
 
     @property
-    def claim(self) -> str | None:
-        """What the token's row claims of the assertion; None where an assertion may buy more than one."""
+    def replay_key(self) -> str | None:
+        """The unique key of the exchange's row; None if the assertion may be exchanged more than once."""
         if self.verified is None or self.client.policy.allows_reuse:
-            return self.reuse_claim
-        return assertion_claim(self.client.entity, self.verified.issuer, self.verified.replay_digest)
+            return self.reuse_key
+        return replay_key_of(self.client.entity, self.verified.issuer, self.verified.replay_digest)
 
     def judge(
         self, refusal: type[OAuthError], rule: str, reason: str | None, expected: object, received: object
     ) -> None:
-        """Note a rule that was judged without an assertion, and raise `refusal` where it has a reason to."""
+        """Add the result of a rule of a grant without an assertion, and raise `refusal` if it has failed."""
         report = self.report = self.report or Report()
         report.add((rule, reason, expected, received))
         if reason:
@@ -49,9 +49,9 @@ class Exchange:
 
 
 def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken:
-    """Return a token with all scopes that the integration has, or with those that were asked for.
+    """Return a token with the requested scopes, or with all scopes of the integration.
 
-    It counts once its row is committed. Raises `InvalidScope`, `TemporarilyUnavailable`.
+    The token works once its row is committed. Raises `InvalidScope` and `TemporarilyUnavailable`.
     """
     client = exchange.client
     asked = split_scope(scope)
@@ -61,7 +61,7 @@ def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken
 
 
 def make_token(exchange: Exchange, user: str, scope: str, *, has_all_scopes: bool) -> IssuedToken:
-    """Return a token of the integration's format; with `has_all_scopes` it follows those of its integration."""
+    """Return a token in the integration's format; with `has_all_scopes`, it follows the scopes of the integration."""
     client = exchange.client
     make = partial(new_jwt_token, client_id=client.client_id) if client.token_format == JWT_FORMAT else new_token
     generation, lifespan = client.token_generation, client.token_lifespan
@@ -71,5 +71,5 @@ def make_token(exchange: Exchange, user: str, scope: str, *, has_all_scopes: boo
 
 
 def split_scope(scope: str | None) -> list[str]:
-    """Return the names in a scope parameter, each once."""
+    """Return the names in a scope parameter, without duplicates."""
     return list(dict.fromkeys((scope or "").split()))

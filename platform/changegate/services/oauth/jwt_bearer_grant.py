@@ -1,4 +1,4 @@
-"""The JWT bearer grant (RFC 7523 §2.1): an assertion buys an access token."""
+"""The JWT bearer grant (RFC 7523 §2.1): an assertion is exchanged for an access token."""
 
 from changegate.errors import (
     AssertionRefused,
@@ -20,10 +20,10 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
-    """Judge an assertion and return the token that it buys.
+    """Verify an assertion and return the token that it is exchanged for.
 
-    The token counts when the exchange's row is committed, which claims the assertion too: a request that is refused
-    never burns a good assertion. Raises `AssertionRefused`, `InvalidScope`, `TemporarilyUnavailable`.
+    The commit of the exchange's row makes the token work and the assertion used, both at once: a request that is
+    refused does not use up a valid assertion. Raises `AssertionRefused`, `InvalidScope`, and `TemporarilyUnavailable`.
     """
     client = exchange.client
     exchange.assertion = UnverifiedAssertion.parse(text)
@@ -32,11 +32,14 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
 
 
 def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
-    """Verify an assertion against an integration, fetching its keys anew for a kid that is not among them."""
+    """Verify an assertion against an integration, refetching its keys if the kid is unknown.
+
+    Raises `AssertionRefused`, and `TemporarilyUnavailable` if the keys are unavailable.
+    """
     try:
         verified = _verify(client, assertion, key_store)
     except (JwksFetchFailed, JwksUnusable) as problem:
-        # No signature was checked and the fault is not the caller's.
+        # No signature was verified, and the fault is not the caller's.
         reason = "jwks_stale_expired" if isinstance(problem, KeySetTooOld) else "jwks_fetch_failed"
         raise TemporarilyUnavailable(reason, problem.message) from None
     except SealBroken as problem:
@@ -46,10 +49,10 @@ def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeySto
 
 
 def require_purpose(verified: VerifiedAssertion) -> None:
-    """Refuse what was signed for another purpose than to let somebody in, whatever its `typ`.
+    """Refuse tokens that were signed for another purpose than authentication, whatever their `typ`.
 
-    What this product has signed itself buys no token, should an integration trust its own keys; what tells of an event,
-    such as a sign-out, neither (RFC 8417 §4, OpenID Connect Back-Channel Logout 1.0 §2.4).
+    These are tokens that this instance issued itself, in case an integration trusts its keys, and event tokens such as
+    logout tokens (RFC 8417 §4, OpenID Connect Back-Channel Logout 1.0 §2.4).
     """
     ours = settings().base_url
     if verified.issuer == ours:
@@ -74,6 +77,6 @@ def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore)
 
 
 def _may_be_signed_by_a_newer_key(refusal: AssertionRefused, assertion: UnverifiedAssertion) -> bool:
-    """Tell whether a rotation could explain a refusal; without a kid, a new key shows as a wrong signature."""
+    """Return whether a key rotation could explain a refusal; without a kid, a new key causes a wrong signature."""
     is_nameless = assertion.unverified_kid is None
     return refusal.reason == "kid_unknown" or (is_nameless and refusal.reason == "signature_invalid")

@@ -1,4 +1,4 @@
-"""Access tokens in JWT format (RFC 9068): signed here, and verified when they come back."""
+"""Access tokens in JWT format (RFC 9068): their signing and verification."""
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ from changegate.services.oauth.token_keys import get_signer
 
 MAX_DEPTH = 2
 _HEADER_LENGTH = len(header_of("x" * 43))
-_KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == parameter("wanted")))
-# By header. A kid is its key's thumbprint, so that what was loaded once stays right; whether the key still counts is
-# asked of the database at every call. Only keys that were found are kept, and there are few.
+_KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == parameter("kid")))
+# A cache by header segment. Entries stay valid, because a kid is its key's thumbprint. The database is asked at every
+# call whether the key is still published. Only existing keys are cached, which are few, so that it cannot grow.
 _verifiers: dict[str, Verifier] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token says that this product signed; whether it is still good for anything, its row knows."""
+    """The content of a token that this instance signed; whether it is still active depends on its row."""
 
     correlation_id: str
     kid: str
@@ -37,28 +37,28 @@ class VerifiedToken:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """The claims of a token that one of our keys signed, whenever that was."""
+    """The claims of a token that one of this instance's keys signed, possibly expired."""
 
     kid: str
     claims: Mapping[str, object]
 
 
 class _NotOursError(Exception):
-    """A text is no token that one of our keys signed."""
+    """The text is not a token that one of this instance's keys signed."""
 
 
 def sign_token(claims: Mapping[str, Any], at: datetime) -> str:
-    """Return a token with these claims; raises `TemporarilyUnavailable` where no key can be had."""
+    """Return a token with these claims; raises `TemporarilyUnavailable` if no key is available."""
     return get_signer(at).sign(orjson.dumps(claims))
 
 
 def looks_like_jwt(text: str) -> bool:
-    """Tell whether a text has three segments; nothing else about it is known."""
+    """Return whether a text has three segments; nothing else is checked."""
     return text.count(".") == 2
 
 
 def is_written_as_ours(text: str) -> bool:
-    """Tell whether a token's header is, to the letter, that of one of our keys; its signature is not looked at."""
+    """Return whether a token's header is exactly that of one of this instance's keys; the signature is not verified."""
     try:
         _find_verifier(text.partition(".")[0])
     except _NotOursError:
@@ -67,9 +67,9 @@ def is_written_as_ours(text: str) -> bool:
 
 
 def verify_token(text: str, *, issuer: str, at: datetime) -> VerifiedToken | None:
-    """Return what a token says, or None unless it is this issuer's, for itself, by a key of its own, and not expired.
+    """Verify a token (RFC 9068 §4): signature, issuer, audience, and expiry; return None if it is not valid.
 
-    RFC 9068 §4, with no leeway: who issues and who verifies have one clock.
+    There is no leeway for clocks, because the instance that issued the token also verifies it.
     """
     try:
         signed = _read_signed(text)
@@ -82,8 +82,9 @@ def verify_token(text: str, *, issuer: str, at: datetime) -> VerifiedToken | Non
     return VerifiedToken(jti, signed.kid) if is_for_us and is_alive and isinstance(jti, str) else None
 
 
-# That a key has signed a text stays true, so it is found out once. All that can change is judged at every call: times
-# and issuer above, key, token and trust by the statement that finds the token's row.
+# A signature that is valid stays valid, so that it is verified once. Everything that can change is checked at every
+# call: times and issuer in `verify_token`; key, token, and integration by the statement that finds the token's row.
+# Exceptions are not cached: invalid tokens leave no entry.
 @lru_cache(maxsize=1024)
 def _read_signed(text: str) -> _Signed:
     verifier = _find_verifier(text.partition(".")[0])
@@ -97,7 +98,7 @@ def _read_signed(text: str) -> _Signed:
 
 
 def _find_verifier(header: str) -> Verifier:
-    """Return the key of a header segment, which is written as ours are, to the letter."""
+    """Return the key of a header segment that is exactly as this instance writes it; raises `_NotOursError`."""
     verifier = _verifiers.get(header) or (_load(header) if len(header) == _HEADER_LENGTH else None)
     if verifier is None:
         raise _NotOursError
@@ -111,7 +112,7 @@ def _load(header: str) -> Verifier | None:
         return None
     if kid is None or header_of(kid) != header:
         return None
-    row = _KEY.first({"wanted": kid})
+    row = _KEY.first({"kid": kid})
     verifier = load_verifier(kid, row.public_jwk) if row else None
     if verifier:
         _verifiers[header] = verifier

@@ -1,4 +1,4 @@
-"""Live refresh tokens: which there are."""
+"""The list of live refresh tokens, for administrators."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from changegate.services.oauth.resource_owners import STATE, find_fault
 
 @dataclass(frozen=True, slots=True)
 class LiveRefreshToken:
-    """A refresh token that buys access tokens now, known by the exchange that issued it; `scopes` are those of now."""
+    """A refresh token that works now, identified by the exchange that issued it; `scopes` are its current scopes."""
 
     correlation_id: str
     issued_at: datetime
@@ -30,9 +30,12 @@ class LiveRefreshToken:
     scopes: tuple[str, ...]
 
 
-def search_refresh_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE) -> list[LiveRefreshToken]:
-    """Return the latest live refresh tokens that fit, newest first; none has the subject or issuer of an assertion."""
-    if not settings().password_grant_enabled or wanted.text is not None:
+def search_refresh_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE) -> list[LiveRefreshToken]:
+    """Return the latest matching live refresh tokens, newest first.
+
+    `criteria.text` matches none of them, because they have no subject or issuer of an assertion.
+    """
+    if not settings().password_grant_enabled or criteria.text is not None:
         return []
     tokens, entity = OAuthRefreshToken, OAuthEntity
     columns: tuple[Any, ...] = (
@@ -41,21 +44,21 @@ def search_refresh_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE) -> list[L
         *(entity.client_id, entity.name.label("integration"), entity.refresh_token_lifespan_seconds),
         *(SysUser.user_name, *STATE),
     )
-    found = (
+    statement = (
         select(*columns)
         .join(entity, entity.sys_id == tokens.entity)
         .join(SysUser, SysUser.sys_id == tokens.user)
-        .where(*_is_live(now()), *clauses_of(wanted, tokens))
+        .where(*_is_live(now()), *clauses_of(criteria, tokens))
         .order_by(tokens.correlation_id.desc())
     )
-    rows = connection().execute(found.limit(limit)).all()
+    rows = connection().execute(statement.limit(limit)).all()
     held = list_held_scopes({row.entity for row in rows})
     live = [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
     return [token for token in live if token.expires_at > now()]
 
 
 def _is_live(at: datetime) -> tuple[Any, ...]:
-    """Return the clauses for what a refresh rests on, but for the user's password, which no database compares."""
+    """Return the clauses for a refresh token that works, except for the user's password, which SQL cannot compare."""
     tokens, entity = OAuthRefreshToken, OAuthEntity
     of_entity = (entity.active, entity.type == PASSWORD, entity.issue_refresh_tokens)
     of_user = (SysUser.active, ~SysUser.locked_out, ~SysUser.web_service_access_only)

@@ -1,4 +1,4 @@
-"""Live access tokens: which there are, and how many."""
+"""The list and number of live access tokens, for administrators."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from changegate.models import OAuthEntity, OAuthEntityScope, OAuthExchange, SysA
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.access_tokens import ended_type, is_live
 
-# As long as the integration schema lets a token live: what is older cannot be live, and is not looked at.
+# The longest lifespan that the integration schema allows: older exchanges cannot have live tokens and are not read.
 LONGEST_LIFESPAN = timedelta(days=1)
 PAGE_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """What a token must be; None is anything.
+    """The criteria of a search; None matches every token.
 
     `entity` is an integration's sys_id, `scope` the name of a scope that the token has now, `user` a user name,
     `text` a part of subject or issuer.
@@ -36,7 +36,7 @@ class TokenFilter:
 
 @dataclass(frozen=True, slots=True)
 class LiveToken:
-    """A token that works now, known by its exchange; `scopes` are those that it has at this moment."""
+    """A token that works now, identified by its exchange; `scopes` are its current scopes."""
 
     correlation_id: str
     issued_at: datetime
@@ -49,30 +49,30 @@ class LiveToken:
     scopes: tuple[str, ...]
 
 
-def search_tokens(wanted: TokenFilter, limit: int = PAGE_SIZE, before: str | None = None) -> list[LiveToken]:
-    """Return the latest live tokens that fit, newest first; `before` is the correlation id to go on from."""
+def search_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE, before: str | None = None) -> list[LiveToken]:
+    """Return the latest matching live tokens, newest first; `before` is the last correlation id of the page before."""
     exchange, entity = OAuthExchange, OAuthEntity
     columns: tuple[Any, ...] = (
         *(exchange.correlation_id, exchange.happened_at, exchange.expires_at, exchange.issuer, exchange.subject),
         *(exchange.entity, exchange.scope, exchange.has_all_scopes),
         *(entity.client_id, entity.name.label("integration"), SysUser.user_name),
     )
-    found = _live(select(*columns), wanted).order_by(exchange.correlation_id.desc()).limit(limit)
+    statement = _live(select(*columns), criteria).order_by(exchange.correlation_id.desc()).limit(limit)
     if before is not None:
-        found = found.where(exchange.correlation_id < before)
-    rows = connection().execute(found).all()
+        statement = statement.where(exchange.correlation_id < before)
+    rows = connection().execute(statement).all()
     held = list_held_scopes({row.entity for row in rows})
     return [_token(row, held[row.entity]) for row in rows]
 
 
-def count_tokens(wanted: TokenFilter) -> int:
-    """Return how many live tokens fit."""
-    number: int = connection().execute(_live(select(func.count()), wanted)).scalar_one()
+def count_tokens(criteria: TokenFilter) -> int:
+    """Return the number of matching live tokens."""
+    number: int = connection().execute(_live(select(func.count()), criteria)).scalar_one()
     return number
 
 
-def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
-    """Return the statement for what `find_token_caller` would take, without the hash that only a token can give."""
+def _live(columns: Select[Any], criteria: TokenFilter) -> Select[Any]:
+    """Return the statement for tokens that `find_token_caller` would accept, without a comparison of their hash."""
     exchange, at = OAuthExchange, now()
     return (
         columns.select_from(exchange)
@@ -82,30 +82,30 @@ def _live(columns: Select[Any], wanted: TokenFilter) -> Select[Any]:
             exchange.correlation_id >= earliest_correlation_id(at - LONGEST_LIFESPAN),
             exchange.token_hash.is_not(None),
             *is_live(at, ended_type()),
-            *_clauses(wanted),
+            *_clauses(criteria),
         )
     )
 
 
-def _clauses(wanted: TokenFilter) -> Iterator[ColumnElement[bool]]:
-    yield from clauses_of(wanted, OAuthExchange)
-    if wanted.text is not None:
+def _clauses(criteria: TokenFilter) -> Iterator[ColumnElement[bool]]:
+    yield from clauses_of(criteria, OAuthExchange)
+    if criteria.text is not None:
         places = (OAuthExchange.subject, OAuthExchange.issuer)
-        yield or_(*(contains(place, wanted.text) for place in places))
+        yield or_(*(contains(place, criteria.text) for place in places))
 
 
-def clauses_of(wanted: TokenFilter, tokens: Any) -> Iterator[ColumnElement[bool]]:
-    """Yield the clauses for integration, scope and user of access tokens or refresh tokens."""
-    if wanted.entity is not None:
-        yield tokens.entity == wanted.entity
-    if wanted.scope is not None:
-        yield _has_scope(wanted.scope, tokens)
-    if wanted.user is not None:
-        yield func.lower(SysUser.user_name) == wanted.user.lower()
+def clauses_of(criteria: TokenFilter, tokens: Any) -> Iterator[ColumnElement[bool]]:
+    """Yield the clauses for integration, scope, and user of access tokens or refresh tokens."""
+    if criteria.entity is not None:
+        yield tokens.entity == criteria.entity
+    if criteria.scope is not None:
+        yield _has_scope(criteria.scope, tokens)
+    if criteria.user is not None:
+        yield func.lower(SysUser.user_name) == criteria.user.lower()
 
 
 def _has_scope(name: str, tokens: Any) -> ColumnElement[bool]:
-    """Return the clause for a scope that the integration has, and that the token did not leave out."""
+    """Return the clause for tokens with a scope: the integration has it, and the token was issued with it."""
     held = (
         select(OAuthEntityScope.entity)
         .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
@@ -117,17 +117,17 @@ def _has_scope(name: str, tokens: Any) -> ColumnElement[bool]:
 
 
 def list_held_scopes(entities: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of the scopes that integrations have now."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """Return the names of the scopes that integrations have now, by sys_id."""
+    scopes: dict[str, list[str]] = defaultdict(list)
     named = select(OAuthEntityScope.entity, SysAuthScope.name)
     joined = named.join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
     for entity, name in connection().execute(joined.where(OAuthEntityScope.entity.in_([*entities]))).all():
-        found[entity].append(name)
-    return found
+        scopes[entity].append(name)
+    return scopes
 
 
 def scopes_now(row: Any, held: Iterable[str]) -> tuple[str, ...]:
-    """Return the scopes that a token has of those that its integration has now."""
+    """Return a token's current scopes: those of its integration that it was issued with."""
     asked = None if row.has_all_scopes else (row.scope or "").split()
     return tuple(sorted(name for name in held if asked is None or name in asked))
 

@@ -1,4 +1,4 @@
-"""How many tokens a client holds of one user: the oldest ends when there are too many.
+"""The limit on the live tokens of a client and a user: each new token beyond it revokes the oldest.
 
 See docs/reference/token-endpoint.md#answers.
 """
@@ -19,22 +19,23 @@ MOST_LIVE = 20
 
 
 def make_room_for_access_token(exchange: Exchange, user: str, at: datetime) -> None:
-    """End the oldest live access tokens of the client and a user, so that one more makes `MOST_LIVE`.
+    """Revoke the oldest live access tokens of the client and a user, so that one more makes `MOST_LIVE`.
 
-    The user's row is held: of several exchanges at once each counts what the others issued.
+    The caller must hold the lock of the user's row (`hold_owner`): otherwise concurrent exchanges would not count each
+    other's tokens.
     """
     oldest_counted = earliest_correlation_id(at - LONGEST_LIFESPAN)
     _END_OLDEST.execute({"entity": exchange.client.entity, "user": user, "at": at, "since": oldest_counted})
 
 
 def make_room_for_refresh_token(exchange: Exchange, user: str, at: datetime) -> None:
-    """End the oldest live refresh tokens of the client and a user with what they bought, as above."""
+    """Revoke the oldest live refresh tokens of the client and a user with their access tokens, under the same lock."""
     for row in _OLDEST_REFRESH_TOKENS.all({"entity": exchange.client.entity, "user": user, "at": at}):
         end_refresh_token(row.correlation_id, user, exchange.client.entity)
 
 
 def _all_but_the_latest(table: Any, *clauses: Any) -> Select[Any]:
-    """Return the statement for live tokens of one client and user that there is no room for beside a new one."""
+    """Return the statement for the live tokens of a client and user that exceed the limit once a token is added."""
     live = (
         *(table.c.entity == parameter("entity"), table.c.user == parameter("user")),
         *(table.c.revoked_at.is_(None), table.c.expires_at > parameter("at", type_=table.c.expires_at.type)),
@@ -47,7 +48,7 @@ _EXCHANGES = OAuthExchange.__table__
 _BEYOND = _all_but_the_latest(
     _EXCHANGES,
     _EXCHANGES.c.token_hash.is_not(None),
-    # What is older cannot be live, and is not looked at.
+    # Older exchanges cannot have live tokens and are not read.
     _EXCHANGES.c.correlation_id >= parameter("since"),
 )
 _END_OLDEST = Prepared(

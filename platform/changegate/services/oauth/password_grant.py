@@ -1,4 +1,4 @@
-"""The password grant (RFC 6749 §4.3), for clients that know no other; nobody should have one (RFC 9700 §2.4)."""
+"""The password grant (RFC 6749 §4.3), for clients that support no other grant; discouraged by RFC 9700 §2.4."""
 
 from changegate.errors import UserRefused
 from changegate.extensions import limiter, now
@@ -16,17 +16,16 @@ MAY_SIGN_IN = "the user may sign in"
 def exchange_password(
     exchange: Exchange, user_name: str, password: str, scope: str | None, *, address: str
 ) -> IssuedToken:
-    """Return the token of a user whose name and password a client has sent.
+    """Return a token for the user whose name and password a client has sent.
 
-    A refresh token comes along, as `exchange.refresh_token`, where the integration issues them. Wrong passwords are
-    counted with those of everywhere else. Raises `UserRefused` for whatever is wrong with the user, `TooManyFailures`,
-    `InvalidScope`, `TemporarilyUnavailable`.
+    If the integration issues refresh tokens, sets `exchange.refresh_token`. Wrong passwords count toward the same limit
+    as at every other login. Raises `UserRefused`, `TooManyFailures`, `InvalidScope`, and `TemporarilyUnavailable`.
     """
     user = _prove_user(exchange, user_name, password, address)
     mark = password_mark(user.user_password)
-    # Before anything is held or written: a key that signs may have to be made first, in a transaction of its own.
+    # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = issue_token(exchange, user.sys_id, scope)
-    # Nothing may have changed since the password was judged, such as the password.
+    # Check the user again under the lock: the password, for example, may have changed since it was compared.
     if fault := find_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
         exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, user.user_name)
     at, lifespan = now(), exchange.client.refresh_token_lifespan
@@ -38,17 +37,17 @@ def exchange_password(
 
 
 def _prove_user(exchange: Exchange, user_name: str, password: str, address: str) -> LoginRow:
-    """Return the user of a name and its password; an unknown name costs what a wrong password does."""
+    """Return the user of a name and password; an unknown name takes the same steps as a wrong password."""
     guess = require_room_to_guess(address, user_name)
     user, is_right = try_password(guess, password)
     fault = find_fault(user, password_mark(user.user_password if user else None))
     if fault or not is_right:
         limiter.count_guess(guess)
-    # A name that nobody has is not kept: it may be a password in the wrong field.
-    unknown, found = ("user_unknown", "none") if user is None else (None, user.user_name)
+    # The name of an unknown user is not stored, because it may be a password typed into the wrong field.
+    unknown, name = ("user_unknown", "none") if user is None else (None, user.user_name)
     exchange.user_name = user.user_name if user else None
-    exchange.judge(UserRefused, "user name", unknown, "a user of this name", found)
+    exchange.judge(UserRefused, "user name", unknown, "a user of this name", name)
     wrong = None if is_right else "password_wrong"
     exchange.judge(UserRefused, "password", wrong, "the user's", "another" if wrong else "the user's")
-    exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, found)
+    exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, name)
     return user

@@ -1,4 +1,4 @@
-"""The refresh grant (RFC 6749 §6): a refresh token buys another access token, and stays the same while it lives."""
+"""The refresh grant (RFC 6749 §6): a refresh token is exchanged for an access token; it is not rotated."""
 
 from datetime import datetime
 
@@ -26,14 +26,14 @@ _RECEIVED = {
 
 
 def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) -> IssuedToken:
-    """Return a new access token for the user whose password bought a refresh token.
+    """Return a new access token for the user of a refresh token.
 
-    Everything that the refresh token rests on is judged again: its client and integration, its user and that user's
-    password. Raises `RefreshTokenRefused`, `InvalidScope` for more than it was issued with, `TemporarilyUnavailable`.
+    Its client, its integration, its user, and the user's password are checked again. Raises `RefreshTokenRefused`,
+    `InvalidScope` for scopes that the refresh token does not have, and `TemporarilyUnavailable`.
     """
     at = now()
     row = _get_token(exchange, token, at)
-    # Before anything is held or written: a key that signs may have to be made first, in a transaction of its own.
+    # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = _issue(exchange, row, scope)
     fault = find_fault(hold_owner(row.user, row.entity), row.password_mark)
     exchange.judge(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
@@ -46,7 +46,7 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
 
 
 def _get_token(exchange: Exchange, token: str, at: datetime) -> TokenRow:
-    """Return what is kept of a refresh token that is the client's and has not ended."""
+    """Return the row of a refresh token that belongs to the client and has not ended."""
     row = find_refresh_token(token)
     _judge_token(exchange, "refresh_token_unknown" if row is None else find_end(row, exchange.client, at))
     return row
@@ -58,7 +58,7 @@ def _judge_token(exchange: Exchange, reason: str | None) -> None:
 
 
 def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:
-    """Return a token with no more scopes than the refresh token was issued with and the integration still has."""
+    """Return a token whose scopes are limited to those that the refresh token and the integration both have."""
     held = remaining_scopes(row, exchange.client)
     asked = split_scope(scope)
     if not set(asked) <= set(held):

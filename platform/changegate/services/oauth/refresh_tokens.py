@@ -1,4 +1,11 @@
-"""Refresh tokens: made, found, judged and ended (RFC 6749 §1.5); each is kept as a hash."""
+"""Refresh tokens (RFC 6749 §1.5), stored as hashes: creation, lookup, expiry, and revocation.
+
+    refresh       hold_owner ──> note_use: revoked by now? ──> writes the access token ──> commits
+    revocation    hold_owner ──> waits for the refresh     ──> ends the refresh token and all its access tokens
+
+Both lock the integration and the user first (`hold_owner`). So a revocation that waits for a refresh sees the access
+token that it issued, and a refresh that waits for a revocation sees that the refresh token has ended.
+"""
 
 import secrets
 from datetime import datetime, timedelta
@@ -18,10 +25,10 @@ from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.resource_owners import STATE, hold_owner
 
-# A fixed prefix lets secret scanners recognise a token that leaked, and tells it from an access token.
+# A fixed prefix, so that secret scanners recognize a leaked token, and that it differs from access tokens.
 REFRESH_PREFIX = "cgrt_"
 RANDOM_BYTES = 32
-# So long after its end, a refresh token is still told from one that never was.
+# For this time after its end, refusals distinguish an ended refresh token from an unknown one.
 KEPT_FOR = timedelta(days=30)
 TokenRow = Any  # a row of `_FIND`, by column name
 _TOKENS = OAuthRefreshToken.__table__
@@ -30,9 +37,9 @@ _FROM_ACCESS_TOKEN = ("user", "token_generation", "scope", "has_all_scopes")
 
 
 def add_refresh_token(exchange: Exchange, issued: IssuedToken, mark: str, lifespan: timedelta) -> str:
-    """Return a fresh refresh token for an access token that is issued with it; both count once they are committed.
+    """Return a new refresh token for the access token that is issued with it; both work once they are committed.
 
-    `mark` is that of the password that was given. Raises `InvalidClient` for an integration that is gone.
+    `mark` is the `password_mark` of the user. Raises `InvalidClient` if the integration has been deleted.
     """
     token, at = REFRESH_PREFIX + secrets.token_urlsafe(RANDOM_BYTES), now()
     if is_time_to_clean_up():
@@ -49,17 +56,17 @@ def add_refresh_token(exchange: Exchange, issued: IssuedToken, mark: str, lifesp
 
 
 def is_refresh_token(token: str) -> bool:
-    """Tell whether a text is written as refresh tokens are; nothing else is ever looked for among them."""
+    """Return whether a text has the format of a refresh token; no other text is looked up as one."""
     return token.startswith(REFRESH_PREFIX) and token.isascii()
 
 
 def find_refresh_token(token: str) -> TokenRow | None:
-    """Return what is kept of a refresh token and the present state of its user, or None for what is none."""
+    """Return the row of a refresh token with the current state of its user, or None."""
     return _FIND.first({"token_hash": hash_token(token)}) if is_refresh_token(token) else None
 
 
 def find_end(row: TokenRow, client: Client, at: datetime) -> str | None:
-    """Return the reason code for why a refresh token buys nothing for a client, or None; its user is not judged."""
+    """Return the reason code if a refresh token does not work for a client, or None; its user is not checked."""
     if row.entity != client.entity:
         return "refresh_token_foreign"
     if row.revoked_at is not None or row.token_generation != client.token_generation:
@@ -68,35 +75,35 @@ def find_end(row: TokenRow, client: Client, at: datetime) -> str | None:
 
 
 def expiry_of(row: TokenRow, lifespan_now: timedelta | None) -> datetime:
-    """Return when a refresh token expires: as it was issued, or sooner where its integration's live shorter now."""
+    """Return when a refresh token expires: as issued, or earlier if its integration's lifespan was shortened since."""
     expires_at: datetime = row.expires_at
     return expires_at if lifespan_now is None else min(expires_at, row.issued_at + lifespan_now)
 
 
 def remaining_scopes(row: TokenRow, client: Client) -> list[str]:
-    """Return what a refresh token was issued with, as far as its integration still has it."""
+    """Return the scopes that a refresh token was issued with and its integration still has."""
     asked = client.scopes if row.has_all_scopes else row.scope.split()
     return [name for name in asked if name in client.scopes]
 
 
 def note_use(correlation_id: str, at: datetime) -> bool:
-    """Note that a refresh token is used; tell whether it had not been revoked by then."""
+    """Record a use of a refresh token; return False if it has been revoked."""
     return _USE.execute({"used": correlation_id, "at": at}) == 1
 
 
 def revoke_refresh_token(token: str, entity: str | None = None) -> bool:
-    """End a refresh token with its access tokens, as `revoke_token` does (RFC 7009 §2.1)."""
+    """Revoke a refresh token with its access tokens (RFC 7009 §2.1); see `revoke_token`."""
     row = find_refresh_token(token)
-    # Looked for first: what is no token, or none any more, is not worth the place in the line of those who write.
+    # Read first, so that invented and ended tokens never enter the write queue.
     if row is None or row.revoked_at is not None or entity not in (None, row.entity):
         return False
     return end_refresh_token(row.correlation_id, row.user, row.entity)
 
 
 def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
-    """End the refresh token of an exchange and every access token it bought; tell whether there was one to end.
+    """Revoke the refresh token of an exchange and all its access tokens; return whether it was live.
 
-    A refresh that is under way is waited for, and what it bought ends too.
+    Waits for a refresh that is under way, and revokes its access token too.
     """
     hold_owner(user, entity)
     at = now()
@@ -107,7 +114,7 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
 
 
 def purge_ended(at: datetime) -> None:
-    """Forget refresh tokens that ended long ago."""
+    """Delete refresh tokens that ended long ago."""
     oldest = at - KEPT_FOR
     connection().execute(delete(_TOKENS).where(or_(_TOKENS.c.expires_at < oldest, _TOKENS.c.revoked_at < oldest)))
 

@@ -1,4 +1,4 @@
-"""Why an access token that was issued here is refused, for the administrator's event log."""
+"""The reasons why access tokens of this instance are refused, for the event log."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from changegate.services.oauth.access_tokens import find_issued
 
 
 class RefusedToken(NamedTuple):
-    """What is known of a token; `entity` is the sys_id of its integration, and all is None for an unknown token."""
+    """The owner of a refused token and the reason; `entity` is its integration's sys_id. All None if it is unknown."""
 
     reason: str | None = None
     user_name: str | None = None
@@ -21,7 +21,7 @@ class RefusedToken(NamedTuple):
 
 
 def explain_token(token: str) -> RefusedToken:
-    """Return whose token it was and why it is refused, as far as its row says."""
+    """Return the owner of a refused token and the reason, as far as its row shows them."""
     issued = find_issued(token)
     row = None if issued is None else _ROW.first(issued)
     return (

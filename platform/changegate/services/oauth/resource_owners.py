@@ -1,4 +1,4 @@
-"""Resource owners: the users whose passwords bought tokens, and whether they may still act.
+"""Resource owners: the users who got tokens with their passwords, and whether they may still sign in.
 
 See docs/reference/inbound-integrations.md#connection-types.
 """
@@ -16,20 +16,20 @@ STATE = (SysUser.user_password, SysUser.active, SysUser.locked_out, SysUser.web_
 
 
 def hold_owner(sys_id: str, entity: str) -> OwnerState | None:
-    """Return a user's state, which stays as it is until the transaction ends; None for a user who has been deleted.
+    """Lock a user and the integration `entity` until the transaction ends; return the user's state, None if deleted.
 
-    The integration `entity` stays too. Every transaction that issues or ends several tokens of a user does this first:
-    integration, user, then tokens. A deletion of the integration begins with the integration as well. So of two
-    transactions one waits for the other and sees what it did, and neither waits for what the other holds.
+    Every transaction that issues or ends several tokens of a user calls this first. The order of the locks is always
+    integration, user, tokens; the deletion of an integration begins with the integration as well. So one of two
+    transactions waits for the other and sees its changes, and there is no deadlock.
     """
     _HOLD_ENTITY.first({"entity": entity})
     return _HOLD.first({"user": sys_id})
 
 
 def find_fault(owner: OwnerState | None, mark: str) -> str | None:
-    """Return the reason code for why a user's password buys nothing any longer, or None where it still does.
+    """Return the reason code if a user may no longer get tokens with their password, or None if they may.
 
-    Who may use web services only has no interactive session, and so no password to give away: Basic is for that.
+    Users with web service access only have no interactive session that a client could act for; they use Basic.
     """
     if owner is None:
         return "user_unknown"
@@ -43,7 +43,7 @@ def find_fault(owner: OwnerState | None, mark: str) -> str | None:
 
 
 def password_mark(stored: str | None) -> str:
-    """Return what changes with a user's password and tells nothing about it; `stored` is its salted hash."""
+    """Return a value that changes with a user's password and does not disclose it; `stored` is the salted hash."""
     return hashlib.sha256((stored or "").encode()).hexdigest()
 
 
@@ -54,7 +54,7 @@ def _hold_statement() -> Any:
 
 
 def _hold_entity_statement() -> Any:
-    # As a foreign key holds it, so that whoever only changes or uses the integration does not wait.
+    # FOR KEY SHARE, as a foreign key check takes it: it blocks the deletion of the integration, and no change or use.
     held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == parameter("entity"))
     return held.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)
 

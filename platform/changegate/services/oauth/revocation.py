@@ -1,4 +1,4 @@
-"""Revocation: a token ends before its time (RFC 7009)."""
+"""Token revocation (RFC 7009)."""
 
 from sqlalchemy import select, update
 
@@ -12,11 +12,11 @@ _ROW = OAuthExchange.__table__.c
 
 
 def revoke_token(token: str, entity: str | None = None) -> bool:
-    """End a token, from the next request on in every process; tell whether there was one to end.
+    """Revoke a token, effective at the next request in every process; return whether it was live.
 
-    Whoever has a token may end it. With `entity`, it is left alone unless it is that integration's. Opaque tokens and
-    those in JWT format end alike: neither is good for anything without its row. A refresh token ends with the access
-    tokens that it bought; an access token ends alone.
+    The token itself is the only permission needed. With `entity`, only a token of that integration is revoked. Tokens
+    in JWT format are revoked like opaque tokens, because every call reads their row. Revoking a refresh token also
+    revokes its access tokens; revoking an access token revokes nothing else.
     """
     if is_refresh_token(token):
         return revoke_refresh_token(token, entity)
@@ -24,14 +24,14 @@ def revoke_token(token: str, entity: str | None = None) -> bool:
     if issued is None:
         return False
     row = _FIND.first(issued)
-    # Looked for first: a made-up token is not worth the place in the line of those who write.
+    # Read first, so that invented tokens never enter the write queue.
     if row is None or entity not in (None, row.entity):
         return False
     return end_token(row.correlation_id)
 
 
 def end_token(correlation_id: str) -> bool:
-    """End the token of an exchange, from the next request on in every process; tell whether there was one to end."""
+    """Revoke the token of an exchange, effective at the next request in every process; return whether it was live."""
     return _END.execute({"ended": correlation_id, "at": now()}) == 1
 
 

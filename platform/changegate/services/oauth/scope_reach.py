@@ -1,4 +1,4 @@
-"""What a change of a scope reaches: integrations that have it, their live tokens, and integrations that have not."""
+"""The reach of a change to a scope: the integrations that have it, their live tokens, and other integrations."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ from changegate.services.scopes.scopes import used_by
 
 @dataclass(frozen=True, slots=True)
 class ScopeReach:
-    """Whom a change of a scope concerns.
+    """The integrations and tokens that a change to a scope affects.
 
-    `uses` are the client ids and names of the integrations that have it, `live_tokens` their tokens that have it.
-    `broadly_scoped` are active integrations that do without it and may call what no scope protects: a call that a
-    rule covers from now on is no longer theirs (docs/reference/inbound-integrations.md#auth-scopes).
+    `uses` are the client ids and names of the integrations that have the scope, `live_tokens` the number of their
+    tokens that have it. `broadly_scoped` are active integrations without the scope that may call APIs that no scope
+    protects: they lose a call once a rule of the scope covers it (docs/reference/inbound-integrations.md#auth-scopes).
     """
 
     uses: tuple[tuple[str, str], ...] = ()
@@ -25,7 +25,7 @@ class ScopeReach:
 
 
 def reach_of(scope: SysAuthScope | None) -> ScopeReach:
-    """Return what a change of a scope reaches; of one that is yet to be made, without `scope`."""
+    """Return the reach of a change to a scope, or, if it is None, of the creation of a scope."""
     if scope is None:
         return ScopeReach(broadly_scoped=_broadly_scoped(""))
     uses = tuple((entity.client_id, entity.name) for entity in used_by(scope))
@@ -35,6 +35,6 @@ def reach_of(scope: SysAuthScope | None) -> ScopeReach:
 def _broadly_scoped(scope: str) -> tuple[tuple[str, str], ...]:
     entity = OAuthEntity.__table__.c
     having = select(OAuthEntityScope.entity).where(OAuthEntityScope.scope == scope)
-    found = select(entity.client_id, entity.name).where(entity.active, entity.scope_restriction.is_(False))
-    others = found.where(entity.sys_id.not_in(having)).order_by(func.lower(entity.name))
+    open_entities = select(entity.client_id, entity.name).where(entity.active, entity.scope_restriction.is_(False))
+    others = open_entities.where(entity.sys_id.not_in(having)).order_by(func.lower(entity.name))
     return tuple((row.client_id, row.name) for row in connection().execute(others).all())

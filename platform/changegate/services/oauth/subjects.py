@@ -1,4 +1,4 @@
-"""Subjects: whom a verified assertion acts as (RFC 7523 §3 step 13)."""
+"""The mapping of a verified assertion's subject to a user (RFC 7523 §3 step 13)."""
 
 from sqlalchemy import select
 
@@ -14,9 +14,9 @@ EMAIL, EMAIL_VERIFIED = "email", "email_verified"
 
 
 def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
-    """Return the sys_id of the one user the token will act as; raises `AssertionRefused`.
+    """Return the sys_id of the single user that the token will act as; raises `AssertionRefused`.
 
-    The claim that names the user is compared exactly: no trimming, no folding, and an empty column matches nothing.
+    The claim that names the user is compared exactly, without trimming or case folding. Empty columns match nothing.
     """
     if client.run_as is not None:
         reason, received = judge_run_as(client)
@@ -28,8 +28,8 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
     if name == EMAIL and not _is_email_vouched_for(assertion, is_required=client.requires_email_verified):
         return _judged(assertion, "email_unverified", expected, named, "")
     column = SysUser.__table__.columns[client.user_field or "sys_id"]
-    found = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
-    statement = select(*found).where(column == named)
+    columns = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
+    statement = select(*columns).where(column == named)
     users = connection().execute(statement.limit(2)).all()
     if len(users) != 1:
         return _judged(assertion, "sub_ambiguous" if users else "sub_unmapped", expected, named, "")
@@ -39,7 +39,7 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
 
 
 def judge_run_as(client: Client) -> tuple[str | None, str]:
-    """Return the reason code for why nobody acts as the account of an integration, or None, and what it is."""
+    """Return the reason code if the run-as account of an integration may not act, or None, and its state in words."""
     return (None, "active") if client.is_run_as_active else ("user_inactive", "inactive or locked out")
 
 
@@ -50,20 +50,20 @@ def _judge_state(active: bool, locked_out: bool) -> tuple[str | None, str]:
 
 
 def find_named_user(client: Client, assertion: VerifiedAssertion) -> object:
-    """Return what the claim says that names the user; None where there is none, or one account for all."""
+    """Return the value of the claim that names the user; None if it is missing, or if one account acts for all."""
     if client.run_as is not None:
         return None
     return assertion.subject if client.user_claim == SUBJECT else assertion.claims.get(client.user_claim)
 
 
 def _is_email_vouched_for(assertion: VerifiedAssertion, *, is_required: bool) -> bool:
-    """Return whether the provider has verified an email (OpenID Connect Core 1.0 §5.1).
+    """Return whether the provider has verified the email (OpenID Connect Core 1.0 §5.1).
 
-    Anybody may have typed one that it did not verify, also an administrator's. Unless `is_required`, a provider that
-    says nothing is believed.
+    Anyone can enter an unverified email, even an administrator's. Unless `is_required`, a token without
+    `email_verified` is accepted.
     """
     verified = assertion.claims.get(EMAIL_VERIFIED, not is_required)
-    return verified is True or verified == "true"  # some providers send it as a text
+    return verified is True or verified == "true"  # Some providers send a string.
 
 
 def _judged(assertion: VerifiedAssertion, reason: str | None, expected: str, named: object, user: str) -> str:

@@ -1,7 +1,7 @@
-"""One key that signs access tokens in JWT format (RFC 9068): ES256, known by its thumbprint (RFC 7638).
+"""A key that signs access tokens in JWT format (RFC 9068): ES256, identified by its thumbprint (RFC 7638).
 
-A token's header has one spelling for each key, which is compared as it is: `alg`, `kid` and `typ` are right or the
-token is none.
+Each key has exactly one header segment, which is compared byte for byte, so that a token cannot choose its `alg`,
+`kid`, or `typ`.
 """
 
 import re
@@ -38,7 +38,7 @@ _ECDSA = ECAlgorithm(ECAlgorithm.SHA256)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewKey:
-    """A key as it is stored: its name, its private half sealed, and its public half as a JWK (RFC 7517 §4)."""
+    """A new key as it is stored: its kid, the sealed private key, and the public key as a JWK (RFC 7517 §4)."""
 
     kid: str
     private_key: str
@@ -47,7 +47,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
-    """A private key, ready to sign."""
+    """A private key, and the header segment of its tokens."""
 
     header: str
     private_key: EllipticCurvePrivateKey
@@ -61,19 +61,20 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key, and the one header that its tokens have."""
+    """A public key and its kid."""
 
     kid: str
     public_key: EllipticCurvePublicKey
 
     def has_signed(self, signing_input: bytes, signature: bytes) -> bool:
-        """Tell whether the key made a signature."""
+        """Return whether the key verifies a signature."""
         return _ECDSA.verify(signing_input, self.public_key, signature)
 
 
 def make_key() -> NewKey:
-    """Return a fresh key."""
+    """Generate a key."""
     private_key = generate_private_key(SECP256R1())
+    # An uncompressed point is the byte 4, then x and y (SEC 1).
     point = private_key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
     x, y = encode_segment(point[:COORDINATE_BYTES]), encode_segment(point[COORDINATE_BYTES:])
     jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y, "alg": ALGORITHM, "use": "sig"}
@@ -82,10 +83,10 @@ def make_key() -> NewKey:
     return NewKey(kid, seal(plain, purpose=_purpose(kid)), {**jwk, "kid": kid})
 
 
-# A sealed text opens to one key, so that what was opened once needs no second look.
+# Never stale, because a sealed text always opens to the same key.
 @lru_cache(maxsize=16)
 def open_signer(kid: str, sealed: str) -> Signer:
-    """Return the private half of a stored key; raises `SealBroken`."""
+    """Return the signer of a stored private key; raises `SealBroken`."""
     private_key = load_der_private_key(unseal(sealed, purpose=_purpose(kid)), None)
     if not isinstance(private_key, EllipticCurvePrivateKey):
         raise SealBroken
@@ -93,7 +94,7 @@ def open_signer(kid: str, sealed: str) -> Signer:
 
 
 def load_verifier(kid: str, public_jwk: Mapping[str, object]) -> Verifier | None:
-    """Return the public half of a stored key; None unless it is the key that `kid` is the thumbprint of."""
+    """Return the verifier of a stored public key; None unless `kid` is its thumbprint."""
     key = SigningKey.from_jwk(public_jwk)
     if key.thumbprint != kid or not isinstance(key.public_key, EllipticCurvePublicKey):
         return None
@@ -101,12 +102,12 @@ def load_verifier(kid: str, public_jwk: Mapping[str, object]) -> Verifier | None
 
 
 def header_of(kid: str) -> str:
-    """Return the header segment of every token that a key signs."""
+    """Return the header segment of all tokens that a key signs."""
     return encode_segment(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYP}"}}'.encode())
 
 
 def find_kid(header: bytes) -> str | None:
-    """Return the kid of a decoded header if it is written as ours are."""
+    """Return the kid of a decoded header if it has exactly the form of this instance's headers, else None."""
     match = _HEADER.fullmatch(header)
     return match[1].decode() if match else None
 

@@ -1,8 +1,11 @@
-"""The keys that sign access tokens: which one does now, which are published, and how one follows the other.
+"""The keys that sign access tokens: the signing key, the published keys, and their rotation.
 
-A key is published before it signs, so that whoever keeps the key set has it by then, and after it signed, so that its
-tokens can be verified. Whoever needs a key does first what is due, in a transaction of its own; nobody runs a job.
-See decision 0013.
+    request 1    a rotation is due ──> locks the keys ──> rotates ──> commits ──> reads the keys
+    request 2    a rotation is due ──> waits for the lock         ──> finds nothing due ──> reads the keys
+
+A key is published before it signs, so that clients that cache the key set have it by then, and after it has signed, so
+that its tokens can be verified. There is no job: a request that needs a key first carries out the rotation that is due,
+in a transaction of its own. See decision 0013.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +26,7 @@ from changegate.services.oauth.token_key import Signer, make_key, open_signer
 
 SIGNS_FOR = timedelta(days=90)
 PUBLISHED_AFTER = timedelta(days=105)
-# From publication to first use; longer than anybody may keep the key set.
+# From publication to first use; longer than clients may cache the key set.
 LEAD = timedelta(hours=24)
 UNREADABLE = "The token key was sealed under another secret key; `changegate token-key block {}` replaces it"
 Keys = OAuthTokenKey.__table__
@@ -33,7 +36,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """A key as administrators see it; `state` is next, signing, retired or blocked."""
+    """A key as shown to administrators; `state` is next, signing, retired, or blocked."""
 
     kid: str
     state: str
@@ -44,7 +47,7 @@ class KeyFacts:
 
 
 def get_signer(at: datetime) -> Signer:
-    """Return the key that signs now; raises `TemporarilyUnavailable` where none can be had."""
+    """Return the key that signs now; raises `TemporarilyUnavailable` if there is none or it cannot be unsealed."""
     signing = _signing(_current_keys(at), at)
     if signing is None:
         raise TemporarilyUnavailable("token_key_missing", "The token key was blocked at this moment")
@@ -55,28 +58,28 @@ def get_signer(at: datetime) -> Signer:
 
 
 def list_published(at: datetime) -> list[dict[str, Any]]:
-    """Return the public keys, as JWKs (RFC 7517 §4), that tokens may be verified by."""
+    """Return the published public keys as JWKs (RFC 7517 §4)."""
     _current_keys(at)
     return [row.public_jwk for row in _PUBLISHED.all({"retired_since": at - PUBLISHED_AFTER})]
 
 
 def is_published() -> Any:
-    """Return the clause for keys that are neither blocked nor long retired, the parameter being `retired_since`."""
+    """Return the clause for keys that are not blocked, and not retired before the parameter `retired_since`."""
     retired_since = parameter("retired_since", type_=Keys.c.retired_at.type)
     return Keys.c.blocked_at.is_(None) & or_(Keys.c.retired_at.is_(None), Keys.c.retired_at > retired_since)
 
 
 def list_keys(at: datetime) -> list[KeyFacts]:
-    """Return every key there is, newest first."""
+    """Return all keys, newest first."""
     rows = connection().execute(select(Keys).order_by(Keys.c.number.desc())).all()
     signing = _signing([row for row in rows if row.blocked_at is None and row.retired_at is None], at)
     return [_facts(row, signing, at) for row in rows]
 
 
 def rotate_keys(at: datetime, lead: timedelta = LEAD) -> KeyFacts:
-    """Publish a key that will sign after `lead`; the first one of all signs at once.
+    """Publish a key that will sign after `lead`; the very first key signs at once.
 
-    Raises `ChangegateError` where a key is waiting to sign already.
+    Raises `ChangegateError` if a published key is waiting to sign already.
     """
 
     def rotate(at_work: Connection) -> str:
@@ -91,7 +94,7 @@ def rotate_keys(at: datetime, lead: timedelta = LEAD) -> KeyFacts:
 
 
 def block_key(kid: str, at: datetime) -> KeyFacts:
-    """Stop a key: its tokens are refused from the next request on, and another one signs; raises `RecordNotFound`."""
+    """Block a key: its tokens are refused from the next request on, and another key signs; raises `RecordNotFound`."""
 
     def block(at_work: Connection) -> None:
         _lock_keys(at_work)
@@ -105,7 +108,7 @@ def block_key(kid: str, at: datetime) -> KeyFacts:
 
 
 def _current_keys(at: datetime) -> Sequence[KeyRow]:
-    """Return the key that signs and the one that will, doing first what is due."""
+    """Return the signing key and its successor, after carrying out the rotation that is due."""
     rows = _CURRENT.all({})
     if _is_work_due(rows, at):
         _in_transaction(lambda at_work: _renew(at_work, at))
@@ -114,7 +117,7 @@ def _current_keys(at: datetime) -> Sequence[KeyRow]:
 
 
 def _is_work_due(rows: Sequence[KeyRow], at: datetime) -> bool:
-    """Tell whether there is no key that signs, more than one, or one that is soon to be followed and is not."""
+    """Return whether no key signs, several keys do, or the signing key will soon need a successor and has none."""
     active = [row for row in rows if row.active_from <= at]
     return len(active) != 1 or _needs_successor(rows, at)
 
@@ -124,12 +127,15 @@ def _needs_successor(rows: Sequence[KeyRow], at: datetime) -> bool:
 
 
 def _signing(rows: Sequence[KeyRow], at: datetime) -> KeyRow:
-    """Return the key that signs, or None."""
+    """Return the signing key, the latest active one, or None."""
     return max((row for row in rows if row.active_from <= at), key=lambda row: row.number, default=None)
 
 
 def _renew(at_work: Connection, at: datetime) -> None:
-    """Do what is due: forget, promote or make a key that signs, retire the ones before, publish the one after."""
+    """Carry out the rotation: delete old keys, ensure a signing key, retire its predecessors, publish its successor.
+
+    Idempotent: a process that waited for the lock reads the keys again, and then finds nothing to do.
+    """
     rows = _lock_keys(at_work)
     at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
     if _signing(rows, at) is None:
@@ -143,7 +149,7 @@ def _renew(at_work: Connection, at: datetime) -> None:
 
 
 def _let_one_sign(at_work: Connection, rows: Sequence[KeyRow], at: datetime) -> None:
-    """Let the key that waits sign at once, or make one: there is no other."""
+    """Let the waiting key sign at once, or create a key if there is none."""
     if rows:
         at_work.execute(update(Keys).where(Keys.c.kid == rows[0].kid).values(active_from=at))
     else:
@@ -159,8 +165,9 @@ def _add(at_work: Connection, at: datetime, active_from: datetime) -> str:
 
 
 def _lock_keys(at_work: Connection) -> Sequence[KeyRow]:
-    """Return the keys that sign or will, oldest first, which nobody else changes meanwhile."""
-    # The table, because where there is no row yet there is none to lock; SQLite has one writer anyway.
+    """Lock all keys until the transaction ends, and return those that sign or will sign, oldest first."""
+    # Locks the table, because there may be no row to lock yet. The mode conflicts with itself and with writes, but not
+    # with reads. SQLite has no such lock; `locks_rows` makes it take its only write lock.
     is_postgres = at_work.dialect.name == "postgresql"
     lock = text(f"LOCK TABLE {Keys.name} IN SHARE ROW EXCLUSIVE MODE") if is_postgres else select(Keys.c.kid)
     at_work.execute(lock.execution_options(locks_rows=True))
@@ -168,9 +175,9 @@ def _lock_keys(at_work: Connection) -> Sequence[KeyRow]:
 
 
 def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
-    """Run work in a transaction of its own, so that no refused request undoes it.
+    """Run work in a transaction of its own, so that a refused request does not roll it back.
 
-    Where two processes make the same key, its number is unique: the second one starts over and finds the work done.
+    If two processes add a key with the same number, which is unique, the second one retries and finds the work done.
     """
     with suppress(IntegrityError), db.engine.begin() as at_work:
         return work(at_work)
@@ -179,10 +186,10 @@ def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
 
 
 def _get_facts(kid: str, at: datetime) -> KeyFacts:
-    found = next((facts for facts in list_keys(at) if facts.kid == kid), None)
-    if found is None:
+    key = next((facts for facts in list_keys(at) if facts.kid == kid), None)
+    if key is None:
         raise RecordNotFound
-    return found
+    return key
 
 
 def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> KeyFacts:
