@@ -1,4 +1,4 @@
-"""How a workload gets the token of its own identity provider, for providers other than the usual pipelines."""
+"""Commands that get a token from a workload's own identity provider, for providers without a snippet of their own."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ _CLIENT = "PROVIDER_CLIENT_ID and PROVIDER_CLIENT_SECRET are those of the client
 
 @dataclass(frozen=True, slots=True)
 class AssertionSource:
-    """Commands that put a token into `$assertion`, within a file's `layout`, indented by `spaces`.
+    """Commands that put a token into `$assertion`, within the `layout` of a file, indented by `spaces`.
 
-    All may name `{audience}` (quoted for a shell), `{listed}` (quoted for YAML), `{claims}` and `{issuer}`, which is
-    quoted for a shell and has no slash at its end. Where `escapes_dollars`, the provider fills in variables itself.
+    Placeholders are `{audience}` (quoted for a shell), `{listed}` (quoted for YAML), `{claims}`, and `{issuer}`, which
+    is quoted for a shell and has no trailing slash. `escapes_dollars` is for providers that replace variables in files.
     """
 
     label: str

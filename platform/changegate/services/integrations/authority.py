@@ -1,4 +1,4 @@
-"""Who may trust whom: which integrations only administrators save, and which of them share their assertions."""
+"""The authority to save an integration, and the integrations that accept the same assertions."""
 
 from collections.abc import Collection
 
@@ -11,7 +11,7 @@ from changegate.models.connection_type import TYPES
 from changegate.services.access.caller import Caller, expand_roles
 from changegate.services.users.roles import ADMIN, roles_of_user
 
-# The command line saves in this name; who can use it is trusted with the whole instance.
+# The command line saves under this name; its users have full control of the instance.
 COMMAND_LINE = "system"
 RUNS_AS = "Tokens of this integration act as {}, who has the role admin. Only an administrator can save or enable it."
 MAPS = (
@@ -24,16 +24,16 @@ SHARED = (
 
 
 def require_authority(entity: OAuthEntity, caller: Caller) -> None:
-    """Refuse a caller without the role admin where tokens of an integration may act as an administrator.
+    """Refuse callers without the role admin if tokens of the integration may act as an administrator.
 
-    Raises `AdministratorRequired` with the field that says whom the tokens act as.
+    Raises `AdministratorRequired` with the field that determines whom the tokens act as.
     """
     if ADMIN in caller.roles:
         return
     if entity.user_field:
         raise AdministratorRequired("user_field", MAPS)
-    wanted = select(SysUser.user_name, roles_of_user().label("roles")).where(SysUser.sys_id == entity.run_as)
-    user = db.session.execute(wanted).one_or_none()
+    run_as = select(SysUser.user_name, roles_of_user().label("roles")).where(SysUser.sys_id == entity.run_as)
+    user = db.session.execute(run_as).one_or_none()
     if user is not None and ADMIN in expand_roles(user.roles):
         raise AdministratorRequired("run_as", RUNS_AS.format(user.user_name))
 
@@ -44,12 +44,12 @@ def list_shared(entity: OAuthEntity) -> list[str]:
         return []
     other = OAuthEntity
     alike = (other.issuer == entity.issuer, other.audience_claim == entity.audience_claim)
-    found = db.session.execute(
+    others = db.session.execute(
         select(other.name, other.audiences)
         .where(other.active, *alike, other.sys_id != entity.sys_id)
         .order_by(other.name)
     )
-    shared = ((row.name, shared_audiences(entity.audiences, row.audiences)) for row in found)
+    shared = ((row.name, shared_audiences(entity.audiences, row.audiences)) for row in others)
     return [SHARED.format(name, ", ".join(audiences)) for name, audiences in shared if audiences]
 
 

@@ -1,6 +1,6 @@
-"""A dry run: an assertion judged as an exchange would judge it, by an integration that need not be saved.
+"""Dry runs: an assertion verified as in an exchange, against an integration that need not be saved.
 
-Nothing comes of it: no token, no event, and the assertion stays good for its one exchange.
+A dry run issues no token and writes no event, and the assertion can still be exchanged afterwards.
 """
 
 import json
@@ -27,16 +27,16 @@ from changegate.services.oauth.clients import Client, policy_of
 from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
 from changegate.services.oauth.subjects import resolve_subject
 
-# What the form says in words that are not a column's.
+# Fields of the form whose values differ from those of the column.
 NOT_COLUMNS = frozenset({"run_as", "owner", "scopes", "verifier_maps"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DryRun:
-    """What an exchange would come to: every rule, and the first failed one's reason; None where it is accepted.
+    """The outcome of a dry run: the results of all rules, and the reason of the first failure, None if accepted.
 
-    `claims` are the assertion's where its signature was good, `user` is the name of whom the token would act as.
-    `problem` is a sentence where the keys could not be had, so that nothing was judged.
+    `claims` are set if the signature was verified; `user` is the name of the user that the token would act as.
+    `problem` is a sentence if the keys were unavailable, so that nothing was verified.
     """
 
     results: list[RuleResult]
@@ -50,10 +50,10 @@ class DryRun:
 def try_assertion(
     fields: Mapping[str, Any], text: str, key_store: KeyStore, entity: OAuthEntity | None = None
 ) -> DryRun:
-    """Judge an assertion by validated fields of the integration schema; `entity` is the integration they are of.
+    """Verify an assertion against validated fields of the integration schema, for `entity` if it is saved already.
 
-    `text` is trimmed as the token endpoint does. Keys come from the cache where the integration is registered with the
-    same URL, else from the provider. Raises `InputInvalid` for a connection type without assertions.
+    `text` is trimmed as at the token endpoint. Keys come from the cache if the integration is registered with the same
+    URL, else from the provider. Raises `InputInvalid` for a connection type without assertions.
     """
     if entity is not None:
         require_provider(entity, "assertions", "assertion")
@@ -104,7 +104,7 @@ def _judge_replay(client: Client, verified: VerifiedAssertion) -> None:
 
 
 def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
-    """Return the client that an integration with these fields would be."""
+    """Return the client of an integration with these fields."""
     columns = {name: value for name, value in fields.items() if name not in NOT_COLUMNS}
     client_id = entity.client_id if entity else ""
     typed = OAuthEntity(**columns, client_id=client_id, blocked_keys=entity.blocked_keys if entity else None)

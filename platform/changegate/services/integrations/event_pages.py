@@ -1,4 +1,4 @@
-"""Token events page by page, for machines; the integration is named by its client id."""
+"""Pages of token events for the admin API, which names integrations by client id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FILTERS = ("outcome", "reason", "text", "since", "until")
 
 @dataclass(frozen=True, slots=True)
 class JudgedEvent:
-    """An event with every rule that was judged."""
+    """An event with the results of all its rules."""
 
     event: OAuthExchange
     rules: list[RuleResult]
@@ -28,26 +28,27 @@ class JudgedEvent:
 
     @property
     def would_refuse(self) -> bool:
-        """Tell whether a condition that only reports was not met."""
+        """Return whether a report-only condition has failed."""
         return bool(self.event.would_refuse)
 
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Some events, newest first; `next_before` is the correlation id to go on from, None on the last page."""
+    """A page of events, newest first; `next_before` is the `before` of the next page, None on the last page."""
 
     events: list[JudgedEvent]
     next_before: str | None
 
 
-def find_events(asked: Mapping[str, Any]) -> EventPage:
-    """Return one page of what was asked for, as `EventQuerySchema` loads it; raises `InputInvalid`."""
-    if asked["correlation_id"] is not None:
-        return EventPage(_judged(_find_event(asked["correlation_id"])), None)
-    limit = asked["limit"]
-    wanted = EventFilter(_entity(asked["client_id"]), **{name: asked[name] for name in FILTERS})
-    found = search_events(wanted, limit + 1, asked["before"])
-    return EventPage(_judged(found[:limit]), found[limit - 1].correlation_id if len(found) > limit else None)
+def find_events(query: Mapping[str, Any]) -> EventPage:
+    """Return the page for a query as `EventQuerySchema` loads it; raises `InputInvalid`."""
+    if query["correlation_id"] is not None:
+        return EventPage(_judged(_find_event(query["correlation_id"])), None)
+    limit = query["limit"]
+    criteria = EventFilter(_entity(query["client_id"]), **{name: query[name] for name in FILTERS})
+    # One more than the page holds shows whether there is another page.
+    events = search_events(criteria, limit + 1, query["before"])
+    return EventPage(_judged(events[:limit]), events[limit - 1].correlation_id if len(events) > limit else None)
 
 
 def _judged(events: list[OAuthExchange]) -> list[JudgedEvent]:

@@ -1,4 +1,4 @@
-"""Whom an ID token is addressed to: no two active integrations may both be meant.
+"""The rule that an ID token must not fit two active integrations.
 
 See docs/reference/inbound-integrations.md#connection-types.
 """
@@ -16,9 +16,10 @@ TAKEN = "The ID token integration {} takes the tokens of this issuer for {} alre
 
 
 def require_sole_addressee(entity: OAuthEntity) -> None:
-    """Refuse an integration whose ID tokens would be for another active one as well; raises `InputInvalid`.
+    """Raise `InputInvalid` for an integration whose ID tokens would fit another active integration as well.
 
-    Of two that are saved at the same moment neither sees the other: the tokens of both are refused then.
+    No lock prevents two such integrations from being saved at the same moment. Their tokens are then refused as
+    ambiguous.
     """
     if entity.type != ID_TOKEN or not entity.active:
         return

@@ -1,6 +1,6 @@
-"""An integration as its schema takes it, and what a change of it would alter; nothing is written without a difference.
+"""The comparison of an integration with new values for its fields; nothing is written unless something differs.
 
-Files that are applied again and again would otherwise end tokens and stamp records each time.
+Otherwise, applying the same file repeatedly would revoke tokens and stamp records each time.
 """
 
 from collections.abc import Mapping
@@ -17,49 +17,49 @@ from changegate.services.integrations.integration_fields import fields_of, map_f
 from changegate.services.integrations.integrations import DEFAULT_SCOPE, TAKEN, update_integration
 from changegate.services.integrations.verifier_maps import JudgedMap, judge_keys
 
-Change = tuple[Any, Any]  # what it was, what it is from now on
+Change = tuple[Any, Any]  # the value before and after
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Changed:
-    """What a change altered, by field, and the secret of a client that was public until now."""
+    """The changes by field, and the new secret of a client that was public until now."""
 
     changes: Mapping[str, Change]
     client_secret: str | None = None
 
 
 def list_changes(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
-    """Return what validated fields of the schema would alter; raises `InputInvalid` for keys that cannot be used."""
+    """Return the changes that validated fields would make; raises `InputInvalid` for unusable keys."""
     before = fields_of(entity)
-    wanted = _as_stored(entity, before, fields)
-    found = {name: (before[name], wanted[name]) for name in names_of(entity) if before[name] != wanted[name]}
-    return found | (_changes_of_maps(entity, fields) if connection_type_of(entity).has_provider else {})
+    after = _as_stored(entity, before, fields)
+    changes = {name: (before[name], after[name]) for name in names_of(entity) if before[name] != after[name]}
+    return changes | (_changes_of_maps(entity, fields) if connection_type_of(entity).has_provider else {})
 
 
 def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
-    """Change an integration to validated fields, and leave it alone where they alter nothing; raises `InputInvalid`."""
+    """Update an integration to validated fields if they change anything; raises `InputInvalid`."""
     changes = list_changes(entity, fields)
     if not changes:
         return Changed({})
     try:
         return Changed(changes, update_integration(entity, dict(fields), by=by))
-    except IntegrityError:  # somebody else took the name between the check and now
+    except IntegrityError:  # A concurrent request took the name after the check.
         db.session.rollback()
         raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
 
 
 def _as_stored(entity: OAuthEntity, before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {name: fields[name] for name in before}
-    for name in {"run_as", "owner"} & wanted.keys():
-        if (before[name] or "").lower() == (wanted[name] or "").lower():
-            wanted[name] = before[name]
-    wanted["scopes"] = sorted(wanted["scopes"] or [DEFAULT_SCOPE])
-    wanted["review_date"] = wanted["review_date"].isoformat() if wanted["review_date"] else None
+    values = {name: fields[name] for name in before}
+    for name in {"run_as", "owner"} & values.keys():
+        if (before[name] or "").lower() == (values[name] or "").lower():
+            values[name] = before[name]
+    values["scopes"] = sorted(values["scopes"] or [DEFAULT_SCOPE])
+    values["review_date"] = values["review_date"].isoformat() if values["review_date"] else None
     if not connection_type_of(entity).has_provider:
-        return wanted
-    # Keys are compared by what they are, not by how they are written.
-    audiences = wanted["audiences"] or [entity.client_id]
-    return wanted | {"audiences": audiences, "verifier_maps": before["verifier_maps"]}
+        return values
+    # `_changes_of_maps` compares verifier maps by their keys, not by the text that was entered.
+    audiences = values["audiences"] or [entity.client_id]
+    return values | {"audiences": audiences, "verifier_maps": before["verifier_maps"]}
 
 
 def _changes_of_maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:

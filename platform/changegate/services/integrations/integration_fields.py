@@ -1,4 +1,4 @@
-"""The fields of an integration: as its schema takes them, as they are compared, and in words that give no key away."""
+"""The fields of an integration: for its schema, for comparisons, and as text that discloses no key."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.tables.change_history import note_changes
 
-# What is changed by other means than the fields of the form.
+# Columns that are changed by other actions than saving the form.
 BESIDE_THE_FORM = ("blocked_keys", "client_secret_hash", "token_generation")
 SHORT_DIGEST = 12
 
@@ -24,7 +24,7 @@ def names_of(entity: OAuthEntity) -> tuple[str, ...]:
 
 
 def fields_of(entity: OAuthEntity) -> dict[str, Any]:
-    """Return an integration as the schema of its type takes it, as plain values; shared keys are left out."""
+    """Return an integration's fields as plain values, in the form that its schema loads, without shared keys."""
     named = {
         "run_as": _name_of(entity.run_as),
         "owner": _name_of(entity.owner),
@@ -37,14 +37,14 @@ def fields_of(entity: OAuthEntity) -> dict[str, Any]:
 
 @contextmanager
 def changing(entity: OAuthEntity, by: str) -> Iterator[None]:
-    """Write what the block changes of an integration, with who did it; nothing is stamped where nothing differs."""
+    """Write the changes that the block makes to an integration, and record them; stamp it only if something differs."""
     before, texts_before = _facts(entity), texts_of_entity(entity)
     yield
     db.session.flush()
     after, texts = _facts(entity), texts_of_entity(entity)
     changed = [name for name in after if before[name] != after[name]]
     if changed:
-        # Counted by the database: two writers at once do not share a version.
+        # The database increments the stored value, so that two concurrent writers do not get the same number.
         entity.sys_mod_count = OAuthEntity.sys_mod_count + 1
         entity.sys_updated_by, entity.sys_updated_on = by, utc_now()
         db.session.flush()
@@ -52,24 +52,24 @@ def changing(entity: OAuthEntity, by: str) -> Iterator[None]:
 
 
 def texts_of_entity(entity: OAuthEntity) -> dict[str, str]:
-    """Return every field of an integration in words."""
+    """Return every field of an integration as text."""
     beside = {"blocked_keys": "\n".join(entity.blocked_keys or ()), "client_secret_hash": ""}
     return texts_of(fields_of(entity)) | beside | {"token_generation": str(entity.token_generation)}
 
 
 def texts_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return fields in words, as they are stored or as they were typed."""
+    """Return fields as text, from stored or entered values."""
     return {name: _TEXTS.get(name, _text)(value) if value else _text(value) for name, value in fields.items()}
 
 
 def map_facts(stored: JwtVerifierMap) -> tuple[Any, ...]:
-    """Return what tells one verifier map from another, its shared key sealed."""
+    """Return the properties by which verifier maps are compared; a shared key is sealed."""
     certificate = stored.certificate.fingerprint if stored.certificate else ""
     return (stored.name, stored.kid or "", stored.enforce_dates, stored.active, certificate, stored.shared_key or "")
 
 
 def map_text(facts: tuple[Any, ...]) -> str:
-    """Return a verifier map in words."""
+    """Return a verifier map as text."""
     name, kid, enforces_dates, is_active, fingerprint, *_ = facts
     key = f"certificate {fingerprint[:SHORT_DIGEST]}" if fingerprint else "shared key"
     extras = [f"kid {kid}"] if kid else []
@@ -108,7 +108,7 @@ def _condition_text(row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Return a value of a claim as it is typed."""
+    """Return a value of a claim as text, in the notation of the form."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "\n".join(map(_plain, value)) if isinstance(value, list) else _text(value)
@@ -139,8 +139,8 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
 
 
 def _name_of(user: str | None) -> str | None:
-    found = db.session.get(SysUser, user) if user else None
-    return found.user_name if found else None
+    record = db.session.get(SysUser, user) if user else None
+    return record.user_name if record else None
 
 
 _TEXTS: Mapping[str, Callable[[Any], str]] = {

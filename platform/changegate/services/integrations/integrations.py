@@ -1,4 +1,4 @@
-"""Integrations: registered, changed, switched off and on, deleted."""
+"""The lifecycle of integrations: register, update, disable, enable, and delete."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,16 +37,16 @@ MAX_CONDITIONS = 50
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Registered:
-    """A registered integration and its secret, which is shown now and never again; None for a public client."""
+    """A registered integration and its secret, which is shown only once; None for a public client."""
 
     entity: OAuthEntity
     client_secret: str | None
 
 
 def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
-    """Add an integration from validated fields; raises `InputInvalid` for a taken name or an unknown user or scope.
+    """Create an integration from validated fields; raises `InputInvalid` for a taken name or an unknown user or scope.
 
-    `fields` are those of the schema of their connection type: run_as is a user name, scopes are names.
+    `fields` are those of the schema of the connection type: run_as is a user name, scopes are names.
     """
     named = fields.get("type", JWT_BEARER)
     entity = OAuthEntity(client_id=new_sys_id(), type=named, sys_created_by=by, sys_updated_by=by)
@@ -55,7 +55,7 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
     db.session.add(entity)
     try:
         db.session.flush()
-    except IntegrityError:  # somebody else took the name between the check and now
+    except IntegrityError:  # A concurrent request took the name after the check.
         db.session.rollback()
         raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
     _note_stored_keys(entity)
@@ -63,10 +63,11 @@ def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
 
 
 def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) -> str | None:
-    """Change an integration; what is trusted from now on takes effect at the next request.
+    """Update an integration; the changes take effect at the next request.
 
-    A new JWKS URL or issuer forgets the cached key set in the same transaction, and tokens issued under another trust
-    are revoked. Returns the secret of a client that was public until now and needs one, else None.
+    If the JWKS URL or issuer changes, the cached key set is deleted in the same transaction. If the grounds of issued
+    tokens change (see `token_basis`), the tokens are revoked. Returns the new secret of a client that was public until
+    now, else None.
     """
     try:
         with changing(entity, by):
@@ -95,9 +96,9 @@ def _update(entity: OAuthEntity, fields: dict[str, Any], by: str) -> str | None:
 
 
 def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
-    """Enable or disable an integration; its live tokens end with it, and no enabling brings them back.
+    """Enable or disable an integration; disabling revokes its tokens permanently.
 
-    Raises `InputInvalid` where its ID tokens would be another active integration's as well.
+    Raises `InputInvalid` if its ID tokens would fit another active integration as well.
     """
     with changing(entity, by):
         entity.active = is_active
@@ -107,10 +108,10 @@ def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
 
 
 def constrain(entity: OAuthEntity, claim: str, value: object, *, report_only: bool = False, by: str) -> None:
-    """Demand from now on that a claim has this very value, or only report where it has not.
+    """Add a condition that a claim equals a value; with `report_only`, deviations are only reported.
 
-    `claim` is what a condition writes: a name, or a JSON pointer to what lies within another. Raises `InputInvalid`
-    for a value that no condition can hold.
+    `claim` is a name, or a JSON pointer to a nested value. Raises `InputInvalid` for a value that a condition cannot
+    hold.
     """
     require_provider(entity, "claim conditions", "claim_conditions")
     condition = {
@@ -144,10 +145,10 @@ def _value_type(claim: str, value: object) -> str:
 
 
 def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERLAP) -> str:
-    """Give an integration a new secret and return it; the old one works on for `overlap`."""
+    """Give an integration a new secret and return it; the previous secret keeps working for `overlap`."""
     if not has_secret(entity):
-        one = "A public client" if entity.public_client else connection_type_of(entity).noun
-        raise InputInvalid({"client_id": [f"{one} has no secret."]})
+        noun = "A public client" if entity.public_client else connection_type_of(entity).noun
+        raise InputInvalid({"client_id": [f"{noun} has no secret."]})
     with changing(entity, by):
         entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
         entity.previous_client_secret_expires_at = now() + overlap if overlap else None
@@ -155,17 +156,17 @@ def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERL
 
 
 def end_tokens(entity: OAuthEntity, *, by: str) -> None:
-    """End every token of an integration, also one that is being issued just now."""
+    """Revoke every token of an integration, including tokens that are being issued at this moment."""
     with changing(entity, by):
         revoke_all_so_far(entity)
 
 
 def delete_integration(entity: OAuthEntity) -> None:
-    """Delete an integration with its keys, its events and, because a token is a row of an event, all its tokens."""
-    # The integration first, as in `hold_owner`. In another order, this and a refresh could wait for each other.
+    """Delete an integration with its keys, its events, and its tokens, which are rows of events."""
+    # Lock the integration first, as `hold_owner` does. In another order, this and a refresh could deadlock.
     held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == entity.sys_id).with_for_update()
     connection().execute(held.execution_options(locks_rows=True))
-    # Loaded, because a map takes its certificate with it, which no foreign key does.
+    # Load the maps, because the ORM deletes their certificates with them, and no foreign key does.
     db.session.refresh(entity, ["jwt_verifier_maps"])
     db.session.delete(entity)
     db.session.flush()
@@ -182,21 +183,22 @@ def get_integration(client_id: str) -> OAuthEntity:
 
 
 def lock_integration(client_id: str) -> OAuthEntity:
-    """Return an integration that nobody else changes until the commit; raises `RecordNotFound`."""
-    # Exchanges refer to the row meanwhile, which a full lock would not allow. SQLite takes its write lock.
+    """Return an integration, and lock it against changes until the commit; raises `RecordNotFound`."""
+    # FOR NO KEY UPDATE: a full lock would block the foreign keys of exchanges. SQLite takes its write lock. The lock
+    # may have waited for another change, hence populate_existing.
     statement = select(OAuthEntity).where(OAuthEntity.client_id == client_id).with_for_update(key_share=True)
     return _one(statement.execution_options(locks_rows=True, populate_existing=True))
 
 
 def _one(statement: Select[Any]) -> OAuthEntity:
-    found: OAuthEntity | None = db.session.execute(statement).scalar_one_or_none()
-    if found is None:
+    entity: OAuthEntity | None = db.session.execute(statement).scalar_one_or_none()
+    if entity is None:
         raise RecordNotFound
-    return found
+    return entity
 
 
 def _note_stored_keys(entity: OAuthEntity) -> None:
-    """Show keys that are stored with an integration where those that are fetched are shown, and can be blocked."""
+    """Add keys that are stored with an integration to its key timeline, where they can be blocked like fetched keys."""
     stored = static_keys_of(entity)
     if stored is not None:
         note_stored_keys(connection(), entity.sys_id, stored.parse(), now())
@@ -222,7 +224,7 @@ def _fill(entity: OAuthEntity, fields: dict[str, Any], by: str) -> None:
 
 
 def fetch_policy() -> FetchPolicy:
-    """Return what the administrator's settings admit for the fetch of key sets."""
+    """Return the fetch policy of the administrator's settings."""
     return FetchPolicy(settings().jwks_allow_loopback, settings().jwks_allowed_networks)
 
 
@@ -245,7 +247,7 @@ def _require_free_name(entity: OAuthEntity, name: str) -> None:
 
 
 def find_user(user_name: str) -> SysUser | None:
-    """Return a user by name, without case, or None."""
+    """Return a user by case-insensitive name, or None."""
     with db.session.no_autoflush:
         statement = select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
         return db.session.execute(statement).scalar_one_or_none()
@@ -260,13 +262,13 @@ def _get_active_user(field: str, user_name: str) -> str:
 
 def _get_scopes(names: list[str]) -> list[SysAuthScope]:
     with db.session.no_autoflush:
-        found = {scope.name: scope for scope in list_scopes()}
-    unknown = [name for name in names if name not in found]
+        known = {scope.name: scope for scope in list_scopes()}
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(found))}."]})
+        raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(known))}."]})
     if sum(len(name) + 1 for name in names) > MAX_SCOPES_LENGTH:
         raise InputInvalid({"scopes": ["Their names are too long together to be written on a token; choose fewer."]})
-    return [found[name] for name in dict.fromkeys(names)]
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _give_secret(entity: OAuthEntity) -> str:

@@ -1,4 +1,4 @@
-"""An administrator's word on keys: fetch them now, trust this one no longer."""
+"""Administrators' actions on keys: block, unblock, and refresh."""
 
 import re
 
@@ -16,31 +16,31 @@ THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 def block_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
-    """Trust a key no longer, whatever its provider publishes; the integration's tokens end with it.
+    """Stop trusting a key, whatever its provider publishes, and revoke the integration's tokens.
 
-    `thumbprint` is RFC 7638's, 43 characters. Raises `InputInvalid` for another text. Takes effect at the next
+    `thumbprint` follows RFC 7638 and has 43 characters; raises `InputInvalid` for other text. Takes effect at the next
     request, in every process.
     """
     require_provider(entity, "keys", "thumbprint")
     _require_thumbprint(thumbprint)
     with changing(entity, by):
         entity.blocked_keys = sorted({*(entity.blocked_keys or ()), thumbprint})
-        # It is not known which tokens were issued for an assertion of this key, so all of them end.
+        # Which tokens were issued for assertions of this key is not recorded, so that all are revoked.
         revoke_tokens(entity)
 
 
 def unblock_key(entity: OAuthEntity, thumbprint: str, *, by: str) -> None:
-    """Let a key be trusted again, if its provider publishes it; raises `InputInvalid` for another text."""
+    """Trust a key again if its provider publishes it; raises `InputInvalid` for text that is not a thumbprint."""
     _require_thumbprint(thumbprint)
     with changing(entity, by):
         entity.blocked_keys = sorted({*(entity.blocked_keys or ())} - {thumbprint})
 
 
 def refresh_keys(entity: OAuthEntity, key_store: KeyStore) -> FetchedKeySet:
-    """Fetch an integration's keys now and keep them.
+    """Fetch an integration's keys now and store them.
 
     Raises `JwksFetchFailed`, also for keys that are stored with the integration, or `JwksUnusable`; a good key set
-    stays in the cache then. Raises `InputInvalid` where the connection type has no keys.
+    then stays in the cache. Raises `InputInvalid` if the connection type has no keys.
     """
     require_provider(entity, "keys", "client_id")
     lifespan, static = entity.jwks_cache_lifespan_minutes, static_keys_of(entity)

@@ -1,4 +1,4 @@
-"""Everything that is known of the keys of an integration."""
+"""The report on an integration's keys: timeline, blocked keys, alerts, and certificate warnings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from changegate.services.keys.key_timeline import list_key_alerts, list_keys
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """The key timeline; `blocked_keys` are thumbprints, also of keys that were never seen."""
+    """The keys of an integration; `blocked_keys` are thumbprints, possibly of keys that were never published."""
 
     keys: Sequence[OAuthEntityKey]
     blocked_keys: Sequence[str]
@@ -20,7 +20,7 @@ class KeyReport:
 
 
 def report_keys(entity: OAuthEntity) -> KeyReport:
-    """Return what is known of an integration's keys."""
+    """Return the report on an integration's keys."""
     return KeyReport(
         keys=list_keys(entity.sys_id),
         blocked_keys=entity.blocked_keys or (),

@@ -1,4 +1,4 @@
-"""What has to run where the automation is, with everything filled in but secrets; by connection type."""
+"""Snippets for pipelines and shells, by connection type, with all values filled in except secrets."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 
 VARIABLE = "CLIENT_SECRET"
 GITHUB, GITLAB, JENKINS = "github-actions", "gitlab", "jenkins"
-# A refusal names the event that explains it, so it is printed.
+# The script prints a refusal, because it contains the correlation id of the event that explains it.
 EXCHANGE = f"""\
 answer=$(curl -sS --fail-with-body "$DESK/oauth_token.do" \\
   --data-urlencode grant_type={JWT_BEARER} \\
@@ -44,7 +44,7 @@ curl -sS --fail-with-body "$DESK/api/now/table/change_request" -H "Authorization
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an exchange needs to know of an integration; never its secret. `preset` names its identity provider."""
+    """The properties of an integration that a snippet needs, never its secret; `preset` names its identity provider."""
 
     client_id: str
     is_public: bool
@@ -57,13 +57,13 @@ class Target:
 
     @property
     def needs_secret(self) -> bool:
-        """Tell whether a secret has to be brought along."""
+        """Return whether the client needs a secret."""
         return not self.is_public and self.connection_type != ID_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A text to copy, the file it belongs into, and what must be set up beforehand."""
+    """A text to copy, the file that it belongs to, and the necessary setup."""
 
     name: str
     label: str
@@ -73,15 +73,15 @@ class Snippet:
 
 
 def list_snippets(target: Target) -> list[Snippet]:
-    """Return the snippets for an integration, that of its own provider first and curl last."""
+    """Return the snippets for an integration: its own provider's first, curl last."""
     if not TYPES[target.connection_type].has_provider:
         return [_curl_of_secret(target)]
-    found = [make(target) for make in (_github_actions, _gitlab_ci, _jenkins)]
+    snippets = [make(target) for make in (_github_actions, _gitlab_ci, _jenkins)]
     own = ASSERTION_SOURCES.get(target.preset or "")
     if own is not None:
-        found.append(_own(target, target.preset or "", own))
-    found.sort(key=lambda snippet: snippet.name != target.preset)
-    return [*found, _curl(target)]
+        snippets.append(_own(target, target.preset or "", own))
+    snippets.sort(key=lambda snippet: snippet.name != target.preset)
+    return [*snippets, _curl(target)]
 
 
 def _exchange(target: Target) -> str:
@@ -106,7 +106,7 @@ def _shell_variables(target: Target) -> str:
 
 
 def _before(target: Target, *sentences: str) -> str:
-    """Return what must be set up, the last of it only where there is a secret."""
+    """Return the necessary setup; the last sentence is about the secret, and left out if there is none."""
     return " ".join(sentences if target.needs_secret else sentences[:-1])
 
 
@@ -163,7 +163,7 @@ def _curl(target: Target) -> Snippet:
 
 
 def _curl_of_secret(target: Target) -> Snippet:
-    """Return the grants of clients that have a secret and no assertion (RFC 6749 §4.3, §4.4, §6)."""
+    """Return the snippet for clients with a secret and without an assertion (RFC 6749 §4.3, §4.4, §6)."""
     if target.connection_type == PASSWORD:
         before = f"{VARIABLE} holds the client secret, DESK_USER and DESK_PASSWORD are those of the user who signs in."
         request, more = _request("password", WHO), _refresh() if target.gives_refresh_tokens else ""

@@ -1,4 +1,4 @@
-"""What the tokens of an integration rest on: a change that takes any of it away ends those that are out."""
+"""The grounds of an integration's tokens: the fields whose change revokes the tokens issued so far."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from changegate.models.oauth_entity import ID_TOKEN
 REFRESHED = "issue_refresh_tokens"
 BASIS = ("active", "public_client", "issuer", "run_as", "user_field", REFRESHED)
 KEYS = ("key_source", "jwks_url", "jwks", "static_keys")
-# An ID token is judged at calls and not before, and so by whatever an assertion would be judged by.
+# ID tokens are verified at API calls, so that for them every rule for assertions counts as well.
 JUDGED_BY = (
     *("audiences", "audience_claim", "allow_additional_audiences", "algorithms", "required_typ", "allow_missing_kid"),
     *("replay_policy", "jti_claim", "max_assertion_lifetime_seconds", "clock_skew_seconds", "user_claim"),
@@ -17,18 +17,18 @@ JUDGED_BY = (
 
 
 def basis_of(entity: OAuthEntity) -> dict[str, object]:
-    """Return what a token of an integration rests on; scopes are not of it, since they are read at each call."""
+    """Return the grounds of an integration's tokens; without scopes, which are read at each call."""
     names = (*BASIS, *KEYS, *(JUDGED_BY if entity.type == ID_TOKEN else ()))
-    found = {name: getattr(entity, name) for name in names}
-    return found | {"claim_conditions": entity.claim_conditions or []}
+    grounds = {name: getattr(entity, name) for name in names}
+    return grounds | {"claim_conditions": entity.claim_conditions or []}
 
 
 def is_tightened(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
-    """Tell whether tokens rested on something that is gone; who gets refresh tokens from now on loses nothing."""
+    """Return whether tokens lost any of their grounds; starting to issue refresh tokens takes nothing away."""
     gained = {REFRESHED} if after[REFRESHED] else set()
     return any(before[name] != after[name] for name in before.keys() - gained)
 
 
 def keys_of(entity: OAuthEntity) -> tuple[object, ...]:
-    """Return where the keys of an integration are, or what they are."""
+    """Return the fields that determine the keys of an integration."""
     return tuple(getattr(entity, name) for name in KEYS)

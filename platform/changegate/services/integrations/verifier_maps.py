@@ -1,4 +1,4 @@
-"""Keys that an administrator gives an integration: judged before they are stored, and made ready for exchanges."""
+"""Keys that an administrator enters for an integration: their validation, storage, and form for exchanges."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ WARN_AHEAD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class JudgedMap:
-    """A verifier map that may be stored; `sealed` is its shared key, sealed for the record with this `sys_id`."""
+    """A validated verifier map; `sealed` is its shared key, sealed for the record with this `sys_id`."""
 
     sys_id: str
     name: str
@@ -35,43 +35,44 @@ class JudgedMap:
     sealed: str | None = None
 
     def as_row(self) -> dict[str, Any]:
-        """Return what an exchange needs of the map."""
+        """Return the map in the form that exchanges read (`static_keys`)."""
         if self.certificate is not None:
             return {"kid": self.kid, "certificate": self.certificate.der, "enforce_dates": self.enforce_dates}
         return {"kid": self.kid, "sealed": self.sealed, "purpose": _purpose(self.sys_id)}
 
 
 def store_keys(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> None:
-    """Give an integration the keys of validated fields, unless they are fetched; raises `InputInvalid`."""
+    """Store the keys of validated fields on an integration; raises `InputInvalid`."""
     judged = judge_keys(entity, fields)
     entity.static_keys = render_keys(judged)
-    stored = {one.sys_id: one for one in entity.jwt_verifier_maps}
-    entity.jwt_verifier_maps = [_record(stored.get(one.sys_id), one, by) for one in judged]
+    stored = {record.sys_id: record for record in entity.jwt_verifier_maps}
+    entity.jwt_verifier_maps = [_record(stored.get(map_.sys_id), map_, by) for map_ in judged]
 
 
 def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[JudgedMap]:
-    """Return the maps of validated fields, those of other sources being none; raises `InputInvalid`.
+    """Validate the keys of fields and return their maps; raises `InputInvalid`.
 
-    A shared key that is left out is the one that `entity` has under the map's name.
+    Key sources without verifier maps have no maps. A shared key that is left out is taken from the stored map of the
+    same name.
     """
     if fields["key_source"] == "jwks":
         _require_public_keys(fields["jwks"])
-    wanted = fields.get("verifier_maps") or []
-    stored = {one.name: one for one in entity.jwt_verifier_maps} if entity else {}
-    judged = [_judge(one, stored.get(one["name"]), fields) for one in wanted]
-    if judged and not any(one.active for one in judged):
+    entered = fields.get("verifier_maps") or []
+    stored = {record.name: record for record in entity.jwt_verifier_maps} if entity else {}
+    judged = [_judge(values, stored.get(values["name"]), fields) for values in entered]
+    if judged and not any(map_.active for map_ in judged):
         raise InputInvalid({"verifier_maps": ["Leave at least one map active, or disable the integration."]})
     return judged
 
 
 def render_keys(maps: list[JudgedMap]) -> str | None:
-    """Return the active maps as an exchange reads them; None without any."""
-    rows = [one.as_row() for one in sorted(maps, key=lambda one: one.name) if one.active]
+    """Return the active maps in the form that exchanges read; None if there is none."""
+    rows = [map_.as_row() for map_ in sorted(maps, key=lambda map_: map_.name) if map_.active]
     return json.dumps(rows) if rows else None
 
 
 def static_keys_of_fields(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> StaticKeys | None:
-    """Return the keys that an integration with these fields would have; None where they would be fetched."""
+    """Return the stored keys of an integration with these fields; None if its keys are fetched."""
     source = fields["key_source"]
     if source == "jwks_url":
         return None
@@ -80,9 +81,9 @@ def static_keys_of_fields(entity: OAuthEntity | None, fields: Mapping[str, Any])
 
 
 def list_certificate_warnings(entity: OAuthEntity, at: datetime) -> list[str]:
-    """Return a sentence for each certificate that is out of date, or will be within 30 days."""
-    dated = [(one, one.certificate) for one in entity.jwt_verifier_maps if one.active and one.certificate]
-    return [warning for one, certificate in dated if (warning := _warning(one, certificate, at))]
+    """Return a sentence for each certificate that is not valid now, or that expires within 30 days."""
+    dated = [(map_, map_.certificate) for map_ in entity.jwt_verifier_maps if map_.active and map_.certificate]
+    return [warning for map_, certificate in dated if (warning := _warning(map_, certificate, at))]
 
 
 def _require_public_keys(text: str) -> None:
@@ -95,35 +96,35 @@ def _require_public_keys(text: str) -> None:
         raise InputInvalid({"jwks": leaked})
 
 
-def _judge(wanted: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Mapping[str, Any]) -> JudgedMap:
+def _judge(values: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Mapping[str, Any]) -> JudgedMap:
     was_active = stored is None or stored.active
     facts: dict[str, Any] = {
         "sys_id": stored.sys_id if stored else new_sys_id(),
-        "active": was_active if wanted.get("active") is None else wanted["active"],
-        **{name: wanted[name] for name in ("name", "kid", "enforce_dates")},
+        "active": was_active if values.get("active") is None else values["active"],
+        **{name: values[name] for name in ("name", "kid", "enforce_dates")},
     }
     if fields["key_source"] == "certificates":
-        return JudgedMap(**facts, certificate=_certificate(wanted))
-    return JudgedMap(**facts, sealed=_sealed(facts["sys_id"], wanted, stored, fields["algorithms"]))
+        return JudgedMap(**facts, certificate=_certificate(values))
+    return JudgedMap(**facts, sealed=_sealed(facts["sys_id"], values, stored, fields["algorithms"]))
 
 
-def _certificate(wanted: Mapping[str, Any]) -> SigningCertificate:
+def _certificate(values: Mapping[str, Any]) -> SigningCertificate:
     try:
-        return SigningCertificate.parse(wanted["certificate"])
+        return SigningCertificate.parse(values["certificate"])
     except UnusableCertificateError as problem:
-        raise _refused(wanted, str(problem)) from None
+        raise _refused(values, str(problem)) from None
 
 
-def _sealed(sys_id: str, wanted: Mapping[str, Any], stored: JwtVerifierMap | None, algorithms: list[str]) -> str:
-    """Return the shared key, sealed; a key that is the one that is stored stays sealed as it is."""
-    given = wanted.get("shared_key")
+def _sealed(sys_id: str, values: Mapping[str, Any], stored: JwtVerifierMap | None, algorithms: list[str]) -> str:
+    """Return the sealed shared key; an unchanged key keeps its stored text, so that it does not count as a change."""
+    given = values.get("shared_key")
     kept = _unsealed(stored)
     secret = kept if given is None else given.encode()
     if secret is None:
-        raise _refused(wanted, "give the shared key; none that can be opened is stored under this name.")
+        raise _refused(values, "give the shared key; none that can be opened is stored under this name.")
     strictest = max(algorithms, key=lambda name: SHARED_KEY_BYTES[name])
     if len(secret) < SHARED_KEY_BYTES[strictest]:
-        raise _refused(wanted, f"{strictest} needs a shared key of at least {SHARED_KEY_BYTES[strictest]} bytes.")
+        raise _refused(values, f"{strictest} needs a shared key of at least {SHARED_KEY_BYTES[strictest]} bytes.")
     if stored is not None and stored.shared_key and secret == kept:
         return stored.shared_key
     return seal(secret, purpose=_purpose(sys_id))
@@ -135,12 +136,12 @@ def _unsealed(stored: JwtVerifierMap | None) -> bytes | None:
     try:
         return unseal(stored.shared_key, purpose=_purpose(stored.sys_id))
     except SealBroken:
-        # Sealed under another secret key: it has to be given again.
+        # It was sealed with another secret key and has to be entered again.
         return None
 
 
-def _refused(wanted: Mapping[str, Any], sentence: str) -> InputInvalid:
-    return InputInvalid({"verifier_maps": [f"Map {wanted['name']}: {sentence}"]})
+def _refused(values: Mapping[str, Any], sentence: str) -> InputInvalid:
+    return InputInvalid({"verifier_maps": [f"Map {values['name']}: {sentence}"]})
 
 
 def _record(record: JwtVerifierMap | None, judged: JudgedMap, by: str) -> JwtVerifierMap:
@@ -171,15 +172,15 @@ def _certificate_record(name: str, given: SigningCertificate, by: str) -> SysCer
     )
 
 
-def _warning(one: JwtVerifierMap, certificate: SysCertificate, at: datetime) -> str | None:
-    consequence = "assertions signed with its key are refused" if one.enforce_dates else "its key is still accepted"
+def _warning(map_: JwtVerifierMap, certificate: SysCertificate, at: datetime) -> str | None:
+    consequence = "assertions signed with its key are refused" if map_.enforce_dates else "its key is still accepted"
     begins, ends = f"{certificate.valid_from:%Y-%m-%d}", f"{certificate.expires:%Y-%m-%d}"
     if at > certificate.expires:
-        return f"The certificate of map {one.name} expired on {ends}; {consequence}."
+        return f"The certificate of map {map_.name} expired on {ends}; {consequence}."
     if at < certificate.valid_from:
-        return f"The certificate of map {one.name} is not valid before {begins}; {consequence}."
+        return f"The certificate of map {map_.name} is not valid before {begins}; {consequence}."
     if at > certificate.expires - WARN_AHEAD:
-        return f"The certificate of map {one.name} expires on {ends}."
+        return f"The certificate of map {map_.name} expires on {ends}."
     return None
 
 
