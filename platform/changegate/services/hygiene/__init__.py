@@ -1,5 +1,5 @@
-"""Hygiene: machine accounts, how they are used over time, findings, and the score.
+"""Hygiene: machine accounts, their use over time, findings, and the security score.
 
-Begin with `assessment`: it gives the facts that `assembly` puts together to the `checks_of_…` modules. `overview`
+Begin with `assessment`: it passes the facts from `assembly` to the checks in the `checks_of_…` modules. `overview`
 counts for the console.
 """

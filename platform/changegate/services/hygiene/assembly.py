@@ -1,4 +1,4 @@
-"""What was read, put together by what the checks are about."""
+"""The assembly of rows into the facts about each integration and account."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from changegate.services.integrations.authority import COMMAND_LINE, shared_audi
 
 
 def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[IntegrationFacts]:
-    """Yield the facts of each active integration; one that is disabled lets nobody in."""
+    """Yield the facts of each active integration; disabled integrations issue no tokens and are left out."""
     active = [row for row in reading.integrations if row.active]
     by_issuer: dict[str, list[str]] = defaultdict(list)
     for row in active:
@@ -48,7 +48,7 @@ def _accepts_the_same(row: Row, other: Row) -> bool:
 
 
 def accounts_of(reading: Reading) -> Iterator[AccountFacts]:
-    """Yield the facts of each account that an integration runs as, that a token acted as, or that may not sign in."""
+    """Yield the facts of each account that an integration runs as, that a token acted as, or that cannot sign in."""
     uses, by_user = by_entity(reading.uses), _by_user(reading.uses)
     run_as: dict[str, list[Row]] = defaultdict(list)
     for row in reading.integrations:
@@ -70,57 +70,58 @@ def accounts_of(reading: Reading) -> Iterator[AccountFacts]:
 
 
 def last_use(row: Row, uses: Iterable[UseOfToken]) -> datetime | None:
-    """Return the latest that is known of an integration's use.
+    """Return the latest known use of an integration.
 
-    Exchanges are in the log for 30 days; a change says for good when it was created, and what left the log was noted.
+    The log keeps exchanges for 30 days. Older uses are known from the changes that were created, and from
+    `last_exchange_at`, which is stored when exchanges are deleted.
     """
     known = [row.last_exchange_at, row.last_created_at, *(use.latest_at for use in uses)]
     return max((at for at in known if at is not None), default=None)
 
 
 def by_entity(uses: Iterable[UseOfToken]) -> dict[str, list[UseOfToken]]:
-    """Return uses by the integration."""
-    found: dict[str, list[UseOfToken]] = defaultdict(list)
+    """Group uses by integration."""
+    grouped: dict[str, list[UseOfToken]] = defaultdict(list)
     for use in uses:
-        found[use.entity].append(use)
-    return found
+        grouped[use.entity].append(use)
+    return grouped
 
 
 def _by_user(uses: Iterable[UseOfToken]) -> dict[str, list[UseOfToken]]:
-    found: dict[str, list[UseOfToken]] = defaultdict(list)
+    grouped: dict[str, list[UseOfToken]] = defaultdict(list)
     for use in uses:
         if use.user is not None:
-            found[use.user].append(use)
-    return found
+            grouped[use.user].append(use)
+    return grouped
 
 
 def _use(uses: Iterable[UseOfToken]) -> Use:
-    found = list(uses)
+    listed = list(uses)
     return Use(
-        latest=max((use.latest for use in found), default=None),
-        exchanges=sum(use.reported for use in found),
-        would_refuse=sum(use.would_refuse for use in found),
+        latest=max((use.latest for use in listed), default=None),
+        exchanges=sum(use.reported for use in listed),
+        would_refuse=sum(use.would_refuse for use in listed),
     )
 
 
 def binding_of(row: Row, known: ProviderKnowledge) -> Binding:
-    """Return what the conditions of an integration demand, and what is to be said of them.
+    """Return what the claim conditions of an integration enforce, with warnings about them.
 
-    Where no identity provider signs there are none, and nothing is missing.
+    Integrations without an identity provider have no conditions and need none.
     """
     if not TYPES[row.type].has_provider:
         return Binding()
     conditions: list[Mapping[str, Any]] = list(row.claim_conditions or ())
     linted = lint_conditions(conditions, known.find_kinds(row.issuer, row.preset))
     enforced = [
-        (str(condition.get("claim")), found.admits_everything)
-        for condition, found in zip(conditions, linted.conditions, strict=True)
+        (str(condition.get("claim")), findings.admits_everything)
+        for condition, findings in zip(conditions, linted.conditions, strict=True)
         if not condition.get("report_only")
     ]
     return Binding(
         is_bound=any(not admits_everything for _, admits_everything in enforced),
         idle=tuple(claim for claim, admits_everything in enforced if admits_everything),
-        reporting=tuple(str(one.get("claim")) for one in conditions if one.get("report_only")),
+        reporting=tuple(str(condition.get("claim")) for condition in conditions if condition.get("report_only")),
         faults=tuple(known.find_faults(row.issuer, row.preset, conditions, row.audiences or ())),
         warnings=linted.warnings,
     )

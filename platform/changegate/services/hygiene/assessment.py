@@ -1,4 +1,4 @@
-"""The assessment: every check on every subject, and the score that comes of it."""
+"""The assessment: every check on every integration and account, and the resulting score."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,34 +27,38 @@ INTEGRATION_CHECKS: tuple[Check[IntegrationFacts], ...] = (
     *checks_of_use.CHECKS,
 )
 ACCOUNT_CHECKS: tuple[Check[AccountFacts], ...] = checks_of_accounts.CHECKS
-_ORDER = tuple(SEVERITIES)
+_SEVERITY_ORDER = tuple(SEVERITIES)
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The score, and the findings, the worst first; within one severity by subject."""
+    """The score, and the findings by severity, highest first, then by subject."""
 
     score: int
     findings: list[Finding]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many findings there are of each severity."""
-        return {severity: sum(one.severity == severity for one in self.findings) for severity in SEVERITIES}
+        """The number of findings of each severity."""
+        return {severity: sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES}
 
 
 def assess(at: datetime, known: ProviderKnowledge = NOTHING_KNOWN) -> Assessment:
-    """Run every check; `known` is what the presets know of providers."""
+    """Read the database and run every check; `known` is the presets' knowledge of providers."""
     return assess_reading(read_all(at), at, known)
 
 
 def assess_reading(reading: Reading, at: datetime, known: ProviderKnowledge) -> Assessment:
-    """Run every check on what was read already."""
+    """Run every check on rows that have been read already."""
     integrations, accounts = list(integrations_of(reading, known)), list(accounts_of(reading))
-    found = [*_findings(integrations, accounts, at)]
-    subjects = [subject[:2] for subject in (*(one.subject for one in integrations), *(one.subject for one in accounts))]
-    found.sort(key=lambda one: (_ORDER.index(one.severity), one.subject_type, one.name.lower(), one.subject))
-    return Assessment(score_all(subjects, found), found)
+    findings = [*_findings(integrations, accounts, at)]
+    subjects = [*(facts.subject[:2] for facts in integrations), *(facts.subject[:2] for facts in accounts)]
+    findings.sort(key=_order)
+    return Assessment(score_all(subjects, findings), findings)
+
+
+def _order(finding: Finding) -> tuple[int, str, str, str]:
+    return _SEVERITY_ORDER.index(finding.severity), finding.subject_type, finding.name.lower(), finding.subject
 
 
 def _findings(integrations: list[IntegrationFacts], accounts: list[AccountFacts], at: datetime) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Authentication methods: by which grants tokens are bought, and how clients prove themselves.
+"""Authentication methods: the grants by which tokens are issued, and how clients authenticate.
 
 See docs/reference/inbound-integrations.md#console.
 """
@@ -14,16 +14,16 @@ from changegate.services.hygiene.facts import Row
 from changegate.services.hygiene.log_reading import UseOfToken
 
 Way = tuple[str, str | None]
-# As long as the event log goes back.
+# As long as the event log keeps events.
 SIGNED_WITHIN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationMethod:
-    """A connection type or the refresh grant, with how its clients authenticate: see `client_authentication_of`.
+    """A connection type or the refresh grant, with its client authentication (see `client_authentication_of`).
 
-    `active_integrations` may use it as they are registered now. `tokens` were bought by it in the last 7 days; an ID
-    token counts when it is used for the first time.
+    `active_integrations` is the number of integrations that may use it now, `tokens` the number of tokens issued by it
+    in the last 7 days; an ID token counts at its first use.
     """
 
     method: str
@@ -33,8 +33,8 @@ class AuthenticationMethod:
 
 
 def count_methods(integrations: Iterable[Row], uses: Iterable[UseOfToken], at: datetime) -> list[AuthenticationMethod]:
-    """Return every method there is, used or not."""
-    registered, bought = Counter[Way](), Counter[Way]()
+    """Return all methods, used or not."""
+    registered, issued = Counter[Way](), Counter[Way]()
     ways = {row.sys_id: (row.type, client_authentication_of(row, at)) for row in integrations}
     for row in integrations:
         if row.active:
@@ -42,16 +42,16 @@ def count_methods(integrations: Iterable[Row], uses: Iterable[UseOfToken], at: d
             registered[REFRESH, SECRET] += row.type == PASSWORD and row.issue_refresh_tokens
     for use in uses:
         if use.entity in ways:
-            bought[ways[use.entity]] += use.lately - use.refreshed
-            bought[REFRESH, SECRET] += use.refreshed
-    return [AuthenticationMethod(*way, registered[way], bought[way]) for way in AUTHENTICATION_METHODS]
+            issued[ways[use.entity]] += use.lately - use.refreshed
+            issued[REFRESH, SECRET] += use.refreshed
+    return [AuthenticationMethod(*way, registered[way], issued[way]) for way in AUTHENTICATION_METHODS]
 
 
 def client_authentication_of(row: Row, at: datetime) -> str | None:
-    """Return how the client of an integration authenticates; None for ID tokens, which no client sends.
+    """Return how the client of an integration authenticates; None for ID tokens, which involve no client.
 
-    A public client counts as one that signs if it has signed within 30 days. Its exchanges without a client assertion
-    are then counted with the others: events do not record it.
+    A public client counts as `private_key_jwt` if it has sent a client assertion within 30 days. All its exchanges are
+    counted so then, because events do not record whether a client assertion was sent.
     """
     if not TYPES[row.type].has_secret:
         return None

@@ -1,4 +1,4 @@
-"""Checks of the accounts that automation acts as."""
+"""Hygiene checks of the accounts that automation acts as."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from changegate.services.hygiene.facts import AccountFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES
 
-# ServiceNow's number, of days without API access.
+# The number of days without API access that ServiceNow uses.
 IDLE_AFTER = timedelta(days=100)
 
 

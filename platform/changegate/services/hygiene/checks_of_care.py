@@ -1,4 +1,4 @@
-"""Checks of who looks after an integration: owner, review, secret, and the account that it runs as."""
+"""Hygiene checks of an integration's maintenance: owner, review, secret, and run-as account."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

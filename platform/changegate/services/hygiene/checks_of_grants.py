@@ -1,4 +1,4 @@
-"""Checks of how an integration lets its clients in: the connection types and tokens that are better not used."""
+"""Hygiene checks of connection types and tokens: those that are better replaced."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Checks of the keys that assertions are verified with."""
+"""Hygiene checks of the keys that assertions are verified with."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -16,27 +16,27 @@ LONGEST_ERROR = 200
 
 
 def _certificate_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
-    for one in facts.keys.certificates:
-        if one.expires < at:
+    for row in facts.keys.certificates:
+        if row.expires < at:
             consequence = (
-                "assertions signed with its key are refused" if one.enforce_dates else "its key is still accepted"
+                "assertions signed with its key are refused" if row.enforce_dates else "its key is still accepted"
             )
-            sentence = f"The certificate of map {one.name} expired on {one.expires:%Y-%m-%d}; {consequence}."
+            sentence = f"The certificate of map {row.name} expired on {row.expires:%Y-%m-%d}; {consequence}."
             yield Said(sentence, "Add the signer's new certificate and remove this one.", "verifier_maps")
 
 
 def _certificate_expires(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
-    for one in facts.keys.certificates:
-        if at <= one.expires < at + EXPIRES_WITHIN:
-            sentence = f"The certificate of map {one.name} expires on {one.expires:%Y-%m-%d}."
+    for row in facts.keys.certificates:
+        if at <= row.expires < at + EXPIRES_WITHIN:
+            sentence = f"The certificate of map {row.name} expires on {row.expires:%Y-%m-%d}."
             yield Said(sentence, "Add the signer's new certificate before that.", "verifier_maps")
 
 
 def _alerted(kind: str, sentence: str, remedy: str) -> Callable[[IntegrationFacts, datetime], Iterator[Said]]:
     def judge(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
-        told = [one for one in facts.keys.alerts if one.kind == kind and at - one.happened_at <= ALERTED_FOR]
-        # The same key may have been published several times; the latest alert of each says it.
-        for alert in {one.kid: one for one in sorted(told, key=lambda one: one.happened_at)}.values():
+        alerts = [row for row in facts.keys.alerts if row.kind == kind and at - row.happened_at <= ALERTED_FOR]
+        # A key may have several alerts; only its latest becomes a finding.
+        for alert in {row.kid: row for row in sorted(alerts, key=lambda row: row.happened_at)}.values():
             said = sentence.format(kid=alert.kid or "without kid", at=f"{alert.happened_at:%Y-%m-%d %H:%M} UTC")
             yield Said(said, remedy, "keys")
 
@@ -116,14 +116,14 @@ def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 
 
 def _cache(facts: IntegrationFacts) -> Any | None:
-    """Return what is cached of the very URL that the keys come from."""
+    """Return the row of the key cache, unless it is for another URL than the current one."""
     cache = facts.keys.cache
     is_fetched = facts.row.key_source == "jwks_url"
     return cache if is_fetched and cache is not None and cache.url == facts.row.jwks_url else None
 
 
 def _overdue(cache: Any, at: datetime) -> timedelta:
-    """Return for how long a new fetch has been due; nothing where none was ever good."""
+    """Return for how long a new fetch has been due; zero if no fetch has ever succeeded."""
     return timedelta(0) if cache.fresh_until is None else at - cache.fresh_until
 
 

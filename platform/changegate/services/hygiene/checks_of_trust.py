@@ -1,4 +1,4 @@
-"""Checks of what an integration accepts, and of how far its tokens reach."""
+"""Hygiene checks of the assertions that an integration accepts, and of what its tokens allow."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -48,7 +48,7 @@ def _shared_trust(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
 
 def _reusable_assertions(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
     claims, name = facts.late_claims or {}, facts.row.jti_claim
-    # An ID token is there to be used for several calls.
+    # ID tokens are meant to be used for several calls.
     if facts.row.type == JWT_BEARER and facts.row.replay_policy == REUSABLE and isinstance(claims.get(name), str):
         sentence = f"An assertion can be exchanged again until it expires, although {name} makes each one unique."
         yield Said(sentence, "Choose the replay policy jti-required-once.", "replay_policy")

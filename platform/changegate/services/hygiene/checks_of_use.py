@@ -1,4 +1,4 @@
-"""Checks of whether an integration is used, and of conditions that only report."""
+"""Hygiene checks of an integration's use, and of its report-only conditions."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Said
 
 UNUSED_AFTER = timedelta(days=90)
 NEVER_USED_AFTER = timedelta(days=7)
-# For how long a condition has to have reported before anything follows from it.
+# A condition must have reported for this long before enforcing it is recommended.
 REPORTED_FOR = timedelta(days=14)
 
 

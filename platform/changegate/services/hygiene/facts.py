@@ -1,4 +1,4 @@
-"""What is known of integrations and of the accounts that act for them, as the checks are given it."""
+"""The facts about integrations and their accounts, as the checks receive them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Row = Any  # a row of a statement, by column name
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user as far as it matters here; `roles` with those that they contain."""
+    """The properties of a user that the checks need; `roles` includes contained roles."""
 
     sys_id: str
     user_name: str
@@ -27,21 +27,21 @@ class Account:
 
     @property
     def is_active(self) -> bool:
-        """Tell whether anybody may act as the user."""
+        """Whether tokens and logins of the user work."""
         return self.active and not self.locked_out
 
     @property
     def privileges(self) -> tuple[str, ...]:
-        """Return the roles that a machine should not hold, the highest first."""
+        """The roles that a machine account should not hold, highest first."""
         return privileges_among(self.roles)
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How an integration was used, as far as the log goes back.
+    """The use of an integration, as far as the log goes back.
 
-    `exchanges` and `would_refuse` count accepted exchanges of the last 14 days, and those among them that a
-    condition which only reports was not met by. `latest` is the correlation id of the latest accepted one.
+    `exchanges` is the number of accepted exchanges of the last 14 days, and `would_refuse` the number of those that
+    failed a report-only condition. `latest` is the correlation id of the latest accepted exchange.
     """
 
     latest: str | None = None
@@ -51,7 +51,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What is known of an integration's keys: rows of the cache, the timeline, its alerts, and dated certificates."""
+    """An integration's keys: rows of the key cache, of the timeline, of its alerts, and of certificates."""
 
     cache: Row | None = None
     published: Sequence[Row] = ()
@@ -61,10 +61,11 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What the claim conditions of an integration come to.
+    """The effect of an integration's claim conditions.
 
-    `idle` are the claims whose enforced conditions admit everything, `is_bound` tells whether another one is
-    enforced. `faults` and `warnings` are sentences of those who know the provider and of the linter.
+    `idle` are the claims whose enforced conditions accept everything; `is_bound` is True if any other condition is
+    enforced; `reporting` are the claims of report-only conditions. `faults` are sentences from the provider knowledge,
+    `warnings` sentences from the linter.
     """
 
     is_bound: bool = False
@@ -76,12 +77,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationFacts:
-    """An active integration; `row` has the columns of its record.
+    """The facts about an active integration; `row` has the columns of its record.
 
-    `neighbours` are the names of other active integrations with the same issuer, `late_claims` what the assertion of
-    its latest exchange claimed where that is of interest. `is_password_grant_on` is the desk's setting.
-    `rivals` are the names of other active integrations that accept the same assertions. `is_saved_by_administrator` is
-    also true of what the command line saved.
+    `neighbours` are the names of other active integrations with the same issuer, and `rivals` of those that accept the
+    same assertions. `late_claims` are the claims of its latest exchange, read only if a check needs them.
+    `is_password_grant_on` is the setting of the instance. `is_saved_by_administrator` is also True for integrations
+    that the command line saved.
     """
 
     row: Row
@@ -105,11 +106,11 @@ class IntegrationFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """An account that automation acts as.
+    """The facts about an account that automation acts as.
 
-    `integrations` are the rows of the active integrations whose tokens act as it, or have lately. `is_machine` tells
-    whether it is for machines alone: an integration runs as it, or it may not sign in; else it may be a person that
-    tokens are mapped to. `last_used_at` is the latest that is known of a token of it.
+    `integrations` are the rows of the active integrations whose tokens act as it, or recently did. `is_machine` is True
+    if an integration runs as it or it cannot sign in; otherwise it may be a person that tokens are mapped to.
+    `last_used_at` is the latest known use of one of its tokens.
     """
 
     account: Account

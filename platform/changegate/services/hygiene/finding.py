@@ -1,4 +1,4 @@
-"""Findings: what is not as it should be with an integration or an account, and what to do about it."""
+"""Findings: faults of integrations and accounts, with their remedies."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ F = TypeVar("F")
 
 
 class Said(NamedTuple):
-    """What a check has found: a sentence, what to do in the imperative, and the place to do it at.
+    """The result of a check: a sentence, the remedy in the imperative, and the place to apply it.
 
-    `anchor` is a field of the integration schema, or one of `keys`, `events` and `secret`.
+    `anchor` is a field of the record, or one of `keys`, `events`, and `secret`.
     """
 
     sentence: str
@@ -24,7 +24,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[F]):
-    """One thing that is looked at: `judge` is given the facts of a subject and the present instant."""
+    """A check; `judge` is called with the facts of a subject and the current time."""
 
     code: str
     severity: str
@@ -32,9 +32,9 @@ class Check(Generic[F]):
 
 
 class Subject(NamedTuple):
-    """What a finding is about.
+    """The integration or account that a finding is about.
 
-    `kind` is integration or account, `key` a client id or a user name, `path` where it is to be found.
+    `kind` is integration or account, `key` a client id or a user name, `path` the path of its page.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding; `target` is a path and an anchor, such as `integrations/<client id>#review_date`."""
+    """A finding; `target` is a path and an anchor, such as `integrations/<client id>#review_date`."""
 
     code: str
     severity: str
@@ -58,7 +58,7 @@ class Finding:
 
 
 def findings_of(check: Check[F], facts: F, subject: Subject, at: datetime) -> Iterator[Finding]:
-    """Return what one check finds about one subject."""
+    """Yield the findings of a check about a subject."""
     for said in check.judge(facts, at):
         yield Finding(
             code=check.code,

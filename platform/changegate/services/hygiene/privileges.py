@@ -1,4 +1,4 @@
-"""Roles that a machine account should not hold, and why."""
+"""Roles that a machine account should not hold, and the reasons."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from changegate.services.hygiene.finding import HIGH, MEDIUM
 
 @dataclass(frozen=True, slots=True)
 class Privilege:
-    """What is wrong with a machine that has a role; `reason` goes on after "it"."""
+    """The severity of a role on a machine account; `reason` continues a sentence after the user's name and "who"."""
 
     severity: str
     reason: str
@@ -28,6 +28,6 @@ HIGH_PRIVILEGES: Mapping[str, Privilege] = MappingProxyType(
 
 
 def privileges_among(roles: Iterable[str]) -> tuple[str, ...]:
-    """Return the high privileges among some roles, the highest first."""
+    """Return the high privileges among roles, highest first."""
     held = frozenset(roles)
     return tuple(role for role in HIGH_PRIVILEGES if role in held)

@@ -1,4 +1,4 @@
-"""What the checks have to be told of identity providers, by those who may know them."""
+"""The interface by which presets provide their knowledge of identity providers to the checks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ def _no_kinds(issuer: str, preset: str | None) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKnowledge:
-    """Two functions of the presets, which services cannot import.
+    """Two functions of the presets, which services must not import.
 
-    `find_faults` returns, in sentences, what an integration lacks before its issuer may be trusted, `find_kinds` of
-    each claim whether its value is immutable, renamable or run-specific.
+    `find_faults` returns sentences about what an integration lacks before its issuer can be trusted. `find_kinds` maps
+    claims to immutable, renamable, or run-specific.
     """
 
     find_faults: Callable[[str, str | None, Sequence[Condition], Sequence[str]], list[str]] = _no_faults

@@ -1,4 +1,4 @@
-"""The facts, read from the database in a number of statements that does not grow with the integrations."""
+"""The database reads of the checks, in a number of statements that does not grow with the number of integrations."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ NEEDED_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: integrations by name, accounts by sys_id, and what belongs to integrations by their sys_id."""
+    """The rows of the database: integrations by name, accounts by sys_id, keys and claims by integration sys_id."""
 
     integrations: list[Row]
     accounts: Mapping[str, Account]
@@ -50,7 +50,7 @@ class Reading:
     late_claims: Mapping[str, Mapping[str, Any]]
 
     def uses_of(self, entity: str) -> list[UseOfToken]:
-        """Return how an integration was used."""
+        """Return the uses of an integration."""
         return [use for use in self.uses if use.entity == entity]
 
 
@@ -73,7 +73,7 @@ def _read_integrations() -> list[Row]:
     all_rights = select(OAuthEntityScope.scope).where(of_entity, OAuthEntityScope.scope == USERACCOUNT).exists()
     by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
-    found = select(
+    statement = select(
         *(entity.c[name] for name in NEEDED_COLUMNS),
         entity.c.client_secret_hash.is_not(None).label("has_secret"),
         entity.c.previous_client_secret_hash.is_not(None).label("has_previous_secret"),
@@ -81,20 +81,20 @@ def _read_integrations() -> list[Row]:
         by_administrator.correlate(entity).exists().label("is_saved_by_administrator"),
         created.correlate(entity).scalar_subquery().label("last_created_at"),
     )
-    return list(connection().execute(found.order_by(func.lower(entity.c.name))).all())
+    return list(connection().execute(statement.order_by(func.lower(entity.c.name))).all())
 
 
 def _read_accounts(used: set[str]) -> dict[str, Account]:
-    """Return the users that tokens acted as or may act as, the owners, and those who are for machines only."""
+    """Return the users that tokens acted as or may act as, the owners, and all machine accounts."""
     entity, user = OAuthEntity, SysUser
     named = union(select(entity.run_as).where(entity.run_as.is_not(None)), select(entity.owner))
-    wanted = user.sys_id.in_(named) | user.web_service_access_only | user.sys_id.in_(sorted(used))
-    found = select(
+    is_involved = user.sys_id.in_(named) | user.web_service_access_only | user.sys_id.in_(sorted(used))
+    statement = select(
         *(user.sys_id, user.user_name, user.name, user.active, user.locked_out, user.web_service_access_only),
         user.user_password.is_not(None).label("has_password"),
         roles_of_user().label("roles"),
-    ).where(wanted)
-    rows = connection().execute(found).all()
+    ).where(is_involved)
+    rows = connection().execute(statement).all()
     return {row.sys_id: _account(row) for row in rows}
 
 
@@ -127,14 +127,14 @@ def _certificates() -> Any:
 
 
 def _by_entity(statement: Any) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+    grouped: dict[str, list[Row]] = defaultdict(list)
     for row in connection().execute(statement).all():
-        found[row.entity].append(row)
-    return found
+        grouped[row.entity].append(row)
+    return grouped
 
 
 def _latest_of_reusable(integrations: Iterable[Row], uses: Iterable[UseOfToken]) -> list[str]:
-    """Return the latest accepted exchange of each integration whose assertions may be used again."""
+    """Return the latest accepted exchange of each active integration whose assertions may be used again."""
     reusable = {
         row.sys_id for row in integrations if row.active and row.type == JWT_BEARER and row.replay_policy == REUSABLE
     }
