@@ -100,7 +100,7 @@ class IntegrationFacts:
 
     @property
     def subject(self) -> Subject:
-        """Return what findings say they are about."""
+        """The subject that findings about it name."""
         return Subject(INTEGRATION, self.row.client_id, self.row.name, f"integrations/{self.row.client_id}")
 
 
@@ -120,6 +120,6 @@ class AccountFacts:
 
     @property
     def subject(self) -> Subject:
-        """Return what findings say they are about."""
+        """The subject that findings about it name."""
         name = self.account.user_name
         return Subject(ACCOUNT, name, self.account.name, f"identities/{quote(name, safe='')}")

@@ -1,4 +1,4 @@
-"""Exchanges over time: accepted, refused, and would have been refused."""
+"""The number of exchanges over time: accepted, refused, and accepted ones that would have been refused."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MOST_REASONS = 10
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """An hour or a day, UTC, from `starts_at` on; `would_refuse` is a part of `accepted`."""
+    """An hour or a day (UTC) from `starts_at` on; `accepted` includes `would_refuse`."""
 
     starts_at: datetime
     accepted: int = 0
@@ -28,26 +28,26 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Periods one after the other, the one that is not over last; `reasons` of refusals, the most frequent first."""
+    """Consecutive periods, the current one last; `reasons` are those of refusals, most frequent first."""
 
     periods: list[Period]
     reasons: list[tuple[str, int]]
 
 
 def exchanges_by_hour(at: datetime) -> History:
-    """Return the exchanges of this hour and the 23 before it."""
+    """Count the exchanges of the current hour and the 23 hours before it."""
     this_hour = at.replace(minute=0, second=0, microsecond=0)
     return _count(at, [this_hour - timedelta(hours=number) for number in reversed(range(HOURS))])
 
 
 def exchanges_by_day(at: datetime) -> History:
-    """Return the exchanges of today and the 29 days before it, by UTC's days."""
+    """Count the exchanges of today and the 29 days before it, by days in UTC."""
     today = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return _count(at, [today - timedelta(days=number) for number in reversed(range(DAYS))])
 
 
 def _count(at: datetime, starts: Sequence[datetime]) -> History:
-    """Count from the first start on."""
+    """Count the exchanges since the first start, by period and by reason."""
     bounds = [earliest_correlation_id(start) for start in starts]
     numbers = exchange_numbers(at, starts[0]).c
     period = floor_of(numbers.since, bounds).label("period")

@@ -12,11 +12,11 @@ from changegate.services.hygiene.reading import Reading, read_all
 
 @dataclass(frozen=True, slots=True)
 class MachineIdentity:
-    """An account and what is known of its use.
+    """An account and its use.
 
-    `integrations` are active ones that run as it or whose tokens have acted as it. `last_exchange_at` is of the last
-    30 days, as long as the log goes back. `last_call_at` is the creation of the latest change by an integration that
-    runs as it, the one kind of call that says for good which token made it; None where none is known.
+    `integrations` are the active ones that run as it or whose tokens have acted as it. `last_exchange_at` covers the
+    last 30 days, as long as the log goes back. `last_call_at` is the creation of the latest change by an integration
+    that runs as it, because only changes permanently record which token made the call; None if there is none.
     """
 
     account: Account
@@ -28,7 +28,7 @@ class MachineIdentity:
 
     @property
     def is_privileged(self) -> bool:
-        """Tell whether it holds a role that a machine should not hold."""
+        """Whether the account has a role that a machine account should not hold."""
         return bool(self.account.privileges)
 
 
@@ -38,8 +38,8 @@ def list_identities(at: datetime) -> list[MachineIdentity]:
 
 
 def identities_of(reading: Reading) -> list[MachineIdentity]:
-    """Return the machine identities of what was read already."""
-    found = [
+    """Return the machine identities in rows that have been read already."""
+    identities = [
         MachineIdentity(
             account=facts.account,
             integrations=list(facts.integrations),
@@ -50,7 +50,7 @@ def identities_of(reading: Reading) -> list[MachineIdentity]:
         )
         for facts in accounts_of(reading)
     ]
-    return sorted(found, key=lambda identity: identity.account.user_name.lower())
+    return sorted(identities, key=lambda identity: identity.account.user_name.lower())
 
 
 def _uses(uses: Iterable[UseOfToken], account: Account) -> list[UseOfToken]:

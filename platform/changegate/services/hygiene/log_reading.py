@@ -1,4 +1,4 @@
-"""The exchanges of the event log: who used what, and how often."""
+"""The use of integrations: their exchanges in the event log, by user and algorithm."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +17,10 @@ LATELY = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class UseOfToken:
-    """Accepted exchanges of one integration that gave tokens for one user, by one algorithm of the assertion.
+    """The accepted exchanges of an integration for one user, with one algorithm of the assertion.
 
-    `lately` are those of the last 7 days, `refreshed` the ones among them that were bought with a refresh token;
-    `reported` are those of the last 14, `would_refuse` the ones among them that a condition which only reports was not
-    met by.
+    `lately` is the number of the last 7 days, and `refreshed` the number of these by refresh token. `reported` is the
+    number of the last 14 days, and `would_refuse` the number of these that failed a report-only condition.
     """
 
     entity: str
@@ -35,12 +34,12 @@ class UseOfToken:
 
     @property
     def latest_at(self) -> datetime:
-        """Return when the latest one was."""
+        """The time of the latest exchange."""
         return instant_of(self.latest)
 
 
 def read_uses(at: datetime) -> list[UseOfToken]:
-    """Return how each integration was used, as far as the log goes back."""
+    """Return the uses of all integrations, as far as the log goes back."""
     late, reported = at - LATELY, at - REPORTED_FOR
     numbers = exchange_numbers(at, late, reported).c
 
@@ -54,14 +53,14 @@ def read_uses(at: datetime) -> list[UseOfToken]:
         *(since(reported, numbers.exchanges), since(reported, numbers.would_refuse)),
     )
     accepted = (numbers.is_accepted, numbers.entity.is_not(None))
-    found = connection().execute(select(*columns, *counted).where(*accepted).group_by(*columns)).all()
-    return [UseOfToken(*row) for row in found]
+    rows = connection().execute(select(*columns, *counted).where(*accepted).group_by(*columns)).all()
+    return [UseOfToken(*row) for row in rows]
 
 
 def read_claims(correlation_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Return what was claimed in some exchanges, by the integration that they were of."""
+    """Return the verified claims of exchanges, by the sys_id of their integration."""
     if not correlation_ids:
         return {}
     claimed = select(OAuthExchange.entity, OAuthExchange.claims)
-    found = connection().execute(claimed.where(OAuthExchange.correlation_id.in_(correlation_ids))).all()
-    return {row.entity: row.claims for row in found if isinstance(row.claims, dict)}
+    rows = connection().execute(claimed.where(OAuthExchange.correlation_id.in_(correlation_ids))).all()
+    return {row.entity: row.claims for row in rows if isinstance(row.claims, dict)}

@@ -1,4 +1,4 @@
-"""The numbers of the overview (docs/reference/inbound-integrations.md#console), as far as they are known."""
+"""The numbers of the overview page (docs/reference/inbound-integrations.md#console)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,17 +13,17 @@ from changegate.services.hygiene.log_reading import UseOfToken
 from changegate.services.hygiene.provider_knowledge import NOTHING_KNOWN, ProviderKnowledge
 from changegate.services.hygiene.reading import read_all
 
-# What ServiceNow's tiles count and nothing here records: calls by token or by password are not kept.
+# Tiles of ServiceNow's overview that Changegate cannot fill, because API calls are not recorded.
 NOT_RECORDED = ("unique_api_calls", "basic_authentication")
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the page shows.
+    """The content of the overview page.
 
-    `authentication_methods` are the ways to a token, used or not. `tokens_by_algorithm` counts the tokens of the last 7
-    days by the algorithm that an assertion or ID token was signed with. `not_recorded` names tiles of ServiceNow's
-    that nothing here could fill.
+    `authentication_methods` are all ways to get a token, used or not. `tokens_by_algorithm` counts the tokens of the
+    last 7 days by the algorithm of their assertion or ID token. `not_recorded` names the tiles of ServiceNow's overview
+    that cannot be filled.
     """
 
     integrations: int
@@ -38,22 +38,22 @@ class Overview:
 
     @property
     def machine_accounts(self) -> int:
-        """Return how many accounts automation acts as."""
+        """The number of accounts that automation acts as."""
         return len(self.identities)
 
     @property
     def privileged_machine_accounts(self) -> int:
-        """Return how many of them hold a role that a machine should not hold."""
+        """The number of these accounts with a role that a machine account should not hold."""
         return sum(identity.is_privileged for identity in self.identities)
 
     @property
     def tokens(self) -> int:
-        """Return how many tokens were issued in the last 7 days."""
+        """The number of tokens issued in the last 7 days."""
         return sum(method.tokens for method in self.authentication_methods)
 
 
 def get_overview(at: datetime, known: ProviderKnowledge = NOTHING_KNOWN) -> Overview:
-    """Return the overview; `known` is what the presets know of providers."""
+    """Return the overview; `known` is the presets' knowledge of providers."""
     reading = read_all(at)
     return Overview(
         integrations=len(reading.integrations),

@@ -22,7 +22,7 @@ CLOCK_TOLERANCE = timedelta(seconds=5)
 
 
 class Freshness(Enum):
-    """What a cached key set is good for."""
+    """What to do with a cached key set, by its age."""
 
     FRESH = "serve it"
     REVALIDATE = "serve it and fetch in the background"

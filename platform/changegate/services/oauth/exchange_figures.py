@@ -1,12 +1,13 @@
-"""Figures of the exchange log, so that no page reads the log as a whole.
+"""Precomputed counts of the exchange log, so that no page reads the whole log.
 
     the log, by correlation id:   counted by day │ counted by hour │ not counted: read as it is
                                                 day            watermark             at - 5 min      at
-    a reader ──> counts what is due, a batch for each transaction ──> reads figures, and the rest of the log
+    a reader ──> counts what is due, one batch per transaction ──> reads the figures, and the rest of the log
+    another  ──> waits for the lock of the watermark           ──> finds the batch counted ──> counts the next one
 
-A batch locks the watermark, so of several readers one counts it, and the others wait for that transaction. It ends with
-an hour, or where it is full, so that the rest is small whatever the log looks like.
-Exchanges are not counted while an older one could still be committed. Nothing is added to the work of an exchange.
+A batch locks the watermark, so that only one of several readers counts it. A batch ends with an hour, or when it is
+full, so that the rest is always small. An exchange is not counted while an older one may still be committed. Writing an
+exchange costs nothing more.
 """
 
 import logging
@@ -39,11 +40,11 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
 
-# Longer than a request takes from its correlation id to its first write, with room for clocks that differ.
+# Longer than a request takes from its correlation id to its first write, with a margin for clocks that differ.
 SETTLED_AFTER = timedelta(minutes=5)
-# Exchanges of one transaction, during which other writers of SQLite wait for some hundredths of a second.
+# Exchanges per transaction. During one, other writers of SQLite wait for a few hundredths of a second.
 MOST_AT_ONCE = 10_000
-# For how long a reader counts; it reads the rest from the log, as slowly as without figures.
+# How long a reader counts at most; it then reads the rest from the log, as slowly as without figures.
 LONGEST_COUNTING_SECONDS = 2.0
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KINDS = ("entity", "user", "algorithm", "is_accepted", "reason")
@@ -57,18 +58,18 @@ log = logging.getLogger(__name__)
 
 
 def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
-    """Return the exchanges of the log as a table, whose rows stand for all like exchanges of a day or hour, or for one.
+    """Return the exchanges of the log as a table; a row is one exchange, or the total of like ones in a day or an hour.
 
-    Its columns are `COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id. `since` may
-    be compared with the beginnings of days, with hours of the day being counted, and with `edges`: their days are read
-    by the hour, and their hours by the exchange.
+    Its columns are `COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id. Queries may
+    compare `since` only with the beginnings of days, with hours of the day being counted, and with `edges`: the days of
+    these are read by the hour, and their hours by the exchange.
     """
     until, day = _count_what_is_due(at)
     days = {_day_of(edge): None for edge in edges}
     hours = {_hour_of(edge): None for edge in edges if edge != _hour_of(edge)}
     figure, correlation_id = OAuthExchangeFigure, OAuthExchange.correlation_id
     by_day = _figures(figure.is_day, figure.since < day, figure.since.not_in(_ids(days)))
-    # Figures that are added meanwhile are later than the watermark that was read, and not counted twice.
+    # Excludes figures that another reader adds from now on: their exchanges are read from the log below.
     of_hours = (~figure.is_day, figure.since.not_in(_ids(hours)), figure.latest < until)
     by_hour = [_figures(*of_hours, *_within(figure.since, begin, DAY, day)) for begin in days]
     one_by_one = [_exchanges(*_within(correlation_id, begin, HOUR, until)) for begin in hours]
@@ -77,7 +78,7 @@ def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
 
 
 def floor_of(value: ColumnElement[str], bounds: Sequence[str]) -> ColumnElement[Any]:
-    """Return the expression for the last bound up to a value, found by halves: five comparisons of 30."""
+    """Return the expression for the last bound up to a value, by binary search: five comparisons for 30 bounds."""
     if len(bounds) == 1:
         return literal(bounds[0])
     middle = len(bounds) // 2
@@ -85,9 +86,10 @@ def floor_of(value: ColumnElement[str], bounds: Sequence[str]) -> ColumnElement[
 
 
 def count_again(correlation_id: str, at_work: Connection) -> None:
-    """Forget the figures from the hour of an exchange on, in the transaction at work, so that they are counted again.
+    """Delete the figures from the hour of an exchange on, in the current transaction, so that they are counted again.
 
-    Call it before the exchange is changed: the watermark is locked until the commit, so nothing is counted in between.
+    Call it before the exchange is changed: the watermark stays locked until the commit, so that no reader counts the
+    exchange in its old state meanwhile.
     """
     at, mark, figure = instant_of(correlation_id), OAuthExchangeWatermark, OAuthExchangeFigure
     hour, day = earliest_correlation_id(_hour_of(at)), earliest_correlation_id(_day_of(at))
@@ -97,15 +99,18 @@ def count_again(correlation_id: str, at_work: Connection) -> None:
 
 
 def purge_figures(oldest_kept: str) -> None:
-    """Forget the figures of exchanges that are all older than the least correlation id that stays in the log."""
+    """Delete figures whose exchanges are all older than `oldest_kept`, the smallest correlation id left in the log."""
     figure = OAuthExchangeFigure
-    # The first condition decides; the others follow from it and have an index.
+    # `latest` decides; the other conditions follow from it, and let the database use an index.
     indexed = (figure.is_day.in_((True, False)), figure.since < oldest_kept)
     connection().execute(delete(figure).where(figure.latest < oldest_kept, *indexed))
 
 
 def _count_what_is_due(at: datetime) -> tuple[str, str]:
-    """Count settled exchanges for some time, and return watermark and day; where it fails, the rest is larger."""
+    """Count settled exchanges, and return the watermark and the day being counted.
+
+    If counting fails, readers read more of the log: a page may be slow, but its numbers are right.
+    """
     until, day, first = _read_next(connection())
     was_set_back = until > earliest_correlation_id(at)
     is_due = was_set_back or _is_before(first, at - SETTLED_AFTER)
@@ -113,7 +118,8 @@ def _count_what_is_due(at: datetime) -> tuple[str, str]:
         return until, day
     try:
         if was_set_back:
-            # The clock was: what is written from now on has to be behind the watermark.
+            # The clock was set back: exchanges that are written from now on must not be before the watermark, where
+            # nothing would count them.
             with db.engine.begin() as at_work:
                 count_again(earliest_correlation_id(at), at_work)
         return _count_until(at - SETTLED_AFTER - _age_of_oldest_transaction())
@@ -136,9 +142,10 @@ def _count_until(settled: datetime) -> tuple[str, str]:
 
 
 def _count_batch(at_work: Connection, settled: datetime) -> None:
-    """Count one batch, if no other reader has done so meanwhile."""
+    """Count one batch, unless another reader has counted it meanwhile."""
     mark = OAuthExchangeWatermark
-    # Locks the row, on SQLite the database. Only then is it certain what is to be counted.
+    # An UPDATE without effect that locks the row, on SQLite the database. The watermark is read again under the lock,
+    # because another reader may have moved it.
     at_work.execute(update(mark).values(day=mark.day))
     _, day, first = _read_next(at_work)
     end = _end_of_batch(at_work, first, settled)
@@ -152,7 +159,7 @@ def _count_batch(at_work: Connection, settled: datetime) -> None:
 
 
 def _end_of_batch(at_work: Connection, first: str | None, settled: datetime) -> str | None:
-    """Return the correlation id to count up to, exclusively; None where neither an hour is over nor a batch full."""
+    """Return the correlation id to count up to, exclusively; None if no hour has ended and no batch is full."""
     if first is None or not _is_before(first, settled):
         return None
     correlation_id, end_of_day = OAuthExchange.correlation_id, _day_of(instant_of(first)) + DAY
@@ -165,7 +172,7 @@ def _end_of_batch(at_work: Connection, first: str | None, settled: datetime) -> 
 
 
 def _add_hours(at_work: Connection, first: str, end: str) -> None:
-    """Add the figures of the exchanges of one day from the first up to the end."""
+    """Add the figures by hour of the exchanges from `first` up to `end`, which are of one day."""
     begin = _day_of(instant_of(first))
     hours = [earliest_correlation_id(begin + number * HOUR) for number in range(24)]
     rows = _exchanges(OAuthExchange.correlation_id >= first, OAuthExchange.correlation_id < end).subquery().c
@@ -176,7 +183,7 @@ def _add_hours(at_work: Connection, first: str, end: str) -> None:
 
 
 def _add_day(at_work: Connection, day: str, end: str) -> None:
-    """Add the figures of a day, whose hours are all that are counted from its beginning up to the end."""
+    """Add the figures of a day, as the totals of its hours."""
     figure = OAuthExchangeFigure
     columns = (getattr(figure, name) for name in COLUMNS if name != "since")
     of_day = select(literal(day).label("since"), *columns)
@@ -197,7 +204,7 @@ def _figures(*clauses: Any) -> Select[Any]:
 
 
 def _exchanges(*clauses: ColumnElement[bool]) -> Select[Any]:
-    """Return the statement for exchanges as figures of one each."""
+    """Return the statement for exchanges in the form of figures, each with a count of 1."""
     exchange = OAuthExchange
     correlation_id = exchange.correlation_id
     columns = (
@@ -219,9 +226,9 @@ def _read_next(at_work: Connection) -> tuple[str, str, str | None]:
 
 
 def _age_of_oldest_transaction() -> timedelta:
-    """Return for how long the oldest transaction of PostgreSQL has been at work; its exchange cannot be read yet.
+    """Return the age of the oldest open transaction of PostgreSQL, whose exchange is not visible yet.
 
-    SQLite has one writer at a time, which is the batch.
+    On SQLite there is none: the batch is the only writer.
     """
     if connection().dialect.name == "sqlite":
         return timedelta()

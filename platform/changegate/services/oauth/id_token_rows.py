@@ -91,6 +91,7 @@ def find_kept(text: str) -> KeptRow | None:
 def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> None:
     """Update a token's row to the integration and user it was just verified for; a revoked row stays revoked."""
     rests_on = {"new_entity": client.entity, "new_client_id": client.client_id, "new_user": user}
+    # The exchange counts for another integration or user from now on.
     if (kept.entity, kept.user) != (client.entity, user):
         count_again(kept.correlation_id, connection())
     generation = {"new_generation": client.token_generation, "new_expiry": expires_at}
