@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthEntityScope, OAuthTokenKey, SysApiAccessScope, SysAuthScope, SysUser
 from changegate.services.integrations.integrations import get_integration
-from changegate.services.oauth.token_keys import block_key
+from changegate.services.oauth.token_keys import block_token_key
 from tests.conftest import BASE_URL, Clock, basic
 from tests.support.forge import unb64
 from tests.support.statements import counted_statements
@@ -181,7 +181,7 @@ def test_a_token_whose_key_was_blocked_is_not_active(desk: TokenDesk, clock: Clo
     integration = desk.register(token_format="jwt")
     token = desk.token(integration)
     with desk.app.app_context():
-        block_key(db.session.execute(select(OAuthTokenKey.kid)).scalar_one(), clock())
+        block_token_key(db.session.execute(select(OAuthTokenKey.kid)).scalar_one(), clock())
 
     assert found(desk, integration, token) == INACTIVE
 

@@ -14,7 +14,13 @@ from changegate.models import OAuthExchange, OAuthTokenKey, SysUser
 from changegate.services.oauth import jwt_token
 from changegate.services.oauth.access_tokens import find_token_caller
 from changegate.services.oauth.token_key import open_signer
-from changegate.services.oauth.token_keys import PUBLISHED_AFTER, SIGNS_FOR, block_key, list_keys, rotate_keys
+from changegate.services.oauth.token_keys import (
+    PUBLISHED_AFTER,
+    SIGNS_FOR,
+    block_token_key,
+    list_token_keys,
+    rotate_keys,
+)
 from tests.conftest import BASE_URL, Clock
 from tests.support.forge import b64, ec_key, forge, jwk, key_set_document, rsa_key, unb64
 from tests.support.misbehaving_jwks import reply
@@ -158,7 +164,7 @@ def test_a_blocked_key_stops_its_tokens_at_once_and_no_others(
     token, opaque = desk.token(integration), desk.token(desk.register("Other"))
     assert is_taken(desk, token)
     with desk.app.app_context():
-        block_key(header_of(token)["kid"], clock())
+        block_token_key(header_of(token)["kid"], clock())
 
     assert not is_taken(desk, token)
     assert is_taken(desk, opaque) and is_taken(desk, desk.token(integration))
@@ -352,7 +358,7 @@ def test_an_opaque_exchange_knows_nothing_of_token_keys(desk: TokenDesk) -> None
     desk.token(integration)
     with desk.app.app_context(), counted_statements() as statements:
         desk.token(integration)
-        assert list_keys(desk.app.config["CLOCK"]()) == []
+        assert list_token_keys(desk.app.config["CLOCK"]()) == []
     assert not [text for text in statements[:-1] if "oauth_token_key" in text]
 
 

@@ -9,7 +9,7 @@ import click
 from changegate.cli.instance import opened_instance
 from changegate.errors import ChangegateError, RecordNotFound
 from changegate.extensions import now
-from changegate.services.oauth.token_keys import LEAD, KeyFacts, block_key, list_keys, rotate_keys
+from changegate.services.oauth.token_keys import LEAD, TokenKeyFacts, block_token_key, list_token_keys, rotate_keys
 
 HOURS = int(LEAD / timedelta(hours=1))
 MOST_HOURS = 30 * 24
@@ -26,7 +26,7 @@ def token_key() -> None:
 def show_all(as_json: bool) -> None:
     """List the keys, newest first."""
     with opened_instance():
-        keys = list_keys(now())
+        keys = list_token_keys(now())
     if as_json:
         click.echo(json.dumps([_values(key) for key in keys]))
     for key in [] if as_json else keys:
@@ -56,24 +56,24 @@ def block(kid: str, as_json: bool) -> None:
     """Block a key: tokens that it signed are refused from the next request on, and another key signs."""
     with opened_instance():
         try:
-            blocked = block_key(kid, now())
+            blocked = block_token_key(kid, now())
         except RecordNotFound:
             raise ChangegateError(f"There is no token key {kid}.") from None
     _say(blocked, f"{kid} is blocked.", as_json)
 
 
-def _say(key: KeyFacts, sentence: str, as_json: bool) -> None:
+def _say(key: TokenKeyFacts, sentence: str, as_json: bool) -> None:
     click.echo(json.dumps(_values(key)) if as_json else sentence)
 
 
-def _values(key: KeyFacts) -> dict[str, str | None]:
+def _values(key: TokenKeyFacts) -> dict[str, str | None]:
     return {
         name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
         for name, value in asdict(key).items()
     }
 
 
-def _end(key: KeyFacts) -> str:
+def _end(key: TokenKeyFacts) -> str:
     if key.blocked_at:
         return f", blocked at {_moment(key.blocked_at)}"
     return f", until {_moment(key.retired_at)}" if key.retired_at else ""

@@ -21,10 +21,10 @@ from changegate.services.oauth.token_keys import (
     LEAD,
     PUBLISHED_AFTER,
     SIGNS_FOR,
-    block_key,
+    block_token_key,
     get_signer,
-    list_keys,
     list_published,
+    list_token_keys,
     rotate_keys,
 )
 from tests.support.statements import counted_statements
@@ -43,7 +43,7 @@ def within_context(app: Flask) -> Iterator[None]:
 def signing_kid(at: datetime) -> str:
     """Return whose header the tokens of an instant have."""
     header = get_signer(at).header
-    return next(facts.kid for facts in list_keys(at) if header_of(facts.kid) == header)
+    return next(facts.kid for facts in list_token_keys(at) if header_of(facts.kid) == header)
 
 
 def published(at: datetime) -> list[str]:
@@ -51,7 +51,7 @@ def published(at: datetime) -> list[str]:
 
 
 def states(at: datetime) -> list[str]:
-    return [facts.state for facts in list_keys(at)]
+    return [facts.state for facts in list_token_keys(at)]
 
 
 def stored(kid: str) -> OAuthTokenKey:
@@ -62,7 +62,7 @@ def stored(kid: str) -> OAuthTokenKey:
 
 
 def test_there_is_no_key_before_one_is_needed() -> None:
-    assert list_keys(START) == []
+    assert list_token_keys(START) == []
 
 
 @pytest.mark.parametrize("need", [get_signer, list_published])
@@ -88,7 +88,7 @@ def test_the_private_half_is_stored_sealed_and_shown_to_nobody() -> None:
     text = stored(kid).private_key
     assert text.startswith("s1.") and "PRIVATE" not in text
     assert not {"d", "private_key"} & list_published(START)[0].keys()
-    assert text not in repr(list_keys(START))
+    assert text not in repr(list_token_keys(START))
 
 
 def test_a_key_signs_what_its_public_half_verifies() -> None:
@@ -139,7 +139,7 @@ def test_a_retired_key_loses_its_private_half_and_is_forgotten_in_the_end() -> N
     assert stored(old).private_key is None
     assert stored(old).retired_at == START + LEAD
     get_signer(START + LEAD + PUBLISHED_AFTER)
-    assert old not in [facts.kid for facts in list_keys(START + LEAD + PUBLISHED_AFTER)]
+    assert old not in [facts.kid for facts in list_token_keys(START + LEAD + PUBLISHED_AFTER)]
 
 
 def test_an_instance_that_slept_for_years_goes_on_with_its_key_until_the_next_is_known() -> None:
@@ -176,7 +176,7 @@ def test_a_key_that_waits_is_not_overtaken() -> None:
 
 def test_a_blocked_key_is_followed_at_once_and_published_no_more() -> None:
     old = signing_kid(START)
-    blocked = block_key(old, START)
+    blocked = block_token_key(old, START)
 
     assert (blocked.state, blocked.blocked_at, blocked.retired_at) == ("blocked", START, START)
     new = signing_kid(START)
@@ -187,14 +187,14 @@ def test_a_blocked_key_is_followed_at_once_and_published_no_more() -> None:
 def test_the_key_that_waits_takes_the_place_of_a_blocked_one() -> None:
     old = signing_kid(START)
     waiting = rotate_keys(START).kid
-    block_key(old, START)
+    block_token_key(old, START)
 
     assert signing_kid(START) == waiting and published(START) == [waiting]
 
 
 def test_a_key_that_waits_can_be_blocked_and_the_present_one_goes_on() -> None:
     old = signing_kid(START)
-    block_key(rotate_keys(START).kid, START)
+    block_token_key(rotate_keys(START).kid, START)
 
     assert signing_kid(START + LEAD) == old
     assert published(START + LEAD) == [old]
@@ -207,22 +207,22 @@ def test_a_retired_key_can_be_blocked_and_keeps_when_it_was_retired() -> None:
     later = START + LEAD + LEAD
     new = signing_kid(later)
 
-    assert block_key(old, later).retired_at == START + LEAD
+    assert block_token_key(old, later).retired_at == START + LEAD
     assert published(later) == [new] and signing_kid(later) == new
 
 
 def test_blocking_again_changes_nothing() -> None:
     kid = signing_kid(START)
-    first = block_key(kid, START)
+    first = block_token_key(kid, START)
 
-    assert block_key(kid, START + LEAD) == first
+    assert block_token_key(kid, START + LEAD) == first
     assert states(START + LEAD) == ["signing", "blocked"]
 
 
 def test_an_unknown_key_cannot_be_blocked() -> None:
     with pytest.raises(RecordNotFound):
-        block_key("unknown", START)
-    assert list_keys(START) == []
+        block_token_key("unknown", START)
+    assert list_token_keys(START) == []
 
 
 def test_a_key_that_cannot_be_opened_signs_nothing_and_says_what_to_do() -> None:
@@ -236,7 +236,7 @@ def test_a_key_that_cannot_be_opened_signs_nothing_and_says_what_to_do() -> None
 
     assert caught.value.reason == "token_key_unreadable"
     assert f"changegate token-key block {kid}" in caught.value.detail
-    block_key(kid, START)
+    block_token_key(kid, START)
     assert signing_kid(START) != kid
 
 
@@ -267,7 +267,7 @@ def test_of_many_who_need_the_first_key_at_once_all_get_the_same(either_app: Fla
         headers = set(pool.map(sign, range(THREADS)))
 
     with either_app.app_context():
-        [key] = list_keys(START)
+        [key] = list_token_keys(START)
     assert headers == {header_of(key.kid)}
 
 
@@ -288,7 +288,7 @@ def test_of_many_rotations_at_once_one_is_done(either_app: Flask) -> None:
 
     with either_app.app_context():
         assert (done.count(True), states(START)) == (1, ["next", "signing"])
-        assert signing_kid(START + LEAD) == list_keys(START)[0].kid
+        assert signing_kid(START + LEAD) == list_token_keys(START)[0].kid
 
 
 def test_another_instance_with_the_same_database_and_another_secret_key_signs_nothing(

@@ -11,7 +11,7 @@ from changegate.models.packed import PackedJSON
 from changegate.schemas.presets import PRESETS
 from changegate.services.access.caller import TokenOrigin
 from changegate.services.provenance.claim_layouts import KNOWN_ISSUERS, LAYOUTS, find_layout, text_of_claim
-from changegate.services.provenance.provenance import provenance_of, read_claims
+from changegate.services.provenance.provenance import provenance_of, read_provenance
 from tests.support import provider_layouts
 from tests.support.provider_layouts import LAYOUTS as TOKENS
 from tests.support.provider_tokens import ProviderToken
@@ -120,7 +120,7 @@ def test_knows_every_layout_as_a_preset_and_reads_no_claim_that_its_preset_does_
 
     for name, layout in LAYOUTS.items():
         asked: set[str] = set()
-        read_claims(layout, GITHUB, Watched())
+        read_provenance(layout, GITHUB, Watched())
         known = {claim.name.split("/")[1] if claim.name[0] == "/" else claim.name for claim in PRESETS[name].claims}
         assert asked
         assert asked <= known, name
@@ -184,7 +184,7 @@ NAMES = sorted({name for token in TOKENS.values() for name in token.claims})
 
 @given(st.sampled_from(sorted(LAYOUTS)), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
 def test_whatever_claims_hold_every_value_fits_its_column_and_can_be_printed(name: str, claims: dict[str, Any]) -> None:
-    for field, text in read_claims(LAYOUTS[name], GITHUB, claims).items():
+    for field, text in read_provenance(LAYOUTS[name], GITHUB, claims).items():
         assert text
         assert len(text) <= Task.__table__.c[field].type.length
         assert text.isprintable()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changegate.services.provenance.claim_layouts import LAYOUTS
-from changegate.services.provenance.provenance import read_claims
+from changegate.services.provenance.provenance import read_provenance
 from changegate.services.provenance.run_urls import (
     RunUrl,
     buildkite_build,
@@ -180,7 +180,7 @@ TEXTS = st.text(alphabet="a7/.:@?#%\\ é\n\u202e", max_size=12) | st.integers(0,
 def test_no_claim_leads_anywhere_else(name: str, claims: dict[str, str]) -> None:
     issuer, host = SERVERS[name]
     claims["sub"] = f"https://ci.example/job/{claims['sub']}"
-    url = read_claims(LAYOUTS[name], issuer, claims).get("source_run_url")
+    url = read_provenance(LAYOUTS[name], issuer, claims).get("source_run_url")
     if url is not None:
         parts = urlsplit(url)
         assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("https", host, "", "")

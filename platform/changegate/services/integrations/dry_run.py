@@ -23,7 +23,7 @@ from changegate.services.integrations.integrations import find_user
 from changegate.services.integrations.verifier_maps import static_keys_of_fields
 from changegate.services.keys.key_source import KeySource
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.oauth.clients import Client, policy_of
+from changegate.services.oauth.clients import Client, trust_policy_of
 from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
 from changegate.services.oauth.subjects import resolve_subject
 
@@ -114,7 +114,7 @@ def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
         entity=entity.sys_id if entity else "",
         client_id=client_id,
         is_public=bool(typed.public_client),
-        policy=policy_of(typed),
+        policy=trust_policy_of(typed),
         source=_source(fields, entity),
         scopes=(),
         token_lifespan=timedelta(0),

@@ -24,7 +24,7 @@ from changegate.services.access.caller import Caller, TokenGrant, TokenOrigin, e
 from changegate.services.access.time_zones import find_time_zone
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
-from changegate.services.scopes.rules import all_rules, held_scopes, policy_of, rules_of_entity
+from changegate.services.scopes.rules import all_rules, held_scopes, rules_of_entity, scope_policy_of
 from changegate.services.users.roles import roles_of_user
 
 # A fixed prefix, so that secret scanners recognize a leaked token. It is followed by base64url of the correlation id of
@@ -152,7 +152,7 @@ def revoke_all_so_far(entity: OAuthEntity) -> None:
 def _grant(entity: str, scope: str | None, rules: str | None, others: str | None, is_enforced: bool) -> TokenGrant:
     """Return the grant of a token; without `scope` it has all scopes of its integration."""
     held = held_scopes(rules, scope)
-    return TokenGrant(entity, " ".join(held), policy_of(rules, held, others, is_enforced=is_enforced))
+    return TokenGrant(entity, " ".join(held), scope_policy_of(rules, held, others, is_enforced=is_enforced))
 
 
 def _find_correlation_id(token: str) -> str | None:

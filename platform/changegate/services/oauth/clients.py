@@ -195,7 +195,7 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
     return _Known.of_row(rows[0]) if len(rows) == 1 else None
 
 
-def policy_of(row: ClientRow) -> TrustPolicy:
+def trust_policy_of(row: ClientRow) -> TrustPolicy:
     """Return the trust policy of an integration, from its row or from a record with the same attributes."""
     return TrustPolicy(
         issuer=row.issuer,
@@ -227,7 +227,7 @@ def _client(row: ClientRow) -> Client:
         entity=row.sys_id,
         client_id=row.client_id,
         is_public=row.public_client,
-        policy=policy_of(row),
+        policy=trust_policy_of(row),
         source=source,
         scopes=tuple(sorted((row.scopes or "").split(","))) if row.scopes else (),
         token_lifespan=timedelta(seconds=row.access_token_lifespan_seconds),

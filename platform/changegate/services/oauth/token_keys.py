@@ -35,7 +35,7 @@ Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFacts:
+class TokenKeyFacts:
     """A key as shown to administrators; `state` is next, signing, retired, or blocked."""
 
     kid: str
@@ -69,14 +69,14 @@ def is_published() -> Any:
     return Keys.c.blocked_at.is_(None) & or_(Keys.c.retired_at.is_(None), Keys.c.retired_at > retired_since)
 
 
-def list_keys(at: datetime) -> list[KeyFacts]:
+def list_token_keys(at: datetime) -> list[TokenKeyFacts]:
     """Return all keys, newest first."""
     rows = connection().execute(select(Keys).order_by(Keys.c.number.desc())).all()
     signing = _signing([row for row in rows if row.blocked_at is None and row.retired_at is None], at)
     return [_facts(row, signing, at) for row in rows]
 
 
-def rotate_keys(at: datetime, lead: timedelta = LEAD) -> KeyFacts:
+def rotate_keys(at: datetime, lead: timedelta = LEAD) -> TokenKeyFacts:
     """Publish a key that will sign after `lead`; the very first key signs at once.
 
     Raises `ChangegateError` if a published key is waiting to sign already.
@@ -93,7 +93,7 @@ def rotate_keys(at: datetime, lead: timedelta = LEAD) -> KeyFacts:
     return _get_facts(_in_transaction(rotate), at)
 
 
-def block_key(kid: str, at: datetime) -> KeyFacts:
+def block_token_key(kid: str, at: datetime) -> TokenKeyFacts:
     """Block a key: its tokens are refused from the next request on, and another key signs; raises `RecordNotFound`."""
 
     def block(at_work: Connection) -> None:
@@ -185,21 +185,21 @@ def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
         return work(at_work)
 
 
-def _get_facts(kid: str, at: datetime) -> KeyFacts:
-    key = next((facts for facts in list_keys(at) if facts.kid == kid), None)
+def _get_facts(kid: str, at: datetime) -> TokenKeyFacts:
+    key = next((facts for facts in list_token_keys(at) if facts.kid == kid), None)
     if key is None:
         raise RecordNotFound
     return key
 
 
-def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> KeyFacts:
+def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> TokenKeyFacts:
     if row.blocked_at is not None:
         state = "blocked"
     elif signing is not None and row.kid == signing.kid:
         state = "signing"
     else:
         state = "next" if row.active_from > at else "retired"
-    return KeyFacts(row.kid, state, row.created_at, row.active_from, row.retired_at, row.blocked_at)
+    return TokenKeyFacts(row.kid, state, row.created_at, row.active_from, row.retired_at, row.blocked_at)
 
 
 def _is_current() -> tuple[Any, ...]:

@@ -35,11 +35,11 @@ def provenance_of(origin: TokenOrigin) -> dict[str, str]:
     if origin.issuer and origin.claims is not None:
         layout = find_layout(origin.preset, origin.issuer)
         if layout is not None:
-            fields |= read_claims(layout, origin.issuer, _packed.process_result_value(origin.claims, None))
+            fields |= read_provenance(layout, origin.issuer, _packed.process_result_value(origin.claims, None))
     return fields
 
 
-def read_claims(layout: Layout, issuer: str, claims: Claims) -> dict[str, str]:
+def read_provenance(layout: Layout, issuer: str, claims: Claims) -> dict[str, str]:
     """Return the provenance fields that a layout reads from verified claims."""
     read = {name: text_of_claim(reader(claims)) for name, reader in layout.fields.items()}
     fields = {name: _fitted(text, _length(name)) for name, text in read.items() if text}

@@ -56,13 +56,13 @@ def name_missing_scopes(calls: Iterable[ApiCall], held: Iterable[str]) -> str:
     return f"This call needs the scope {' or '.join(sorted(names or {'useraccount'}))}"
 
 
-def held_scopes(rules: str | None, asked: str | None) -> tuple[str, ...]:
+def held_scopes(rules: str | None, requested: str | None) -> tuple[str, ...]:
     """Return the names of an integration's current scopes, limited to those that the token requested."""
     names = tuple(sorted({line.scope for line in _lines(rules)}))
-    return names if asked is None else tuple(name for name in names if name in asked.split())
+    return names if requested is None else tuple(name for name in names if name in requested.split())
 
 
-def policy_of(rules: str | None, held: tuple[str, ...], others: str | None, *, is_enforced: bool) -> ScopePolicy:
+def scope_policy_of(rules: str | None, held: tuple[str, ...], others: str | None, *, is_enforced: bool) -> ScopePolicy:
     """Return the policy of a token with the `held` scopes of its integration.
 
     `others` has the rules of all scopes. If it is None, calls that no scope covers are refused as well.
