@@ -1,4 +1,8 @@
-"""The database: the base of models, a session that costs little, and what must hold for every connection."""
+"""The database: the base of models, units of work, and the settings of every connection.
+
+Begin with `unit_of_work`. `prepared` and `compiled` execute statements; `turns`, `write_line`, and `request_time`
+coordinate threads.
+"""
 
 from changegate.database.declarative import Base
 from changegate.database.drivers import QueuedConnection, is_interrupted, positional

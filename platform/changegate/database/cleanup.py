@@ -1,4 +1,4 @@
-"""Cleaning up in one request of many: no job to run, and no request that pays for all."""
+"""Amortized cleanup: about one request in 500 deletes expired rows."""
 
 import secrets
 
@@ -6,5 +6,5 @@ ONE_IN = 500
 
 
 def is_time_to_clean_up() -> bool:
-    """Tell whether this request is the one that cleans up."""
+    """Tell whether this request should delete expired rows; true for one in `ONE_IN` at random."""
     return secrets.randbelow(ONE_IN) == 0

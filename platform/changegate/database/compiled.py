@@ -1,7 +1,7 @@
-"""Compiled SELECTs: given to the driver's connection, with rows as it gives them.
+"""SELECT statements that are compiled once for each shape, cached, and run directly on the driver's connection.
 
-Lists are too many to be named as prepared statements: each query and each choice of fields is another. They are
-compiled once for each shape, and run with the values of the query at hand (decision 0006).
+The statements of lists cannot be named as `Prepared` ones: each query and each choice of fields needs another. Here,
+each shape is compiled once and then run with the values of the current query (decision 0006).
 """
 
 import threading
@@ -20,7 +20,7 @@ Inputs = Sequence[BindParameter[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A place in the statement that takes a value; an IN list has a name for each of its items."""
+    """A parameter of the statement. An IN list has a driver parameter for each of its items, all in `names`."""
 
     name: str
     names: Sequence[str]
@@ -29,7 +29,7 @@ class _Slot:
     default: Any
 
     def fill(self, value: Any) -> list[tuple[str, Any]]:
-        """Return the driver's values with their names."""
+        """Return (driver parameter, value for the driver) for each of `names`."""
         items = list(value) if self.is_list else [value]
         if self.processor is not None:
             items = [self.processor(item) for item in items]
@@ -37,20 +37,24 @@ class _Slot:
 
 
 class CompiledSelect:
-    """One SELECT as one dialect's driver takes it; thread-safe.
+    """One SELECT, compiled for the driver of one dialect; thread-safe.
 
-    `inputs` are the parameters whose values come in their order. Other values come by name, each for a `parameter`; one
-    without a value keeps the value with which the statement was built.
+    `fetch` takes the values of `inputs` in the order given here, and those of every `parameter` by name. A parameter
+    without a value keeps the value that the statement was built with.
     """
 
     def __init__(self, statement: Select[Any], dialect: Dialect, inputs: Inputs = ()) -> None:
         dialect = positional(dialect)
         compiled: Any = statement.compile(dialect=dialect)
+        # An IN list is expanded now, to the length that it has in this statement; the length is therefore part of the
+        # shape. `positiontup` has the order of the parameters after the expansion.
         expanded = compiled.construct_expanded_state()
         self._text: str = expanded.statement
         self._order: list[str] = expanded.positiontup or []
         slots = {bind: _slot(bind, name, expanded, dialect) for bind, name in compiled.bind_names.items()}
         self._inputs = [slots.pop(bind) for bind in inputs]
+        # `parameter()` makes binds whose names callers know. SQLAlchemy's own binds, for literals, are unique: their
+        # values are part of the statement and never change.
         self._named = [slots.pop(bind) for bind in list(slots) if not bind.unique]
         self._fixed = [pair for slot in slots.values() for pair in slot.fill(slot.default)]
 
@@ -72,7 +76,7 @@ def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) 
 
 
 class CompiledSelects:
-    """Statements by their shape; the oldest is forgotten for one too many."""
+    """A cache of compiled statements by shape. Over `size`, the statement that was added first is dropped."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -85,14 +89,17 @@ class CompiledSelects:
     def fetch(
         self, shape: Hashable, build: Callable[[], Select[Any]], named: Mapping[str, Any], inputs: Inputs = ()
     ) -> Sequence[Row]:
-        """Return the rows of the statement of a shape, which is built when it is met for the first time.
+        """Return the rows of the statement of a shape. `build` makes the statement if the shape is not in the cache.
 
-        `inputs` are the parameters that differ from one statement of the shape to the next, in their order.
+        `inputs` are the parameters whose values differ between statements of the same shape, always in the same order.
+        Equal shapes must build equal SQL, apart from these values: otherwise, a caller would get the rows of another
+        query.
         """
         at_work = connection()
         key = (at_work.dialect.name, shape)
-        found = self._kept.get(key) or self._keep(key, CompiledSelect(build(), at_work.dialect, inputs))
-        return found.fetch(at_work, named, [bind.effective_value for bind in inputs])
+        # Read without the lock. Two threads may compile the same shape; the second result replaces the first.
+        statement = self._kept.get(key) or self._keep(key, CompiledSelect(build(), at_work.dialect, inputs))
+        return statement.fetch(at_work, named, [bind.effective_value for bind in inputs])
 
     def _keep(self, key: Hashable, statement: CompiledSelect) -> CompiledSelect:
         with self._lock:

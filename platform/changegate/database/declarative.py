@@ -1,4 +1,4 @@
-"""The base of models."""
+"""The base class of models."""
 
 from typing import TYPE_CHECKING, ClassVar
 
@@ -14,7 +14,7 @@ NAMING_CONVENTION = {
 
 
 class Base(DeclarativeBase):
-    """The base of every model; constraints have names so that migrations can speak of them."""
+    """The base class of every model. Constraints have predictable names, so that migrations can refer to them."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     if TYPE_CHECKING:

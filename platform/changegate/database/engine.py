@@ -1,4 +1,4 @@
-"""The engine: its options, and what must hold for every connection of it."""
+"""The engine: its options and the settings of each of its connections."""
 
 import math
 import time
@@ -23,23 +23,25 @@ CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
-    """Return the engine's options for a database URL; no error text ever holds a statement's parameters."""
-    # Last in, first out: the connection that has just been used has its pages and statements at hand.
+    """Return the engine's options for a database URL."""
+    # hide_parameters: errors are logged, and parameters hold secrets. LIFO: the connection that was used last has its
+    # pages and statements cached.
     common: dict[str, Any] = {"hide_parameters": True, "pool_use_lifo": True, "poolclass": LeanPool}
     if database_url.startswith("sqlite"):
-        # To open a file costs more than a request does, so none is closed for being one too many.
+        # pool_size 0 means no limit: opening a file costs more than a request, so idle connections are kept.
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
-    # Threads are the limit: one that waits for a key set may hold two connections, and must never wait for a third's.
+    # The number of threads limits connections, so the pool must not. A thread that waits for a key set may hold two
+    # connections; if it also had to wait for those of another thread, both could wait forever.
     limit = {"options": f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"}
     return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": limit}
 
 
 def guard_engine(engine: Engine) -> None:
-    """Let units of work behave alike on both databases, and make SQLite durable.
+    """Make units of work behave the same on both databases, and make SQLite durable.
 
     Reads run in autocommit and see the latest commit; the first write of a unit of work opens a transaction. On
-    SQLite it has the write lock in hand, so that no read snapshot ever has to be upgraded; on PostgreSQL, where each
-    statement has a snapshot of its own anyway, reads do without two round trips. See decision 0003.
+    SQLite, that transaction begins with the write lock, so no read snapshot ever has to be upgraded. On PostgreSQL,
+    each statement has its own snapshot anyway, and reads save the two round trips of a transaction. See decision 0003.
     """
     event.listen(engine, "before_cursor_execute", _begin_before_write)
     if engine.dialect.name == "sqlite":
@@ -59,18 +61,19 @@ def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-    """Ask a connection that has been idle for a while whether its server is still there; the pool makes another."""
+    """Check a connection that has been idle for a while; on `DisconnectionError`, the pool opens another one."""
     was_used = time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS
     if not was_used and not is_alive(driver):
         raise DisconnectionError
 
 
 def _configure_sqlite(dbapi_connection: QueuedConnection, _record: Any) -> None:
+    # The driver must not begin transactions: it would begin them without the write lock.
     dbapi_connection.isolation_level = None
     dbapi_connection.create_function("in_time_zone", 2, in_time_zone, deterministic=True)
     dbapi_connection.look_during("")
     busy_ms = BUSY_TIMEOUT // timedelta(milliseconds=1)
-    # A page written a hundred times between two checkpoints is copied into the database once.
+    # A page that is written a hundred times between two checkpoints is copied into the database file once.
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
@@ -88,6 +91,7 @@ def _begin_before_write(
         cursor.connection.look_during(statement)
     if context is None:
         return
+    # A SELECT … FOR UPDATE locks rows only until the end of its transaction, so it needs one too.
     is_write = context.isinsert or context.isupdate or context.isdelete or context.isddl
     if is_write or context.execution_options.get("locks_rows"):
         cursor.connection.begin_write()

@@ -1,4 +1,4 @@
-"""The pool: connections that are kept ready."""
+"""The connection pool, which keeps connections ready for reuse."""
 
 import math
 import sqlite3
@@ -13,35 +13,37 @@ from sqlalchemy.pool import QueuePool
 
 from changegate.database.drivers import is_alive
 
-# A connection to PostgreSQL that has not been used for so long is asked whether it is still one.
+# A connection to PostgreSQL that has been idle for this long is checked before its next use.
 IDLE_SECONDS = 5
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 class LeanPool(QueuePool):
-    """A pool that keeps what it hands out ready to be used again: to check a connection in and out costs 30 µs."""
+    """A pool that keeps returned `Connection` objects for reuse: checking one in and out of QueuePool costs 30 µs."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # (connection, time of its last use). For QueuePool, these connections are still checked out. Any thread appends
+        # and pops; each operation of a deque is atomic.
         self._ready: deque[tuple[Connection, float]] = deque()
         self._lost_at = -math.inf
 
     def take(self) -> Connection | None:
-        """Return the connection that was used last, if the database is still at the other end; None when none is."""
+        """Return the most recently used connection whose database still answers, or None if none is ready."""
         while self._ready:
             try:
-                found, used_at = self._ready.pop()
-            except IndexError:  # another thread was quicker
+                connection, used_at = self._ready.pop()
+            except IndexError:  # another thread took the last one
                 return None
             is_fresh = used_at > self._lost_at and time.monotonic() - used_at < IDLE_SECONDS
-            if is_fresh or is_alive(driver_of(found)):
-                return found
-            found.invalidate()
-            found.close()
+            if is_fresh or is_alive(driver_of(connection)):
+                return connection
+            connection.invalidate()
+            connection.close()
         return None
 
     def give(self, connection: Connection) -> None:
-        """Take a connection back; what it has not committed is undone."""
+        """Roll a connection back and keep it ready; close it if that fails."""
         try:
             if not connection.closed and not connection.invalidated:
                 roll_back(connection)
@@ -57,11 +59,11 @@ class LeanPool(QueuePool):
         self._lost_at = time.monotonic()
 
     def checkedout(self) -> int:
-        """Return how many connections are in use; those kept ready are in nobody's."""
+        """Return how many connections are in use, without those that are kept ready."""
         return super().checkedout() - len(self._ready)
 
     def dispose(self) -> None:
-        """Close every connection that nobody uses."""
+        """Close every connection that is not in use."""
         while self._ready:
             self._ready.pop()[0].close()
         super().dispose()
@@ -80,22 +82,22 @@ def driver_of(connection: Connection) -> Any:
 
 
 def roll_back(connection: Connection) -> None:
-    """Undo what has not been committed, also what only the driver knows of."""
+    """Roll back the transaction, including one that only the driver knows of because it ran prepared statements."""
     (connection if connection.in_transaction() else driver_of(connection)).rollback()
 
 
 def give_up(connection: Connection, problem: BaseException) -> None:
     """Close a connection that is in an unknown state, so that nothing uses it again."""
-    # SQLAlchemy would replace an invalidated connection by another one in the middle of a unit of work.
+    # Invalidating alone is not enough: at the next statement, SQLAlchemy would reconnect within the unit of work.
     if not connection.closed:
         connection.invalidate(problem)
         connection.close()
 
 
 def wrapped(connection: Connection, statement: str, problem: Any) -> DBAPIError:
-    """Return SQLAlchemy's error for the driver's, without parameters; give up a connection without a server."""
+    """Return SQLAlchemy's error for an error of the driver, without parameters; invalidate a lost connection."""
     dialect = connection.dialect
     if not connection.closed and dialect.is_disconnect(problem, connection.connection.dbapi_connection, None):
         connection.invalidate(problem)
-    found = DBAPIError.instance(statement, None, problem, dialect.loaded_dbapi.Error, hide_parameters=True)
-    return cast("DBAPIError", found)
+    error = DBAPIError.instance(statement, None, problem, dialect.loaded_dbapi.Error, hide_parameters=True)
+    return cast("DBAPIError", error)

@@ -1,4 +1,4 @@
-"""PostgreSQL's connections: how they begin to write, and statements that run without a cursor."""
+"""PostgreSQL connections that run compiled statements directly on libpq, without a cursor."""
 
 import time
 from collections import OrderedDict
@@ -18,39 +18,45 @@ from psycopg.pq.abc import PGresult
 
 from changegate.database.request_time import RequestTime, find_request_time
 
-# Of each connection: what is prepared, and what has been run too seldom for that. Each takes memory of the server's.
+# Per connection: prepared statements, and those counted until they are. Each prepared one takes memory of the server.
 MOST_STATEMENTS = 200
-# A cancellation takes a connection of its own; the server's own timeout ends what could not be cancelled.
+# A cancellation opens another connection. If it fails, the server's statement_timeout ends the statement.
 CANCEL_SECONDS = 2.0
 _SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
-# A statement and the types of its parameters, of which the server makes another plan each.
+# The text of a statement and the OIDs of its parameter types: the server makes another plan for other types.
 _Shape = tuple[str, tuple[int, ...]]
 
 
 class DirectConnection(psycopg.Connection[Any]):
-    """A connection that gives compiled statements to libpq by one call each.
+    """A connection that passes each compiled statement to libpq in one call.
 
-    psycopg's cursors do it in many steps, so that they can wait in several ways; that takes half of a statement's time
-    in this process. Values become parameters, and results become values and errors, by psycopg's own adapters. A
-    statement is prepared when it has been run often enough. See decision 0018.
+    psycopg's cursors need many steps, so that they can wait in several ways. That takes half of the time that a
+    statement costs this process. psycopg's own adapters convert values, results, and errors. A statement is prepared
+    after `prepare_after` runs. See decision 0018.
+
+        _execute ──not counted for a caller──> exec_params, exec_prepared: libpq blocks until the result is there
+                 └─counted──> send_query_… ──> wait(): the socket, and at each interval RequestTime.look()
+                                                 └── the request has to end: cancel, then wait for the error
+
+    Each connection is used by one thread at a time.
     """
 
     prepare_after = 5
 
     @classmethod
     def connect_alone(cls, *arguments: Any, **options: Any) -> Self:
-        """Connect as psycopg does, but let its cursors prepare nothing: after a rollback they would forget ours too."""
+        """Connect with psycopg's own preparation off: after a rollback, it may deallocate all statements, also ours."""
         return cls.connect(*arguments, **options, prepare_threshold=None)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._adapter: Transformer | None = None
-        # By their last use: how often a statement was run, or its name once it is prepared.
+        # In the order of their last use: how often a statement was run, or its name if it is prepared.
         self._statements: OrderedDict[_Shape, int | bytes] = OrderedDict()
         self._numbers = count()
 
     def fetch_all(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Return the rows of a statement whose parameters have numbers; raises psycopg's errors."""
+        """Return all rows of a statement with numbered parameters. Raises psycopg's errors."""
         result = self._execute(text, parameters)
         adapter = self._transformer()
         adapter.set_pgresult(result)
@@ -59,37 +65,39 @@ class DirectConnection(psycopg.Connection[Any]):
         return rows
 
     def run(self, text: str, parameters: Sequence[Any]) -> int:
-        """Run a write and return how many rows it touched; raises psycopg's errors."""
+        """Run a write and return how many rows it changed. Raises psycopg's errors."""
         return self._execute(text, parameters).command_tuples or 0
 
     def commit(self) -> None:
-        """Commit what is open; that nothing is need not be found out step by step."""
+        """Commit the open transaction, if any. Without one, psycopg would still take all its steps."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().commit()
 
     def rollback(self) -> None:
-        """Undo what is open."""
+        """Roll back the open transaction, if any."""
         if self.pgconn.transaction_status != TransactionStatus.IDLE:
             super().rollback()
 
     def begin_write(self) -> None:
-        """Open a transaction; does nothing when one is open, or when each statement opens one anyway."""
+        """Begin a transaction; does nothing if one is open, or if autocommit is off and each statement begins one."""
         if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
             self._require_success(self._living().exec_(b"BEGIN"))
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-        """Wait for the server as psycopg does; a request that has to end meanwhile cancels its statement."""
+        """Wait for the server as psycopg does, but cancel the statement if the request has to end."""
         request = find_request_time()
         return super().wait(gen if request is None else self._looking(gen, request), *arguments, **options)
 
     def _looking(self, gen: Any, request: RequestTime) -> Any:
-        """Run a generator of psycopg, which is sent a false value at each interval in which the server is silent."""
+        """Run a generator of psycopg and check the time of the request after each interval without an answer."""
         began = time.monotonic()
-        # A request that has begun to write is not refused a place: it would have to be sent again as a whole.
+        # A request that has begun to write is never refused a place: the caller would have to send all of it again.
         is_read = self.pgconn.transaction_status != TransactionStatus.INTRANS
         try:
             ready = yield next(gen)
             while True:
+                # `ready` is false after an interval without an answer. After the cancellation the loop continues: the
+                # connection can be used again only when the server's error has been read.
                 if not ready and request.look(time.monotonic() - began, may_refuse=is_read):
                     self._try_cancel(timeout=CANCEL_SECONDS)
                 ready = yield gen.send(ready)
@@ -106,7 +114,7 @@ class DirectConnection(psycopg.Connection[Any]):
         name = self._find_name((text, types))
         server, request = self._living(), find_request_time()
         if request is not None and request.is_counted:
-            # Waiting as psycopg does takes another 10 µs, and lets the request look at its time.
+            # Waiting as psycopg does takes another 10 µs. Only then can the request check its time while it waits.
             if name is None:
                 server.send_query_params(text.encode(), values, types, formats)
             else:
@@ -119,7 +127,10 @@ class DirectConnection(psycopg.Connection[Any]):
         return self._require_success(result)
 
     def _find_name(self, shape: _Shape) -> bytes | None:
-        """Return the name that a statement is prepared under, or None while it has not been run often enough."""
+        """Return the name of a prepared statement, or None if it has not been run often enough to be prepared.
+
+        The first run after `prepare_after` runs prepares it.
+        """
         known = self._statements.get(shape, 0)
         if isinstance(known, bytes):
             self._statements.move_to_end(shape)
@@ -137,10 +148,10 @@ class DirectConnection(psycopg.Connection[Any]):
         return name
 
     def _forgets_oldest(self) -> bool:
-        """Forget the statement that was not used for longest; return whether that is possible now.
+        """Drop the least recently used statement; return False if that is not possible now.
 
-        libpq's Close is a message of its own. Without it there is DEALLOCATE: a pooler between this connection and the
-        server may have the statement under another name, and in a transaction that error would abort it.
+        libpq closes a prepared statement with a protocol message if it is new enough. Older versions need DEALLOCATE,
+        which fails if a pooler in between has renamed the statement, and a failure in a transaction would abort it.
         """
         shape, name = next(iter(self._statements.items()))
         can_close = capabilities.has_send_close_prepared()
@@ -155,13 +166,13 @@ class DirectConnection(psycopg.Connection[Any]):
         return True
 
     def _transformer(self) -> Transformer:
-        # Not made with the connection, for whoever has opened it may still register adapters.
+        # Not made with the connection: the code that opened the connection may still register adapters.
         if self._adapter is None:
             self._adapter = NewTransformer(self)
         return self._adapter
 
     def _living(self) -> Any:
-        """Return libpq's connection; raises `psycopg.OperationalError` for one that has no server any more."""
+        """Return libpq's connection. Raises `psycopg.OperationalError` if it has lost its server."""
         if self.pgconn.status != ConnStatus.OK:
             raise psycopg.OperationalError("the connection is lost")
         return self.pgconn
@@ -173,6 +184,7 @@ class DirectConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(self.pgconn.get_error_message())
         problem = error_from_result(result, encoding=self.info.encoding)
         if isinstance(problem, psycopg.errors.InvalidSqlStatementName):
-            # Somebody has dropped what this session had prepared: the next one prepares it anew.
+            # The session has lost its prepared statements, for example by a pooler's DISCARD ALL. This statement fails;
+            # later ones are counted and prepared again.
             self._statements.clear()
         raise problem

@@ -1,9 +1,9 @@
-"""Prepared statements: Core statements that hot paths compile once and give to the driver's connection.
+"""Prepared statements: Core statements that are compiled once and run directly on the driver's connection.
 
-SQLAlchemy finds a statement's compiled form anew at every execution and wraps what comes back, which costs three
-times what SQLite takes for a row. Here the same Core statement, with the same types, is compiled once for each
-dialect. Values travel as parameters, by position. Errors are SQLAlchemy's, and the transaction is that of the unit of
-work (decision 0006).
+At every execution, SQLAlchemy looks up the compiled form of a statement and wraps the rows, which costs three times as
+much as SQLite needs for a row. Here, the same Core statement, with the same types, is compiled once for each dialect.
+Values are passed as positional parameters. Errors are SQLAlchemy's, and the transaction is that of the unit of work
+(decision 0006).
 """
 
 from collections import namedtuple
@@ -24,15 +24,16 @@ Statement = Select[*tuple[Any, ...]] | Insert | Update
 
 
 class Prepared:
-    """One statement; thread-safe, and good for any engine.
+    """One statement, for any engine; thread-safe.
 
-    `columns` are the columns that an INSERT writes; one that is missing from `values` is NULL. Other statements have
-    each `parameter` where a value comes at each run.
+    `columns` are the columns that an INSERT writes; a column that is missing from `values` gets its default or NULL.
+    Other statements contain a `parameter` for each value that is given at each run.
     """
 
     def __init__(self, statement: Statement, columns: Iterable[str] | None = None) -> None:
         self._statement = statement
         self._columns = None if columns is None else list(columns)
+        # By name of the dialect. Two threads may compile the same statement at the same time; both results are equal.
         self._compiled: dict[str, _Compiled] = {}
 
     def first(self, values: Mapping[str, Any]) -> Any | None:
@@ -45,7 +46,7 @@ class Prepared:
         return [compiled.row(row) for row in rows]
 
     def fetch(self, values: Mapping[str, Any]) -> tuple["_Compiled", Sequence[Sequence[Any]]]:
-        """Return every row as the driver gives it, with what makes a named tuple of it."""
+        """Return the compiled statement, whose `row` makes named tuples, and every row as the driver returns it."""
         at_work = connection()
         compiled = self._compiled_for(at_work.dialect)
         if compiled.is_write:
@@ -53,7 +54,7 @@ class Prepared:
         return compiled, fetch_on_driver(at_work, compiled.text, compiled.parameters(values))
 
     def execute(self, values: Mapping[str, Any]) -> int:
-        """Run a write and return how many rows it touched."""
+        """Run a write and return how many rows it changed."""
         at_work = connection()
         compiled = self._compiled_for(at_work.dialect)
         _begin_write(at_work)
@@ -62,10 +63,10 @@ class Prepared:
     def execute_with_commit(
         self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception], must_last: bool = True
     ) -> None:
-        """Run a write with the commit of the unit of work, or before its next statement (decision 0011).
+        """Postpone a write until the commit of the unit of work, or until its next statement (decision 0011).
 
-        Either raises what `explain` makes of a broken rule of the database. What need not last is seen at once like
-        everything else, but a machine that loses power may forget it.
+        The commit or that statement raises the exception that `explain` returns for a violated constraint. A write that
+        need not last is visible at once like every other, but may be lost if the machine loses power.
         """
 
         def write(at_work: Connection, *, is_alone: bool) -> None:
@@ -78,17 +79,18 @@ class Prepared:
         unit_of_work().write_with_commit(write)
 
     def _compiled_for(self, dialect: Dialect) -> "_Compiled":
-        found = self._compiled.get(dialect.name)
-        if found is None:
-            found = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
-        return found
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _Compiled(self._statement, self._columns, positional(dialect))
+        return compiled
 
 
 class Remembered(Generic[T]):
-    """What is made of the first row of a statement, remembered as long as the row says the same.
+    """A cache of the objects that `make` builds from the first row of a statement, keyed by the row.
 
-    The row itself is read every time, so that a change counts at once. What is made is shared: it must not be changed.
-    Rows are told apart as the driver gives them, so no column may be JSON, of which PostgreSQL's makes lists.
+    The row is read from the database every time, so a change takes effect at once; only `make` is saved. The objects
+    are shared and must not be modified. Rows are keys as the driver returns them, so no column may be JSON, which
+    PostgreSQL's driver returns as lists.
     """
 
     def __init__(self, statement: Prepared, make: Callable[[Any], T], size: int = 256) -> None:
@@ -101,15 +103,16 @@ class Remembered(Generic[T]):
         return len(self._known)
 
     def first(self, values: Mapping[str, Any]) -> T | None:
-        """Return what is made of the first row, or None."""
+        """Return the object for the first row, or None if there is no row."""
         compiled, rows = self._statement.fetch(values)
         if not rows:
             return None
         row = rows[0]
-        found = self._known.get(row)
-        return self._keep(row, self._make(compiled.row(row))) if found is None else found
+        known = self._known.get(row)
+        return self._keep(row, self._make(compiled.row(row))) if known is None else known
 
     def _keep(self, row: Sequence[Any], made: T) -> T:
+        # Clearing everything needs no lock and no order of use: the next requests fill the cache again.
         if len(self._known) >= self._size:
             self._known.clear()
         self._known[row] = made
@@ -117,22 +120,22 @@ class Remembered(Generic[T]):
 
 
 def parameter(name: str, type_: Any = None) -> BindParameter[Any]:
-    """Return a parameter that gets its value at each run of a prepared statement; without a value it is NULL."""
+    """Return a parameter whose value is given at each run of a prepared statement; without a value it is NULL."""
     return bindparam(name, None, type_=type_)
 
 
 def fetch_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-    """Return the rows of a compiled statement as the driver gives them."""
+    """Return the rows of a compiled statement as the driver returns them. Raises SQLAlchemy's errors."""
     driver = driver_of(at_work)
     try:
-        found: Sequence[Sequence[Any]] = driver.fetch_all(text, parameters)
+        rows: Sequence[Sequence[Any]] = driver.fetch_all(text, parameters)
     except at_work.dialect.loaded_dbapi.Error as problem:
         raise wrapped(at_work, text, problem) from None
-    return found
+    return rows
 
 
 def is_broken_reference(problem: IntegrityError) -> bool:
-    """Tell whether a write referred to what is not there; else it repeated a key."""
+    """Tell whether a write violated a foreign key; otherwise it violated a unique key."""
     code = getattr(problem.orig, "sqlstate", None) or getattr(problem.orig, "sqlite_errorname", None)
     return code in _BROKEN_REFERENCE
 
@@ -161,37 +164,39 @@ def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is
         except at_work.dialect.loaded_dbapi.Error as problem:
             raise wrapped(at_work, text, problem) from None
         return
-    # Outside of a transaction PostgreSQL commits a statement by itself.
+    # Outside of a transaction, PostgreSQL commits a statement automatically, so a write that is alone needs no BEGIN.
     if isinstance(driver, QueuedConnection) or not is_alone:
         _begin_write(at_work)
     _run_on_driver(at_work, text, parameters)
 
 
 class _Compiled:
-    """A statement as one dialect's driver takes it."""
+    """A statement, compiled for the driver of one dialect, with the conversions of its parameters and rows."""
 
     def __init__(self, statement: Statement, columns: list[str] | None, dialect: Dialect) -> None:
         compiled = statement.compile(
             dialect=dialect, column_keys=columns, compile_kwargs={"render_postcompile": columns is None}
         )
         binds = compiled.binds
+        # The names in the order in which the driver takes the values; a name may occur several times.
         names = compiled.positiontup or []
         self.text = str(compiled)
         self.is_write = bool(not isinstance(statement, Select) or statement.get_execution_options().get("locks_rows"))
         processed = {name: _implemented(binds[name].type, dialect).bind_processor(dialect) for name in names}
-        # What a value that is not given is; most columns of a new record are none of the caller's.
+        # The parameters when no value is given: callers set only a few columns of a new record.
         self._blank = [_processed(processed[name], _default(binds[name])) for name in names]
         self._places = {
-            name: ([place for place, of in enumerate(names) if of == name], processed[name]) for name in names
+            name: ([place for place, other in enumerate(names) if other == name], processed[name]) for name in names
         }
+        # Their blank is NULL already: `parameters` skips the processor for None, which is the most frequent value.
         self._nullable = frozenset(name for name in names if _default(binds[name]) is None)
-        outcome = list(statement.exported_columns)
-        self._make_row = _row_maker(str(column.key) for column in outcome)
-        processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in outcome)
-        self._processors = [(at, found) for at, found in enumerate(processors) if found is not None]
+        results = list(statement.exported_columns)
+        self._make_row = _row_maker(str(column.key) for column in results)
+        processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in results)
+        self._processors = [(at, processor) for at, processor in enumerate(processors) if processor is not None]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
-        """Return what the driver is given."""
+        """Return the values for the driver, in its order. Names that the statement does not have are ignored."""
         parameters = self._blank.copy()
         for name, value in values.items():
             if name in self._places and not (value is None and name in self._nullable):
@@ -210,7 +215,7 @@ class _Compiled:
 
 
 def _row_maker(names: Iterable[str]) -> Callable[[Iterable[Any]], Any]:
-    """Return the maker of a named tuple; a name that Python keeps for itself becomes a position."""
+    """Return the maker of a named tuple. A name that Python reserves is replaced by its position, as in `_1`."""
     fields = list(names)
     row_type: Any = namedtuple("Row", fields, rename=True)  # type: ignore[misc]
     maker: Callable[[Iterable[Any]], Any] = row_type._make

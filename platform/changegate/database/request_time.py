@@ -1,12 +1,12 @@
-"""How long a request may work, and how many long requests one caller may have at work.
+"""The time limit of a request, and the limit on concurrent long requests of one caller.
 
-    request ──count_for(account)──> RequestTime, one for each thread that answers
-                │ looks at the time: in SQLite's progress handler, while PostgreSQL is waited for,
+    request ──count_for(account)──> RequestTime, one for each thread that answers requests
+                │ look() checks the time: in SQLite's progress handler, while waiting for PostgreSQL,
                 │ before each statement of a list, and before each request of a batch
-                ├── MAX_EXECUTION_TIME after its start: the request ends
-                └── after LONG_WORK: it is long ──> LongRequests, one for each process: a place, or a refusal
+                ├── MAX_EXECUTION_TIME after the start: the request is ended
+                └── after LONG_WORK: the request is long ──> LongRequests, one for each process: a place or a refusal
 
-No thread ever waits for a place, so places cannot deadlock with requests or locks. See decision 0022.
+No thread ever waits for a place, so places cannot deadlock with turns or locks. See decision 0022.
 """
 
 import threading
@@ -19,30 +19,32 @@ from typing import Any
 from changegate.errors import ChangegateError, TimeExceeded, TooManyLongRequests
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
-# For one request as a whole, however many rows, terms, statements or requests of a batch it is about.
+# For one request in total: all its statements, its rendering, and the requests of its batch.
 MAX_EXECUTION_TIME = timedelta(seconds=30)
-# A request is long after this much processor time of its own, which no lock, disk or other request can add to.
+# Seconds of its own processor time after which a request is long. Waiting for a lock, the disk, or another request does
+# not count: otherwise, every request of a burst would become long.
 LONG_WORK = 0.05
-# On one processor, as many requests as there are threads become long at the same time, at the latest after this.
+# If all threads share one processor, their requests become long at the same time, at the latest after this.
 LONGEST_START = 0.2
-# PostgreSQL works in another process: there, what counts is how long its reads were waited for.
+# PostgreSQL works in another process, so the time spent waiting for its reads counts instead.
 LONG_WAIT = 0.25
 _mine = threading.local()
 
 
 class LongRequests:
-    """The long requests of a process: half of its threads for each caller, and all but one thread for all callers."""
+    """The places for long requests in a process: half of its threads for each account, all but one for all together."""
 
     def __init__(self, threads: int) -> None:
         self.after_work = min(LONG_WORK, LONGEST_START / threads)
         self._for_each = max(1, threads // 2)
         self._for_all = max(1, threads - 1)
         self._at_work: Counter[Hashable] = Counter()
+        # Accounts that were refused a place since a place was last given back.
         self._refused: set[Hashable] = set()
         self._lock = threading.Lock()
 
     def take_place(self, account: Hashable) -> ChangegateError | None:
-        """Count one more long request of an account, or return why there is no place for it."""
+        """Count one more long request of an account, or return why there is no place for it; never waits."""
         with self._lock:
             refusal = self._find_refusal(account)
             if refusal is None:
@@ -52,7 +54,7 @@ class LongRequests:
             return refusal
 
     def give_back(self, account: Hashable) -> None:
-        """Count one less."""
+        """Count one long request less. Any account may now try again, because all share the places."""
         with self._lock:
             self._at_work[account] -= 1
             if not self._at_work[account]:
@@ -60,10 +62,11 @@ class LongRequests:
             self._refused.clear()
 
     def find_crowd(self, account: Hashable) -> ChangegateError | None:
-        """Return why a request that may become long is refused at once: the account has just been refused a place.
+        """Return why a request that may become long must not begin, if its account was just refused a place.
 
-        Without this, each of many connections would occupy a thread until its request is long.
+        Without this check, each of many connections would occupy a thread until its request is long.
         """
+        # Checked without the lock first, because `_refused` is nearly always empty.
         if account not in self._refused:
             return None
         with self._lock:
@@ -76,33 +79,38 @@ class LongRequests:
 
 
 class RequestTime:
-    """The time of one request, with the requests of its batch; only its own thread uses it."""
+    """The time of one request, including the requests of its batch; only its own thread uses it."""
 
     def __init__(self, long_requests: LongRequests) -> None:
         self._long_requests = long_requests
         self._deadline = time.monotonic() + MAX_EXECUTION_TIME.total_seconds()
         self._account: Hashable = None
         self._is_long = False
+        # Clock and processor time when the account became known, and the seconds spent waiting for PostgreSQL since.
         self._named_at = self._work_before = self._waited = 0.0
         self.refusal: ChangegateError | None = None
 
     @property
     def is_counted(self) -> bool:
-        """Tell whether the work counts for an account, which it does as soon as the caller is known."""
+        """Tell whether the work counts for an account, that is, whether the caller is known."""
         return self._account is not None
 
     def count_for(self, account: Hashable) -> None:
-        """Let the work from now on count for an account; for the one that was named first."""
+        """Count the work from now on for an account. Later calls change nothing."""
         if not self.is_counted:
             self._account = account
             self._named_at, self._work_before = time.monotonic(), time.thread_time()
 
     def add_waiting(self, seconds: float) -> None:
-        """Add what a read of PostgreSQL took."""
+        """Add the seconds that a read of PostgreSQL took."""
         self._waited += seconds
 
     def look(self, waiting: float = 0.0, *, may_refuse: bool = True) -> ChangegateError | None:
-        """Return why the request has to end now, if it has to; `waiting` is what the statement at work has taken."""
+        """Return why the request has to end now, or None. A request that has become long takes a place.
+
+        `waiting` is how many seconds PostgreSQL's running statement has taken. With `may_refuse` false, only the time
+        limit is checked.
+        """
         now = time.monotonic()
         if now > self._deadline:
             self.refusal = TimeExceeded()
@@ -114,7 +122,7 @@ class RequestTime:
         return None
 
     def find_crowd(self) -> ChangegateError | None:
-        """Return why a request that has not been long so far must not begin to search, if there is a reason."""
+        """Return why a request that is not long yet must not begin a search, or None."""
         return None if self._is_long else self._long_requests.find_crowd(self._account)
 
     def end(self) -> None:
@@ -125,21 +133,21 @@ class RequestTime:
 
     def _has_become_long(self, now: float, waiting: float) -> bool:
         after = self._long_requests.after_work
-        # The clock of the thread is a call to the system, so the cheap one is asked first.
+        # Processor time is at most elapsed time, and reading it is a system call: the cheap clock is checked first.
         if now - self._named_at < after:
             return False
         return self._waited + waiting >= LONG_WAIT or time.thread_time() - self._work_before >= after
 
 
 class LimitedTime:
-    """A WSGI application whose requests have a time; a request of a batch shares that of the batch."""
+    """A WSGI application whose requests have a time limit; a request of a batch shares that of the batch."""
 
     def __init__(self, app: WsgiApp, long_requests: LongRequests) -> None:
         self._app = app
         self._long_requests = long_requests
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request within its time."""
+        """Answer a request within its time limit."""
         if find_request_time() is not None:
             return self._app(environ, start_response)
         mine = _mine.time = RequestTime(self._long_requests)
@@ -151,29 +159,29 @@ class LimitedTime:
 
 
 def find_request_time() -> RequestTime | None:
-    """Return the time of the request that this thread answers; commands have none, and no limit."""
+    """Return the time of the request that this thread answers, or None: commands have no time limit."""
     return getattr(_mine, "time", None)
 
 
 def count_for(account: Hashable) -> None:
-    """Let the work of this request count for an account."""
-    if found := find_request_time():
-        found.count_for(account)
+    """Count the work of this request for an account."""
+    if request := find_request_time():
+        request.count_for(account)
 
 
 def require_time(*, for_search: bool = False) -> None:
-    """Refuse to go on with a request that has had its time, or for which its caller has no place.
+    """Check that this request may continue: it is within its time limit and, if it is long, has a place.
 
-    `for_search` also refuses to begin while the caller has been refused a place. Raises `TimeExceeded`,
+    With `for_search`, also refuse to begin if the caller was just refused a place. Raises `TimeExceeded` and
     `TooManyLongRequests`.
     """
-    found = find_request_time()
-    refusal = found and (found.look() or (found.find_crowd() if for_search else None))
+    request = find_request_time()
+    refusal = request and (request.look() or (request.find_crowd() if for_search else None))
     if refusal:
         raise refusal
 
 
 def find_interruption() -> ChangegateError:
     """Return why a statement of this request was interrupted."""
-    found = find_request_time()
-    return (found and found.refusal) or TimeExceeded()
+    request = find_request_time()
+    return (request and request.refusal) or TimeExceeded()

@@ -1,4 +1,4 @@
-"""The ORM's session, which joins the unit of work that Core statements are part of."""
+"""The ORM session, which joins the unit of work of Core statements."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class LeanSession(Session):
         self._work.join(self)
 
     def get_bind(self, *arguments: Any, **options: Any) -> Any:
-        """Return what the session works on: the plain connection where there is one."""
+        """Return the connection of the unit of work if Core statements have opened one, otherwise the engine."""
         return self._work.connection_of_session() or super().get_bind(*arguments, **options)
 
     def commit(self) -> None:
@@ -27,25 +27,25 @@ class LeanSession(Session):
         self._work.commit()
 
     def rollback(self) -> None:
-        """Take the unit of work back."""
+        """Roll the unit of work back."""
         self._work.rollback()
 
     def close(self) -> None:
-        """End the unit of work, and forget every object."""
+        """End the unit of work and discard every object."""
         self._work.close()
 
     def holds_objects(self) -> bool:
-        """Tell whether the ORM takes part in the unit of work."""
+        """Tell whether the ORM has a transaction or objects in the unit of work."""
         return bool(self.in_transaction() or self.new or len(self.identity_map))
 
     def commit_objects(self) -> None:
-        """Flush and commit what the ORM holds; for the unit of work alone."""
+        """Flush and commit the objects of the ORM; only the unit of work calls this."""
         super().commit()
 
     def rollback_objects(self) -> None:
-        """Take back what the ORM holds; for the unit of work alone."""
+        """Roll back the changes of the ORM; only the unit of work calls this."""
         super().rollback()
 
     def close_objects(self) -> None:
-        """Forget what the ORM holds; for the unit of work alone."""
+        """Discard the objects of the ORM; only the unit of work calls this."""
         super().close()

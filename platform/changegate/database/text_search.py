@@ -1,4 +1,4 @@
-"""Pieces of text in stored values, without case, in time that grows with the length of the value alone."""
+"""Case-insensitive text search in columns, in time linear in the length of the stored value."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from changegate.database import connection
 
 
 def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
-    """Return the clause for values that hold a text."""
+    """Return the clause for values that contain a text."""
     if _has_slow_like():
         return func.instr(func.lower(column), func.lower(text)) > 0
     return column.icontains(text, autoescape=True)
@@ -29,8 +29,9 @@ def ends_with(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool
 
 
 def _has_slow_like() -> bool:
-    """Tell whether the database is SQLite, whose LIKE tries a text at each place of a value, letter by letter.
+    """Tell whether the database is SQLite, whose LIKE compares the text at each position of a value.
 
-    That is one instruction of its machine: nothing ends it, and for long texts it takes 80 times as long as `instr`.
+    LIKE is a single instruction of SQLite's virtual machine, so a request that is out of time cannot interrupt it. For
+    long texts, it takes 80 times as long as `instr`.
     """
     return connection().dialect.name == "sqlite"

@@ -1,10 +1,17 @@
-"""Turns: one request at a time works in Python, until it waits for something.
+"""The request slot of a process: one request at a time runs Python code, until it waits for something.
 
-Python runs one thread at a time anyway. Threads that take that right from each other at every call to SQLite, which
-gives it up for some microseconds, spend as much time on waking each other as on their work. A request that has its
-turn is not disturbed, and it ends its turn before it waits: for a body, a writer's lock, a commit, another server, a
-hash, or a statement that takes long. One that works for long without a wait loses its turn to a request that waits for
-it. See decision 0012.
+    request ──take_turn()──> holder of the request slot ──end_turn()──> runs or waits without the slot
+               │ waits while another request holds it   │ before the write queue, a commit, a slow client,
+               │                                        │ another server, or a password hash
+               └── takes the slot away from a holder    ├── after LONG_TURN_SECONDS, during a statement of SQLite
+                   that is older than                   └── at the end of the request
+                   LONGEST_TURN_SECONDS
+
+    A thread that waits for the slot never holds the write lock of SQLite (write_line.py), so the two cannot deadlock.
+
+A *turn* is the time for which a request holds the slot. Python runs one thread at a time anyway, but its SQLite driver
+releases the interpreter for some microseconds at every call. Without turns, threads take the interpreter from each
+other at every call, and spend as much time on waking each other as on their work. See decision 0012.
 """
 
 import threading
@@ -15,15 +22,15 @@ from typing import Any
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-# A statement that is at work at the end of this time ends the turn of its request.
+# A statement that is still running when its turn is this old ends the turn.
 LONG_TURN_SECONDS = 0.003
-# While another request waits no turn lasts for longer, whatever its request does: render, compile, or wait for one
-# slow instruction of SQLite.
+# While another request waits, no turn lasts longer, whatever the holder does: render, compile, or wait for one slow
+# instruction of SQLite.
 LONGEST_TURN_SECONDS = 0.1
 
 
 class _Turn:
-    """One turn, from when it was taken."""
+    """One turn, with the time at which it began."""
 
     __slots__ = ("taken_at",)
 
@@ -32,48 +39,53 @@ class _Turn:
 
 
 class _Line:
-    """Whose turn it is: the lock is held as long as `turn` is one."""
+    """The request slot: `lock` is held exactly while `turn` is set."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.turn: _Turn | None = None
-        # `turn` changes under this one alone, so that the lock is released once for each turn.
+        # Guards `turn`. Without it, a holder that ends its turn while a waiter takes it away could release the lock of
+        # the waiter's turn, and two requests would run.
         self.exchange = threading.Lock()
 
     def seconds_left(self) -> float:
-        """Return for how long the turn may last from now on; 0 when it may be taken away."""
+        """Return how many seconds the current turn may still last; 0 if it may be taken away."""
+        # Read without `exchange`: a turn that has just changed costs one more round of the loop in `take_turn`.
         turn = self.turn
         age = 0.0 if turn is None else time.monotonic() - turn.taken_at
         return max(0.0, LONGEST_TURN_SECONDS - age)
 
 
 _line = _Line()
+# `_mine.turn` is the last turn that this thread took. The thread still has it only while it is also `_line.turn`.
 _mine = threading.local()
 
 
 def has_turn() -> bool:
-    """Tell whether this thread has the turn."""
+    """Tell whether this thread holds the request slot."""
     mine = getattr(_mine, "turn", None)
     return mine is not None and mine is _line.turn
 
 
 def take_turn() -> None:
-    """Wait until no request has the turn, and take it; a turn that lasts too long is taken away."""
+    """Wait for the request slot and take it, at the latest when the current turn is `LONGEST_TURN_SECONDS` old."""
     while not _line.lock.acquire(timeout=_line.seconds_left()):
         if not _line.seconds_left():
             break
     with _line.exchange:
-        # The lock is held: by this thread, or for the turn that is taken away. That one may have ended just now.
+        # After a timeout, the lock is still held for the old turn, and from now on for the new one. If the old turn has
+        # ended in the meantime, the lock is free and is taken here. Waiting for it would be a deadlock: the old holder
+        # needs `exchange` to release it.
         _line.lock.acquire(blocking=False)
         _mine.turn = _line.turn = _Turn()
 
 
 def end_turn() -> None:
-    """Let the next request work; does nothing without a turn. Called before whatever may take long."""
+    """Release the request slot if this thread holds it. Call this before any operation that may take long."""
     if not has_turn():
         return
     with _line.exchange:
-        # Only now is it certain that no other request has taken the turn away.
+        # Another request may have taken the turn away since the check above; the lock is then that request's.
         if has_turn():
             _line.turn = None
             _line.lock.release()
@@ -81,7 +93,7 @@ def end_turn() -> None:
 
 
 def end_long_turn() -> None:
-    """End a turn that has lasted for some milliseconds."""
+    """End the turn of this thread if it is older than `LONG_TURN_SECONDS`."""
     mine = getattr(_mine, "turn", None)
     if mine is not None and time.monotonic() - mine.taken_at > LONG_TURN_SECONDS:
         end_turn()
@@ -89,18 +101,19 @@ def end_long_turn() -> None:
 
 @contextmanager
 def out_of_turn() -> Iterator[None]:
-    """Let others work while the block waits; a thread that had the turn gets in line again."""
+    """Release the request slot for the duration of the block; a thread that held it takes it again afterwards."""
     had_turn = has_turn()
     end_turn()
     try:
         yield
     finally:
+        # The block must have released every other lock by now, because this may wait.
         if had_turn:
             take_turn()
 
 
 class TakingTurns:
-    """A WSGI application whose requests take turns; one within another, as in a batch, shares its turn."""
+    """A WSGI application whose requests take turns. A request within a request, as in a batch, shares its turn."""
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app

@@ -1,4 +1,14 @@
-"""The unit of work of an application context: what it reads and writes, and commits at once."""
+"""The unit of work of an application context: its connection, its transaction, and its last write.
+
+    commit() ── a write is postponed? ──> executed now: alone in one call (it may wait in the write queue), or
+             │                            within the open transaction
+             ├── the session holds objects or the only connection? ──> flush, then its commit
+             └── a Core connection? ──> its commit
+
+    a failure of the database in any step ──> the connection is closed and never used again
+
+Only the thread of the context uses its unit of work. See decisions 0006 and 0011.
+"""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,37 +29,39 @@ _context = behind(app_ctx)
 
 
 class LastWrite(Protocol):
-    """A write that waits for the commit."""
+    """A write that is postponed until the commit."""
 
     def __call__(self, at_work: Connection, *, is_alone: bool) -> None:
-        """Carry it out; `is_alone` allows it to be a transaction of its own, where nothing else has been written."""
+        """Execute the write. With `is_alone`, it may commit itself, provided that no transaction is open."""
 
 
 class UnitOfWork:
-    """Core statements on a plain connection; they pay for no session.
+    """Core statements on a plain connection, without the cost of an ORM session.
 
-    Should the ORM join in, its session works on that same connection and in its transaction, so that one commit or
-    rollback is for both. See decision 0006.
+    If the ORM is used too, its session works on the same connection and in the same transaction, so that one commit or
+    rollback covers both. See decision 0006.
     """
 
     __slots__ = ("_core", "_engine", "_last_write", "_session")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # None until the first Core statement, and as long as Core statements use the session's connection.
         self._core: Connection | None = None
         self._last_write: LastWrite | None = None
         self._session: LeanSession | None = None
 
     def join(self, session: "LeanSession") -> None:
-        """Take in the ORM's session."""
+        """Add the ORM session of this context."""
         self._session = session
 
     def write_with_commit(self, write: LastWrite) -> None:
-        """Keep a write for the commit, which carries it out; any other statement before that does too.
+        """Postpone a write until the commit, or until the next statement of this unit of work.
 
-        Where it is the only write of its transaction, SQLite is given both in one call: a thread that waits in between
-        for its turn in Python would keep every other writer waiting. See decision 0011.
+        If it is the only write of its transaction, SQLite executes and commits it in one call. With several calls, the
+        thread would wait for the interpreter in between, and every other writer for the thread. See decision 0011.
         """
+        # Only one write is postponed at a time: writes keep their order.
         self._carry_out_last_write()
         self._last_write = write
 
@@ -60,16 +72,16 @@ class UnitOfWork:
         return self._connect() if self._core is None else self._living(self._core)
 
     def connection_of_session(self) -> Connection | None:
-        """Return the connection that the ORM has to share; None where it may have one of its own."""
+        """Return the connection that the session must share, or None if it may open its own."""
         if self._last_write is not None:
             self._carry_out_last_write()
         return self._core
 
     def commit(self) -> None:
-        """Carry out the last write, flush what the ORM holds and commit.
+        """Execute the postponed write, flush the objects of the ORM, and commit.
 
-        Raises SQLAlchemy's errors. After a failure of the database, nothing uses the connection again: whether it still
-        has a transaction, and what would be part of it, cannot be known.
+        Raises SQLAlchemy's errors, and those that the postponed write makes of them. After a failure of the database,
+        nothing uses the connection again: it is unknown whether it still has a transaction, and with which writes.
         """
         try:
             self._commit()
@@ -81,6 +93,7 @@ class UnitOfWork:
         session = self._session
         is_with_objects = session is not None and session.holds_objects()
         if is_with_objects:
+            # The flush that follows belongs to the same transaction, so the write must not commit itself.
             self._carry_out_last_write()
         write, self._last_write = self._last_write, None
         if write is not None:
@@ -94,16 +107,16 @@ class UnitOfWork:
         if core.in_transaction():
             core.commit()
             return
-        # What only the driver knows of, SQLAlchemy does not commit.
+        # Prepared statements run on the driver's connection: SQLAlchemy does not know of their transaction.
         try:
             driver_of(core).commit()
         except core.dialect.loaded_dbapi.Error as problem:
             raise wrapped(core, "COMMIT", problem) from None
 
     def rollback(self) -> None:
-        """Take back what has been done since the last commit.
+        """Roll back everything since the last commit, and drop the postponed write.
 
-        A connection that cannot even do that is given up, with the same effect.
+        If the rollback fails, the connection is closed, which has the same effect.
         """
         self._last_write = None
         try:
@@ -115,7 +128,7 @@ class UnitOfWork:
             self._give_up(problem)
 
     def close(self) -> None:
-        """Forget everything and give the connection back."""
+        """Roll back and return the connection to the pool."""
         self._last_write = None
         try:
             if self._session is not None and self._session.holds_objects():
@@ -127,7 +140,7 @@ class UnitOfWork:
             pool_of(core.engine).give(core)
 
     def _give_up(self, problem: BaseException) -> None:
-        """Forget everything, and close the connection for good."""
+        """Close the connection and discard all state, so that nothing uses either again."""
         pool_of(self._engine).note_loss()
         if self._session is not None:
             self._session.invalidate()
@@ -136,7 +149,10 @@ class UnitOfWork:
             give_up(core, problem)
 
     def _living(self, core: Connection) -> Connection:
-        """Return the connection; raises `OperationalError` if it was lost, for another one has not done its work."""
+        """Return the connection. Raises `OperationalError` if it was lost.
+
+        SQLAlchemy would silently replace it with one that lacks the earlier writes of this unit of work.
+        """
         if core.invalidated:
             raise OperationalError("COMMIT", None, ConnectionError("the connection was lost"), hide_parameters=True)
         return core
@@ -148,6 +164,8 @@ class UnitOfWork:
 
     def _connect(self) -> Connection:
         if self._session is not None and self._session.in_transaction():
+            # The session already has a connection and commits it. A second connection would be a second transaction: it
+            # would not see the first one's writes, and could wait for its locks forever.
             return self._session.connection()
         self._core = pool_of(self._engine).take() or self._engine.connect()
         return self._core
@@ -156,11 +174,11 @@ class UnitOfWork:
 def unit_of_work() -> UnitOfWork:
     """Return the unit of work of the application context."""
     context = _context()
-    found: UnitOfWork | None = context.g.get(_KEPT_AS)
-    if found is None:
-        found = UnitOfWork(context.app.extensions["sqlalchemy"].engine)
-        setattr(context.g, _KEPT_AS, found)
-    return found
+    work: UnitOfWork | None = context.g.get(_KEPT_AS)
+    if work is None:
+        work = UnitOfWork(context.app.extensions["sqlalchemy"].engine)
+        setattr(context.g, _KEPT_AS, work)
+    return work
 
 
 def connection() -> Connection:
@@ -169,12 +187,12 @@ def connection() -> Connection:
 
 
 def commit() -> None:
-    """Commit the unit of work: what Core statements and the ORM have written."""
+    """Commit the unit of work: the writes of Core statements and of the ORM."""
     unit_of_work().commit()
 
 
 def rollback() -> None:
-    """Take back what the unit of work has written since the last commit."""
+    """Roll back the writes of the unit of work since the last commit."""
     unit_of_work().rollback()
 
 
@@ -185,10 +203,10 @@ def holds_write_lock() -> bool:
 
 
 def end_units_of_work(app: Flask) -> None:
-    """Let every application context of an application end its unit of work with itself."""
+    """Close the unit of work of every application context of `app` when the context ends."""
 
     @app.teardown_appcontext
     def end(_problem: BaseException | None) -> None:
-        found: UnitOfWork | None = _context().g.pop(_KEPT_AS, None)
-        if found is not None:
-            found.close()
+        work: UnitOfWork | None = _context().g.pop(_KEPT_AS, None)
+        if work is not None:
+            work.close()

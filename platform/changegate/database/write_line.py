@@ -1,4 +1,15 @@
-"""The line in front of an SQLite database: one writer at a time, and writes that wait may share a commit."""
+"""The write queue of an SQLite database: one writer at a time, and writes that wait may share a commit.
+
+    thread A ──begin_write()────────> waits for WriteLine.lock ──> BEGIN IMMEDIATE … COMMIT ──> releases the lock
+    thread B ──write_alone(write)──┐
+    thread C ──write_alone(write)──┴> join() the list, then wait for WriteLine.lock
+                                        the first of them to get it commits the writes of the whole list (take_all)
+                                        each other one gets it later, sees that its write is_done, and releases it
+
+    between processes: SQLite's own write lock, for which BEGIN IMMEDIATE waits up to the busy timeout
+
+A thread that waits here holds no request slot (turns.py). drivers.py has the connections. See decisions 0003 and 0011.
+"""
 
 import sqlite3
 import threading
@@ -7,21 +18,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# After these SQLite goes on with the transaction as if the statement had not been.
+# After these errors of a statement, SQLite continues the transaction as if the statement had not been executed.
 _ITS_OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError),
     *(OverflowError, TypeError, ValueError),
 )
 
 
-# A commit that need not wait for the disk: everybody sees it at once, and the next one that waits takes it along.
+# With NORMAL, a commit in WAL mode does not wait for the disk. Other connections see it at once, and the next commit
+# with FULL makes it durable.
 _DISK_LATER, _DISK_FIRST = "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"
 
 
 class SharedWrite:
-    """A write that may be committed with others; what became of it is known once it `is_done`.
+    """One statement that may be committed together with others. `error` is final once `is_done` is true.
 
-    One that `must_last` is on the disk by then; another may be forgotten if the machine loses power in that second.
+    If it `must_last`, it is on the disk by then. Otherwise, it may be lost if the machine loses power soon afterwards.
     """
 
     __slots__ = ("_parameters", "_text", "error", "is_done", "must_last")
@@ -34,7 +46,7 @@ class SharedWrite:
         self.is_done = False
 
     def run(self, at_work: sqlite3.Connection) -> None:
-        """Execute it; what is wrong with it alone is its own error, and undoes nothing but itself."""
+        """Execute the statement. An error that concerns only this statement is stored in `error`; others are raised."""
         try:
             at_work.execute(self._text, self._parameters).close()
         except _ITS_OWN_FAULTS as problem:
@@ -42,28 +54,28 @@ class SharedWrite:
 
 
 class WriteLine:
-    """Who waits to write to one database, in this process.
+    """The write queue of one database in this process.
 
-    One writer at a time is SQLite's own rule. A lock is fair and wakes at once, where SQLite's busy handler sleeps and
-    lets the unlucky starve; between processes the busy handler still decides.
+    SQLite itself allows one writer at a time. Its busy handler sleeps and polls, so some writers starve under load. A
+    lock wakes the next one at once. Between processes, the busy handler still decides.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        # Appended to by whoever wants to write, emptied by whoever has the lock.
+        # Threads append without `lock`; only the holder of `lock` takes all. Each operation of a deque is atomic.
         self._waiting: deque[SharedWrite] = deque()
 
     def join(self, write: SharedWrite) -> None:
-        """Let a write wait for somebody who takes it along."""
+        """Add a write to the list of those that the next holder of the lock commits."""
         self._waiting.append(write)
 
     def take_all(self) -> list[SharedWrite]:
-        """Return every write that waits; for whoever has the lock."""
-        # Others go on appending meanwhile.
+        """Remove and return every waiting write; only for the holder of the lock."""
+        # Other threads append in the meantime: the length is read once, so that this ends.
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def withdraw(self, write: SharedWrite) -> bool:
-        """Take a write back; False when somebody has taken it along."""
+        """Remove a write; return False if the holder of the lock has already taken it."""
         try:
             self._waiting.remove(write)
         except ValueError:
@@ -72,12 +84,14 @@ class WriteLine:
 
 
 def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> None:
-    """Carry writes out and commit them; what goes wrong with the commit is the error of each."""
+    """Execute and commit writes; if the commit fails, its error becomes the error of each write."""
     waits_for_disk = any(write.must_last for write in writes)
     try:
         if not waits_for_disk:
             at_work.execute(_DISK_LATER)
         if len(writes) == 1:
+            # In autocommit, one call both writes and commits. With BEGIN and COMMIT, the thread would release the
+            # interpreter three times while it holds the lock.
             writes[0].run(at_work)
         else:
             at_work.execute("BEGIN IMMEDIATE")
@@ -85,14 +99,16 @@ def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> No
                 write.run(at_work)
             at_work.execute("COMMIT")
     except BaseException as problem:
-        # Whatever it was: nobody is told that a write was committed which was not.
+        # Even a KeyboardInterrupt must reach the waiting threads: none of them may report a write as committed that
+        # was not.
         for write in writes:
             write.error = write.error or problem
-        # On a full disk this may fail too. Whoever has the connection gives it up, which undoes the same.
+        # This may fail too, for example on a full disk. The caller then gives the connection up, which also rolls back.
         with suppress(sqlite3.Error):
             if at_work.in_transaction:
                 at_work.execute("ROLLBACK")
     finally:
+        # Only after the commit or rollback: waiting threads read `error` as soon as they see `is_done`.
         for write in writes:
             write.is_done = True
         if not waits_for_disk:
@@ -103,8 +119,8 @@ _lines: dict[str, WriteLine] = {}
 
 
 def line_of(database: str | Path) -> WriteLine:
-    """Return the line in front of a database file; one in memory is its connection's own."""
+    """Return the write queue of a database file; a database in memory belongs to one connection and has its own."""
     if str(database) in ("", ":memory:"):
         return WriteLine()
-    # setdefault is one step to other threads.
+    # setdefault is atomic, so that two threads cannot get two queues for one file.
     return _lines.setdefault(str(Path(database).absolute()), WriteLine())
