@@ -1,4 +1,4 @@
-"""Who may do what with attachments: a file is as readable, and as writable, as the record it belongs to."""
+"""Access to attachments: callers may read or write a file if they may read or write its record."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -18,7 +18,7 @@ CLASS_FIELD = "sys_class_name"
 
 
 def get_attachable(name: str) -> Table:
-    """Return a table whose records may have files, which files themselves may not; raises `TableUnknown`."""
+    """Return a table whose records may have files. Raises `TableUnknown`, also for sys_attachment itself."""
     if name == SysAttachment.__tablename__:
         raise TableUnknown(name)
     return get_table(name)
@@ -27,13 +27,13 @@ def get_attachable(name: str) -> Table:
 def readable_attachments(tables: Iterable[Table], caller: Caller) -> ColumnElement[bool]:
     """Return the clause for the files of those records of `tables` that the caller may see.
 
-    A file does not outlive its record, so that only own rows have to be looked up.
+    Files are deleted with their records, so the records are looked up only in tables with a restriction.
     """
     readable = [table for table in tables if table.access.admits("read", caller)]
-    kept_to = {table: restriction_of(table, caller) for table in readable}
-    whole = [table.name for table, restriction in kept_to.items() if not restriction]
-    own = [_of_own_rows(table, restriction) for table, restriction in kept_to.items() if restriction]
-    return or_(ATTACHMENTS.c["table_name"].in_(whole), *own)
+    restrictions = {table: restriction_of(table, caller) for table in readable}
+    unrestricted = [table.name for table, restriction in restrictions.items() if not restriction]
+    own = [_of_own_rows(table, restriction) for table, restriction in restrictions.items() if restriction]
+    return or_(ATTACHMENTS.c["table_name"].in_(unrestricted), *own)
 
 
 def _of_own_rows(table: Table, restriction: Restriction) -> ColumnElement[bool]:
@@ -45,21 +45,21 @@ def _of_own_rows(table: Table, restriction: Restriction) -> ColumnElement[bool]:
 def find_owner(table: Table, caller: Caller, sys_id: str, *, is_kept: bool = False) -> Table:
     """Return the table of a record's own class, after checking that the caller may update the record.
 
-    `is_kept` makes sure that nobody deletes the record until the transaction ends. Raises `RecordNotFound` and
+    With `is_kept`, the record cannot be deleted until the transaction ends. Raises `RecordNotFound` and
     `AccessRefused`.
     """
     require_operation(table, caller, "read")
     restriction, who = visibility(table, caller)
-    row = require_row(_record_statement(table, restriction, is_kept), {"wanted": sys_id, **who})
+    row = require_row(_record_statement(table, restriction, is_kept), {"sys_id": sys_id, **who})
     own = _own_table(table, row[0])
     require_operation(own, caller, "update")
     return own
 
 
 def _own_table(table: Table, class_name: str) -> Table:
-    """Return the table that serves a class stored in `table`; one that none serves is served by `table` itself."""
-    found = find_table(class_name) if CLASS_FIELD in table.columns else None
-    return found if found is not None and found.source is table.source and found.keeps_class else table
+    """Return the table that serves a class stored in `table`, or `table` itself if no other table does."""
+    own = find_table(class_name) if CLASS_FIELD in table.columns else None
+    return own if own is not None and own.source is table.source and own.keeps_class else table
 
 
 @lru_cache(maxsize=128)
@@ -67,11 +67,11 @@ def _record_statement(table: Table, restriction: Restriction, is_kept: bool) -> 
     columns = table.source.c
     visible = visible_rows(table, restriction)
     statement = select(columns[CLASS_FIELD] if CLASS_FIELD in columns else columns["sys_id"])
-    statement = statement.where(columns["sys_id"] == parameter("wanted"), *visible)
+    statement = statement.where(columns["sys_id"] == parameter("sys_id"), *visible)
     return Prepared(_keeping(statement) if is_kept else statement)
 
 
 def _keeping(statement: Select[tuple[str]]) -> Select[tuple[str]]:
-    # Others may go on reading and changing the record. SQLite has no row locks: it takes its write lock
-    # (database/engine.py).
+    # FOR KEY SHARE: other transactions may read and update the record, but not delete it. SQLite has no row locks and
+    # takes its write lock (database/engine.py).
     return statement.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)

@@ -1,6 +1,6 @@
-"""The engine of the Table API: records of any table that the catalog registers; it knows none of them by name.
+"""The engine of the Table API: records of any registered table, without knowing a table by name.
 
-Begin with `registry`: what a table is. `visibility` limits every statement to what a caller may see, `walks`
-follows references. The packages, the highest first: `writing`, `reading`, `queries`, `display`; each imports only
-lower ones and the modules here.
+Begin with `registry`, which defines tables. `visibility` limits every statement to the rows that the caller may see,
+and `walks` follows references. The packages, from highest to lowest: `writing`, `reading`, `queries`, `display`. Each
+imports only lower packages and the modules here.
 """

@@ -1,4 +1,4 @@
-"""The history of records that have forms of their own: who changed which field, and what a stale form has missed."""
+"""The change history of records that have their own forms: who changed which field, and when."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,13 +9,13 @@ from changegate.extensions import db
 from changegate.models import SysAudit
 from changegate.models.base import Record, new_ordered_sys_id, utc_now
 
-# What a field was and what it is now, in words that give no secret and no key away.
+# The old and the new value of a field as text, without secrets and keys.
 Texts = tuple[str, str]
 CHANGED_BENEATH = "{} (changed)"
 
 
 def note_changes(record: Record, changes: Mapping[str, Texts], *, by: str) -> None:
-    """Write a row for each changed field of a record whose updates are counted already."""
+    """Write a row for each changed field of a record whose `sys_mod_count` already includes the update."""
     now, table = utc_now(), record.__tablename__
     rows = [
         {
@@ -40,7 +40,7 @@ def note_changes(record: Record, changes: Mapping[str, Texts], *, by: str) -> No
 
 
 def list_changes_since(record: Record, update_count: int) -> Sequence[SysAudit]:
-    """Return what was changed of a record after its updates had reached a count, in order."""
+    """Return the changes of a record that were made after its `sys_mod_count` was `update_count`, in order."""
     statement = select(SysAudit).where(
         SysAudit.tablename == record.__tablename__,
         SysAudit.documentkey == record.sys_id,
@@ -50,6 +50,6 @@ def list_changes_since(record: Record, update_count: int) -> Sequence[SysAudit]:
 
 
 def last_change(record: Record) -> str:
-    """Return who changed a record last, and which fields if that was noted."""
+    """Return who changed a record last, and in parentheses the fields if they were noted."""
     fields = [row.fieldname for row in list_changes_since(record, record.sys_mod_count - 1)]
     return f"{record.sys_updated_by} ({', '.join(fields)})" if fields else record.sys_updated_by

@@ -1,4 +1,4 @@
-"""Choices: what the values of a field are called, as the rows of sys_choice have it.
+"""Choices: the labels of the values of a field, from the rows of sys_choice.
 
 See docs/reference/change-records.md#related-tables.
 """
@@ -20,27 +20,27 @@ LANGUAGE = "en"
 def find_choices(
     table_name: str, elements: Iterable[str], *, active_only: bool = False
 ) -> Mapping[str, Mapping[str, str]]:
-    """Return label by value for each of the elements that have choices, in one statement at most.
+    """Return label by value for each of the elements that have choices, with at most one statement.
 
-    A class that has rows of its own for an element hides those of the table it extends; where no table has any, the
-    dictionary's choices hold. Inactive choices are left out with `active_only`: they are read but not chosen. What is
-    found is remembered for a second (decision 0017).
+    If a class has rows for an element, they replace those of the table that it extends. If no table of the lineage has
+    rows, the choices of the dictionary apply. `active_only` omits inactive choices, which still have a label but can no
+    longer be chosen. The result is cached for a second (decision 0017).
     """
-    wanted = Wanted(table_name, tuple(sorted(elements)), active_only)
-    return recent_choices().find(wanted, _read_choices)
+    return recent_choices().find(Wanted(table_name, tuple(sorted(elements)), active_only), _read_choices)
 
 
-def _read_choices(asked: Wanted) -> Mapping[str, Mapping[str, str]]:
-    table_name, wanted, active_only = asked
+def _read_choices(wanted: Wanted) -> Mapping[str, Mapping[str, str]]:
+    table_name, elements, active_only = wanted
     table = get_table(table_name)
     lineage = tuple(each.name for each in lineage_of(table))
-    found: dict[tuple[str, str], Labels] = {}
-    for row in _statement(lineage, len(wanted)).all(_numbered(wanted)) if wanted else ():
-        labels = found.setdefault((row.name, row.element), {})
+    stored: dict[tuple[str, str], Labels] = {}
+    for row in _statement(lineage, len(elements)).all(_numbered(elements)) if elements else ():
+        # An element whose choices are all inactive gets an empty entry: its rows still replace those of the parent.
+        labels = stored.setdefault((row.name, row.element), {})
         if not (active_only and row.inactive):
             labels[row.value] = row.label
-    nearest = {element: _first(found, lineage, element) for element in wanted}
-    shipped = {element: table.entries[element].choices for element in wanted if element in table.entries}
+    nearest = {element: _first(stored, lineage, element) for element in elements}
+    shipped = {element: table.entries[element].choices for element in elements if element in table.entries}
     return {
         element: dict(shipped.get(element) or {}) if labels is None else labels
         for element, labels in nearest.items()
@@ -48,8 +48,8 @@ def _read_choices(asked: Wanted) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def _first(found: Mapping[tuple[str, str], Labels], lineage: tuple[str, ...], element: str) -> Labels | None:
-    return next((found[name, element] for name in lineage if (name, element) in found), None)
+def _first(stored: Mapping[tuple[str, str], Labels], lineage: tuple[str, ...], element: str) -> Labels | None:
+    return next((stored[name, element] for name in lineage if (name, element) in stored), None)
 
 
 def _numbered(elements: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The dictionary as records: sys_db_object and sys_dictionary say what the registry does, so that clients can ask."""
+"""The dictionary as records: sys_db_object and sys_dictionary describe the registered tables for clients."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -13,25 +13,25 @@ from changegate.models.base import Entry, utc_now
 from changegate.services.tables.registry import NOBODY, TABLES, Table, Values, find_table
 from changegate.services.tables.values import render_value
 
-# What ServiceNow calls the types of fields that we know by another name.
+# ServiceNow's names of the field types that have another name here.
 _TYPES = {"choice": "string"}
 _USUAL_LENGTH = 40
 
 
 def refresh_dictionary() -> None:
-    """Make both tables say what the registry says now; rows that say so already stay as they are."""
+    """Update both tables to match the registry; rows that already match are not written."""
     _refresh(SysDbObject, {sys_id_of(table.name): _table_row(table) for table in TABLES.values()})
     rows = (row for table in TABLES.values() for row in _field_rows(table))
     _refresh(SysDictionary, {sys_id_of(row["name"], row["element"]): row for row in rows})
 
 
 def sys_id_of(*names: str) -> str:
-    """Return the sys_id of a row that describes something; it is the same on every instance."""
+    """Return the sys_id of the row that describes a table or field; it is the same on every instance."""
     return hashlib.md5(".".join(names).encode(), usedforsecurity=False).hexdigest()
 
 
 def declared_entries(table: Table) -> Mapping[str, Entry]:
-    """Return the dictionary entries of the fields that a table has beyond the one that it extends."""
+    """Return the dictionary entries of the fields that a table adds to the table it extends."""
     parent = find_table(table.extends) if table.extends else None
     return {name: entry for name, entry in table.entries.items() if parent is None or name not in parent.entries}
 
@@ -44,7 +44,7 @@ def _table_row(table: Table) -> Values:
 
 def _field_rows(table: Table) -> Iterator[Values]:
     for name, entry in declared_entries(table).items():
-        # A secret is of interest to who may write it, and to nobody else.
+        # A secret is listed only if some callers may write it.
         if not entry.is_secret or table.access.update is not NOBODY:
             yield _field_row(table, name, entry)
     parent = find_table(table.extends) if table.extends else None
@@ -75,7 +75,7 @@ def _field_row(table: Table, name: str, entry: Entry) -> Values:
 
 
 def is_mandatory(table: Table, name: str) -> bool:
-    """Tell whether whoever creates a record has to give a field."""
+    """Tell whether the creator of a record must set a field."""
     column: Column[Any] = table.source.c[name]
     has_none = not column.nullable and column.default is None
     return has_none and not table.entries[name].is_read_only and name not in table.filled_by_rules
@@ -83,7 +83,7 @@ def is_mandatory(table: Table, name: str) -> bool:
 
 def _is_unique(column: Column[Any]) -> bool:
     constraints = column.table.constraints
-    return any(isinstance(one, UniqueConstraint) and list(one.columns) == [column] for one in constraints)
+    return any(isinstance(each, UniqueConstraint) and list(each.columns) == [column] for each in constraints)
 
 
 def _journal_row(table: Table, name: str) -> Values:
@@ -105,15 +105,15 @@ def _journal_row(table: Table, name: str) -> Values:
     }
 
 
-def _refresh(model: type[Any], wanted: Mapping[str, Values]) -> None:
+def _refresh(model: type[Any], registered: Mapping[str, Values]) -> None:
     table = model.__table__
-    found = {row.sys_id: row._mapping for row in connection().execute(select(table))}
-    for sys_id in found.keys() - wanted.keys():
+    stored = {row.sys_id: row._mapping for row in connection().execute(select(table))}
+    for sys_id in stored.keys() - registered.keys():
         connection().execute(delete(table).where(table.c.sys_id == sys_id))
-    for sys_id, row in wanted.items():
-        if sys_id not in found:
+    for sys_id, row in registered.items():
+        if sys_id not in stored:
             connection().execute(insert(table).values(sys_id=sys_id, **row, **_stamps()))
-        elif any(found[sys_id][name] != value for name, value in row.items()):
+        elif any(stored[sys_id][name] != value for name, value in row.items()):
             counted = {**row, "sys_updated_on": utc_now(), "sys_mod_count": table.c.sys_mod_count + 1}
             connection().execute(update(table).where(table.c.sys_id == sys_id).values(counted))
 

@@ -1,4 +1,4 @@
-"""Journals: work notes and comments, which are only ever added to (docs/reference/change-records.md#journals)."""
+"""Journals: append-only work notes and comments (docs/reference/change-records.md#journals)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
@@ -21,7 +21,7 @@ _INSERT = Prepared(insert(_ENTRIES), _ENTRIES.c.keys())
 
 
 def journal_entries(table: Table, fields: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the texts to be added to the journal fields of a record; blank ones are none.
+    """Return the texts to be added to the journal fields of a record; blank texts are ignored.
 
     Raises `RequestUnreadable` naming the field.
     """
@@ -42,11 +42,11 @@ def add_journal_entries(class_name: str, sys_id: str, texts: Mapping[str, str], 
 def find_journal_texts(
     table: Table, sys_ids: Sequence[str], shown_in: Mapping[str, Sequence[str]], zone: tzinfo | None = None
 ) -> Texts:
-    """Return what the journal fields of some records show, by sys_id and field, in one statement.
+    """Return the rendered journal fields of some records, by (sys_id, field), with one statement.
 
-    `shown_in` maps each field that is read to the journal fields whose entries it shows. Entries come newest first,
-    each as a line with time, author and kind, then the text and an empty line. A field without entries is missing.
-    Times are those of `zone`, UTC if that is None.
+    `shown_in` maps each field that is read to the journal fields whose entries it shows. Entries are sorted newest
+    first; each is a line with time, author, and kind, then the text, and an empty line. A field without entries is
+    missing. Times are local to `zone`, or UTC if it is None.
     """
     if not sys_ids or not shown_in:
         return {}
@@ -72,7 +72,7 @@ def _find_entries(table: Table, sys_ids: Sequence[str], elements: Iterable[str])
 
 
 def _of_table(table: Table) -> list[ColumnElement[bool]]:
-    # A table of several classes shows the entries of each, and those bear the name of the class.
+    # Entries are stored under the name of a class. A base table such as task shows those of all its classes.
     has_classes = "sys_class_name" in table.columns and not table.classes
     return [] if has_classes else [_ENTRIES.c["name"] == table.name]
 

@@ -1,4 +1,10 @@
-"""Choices that were read a moment ago, and when they are forgotten."""
+"""A cache of choices for one second, and its invalidation.
+
+    a write of sys_choice ──ChoiceRules──> forget(): this process reads the choices again
+    another process       ──nothing──────> its entries expire after KEPT_FOR_SECONDS
+
+The threads of a process share the cache without a lock. `find` shows why that is safe.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +24,7 @@ Labels = dict[str, str]
 
 
 class Wanted(NamedTuple):
-    """Which choices: of a table and some of its fields."""
+    """The key of the cache: the choices of some fields of a table, all or only the active ones."""
 
     table: str
     elements: tuple[str, ...]
@@ -29,11 +35,11 @@ Found = Mapping[str, Mapping[str, str]]
 
 
 class RecentChoices:
-    """Choices by what was asked for; nobody may change them.
+    """The cached choices of one application; callers must not modify them.
 
-    Every write looks choices up, and an administrator changes one a few times a year. What is written counts within a
-    second, and in this process with the next question, unless somebody asks between a write and its commit. See
-    decision 0017.
+    Every write of a record reads choices, but an administrator changes them a few times a year. A change takes effect
+    within a second. In the process that wrote it, it takes effect with the next lookup, unless another lookup reads the
+    old rows between the write and its commit. See decision 0017.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,46 +47,48 @@ class RecentChoices:
         self._kept: dict[Wanted, tuple[float, Found]] = {}
 
     def find(self, wanted: Wanted, read: Callable[[Wanted], Found]) -> Found:
-        """Return what is asked for, read anew if it was not within a second."""
+        """Return the choices of a key, calling `read` if they were not read within the last second."""
         kept = self._kept
-        known = kept.get(wanted)
+        cached = kept.get(wanted)
         now = self._clock()
-        if known is not None and now < known[0]:
-            return known[1]
-        found = read(wanted)
+        if cached is not None and now < cached[0]:
+            return cached[1]
+        choices = read(wanted)
         if len(kept) >= CAPACITY:
             kept.clear()
-        # Into what was there before the reading: it is nobody's any more if something was forgotten meanwhile.
-        kept[wanted] = now + KEPT_FOR_SECONDS, found
-        return found
+        # Write to the dictionary that was current before the read. If `forget` has replaced it since, these choices may
+        # be outdated, and are lost with it.
+        kept[wanted] = now + KEPT_FOR_SECONDS, choices
+        return choices
 
     def forget(self) -> None:
-        """Forget all: a choice has been written."""
+        """Drop all choices, because one has been written."""
+        # Replaced, not cleared: a thread that is reading in `find` writes its result to the old dictionary.
         self._kept = {}
 
 
 def keep_choices(app: Flask) -> None:
-    """Let an application remember choices."""
+    """Give an application its cache of choices."""
     app.extensions[_KEPT_AS] = RecentChoices()
 
 
 def recent_choices() -> RecentChoices:
-    """Return what the application at work remembers."""
-    found: RecentChoices = current_application().extensions[_KEPT_AS]
-    return found
+    """Return the cache of the current application."""
+    cache: RecentChoices = current_application().extensions[_KEPT_AS]
+    return cache
 
 
 class ChoiceRules(NoRules):
-    """Writes to sys_choice."""
+    """Rules of sys_choice: each write drops the cache."""
 
     def after_create(self, values: Values, caller: Caller) -> None:
-        """Let the new choice count."""
+        """Drop the cache, so that the new choice takes effect."""
         recent_choices().forget()
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Let the changes count."""
+        """Drop the cache, so that the changes take effect."""
         recent_choices().forget()
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Let the choice be gone."""
+        """Drop the cache, so that the choice disappears."""
         recent_choices().forget()

@@ -1,4 +1,4 @@
-"""The registry: what a table is to the Table API, and the tables that the catalog has registered."""
+"""The registry: the definition of a table for the Table API, and the tables that the catalog has registered."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,39 +24,39 @@ NOBODY: Roles = frozenset({"nobody"})
 
 
 class Rules(Protocol):
-    """What a table does about writes; every write of one of its records passes here.
+    """The hooks of a table, called for every write of one of its records.
 
-    A record's values come in Python's types, references as sys_ids. What runs before may change the values or refuse
-    the write; what runs after finds the record written, in the same transaction.
+    Values have Python types, and references are sys_ids. The `before_` hooks may change the values or refuse the write.
+    The `after_` hooks run when the record is written, in the same transaction.
     """
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the texts of fields that a new record has where the request says nothing; defaults come after."""
+        """Return texts for fields of a new record that the request does not set; they take precedence over defaults."""
 
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
-        """Return the fields of a new record that name the integration and workload it comes from."""
+        """Return the fields of a new record that name the integration and workload that create it."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Complete or refuse a new record's values in place."""
+        """Complete the values of a new record in place, or refuse it."""
 
     def after_create(self, values: Values, caller: Caller) -> None:
-        """Do what follows from a new record."""
+        """Update other records after a record was created."""
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Complete or refuse changes to a record in place."""
+        """Complete the changes to a record in place, or refuse them."""
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Do what follows from changes; `record` is what it was before them."""
+        """Update other records after a record was changed; `record` has the values before the changes."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse the deletion of a record, or do what follows from it."""
+        """Refuse the deletion of a record, or update other records before it."""
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse what the deletion has made of the other records."""
+        """Refuse the deletion because of the state in which it has left other records."""
 
 
 class NoRules:
-    """A table whose records are written as they come; the rules of others add to this."""
+    """Rules that do nothing; the base class of other rules."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
         """Return nothing."""
@@ -87,7 +87,7 @@ class NoRules:
 
 @dataclass(frozen=True)
 class Access:
-    """The roles that may do each thing; `ANYONE` admits every caller, `NOBODY` not even administrators."""
+    """The roles that each operation requires: `ANYONE` admits every caller, `NOBODY` not even administrators."""
 
     read: Roles
     create: Roles = NOBODY
@@ -95,7 +95,7 @@ class Access:
     delete: Roles = NOBODY
 
     def admits(self, operation: str, caller: Caller) -> bool:
-        """Tell whether a caller's roles allow an operation: read, create, update or delete."""
+        """Tell whether a caller's roles allow an operation: "read", "create", "update", or "delete"."""
         roles: Roles = getattr(self, operation)
         return roles is not NOBODY and (not roles or caller.has_role(roles))
 
@@ -104,16 +104,19 @@ class Access:
 class Table:
     """One table as the Table API serves it.
 
-    `extends` is the table it is a class of, and `classes` are the values of sys_class_name that belong to it.
-    `own_rows` is the clause for the rows that a caller without one of the roles `reads_all` may see.
-    `choices` overrides a column's choices where the class has its own. `journal_fields` take entries that are kept
-    apart, and are given with their labels; they are among `blank_fields`, which are shown and always empty, except that
-    `journal_views` show the entries of several journals. Entries of `internal_journals` are shown only to callers with
-    one of the roles `reads_all`. `is_audited` tables leave a trail.
-    `parts` are the tables, and their fields, whose records belong to one of this table's and are deleted with it.
-    `filled_by_rules` are fields that a record must have and a request may leave out.
-    `origin_field` holds the integration that created a record. `login_field` holds the name by which the users of a
-    table sign in; where a reference is expected, it also means the user.
+    - `own_rows` is the clause for the rows that a caller without any of the roles `reads_all` may see.
+    - `classes` are the values of sys_class_name whose records belong to the table.
+    - `choices` replaces the choices of columns for this class.
+    - `blank_fields` are shown and always empty as stored values; they include the journal fields.
+    - `extends` is the table that this one is a class of.
+    - `journal_fields` maps fields whose entries are stored in a table of their own to their labels.
+    - `journal_views` maps fields that show the entries of several journal fields to those fields.
+    - `internal_journals` are journal fields that only callers with one of the roles `reads_all` may read.
+    - `is_audited` tables record every change in the audit trail.
+    - `parts` are (table, field) of the records that belong to one of this table's and are deleted with it.
+    - `filled_by_rules` are fields that a record must have but a request may omit.
+    - `origin_field` holds the integration that created a record.
+    - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
     name: str
@@ -139,17 +142,17 @@ class Table:
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:
-        """Columns by field name, in the model's order; those that nobody may see are not among them."""
+        """Columns by field name in the order of the model, without secrets."""
         return {column.key: column for column in self._described if not self._entry_of(column).is_secret}
 
     @cached_property
     def entries(self) -> Mapping[str, Entry]:
-        """Dictionary entries by field name, secrets included since they can be written."""
+        """Dictionary entries by field name. Secrets are included, because they can be written."""
         return {column.key: self._entry_of(column) for column in self._described}
 
     @property
     def _described(self) -> list[Column[Any]]:
-        """The columns that have a dictionary entry; the others are the product's own affair."""
+        """The columns that have a dictionary entry; the others are internal and never served."""
         return [column for column in inspect(self.model).columns if "entry" in column.info]
 
     @property
@@ -160,11 +163,11 @@ class Table:
 
     @property
     def keeps_class(self) -> bool:
-        """Return whether records are written, and their files and trail kept, under the name of this class."""
+        """Tell whether records of this table, their attachments, and their audit trail have the name of this class."""
         return bool(self.classes) and self.access.update is not NOBODY
 
     def fields_for(self, caller: Caller) -> tuple[str, ...]:
-        """Return the fields a caller may read, in the model's order."""
+        """Return the fields that a caller may read, in the order of the model."""
         return self._all_fields if "admin" in caller.roles else self.public_fields
 
     @cached_property
@@ -173,11 +176,11 @@ class Table:
 
     @cached_property
     def public_fields(self) -> tuple[str, ...]:
-        """The fields that not only administrators may read, in the model's order."""
+        """The fields that callers other than administrators may read, in the order of the model."""
         return tuple(name for name in self.columns if not self.entries[name].is_private)
 
     def integration_of(self, record: Mapping[str, Any]) -> str | None:
-        """Return the sys_id of the integration that created a record, where the table's records name it."""
+        """Return the sys_id of the integration that created a record, if the table stores it."""
         return record.get(self.origin_field) if self.origin_field else None
 
     def journals_for(self, caller: Caller) -> tuple[str, ...]:
@@ -198,20 +201,20 @@ _cascades: list[Cascade] = []
 
 
 def serve_tables(tables: Iterable[Table], cascades: Iterable[Cascade] = ()) -> Mapping[str, Table]:
-    """Register tables, and what is deleted with their records; return all tables that are served, by name."""
+    """Register tables and the cascades of their records; return all served tables by name."""
     TABLES.update((table.name, table) for table in tables)
     _cascades.extend(cascades)
     return TABLES
 
 
 def delete_beside(class_name: str, sys_ids: Sequence[str]) -> None:
-    """Delete what other packages keep beside records."""
+    """Run every cascade: delete the rows that other packages keep for records, such as attachments."""
     for cascade in _cascades:
         cascade(class_name, sys_ids)
 
 
 def get_table(name: str) -> Table:
-    """Return a served table; raises `TableUnknown`."""
+    """Return a served table by name. Raises `TableUnknown`."""
     try:
         return TABLES[name]
     except KeyError:
@@ -219,15 +222,15 @@ def get_table(name: str) -> Table:
 
 
 def find_table(name: str) -> Table | None:
-    """Return a served table by name."""
+    """Return a served table by name, or None."""
     return TABLES.get(name)
 
 
 def table_of_users() -> tuple[Table, str]:
-    """Return the table of the users who call, and the field of the names by which they sign in."""
+    """Return the table of users, and its field with the names with which they sign in."""
     return next((table, table.login_field) for table in TABLES.values() if table.login_field is not None)
 
 
 def lineage_of(table: Table) -> tuple[Table, ...]:
-    """Return a table and those it is a class of, the nearest first."""
+    """Return a table and the tables that it extends, the nearest first."""
     return (table, *lineage_of(get_table(table.extends))) if table.extends else (table,)

@@ -1,6 +1,6 @@
-"""Values: from what a client sends to what is stored, and from what is stored to its text.
+"""Conversion of values: from client input to stored values, and from stored values to text.
 
-On the wire every value is text (docs/reference/table-api.md#values); in Python it is an int, bool, date, aware
+On the wire, every value is text (docs/reference/table-api.md#values). In Python, it is an int, bool, date, aware
 datetime, or str.
 """
 
@@ -13,34 +13,34 @@ from typing import Any
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 
-# How a secret is shown to administrators; written back, it is what was read and no new secret.
+# Shown to administrators in place of a secret. If a client writes it back, the secret stays as it is.
 MASK = "********"
 INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
 MAX_INTEGER = 2**31 - 1
 MAX_JSON_INTEGER = 2**64 - 1
 MAX_EXACT_FLOAT = 2**53
 DEFAULT_TEXT_LENGTH = 4000
-# What people may call a record by; a name can be longer than the sys_id that it stands for.
+# References may be given as display values, which can be longer than a sys_id.
 MAX_NAME_LENGTH = 255
-# Years that every database can hold and shift between zones.
+# Years that every database can store and convert between time zones.
 YEARS = range(1000, 9999)
-# Control characters that no field needs; a NUL would also be refused by PostgreSQL, much later and as a fault.
+# Control characters that no field needs. PostgreSQL would reject a NUL only later, as a server error.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def parse_value(name: str, entry: Entry, sent: Any) -> Any:
-    """Return the storable value of what was sent for a field; None empties it.
+    """Return the storable value of a field's JSON value; None empties the field.
 
-    A reference may come as it was read, an object with `value`; a list becomes comma-joined text.
+    An object with `value`, as references are read, is accepted, and a list of strings becomes comma-separated text.
     Raises `RequestUnreadable` naming the field.
     """
     return parse_text(name, entry, text_of(name, sent))
 
 
 def parse_text(name: str, entry: Entry, text: str | None, zone: tzinfo | None = None) -> Any:
-    """Return the storable value of a field's text; None and the empty text empty it.
+    """Return the storable value of a field's text; None and the empty string empty the field.
 
-    A date-time without an offset is one of `zone`, UTC if that is None.
+    A date-time without an offset is local to `zone`, or UTC if it is None. Raises `RequestUnreadable` naming the field.
     """
     if zone is not None and entry.kind == "glide_date_time":
         return _parse(name, entry, text, partial(_parse_instant, zone=zone))
@@ -48,7 +48,7 @@ def parse_text(name: str, entry: Entry, text: str | None, zone: tzinfo | None = 
 
 
 def parse_fragment(name: str, entry: Entry, text: str) -> Any:
-    """Return a piece of the text a field may hold, None for an empty one; raises `RequestUnreadable`."""
+    """Return a part of a field's text, as in a search, or None for an empty one. Raises `RequestUnreadable`."""
     return _parse(name, entry, text, _parse_text)
 
 
@@ -67,9 +67,10 @@ def _parse(name: str, entry: Entry, text: str | None, parser: "Parser") -> Any:
 
 
 def text_of(name: str, sent: Any) -> str | None:
-    """Return the text that was sent for a field, in whichever of JSON's forms; None for null.
+    """Return the text of a field's JSON value, whatever its type; None for null.
 
-    Of an object, as a record is read, `value` counts, else `display_value`. Raises `RequestUnreadable`.
+    An object, as in records that were read, stands for its `value`, or else its `display_value`. Raises
+    `RequestUnreadable`.
     """
     if isinstance(sent, dict):
         sent = sent.get("value", sent.get("display_value", sent))
@@ -85,7 +86,7 @@ def text_of(name: str, sent: Any) -> str | None:
 
 
 def _text_of_number(name: str, number: float) -> str:
-    # A larger one has been rounded by JSON readers already; what is not finite is not within the limit either.
+    # JSON parsers have already rounded larger numbers. `not <=` also rejects NaN and infinity.
     if not abs(number) <= (MAX_EXACT_FLOAT if isinstance(number, float) else MAX_JSON_INTEGER):
         raise RequestUnreadable(f"Field {name}: the number is too large; it may be sent as text")
     return repr(number)
@@ -168,14 +169,14 @@ def _render_boolean(value: bool | None) -> str:
 
 
 def _render_instant(value: datetime | str | None) -> str:
-    # SQLite has no date-times: its driver gives the text that is stored, which is UTC.
+    # SQLite has no date-time type: its driver returns the stored text, which is UTC.
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(" ", "seconds")[:19]
     return (value or "")[:19]
 
 
 def local_text(zone: tzinfo, text: str) -> str:
-    """Return the text of an instant as clocks in a time zone show it; `text` is UTC, as `render_value` returns it."""
+    """Return the local time of a zone for `text`, which is UTC, as `render_value` returns it."""
     instant = datetime.fromisoformat(text).replace(tzinfo=UTC)
     return instant.astimezone(zone).isoformat(" ")[:19]
 
@@ -196,11 +197,11 @@ def renderer_of(entry: Entry) -> Callable[[Any], str]:
 
 
 def render_value(entry: Entry, value: Any) -> str:
-    """Return the wire text of one stored value; None is empty."""
+    """Return the wire text of one stored value; the empty string for None."""
     return renderer_of(entry)(value)
 
 
 def render_label(entry: Entry, value: Any) -> str:
-    """Return what a person reads: the choice's label, else the text."""
+    """Return the display text of a stored value: the label of its choice, or else its wire text."""
     text = render_value(entry, value)
     return entry.choices.get(text, text) if entry.choices else text

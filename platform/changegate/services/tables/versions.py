@@ -1,4 +1,4 @@
-"""Versions of records: a write that replaces what its caller has read may name the version that was read."""
+"""Optimistic locking: a write may name the version of the record that its caller has read."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,6 @@ Condition = Callable[[str], bool]
 
 
 def require_version(condition: Condition | None, version: str, *, changed_by: str) -> None:
-    """Refuse a write whose condition does not hold for the stored version; raises `VersionOutdated`."""
+    """Check that the condition of a write holds for the stored version. Raises `VersionOutdated`."""
     if condition is not None and not condition(version):
         raise VersionOutdated(version, f"The record has been changed since it was read, last by {changed_by}.")

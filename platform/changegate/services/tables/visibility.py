@@ -1,4 +1,4 @@
-"""Which rows of a table a caller may see, as clauses; every statement that reads records goes through here."""
+"""The rows of a table that a caller may see, as SQL clauses; every statement that reads records uses them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,13 +13,13 @@ from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to.
 INTEGRATION = "integration"
-# The APIs whose reads tell what is in records.
+# The APIs whose reads return the contents of records.
 READING_APIS = frozenset({"now/table", "now/stats"})
 
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """What a caller is kept to: rows that are his own, records that his token's integration created, or both."""
+    """The limits of a caller in a table: their own rows, records that their token's integration created, or both."""
 
     own_rows: bool = False
     own_records: bool = False
@@ -33,9 +33,9 @@ UNRESTRICTED = Restriction()
 
 
 def may_read(table: Table, caller: Caller) -> bool:
-    """Tell whether the caller may read the table at all, by his roles and by the scopes of his token.
+    """Tell whether the roles of the caller and the scopes of their token allow reading the table at all.
 
-    What everybody reads needs no rule of a scope: a token that creates changes may name people and groups.
+    Tables that every caller may read need no rule of a scope: a token that creates changes may name users and groups.
     """
     if not table.access.admits("read", caller):
         return False
@@ -43,21 +43,24 @@ def may_read(table: Table, caller: Caller) -> bool:
 
 
 def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
-    """Return the fields that the caller may read in a table that he reaches from another.
+    """Return the fields that the caller may read in a table that is reached through a reference.
 
-    A token without a rule to read the table learns what everybody may, whoever it acts as.
+    A token without a rule to read the table gets only public fields, even if it acts as an administrator.
     """
     has_rule = caller.grant is None or _reading_limits(table, caller.grant.policy)
     return table.fields_for(caller) if has_rule else table.public_fields
 
 
 def restriction_of(table: Table, caller: Caller) -> Restriction:
-    """Return what the caller is kept to in the table that he calls."""
+    """Return the limits of the caller in the table that the request addresses."""
     return _restriction(table, caller, own_records=caller.own_records_of is not None)
 
 
 def _restriction_beside(table: Table, caller: Caller) -> Restriction:
-    """Return what the caller is kept to in a table that he reaches from another: also what its own rules say."""
+    """Return the limits of the caller in a table that is reached through a reference.
+
+    The scope rules of the request's own table are not enough: those that read this table apply as well.
+    """
     limits = () if caller.grant is None else _reading_limits(table, caller.grant.policy)
     is_limited = bool(limits) and all(limit.own_records for limit in limits)
     return _restriction(table, caller, own_records=is_limited or caller.own_records_of is not None)
@@ -75,35 +78,35 @@ def _is_everybodys(table: Table) -> bool:
 
 @lru_cache(maxsize=1024)
 def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]:
-    """Return the limits of the calls by which a token reads a table, or one that shares its records."""
-    served = (found.name for found in TABLES.values() if found.source is table.source)
+    """Return the limits of the calls with which a token may read a table, or a table with the same records."""
+    served = (other.name for other in TABLES.values() if other.source is table.source)
     calls = (ApiCall(api, "GET", name, version) for api, name, version in product(READING_APIS, served, VERSIONS))
-    found = (policy.limits_of(call) for call in calls)
-    # Of a table that does not know integrations, nothing is an integration's own.
-    return tuple(one for one in found if one and (knows_integrations(table) or not one.own_records))
+    limits = (policy.limits_of(call) for call in calls)
+    # In a table that does not store integrations, no record is an integration's own.
+    return tuple(each for each in limits if each and (knows_integrations(table) or not each.own_records))
 
 
 def knows_integrations(table: Table) -> bool:
-    """Tell whether a table's records say which integration created them."""
+    """Tell whether the records of a table store the integration that created them."""
     return table.origin_field is not None
 
 
 def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str | None]]:
-    """Return what the caller is kept to, with the parameters that say who he is."""
+    """Return the limits of the caller in the table that the request addresses, and the parameters of their clauses."""
     restriction = restriction_of(table, caller)
     return restriction, parameters_of(caller) if restriction else {}
 
 
 def parameters_of(caller: Caller) -> dict[str, str | None]:
-    """Return the parameters of clauses about a caller's rows."""
+    """Return the parameters of clauses that depend on the caller. Statements are shared; only these values differ."""
     return {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None}
 
 
 def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[ColumnElement[bool]]:
-    """Return the clauses that keep a statement to the table, and to what its caller is kept to."""
+    """Return the clauses that limit a statement to the table's records and to a restriction."""
     clauses = _class_clauses(table, table.source)
     if restriction.own_records:
-        # Raises KeyError for a table without such a field, rather than show all of its records.
+        # Fail closed: a table without an origin field raises KeyError instead of showing all of its records.
         clauses.append(table.source.c[str(table.origin_field)] == parameter(INTEGRATION))
     if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
@@ -111,9 +114,9 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
 
 
 def visible_rows_of(table: Table, source: FromClause, caller: Caller) -> list[ColumnElement[bool]]:
-    """Return the same clauses for one caller over an alias of the table.
+    """Return the clauses of `visible_rows` for a caller, over the table or an alias of it.
 
-    The rule about own rows speaks of the table itself, so an alias is asked about through the row's sys_id.
+    `own_rows` is a clause on the table itself. For an alias, EXISTS looks the row up in the table by its sys_id.
     """
     if source is table.source:
         return visible_rows(table, restriction_of(table, caller))
@@ -125,5 +128,5 @@ def visible_rows_of(table: Table, source: FromClause, caller: Caller) -> list[Co
 
 
 def _class_clauses(table: Table, source: FromClause) -> list[ColumnElement[bool]]:
-    # Equality, not IN: an IN list is expanded into the SQL text anew at every execution.
+    # Equality instead of IN: SQLAlchemy expands an IN list into the SQL text at every execution.
     return [or_(*(source.c["sys_class_name"] == name for name in table.classes))] if table.classes else []

@@ -1,4 +1,9 @@
-"""Dot-walks: fields of other records, reached through references by outer joins."""
+"""Dot-walks: fields of referenced records, reached by outer joins.
+
+For the path assigned_to.manager.name, the statement joins sys_user twice:
+
+    change_request ──assigned_to──> sys_user walk_1 ──manager──> sys_user walk_2: column name
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,15 +18,15 @@ from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.visibility import fields_beside, may_read, parameters_of, visible_rows_of
 
 MAX_STEPS = 5
-# SQLite joins 64 tables at most; nobody needs half of that.
+# SQLite joins at most 64 tables.
 MAX_JOINS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that a caller may read, wherever its walk ends; `path` is in lower case.
+    """A field that a caller may read, at the end of a dot-walk or of the table itself; `path` is in lower case.
 
-    `links` say that the walk's references lead to records: true of every row where the field has a value.
+    `links` are the conditions of the joins on the way: a row for which they are true has a referenced record.
     """
 
     path: str
@@ -32,15 +37,15 @@ class Field:
 
     @property
     def is_walked(self) -> bool:
-        """Tell whether the field is another record's, so that it may be NULL for want of a record."""
+        """Tell whether the field belongs to a referenced record, and is NULL if there is no such record."""
         return "." in self.path
 
 
 class Walks:
     """The outer joins that the dot-walked fields of one statement need; each step is joined once.
 
-    A row that the caller may not see is not joined, so that its fields are NULL. Plain names cost no join.
-    `source` may be given as an alias of the table, for a statement within a statement.
+    A row that the caller may not see is not joined, so its fields are NULL. Plain names need no join. In a subquery,
+    `root` is an alias of the table.
     """
 
     def __init__(self, table: Table, caller: Caller, root: FromClause | None = None) -> None:
@@ -48,23 +53,24 @@ class Walks:
         self.caller = caller
         self.root: FromClause = table.source if root is None else root
         self.source: FromClause = self.root
+        # By the references walked from the root; the order of insertion is the order of the joins.
         self._reached: dict[tuple[str, ...], FromClause] = {(): self.root}
         self._fields: dict[str, Field | None] = {}
 
     @property
     def steps(self) -> tuple[tuple[str, ...], ...]:
-        """Return the references walked through so far, in order: with the table, what tells sources apart."""
+        """Return the walked references in the order of their joins. Equal table and steps mean equal `source`."""
         return tuple(self._reached)
 
     @property
     def parameters(self) -> dict[str, str | None]:
-        """Return the parameters of the joins, to be passed when the statement runs."""
+        """Return the parameters of the joins, which must be passed when the statement is executed."""
         return parameters_of(self.caller)
 
     def find(self, path: str) -> Field | None:
-        """Return a field, joining what its walk needs; None when there is none that the caller may read.
+        """Return a field and join the tables on its path; None if there is no such field that the caller may read.
 
-        Raises `RequestUnreadable` when a statement would join more tables than a database takes.
+        Raises `RequestUnreadable` if the statement would join more than `MAX_JOINS` tables.
         """
         path = path.lower()
         if path not in self._fields:
@@ -74,6 +80,7 @@ class Walks:
     def _find(self, path: str) -> Field | None:
         *steps, name = path.split(".")
         tables = self._tables_on(steps)
+        # The whole path is checked before the first join, so that an unreadable field leaves the source unchanged.
         if tables is None or name not in self._readable(tables[-1]):
             return None
         for at, target in enumerate(tables[1:], start=1):
@@ -83,12 +90,12 @@ class Walks:
         return Field(path, column, tables[-1].entries[name], tables[-1], links)
 
     def _readable(self, table: Table) -> tuple[str, ...]:
-        # Under another name, the table is not the one that the caller called.
+        # The request addresses the root table only. An alias of it, as in a subquery, counts as reached by reference.
         is_called = table is self.table and self.root is table.source
         return table.fields_for(self.caller) if is_called else fields_beside(table, self.caller)
 
     def _tables_on(self, steps: list[str]) -> list[Table] | None:
-        """Return the table that each step starts from and the last one ends at; None when one cannot be taken."""
+        """Return the tables along the steps, from the root to the last target; None if a step is not possible."""
         tables = [self.table]
         for step in steps:
             target = self._target(tables[-1], step)
@@ -109,7 +116,8 @@ class Walks:
             return
         if len(self._reached) > MAX_JOINS:
             raise RequestUnreadable(f"The fields reach through more than {MAX_JOINS} references")
-        # By a name of its own, since a clause on one walk must not be remembered as the same clause on another.
+        # Each step has its own name. Otherwise, SQLAlchemy's cache key of a clause on one step could equal that of a
+        # clause on another, and `CompiledSelects` would return the wrong statement.
         joined = self._reached[steps] = alias_of(target.source, f"walk_{len(self._reached)}")
         rules = visible_rows_of(target, joined, self.caller)
         self.source = self.source.outerjoin(joined, and_(self._link(steps), *rules))
@@ -121,5 +129,5 @@ class Walks:
 
 @lru_cache(maxsize=1024)
 def alias_of(source: FromClause, name: str) -> FromClause:
-    """Return a table by another name; kept, since its columns cost more than the rest of a statement."""
+    """Return an alias of a table. It is cached, because copying the columns costs more than the rest of a statement."""
     return source.alias(name)

@@ -1,5 +1,5 @@
-"""Display: which columns an answer needs, their rows, and what they look like on the wire.
+"""Display: the columns that a response needs, their rows, and their form on the wire.
 
-Begin with `selections`, then `rows` and `rendering`. `display_values` are names, labels and journals beside the
-stored values.
+Begin with `selections`, then `rows` and `rendering`. `display_values` adds names, labels, and journals to the stored
+values.
 """

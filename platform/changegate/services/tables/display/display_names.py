@@ -1,4 +1,4 @@
-"""What people call the records that others refer to: one statement for each referenced table, whatever the rows."""
+"""Display names of referenced records, read by table and not by row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,16 +12,16 @@ from changegate.services.tables.values import render_value
 
 # By table, then by sys_id.
 Names = Mapping[str, Mapping[str, str]]
-# A display field may be a reference, whose record may be called by a reference in turn.
+# A display field may itself be a reference, whose display field may be a reference too.
 MAX_STEPS = 3
 
 
-def find_names(wanted: Mapping[str, Iterable[str]], caller: Caller) -> Names:
-    """Return the names of records by table and sys_id; those that the caller may not see have none."""
+def find_names(sys_ids_by_table: Mapping[str, Iterable[str]], caller: Caller) -> Names:
+    """Return the display names of records by table and sys_id, without records that the caller may not see."""
     names: dict[str, Mapping[str, str]] = {}
-    for table_name, sys_ids in wanted.items():
+    for table_name, sys_ids in sys_ids_by_table.items():
         target = find_table(table_name)
-        # What is stored in a reference may be no sys_id, and is then its own name.
+        # A reference may hold text that is not a sys_id; it is then its own display name.
         likely = [sys_id for sys_id in sys_ids if len(sys_id) == SYS_ID_LENGTH]
         if target is not None and likely and target.access.admits("read", caller):
             names[table_name] = dict(_names_in(target, likely, caller))
@@ -29,7 +29,7 @@ def find_names(wanted: Mapping[str, Iterable[str]], caller: Caller) -> Names:
 
 
 def display_path(table: Table) -> str:
-    """Return the field, dot-walked if need be, that holds what people call a record of a table."""
+    """Return the path of the field with the display name of a table's records; it may be a dot-walk."""
     steps: list[str] = []
     target: Table | None = table
     while target is not None and len(steps) < MAX_STEPS:

@@ -1,4 +1,4 @@
-"""Display values: names, labels and journals, beside or instead of what is stored.
+"""Display values: names, labels, and journals, in addition to stored values or instead of them.
 
 See docs/reference/table-api.md#values.
 """
@@ -22,16 +22,16 @@ from changegate.services.tables.registry import TABLES
 from changegate.services.tables.values import MASK, local_text, renderer_of
 
 WireRecord = dict[str, Any]
-# From value, what people read, and link, to what stands for them on the wire.
+# Builds the wire form of a field from its value, its display value, and its link.
 Shown = Callable[[str, str, str | None], Any]
-# Where it is no choice, it holds the name of a table, and people read that table's label.
+# Without choices, this field holds the name of a table, and its display value is the label of that table.
 CLASS_FIELD = "sys_class_name"
 NAMED = frozenset({"reference", "glide_list"})
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What some rows need: names, labels by table and element, journals by table, and the caller's time zone."""
+    """The display data of some rows: names, labels by table and element, journals by table, and the caller's zone."""
 
     names: Names
     labels: Mapping[tuple[str, str], Choices]
@@ -42,7 +42,7 @@ class Found:
 def display_renderer(
     selection: Selection, rows: Sequence[Row], caller: Caller, shape: Shape
 ) -> Callable[[Row], WireRecord]:
-    """Return what renders each of the rows, once all that they need has been found."""
+    """Read the display data of all rows, and return the function that renders one row."""
     zone = caller.time_zone
     journals = _find_journals(selection, rows, zone)
     found = Found(_find_names(selection, rows, caller), _find_labels(selection), journals, zone)
@@ -83,7 +83,7 @@ def _member_shower(member: Member, found: Found, shape: Shape, shown: Shown) -> 
 
 
 def _labeller(member: Member, found: Found) -> Callable[[str], str]:
-    """Return what makes of a field's text what people read; a name that cannot be told is the text itself."""
+    """Return the function from a field's text to its display value; without a visible name, that is the text itself."""
     if found.zone is not None and member.entry.kind == "glide_date_time":
         return partial(local_text, found.zone)
     target = member.entry.reference or ""
@@ -101,19 +101,19 @@ def _journal_shower(journal: Journal, found: Found, shown: Shown) -> Callable[[A
 
     def show(sys_id: str) -> Any:
         text = texts.get((sys_id, journal.element), "")
-        # Its value is always empty, as it is where values are asked for: who writes it back says nothing again.
+        # The stored value of a journal field is always empty: a client that writes the record back adds no entry.
         return shown("", text, None)
 
     return show
 
 
 def _find_names(selection: Selection, rows: Sequence[Row], caller: Caller) -> Names:
-    wanted: dict[str, set[str]] = {}
+    sys_ids: dict[str, set[str]] = {}
     for at, member in enumerate(selection.members):
         if member.entry.reference and member.entry.kind in NAMED:
             listed = (row[at].split(",") for row in rows if row[at])
-            wanted.setdefault(member.entry.reference, set()).update(item for items in listed for item in items)
-    return find_names(wanted, caller)
+            sys_ids.setdefault(member.entry.reference, set()).update(item for items in listed for item in items)
+    return find_names(sys_ids, caller)
 
 
 def _find_labels(selection: Selection) -> Mapping[tuple[str, str], Choices]:
@@ -125,8 +125,8 @@ def _find_labels(selection: Selection) -> Mapping[tuple[str, str], Choices]:
             labels[member.table.name, member.element] = member.entry.choices
         elif member.element == CLASS_FIELD:
             labels[member.table.name, member.element] = _labels_of_tables()
-    for table_name, wanted in elements.items():
-        for element, choices in find_choices(table_name, wanted).items():
+    for table_name, names in elements.items():
+        for element, choices in find_choices(table_name, names).items():
             labels[table_name, element] = choices
     return labels
 

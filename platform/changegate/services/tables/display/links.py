@@ -1,4 +1,4 @@
-"""Links: the addresses that come with references (docs/reference/table-api.md#values)."""
+"""The links of references (docs/reference/table-api.md#values)."""
 
 from collections.abc import Callable
 from urllib.parse import quote
@@ -9,10 +9,9 @@ from changegate.services.tables.registry import find_table
 
 
 def linker(entry: Entry, shape: Shape) -> Callable[[str], str]:
-    """Return what makes the link of a reference from its value.
+    """Return the function from the value of a reference to its link.
 
-    Values are sys_ids, which an address takes as they are, but those that refer to a table that is not served may be
-    any text.
+    Only a reference to a table that is not served needs quoting: it may hold any text instead of a sys_id.
     """
     prefix = f"{shape.link_base}/{entry.reference}/"
     if entry.reference and find_table(entry.reference):

@@ -1,7 +1,7 @@
-"""What a record looks like on the wire: docs/reference/table-api.md#values.
+"""Rendering of records for the wire (docs/reference/table-api.md#values).
 
-Every scalar is text; references are objects with a link unless the caller says otherwise. Rows come as the driver
-gives them or as Python has them: both render to the same text.
+Every scalar is text. References are objects with a link, unless the caller excludes links. Rows may hold the values of
+the driver or those of Python; both render to the same text.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ TEXTS = frozenset({"GUID", "string", "choice", "glide_list", *LINKED})
 def render_rows(selection: Selection, rows: Sequence[Row], caller: Caller, shape: Shape) -> Iterator[WireRecord]:
     """Render some hundred rows of a selection.
 
-    Names, labels and journals cost one statement for each table that they are in, never for each row.
+    Names, labels, and journals are read with statements for each table that contains them, never for each row.
     """
     if shape.shows_names:
         return map(display_renderer(selection, rows, caller, shape), rows)
@@ -34,7 +34,8 @@ def render_rows(selection: Selection, rows: Sequence[Row], caller: Caller, shape
 
 def _actual_renderer(selection: Selection, shape: Shape) -> Callable[[Row], WireRecord]:
     keys = [member.key for member in selection.members]
-    converters = [(at, found) for at, member in enumerate(selection.members) if (found := _converter(member, shape))]
+    candidates = ((at, _converter(member, shape)) for at, member in enumerate(selection.members))
+    converters = [(at, convert) for at, convert in candidates if convert is not None]
     blanks = dict.fromkeys(selection.blanks, "")
 
     def render(row: Row) -> WireRecord:
@@ -50,7 +51,7 @@ def _actual_renderer(selection: Selection, shape: Shape) -> Callable[[Row], Wire
 
 
 def _converter(member: Member, shape: Shape) -> Callable[[Any], Any] | None:
-    """Return what makes the wire form of a stored value; None where the stored text is that."""
+    """Return the function from a stored value to its wire form, or None if both are the same text."""
     if member.entry.kind in LINKED and not shape.exclude_reference_link:
         link = linker(member.entry, shape)
         return lambda value: {"link": link(value), "value": value}

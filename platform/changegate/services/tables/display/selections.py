@@ -1,4 +1,11 @@
-"""Selections: which columns the records of an answer are made of, and which member each of them becomes."""
+"""Selections: the columns that are read for the records of a response, and the member that each column becomes.
+
+caller's roles and grant, table, fields ──select_fields──> Selection (cached for all callers with the same key)
+    members:  one column for each field that is shown     ┐
+    journals: the sys_id of the record with the entries   ├── columns of every row, in this order
+    sys_id of the record itself                           ┘
+    blanks:   fields without a column, always empty
+"""
 
 import re
 from collections.abc import Callable, Hashable, Sequence
@@ -18,24 +25,24 @@ from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import Field, Walks
 
-# SQLite answers 2000 columns at most, PostgreSQL 1664.
+# SQLite returns at most 2000 columns, and PostgreSQL 1664.
 MAX_COLUMNS = 1000
-# Lists of names that are longer than this, in characters, are not worth remembering.
+# Longer lists of field names, in characters, are not cached.
 LONGEST_REMEMBERED = 4000
-# A dot-walk, written as field names are; XML answers take the whole as the name of an element.
+# The syntax of a dot-walk. Anything else must not become a key: in XML, the path is the name of an element.
 _WALK = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-# The kinds of field that come with a link to the record they name.
+# The kinds of field that are shown with a link to the referenced record.
 LINKED = frozenset({"reference", "domain_id"})
 
 
 def id_name(at: int) -> str:
-    """Return the name of the parameter for one of the sys_ids that are wanted."""
+    """Return the name of the parameter for the sys_id at a position of the list."""
     return f"id_{at}"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a rendered record: its key as the caller spelled it, and the field that it shows."""
+    """A member of a rendered record: its key as the caller spelled it, and the field that it shows."""
 
     key: str
     path: str
@@ -50,9 +57,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A member that shows entries kept apart: those of `fields`.
+    """A member that shows the entries of the journal fields `fields`.
 
-    `path` is the field with the sys_id of the record that they belong to.
+    `path` is the sys_id field of the record to which the entries belong.
     """
 
     key: str
@@ -64,9 +71,9 @@ class Journal:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What is read for one shape of record: a column for each member, then one for each journal, then sys_id.
+    """The columns of one shape of record: one for each member, then one for each journal, then sys_id.
 
-    It keeps the statements and renderers that were made for it, so that they are forgotten together.
+    Its compiled statements and renderers are cached here, so that they are dropped together with it.
     """
 
     members: Sequence[Member]
@@ -79,25 +86,33 @@ class Selection:
 
     @cached_property
     def paths(self) -> list[str]:
-        """Return the field that each column shows, dot-walked if need be; the last column is beside the point."""
+        """Return the path of the field that each column shows, without the trailing sys_id column."""
         return [member.path for member in self.members] + [kept.path for kept in self.journals]
 
     @cached_property
     def is_plain(self) -> bool:
-        """Tell whether the record itself, without secrets, has everything that is shown."""
+        """Tell whether all that is shown are columns of the table itself, without secrets and dot-walks."""
         return all(path in self.walks.table.columns for path in self.paths)
 
     def statement(self, size: int, *, keeps_rules: bool = True) -> Select[Any]:
-        """Return the SELECT of the rows with the sys_ids that go by their `id_name`, as far as the caller sees them."""
+        """Return the SELECT for `size` sys_ids, whose parameters are named by `id_name`, and the caller's restrictions.
+
+        The SQL depends on the caller only through `standing_of`; their own sys_id and integration are parameters. That
+        is what makes it safe to cache a selection for several callers.
+        """
         walks = self.walks
-        wanted = walks.root.c["sys_id"].in_([parameter(id_name(at)) for at in range(size)])
+        is_listed = walks.root.c["sys_id"].in_([parameter(id_name(at)) for at in range(size)])
         rules = visible_rows_of(walks.table, walks.root, walks.caller) if keeps_rules else []
-        return select(*self.columns).select_from(walks.source).where(wanted, *rules)
+        return select(*self.columns).select_from(walks.source).where(is_listed, *rules)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a selection depends on; `caller` stands for all who are of one standing."""
+    """The key of a cached selection.
+
+    `caller` is the first caller with this standing. It is not compared, so only what `standing_of` returns may be read
+    from it; otherwise, another caller would get a selection that depends on this one.
+    """
 
     table: Table
     standing: Hashable
@@ -107,21 +122,21 @@ class _Asked:
 
 
 def select_fields(table: Table, caller: Caller, shape: Shape) -> Selection:
-    """Return what is read for a shape; fields that do not exist or may not be read are left out.
+    """Return the selection for a shape; fields that do not exist or may not be read are omitted.
 
-    Raises `RequestUnreadable` for more fields than a database answers.
+    Raises `RequestUnreadable` for more than `MAX_COLUMNS` fields.
     """
     asked = _Asked(table, standing_of(caller), shape.fields, shape.shows_names, caller)
     return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_REMEMBERED else _select(asked)
 
 
 def standing_of(caller: Caller) -> Hashable:
-    """Return what of a caller decides about fields and clauses; callers who share it share their statements."""
+    """Return what determines the fields and clauses of a caller. Callers with equal results share their statements."""
     return caller.roles, caller.grant
 
 
 class _Selector:
-    """Takes the fields asked for one after the other."""
+    """Builds a selection field by field."""
 
     def __init__(self, asked: _Asked) -> None:
         self._asked = asked
@@ -133,12 +148,15 @@ class _Selector:
         self._journal_columns: list[ColumnElement[Any]] = []
 
     def take(self, key: str) -> None:
-        """Take one field, spelled as asked; an unknown field is left out, and blank beyond a reference of the table."""
+        """Add one field. `key` is the caller's spelling.
+
+        An unknown field is omitted, but the unknown end of a dot-walk over a reference of the table is blank.
+        """
         path = key.lower()
-        if found := self._walks.find(path):
-            self._take_member(Member(key, path, found.entry, found.table), found.column)
+        if field_ := self._walks.find(path):
+            self._take_member(Member(key, path, field_.entry, field_.table), field_.column)
         elif path in self._secrets:
-            # Read as whether there is one: a secret itself never leaves the database for an answer.
+            # Only whether the secret is set is read: the secret itself never leaves the database for a response.
             column = self._walks.root.c[path]
             self._take_member(Member(key, path, self._asked.table.entries[path], self._asked.table), column != "")
         elif holder := self._holder_of_blank(path):
@@ -164,20 +182,20 @@ class _Selector:
             self._blanks.append(key)
 
     def _holder_of_blank(self, path: str) -> Field | None:
-        """Return the sys_id of the record that has a field which is always blank."""
+        """Return the sys_id field of the record whose always blank field is at `path`, or None if it is not blank."""
         prefix, dot, name = path.rpartition(".")
         holder = self._walks.find(f"{prefix}{dot}sys_id")
         return holder if holder and name in holder.table.blank_fields else None
 
     @cached_property
     def _secrets(self) -> frozenset[str]:
-        """The secrets whose mask is shown: to administrators, where names are."""
+        """The secrets that are shown as a mask: only to administrators, and only with display values."""
         if not self._asked.shows_names or "admin" not in self._asked.caller.roles:
             return frozenset()
         return frozenset(name for name, entry in self._asked.table.entries.items() if entry.is_secret)
 
     def finish(self) -> Selection:
-        """Return the selection of what has been taken."""
+        """Return the selection of the added fields. Raises `RequestUnreadable` for too many columns."""
         columns = (*self._columns, *self._journal_columns, self._walks.root.c["sys_id"])
         if len(columns) > MAX_COLUMNS:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")

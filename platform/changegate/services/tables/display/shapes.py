@@ -1,4 +1,4 @@
-"""How a caller wants records: docs/reference/table-api.md#parameters."""
+"""The parameters of a response's records (docs/reference/table-api.md#parameters)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ Fields = tuple[str, ...]
 
 
 class DisplayValue(StrEnum):
-    """The three answers to `sysparm_display_value`."""
+    """The three values of `sysparm_display_value`."""
 
     ACTUAL = "false"
     DISPLAY = "true"
@@ -16,7 +16,7 @@ class DisplayValue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a caller wants records: `link_base` is the address that reference links start with."""
+    """The form in which a caller wants records. `link_base` is the address with which reference links start."""
 
     link_base: str
     display_value: DisplayValue = DisplayValue.ACTUAL
@@ -25,5 +25,5 @@ class Shape:
 
     @property
     def shows_names(self) -> bool:
-        """Tell whether names and labels are wanted, beside or instead of what is stored."""
+        """Tell whether display values are wanted, in addition to stored values or instead of them."""
         return self.display_value is not DisplayValue.ACTUAL

@@ -1,5 +1,4 @@
-"""Encoded queries: from text to conditions to SQL clauses.
+"""Encoded queries: parsing of their text, and translation of their conditions to SQL clauses.
 
-Begin with `encoded_query`, which parses, and `clauses`, which makes SQL of the conditions. `operators` lists what
-can be compared and how.
+Begin with `encoded_query`, the parser, and `clauses`, which translates the conditions. `operators` lists the operators.
 """

@@ -1,4 +1,4 @@
-"""From conditions to SQL clauses; values travel as parameters only."""
+"""Translation of conditions to SQL clauses; values are passed as parameters only."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,30 +30,30 @@ _NUMBER = re.compile("-?[0-9]{1,9}")
 
 MAX_ORDERS = 50
 MAX_WORDS = 10
-# SQLite reads no expression that is deeper than 1000, so that long chains become trees.
+# SQLite rejects expressions deeper than 1000, so long chains are translated to trees of this width.
 MAX_WIDTH = 50
 RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
 Join = Callable[..., Clause]
 
 
 class _Nested(Grouping[bool]):
-    """Parentheses that stay: SQLAlchemy merges what has the operator of the expression around it."""
+    """Parentheses that SQLAlchemy keeps; it would merge a subexpression with the operator of its parent."""
 
     inherit_cache = True
     operator = None
 
 
 class _NothingFound(Exception):
-    """A term cannot be understood, and the settings say that the query then finds nothing."""
+    """A term is invalid, and the settings require that the query then matches nothing."""
 
 
 def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
-    """Return the clause for a query over the fields a caller may read; None when nothing of it restricts.
+    """Return the clause for a query over the fields that a caller may read, or None if no condition remains.
 
-    A condition on an unknown field, or with a value that the field's type rules out, is ignored, or finds nothing if
-    the settings say so (docs/reference/table-api.md#unusual-input). Raises `RequestUnreadable` for a query that is more
-    than a database takes, and for a condition on other records that makes no sense: without it, every record would
-    match.
+    A condition on an unknown field, or with a value that is invalid for the field's type, is ignored. With the setting
+    `invalid_query_returns_no_rows`, the query then matches nothing (docs/reference/table-api.md#unusual-input). Raises
+    `RequestUnreadable` for a query that is too large for a database, and for an invalid condition on other records:
+    ignoring such a condition would match every record.
     """
     require_measure(query)
     try:
@@ -63,11 +63,11 @@ def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
 
 
 def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
-    """Return the sort order; created-on and sys_id make any order total, so that pages neither overlap nor gap.
+    """Return the sort order. It ends with sys_id and is therefore total: pages neither overlap nor miss records.
 
-    The sys_id goes the way of the field before it: what is written within one second and has ordered sys_ids, as
-    journals have, comes newest first where the newest is asked for first.
-    References sort by what they are called. Raises `RequestUnreadable` for more fields than a database sorts by.
+    Without valid fields, records are sorted by creation time. sys_id sorts in the same direction as the preceding
+    field: records of one second with ordered sys_ids, such as journal entries, are then sorted newest first too.
+    References sort by their display names. Raises `RequestUnreadable` for more than `MAX_ORDERS` fields.
     """
     first: dict[str, tuple[Field, bool]] = {}
     for order in orders:
@@ -89,7 +89,7 @@ def _shown(walks: Walks, field: Field) -> Field:
 
 
 def _sorted(field: Field, is_descending: bool) -> UnaryExpression[Any]:
-    """Sort the empty as the smallest: left to themselves, databases differ."""
+    """Sort NULL as the smallest value: the defaults of the databases differ."""
     order = field.column.desc() if is_descending else field.column.asc()
     if not field.is_walked and not field.table.source.c[field.path].nullable:
         return order
@@ -101,7 +101,7 @@ def _query_clause(inquiry: Inquiry, query: EncodedQuery) -> Clause | None:
         raise RequestUnreadable(f"{query.malformed[:100]!r} is not a condition on other records; {RELATED_FORMS}")
     if query.unreadable and settings().invalid_query_returns_no_rows:
         raise _NothingFound
-    # Alternatives of one chain each are one chain, which may be shorter to say.
+    # Alternatives that consist of one OR chain are merged into one chain, in which equal fields become one IN list.
     terms = [term for group in query.alternatives if len(group) == 1 for term in group[0]]
     groups = (_group_clause(inquiry, group) for group in query.alternatives if len(group) > 1)
     return _joined(or_, [_chain_clause(inquiry, terms), *groups])
@@ -118,7 +118,7 @@ def _chain_clause(inquiry: Inquiry, chain: Sequence[Term]) -> Clause | None:
 
 
 def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
-    """Return the clauses joined as a shallow tree; None when there are none."""
+    """Return the clauses joined as a shallow tree, or None if there are none."""
     level: Sequence[Clause] = [clause for clause in clauses if clause is not None]
     while len(level) > MAX_WIDTH:
         level = [_Nested(join(*level[at : at + MAX_WIDTH])) for at in range(0, len(level), MAX_WIDTH)]
@@ -142,22 +142,24 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
 
 
 def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
-    """Return the clause for rows that hold every word in one of their text fields."""
+    """Return the clause for rows in which each word occurs in one of the text fields."""
     walks = inquiry.walks
     entries = walks.table.entries
     names = [name for name in walks.table.fields_for(walks.caller) if entries[name].kind == "string"]
     fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
     words = text.split()[:MAX_WORDS]
     inquiry.measure.add(len(words) * len(fields))
-    found = (_joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words)
-    return _joined(and_, found)
+    clauses = (
+        _joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words
+    )
+    return _joined(and_, clauses)
 
 
 def with_lists(inquiry: Inquiry, terms: Iterable[Term], sign: str, list_operator: str) -> Iterator[Term]:
-    """Return the terms with those of one field and of `sign` as one list, which databases look up at once.
+    """Yield the terms, with all terms of the same field and of `sign` merged into one list term.
 
-    Only what means the same in a list is put into one: no item that could be refused by itself, or that has a comma
-    or outer blanks. The terms are joined by what makes a list of them, OR for `=` and AND for `!=`.
+    Only values that mean the same in a list are merged: none that could be refused or has a comma or outer blanks.
+    The terms must be joined by OR for `=` and IN, and by AND for `!=` and NOT IN.
     """
     listed: dict[str, list[str]] = {}
     for term in terms:

@@ -1,4 +1,4 @@
-"""A condition at work: the field it is about, what it is compared with, and how both become comparable."""
+"""The comparison of a field with a text, and the conversion of both for SQL."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,17 +19,17 @@ from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.tables.walks import Field, Walks
 
 Clause = ColumnElement[bool]
-# In characters, of a text that is looked for within values: each value is compared with it at every place.
+# Characters of a text that is searched for in values: it is compared at each position of each value.
 MAX_FRAGMENT = 1_000
 _NUMBER = re.compile(r"[\s0-9.+-]*")
 
 
 class Unmatchable(Exception):
-    """A value that no stored value can equal or hold, since no database could store it."""
+    """A text that no stored value can equal or contain, because no database can store it."""
 
 
 class Inquiry:
-    """One run of a query: the joins of its statement, who asks and when, and the choices looked up so far."""
+    """The context of one translation of a query: joins, caller, time, and the choices looked up so far."""
 
     def __init__(self, walks: Walks, at: datetime, measure: Measure | None = None) -> None:
         self.walks = walks
@@ -39,18 +39,18 @@ class Inquiry:
         self._choices: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def within(self, walks: Walks) -> "Inquiry":
-        """Return the inquiry of a statement within this one, at the same moment."""
+        """Return the context of a subquery, with the same time and measure."""
         return Inquiry(walks, self.moment.at, self.measure)
 
     def require_field(self, path: str) -> Field:
-        """Return a field; raises `TermInvalid` when there is none that the caller may read."""
+        """Return a field. Raises `TermInvalid` if there is no such field that the caller may read."""
         field = self.walks.find(path)
         if field is None:
             raise TermInvalid(f"{path[:100]} is not a field")
         return field
 
     def choices_of(self, field: Field) -> Mapping[str, str]:
-        """Return the labels of a field's choices by value; one statement for each field, if it is asked at all."""
+        """Return the labels of a field's choices by value; read once for each field, and only if needed."""
         table, element = field.table.name, field.path.rpartition(".")[2]
         if (table, element) not in self._choices:
             self._choices[table, element] = find_choices(table, [element]).get(element, {})
@@ -59,7 +59,7 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A field, which is there, and the text that it is compared with."""
+    """An existing field and the text with which it is compared."""
 
     field: Field
     text: str
@@ -67,66 +67,67 @@ class Comparison:
 
     @property
     def is_text(self) -> bool:
-        """Tell whether the field is stored as text; references and choices of words are."""
+        """Tell whether the field is stored as text, as references and most choices are."""
         return isinstance(self.field.column.type, String)
 
     def with_field(self, path: str) -> "Comparison":
-        """Return a comparison of another field with the same text."""
+        """Return the comparison of another field with the same text."""
         return replace(self, field=self.inquiry.require_field(path))
 
     def of_display_value(self) -> "Comparison":
-        """Return the comparison with what a reference is called; of other fields, the comparison itself."""
+        """Return the comparison of a reference's display name; for other fields, the comparison itself."""
         path = display_path_of(self.field)
         return self if path is None else self.with_field(path)
 
     def require_date(self) -> "Comparison":
-        """Return the comparison if its field is an instant or a day; raises `TermInvalid`."""
+        """Return the comparison if its field is a date-time or date. Raises `TermInvalid`."""
         if self.field.entry.kind not in {"glide_date_time", "glide_date"}:
             raise TermInvalid(f"Field {self.field.path} is not a date")
         return self
 
     def value(self, text: str | None = None) -> Any:
-        """Return what the text, or another in its place, stands for in this field; None for the empty one.
+        """Return the value of the text, or of `text` in its place, for this field; None for an empty one.
 
-        Raises `TermInvalid` for what the field's type rules out, `Unmatchable` for what cannot be stored.
+        Raises `TermInvalid` for a text that is invalid for the field's type, and `Unmatchable` for one that cannot be
+        stored.
         """
         kind = self.field.entry.kind
-        meant = literal_text(self.text if text is None else text, self.inquiry.moment, kind)
-        return None if meant == "" else _READERS.get(kind, _read_text)(self, meant)
+        literal = literal_text(self.text if text is None else text, self.inquiry.moment, kind)
+        return None if literal == "" else _READERS.get(kind, _read_text)(self, literal)
 
     def required_value(self, text: str | None = None) -> Any:
-        """Return the same; an empty text is refused."""
+        """Return `value`. Raises `TermInvalid` for an empty text too."""
         value = self.value(text)
         if value is None:
             raise TermInvalid("A value is expected")
         return value
 
     def fragment(self) -> str:
-        """Return the text as a piece of what a text field may hold; raises as `value` does.
+        """Return the text to search for in a text field. Raises the errors of `value`.
 
-        Raises `RequestUnreadable` for one that takes too long to look for.
+        Raises `RequestUnreadable` for more than `MAX_FRAGMENT` characters.
         """
-        meant = literal_text(self.text, self.inquiry.moment)
-        if meant == "" or not self.is_text:
+        literal = literal_text(self.text, self.inquiry.moment)
+        if literal == "" or not self.is_text:
             raise TermInvalid("A piece of text is expected, for a field that holds text")
-        if len(meant) > MAX_FRAGMENT:
+        if len(literal) > MAX_FRAGMENT:
             raise RequestUnreadable(
-                f"The query looks for a text of {len(meant)} characters in a field; {MAX_FRAGMENT} are admitted"
+                f"The query looks for a text of {len(literal)} characters in a field; {MAX_FRAGMENT} are admitted"
             )
-        return _read_text(self, meant)
+        return _read_text(self, literal)
 
 
 def display_path_of(field: Field) -> str | None:
-    """Return the path to what a reference is called; None for other fields, and where no name is kept here."""
+    """Return the path to the display name of a reference, or None for other fields and unserved tables."""
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
     return None if target is None else f"{field.path}.{display_path(target)}"
 
 
 def folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any], Any]:
-    """Return a column and a value as they are compared: text without case (docs/reference/encoded-queries.md#case).
+    """Return a column and a value for comparison: text is case-insensitive (docs/reference/encoded-queries.md#case).
 
-    The database folds both sides, since databases differ in it; a number is looked up in capitals, so that its index
-    serves.
+    The database converts both sides, because databases differ in what `lower` does. Numbers are stored in upper case,
+    so only the value is converted and the index of the column can be used.
     """
     if not isinstance(value, str) or not isinstance(column.type, String):
         return column, value
@@ -159,13 +160,13 @@ def _read_integer(comparison: Comparison, text: str) -> Any:
 
 
 def _value_of_label(comparison: Comparison, text: str) -> str:
-    """Return a choice's value, which may be meant by its label; a word that is neither stands for itself."""
-    wanted = text.strip().lower()
-    if any(value.lower() == wanted for value in comparison.field.entry.choices or ()):
+    """Return the value of a choice that is given by value or label; any other text is returned unchanged."""
+    folded_text = text.strip().lower()
+    if any(value.lower() == folded_text for value in comparison.field.entry.choices or ()):
         return text.strip()
     choices = comparison.inquiry.choices_of(comparison.field)
-    is_value = any(value.lower() == wanted for value in choices)
-    labelled = (value for value, label in choices.items() if label.lower() == wanted)
+    is_value = any(value.lower() == folded_text for value in choices)
+    labelled = (value for value, label in choices.items() if label.lower() == folded_text)
     return text if is_value else next(labelled, text)
 
 

@@ -1,4 +1,4 @@
-"""Operators on dates: within a period, so far from now, or with a part such as the day of the week."""
+"""Operators on dates: within a period, relative to now, or by a part such as the day of the week."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ _PARTS = frozenset({"dayofweek", "month", "quarter", "year", "hour", "week"})
 
 
 def is_within(comparison: Comparison) -> Clause:
-    """Return the clause of ON: a label with the first and last instant, a label that says both, or a day."""
+    """Return the clause of ON: within `label@first@last`, within the period of a label, or on a day."""
     comparison.require_date()
     label, *bounds = comparison.text.split("@")
     if len(bounds) == 2:
@@ -55,7 +55,7 @@ def _bounds_of_label(comparison: Comparison, label: str) -> tuple[date, date]:
 
 
 def _bound(comparison: Comparison, text: str) -> date:
-    """Return the instant or day that a text means; a day without a time is one of the caller's time zone."""
+    """Return the date-time or date of a text; a day without a time begins in the caller's time zone."""
     value: date = comparison.required_value(text)
     if isinstance(value, datetime) and _DAY.fullmatch(text.strip()):
         return value.replace(tzinfo=comparison.inquiry.moment.at.tzinfo)
@@ -63,7 +63,7 @@ def _bound(comparison: Comparison, text: str) -> date:
 
 
 def compares_with_now(sign: str) -> Callable[[Comparison], Clause]:
-    """Return the operator that compares with the instant some units ago or ahead."""
+    """Return the operator that compares a field with the time some units ago or ahead."""
 
     def clause(comparison: Comparison) -> Clause:
         _, then = _relative(comparison)
@@ -74,7 +74,7 @@ def compares_with_now(sign: str) -> Callable[[Comparison], Clause]:
 
 
 def is_on_unit(comparison: Comparison) -> Clause:
-    """Return the clause of RELATIVEEE: within the very unit that lies some units ago or ahead."""
+    """Return the clause of RELATIVEEE: within the unit that is some units ago or ahead."""
     unit, then = _relative(comparison)
     try:
         first, last = start_of(unit, then), end_of(unit, then)
@@ -106,7 +106,7 @@ def _stored(comparison: Comparison, instant: datetime) -> date:
 
 
 def has_part(comparison: Comparison) -> Clause:
-    """Return the clause of DATEPART, whose text ends in a call of `gs.datePart` with a part, its value and a sign."""
+    """Return the clause of DATEPART, whose text ends with a call of `gs.datePart(part, value, sign)`."""
     comparison.require_date()
     name, arguments = read_call(comparison.text[comparison.text.find(PREFIX) :])
     if name != "datePart" or len(arguments) != 3:

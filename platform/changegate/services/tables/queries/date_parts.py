@@ -1,6 +1,6 @@
-"""Parts of stored dates in SQL, the same on every database: which month, which week since when.
+"""SQL for the parts of stored dates, such as month or ISO week, with equal results on every database.
 
-Those of an instant are its parts in a time zone, UTC if that is None; a day has none.
+The parts of a date-time are those in a time zone, or in UTC if it is None. A date has no time zone.
 """
 
 from typing import Any
@@ -11,7 +11,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 DAY_SECONDS = 86_400
-# 1970 began on a Thursday; with whole weeks on top, no day that a field can hold counts below zero.
+# Added to days since 1970-01-01, a Thursday: weeks then begin on Monday, and no storable day is negative, because
+# integer division would round negative numbers up.
 _DAYS_BEFORE = 3 + 7 * 60_000
 _SECONDS = {"minute": 60, "hour": 3600, "day": DAY_SECONDS, "week": 7 * DAY_SECONDS}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
@@ -19,7 +20,7 @@ UNITS = frozenset({*_SECONDS, *_MONTHS})
 
 
 class InUtc(GenericFunction[Any]):
-    """An instant without its zone, as UTC shows it."""
+    """SQL function: a date-time in UTC, without its zone."""
 
     inherit_cache = True
 
@@ -35,14 +36,14 @@ def _at_utc(element: InUtc, compiler: Any, **options: Any) -> str:
 
 
 class InZone(GenericFunction[Any]):
-    """An instant without its zone, as a time zone shows it; the zone comes first."""
+    """SQL function of (zone, date-time): the local date-time of the zone, without its zone."""
 
     inherit_cache = True
 
 
 @compiles(InZone)
 def _by_python(element: InZone, compiler: Any, **options: Any) -> str:
-    # SQLite knows no zones: its connections have this function.
+    # SQLite has no time zones. `engine` registers this function on every connection.
     return f"in_time_zone({compiler.process(element.clauses, **options)})"
 
 
@@ -52,14 +53,14 @@ def _by_postgres(element: InZone, compiler: Any, **options: Any) -> str:
 
 
 def seconds_since_1970(column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
-    """Return the instant as a number; with a zone, as if its clocks showed UTC."""
+    """Return a date-time in seconds; with a zone, its local time is taken as if it were UTC."""
     return _extracted("epoch", column, zone)
 
 
 def unit_number(unit: str, column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
-    """Return the number of the minute, hour, day, week, month, quarter or year that a date lies in.
+    """Return the number of the minute, hour, day, week, month, quarter, or year that contains a date.
 
-    Equal numbers are the same unit; a later unit has the greater one.
+    Dates in the same unit have equal numbers; later units have greater numbers.
     """
     if unit in _SECONDS:
         return (seconds_since_1970(column, zone) + _number(_DAYS_BEFORE * DAY_SECONDS)) // _number(_SECONDS[unit])
@@ -68,7 +69,7 @@ def unit_number(unit: str, column: ColumnElement[Any], zone: ZoneInfo | None = N
 
 
 def part_number(part: str, column: ColumnElement[Any], zone: ZoneInfo | None = None) -> ColumnElement[int]:
-    """Return the day of the week (1 is Monday), week, month, quarter, year or hour of a date as people count it."""
+    """Return the day of the week (1 is Monday), ISO week, month, quarter, year, or hour of a date."""
     if part == "dayofweek":
         return (_extracted("dow", column, zone) + _number(6)) % _number(7) + _number(1)
     if part == "quarter":
@@ -77,7 +78,7 @@ def part_number(part: str, column: ColumnElement[Any], zone: ZoneInfo | None = N
 
 
 def _week(column: ColumnElement[Any], zone: ZoneInfo | None) -> ColumnElement[int]:
-    """Return the ISO week: the one that its Thursday has in the Thursday's year."""
+    """Return the ISO week, which is the number of its Thursday among the Thursdays of the Thursday's year."""
     year = _extracted("year", column, zone)
     thursday = _extracted("doy", column, zone) + _number(4) - part_number("dayofweek", column, zone)
     of_its_year = case(
@@ -101,5 +102,5 @@ def _extracted(part: str, column: ColumnElement[Any], zone: ZoneInfo | None) -> 
 
 
 def _number(value: int) -> ColumnElement[int]:
-    """Write one of this module's own numbers into the SQL; as parameters they would count against a limit."""
+    """Return a constant of this module as SQL text; as a parameter, it would count against the databases' limits."""
     return literal_column(str(value), BigInteger)

@@ -1,4 +1,4 @@
-"""Values that stand for moments: the `javascript:` calls of a fixed list, which are parsed as text and never run.
+"""Values computed by `javascript:` calls of a fixed list, which are parsed as text and never executed.
 
 See docs/reference/encoded-queries.md#calls.
 """
@@ -20,22 +20,22 @@ _BOUNDARY = re.compile("(?P<edge>beginningOf|endOf)(?P<period>[A-Z][A-Za-z0-9]*)
 
 
 class TermInvalid(Exception):
-    """A term of a query makes no sense where it stands; what becomes of it is the settings' affair."""
+    """A term of a query is invalid for its field; the settings decide whether it is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Who asks, and when, in the caller's time zone: what the calls of a query are about."""
+    """The caller of a query and its time in their time zone, from which the calls are computed."""
 
     caller: Caller
     at: datetime
 
 
 def literal_text(text: str, moment: Moment, kind: str = "") -> str:
-    """Return a value's text, with a call of the list replaced by what it stands for in a field of a kind.
+    """Return a value's text; a call of the list is replaced by its result for a field of `kind`.
 
-    That is UTC for an instant, and the caller's time for days and texts. Raises `TermInvalid` for every other text
-    that begins like a call.
+    The result is UTC for a date-time field, and the caller's local time for dates and texts. Raises `TermInvalid` for
+    every other text that begins with `PREFIX`.
     """
     if not text.startswith(PREFIX):
         return text
@@ -49,13 +49,13 @@ def literal_text(text: str, moment: Moment, kind: str = "") -> str:
 
 
 def read_call(text: str) -> tuple[str, list[str]]:
-    """Return the name and the arguments of a call of `gs`; raises `TermInvalid`."""
+    """Return the name and the arguments of a call of `gs`. Raises `TermInvalid`."""
     match = _CALL.fullmatch(text)
     arguments = match["arguments"] if match else ""
-    found = [_ARGUMENT.fullmatch(item) for item in arguments.split(",")] if arguments.strip() else []
-    if match is None or not all(found):
+    matches = [_ARGUMENT.fullmatch(item) for item in arguments.split(",")] if arguments.strip() else []
+    if match is None or not all(matches):
         raise TermInvalid(f"{text[:100]} is not one of the calls that stand for a value")
-    return match["name"], [argument[argument.lastgroup or 0] for argument in found if argument]
+    return match["name"], [argument[argument.lastgroup or 0] for argument in matches if argument]
 
 
 def _text_of(instant: datetime, kind: str) -> str:
@@ -84,7 +84,7 @@ def _ago(match: re.Match[str], arguments: list[str], at: datetime) -> datetime:
 
 
 def _generated(_match: re.Match[str], arguments: list[str], at: datetime) -> datetime:
-    """Read a date and `start`, `end` or a time of day; both may come as one argument."""
+    """Parse a date and `start`, `end`, or a time of day, as two arguments or one."""
     if len(arguments) == 1:
         arguments = [*arguments[0].split(maxsplit=1), "start"][:2]
     day, time = arguments

@@ -1,7 +1,7 @@
-"""Encoded queries: from text to conditions and back (docs/reference/encoded-queries.md).
+"""Encoded queries: parsing of text to conditions, and rendering back to text (docs/reference/encoded-queries.md).
 
-`A^B^ORC` is A and (B or C); `^NQ` starts an alternative to all that came before; ORDERBY may stand anywhere.
-What cannot be read is dropped and the rest runs, which is the reference's rule; nothing is ever evaluated.
+`A^B^ORC` is A AND (B OR C), `^NQ` starts an alternative to everything before it, and ORDERBY may stand anywhere.
+Unreadable items are dropped and the rest is executed. Values are never evaluated as code.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from changegate.services.tables.queries.operator_names import split_condition
 
-# ^ separates; ^^ is a caret within a value.
+# ^ is the separator; ^^ is a caret within a value.
 _ITEM = re.compile(r"((?:[^^]|\^\^)*)(?:\^|$)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 _RELATED = re.compile(
@@ -30,7 +30,7 @@ TEXT_SEARCH = "123TEXTQUERY321"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One field compared with a value; `value` is text and empty for operators that take none."""
+    """A field, an operator, and a value as text, which is empty for operators without a value."""
 
     field: str
     operator: str
@@ -39,10 +39,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class RelatedCount:
-    """How many records of another table refer to this one through `field`, compared with a number.
-
-    `query` says which of them count.
-    """
+    """The number of records of `table` that match `query` and refer to this one in `field`, compared with `count`."""
 
     table: str
     field: str
@@ -53,9 +50,9 @@ class RelatedCount:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """At least one record of `table` holds in `field` what this one, a record of `own_table`, holds in `own_field`.
+    """At least one record of `table` that passes `condition` has in `field` the value of this one's `own_field`.
 
-    `condition` says which of them count.
+    This record is one of `own_table`.
     """
 
     own_table: str
@@ -80,7 +77,10 @@ AllOf = tuple[AnyOf, ...]
 
 @dataclass(frozen=True, slots=True)
 class EncodedQuery:
-    """`alternatives` are joined by OR; each is a conjunction of OR chains. `unreadable` items are dropped ones."""
+    """A parsed query: `alternatives` are joined by OR, and each is a conjunction of OR chains.
+
+    `unreadable` are the dropped items.
+    """
 
     alternatives: tuple[AllOf, ...] = ()
     orders: tuple[Order, ...] = ()
@@ -88,20 +88,20 @@ class EncodedQuery:
 
     @property
     def malformed(self) -> str | None:
-        """Return the first unreadable item that was to be a condition on other records."""
+        """Return the first unreadable item that begins like a condition on other records, or None."""
         return next(filter(_ON_OTHER_RECORDS.match, self.unreadable), None)
 
 
 def parse_encoded_query(text: str) -> EncodedQuery:
-    """Parse any text whatever; what is no condition is left out."""
+    """Parse any text. Items that are not valid conditions become `unreadable`."""
     return _read((item.replace("^^", "^") for item in _ITEM.findall(text)), depth=0)
 
 
 def render_encoded_query(query: EncodedQuery) -> str:
-    """Return the text of a parsed query, in one way of the many that there may have been."""
+    """Return a text that parses to this query; it may differ from the original text."""
     orders = (f"ORDERBY{'DESC' if order.is_descending else ''}{order.field}" for order in query.orders)
     groups = "^NQ".join(_render_group(group) for group in query.alternatives)
-    # Dropped items come first: one that starts with a caret can stand nowhere else.
+    # Dropped items come first: an item that starts with a caret is only parsed correctly at the beginning.
     return "^".join(item for item in (*map(_render_unreadable, query.unreadable), groups, *orders) if item)
 
 
@@ -133,7 +133,7 @@ def _read(items: Iterable[str], depth: int) -> EncodedQuery:
 
 
 class _Draft:
-    """A query while it is read, item by item."""
+    """A query that is built item by item."""
 
     def __init__(self, depth: int) -> None:
         self.alternatives: list[list[list[Term]]] = [[]]
@@ -142,19 +142,19 @@ class _Draft:
         self._depth = depth
 
     def take(self, item: str, left: Iterator[str]) -> None:
-        """Take one item, and of those that are left what belongs to it."""
+        """Parse one item, and consume those of `left` that belong to it."""
         rest = item
         while rest.startswith("NQ"):
             self.alternatives.append([])
             rest = rest[2:]
         if rest in {"", "EQ", _END_OF_RELATED}:
             return
-        # ORDERBY begins with OR, so it is looked for first.
+        # ORDERBY begins with OR, so it is checked first.
         if rest.startswith(("ORDERBY", "GROUPBY")):
-            found = self._take_order(rest[len("ORDERBY") :].strip())
+            is_readable = self._take_order(rest[len("ORDERBY") :].strip())
         else:
-            found = self._take_term(rest, left)
-        if not found:
+            is_readable = self._take_term(rest, left)
+        if not is_readable:
             self.unreadable.append(item)
 
     def _take_order(self, text: str) -> bool:
@@ -173,7 +173,8 @@ class _Draft:
         term = self._term(text, left)
         if term is None and text.startswith("OR") and not is_or:
             term = self._term(text[2:], left)
-        # What cannot be read still begins a chain, else an OR after it would widen the chain before.
+        # An unreadable item still begins a chain. Otherwise, an OR after it would be added to the preceding chain and
+        # match more records.
         if term is not None or not is_or:
             chains.append([term] if term else [])
         return term is not None
@@ -187,8 +188,8 @@ class _Draft:
             return None
         if text.startswith(f"{TEXT_SEARCH}="):
             return Condition(TEXT_SEARCH, "=", text.removeprefix(f"{TEXT_SEARCH}="))
-        found = split_condition(text)
-        return None if found is None else Condition(*found)
+        parts = split_condition(text)
+        return None if parts is None else Condition(*parts)
 
     def _related(self, head: str, items: list[str]) -> RelatedCount | None:
         match = _RELATED.fullmatch(head)
@@ -208,7 +209,7 @@ def _joined(text: str) -> Joined | None:
 
 
 def _items_of_related(left: Iterator[str]) -> list[str]:
-    """Take the items up to the end of a related list, which may hold others."""
+    """Consume and return the items up to the end of a related list, which may contain other lists."""
     items, open_lists = [], 1
     for item in left:
         open_lists += 1 if _OPENS_RELATED.match(item) else -1 if item == _END_OF_RELATED else 0

@@ -1,4 +1,4 @@
-"""Equality and emptiness: fields against values, choices by value or label, references by sys_id or name."""
+"""Equality and emptiness operators: values, choices by value or label, references by sys_id or name."""
 
 import re
 from collections.abc import Sequence
@@ -18,33 +18,33 @@ _SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
 
 def equals(comparison: Comparison) -> Clause:
-    """Return the clause of `=`; equal to nothing is empty."""
+    """Return the clause of `=`; without a value, it matches empty fields."""
     value = comparison.value()
     return is_empty(comparison) if value is None else _is_any_there(comparison, [value])
 
 
 def is_listed(comparison: Comparison) -> Clause:
-    """Return the clause of IN; items that the field's type rules out, and empty ones, are left out of the list."""
+    """Return the clause of IN; empty items and items that are invalid for the field's type are ignored."""
     values = _listed(comparison)
-    found = dict.fromkeys(value for value in values if value is not None)
-    if found:
-        return _is_any_there(comparison, list(found))
+    present = dict.fromkeys(value for value in values if value is not None)
+    if present:
+        return _is_any_there(comparison, list(present))
     return is_empty(comparison) if values else false()
 
 
 def is_empty(comparison: Comparison) -> Clause:
-    """Return the clause for what has no value; the empty text is none."""
+    """Return the clause for fields without a value; an empty string counts as none."""
     column = comparison.field.column
     return or_(column.is_(None), column == "") if comparison.is_text else column.is_(None)
 
 
 def is_filled(comparison: Comparison) -> Clause:
-    """Return the clause for what has a value."""
+    """Return the clause for fields with a value."""
     return ~is_empty(comparison)
 
 
 def _listed(comparison: Comparison) -> list[Any]:
-    """Return the values of a list; raises `TermInvalid` when none of its items can be read."""
+    """Return the values of a list. Raises `TermInvalid` if every item is invalid."""
     is_call = comparison.text.startswith(PREFIX)
     items = [comparison.text] if is_call else [item.strip() for item in comparison.text.split(",")]
     values, refused = [], 0
@@ -61,9 +61,10 @@ def _listed(comparison: Comparison) -> list[Any]:
 
 
 def _is_any_there(comparison: Comparison, values: Sequence[Any]) -> Clause:
-    """Return the clause for any of the values; that the walk leads somewhere goes without saying, except to SQLite.
+    """Return the clause for any of the values. For a dot-walk, it repeats the join conditions.
 
-    Told so, it begins with the few records that the walk may end at, and not with every row that it may start from.
+    They are redundant, but SQLite's planner needs them: it then begins with the few records at the end of the walk, and
+    not with every row of the table.
     """
     links = comparison.field.links
     return and_(_is_any(comparison, values), *links) if links else _is_any(comparison, values)
@@ -73,7 +74,7 @@ def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     field = comparison.field
     if not comparison.is_text:
         return _is_in(field.column, values)
-    # A sys_id is compared as it is, so that its index serves; should it come in capitals, also as it usually is.
+    # sys_ids are compared without `lower`, so that their index can be used: as given, and in the usual lower case.
     is_id = field.entry.max_length == SYS_ID_LENGTH
     sys_ids = [value for value in values if is_id and _SYS_ID.fullmatch(value)]
     others = [value for value in values if not (is_id and _SYS_ID.fullmatch(value))]
@@ -93,16 +94,17 @@ def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
 
 
 def _sys_ids_of(target: Table, walks: Walks, names: Sequence[str]) -> Any:
-    """Return the statement for the records that names stand for: a user name, else a display name."""
+    """Return the subquery for the sys_ids of records by user name, or else by display name."""
     source = alias_of(target.source, "meant")
     display = source.c[target.display_field]
-    meant = _is_text_in(display, names)
+    is_named = _is_text_in(display, names)
     if target.login_field is not None:
         other = alias_of(target.source, "other")
         user_name = func.lower(other.c[target.login_field])
+        # A display name that is also a user name means only the user with that user name.
         is_taken = exists(select(other.c["sys_id"]).where(user_name == func.lower(display)).correlate(source))
-        meant = or_(_is_text_in(source.c[target.login_field], names), and_(meant, ~is_taken))
-    return select(source.c["sys_id"]).where(meant, *visible_rows_of(target, source, walks.caller)).correlate(None)
+        is_named = or_(_is_text_in(source.c[target.login_field], names), and_(is_named, ~is_taken))
+    return select(source.c["sys_id"]).where(is_named, *visible_rows_of(target, source, walks.caller)).correlate(None)
 
 
 def _is_text_in(column: ColumnElement[Any], texts: Sequence[str]) -> Clause:

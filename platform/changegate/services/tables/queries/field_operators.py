@@ -1,4 +1,4 @@
-"""Operators that compare a field with another of the same row, dot-walked or not."""
+"""Operators that compare a field with another field, which may be a dot-walk."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ SIGNS: Mapping[str, str] = {
     "LT_OR_EQUALS_FIELD": "<=",
 }
 _DAY = 86_400
-# How long a unit is taken to be between two dates, in seconds.
+# The nominal length of a unit between two dates, in seconds.
 _LENGTHS = {
     "minute": 60,
     "hour": 3600,
@@ -32,9 +32,9 @@ _LENGTHS = {
 
 
 def compares_fields(sign: str) -> Callable[[Comparison], Clause]:
-    """Return the operator whose text is another field, for dates with `@` and a unit to compare in.
+    """Return the operator whose text is another field, followed by `@` and a unit in which dates are compared.
 
-    A row where either field has no value does not match.
+    Rows in which either field has no value do not match.
     """
 
     def clause(comparison: Comparison) -> Clause:
@@ -50,14 +50,14 @@ def compares_fields(sign: str) -> Callable[[Comparison], Clause]:
 
 
 def is_more_apart(comparison: Comparison) -> Clause:
-    """Return the clause for a date that is more than some units before or after another."""
+    """Return the clause of MORETHAN: a date is more than some units before or after another."""
     distance, limit = _distance(comparison)
     more: Clause = distance > limit
     return more
 
 
 def is_less_apart(comparison: Comparison) -> Clause:
-    """Return the clause for a date that is before or after another, by less than some units."""
+    """Return the clause of LESSTHAN: a date is before or after another, by less than some units."""
     distance, limit = _distance(comparison)
     return and_(distance >= 0, distance < limit)
 

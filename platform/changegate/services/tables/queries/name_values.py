@@ -1,4 +1,4 @@
-"""Name-value filters: parameters such as `state=closed` beside the encoded query.
+"""Name-value filters: parameters such as `state=closed` in addition to the encoded query.
 
 See docs/reference/table-api.md#parameters.
 """
@@ -13,9 +13,9 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.IGNORECASE | re.A
 
 
 def narrow_query(query: EncodedQuery, filters: Mapping[str, str]) -> EncodedQuery:
-    """Return the query for what matches it and every filter; names that are no field's are passed over.
+    """Return the query with a condition for every filter; names that cannot be fields are ignored.
 
-    A value may be what people read: a choice's label, a user's name. An empty one filters nothing.
+    A value may be a display value, such as the label of a choice or the name of a user. An empty value is ignored.
     """
     added: tuple[AnyOf, ...] = tuple(
         (Condition(name.lower(), "=", value),) for name, value in filters.items() if value and _FIELD.fullmatch(name)

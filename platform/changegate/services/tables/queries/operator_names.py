@@ -1,4 +1,4 @@
-"""The operators of the encoded query language: their names, and the other spellings of them.
+"""The names of the operators of encoded queries, and their alternative spellings.
 
 See docs/reference/encoded-queries.md#operators.
 """
@@ -28,18 +28,18 @@ OTHER_SPELLINGS: Mapping[str, str] = {
     "RELATIVEGTE": "RELATIVEGE",
     "RELATIVELTE": "RELATIVELE",
 }
-# They begin like an operator above, mean something else and are not offered.
+# Unsupported operators that begin like a supported one and mean something else.
 NOT_OFFERED = ("IN_HIERARCHY_DYNAMIC", "IN_HIERARCHY")
 
 
 def _one_of(names: Iterable[str]) -> str:
-    """Return a pattern that takes the longest name there is: `<=` before `<`, INSTANCEOF before IN."""
+    """Return a pattern that prefers longer names: `<=` to `<`, and INSTANCEOF to IN."""
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
 _ALL = (*NAMES, *OTHER_SPELLINGS, *NOT_OFFERED)
 _SYMBOLS = tuple(name for name in _ALL if not name[0].isalpha())
-# Field names are lower-case in practice, so the first capital or symbol ends them; NUMBER=… occurs too.
+# Field names are usually lower case, so the first capital or symbol ends them. NUMBER=… is accepted too.
 _PATTERNS = tuple(
     re.compile(rf"(?P<field>{field})(?P<operator>{_one_of(operators)})(?P<value>.*)", re.DOTALL)
     for field, operators in (("[a-z][a-z0-9_.]*", _ALL), ("[A-Z][A-Z0-9_.]*", _SYMBOLS))
@@ -47,7 +47,7 @@ _PATTERNS = tuple(
 
 
 def split_condition(item: str) -> tuple[str, str, str] | None:
-    """Return the field, the operator's name and the value of a condition; None when it is none."""
+    """Return the field, the operator's name, and the value of a condition, or None if the item is not a condition."""
     match = _PATTERNS[0].fullmatch(item) or _PATTERNS[1].fullmatch(item)
     if match is None or match["operator"] in NOT_OFFERED:
         return None

@@ -1,4 +1,4 @@
-"""What each operator asks of a stored value, as a clause (docs/reference/encoded-queries.md#operators)."""
+"""The operators of encoded queries as SQL clauses (docs/reference/encoded-queries.md#operators)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,12 +21,12 @@ from changegate.services.tables.queries.field_operators import SIGNS, compares_f
 from changegate.services.tables.registry import TABLES, find_table, lineage_of
 
 Operator = Callable[[Comparison], Clause]
-# The filter of this sys_id is "me" wherever ServiceNow runs; others are kept by each instance.
+# The dynamic filter with this sys_id is "me" on every ServiceNow instance; others differ between instances.
 ME = "90d1921e5f510100a9ad2572f2b477fe"
 
 
 def clause_of(operator: str, comparison: Comparison) -> Clause:
-    """Return the clause of one condition; raises `TermInvalid` when it makes no sense for the field."""
+    """Return the clause of one condition. Raises `TermInvalid` if it is invalid for the field."""
     try:
         return OPERATORS[operator](comparison)
     except Unmatchable:
@@ -34,9 +34,9 @@ def clause_of(operator: str, comparison: Comparison) -> Clause:
 
 
 def _is_not(positive: Operator) -> Operator:
-    """Return the operator for all that have a value and are not so; a boolean without value is not true either.
+    """Return the negation of an operator: it matches fields with a value, and booleans without one.
 
-    By setting, what has no value is something else too, whatever the type; see
+    With the setting `negation_includes_empty`, it matches fields of any type without a value; see
     docs/reference/encoded-queries.md#empty-values.
     """
 
@@ -64,8 +64,8 @@ def _compares(sign: str) -> Operator:
 
 def _is_between(comparison: Comparison) -> Clause:
     shown = comparison.of_display_value()
-    lowest, found, highest = comparison.text.partition("@")
-    if not found:
+    lowest, separator, highest = comparison.text.partition("@")
+    if not separator:
         raise TermInvalid("Two values with an @ between them are expected")
     column, first = folded(shown.field.column, shown.required_value(lowest))
     _, last = folded(shown.field.column, shown.required_value(highest))
@@ -73,7 +73,7 @@ def _is_between(comparison: Comparison) -> Clause:
 
 
 def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
-    """Return the operator that looks for a piece of text, in what a reference is called if it is one."""
+    """Return the operator that searches for a text, in the display name if the field is a reference."""
 
     def clause(comparison: Comparison) -> Clause:
         shown = comparison.of_display_value()
@@ -91,7 +91,7 @@ def _is_me(comparison: Comparison) -> Clause:
 
 
 def _is_instance_of(comparison: Comparison) -> Clause:
-    """Return the clause for a class and all that extend it."""
+    """Return the clause for a class and all classes that extend it."""
     name = comparison.required_value()
     classes = [table.name for table in TABLES.values() if name in (each.name for each in lineage_of(table))]
     return comparison.field.column.in_(classes or [name])

@@ -1,7 +1,7 @@
-"""Periods of the calendar, in the time zone of an instant: where an hour, a week, a quarter begins and ends.
+"""Calendar periods in a time zone: the start and end of an hour, a week, or a quarter.
 
-Days and longer units are counted on the calendar, hours and minutes in time that passes. A day that begins within a
-clock change begins when the change is made.
+Days and longer units are computed on the calendar, hours and minutes in elapsed time. A day whose midnight is skipped
+by a clock change begins at the change.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Period(NamedTuple):
-    """Whole units around an instant: from `first` units after the instant's own to `last` units after it."""
+    """Whole units around a time: from `first` units after the unit of the time to `last` units after it."""
 
     unit: str
     first: int
@@ -23,7 +23,7 @@ class Period(NamedTuple):
     years_before: int = 0
 
 
-# "Last 3 months" are the three before this one and this one so far; "last month" is a month of its own.
+# "Last 3 months" are the three months before this one and this one; "Last month" is only the one before.
 PERIODS: Mapping[str, Period] = {
     "Today": Period("day", 0, 0),
     "Yesterday": Period("day", -1, -1),
@@ -45,21 +45,21 @@ _BY_LABEL = {name.lower(): period for name, period in PERIODS.items()}
 
 
 def find_period(label: str) -> Period | None:
-    """Return the period that people call by a label such as `Last 7 days`."""
+    """Return the period with a label such as `Last 7 days`, or None."""
     return _BY_LABEL.get(label.replace(" ", "").lower())
 
 
 def bounds_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
-    """Return the first and the last second of a period; raises `OverflowError` where the calendar ends."""
+    """Return the first and the last second of a period. Raises `OverflowError` outside of the years 1 to 9999."""
     origin = shifted("year", at, -period.years_before)
     last = shifted(period.unit, start_of(period.unit, origin), period.last)
     return start_of(period.unit, shifted(period.unit, origin, period.first)), end_of(period.unit, last)
 
 
 def start_of(unit: str, at: datetime) -> datetime:
-    """Return the first second of the unit that an instant lies in; weeks begin on Monday."""
+    """Return the first second of the unit that contains a time; weeks begin on Monday."""
     if unit in _PASSING:
-        # By the offset of this very instant: an hour that occurs twice is two hours.
+        # With the UTC offset of this time: an hour that a clock change repeats is two hours.
         by_offset = at.astimezone(timezone(at.utcoffset() or timedelta()))
         minute = 0 if unit == "hour" else at.minute
         return by_offset.replace(minute=minute, second=0, microsecond=0).astimezone(at.tzinfo)
@@ -73,14 +73,14 @@ def start_of(unit: str, at: datetime) -> datetime:
 
 
 def end_of(unit: str, at: datetime) -> datetime:
-    """Return the last second of the unit that an instant lies in."""
+    """Return the last second of the unit that contains a time."""
     return _later(shifted(unit, start_of(unit, at), 1), -SECOND)
 
 
 def shifted(unit: str, at: datetime, count: int) -> datetime:
-    """Return the instant some units later; a day that the month does not have becomes its last.
+    """Return the time some units later; a day that the month does not have becomes its last day.
 
-    Raises `OverflowError` where the calendar ends.
+    Raises `OverflowError` outside of the years 1 to 9999.
     """
     if not count:
         return at
@@ -97,5 +97,5 @@ def shifted(unit: str, at: datetime, count: int) -> datetime:
 
 
 def _later(at: datetime, by: timedelta) -> datetime:
-    # Arithmetic on a local time is the calendar's and knows no clock changes; on UTC it is time that passes.
+    # Arithmetic on a local time ignores clock changes. On UTC, it adds elapsed time.
     return (at.astimezone(UTC) + by).astimezone(at.tzinfo)

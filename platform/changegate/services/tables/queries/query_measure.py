@@ -1,4 +1,4 @@
-"""How much a query may ask of a database in one statement."""
+"""Limits on the size of a query, so that one statement stays within what databases accept."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,20 +13,20 @@ from changegate.services.tables.queries.encoded_query import (
     Term,
 )
 
-# SQLite takes 32,766 values in a statement, and a value that may be a name is passed three times.
+# SQLite accepts 32,766 parameters in a statement, and a value that may be a name is passed three times.
 MAX_VALUES = 10_000
 MAX_RELATED = 10
-# To make SQL of a condition takes about half a millisecond, which nothing can interrupt while it is compiled.
+# Translating and compiling a condition takes about half a millisecond, and compilation cannot be interrupted.
 MAX_CONDITIONS = 5_000
-# The SQL of some conditions is longer than usual by about this factor.
+# The SQL of these operators is longer than usual by about this factor.
 SIZES: Mapping[str, int] = {"DATEPART": 50}
 SIZE_OF_NAMED_REFERENCE = 5
-# A search over all text fields passes each word once for each of them.
+# A search over all text fields passes each word once for each field.
 _TEXT_SEARCH_VALUES = 500
 
 
 def require_measure(query: EncodedQuery) -> None:
-    """Refuse a query that is more than a database takes; raises `RequestUnreadable`."""
+    """Check the number of values and related lists of a query. Raises `RequestUnreadable`."""
     terms = list(_terms_of(query))
     values = sum(_count_values(term) for term in terms)
     if values > MAX_VALUES:
@@ -37,13 +37,13 @@ def require_measure(query: EncodedQuery) -> None:
 
 
 class Measure:
-    """How much SQL has become of the conditions of a query so far, where equal fields are one list."""
+    """The size of the SQL that was made of a query so far; a merged list counts as one condition."""
 
     def __init__(self) -> None:
         self._size = 0
 
     def add(self, size: int) -> None:
-        """Add a condition; raises `RequestUnreadable` for too many, `TimeExceeded` or `TooManyLongRequests`."""
+        """Add a condition. Raises `RequestUnreadable` for too many, and `TimeExceeded` or `TooManyLongRequests`."""
         require_time()
         self._size += size
         if self._size > MAX_CONDITIONS:
@@ -53,7 +53,7 @@ class Measure:
 
 
 def size_of(term: Term) -> int:
-    """Return how many usual conditions the SQL of a term is as long as."""
+    """Return the size of a term's SQL, as a number of usual conditions."""
     return SIZES.get(term.operator, 1) if isinstance(term, Condition) else 1
 
 

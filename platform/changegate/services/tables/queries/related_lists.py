@@ -1,4 +1,4 @@
-"""Conditions on other records: how many of them refer to a row, or share a value with it."""
+"""Conditions on other records: the number of those that refer to a row, or whether one shares a value with it."""
 
 from collections.abc import Callable
 
@@ -17,15 +17,15 @@ Matching = Callable[[Inquiry, EncodedQuery], Clause | None]
 def related_clause(inquiry: Inquiry, related: RelatedCount, matching: Matching) -> Clause:
     """Return the clause that compares the number of related records that the caller may see.
 
-    `matching` makes a clause of the query over them. Raises `RequestUnreadable` for an unknown table, and for a field
-    that does not refer to this table.
+    `matching` translates the query over them. Raises `RequestUnreadable` for an unknown table, and for a field that
+    does not refer to this table.
     """
     walks = inquiry.walks
     inner = _walks_of(inquiry, related.table)
     field = inner.find(related.field)
     if field is None or not _refers_to(field, walks.table):
         raise RequestUnreadable(f"RLQUERY: {related.table}.{related.field} is not a reference to {walks.table.name}")
-    # Made first, since they may join more tables to the source.
+    # Before `inner.source` is read, because the clauses may join more tables to it.
     clauses = [field.column == walks.root.c["sys_id"], *_clauses(inquiry, inner, related.query, matching)]
     counted = select(func.count()).select_from(inner.source).where(*clauses)
     count = counted.correlate(walks.root).scalar_subquery()
@@ -34,9 +34,9 @@ def related_clause(inquiry: Inquiry, related: RelatedCount, matching: Matching) 
 
 
 def joined_clause(inquiry: Inquiry, joined: Joined, matching: Matching) -> Clause:
-    """Return the clause for rows whose field holds what a field of another record holds that the caller may see.
+    """Return the clause for rows whose field has the same value as a field of another record that the caller may see.
 
-    Raises `RequestUnreadable` for an unknown table, and for fields that do not hold text or references.
+    Raises `RequestUnreadable` for an unknown table, and for fields that are not text or references.
     """
     walks = inquiry.walks
     if joined.own_table not in {table.name for table in lineage_of(walks.table)}:
@@ -46,9 +46,9 @@ def joined_clause(inquiry: Inquiry, joined: Joined, matching: Matching) -> Claus
     other = _require_text(inner, joined.table, joined.field)
     query = EncodedQuery((((joined.condition,),),) if joined.condition else ())
     clauses = _clauses(inquiry, inner, query, matching)
-    # Read once and not for each row: neither field needs to have an index.
-    found: Clause = own.column.in_(select(other.column).select_from(inner.source).where(*clauses).correlate(None))
-    return found
+    # Uncorrelated, so that the subquery is executed once and not for each row: the fields may have no index.
+    clause: Clause = own.column.in_(select(other.column).select_from(inner.source).where(*clauses).correlate(None))
+    return clause
 
 
 def _walks_of(inquiry: Inquiry, name: str) -> Walks:
@@ -60,8 +60,8 @@ def _walks_of(inquiry: Inquiry, name: str) -> Walks:
 
 def _clauses(inquiry: Inquiry, inner: Walks, query: EncodedQuery, matching: Matching) -> list[Clause]:
     clauses = visible_rows_of(inner.table, inner.root, inner.caller)
-    found = matching(inquiry.within(inner), query)
-    return clauses if found is None else [*clauses, found]
+    clause = matching(inquiry.within(inner), query)
+    return clauses if clause is None else [*clauses, clause]
 
 
 def _require_text(walks: Walks, table_name: str, name: str) -> Field:

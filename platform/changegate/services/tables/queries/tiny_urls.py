@@ -1,9 +1,10 @@
-"""Tiny URLs: a long query kept under a token, for callers whose URLs must be short.
+"""Tiny URLs: long queries stored under a token, for callers whose URLs must be short.
 
 See docs/reference/other-apis.md#tiny-urls.
 
-Each user, and each integration that acts as one, keeps so many queries of so many characters in all. Beyond that the
-oldest ones make room: clients use a token at once, and a refusal would stop those that need many.
+Each user, and each integration that acts as the user, may store `MOST_KEPT` queries with `MOST_CHARACTERS` in total.
+Beyond that, the oldest ones are deleted: clients use a token immediately, and a refusal would stop clients that need
+many.
 """
 
 import secrets
@@ -29,7 +30,7 @@ MOST_CHARACTERS = 2 * 1024 * 1024
 
 
 def store_query(caller: Caller, path: str, query: str) -> str:
-    """Keep a query for a user and a path, and return its token; raises `RequestUnreadable` for one too long."""
+    """Store a query for a user and a path, and return its token. Raises `RequestUnreadable` if it is too long."""
     if len(path) > LONGEST_PATH or len(query) > LONGEST_QUERY:
         raise RequestUnreadable(
             f"url: a path of {LONGEST_PATH} characters and a query of {LONGEST_QUERY} are the most that is kept"
@@ -45,8 +46,8 @@ def store_query(caller: Caller, path: str, query: str) -> str:
 
 
 def get_query(caller: Caller, token: str, path: str) -> str:
-    """Return the query that this user has kept for this path; raises `RequestUnreadable` when there is none."""
-    row = _FIND.first({"wanted": token}) if token.isalnum() and token.isascii() else None
+    """Return the query that this user has stored for this path. Raises `RequestUnreadable` if there is none."""
+    row = _FIND.first({"token": token}) if token.isalnum() and token.isascii() else None
     if row is None or row.user != caller.sys_id or row.path != path or row.expires_at <= now():
         raise RequestUnreadable("sysparm_tiny: no query is kept for you under this token and this path")
     kept: str = row.query
@@ -54,9 +55,9 @@ def get_query(caller: Caller, token: str, path: str) -> str:
 
 
 def _make_room(owner: Mapping[str, str | None], size: int) -> None:
-    """Delete the oldest queries of an owner that leave no room for one more of this many characters.
+    """Delete the oldest queries of an owner, so that one more with `size` characters fits.
 
-    Requests at the same moment may each add one beyond the bound; the next one deletes them.
+    Concurrent requests may each add one beyond the limit; the next request deletes these.
     """
     beyond, count = [], 1
     for token, kept_size in connection().execute(_sizes(owner)):
@@ -70,17 +71,17 @@ def _make_room(owner: Mapping[str, str | None], size: int) -> None:
 def _sizes(owner: Mapping[str, str | None]) -> Select[str, int]:
     is_owned = (TinyUrl.user == owner["user"], TinyUrl.entity == owner["entity"])
     newest = (TinyUrl.created_at.desc(), TinyUrl.token)
-    # More than are kept: those of requests at the same moment.
+    # More than MOST_KEPT, to include those that concurrent requests have added.
     return select(TinyUrl.token, TinyUrl.size).where(*is_owned).order_by(*newest).limit(PURGED_AT_ONCE)
 
 
 def _purge(at: datetime) -> None:
-    # The index finds what has expired, which mostly is nothing; nobody waits for a purge that is under way.
+    # Cheap: the index usually finds no expired rows, and rows that another purge has locked are skipped.
     expired = select(TinyUrl.token).where(TinyUrl.expires_at <= at).limit(PURGED_AT_ONCE)
     connection().execute(delete(TinyUrl).where(TinyUrl.token.in_(expired.with_for_update(skip_locked=True))))
 
 
 _INSERT = Prepared(insert(TinyUrl.__table__), TinyUrl.__table__.columns.keys())
 _FIND = Prepared(
-    select(TinyUrl.user, TinyUrl.path, TinyUrl.query, TinyUrl.expires_at).where(TinyUrl.token == parameter("wanted"))
+    select(TinyUrl.user, TinyUrl.path, TinyUrl.query, TinyUrl.expires_at).where(TinyUrl.token == parameter("token"))
 )

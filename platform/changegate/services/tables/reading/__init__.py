@@ -1,4 +1,4 @@
-"""Reading: lists, single records and aggregates, within what the caller may see.
+"""Reading: lists, single records, and aggregates, limited to what the caller may see.
 
-Begin with `records`. `matching` finds the sys_ids of a page and their count, `aggregates` groups and sums.
+Begin with `records`. `matching` finds the sys_ids of a page and the total count, and `aggregates` groups and sums.
 """

@@ -1,4 +1,4 @@
-"""Aggregates: counts, averages, extremes and sums of the records that a query means.
+"""Aggregates: counts, averages, extremes, and sums of the records that match a query.
 
 See docs/reference/other-apis.md#aggregate.
 """
@@ -31,10 +31,10 @@ MAX_GROUPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """What is asked; `fields` are as the caller spelled them, by function.
+    """The parameters of an aggregate request. `fields` are as the caller spelled them, by function.
 
-    An item of `having` is (function, field, operator, value), one of `order_by` (field), ("count") or (function,
-    field), where "DESC" may follow.
+    An item of `having` is (function, field, operator, value). An item of `order_by` is (field), ("count"), or
+    (function, field), optionally followed by "DESC".
     """
 
     counts: bool = False
@@ -46,11 +46,10 @@ class Aggregation:
 
 
 def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation) -> Stats | list[Stats]:
-    """Return the figures of the records that match and that the caller may see; a list where they are grouped.
+    """Return the figures of the records that match and that the caller may see; a list if they are grouped.
 
-    Fields that do not exist, may not be read, or have no such figure are ignored, as
-    docs/reference/table-api.md#unusual-input says. Raises `RequestUnreadable` for more figures or groups than an answer
-    holds.
+    Fields that do not exist, may not be read, or have no such figure are ignored
+    (docs/reference/table-api.md#unusual-input). Raises `RequestUnreadable` for too many figures or groups.
     """
     require_operation(table, caller, "read")
     require_time(for_search=True)
@@ -62,7 +61,7 @@ def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: 
 
 
 class _Aggregate:
-    """One aggregate statement and what becomes of its rows: the columns of groups, the count, the figures."""
+    """One aggregate statement. Its rows consist of the columns of the groups, the count, and the figures."""
 
     def __init__(
         self, table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation, members: Sequence[Member]
@@ -72,10 +71,10 @@ class _Aggregate:
         self._members = members
         self._walks = Walks(table, caller)
         by_path = ((member.path, self._walks.find(member.path)) for member in members)
-        self._grouped = {path: _group_column(found) for path, found in by_path if found is not None}
-        wanted = [(function, key) for function in FUNCTIONS for key in asked.fields.get(function, ())]
-        found = (find_figure(self._walks, function, key) for function, key in wanted)
-        self._figures = [figure for figure in found if figure is not None]
+        self._grouped = {path: _group_column(field_) for path, field_ in by_path if field_ is not None}
+        pairs = [(function, key) for function in FUNCTIONS for key in asked.fields.get(function, ())]
+        figures = (find_figure(self._walks, function, key) for function, key in pairs)
+        self._figures = [figure for figure in figures if figure is not None]
         if len(members) + len(self._figures) > MAX_COLUMNS:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
         matching = where_clause(self._walks, query)
@@ -89,7 +88,7 @@ class _Aggregate:
         return self._stats(connection().execute(statement, self._walks.parameters).one())
 
     def list_groups(self, groups: Selection) -> Iterator[Stats]:
-        """Return the figures of each group, with the fields that the group has in common."""
+        """Yield the figures of each group, with the values of the fields that define the group."""
         rows = self._fetch_groups()
         require_time()
         shape = Shape("", self._asked.display_value, exclude_reference_link=True)
@@ -99,8 +98,8 @@ class _Aggregate:
 
     def _fetch_groups(self) -> Sequence[Sequence[Any]]:
         asked = self._asked
-        conditions = [found for parts in asked.having if (found := find_condition(self._walks, parts)) is not None]
-        orders = [found for parts in asked.order_by if (found := self._order(parts)) is not None]
+        conditions = [clause for parts in asked.having if (clause := find_condition(self._walks, parts)) is not None]
+        orders = [order for parts in asked.order_by if (order := self._order(parts)) is not None]
         orders += [_sorted(self._grouped[member.path], is_descending=False) for member in self._members]
         columns = [self._grouped[member.path] for member in self._members]
         statement = select(*columns, func.count(), *(figure.column for figure in self._figures))
@@ -128,16 +127,16 @@ class _Aggregate:
         return stats
 
 
-def _group_column(found: Field) -> ColumnElement[Any]:
-    if not isinstance(found.column.type, String):
-        return found.column
-    # Text may be missing or empty, which is one group. The literal is no parameter: two of them would be two
-    # expressions to PostgreSQL, which groups by what it selects.
-    return func.nullif(found.column, literal_column("''"), type_=found.column.type)
+def _group_column(grouped: Field) -> ColumnElement[Any]:
+    if not isinstance(grouped.column.type, String):
+        return grouped.column
+    # NULL and the empty string are one group. The literal must not be a parameter: PostgreSQL requires the same
+    # expression in SELECT and GROUP BY, and two parameters would make two expressions.
+    return func.nullif(grouped.column, literal_column("''"), type_=grouped.column.type)
 
 
 def _sorted(column: ColumnElement[Any], is_descending: bool) -> UnaryExpression[Any]:
-    """Sort the empty as the smallest: left to themselves, databases differ."""
+    """Sort NULL as the smallest value: the defaults of the databases differ."""
     return column.desc().nulls_last() if is_descending else column.asc().nulls_first()
 
 

@@ -1,4 +1,4 @@
-"""Figures: what an aggregate tells of one field, as SQL and as text (docs/reference/other-apis.md#aggregate)."""
+"""Figures: aggregate functions of one field, as SQL and as text (docs/reference/other-apis.md#aggregate)."""
 
 import math
 import operator
@@ -43,7 +43,7 @@ class Figure:
 
 
 def find_figure(walks: Walks, function: str, key: str) -> Figure | None:
-    """Return a figure; None when the field does not exist, may not be read or has no such figure."""
+    """Return a figure, or None if the field does not exist, may not be read, or does not support the function."""
     field = walks.find(key)
     make = FUNCTIONS.get(function)
     if field is None or make is None or isinstance(field.column.type, Boolean):
@@ -57,7 +57,7 @@ def find_figure(walks: Walks, function: str, key: str) -> Figure | None:
 
 
 def find_condition(walks: Walks, parts: Sequence[str]) -> ColumnElement[bool] | None:
-    """Return the clause of (function, field, operator, value) on groups; None for what is no condition."""
+    """Return the HAVING clause for (function, field, operator, value), or None if the parts are invalid."""
     if len(parts) != 4 or parts[2] not in COMPARISONS:
         return None
     function, key, sign, text = parts
@@ -78,7 +78,7 @@ def _number(text: str) -> Column | None:
         number = float(text)
     except ValueError:
         return None
-    # A count may be compared with a fraction, which a database must not round to its own kind of number.
+    # As Float: a count may be compared with a fraction, which must not be rounded to the type of the count.
     return literal(number, Float) if math.isfinite(number) else None
 
 

@@ -1,7 +1,10 @@
-"""Matching: which records a query means, as far as the caller may see them, and how many they are.
+"""Matching: the sys_ids of the records that match a query and that the caller may see, and their count.
 
-Statements that differ in nothing but their values are compiled once. What tells them apart is which references are
-walked through, which a value may name, and SQLAlchemy's own key of the clause that became of the query.
+Statements that differ only in their values are compiled once. Their shape consists of the table, what `standing_of` the
+caller returns, the order, the walked references, and SQLAlchemy's cache key of the WHERE clause:
+
+    query ──where_clause──> clause ──_shape_of──> (shape, values) ──CompiledSelects──> rows
+                                       └── too large to cache: compiled and executed by SQLAlchemy
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -20,7 +23,7 @@ from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import Walks
 
-# A statement with more values than this, or sort fields of more characters, is not worth remembering.
+# Statements with more values, or with sort fields of more characters, are not cached.
 MOST_REMEMBERED_VALUES = 64
 LONGEST_REMEMBERED_ORDERS = 400
 statements = CompiledSelects(512)
@@ -33,7 +36,7 @@ class Matching:
         self._query = query
         self._walks = Walks(table, caller)
         self._clause = where_clause(self._walks, query)
-        # As it is before the order is worked out, which may join more tables; a count needs none of them.
+        # Taken before `order_clauses` may join more tables, which a count does not need.
         self._source = self._walks.source
         self._shape, self._inputs = _shape_of(self._walks, self._clause, query)
 
@@ -50,10 +53,11 @@ class Matching:
     def list_and_count(self, limit: int, offset: int) -> tuple[list[str], int]:
         """Return the sys_ids of a page of records, in the query's order, and how many records match in all."""
         rows = self._fetch("counted page", self._counted_page_statement, page_limit=limit, page_offset=offset)
-        # A page beyond the last record has no row to tell it.
+        # A page beyond the last record has no row that could hold the count.
         return [row[0] for row in rows], int(rows[0][1]) if rows else self.count()
 
     def _counted_page_statement(self) -> Select[Any]:
+        # Uncorrelated: otherwise, SQLAlchemy would omit the FROM of the subquery, since the page reads the same table.
         counted = self._count_statement().correlate(None).scalar_subquery()
         return self._page_statement().add_columns(counted)
 
@@ -73,7 +77,7 @@ class Matching:
     def _fetch(self, purpose: str, build: Callable[[], Select[Any]], **values: int) -> Sequence[Row]:
         named = {**self._walks.parameters, **values}
         if self._shape is None:
-            # Nor does SQLAlchemy remember it: the key of a large statement takes longer than the statement.
+            # SQLAlchemy must not cache it either: the cache key of a large statement takes longer than the statement.
             return connection().execute(build(), named, execution_options={"compiled_cache": None}).all()
         return statements.fetch((purpose, self._shape), build, named, self._inputs)
 
@@ -81,7 +85,10 @@ class Matching:
 def _shape_of(
     walks: Walks, clause: ColumnElement[bool] | None, query: EncodedQuery
 ) -> tuple[Hashable, Sequence[BindParameter[Any]]]:
-    """Return what all queries that differ in their values alone have in common, with those values; None for none."""
+    """Return the cache key that all queries with the same SQL share, and the parameters in which they differ.
+
+    The key is None for a query that should not be cached.
+    """
     if sum(1 + len(order.field) for order in query.orders) > LONGEST_REMEMBERED_ORDERS:
         return None, ()
     common = (walks.table, standing_of(walks.caller), query.orders)
@@ -89,10 +96,12 @@ def _shape_of(
         return common, ()
     if sum(len(chain) for group in query.alternatives for chain in group) > MOST_REMEMBERED_VALUES:
         return None, ()
-    # The key that SQLAlchemy itself remembers compiled statements by; it has no public name.
+    # SQLAlchemy's own cache key of compiled statements. It has no public name. Its parameters are in the order of the
+    # clause, so those of two clauses with the same key correspond by position.
     key = clause._generate_cache_key()
     if key is None or len(key.bindparams) > MOST_REMEMBERED_VALUES:
         return None, ()
+    # The key does not contain the length of an IN list, but `CompiledSelect` compiles the list for one length.
     sizes = tuple(len(bind.effective_value or ()) for bind in key.bindparams if bind.expanding)
     if sum(sizes) > MOST_REMEMBERED_VALUES:
         return None, ()

@@ -1,7 +1,7 @@
-"""Reading: single records and pages of them, as far as the caller may see.
+"""Single records and pages of records, limited to what the caller may see.
 
-Reading is Core, not ORM: a record has a hundred columns, and the unit of work would cost more than the database does.
-A page is found by its sys_ids, which indexes answer, before any row is read whole.
+Records are read with SQLAlchemy Core instead of the ORM: a record has a hundred columns, and the ORM would cost more
+than the database. The sys_ids of a page are read first, from indexes; only then are whole rows read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,15 +26,18 @@ from changegate.services.tables.registry import Table
 from changegate.services.tables.values import is_storable
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
-# A record as it is stored: its values in the order of `Table.fields_for` the caller.
+# The stored values of a record, in the order of `Table.fields_for` the caller.
 Record = Sequence[Any]
-# A page of so many records seldom has all that match: they are counted in the same statement.
+# Up to this limit, a page seldom contains all matching records, so it is counted in the same statement.
 LIKELY_NOT_ALL = 100
 OPERATION_NAMES = {"read": "Read", "create": "Insert", "update": "Update", "delete": "Delete"}
 
 
 class Records:
-    """Some records, read and rendered some hundreds at a time while they are gone through."""
+    """Records that are read and rendered lazily, some hundreds at a time.
+
+    The statements run while a caller iterates, so the errors of `require_time` are raised there.
+    """
 
     def __init__(self, selection: Selection, sys_ids: Sequence[str], caller: Caller, shape: Shape) -> None:
         self._selection = selection
@@ -50,21 +53,24 @@ class Records:
             yield from chunk
 
     def chunks(self) -> Iterator[list[WireRecord]]:
-        """Return the records some hundreds at a time."""
+        """Yield the records in lists of some hundreds."""
         for rows in fetch_chunks(self._selection, self._caller, self._sys_ids):
             yield list(render_rows(self._selection, rows, self._caller, self._shape))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some records of a query and how many match in all."""
+    """A page of the records that match a query, and the total number of matches."""
 
     records: Records
     total: int
 
 
 def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *, limit: int, offset: int) -> Page:
-    """Return a page of the records that match and that the caller may see, in the shape that he wants."""
+    """Return a page of the records that match and that the caller may see.
+
+    Raises `AccessRefused`, `RequestUnreadable`, and the errors of `require_time`.
+    """
     require_operation(table, caller, "read")
     require_time(for_search=True)
     selection = select_fields(table, caller, shape)
@@ -74,7 +80,7 @@ def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *
 
 
 def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], int]:
-    """Return the sys_ids of a page and how many records match in all, which a page that is the last tells by itself."""
+    """Return the sys_ids of a page and the number of all matches; the end of the last page is that number."""
     if 0 < limit <= LIKELY_NOT_ALL:
         return matching.list_and_count(limit, offset)
     sys_ids = matching.list_sys_ids(limit, offset) if limit else []
@@ -83,22 +89,22 @@ def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], 
 
 
 def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
-    """Return how many records match that the caller may see."""
+    """Return how many records match and are visible to the caller."""
     require_operation(table, caller, "read")
     require_time(for_search=True)
     return Matching(table, caller, query).count()
 
 
 def read_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> WireRecord:
-    """Return one record in the shape that the caller wants; raises `RecordNotFound` for what the caller may not see."""
+    """Return one record. Raises `RecordNotFound` if it does not exist or the caller may not see it."""
     return open_record(table, caller, sys_id, shape).render()
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRecord:
-    """One record with its version, read and not yet rendered.
+    """One record with its version, read but not yet rendered.
 
-    `is_plain` tells that nothing but the record itself is shown, so that what is shown changes with the version only.
+    With `is_plain`, only columns of the record itself are shown, so the response changes only with the version.
     """
 
     version: str
@@ -107,23 +113,22 @@ class OpenRecord:
 
 
 def open_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> OpenRecord:
-    """Return one record with its version; raises `RecordNotFound` for what the caller may not see."""
+    """Return one record with its version. Raises `RecordNotFound` if the caller sees no such record."""
     require_operation(table, caller, "read")
     selection = select_fields(table, caller, shape)
-    found = fetch_row_with_version(selection, caller, sys_id) if is_storable(sys_id) else None
-    if found is None:
+    versioned = fetch_row_with_version(selection, caller, sys_id) if is_storable(sys_id) else None
+    if versioned is None:
         raise RecordNotFound
-    version, row = found
+    version, row = versioned
     is_plain = selection.is_plain and not shape.shows_names
     return OpenRecord(version, is_plain, lambda: next(render_rows(selection, [row], caller, shape)))
 
 
 def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shape: Shape) -> WireRecord:
-    """Return a record that the caller has just written, without reading it again where it has all that is shown.
+    """Return a record that the caller has just written. `record` holds its stored values by field.
 
-    `record` holds stored values by field.
-
-    He sees what he has made of it, though it may have ceased to be his to see.
+    It is read again only if more than its own columns is shown. Callers always get back the record that they just
+    wrote, even if the write removed their read access.
     """
     selection = select_fields(table, caller, shape)
     if selection.is_plain:
@@ -140,24 +145,25 @@ def require_operation(table: Table, caller: Caller, operation: str) -> None:
         raise AccessRefused("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
 
 
-# Statements are built once: to compile a hundred columns anew costs more than running it.
+# Compiling a hundred columns costs more than running the statement.
 @lru_cache(maxsize=128)
 def _get_statement(table: Table, fields: tuple[str, ...], restriction: Restriction) -> Prepared:
     visible = visible_rows(table, restriction)
     columns = (table.columns[name] for name in fields)
-    return Prepared(select(*columns).where(table.columns["sys_id"] == parameter("wanted"), *visible))
+    return Prepared(select(*columns).where(table.columns["sys_id"] == parameter("sys_id"), *visible))
 
 
 def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
-    """Return one row with the values of `fields`; raises `RecordNotFound`."""
+    """Return the values of `fields` of one record. Raises `RecordNotFound`."""
     restriction, who = visibility(table, caller)
-    row: Record = require_row(_get_statement(table, fields, restriction), {"wanted": sys_id, **who})
+    row: Record = require_row(_get_statement(table, fields, restriction), {"sys_id": sys_id, **who})
     return row
 
 
 def require_row(statement: Prepared, parameters: Mapping[str, str | None]) -> Any:
-    """Return the first row of a statement; raises `RecordNotFound`."""
-    row = statement.first(parameters) if str(parameters["wanted"]).isprintable() else None
+    """Return the first row of a statement with a parameter `sys_id`. Raises `RecordNotFound`."""
+    # PostgreSQL would reject a NUL in the text with an error of its own.
+    row = statement.first(parameters) if str(parameters["sys_id"]).isprintable() else None
     if row is None:
         raise RecordNotFound
     return row

@@ -1,5 +1,5 @@
-"""Writing: records are created, changed and deleted, with their trail, journals and dependent rows.
+"""Writing: creation, update, and deletion of records, with their audit trail, journals, and dependent rows.
 
-Begin with `records`; every write passes there. `inputs` and `references` parse what was sent, `written_rows` holds
-the statements, `parts` and `referrers` follow a deletion, and `idempotency` creates a record once.
+Begin with `records`, through which every write passes. `inputs` and `references` parse the sent fields, `written_rows`
+holds the statements, `parts` and `referrers` follow a deletion, and `idempotency` creates a record only once.
 """

@@ -1,4 +1,4 @@
-"""The audit trail: who changed which field of which record when, from what to what.
+"""The audit trail: who changed which field of which record, when, and the old and new values.
 
 See docs/reference/change-records.md#related-tables.
 """
@@ -23,7 +23,7 @@ _COLUMNS = SysAudit.__table__.c
 def record_changes(
     table: Table, class_name: str, before: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller
 ) -> None:
-    """Write a row for every changed field of a record, all in one INSERT; of a secret only that it was changed."""
+    """Insert a row for every changed field of a record, with one statement; the values of secrets are omitted."""
     entries = table.entries
     _insert(
         [
@@ -35,7 +35,7 @@ def record_changes(
 
 
 def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> None:
-    """Write that a record has been deleted, with the name it had."""
+    """Insert a row for the deletion of a record, with its display name."""
     name = _text(table, table.display_field, record[table.display_field])
     _insert([_row(class_name, record, caller, DELETED, name, None)])
 

@@ -1,4 +1,4 @@
-"""Belongings: what is kept beside a record and goes with it."""
+"""Dependent rows of a record in other tables, which are deleted together with it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from changegate.services.tables.registry import delete_beside
 
 
 def remove_belongings(class_name: str, sys_ids: Sequence[str]) -> None:
-    """Delete the journals of records and what other packages keep beside them; their audit trail stays."""
+    """Delete the journal entries of records, and the rows that other packages keep for them; the audit trail stays."""
     entries = SysJournalField.__table__
     of_records = (entries.c["element_id"].in_(sys_ids), entries.c["name"] == class_name)
     connection().execute(delete(entries).where(*of_records))

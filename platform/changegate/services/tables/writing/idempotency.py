@@ -1,7 +1,10 @@
-"""Idempotent creation: a request that is sent again creates nothing again (the `Idempotency-Key` header).
+"""Idempotent creation with the `Idempotency-Key` header: a repeated request does not create a second record.
 
-A key belongs to one user, one integration and one table, and is kept for a day. It is claimed in the transaction
-that creates the record, so both are there or neither is.
+    first request  ──INSERT key──> INSERT record ──> commit: the key and the record exist, or neither does
+    second request ──INSERT key──> waits for the first transaction, then returns its record
+
+A key belongs to one user, one integration, and one table, and is kept for a day. On SQLite, the second request waits in
+the write queue; on PostgreSQL, it waits for the unique index.
 """
 
 import hashlib
@@ -44,10 +47,11 @@ def create_once(
     input_display_value: bool = False,
     ignored: list[str] | None = None,
 ) -> Mapping[str, Any]:
-    """Create a record, or return the one that this key has created, as it is now; values by field.
+    """Create a record, or return the current values of the record that this key has created; values by field.
 
-    Of simultaneous calls with one key the first creates and the others wait for it. Raises what `create_record`
-    raises, `RequestUnreadable` for a key that is none, `KeyAlreadyUsed` when the body differs or the record is gone.
+    If several calls with one key run at the same time, one creates the record and the others wait for it. Raises the
+    errors of `create_record`, `RequestUnreadable` for an invalid key, and `KeyAlreadyUsed` if the body differs or the
+    record has been deleted.
     """
     if not _KEY.fullmatch(key):
         raise RequestUnreadable("Header Idempotency-Key: 1 to 255 printable ASCII characters are expected")
@@ -64,20 +68,20 @@ def create_once(
 
 
 def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str) -> Mapping[str, Any]:
-    claimed = _FIND.first({"wanted": key_hash})
+    claimed = _FIND.first({"key_hash": key_hash})
     if claimed is None or claimed.body_hash != body_hash:
         raise KeyAlreadyUsed(OTHER_BODY)
     fields = table.fields_for(caller)
     try:
         row = get_row(table, caller, claimed.record, fields)
     except RecordNotFound:
-        # To create it anew would undo a deletion that somebody meant.
+        # Creating it again would undo an intended deletion.
         raise KeyAlreadyUsed(RECORD_IS_GONE) from None
     return dict(zip(fields, row, strict=True))
 
 
 def purge_keys(at: datetime) -> None:
-    """Forget some of the keys that have had their day, passing over those that somebody works on."""
+    """Delete up to `PURGED_AT_ONCE` expired keys, skipping those that another transaction has locked."""
     expired = select(Keys.c.key_hash).where(Keys.c.expires_at <= at).limit(PURGED_AT_ONCE)
     connection().execute(delete(Keys).where(Keys.c.key_hash.in_(expired.with_for_update(skip_locked=True))))
 
@@ -88,7 +92,10 @@ def _purge_now_and_then(at: datetime) -> None:
 
 
 def _claim(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
-    """Claim a key for the caller's transaction; one INSERT decides, and waits for another that is under way."""
+    """Reserve a key in the caller's transaction; return False if it is in use.
+
+    A single INSERT decides. It waits for a concurrent transaction with the same key, and replaces an expired one.
+    """
     at = now()
     values = {"key_hash": key_hash, "body_hash": body_hash, "table": table.name, "record": sys_id}
     instants = {"created_at": at, "expires_at": at + KEPT_FOR}
@@ -104,7 +111,7 @@ def _claim_statement(dialect: Any) -> Prepared:
 
 
 _CLAIMS = {name: _claim_statement(dialect) for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))}
-_FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == parameter("wanted")))
+_FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == parameter("key_hash")))
 
 
 def _key_hash(table: Table, caller: Caller, key: str) -> str:
@@ -113,10 +120,10 @@ def _key_hash(table: Table, caller: Caller, key: str) -> str:
 
 
 def _body_hash(sent: Mapping[str, Any], input_display_value: bool) -> str:
-    """Return the hash of a body whatever the order of its keys, with the one parameter that gives it its meaning."""
+    """Return the hash of a body and of the parameter that determines its meaning, whatever the order of the keys."""
     try:
         canonical = orjson.dumps([sent, input_display_value], option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         raise RequestUnreadable("The body is nested too deeply to be sent with an Idempotency-Key") from None
-    # A body may hold a password: whoever has the database alone must not be able to try some.
+    # Keyed, because a body may contain a password: with a copy of the database alone, guesses cannot be checked.
     return hmac.digest(settings().secret_key.encode(), canonical, "sha256").hex()

@@ -1,7 +1,7 @@
-"""Ignored fields: names in a request that no field of a table takes (docs/reference/table-api.md#writes).
+"""Ignored fields: names in a request that are not writable fields (docs/reference/table-api.md#writes).
 
-ServiceNow ignores unknown and read-only fields silently. Here callers can see which ones: each write takes a list
-that it appends their names to.
+ServiceNow silently ignores unknown and read-only fields. Here, callers can see which ones were ignored: each write
+appends their names to a list.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,9 +19,9 @@ LONGEST_NAME = 80
 
 
 def unwritable_names(table: Table, names: Iterable[str], *, is_new: bool) -> set[str]:
-    """Return the lower-case names that are not writable fields of a table; a new record takes a `sys_id`.
+    """Return the lower-case names that are not writable fields of a table; `sys_id` is writable in a new record.
 
-    Raises `RequestUnreadable` for unknown names and for a new record without any field, if a setting refuses those.
+    Raises `RequestUnreadable` for unknown names and for an empty new record, if `refuse_unknown_fields` is set.
     """
     sent = set(names)
     unwritable = sent - _writable(table)
@@ -37,13 +37,13 @@ def unwritable_names(table: Table, names: Iterable[str], *, is_new: bool) -> set
 
 
 def as_sent(sent: Mapping[str, Any], ignored: Collection[str]) -> list[str]:
-    """Return the ignored fields, given by lower-case names, as their sender spelled and ordered them."""
+    """Return the ignored fields, given by lower-case names, in the caller's spelling and order."""
     return [name for name in sent if name.lower() in ignored] if ignored else []
 
 
 def list_names(names: Collection[str]) -> str:
     """Return names as bounded, printable text, separated by commas; names are percent-encoded where necessary."""
-    # Every name takes more than one character of the list, so the bound on their number loses none that fits.
+    # Each name takes more than one character, so limiting their number first drops no name that would fit.
     encoded = (quote(name[:LONGEST_NAME], safe="", errors="replace") for name in list(names)[:LONGEST_LIST])
     text = ", ".join(encoded)
     return text if len(text) <= LONGEST_LIST else text[: LONGEST_LIST - len(", ...")].rpartition(",")[0] + ", ..."

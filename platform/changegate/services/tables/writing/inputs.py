@@ -1,4 +1,4 @@
-"""Inputs: from the fields of a request to the values of a record that they change.
+"""Inputs: conversion of the fields of a request to the changed values of a record.
 
 See docs/reference/table-api.md#writes.
 """
@@ -22,10 +22,10 @@ REFERRING = frozenset({"reference", "glide_list"})
 def changed_values(
     table: Table, caller: Caller, fields: Mapping[str, Any], current: Values, *, by_display: bool
 ) -> Values:
-    """Return the storable values of the known, writable fields that differ from the `current` ones; None empties.
+    """Return the storable values of the known, writable fields that differ from `current`; None empties a field.
 
-    What is sent as it is stored passes unseen: a choice that is inactive by now, or a reference to what the caller
-    cannot see, may be part of a record that is written back. What comes `by_display` is what the caller reads: names,
+    Unchanged values are not validated again: a client may write back a record with a choice that is inactive by now, or
+    with a reference to a record that the caller cannot see. With `by_display`, fields hold display values: names,
     labels, and times in the caller's time zone. Raises `RequestUnreadable` naming the field.
     """
     values: Values = {}
@@ -52,17 +52,17 @@ def changed_values(
 
 
 def _is_value(sent: Any) -> bool:
-    """Tell whether a field came with the stored value beside the displayed one; the value is always UTC."""
+    """Tell whether a field was sent as an object with the stored value, whose times are always UTC."""
     return isinstance(sent, dict) and "value" in sent
 
 
 def is_same(stored: Any, value: Any) -> bool:
-    """Tell whether a value is what is stored; text that is empty is none."""
+    """Tell whether a value equals the stored one; an empty string equals None."""
     return bool((None if stored == "" else stored) == value)
 
 
 def _chosen(table: Table, texts: Mapping[str, str], *, by_display: bool) -> Values:
-    """Return the values of choice fields by the choices that are active now, read in one statement for all."""
+    """Return the values of choice fields, checked against the active choices, which one statement reads."""
     offered = find_choices(table.name, texts, active_only=True)
     return {
         name: _choice(name, table.entries[name], text, offered.get(name, {}), by_display=by_display)
@@ -81,5 +81,5 @@ def _choice(name: str, entry: Entry, text: str, choices: Choices, *, by_display:
 
 
 def _value_labelled(choices: Choices, text: str) -> str | None:
-    wanted = text.strip().lower()
-    return next((value for value, label in choices.items() if label.lower() == wanted), None)
+    folded = text.strip().lower()
+    return next((value for value, label in choices.items() if label.lower() == folded), None)

@@ -1,4 +1,4 @@
-"""Parts: the records that belong to another and are deleted with it, such as the tasks of a change."""
+"""Dependent records that are deleted together with another record, such as the tasks of a change."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,13 +16,13 @@ from changegate.services.tables.writing.referrers import empty_references
 
 
 def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
-    """Delete the parts of a record, each in the way it would be deleted by itself.
+    """Delete the dependent records of a record, with the rules, the audit trail, and the dependent rows of each.
 
-    Whether the caller may see or delete a part is not asked: who may delete the whole may delete all of it.
+    The caller needs no access to them: a caller who may delete a record may delete everything that belongs to it.
     """
     for name, field in table.parts:
         part = get_table(name)
-        for row in _parts_statement(part, field).all({"wanted": sys_id}):
+        for row in _parts_statement(part, field).all({"parent": sys_id}):
             _remove_part(part, dict(zip(part.source.c.keys(), row, strict=True)), caller)
 
 
@@ -39,4 +39,4 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
 
 @lru_cache(maxsize=32)
 def _parts_statement(part: Table, field: str) -> Prepared:
-    return Prepared(select(part.source).where(part.source.c[field] == parameter("wanted")))
+    return Prepared(select(part.source).where(part.source.c[field] == parameter("parent")))

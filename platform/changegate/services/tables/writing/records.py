@@ -1,7 +1,7 @@
-"""Records: written through one way for every table.
+"""The creation, update, and deletion of records of every table.
 
-Writing is Core, not ORM: a record has a hundred columns of which a write touches a few, and the unit of work would
-cost more than the database does.
+Records are written with SQLAlchemy Core instead of the ORM: a record has a hundred columns, of which a write changes a
+few, and the ORM would cost more than the database.
 """
 
 import re
@@ -40,9 +40,9 @@ def create_record(
 ) -> Mapping[str, Any]:
     """Insert a record and return its values by field.
 
-    `sys_id` is one that is decided already. The names of fields in `sent` that were not used are appended to `ignored`:
-    unknown ones, read-only ones, and those that the table's rules have overridden. Raises `AccessRefused`,
-    `RequestUnreadable` for a value that its field cannot hold, `QuotaReached`, `OperationFailed` from the rules.
+    `sys_id` is set if the caller of this function has already determined it. The names of unused fields in `sent` are
+    appended to `ignored`: unknown ones, read-only ones, and those that the table's rules have overridden. Raises
+    `AccessRefused`, `RequestUnreadable` for an invalid value, `QuotaReached`, and `OperationFailed` from the rules.
     """
     require_operation(table, caller, "create")
     fields = _lower_case(sent)
@@ -76,24 +76,24 @@ def update_record(
     ignored: list[str] | None = None,
     condition: Condition | None = None,
 ) -> Record:
-    """Change the sent fields of a record and return it whole; a write of equal values changes nothing.
+    """Update the sent fields of a record and return the whole record; equal values change nothing.
 
-    The values are in the order of `Table.fields_for` the caller. The names of fields in `sent` that were not used are
-    appended to `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes.
-    Raises `VersionOutdated` where `condition` does not hold for the stored version.
+    The values are in the order of `Table.fields_for` the caller. The names of unused fields in `sent` are appended to
+    `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes. Raises
+    `VersionOutdated` if `condition` does not hold for the stored version, and the errors of `create_record`.
     """
     require_operation(table, caller, "update")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=False)
     before = lock_row(table, caller, sys_id)
     _require_version(before, condition)
-    wanted = changed_values(table, caller, fields, before, by_display=input_display_value)
-    changes = {name: value for name, value in wanted.items() if _is_clearable(table, name, value)}
+    requested = changed_values(table, caller, fields, before, by_display=input_display_value)
+    changes = {name: value for name, value in requested.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
     caller.require_writable([*changes, *entries], table.integration_of(before))
     table.rules.before_update(before, changes, caller)
     if ignored is not None:
-        ignored += as_sent(sent, unused | (wanted.keys() - changes.keys()))
+        ignored += as_sent(sent, unused | (requested.keys() - changes.keys()))
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
         return _in_order(before, table.fields_for(caller))
@@ -107,7 +107,7 @@ def update_record(
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condition | None = None) -> None:
-    """Delete a record with its journals and attachments; raises `RecordNotFound`, `VersionOutdated`."""
+    """Delete a record with its journals and attachments. Raises `RecordNotFound` and `VersionOutdated`."""
     require_operation(table, caller, "delete")
     before = lock_row(table, caller, sys_id, is_to_go=True)
     _require_version(before, condition)
@@ -123,14 +123,14 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condi
 
 
 def _require_version(record: Values, condition: Condition | None) -> None:
-    """Compare versions while the row is locked, so that of two writers with one version the second is refused."""
+    """Compare versions while the row is locked: of two writers with the same version, the second is refused."""
     if condition is not None:
         version = version_of(record["sys_mod_count"], record["sys_updated_on"])
         require_version(condition, version, changed_by=record["sys_updated_by"])
 
 
 def new_record_id(fields: Mapping[str, Any]) -> str:
-    """Return the sys_id for a new record: the one that its caller chose, else a fresh one."""
+    """Return the sys_id for a new record: the one that was sent, or else a new one."""
     chosen = fields.get("sys_id")
     if chosen in (None, ""):
         return new_sys_id()
@@ -140,7 +140,7 @@ def new_record_id(fields: Mapping[str, Any]) -> str:
 
 
 def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Values, *, by_display: bool) -> Values:
-    """Return what a new record has instead of its defaults: the fields that were sent, and presets for the others."""
+    """Return the values that replace the defaults of a new record: the sent fields, and presets for the others."""
     given = changed_values(table, caller, fields, defaults, by_display=by_display)
     if presets := table.rules.presets(given):
         others = {name: text for name, text in presets.items() if fields.get(name) in (None, "")}
@@ -149,7 +149,7 @@ def _given(table: Table, caller: Caller, fields: Mapping[str, Any], defaults: Va
 
 
 def _overridden(table: Table, given: Values, values: Values) -> set[str]:
-    """Return the names of given fields that have other values after the rules; a secret is only stored as its hash."""
+    """Return the given fields that have other values after the rules, without secrets, which are stored as hashes."""
     changed = (name for name, value in given.items() if not is_same(values.get(name), value))
     return {name for name in changed if not table.entries[name].is_secret}
 
@@ -163,12 +163,12 @@ def _in_order(values: Mapping[str, Any], fields: Iterable[str]) -> Record:
 
 
 def _class_name(table: Table, record: Mapping[str, Any]) -> str:
-    """Return the name of the table that a record belongs to, of those that are stored as one."""
+    """Return the name of the record's own class, which may differ from the table that is written."""
     return str(record["sys_class_name"]) if table.classes else table.name
 
 
 def _update(table: Table, before: Values, changes: Values, caller: Caller) -> Values:
-    """Write changes to a locked row, count them and return what that makes of the record's stamps."""
+    """Write changes and the update count to a locked row; return everything that was written."""
     stamps = {"sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
     written = {**changes, **stamps, "sys_mod_count": before["sys_mod_count"] + 1}
     update_row(table, before["sys_id"], written)
@@ -178,12 +178,12 @@ def _update(table: Table, before: Values, changes: Values, caller: Caller) -> Va
 @lru_cache(maxsize=128)
 def _defaults(table: Table) -> Values:
     columns = ((name, column.default) for name, column in table.source.c.items() if name in table.entries)
-    scalars = {name: found.arg for name, found in columns if isinstance(found, ScalarElementColumnDefault)}
+    scalars = {name: default.arg for name, default in columns if isinstance(default, ScalarElementColumnDefault)}
     return {name: value for name, value in scalars.items() if _is_open_to(table, name, value)}
 
 
 def _is_open_to(table: Table, name: str, value: Any) -> bool:
-    """Tell whether a class has the default that a shared column has; one with other choices has its own rules."""
+    """Tell whether the default of a shared column applies to a class: it must be among the choices of the class."""
     choices = table.entries[name].choices
     return choices is None or str(value) in choices
 
@@ -199,7 +199,7 @@ def _hidden(table: Table) -> tuple[str, ...]:
 
 
 def _whole(table: Table, values: Values) -> Values:
-    """Return a new record's values for every field; those that nobody may read are left out."""
+    """Return a new record's values for every field, without secrets and internal columns."""
     whole = _blank(table) | values
     for name in _hidden(table):
         whole.pop(name, None)
@@ -241,9 +241,9 @@ def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFaile
 
 
 def _is_clearable(table: Table, name: str, value: Any) -> bool:
-    """Tell whether a field may become a value: to empty a choice or boolean is not honoured.
+    """Tell whether a change of a field is made; emptying a choice or boolean is ignored.
 
-    See docs/reference/table-api.md#writes.
+    See docs/reference/table-api.md#writes. Raises `OperationFailed` for emptying a mandatory field.
     """
     entry = table.entries[name]
     if value is not None:

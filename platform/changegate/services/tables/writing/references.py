@@ -1,6 +1,6 @@
-"""References: from what a client writes to the sys_ids of records (docs/reference/table-api.md#writes).
+"""References: resolution of sent texts to sys_ids of records (docs/reference/table-api.md#writes).
 
-A reference means only what the caller may see; a record that he may not see is missing.
+Only records that the caller may see are resolved; all others do not exist for them.
 """
 
 import re
@@ -18,24 +18,24 @@ from changegate.services.tables.registry import Table, Values, find_table
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
-# What a text means: the sys_id of a record, or None where it could mean several; texts without meaning are missing.
+# Text to sys_id, or to None if the text matches several records. Texts without a match are missing.
 Meanings = dict[str, str | None]
 AT_ONCE = 128
 _SYS_ID = re.compile(f"[A-Za-z0-9]{{{SYS_ID_LENGTH}}}")
 
 
 def resolve_references(table: Table, caller: Caller, texts: Mapping[str, str], *, by_display: bool = False) -> Values:
-    """Return the sys_ids that the texts of reference fields mean; those of a list comma-joined.
+    """Return the sys_ids for the texts of reference fields; those of a list are comma-separated.
 
-    A sys_id is looked up first, then the name by which a user signs in, then the display name, without case;
-    `by_display` turns that round. All fields that refer to one table share a statement for their sys_ids. Raises
-    `RequestUnreadable` when nothing, or more than one record, is meant.
+    A text is looked up as a sys_id, then as the login name of a user, then as a case-insensitive display name, or in
+    the reverse order with `by_display`. All fields that refer to one table share the statement for sys_ids. Raises
+    `RequestUnreadable` if a text matches no record or several.
     """
-    wanted: dict[str, list[str]] = {}
+    by_target: dict[str, list[str]] = {}
     for name, text in texts.items():
         entry = table.entries[name]
-        wanted.setdefault(str(entry.reference), []).extend(_items(entry, text))
-    meanings = {target: _meanings(find_table(target), caller, items, by_display) for target, items in wanted.items()}
+        by_target.setdefault(str(entry.reference), []).extend(_items(entry, text))
+    meanings = {target: _meanings(find_table(target), caller, items, by_display) for target, items in by_target.items()}
     return {
         name: _resolved(name, entry, text, meanings[str(entry.reference)])
         for name, text in texts.items()
@@ -54,7 +54,7 @@ def _resolved(field: str, entry: Entry, text: str, meanings: Meanings) -> str | 
     limit = entry.max_length or DEFAULT_TEXT_LENGTH
     if len(joined) <= limit:
         return joined or None
-    # Names may be shorter than the sys_ids that they stand for, and longer where nothing is known of the record.
+    # A list of names may be shorter than that of their sys_ids. A text for an unserved table may itself be too long.
     expected = "a sys_id or a name" if entry.kind == "reference" else "a list of sys_ids"
     raise RequestUnreadable(f"Field {field}: {expected} of up to {limit} characters is expected")
 
@@ -62,7 +62,7 @@ def _resolved(field: str, entry: Entry, text: str, meanings: Meanings) -> str | 
 def _sys_id_of(field: str, entry: Entry, text: str, meanings: Meanings) -> str:
     if sys_id := meanings.get(text):
         return sys_id
-    # A list of people may name somebody who has no account by his address.
+    # A list of users may contain the e-mail address of a person without an account.
     if entry.kind == "glide_list" and "@" in text and text not in meanings:
         return text
     how_many = "more than one record" if text in meanings else "no record"
@@ -70,29 +70,29 @@ def _sys_id_of(field: str, entry: Entry, text: str, meanings: Meanings) -> str:
 
 
 def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_display: bool) -> Meanings:
-    if target is None:  # nothing is known of such records, so that the text has to do
+    if target is None:  # the table is not served, so its records cannot be looked up
         return {text: text for text in texts}
     if not target.access.admits("read", caller):
         return {}
     lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_sys_id, _by_login, _by_display_name]
-    found: Meanings = {}
+    meanings: Meanings = {}
     for look_up in reversed(lookups) if by_display else lookups:
-        if missing := [text for text in dict.fromkeys(texts) if text not in found]:
-            found |= look_up(target, caller, missing)
-    return found
+        if missing := [text for text in dict.fromkeys(texts) if text not in meanings]:
+            meanings |= look_up(target, caller, missing)
+    return meanings
 
 
 def _by_sys_id(target: Table, caller: Caller, texts: list[str]) -> Meanings:
     sys_ids = [text for text in texts if _SYS_ID.fullmatch(text)]
     restriction, who = visibility(target, caller)
-    found: Meanings = {}
-    for some in _chunks(sys_ids):
-        # A power of two, so that few statements serve every number of them.
-        size = 1 << (len(some) - 1).bit_length()
-        padded = {f"wanted_{at}": some[min(at, len(some) - 1)] for at in range(size)}
+    meanings: Meanings = {}
+    for chunk in _chunks(sys_ids):
+        # Padded to a power of two with the last sys_id, so that a few statements serve every length.
+        size = 1 << (len(chunk) - 1).bit_length()
+        padded = {f"sys_id_{at}": chunk[min(at, len(chunk) - 1)] for at in range(size)}
         rows = _sys_id_statement(target, restriction, size).all({**padded, **who})
-        found |= {row.sys_id: row.sys_id for row in rows}
-    return found
+        meanings |= {row.sys_id: row.sys_id for row in rows}
+    return meanings
 
 
 def _chunks(items: list[str]) -> Iterator[list[str]]:
@@ -110,19 +110,19 @@ def _by_display_name(target: Table, caller: Caller, texts: list[str]) -> Meaning
 def _by_name(target: Table, caller: Caller, column: str, texts: list[str]) -> Meanings:
     restriction, who = visibility(target, caller)
     statement = _name_statement(target, restriction, column)
-    found: Meanings = {}
+    meanings: Meanings = {}
     for text in texts:
-        row = statement.first({"wanted": text, **who})
+        row = statement.first({"name": text, **who})
         if row is not None and row.how_many:
-            found[text] = row.sys_id if row.how_many == 1 else None
-    return found
+            meanings[text] = row.sys_id if row.how_many == 1 else None
+    return meanings
 
 
 @lru_cache(maxsize=256)
 def _sys_id_statement(target: Table, restriction: Restriction, size: int) -> Prepared:
     sys_id = target.source.c["sys_id"]
-    wanted = [parameter(f"wanted_{at}", type_=String) for at in range(size)]
-    statement = select(sys_id).where(sys_id.in_(wanted), *visible_rows(target, restriction))
+    listed = [parameter(f"sys_id_{at}", type_=String) for at in range(size)]
+    statement = select(sys_id).where(sys_id.in_(listed), *visible_rows(target, restriction))
     return Prepared(statement)
 
 
@@ -138,10 +138,8 @@ def _counted(target: Table) -> Select[Any, int]:
 
 
 def _is_called(target: Table, column: str) -> ColumnElement[bool]:
-    """Return the clause for a name without case; a number is stored in capitals, and so its index serves."""
-    stored, wanted = target.source.c[column], parameter("wanted", type_=String)
-    return (
-        stored == func.upper(wanted)
-        if isinstance(stored.type, UpperCaseString)
-        else func.lower(stored) == func.lower(wanted)
-    )
+    """Return the case-insensitive clause for a name. Numbers are stored in upper case, so their index can be used."""
+    stored, name = target.source.c[column], parameter("name", type_=String)
+    if isinstance(stored.type, UpperCaseString):
+        return stored == func.upper(name)
+    return func.lower(stored) == func.lower(name)

@@ -1,7 +1,8 @@
-"""Referrers: records that refer to one that is deleted. To empty a reference is a write: it is counted, and audited.
+"""References to a deleted record, which are emptied with an update count and an audit row for each.
 
-The database would empty it without a word. A user may have opened tens of thousands of changes, so each field is
-written by one statement for all records; no rules are asked, since none may keep a reference to what is gone.
+The foreign keys alone would empty them silently. A user may have opened tens of thousands of changes, so one statement
+for each field updates all records. The rules of the tables are not called: none may keep a reference to a deleted
+record.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ _AUDIT = SysAudit.__table__
 
 
 def empty_references(table: Table, sys_id: str, caller: Caller) -> None:
-    """Empty every reference to a record, in the caller's name."""
+    """Empty every reference to a record, with the caller as author of the change."""
     for referrer, fields in _referrers_of(table):
         for field in _filled(referrer, fields, sys_id):
             if referrer.is_audited:
@@ -31,10 +32,10 @@ def empty_references(table: Table, sys_id: str, caller: Caller) -> None:
 
 @lru_cache(maxsize=128)
 def _referrers_of(table: Table) -> tuple[tuple[Table, tuple[str, ...]], ...]:
-    """Return the fields that refer to a table and may be empty, with one table for all that are stored as one."""
+    """Return (table, fields that refer to `table` and may be empty), once for each stored table."""
     stored = {served.source: served for served in reversed([*TABLES.values()])}
-    found = ((referrer, tuple(_references(referrer, table))) for referrer in stored.values())
-    return tuple((referrer, fields) for referrer, fields in found if fields)
+    candidates = ((referrer, tuple(_references(referrer, table))) for referrer in stored.values())
+    return tuple((referrer, fields) for referrer, fields in candidates if fields)
 
 
 @lru_cache(maxsize=128)
@@ -50,7 +51,7 @@ def _references(referrer: Table, table: Table) -> Iterator[str]:
 
 
 def _filled(referrer: Table, fields: tuple[str, ...], sys_id: str) -> list[str]:
-    # One look at the table for all of its fields: not all of them have an index.
+    # One scan for all fields of the table: not all of them have an index.
     columns = [referrer.source.c[field] for field in fields]
     seen = select(*(func.max(case((column == sys_id, 1), else_=0)) for column in columns))
     row = connection().execute(seen.where(or_(*(column == sys_id for column in columns)))).one()
@@ -81,8 +82,8 @@ def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
         "sys_updated_by": user,
         "sys_mod_count": 0,
     }
-    told: Select[Any] = select(*(_given(name, value) for name, value in row.items())).where(columns[field] == sys_id)
-    connection().execute(insert(_AUDIT).from_select(list(row), told, include_defaults=False))
+    rows: Select[Any] = select(*(_given(name, value) for name, value in row.items())).where(columns[field] == sys_id)
+    connection().execute(insert(_AUDIT).from_select(list(row), rows, include_defaults=False))
 
 
 def _given(name: str, value: Any) -> Any:
@@ -90,7 +91,7 @@ def _given(name: str, value: Any) -> Any:
 
 
 def _random_digits(dialect: str) -> Any:
-    """Return hex digits that differ from row to row."""
+    """Return an SQL expression for `RANDOM_DIGITS` hex digits that differ from row to row."""
     if dialect == "sqlite":
         return func.lower(func.hex(func.randomblob(RANDOM_DIGITS // 2)))
     return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), RANDOM_DIGITS)

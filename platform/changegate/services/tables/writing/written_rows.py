@@ -1,4 +1,4 @@
-"""Rows as they are written: the statements that lock, insert, change and delete one, each prepared once."""
+"""The statements that lock, insert, update, and delete one row of any table, each prepared once."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,29 +18,29 @@ from changegate.services.tables.visibility import Restriction, visibility, visib
 
 
 def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = False) -> Values:
-    """Return a row that the caller may see and that nobody else writes meanwhile; raises `RecordNotFound`.
+    """Lock and return a row that the caller may see. Raises `RecordNotFound`.
 
-    `is_to_go` also keeps others from referring to it meanwhile.
+    No other transaction can write the row until this one ends. With `is_to_go`, none can insert a reference to it.
     """
     restriction, who = visibility(table, caller)
-    row = require_row(_lock_statement(table, restriction, is_to_go), {"wanted": sys_id, **who})
+    row = require_row(_lock_statement(table, restriction, is_to_go), {"sys_id": sys_id, **who})
     return dict(zip(table.source.c.keys(), row, strict=True))
 
 
 def insert_row(table: Table, values: Mapping[str, Any]) -> None:
-    """Write a new row with the commit, or before the next statement; either raises `OperationFailed`."""
+    """Postpone the insertion of a row until the commit or the next statement, which raises `OperationFailed`."""
     _insert_statement(table).execute_with_commit(values, explain=_explain)
 
 
 def update_row(table: Table, sys_id: str, values: Mapping[str, Any]) -> None:
-    """Write new values of a row; raises `OperationFailed`."""
+    """Update a row. Raises `OperationFailed`."""
     with _explained():
         statement = _update_statement(table, tuple(sorted(values)))
-        statement.execute({"wanted": sys_id, **{f"new_{name}": value for name, value in values.items()}})
+        statement.execute({"sys_id": sys_id, **{f"new_{name}": value for name, value in values.items()}})
 
 
 def delete_row(table: Table, sys_id: str) -> None:
-    """Delete a row; raises `OperationFailed` when something needs it."""
+    """Delete a row. Raises `OperationFailed` if other records must refer to it."""
     try:
         connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
     except IntegrityError:
@@ -49,10 +49,11 @@ def delete_row(table: Table, sys_id: str) -> None:
 
 @lru_cache(maxsize=128)
 def _lock_statement(table: Table, restriction: Restriction, is_to_go: bool) -> Prepared:
-    # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
+    # SQLite has no row locks. `locks_rows` makes it take its write lock before it reads (database/engine.py).
     visible = visible_rows(table, restriction)
-    statement = select(table.source).where(table.source.c["sys_id"] == parameter("wanted"), *visible)
-    # A row that stays may be referred to meanwhile; were that to wait, two updates could wait for each other.
+    statement = select(table.source).where(table.source.c["sys_id"] == parameter("sys_id"), *visible)
+    # Other transactions may refer to a row that stays (FOR NO KEY UPDATE). If they had to wait, two updates that refer
+    # to each other's rows would deadlock.
     locked = statement.with_for_update(key_share=not is_to_go)
     return Prepared(locked.execution_options(locks_rows=True))
 
@@ -66,12 +67,12 @@ def _insert_statement(table: Table) -> Prepared:
 def _update_statement(table: Table, names: tuple[str, ...]) -> Prepared:
     columns = table.source.c
     new = {name: parameter(f"new_{name}", type_=columns[name].type) for name in names}
-    return Prepared(update(table.source).where(columns["sys_id"] == parameter("wanted")).values(new))
+    return Prepared(update(table.source).where(columns["sys_id"] == parameter("sys_id")).values(new))
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say which of its rules a database has found broken."""
+    """Translate a violated constraint into `OperationFailed`."""
     try:
         yield
     except IntegrityError as problem:
