@@ -1,5 +1,5 @@
-"""Access: who is calling, and what that allows.
+"""Access: the caller of a request, and what the caller may do.
 
-Begin with `caller`. `scope_policy` evaluates the scopes of a token; `time_zones` knows the zones that callers may
+Begin with `caller`. `scope_policy` evaluates the scopes of a token, and `time_zones` lists the zones that callers may
 choose.
 """

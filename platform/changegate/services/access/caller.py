@@ -1,4 +1,4 @@
-"""Who is calling, and what that allows."""
+"""The caller of a request, with roles, token grant, and time zone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 from changegate.errors import AccessRefused, ScopeMissing
 from changegate.services.access.scope_policy import NO_LIMITS, NOTHING, ApiCall, CallLimits, ScopePolicy
 
-# A role on the left holds every role on the right.
+# A role on the left includes the roles on the right.
 CONTAINED_ROLES = {"mi_admin": {"oauth_admin"}, "change_manager": {"itil", "sn_change_write"}}
 INTEGRATION_ADMINISTRATORS = frozenset({"admin", "oauth_admin", "mi_admin"})
 
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What came with an access token: the integration, the names of its scopes, and what they allow now.
+    """What an access token grants: its integration, the names of its scopes, and the policy that they form now.
 
-    `limits_now` are those of the call that is being made.
+    `limits_now` are the limits of the current call.
     """
 
     entity: str
@@ -28,9 +28,9 @@ class TokenGrant:
 
 
 class TokenOrigin(NamedTuple):
-    """What an access token was bought with: the integration's client, the exchange and what its assertion claimed.
+    """The origin of an access token: the client, the exchange, and the assertion that was exchanged for it.
 
-    `claims` are those verified, as they are stored. `is_limited` tells of a quota on creations.
+    `claims` are the verified claims in their stored form. `is_limited` is true if the integration has a creation quota.
     """
 
     client_id: str
@@ -44,9 +44,9 @@ class TokenOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user at work, by name and role; with `grant` and `origin` when an access token acts for the user.
+    """The user who makes a request, with `grant` and `origin` if an access token acts for the user.
 
-    Times are shown to the caller, and read where they come as display values, in `time_zone`; None is UTC.
+    Display values of times are in `time_zone`; None is UTC.
     """
 
     sys_id: str
@@ -58,24 +58,24 @@ class Caller:
 
     @property
     def account(self) -> tuple[str, str]:
-        """Return what long requests are counted by: the user, and the integration of a token."""
+        """Return the key by which long requests are counted: the user, and the integration of the token."""
         return self.sys_id, self.grant.entity if self.grant else ""
 
     def has_role(self, roles: Iterable[str]) -> bool:
-        """Tell whether the caller holds one of `roles`; the administrator holds them all."""
+        """Tell whether the caller has one of `roles`; administrators have all of them."""
         return "admin" in self.roles or not self.roles.isdisjoint(roles)
 
     def require_role(self, roles: Iterable[str], detail: str) -> None:
-        """Refuse a caller who holds none of `roles`."""
+        """Check that the caller has one of `roles`. Raises `AccessRefused` with `detail`."""
         if not self.has_role(roles):
             raise AccessRefused("Operation Failed", detail)
 
     def has_scope(self, call: ApiCall) -> bool:
-        """Tell whether the token's scopes cover a call; users without a token have no scopes to miss."""
+        """Tell whether the token's scopes cover a call; true for callers without a token."""
         return self.grant is None or self.grant.policy.limits_of(call) is not None
 
     def require_scope(self, call: ApiCall) -> "Caller":
-        """Return the caller as far as a call may go; raises `ScopeMissing` where the token's scopes do not cover it."""
+        """Return the caller with the limits of a call. Raises `ScopeMissing` if the token's scopes do not cover it."""
         if self.grant is None:
             return self
         limits = self.grant.policy.limits_of(call)
@@ -84,7 +84,7 @@ class Caller:
         return self if limits == self.grant.limits_now else replace(self, grant=replace(self.grant, limits_now=limits))
 
     def within(self, calls: Iterable[ApiCall]) -> "Caller":
-        """Return the caller as far as all of some calls may go together, for a request that is several at once."""
+        """Return the caller with the combined limits of several calls, for a request that performs all of them."""
         if self.grant is None:
             return self
         limits = (self.grant.policy.limits_of(call) or NO_LIMITS for call in calls)
@@ -92,9 +92,9 @@ class Caller:
         return replace(self, grant=replace(self.grant, limits_now=strictest))
 
     def require_writable(self, fields: Iterable[str], created_by: str | None = None) -> None:
-        """Refuse a write of fields that the token's scopes leave out.
+        """Check that the token's scopes allow writing some fields. Raises `AccessRefused`.
 
-        `created_by` is the integration that the record comes from, if it comes from one.
+        `created_by` is the sys_id of the integration that created the record, or None.
         """
         if self.grant is None:
             return
@@ -106,14 +106,14 @@ class Caller:
 
     @property
     def own_records_of(self) -> str | None:
-        """The integration to whose records the call is limited, if it is."""
+        """The integration to whose records the call is limited, or None."""
         return self.grant.entity if self.grant is not None and self.grant.limits_now.own_records else None
 
 
 @lru_cache(maxsize=1024)
 def expand_roles(joined: str | None) -> frozenset[str]:
-    """Return the roles of a comma-joined text and all that they contain."""
-    found = set(filter(None, (joined or "").split(",")))
-    for name in tuple(found):
-        found |= CONTAINED_ROLES.get(name, set())
-    return frozenset(found)
+    """Return the roles of a comma-separated text and the roles that they include."""
+    roles = set(filter(None, (joined or "").split(",")))
+    for name in tuple(roles):
+        roles |= CONTAINED_ROLES.get(name, set())
+    return frozenset(roles)

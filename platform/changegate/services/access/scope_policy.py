@@ -1,18 +1,18 @@
-"""What an access token may call, by the rules of auth scopes: which calls, and how far each may go."""
+"""The evaluation of auth scopes: the calls that an access token may make, and the limits of each."""
 
 from dataclasses import dataclass, field
 from functools import reduce
 
-# Of a rule: every method, every version, every table.
+# In a rule: every method, version, or table.
 ANY = "*"
 VERSIONS = ("v1", "v2")
-# A path without a version is the newest one's (docs/reference/table-api.md#paths-and-methods).
+# A path without a version means the latest one (docs/reference/table-api.md#paths-and-methods).
 LATEST = "v2"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call as a scope sees it: an API, an HTTP method, the table it works on and the version of the path."""
+    """A call as scopes describe it: the API, the HTTP method, the table, and the version of the path."""
 
     rest_api: str
     http_method: str
@@ -26,10 +26,11 @@ NO_FIELDS: Fields = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How far a call may go: the fields it may write, None for all, and whether to what its integration created.
+    """The limits of a call: the fields that it may write (None for all), and whether only in own records.
 
-    `fields_elsewhere` are those of records that the integration did not create. They are apart because rules add up:
-    one that changes every field of one's own records and one that comments on all do not give every field of all.
+    Own records are those that the token's integration created. `fields_elsewhere` are the writable fields of all other
+    records. They are separate because rules add up: a rule for every field of own records and a rule for comments on
+    all records must not combine to every field of all records.
     """
 
     writable_fields: Fields = None
@@ -42,7 +43,7 @@ class CallLimits:
         return cls(writable_fields, own_records, NO_FIELDS if own_records else writable_fields)
 
     def or_else(self, other: "CallLimits") -> "CallLimits":
-        """Return the limits of a call that two rules cover: what either allows, it may."""
+        """Return the limits of a call that two rules cover: it may do what either rule allows."""
         return CallLimits(
             _either(self.writable_fields, other.writable_fields),
             self.own_records and other.own_records,
@@ -50,7 +51,7 @@ class CallLimits:
         )
 
     def and_also(self, other: "CallLimits") -> "CallLimits":
-        """Return the limits of two calls at once: what both allow, they may."""
+        """Return the limits of a request that makes two calls: it may do what both limits allow."""
         return CallLimits(
             _both(self.writable_fields, other.writable_fields),
             self.own_records or other.own_records,
@@ -71,7 +72,7 @@ NO_LIMITS = CallLimits()
 
 @dataclass(frozen=True, slots=True)
 class ScopeRule:
-    """A rule of a scope: the calls it covers, and how far they may go."""
+    """A rule of a scope: the calls that it covers, and their limits."""
 
     rest_api: str
     http_method: str
@@ -80,7 +81,7 @@ class ScopeRule:
     limits: CallLimits = NO_LIMITS
 
     def covers(self, call: ApiCall) -> bool:
-        """Tell whether a call is one of the rule's."""
+        """Tell whether the rule covers a call."""
         return (
             self.rest_api == call.rest_api
             and self.http_method in (ANY, call.http_method)
@@ -93,20 +94,21 @@ class ScopeRule:
 class ScopePolicy:
     """What the scopes of a token allow (docs/reference/inbound-integrations.md#auth-scopes).
 
-    `held` are the rules of its scopes. `has_everything` is the scope useraccount. `protected` are the rules of all
-    scopes there are where what none of them covers is the user's to do, and `named` those of all scopes of the
-    integration where the token is kept to calls that they cover; each is None where that is switched otherwise.
+    - `held` are the rules of the token's scopes. `has_everything` is true with the scope useraccount.
+    - `protected` are the rules of all existing scopes, if calls that none of them covers are allowed without a scope;
+      otherwise None.
+    - `named` are the rules of all scopes of the integration, if only calls that they cover are allowed; otherwise None.
     """
 
     held: tuple[ScopeRule, ...] = ()
     has_everything: bool = False
     protected: tuple[ScopeRule, ...] | None = None
     named: tuple[ScopeRule, ...] | None = None
-    # There are only so many calls, and a policy is asked about the same ones again and again.
+    # A cache without a limit: the number of different calls is small, and the same ones are checked again and again.
     _judged: dict[ApiCall, CallLimits | None] = field(default_factory=dict, repr=False)
 
     def limits_of(self, call: ApiCall) -> CallLimits | None:
-        """Return how far a call may go, None for a call that is not allowed."""
+        """Return the limits of a call, or None if it is not allowed."""
         if call not in self._judged:
             self._judged[call] = self._judge(call)
         return self._judged[call]

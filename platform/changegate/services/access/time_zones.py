@@ -1,8 +1,8 @@
 """Time zones by their IANA names, such as Europe/Berlin.
 
-The names are those of the package tzdata, so that they are the same on every machine. A local time that occurs twice
-means the first occurrence, and one that a clock change skips is moved on by what was skipped: PEP 495 with fold=0, and
-the rule of Java, which ServiceNow runs on.
+The names are those of the package tzdata, so they are the same on every machine. A local time that occurs twice means
+its first occurrence, and one that a clock change skips is moved forward by the length of the gap: PEP 495 with fold=0,
+which is also the rule of Java, on which ServiceNow runs.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-# Callers in these zones cost nothing more than callers without a zone.
+# Zones that are treated as no zone, which needs no conversion.
 _SAME_AS_NONE = frozenset({"UTC", "Etc/UTC", "GMT", "Etc/GMT"})
 
 
@@ -23,7 +23,7 @@ def time_zone_names() -> Mapping[str, str]:
 
 @lru_cache(maxsize=1024)
 def find_time_zone(name: str | None) -> ZoneInfo | None:
-    """Return the time zone of a name; None for UTC, for no name and for an unknown one."""
+    """Return the time zone with a name, or None for UTC, for no name, and for an unknown name."""
     if not name:
         return None
     known = time_zone_names().get(name.strip().lower())
