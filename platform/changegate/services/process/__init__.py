@@ -1,5 +1,5 @@
-"""The change process: every write of a change, a change task or an approval passes the rules here.
+"""The change process: the rules for every write of a change, a change task, or an approval.
 
 Begin with `change_rules`, which calls `transitions` for states and `creation_presets` for models and templates.
-What all tasks have in common is in `lifecycle`, their numbers in `numbering`.
+`lifecycle` has the rules that all tasks share, and `numbering` assigns their numbers.
 """

@@ -1,4 +1,4 @@
-"""What happens when an approval is written."""
+"""The rules for writes of approvals."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,26 +14,26 @@ from changegate.services.tables.registry import NoRules, Values
 ANSWER = frozenset({"state", "comments"})
 REJECTED = "rejected"
 ANSWERS = frozenset({"approved", REJECTED})
-_CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("wanted")))
+_CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
 
 class ApprovalRules(NoRules):
-    """Writes to sysapproval_approver: whoever is asked answers, and only with an answer.
+    """Rules of sysapproval_approver: only the approver may answer, and may write nothing but the answer.
 
     See docs/reference/change-records.md#approvals.
     """
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Say what the approval is about in both of the ways clients look for; an answer is nobody else's to give."""
+        """Fill in both pairs of fields that name the approved record; refuse an answer of another user."""
         if "admin" not in caller.roles and values["state"] in ANSWERS and values.get("approver") != caller.sys_id:
             raise AccessRefused("Operation Failed", "ACL Exception Insert Failed due to security constraints")
         if task := values.get("sysapproval"):
-            row = _CLASS.first({"wanted": task})
+            row = _CLASS.first({"task": task})
             values.setdefault("document_id", task)
             values.setdefault("source_table", row.sys_class_name if row else "task")
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse an answer that is another's to give, and a rejection without a reason."""
+        """Refuse an answer that belongs to another user, and a rejection without comments."""
         if "admin" not in caller.roles:
             if record["approver"] != caller.sys_id:
                 raise AccessRefused("Operation Failed", "ACL Exception Update Failed due to security constraints")

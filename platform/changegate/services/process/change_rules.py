@@ -1,4 +1,4 @@
-"""What happens when a change request is written; nothing else decides about changes."""
+"""The rules for writes of change requests; no other module decides about them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,19 +19,19 @@ PROTECTED_FIELD_REFUSED = (
 
 
 class ChangeRules(TaskRules):
-    """Writes to change_request."""
+    """Rules of change_request."""
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return what the template or model says of a new change."""
+        """Return the values that the template or the model sets in a new change."""
         return find_presets(sent)
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Let the change begin: its number, its model, who opened it and when.
+        """Set the state, number, and model of a new change, who opened it, and when.
 
         See docs/reference/change-records.md#numbers-and-defaults.
         """
         values.setdefault("state", NEW)
-        # An administrator may bring in changes from elsewhere; nobody else's begins approved or half done.
+        # Administrators may import changes in any state. All other changes begin new and unapproved.
         if "admin" not in caller.roles or caller.grant is not None:
             _require_beginning(values)
         begin_task(values, caller, table="change_request", prefix="CHG")
@@ -40,7 +40,7 @@ class ChangeRules(TaskRules):
             values["chg_model"] = find_model_of_type(values.get("type") or "normal")
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse what approvals decide, ignore what the process says, and keep state, type and model in step."""
+        """Refuse fields that approvals decide, ignore process fields, and keep state, type, and model consistent."""
         changes.pop("approval", None)
         _match_type_and_model(changes)
         if not passes_gates(caller):
@@ -52,7 +52,7 @@ class ChangeRules(TaskRules):
 
 
 def _require_beginning(values: Values) -> None:
-    """Refuse a change that would begin in a later state, and forget what only the process may say of it."""
+    """Refuse a change that would begin in a later state, and drop fields that only the process may set."""
     if values["state"] != NEW:
         raise OperationFailed(f"A change begins in state {CHANGE_STATES[str(NEW)]} ({NEW})")
     for name in PROCESS_FIELDS:
@@ -61,7 +61,7 @@ def _require_beginning(values: Values) -> None:
 
 
 def _refuse_protected_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    """Refuse a change of what decides which approvals a change needs, or of who asked for it."""
+    """Refuse changes of the requester, and of fields that determine which approvals a change needs."""
     changed = {name for name, value in changes.items() if value != record[name]}
     is_other_type = "type" in changed and (record["state"] != NEW or changes["type"] == STANDARD)
     refused = changed & {"requested_by", "std_change_producer_version"} | ({"type"} if is_other_type else set())
@@ -70,7 +70,7 @@ def _refuse_protected_fields(record: Mapping[str, Any], changes: Mapping[str, An
 
 
 def _match_type_and_model(changes: Values) -> None:
-    """Let the model follow a new type, and the type a new model; who says both means both."""
+    """Derive the model from a new type, or the type from a new model; if both are sent, keep both."""
     if "type" in changes and "chg_model" not in changes:
         changes["chg_model"] = find_model_of_type(changes["type"])
     elif changes.get("chg_model") and "type" not in changes:

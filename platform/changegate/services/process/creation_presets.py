@@ -1,4 +1,4 @@
-"""Presets: what a new change has of its template, its model or its impact where the caller says nothing.
+"""Presets: values of a new change from its template, its model, or its impact, for fields that were not sent.
 
 See docs/reference/change-records.md#priority-and-risk, #states, and #related-tables.
 """
@@ -14,23 +14,23 @@ from changegate.models import ChgModel, StdChangeProducerVersion
 from changegate.models.chg_model import MODELS_OF_TYPES
 
 TYPES_OF_MODELS = {model: change_type for change_type, model in MODELS_OF_TYPES.items()}
-# A new change begins at the beginning, and its template and model are what was asked for.
+# Presets cannot set these: a change begins in state New, with the template and model that were sent.
 _NOT_PRESET = frozenset({"state", "std_change_producer_version", "chg_model"})
-# The least that impact, urgency and priority can be, and what they are by default.
+# The lowest impact, urgency, and priority, which are also the defaults.
 _LOW_IMPACT = _LOW_URGENCY = 3
 _LOW_PRIORITY = 4
 _TEMPLATES = StdChangeProducerVersion.__table__
 _TEMPLATE = Prepared(
     select(_TEMPLATES.c["active"], _TEMPLATES.c["name"], _TEMPLATES.c["template"]).where(
-        _TEMPLATES.c["sys_id"] == parameter("wanted")
+        _TEMPLATES.c["sys_id"] == parameter("template")
     )
 )
-_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == parameter("wanted")))
-_MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(parameter("wanted"))))
+_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == parameter("model")))
+_MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(parameter("name"))))
 
 
 def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
-    """Return the texts that a template, below it a model, and below that impact and urgency give to a new change.
+    """Return the texts for fields of a new change: those of its template, then of its model, then of its impact.
 
     Raises `OperationFailed` for a template that is no longer active.
     """
@@ -43,27 +43,27 @@ def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
 
 
 def find_model_of_type(change_type: str) -> str | None:
-    """Return the sys_id of the model that changes of a type are of: the one of the same name."""
+    """Return the sys_id of the default model of a change type, which has the same name, or None."""
     if known := MODELS_OF_TYPES.get(change_type):
         return known
-    row = _MODEL.first({"wanted": change_type})
+    row = _MODEL.first({"name": change_type})
     return None if row is None else str(row.sys_id)
 
 
 def find_type_of_model(model: str) -> str | None:
-    """Return the type that a model gives its changes."""
+    """Return the type that a model sets, or None."""
     return TYPES_OF_MODELS.get(model) or _preset_of_model(model).get("type")
 
 
 def parse_preset(text: str) -> dict[str, str]:
-    """Return the values of `field=value^field=value^EQ` by field; `^^` stands for a caret in a value."""
+    """Parse `field=value^field=value^EQ`; `^^` is a caret in a value. Return the values by field."""
     items = text.replace("^^", "\0").split("^")
     pairs = (item.replace("\0", "^").partition("=") for item in items)
     return {name: value for name, is_pair, value in pairs if is_pair and name not in _NOT_PRESET}
 
 
 def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
-    """Return the priority that what was said of impact and urgency makes; it is kept when they change later."""
+    """Return the priority for the sent impact and urgency; later changes of these do not affect it."""
     impact, urgency = sent.get("impact"), sent.get("urgency")
     if not impact and not urgency:
         return {}
@@ -72,12 +72,12 @@ def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _preset_of_model(model: str) -> dict[str, str]:
-    row = _PRESET.first({"wanted": model})
+    row = _PRESET.first({"model": model})
     return parse_preset(row.record_preset or "") if row else {}
 
 
 def _values_of_template(template: str) -> dict[str, str]:
-    row = _TEMPLATE.first({"wanted": template})
+    row = _TEMPLATE.first({"template": template})
     if row is None:
         return {}
     if not row.active:

@@ -1,4 +1,4 @@
-"""What every class of task has in common when it is written."""
+"""The rules that all classes of tasks share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,22 +14,22 @@ CLOSED_STATES = frozenset({3, 4})
 
 
 class TaskRules(NoRules):
-    """Writes to any class of task: a task names the integration and workload that created it."""
+    """Base class of the rules of tasks, which store the integration and workload that created them."""
 
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
-        """Return the caller's integration, and the provenance of the token."""
+        """Return the fields for the caller's integration and the provenance of the token."""
         return fields_of_origin(caller)
 
 
 def fields_of_origin(caller: Caller) -> Values:
-    """Return the fields of a new task that name the integration and workload it comes from."""
+    """Return the fields of a new task that name the integration and workload that create it."""
     if caller.grant is None:
         return {}
     return {"oauth_entity": caller.grant.entity, **(provenance_of(caller.origin) if caller.origin else {})}
 
 
 def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:
-    """Give a new task its number and fill in who opened it and when; raises `QuotaReached`.
+    """Set the number of a new task, who opened it, and when. Raises `QuotaReached`.
 
     See docs/reference/change-records.md#numbers-and-defaults.
     """
@@ -41,9 +41,9 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
 
 
 def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-    """Keep what depends on the state in step with it, and count reassignments."""
+    """Update the fields that depend on the state, and count reassignments."""
     if "state" in changes or "active" in changes:
-        # Whoever says only that it is active, or is not, says nothing of its state, which decides.
+        # `active` follows from the state: if only `active` is sent, it is overwritten.
         state = changes["state"] if "state" in changes else record["state"]
         is_closed = state in CLOSED_STATES
         changes["active"] = not is_closed

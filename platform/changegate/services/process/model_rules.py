@@ -1,4 +1,4 @@
-"""What happens when a change model is written."""
+"""The rules for writes of change models."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from changegate.services.tables.registry import NoRules
 
 
 class ModelRules(NoRules):
-    """Writes to chg_model."""
+    """Rules of chg_model."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Keep the models that new changes are of unless they say otherwise."""
+        """Refuse to delete the default model of a change type."""
         if record["sys_id"] in MODELS_OF_TYPES.values():
             raise OperationFailed(f"The model {record['name']} is what changes of a type are of; it can be inactive")

@@ -1,4 +1,13 @@
-"""Numbers: unique, never reused, and handed out without making writers wait for each other."""
+"""Record numbers: unique, never reused, and assigned without making writers wait for each other.
+
+    PostgreSQL: a sequence ──nextval──> one number, or BLOCK numbers under heavy load
+    SQLite:     a counter row ──UPDATE──> one number, in the transaction of the record
+                              └─own transaction──> BLOCK numbers under heavy load
+    block ──> NumberBlocks: the threads of this process take numbers from it under a lock, without the database
+
+A thread that takes a block must not hold SQLite's write lock: the transaction of the block waits for that lock in the
+write queue, so the thread would wait for itself. The lock of NumberBlocks is never held during a statement.
+"""
 
 import threading
 import time
@@ -15,25 +24,25 @@ from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
 
 DIGITS = 7
 BLOCKS = "number_blocks"
-# A process that hands out this many numbers of a table within a second takes its next ones in blocks.
+# A process that has assigned this many numbers of a table within a second takes the next ones in blocks.
 RUSH = 20
 BLOCK = 200
 
 
 def next_number(table: str, prefix: str) -> str:
-    """Return the next number of a table, such as CHG0030001; it grows past seven digits.
+    """Return the next number of a table, such as CHG0030001; it may grow beyond seven digits.
 
-    A number taken by a transaction that rolls back, or a block that a process had not used up when it ended, is
-    lost: gaps are normal (docs/reference/change-records.md#numbers-and-defaults).
+    Numbers of a transaction that rolls back, and the rest of a block when its process ends, are lost: gaps are normal
+    (docs/reference/change-records.md#numbers-and-defaults).
     """
     return f"{prefix}{_blocks().next_number(table):0{DIGITS}d}"
 
 
 class NumberBlocks:
-    """Numbers that this process may hand out: one by one while that is no hurry, and in a rush a block at once.
+    """The numbers that this process may assign: reserved one at a time under normal load, in blocks under heavy load.
 
-    A record is then written by one statement. SQLite, which has no sequences, counts in a row: a block is taken in a
-    transaction of its own, and the counter's page is not written with each record.
+    With a number from a block, a record is written by a single statement, which can share its commit. On SQLite, which
+    has no sequences, a block also saves writing the page of the counter with each record. See decision 0007.
     """
 
     def __init__(self) -> None:
@@ -42,13 +51,14 @@ class NumberBlocks:
         self._recent: dict[str, tuple[float, int]] = {}
 
     def next_number(self, table: str) -> int:
-        """Return a number that nobody else has."""
+        """Return a unique number."""
         with self._lock:
             left = self._left.setdefault(table, deque())
             is_rush = self._is_rush(table)
             if left:
                 return left.popleft()
-        # Without the lock: who waits here for the database may wait for one who waits for a number.
+        # Without the lock: this may wait for SQLite's write lock, whose holder may be waiting for a number. Two threads
+        # may therefore take a block each; both blocks are used.
         first, *others = _draw(table, BLOCK if is_rush else 1)
         if others:
             with self._lock:
@@ -56,7 +66,7 @@ class NumberBlocks:
         return first
 
     def _is_rush(self, table: str) -> bool:
-        """Count, and tell whether this second has seen many already."""
+        """Count this number, and tell whether at least `RUSH` were assigned in the last second. Call with the lock."""
         now = time.monotonic()
         since, count = self._recent.get(table, (now, 0))
         if now - since > 1:
@@ -67,31 +77,34 @@ class NumberBlocks:
 
 def _blocks() -> NumberBlocks:
     extensions = current_application().extensions
-    found: NumberBlocks = extensions[BLOCKS] if BLOCKS in extensions else extensions.setdefault(BLOCKS, NumberBlocks())
-    return found
+    # setdefault is atomic: two threads at the first number get the same blocks.
+    blocks: NumberBlocks = extensions[BLOCKS] if BLOCKS in extensions else extensions.setdefault(BLOCKS, NumberBlocks())
+    return blocks
 
 
-def _draw(table: str, wanted: int) -> Iterable[int]:
-    """Return numbers of the database's: as many as wanted, or just one."""
+def _draw(table: str, count: int) -> Iterable[int]:
+    """Reserve numbers in the database; return `count` of them, or one if a block is not possible now."""
     if connection().dialect.supports_sequences:
-        return [drawn.number for drawn in _DRAW[table].all({"wanted": wanted})]
-    return _take_block(table) if wanted > 1 and not holds_write_lock() else [_count_up(table)]
+        return [row.number for row in _DRAW[table].all({"count": count})]
+    return _take_block(table) if count > 1 and not holds_write_lock() else [_count_up(table)]
 
 
 def _take_block(table: str) -> Iterable[int]:
+    # A transaction of its own: it is committed before the record exists, so the counter is not locked until the record
+    # is committed, and the numbers are gone even if the record is rolled back.
     with db.engine.begin() as beside:
         statement = update(SysNumberCounter).where(SysNumberCounter.table == table)
         counted = statement.values(number=SysNumberCounter.number + BLOCK).returning(SysNumberCounter.number)
         last: int | None = beside.execute(counted).scalar_one_or_none()
-    # There is no counter as long as every creation has been taken back.
+    # The counter does not exist until the first creation has been committed.
     return [_count_up(table)] if last is None else range(last - BLOCK + 1, last + 1)
 
 
 def _count_up(table: str) -> int:
-    """Count in a row, in the session's transaction."""
-    counted = _COUNT_UP.first({"counted": table})
-    if counted is not None:
-        return int(counted.number)
+    """Increment the counter in the transaction of the unit of work; create it for the first number."""
+    counter = _COUNT_UP.first({"counted": table})
+    if counter is not None:
+        return int(counter.number)
     start = int(NUMBER_SEQUENCES[table].start or 1)
     connection().execute(insert(SysNumberCounter).values(sys_id=new_sys_id(), table=table, number=start))
     return start
@@ -99,7 +112,7 @@ def _count_up(table: str) -> int:
 
 _DRAW = {
     table: Prepared(
-        select(of.next_value().label("number")).select_from(func.generate_series(1, bindparam("wanted", 1)).alias())
+        select(of.next_value().label("number")).select_from(func.generate_series(1, bindparam("count", 1)).alias())
     )
     for table, of in NUMBER_SEQUENCES.items()
 }

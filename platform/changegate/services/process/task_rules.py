@@ -1,4 +1,4 @@
-"""What happens when a change task is written."""
+"""The rules for writes of change tasks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,28 +13,28 @@ from changegate.services.tables.registry import Values
 
 OPEN = 1
 _CHANGE = Prepared(
-    select(Task.sys_id).where(Task.sys_id == parameter("wanted"), Task.__table__.c.sys_class_name == "change_request")
+    select(Task.sys_id).where(Task.sys_id == parameter("parent"), Task.__table__.c.sys_class_name == "change_request")
 )
 
 
 class ChangeTaskRules(TaskRules):
-    """Writes to change_task; its moves do not depend on the change's state (docs/reference/change-records.md#tasks)."""
+    """Rules of change_task, whose states do not depend on its change (docs/reference/change-records.md#tasks)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Let the task begin, as a part of its change."""
+        """Set the state and number of a new task, and connect it with its change."""
         values.setdefault("state", OPEN)
         begin_task(values, caller, table="change_task", prefix="CTASK")
         _join_change(values)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Keep state and activity, parent and change in step."""
+        """Keep active consistent with the state, and parent with the change."""
         follow_state(record, changes, caller)
         _join_change(changes)
 
 
 def _join_change(values: Values) -> None:
-    """Make the change the parent, and a parent that is a change the change."""
+    """Set parent to the change of the task, or the change to a parent that is one."""
     if "change_request" in values:
         values["parent"] = values["change_request"]
-    elif values.get("parent") and _CHANGE.first({"wanted": values["parent"]}):
+    elif values.get("parent") and _CHANGE.first({"parent": values["parent"]}):
         values["change_request"] = values["parent"]

@@ -1,4 +1,4 @@
-"""The moves of a change between its states, by type, and who may make them (docs/table-api.md, "Moves of a change")."""
+"""State transitions of a change by type, and who may make them (docs/table-api.md, "Moves of a change")."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _ANY_TYPE: Moves = frozenset(
         *((state, CANCELED) for state in (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT)),
     }
 )
-# The moves that every writer of a change makes, and those that an approval decides.
+# Transitions that every writer of a change may make, and those that need an approval.
 FREE_MOVES: Mapping[str, Moves] = {
     "normal": _ANY_TYPE | {(NEW, ASSESS), (ASSESS, NEW)},
     STANDARD: _ANY_TYPE,
@@ -31,7 +31,7 @@ APPROVED_MOVES: Mapping[str, Moves] = {
     STANDARD: frozenset({(NEW, SCHEDULED)}),
     "emergency": frozenset({(AUTHORIZE, SCHEDULED)}),
 }
-# ServiceNow's text for a refused move; clients look for the name of the rule.
+# ServiceNow's message for a refused transition; clients search it for the name of the business rule.
 _ABORTED = (
     "Operation against file 'change_request' was aborted by Business Rule "
     "'Change Model: Check State Transition^03ee7a1fb54b4a5c8df2ad3a0b3c3f52'. "
@@ -40,12 +40,12 @@ _ABORTED = (
 
 
 def passes_gates(caller: Caller) -> bool:
-    """Return whether a caller decides in place of an approval: change managers and administrators, never a token."""
+    """Tell whether a caller may decide instead of an approval: change managers and administrators without a token."""
     return caller.grant is None and caller.has_role(GATEKEEPERS)
 
 
 def require_move(record: Mapping[str, Any], changes: Mapping[str, Any], caller: Caller) -> None:
-    """Refuse a move that the type of the change, a hold or the caller's roles rule out."""
+    """Refuse a transition that the type of the change, a hold, or the roles of the caller do not allow."""
     before = record["state"]
     if changes.get("state", before) == before:
         return
@@ -63,7 +63,7 @@ def _reachable(change: Mapping[str, Any], record: Mapping[str, Any], caller: Cal
         if change["unauthorized"] and change_type == "emergency":
             moves |= {(AUTHORIZE, REVIEW)}
     elif change_type == STANDARD and record["std_change_producer_version"]:
-        # A template is approved once, for all changes that begin with it.
+        # A template was approved once for all changes that are created from it.
         moves |= APPROVED_MOVES[STANDARD]
     for before, after in moves:
         if before == change["state"] and (after == CANCELED or not change["on_hold"]):
