@@ -1,6 +1,6 @@
-"""Which tables the Table API serves, with access and rules; adding one is a model and an entry in a list joined here.
+"""The tables that the Table API serves, with their access and rules. A new table is a model and an entry here.
 
-Begin with `tasks`, `people` and `system`, which hold the entries; `access` holds roles and the clauses for own
+Begin with `tasks`, `people`, and `system`, which contain the entries. `access` contains roles and the clauses for own
 rows.
 """
 

@@ -1,4 +1,4 @@
-"""Who may do what with which records: roles by operation, and the rows that are somebody's own.
+"""Access to tables: roles by operation, and clauses for the rows that are a caller's own.
 
 See docs/reference/change-records.md#related-tables.
 """
@@ -21,23 +21,23 @@ REFERENCE_DATA = Access(read=ANYONE, create=ADMINISTRATORS, update=ADMINISTRATOR
 READ_BY_ANYONE = Access(read=ANYONE)
 READ_BY_INTEGRATION_ADMINISTRATORS = Access(read=INTEGRATION_ADMINISTRATORS)
 
-# The journals of those who work on a task; requesters do not read them.
+# Journals for the people who work on a task; requesters cannot read them.
 INTERNAL_JOURNALS = ("work_notes",)
 TASK_TABLES = ("task", "change_request", "change_task")
 
 
 def own_tasks(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the tasks that a caller asked for or opened himself, and the tasks of such changes."""
+    """Return the clause for the tasks that the caller requested or opened, and the tasks of such changes."""
     return _is_own_task(table.source)
 
 
 def own_approvals(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the approvals a caller is asked for, and those of his own tasks."""
+    """Return the clause for approvals that the caller has to answer, and for those of their own tasks."""
     return _is_own_approval(table.source)
 
 
 def rows_of_own_tasks(column: str) -> Any:
-    """Return the rule for rows that belong to a task by the sys_id in `column`."""
+    """Return the `own_rows` of a table whose rows belong to the task in `column`."""
 
     def own_rows(table: Table) -> ColumnElement[bool]:
         return table.source.c[column].in_(_own_task_ids())
@@ -46,7 +46,7 @@ def rows_of_own_tasks(column: str) -> Any:
 
 
 def own_journals(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the entries that requesters read: those of their own tasks, except internal ones."""
+    """Return the clause for journal entries of the caller's own tasks, without internal journals."""
     is_internal = or_(*(table.source.c["element"] == name for name in INTERNAL_JOURNALS))
     return and_(table.source.c["element_id"].in_(_own_task_ids()), not_(is_internal))
 
@@ -65,7 +65,7 @@ def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
 
 
 def own_attachments(table: Table) -> ColumnElement[bool]:
-    """Return the clause for attachments of records that a caller may see: his own tasks, approvals, public data."""
+    """Return the clause for attachments of records that the caller may see: own tasks, own approvals, public data."""
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
@@ -78,7 +78,7 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
 
 
 def audit_of_tasks(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the trail of tasks; the trail of users would tell what only administrators may know."""
+    """Return the clause for the audit trail of tasks; that of users is only for administrators."""
     return or_(*(table.source.c["tablename"] == name for name in TASK_TABLES))
 
 

@@ -1,4 +1,4 @@
-"""The tables that others refer to: people, groups, roles, items, models and templates."""
+"""Tables of reference data: users, groups, roles, configuration items, change models, and templates."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _reference_data(
     own_rows: OwnRows | None = None,
     login_field: str | None = None,
 ) -> Table:
-    """Return a table that administrators write and everybody reads, or of which they read their own rows."""
+    """Return a table that only administrators write, and that all callers read, or only their `own_rows`."""
     return Table(
         name=name,
         label=label,
@@ -81,7 +81,7 @@ REFERENCE_TABLES = (
         "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"
     ),
 )
-# A class of items is read under its own name. Items are written through cmdb_ci, whatever their class.
+# Each class of configuration items can be read under its own name. All of them are written through cmdb_ci.
 CI_TABLES = tuple(
     Table(
         name=name,

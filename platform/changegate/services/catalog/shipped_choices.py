@@ -1,4 +1,4 @@
-"""The choices that the product comes with, as rows of sys_choice that administrators edit from then on."""
+"""The default choices, as rows of sys_choice that administrators can edit."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,10 @@ from changegate.services.tables.registry import TABLES, Table
 
 
 def add_shipped_choices() -> None:
-    """Add the choices that are missing; those that exist stay as an administrator has left them.
+    """Add the choices that are missing; existing ones are not changed.
 
-    One that was deleted comes back with the next `prepare`, since a later version may bring new ones: who does not
-    want a choice makes it inactive.
+    A deleted choice is added again by the next `prepare`, which cannot distinguish it from a choice of a new version.
+    To remove a choice, an administrator makes it inactive.
     """
     columns = (SysChoice.name, SysChoice.element, SysChoice.value)
     known = {tuple(row) for row in connection().execute(select(*columns).where(SysChoice.language == LANGUAGE))}

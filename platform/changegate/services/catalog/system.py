@@ -1,4 +1,4 @@
-"""The tables about tables, records and trust: what describes, follows or guards the others."""
+"""System tables: choices, journals, audit, attachments, the dictionary, and integrations."""
 
 from changegate.models import (
     JwtVerifierMap,
@@ -47,7 +47,7 @@ SYSTEM_TABLES = (
         reads_all=ADMINISTRATORS,
         is_audited=False,
     ),
-    # Files come and go through the Attachment API, which knows how to keep their bytes.
+    # Read only: files are written through the Attachment API, which also stores their bytes.
     Table(
         name="sys_attachment",
         label="Attachment",
@@ -61,7 +61,7 @@ SYSTEM_TABLES = (
     ),
     Table("sys_db_object", "Table", SysDbObject, "label", READ_BY_ANYONE, is_audited=False),
     Table("sys_dictionary", "Dictionary Entry", SysDictionary, "column_label", READ_BY_ANYONE, is_audited=False),
-    # Trust is given in forms of its own, where every field is checked.
+    # Read only: integrations are written through the console and the admin API, which validate every field.
     Table("oauth_entity", "OAuth Application", OAuthEntity, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),

@@ -1,4 +1,4 @@
-"""The tables of the process: tasks in their classes, and what belongs to a task."""
+"""The tables of the change process: the classes of tasks, and the rows that belong to a task."""
 
 from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover, Task, TaskCi
 from changegate.models.change_request import CHANGE_STATES
@@ -18,18 +18,18 @@ from changegate.services.process.change_rules import ChangeRules
 from changegate.services.process.task_rules import ChangeTaskRules
 from changegate.services.tables.registry import ANYONE, Access, Table
 
-# Which integration created the task.
+# The field with the integration that created the task.
 INTEGRATION_FIELD = "oauth_entity"
 JOURNAL_FIELDS = {"comments": "Additional comments", "work_notes": "Work notes"}
 # Fields that show the entries of several journals.
 JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
-# What the views of journals and the like are called; clients expect the names, and find them empty.
+# Fields that clients expect to exist and that have no stored value.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
 PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
 CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
 
 TASK_TABLES = (
-    # Read only: which rules a write is subject to depends on the class, so it is written through its own table.
+    # Read only: the rules of a write depend on the class of the task, so each class is written through its own table.
     Table(
         name="task",
         label="Task",
@@ -85,7 +85,7 @@ TASK_TABLES = (
         journal_views=JOURNAL_VIEWS,
         internal_journals=INTERNAL_JOURNALS,
     ),
-    # Empty for ever: some clients read a row of it to see whether the API answers.
+    # Always empty: some clients read a row of it as a health check.
     Table(
         name="incident",
         label="Incident",
@@ -114,7 +114,7 @@ TASK_TABLES = (
         label="Approval",
         model=SysapprovalApprover,
         display_field="sys_id",
-        # Whoever is asked may answer; the rules see to it that nobody else does.
+        # Any caller may be an approver. `ApprovalRules` refuses updates by others.
         access=Access(read=ANYONE, create=CHANGE_MANAGERS, update=ANYONE, delete=CHANGE_MANAGERS),
         rules=ApprovalRules(),
         own_rows=own_approvals,
