@@ -1,19 +1,19 @@
-"""File names: clients save a file under the name they are told, so a name is a name and never a path."""
+"""Validation of file names. Clients save files under these names, so a name must never be a path."""
 
 import unicodedata
 
 from changegate.errors import RequestUnreadable
 
 MAX_LENGTH = 255
-# Of either kind of system: a file may be fetched on another one than it came from.
+# Of Windows and Unix: a file may be downloaded on another system than it was uploaded from.
 SEPARATORS = "/\\"
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
-# They can make "exe.txt" of "txt.exe" on a screen.
+# They can make "txt.exe" look like "exe.txt" on the screen.
 _REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def parse_file_name(text: str) -> str:
-    """Return a name without the blanks around it; raises `RequestUnreadable` for what is none."""
+    """Return a name without outer blanks. Raises `RequestUnreadable` for an invalid name."""
     name = text.strip()
     problem = _find_problem(name)
     if problem:
@@ -22,7 +22,7 @@ def parse_file_name(text: str) -> str:
 
 
 def last_part(path: str) -> str:
-    """Return the last part of the path that a form may give for its file (RFC 7578 §4.2)."""
+    """Return the last part of a path; a form may send one as the name of its file (RFC 7578 §4.2)."""
     return path.replace("\\", "/").rpartition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""Reading: what is known of files, and their bytes, as far as the caller may see their records."""
+"""Reading of files: their metadata and bytes, if the caller may see their records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _KNOWN = known_columns()
 
 @dataclass(frozen=True, slots=True)
 class AttachmentPage:
-    """Some files of a query and how many match in all."""
+    """A page of the files that match a query, and the total number of matches."""
 
     rows: Sequence[Attachment]
     total: int
@@ -53,42 +53,42 @@ def list_attachments(
 
 
 def get_attachment(tables: Iterable[Table], caller: Caller, sys_id: str) -> Attachment:
-    """Return what is known of a file; raises `RecordNotFound` when it is missing or not the caller's to see."""
+    """Return the metadata of a file. Raises `RecordNotFound` if it does not exist or the caller may not see it."""
     statement = select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id, readable_attachments(tables, caller))
     row = _run(statement, caller).one_or_none() if is_storable(sys_id) else None
     if row is None:
         raise RecordNotFound
-    found: Attachment = row
-    return found
+    attachment: Attachment = row
+    return attachment
 
 
 def get_written(sys_id: str) -> Attachment:
-    """Return what is known of a file that the caller has just attached."""
-    found: Attachment = connection().execute(select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id)).one()
-    return found
+    """Return the metadata of a file that the caller has just attached."""
+    attachment: Attachment = connection().execute(select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id)).one()
+    return attachment
 
 
 def read_content(attachment: Attachment) -> Iterator[bytes]:
-    """Return the bytes of a file piece by piece, and never more of it in memory than one.
+    """Return the bytes of a file in pieces, with only one piece in memory at a time.
 
-    No transaction is open and no connection taken between two pieces, however slowly they are fetched.
+    Between two pieces, no transaction is open and no connection is in use, however slowly the client reads.
     """
     count = -(-attachment.size_bytes // attachment.chunk_size_bytes)
     return _pieces(db.engine, attachment.sys_id, count)
 
 
 def _pieces(engine: Engine, sys_id: str, count: int) -> Iterator[bytes]:
-    wanted = select(DOCS.c["data"]).where(DOCS.c["attachment"] == sys_id)
+    of_file = select(DOCS.c["data"]).where(DOCS.c["attachment"] == sys_id)
     for position in range(count):
         with engine.connect() as at_work:
-            piece: bytes = at_work.execute(wanted.where(DOCS.c["position"] == position)).scalar_one()
+            piece: bytes = at_work.execute(of_file.where(DOCS.c["position"] == position)).scalar_one()
         yield piece
 
 
 def _is_possible(table: Table, filters: Mapping[str, str]) -> bool:
-    """Tell whether a file may have these texts.
+    """Tell whether any file can match the filters.
 
-    Elsewhere a value that its field cannot hold is passed over; here that would list the files of other records.
+    Other APIs ignore a value that is invalid for its field. Here, that would list the files of other records.
     """
     try:
         for name, value in filters.items():

@@ -1,4 +1,4 @@
-"""Uploads: a file is received whole and measured before the database hears of it."""
+"""Uploads: a file is received completely, and measured, before anything is written to the database."""
 
 import codecs
 import hashlib
@@ -15,10 +15,10 @@ SAMPLE_BYTES = 8192
 TEXT = "text/plain"
 BINARY = "application/octet-stream"
 PDF = "application/pdf"
-# The bytes that no text has, by the WHATWG's MIME Sniffing standard, §3.
+# Binary data bytes of the WHATWG's MIME Sniffing standard, §3.
 _BINARY_BYTE = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
-# More than this waits on disk, so that memory does not grow with what people send.
+# Larger files are buffered on disk.
 MEMORY_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
 Read = Callable[[int], bytes]
@@ -26,7 +26,7 @@ Read = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that has arrived; `digest` is its SHA-256 in hex."""
+    """A received file; `digest` is its SHA-256 in hex."""
 
     file: IO[bytes]
     size: int
@@ -36,7 +36,7 @@ class Upload:
 
 @contextmanager
 def received(read: Read) -> Iterator[Upload]:
-    """Read a file to its end into a place that is gone afterwards."""
+    """Read a file to its end into a temporary file, which is deleted after the block."""
     with SpooledTemporaryFile(max_size=MEMORY_BYTES) as file:
         for piece in _pieces(read):
             file.write(piece)
@@ -44,7 +44,7 @@ def received(read: Read) -> Iterator[Upload]:
 
 
 def measure(file: IO[bytes]) -> Upload:
-    """Return what there is to know of a file, which is at its beginning again afterwards."""
+    """Return the size, digest, and type of a file, and rewind it."""
     file.seek(0)
     sample = file.read(SAMPLE_BYTES)
     digest, size = hashlib.sha256(sample), len(sample)
@@ -61,10 +61,10 @@ def _pieces(read: Read) -> Iterator[bytes]:
 
 
 def sniff_content_type(sample: bytes) -> str:
-    """Return the type of a file that begins with `sample`, its first `SAMPLE_BYTES` or all of it.
+    """Return the content type of a file from `sample`, its first `SAMPLE_BYTES` or all of it.
 
-    What is text is plain text, whatever language it is written in: as HTML or SVG it would run in a browser. Only a
-    PDF may look like text and be more than that.
+    Every text is text/plain, even HTML and SVG, whose scripts a browser would execute. The only exception is a PDF,
+    which may consist of text.
     """
     if _is_text(sample):
         return PDF if sample.startswith(b"%PDF-") else TEXT

@@ -1,4 +1,4 @@
-"""Writing: files are added, renamed and deleted by whoever may update their record."""
+"""Writing of files: callers who may update a record may add, rename, and delete its files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DOCS = SysAttachmentDoc.__table__
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a file goes: the record, and the name it gets there."""
+    """The record to which a file is attached, and its name there."""
 
     table: Table
     sys_id: str
@@ -31,9 +31,9 @@ class Target:
 
 
 def create_attachment(caller: Caller, target: Target, upload: Upload) -> Attachment:
-    """Store a file with its bytes and return what is known of it; two of one name are two.
+    """Store a file with its bytes and return its metadata. A record may have several files with one name.
 
-    Raises `AccessRefused`, and `RecordNotFound` when the record has gone while the file was on its way.
+    Raises `AccessRefused`, and `RecordNotFound` if the record was deleted during the upload.
     """
     owner = find_owner(target.table, caller, target.sys_id, is_kept=True)
     values = _described(target, upload) | {"table_name": owner.name} | _stamps(caller)
@@ -44,7 +44,7 @@ def create_attachment(caller: Caller, target: Target, upload: Upload) -> Attachm
 
 
 def rename_attachment(caller: Caller, attachment: Attachment, file_name: str) -> None:
-    """Give a file another name."""
+    """Rename a file. Raises `AccessRefused` and `RecordNotFound`."""
     _require_update(caller, attachment)
     columns = ATTACHMENTS.c
     changes = {"file_name": file_name, "sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
@@ -53,7 +53,7 @@ def rename_attachment(caller: Caller, attachment: Attachment, file_name: str) ->
 
 
 def delete_attachment(caller: Caller, attachment: Attachment) -> None:
-    """Delete a file; the database drops its bytes with it."""
+    """Delete a file; the foreign key deletes its bytes. Raises `AccessRefused` and `RecordNotFound`."""
     _require_update(caller, attachment)
     _run(delete(ATTACHMENTS).where(ATTACHMENTS.c["sys_id"] == attachment.sys_id))
 
@@ -96,6 +96,6 @@ def _stamps(caller: Caller) -> dict[str, Any]:
 
 
 def remove_attachments(table_name: str, sys_ids: Iterable[str]) -> None:
-    """Delete the attachments of records, in the transaction at hand; the database drops their bytes with them."""
+    """Delete the attachments of records in the current transaction; the foreign key deletes their bytes."""
     of_records = (ATTACHMENTS.c["table_name"] == table_name, ATTACHMENTS.c["table_sys_id"].in_(list(sys_ids)))
     connection().execute(delete(ATTACHMENTS).where(*of_records))
