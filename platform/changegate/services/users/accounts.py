@@ -1,4 +1,4 @@
-"""Users: passwords, and what proves that somebody is one of them."""
+"""User accounts: passwords, authentication, and the rules of sys_user."""
 
 import hashlib
 import hmac
@@ -25,16 +25,16 @@ from changegate.services.tables.values import MASK, is_storable, parse_value
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
 
-# What an identity provider's claims are matched with, and what people are recognized by elsewhere.
+# Columns that the claims of an identity provider may be matched with, and those that identify people elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
-# What a password is compared with when there is no such user, so that both answers take as long.
+# Compared with the password if the user does not exist: otherwise, the response time would reveal which names exist.
 _NOBODYS_HASH = generate_password_hash(secrets.token_urlsafe(16))
 
 LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
 class UserRules(NoRules):
-    """Writes to sys_user: a password is stored as a hash, a name is made of its parts.
+    """Rules of sys_user: passwords are stored as hashes, and names are composed of their parts.
 
     A user with a password can manage integrations, which an access token cannot. An access token therefore cannot set
     a password, or activate or unlock a user, whose old password may be known to others. It also cannot write the
@@ -42,7 +42,7 @@ class UserRules(NoRules):
     """
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Hash the password, unless it is the mask of one, and name a user who came without a name."""
+        """Hash the password, ignore the mask of one, and set the name if none was sent."""
         _hash_password(values, caller)
         _refuse_identity(values, caller)
         if not values.get("user_name"):
@@ -52,7 +52,7 @@ class UserRules(NoRules):
         values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Hash a new password, unless it is the mask of the old one."""
+        """Hash a new password, and ignore the mask of the old one."""
         _hash_password(changes, caller)
         _name_time_zone(changes)
         _refuse_identity(changes, caller)
@@ -60,7 +60,7 @@ class UserRules(NoRules):
             refuse_tokens(caller, "An access token cannot activate or unlock a user")
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to shut out the last administrator; end the sessions of a shut-out user and of an old password."""
+        """Refuse to lock out the last administrator; end the sessions of a locked-out user and of an old password."""
         is_shut_out = changes.get("active") is False or changes.get("locked_out") is True
         if is_shut_out or not changes.get("user_password", MASK):
             require_administrator()
@@ -69,13 +69,13 @@ class UserRules(NoRules):
 
 
 def _name_time_zone(values: Values) -> None:
-    """Spell a time zone as IANA does; an unknown one is refused."""
+    """Replace the spelling of a time zone with that of IANA. Raises `InputInvalid` for an unknown one."""
     if values.get("time_zone"):
         values["time_zone"] = require_time_zone(values["time_zone"])
 
 
 def require_time_zone(name: str) -> str:
-    """Return the name of a time zone as IANA spells it; raises `InputInvalid` for an unknown one."""
+    """Return the name of a time zone in the spelling of IANA. Raises `InputInvalid` for an unknown one."""
     known = time_zone_names().get(name.strip().lower())
     if known is None:
         message = f"There is no time zone {name[:100]!r}. Enter an IANA name, such as Europe/Berlin."
@@ -99,10 +99,10 @@ def _refuse_identity(values: Values, caller: Caller) -> None:
 
 
 def authenticate_user(user_name: str, password: str, address: str, *, is_interactive: bool = False) -> Caller:
-    """Return who the name and password prove; the name is compared without case.
+    """Return the user with this name, in any case, and password.
 
-    `is_interactive` refuses users who may use web services only. Raises `RateLimited`, and `NotAuthenticated` with what
-    is wrong, which only administrators may learn.
+    With `is_interactive`, users who may use only web services are refused. Raises `RateLimited`, and `NotAuthenticated`
+    with a reason that only administrators may see.
     """
     guess = limiter.require_room_to_guess(address, user_name)
     row: LoginRow
@@ -126,14 +126,14 @@ def _find_fault(row: LoginRow | None, *, is_right: bool, is_interactive: bool) -
 
 
 def try_password(guess: Guess, password: str) -> tuple[LoginRow | None, bool]:
-    """Return the user of a name, or None, and whether the password is that user's; who may sign in is not asked.
+    """Return the user with a name, or None, and whether the password is right, without checking the user's status.
 
-    The caller counts the guess unless it accepts the user. A full password hash is computed once per process and stored
-    hash, not once per request, and also for a name that does not exist.
+    The calling function must count the guess unless it accepts the user. A full password hash is computed once for each
+    process and stored hash instead of once for each request, and also for a name that does not exist.
     """
     if not is_storable(guess.name) or not _is_encodable(password):
         return None, False
-    row = _LOGIN.first({"wanted": guess.name})
+    row = _LOGIN.first({"user_name": guess.name})
     stored = (row.user_password if row else None) or _NOBODYS_HASH
     is_right = _verified_passwords.is_right(guess, stored, password)
     return row, is_right and row is not None
@@ -142,19 +142,19 @@ def try_password(guess: Guess, password: str) -> tuple[LoginRow | None, bool]:
 def _is_encodable(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has no bytes to hash
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form that could be hashed
         return False
     return True
 
 
 def caller_of(user: SysUser) -> Caller:
-    """Return the caller that a signed-in user is."""
+    """Return the `Caller` for a signed-in user."""
     roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
     return Caller(user.sys_id, user.user_name, expand_roles(roles), time_zone=find_time_zone(user.time_zone))
 
 
 def get_user(user_name: str) -> SysUser:
-    """Return a user by name, without case; raises `RecordNotFound`."""
+    """Return a user by name, in any case. Raises `RecordNotFound`."""
     user = db.session.execute(select(SysUser).where(_is_called(user_name))).scalar_one_or_none()
     if user is None:
         raise RecordNotFound
@@ -164,7 +164,7 @@ def get_user(user_name: str) -> SysUser:
 def create_user(
     *, user_name: str, password: str | None, email: str | None, name: str | None, roles: list[str]
 ) -> SysUser:
-    """Add a user with roles; raises `InputInvalid` when the name is taken, a role unknown or a text too long."""
+    """Add a user with roles. Raises `InputInvalid` for a name in use, an unknown role, or a text that is too long."""
     if not user_name:
         raise InputInvalid({"user_name": ["A user needs a user ID."]})
     _require_storable(user_name=user_name, email=email, name=name)
@@ -192,31 +192,32 @@ def _require_storable(**texts: str | None) -> None:
 
 
 def _is_called(user_name: Any) -> ColumnElement[bool]:
-    """Return the clause for the user of a name; both sides are folded by the database, whose rules differ."""
+    """Return the clause for a user name, in any case. The database converts both sides, because databases differ."""
     return func.lower(SysUser.user_name) == func.lower(user_name)
 
 
 def set_password(user: SysUser, password: str) -> None:
-    """Give a user a new password; the old one and all sessions stop working at the next request, in every process."""
+    """Set the password of a user; the old one and all sessions are invalid from the next request, in every process."""
     user.user_password = generate_password_hash(password)
     db.session.flush()
     end_sessions(user.sys_id)
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:
-    """Set the time zone that a user's times are shown and read in, from the next request on; without a name it is UTC.
+    """Set the time zone of a user's display values, from the next request on; None is UTC.
 
-    Raises `InputInvalid` for an unknown one.
+    Raises `InputInvalid` for an unknown name.
     """
     user.time_zone = require_time_zone(name) if name else None
     db.session.flush()
 
 
 class VerifiedPasswords:
-    """Remembers which stored hashes a password has already been checked against.
+    """A cache of verified passwords, so that the slow password hash is not computed for each request.
 
-    Entries are keyed by the stored hash, so a changed password misses. What is kept is a hash with a key that only this
-    process knows; a lock, an inactive user or a new hash is read from the database on each request.
+    The key is the stored hash, so a changed password is not found. The value is a hash of the password with a secret of
+    this process; passwords are not kept. Whether the user is active and not locked is read from the database for each
+    request.
     """
 
     def __init__(self, size: int = 1024) -> None:
@@ -226,10 +227,11 @@ class VerifiedPasswords:
         self._lock = threading.Lock()
 
     def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
-        """Tell whether the password is the one that was hashed, and remember it if so."""
+        """Tell whether the password matches the stored hash, and cache it if so."""
         remembered = self._seen.get(stored)
         if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
             return True
+        # The hash takes tens of milliseconds and releases the interpreter, so other requests can run.
         end_turn()
         if not check_password_hash(stored, password):
             return False
@@ -255,5 +257,5 @@ _LOGIN = Prepared(
         SysUser.web_service_access_only,
         SysUser.time_zone,
         roles_of_user().label("roles"),
-    ).where(_is_called(parameter("wanted", type_=String)))
+    ).where(_is_called(parameter("user_name", type_=String)))
 )

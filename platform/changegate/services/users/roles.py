@@ -1,4 +1,4 @@
-"""Roles: who holds them, by assignment or as a member of a group, and which writes of them are refused."""
+"""Roles of users, assigned directly or through groups, and the rules for writes of roles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ NO_ADMINISTRATOR = (
     "This would leave the instance without an active administrator who has a password. "
     "Give another active user the role admin first"
 )
-# Any number that no other advisory lock uses.
+# The key of an advisory lock in PostgreSQL: any number that no other lock uses.
 _ADMINISTRATORS_LOCK = 0x61646D696E73
 
 
 class RoleRules(NoRules):
-    """Writes to roles and their assignments: no token says who may do what, and one administrator remains."""
+    """Rules of roles and their assignments: tokens cannot write them, and one administrator must remain."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Refuse a token."""
@@ -39,7 +39,7 @@ class RoleRules(NoRules):
         require_administrator()
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse a token, also one that deletes the user who has the role."""
+        """Refuse a token, including one that deletes a user with the role."""
         refuse_tokens(caller, GIVES_NO_ROLES)
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
@@ -48,34 +48,34 @@ class RoleRules(NoRules):
 
 
 class MembershipRules(RoleRules):
-    """Writes to sys_user_grmember: the members of a group hold its roles."""
+    """Rules of sys_user_grmember: the members of a group have its roles."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
-        """Refuse a token that would give the group's roles."""
+        """Refuse a token that would grant the roles of the group."""
         _refuse_tokens_roles_of(caller, values.get("group"))
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse a token that would give or take the roles of either group."""
+        """Refuse a token that would grant or revoke the roles of either group."""
         _refuse_tokens_roles_of(caller, record["group"], changes.get("group"))
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse a token that would take the group's roles."""
+        """Refuse a token that would revoke the roles of the group."""
         _refuse_tokens_roles_of(caller, record["group"])
 
 
 def refuse_tokens(caller: Caller, sentence: str) -> None:
-    """Refuse an access token with a sentence that says what no token does."""
+    """Refuse a caller with an access token. `sentence` says what tokens cannot do. Raises `AccessRefused`."""
     if caller.grant is not None:
         raise AccessRefused("Operation Failed", f"{sentence}; use a user's name and password")
 
 
 def _refuse_tokens_roles_of(caller: Caller, *groups: str | None) -> None:
-    if caller.grant is not None and any(_ROLE_OF_GROUP.first({"wanted": group}) for group in groups if group):
+    if caller.grant is not None and any(_ROLE_OF_GROUP.first({"group": group}) for group in groups if group):
         refuse_tokens(caller, GIVES_NO_ROLES)
 
 
 def roles_of_user() -> Any:
-    """Return the scalar subquery for the role names of the sys_user at hand, comma-joined."""
+    """Return the subquery for the comma-separated role names of the sys_user of the outer statement."""
     return (
         select(func.aggregate_strings(SysUserRole.name, ","))
         .where(SysUserRole.sys_id.in_(_held_role_ids()))
@@ -85,7 +85,7 @@ def roles_of_user() -> Any:
 
 
 def _held_role_ids() -> Any:
-    """Return the subquery for the sys_ids of the roles that the sys_user at hand holds."""
+    """Return the subquery for the sys_ids of the roles of the sys_user of the outer statement."""
     assigned = select(SysUserHasRole.role).where(SysUserHasRole.user == SysUser.sys_id).correlate(SysUser)
     by_group = (
         select(SysGroupHasRole.role)
@@ -97,10 +97,11 @@ def _held_role_ids() -> Any:
 
 
 def require_administrator() -> None:
-    """Refuse what the transaction has written if no administrator remains who can sign in or call.
+    """Check that the writes of this transaction leave an active administrator with a password.
 
-    The lock comes after the writes: of two callers who each remove the other, the second one sees what the first one
-    did. On SQLite the transaction has the write lock anyway.
+    The lock is taken after the writes: if two administrators remove each other at the same time, the second transaction
+    waits for the first, sees its writes, and is refused. On SQLite, the transaction has the write lock anyway. Raises
+    `OperationFailed`.
     """
     if connection().dialect.name == "postgresql":
         _LOCK.first({})
@@ -109,7 +110,7 @@ def require_administrator() -> None:
 
 
 def restore_administrator(user: SysUser) -> None:
-    """Activate and unlock a user and give them the role admin, which is added where it is missing."""
+    """Activate and unlock a user, and assign the role admin, which is created if it does not exist."""
     user.active, user.locked_out = True, False
     role = db.session.execute(select(SysUserRole).filter_by(name=ADMIN)).scalar_one_or_none()
     if role is None:
@@ -122,7 +123,7 @@ def restore_administrator(user: SysUser) -> None:
 
 
 def is_administrator() -> Any:
-    """Return the clause for the sys_users who hold the role admin."""
+    """Return the clause for the users with the role admin."""
     held = select(SysUserRole.sys_id).where(SysUserRole.name == ADMIN, SysUserRole.sys_id.in_(_held_role_ids()))
     return held.correlate(SysUser).exists()
 
@@ -134,4 +135,4 @@ def _an_administrator() -> Any:
 
 _LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("key", _ADMINISTRATORS_LOCK, BigInteger))))
 _AN_ADMINISTRATOR = Prepared(_an_administrator().limit(1))
-_ROLE_OF_GROUP = Prepared(select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == parameter("wanted")).limit(1))
+_ROLE_OF_GROUP = Prepared(select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == parameter("group")).limit(1))

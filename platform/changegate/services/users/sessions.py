@@ -1,4 +1,4 @@
-"""Sessions of the console: rows in the database, so that every process knows at once when one has ended."""
+"""Sessions of the console, stored in the database so that an ended session is invalid in every process at once."""
 
 import hashlib
 import secrets
@@ -11,7 +11,7 @@ from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
 
 LIFETIME = timedelta(hours=12)
-# A script that signs in again and again fills no table: its oldest sessions end.
+# Limits what a script that signs in again and again can store: its oldest sessions end.
 MOST_FOR_USER = 50
 PURGED_AT_ONCE = 1000
 TOKEN_BYTES = 32
@@ -28,7 +28,7 @@ def start_session(user_id: str) -> str:
 
 
 def find_session_user(token: str) -> SysUser | None:
-    """Return the user of a session that has neither ended nor expired; whether they may act is not checked."""
+    """Return the user of a current session, or None. Whether the user is active is not checked."""
     of_session = SysUserSession.user == SysUser.sys_id
     is_current = (SysUserSession.token_hash == _hash(token)) & (SysUserSession.expires_at > now())
     return db.session.execute(select(SysUser).join(SysUserSession, of_session).where(is_current)).scalar_one_or_none()
@@ -45,7 +45,7 @@ def end_sessions(user_id: str) -> None:
 
 
 def _purge(user_id: str) -> None:
-    """Delete some expired sessions of anybody, and the oldest ones of a user who is about to have one too many."""
+    """Delete some expired sessions of all users, and the oldest ones of this user beyond the limit."""
     expired = select(SysUserSession.token_hash).where(SysUserSession.expires_at <= now()).limit(PURGED_AT_ONCE)
     of_user = select(SysUserSession.token_hash).where(SysUserSession.user == user_id)
     oldest = of_user.order_by(SysUserSession.created_at.desc()).offset(MOST_FOR_USER - 1)
