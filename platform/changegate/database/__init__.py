@@ -1,7 +1,7 @@
 """The database: the base of models, units of work, and the settings of every connection.
 
 Begin with `unit_of_work`. `prepared` and `compiled` execute statements; `turns`, `write_line`, and `request_time`
-coordinate threads.
+coordinate threads. docs/data-access.md shows how they work together, and who waits for which lock.
 """
 
 from changegate.database.declarative import Base

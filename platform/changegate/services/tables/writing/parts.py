@@ -22,7 +22,7 @@ def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
     """
     for name, field in table.parts:
         part = get_table(name)
-        for row in _parts_statement(part, field).all({"parent": sys_id}):
+        for row in _parts_statement(part, field).all({"belongs_to": sys_id}):
             _remove_part(part, dict(zip(part.source.c.keys(), row, strict=True)), caller)
 
 
@@ -39,4 +39,4 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
 
 @lru_cache(maxsize=32)
 def _parts_statement(part: Table, field: str) -> Prepared:
-    return Prepared(select(part.source).where(part.source.c[field] == parameter("parent")))
+    return Prepared(select(part.source).where(part.source.c[field] == parameter("belongs_to")))
