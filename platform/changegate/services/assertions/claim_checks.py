@@ -123,6 +123,7 @@ def judge_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
     return _judge_absence(claims, "act")
 
 
+# The order matters: the reason code of a refusal is that of the first rule that fails.
 RULES: tuple[Rule, ...] = (
     judge_issuer,
     judge_audience,

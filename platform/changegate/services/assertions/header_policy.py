@@ -53,6 +53,7 @@ def read_header(data: bytes, report: Report) -> Header:
 
 def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
     """Check the type of the token (RFC 8725 §3.11), so that a token for another purpose is refused."""
+    # RFC 7519 §5.1 makes `typ` optional, and many providers omit it.
     if "typ" not in header.members:
         return "typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None
     typ = header.members["typ"]

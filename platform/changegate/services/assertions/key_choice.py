@@ -17,6 +17,8 @@ def choose_keys(
     Raises `AssertionRefused` if no key fits, too many keys fit, all are blocked, or none is valid at this time.
     """
     fitting = key_set.candidates(header.kid, header.algorithm)
+    # Blocked and outdated keys are removed before any signature is verified. The steps are separate, so that the report
+    # names the step that left no key.
     trusted = tuple(key for key in fitting if key.thumbprint not in policy.blocked_keys)
     keys = tuple(key for key in trusted if key.validity is None or not key.validity.fault(now))
     if keys:

@@ -117,6 +117,7 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
 def _kept(value: object) -> Kept:
     if value is None or type(value) is tuple:
         return value
+    # Claims are written by the sender: they must not bring control characters or unlimited text into the log.
     text = value if type(value) is str else _text_of(value)
     return None if text is None else printable(text, SHOWN_LENGTH)
 

@@ -70,6 +70,7 @@ def read_all(at: datetime) -> Reading:
 def _read_integrations() -> list[Row]:
     entity, task = OAuthEntity.__table__, Task.__table__
     of_entity = OAuthEntityScope.entity == entity.c.sys_id
+    # Correlated subqueries, because joins would return a row per scope or task.
     all_rights = select(OAuthEntityScope.scope).where(of_entity, OAuthEntityScope.scope == USERACCOUNT).exists()
     by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
@@ -104,6 +105,7 @@ def _account(row: Row) -> Account:
 
 
 def _read_keys(at: datetime) -> dict[str, KeyFacts]:
+    # Documents can be 256 KiB each, and the checks do not need them.
     cached = [column for column in JwksCache.__table__.c if column.name != "document"]
     caches = {row.entity_id: row for row in connection().execute(select(*cached)).all()}
     published = _by_entity(select(OAuthEntityKey.__table__).where(OAuthEntityKey.gone_at.is_(None)))

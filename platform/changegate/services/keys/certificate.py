@@ -91,6 +91,7 @@ def _load(text: str) -> Certificate:
             certificates = [load_der_x509_certificate(_der(text))]
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableCertificateError("This is not a certificate in PEM, nor one in DER as base64.") from None
+    # A chain is refused, because its issuer would seem to be trusted; only the signer's own key is.
     if len(certificates) != 1:
         raise UnusableCertificateError(
             f"These are {len(certificates)} certificates. Give the signer's own, without its chain."

@@ -32,6 +32,7 @@ def open_connection(url: AdmittedUrl, policy: FetchPolicy, resolve: Resolver, de
     `deadline` is on the monotonic clock. Raises `JwksFetchFailed`, or an error of the socket or TLS layer.
     """
     addresses = _checked_addresses(url, policy, resolve, deadline)
+    # Any address of the host may serve; only the error of the last one is reported.
     for address in addresses[:-1]:
         with suppress(OSError, HTTPError):
             return _connect(url, address, policy, deadline)

@@ -12,6 +12,7 @@ from changegate.errors import JwksFetchFailed
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 _LONGEST = timedelta(days=365)
+# The types that static file servers send for a file without a known extension.
 _TOLERATED_TYPES = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
 
 
@@ -63,6 +64,7 @@ def remaining_freshness(headers: Mapping[str, str]) -> timedelta | None:
         return timedelta(0)
     ages = [part.partition("=")[2].strip('" ') for part in directives if part.partition("=")[0] == "max-age"]
     if ages:
+        # The shortest of repeated directives counts, and the time that the response spent in caches is subtracted.
         return max(timedelta(0), min(map(_seconds, ages)) - _seconds(headers.get("Age", "0")))
     if "Expires" in headers:
         return _until(headers["Expires"], headers.get("Date", ""))

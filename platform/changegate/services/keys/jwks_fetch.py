@@ -27,6 +27,8 @@ __all__ = ["FetchPolicy", "FetchedDocument", "fetch_jwks"]
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 8.0
 _CHUNK_BYTES = 16 * 1024
+# Uncompressed, so that a small response cannot expand to a large document; without keep-alive, because each fetch
+# connects to a newly checked address.
 _HEADERS = {
     "Accept": "application/jwk-set+json, application/json",
     "Accept-Encoding": "identity",

@@ -50,6 +50,7 @@ class KeySet(VerifyingKeys[SigningKey]):
             if isinstance(judged, IgnoredKey):
                 ignored.append(judged)
             else:
+                # A key that is listed twice counts once: two would make an assertion without kid ambiguous.
                 keys.setdefault((judged.kid, judged.thumbprint, judged.algorithms), judged)
         if not keys:
             raise JwksUnusable(_no_usable_key(ignored))

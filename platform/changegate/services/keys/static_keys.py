@@ -19,7 +19,7 @@ from changegate.services.keys.shared_key import SharedKey, SharedKeys
 from changegate.services.keys.signing_key import SigningKey
 from changegate.services.keys.verifying_keys import VerifyingKeys
 
-FETCHED = "jwks_url"
+FETCHED = "jwks_url"  # the key source of integrations that have no static keys
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,6 +49,7 @@ class ParsedStaticKeys:
 
     def get(self, entity_id: str, stored: StaticKeys) -> VerifyingKeys[Any]:
         """Return the keys; raises `JwksUnusable` if there is no usable key, and `SealBroken`."""
+        # With the source, because the same text would mean other keys under another source.
         digest = f"{stored.key_source} {sha256((stored.text or '').encode()).hexdigest()}"
         keys = self._parsed.find(entity_id, digest)
         if keys is None:

@@ -88,6 +88,7 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
         raise InvalidClient("client_unknown")
     if credentials.secret is None and not known.client.is_public:
         raise InvalidClient("client_secret_bad")
+    # Checked last: a wrong secret is refused as such, whether the client is active or not.
     return _require_active(known)
 
 
@@ -192,6 +193,7 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
     if not rows and assertion.unverified_issuer:
         of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
         rows = connection().execute(of_issuer.limit(2)).all()
+    # Two matches are ambiguous: the client has to send its id.
     return _Known.of_row(rows[0]) if len(rows) == 1 else None
 
 

@@ -53,6 +53,7 @@ def search_refresh_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE) -> list
     )
     rows = connection().execute(statement.limit(limit)).all()
     held = list_held_scopes({row.entity for row in rows})
+    # Password and current lifespan are checked after the LIMIT, so that the list may be shorter than `limit`.
     live = [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
     return [token for token in live if token.expires_at > now()]
 

@@ -35,6 +35,7 @@ def is_right_secret(
     For unknown clients, the secret is compared with empty hashes, so that all refusals take the same time.
     """
     digest = hash_client_secret(secret)
+    # Both comparisons always run, so that timing does not show which secret is close.
     is_present = hmac.compare_digest(digest, stored or "")
     is_previous = hmac.compare_digest(digest, previous or "")
     return is_present or (is_previous and previous_expires_at is not None and now < previous_expires_at)

@@ -30,6 +30,7 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
     column = SysUser.__table__.columns[client.user_field or "sys_id"]
     columns = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
     statement = select(*columns).where(column == named)
+    # The user fields are not all unique. A second match makes the subject ambiguous, however many more there are.
     users = connection().execute(statement.limit(2)).all()
     if len(users) != 1:
         return _judged(assertion, "sub_ambiguous" if users else "sub_unmapped", expected, named, "")

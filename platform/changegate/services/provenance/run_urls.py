@@ -88,6 +88,7 @@ def _server(issuer: str) -> str | None:
 
 
 def _segment(value: Any) -> str | None:
+    # `.` and `..` would lead to another page, because percent-encoding leaves dots as they are.
     return value if isinstance(value, str) and value not in ("", ".", "..") else None
 
 
@@ -103,6 +104,7 @@ def _number(value: Any) -> str | None:
 
 
 def _url(server: str | None, *segments: str | None) -> str | None:
+    """Return the URL of a path on a server; None if the server or any segment is None."""
     if server is None or None in segments:
         return None
     return "/".join([server, *(quote(segment or "", safe="") for segment in segments)])
