@@ -84,18 +84,18 @@ def test_long_names_take_no_more_room_than_short_ones(at_work: Flask) -> None:
 
 def test_counts_failures_by_address_and_client(at_work: Flask) -> None:
     for _ in range(20):
-        limiter.require_room("192.0.2.1", "ann")
+        limiter.require_room_to_fail("192.0.2.1", "ann")
         limiter.count("192.0.2.1", "ann")
     with pytest.raises(RateLimited) as refused:
-        limiter.require_room("192.0.2.1", "ann")
+        limiter.require_room_to_fail("192.0.2.1", "ann")
     assert 1 <= refused.value.retry_after <= 60
-    limiter.require_room("192.0.2.1", "bob")
-    limiter.require_room("192.0.2.2", "ann")
+    limiter.require_room_to_fail("192.0.2.1", "bob")
+    limiter.require_room_to_fail("192.0.2.2", "ann")
 
 
 def fail(address: str, times: int) -> None:
     for _ in range(times):
-        limiter.require_room(address, "ann")
+        limiter.require_room_to_fail(address, "ann")
         limiter.count(address, "ann")
 
 
@@ -113,7 +113,7 @@ def fail(address: str, times: int) -> None:
 def test_whoever_holds_a_network_has_no_more_tries_than_one_address(at_work: Flask, used: str, next_one: str) -> None:
     fail(used, 20)
     with pytest.raises(RateLimited):
-        limiter.require_room(next_one, "ann")
+        limiter.require_room_to_fail(next_one, "ann")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_whoever_holds_a_network_has_no_more_tries_than_one_address(at_work: Fla
 )
 def test_nobody_is_held_up_by_another_network(at_work: Flask, used: str, other: str) -> None:
     fail(used, 20)
-    limiter.require_room(other, "ann")
+    limiter.require_room_to_fail(other, "ann")
 
 
 def test_a_network_makes_no_more_guesses_than_one_address(at_work: Flask) -> None:
@@ -141,10 +141,10 @@ def test_counts_for_itself_while_the_shared_store_is_away(tmp_path: Path) -> Non
     app = create_app(instance_path=tmp_path, overrides={"ratelimit_storage_url": "redis://:hidden@127.0.0.1:1"})
     with app.app_context():
         for _ in range(20):
-            limiter.require_room("192.0.2.1", "ann")
+            limiter.require_room_to_fail("192.0.2.1", "ann")
             limiter.count("192.0.2.1", "ann")
         with pytest.raises(RateLimited):
-            limiter.require_room("192.0.2.1", "ann")
+            limiter.require_room_to_fail("192.0.2.1", "ann")
         guess("bob", times=FAILURES_PER_MINUTE.amount)
         assert wait_after("bob") > 0
 
@@ -154,7 +154,7 @@ def test_counts_nothing_when_told(tmp_path: Path) -> None:
     with app.app_context():
         for _ in range(100):
             limiter.count("192.0.2.1", "ann")
-        limiter.require_room("192.0.2.1", "ann")
+        limiter.require_room_to_fail("192.0.2.1", "ann")
 
 
 def test_servers_that_share_a_store_count_together(tmp_path: Path, redis_url: str) -> None:

@@ -66,7 +66,7 @@ class FailureLimit:
         limiters = [MovingWindowRateLimiter(store) for store in (shared, own)]
         app.extensions["failure_limit"] = limiters if found.ratelimit_enabled else None
 
-    def require_room(self, address: str, client: str) -> None:
+    def require_room_to_fail(self, address: str, client: str) -> None:
         """Refuse a caller that has failed too often within a minute; raises `RateLimited`."""
         key = (network_of(address), client[:LONGEST_NAME])
         _refuse_for(self._ask(_seconds_left, FAILURES_PER_MINUTE, key))

@@ -43,7 +43,7 @@ def require_room(attempt: Attempt) -> None:
 
 def _find_limit(attempt: Attempt, bucket: str) -> TooManyFailures | None:
     try:
-        limiter.require_room(attempt.address or "", bucket)
+        limiter.require_room_to_fail(attempt.address or "", bucket)
     except RateLimited as limited:
         return TooManyFailures(limited.retry_after)
     return None

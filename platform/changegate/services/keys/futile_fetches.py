@@ -23,7 +23,7 @@ class FutileFetches:
         if self._address is None:
             return True
         try:
-            limiter.require_room(self._address, COUNTED_AS)
+            limiter.require_room_to_fail(self._address, COUNTED_AS)
         except RateLimited:
             return False
         return True
