@@ -1,4 +1,4 @@
-"""The password grant (RFC 6749 §4.3), for clients that support no other grant; discouraged by RFC 9700 §2.4."""
+"""The password grant (RFC 6749 §4.3), for clients that support no other grant; RFC 9700 §2.4 forbids it."""
 
 from changegate.errors import UserRefused
 from changegate.extensions import limiter, now
