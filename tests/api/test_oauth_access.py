@@ -13,7 +13,8 @@ from changegate.models import (
     SysUserHasRole,
 )
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.integrations.integrations import get_integration, update_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import change_integration
 from tests.conftest import Clock
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 
@@ -163,7 +164,7 @@ def test_tokens_end_with_the_trust_they_rest_on(
     token = desk.token(integration)
     with desk.app.app_context():
         entity = get_integration(integration.client_id)
-        update_integration(entity, _fields_of(entity) | change, by="admin")
+        change_integration(entity, _fields_of(entity) | change, by="admin")
         db.session.commit()
     _assert_unauthenticated(desk, token)
 
@@ -172,7 +173,7 @@ def test_tokens_outlive_a_change_of_words(desk: TokenDesk, integration: Integrat
     token = desk.token(integration)
     with desk.app.app_context():
         entity = get_integration(integration.client_id)
-        update_integration(entity, _fields_of(entity) | {"comments": "Ask the release team"}, by="admin")
+        change_integration(entity, _fields_of(entity) | {"comments": "Ask the release team"}, by="admin")
         db.session.commit()
     assert desk.call(token).status_code == 201
 

@@ -19,8 +19,9 @@ from changegate.extensions import db
 from changegate.models import JwksCache, JwtVerifierMap, OAuthEntityKey, SysCertificate
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.integrations.dry_run import try_assertion
-from changegate.services.integrations.integrations import get_integration, update_integration
+from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
+from changegate.services.integrations.saving import change_integration
 from changegate.services.keys.shared_key import SharedKeys
 from changegate.services.keys.static_keys import StaticKeys
 from tests.conftest import Clock, basic
@@ -55,7 +56,7 @@ def _update(desk: TokenDesk, integration: Integration, **changes: Any) -> None:
     fields = {"name": "Pipeline", "provider_name": "Example CI", "issuer": ISSUER, "audiences": [AUDIENCE]}
     wanted = {name: value for name, value in (fields | {"run_as": ROBOT} | changes).items() if value is not ...}
     with desk.app.app_context():
-        update_integration(get_integration(integration.client_id), JwtBearerSchema().load(wanted), by="admin")
+        change_integration(get_integration(integration.client_id), JwtBearerSchema().load(wanted), by="admin")
         db.session.commit()
 
 

@@ -18,7 +18,8 @@ from changegate.cli.integrations.yaml_text import mapping_items, parse_yaml, rea
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.schemas.integration_input import load_integration
-from changegate.services.integrations.integrations import list_integrations, register_integration
+from changegate.services.integrations.integrations import list_integrations
+from changegate.services.integrations.saving import register_integration
 from tests.cli.conftest import Outcome, Run
 from tests.support.certificates import certificate, pem
 

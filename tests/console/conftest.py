@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from changegate.extensions import db
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.access.caller import Caller
-from changegate.services.integrations.integrations import Registered, register_integration
+from changegate.services.integrations.saving import Registered, register_integration
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.users.accounts import create_user

@@ -11,7 +11,8 @@ from changegate.extensions import db
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.schemas.auth_scope import load_scope
 from changegate.seed.scopes import SCOPES as SEEDED
-from changegate.services.integrations.integrations import Registered, get_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import Registered
 from changegate.services.scopes.scopes import create_scope, fields_of, find_scope, get_scope, list_scopes
 from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Changes, Visitor, forms_of

@@ -9,7 +9,8 @@ from werkzeug.test import TestResponse
 from changegate.console.carried_forms import FORMS, MOST_BYTES
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysAuthScope
-from changegate.services.integrations.integrations import Registered, get_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import Registered
 from tests.conftest import Clock
 from tests.console.conftest import PASSWORD, SignIn
 from tests.console.visitor import Changes, Visitor, forms_of

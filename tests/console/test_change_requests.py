@@ -9,7 +9,7 @@ from flask import Flask
 from changegate.extensions import db
 from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import TokenGrant, TokenOrigin
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.users.accounts import create_user

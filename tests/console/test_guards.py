@@ -3,7 +3,7 @@
 import pytest
 
 from changegate.console.local_paths import local_path
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from tests.console.conftest import PASSWORD, SignIn
 from tests.console.visitor import Visitor
 

@@ -2,7 +2,7 @@
 
 import re
 
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from tests.console.conftest import MakeChange, SignIn
 from tests.console.visitor import Visitor
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from tests.console.conftest import MakeChange
 from tests.console.visitor import Visitor
 

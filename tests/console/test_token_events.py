@@ -10,7 +10,8 @@ from flask import Flask
 from changegate.console.event_list import PAGE_SIZE
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
-from changegate.services.integrations.integrations import Registered, get_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import Registered
 from tests.console.integrations.test_views import ATTACK, add_event
 from tests.console.visitor import Visitor, forms_of
 

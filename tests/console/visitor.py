@@ -19,6 +19,7 @@ class FormReader(HTMLParser):
         self.actions: dict[str, str] = {}
         self._form: MultiDict[str, str] = MultiDict()
         self._field = ""
+        self._is_first_option = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
@@ -32,10 +33,15 @@ class FormReader(HTMLParser):
         elif tag in {"textarea", "select"}:
             self._field = name
             self._form.add(name, "")
-        elif tag == "option" and self._field and ("selected" in found or not self._form[self._field]):
+            self._is_first_option = True
+        elif tag == "option" and self._field and ("selected" in found or self._is_first_option):
             self._form[self._field] = found.get("value", "")
+            self._is_first_option = False
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            # Browsers send every line break as CRLF (HTML, "constructing an entry list").
+            self._form[self._field] = "\r\n".join(self._form[self._field].splitlines())
         if tag in {"textarea", "select"}:
             self._field = ""
 

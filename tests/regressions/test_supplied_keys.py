@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.assertions.assertion import UnverifiedAssertion
-from changegate.services.integrations.integrations import register_integration
+from changegate.services.integrations.saving import register_integration
 from changegate.services.keys import jwks_fetch
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_fetch import fetch_jwks

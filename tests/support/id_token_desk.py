@@ -8,7 +8,8 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration import load_fields
-from changegate.services.integrations.integrations import get_integration, register_integration, update_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import change_integration, register_integration
 from tests.support.token_desk import AUDIENCE, CHANGES, ISSUER, ROBOT, Integration, TokenDesk
 
 ONCE = {"replay_policy": "jti-required-once", "enable_jti_verification": True}
@@ -26,7 +27,7 @@ def save_id_token(desk: TokenDesk, integration: Integration, name: str = "Straig
     """Save an integration as the form would, with the usual fields and changes."""
     with desk.app.app_context():
         entity = get_integration(integration.client_id)
-        update_integration(entity, load_fields(_fields(desk, name, changes)), by="admin")
+        change_integration(entity, load_fields(_fields(desk, name, changes)), by="admin")
         db.session.commit()
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from changegate.extensions import db
 from changegate.schemas.auth_scope import load_scope
-from changegate.services.integrations.integration_changes import change_integration
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import change_integration
 from changegate.services.scopes.scopes import create_scope, find_scope, update_scope
 from tests.support.token_desk import Integration, TokenDesk
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import load_fields
-from changegate.services.integrations.integrations import register_integration
+from changegate.services.integrations.saving import register_integration
 from changegate.services.users.accounts import create_user
 from tests.support.forge import forge, header, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply

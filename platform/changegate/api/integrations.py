@@ -26,19 +26,18 @@ from changegate.schemas.integration_views import EventSchema, KeyReportSchema, T
 from changegate.services.integrations.authority import list_shared, require_authority
 from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.event_pages import find_events
-from changegate.services.integrations.integration_changes import change_integration
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import (
     delete_integration,
     get_integration,
     list_integrations,
     lock_integration,
-    register_integration,
     rotate_secret,
     set_active,
 )
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.integrations.key_report import report_keys
+from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.keys.key_store import key_store
 
 PREFIX = "/api/now/oauth"

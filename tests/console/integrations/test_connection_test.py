@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply

@@ -4,7 +4,8 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
-from changegate.services.integrations.integrations import Registered, get_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import Registered
 from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, reply

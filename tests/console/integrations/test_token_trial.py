@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import OAuthExchange
-from changegate.services.integrations.integrations import Registered
+from changegate.services.integrations.saving import Registered
 from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.forge import forge, header
 from tests.support.misbehaving_jwks import MisbehavingJwks, reply

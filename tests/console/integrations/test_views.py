@@ -11,12 +11,8 @@ from sqlalchemy import update
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import new_correlation_id
-from changegate.services.integrations.integrations import (
-    Registered,
-    get_integration,
-    list_integrations,
-    register_integration,
-)
+from changegate.services.integrations.integrations import get_integration, list_integrations
+from changegate.services.integrations.saving import Registered, register_integration
 from changegate.services.oauth.secrets import hash_client_secret
 from tests.conftest import Clock
 from tests.console.conftest import SignIn, fields

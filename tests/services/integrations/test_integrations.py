@@ -10,14 +10,8 @@ from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
 from changegate.schemas.auth_scope import load_scope
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.integrations.integrations import (
-    get_integration,
-    list_integrations,
-    register_integration,
-    rotate_secret,
-    set_active,
-    update_integration,
-)
+from changegate.services.integrations.integrations import get_integration, list_integrations, rotate_secret, set_active
+from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.oauth.secrets import hash_client_secret
 from changegate.services.scopes.scopes import create_scope
 from tests.support.token_desk import ISSUER, ROBOT, TokenDesk
@@ -111,7 +105,7 @@ def test_a_new_issuer_or_url_forgets_the_keys(desk: TokenDesk, changes: dict[str
     desk.token(integration)
     assert db.session.query(JwksCache).filter_by(entity_id=integration.sys_id).count() == 1
 
-    update_integration(get_integration(integration.client_id), _fields(desk, **changes), by="admin")
+    change_integration(get_integration(integration.client_id), _fields(desk, **changes), by="admin")
     db.session.commit()
 
     found = db.session.query(JwksCache).filter_by(entity_id=integration.sys_id).all()
@@ -122,7 +116,7 @@ def test_another_change_keeps_the_keys(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.token(integration)
 
-    update_integration(get_integration(integration.client_id), _fields(desk, name="Renamed"), by="admin")
+    change_integration(get_integration(integration.client_id), _fields(desk, name="Renamed"), by="admin")
     db.session.commit()
     desk.token(integration, assertion=desk.assertion(aud=integration.client_id))
 
@@ -132,8 +126,9 @@ def test_another_change_keeps_the_keys(desk: TokenDesk) -> None:
 def test_a_client_that_is_public_no_longer_gets_a_secret(desk: TokenDesk) -> None:
     entity = register_integration(_fields(desk, public_client=True), by="admin").entity
 
-    assert update_integration(entity, _fields(desk, public_client=False), by="admin")
-    assert update_integration(entity, _fields(desk, public_client=False), by="admin") is None
+    assert change_integration(entity, _fields(desk, public_client=False), by="admin").client_secret
+    changed = change_integration(entity, _fields(desk, public_client=False, comments="x"), by="admin")
+    assert changed.client_secret is None
 
 
 def test_a_change_is_counted_and_signed(desk: TokenDesk) -> None:

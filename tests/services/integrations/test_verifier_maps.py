@@ -10,7 +10,8 @@ from changegate.errors import InputInvalid
 from changegate.extensions import db, now
 from changegate.models import JwtVerifierMap, OAuthEntity, OAuthEntityKey, SysCertificate
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.integrations.integrations import get_integration, register_integration, update_integration
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.integrations.verifier_maps import list_certificate_warnings
 from tests.support.certificates import certificate, pem
 from tests.support.forge import b64, ec_key, jwk, key_set_document, rsa_key
@@ -59,9 +60,9 @@ def test_what_is_shown_of_the_maps_can_be_sent_again(desk: TokenDesk) -> None:
     other = _register(_fields(name="Other", key_source="shared_key", verifier_maps=[by_secret]))
     before = [(one.static_keys, one.verifier_maps), (other.static_keys, other.verifier_maps)]
 
-    update_integration(one, _certificates(*one.verifier_maps), by="admin")
+    change_integration(one, _certificates(*one.verifier_maps), by="admin")
     again = _fields(name="Other", key_source="shared_key", verifier_maps=other.verifier_maps)
-    update_integration(other, again, by="admin")
+    change_integration(other, again, by="admin")
     db.session.commit()
 
     assert [(one.static_keys, one.verifier_maps), (other.static_keys, other.verifier_maps)] == before
@@ -74,7 +75,7 @@ def test_a_record_stays_the_same_while_its_key_changes(desk: TokenDesk) -> None:
     entity = _register(_certificates({"name": "Signer", "certificate": pem(certificate())}))
     [before] = [one.sys_id for one in entity.jwt_verifier_maps]
 
-    update_integration(entity, _certificates({"name": "Signer", "certificate": pem(certificate(ec_key()))}), by="ivy")
+    change_integration(entity, _certificates({"name": "Signer", "certificate": pem(certificate(ec_key()))}), by="ivy")
     db.session.commit()
 
     assert [one.sys_id for one in db.session.query(JwtVerifierMap)] == [before]
@@ -121,7 +122,7 @@ def test_a_private_key_in_disguise_is_refused_with_a_warning(desk: TokenDesk, le
 
 def test_keys_that_are_stored_are_in_the_timeline_and_leave_it(desk: TokenDesk) -> None:
     entity = _register(_certificates({"name": "Signer", "kid": "one", "certificate": pem(certificate())}))
-    update_integration(
+    change_integration(
         entity, _certificates({"name": "Signer", "kid": "two", "certificate": pem(certificate(ec_key()))}), by="admin"
     )
     db.session.commit()
@@ -136,10 +137,10 @@ def test_a_secret_that_cannot_be_opened_has_to_be_given_again(desk: TokenDesk) -
     db.session.commit()
 
     with pytest.raises(InputInvalid, match="none that can be opened"):
-        update_integration(entity, _fields(key_source="shared_key", verifier_maps=[{"name": "S"}]), by="admin")
+        change_integration(entity, _fields(key_source="shared_key", verifier_maps=[{"name": "S"}]), by="admin")
     db.session.rollback()
     given = _fields(key_source="shared_key", verifier_maps=[{"name": "S", "shared_key": SECRET}])
-    update_integration(get_integration(entity.client_id), given, by="admin")
+    change_integration(get_integration(entity.client_id), given, by="admin")
 
 
 @pytest.mark.parametrize(
@@ -175,5 +176,5 @@ def test_the_loser_of_two_changes_at_once_is_told_so(desk: TokenDesk) -> None:
         columns = {column.name: getattr(listed[0], column.name) for column in JwtVerifierMap.__table__.columns}
         other.execute(insert(JwtVerifierMap).values(columns | {"sys_id": "f" * 32, "name": "Two"}))
 
-    with pytest.raises(InputInvalid, match="just changed"):
-        update_integration(entity, _certificates(*maps, {**maps[0], "name": "Two"}), by="admin")
+    with pytest.raises(InputInvalid, match="has just changed this integration"):
+        change_integration(entity, _certificates(*maps, {**maps[0], "name": "Two"}), by="admin")

@@ -9,9 +9,10 @@ from changegate.cli.integrations.refusals import BY
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.models import OAuthEntity
 from changegate.schemas.integration_input import load_integration, load_replacement
-from changegate.services.integrations.integration_changes import Change, change_integration
+from changegate.services.integrations.integration_changes import Change
 from changegate.services.integrations.integration_fields import fields_of
-from changegate.services.integrations.integrations import list_integrations, register_integration
+from changegate.services.integrations.integrations import list_integrations
+from changegate.services.integrations.saving import change_integration, register_integration
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -15,9 +15,9 @@ from changegate.models import OAuthEntity
 from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
 from changegate.services.integrations.authority import list_shared
-from changegate.services.integrations.integration_changes import change_integration
 from changegate.services.integrations.integration_fields import fields_of
-from changegate.services.integrations.integrations import delete_integration, register_integration
+from changegate.services.integrations.integrations import delete_integration
+from changegate.services.integrations.saving import change_integration, register_integration
 
 
 @click.command()

@@ -17,8 +17,7 @@ from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import recognise
-from changegate.services.integrations.integration_fields import texts_of
-from changegate.services.integrations.integrations import DEFAULT_SCOPE
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, texts_of
 
 CHECKBOXES = (
     *("active", "public_client", "enable_jti_verification", "allow_additional_audiences", "allow_missing_kid"),

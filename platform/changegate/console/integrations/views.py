@@ -26,14 +26,8 @@ from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.connection_types import connection_type_of
-from changegate.services.integrations.integration_changes import change_integration
-from changegate.services.integrations.integrations import (
-    get_integration,
-    lock_integration,
-    register_integration,
-    rotate_secret,
-    set_active,
-)
+from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
+from changegate.services.integrations.saving import change_integration, register_integration
 
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")

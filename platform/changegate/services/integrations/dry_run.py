@@ -19,7 +19,7 @@ from changegate.services.assertions.assertion import UnverifiedAssertion, Verifi
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleResult
 from changegate.services.integrations.connection_types import require_provider
-from changegate.services.integrations.integrations import find_user
+from changegate.services.integrations.saving import find_user
 from changegate.services.integrations.verifier_maps import static_keys_of_fields
 from changegate.services.keys.key_source import KeySource
 from changegate.services.keys.key_store import KeyStore

@@ -1,75 +1,61 @@
-"""The comparison of an integration with new values for its fields; nothing is written unless something differs.
+"""What a change of an integration would alter: validated fields compared with the stored ones."""
 
-Otherwise, applying the same file repeatedly would revoke tokens and stamp records each time.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
-from changegate.errors import InputInvalid
-from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.services.integrations.connection_types import connection_type_of
-from changegate.services.integrations.integration_fields import fields_of, map_facts, map_text, names_of
-from changegate.services.integrations.integrations import DEFAULT_SCOPE, TAKEN, update_integration
-from changegate.services.integrations.verifier_maps import JudgedMap, judge_keys
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, fields_of, map_facts, map_text
+from changegate.services.integrations.verifier_maps import JudgedMap
 
-Change = tuple[Any, Any]  # the value before and after
+Change = tuple[Any, Any]  # the stored value, and the new one
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Changed:
-    """The changes by field, and the new secret of a client that was public until now."""
+def keep_equal(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated fields with the stored value wherever the given one means the same.
 
-    changes: Mapping[str, Change]
-    client_secret: str | None = None
-
-
-def list_changes(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
-    """Return the changes that validated fields would make; raises `InputInvalid` for unusable keys."""
+    The case of a user name, the order of algorithms, and a browser's line breaks make no difference. Written as given,
+    they would show in the history, and another order of algorithms would end ID tokens.
+    """
     before = fields_of(entity)
-    after = _as_stored(entity, before, fields)
-    changes = {name: (before[name], after[name]) for name in names_of(entity) if before[name] != after[name]}
-    return changes | (_changes_of_maps(entity, fields) if connection_type_of(entity).has_provider else {})
+    compared = [name for name in _MEANINGS if name in before]
+    equal = [name for name in compared if _MEANINGS[name](before[name]) == _MEANINGS[name](fields[name])]
+    return {**fields, **{name: before[name] for name in equal}}
 
 
-def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
-    """Update an integration to validated fields if they change anything; raises `InputInvalid`."""
-    changes = list_changes(entity, fields)
-    if not changes:
-        return Changed({})
-    try:
-        return Changed(changes, update_integration(entity, dict(fields), by=by))
-    except IntegrityError:  # A concurrent request took the name after the check.
-        db.session.rollback()
-        raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
+def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap]) -> dict[str, Change]:
+    """Return the fields that differ from the stored ones; `maps` are the verifier maps of `fields`."""
+    before = fields_of(entity)
+    after = {name: fields[name] for name in before}
+    after["scopes"] = sorted(after["scopes"] or [DEFAULT_SCOPE])
+    after["review_date"] = after["review_date"].isoformat() if after["review_date"] else None
+    if "audiences" in after:
+        after["audiences"] = after["audiences"] or [entity.client_id]
+    changes = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+    changes.pop("verifier_maps", None)
+    return changes | _changes_of_maps(entity, maps)
 
 
-def _as_stored(entity: OAuthEntity, before: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    values = {name: fields[name] for name in before}
-    for name in {"run_as", "owner"} & values.keys():
-        if (before[name] or "").lower() == (values[name] or "").lower():
-            values[name] = before[name]
-    values["scopes"] = sorted(values["scopes"] or [DEFAULT_SCOPE])
-    values["review_date"] = values["review_date"].isoformat() if values["review_date"] else None
-    if not connection_type_of(entity).has_provider:
-        return values
-    # `_changes_of_maps` compares verifier maps by their keys, not by the text that was entered.
-    audiences = values["audiences"] or [entity.client_id]
-    return values | {"audiences": audiences, "verifier_maps": before["verifier_maps"]}
-
-
-def _changes_of_maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Change]:
+def _changes_of_maps(entity: OAuthEntity, maps: Sequence[JudgedMap]) -> dict[str, Change]:
+    # Keys are compared by what they are, not by how they are written.
     before = sorted(map(map_facts, entity.jwt_verifier_maps))
-    after = sorted(map(_judged_facts, judge_keys(entity, fields)))
+    after = sorted(one.facts() for one in maps)
     if before == after:
         return {}
     return {"verifier_maps": ([map_text(facts) for facts in before], [map_text(facts) for facts in after])}
 
 
-def _judged_facts(judged: JudgedMap) -> tuple[Any, ...]:
-    certificate = judged.certificate.fingerprint if judged.certificate else ""
-    return (judged.name, judged.kid or "", judged.enforce_dates, judged.active, certificate, judged.sealed or "")
+def _caseless(user_name: str | None) -> str:
+    return (user_name or "").lower()
+
+
+def _lines(text: str | None) -> list[str]:
+    return (text or "").splitlines()
+
+
+_MEANINGS: Mapping[str, Callable[[Any], Any]] = {
+    "run_as": _caseless,
+    "owner": _caseless,
+    "algorithms": sorted,
+    "comments": _lines,
+    "jwks": _lines,
+}

@@ -13,6 +13,7 @@ from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.tables.change_history import note_changes
 
+DEFAULT_SCOPE = "change_request.create"
 # Columns that are changed by other actions than saving the form.
 BESIDE_THE_FORM = ("blocked_keys", "client_secret_hash", "token_generation")
 SHORT_DIGEST = 12

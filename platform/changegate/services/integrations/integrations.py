@@ -1,98 +1,22 @@
-"""The lifecycle of integrations: register, update, disable, enable, and delete."""
+"""The lifecycle of integrations after `saving`: find, disable, enable, give a new secret, and delete."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
-from changegate.errors import InputInvalid, JwksFetchFailed, RecordNotFound
-from changegate.extensions import db, now, settings
-from changegate.models import OAuthEntity, SysAuthScope, SysUser
-from changegate.models.auth_scope import MAX_SCOPES_LENGTH
-from changegate.models.base import new_sys_id
-from changegate.models.oauth_entity import JWT_BEARER
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import db, now
+from changegate.models import OAuthEntity
 from changegate.services.integrations.connection_types import connection_type_of, has_secret, require_provider
 from changegate.services.integrations.id_token_addresses import require_sole_addressee
 from changegate.services.integrations.integration_fields import changing
-from changegate.services.integrations.token_basis import basis_of, is_tightened, keys_of
-from changegate.services.integrations.verifier_maps import store_keys
-from changegate.services.keys.jwks_fetch import FetchPolicy
-from changegate.services.keys.key_store import clear_cached_keys
-from changegate.services.keys.key_timeline import forget_published, note_stored_keys
-from changegate.services.keys.static_keys import static_keys_of
-from changegate.services.keys.url_policy import admit_url
 from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
-from changegate.services.scopes.scopes import list_scopes
 
-DEFAULT_SCOPE = "change_request.create"
-TAKEN = "There is an integration named {} already."
-JUST_CHANGED = "Somebody else has just changed this integration, or one of the same name. Try again."
 NO_OVERLAP = timedelta(0)
 MAX_CONDITIONS = 50
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Registered:
-    """A registered integration and its secret, which is shown only once; None for a public client."""
-
-    entity: OAuthEntity
-    client_secret: str | None
-
-
-def register_integration(fields: dict[str, Any], *, by: str) -> Registered:
-    """Create an integration from validated fields; raises `InputInvalid` for a taken name or an unknown user or scope.
-
-    `fields` are those of the schema of the connection type: run_as is a user name, scopes are names.
-    """
-    named = fields.get("type", JWT_BEARER)
-    entity = OAuthEntity(client_id=new_sys_id(), type=named, sys_created_by=by, sys_updated_by=by)
-    _fill(entity, fields, by)
-    secret = _give_secret(entity) if has_secret(entity) else None
-    db.session.add(entity)
-    try:
-        db.session.flush()
-    except IntegrityError:  # A concurrent request took the name after the check.
-        db.session.rollback()
-        raise InputInvalid({"name": [TAKEN.format(fields["name"])]}) from None
-    _note_stored_keys(entity)
-    return Registered(entity, secret)
-
-
-def update_integration(entity: OAuthEntity, fields: dict[str, Any], *, by: str) -> str | None:
-    """Update an integration; the changes take effect at the next request.
-
-    If the JWKS URL or issuer changes, the cached key set is deleted in the same transaction. If the grounds of issued
-    tokens change (see `token_basis`), the tokens are revoked. Returns the new secret of a client that was public until
-    now, else None.
-    """
-    try:
-        with changing(entity, by):
-            return _update(entity, fields, by)
-    except IntegrityError:
-        db.session.rollback()
-        raise InputInvalid({"name": [JUST_CHANGED]}) from None
-
-
-def _update(entity: OAuthEntity, fields: dict[str, Any], by: str) -> str | None:
-    trusted_before = (entity.jwks_url, entity.issuer)
-    basis_before, keys_before = basis_of(entity), keys_of(entity)
-    _fill(entity, fields, by)
-    if basis_before["active"] and not entity.active:
-        revoke_all_so_far(entity)
-    elif is_tightened(basis_before, basis_of(entity)):
-        revoke_tokens(entity)
-    if (entity.jwks_url, entity.issuer) != trusted_before:
-        clear_cached_keys(connection(), entity.sys_id)
-        forget_published(connection(), entity.sys_id, now())
-    secret = _give_secret(entity) if has_secret(entity) and not entity.client_secret_hash else None
-    db.session.flush()
-    if keys_of(entity) != keys_before:
-        _note_stored_keys(entity)
-    return secret
 
 
 def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
@@ -152,7 +76,16 @@ def rotate_secret(entity: OAuthEntity, *, by: str, overlap: timedelta = NO_OVERL
     with changing(entity, by):
         entity.previous_client_secret_hash = entity.client_secret_hash if overlap else None
         entity.previous_client_secret_expires_at = now() + overlap if overlap else None
-        return _give_secret(entity)
+        return give_secret(entity)
+
+
+def give_secret(entity: OAuthEntity) -> str:
+    """Give an integration a new client secret in place of the current one, and return it."""
+    secret = new_client_secret()
+    entity.client_secret_hash = hash_client_secret(secret)
+    entity.client_secret_hint = secret[-HINT_LENGTH:]
+    entity.client_secret_created_at = now()
+    return secret
 
 
 def end_tokens(entity: OAuthEntity, *, by: str) -> None:
@@ -195,85 +128,3 @@ def _one(statement: Select[Any]) -> OAuthEntity:
     if entity is None:
         raise RecordNotFound
     return entity
-
-
-def _note_stored_keys(entity: OAuthEntity) -> None:
-    """Add keys that are stored with an integration to its key timeline, where they can be blocked like fetched keys."""
-    stored = static_keys_of(entity)
-    if stored is not None:
-        note_stored_keys(connection(), entity.sys_id, stored.parse(), now())
-
-
-def _fill(entity: OAuthEntity, fields: dict[str, Any], by: str) -> None:
-    _require_free_name(entity, fields["name"])
-    run_as = fields.get("run_as")
-    entity.run_as = _get_active_user("run_as", run_as) if run_as else None
-    owner = fields.get("owner")
-    entity.owner = _get_active_user("owner", owner) if owner else None
-    if fields.get("key_source") == "jwks_url":
-        _admit_jwks_url(fields["jwks_url"])
-    entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
-    for name, value in fields.items():
-        if name not in {"run_as", "owner", "scopes", "verifier_maps"}:
-            setattr(entity, name, value)
-    if connection_type_of(entity).has_provider:
-        entity.audiences = entity.audiences or [entity.client_id]
-        require_sole_addressee(entity)
-        with db.session.no_autoflush:
-            store_keys(entity, fields, by=by)
-
-
-def fetch_policy() -> FetchPolicy:
-    """Return the fetch policy of the administrator's settings."""
-    return FetchPolicy(settings().jwks_allow_loopback, settings().jwks_allowed_networks)
-
-
-def _admit_jwks_url(url: str) -> None:
-    try:
-        admit_url(url, fetch_policy())
-    except JwksFetchFailed as refusal:
-        raise InputInvalid({"jwks_url": [refusal.message]}) from None
-
-
-def _require_free_name(entity: OAuthEntity, name: str) -> None:
-    with db.session.no_autoflush:
-        taken = db.session.execute(
-            select(OAuthEntity.sys_id).where(
-                func.lower(OAuthEntity.name) == name.lower(), OAuthEntity.sys_id != (entity.sys_id or "")
-            )
-        ).first()
-    if taken:
-        raise InputInvalid({"name": [TAKEN.format(name)]})
-
-
-def find_user(user_name: str) -> SysUser | None:
-    """Return a user by case-insensitive name, or None."""
-    with db.session.no_autoflush:
-        statement = select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
-        return db.session.execute(statement).scalar_one_or_none()
-
-
-def _get_active_user(field: str, user_name: str) -> str:
-    user = find_user(user_name)
-    if user is None or not user.is_active:
-        raise InputInvalid({field: [f"There is no active user {user_name}."]})
-    return user.sys_id
-
-
-def _get_scopes(names: list[str]) -> list[SysAuthScope]:
-    with db.session.no_autoflush:
-        known = {scope.name: scope for scope in list_scopes()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(known))}."]})
-    if sum(len(name) + 1 for name in names) > MAX_SCOPES_LENGTH:
-        raise InputInvalid({"scopes": ["Their names are too long together to be written on a token; choose fewer."]})
-    return [known[name] for name in dict.fromkeys(names)]
-
-
-def _give_secret(entity: OAuthEntity) -> str:
-    secret = new_client_secret()
-    entity.client_secret_hash = hash_client_secret(secret)
-    entity.client_secret_hint = secret[-HINT_LENGTH:]
-    entity.client_secret_created_at = now()
-    return secret

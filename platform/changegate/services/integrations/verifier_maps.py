@@ -1,7 +1,7 @@
 """Keys that an administrator enters for an integration: their validation, storage, and form for exchanges."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from changegate.errors import InputInvalid, JwksUnusable, SealBroken
 from changegate.models import JwtVerifierMap, OAuthEntity, SysCertificate
 from changegate.models.base import new_sys_id
 from changegate.models.jwt_verifier_map import SHARED_KEY_BYTES
+from changegate.services.integrations.integration_fields import map_facts
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.sealed import seal, unseal
@@ -34,6 +35,11 @@ class JudgedMap:
     certificate: SigningCertificate | None = None
     sealed: str | None = None
 
+    def facts(self) -> tuple[Any, ...]:
+        """Return what `map_facts` returns once the map is stored."""
+        certificate = self.certificate.fingerprint if self.certificate else ""
+        return (self.name, self.kid or "", self.enforce_dates, self.active, certificate, self.sealed or "")
+
     def as_row(self) -> dict[str, Any]:
         """Return the map in the form that exchanges read (`static_keys`)."""
         if self.certificate is not None:
@@ -41,9 +47,8 @@ class JudgedMap:
         return {"kid": self.kid, "sealed": self.sealed, "purpose": _purpose(self.sys_id)}
 
 
-def store_keys(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> None:
-    """Store the keys of validated fields on an integration; raises `InputInvalid`."""
-    judged = judge_keys(entity, fields)
+def store_keys(entity: OAuthEntity, judged: Sequence[JudgedMap], *, by: str) -> None:
+    """Store the verifier maps that `judge_keys` returned for the new fields of an integration."""
     entity.static_keys = render_keys(judged)
     stored = {record.sys_id: record for record in entity.jwt_verifier_maps}
     entity.jwt_verifier_maps = [_record(stored.get(map_.sys_id), map_, by) for map_ in judged]
@@ -65,7 +70,7 @@ def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[Ju
     return judged
 
 
-def render_keys(maps: list[JudgedMap]) -> str | None:
+def render_keys(maps: Sequence[JudgedMap]) -> str | None:
     """Return the active maps in the form that exchanges read; None if there is none."""
     rows = [map_.as_row() for map_ in sorted(maps, key=lambda map_: map_.name) if map_.active]
     return json.dumps(rows) if rows else None
@@ -145,6 +150,8 @@ def _refused(values: Mapping[str, Any], sentence: str) -> InputInvalid:
 
 
 def _record(record: JwtVerifierMap | None, judged: JudgedMap, by: str) -> JwtVerifierMap:
+    if record is not None and map_facts(record) == judged.facts():
+        return record
     record = record or JwtVerifierMap(sys_id=judged.sys_id, sys_created_by=by)
     record.sys_updated_by = by
     record.name, record.kid, record.active = judged.name, judged.kid, judged.active

@@ -178,7 +178,8 @@ def _key(rule: Mapping[str, Any]) -> tuple[Any, ...]:
 def _differ(before: Any, after: Any) -> bool:
     if isinstance(before, list):
         return sorted(before, key=_key) != sorted(after, key=_key)
-    return bool(before != after)
+    # Browsers send every line break as CRLF.
+    return bool((before or "").splitlines() != (after or "").splitlines())
 
 
 def _flush(name: str) -> None:

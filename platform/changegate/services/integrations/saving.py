@@ -1,0 +1,192 @@
+"""Saving an integration: one function to register it and one to change it, for form, API, command line, and file.
+
+`change_integration` writes nothing where nothing differs. Otherwise a form that is saved unread, or a file that is
+applied every hour, would stamp the record, add to its history, and end tokens each time.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from changegate.database import connection
+from changegate.errors import InputInvalid, JwksFetchFailed
+from changegate.extensions import db, now, settings
+from changegate.models import OAuthEntity, SysAuthScope, SysUser
+from changegate.models.auth_scope import MAX_SCOPES_LENGTH
+from changegate.models.base import new_sys_id
+from changegate.models.oauth_entity import JWT_BEARER
+from changegate.services.integrations.connection_types import connection_type_of, has_secret
+from changegate.services.integrations.id_token_addresses import require_sole_addressee
+from changegate.services.integrations.integration_changes import Change, keep_equal, list_changes
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, changing
+from changegate.services.integrations.integrations import give_secret
+from changegate.services.integrations.token_basis import basis_of, is_tightened, keys_of
+from changegate.services.integrations.verifier_maps import JudgedMap, judge_keys, store_keys
+from changegate.services.keys.jwks_fetch import FetchPolicy
+from changegate.services.keys.key_store import clear_cached_keys
+from changegate.services.keys.key_timeline import forget_published, note_stored_keys
+from changegate.services.keys.static_keys import static_keys_of
+from changegate.services.keys.url_policy import admit_url
+from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
+from changegate.services.scopes.scopes import list_scopes
+
+TAKEN = "There is an integration named {} already."
+CONFLICT = (
+    "Another administrator has just changed this integration, one with the same name, or a user or an auth scope that "
+    "it uses. Try again."
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Registered:
+    """A registered integration and its secret, which is shown only once; None for a public client."""
+
+    entity: OAuthEntity
+    client_secret: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Changed:
+    """The fields that differed, and the secret of a client that was public until now; empty if nothing was written."""
+
+    changes: Mapping[str, Change]
+    client_secret: str | None = None
+
+
+def register_integration(fields: Mapping[str, Any], *, by: str) -> Registered:
+    """Create an integration from validated fields; raises `InputInvalid` for a taken name or an unknown user or scope.
+
+    `fields` are those of the schema of the connection type: run_as is a user name, scopes are names.
+    """
+    named = fields.get("type", JWT_BEARER)
+    entity = OAuthEntity(client_id=new_sys_id(), type=named, sys_created_by=by, sys_updated_by=by)
+    _fill(entity, fields, _maps(entity, fields), by)
+    secret = give_secret(entity) if has_secret(entity) else None
+    db.session.add(entity)
+    with _refusing_conflicts():
+        db.session.flush()
+    _note_stored_keys(entity)
+    return Registered(entity, secret)
+
+
+def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
+    """Change an integration to validated fields, and write nothing if none differs; raises `InputInvalid`.
+
+    The changes take effect at the next request. If the JWKS URL or issuer changes, the cached key set is deleted in the
+    same transaction. If the grounds of issued tokens change (see `token_basis`), the tokens are revoked.
+    """
+    fields = keep_equal(entity, fields)
+    maps = _maps(entity, fields)
+    changes = list_changes(entity, fields, maps)
+    if not changes:
+        return Changed({})
+    with _refusing_conflicts(), changing(entity, by):
+        return Changed(changes, _change(entity, fields, maps, by))
+
+
+def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[JudgedMap]:
+    if not connection_type_of(entity).has_provider:
+        return []
+    with db.session.no_autoflush:
+        return judge_keys(entity, fields)
+
+
+def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap], by: str) -> str | None:
+    trusted_before = (entity.jwks_url, entity.issuer)
+    basis_before, keys_before = basis_of(entity), keys_of(entity)
+    _fill(entity, fields, maps, by)
+    if basis_before["active"] and not entity.active:
+        revoke_all_so_far(entity)
+    elif is_tightened(basis_before, basis_of(entity)):
+        revoke_tokens(entity)
+    if (entity.jwks_url, entity.issuer) != trusted_before:
+        clear_cached_keys(connection(), entity.sys_id)
+        forget_published(connection(), entity.sys_id, now())
+    secret = give_secret(entity) if has_secret(entity) and not entity.client_secret_hash else None
+    db.session.flush()
+    if keys_of(entity) != keys_before:
+        _note_stored_keys(entity)
+    return secret
+
+
+@contextmanager
+def _refusing_conflicts() -> Iterator[None]:
+    """Refuse what another transaction made impossible after it was checked; raises `InputInvalid`."""
+    try:
+        yield
+    except IntegrityError:
+        db.session.rollback()
+        raise InputInvalid({"name": [CONFLICT]}) from None
+
+
+def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap], by: str) -> None:
+    _require_free_name(entity, fields["name"])
+    run_as = fields.get("run_as")
+    entity.run_as = _get_active_user("run_as", run_as) if run_as else None
+    owner = fields.get("owner")
+    entity.owner = _get_active_user("owner", owner) if owner else None
+    if fields.get("key_source") == "jwks_url":
+        _admit_jwks_url(fields["jwks_url"])
+    entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
+    for name, value in fields.items():
+        if name not in {"run_as", "owner", "scopes", "verifier_maps"}:
+            setattr(entity, name, value)
+    if connection_type_of(entity).has_provider:
+        entity.audiences = entity.audiences or [entity.client_id]
+        require_sole_addressee(entity)
+        with db.session.no_autoflush:
+            store_keys(entity, maps, by=by)
+
+
+def _admit_jwks_url(url: str) -> None:
+    try:
+        admit_url(url, FetchPolicy(settings().jwks_allow_loopback, settings().jwks_allowed_networks))
+    except JwksFetchFailed as refusal:
+        raise InputInvalid({"jwks_url": [refusal.message]}) from None
+
+
+def _require_free_name(entity: OAuthEntity, name: str) -> None:
+    with db.session.no_autoflush:
+        taken = db.session.execute(
+            select(OAuthEntity.sys_id).where(
+                func.lower(OAuthEntity.name) == name.lower(), OAuthEntity.sys_id != (entity.sys_id or "")
+            )
+        ).first()
+    if taken:
+        raise InputInvalid({"name": [TAKEN.format(name)]})
+
+
+def find_user(user_name: str) -> SysUser | None:
+    """Return a user by case-insensitive name, or None."""
+    with db.session.no_autoflush:
+        statement = select(SysUser).where(func.lower(SysUser.user_name) == user_name.lower())
+        return db.session.execute(statement).scalar_one_or_none()
+
+
+def _get_active_user(field: str, user_name: str) -> str:
+    user = find_user(user_name)
+    if user is None or not user.is_active:
+        raise InputInvalid({field: [f"There is no active user {user_name}."]})
+    return user.sys_id
+
+
+def _get_scopes(names: list[str]) -> list[SysAuthScope]:
+    with db.session.no_autoflush:
+        known = {scope.name: scope for scope in list_scopes()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputInvalid({"scopes": [f"There is no auth scope {unknown[0]}; scopes are {', '.join(sorted(known))}."]})
+    if sum(len(name) + 1 for name in names) > MAX_SCOPES_LENGTH:
+        raise InputInvalid({"scopes": ["Their names are too long together to be written on a token; choose fewer."]})
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _note_stored_keys(entity: OAuthEntity) -> None:
+    """Add keys that are stored with an integration to its key timeline, where they can be blocked like fetched keys."""
+    stored = static_keys_of(entity)
+    if stored is not None:
+        note_stored_keys(connection(), entity.sys_id, stored.parse(), now())
