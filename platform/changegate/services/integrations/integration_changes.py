@@ -1,4 +1,4 @@
-"""What a change of an integration would alter: validated fields compared with the stored ones."""
+"""The comparison of an integration's validated fields with the stored ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ Change = tuple[Any, Any]  # the stored value, and the new one
 
 
 def keep_equal(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields with the stored value wherever the given one means the same.
+    """Return validated fields, with the stored value in place of each value that has the same meaning.
 
-    The case of a user name, the order of algorithms, and a browser's line breaks make no difference. Written as given,
-    they would show in the history, and another order of algorithms would end ID tokens.
+    The case of a user name, the order of algorithms, and a browser's line breaks do not matter. If such differences
+    were written, they would show in the history, and another order of algorithms would revoke ID tokens.
     """
     before = fields_of(entity)
     compared = [name for name in _MEANINGS if name in before]
@@ -36,9 +36,9 @@ def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[
 
 
 def _changes_of_maps(entity: OAuthEntity, maps: Sequence[JudgedMap]) -> dict[str, Change]:
-    # Keys are compared by what they are, not by how they are written.
+    # Verifier maps are compared by their keys, not by the text that was entered.
     before = sorted(map(map_facts, entity.jwt_verifier_maps))
-    after = sorted(one.facts() for one in maps)
+    after = sorted(map_.facts() for map_ in maps)
     if before == after:
         return {}
     return {"verifier_maps": ([map_text(facts) for facts in before], [map_text(facts) for facts in after])}

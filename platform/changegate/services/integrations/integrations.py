@@ -1,4 +1,4 @@
-"""The lifecycle of integrations after `saving`: find, disable, enable, give a new secret, and delete."""
+"""The lifecycle of integrations after `saving`: find, disable, enable, rotate the secret, and delete."""
 
 from datetime import timedelta
 from typing import Any

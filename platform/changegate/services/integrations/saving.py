@@ -1,7 +1,7 @@
-"""Saving an integration: one function to register it and one to change it, for form, API, command line, and file.
+"""The saving of integrations, by one function to register and one to change, for form, API, command line, and file.
 
-`change_integration` writes nothing where nothing differs. Otherwise a form that is saved unread, or a file that is
-applied every hour, would stamp the record, add to its history, and end tokens each time.
+`change_integration` writes only if something differs. Otherwise, a form that is saved without a change, or a file that
+is applied every hour, would stamp the record, add to its history, and revoke tokens each time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ def register_integration(fields: Mapping[str, Any], *, by: str) -> Registered:
 
 
 def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: str) -> Changed:
-    """Change an integration to validated fields, and write nothing if none differs; raises `InputInvalid`.
+    """Change an integration to validated fields, or write nothing if no field differs; raises `InputInvalid`.
 
     The changes take effect at the next request. If the JWKS URL or issuer changes, the cached key set is deleted in the
     same transaction. If the grounds of issued tokens change (see `token_basis`), the tokens are revoked.
@@ -115,7 +115,7 @@ def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[Judge
 
 @contextmanager
 def _refusing_conflicts() -> Iterator[None]:
-    """Refuse what another transaction made impossible after it was checked; raises `InputInvalid`."""
+    """Raise `InputInvalid` for a conflict with another transaction that committed after the fields were checked."""
     try:
         yield
     except IntegrityError:
