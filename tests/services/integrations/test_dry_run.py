@@ -1,12 +1,22 @@
 """Trying an assertion: what an exchange would come to, with nothing coming of it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from changegate.extensions import db
+from changegate.models import OAuthEntity
 from changegate.schemas.integration import JwtBearerSchema
-from changegate.services.integrations.dry_run import DryRun, try_assertion
+from changegate.schemas.integration_input import load_change
+from changegate.services.integrations.dry_run import DryRun, client_of_fields, try_assertion
+from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import change_integration
+from changegate.services.oauth.clients import Client, get_unproven_client
 from tests.conftest import BASE_URL
+from tests.support.certificates import certificate, pem
 from tests.support.forge import forge, rsa_key
 from tests.support.misbehaving_jwks import reply
 from tests.support.token_desk import AUDIENCE, ISSUER, ROBOT, Integration, TokenDesk
@@ -112,3 +122,58 @@ def test_says_so_where_no_keys_can_be_had(desk: TokenDesk) -> None:
 def test_what_is_no_assertion_is_told_as_such(desk: TokenDesk) -> None:
     run = tried(desk, "hello")
     assert (run.reason, failed(run)) == ("assertion_not_compact_jws", ["form"])
+
+
+CHANGES: dict[str, Mapping[str, Any]] = {
+    "jwt_bearer": {
+        "issuer": "https://new.example.com",
+        "audiences": ["b", "a"],
+        "audience_claim": "azp",
+        "allow_additional_audiences": True,
+        "allow_missing_kid": True,
+        "algorithms": ["PS512"],
+        "required_typ": "at+jwt",
+        "claim_conditions": ["ref equals main", "report-only: sha exists"],
+        "replay_policy": "once-if-present",
+        "jti_claim": "uti",
+        "clock_skew_seconds": 7,
+        "max_assertion_lifetime_seconds": 77,
+        "jwks_cache_lifespan_minutes": 17,
+        "public_client": True,
+        "token_format": "jwt",
+        "access_token_lifespan_seconds": 777,
+        "scopes": ["change_request.read", "change_request.create"],
+        "run_as": "other.bot",
+    },
+    "id_token": {
+        "audiences": [],
+        "user_field": "email",
+        "user_claim": "email",
+        "require_email_verified": False,
+        "key_source": "certificates",
+        "verifier_maps": [{"name": "Signer", "kid": "k1", "certificate": pem(certificate())}],
+    },
+}
+
+
+@pytest.mark.parametrize("connection_type", CHANGES)
+def test_unsaved_fields_are_checked_as_an_exchange_checks_them_once_saved(
+    desk: TokenDesk, connection_type: str
+) -> None:
+    desk.add_user("other.bot", "itil")
+    trust = {"issuer": ISSUER, "run_as": ROBOT, "jwks_url": desk.jwks.url()}
+    entity = get_integration(desk.register_as(connection_type, **trust).client_id)
+    fields = load_change(CHANGES[connection_type], fields_of(entity))
+    assert client_of_fields(fields_of(entity), entity) == exchanged(entity)
+    unsaved = client_of_fields(fields, entity)
+    change_integration(entity, fields, by="admin")
+    db.session.commit()
+    saved = exchanged(entity)
+    # Saving other trust revokes the tokens that were issued under the old one, which a dry run does not.
+    revoked = {name: getattr(saved, name) for name in ("token_generation", "tokens_valid_from")}
+    assert replace(unsaved, **revoked) == saved
+
+
+def exchanged(entity: OAuthEntity) -> Client:
+    """Return the client as an exchange reads it."""
+    return get_unproven_client(entity.client_id)

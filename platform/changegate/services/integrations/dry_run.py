@@ -6,10 +6,10 @@ A dry run issues no token and writes no event, and the assertion can still be ex
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Column, ColumnDefault, select
 
 from changegate.database import connection
 from changegate.errors import AssertionRefused, InputInvalid, JwksFetchFailed, JwksUnusable, TemporarilyUnavailable
@@ -19,16 +19,13 @@ from changegate.services.assertions.assertion import UnverifiedAssertion, Verifi
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleResult
 from changegate.services.integrations.connection_types import require_provider
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
 from changegate.services.integrations.saving import find_user
-from changegate.services.integrations.verifier_maps import static_keys_of_fields
-from changegate.services.keys.key_source import KeySource
+from changegate.services.integrations.verifier_maps import judge_keys, render_keys
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.oauth.clients import Client, trust_policy_of
+from changegate.services.oauth.clients import NEEDED_COLUMNS, Client, client_of
 from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
 from changegate.services.oauth.subjects import resolve_subject
-
-# Fields of the form whose values differ from those of the column.
-NOT_COLUMNS = frozenset({"run_as", "owner", "scopes", "verifier_maps"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,7 +55,7 @@ def try_assertion(
     if entity is not None:
         require_provider(entity, "assertions", "assertion")
     try:
-        client = _client(fields, entity)
+        client = client_of_fields(fields, entity)
     except InputInvalid as problem:
         return DryRun([], "key_unusable", problem=problem.message)
     try:
@@ -103,36 +100,30 @@ def _judge_replay(client: Client, verified: VerifiedAssertion) -> None:
     verified.report.add(("replay", "jti_replayed" if is_seen else None, "not seen before", seen))
 
 
-def _client(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
-    """Return the client of an integration with these fields."""
-    columns = {name: value for name, value in fields.items() if name not in NOT_COLUMNS}
-    client_id = entity.client_id if entity else ""
-    typed = OAuthEntity(**columns, client_id=client_id, blocked_keys=entity.blocked_keys if entity else None)
-    typed.audiences = typed.audiences or [client_id]
-    run_as = find_user(fields["run_as"] or "")
-    return Client(
-        entity=entity.sys_id if entity else "",
-        client_id=client_id,
-        is_public=bool(typed.public_client),
-        policy=trust_policy_of(typed),
-        source=_source(fields, entity),
-        scopes=(),
-        token_lifespan=timedelta(0),
-        token_generation=0,
-        token_format=typed.token_format or "",
-        user_field=typed.user_field,
-        run_as=None if typed.user_field else run_as.sys_id if run_as else "",
-        is_run_as_active=run_as is not None and run_as.is_active,
-        user_claim=typed.user_claim or "sub",
-        requires_email_verified=typed.require_email_verified is not False,
-        tokens_valid_from=entity.tokens_valid_from if entity else None,
-    )
+def client_of_fields(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:
+    """Return the client of an integration as if these validated fields were saved; raises `InputInvalid`.
+
+    It has no cached keys.
+    """
+    columns = OAuthEntity.__table__.columns
+    row = SimpleNamespace()
+    for name in NEEDED_COLUMNS:
+        stored = getattr(entity, name) if entity else _default(columns[name])
+        setattr(row, name, fields.get(name, stored))
+    row.audiences = row.audiences or [row.client_id]
+    row.static_keys = render_keys(judge_keys(entity, fields))
+    row.scopes = ",".join(fields["scopes"] or [DEFAULT_SCOPE])
+    row.cached_url = None
+    user = find_user(fields["run_as"]) if fields["run_as"] else None
+    # An unknown run-as user is an inactive one. None would mean that a claim names the user.
+    unknown = "" if fields["run_as"] else None
+    row.run_as = user.sys_id if user else unknown
+    row.user_active, row.locked_out = (user.active, user.locked_out) if user else (False, False)
+    return client_of(row)
 
 
-def _source(fields: Mapping[str, Any], entity: OAuthEntity | None) -> KeySource:
-    return KeySource(
-        entity_id=entity.sys_id if entity else "",
-        url=fields["jwks_url"],
-        jwks_cache_minutes=fields["jwks_cache_lifespan_minutes"],
-        static=static_keys_of_fields(entity, fields),
-    )
+def _default(column: Column[Any]) -> Any:
+    if column.name in ("sys_id", "client_id"):
+        return ""
+    default = column.default
+    return default.arg if isinstance(default, ColumnDefault) and default.is_scalar else None

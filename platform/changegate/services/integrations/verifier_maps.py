@@ -14,7 +14,6 @@ from changegate.services.integrations.integration_fields import map_facts
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.sealed import seal, unseal
-from changegate.services.keys.static_keys import StaticKeys
 
 LEAKED = (
     "Key {} is not public: {}. It was not stored. Consider it leaked: have its owner replace it, and paste the public "
@@ -74,15 +73,6 @@ def render_keys(maps: Sequence[JudgedMap]) -> str | None:
     """Return the active maps in the form that exchanges read; None if there is none."""
     rows = [map_.as_row() for map_ in sorted(maps, key=lambda map_: map_.name) if map_.active]
     return json.dumps(rows) if rows else None
-
-
-def static_keys_of_fields(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> StaticKeys | None:
-    """Return the stored keys of an integration with these fields; None if its keys are fetched."""
-    source = fields["key_source"]
-    if source == "jwks_url":
-        return None
-    maps = judge_keys(entity, fields)
-    return StaticKeys(source, fields["jwks"] if source == "jwks" else render_keys(maps))
 
 
 def list_certificate_warnings(entity: OAuthEntity, at: datetime) -> list[str]:

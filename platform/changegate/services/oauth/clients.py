@@ -4,7 +4,7 @@ See docs/reference/token-endpoint.md#client-authentication.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
@@ -62,13 +62,13 @@ class Client:
     user_field: str | None
     run_as: str | None
     is_run_as_active: bool
-    type: str = JWT_BEARER
-    refresh_token_lifespan: timedelta | None = None
+    type: str
+    refresh_token_lifespan: timedelta | None
     # For ID tokens only: the claim that `user_field` is compared with, whether an email must be verified, and the
     # instant after which tokens must have been issued.
-    user_claim: str = "sub"
-    requires_email_verified: bool = True
-    tokens_valid_from: datetime | None = None
+    user_claim: str
+    requires_email_verified: bool
+    tokens_valid_from: datetime | None
 
 
 def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
@@ -132,20 +132,11 @@ def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
     issuer = assertion.unverified_issuer
     rows = _BY_ISSUER.all({"issuer": issuer}) if issuer else []
     meant = [row for row in rows if _is_addressed(row, assertion)] or rows
-    return [_id_token_client(row) for row in meant[:2]]
+    return [client_of(row) for row in meant[:2]]
 
 
 def _is_addressed(row: ClientRow, assertion: UnverifiedAssertion) -> bool:
     return not frozenset(row.audiences or ()).isdisjoint(assertion.unverified_audience_by(row.audience_claim))
-
-
-def _id_token_client(row: ClientRow) -> Client:
-    return replace(
-        _client(row),
-        user_claim=row.user_claim,
-        requires_email_verified=row.require_email_verified,
-        tokens_valid_from=row.tokens_valid_from,
-    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -159,7 +150,7 @@ class _Known:
     @classmethod
     def of_row(cls, row: ClientRow) -> "_Known":
         kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
-        return cls(_client(row), row.active, kept)
+        return cls(client_of(row), row.active, kept)
 
 
 def _find_client(client_id: str) -> _Known | None:
@@ -197,8 +188,7 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
     return _Known.of_row(rows[0]) if len(rows) == 1 else None
 
 
-def trust_policy_of(row: ClientRow) -> TrustPolicy:
-    """Return the trust policy of an integration, from its row or from a record with the same attributes."""
+def _trust_policy_of(row: ClientRow) -> TrustPolicy:
     return TrustPolicy(
         issuer=row.issuer,
         audiences=frozenset(row.audiences or ()),
@@ -217,7 +207,8 @@ def trust_policy_of(row: ClientRow) -> TrustPolicy:
     )
 
 
-def _client(row: ClientRow) -> Client:
+def client_of(row: ClientRow) -> Client:
+    """Return the client of a row of `_statement`, or of an object with the same attributes."""
     source = KeySource(
         entity_id=row.sys_id,
         url=row.jwks_url,
@@ -229,7 +220,7 @@ def _client(row: ClientRow) -> Client:
         entity=row.sys_id,
         client_id=row.client_id,
         is_public=row.public_client,
-        policy=trust_policy_of(row),
+        policy=_trust_policy_of(row),
         source=source,
         scopes=tuple(sorted((row.scopes or "").split(","))) if row.scopes else (),
         token_lifespan=timedelta(seconds=row.access_token_lifespan_seconds),
@@ -242,6 +233,9 @@ def _client(row: ClientRow) -> Client:
         refresh_token_lifespan=(
             timedelta(seconds=row.refresh_token_lifespan_seconds) if row.issue_refresh_tokens else None
         ),
+        user_claim=row.user_claim,
+        requires_email_verified=row.require_email_verified,
+        tokens_valid_from=row.tokens_valid_from,
     )
 
 
@@ -267,6 +261,7 @@ NEEDED_COLUMNS = (
     *("required_typ", "claim_conditions", "token_format"),
     *("clock_skew_seconds", "max_assertion_lifetime_seconds", "access_token_lifespan_seconds", "token_generation"),
     *("issue_refresh_tokens", "refresh_token_lifespan_seconds"),
+    *("user_claim", "require_email_verified", "tokens_valid_from"),
 )
 
 
@@ -284,7 +279,7 @@ def _as_stored(column: Column[Any]) -> ColumnElement[Any]:
     return cast(column, _StoredJSON).label(column.name) if isinstance(column.type, JSON) else column
 
 
-def _statement(*more: Any) -> Select[Any]:
+def _statement() -> Select[Any]:
     scopes = (
         select(func.aggregate_strings(SysAuthScope.name, ","))
         .join(OAuthEntityScope, OAuthEntityScope.scope == SysAuthScope.sys_id)
@@ -307,7 +302,6 @@ def _statement(*more: Any) -> Select[Any]:
             SysUser.active.label("user_active"),
             SysUser.locked_out,
             scopes.label("scopes"),
-            *more,
         )
         .outerjoin(cache, cache.entity_id == OAuthEntity.sys_id)
         .outerjoin(SysUser, SysUser.sys_id == OAuthEntity.run_as)
@@ -317,7 +311,5 @@ def _statement(*more: Any) -> Select[Any]:
 _ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == parameter("client_id")))
 _BY_CLIENT_ID = Remembered(Prepared(_statement().where(OAuthEntity.client_id == parameter("client_id"))), _Known.of_row)
 _BY_ISSUER = Prepared(
-    _statement(OAuthEntity.user_claim, OAuthEntity.require_email_verified, OAuthEntity.tokens_valid_from).where(
-        OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("issuer")
-    )
+    _statement().where(OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("issuer"))
 )
