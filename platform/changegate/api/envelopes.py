@@ -1,5 +1,6 @@
 """Answers in JSON and XML, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
 
+from collections.abc import Mapping
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
@@ -77,6 +78,13 @@ def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str
     records = body.get("result")
     sent = _dump_page(records) if isinstance(records, Records) else orjson.dumps(body)
     return Answer(sent, status, [*_JSON_ANSWER, *own])
+
+
+def result_response(
+    result: Any, status: int = 200, headers: Mapping[str, str] | None = None, **beside: Any
+) -> Response:
+    """Return the JSON answer of an administrators' API; `beside` are members next to `result`."""
+    return Answer(orjson.dumps({"result": result, **beside}), status, [*_JSON_ANSWER, *(headers or {}).items()])
 
 
 def _dump_page(records: Records) -> bytes | list[bytes]:

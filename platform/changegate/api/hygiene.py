@@ -1,12 +1,9 @@
 """Findings and overview of inbound integrations for administrators who script."""
 
-from typing import Any
-
-import orjson
 from flask import Blueprint, Response
 
 from changegate.api.auth import require_integration_administrator
-from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer
+from changegate.api.envelopes import result_response
 from changegate.extensions import now
 from changegate.schemas.hygiene import AssessmentSchema, OverviewSchema
 from changegate.schemas.presets import find_claim_kinds, require_pins
@@ -23,14 +20,10 @@ bp.before_request(require_integration_administrator)
 @bp.get("/findings")
 def findings_view() -> Response:
     """Answer the score and the findings."""
-    return _result(AssessmentSchema().dump(assess(now(), PROVIDERS)))
+    return result_response(AssessmentSchema().dump(assess(now(), PROVIDERS)))
 
 
 @bp.get("/overview")
 def overview_view() -> Response:
     """Answer the overview's numbers, machine identities and exchanges over time."""
-    return _result(OverviewSchema().dump(get_overview(now(), PROVIDERS)))
-
-
-def _result(found: Any) -> Response:
-    return Answer(orjson.dumps({"result": found}), 200, [("Content-Type", JSON), *COMMON, LOGGED_IN])
+    return result_response(OverviewSchema().dump(get_overview(now(), PROVIDERS)))

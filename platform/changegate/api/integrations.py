@@ -6,12 +6,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 from changegate.api.auth import caller, require_integration_administrator
-from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.envelopes import empty_response, result_response
 from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid, RecordNotFound
@@ -50,7 +49,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("/integrations")
 def list_view() -> Response:
     """Answer all integrations by name."""
-    return _result([_shown(entity) for entity in list_integrations()])
+    return result_response([_shown(entity) for entity in list_integrations()])
 
 
 @bp.post("/integrations")
@@ -64,7 +63,7 @@ def create_view() -> Response:
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
     headers = {"Location": location} | etag(made.entity.record_version)
-    return _result(shown, 201, headers, warnings=_warnings(made.entity))
+    return result_response(shown, 201, headers, warnings=_warnings(made.entity))
 
 
 @bp.get("/integrations/<client_id>")
@@ -104,7 +103,7 @@ def rotate_view(client_id: str) -> Response:
     entity = _to_edit(client_id)
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()
-    return _result({"client_id": client_id, "client_secret": secret})
+    return result_response({"client_id": client_id, "client_secret": secret})
 
 
 @bp.post("/integrations/<client_id>/enable")
@@ -159,7 +158,7 @@ def try_view(client_id: str) -> Response:
     entity = _wanted(client_id)
     text = _load(TrialRequestSchema())["assertion"]
     run = try_assertion(fields_of(entity), text, key_store(), entity)
-    return _result(TrialSchema().dump(run))
+    return result_response(TrialSchema().dump(run))
 
 
 @bp.get("/events")
@@ -167,7 +166,7 @@ def events_view() -> Response:
     """Answer one page of token events, newest first; the header Link leads to the next."""
     asked = load_event_query(request.args.to_dict())
     page = find_events(asked)
-    return _result(EventSchema(many=True).dump(page.events), headers=_link(page.next_before))
+    return result_response(EventSchema(many=True).dump(page.events), headers=_link(page.next_before))
 
 
 def _wanted(client_id: str) -> OAuthEntity:
@@ -188,7 +187,7 @@ def _readable(client_id: str) -> str:
 
 
 def _answer(entity: OAuthEntity, more: dict[str, Any] | None = None, **beside: Any) -> Response:
-    return _result(_shown(entity) | (more or {}), headers=etag(entity.record_version), **beside)
+    return result_response(_shown(entity) | (more or {}), headers=etag(entity.record_version), **beside)
 
 
 def _to_edit(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
@@ -234,7 +233,7 @@ def _switched(client_id: str, *, is_active: bool) -> Response:
 
 
 def _keys(entity: OAuthEntity) -> Response:
-    return _result(KeyReportSchema().dump(report_keys(entity)))
+    return result_response(KeyReportSchema().dump(report_keys(entity)))
 
 
 def _load(schema: Any) -> dict[str, Any]:
@@ -250,8 +249,3 @@ def _link(next_before: str | None) -> dict[str, str]:
         return {}
     query = urlencode({**request.args.to_dict(), "before": next_before})
     return {"Link": f'<{settings().base_url}{PREFIX}/events?{query}>;rel="next"'}
-
-
-def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None, **beside: Any) -> Response:
-    own = [*COMMON, LOGGED_IN, *(headers or {}).items()]
-    return Answer(orjson.dumps({"result": found, **beside}), status, [("Content-Type", JSON), *own])

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response
 
 from changegate.api.auth import caller, require_integration_administrator
-from changegate.api.envelopes import COMMON, JSON, LOGGED_IN, Answer, empty_response
+from changegate.api.envelopes import empty_response, result_response
 from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid
@@ -37,7 +36,7 @@ bp.before_request(require_integration_administrator)
 def list_view() -> Response:
     """Answer all scopes by name."""
     uses = list_uses()
-    return _result([_shown(scope, uses.get(scope.sys_id, ())) for scope in list_scopes()])
+    return result_response([_shown(scope, uses.get(scope.sys_id, ())) for scope in list_scopes()])
 
 
 @bp.post("")
@@ -45,7 +44,7 @@ def create_view() -> Response:
     """Make a scope."""
     scope = create_scope(load_scope(_given(read_object(), None)), by=caller().user_name)
     db.session.commit()
-    return _result(
+    return result_response(
         _shown(scope), 201, {"Location": f"{settings().base_url}{PREFIX}/{scope.name}"} | etag(scope.record_version)
     )
 
@@ -102,14 +101,9 @@ def _saved(scope: SysAuthScope, fields: Mapping[str, Any]) -> Response:
 
 def _one(scope: SysAuthScope) -> Response:
     shown = _shown(scope, list_uses().get(scope.sys_id, ()))
-    return _result(shown, headers=etag(scope.record_version))
+    return result_response(shown, headers=etag(scope.record_version))
 
 
 def _shown(scope: SysAuthScope, uses: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
     used_by = [{"client_id": client_id, "name": name} for client_id, name in uses]
     return {"sys_id": scope.sys_id, **fields_of(scope), "allows": describe_scope(scope), "used_by": used_by}
-
-
-def _result(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    own = [*COMMON, LOGGED_IN, *(headers or {}).items()]
-    return Answer(orjson.dumps({"result": found}), status, [("Content-Type", JSON), *own])

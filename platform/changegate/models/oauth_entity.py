@@ -37,6 +37,7 @@ USER_FIELDS = {
     "employee_number": "Employee number",
     "sys_id": "Sys ID",
 }
+MAX_CONDITIONS = 50
 
 
 class OAuthEntity(Record, Base):

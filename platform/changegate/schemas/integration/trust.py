@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, REUSABLE, USER_FIELDS
+from changegate.models.oauth_entity import KEY_SOURCES, MAX_CONDITIONS, REPLAY_POLICIES, REUSABLE, USER_FIELDS
 from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.integration.values import choice, line, seconds, user
 from changegate.schemas.key_source import (
@@ -59,7 +59,7 @@ class TrustFields(Schema):
     claim_conditions = fields.List(
         fields.Nested(ClaimConditionSchema),
         load_default=list,
-        validate=validate.Length(max=50, error="At most {max} conditions."),
+        validate=validate.Length(max=MAX_CONDITIONS, error="At most {max} conditions."),
     )
     algorithms = fields.List(
         fields.String(validate=validate.OneOf([*ALGORITHMS, *SHARED_KEY_ALGORITHMS])),

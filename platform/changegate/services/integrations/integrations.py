@@ -9,6 +9,7 @@ from changegate.database import connection
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity
+from changegate.models.oauth_entity import MAX_CONDITIONS
 from changegate.services.integrations.connection_types import connection_type_of, has_secret, require_provider
 from changegate.services.integrations.id_token_addresses import require_sole_addressee
 from changegate.services.integrations.integration_fields import changing
@@ -16,7 +17,6 @@ from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_to
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
 
 NO_OVERLAP = timedelta(0)
-MAX_CONDITIONS = 50
 
 
 def set_active(entity: OAuthEntity, is_active: bool, *, by: str) -> None:
