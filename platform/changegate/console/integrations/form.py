@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marshmallow import ValidationError, missing
+from marshmallow.fields import Boolean
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.integrations.rows import ROW_KINDS
@@ -19,9 +20,8 @@ from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHAR
 from changegate.schemas.presets import recognise
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, texts_of
 
-CHECKBOXES = (
-    *("active", "public_client", "enable_jti_verification", "allow_additional_audiences", "allow_missing_kid"),
-    *("scope_restriction", "enforce_token_restriction", "issue_refresh_tokens", "require_email_verified"),
+CHECKBOXES = frozenset(
+    name for schema in SCHEMAS.values() for name, kind in schema.fields.items() if isinstance(kind, Boolean)
 )
 LISTS = ("algorithms", "scopes")
 LINES = ("audiences",)
