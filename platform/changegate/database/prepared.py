@@ -49,6 +49,7 @@ class Prepared:
         """Return the compiled statement, whose `row` makes named tuples, and every row as the driver returns it."""
         at_work = connection()
         compiled = self._compiled_for(at_work.dialect)
+        # UPDATE … RETURNING and SELECT … FOR UPDATE return rows and need a transaction as well.
         if compiled.is_write:
             _begin_write(at_work)
         return compiled, fetch_on_driver(at_work, compiled.text, compiled.parameters(values))
@@ -158,6 +159,7 @@ def _begin_write(at_work: Connection) -> None:
 
 def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool, must_last: bool) -> None:
     driver = driver_of(at_work)
+    # SQLite, and nothing else to commit: one call waits in the write queue, writes, and commits (write_line.py).
     if isinstance(driver, QueuedConnection) and is_alone and not driver.in_transaction:
         try:
             driver.write_alone(text, parameters, must_last=must_last)

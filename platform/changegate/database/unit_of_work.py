@@ -86,6 +86,7 @@ class UnitOfWork:
         try:
             self._commit()
         except (OperationalError, InterfaceError) as problem:
+            # Not for a violated constraint: that leaves the connection usable, and the caller rolls back.
             self._give_up(problem)
             raise
 
@@ -97,7 +98,9 @@ class UnitOfWork:
             self._carry_out_last_write()
         write, self._last_write = self._last_write, None
         if write is not None:
+            # Not `connection()`, which would execute the write as a part of a transaction.
             write(self._core or self._connect(), is_alone=True)
+        # Without a Core connection, all statements ran on the session's, which only the session can commit.
         if session is not None and (self._core is None or is_with_objects):
             session.commit_objects()
         if self._core is not None:
@@ -141,6 +144,7 @@ class UnitOfWork:
 
     def _give_up(self, problem: BaseException) -> None:
         """Close the connection and discard all state, so that nothing uses either again."""
+        # Connections in the pool may have been lost together with this one: each is checked before its next use.
         pool_of(self._engine).note_loss()
         if self._session is not None:
             self._session.invalidate()

@@ -13,14 +13,14 @@ from changegate.models import SysChoice
 from changegate.services.access.caller import Caller
 from changegate.services.tables import recent_choices as module
 from changegate.services.tables.choices import find_choices
-from changegate.services.tables.recent_choices import Found, RecentChoices, Wanted, recent_choices
+from changegate.services.tables.recent_choices import ChoicesKey, LabelsByElement, RecentChoices, recent_choices
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
 ROOT = Caller("0" * 32, "root", frozenset({"admin"}))
 CHOICES = get_table("sys_choice")
-STATE = Wanted("change_request", ("state",), active_only=False)
+STATE = ChoicesKey("change_request", ("state",), active_only=False)
 
 
 class Reader:
@@ -29,7 +29,7 @@ class Reader:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, _wanted: Wanted) -> Found:
+    def __call__(self, _wanted: ChoicesKey) -> LabelsByElement:
         self.times += 1
         return {"state": {str(self.times): "Read"}}
 
@@ -59,7 +59,7 @@ def test_other_questions_are_read_apart() -> None:
 def test_what_was_being_read_when_a_choice_was_written_is_not_kept() -> None:
     kept, read = RecentChoices(), Reader()
 
-    def read_meanwhile(wanted: Wanted) -> Found:
+    def read_meanwhile(wanted: ChoicesKey) -> LabelsByElement:
         found = read(wanted)
         kept.forget()
         return found

@@ -114,6 +114,7 @@ class Caller:
 def expand_roles(joined: str | None) -> frozenset[str]:
     """Return the roles of a comma-separated text and the roles that they include."""
     roles = set(filter(None, (joined or "").split(",")))
+    # One level is enough: no included role includes others.
     for name in tuple(roles):
         roles |= CONTAINED_ROLES.get(name, set())
     return frozenset(roles)

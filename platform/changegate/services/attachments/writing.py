@@ -35,9 +35,11 @@ def create_attachment(caller: Caller, target: Target, upload: Upload) -> Attachm
 
     Raises `AccessRefused`, and `RecordNotFound` if the record was deleted during the upload.
     """
+    # is_kept: the record must not be deleted between this check and the commit.
     owner = find_owner(target.table, caller, target.sys_id, is_kept=True)
     values = _described(target, upload) | {"table_name": owner.name} | _stamps(caller)
     connection().execute(insert(ATTACHMENTS), values)
+    # In pieces, so that a large file is never in memory as a whole.
     for position, piece in enumerate(iter(lambda: upload.file.read(CHUNK_BYTES), b"")):
         connection().execute(insert(DOCS), {"attachment": values["sys_id"], "position": position, "data": piece})
     return get_written(values["sys_id"])

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysChoice
-from changegate.services.tables.recent_choices import Labels, Wanted, recent_choices
+from changegate.services.tables.recent_choices import ChoicesKey, Labels, recent_choices
 from changegate.services.tables.registry import get_table, lineage_of
 
 LANGUAGE = "en"
@@ -26,11 +26,11 @@ def find_choices(
     rows, the choices of the dictionary apply. `active_only` omits inactive choices, which still have a label but can no
     longer be chosen. The result is cached for a second (decision 0017).
     """
-    return recent_choices().find(Wanted(table_name, tuple(sorted(elements)), active_only), _read_choices)
+    return recent_choices().find(ChoicesKey(table_name, tuple(sorted(elements)), active_only), _read_choices)
 
 
-def _read_choices(wanted: Wanted) -> Mapping[str, Mapping[str, str]]:
-    table_name, elements, active_only = wanted
+def _read_choices(key: ChoicesKey) -> Mapping[str, Mapping[str, str]]:
+    table_name, elements, active_only = key
     table = get_table(table_name)
     lineage = tuple(each.name for each in lineage_of(table))
     stored: dict[tuple[str, str], Labels] = {}

@@ -23,7 +23,7 @@ _KEPT_AS = "recent_choices"
 Labels = dict[str, str]
 
 
-class Wanted(NamedTuple):
+class ChoicesKey(NamedTuple):
     """The key of the cache: the choices of some fields of a table, all or only the active ones."""
 
     table: str
@@ -31,7 +31,7 @@ class Wanted(NamedTuple):
     active_only: bool
 
 
-Found = Mapping[str, Mapping[str, str]]
+LabelsByElement = Mapping[str, Mapping[str, str]]
 
 
 class RecentChoices:
@@ -44,21 +44,21 @@ class RecentChoices:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[Wanted, tuple[float, Found]] = {}
+        self._kept: dict[ChoicesKey, tuple[float, LabelsByElement]] = {}
 
-    def find(self, wanted: Wanted, read: Callable[[Wanted], Found]) -> Found:
+    def find(self, key: ChoicesKey, read: Callable[[ChoicesKey], LabelsByElement]) -> LabelsByElement:
         """Return the choices of a key, calling `read` if they were not read within the last second."""
         kept = self._kept
-        cached = kept.get(wanted)
+        cached = kept.get(key)
         now = self._clock()
         if cached is not None and now < cached[0]:
             return cached[1]
-        choices = read(wanted)
+        choices = read(key)
         if len(kept) >= CAPACITY:
             kept.clear()
         # Write to the dictionary that was current before the read. If `forget` has replaced it since, these choices may
         # be outdated, and are lost with it.
-        kept[wanted] = now + KEPT_FOR_SECONDS, choices
+        kept[key] = now + KEPT_FOR_SECONDS, choices
         return choices
 
     def forget(self) -> None:

@@ -228,6 +228,7 @@ class VerifiedPasswords:
 
     def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
         """Tell whether the password matches the stored hash, and cache it if so."""
+        # Read without the lock: at worst, two threads compute the same hash.
         remembered = self._seen.get(stored)
         if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
             return True

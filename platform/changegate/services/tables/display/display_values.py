@@ -30,7 +30,7 @@ NAMED = frozenset({"reference", "glide_list"})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DisplayData:
     """The display data of some rows: names, labels by table and element, journals by table, and the caller's zone."""
 
     names: Names
@@ -45,14 +45,14 @@ def display_renderer(
     """Read the display data of all rows, and return the function that renders one row."""
     zone = caller.time_zone
     journals = _find_journals(selection, rows, zone)
-    found = Found(_find_names(selection, rows, caller), _find_labels(selection), journals, zone)
+    data = DisplayData(_find_names(selection, rows, caller), _find_labels(selection), journals, zone)
     shown = _shown_with_value if shape.display_value is DisplayValue.ALL else _shown_alone
     empty = shown("", "", None)
     blanks = dict.fromkeys(selection.blanks, empty)
     members: list[tuple[str, int, Callable[[Any], Any]]] = [
-        (member.key, at, _member_shower(member, found, shape, shown)) for at, member in enumerate(selection.members)
+        (member.key, at, _member_shower(member, data, shape, shown)) for at, member in enumerate(selection.members)
     ]
-    members += [(kept.key, at, _journal_shower(kept, found, shown)) for at, kept in _journals_at(selection)]
+    members += [(kept.key, at, _journal_shower(kept, data, shown)) for at, kept in _journals_at(selection)]
 
     def render(row: Row) -> WireRecord:
         record = {key: empty if (value := row[at]) is None or value == "" else show(value) for key, at, show in members}
@@ -71,33 +71,33 @@ def _shown_alone(_value: str, label: str, link: str | None) -> Any:
     return label if link is None else {"display_value": label, "link": link}
 
 
-def _member_shower(member: Member, found: Found, shape: Shape, shown: Shown) -> Callable[[Any], Any]:
+def _member_shower(member: Member, data: DisplayData, shape: Shape, shown: Shown) -> Callable[[Any], Any]:
     entry = member.entry
     if entry.is_secret:
         return lambda is_set: shown("", MASK if is_set else "", None)
-    render, label = renderer_of(entry), _labeller(member, found)
+    render, label = renderer_of(entry), _labeller(member, data)
     if entry.kind in LINKED and not shape.exclude_reference_link:
         link = linker(entry, shape)
         return lambda value: shown(value, label(value), link(value))
     return lambda value: shown(text := render(value), label(text), None)
 
 
-def _labeller(member: Member, found: Found) -> Callable[[str], str]:
+def _labeller(member: Member, data: DisplayData) -> Callable[[str], str]:
     """Return the function from a field's text to its display value; without a visible name, that is the text itself."""
-    if found.zone is not None and member.entry.kind == "glide_date_time":
-        return partial(local_text, found.zone)
+    if data.zone is not None and member.entry.kind == "glide_date_time":
+        return partial(local_text, data.zone)
     target = member.entry.reference or ""
     if member.entry.kind in NAMED:
-        names = found.names.get(target, {})
+        names = data.names.get(target, {})
         if member.entry.kind == "glide_list":
             return lambda text: ", ".join(names.get(item, item) for item in text.split(","))
     else:
-        names = found.labels.get((member.table.name, member.element), {})
+        names = data.labels.get((member.table.name, member.element), {})
     return lambda text: names.get(text, text)
 
 
-def _journal_shower(journal: Journal, found: Found, shown: Shown) -> Callable[[Any], Any]:
-    texts = found.journals.get(journal.table.name, {})
+def _journal_shower(journal: Journal, data: DisplayData, shown: Shown) -> Callable[[Any], Any]:
+    texts = data.journals.get(journal.table.name, {})
 
     def show(sys_id: str) -> Any:
         text = texts.get((sys_id, journal.element), "")

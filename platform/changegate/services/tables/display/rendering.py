@@ -43,6 +43,7 @@ def _actual_renderer(selection: Selection, shape: Shape) -> Callable[[Row], Wire
         for at, convert in converters:
             if values[at] != "":
                 values[at] = convert(values[at])
+        # Not strict: the row has the sys_id after the members.
         record = dict(zip(keys, values, strict=False))
         record.update(blanks)
         return record

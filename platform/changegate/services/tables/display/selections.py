@@ -175,6 +175,7 @@ class _Selector:
     def _take_blank(self, key: str, element: str, holder: Field) -> None:
         readable = holder.table.journals_for(self._asked.caller)
         fields = tuple(name for name in holder.table.journal_views.get(element, (element,)) if name in readable)
+        # Journal entries are display values: without them, the field is always empty.
         if self._asked.shows_names and fields:
             self._journals.append(Journal(key, holder.path, element, holder.table, fields))
             self._journal_columns.append(holder.column)
@@ -210,4 +211,5 @@ def _select(asked: _Asked) -> Selection:
     return selector.finish()
 
 
+# A selection holds its statements and renderers, so this limit also bounds how many of those are cached.
 _remembered = lru_cache(maxsize=256)(_select)

@@ -47,6 +47,7 @@ def _bounds_of_label(comparison: Comparison, label: str) -> tuple[date, date]:
         except OverflowError:
             raise TermInvalid("The period ends after the calendar") from None
         return _stored(comparison, first), _stored(comparison, last)
+    # Any other label is a day, from its local start to its local end.
     day = _bound(comparison, label)
     if not isinstance(day, datetime):
         return day, day

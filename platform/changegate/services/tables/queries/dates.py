@@ -13,6 +13,7 @@ from changegate.services.tables.queries.periods import PERIODS, bounds_of, end_o
 from changegate.services.tables.values import INSTANT_FORMAT
 
 PREFIX = "javascript:"
+# No parentheses within the arguments: nested calls and expressions never match.
 _CALL = re.compile(r"javascript:\s*gs\s*\.\s*(?P<name>[A-Za-z0-9]+)\s*\((?P<arguments>[^()]*)\)\s*;?\s*")
 _ARGUMENT = re.compile(r"""\s*(?:"(?P<double>[^"']*)"|'(?P<single>[^"']*)'|(?P<number>-?[0-9]{1,7}))\s*""")
 _AGO = re.compile("(?P<unit>minute|hour|day|month|quarter|year)sAgo(?P<edge>Start|End)?")

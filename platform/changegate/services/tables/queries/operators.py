@@ -43,6 +43,7 @@ def _is_not(positive: Operator) -> Operator:
     def clause(comparison: Comparison) -> Clause:
         is_wide = settings().negation_includes_empty
         try:
+            # Without coalesce, the negation of NULL would be NULL, and the row would not match.
             if is_wide or comparison.field.entry.kind == "boolean":
                 return ~func.coalesce(positive(comparison), false())
             return and_(is_filled(comparison), ~positive(comparison))

@@ -45,7 +45,9 @@ class Aggregation:
     display_value: DisplayValue = DisplayValue.ACTUAL
 
 
-def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation) -> Stats | list[Stats]:
+def aggregate_records(
+    table: Table, caller: Caller, query: EncodedQuery, aggregation: Aggregation
+) -> Stats | list[Stats]:
     """Return the figures of the records that match and that the caller may see; a list if they are grouped.
 
     Fields that do not exist, may not be read, or have no such figure are ignored
@@ -53,8 +55,8 @@ def aggregate_records(table: Table, caller: Caller, query: EncodedQuery, asked: 
     """
     require_operation(table, caller, "read")
     require_time(for_search=True)
-    groups = select_fields(table, caller, Shape("", fields=asked.group_by)) if asked.group_by else None
-    aggregate = _Aggregate(table, caller, query, asked, groups.members if groups else ())
+    groups = select_fields(table, caller, Shape("", fields=aggregation.group_by)) if aggregation.group_by else None
+    aggregate = _Aggregate(table, caller, query, aggregation, groups.members if groups else ())
     if groups is None or not groups.members:
         return {"stats": aggregate.total()}
     return list(aggregate.list_groups(groups))
@@ -64,15 +66,15 @@ class _Aggregate:
     """One aggregate statement. Its rows consist of the columns of the groups, the count, and the figures."""
 
     def __init__(
-        self, table: Table, caller: Caller, query: EncodedQuery, asked: Aggregation, members: Sequence[Member]
+        self, table: Table, caller: Caller, query: EncodedQuery, aggregation: Aggregation, members: Sequence[Member]
     ) -> None:
-        self._asked = asked
+        self._aggregation = aggregation
         self._caller = caller
         self._members = members
         self._walks = Walks(table, caller)
         by_path = ((member.path, self._walks.find(member.path)) for member in members)
         self._grouped = {path: _group_column(field_) for path, field_ in by_path if field_ is not None}
-        pairs = [(function, key) for function in FUNCTIONS for key in asked.fields.get(function, ())]
+        pairs = [(function, key) for function in FUNCTIONS for key in aggregation.fields.get(function, ())]
         figures = (find_figure(self._walks, function, key) for function, key in pairs)
         self._figures = [figure for figure in figures if figure is not None]
         if len(members) + len(self._figures) > MAX_COLUMNS:
@@ -91,15 +93,17 @@ class _Aggregate:
         """Yield the figures of each group, with the values of the fields that define the group."""
         rows = self._fetch_groups()
         require_time()
-        shape = Shape("", self._asked.display_value, exclude_reference_link=True)
+        shape = Shape("", self._aggregation.display_value, exclude_reference_link=True)
         for row, record in zip(rows, render_rows(groups, rows, self._caller, shape), strict=True):
             common = [{"field": member.key, **_group_value(record[member.key])} for member in self._members]
             yield {"stats": self._stats(row[len(self._members) :]), "groupby_fields": common}
 
     def _fetch_groups(self) -> Sequence[Sequence[Any]]:
-        asked = self._asked
-        conditions = [clause for parts in asked.having if (clause := find_condition(self._walks, parts)) is not None]
-        orders = [order for parts in asked.order_by if (order := self._order(parts)) is not None]
+        aggregation = self._aggregation
+        conditions = [
+            clause for parts in aggregation.having if (clause := find_condition(self._walks, parts)) is not None
+        ]
+        orders = [order for parts in aggregation.order_by if (order := self._order(parts)) is not None]
         orders += [_sorted(self._grouped[member.path], is_descending=False) for member in self._members]
         columns = [self._grouped[member.path] for member in self._members]
         statement = select(*columns, func.count(), *(figure.column for figure in self._figures))
@@ -121,7 +125,7 @@ class _Aggregate:
         return _sorted(self._grouped[name], is_descending) if name in self._grouped else None
 
     def _stats(self, row: Sequence[Any]) -> Stats:
-        stats: Stats = {COUNT: str(row[0])} if self._asked.counts else {}
+        stats: Stats = {COUNT: str(row[0])} if self._aggregation.counts else {}
         for figure, value in zip(self._figures, row[1:], strict=True):
             stats.setdefault(figure.function, {})[figure.key] = figure.render(value)
         return stats

@@ -29,6 +29,7 @@ def changed_values(
     labels, and times in the caller's time zone. Raises `RequestUnreadable` naming the field.
     """
     values: Values = {}
+    # Collected first, so that one statement reads all choices, and references need one statement for each table.
     choosing: dict[str, str] = {}
     referring: dict[str, str] = {}
     zone = caller.time_zone if by_display else None

@@ -53,12 +53,15 @@ def create_record(
     values = {**defaults, **given, **_stamps(caller)}
     values["sys_id"] = sys_id or new_record_id(fields)
     values |= {**_class_of(table), **table.rules.origin_of(caller)}
+    # Before the rules run, because they may set fields that the token itself may not write.
     caller.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
     table.rules.before_create(values, caller)
     if ignored is not None:
         unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
         ignored += as_sent(sent, unused) if sent else [EMPTY_BODY]
     _require_mandatory(table, values)
+    # Without journal entries, the row is the last write and is inserted by the commit, which then raises the errors of
+    # constraints (decision 0011).
     insert_row(table, values)
     if entries:
         add_journal_entries(table.name, values["sys_id"], entries, caller)
@@ -90,10 +93,12 @@ def update_record(
     requested = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in requested.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
+    # Before the rules run, because they may set fields that the token itself may not write.
     caller.require_writable([*changes, *entries], table.integration_of(before))
     table.rules.before_update(before, changes, caller)
     if ignored is not None:
         ignored += as_sent(sent, unused | (requested.keys() - changes.keys()))
+    # Rules may have set fields to the values that they already have.
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
         return _in_order(before, table.fields_for(caller))
@@ -113,6 +118,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condi
     _require_version(before, condition)
     class_name = _class_name(table, before)
     table.rules.before_delete(before, caller)
+    # Before the row itself: its foreign keys would refuse the deletion, or empty references without an audit row.
     remove_parts(table, before["sys_id"], caller)
     empty_references(table, before["sys_id"], caller)
     delete_row(table, before["sys_id"])
