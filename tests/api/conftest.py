@@ -1,4 +1,4 @@
-"""A desk that trusts one provider."""
+"""An instance that trusts one provider."""
 
 from collections.abc import Iterator
 

@@ -38,7 +38,7 @@ def count(app: Flask, model: type[Any]) -> int:
         return int(db.session.execute(select(func.count()).select_from(model)).scalar_one())
 
 
-def test_an_upload_answers_what_is_known_of_the_file(api: AttachmentApi, change: str) -> None:
+def test_an_upload_answers_the_metadata_of_the_file(api: AttachmentApi, change: str) -> None:
     response = api.upload(change, b"line\n", "deploy.log")
     known = result_of(response)
     assert response.status_code == 201
@@ -124,9 +124,7 @@ def test_a_download_is_saved_and_never_shown(api: AttachmentApi, change: str) ->
         ("‥", "attachment; filename=file; filename*=UTF-8''%E2%80%A5"),
     ],
 )
-def test_a_name_is_told_in_headers_that_hold_only_ascii(
-    api: AttachmentApi, change: str, name: str, disposition: str
-) -> None:
+def test_a_name_is_encoded_in_headers_as_ascii(api: AttachmentApi, change: str, name: str, disposition: str) -> None:
     known = api.uploaded(change, name=name)
     headers = api.file(known["sys_id"]).headers
     assert headers["Content-Disposition"] == disposition
@@ -149,7 +147,7 @@ def test_head_answers_all_of_a_file_but_its_bytes(api: AttachmentApi, change: st
     assert dict(headed.headers) == dict(got.headers)
 
 
-def test_what_is_known_of_files_is_told_in_xml_too(api: AttachmentApi, change: str) -> None:
+def test_metadata_of_files_is_available_as_xml_too(api: AttachmentApi, change: str) -> None:
     api.uploaded(change)
     api.headers["Accept"] = "application/xml"
     response = api.page()
@@ -197,7 +195,7 @@ def test_a_file_attached_to_a_task_belongs_to_the_class_of_the_task(api: Attachm
     assert api.uploaded(change, table="task")["table_name"] == CHANGE
 
 
-def test_a_file_says_what_its_authors_are_called(api: AttachmentApi, change: str, either_app: Flask) -> None:
+def test_a_file_has_the_display_names_of_its_authors(api: AttachmentApi, change: str, either_app: Flask) -> None:
     passwords = {"maria": "maria maria maria", "leo": "leo leo leo leo"}
     with either_app.app_context():
         for user_name, password in passwords.items():

@@ -22,7 +22,7 @@ As = Callable[..., AttachmentApi]
 
 @pytest.fixture
 def acting(either_app: Flask) -> As:
-    """Return a function that adds a user with roles and returns his calls."""
+    """Return a function that adds a user with roles and returns a client for their calls."""
 
     def act(user_name: str, *roles: str) -> AttachmentApi:
         with either_app.app_context():
@@ -33,7 +33,7 @@ def acting(either_app: Flask) -> As:
     return act
 
 
-def test_nobody_without_a_name_gets_anything(app: Flask, admin: dict[str, str]) -> None:
+def test_an_unauthenticated_caller_gets_nothing(app: Flask, admin: dict[str, str]) -> None:
     known = AttachmentApi(app.test_client(), admin)
     sys_id = known.uploaded(known.change())["sys_id"]
     stranger = AttachmentApi(app.test_client(), {})
@@ -65,7 +65,7 @@ def test_roles_on_the_record_are_roles_on_its_files(acting: As, role: str, reads
     assert caller.delete(sys_id).status_code == (204 if writes else refused)
 
 
-def test_a_plain_user_reads_the_files_of_his_own_changes_and_no_others(acting: As) -> None:
+def test_a_plain_user_reads_only_the_files_of_their_own_changes(acting: As) -> None:
     owner, plain = acting("owner", "itil"), acting("plain")
     users = TableApi(plain.client, owner.headers, "/api/now/table/sys_user")
     [who] = result_of(users.page(query="user_name=plain"))
@@ -92,7 +92,7 @@ def test_a_file_of_a_user_is_written_by_administrators_only(acting: As) -> None:
 
 
 @pytest.mark.parametrize("table", ["sys_audit", "sys_dictionary", "oauth_entity", "sys_journal_field"])
-def test_what_nobody_may_update_takes_no_files(acting: As, table: str) -> None:
+def test_a_table_without_updates_accepts_no_files(acting: As, table: str) -> None:
     root = acting("root", "admin")
     records = result_of(TableApi(root.client, root.headers, f"/api/now/table/{table}").page(limit=1))
     record = records[0]["sys_id"] if records else NOBODYS

@@ -177,7 +177,7 @@ def test_a_file_of_a_length_that_http_2_does_not_tell_is_refused(
         ({"HTTP_ACCEPT": "image/png"}, 406),
     ],
 )
-def test_a_body_that_is_no_file_is_refused(post: Post, headers: dict[str, str], status: int) -> None:
+def test_a_body_that_is_not_a_file_is_refused(post: Post, headers: dict[str, str], status: int) -> None:
     response = post(b"log", **headers)
     assert response.status_code == status
     error_of(response)
@@ -213,7 +213,7 @@ def test_half_a_form_is_refused(post: Post, change: str, cut: int, is_chunked: b
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", "text/plain", ""])
-def test_what_is_no_form_is_refused(post: Post, change: str, content_type: str) -> None:
+def test_other_content_types_are_refused(post: Post, change: str, content_type: str) -> None:
     response = post(form_of(change), "upload", CONTENT_TYPE=content_type)
     assert (response.status_code, error_of(response)[0]) == (400, "Unsupported media type")
 

@@ -91,7 +91,7 @@ def test_echoes_the_id_of_the_batch_as_text(api: TableApi, sent: object, echoed:
     }
 
 
-def test_says_the_same_as_the_request_alone(api: TableApi) -> None:
+def test_each_answer_is_the_same_as_outside_a_batch(api: TableApi) -> None:
     made = api.created()
     for url in (CHANGES, f"{CHANGES}/{made['sys_id']}", MISSING, "/api/now/table/nonsense", "/api/now/nonsense"):
         alone = api.client.get(url, headers=api.headers)
@@ -104,7 +104,7 @@ def test_says_the_same_as_the_request_alone(api: TableApi) -> None:
             assert ours[name] == theirs[name]
 
 
-def test_says_of_an_empty_answer_what_it_says_of_it_alone(api: TableApi) -> None:
+def test_an_empty_answer_is_the_same_as_outside_a_batch(api: TableApi) -> None:
     first, second = (f"{CHANGES}/{api.created()['sys_id']}" for _ in range(2))
     alone = api.client.delete(first, headers=api.headers)
     [answer] = served(api, item(1, "DELETE", second))
@@ -119,7 +119,7 @@ def test_reads_null_as_nothing(api: TableApi) -> None:
     assert headers_of(answer)["X-Total-Count"] == "0"
 
 
-def test_tells_the_count_of_a_list_and_the_place_of_a_new_record(api: TableApi) -> None:
+def test_has_the_count_of_a_list_and_the_location_of_a_new_record(api: TableApi) -> None:
     made, listed = served(api, item(1, "POST", CHANGES, {}), item(2, "GET", CHANGES))
     assert headers_of(made)["Location"].endswith(body_of(made)["result"]["sys_id"])
     assert made["status_code"] == 201
@@ -245,7 +245,7 @@ def test_a_bad_request_is_refused_alone_and_names_its_field(api: TableApi, chang
     assert api.found("") == []
 
 
-def test_a_null_body_and_a_null_header_are_none(api: TableApi) -> None:
+def test_a_null_body_and_a_null_header_are_treated_as_missing(api: TableApi) -> None:
     [answer] = served(api, item(1, "POST", CHANGES, headers=[{"name": "Accept", "value": None}], body=None))
     assert answer["status_code"] == 201
 
@@ -282,7 +282,7 @@ BAD_BATCHES: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("body", "text"), BAD_BATCHES, ids=range(len(BAD_BATCHES)))
-def test_a_batch_that_is_none_is_refused_whole(api: TableApi, body: bytes, text: str) -> None:
+def test_an_invalid_batch_is_refused_as_a_whole(api: TableApi, body: bytes, text: str) -> None:
     response = api.client.post(BATCH, data=body, headers=api.headers)
     assert response.status_code == 400
     assert text in " ".join(part or "" for part in error_of(response))
@@ -322,12 +322,12 @@ def test_what_finds_no_room_is_named_and_not_done(
     assert len(result_of(api.page())) == served_count
 
 
-def test_a_stranger_sends_no_batch(client: FlaskClient) -> None:
+def test_an_unauthenticated_caller_cannot_send_a_batch(client: FlaskClient) -> None:
     response = client.post(BATCH, json={"rest_requests": [item(1, "GET", "/api/now/table/sys_user")]})
     assert response.status_code == 401
 
 
-def test_the_scope_of_a_token_is_judged_for_each_request(desk: TokenDesk, integration: Integration) -> None:
+def test_the_scope_of_a_token_is_checked_for_each_request(desk: TokenDesk, integration: Integration) -> None:
     token = desk.token(integration)
     items = [item(1, "POST", CHANGES, {"short_description": "x"}), item(2, "GET", CHANGES), item(3, "DELETE", MISSING)]
     answer = desk.call(token, path=BATCH, json={"rest_requests": items})

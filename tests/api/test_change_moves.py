@@ -1,4 +1,4 @@
-"""Moves of a change: who passes an approval gate, and what of a change its writers may not say."""
+"""State transitions of a change: who passes an approval gate, and which fields writers cannot set."""
 
 import json
 from base64 import b64encode
@@ -85,7 +85,7 @@ TRUSTED = ["manager", "root"]
 
 
 @pytest.mark.parametrize("who", RESTRICTED)
-def test_nobody_approves_and_implements_their_own_change(writers: Writers, who: str) -> None:
+def test_writers_cannot_approve_and_implement_their_own_change(writers: Writers, who: str) -> None:
     change = writers.change()
     refused = writers.write(who, change, approval="approved", state="-1")
     assert refused.status_code == 403
@@ -95,7 +95,7 @@ def test_nobody_approves_and_implements_their_own_change(writers: Writers, who: 
 
 
 @pytest.mark.parametrize("who", [*RESTRICTED, *TRUSTED])
-def test_nobody_writes_the_approval_of_a_change(writers: Writers, who: str) -> None:
+def test_the_approval_of_a_change_cannot_be_written(writers: Writers, who: str) -> None:
     change = writers.change()
     answer = writers.write(who, change, approval="approved")
     assert answer.status_code == 200
@@ -109,7 +109,7 @@ def test_an_approval_written_back_as_it_is_is_not_reported(writers: Writers) -> 
     assert answer.status_code == 200 and "X-Changegate-Ignored-Fields" not in answer.headers
 
 
-def test_a_batch_is_no_way_around(writers: Writers) -> None:
+def test_a_batch_does_not_bypass_this(writers: Writers) -> None:
     change = writers.change()
     body = b64encode(json.dumps({"approval": "approved", "state": "-1"}).encode()).decode()
     json_type = [{"name": "Content-Type", "value": "application/json"}]
@@ -145,14 +145,14 @@ def test_people_with_a_password_pass_a_gate_only_as_managers(writers: Writers, w
     assert writers.write(who, change, state=AUTHORIZE).status_code == (200 if who == "manager" else 403)
 
 
-def test_no_token_passes_a_gate_whoever_it_acts_as(writers: Writers) -> None:
+def test_no_token_passes_a_gate_whatever_user_it_acts_as(writers: Writers) -> None:
     desk = writers.desk
     change = writers.change(state=ASSESS)
     token = desk.token(desk.register("Root", run_as="root", scopes=["useraccount"]))
     assert desk.call(token, "PATCH", f"{CHANGES}/{change}", json={"state": AUTHORIZE}).status_code == 403
 
 
-def test_a_refused_move_says_so_in_the_words_that_clients_know(writers: Writers) -> None:
+def test_a_refused_move_has_servicenows_message(writers: Writers) -> None:
     change = writers.change()
     error = writers.write("token", change, state=IMPLEMENT).get_json()["error"]
     assert error["message"] == "Operation Failed"
@@ -162,7 +162,7 @@ def test_a_refused_move_says_so_in_the_words_that_clients_know(writers: Writers)
     assert error["detail"].endswith("From New, this caller can move it to: Assess, Canceled.")
 
 
-def test_staying_in_a_state_is_no_move(writers: Writers) -> None:
+def test_staying_in_a_state_is_not_a_move(writers: Writers) -> None:
     change = writers.change(state=AUTHORIZE)
     assert writers.write("token", change, state=AUTHORIZE, short_description="x").status_code == 200
 
@@ -181,7 +181,7 @@ def test_a_standard_change_from_a_template_is_scheduled_without_approval(writers
 
 
 @pytest.mark.parametrize("who", RESTRICTED)
-def test_a_change_of_type_is_no_way_around_its_approvals(writers: Writers, who: str) -> None:
+def test_a_change_of_type_does_not_bypass_approvals(writers: Writers, who: str) -> None:
     change = writers.change()
     for fields in ({"type": "standard"}, {"chg_model": "standard"}, {"type": "standard", "state": SCHEDULED}):
         assert writers.write(who, change, **fields).status_code == 403
@@ -221,7 +221,7 @@ def test_an_unauthorized_emergency_is_reviewed_afterwards(writers: Writers) -> N
 
 
 @pytest.mark.parametrize("who", RESTRICTED)
-def test_who_asked_for_a_change_is_not_theirs_to_say_afterwards(writers: Writers, who: str) -> None:
+def test_writers_cannot_change_the_requester_afterwards(writers: Writers, who: str) -> None:
     change = writers.change()
     for value in ("manager", ""):
         refused = writers.write(who, change, requested_by=value)
@@ -230,7 +230,7 @@ def test_who_asked_for_a_change_is_not_theirs_to_say_afterwards(writers: Writers
     assert writers.write("manager", change, requested_by="root").status_code == 200
 
 
-def test_what_the_process_says_is_ignored_afterwards_as_it_is_at_the_beginning(writers: Writers) -> None:
+def test_process_fields_are_ignored_in_updates_as_in_creations(writers: Writers) -> None:
     change = writers.change()
     before = writers.stored(change, "opened_by")
     answer = writers.write("token", change, opened_by="root", short_description="x")

@@ -75,7 +75,7 @@ def require_refused(desk: TokenDesk, answer: TestResponse, *reasons: str) -> Non
         assert desk.last_event().reason in reasons
 
 
-def test_a_client_proves_itself_by_a_signature(desk: TokenDesk, machine: Integration) -> None:
+def test_a_client_authenticates_with_a_signature(desk: TokenDesk, machine: Integration) -> None:
     token = desk.token(machine)
 
     body = ask(desk, {**client_proof(desk, machine), "token": token}).get_json()
@@ -92,7 +92,7 @@ def test_a_client_revokes_its_own_tokens_so_and_no_others(desk: TokenDesk, machi
 
 
 @pytest.mark.parametrize("path", [TOKEN, "/oauth_token.do"])
-def test_a_client_buys_a_token_so(desk: TokenDesk, machine: Integration, path: str) -> None:
+def test_a_client_gets_a_token_with_a_signature(desk: TokenDesk, machine: Integration, path: str) -> None:
     answer = desk.exchange(machine, path, client_id=..., **client_proof(desk, machine))
 
     assert answer.status_code == 200
@@ -103,7 +103,7 @@ def test_the_client_id_may_stand_beside_it(desk: TokenDesk, machine: Integration
     assert ask(desk, {**client_proof(desk, machine), "client_id": machine.client_id}).status_code == 200
 
 
-def test_who_sends_a_bad_assertion_is_not_taken_for_a_public_client(desk: TokenDesk, machine: Integration) -> None:
+def test_a_client_with_a_bad_assertion_is_not_treated_as_public(desk: TokenDesk, machine: Integration) -> None:
     bad = client_proof(desk, machine, client_assertion(desk, machine, aud=EVIL))
 
     answer = desk.exchange(machine, **bad)
@@ -160,7 +160,7 @@ def test_an_audience_of_several_is_refused(desk: TokenDesk, machine: Integration
         require_refused(desk, send(desk, machine, client_assertion(desk, machine, aud=audience)), "aud_multiple")
 
 
-def test_the_audiences_of_grants_are_none_of_client_assertions(desk: TokenDesk) -> None:
+def test_audiences_of_grants_are_refused_in_client_assertions(desk: TokenDesk) -> None:
     machine = desk.register("Machine", public_client=True, audiences=["https://desk.example.com/grants"])
     grants_audience = client_assertion(desk, machine, aud="https://desk.example.com/grants")
     require_refused(desk, send(desk, machine, grants_audience), "aud_mismatch")
@@ -176,14 +176,14 @@ def test_the_conditions_on_grants_ask_nothing_of_client_assertions(desk: TokenDe
     assert desk.exchange(machine).status_code == 400
 
 
-def test_another_claim_is_no_audience(desk: TokenDesk, machine: Integration) -> None:
+def test_another_claim_does_not_replace_the_audience(desk: TokenDesk, machine: Integration) -> None:
     desk.set(machine, audience_claim="client_id")
     smuggled = client_assertion(desk, machine, aud=EVIL, client_id=BASE_URL)
 
     require_refused(desk, send(desk, machine, smuggled), "aud_mismatch")
 
 
-def test_an_assertion_is_good_for_one_request(desk: TokenDesk, machine: Integration) -> None:
+def test_an_assertion_can_be_used_once(desk: TokenDesk, machine: Integration) -> None:
     assertion = client_assertion(desk, machine)
     assert send(desk, machine, assertion).status_code == 200
 
@@ -233,7 +233,7 @@ def test_the_same_jti_of_another_client_is_another_one(desk: TokenDesk, machine:
     require_refused(desk, send(desk, other, client_assertion(desk, other, jti="1", sub=other.client_id)))
 
 
-def test_another_spelling_of_a_signature_is_no_other_assertion(desk: TokenDesk) -> None:
+def test_another_spelling_of_a_signature_is_the_same_assertion(desk: TokenDesk) -> None:
     desk.jwks.answer = reply(key_set_document(jwk(ec_key())))
     machine = desk.register("Machine", public_client=True)
     assertion = client_assertion(desk, machine, alg="ES256")
@@ -282,7 +282,7 @@ def test_a_shorter_life_of_grants_counts_too(desk: TokenDesk, clock: Clock) -> N
     require_too_long(desk, send(desk, machine, client_assertion(desk, machine, iat=at, exp=at + 61)), 60)
 
 
-def test_who_forges_a_long_assertion_learns_no_bound(desk: TokenDesk, machine: Integration, clock: Clock) -> None:
+def test_a_forged_long_assertion_reveals_no_limit(desk: TokenDesk, machine: Integration, clock: Clock) -> None:
     at = int(clock().timestamp())
     forged = client_assertion(desk, machine, key=rsa_key(), head=header(kid="unknown"), iat=at, exp=at + 7200)
     require_refused(desk, send(desk, machine, forged))
@@ -292,7 +292,7 @@ def test_who_forges_a_long_assertion_learns_no_bound(desk: TokenDesk, machine: I
     ("claim", "offset", "reason"),
     [("exp", -61, "expired"), ("iat", 120, "iat_invalid"), ("nbf", 120, "not_yet_valid"), ("exp", None, "exp_missing")],
 )
-def test_times_are_judged(
+def test_times_are_checked(
     desk: TokenDesk, machine: Integration, clock: Clock, claim: str, offset: int | None, reason: str
 ) -> None:
     value = ... if offset is None else int(clock().timestamp()) + offset
@@ -331,8 +331,8 @@ def test_one_client_does_not_prove_another_with_one_key(desk: TokenDesk, machine
     assert foreign.get_json() == {"active": False}
 
 
-def test_a_client_with_a_secret_proves_itself_by_that(desk: TokenDesk) -> None:
-    """Else whoever stole the signing key would need no secret, and the secret would guard nothing."""
+def test_a_client_with_a_secret_must_use_it(desk: TokenDesk) -> None:
+    """Otherwise, a thief of the signing key would not need the secret, and the secret would protect nothing."""
     integration = desk.register()
 
     require_refused(desk, send(desk, integration), "client_assertion_refused")
@@ -346,9 +346,7 @@ def test_a_client_that_is_asleep_proves_nothing(desk: TokenDesk, machine: Integr
     require_refused(desk, send(desk, machine), "client_inactive")
 
 
-def test_a_grant_is_no_client_assertion_and_a_client_assertion_is_no_grant(
-    desk: TokenDesk, machine: Integration
-) -> None:
+def test_grants_and_client_assertions_are_not_interchangeable(desk: TokenDesk, machine: Integration) -> None:
     require_refused(desk, send(desk, machine, desk.assertion()), "client_unknown")
     form = {**client_proof(desk, machine, desk.assertion()), "client_id": machine.client_id}
     require_refused(desk, ask(desk, form), "iss_mismatch")
@@ -361,7 +359,7 @@ def test_a_grant_is_no_client_assertion_and_a_client_assertion_is_no_grant(
 def test_no_jwt_is_both_where_the_client_is_the_issuer_of_its_grants(
     desk: TokenDesk, machine: Integration, required_typ: str | None
 ) -> None:
-    """As Kibana signs its grants: then the type tells the two apart."""
+    """As Kibana signs its grants: the type then distinguishes the two."""
     desk.set(machine, issuer=machine.client_id, audiences=[BASE_URL], required_typ=required_typ)
     for typ in ("JWT", "client-authentication+jwt", ...):
         made = [client_assertion(desk, machine, header(typ=typ)) for _ in range(3)]
@@ -381,7 +379,7 @@ def test_the_other_type_proves_a_client_that_is_the_issuer_of_its_grants(desk: T
     assert answer.status_code == 200
 
 
-def test_our_own_tokens_prove_no_client(desk: TokenDesk) -> None:
+def test_our_own_tokens_authenticate_no_client(desk: TokenDesk) -> None:
     machine = desk.register("Machine", public_client=True, token_format="jwt")
     token = desk.token(machine)
 
@@ -407,7 +405,7 @@ def _public_bytes(encoding: serialization.Encoding) -> bytes:
     return rsa_key().public_key().public_bytes(encoding, form)
 
 
-def test_a_public_key_is_no_shared_secret(desk: TokenDesk, machine: Integration) -> None:
+def test_a_public_key_is_not_a_shared_secret(desk: TokenDesk, machine: Integration) -> None:
     encodings = (serialization.Encoding.PEM, serialization.Encoding.DER)
     secrets = [*map(_public_bytes, encodings), base64.urlsafe_b64decode(jwk(rsa_key())["n"] + "=="), b""]
     for alg, secret in product(("HS256", "HS384", "HS512"), secrets):
@@ -449,7 +447,7 @@ def test_a_shared_key_proves_no_client(desk: TokenDesk) -> None:
         require_refused(desk, send(desk, machine, made), "alg_not_allowed")
 
 
-def test_half_a_proof_is_none(desk: TokenDesk, machine: Integration) -> None:
+def test_incomplete_credentials_are_refused(desk: TokenDesk, machine: Integration) -> None:
     texts = ("x", "a.b.c", "\x00", "é." * 3, "x" * 60_000)
     types = ("urn:ietf:params:oauth:client-assertion-type:saml2-bearer", ASSERTION_TYPE.upper(), "")
     forms: list[dict[str, str]] = [{"client_assertion_type": ASSERTION_TYPE}]
@@ -479,7 +477,7 @@ def test_an_assertion_in_the_query_string_is_refused(desk: TokenDesk, machine: I
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
 
 
-def test_keys_that_cannot_be_had_are_our_trouble(desk: TokenDesk, machine: Integration) -> None:
+def test_unavailable_keys_are_a_server_error(desk: TokenDesk, machine: Integration) -> None:
     desk.jwks.answer = raw(b"")
 
     for path in (INTROSPECT, REVOKE):
@@ -496,7 +494,7 @@ def test_a_rotated_key_is_fetched(desk: TokenDesk, machine: Integration) -> None
     assert send(desk, machine, made).status_code == 200
 
 
-def test_the_administrator_sees_every_rule_that_was_judged(desk: TokenDesk, machine: Integration) -> None:
+def test_the_administrator_sees_every_checked_rule(desk: TokenDesk, machine: Integration) -> None:
     assertion = client_assertion(desk, machine, aud=EVIL)
     answer = send(desk, machine, assertion)
 

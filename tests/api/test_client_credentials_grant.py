@@ -1,4 +1,4 @@
-"""The client credentials grant: a secret buys a token of the OAuth Application User, and nothing besides."""
+"""The client credentials grant: a secret is exchanged for a token of the OAuth Application User, and only that."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def machine(grants: GrantDesk) -> Integration:
 
 
 @pytest.mark.parametrize("path", [RFC_PATH, SERVICENOW_PATH])
-def test_a_secret_buys_a_token(grants: GrantDesk, machine: Integration, path: str) -> None:
+def test_a_secret_is_exchanged_for_a_token(grants: GrantDesk, machine: Integration, path: str) -> None:
     answer = grants.send(GRANT, machine, path)
 
     body = answer.get_json()
@@ -92,7 +92,7 @@ def test_without_the_secret_there_is_nothing(
     assert desk.last_event().reason == reason
 
 
-def test_a_signature_is_no_proof_for_a_client_without_keys(
+def test_a_signature_does_not_authenticate_a_client_without_keys(
     grants: GrantDesk, desk: TokenDesk, machine: Integration
 ) -> None:
     answer = grants.send(

@@ -51,7 +51,7 @@ def words(text: str) -> set[str]:
 
 @pytest.mark.parametrize("origin", KNOWN)
 @pytest.mark.parametrize("path", [CHANGES, f"{CHANGES}/{'0' * 32}", "/api/now/v1/batch", "/api/now/tinyurl"])
-def test_a_preflight_of_a_known_origin_is_told_all_it_may_do(client: FlaskClient, origin: str, path: str) -> None:
+def test_a_preflight_of_a_known_origin_gets_all_that_is_allowed(client: FlaskClient, origin: str, path: str) -> None:
     response = client.options(path, headers={"Origin": origin, **PREFLIGHT})
     assert (response.status_code, response.data) == (204, b"")
     assert response.headers["Access-Control-Allow-Origin"] == origin
@@ -104,7 +104,7 @@ class TestWithoutTheSetting:
     def settings(self) -> dict[str, str]:
         return {}
 
-    def test_nobody_is_let_in(self, api: TableApi) -> None:
+    def test_no_origin_is_allowed(self, api: TableApi) -> None:
         for origin in KNOWN:
             response = api.client.options(CHANGES, headers={"Origin": origin, **PREFLIGHT})
             assert response.status_code == 204

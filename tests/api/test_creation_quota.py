@@ -45,7 +45,7 @@ def numbers(desk: TokenDesk) -> list[str]:
         return sorted(number for (number,) in db.session.query(Task.number))
 
 
-def test_refuses_what_is_beyond_the_quota_and_says_when_to_come_again(either_desk: TokenDesk) -> None:
+def test_refuses_creations_beyond_the_quota_with_retry_after(either_desk: TokenDesk) -> None:
     token = either_desk.token(either_desk.register(creations_per_hour=2))
     assert [either_desk.call(token).status_code for _ in range(2)] == [201, 201]
     wait = refused(either_desk.call(token), "This integration may create 2 tasks per hour")
@@ -67,7 +67,7 @@ def test_the_window_slides(desk: TokenDesk) -> None:
     assert [desk.call(token).status_code for _ in range(2)] == [201, 429]
 
 
-def test_a_day_and_an_hour_are_counted_each_for_itself(desk: TokenDesk) -> None:
+def test_the_quotas_of_a_day_and_an_hour_are_counted_separately(desk: TokenDesk) -> None:
     token = desk.token(desk.register(creations_per_hour=1, creations_per_day=2))
     assert desk.call(token).status_code == 201
     assert refused(desk.call(token), "This integration may create 1 task per hour") <= HOUR

@@ -47,7 +47,7 @@ def test_a_batch_reads_no_more_of_a_file_than_it_may_answer(api: TableApi, monke
     assert read == [MEGABYTE, MEGABYTE]
 
 
-def test_a_batch_lists_no_more_requests_than_are_worth_naming(api: TableApi) -> None:
+def test_the_number_of_requests_in_a_batch_is_limited(api: TableApi) -> None:
     def listing(count: int) -> bytes:
         return orjson.dumps({"rest_requests": [{"id": "1"}] * count})
 
@@ -57,7 +57,7 @@ def test_a_batch_lists_no_more_requests_than_are_worth_naming(api: TableApi) -> 
     assert error_of(refused)[0] == "rest_requests: 10001 requests are more than the 10000 of a batch."
 
 
-def test_a_page_is_bounded_and_says_how_to_read_on(api: TableApi) -> None:
+def test_a_page_is_limited_and_links_to_the_next(api: TableApi) -> None:
     for path in (CHANGES, "/api/now/table/sys_dictionary"):
         answer = api.client.get(f"{path}?sysparm_limit=1000000000&sysparm_offset=1", headers=api.headers)
         assert answer.status_code == 200

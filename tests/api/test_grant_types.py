@@ -73,7 +73,9 @@ def test_a_grant_is_for_one_type_of_client_only(
         assert "access_token" not in answer.get_json()
 
 
-def test_servicenows_path_says_what_it_says_to_everything(grants: GrantDesk, clients: dict[str, Integration]) -> None:
+def test_servicenows_path_refuses_it_like_every_other_request(
+    grants: GrantDesk, clients: dict[str, Integration]
+) -> None:
     answer = grants.send("client_credentials", clients["jwt_bearer"], SERVICENOW_PATH)
 
     assert (answer.status_code, answer.get_json()["error"]) == (401, "server_error")
@@ -96,7 +98,7 @@ def test_a_client_of_another_type_is_not_found_by_an_assertion(desk: TokenDesk, 
 
 
 @pytest.mark.parametrize("grant", ["authorization_code", "implicit", "Password", "urn:ietf:params:oauth:grant-type:x"])
-def test_what_is_no_grant_here_is_said_to_be_none(
+def test_an_unsupported_grant_is_reported_as_such(
     grants: GrantDesk, clients: dict[str, Integration], grant: str
 ) -> None:
     answer = grants.send(grant, clients["password"], username=MARIA, password=PASSWORD)
@@ -109,7 +111,7 @@ def test_metadata_offers_what_is_switched_on(desk: TokenDesk) -> None:
 
 
 class TestSwitchedOff:
-    """CHANGEGATE_PASSWORD_GRANT_ENABLED as it is unless somebody sets it."""
+    """The default of CHANGEGATE_PASSWORD_GRANT_ENABLED."""
 
     @pytest.fixture
     def settings(self) -> dict[str, str]:

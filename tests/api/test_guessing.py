@@ -24,7 +24,7 @@ Door = Callable[["GuessDesk", str], TestResponse]
 
 
 class GuessDesk:
-    """A desk with a user, a client that takes passwords, and one with a secret."""
+    """An instance with a user, a client that accepts passwords, and one with a secret."""
 
     def __init__(self, desk: TokenDesk) -> None:
         self.desk, self.grants = desk, GrantDesk(desk)
@@ -86,7 +86,7 @@ def at(either_desk: TokenDesk) -> GuessDesk:
 
 
 def right_secret(at: GuessDesk, door: str) -> str:
-    """Return what opens a door; nobody but an administrator gets through that of the admin API."""
+    """Return valid credentials for an entry point; only an administrator may use the admin API."""
     return PASSWORD if door in OF_USERS else str(at.client.secret)
 
 
@@ -135,7 +135,7 @@ def test_no_guess_is_compared_while_too_many_at_the_address_were_wrong(at: Guess
 
 @pytest.mark.parametrize("door", OF_CLIENTS)
 def test_made_up_clients_first_give_no_guesses_at_a_real_one(at: GuessDesk, door: str) -> None:
-    """Refusals that are held up for an unknown client used to count for nobody, though each was compared."""
+    """Refusals that are rate-limited for an unknown client used to be uncounted, although each secret was compared."""
     for number in range(FAILURES_PER_MINUTE.amount):
         at.desk.send({**GRANT, "client_id": f"made-up{number}", "client_secret": "wrong"})
     statuses = [DOORS[door][0](at, f"guess{number}").status_code for number in range(FAILURES_PER_MINUTE.amount)]

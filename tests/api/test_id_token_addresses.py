@@ -42,7 +42,7 @@ def test_a_second_one_is_not_registered(api: IntegrationApi) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_none_becomes_a_second_one(api: IntegrationApi, method: str) -> None:
+def test_no_integration_becomes_a_duplicate(api: IntegrationApi, method: str) -> None:
     made = api.created(**second(audiences=["api://second"]))
     path = f"/{made['client_id']}"
     wanted = api.result("GET", path) | {"audiences": ["api://second", AUDIENCE]}
@@ -51,7 +51,7 @@ def test_none_becomes_a_second_one(api: IntegrationApi, method: str) -> None:
     assert api.result("GET", path)["audiences"] == ["api://second"]
 
 
-def test_a_disabled_one_is_no_second_one_until_it_is_enabled(api: IntegrationApi) -> None:
+def test_an_inactive_duplicate_is_allowed_but_cannot_be_activated(api: IntegrationApi) -> None:
     path = f"/{api.created(**second(active=False))['client_id']}"
 
     assert TAKEN in api.refused("POST", f"{path}/enable")

@@ -22,7 +22,7 @@ JANE = "jane@example.com"
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process judged in other tests is no help in this one."""
+    """Drop the tokens that this process has verified in other tests."""
     monkeypatch.setattr(id_token_rows, "_judged", id_token_rows._Judged())
 
 
@@ -39,7 +39,7 @@ def change_user(desk: TokenDesk, called: str, /, **columns: Any) -> None:
 
 
 @pytest.mark.parametrize("verified", [False, "false", 0, None, "yes", ["true"], ...])
-def test_an_email_that_its_provider_did_not_verify_is_nobodys(desk: TokenDesk, verified: object) -> None:
+def test_an_unverified_email_matches_no_user(desk: TokenDesk, verified: object) -> None:
     register_id_token(desk, run_as=..., user_field="email", user_claim="email")
     desk.add_user("jane", "admin", email=JANE)
 
@@ -59,7 +59,7 @@ def test_an_integration_that_does_not_require_it_takes_an_email_of_which_nothing
 
 
 @pytest.mark.parametrize("verified", [True, "true"])
-def test_an_email_is_its_users_if_its_provider_says_so(desk: TokenDesk, verified: object) -> None:
+def test_a_verified_email_matches_its_user(desk: TokenDesk, verified: object) -> None:
     register_id_token(desk, run_as=..., user_field="email", user_claim="email")
     desk.add_user("jane", "itil", email=JANE)
 
@@ -74,7 +74,7 @@ def test_whether_an_email_is_verified_matters_to_no_other_claim(desk: TokenDesk)
 
 
 @pytest.mark.parametrize("field", ["user_name", "email", "employee_number"])
-def test_a_user_whose_field_is_another_one_now_is_no_longer_meant(desk: TokenDesk, field: str) -> None:
+def test_a_user_whose_field_has_changed_is_no_longer_matched(desk: TokenDesk, field: str) -> None:
     register_id_token(desk, run_as=..., user_field=field)
     desk.add_user("build-42", "itil", email="build-42", employee_number="build-42")
     token = desk.assertion()
@@ -96,7 +96,7 @@ def test_a_name_that_passes_to_another_user_acts_as_that_one(desk: TokenDesk) ->
     assert desk.call(token).get_json()["result"]["sys_created_by"] == "jane"
 
 
-def test_a_user_may_be_told_by_sys_id(desk: TokenDesk) -> None:
+def test_a_user_may_be_identified_by_sys_id(desk: TokenDesk) -> None:
     register_id_token(desk, run_as=..., user_field="sys_id")
     token = desk.assertion(sub=desk.add_user("jane", "itil"))
 

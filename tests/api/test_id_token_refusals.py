@@ -45,13 +45,13 @@ def integration(desk: TokenDesk) -> Integration:
 
 
 def signed(desk: TokenDesk, key: Any, alg: str, head: Any = None, **claims: Any) -> str:
-    """Return what a desk's provider would say, signed by any key."""
+    """Return a token with the claims of the instance's provider, signed by any key."""
     said = json.loads(unb64(desk.assertion(**claims).split(".")[1]))
     return forge(head or header(alg=alg), said, alg=alg, key=key)
 
 
 class TestWhoseItIs:
-    """A token is judged by the one integration that its issuer and audience name, or by none."""
+    """A token is verified by the one integration that its issuer and audience name, or by none."""
 
     def test_a_token_for_the_jwt_bearer_grant_opens_no_api(self, desk: TokenDesk) -> None:
         grant = desk.register()
@@ -62,7 +62,7 @@ class TestWhoseItIs:
         assert rule[0] == "integration" and ISSUER in rule[3]
         assert desk.exchange(grant, assertion=assertion).status_code == 200, "nor is it used up"
 
-    def test_a_token_with_another_audience_is_refused_and_told_which(
+    def test_a_token_with_another_audience_is_refused_and_the_event_names_it(
         self, desk: TokenDesk, integration: Integration
     ) -> None:
         assert_refused(desk, desk.assertion(aud=ELSEWHERE), "aud_mismatch")
@@ -126,32 +126,34 @@ def _key_set(name: str) -> str:
 
 
 class TestWhatIsNone:
-    """How a token is written decides how it is judged, and it is never judged in two ways."""
+    """The format of a token selects its verifier; no token is verified in two ways."""
 
     @pytest.fixture
     def ours(self, desk: TokenDesk) -> str:
-        """A token in JWT format that this desk has issued, while it also takes a provider's."""
+        """A token in JWT format that this instance has issued, while it also accepts those of a provider."""
         register_id_token(desk)
         return desk.token(desk.register("Grant", token_format="JWT"))
 
-    def test_a_token_of_ours_is_not_sought_among_a_providers(self, desk: TokenDesk, ours: str) -> None:
+    def test_an_own_token_is_not_looked_up_among_those_of_providers(self, desk: TokenDesk, ours: str) -> None:
         with desk.app.app_context(), counted_statements() as statements:
             assert desk.call(ours).status_code == 201
         assert not [statement for statement in statements if "assertion_claim =" in statement]
 
-    def test_what_is_written_like_a_token_of_ours_is_no_providers(self, desk: TokenDesk, ours: str) -> None:
+    def test_a_token_in_the_own_format_is_not_treated_as_a_providers(self, desk: TokenDesk, ours: str) -> None:
         events = len(desk.events())
         head = unb64(ours.split(".")[0])
         for claims in ({}, {"iss": BASE_URL}):
             assert desk.call(signed(desk, ec_key(), "ES256", head, **claims)).status_code == 401
         assert [event.reason for event in desk.events()[events:]] == ["token_refused"] * 2
 
-    def test_a_provider_cannot_speak_as_this_desk(self, desk: TokenDesk, ours: str) -> None:
+    def test_a_provider_cannot_issue_tokens_as_this_instance(self, desk: TokenDesk, ours: str) -> None:
         for alg, key in (("RS256", rsa_key()), ("ES256", ec_key())):
             head = {"alg": alg, "typ": "at+jwt", "kid": "k1"}
             assert_refused(desk, signed(desk, key, alg, head, iss=BASE_URL), "own_token")
 
-    def test_an_integration_that_trusts_our_own_keys_takes_none_of_our_tokens(self, desk: TokenDesk, ours: str) -> None:
+    def test_an_integration_that_trusts_our_own_keys_accepts_none_of_our_tokens(
+        self, desk: TokenDesk, ours: str
+    ) -> None:
         published = desk.client.get("/api/now/oauth/jwks").data
         register_id_token(desk, "Circle", issuer=BASE_URL, key_source="jwks", jwks_url=..., jwks=published.decode())
         with desk.app.app_context():
@@ -161,8 +163,8 @@ class TestWhatIsNone:
 
         assert_refused(desk, ours, "own_token")
 
-    def test_a_providers_header_in_our_own_handwriting_is_still_a_providers(self, desk: TokenDesk) -> None:
-        """Same members in the same order, a thumbprint for a kid: another desk's, perhaps."""
+    def test_a_providers_header_in_our_own_format_is_still_a_providers(self, desk: TokenDesk) -> None:
+        """The same members in the same order, and a thumbprint as kid: possibly from another instance."""
         register_id_token(desk, algorithms=["ES256"], required_typ="at+jwt")
         kid = SigningKey.from_jwk(jwk(ec_key())).thumbprint
         desk.jwks.answer = reply(key_set_document(jwk(ec_key(), kid)))
@@ -170,7 +172,7 @@ class TestWhatIsNone:
 
         assert desk.call(signed(desk, ec_key(), "ES256", head)).status_code == 201
 
-    def test_what_has_not_three_segments_is_no_providers_token(self, desk: TokenDesk) -> None:
+    def test_text_without_three_segments_is_not_a_providers_token(self, desk: TokenDesk) -> None:
         for token in ("cgat_a.b.c", "cgrt_a", "a.b", "a.b.c.d", "opaque", "cgat_..", "é"):
             assert desk.call(token).status_code == 401, token
             event = desk.last_event()
@@ -183,8 +185,10 @@ class TestWhatIsNone:
             assert desk.call(token).status_code == 401, token
             assert len(desk.events()) == number, token
 
-    def test_an_id_token_is_no_access_token_to_those_who_ask(self, desk: TokenDesk, integration: Integration) -> None:
-        """RFC 7662 and RFC 7009 are for tokens of this desk."""
+    def test_introspection_and_revocation_do_not_know_id_tokens(
+        self, desk: TokenDesk, integration: Integration
+    ) -> None:
+        """RFC 7662 and RFC 7009 apply to tokens of this instance."""
         asking = desk.register("Asking")
         token = desk.assertion()
         desk.call(token)
@@ -229,7 +233,7 @@ class TestRevoked:
             assert end_token(desk.last_event().correlation_id)
             db.session.commit()
 
-    def test_all_at_once_includes_those_that_nobody_has_brought_yet(
+    def test_revoking_all_includes_tokens_that_were_not_used_yet(
         self, desk: TokenDesk, integration: Integration, clock: Clock
     ) -> None:
         used, unused = desk.assertion(), desk.assertion()
@@ -302,7 +306,7 @@ class TestFailures:
         assert answers == [401] * LIMIT
         assert desk.jwks.hits == 2
 
-    def test_a_provider_that_is_away_is_a_503_that_counts_against_nobody(
+    def test_an_unavailable_provider_is_a_503_and_counts_as_no_failure(
         self, desk: TokenDesk, integration: Integration
     ) -> None:
         desk.jwks.answer = raw(b"")
@@ -329,9 +333,9 @@ class TestFailures:
 
 
 class TestWhileKeysAreFetched:
-    """A provider may take its time; nobody else waits for it."""
+    """A slow provider does not make other requests wait."""
 
-    def test_nobody_is_kept_from_writing(self, desk: TokenDesk) -> None:
+    def test_other_requests_can_write_meanwhile(self, desk: TokenDesk) -> None:
         register_id_token(desk, scopes=["change_request.read"])
         written: list[int] = []
 
@@ -356,7 +360,7 @@ class TestWhileKeysAreFetched:
             assert desk.call(desk.assertion()).status_code == 201
         assert idle == [0]
 
-    def test_nobody_is_kept_from_writing_while_it_is_answered(
+    def test_other_requests_can_write_while_it_is_answered(
         self, desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The event of the first use is committed before the view begins."""
@@ -389,7 +393,7 @@ def _count_idle_transactions(app: Flask) -> int:
 class TestInABatch:
     """A batch is one call, whatever is in it."""
 
-    def test_a_token_that_is_good_for_one_call_serves_a_whole_batch(self, desk: TokenDesk) -> None:
+    def test_a_one_time_token_serves_a_whole_batch(self, desk: TokenDesk) -> None:
         register_id_token(desk, **ONCE)
         token = desk.assertion()
 
@@ -397,9 +401,7 @@ class TestInABatch:
         assert len(desk.events()) == 1
         assert_refused(desk, token, "jti_replayed")
 
-    def test_what_it_rests_on_is_judged_for_each_request(
-        self, desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_its_grounds_are_checked_for_each_request(self, desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
         register_id_token(desk, **ONCE)
         answer = batch.answer_subrequest
 

@@ -36,7 +36,7 @@ def integration(desk: TokenDesk) -> Integration:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process judged in other tests is no help in this one."""
+    """Drop the tokens that this process has verified in other tests."""
     monkeypatch.setattr(id_token_rows, "_judged", id_token_rows._Judged())
 
 
@@ -127,7 +127,7 @@ class TestUser:
     """Whom a token acts as."""
 
     @pytest.mark.parametrize(("claim", "field"), [("sub", "user_name"), ("preferred_username", "email")])
-    def test_is_told_by_the_user_claim(self, desk: TokenDesk, claim: str, field: str) -> None:
+    def test_is_identified_by_the_user_claim(self, desk: TokenDesk, claim: str, field: str) -> None:
         register_id_token(desk, run_as=..., user_field=field, user_claim=claim)
         desk.add_user("jane", "itil", email="jane@example.com")
         named = "jane" if field == "user_name" else "jane@example.com"
@@ -172,7 +172,7 @@ class TestUser:
 
 
 class TestWithJtiVerification:
-    """A token is good for one call."""
+    """A token allows one call."""
 
     def test_a_second_call_is_refused(self, desk: TokenDesk) -> None:
         register_id_token(desk, **ONCE)
@@ -218,7 +218,7 @@ class TestWithJtiVerification:
         reasons = Counter(event.reason for event in either_desk.events())
         assert reasons == {None: 1, "jti_replayed": MANY_CALLS - 1}
 
-    def test_a_used_token_is_no_live_one(self, desk: TokenDesk) -> None:
+    def test_a_used_id_token_is_not_listed_as_active(self, desk: TokenDesk) -> None:
         register_id_token(desk, **ONCE)
         assert desk.call(desk.assertion()).status_code == 201
 
@@ -255,7 +255,7 @@ def _call_at_once(desk: TokenDesk, token: str) -> list[int]:
 
 
 class TestEndsAtOnce:
-    """Whatever a token rests on is judged at every call."""
+    """All grounds of a token are checked at every call."""
 
     def test_with_its_integration_and_for_good(self, desk: TokenDesk, integration: Integration, clock: Clock) -> None:
         token, unused = desk.assertion(), desk.assertion()
@@ -302,7 +302,7 @@ class TestEndsAtOnce:
 
         assert_refused(desk, token, "expired")
 
-    def test_no_later_than_its_longest_lifetime_unless_it_is_judged_anew(
+    def test_no_later_than_its_longest_lifetime_unless_it_is_verified_again(
         self, desk: TokenDesk, integration: Integration, clock: Clock
     ) -> None:
         """Its provider's clock is ahead, as far as the skew allows."""

@@ -50,7 +50,7 @@ def test_a_token_rewrites_no_identity(either_desk: TokenDesk, token: str, column
     assert row_of(either_desk, "admin") == before
 
 
-def test_a_batch_is_no_way_around(either_desk: TokenDesk, token: str) -> None:
+def test_a_batch_does_not_bypass_this(either_desk: TokenDesk, token: str) -> None:
     before = row_of(either_desk, "admin")
     body = b64encode(json.dumps({"email": "evil@example.com"}).encode()).decode()
     headers = [{"name": "Content-Type", "value": "application/json"}]

@@ -72,7 +72,7 @@ def test_emptying_a_choice_is_named_since_it_changes_nothing(api: TableApi) -> N
     assert response.headers[HEADER] == "priority"
 
 
-def test_an_empty_body_creates_a_record_and_says_so(api: TableApi) -> None:
+def test_an_empty_body_creates_a_record_and_is_reported(api: TableApi) -> None:
     for body in (b"", b"{}", b"[{}]"):
         response = api.client.post(CHANGES, data=body, headers=api.headers)
         assert response.status_code == 201

@@ -21,7 +21,7 @@ def found(api: IntegrationApi, **asked: str) -> list[dict[str, Any]]:
     return events
 
 
-def test_an_event_says_what_was_decided_and_why_and_never_the_token(api: IntegrationApi, desk: TokenDesk) -> None:
+def test_an_event_has_the_decision_and_its_reason_but_never_the_token(api: IntegrationApi, desk: TokenDesk) -> None:
     integration = desk.register()
     assertion, wrong = desk.assertion(), desk.assertion(aud="https://other.example.com")
     token = desk.token(integration, assertion=assertion)

@@ -62,14 +62,14 @@ def test_the_type_stays(api: IntegrationApi, method: str) -> None:
 
 
 @pytest.mark.parametrize("said", [7, None, ["password"], {"a": 1}, "magic", "\0"])
-def test_a_type_that_is_none_is_refused_and_null_is_the_default(api: IntegrationApi, said: object) -> None:
+def test_an_unknown_type_is_refused_and_null_is_the_default(api: IntegrationApi, said: object) -> None:
     if said is None:
         assert api.created(type=None)["type"] == "jwt_bearer"
     else:
         assert "Must be one of" in api.refused("POST", "", {**LEAST, "type": said})
 
 
-def test_what_is_for_assertions_is_refused_where_there_are_none(api: IntegrationApi) -> None:
+def test_actions_for_assertions_are_refused_for_other_types(api: IntegrationApi) -> None:
     path = f"/{api.created(type='password', **OTHERS['password'])['client_id']}"
     assert "has no keys" in api.refused("POST", f"{path}/refresh-keys")
     assert "has no keys" in api.refused("POST", f"{path}/keys/{'a' * 43}/block")

@@ -85,7 +85,7 @@ def test_the_url_of_the_keys_follows_from_an_issuer_that_its_preset_knows(api: I
     assert made["max_assertion_lifetime_seconds"] == 900
 
 
-def test_what_is_given_wins_over_the_preset_also_where_it_is_said_in_another_way(api: IntegrationApi) -> None:
+def test_given_fields_override_the_preset_even_in_another_form(api: IntegrationApi) -> None:
     made = api.created(preset="kubernetes", enable_jti_verification=False, required_typ="at+jwt")
     assert (made["replay_policy"], made["required_typ"]) == ("reusable-until-exp", "at+jwt")
 
@@ -111,7 +111,7 @@ def test_what_is_given_wins_over_the_preset_also_where_it_is_said_in_another_way
         ({"preset": "nobody"}, "preset: Unknown preset. The presets are github-actions"),
     ],
 )
-def test_says_what_is_wrong_about_a_preset(api: IntegrationApi, given: dict[str, Any], sentence: str) -> None:
+def test_reports_what_is_wrong_with_a_preset(api: IntegrationApi, given: dict[str, Any], sentence: str) -> None:
     assert sentence in api.refused("POST", "", {"name": "Shop", "run_as": "admin", **given})
 
 
@@ -129,7 +129,7 @@ def test_a_shared_issuer_is_refused_without_a_pin_and_at_every_change(api: Integ
             assert "signs for everybody" in api.refused(method, f"/{made['client_id']}", sent)
 
 
-def test_a_change_alters_what_is_given_and_nothing_else(api: IntegrationApi) -> None:
+def test_an_update_changes_only_the_given_fields(api: IntegrationApi) -> None:
     made = api.created(comments="Of the shop", audiences=["a"], replay_policy="once-if-present", owner="admin")
     changed = api.result("PATCH", f"/{made['client_id']}", {"clock_skew_seconds": 10, "review_date": "2030-01-31"})
     expected = made | {"clock_skew_seconds": 10, "review_date": "2030-01-31"}
@@ -138,7 +138,7 @@ def test_a_change_alters_what_is_given_and_nothing_else(api: IntegrationApi) -> 
     assert (emptied["comments"], emptied["owner"], emptied["review_date"]) == (None, None, None)
 
 
-def test_a_change_rules_out_the_other_way_to_say_the_same(api: IntegrationApi) -> None:
+def test_an_update_clears_the_alternative_fields(api: IntegrationApi) -> None:
     path = f"/{api.created()['client_id']}"
     assert api.result("PATCH", path, {"user_field": "email"})["run_as"] is None
     assert api.result("PATCH", path, {"run_as": "admin"})["user_field"] is None
@@ -228,7 +228,7 @@ def test_rotates_the_secret_and_lets_the_old_one_work_on_for_a_while(api: Integr
 
 
 @pytest.mark.parametrize("hours", [-1, 721, "ten", 1.5, None, []])
-def test_an_overlap_that_is_none_is_refused(api: IntegrationApi, hours: object) -> None:
+def test_an_invalid_overlap_is_refused(api: IntegrationApi, hours: object) -> None:
     made = api.created()
     said = api.refused("POST", f"/{made['client_id']}/rotate-secret", {"overlap_hours": hours})
     assert said.startswith("overlap_hours: ")
@@ -281,7 +281,7 @@ def test_keys_are_fetched_shown_blocked_and_trusted_again(api: IntegrationApi, d
     assert "43 characters" in api.refused("POST", f"{path}/keys/short/unblock")
 
 
-def test_keys_that_cannot_be_fetched_are_told(api: IntegrationApi) -> None:
+def test_keys_that_cannot_be_fetched_are_reported(api: IntegrationApi) -> None:
     made = api.created(jwks_url=f"http://127.0.0.1:{free_port()}/jwks.json")
     assert "127.0.0.1" in api.refused("POST", f"/{made['client_id']}/refresh-keys")
 
@@ -341,7 +341,7 @@ def test_a_token_that_acts_as_the_administrator_makes_no_integration(desk: Token
         (b"a=1", "application/x-www-form-urlencoded", 415),
     ],
 )
-def test_what_is_no_object_of_json_is_refused(
+def test_a_body_that_is_not_a_json_object_is_refused(
     client: FlaskClient, admin: dict[str, str], body: bytes, kind: str, status: int
 ) -> None:
     response = client.post(INTEGRATIONS, data=body, content_type=kind, headers=admin)

@@ -89,7 +89,7 @@ def test_a_requester_reads_the_combined_journal_without_notes(change: str, reque
 
 
 @pytest.mark.parametrize("role", READERS)
-def test_those_who_work_on_changes_read_both(change: str, acting: Acting, role: str) -> None:
+def test_users_who_work_on_changes_read_both(change: str, acting: Acting, role: str) -> None:
     record = acting("worker", role).get(f"{CHANGES}/{change}?sysparm_display_value=true")
     assert NOTE in record["work_notes"] and NOTE in record["comments_and_work_notes"]
     assert len(acting("other", role).get(f"{JOURNAL}?sysparm_query=element=work_notes")) == 1
@@ -105,11 +105,11 @@ INQUIRIES = {
 
 
 @pytest.mark.parametrize("path", INQUIRIES.values(), ids=INQUIRIES)
-def test_no_query_tells_a_requester_of_work_notes(change: str, requester: Reader, path: str) -> None:
+def test_no_query_reveals_work_notes_to_a_requester(change: str, requester: Reader, path: str) -> None:
     assert requester.get(path) == []
 
 
-def test_no_order_or_condition_on_the_field_tells_of_it(change: str, requester: Reader) -> None:
+def test_no_order_or_condition_on_the_field_reveals_it(change: str, requester: Reader) -> None:
     asked = ("work_notesLIKEINTERNAL", "work_notesLIKEnothing", "parent.work_notesLIKEINTERNAL", "ORDERBYwork_notes")
     answers = [requester.get(f"{CHANGES}?sysparm_fields=sys_id&sysparm_query={quote(query)}") for query in asked]
     assert all(len(answer) == 2 for answer in answers)
@@ -137,12 +137,12 @@ def test_roles_are_shown_to_their_holders_only(acting: Acting, requester: Reader
 
 
 @pytest.mark.parametrize("role", ["admin", "oauth_admin", "mi_admin"])
-def test_those_who_decide_about_trust_see_who_has_which_role(acting: Acting, role: str) -> None:
+def test_integration_administrators_see_role_assignments(acting: Acting, role: str) -> None:
     assert len(acting("trusted", role).get(HAS_ROLE)) >= 2
 
 
 @pytest.mark.parametrize("role", [(), ("itil",), ("change_manager",)])
-def test_no_count_of_related_records_tells_who_is_an_administrator(acting: Acting, role: tuple[str, ...]) -> None:
+def test_no_count_of_related_records_reveals_administrators(acting: Acting, role: tuple[str, ...]) -> None:
     plain = acting("curious", *role)
     inner = "RLQUERYsys_user_has_role.user,>=1^role.name=admin^ENDRLQUERY"
     assert plain.get(f"{TABLES}/sys_user?sysparm_query={quote(inner)}") == []

@@ -1,4 +1,4 @@
-"""Introspection: what a token is worth, for those who may know it (RFC 7662)."""
+"""Token introspection (RFC 7662): whether a token is active and what it grants."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def found(desk: TokenDesk, client: Integration, token: str) -> dict[str, Any]:
     return body
 
 
-def test_a_client_is_told_what_its_token_is_worth(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
+def test_a_client_learns_what_its_token_grants(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
     token = desk.token(of_format)
     body = found(desk, of_format, token)
 
@@ -69,7 +69,7 @@ def test_a_client_is_told_what_its_token_is_worth(desk: TokenDesk, of_format: In
     }
 
 
-def test_a_token_in_jwt_format_is_told_of_as_it_says_itself(desk: TokenDesk) -> None:
+def test_introspection_of_a_jwt_token_matches_its_claims(desk: TokenDesk) -> None:
     integration = desk.register(token_format="jwt")
     token = desk.token(integration)
     claims = json.loads(unb64(token.split(".")[1]))
@@ -94,13 +94,13 @@ def test_basic_will_do(desk: TokenDesk, of_format: Integration) -> None:
     assert answer.get_json()["active"] is True
 
 
-def test_a_client_is_told_nothing_of_the_tokens_of_another(desk: TokenDesk, of_format: Integration) -> None:
+def test_a_client_learns_nothing_about_foreign_tokens(desk: TokenDesk, of_format: Integration) -> None:
     other = desk.register("Other")
 
     assert found(desk, other, desk.token(of_format)) == INACTIVE
 
 
-def test_a_resource_server_is_told_of_every_token(
+def test_a_resource_server_learns_about_every_token(
     desk: TokenDesk, of_format: Integration, resource_server: Integration
 ) -> None:
     body = found(desk, resource_server, desk.token(of_format))
@@ -127,7 +127,7 @@ def test_what_a_resource_server_may_know_is_asked_at_each_request(
     assert outcomes == [False, True, False]
 
 
-def test_a_scope_that_merely_has_the_name_is_no_use(desk: TokenDesk, integration: Integration) -> None:
+def test_a_scope_with_only_the_same_name_grants_nothing(desk: TokenDesk, integration: Integration) -> None:
     with desk.app.app_context():
         db.session.add(SysAuthScope(name="introspect everything", rules=[]))
         db.session.commit()
@@ -214,12 +214,12 @@ def test_a_bad_token_is_an_answer_and_no_refusal(desk: TokenDesk, resource_serve
         assert found(desk, resource_server, token) == INACTIVE
 
 
-def test_an_assertion_is_no_token(desk: TokenDesk, resource_server: Integration) -> None:
+def test_an_assertion_is_not_a_token(desk: TokenDesk, resource_server: Integration) -> None:
     assert found(desk, resource_server, desk.assertion()) == INACTIVE
 
 
 @pytest.mark.parametrize("how", ["nobody", "wrong", "missing", "unknown", "asleep", "user", "bearer"])
-def test_who_does_not_prove_himself_is_told_nothing(desk: TokenDesk, integration: Integration, how: str) -> None:
+def test_an_unauthenticated_client_learns_nothing(desk: TokenDesk, integration: Integration, how: str) -> None:
     token = desk.token(integration)
     if how == "asleep":
         desk.set(integration, active=False)

@@ -1,4 +1,4 @@
-"""Access tokens in JWT format (RFC 9068): what they say, who can verify them, and what is never taken for one."""
+"""Access tokens in JWT format (RFC 9068): their claims, their verification, and what is never accepted as one."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def integration(desk: TokenDesk) -> Integration:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """What this process verified in other tests is no help in this one."""
+    """Drop the tokens that this process has verified in other tests."""
     jwt_token._read_signed.cache_clear()
     jwt_token._verifiers.clear()
 
@@ -93,7 +93,7 @@ def is_taken(desk: TokenDesk, token: str) -> bool:
     return status == 201
 
 
-def test_a_token_says_what_rfc_9068_wants(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
+def test_a_token_has_the_claims_of_rfc_9068(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
     token = desk.token(integration)
 
     [key] = desk.client.get(JWKS).get_json()["keys"]
@@ -199,7 +199,7 @@ def test_a_token_is_kept_as_a_hash_only(desk: TokenDesk, integration: Integratio
 
 
 def test_the_same_contents_signed_again_are_refused(desk: TokenDesk, integration: Integration) -> None:
-    """Whoever steals the key still has no token that was issued."""
+    """A thief of the key still has no token that was issued."""
     token = desk.token(integration)
     again = forge(compact(header_of(token)), compact(claims_of(token)), alg="ES256", key=private_key(desk.app))
 
@@ -208,7 +208,7 @@ def test_the_same_contents_signed_again_are_refused(desk: TokenDesk, integration
 
 
 def test_a_row_is_not_enough_without_a_signature_by_our_key(desk: TokenDesk, integration: Integration) -> None:
-    """Whoever can write the database but does not have the key has no token either."""
+    """Write access to the database without the key does not make a valid token either."""
     token = resigned(desk, desk.token(integration), key=ec_key())
     assert not is_taken(desk, token)
 
@@ -273,14 +273,14 @@ def test_a_claim_that_is_not_as_it_was_issued_is_refused(
     assert is_taken(desk, resigned(desk, token, claims=claims_of(original)))
 
 
-def test_a_payload_that_is_no_plain_object_is_refused(desk: TokenDesk, integration: Integration) -> None:
+def test_a_payload_that_is_not_a_plain_object_is_refused(desk: TokenDesk, integration: Integration) -> None:
     token = desk.token(integration)
     for payload in ("[]", "1", '"x"', "null", '{"exp":1e999}', "{", "\ufeff{}", '{"a":{"b":{}}}'):
         token = resigned(desk, token, claims=payload)
         assert not is_taken(desk, token), payload
 
 
-def test_a_token_ends_when_it_says_so_whatever_its_row_says(
+def test_a_token_expires_at_its_exp_whatever_its_row_contains(
     desk: TokenDesk, integration: Integration, clock: Clock
 ) -> None:
     token = desk.token(integration)
@@ -293,8 +293,8 @@ def test_a_token_ends_when_it_says_so_whatever_its_row_says(
     assert not is_taken(desk, token)
 
 
-def test_a_token_of_another_desk_is_refused(desk: TokenDesk, integration: Integration) -> None:
-    """Two desks may have one database and two addresses; each takes its own tokens only."""
+def test_a_token_of_another_instance_is_refused(desk: TokenDesk, integration: Integration) -> None:
+    """Two instances may share one database and have two addresses; each accepts only its own tokens."""
     token = desk.token(integration)
     settings = desk.app.config["SETTINGS"]
     object.__setattr__(settings, "base_url", "https://other.example.com")
@@ -371,7 +371,7 @@ def test_a_format_can_be_changed_and_tokens_of_both_work_on(desk: TokenDesk, int
     assert is_taken(desk, one) and is_taken(desk, other)
 
 
-def test_an_assertion_is_no_access_token(desk: TokenDesk, integration: Integration) -> None:
+def test_an_assertion_is_not_an_access_token(desk: TokenDesk, integration: Integration) -> None:
     assertion = desk.assertion()
 
     assert not is_taken(desk, assertion)
@@ -379,8 +379,8 @@ def test_an_assertion_is_no_access_token(desk: TokenDesk, integration: Integrati
     assert not is_taken(desk, assertion)
 
 
-def test_a_providers_own_access_token_is_none_of_ours(desk: TokenDesk, integration: Integration) -> None:
-    """Same typ, same claims, even the same kid: signed by another key, or by one of another desk."""
+def test_a_providers_own_access_token_is_not_one_of_ours(desk: TokenDesk, integration: Integration) -> None:
+    """The same typ, claims, and even kid, but signed by another key, or by one of another instance."""
     token = desk.token(integration)
     for key in (ec_key(), ec_key(name="theirs")):
         assert not is_taken(desk, forge(compact(header_of(token)), claims_of(token), alg="ES256", key=key))
@@ -388,14 +388,14 @@ def test_a_providers_own_access_token_is_none_of_ours(desk: TokenDesk, integrati
     assert not is_taken(desk, forge(strange, claims_of(token), alg="RS256", key=rsa_key()))
 
 
-def test_an_access_token_is_no_assertion(desk: TokenDesk, integration: Integration) -> None:
+def test_an_access_token_is_not_an_assertion(desk: TokenDesk, integration: Integration) -> None:
     answer = desk.exchange(integration, assertion=desk.token(integration))
 
     assert answer.status_code == 400
     assert desk.last_event().reason == "typ_not_allowed"
 
 
-def test_an_integration_that_trusts_our_own_keys_buys_no_token_with_a_token(
+def test_an_integration_that_trusts_our_own_keys_exchanges_no_token_for_a_token(
     desk: TokenDesk, integration: Integration
 ) -> None:
     """Not even where an administrator made every other rule fit."""
@@ -417,7 +417,7 @@ def test_an_integration_that_trusts_our_own_keys_buys_no_token_with_a_token(
     assert is_taken(desk, token)
 
 
-def test_a_provider_whose_tokens_have_our_type_is_still_heard(desk: TokenDesk) -> None:
+def test_a_provider_whose_tokens_have_our_type_is_still_accepted(desk: TokenDesk) -> None:
     desk.jwks.answer = reply(key_set_document(jwk(rsa_key())))
     integration = desk.register(required_typ="at+jwt", token_format="jwt")
     head = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
@@ -425,7 +425,7 @@ def test_a_provider_whose_tokens_have_our_type_is_still_heard(desk: TokenDesk) -
     assert is_taken(desk, desk.token(integration, assertion=desk.assertion(head)))
 
 
-def test_a_key_that_cannot_be_opened_is_a_503_that_tells_the_administrator_why(
+def test_a_key_that_cannot_be_decrypted_is_a_503_with_the_reason_in_the_event(
     desk: TokenDesk, integration: Integration
 ) -> None:
     desk.token(integration)

@@ -28,7 +28,7 @@ SOON_SECONDS = 1.0
 
 @pytest.fixture
 def server(either_desk: TokenDesk) -> PostponingServer:
-    """Let the desk be served by a server that can postpone requests."""
+    """Serve the instance with a server that can postpone requests."""
     return served(either_desk.app)
 
 
@@ -45,7 +45,7 @@ def assert_others_are_served(desk: TokenDesk, other: Integration) -> None:
     assert time.monotonic() - began < SOON_SECONDS
 
 
-def test_a_provider_that_drips_delays_nobody_else(either_desk: TokenDesk, server: PostponingServer) -> None:
+def test_a_slow_provider_does_not_delay_other_requests(either_desk: TokenDesk, server: PostponingServer) -> None:
     other = either_desk.register("Other")
     with slow_provider() as provider, ThreadPoolExecutor(CONNECTIONS) as attackers:
         slow = either_desk.register("Slow", public_client=True, jwks_url=provider.url())
@@ -82,7 +82,7 @@ def test_without_such_a_server_two_threads_wait_and_no_more(either_desk: TokenDe
     assert sum(seconds.result() > SOON_SECONDS + 0.5 for seconds in held) <= 2
 
 
-def test_what_was_fetched_serves_the_request_that_waited(either_desk: TokenDesk, server: PostponingServer) -> None:
+def test_a_fetched_key_set_serves_the_request_that_waited(either_desk: TokenDesk, server: PostponingServer) -> None:
     either_desk.jwks.answer = after(0.3, KEYS)
     integration = either_desk.register()
     with ThreadPoolExecutor(CONNECTIONS) as clients:
@@ -168,7 +168,7 @@ def many(desk: TokenDesk) -> list[Integration]:
     return integrations
 
 
-def test_an_address_causes_only_so_many_futile_fetches(desk: TokenDesk, many: list[Integration], clock: Clock) -> None:
+def test_futile_fetches_by_one_address_are_limited(desk: TokenDesk, many: list[Integration], clock: Clock) -> None:
     before = desk.jwks.hits
     assert exchange_all(desk, many, "made up") == {"kid_unknown"}
     assert desk.jwks.hits - before == BOUND
@@ -182,7 +182,9 @@ def test_a_rotation_is_free_for_clients_that_share_an_address(desk: TokenDesk, m
     assert exchange_all(desk, many, "next") == {None}
 
 
-def test_only_so_many_requests_wait_for_one_key_set(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_requests_that_wait_for_one_key_set_is_limited(
+    desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(single_flight, "MOST_POSTPONED", 2)
     server = served(desk.app)
     desk.jwks.answer = after(1.0, KEYS)

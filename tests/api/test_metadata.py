@@ -171,7 +171,7 @@ def test_copies_may_be_kept_for_minutes(client: FlaskClient, path: str) -> None:
     ],
 )
 def test_nothing_else_is_described(client: FlaskClient, path: str) -> None:
-    """Nobody signs in here: a discovery document for OpenID Connect would offer what there is not."""
+    """There is no sign-in: a discovery document for OpenID Connect would offer what does not exist."""
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.get_json()["status"] == "failure"

@@ -13,7 +13,7 @@ BOTH_PATHS = pytest.mark.parametrize("path", [SERVICENOW_PATH, RFC_PATH])
 
 
 @BOTH_PATHS
-def test_an_assertion_buys_an_access_token(desk: TokenDesk, integration: Integration, path: str) -> None:
+def test_an_assertion_is_exchanged_for_an_access_token(desk: TokenDesk, integration: Integration, path: str) -> None:
     answer = desk.exchange(integration, path)
 
     assert answer.status_code == 200
@@ -24,7 +24,7 @@ def test_an_assertion_buys_an_access_token(desk: TokenDesk, integration: Integra
 
 
 @BOTH_PATHS
-def test_the_answer_is_json_that_nobody_may_store(desk: TokenDesk, integration: Integration, path: str) -> None:
+def test_the_answer_is_json_that_must_not_be_stored(desk: TokenDesk, integration: Integration, path: str) -> None:
     headers = desk.exchange(integration, path).headers
 
     assert headers["Content-Type"] == "application/json;charset=UTF-8"

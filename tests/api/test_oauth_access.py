@@ -1,4 +1,4 @@
-"""What a token is good for, and that it is judged anew at every call."""
+"""What an access token grants; it is checked again at every call."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ UNAUTHENTICATED = {
 
 @pytest.fixture(params=["opaque", "jwt"])
 def integration(desk: TokenDesk, request: pytest.FixtureRequest) -> Integration:
-    """Register an integration for each format of tokens: what is judged at a call does not depend on it."""
+    """Register an integration for each format of tokens: the checks of a call do not depend on it."""
     return desk.register(token_format=request.param)
 
 
@@ -131,11 +131,11 @@ def test_a_token_that_asked_for_less_stays_with_less(desk: TokenDesk) -> None:
 @pytest.mark.parametrize(
     "token", ["", "cgat_", "cgat_" + "A" * 64, "e30.e30.e30", "cgat_\0", "cgat_" + "A" * 10000, "é"]
 )
-def test_what_is_no_token_is_nobody(desk: TokenDesk, token: str) -> None:
+def test_an_unknown_token_authenticates_no_user(desk: TokenDesk, token: str) -> None:
     _assert_unauthenticated(desk, token)
 
 
-def test_an_assertion_is_no_token_and_a_token_no_assertion(desk: TokenDesk, integration: Integration) -> None:
+def test_assertions_and_tokens_are_not_interchangeable(desk: TokenDesk, integration: Integration) -> None:
     _assert_unauthenticated(desk, desk.assertion())
     assert desk.exchange(integration, assertion=desk.token(integration)).status_code == 400
 

@@ -1,4 +1,4 @@
-"""How clients say who they are, as real ones do it (docs/reference/token-endpoint.md#client-authentication)."""
+"""Client authentication as real clients do it (docs/reference/token-endpoint.md#client-authentication)."""
 
 from datetime import timedelta
 from typing import Any
@@ -166,7 +166,7 @@ def test_the_body_goes_before_the_header_of_pysnc(desk: TokenDesk, integration: 
 
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer  ", "Basic abc", "", "nonsense"])
-def test_other_values_of_that_header_are_no_assertion(desk: TokenDesk, integration: Integration, header: str) -> None:
+def test_other_values_of_that_header_are_not_assertions(desk: TokenDesk, integration: Integration, header: str) -> None:
     body = urlencode(desk.form(integration, assertion=...))
 
     assert desk.send(body, headers={"Authentication": header}).get_json()["error"] == "invalid_request"
@@ -265,7 +265,7 @@ def test_a_secret_rotated_without_overlap_stops_at_once(desk: TokenDesk, integra
     assert desk.exchange(integration).status_code == 401
 
 
-def test_an_integration_whose_secret_is_missing_admits_nobody(desk: TokenDesk, integration: Integration) -> None:
+def test_an_integration_without_a_secret_admits_no_client(desk: TokenDesk, integration: Integration) -> None:
     desk.set(integration, client_secret_hash=None)
 
     assert desk.exchange(integration).status_code == 401

@@ -1,4 +1,4 @@
-"""Failures are limited by address and client, so that guessing ends and nobody locks an honest client out."""
+"""Failures are limited by address and client: guessing ends, and no attacker can lock out a legitimate client."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_the_twenty_first_failure_is_too_many(desk: TokenDesk, integration: Inte
     assert answer.get_json()["error"] == error
 
 
-def test_after_too_many_failures_the_right_secret_is_no_use_either(desk: TokenDesk, integration: Integration) -> None:
+def test_after_too_many_failures_the_right_secret_is_refused_too(desk: TokenDesk, integration: Integration) -> None:
     _fail(desk, integration)
 
     _assert_limited(desk.exchange(integration))

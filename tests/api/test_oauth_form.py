@@ -71,7 +71,7 @@ def test_refuses_a_secret_in_the_query(desk: TokenDesk, integration: Integration
     assert _reason(desk) == ("body_malformed", "a secret in the query string is refused")
 
 
-def test_a_parameter_in_the_query_is_no_parameter(desk: TokenDesk, integration: Integration) -> None:
+def test_a_parameter_in_the_query_is_ignored(desk: TokenDesk, integration: Integration) -> None:
     answer = desk.exchange(integration, f"{RFC_PATH}?grant_type={JWT_BEARER}", grant_type=...)
 
     assert answer.status_code == 400

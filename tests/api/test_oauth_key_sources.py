@@ -85,7 +85,7 @@ SOURCES = ["jwks", "certificates", "shared_key"]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_key_of_each_source_buys_a_token_that_creates_a_change(desk: TokenDesk, source: str) -> None:
+def test_a_token_signed_by_a_key_of_each_source_creates_a_change(desk: TokenDesk, source: str) -> None:
     integration = _register(desk, source)
 
     token = desk.token(integration, assertion=_of_source(desk, source))
@@ -112,7 +112,7 @@ def test_an_unknown_kid_is_refused_without_a_fetch(desk: TokenDesk, source: str)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_key_of_somebody_else_is_refused(desk: TokenDesk, source: str) -> None:
+def test_an_assertion_signed_by_another_key_is_refused(desk: TokenDesk, source: str) -> None:
     integration = _register(desk, source)
     alg, key = ("HS256", OTHER_SECRET.encode()) if source == "shared_key" else ("RS256", rsa_key("stranger"))
 
@@ -205,7 +205,7 @@ def test_each_hash_works_with_a_key_that_is_long_enough(desk: TokenDesk, alg: st
         assert _reason(desk, integration, _assertion(desk, other, LONG_SECRET.encode())) == "alg_not_allowed"
 
 
-def test_a_certificate_ends_with_its_last_day_unless_the_map_says_otherwise(desk: TokenDesk, clock: Clock) -> None:
+def test_a_certificate_expires_unless_the_map_ignores_that(desk: TokenDesk, clock: Clock) -> None:
     fields = _fields(desk, "certificates")
     integration = desk.register(**fields)
     desk.token(integration, assertion=_assertion(desk))

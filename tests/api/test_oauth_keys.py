@@ -163,7 +163,7 @@ def test_keys_outlive_an_outage_where_nothing_else_is_set(desk: TokenDesk, clock
 
 
 def _exchanges_in_an_outage(desk: TokenDesk, clock: Clock) -> list[int]:
-    """Return what an integration is told whose keys are fresh, and after two hours without its provider."""
+    """Return the answers to an integration with fresh keys, and after two hours without its provider."""
     integration = desk.register()
     fresh = desk.exchange(integration).status_code
     desk.jwks.answer = raw(b"")

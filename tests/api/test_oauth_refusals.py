@@ -123,7 +123,7 @@ def test_a_refusal_in_servicenows_style_differs_only_for_malformed_requests(
         (json.dumps({"grant_type": JWT_BEARER}), "The request is malformed: the body must be " + FORM),
     ],
 )
-def test_a_malformed_request_is_told_what_is_malformed(
+def test_a_malformed_request_gets_an_error_that_names_the_problem(
     desk: TokenDesk, integration: Integration, body: str | bytes, told: str
 ) -> None:
     is_json = body[:1] == "{"
@@ -193,9 +193,7 @@ def _lock(desk: TokenDesk, sys_id: str) -> None:
         db.session.commit()
 
 
-def test_the_event_tells_the_administrator_what_was_expected_and_received(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_the_event_shows_what_was_expected_and_received(desk: TokenDesk, integration: Integration) -> None:
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
 
     event = desk.last_event()
@@ -266,7 +264,7 @@ def test_no_secret_token_or_assertion_is_kept_logged_or_echoed(
     assert not [secret for secret in hidden if secret in told]
 
 
-def test_the_database_being_away_is_no_fault_of_the_client(desk: TokenDesk, integration: Integration) -> None:
+def test_an_unavailable_database_is_a_server_error(desk: TokenDesk, integration: Integration) -> None:
     with desk.app.app_context():
         engine = db.engine
 
@@ -282,7 +280,7 @@ def test_the_database_being_away_is_no_fault_of_the_client(desk: TokenDesk, inte
     assert desk.exchange(integration).status_code == 200
 
 
-def test_an_assertion_signed_by_a_stranger_is_refused_whatever_it_claims(
+def test_an_assertion_signed_by_an_unknown_key_is_refused_whatever_its_claims(
     desk: TokenDesk, integration: Integration
 ) -> None:
     stolen = desk.assertion().split(".")

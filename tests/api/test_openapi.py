@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, the same every time, and what the catalog, choices and schemas say."""
+"""The OpenAPI document: valid, complete, deterministic, and consistent with the catalog, choices, and schemas."""
 
 import re
 from typing import Any
@@ -84,7 +84,7 @@ def served_operations(app: Flask) -> set[str]:
 
 
 def refused_to_everybody() -> set[str]:
-    """Return the operations on tables that the catalog gives to nobody."""
+    """Return the operations on tables that the catalog allows to no role."""
     found = set()
     for table in TABLES.values():
         path = f"/api/now/table/{table.name}"
@@ -97,7 +97,7 @@ def refused_to_everybody() -> set[str]:
     return found
 
 
-def test_describes_every_operation_that_somebody_may_do_and_no_other(app: Flask, document: Document) -> None:
+def test_describes_exactly_the_operations_that_a_role_allows(app: Flask, document: Document) -> None:
     assert documented_operations(document) == served_operations(app) - refused_to_everybody()
 
 
@@ -134,7 +134,7 @@ def test_a_record_has_the_fields_of_its_table(
         assert record.keys() <= properties.keys()
 
 
-def test_the_roles_of_an_operation_are_told(document: Document) -> None:
+def test_describes_the_roles_of_an_operation(document: Document) -> None:
     users, changes = (document["paths"][f"/api/now/table/{name}"] for name in ("sys_user", "change_request"))
     assert users["post"]["description"] == "Needs one of the roles admin."
     assert changes["post"]["description"] == "Needs one of the roles admin, change_manager, itil, sn_change_write."
@@ -198,7 +198,7 @@ def test_the_examples_create_records(client: FlaskClient, admin: dict[str, str],
         assert response.status_code == 201, (name, response.text)
 
 
-def test_tells_of_no_secret(document: Document, admin: dict[str, str]) -> None:
+def test_describes_no_secret(document: Document, admin: dict[str, str]) -> None:
     text = str(document)
     assert "correct horse" not in text
     assert admin["Authorization"].partition(" ")[2] not in text

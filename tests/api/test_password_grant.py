@@ -1,4 +1,4 @@
-"""The password grant: a user's password buys a token, and guessing it is no easier here than anywhere else."""
+"""The password grant: a password is exchanged for a token, and guessing is limited as everywhere else."""
 
 import logging
 from dataclasses import replace
@@ -43,7 +43,7 @@ def mobile(grants: GrantDesk) -> Integration:
 
 
 @pytest.mark.parametrize("path", [RFC_PATH, SERVICENOW_PATH])
-def test_a_password_buys_a_token_of_its_user(grants: GrantDesk, mobile: Integration, path: str) -> None:
+def test_a_password_is_exchanged_for_a_token_of_its_user(grants: GrantDesk, mobile: Integration, path: str) -> None:
     answer = grants.by_password(mobile, path)
 
     body = answer.get_json()
@@ -77,7 +77,7 @@ def test_who_asked_is_known_and_no_secret_is_kept(
         assert (task.oauth_issuer, task.oauth_subject) == (None, None)
 
 
-def test_the_client_may_prove_itself_by_basic(grants: GrantDesk, desk: TokenDesk, mobile: Integration) -> None:
+def test_the_client_may_authenticate_with_basic(grants: GrantDesk, desk: TokenDesk, mobile: Integration) -> None:
     header = basic_header(mobile.client_id, mobile.secret or "")
     body = f"grant_type=password&username={MARIA}&password={PASSWORD.replace(' ', '+')}"
 
@@ -230,7 +230,7 @@ def test_a_user_who_is_locked_meanwhile_gets_nothing(
     assert desk.last_event().reason == "user_locked"
 
 
-def test_a_password_that_is_changed_meanwhile_buys_nothing(
+def test_a_password_that_is_changed_meanwhile_is_refused(
     grants: GrantDesk, desk: TokenDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issue = password_grant.issue_token

@@ -1,4 +1,4 @@
-"""No token makes somebody who manages integrations by a password: tokens give no passwords, roles or way back in."""
+"""A token cannot create a user who can manage integrations: it sets no password or role, and unlocks no user."""
 
 import json
 from base64 import b64encode
@@ -30,7 +30,7 @@ ALL_OF_ADMIN: dict[str, Any] = {"scopes": ["useraccount"], "run_as": "admin"}
 
 @pytest.fixture
 def token(desk: TokenDesk) -> str:
-    """Steal a token that acts as an administrator and may do all that he may."""
+    """Steal a token that acts as an administrator and has all their permissions."""
     return desk.token(desk.register(**ALL_OF_ADMIN))
 
 
@@ -103,7 +103,7 @@ def test_a_token_takes_no_password_away(desk: TokenDesk, token: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", VERSIONS)
-def test_a_token_creates_nobody_with_a_password(desk: TokenDesk, token: str, prefix: str) -> None:
+def test_a_token_cannot_create_a_user_with_a_password(desk: TokenDesk, token: str, prefix: str) -> None:
     path = f"{prefix}/table/sys_user"
     wanted = {"user_name": "eve", "user_password": KNOWN}
     assert_refused(desk.call(token, "POST", path, json=wanted), "password")
@@ -144,7 +144,7 @@ def test_not_in_a_batch_either(desk: TokenDesk, token: str) -> None:
     assert password_of(desk, "eve") is None
 
 
-def test_a_record_that_is_written_back_as_it_was_read_is_no_new_password(desk: TokenDesk, token: str) -> None:
+def test_a_record_that_is_written_back_keeps_the_password(desk: TokenDesk, token: str) -> None:
     before = password_of(desk, "admin")
     admin = f"{USERS}/{sys_id_of(desk, SysUser, 'admin')}"
     answer = desk.call(token, "PATCH", admin, json={"user_password": "********", "title": "x", "active": "true"})
@@ -191,7 +191,9 @@ def test_a_token_renames_no_role_into_another(desk: TokenDesk, token: str) -> No
 @pytest.mark.parametrize(
     ("kept", "back"), [({"active": False}, {"active": "true"}), ({"locked_out": True}, {"locked_out": "false"})]
 )
-def test_a_token_lets_nobody_back_in(desk: TokenDesk, token: str, kept: dict[str, bool], back: dict[str, str]) -> None:
+def test_a_token_cannot_activate_or_unlock_a_user(
+    desk: TokenDesk, token: str, kept: dict[str, bool], back: dict[str, str]
+) -> None:
     former = person(desk, "former", "admin", **kept)
     assert_refused(desk.call(token, "PATCH", f"{USERS}/{former}", json=back), "cannot activate or unlock a user")
     assert not manages_integrations(desk, "former")
@@ -206,7 +208,7 @@ def test_a_token_may_still_keep_people_s_records_and_put_them_out(
 
 
 @pytest.mark.parametrize("table", ["oauth_entity", "sys_auth_scope", "jwt_verifier_map", "sys_certificate"])
-def test_what_trust_is_made_of_is_no_table_to_write(desk: TokenDesk, token: str, table: str) -> None:
+def test_tables_of_integrations_cannot_be_written(desk: TokenDesk, token: str, table: str) -> None:
     path = f"/api/now/table/{table}"
     assert desk.call(token, "POST", path, json={"name": "x"}).status_code == 403
 

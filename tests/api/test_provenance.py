@@ -1,4 +1,4 @@
-"""A change says which workload created it, for good."""
+"""A change permanently stores which workload created it."""
 
 from base64 import b64encode
 from datetime import timedelta
@@ -73,7 +73,7 @@ def found(desk: TokenDesk, query: str, table: str = "change_request") -> list[st
 
 
 @pytest.mark.parametrize("token_format", ["opaque", "jwt"])
-def test_a_change_says_where_it_comes_from_and_is_found_by_it(either_desk: TokenDesk, token_format: str) -> None:
+def test_a_change_has_its_provenance_and_is_found_by_it(either_desk: TokenDesk, token_format: str) -> None:
     integration = onboarded(either_desk, token_format=token_format)
     change = created(either_desk, token_of(either_desk, integration))
     event = either_desk.last_event()
@@ -96,7 +96,7 @@ def test_a_task_is_found_by_where_its_change_comes_from(desk: TokenDesk) -> None
     assert found(desk, "source_repository=acme/shop", "task") == [change["sys_id"]]
 
 
-def test_each_change_says_the_exchange_of_its_own_token(desk: TokenDesk) -> None:
+def test_each_change_has_the_exchange_of_its_own_token(desk: TokenDesk) -> None:
     integration = onboarded(desk)
     first, second = token_of(desk, integration, jti="1"), token_of(desk, integration, jti="2", sha="f" * 40)
     changes = [created(desk, token) for token in (first, second, first)]
@@ -106,7 +106,7 @@ def test_each_change_says_the_exchange_of_its_own_token(desk: TokenDesk) -> None
     assert [change["source_commit"] for change in changes] == [commit, "f" * 40, commit]
 
 
-def test_of_an_issuer_that_is_no_known_provider_issuer_and_subject_are_kept(desk: TokenDesk) -> None:
+def test_issuer_and_subject_of_an_unknown_provider_are_stored(desk: TokenDesk) -> None:
     token = desk.token(desk.register(), assertion=desk.assertion(repository="acme/shop", sha="0" * 40))
     change = created(desk, token)
     assert (change["oauth_issuer"], change["oauth_subject"]) == (ISSUER, "build-42")
@@ -116,7 +116,7 @@ def test_of_an_issuer_that_is_no_known_provider_issuer_and_subject_are_kept(desk
 FORGED = dict.fromkeys(FIELDS, "evil") | {"oauth_entity": "0" * 32}
 
 
-def test_nobody_writes_it_when_creating(desk: TokenDesk) -> None:
+def test_provenance_cannot_be_set_at_creation(desk: TokenDesk) -> None:
     change = created(desk, token_of(desk, onboarded(desk)), **FORGED)
     assert {name: change[name] for name in SOURCE} == SOURCE
     made = as_admin(desk, "POST", CHANGES, json=FORGED).get_json()["result"]
@@ -131,7 +131,7 @@ def test_nobody_writes_it_when_creating(desk: TokenDesk) -> None:
     assert len(found(desk, "^".join(f"{name}ISEMPTY" for name in FIELDS))) == 3
 
 
-def test_nobody_changes_it(desk: TokenDesk) -> None:
+def test_provenance_cannot_be_changed(desk: TokenDesk) -> None:
     change = created(desk, token_of(desk, onboarded(desk)))
     before = seen(desk, change["sys_id"])
     path = f"{CHANGES}/{change['sys_id']}"

@@ -1,4 +1,4 @@
-"""The refresh grant: a refresh token buys access tokens for as long as all that it rests on holds, and no longer."""
+"""The refresh grant: a refresh token is exchanged for access tokens as long as all of its grounds hold."""
 
 import logging
 import re
@@ -70,7 +70,9 @@ def revoke(grants: GrantDesk, token: str, path: str = REVOKE, **form: str) -> in
 
 @pytest.mark.parametrize("path", [RFC_PATH, SERVICENOW_PATH])
 @pytest.mark.parametrize("token_format", ["opaque", "jwt"])
-def test_a_refresh_token_buys_a_new_access_token_and_stays(grants: GrantDesk, path: str, token_format: str) -> None:
+def test_a_refresh_token_is_exchanged_for_an_access_token_and_stays_valid(
+    grants: GrantDesk, path: str, token_format: str
+) -> None:
     client = registered(grants, token_format=token_format)
     first, refresh_token = grants.both_tokens(client)
 
@@ -102,7 +104,7 @@ def test_it_is_kept_as_a_hash_and_never_logged(
         assert secret not in kept and secret not in caplog.text
 
 
-def test_an_event_says_which_grant_it_was(grants: GrantDesk, desk: TokenDesk, mobile: Integration) -> None:
+def test_an_event_contains_its_grant(grants: GrantDesk, desk: TokenDesk, mobile: Integration) -> None:
     _, token = grants.both_tokens(mobile)
     grants.refreshed(mobile, token)
 
@@ -130,11 +132,11 @@ def test_it_opens_no_api(grants: GrantDesk, desk: TokenDesk, mobile: Integration
 @pytest.mark.parametrize(
     ("token", "status"), [("", 400), (..., 400), ("cgrt_" + "A" * 43, 400), ("nonsense", 400), ("cgrt_\u00e4", 400)]
 )
-def test_what_is_no_refresh_token_buys_nothing(grants: GrantDesk, mobile: Integration, token: str, status: int) -> None:
+def test_an_unknown_refresh_token_is_refused(grants: GrantDesk, mobile: Integration, token: str, status: int) -> None:
     assert grants.refresh(mobile, token).status_code == status
 
 
-def test_an_access_token_is_no_refresh_token(grants: GrantDesk, mobile: Integration) -> None:
+def test_an_access_token_is_not_a_refresh_token(grants: GrantDesk, mobile: Integration) -> None:
     access_token, _ = grants.both_tokens(mobile)
 
     assert grants.refresh(mobile, access_token).status_code == 400
@@ -254,7 +256,7 @@ def test_it_ends_with_its_integration(grants: GrantDesk, mobile: Integration) ->
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
 
 
-def test_it_buys_nothing_once_the_integration_issues_none(grants: GrantDesk, mobile: Integration) -> None:
+def test_it_is_refused_once_the_integration_issues_none(grants: GrantDesk, mobile: Integration) -> None:
     _, token = grants.both_tokens(mobile)
     grants.desk.set(mobile, issue_refresh_tokens=False)
 
@@ -332,7 +334,7 @@ def test_a_revoked_access_token_leaves_it(grants: GrantDesk, mobile: Integration
     assert grants.is_good(grants.refreshed(mobile, token))
 
 
-def test_its_client_learns_what_it_is_worth_and_nobody_else(grants: GrantDesk, mobile: Integration) -> None:
+def test_only_its_client_learns_what_it_grants(grants: GrantDesk, mobile: Integration) -> None:
     access_token, token = grants.both_tokens(mobile)
     row = grants.refresh_rows()[0]
 

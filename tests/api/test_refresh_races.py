@@ -122,7 +122,7 @@ def test_a_refresh_waits_for_a_revocation_and_gets_nothing(
     assert not grants.is_good(access_token)
 
 
-def test_whoever_comes_first_no_token_outlives_a_revocation(grants: GrantDesk, mobile: Integration) -> None:
+def test_no_token_outlives_a_concurrent_revocation(grants: GrantDesk, mobile: Integration) -> None:
     for _ in range(3):
         first, token = grants.both_tokens(mobile)
         with ThreadPoolExecutor(THREADS) as pool:
@@ -179,7 +179,7 @@ def delete(grants: GrantDesk, client: Integration) -> None:
 
 
 @pytest.mark.parametrize("step", ["refresh", "revocation"])
-def test_a_deletion_waits_for_whoever_is_at_the_refresh_token(
+def test_a_deletion_waits_for_a_concurrent_use_of_the_refresh_token(
     grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     _, token = grants.both_tokens(mobile)

@@ -43,7 +43,7 @@ def of_format(desk: TokenDesk, request: pytest.FixtureRequest) -> Integration:
     return desk.register(token_format=request.param)
 
 
-def test_whoever_has_a_token_may_end_it(desk: TokenDesk, of_format: Integration) -> None:
+def test_the_bearer_of_a_token_may_revoke_it(desk: TokenDesk, of_format: Integration) -> None:
     token, other = desk.token(of_format), desk.token(of_format)
     assert is_good(desk, token)
 
@@ -64,7 +64,7 @@ def test_a_token_ends_once_and_that_moment_stays(desk: TokenDesk, of_format: Int
     assert first is not None and desk.last_event().revoked_at == first
 
 
-def test_a_token_that_has_ended_by_itself_is_no_error(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
+def test_revoking_an_expired_token_is_not_an_error(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
     token = desk.token(of_format)
     clock.advance(hours=1)
 
@@ -79,7 +79,7 @@ def test_a_hint_changes_nothing(desk: TokenDesk, integration: Integration) -> No
 
 
 @pytest.mark.parametrize("how", ["body", "basic"])
-def test_a_client_may_prove_itself_and_end_its_token(desk: TokenDesk, of_format: Integration, how: str) -> None:
+def test_a_client_may_authenticate_and_revoke_its_token(desk: TokenDesk, of_format: Integration, how: str) -> None:
     token = desk.token(of_format)
     if how == "body":
         answer = revoke(desk, {"token": token, **of_format.credentials})
@@ -91,7 +91,9 @@ def test_a_client_may_prove_itself_and_end_its_token(desk: TokenDesk, of_format:
 
 
 @pytest.mark.parametrize("how", ["wrong", "missing", "basic", "unknown", "assertion"])
-def test_a_client_that_does_not_prove_itself_ends_nothing(desk: TokenDesk, integration: Integration, how: str) -> None:
+def test_a_client_with_wrong_or_missing_credentials_revokes_nothing(
+    desk: TokenDesk, integration: Integration, how: str
+) -> None:
     token = desk.token(integration)
     credentials: dict[str, Any] = {
         "wrong": {**integration.credentials, "client_secret": "wrong"},
@@ -109,7 +111,7 @@ def test_a_client_that_does_not_prove_itself_ends_nothing(desk: TokenDesk, integ
     assert is_good(desk, token)
 
 
-def test_a_client_ends_no_token_of_another_and_is_not_told_whose_it_is(desk: TokenDesk, of_format: Integration) -> None:
+def test_a_client_cannot_revoke_a_foreign_token_or_learn_its_owner(desk: TokenDesk, of_format: Integration) -> None:
     token, other = desk.token(of_format), desk.register("Other")
     public = desk.register("Public", public_client=True)
 
@@ -131,7 +133,7 @@ def test_a_public_client_ends_its_own_tokens_by_its_name(desk: TokenDesk) -> Non
     assert not is_good(desk, token)
 
 
-def test_what_is_no_token_is_no_error(desk: TokenDesk) -> None:
+def test_revoking_an_unknown_token_is_not_an_error(desk: TokenDesk) -> None:
     for token in ["x", "cgat_", "cgat_" + "A" * 64, "cgat_" + "é" * 64, "a.b.c", "..", "\x00", "x" * 60_000]:
         require_done(revoke(desk, {"token": token}))
     assert desk.last_event() is None
@@ -148,7 +150,7 @@ def test_a_token_must_be_sent_whole(desk: TokenDesk, of_format: Integration) -> 
     assert is_good(desk, token)
 
 
-def test_looking_for_what_is_no_token_does_not_wait_for_a_turn_to_write(app: Flask) -> None:
+def test_revoking_an_unknown_token_does_not_wait_for_the_write_queue(app: Flask) -> None:
     with app.app_context(), counted_statements() as statements:
         assert not revoke_token("cgat_" + "A" * 64)
     assert len(statements) == 1 and statements[0].startswith("SELECT")
@@ -169,7 +171,7 @@ def test_a_token_in_the_query_string_is_not_read_at_the_rfcs_path(desk: TokenDes
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x", None])
-def test_a_body_that_is_no_form_is_refused(desk: TokenDesk, content_type: str | None) -> None:
+def test_a_body_that_is_not_a_form_is_refused(desk: TokenDesk, content_type: str | None) -> None:
     answer = desk.send(b'{"token": "x"}', REVOKE, content_type=content_type)
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
@@ -189,7 +191,7 @@ def test_servicenows_paths_end_a_token(desk: TokenDesk, of_format: Integration, 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_servicenows_paths_ask_nobody_who_he_is(desk: TokenDesk, integration: Integration, path: str) -> None:
+def test_servicenows_paths_need_no_client_authentication(desk: TokenDesk, integration: Integration, path: str) -> None:
     token = desk.token(integration)
     headers = basic_header("nobody", "wrong")
 
@@ -244,7 +246,7 @@ def test_a_refusal_is_in_the_event_log_with_its_reason(desk: TokenDesk, integrat
 
 
 @pytest.mark.parametrize("path", [REVOKE, *PATHS])
-def test_trouble_with_the_database_is_told_and_the_token_is_not_called_ended(
+def test_a_database_failure_is_reported_and_not_as_a_revocation(
     desk: TokenDesk, integration: Integration, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """RFC 7009 §2.2.1: after a 503 the client knows that its token still counts."""

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one that the OpenAPI document tells of."""
+"""Whatever is sent, the response is one that the OpenAPI document describes."""
 
 from collections.abc import Callable
 from typing import Any

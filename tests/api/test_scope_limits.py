@@ -65,7 +65,7 @@ def test_a_list_without_a_name_allows_no_field(desk: TokenDesk, integration: Int
 
 
 @pytest.mark.parametrize("body", [{"comments": "x"}, {"ASSIGNED_TO": "admin"}, {"state": "-4"}])
-def test_journals_and_other_spellings_are_no_way_around(
+def test_journals_and_other_spellings_do_not_bypass_the_limits(
     desk: TokenDesk, integration: Integration, body: dict[str, str]
 ) -> None:
     token = allow(desk, integration, POST, {**PATCH, "writable_fields": "short_description"})
@@ -75,7 +75,9 @@ def test_journals_and_other_spellings_are_no_way_around(
     assert call(desk, token, "PATCH", f"{CHANGES}/{sys_id}", json={"short_description": "b"}).status_code == 200
 
 
-def test_what_is_unknown_read_only_or_unchanged_is_no_write(desk: TokenDesk, integration: Integration) -> None:
+def test_unknown_read_only_and_unchanged_fields_do_not_count_as_writes(
+    desk: TokenDesk, integration: Integration
+) -> None:
     token = allow(desk, integration, POST, {**PATCH, "writable_fields": "short_description"})
     sys_id = create(desk, token, description="same")
     sent = {"short_description": "b", "description": "same", "number": "CHG1", "bunk": "x"}
@@ -139,7 +141,7 @@ def test_no_walk_leads_to_another_integrations_change(
     assert found["result"] == []
 
 
-def test_no_reference_tells_whether_another_integrations_change_exists(
+def test_no_reference_reveals_whether_a_foreign_change_exists(
     desk: TokenDesk, own_and_other: tuple[str, str, str]
 ) -> None:
     token, own, other = own_and_other

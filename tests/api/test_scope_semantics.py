@@ -25,7 +25,7 @@ CREATE, READ = "change_request.create", "change_request.read"
 
 @pytest.fixture(params=["opaque", "jwt"])
 def token_format(request: pytest.FixtureRequest) -> str:
-    """Judge tokens of both formats."""
+    """Check tokens of both formats."""
     found: str = request.param
     return found
 
@@ -201,7 +201,7 @@ def test_a_token_of_before_keeps_the_scopes_it_was_given(desk: TokenDesk, integr
 
 
 @pytest.mark.parametrize("scope", ["change_request.read_own", "change_request.update_own", READ, "useraccount"])
-def test_a_part_of_the_scopes_is_what_was_asked_for(desk: TokenDesk, scope: str) -> None:
+def test_a_token_has_only_the_requested_scopes(desk: TokenDesk, scope: str) -> None:
     names = ["change_request.read_own", "change_request.update_own", READ, "useraccount"]
     integration = desk.register(scopes=names)
     expected = {

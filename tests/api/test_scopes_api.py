@@ -61,7 +61,7 @@ def test_what_was_read_can_be_sent_back(api: AdminApi) -> None:
     assert api.refused("POST", "", {**made, "name": "other"}) == "sys_id: This field is read-only."
 
 
-def test_a_scope_tells_who_has_it_and_stays_while_somebody_does(api: AdminApi, desk: TokenDesk) -> None:
+def test_a_scope_shows_its_integrations_and_cannot_be_deleted_while_in_use(api: AdminApi, desk: TokenDesk) -> None:
     integration = desk.register()
 
     shown = api.result("GET", "/change_request.create")

@@ -112,7 +112,7 @@ def test_a_token_needs_a_scope_for_statistics(desk: TokenDesk, integration: Inte
     assert desk.call(token, "GET", "/api/now/table/change_request").status_code == 403
 
 
-def test_answers_xml_to_who_takes_nothing_else(client: FlaskClient, admin: dict[str, str], three: object) -> None:
+def test_answers_in_xml_if_nothing_else_is_accepted(client: FlaskClient, admin: dict[str, str], three: object) -> None:
     response = client.get(f"{STATS}?sysparm_count=true", headers={**admin, "Accept": "application/xml"})
     assert response.mimetype == "application/xml"
     assert "<result><stats><count>3</count></stats></result>" in response.text

@@ -24,7 +24,7 @@ As = Callable[..., TableApi]
 
 @pytest.fixture
 def acting(app: Flask, add_user: AddUser) -> As:
-    """Return a function that adds a user with roles and returns his calls."""
+    """Return a function that adds a user with roles and returns a client for their calls."""
 
     def act(user_name: str, *roles: str, path: str = CHANGES) -> TableApi:
         add_user(user_name, *roles)
@@ -79,7 +79,7 @@ def test_says_which_operation_was_refused(root: TableApi, acting: As) -> None:
         )
 
 
-def test_a_plain_user_sees_what_he_requested_or_opened_and_nothing_else(root: TableApi, acting: As) -> None:
+def test_a_plain_user_sees_only_what_they_requested_or_opened(root: TableApi, acting: As) -> None:
     plain = acting("plain")
     requested = root.created(requested_by="plain", short_description="requested")
     root.created(opened_by="plain", short_description="opened")
@@ -115,7 +115,7 @@ def test_a_changed_password_takes_effect_at_once(app: Flask, user_table: TableAp
     assert again.page().status_code == 401
 
 
-def test_the_mask_of_a_password_is_no_password(app: Flask, user_table: TableApi, acting: As) -> None:
+def test_the_mask_of_a_password_does_not_change_it(app: Flask, user_table: TableApi, acting: As) -> None:
     ann = acting("ann", "itil")
     [record] = result_of(user_table.page(query="user_name=ann", display_value="true"))
     assert record["user_password"] == MASK
@@ -158,7 +158,7 @@ def test_a_role_taken_away_is_gone_at_the_next_request(app: Flask, root: TableAp
     assert ann.create({}).status_code == 403
 
 
-def test_nobody_reads_a_password_and_an_administrator_sets_one(app: Flask, user_table: TableApi) -> None:
+def test_a_password_can_be_set_by_administrators_and_never_read(app: Flask, user_table: TableApi) -> None:
     created = user_table.created(user_name="ann", user_password="secret secret", last_name="Lee")
     assert "user_password" not in created
     assert TableApi(app.test_client(), basic("ann", "secret secret")).page().status_code == 200

@@ -55,7 +55,7 @@ def test_asks_everybody_unknown_for_credentials(client: FlaskClient, headers: di
 
 
 @pytest.mark.parametrize("name", ["foo", "sys_tiny_url", "oauth_credential", "Change_request", "a\0b", "\u00e9"])
-def test_says_400_to_tables_that_are_not_served(api: TableApi, name: str) -> None:
+def test_answers_400_for_tables_that_are_not_served(api: TableApi, name: str) -> None:
     api.path = f"/api/now/table/{quote(name)}"
     for response in (api.page(), api.get("0" * 32), api.create(), api.update("0" * 32, {}), api.delete("0" * 32)):
         assert response.status_code == 400
@@ -78,7 +78,7 @@ IDS = [
 
 
 @pytest.mark.parametrize("sys_id", IDS, ids=range(len(IDS)))
-def test_says_404_to_ids_that_nobody_has(api: TableApi, sys_id: str) -> None:
+def test_answers_404_for_unknown_sys_ids(api: TableApi, sys_id: str) -> None:
     wanted = quote(sys_id, safe="")
     for response in (api.get(wanted), api.update(wanted, {"state": 0}), api.delete(wanted)):
         assert response.status_code == 404
@@ -100,14 +100,14 @@ def test_says_404_to_ids_that_nobody_has(api: TableApi, sys_id: str) -> None:
         "/api/",
     ],
 )
-def test_says_400_to_paths_that_are_no_api(api: TableApi, path: str) -> None:
+def test_answers_400_for_paths_without_an_api(api: TableApi, path: str) -> None:
     response = api.client.get(path, headers=api.headers)
     assert response.status_code == 400
     assert error_of(response)[0] == "Requested URI does not represent any resource"
 
 
 @pytest.mark.parametrize(("method", "path"), [("PUT", CHANGES), ("DELETE", CHANGES), ("POST", f"{CHANGES}/{'0' * 32}")])
-def test_says_405_and_which_methods_there_are(api: TableApi, method: str, path: str) -> None:
+def test_answers_405_with_the_allowed_methods(api: TableApi, method: str, path: str) -> None:
     response = api.client.open(path, method=method, json={}, headers=api.headers)
     assert response.status_code == 405
     assert error_of(response)[0] == "Method not supported"
@@ -115,7 +115,7 @@ def test_says_405_and_which_methods_there_are(api: TableApi, method: str, path: 
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "multipart/form-data", "application/json-patch+json"])
-def test_says_415_to_bodies_that_are_neither_json_nor_xml(api: TableApi, kind: str) -> None:
+def test_answers_415_for_bodies_that_are_neither_json_nor_xml(api: TableApi, kind: str) -> None:
     for method, path in (("POST", CHANGES), ("PUT", f"{CHANGES}/{'0' * 32}"), ("PATCH", f"{CHANGES}/{'0' * 32}")):
         response = api.client.open(path, method=method, data="{}", content_type=kind, headers=api.headers)
         assert response.status_code == 415
@@ -124,7 +124,7 @@ def test_says_415_to_bodies_that_are_neither_json_nor_xml(api: TableApi, kind: s
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", "rubbish"])
-def test_says_415_to_bodies_that_are_packed(api: TableApi, encoding: str) -> None:
+def test_answers_415_for_compressed_bodies(api: TableApi, encoding: str) -> None:
     headers = api.headers | JSON | {"Content-Encoding": encoding}
     response = api.client.post(CHANGES, data=gzip.compress(b"{}"), headers=headers)
     assert response.status_code == 415
@@ -135,7 +135,7 @@ def test_says_415_to_bodies_that_are_packed(api: TableApi, encoding: str) -> Non
 @pytest.mark.parametrize(
     "accept", ["text/html", "image/png;q=0.5", "rubbish", "application/json;q=0", ",", ";;;=", "/"]
 )
-def test_says_406_in_json_to_callers_who_take_no_form_of_ours(api: TableApi, accept: str) -> None:
+def test_answers_406_in_json_if_no_supported_format_is_accepted(api: TableApi, accept: str) -> None:
     for response in (
         api.client.get(CHANGES, headers=api.headers | {"Accept": accept}),
         api.client.post(CHANGES, json={"short_description": "x"}, headers=api.headers | {"Accept": accept}),
@@ -197,7 +197,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_refuses_bodies_that_are_no_object(api: TableApi, body: bytes) -> None:
+def test_refuses_bodies_that_are_not_objects(api: TableApi, body: bytes) -> None:
     sys_id = api.created(short_description="before")["sys_id"]
     for response in (
         api.client.post(CHANGES, data=body, headers=api.headers | JSON),
@@ -247,7 +247,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "status", "message"), FAULTS)
-def test_a_fault_of_ours_is_told_without_its_particulars(
+def test_an_internal_error_is_reported_without_details(
     app: Flask, caplog: pytest.LogCaptureFixture, fault: Exception, status: int, message: str
 ) -> None:
     def fail() -> str:

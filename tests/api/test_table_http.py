@@ -55,7 +55,7 @@ def test_head_answers_what_get_would_without_the_body(api: TableApi, change: dic
             assert head.headers.get(name) == got.headers.get(name)
 
 
-def test_options_says_to_anybody_which_methods_there_are(client: FlaskClient) -> None:
+def test_options_lists_the_methods_for_every_caller(client: FlaskClient) -> None:
     for path, methods in {
         CHANGES: "GET, HEAD, OPTIONS, POST",
         f"{CHANGES}/x": "DELETE, GET, HEAD, OPTIONS, PATCH, PUT",
@@ -70,7 +70,7 @@ def test_options_says_to_anybody_which_methods_there_are(client: FlaskClient) ->
 
 @pytest.mark.parametrize("name", ["PATCH", "patch", " Patch ", "PUT"])
 @pytest.mark.parametrize("sent", ["POST", "GET"])
-def test_a_header_turns_post_and_get_into_the_method_that_is_meant(
+def test_a_header_overrides_the_method_of_post_and_get(
     api: TableApi, change: dict[str, Any], sent: str, name: str
 ) -> None:
     response = api.client.open(
@@ -135,7 +135,7 @@ def test_keeps_the_body_of_a_write_otherwise(api: TableApi, word: str) -> None:
     assert result_of(api.create({}))["number"]
 
 
-def test_every_answer_is_for_nobody_else_and_no_cache(api: TableApi, change: dict[str, Any]) -> None:
+def test_every_answer_forbids_caching_and_sniffing(api: TableApi, change: dict[str, Any]) -> None:
     for response in (
         api.page(),
         api.get(change["sys_id"]),
@@ -150,7 +150,7 @@ def test_every_answer_is_for_nobody_else_and_no_cache(api: TableApi, change: dic
         assert "Set-Cookie" not in response.headers
 
 
-def test_tells_a_stranger_that_he_is_not_logged_in(client: FlaskClient) -> None:
+def test_an_unauthenticated_answer_says_not_logged_in(client: FlaskClient) -> None:
     response = client.get(CHANGES)
     assert response.status_code == 401
     assert response.headers["X-Is-Logged-In"] == "false"
@@ -178,7 +178,7 @@ def test_leaves_out_links_by_either_name_of_the_parameter(api: TableApi, name: s
     assert result_of(made) == {"requested_by": "6816f79cc0a8016401c5a33be04be441"}
 
 
-def test_counts_even_when_told_not_to(api: TableApi, change: dict[str, Any]) -> None:
+def test_counts_even_if_the_caller_asks_not_to(api: TableApi, change: dict[str, Any]) -> None:
     for word in ("true", "false", "True", ""):
         assert api.page(no_count=word).headers["X-Total-Count"] == "1"
 

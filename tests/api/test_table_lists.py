@@ -118,9 +118,7 @@ def test_pages_neither_overlap_nor_leave_gaps(api: TableApi, seven: list[dict[st
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "", "1.5", "\u0663", "9" * 400])
-def test_takes_limits_and_offsets_that_are_none_for_absent(
-    api: TableApi, seven: list[dict[str, Any]], number: str
-) -> None:
+def test_treats_invalid_limits_and_offsets_as_absent(api: TableApi, seven: list[dict[str, Any]], number: str) -> None:
     assert api.page(limit=number).status_code == 200
     assert api.page(offset=number).status_code == 200
     assert len(result_of(api.page(limit=number))) == 7

@@ -130,7 +130,7 @@ def test_a_record_that_is_not_there_stays_a_404(api: TableApi, condition: str) -
     assert write(api, "PATCH", MISSING, If_Match=condition).status_code == 404
 
 
-def test_who_may_not_write_learns_no_version(either_app: Flask, api: TableApi, change: str) -> None:
+def test_a_caller_without_write_access_learns_no_version(either_app: Flask, api: TableApi, change: str) -> None:
     assert write(api, "PATCH", change, If_Match='"other"').status_code == 412
     stranger = TableApi(api.client, basic("admin", "wrong password"))
     refused = write(stranger, "PATCH", change, If_Match='"other"')

@@ -27,7 +27,7 @@ def change(api: TableApi) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", ["", "/v1", "/v2"])
-def test_says_where_a_new_record_is(api: TableApi, version: str) -> None:
+def test_answers_with_the_location_of_a_new_record(api: TableApi, version: str) -> None:
     api.path = f"/api/now{version}/table/change_request"
     response = api.create({"short_description": "new"})
     assert response.status_code == 201
@@ -48,7 +48,7 @@ def test_keeps_a_sys_id_that_the_caller_chose(api: TableApi) -> None:
 
 
 @pytest.mark.parametrize("sys_id", ["short", "g" * 33, "0" * 31 + "-", "0" * 31 + "\n", 1, ["x"], {"value": "0" * 32}])
-def test_refuses_a_chosen_sys_id_that_is_none(api: TableApi, sys_id: object) -> None:
+def test_refuses_an_invalid_chosen_sys_id(api: TableApi, sys_id: object) -> None:
     response = api.create({"sys_id": sys_id})
     assert (response.status_code, error_of(response)[0]) == (400, UNREADABLE)
 
@@ -79,7 +79,7 @@ def test_ignores_unknown_and_read_only_fields(api: TableApi, change: dict[str, A
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_changes_what_is_sent_and_nothing_else(api: TableApi, change: dict[str, Any], method: str) -> None:
+def test_changes_only_the_sent_fields(api: TableApi, change: dict[str, Any], method: str) -> None:
     path = f"{CHANGES}/{change['sys_id']}?sysparm_query=x&sysparm_limit=0&sysparm_offset=9"
     response = api.client.open(path, method=method, json={"description": "longer"}, headers=api.headers)
     assert response.status_code == 200
@@ -109,7 +109,7 @@ def test_a_write_of_equal_values_changes_nothing(api: TableApi) -> None:
         assert result_of(api.update(change["sys_id"], body)) == change
 
 
-def test_counts_updates_and_says_who_made_them(api: TableApi, change: dict[str, Any], add_user: Any) -> None:
+def test_counts_updates_and_stores_who_made_them(api: TableApi, change: dict[str, Any], add_user: Any) -> None:
     add_user("ann", "itil")
     ann = TableApi(api.client, basic("ann", "itil itil itil"))
     for count in ("1", "2", "3"):
@@ -329,7 +329,7 @@ def test_the_history_of_one_second_is_read_in_either_direction(api: TableApi, ch
         assert [entry["value"] for entry in result_of(journal.page(query=of_change + order))] == expected
 
 
-def test_a_record_that_is_written_back_as_it_was_read_says_nothing_again(api: TableApi, change: dict[str, Any]) -> None:
+def test_a_record_that_is_written_back_adds_no_journal_entry(api: TableApi, change: dict[str, Any]) -> None:
     api.update(change["sys_id"], {"work_notes": "looked at it", "comments": "hello"})
     read = result_of(api.get(change["sys_id"], display_value="all"))
     assert "looked at it" in read["work_notes"]["display_value"]
@@ -347,7 +347,7 @@ def test_keeps_a_trail_of_changes_that_can_be_read(api: TableApi, change: dict[s
 
 
 @pytest.mark.parametrize("table", ["sys_audit", "sys_journal_field"])
-def test_nobody_writes_a_trail_by_hand(client: FlaskClient, admin: dict[str, str], table: str) -> None:
+def test_the_audit_trail_cannot_be_written(client: FlaskClient, admin: dict[str, str], table: str) -> None:
     api = TableApi(client, admin, f"/api/now/table/{table}")
     for response in (api.create({"value": "x"}), api.update("0" * 32, {"value": "x"}), api.delete("0" * 32)):
         assert (response.status_code, error_of(response)[0]) == (403, "Operation Failed")

@@ -84,7 +84,7 @@ def test_answers_writes_and_refusals_alike(xml_api: TableApi) -> None:
         "application/json;q=0, */*",
     ],
 )
-def test_answers_in_xml_whoever_likes_it_best(api: TableApi, accept: str) -> None:
+def test_answers_in_xml_if_the_caller_prefers_it(api: TableApi, accept: str) -> None:
     assert api.client.get(CHANGES, headers=api.headers | {"Accept": accept}).content_type == TYPE
 
 
@@ -168,7 +168,7 @@ def test_refuses_every_document_type(api: TableApi, body: str) -> None:
 
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-def test_refuses_what_is_no_record_and_says_why(api: TableApi, body: str | bytes) -> None:
+def test_refuses_an_invalid_record_with_the_reason(api: TableApi, body: str | bytes) -> None:
     response = send(api, body)
     assert response.status_code == 400
     message, detail = error_of(response)

@@ -1,4 +1,4 @@
-"""Every table over HTTP, for every kind of caller: shown as far as he may see, and never a fault."""
+"""Every table over HTTP, for every kind of caller: only visible records are shown, and no request fails."""
 
 from collections.abc import Callable
 

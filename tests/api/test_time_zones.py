@@ -28,7 +28,7 @@ def users(client: FlaskClient, admin: dict[str, str]) -> TableApi:
 
 @pytest.fixture
 def people(app: Flask, users: TableApi, add_user: Callable[..., str]) -> dict[str, TableApi]:
-    """Three users in three time zones, one of which is none."""
+    """Three users: two in different time zones, and one without a time zone."""
     for name, zone in ZONES.items():
         sys_id = add_user(name, "itil")
         assert users.update(sys_id, {"time_zone": zone}).status_code == 200

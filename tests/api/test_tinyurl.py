@@ -66,7 +66,7 @@ def test_a_long_query_comes_back_under_its_token(
     assert response.data == api.client.get(address, headers=api.headers).data
 
 
-def test_nothing_but_the_kept_query_counts(api: TableApi, changes: list[dict[str, Any]]) -> None:
+def test_only_the_stored_query_is_used(api: TableApi, changes: list[dict[str, Any]]) -> None:
     token = token_of(api, f"{HOST}{CHANGES}?sysparm_limit=1&sysparm_fields=number")
     response = tiny(api, token, sysparm_limit="2", sysparm_fields="state", number="nothing")
     assert [set(record) for record in result_of(response)] == [{"number"}]
@@ -150,7 +150,7 @@ def test_a_token_in_a_write_means_nothing(api: TableApi) -> None:
         f"{CHANGES}?a=\0",
     ],
 )
-def test_refuses_what_is_no_address_of_records_and_names_the_field(api: TableApi, url: object) -> None:
+def test_refuses_a_url_without_records_and_names_the_field(api: TableApi, url: object) -> None:
     response = shorten(api, url)
     assert response.status_code == 400
     message, detail = error_of(response)
@@ -194,7 +194,7 @@ def shorten_by(desk: TokenDesk, bearer: str, url: str = f"{CHANGES}?sysparm_limi
         ("/api/now/v1/table/sys_user", "useraccount"),
     ],
 )
-def test_who_may_not_read_keeps_no_query_and_learns_the_scope(
+def test_a_caller_without_read_access_stores_no_query_and_learns_the_scope(
     desk: TokenDesk, integration: Integration, path: str, scope: str
 ) -> None:
     refused = shorten_by(desk, desk.token(integration), f"{path}?sysparm_limit=1")

@@ -1,4 +1,4 @@
-"""Half requests under a plain WSGI server: none is taken for a whole one."""
+"""Incomplete requests under a plain WSGI server are never treated as complete."""
 
 from io import BytesIO
 from typing import Any

@@ -101,7 +101,7 @@ def test_the_second_of_two_local_times_is_reached_by_its_value() -> None:
     assert shown(sys_id, BERLIN, "start_date") == "2026-10-25 02:30:00"
 
 
-def test_a_value_is_utc_whoever_writes_it() -> None:
+def test_a_value_is_utc_for_every_caller() -> None:
     sys_id = str(create_record(CHANGES, BERLIN, {"start_date": "2026-07-01 12:00:00"})["sys_id"])
     assert shown(sys_id, ROOT, "start_date") == "2026-07-01 12:00:00"
 

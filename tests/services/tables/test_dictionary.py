@@ -1,4 +1,4 @@
-"""sys_db_object, sys_dictionary and the shipped choices: what the registry says, as records."""
+"""sys_db_object, sys_dictionary, and the shipped choices: the registry as records."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def test_every_served_table_is_described() -> None:
     }
 
 
-def test_classes_say_what_they_extend() -> None:
+def test_classes_have_the_table_that_they_extend() -> None:
     parents = {row.name: row.super_class for row in rows_of(SysDbObject)}
     assert parents["change_request"] == parents["change_task"] == sys_id_of("task")
     assert parents["cmdb_ci_server"] == sys_id_of("cmdb_ci")
@@ -68,7 +68,7 @@ def test_what_must_be_given_is_mandatory_and_no_more() -> None:
     assert mandatory.isdisjoint({("task", "state"), ("task", "number"), ("sys_user", "name"), ("task", "active")})
 
 
-def test_says_what_is_unique_primary_and_shown() -> None:
+def test_describes_unique_primary_and_display_fields() -> None:
     assert (field("task", "sys_id").primary, field("task", "sys_id").unique) == (True, True)
     assert (field("task", "number").unique, field("task", "number").display) == (True, True)
     assert (field("task", "priority").unique, field("task", "priority").default_value) == (False, "4")
@@ -79,7 +79,7 @@ def test_journals_are_described_once() -> None:
     assert {row.name for row in rows_of(SysDictionary) if row.internal_type == "journal_input"} == {"task"}
 
 
-def test_secrets_are_described_to_those_who_write_them_only() -> None:
+def test_secrets_are_described_only_where_they_can_be_written() -> None:
     assert field("sys_user", "user_password").internal_type == "password"
     assert not [
         row for row in rows_of(SysDictionary, name="oauth_entity") if "secret" in row.element and row.max_length == 64
@@ -105,7 +105,7 @@ def test_classes_have_choices_of_their_own() -> None:
     assert list(find_choices("change_task", ["state"])["state"]) == ["-5", "1", "2", "3", "4"]
 
 
-def test_what_a_class_does_not_say_its_parent_does() -> None:
+def test_a_class_without_own_choices_has_those_of_its_parent() -> None:
     found = find_choices("change_request", ["priority", "risk", "short_description", "unheard_of"])
     assert found["priority"]["4"] == "4 - Low"
     assert found["risk"]["4"] == "Low"
@@ -124,7 +124,7 @@ def test_an_inactive_choice_is_read_and_not_chosen() -> None:
     assert "chat" not in find_choices("change_request", ["contact_type"], active_only=True)["contact_type"]
 
 
-def test_a_field_all_of_whose_choices_are_inactive_has_none_to_choose() -> None:
+def test_a_field_with_only_inactive_choices_offers_none() -> None:
     choices = SysChoice.__table__
     connection().execute(update(choices).where(choices.c.element == "contact_type").values(inactive=True))
     assert find_choices("task", ["contact_type"], active_only=True) == {"contact_type": {}}

@@ -59,7 +59,7 @@ def test_adds_an_entry_with_its_author_and_never_replaces(at_work: Flask) -> Non
 
 
 @pytest.mark.parametrize("blank", ["", None, " \n"])
-def test_blank_text_is_no_entry_and_no_update(at_work: Flask, blank: str | None) -> None:
+def test_blank_text_adds_no_entry_and_counts_no_update(at_work: Flask, blank: str | None) -> None:
     sys_id = created(work_notes=blank)
     assert mod_count(sys_id, work_notes=blank, comments=blank) == 0
     assert entries(sys_id) == []
@@ -85,7 +85,7 @@ def test_refuses_text_that_no_entry_holds_and_writes_nothing(at_work: Flask, tex
     assert mod_count(sys_id) == 0
 
 
-def test_fields_that_only_show_entries_take_none(at_work: Flask) -> None:
+def test_fields_that_only_show_entries_accept_no_entries(at_work: Flask) -> None:
     sys_id = created(comments_and_work_notes="x", approval_history="y")
     assert entries(sys_id) == []
 

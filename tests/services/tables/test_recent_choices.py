@@ -1,4 +1,4 @@
-"""Choices that are remembered for a second, and no longer than they hold."""
+"""Choices are cached for a second, and no longer than they are valid."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ class Reader:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, _wanted: ChoicesKey) -> LabelsByElement:
+    def __call__(self, _key: ChoicesKey) -> LabelsByElement:
         self.times += 1
         return {"state": {str(self.times): "Read"}}
 
@@ -40,7 +40,7 @@ def at_work(app: Flask) -> Iterator[Flask]:
         yield app
 
 
-def test_what_was_read_counts_for_a_second() -> None:
+def test_choices_are_cached_for_a_second() -> None:
     seconds, read = [10.0], Reader()
     kept = RecentChoices(lambda: seconds[0])
     for now, expected in ((10.0, "1"), (10.99, "1"), (11.0, "2"), (11.5, "2")):
@@ -48,27 +48,27 @@ def test_what_was_read_counts_for_a_second() -> None:
         assert kept.find(STATE, read) == {"state": {expected: "Read"}}
 
 
-def test_other_questions_are_read_apart() -> None:
+def test_each_key_is_read_separately() -> None:
     kept, read = RecentChoices(), Reader()
     others = (STATE._replace(table="task"), STATE._replace(elements=("risk",)), STATE._replace(active_only=True))
-    for wanted in (STATE, *others):
-        kept.find(wanted, read)
+    for key in (STATE, *others):
+        kept.find(key, read)
     assert read.times == 4
 
 
-def test_what_was_being_read_when_a_choice_was_written_is_not_kept() -> None:
+def test_choices_read_during_a_write_of_a_choice_are_not_cached() -> None:
     kept, read = RecentChoices(), Reader()
 
-    def read_meanwhile(wanted: ChoicesKey) -> LabelsByElement:
-        found = read(wanted)
+    def read_meanwhile(key: ChoicesKey) -> LabelsByElement:
+        labels = read(key)
         kept.forget()
-        return found
+        return labels
 
     kept.find(STATE, read_meanwhile)
     assert kept.find(STATE, read) == {"state": {"2": "Read"}}
 
 
-def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_cleared_at_its_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2)
     kept, read = RecentChoices(), Reader()
     for name in ("a", "b", "c", "c", "a"):
@@ -76,14 +76,14 @@ def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch)
     assert read.times == 4
 
 
-def test_a_question_asked_again_costs_no_statement(at_work: Flask) -> None:
+def test_a_repeated_lookup_needs_no_statement(at_work: Flask) -> None:
     find_choices("change_request", ["state"])
     with counted_statements() as statements:
         assert find_choices("change_request", ["state"])["state"]["-5"] == "New"
     assert statements == []
 
 
-def test_each_write_of_a_choice_counts_with_the_next_question(at_work: Flask) -> None:
+def test_each_write_of_a_choice_takes_effect_with_the_next_lookup(at_work: Flask) -> None:
     def labels() -> dict[str, str]:
         return dict(find_choices("change_request", ["category"], active_only=True)["category"])
 
@@ -97,7 +97,7 @@ def test_each_write_of_a_choice_counts_with_the_next_question(at_work: Flask) ->
     assert labels() == before
 
 
-def test_what_another_process_writes_counts_within_a_second(at_work: Flask) -> None:
+def test_a_write_of_another_process_takes_effect_within_a_second(at_work: Flask) -> None:
     seconds = [10.0]
     at_work.extensions["recent_choices"] = RecentChoices(lambda: seconds[0])
     assert find_choices("task", ["contact_type"])["contact_type"]["web"] == "Web"
@@ -107,7 +107,7 @@ def test_what_another_process_writes_counts_within_a_second(at_work: Flask) -> N
     assert find_choices("task", ["contact_type"])["contact_type"]["web"] == "Portal"
 
 
-def test_each_application_remembers_for_itself(at_work: Flask) -> None:
+def test_each_application_has_its_own_cache(at_work: Flask) -> None:
     other = create_app(instance_path=at_work.instance_path)
     with other.app_context():
         theirs = recent_choices()

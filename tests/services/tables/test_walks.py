@@ -79,7 +79,7 @@ def test_each_step_is_joined_once() -> None:
         "\0",
     ],
 )
-def test_what_leads_nowhere_is_no_field_and_joins_nothing(path: str) -> None:
+def test_a_walk_to_nowhere_finds_no_field_and_joins_nothing(path: str) -> None:
     walks = Walks(CHANGES, ROOT)
     assert walks.find(path) is None
     assert walks.source is CHANGES.source
@@ -91,7 +91,7 @@ def test_walks_five_steps() -> None:
     assert how_many_joins(walks) == 5
 
 
-def test_a_field_or_table_that_the_caller_may_not_read_is_no_field() -> None:
+def test_a_field_or_table_that_the_caller_may_not_read_is_not_found() -> None:
     assert Walks(CHANGES, ROOT).find("assigned_to.employee_number") is not None
     assert Walks(CHANGES, NOBODY).find("assigned_to.employee_number") is None
     assert Walks(CHANGES, NOBODY).find("assigned_to.name") is not None
@@ -121,7 +121,7 @@ def test_as_many_joins_as_are_admitted_run(at_work: Flask) -> None:
 
 @pytest.fixture
 def tasks(at_work: Flask) -> None:
-    """One change of Ann's and one of somebody else's, with a task each."""
+    """One change of Ann's and one of another user's, with a task each."""
     common = {"state": 1, "sys_class_name": "change_request"}
     own, other = "1" * 32, "2" * 32
     connection().execute(

@@ -140,7 +140,7 @@ def test_by_default_what_has_no_value_is_nothing_else(app: Flask, query: str) ->
 
 
 @pytest.mark.usefixtures("at_work")
-def test_a_field_that_the_caller_may_not_read_is_no_field() -> None:
+def test_a_field_that_the_caller_may_not_read_is_not_found() -> None:
     assert where("assigned_to.employee_number=1") is not None
     assert where("assigned_to.employee_number=1", ANN) is None
     assert where("user_password=x") is where("assigned_to.user_password=x") is None

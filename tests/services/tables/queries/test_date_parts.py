@@ -52,7 +52,7 @@ def test_a_part_in_a_time_zone_is_what_its_clocks_and_calendars_show(name: str) 
         assert [(part, at, number) for at, number in wrong if at.year > 1000] == []
 
 
-def test_days_of_a_time_zone_are_apart_at_its_midnight() -> None:
+def test_days_of_a_time_zone_change_at_its_midnight() -> None:
     zone, instant = ZoneInfo("America/New_York"), COLUMNS["start_date"]
     days = select(instant, unit_number("day", instant, zone)).order_by(instant)
     for (one, first), (other, second) in pairwise(connection().execute(days).all()):
@@ -60,7 +60,7 @@ def test_days_of_a_time_zone_are_apart_at_its_midnight() -> None:
         assert (first == second) is is_same_day
 
 
-def test_a_part_is_what_people_say() -> None:
+def test_parts_have_their_calendar_values() -> None:
     day, instant = COLUMNS["cab_date"], COLUMNS["start_date"]
     for part, column in [("hour", instant), *((part, column) for part in PARTS for column in (instant, day))]:
         rows = connection().execute(select(column, part_number(part, column))).all()

@@ -83,7 +83,7 @@ def test_every_other_call_is_refused(call: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "gs.now()", " javascript:gs.now()", "JavaScript:gs.now()", "2026-01-31"])
-def test_every_other_text_stands_for_itself(text: str) -> None:
+def test_every_other_text_is_returned_unchanged(text: str) -> None:
     assert literal_text(text, MOMENT) == text
 
 

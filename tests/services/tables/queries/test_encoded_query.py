@@ -167,7 +167,7 @@ def test_reads_related_records_of_related_records_to_a_depth() -> None:
     assert "unreadable=('RLQUERYt.f,=0',)" in repr(deep)
 
 
-def test_a_list_of_related_records_without_its_end_goes_to_the_end() -> None:
+def test_a_related_list_without_its_end_extends_to_the_end_of_the_query() -> None:
     [[[related]]] = parse_encoded_query("RLQUERYt.f,=0^a=1^b=1").alternatives
     assert related == RelatedCount("t", "f", "=", 0, EncodedQuery((((A,), (B,)),)))
 
@@ -220,7 +220,7 @@ def test_parses_any_heap_of_its_own_words(text: str) -> None:
 
 @settings(max_examples=300)
 @given(st.one_of(HEAPS, st.text("aO=RNQ^ "), st.text()))
-def test_what_was_parsed_is_rendered_to_what_parses_alike(text: str) -> None:
+def test_a_rendered_query_parses_to_the_same_query(text: str) -> None:
     query = parse_encoded_query(text)
     assert parse_encoded_query(render_encoded_query(query)) == query
 

@@ -111,12 +111,12 @@ def at_work(either_app: Flask) -> Iterator[None]:
         yield
 
 
-def test_finds_what_is_asked_for() -> None:
+def test_each_operator_finds_the_matching_records() -> None:
     found = {text: sorted(find(text, ANN, shown="number")) for text in FOUND}
     assert found == {text: sorted(names.split()) for text, names in FOUND.items()}
 
 
-def test_a_caller_finds_himself() -> None:
+def test_the_dynamic_filter_me_finds_the_caller() -> None:
     for text in ("user_name=javascript:gs.getUserName()", "sys_id=javascript:gs.getUserID()", "user_name=ANN"):
         assert find(text, ANN, "sys_user", shown="sys_id") == [ANN.sys_id]
 

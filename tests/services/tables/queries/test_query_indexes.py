@@ -53,7 +53,7 @@ def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(
             assert "COVERING INDEX ix_task_oauth_entity (oauth_entity=?)" in plan_of(statement)
 
 
-def test_an_index_holds_only_who_can_be_found_by_it(app: Flask) -> None:
+def test_a_partial_index_contains_only_rows_with_a_value(app: Flask) -> None:
     with app.app_context():
         found = connection().exec_driver_sql(
             "SELECT name FROM sqlite_master WHERE sql LIKE '%CREATE INDEX%IS NOT NULL%'"

@@ -59,7 +59,7 @@ def test_no_value_is_more_than_a_value() -> None:
 
 @pytest.mark.usefixtures("at_work")
 @pytest.mark.parametrize("value", ["x" * 100_000, "é" * (MAX_FRAGMENT + 1)])
-def test_a_long_value_is_no_more_than_a_value_or_refused(value: str) -> None:
+def test_a_long_value_is_compared_as_a_value_or_refused(value: str) -> None:
     refused = set()
     for sign in NAMES:
         try:

@@ -138,7 +138,7 @@ def test_counts_only_what_the_caller_may_see() -> None:
     assert users == ["ann"]
 
 
-def test_walks_within_and_around_a_list_are_kept_apart() -> None:
+def test_dot_walks_within_and_around_a_related_list_are_separate() -> None:
     inner = "RLQUERYchange_task.change_request,>=1^assigned_to.user_name=bob^ENDRLQUERY"
     assert names(f"requested_by.user_name=ann^{inner}^requested_by.active=true") == {"three"}
     assert names(f"requested_by.user_name=bob^{inner}") == set()

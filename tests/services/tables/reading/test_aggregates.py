@@ -99,7 +99,7 @@ def test_passes_over_fields_that_have_no_such_figure() -> None:
     assert asked(fields=fields) == {"stats": {"avg": {"priority": "2.2000"}}}
 
 
-def test_has_nothing_to_say_when_nothing_is_asked() -> None:
+def test_is_empty_when_no_figure_is_requested() -> None:
     assert asked() == {"stats": {}}
     assert asked(group_by=("nonsense",), counts=True) == {"stats": {"count": "5"}}
 
@@ -159,7 +159,7 @@ def test_gives_each_group_its_figures() -> None:
     ]
 
 
-def test_names_what_groups_have_in_common_when_told() -> None:
+def test_shows_display_values_of_group_fields_on_request() -> None:
     wanted: dict[str, Any] = {"group_by": ("assignment_group", "priority"), "query": "priority=2"}
     [shown] = asked(**wanted, display_value=DisplayValue.DISPLAY)
     assert shown["groupby_fields"] == [
@@ -197,7 +197,7 @@ def test_is_an_empty_list_where_nothing_matches() -> None:
         ((("count",), (), ("a", "b", "c", "d", "e")), "1234"),
     ],
 )
-def test_keeps_the_groups_that_have_what_is_asked(having: Any, groups: str) -> None:
+def test_having_keeps_the_groups_that_match(having: Any, groups: str) -> None:
     assert "".join(value for value, _ in grouped("priority", having=having)) == groups
 
 

@@ -291,7 +291,7 @@ def test_serves_the_task_view_of_a_change(at_work: Flask) -> None:
 
 
 @pytest.mark.parametrize("sys_id", ["", "x", "a\0b", "\ud800", "0" * 32, "nonexistent sys ID", "x" * 5000])
-def test_finds_no_record_where_there_is_none(at_work: Flask, sys_id: str) -> None:
+def test_an_unknown_record_is_not_found(at_work: Flask, sys_id: str) -> None:
     with pytest.raises(RecordNotFound):
         read_record(CHANGES, ROOT, sys_id, shape())
 
@@ -309,7 +309,7 @@ def test_refuses_more_fields_than_a_database_answers(at_work: Flask) -> None:
         read_record(CHANGES, ROOT, sys_id, shape(*spellings, *walked))
 
 
-def test_remembers_what_is_asked_again_and_nothing_of_unusual_length(at_work: Flask) -> None:
+def test_repeated_statements_are_cached_and_unusually_long_ones_are_not(at_work: Flask) -> None:
     create(short_description="kept")
     usual, unusual = shape("number", "opened_by.name"), shape("number", "x" * 5000)
     assert select_fields(CHANGES, ROOT, usual) is select_fields(CHANGES, ROOT, usual)
@@ -328,7 +328,7 @@ def test_remembers_what_is_asked_again_and_nothing_of_unusual_length(at_work: Fl
         assert len(matching.statements) == kept
 
 
-def test_renders_what_was_written_like_what_is_read(network: str) -> None:
+def test_a_written_record_is_rendered_like_one_that_is_read(network: str) -> None:
     fields = {"assignment_group": network, "start_date": "2026-01-31 08:30:00", "cab_date": "2026-02-01", "risk": 3}
     for display in DisplayValue:
         for wanted in (shape(display=display), shape("number", "assignment_group.manager.email", display=display)):
@@ -338,7 +338,7 @@ def test_renders_what_was_written_like_what_is_read(network: str) -> None:
             assert rendered == read_record(CHANGES, ROOT, created["sys_id"], wanted)
 
 
-def test_shows_who_made_a_record_what_he_made_of_it_though_it_is_no_longer_his(at_work: Flask) -> None:
+def test_callers_see_their_write_even_if_it_removed_their_read_access(at_work: Flask) -> None:
     ann = Caller(add(SysUser, user_name="ann", name="Ann"), "ann", frozenset())
     created = create_record(CHANGES, ROOT, {"requested_by": ADMIN, "opened_by": ADMIN})
     assert render_written(CHANGES, ann, created, shape("requested_by.name")) == {
@@ -443,7 +443,7 @@ def test_walks_within_a_count_of_related_records_are_not_taken_for_those_outside
 @pytest.mark.parametrize(
     ("limit", "offset", "shown"), [(2, 0, 2), (2, 4, 1), (2, 9, 0), (100, 0, 5), (101, 0, 5), (0, 0, 0)]
 )
-def test_every_page_tells_how_many_match_in_all(at_work: Flask, limit: int, offset: int, shown: int) -> None:
+def test_every_page_has_the_total_number_of_matches(at_work: Flask, limit: int, offset: int, shown: int) -> None:
     for number in range(5):
         create(short_description=f"Restart {number}")
     create(short_description="Deploy")

@@ -41,7 +41,7 @@ def created(**fields: Any) -> str:
     return str(create_record(CHANGES, ROOT, fields)["sys_id"])
 
 
-def test_tells_who_changed_what_and_when(at_work: Flask) -> None:
+def test_records_who_changed_which_field_and_when(at_work: Flask) -> None:
     sys_id = created(short_description="before")
     update_record(CHANGES, Caller(ADMIN, "ann", ROOT.roles), sys_id, {"short_description": "after"})
     [row] = connection().execute(select(SysAudit.__table__).where(SysAudit.documentkey == sys_id)).all()
@@ -61,7 +61,7 @@ def test_tells_who_changed_what_and_when(at_work: Flask) -> None:
         ("type", "normal", "EMERGENCY", ("normal", "emergency")),
     ],
 )
-def test_values_are_told_in_their_canonical_form(
+def test_values_are_recorded_in_their_canonical_form(
     at_work: Flask, field: str, old: object, new: object, told: tuple[str | None, str | None]
 ) -> None:
     sys_id = created(**{field: old})
@@ -77,7 +77,7 @@ def test_all_fields_of_an_update_are_one_insert(at_work: Flask) -> None:
     assert {field for field, _, _ in trail(sys_id)} == {"short_description", "description", "priority"}
 
 
-def test_what_rules_change_is_told_too(at_work: Flask) -> None:
+def test_changes_by_rules_are_recorded_too(at_work: Flask) -> None:
     sys_id = created()
     update_record(CHANGES, ROOT, sys_id, {"state": 4})
     assert {("state", "-5", "4"), ("active", "true", "false")} <= set(trail(sys_id))
@@ -89,7 +89,7 @@ def test_stamps_equal_values_and_creations_leave_no_trail(at_work: Flask) -> Non
     assert trail(sys_id) == []
 
 
-def test_of_a_secret_is_told_that_it_was_changed_and_nothing_else(at_work: Flask) -> None:
+def test_a_changed_secret_is_recorded_without_its_values(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann", "user_password": "first secret"})["sys_id"]
     update_record(USERS, ROOT, user, {"user_password": "second secret", "title": "Dr"})
     assert sorted(trail(user), key=str) == [("title", None, "Dr"), ("user_password", None, None)]
@@ -97,7 +97,7 @@ def test_of_a_secret_is_told_that_it_was_changed_and_nothing_else(at_work: Flask
     assert trail(user).count(("user_password", None, None)) == 2
 
 
-def test_a_deletion_is_told_by_the_name_of_what_is_gone(at_work: Flask) -> None:
+def test_a_deletion_is_recorded_with_the_display_name(at_work: Flask) -> None:
     record = create_record(CHANGES, ROOT, {})
     update_record(CHANGES, ROOT, record["sys_id"], {"priority": 1})
     delete_record(CHANGES, ROOT, record["sys_id"])
@@ -114,7 +114,7 @@ def test_a_write_that_fails_leaves_no_trail(at_work: Flask) -> None:
     assert trail(sys_id) == []
 
 
-def test_long_values_are_told_whole(at_work: Flask) -> None:
+def test_long_values_are_recorded_completely(at_work: Flask) -> None:
     sys_id = created(description="é" * 4000)
     update_record(CHANGES, ROOT, sys_id, {"description": "ß" * 4000})
     assert trail(sys_id) == [("description", "é" * 4000, "ß" * 4000)]

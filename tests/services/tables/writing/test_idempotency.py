@@ -88,7 +88,7 @@ def test_a_key_is_known_to_its_user_integration_and_table_alone(at_work: Flask) 
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\0", "a\n", "\x7f", "\ud800"])
-def test_refuses_a_key_that_is_none(at_work: Flask, key: str) -> None:
+def test_refuses_an_invalid_key(at_work: Flask, key: str) -> None:
     with pytest.raises(RequestUnreadable) as refused:
         create_once(CHANGES, ROOT, key, BODY)
     assert refused.value.detail == "Header Idempotency-Key: 1 to 255 printable ASCII characters are expected"
@@ -129,7 +129,7 @@ def test_a_key_whose_record_is_gone_creates_no_other(at_work: Flask) -> None:
     assert count() == 0
 
 
-def test_whoever_may_no_longer_create_learns_nothing(at_work: Flask) -> None:
+def test_a_caller_who_may_no_longer_create_learns_nothing(at_work: Flask) -> None:
     created()
     with pytest.raises(AccessRefused):
         created(caller=Caller(ADMIN, "admin", frozenset()))

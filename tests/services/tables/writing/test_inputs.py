@@ -92,7 +92,7 @@ def test_a_label_wins_over_a_value_of_the_same_text(at_work: Flask) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"choice_allow_non_existing_value": "1"}], indirect=True)
-def test_a_setting_admits_values_that_are_no_choices(app: Flask) -> None:
+def test_a_setting_allows_values_that_are_not_choices(app: Flask) -> None:
     with app.app_context():
         assert read({"category": "Weather", "risk": "7"}) == {"category": "Weather", "risk": 7}
         assert read({"category": "network"}) == {"category": "Network"}
@@ -106,14 +106,14 @@ def test_all_choices_sent_are_looked_up_in_one_statement(at_work: Flask) -> None
     assert len(statements) == 1
 
 
-def test_what_is_stored_or_no_choice_costs_no_statement(at_work: Flask) -> None:
+def test_unchanged_values_and_fields_without_choices_need_no_statement(at_work: Flask) -> None:
     stored = {"type": "normal", "priority": 4, "assigned_to": ADMIN, "watch_list": ADMIN}
     with counted_statements() as statements:
         assert read({"short_description": "x", "state": "", **stored}, stored) == {"short_description": "x"}
     assert statements == []
 
 
-def test_a_reference_to_what_is_hidden_or_gone_may_be_written_back(at_work: Flask) -> None:
+def test_a_reference_to_a_hidden_or_deleted_record_may_be_written_back(at_work: Flask) -> None:
     gone = "0" * 32
     assert read({"assigned_to": gone, "watch_list": gone}, {"assigned_to": gone, "watch_list": gone}) == {}
     assert refusal({"assigned_to": gone}) == "Field assigned_to: no record of sys_user is meant by the value"

@@ -57,7 +57,7 @@ def counts() -> dict[str, int]:
     return {name: how_many or 0 for name, how_many in found.items()}
 
 
-def test_a_change_goes_with_everything_and_leaves_others_alone() -> None:
+def test_a_change_is_deleted_with_all_dependent_records_and_no_others() -> None:
     ci = create("cmdb_ci", name="edge-router-01")
     change, _ = add_change(ci)
     before = counts()
@@ -68,14 +68,14 @@ def test_a_change_goes_with_everything_and_leaves_others_alone() -> None:
     assert connection().scalar(select(Task.sys_id).where(Task.sys_id == change)) == change
 
 
-def test_a_task_goes_with_what_belongs_to_it_and_not_its_change() -> None:
+def test_a_task_is_deleted_with_its_dependent_records_but_without_its_change() -> None:
     change, task = add_change(create("cmdb_ci", name="edge-router-01"))
     delete_record(get_table("change_task"), ROOT, task)
     assert connection().scalars(select(SysJournalField.element_id)).all() == [change]
     assert connection().scalars(select(SysAttachment.table_sys_id)).all() == [change]
 
 
-def test_every_part_that_goes_leaves_its_trail() -> None:
+def test_every_deleted_dependent_record_leaves_an_audit_row() -> None:
     change, task = add_change(create("cmdb_ci", name="edge-router-01"))
     delete_record(CHANGES, ROOT, change)
     rows = connection().execute(select(SysAudit.tablename, SysAudit.documentkey).where(SysAudit.fieldname == "DELETED"))
@@ -91,12 +91,12 @@ def test_every_part_that_goes_leaves_its_trail() -> None:
     ]
 
 
-def test_what_is_only_referred_to_stays() -> None:
+def test_records_that_are_only_referred_to_stay() -> None:
     delete_record(CHANGES, ROOT, add_change(create("cmdb_ci", name="edge-router-01"))[0])
     assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
 
 
-def test_a_user_goes_with_approvals_and_their_files_and_with_roles() -> None:
+def test_a_user_is_deleted_with_approvals_their_files_and_role_assignments() -> None:
     user = create("sys_user", user_name="ann")
     approval = create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
     role = create("sys_user_has_role", user=user, role="itil")
@@ -121,5 +121,5 @@ def _swept_away_with(table: Table) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES.values() if table.access.delete is not NOBODY])
-def test_the_database_sweeps_nothing_away_that_is_no_part(table: Table) -> None:
+def test_no_foreign_key_cascades_to_a_table_that_is_not_dependent(table: Table) -> None:
     assert _swept_away_with(table) <= set(table.parts)

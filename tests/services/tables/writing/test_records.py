@@ -68,7 +68,7 @@ def test_dates_read_as_utc_whatever_the_zone_of_the_database(at_work: Flask) -> 
     assert shown["start_date"] == "2026-01-31 08:30:00"
 
 
-def test_counts_every_one_of_concurrent_updates(at_work: Flask) -> None:
+def test_counts_each_of_several_concurrent_updates(at_work: Flask) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     db.session.commit()
 
@@ -117,7 +117,7 @@ def test_of_concurrent_deletions_one_succeeds(at_work: Flask) -> None:
 
 
 @pytest.mark.parametrize("sys_id", ["", "\0", "\ud800", "x" * 100_000, "%", "\n"])
-def test_an_id_that_nobody_has_is_not_found(at_work: Flask, sys_id: str) -> None:
+def test_an_unknown_sys_id_is_not_found(at_work: Flask, sys_id: str) -> None:
     for attempt in (
         lambda: get_row(CHANGES, ROOT, sys_id, ("number",)),
         lambda: update_record(CHANGES, ROOT, sys_id, {"state": 0}),
@@ -200,7 +200,7 @@ def test_two_users_never_differ_in_case_alone(at_work: Flask) -> None:
 
 
 class Witness(NoRules):
-    """Notes what it is told, and has an opinion of its own."""
+    """Records its calls, and changes or refuses writes."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
@@ -255,13 +255,13 @@ def test_rules_see_every_write_and_complete_it(at_work: Flask, witness: Witness,
     ]
 
 
-def test_what_rules_turn_down_is_no_update(at_work: Flask, witnessed: Table) -> None:
+def test_a_change_that_rules_remove_is_not_an_update(at_work: Flask, witnessed: Table) -> None:
     group = create_record(witnessed, ROOT, {"name": "sent"})
     after = update_record(witnessed, ROOT, group["sys_id"], {"name": "turned down"})
     assert dict(zip(GROUPS.fields_for(ROOT), after, strict=True)) == group
 
 
-def test_an_update_answers_what_is_stored_without_reading_it_again(at_work: Flask) -> None:
+def test_an_update_returns_the_stored_record_without_reading_it_again(at_work: Flask) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     with counted_statements() as statements:
         after = update_record(CHANGES, ROOT, sys_id, VALUES)
@@ -329,7 +329,9 @@ def test_concurrent_entries_and_changes_are_all_counted(at_work: Flask) -> None:
     assert read(sys_id)["sys_mod_count"] == THREADS * EACH
 
 
-def test_says_so_when_a_reference_is_deleted_meanwhile(at_work: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_a_referenced_record_that_was_deleted_meanwhile(
+    at_work: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone = "0" * 32
     monkeypatch.setattr(records, "changed_values", lambda *_args, **_options: {"assigned_to": gone})
     with pytest.raises(OperationFailed) as refused:
@@ -354,7 +356,7 @@ def test_attachments_go_with_their_record(at_work: Flask) -> None:
     assert db.session.execute(select(func.count()).select_from(SysAttachmentDoc)).scalar_one() == 1
 
 
-def test_a_new_record_tells_no_secret(at_work: Flask) -> None:
+def test_a_new_record_is_returned_without_secrets(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann", "user_password": "a secret"})
     assert "user_password" not in user
     assert user.keys() == set(USERS.columns)

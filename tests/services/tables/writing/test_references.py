@@ -67,7 +67,7 @@ def test_which_name_comes_first_is_the_callers_choice(at_work: Flask) -> None:
     assert resolved("assigned_to", "Ann Lee", by_display=True) == ANN
 
 
-def test_an_id_is_meant_before_a_name_that_looks_like_one(at_work: Flask) -> None:
+def test_a_sys_id_takes_precedence_over_an_equal_name(at_work: Flask) -> None:
     db.session.add(CmdbCi(name=ROUTER))
     db.session.commit()
     assert resolved("cmdb_ci", ROUTER) == ROUTER
