@@ -135,6 +135,11 @@ def test_a_claim_elsewhere_is_not_the_claim(claim: str, said: dict[str, Any]) ->
     assert not result_of(condition("equals", "v", claim=claim), **said).passed
 
 
+def test_a_member_that_is_missing_is_not_shown_as_null() -> None:
+    stored = condition("equals", "v", claim="/a/b")
+    assert [result_of(stored, a=said).received for said in ({}, {"b": None}, None)] == ["absent", "null", "absent"]
+
+
 @pytest.mark.parametrize(
     "stored",
     [

@@ -1,11 +1,20 @@
 """Which tables a token reads, beside the one that it calls."""
 
 import pytest
+from sqlalchemy import select
 
 from changegate.services.access.caller import Caller, TokenGrant
 from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
+from changegate.services.tables.visibility import (
+    Restriction,
+    fields_beside,
+    may_read,
+    parameters_of,
+    restriction_of,
+    visibility,
+    visible_rows_of,
+)
 
 
 def reader(policy: ScopePolicy) -> Caller:
@@ -42,6 +51,7 @@ def test_a_token_reads_what_a_call_of_its_own_would_read(policy: ScopePolicy, na
 
 PERSON, ADMINISTRATOR = (Caller("b" * 32, "ann", frozenset(roles)) for roles in ((), ("admin",)))
 BOTH = [PERSON, ADMINISTRATOR]
+LIMITED = Caller("a" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", limits_now=OWN))
 
 
 @pytest.mark.parametrize(
@@ -87,3 +97,41 @@ def parameters_beside(caller: Caller) -> set[str]:
 )
 def test_another_table_leads_to_the_rows_that_the_caller_may_see(caller: Caller, parameters: set[str]) -> None:
     assert parameters_beside(caller) == parameters
+
+
+def test_the_caller_is_kept_to_what_roles_and_rules_say() -> None:
+    changes = get_table("change_request")
+    assert restriction_of(changes, PERSON) == Restriction(own_rows=True)
+    assert restriction_of(changes, ADMINISTRATOR) == Restriction()
+    assert restriction_of(changes, LIMITED) == Restriction(own_records=True)
+    assert restriction_of(get_table("sys_user"), LIMITED) == Restriction()
+    assert visibility(changes, LIMITED) == (Restriction(own_records=True), {"owner": "a" * 32, "integration": "e" * 32})
+    assert parameters_of(PERSON) == {"owner": "b" * 32, "integration": None}
+
+
+OWN_CHANGES = "task.sys_class_name = :sys_class_name_1 AND task.oauth_entity = :integration"
+
+
+@pytest.mark.parametrize(
+    ("name", "alias", "caller", "clause"),
+    [
+        ("change_request", None, LIMITED, f"WHERE {OWN_CHANGES}"),
+        (
+            "change_request",
+            "joined",
+            LIMITED,
+            f"WHERE EXISTS (SELECT 1 AS anon_1 FROM task WHERE task.sys_id = joined.sys_id AND {OWN_CHANGES})",
+        ),
+        ("change_request", "joined", ADMINISTRATOR, "WHERE joined.sys_class_name = :sys_class_name_1"),
+        ("sys_user", None, ADMINISTRATOR, ""),
+        ("sys_user", "joined", LIMITED, ""),
+    ],
+)
+def test_rows_are_of_the_class_and_of_the_integration(
+    name: str, alias: str | None, caller: Caller, clause: str
+) -> None:
+    table = get_table(name)
+    source = table.source.alias(alias) if alias else table.source
+    statement = str(select(source.c["sys_id"]).where(*visible_rows_of(table, source, caller)))
+    _, _, rules = " ".join(statement.replace(":param_1", "1").split()).partition(f" FROM {table.source.name}")
+    assert rules.removeprefix(f" AS {alias}").strip() == clause
