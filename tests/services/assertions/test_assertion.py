@@ -282,7 +282,7 @@ def test_takes_another_kind_of_token_where_the_integration_does() -> None:
 )
 def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
     refusal = refused(token, **demands)
-    assert refusal.reason == reason
+    assert (refusal.reason, refusal.report.reason) == (reason, reason)
     assert [result.rule for result in refusal.report.results if not result.passed] == [rule]
 
 
