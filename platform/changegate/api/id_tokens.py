@@ -19,7 +19,7 @@ from changegate.errors import (
 from changegate.extensions import db
 from changegate.services.access.caller import Caller
 from changegate.services.keys.key_store import key_store
-from changegate.services.oauth.events import Attempt
+from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
 from changegate.services.oauth.subjects import find_named_user

@@ -8,7 +8,7 @@ from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import read_credentials, read_reference
 from changegate.errors import InvalidClient, InvalidRequest, OAuthError
 from changegate.services.oauth.clients import Client, ClientCredentials
-from changegate.services.oauth.events import Attempt
+from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.introspection import introspect
 
 PATH = "/oauth/introspect"

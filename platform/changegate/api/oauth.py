@@ -15,11 +15,11 @@ from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.extensions import now
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.keys.key_store import key_store
-from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.client_assertions import TOKEN_PATHS
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
 from changegate.services.oauth.clients import Client, ClientCredentials
-from changegate.services.oauth.events import Attempt, record_accepted
+from changegate.services.oauth.event_row import Attempt
+from changegate.services.oauth.events import record_accepted
 from changegate.services.oauth.grant_types import (
     CLIENT_CREDENTIALS,
     PASSWORD,
@@ -27,7 +27,7 @@ from changegate.services.oauth.grant_types import (
     list_grant_types,
     require_grant,
 )
-from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.issuing import Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
@@ -50,7 +50,7 @@ def token_view() -> Response:
         commit()
     except OAuthError as refusal:
         return refuse(attempt, refusal)
-    return _token_response(issued, attempt)
+    return _token_response(issued)
 
 
 def _exchange(attempt: Attempt) -> IssuedToken:
@@ -120,13 +120,13 @@ def _required(name: str, value: str | None) -> str:
     return value
 
 
-def _token_response(issued: IssuedToken, attempt: Attempt) -> Response:
+def _token_response(issued: IssuedToken) -> Response:
     body = {
         "access_token": issued.access_token,
         "token_type": "Bearer",
         "expires_in": int(issued.lifespan.total_seconds()),
         "scope": issued.scope,
     }
-    if attempt.exchange is not None and attempt.exchange.refresh_token is not None:
-        body["refresh_token"] = attempt.exchange.refresh_token
-    return json_response(body, headers={**NO_STORE, "X-Request-Id": attempt.correlation_id})
+    if issued.exchange.refresh_token is not None:
+        body["refresh_token"] = issued.exchange.refresh_token
+    return json_response(body, headers={**NO_STORE, "X-Request-Id": issued.exchange.correlation_id})

@@ -16,7 +16,8 @@ from changegate.extensions import limiter, now
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
-from changegate.services.oauth.events import Attempt, record_refused
+from changegate.services.oauth.event_row import Attempt
+from changegate.services.oauth.events import record_refused
 
 SERVICENOW_SUFFIX = ".do"
 # Names that no client id has, for failures that are not one client's.

@@ -10,7 +10,8 @@ from changegate.api.envelopes import correlation_id
 from changegate.database import commit, rollback
 from changegate.errors import ChangegateError, InvalidClient, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
 from changegate.extensions import now
-from changegate.services.oauth.events import RefusedCall, record_refused_call
+from changegate.services.oauth.event_row import Attempt, RefusedCall
+from changegate.services.oauth.events import record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
 from changegate.services.scopes.rules import name_missing_scopes
 
@@ -30,7 +31,7 @@ def note_refused_call(error: ChangegateError) -> None:
     try:
         if isinstance(error, ScopeMissing):
             error.detail = name_missing_scopes(error.calls, g.caller.grant.scope.split())
-        record_refused_call(_refused_call(error), now())
+        _record(error)
         commit()
     except (InvalidClient, SQLAlchemyError) as problem:
         # The integration was deleted at this moment, or the database is away: the caller is refused all the same.
@@ -38,19 +39,18 @@ def note_refused_call(error: ChangegateError) -> None:
         log.warning("no event for the refusal %s: %s", correlation_id(), type(problem).__name__)
 
 
-def _refused_call(error: ChangegateError) -> RefusedCall:
+def _record(error: ChangegateError) -> None:
     sent = current_request()
     token = _find_token(error)
-    return RefusedCall(
-        address=sent.remote_addr,
-        correlation_id=correlation_id(),
+    attempt = Attempt(sent.remote_addr, correlation_id(), token.client_id)
+    call = RefusedCall(
         request=f"{sent.method} {sent.path}",
         reason=token.reason or error.reason,
         detail=None if isinstance(error, NotAuthenticated) else error.detail or error.message,
         user_name=token.user_name or (error.user_name if isinstance(error, NotAuthenticated) else None),
-        client_id=token.client_id,
         entity=token.entity,
     )
+    record_refused_call(attempt, call, now())
 
 
 def _find_token(error: ChangegateError) -> RefusedToken:

@@ -11,7 +11,7 @@ from changegate.api.oauth_clients import prove_client, refuse, require_room
 from changegate.api.token_form import FORM, read_credentials, read_form, read_reference
 from changegate.errors import InvalidRequest, OAuthError
 from changegate.extensions import db
-from changegate.services.oauth.events import Attempt
+from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.revocation import revoke_token
 
 RFC_PATH = "/oauth/revoke"

@@ -12,7 +12,8 @@ from changegate.errors import NotAuthenticated, RateLimited
 from changegate.extensions import db, login, now
 from changegate.models import SysUser
 from changegate.models.oauth_exchange import new_correlation_id
-from changegate.services.oauth.events import RefusedCall, record_refused_call
+from changegate.services.oauth.event_row import Attempt, RefusedCall
+from changegate.services.oauth.events import record_refused_call
 from changegate.services.users.accounts import authenticate_user
 from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
 
@@ -82,8 +83,8 @@ login.user_loader(load_user)
 
 def _write_event(reason: str, user_name: str | None = None) -> None:
     at, sent = now(), f"{request.method} {request.path}"
-    call = RefusedCall(request.remote_addr, new_correlation_id(at), sent, reason, user_name=user_name)
-    record_refused_call(call, at)
+    attempt = Attempt(request.remote_addr, new_correlation_id(at))
+    record_refused_call(attempt, RefusedCall(sent, reason, user_name=user_name), at)
     commit()
 
 

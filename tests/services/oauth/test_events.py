@@ -10,16 +10,17 @@ from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.assertions.report import Report
-from changegate.services.oauth.access_tokens import new_token
+from changegate.services.oauth.clients import ClientCredentials, authenticate_client
+from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
     KEPT_FOR,
-    Attempt,
     purge_expired,
     record_accepted,
     record_refused,
     report_of,
 )
+from changegate.services.oauth.issuing import Exchange, make_token
 from tests.conftest import Clock
 from tests.support.statements import counted_statements
 from tests.support.token_desk import Integration, TokenDesk
@@ -76,9 +77,13 @@ def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
 
 def test_most_requests_do_not_clean_up(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("changegate.database.cleanup.secrets.randbelow", lambda _one_in: 1)
+    integration = desk.register()
+    credentials = ClientCredentials(integration.client_id, integration.secret, address="192.0.2.1")
+    client = authenticate_client(credentials, None)
     for correlation_id, at in (("2" * 32, now() - timedelta(days=60)), ("3" * 32, now())):
-        token = new_token(correlation_id, user=None, generation=0, scope="", lifespan=timedelta(minutes=1))
-        record_accepted(Attempt(None, correlation_id), token, at)
+        exchange = Exchange(client, correlation_id)
+        token = make_token(exchange, user=None, scope="", has_all_scopes=True)
+        record_accepted(Attempt(None, correlation_id, client.client_id, exchange), token, at)
 
     assert _count(OAuthExchange) == 2
 

@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -35,26 +34,13 @@ RANDOM_BYTES = 32
 TOKEN_LENGTH = len(OPAQUE_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class IssuedToken:
-    """A token, which only its client gets, and the values that are stored for it, by column."""
-
-    access_token: str
-    lifespan: timedelta
-    scope: str
-    kept: dict[str, Any]
-
-
-def new_token(correlation_id: str, *, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
-    """Return a new token for an exchange; the stored row does not allow the token to be recovered."""
+def new_token(correlation_id: str) -> str:
+    """Return a new opaque token for an exchange; the stored row does not allow the token to be recovered."""
     material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
-    token = OPAQUE_PREFIX + urlsafe_b64encode(material).decode()
-    return _issued(token, user, generation, scope, lifespan)
+    return OPAQUE_PREFIX + urlsafe_b64encode(material).decode()
 
 
-def new_jwt_token(
-    correlation_id: str, *, client_id: str, user: str, generation: int, scope: str, lifespan: timedelta
-) -> IssuedToken:
+def new_jwt_token(correlation_id: str, *, client_id: str, user: str, scope: str, lifespan: timedelta) -> str:
     """Return a new token in JWT format (RFC 9068 §2.2); the correlation id is its jti.
 
     Raises `TemporarilyUnavailable` if it cannot be signed.
@@ -63,13 +49,7 @@ def new_jwt_token(
     issued_at = int(at.timestamp())
     times = {"iat": issued_at, "exp": issued_at + int(lifespan.total_seconds())}
     who = {"iss": issuer, "sub": user, "aud": issuer, "client_id": client_id}
-    token = sign_token({**who, **times, "jti": correlation_id, "scope": scope}, at)
-    return _issued(token, user, generation, scope, lifespan)
-
-
-def _issued(token: str, user: str, generation: int, scope: str, lifespan: timedelta) -> IssuedToken:
-    kept = {"token_hash": hash_token(token), "token_generation": generation, "user": user, "scope": scope}
-    return IssuedToken(token, lifespan, scope, kept)
+    return sign_token({**who, **times, "jti": correlation_id, "scope": scope}, at)
 
 
 def find_token_caller(token: str) -> Caller | None:

@@ -1,8 +1,7 @@
 """The client credentials grant (RFC 6749 §4.4): an authenticated client gets an access token for one account."""
 
 from changegate.errors import UnauthorizedClient
-from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.issuing import Exchange, issue_token
+from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.subjects import judge_run_as
 
 

@@ -16,11 +16,12 @@ from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Judgement, Report
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.oauth.access_tokens import IssuedToken, hash_token
+from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client, find_id_token_clients
-from changegate.services.oauth.events import Attempt, record_accepted
+from changegate.services.oauth.event_row import Attempt
+from changegate.services.oauth.events import record_accepted
 from changegate.services.oauth.id_token_rows import KeptRow, find_kept, renew, reuse_key_of
-from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.issuing import Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.subjects import resolve_subject
 
@@ -49,7 +50,7 @@ def accept_id_token(
     _require_unspent(client, verified, kept)
     expires_at = _expiry(client, verified, at)
     if kept is None:
-        record_accepted(attempt, _first_use(client, text, user, expires_at - at), at)
+        record_accepted(attempt, _first_use(exchange, text, user, expires_at - at), at)
         return attempt.correlation_id
     rested_on = (kept.entity, kept.user, kept.token_generation)
     if rested_on != (client.entity, user, client.token_generation) or kept.expires_at <= at:
@@ -102,17 +103,12 @@ def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetim
         yield "revocation", "token_revoked", expected, "used before"
 
 
-def _first_use(client: Client, text: str, user: str, lifespan: timedelta) -> IssuedToken:
+def _first_use(exchange: Exchange, text: str, user: str, lifespan: timedelta) -> IssuedToken:
     """Return the values to store for a token; without its hash if later calls must not find it."""
-    scope = " ".join(client.scopes)
-    kept = {
-        "token_hash": hash_token(text) if client.policy.allows_reuse else None,
-        "token_generation": client.token_generation,
-        "user": user,
-        "scope": scope,
-        "has_all_scopes": True,
-    }
-    return IssuedToken(text, lifespan, scope, kept)
+    client = exchange.client
+    token_hash = hash_token(text) if client.policy.allows_reuse else None
+    scope, has_all_scopes = " ".join(client.scopes), True
+    return IssuedToken(exchange, text, token_hash, user, scope, has_all_scopes, client.token_generation, lifespan)
 
 
 def _expiry(client: Client, verified: VerifiedAssertion, at: datetime) -> datetime:

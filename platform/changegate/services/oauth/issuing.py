@@ -1,13 +1,13 @@
 """The state of a token exchange, whatever its grant, and the issuing of its access token."""
 
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
 
 from changegate.errors import InvalidScope, OAuthError
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report
-from changegate.services.oauth.access_tokens import IssuedToken, new_jwt_token, new_token
+from changegate.services.oauth.access_tokens import hash_token, new_jwt_token, new_token
 from changegate.services.oauth.clients import Client
 
 JWT_FORMAT = "jwt"
@@ -18,8 +18,8 @@ class Exchange:
     """The state of an exchange, for the event log; filled in step by step, so that a refusal includes it too.
 
     `report` has the rules of a grant without an assertion, `refresh_token` the token that is returned in addition to
-    the access token. `reuse_key` is the unique key of an ID token that may be used again. `user_name` is set only for
-    an existing user.
+    the access token, and `refresh_token_id` the correlation id of the exchange that issued the refresh token.
+    `reuse_key` is the unique key of an ID token that may be used again. `user_name` is set only for an existing user.
     """
 
     client: Client
@@ -28,6 +28,7 @@ class Exchange:
     verified: VerifiedAssertion | None = None
     report: Report | None = None
     refresh_token: str | None = None
+    refresh_token_id: str | None = None
     reuse_key: str | None = None
     user_name: str | None = None
 
@@ -48,6 +49,24 @@ class Exchange:
             raise refusal(reason, report=report)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class IssuedToken:
+    """The token of an accepted exchange, which only its client gets, and the values that are stored for it.
+
+    `token_hash` is None if later calls must not find the row. With `has_all_scopes`, the token follows the scopes of
+    its integration.
+    """
+
+    exchange: Exchange
+    access_token: str
+    token_hash: str | None
+    user: str
+    scope: str
+    has_all_scopes: bool
+    generation: int
+    lifespan: timedelta
+
+
 def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken:
     """Return a token with the requested scopes, or with all scopes of the integration.
 
@@ -62,12 +81,14 @@ def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken
 
 def make_token(exchange: Exchange, user: str, scope: str, *, has_all_scopes: bool) -> IssuedToken:
     """Return a token in the integration's format; with `has_all_scopes`, it follows the scopes of the integration."""
-    client = exchange.client
-    make = partial(new_jwt_token, client_id=client.client_id) if client.token_format == JWT_FORMAT else new_token
-    generation, lifespan = client.token_generation, client.token_lifespan
-    issued = make(exchange.correlation_id, user=user, generation=generation, scope=scope, lifespan=lifespan)
-    issued.kept["has_all_scopes"] = has_all_scopes
-    return issued
+    client, correlation_id, lifespan = exchange.client, exchange.correlation_id, exchange.client.token_lifespan
+    if client.token_format == JWT_FORMAT:
+        token = new_jwt_token(correlation_id, client_id=client.client_id, user=user, scope=scope, lifespan=lifespan)
+    else:
+        token = new_token(correlation_id)
+    return IssuedToken(
+        exchange, token, hash_token(token), user, scope, has_all_scopes, client.token_generation, lifespan
+    )
 
 
 def split_scope(scope: str | None) -> list[str]:

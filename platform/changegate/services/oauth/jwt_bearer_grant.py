@@ -10,9 +10,8 @@ from changegate.errors import (
 from changegate.extensions import now, settings
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.keys.key_store import KeySetTooOld, KeyStore
-from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.issuing import Exchange, issue_token
+from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.subjects import resolve_subject
 
 EVENTS = "events"

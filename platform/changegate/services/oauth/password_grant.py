@@ -2,9 +2,8 @@
 
 from changegate.errors import UserRefused
 from changegate.extensions import limiter, now
-from changegate.services.oauth.access_tokens import IssuedToken
 from changegate.services.oauth.clients import require_room_to_guess
-from changegate.services.oauth.issuing import Exchange, issue_token
+from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token
 from changegate.services.oauth.resource_owners import find_fault, hold_owner, password_mark
@@ -32,7 +31,8 @@ def exchange_password(
     make_room_for_access_token(exchange, user.sys_id, at)
     if lifespan is not None:
         make_room_for_refresh_token(exchange, user.sys_id, at)
-        exchange.refresh_token = add_refresh_token(exchange, issued, mark, lifespan)
+        exchange.refresh_token = add_refresh_token(issued, mark, lifespan)
+        exchange.refresh_token_id = exchange.correlation_id
     return issued
 
 

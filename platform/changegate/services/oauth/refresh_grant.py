@@ -4,8 +4,7 @@ from datetime import datetime
 
 from changegate.errors import InvalidScope, RefreshTokenRefused
 from changegate.extensions import now
-from changegate.services.oauth.access_tokens import IssuedToken
-from changegate.services.oauth.issuing import Exchange, make_token, split_scope
+from changegate.services.oauth.issuing import Exchange, IssuedToken, make_token, split_scope
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token
 from changegate.services.oauth.refresh_tokens import (
     TokenRow,
@@ -40,8 +39,7 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
     if not note_use(row.correlation_id, at):
         _judge_token(exchange, "refresh_token_revoked")
     make_room_for_access_token(exchange, row.user, at)
-    issued.kept["refresh_token"] = row.correlation_id
-    exchange.refresh_token = token
+    exchange.refresh_token, exchange.refresh_token_id = token, row.correlation_id
     return issued
 
 

@@ -20,9 +20,9 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InvalidClient
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
-from changegate.services.oauth.access_tokens import IssuedToken, hash_token
+from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.issuing import Exchange
+from changegate.services.oauth.issuing import IssuedToken
 from changegate.services.oauth.resource_owners import STATE, hold_owner
 
 # A fixed prefix, so that secret scanners recognize a leaked token, and that it differs from access tokens.
@@ -33,10 +33,9 @@ KEPT_FOR = timedelta(days=30)
 TokenRow = Any  # a row of `_FIND`, by column name
 _TOKENS = OAuthRefreshToken.__table__
 _EXCHANGES = OAuthExchange.__table__
-_FROM_ACCESS_TOKEN = ("user", "token_generation", "scope", "has_all_scopes")
 
 
-def add_refresh_token(exchange: Exchange, issued: IssuedToken, mark: str, lifespan: timedelta) -> str:
+def add_refresh_token(issued: IssuedToken, mark: str, lifespan: timedelta) -> str:
     """Return a new refresh token for the access token that is issued with it; both work once they are committed.
 
     `mark` is the `password_mark` of the user. Raises `InvalidClient` if the integration has been deleted.
@@ -44,14 +43,22 @@ def add_refresh_token(exchange: Exchange, issued: IssuedToken, mark: str, lifesp
     token, at = REFRESH_PREFIX + secrets.token_urlsafe(RANDOM_BYTES), now()
     if is_time_to_clean_up():
         purge_ended(at)
-    known = {name: issued.kept[name] for name in _FROM_ACCESS_TOKEN}
-    row = {**known, "correlation_id": exchange.correlation_id, "entity": exchange.client.entity}
-    kept = {"token_hash": hash_token(token), "password_mark": mark, "issued_at": at, "expires_at": at + lifespan}
+    row = {
+        "correlation_id": issued.exchange.correlation_id,
+        "entity": issued.exchange.client.entity,
+        "user": issued.user,
+        "token_hash": hash_token(token),
+        "token_generation": issued.generation,
+        "scope": issued.scope,
+        "has_all_scopes": issued.has_all_scopes,
+        "password_mark": mark,
+        "issued_at": at,
+        "expires_at": at + lifespan,
+    }
     try:
-        _INSERT.execute(row | kept)
+        _INSERT.execute(row)
     except IntegrityError:
         raise InvalidClient("client_unknown") from None
-    issued.kept["refresh_token"] = exchange.correlation_id
     return token
 
 
