@@ -6,7 +6,7 @@ See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 from flask import g, request
 
 from changegate.api.envelopes import correlation_id, refusal
-from changegate.api.oauth_clients import note_refusal, require_room
+from changegate.api.oauth_clients import name_client, note_refusal
 from changegate.errors import (
     AssertionRefused,
     ChangegateError,
@@ -70,7 +70,7 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 
 def _accept_once(attempt: Attempt, text: str) -> str:
-    accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), before_verifying=require_room)
+    accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), name_client=name_client)
     db.session.commit()
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:

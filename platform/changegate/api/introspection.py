@@ -4,7 +4,7 @@ from flask import Blueprint, Response, request
 
 from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
-from changegate.api.oauth_clients import prove_client, refuse, require_room
+from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_credentials, read_reference
 from changegate.errors import InvalidClient, InvalidRequest, OAuthError
 from changegate.services.oauth.clients import Client, ClientCredentials
@@ -32,8 +32,7 @@ def introspection_view() -> Response:
 
 
 def _prove(attempt: Attempt, credentials: ClientCredentials) -> Client:
-    attempt.client_id = credentials.client_id
-    require_room(attempt)
+    name_client(attempt, credentials.client_id)
     if credentials.secret is None and credentials.assertion is None:
         # Being public is enough to buy a token with an assertion, which proves something itself.
         raise InvalidClient("client_unproven", "to introspect, a client must prove who it is")

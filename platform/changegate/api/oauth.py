@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 from changegate.api.auth import allow_anyone
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
-from changegate.api.oauth_clients import prove_client, refuse, require_room
+from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
 from changegate.database import commit
 from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
@@ -56,8 +56,7 @@ def token_view() -> Response:
 def _exchange(attempt: Attempt) -> IssuedToken:
     params = read_parameters()
     credentials = read_credentials(params)
-    attempt.client_id = credentials.client_id
-    require_room(attempt)
+    name_client(attempt, credentials.client_id)
     if params.grant_type is None:
         raise InvalidRequest("body_malformed", "grant_type is missing")
     grant = _GRANTS.get(params.grant_type)
@@ -102,14 +101,11 @@ _GRANTS: Mapping[str, Grant] = MappingProxyType(
 
 
 def _admit(attempt: Attempt, client: Client, grant_type: str) -> Exchange:
-    """Begin the exchange of a client, unless the grant is not for it; raises `UnauthorizedClient`.
-
-    One that was found by its assertion is asked for its failures only now.
-    """
+    """Begin the exchange of a client that may use the grant; raises `UnauthorizedClient` and `TooManyFailures`."""
     exchange = attempt.exchange = Exchange(client, attempt.correlation_id)
     if attempt.client_id is None:
-        attempt.client_id = client.client_id
-        require_room(attempt)
+        # The request has no client id: the client was found by its assertion.
+        name_client(attempt, client.client_id)
     require_grant(exchange, grant_type)
     return exchange
 

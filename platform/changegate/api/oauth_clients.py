@@ -36,9 +36,10 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     return authenticate_client(credentials, assertion)
 
 
-def require_room(attempt: Attempt) -> None:
-    """Refuse a client that has failed too often; raises `TooManyFailures`."""
-    if attempt.client_id is not None and (limited := _find_limit(attempt, attempt.client_id)):
+def name_client(attempt: Attempt, client_id: str | None) -> None:
+    """Set the client of a request, authenticated or not; raises `TooManyFailures` if it has failed too often."""
+    attempt.client_id = client_id
+    if client_id is not None and (limited := _find_limit(attempt, client_id)):
         raise limited
 
 

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 
 from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id
-from changegate.api.oauth_clients import prove_client, refuse, require_room
+from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import FORM, read_credentials, read_form, read_reference
 from changegate.errors import InvalidRequest, OAuthError
 from changegate.extensions import db
@@ -48,8 +48,7 @@ def _revoke_for_client(attempt: Attempt) -> None:
     """Revoke the token of a form; a client that says who it is must be right, and ends none but its own."""
     params = read_reference()
     credentials = read_credentials(params)
-    attempt.client_id = credentials.client_id
-    require_room(attempt)
+    name_client(attempt, credentials.client_id)
     is_named = credentials.client_id is not None or credentials.secret is not None or credentials.assertion is not None
     client = prove_client(credentials) if is_named else None
     if params.token is None:

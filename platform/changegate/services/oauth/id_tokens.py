@@ -31,19 +31,18 @@ ONE_INTEGRATION = "one active ID token integration with this issuer and audience
 
 
 def accept_id_token(
-    attempt: Attempt, text: str, key_store: KeyStore, *, before_verifying: Callable[[Attempt], None]
+    attempt: Attempt, text: str, key_store: KeyStore, *, name_client: Callable[[Attempt, str], None]
 ) -> str:
     """Verify a token completely, and write its row with the commit.
 
-    Returns the correlation id to find its caller by. `before_verifying` is called once the integration is known, and
-    may refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit raises `AssertionRefused` if another
+    Returns the correlation id to find its caller by. `name_client` is called once the integration is known, and may
+    refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit raises `AssertionRefused` if another
     call with the token was first, and `InvalidClient` if the integration has just been deleted.
     """
     assertion = UnverifiedAssertion.parse(text)
     client = _choose_integration(assertion)
-    attempt.client_id = client.client_id
     exchange = attempt.exchange = Exchange(client, attempt.correlation_id, assertion, reuse_key=reuse_key_of(text))
-    before_verifying(attempt)
+    name_client(attempt, client.client_id)
     exchange.verified = verified = verify_for(client, assertion, key_store)
     user, at = resolve_subject(client, verified), now()
     kept = find_kept(text)
