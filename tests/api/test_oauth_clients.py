@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from changegate.api import oauth_clients
+from changegate.database import commit
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.integrations.integrations import get_integration, rotate_secret
@@ -227,6 +228,26 @@ def test_a_refusal_outlives_an_integration_that_is_deleted_meanwhile(
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
     [event] = desk.events()
     assert (event.reason, event.entity, event.client_id) == ("client_secret_bad", None, integration.client_id)
+
+
+def test_an_exchange_is_refused_if_its_integration_is_deleted_before_the_commit(
+    either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration = either_desk.register()
+
+    def deleted_meanwhile() -> None:
+        with either_desk.app.app_context():
+            db.session.execute(delete(OAuthEntity).where(OAuthEntity.sys_id == integration.sys_id))
+            db.session.commit()
+        commit()
+
+    monkeypatch.setattr("changegate.api.oauth.commit", deleted_meanwhile)
+    answer = either_desk.exchange(integration)
+
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+    with either_desk.app.app_context():
+        event = either_desk.last_event()
+    assert (event.reason, event.entity, event.subject) == ("client_unknown", None, None)
 
 
 def test_a_wrong_secret_does_not_tell_that_an_integration_is_inactive(desk: TokenDesk) -> None:

@@ -22,6 +22,7 @@ from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
+from changegate.services.oauth.jwt_bearer_grant import refusing_replays
 from changegate.services.oauth.subjects import find_named_user
 
 # In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.
@@ -71,7 +72,8 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 def _accept_once(attempt: Attempt, text: str) -> str:
     accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), name_client=name_client)
-    db.session.commit()
+    with refusing_replays(attempt):
+        db.session.commit()
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:
         remember(text, exchange.client, find_named_user(exchange.client, exchange.verified))

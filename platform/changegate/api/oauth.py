@@ -28,7 +28,7 @@ from changegate.services.oauth.grant_types import (
     require_grant,
 )
 from changegate.services.oauth.issuing import Exchange, IssuedToken
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion, refusing_replays
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
@@ -47,7 +47,8 @@ def token_view() -> Response:
     try:
         issued = _exchange(attempt)
         record_accepted(attempt, issued, now())
-        commit()
+        with refusing_replays(attempt):
+            commit()
     except OAuthError as refusal:
         return refuse(attempt, refusal)
     return _token_response(issued)

@@ -1,6 +1,7 @@
 """What the endpoints for OAuth clients share: who is asking, failures that are counted, and refusals."""
 
 from flask import Response, request
+from sqlalchemy.exc import IntegrityError
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
 from changegate.database import commit, rollback
@@ -65,7 +66,7 @@ def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
     record_refused(attempt, refusal, now())
     try:
         commit()
-    except InvalidClient:
+    except IntegrityError:
         # Of an integration that is gone nothing can be told but that it was asked for.
         rollback()
         attempt.exchange = None

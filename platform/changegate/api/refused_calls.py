@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import correlation_id
 from changegate.database import commit, rollback
-from changegate.errors import ChangegateError, InvalidClient, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
+from changegate.errors import ChangegateError, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
 from changegate.extensions import now
 from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
@@ -33,7 +33,7 @@ def note_refused_call(error: ChangegateError) -> None:
             error.detail = name_missing_scopes(error.calls, g.caller.grant.scope.split())
         _record(error)
         commit()
-    except (InvalidClient, SQLAlchemyError) as problem:
+    except SQLAlchemyError as problem:
         # The integration was deleted at this moment, or the database is away: the caller is refused all the same.
         rollback()
         log.warning("no event for the refusal %s: %s", correlation_id(), type(problem).__name__)

@@ -62,12 +62,17 @@ class Prepared:
         return _run_on_driver(at_work, compiled.text, compiled.parameters(values))
 
     def execute_with_commit(
-        self, values: Mapping[str, Any], *, explain: Callable[[IntegrityError], Exception], must_last: bool = True
+        self,
+        values: Mapping[str, Any],
+        *,
+        explain: Callable[[IntegrityError], Exception] | None = None,
+        must_last: bool = True,
     ) -> None:
         """Postpone a write until the commit of the unit of work, or until its next statement (decision 0011).
 
-        The commit or that statement raises the exception that `explain` returns for a violated constraint. A write that
-        need not last is visible at once like every other, but may be lost if the machine loses power.
+        For a violated constraint, the commit or that statement raises `IntegrityError`, or the exception that `explain`
+        returns. A write that need not last is visible at once like every other, but may be lost if the machine loses
+        power.
         """
 
         def write(at_work: Connection, *, is_alone: bool) -> None:
@@ -75,6 +80,8 @@ class Prepared:
             try:
                 _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone, must_last=must_last)
             except IntegrityError as problem:
+                if explain is None:
+                    raise
                 raise explain(problem) from None
 
         unit_of_work().write_with_commit(write)

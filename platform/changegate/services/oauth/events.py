@@ -1,22 +1,21 @@
 """The event log: the decisions of the token endpoint and their reasons, never a token or an assertion.
 
-Functions named `record_*` only register the row with the unit of work; the caller's commit writes it, and raises the
-errors that they name (decision 0011).
+Functions named `record_*` only register the row with the unit of work; the caller's commit writes it, and raises
+`IntegrityError` if the database rejects it (decision 0011).
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
-from changegate.database.prepared import Prepared, is_broken_reference
-from changegate.errors import AssertionRefused, InvalidClient, OAuthError
+from changegate.database.prepared import Prepared
+from changegate.errors import OAuthError
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
-from changegate.services.assertions.report import Report, RuleResult, read_rows
+from changegate.services.assertions.report import RuleResult, read_rows
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.event_row import Attempt, Columns, RefusedCall, build_row
@@ -32,32 +31,14 @@ _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.colu
 
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
-    """Write an exchange and its token with the commit, which raises `AssertionRefused` if the replay key exists.
-
-    The INSERT decides, so that exactly one of several processes succeeds.
-    """
+    """Write an exchange and its token with the commit, which belongs in `refusing_replays`."""
     _purge_now_and_then(happened_at)
     row = build_row(attempt, issued, happened_at, issued.exchange.client.entity)
-    _INSERT.execute_with_commit(row, explain=lambda problem: _explain(attempt, problem))
-
-
-def _explain(attempt: Attempt, problem: IntegrityError) -> Exception:
-    """Return the refusal for a constraint that the INSERT violated; called within the commit."""
-    if is_broken_reference(problem):
-        # The integration or its user has just been deleted. The event of this refusal must not refer to them, or it
-        # would violate the same constraint.
-        attempt.exchange = None
-        return InvalidClient("client_unknown")
-    report = attempt.exchange.verified.report if attempt.exchange and attempt.exchange.verified else Report()
-    report.add(("replay", "jti_replayed", "not seen before", "seen before"))
-    return AssertionRefused("jti_replayed", report=report)
+    _INSERT.execute_with_commit(row)
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
-    """Write the event of a refusal and its rules with the commit, if the limits of the log allow it.
-
-    The commit raises `InvalidClient` if the integration has just been deleted.
-    """
+    """Write the event of a refusal and its rules with the commit, if the limits of the log allow it."""
     # Without an exchange, the client did not authenticate: its client id is unverified.
     exchange = attempt.exchange
     entity = find_entity(attempt.client_id) if exchange is None else exchange.client.entity
@@ -65,10 +46,7 @@ def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime)
 
 
 def record_refused_call(attempt: Attempt, call: RefusedCall, happened_at: datetime) -> None:
-    """Write the event of a refused API call or login with the commit, if the limits of the log allow it.
-
-    The commit raises `InvalidClient` if the integration has just been deleted.
-    """
+    """Write the event of a refused API call or login with the commit, if the limits of the log allow it."""
     _write_refusal(build_row(attempt, call, happened_at, call.entity), happened_at)
 
 
@@ -78,7 +56,7 @@ def _write_refusal(row: Columns, at: datetime) -> None:
         return
     _purge_now_and_then(at)
     # Nothing depends on the durability of a refusal: a flood of them must not make other callers wait for fsync.
-    _INSERT.execute_with_commit(row, explain=lambda _: InvalidClient("client_unknown"), must_last=False)
+    _INSERT.execute_with_commit(row, must_last=False)
 
 
 def report_of(event: OAuthExchange) -> list[RuleResult]:

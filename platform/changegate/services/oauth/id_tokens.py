@@ -36,8 +36,8 @@ def accept_id_token(
     """Verify a token completely, and write its row with the commit.
 
     Returns the correlation id to find its caller by. `name_client` is called once the integration is known, and may
-    refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit raises `AssertionRefused` if another
-    call with the token was first, and `InvalidClient` if the integration has just been deleted.
+    refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit belongs in `refusing_replays`: another
+    call with the token may be first.
     """
     assertion = UnverifiedAssertion.parse(text)
     client = _choose_integration(assertion)

@@ -1,7 +1,14 @@
 """The JWT bearer grant (RFC 7523 §2.1): an assertion is exchanged for an access token."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import IntegrityError
+
+from changegate.database.prepared import is_broken_reference
 from changegate.errors import (
     AssertionRefused,
+    InvalidClient,
     JwksFetchFailed,
     JwksUnusable,
     SealBroken,
@@ -9,8 +16,10 @@ from changegate.errors import (
 )
 from changegate.extensions import now, settings
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
+from changegate.services.assertions.report import Report
 from changegate.services.keys.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.clients import Client
+from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.subjects import resolve_subject
 
@@ -19,15 +28,37 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
-    """Verify an assertion and return the token that it is exchanged for.
+    """Verify an assertion and return the token that it is exchanged for, in the steps of RFC 7523 §3.
 
-    The commit of the exchange's row makes the token work and the assertion used, both at once: a request that is
-    refused does not use up a valid assertion. Raises `AssertionRefused`, `InvalidScope`, and `TemporarilyUnavailable`.
+    The last step is the view's: it stores the row of the exchange, in `refusing_replays`. A second row for the same
+    `jti` is the replay. The row makes the token work and the assertion used, both at once, so that a refused request
+    does not use up a valid assertion. Raises `AssertionRefused`, `InvalidScope`, and `TemporarilyUnavailable`.
     """
     client = exchange.client
     exchange.assertion = UnverifiedAssertion.parse(text)
     exchange.verified = verified = verify_for(client, exchange.assertion, key_store)
     return issue_token(exchange, resolve_subject(client, verified), scope)
+
+
+@contextmanager
+def refusing_replays(attempt: Attempt) -> Iterator[None]:
+    """Refuse an exchange if the database rejects its row; for the commit that stores the row (decision 0011).
+
+    The replay key of the row is unique (`Exchange.replay_key`), so that of several exchanges with one `jti`, in any
+    process, exactly one is stored. Raises `AssertionRefused` for the others, and `InvalidClient` if the integration or
+    its user has just been deleted.
+    """
+    try:
+        yield
+    except IntegrityError as problem:
+        exchange = attempt.exchange
+        if is_broken_reference(problem):
+            # The event of this refusal must not refer to the deleted row, or it would be rejected too.
+            attempt.exchange = None
+            raise InvalidClient("client_unknown") from None
+        report = exchange.verified.report if exchange and exchange.verified else Report()
+        report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+        raise AssertionRefused("jti_replayed", report=report) from None
 
 
 def verify_for(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore) -> VerifiedAssertion:
