@@ -345,4 +345,4 @@ def test_administrators_see_refused_calls_in_the_console(desk: TokenDesk, call: 
     last = next(event.correlation_id for event in desk.events() if event.further_refusals)
     with desk.app.app_context():
         record = browser.open(f"/inbound-integrations/events/{last}").text
-    assert "3 further refusals of the same address or integration" in record
+    assert "3 further refusals from the same address or integration" in record
