@@ -54,7 +54,7 @@ def test_never_takes_a_value_for_sql() -> None:
 
 
 @pytest.mark.usefixtures("at_work")
-def test_raises_what_sqlalchemy_raises_and_tells_no_values() -> None:
+def test_raises_the_errors_of_sqlalchemy_without_values() -> None:
     compiled = CompiledSelect(by_name(), connection().dialect)
     with pytest.raises(DBAPIError) as caught:
         compiled.fetch(connection(), {"wanted": ["a secret", object()]})
@@ -76,7 +76,7 @@ def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
     assert built == [1, 2, 3, 1]
 
 
-def test_what_fails_while_rows_are_fetched_is_an_error_of_the_database(app: Flask) -> None:
+def test_a_failure_while_rows_are_fetched_is_a_database_error(app: Flask) -> None:
     second_fails = text("(SELECT 1 AS x UNION ALL SELECT -9223372036854775807 - 1)")
     statement = Prepared(select(func.abs(literal_column("x"))).select_from(second_fails))
     with app.app_context(), pytest.raises(DBAPIError, match="integer overflow"):

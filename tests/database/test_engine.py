@@ -52,7 +52,7 @@ def test_every_sqlite_connection_is_durable_and_strict(at_work: Flask, pragma: s
             assert engine_connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() == value
 
 
-def test_a_read_takes_no_turn_and_a_write_takes_it_until_commit(at_work: Flask) -> None:
+def test_a_read_skips_the_write_queue_and_a_write_holds_it_until_commit(at_work: Flask) -> None:
     db.session.execute(select(SysUser.name)).all()
     assert has_room(db.engine)
     db.session.execute(update(SysUser).values(title="x"))
@@ -61,28 +61,28 @@ def test_a_read_takes_no_turn_and_a_write_takes_it_until_commit(at_work: Flask) 
     assert has_room(db.engine)
 
 
-def test_a_rollback_gives_up_the_turn(at_work: Flask) -> None:
+def test_a_rollback_releases_the_write_queue(at_work: Flask) -> None:
     db.session.execute(update(SysUser).values(title="x"))
     db.session.rollback()
     assert has_room(db.engine)
     assert db.session.execute(select(SysUser.title)).scalars().all() == [None]
 
 
-def test_the_end_of_a_request_gives_up_the_turn(app: Flask) -> None:
+def test_the_end_of_a_request_releases_the_write_queue(app: Flask) -> None:
     with app.app_context():
         db.session.execute(update(SysUser).values(title="x"))
     with app.app_context():
         assert has_room(db.engine)
 
 
-def test_a_failed_statement_keeps_the_turn_until_the_rollback(at_work: Flask) -> None:
+def test_a_failed_statement_holds_the_write_queue_until_the_rollback(at_work: Flask) -> None:
     with pytest.raises(StatementError):
         db.session.execute(update(SysUser).values(user_name=None))
     db.session.rollback()
     assert has_room(db.engine)
 
 
-def test_a_lock_that_cannot_be_had_gives_up_the_turn(queued: QueuedConnection, tmp_path: Path) -> None:
+def test_a_lock_that_is_not_available_releases_the_write_queue(queued: QueuedConnection, tmp_path: Path) -> None:
     queued.execute("PRAGMA busy_timeout = 20")
     other = sqlite3.connect(tmp_path / SMALL, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -97,7 +97,7 @@ def test_a_lock_that_cannot_be_had_gives_up_the_turn(queued: QueuedConnection, t
     assert may_write_to(str(tmp_path / SMALL))
 
 
-def test_closing_an_open_transaction_gives_up_the_turn_and_writes_nothing(
+def test_closing_an_open_transaction_releases_the_write_queue_and_writes_nothing(
     queued: QueuedConnection, tmp_path: Path
 ) -> None:
     queued.begin_write()
@@ -110,7 +110,7 @@ def test_closing_an_open_transaction_gives_up_the_turn_and_writes_nothing(
     other.close()
 
 
-def test_beginning_twice_takes_one_turn(queued: QueuedConnection, tmp_path: Path) -> None:
+def test_beginning_twice_enters_the_write_queue_once(queued: QueuedConnection, tmp_path: Path) -> None:
     queued.begin_write()
     queued.begin_write()
     queued.rollback()
@@ -119,7 +119,7 @@ def test_beginning_twice_takes_one_turn(queued: QueuedConnection, tmp_path: Path
     assert may_write_to(str(tmp_path / SMALL))
 
 
-def test_a_second_writer_waits_for_its_turn_and_then_sees_what_the_first_wrote(app: Flask) -> None:
+def test_a_second_writer_waits_and_then_sees_what_the_first_wrote(app: Flask) -> None:
     begun, done = threading.Event(), threading.Event()
 
     def second() -> str | None:

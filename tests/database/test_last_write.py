@@ -99,7 +99,7 @@ def _assert_next_writer_may_write() -> None:
     assert has_room(db.engine)
 
 
-def test_a_broken_reference_is_told_from_a_taken_key(at_work: Flask) -> None:
+def test_a_broken_reference_is_distinguished_from_a_key_in_use(at_work: Flask) -> None:
     INSERT_MEMBER.execute_with_commit(_row(user="0" * 32, group="0" * 32), explain=_explain)
 
     with pytest.raises(Refused, match="reference"):

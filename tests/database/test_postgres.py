@@ -56,7 +56,7 @@ def test_values_of_another_type_are_another_statement(driver: DirectConnection) 
     assert len(prepared(driver)) == 3
 
 
-def test_what_is_prepared_survives_whatever_cursors_do(driver: DirectConnection) -> None:
+def test_prepared_statements_survive_the_use_of_cursors(driver: DirectConnection) -> None:
     driver.prepare_after = 0
     driver.fetch_all("SELECT 1", [])
     for _ in range(10):
@@ -69,7 +69,7 @@ def test_what_is_prepared_survives_whatever_cursors_do(driver: DirectConnection)
         assert driver.fetch_all("SELECT 1", []) == [(1,)]
 
 
-def test_what_somebody_drops_is_prepared_anew(driver: DirectConnection) -> None:
+def test_a_dropped_statement_is_prepared_again(driver: DirectConnection) -> None:
     driver.prepare_after = 0
     driver.fetch_all("SELECT 1", [])
     driver.execute("DEALLOCATE ALL")
@@ -78,7 +78,9 @@ def test_what_somebody_drops_is_prepared_anew(driver: DirectConnection) -> None:
     assert driver.fetch_all("SELECT 1", []) == [(1,)]
 
 
-def test_what_was_not_used_for_longest_is_forgotten(driver: DirectConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_statement_is_dropped(
+    driver: DirectConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgres, "MOST_STATEMENTS", 2)
     driver.prepare_after = 0
     for text in ("SELECT 1", "SELECT 2", "SELECT 1", "SELECT 3", "SELECT 1"):
@@ -109,7 +111,7 @@ def test_to_forget_a_statement_ends_no_transaction(
     assert prepared(driver) == ["SELECT 4"]
 
 
-def test_a_write_says_how_many_rows_it_touched(driver: DirectConnection) -> None:
+def test_a_write_returns_the_number_of_changed_rows(driver: DirectConnection) -> None:
     assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "admin"]) == 1
     assert driver.run("UPDATE sys_user SET title = $1 WHERE user_name = $2", ["x", "nobody"]) == 0
     assert driver.run("CREATE TEMPORARY TABLE beside (x int)", []) == 0

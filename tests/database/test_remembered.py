@@ -49,7 +49,7 @@ def test_makes_it_once_for_a_row_that_stays_the_same(remembered: Remembered[Made
     assert remembered.first({"wanted": "a"}) is first
 
 
-def test_makes_it_anew_when_the_row_says_something_else(remembered: Remembered[Made]) -> None:
+def test_makes_it_again_when_the_row_has_changed(remembered: Remembered[Made]) -> None:
     remembered.first({"wanted": "a"})
     connection().execute(update(GROUPS).values(description="two"))
     commit()
@@ -60,7 +60,7 @@ def test_makes_it_anew_when_the_row_says_something_else(remembered: Remembered[M
     assert found.text == "a: two"
 
 
-def test_finds_nothing_where_there_is_no_row_any_more(remembered: Remembered[Made]) -> None:
+def test_returns_none_when_the_row_was_deleted(remembered: Remembered[Made]) -> None:
     remembered.first({"wanted": "a"})
     connection().execute(GROUPS.delete())
     commit()

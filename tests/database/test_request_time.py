@@ -29,7 +29,7 @@ def test_a_caller_has_half_of_the_threads_and_at_least_one(threads: int, own: in
     assert (refusal.status, refusal.retry_after) == (429, 2)
 
 
-def test_one_thread_is_left_whoever_calls() -> None:
+def test_one_thread_stays_free_for_other_callers() -> None:
     places = LongRequests(4)
     assert [places.take_place(account) for account in (ANN, ANN, BOB)] == [None] * 3
     refusal = places.take_place(CY)
@@ -39,7 +39,7 @@ def test_one_thread_is_left_whoever_calls() -> None:
     assert places.take_place(CY) is None
 
 
-def test_the_integration_of_a_token_counts_for_itself() -> None:
+def test_each_integration_of_a_user_is_counted_separately() -> None:
     places = LongRequests(8)
     assert [places.take_place(("ann", "ci")) for _ in range(4)] == [None] * 4
     assert places.take_place(("ann", "ci")) is not None
@@ -75,7 +75,7 @@ def test_work_counts_from_when_the_caller_is_known() -> None:
     assert places._at_work == {ANN: 1}
 
 
-def test_waiting_for_locks_and_disks_is_no_work() -> None:
+def test_waiting_for_locks_and_disks_does_not_count_as_work() -> None:
     places = LongRequests(4)
     made = RequestTime(places)
     made.count_for(ANN)
@@ -96,7 +96,7 @@ def test_waiting_for_reads_of_postgresql_is_counted() -> None:
     assert places._at_work == {ANN: 1}
 
 
-def test_a_caller_who_was_refused_begins_no_search_until_a_place_is_free() -> None:
+def test_a_refused_caller_begins_no_search_until_a_place_is_free() -> None:
     places = LongRequests(2)
     first, second = counted_for(ANN, places), counted_for(ANN, places)
     first.look()

@@ -1,4 +1,4 @@
-"""Turns: one request at a time works in Python, and whoever waits lets others work."""
+"""Turns: one request at a time runs Python code, and a request that waits lets others run."""
 
 import sqlite3
 import threading
@@ -58,7 +58,7 @@ def is_answered(app: Flask) -> bool:
         return app.test_client().get("/healthz").status_code == 200
 
 
-def test_one_request_at_a_time_works(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_request_at_a_time_runs(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "LONGEST_TURN_SECONDS", PATIENCE)
     at_work, most = [], []
 
@@ -73,7 +73,7 @@ def test_one_request_at_a_time_works(pool: ThreadPoolExecutor, monkeypatch: pyte
     assert max(most) == 1
 
 
-def test_others_work_while_one_waits(pool: ThreadPoolExecutor) -> None:
+def test_other_requests_run_while_one_waits(pool: ThreadPoolExecutor) -> None:
     both = threading.Barrier(2, timeout=PATIENCE)
 
     def wait(_environ: dict[str, Any]) -> bytes:
@@ -84,7 +84,7 @@ def test_others_work_while_one_waits(pool: ThreadPoolExecutor) -> None:
     assert [*pool.map(lambda _: call(answering(wait)), range(2))] == [b"met", b"met"]
 
 
-def test_a_turn_without_end_is_taken_away(pool: ThreadPoolExecutor) -> None:
+def test_a_turn_that_does_not_end_is_taken_away(pool: ThreadPoolExecutor) -> None:
     has_begun, may_end = threading.Event(), threading.Event()
 
     def work(_environ: dict[str, Any]) -> bytes:
@@ -145,7 +145,7 @@ class SlowBody:
         return b"body"
 
 
-def test_nobody_waits_for_anothers_body(pool: ThreadPoolExecutor, app: Flask) -> None:
+def test_no_request_waits_for_the_body_of_another(pool: ThreadPoolExecutor, app: Flask) -> None:
     body = SlowBody()
     options = {"content_type": "text/plain", "environ_overrides": {"wsgi.input": body, "CONTENT_LENGTH": "4"}}
     turns = []
@@ -164,7 +164,7 @@ def test_nobody_waits_for_anothers_body(pool: ThreadPoolExecutor, app: Flask) ->
     assert turns == [True]
 
 
-def test_nobody_waits_for_anothers_write(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
+def test_no_request_waits_for_the_write_of_another(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
     token = desk.token(desk.register())
     with closing(sqlite3.connect(Path(desk.app.instance_path) / "changegate.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -174,7 +174,7 @@ def test_nobody_waits_for_anothers_write(pool: ThreadPoolExecutor, desk: TokenDe
     assert waiting.result(PATIENCE).status_code == 201
 
 
-def test_nobody_waits_for_anothers_key_set(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
+def test_no_request_waits_for_the_key_set_of_another(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
     may_answer, keys = threading.Event(), desk.jwks.answer
     integration = desk.register()
 
@@ -189,7 +189,7 @@ def test_nobody_waits_for_anothers_key_set(pool: ThreadPoolExecutor, desk: Token
     assert waiting.result(PATIENCE).status_code == 200
 
 
-def test_nobody_waits_for_anothers_long_statement(pool: ThreadPoolExecutor, app: Flask) -> None:
+def test_no_request_waits_for_the_long_statement_of_another(pool: ThreadPoolExecutor, app: Flask) -> None:
     @app.get("/long")
     def long() -> str:
         db.session.connection().execute(text(LONG_STATEMENT))
@@ -199,7 +199,7 @@ def test_nobody_waits_for_anothers_long_statement(pool: ThreadPoolExecutor, app:
     assert is_answered_before(waiting, app)
 
 
-def test_nobody_waits_for_anothers_hash(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_request_waits_for_the_password_hash_of_another(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     real = accounts.check_password_hash
 

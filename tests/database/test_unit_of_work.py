@@ -40,7 +40,7 @@ def test_core_statements_alone_make_no_session(at_work: Flask) -> None:
     assert not db.session.registry.has() and not made
 
 
-def test_one_commit_is_for_both(at_work: Flask) -> None:
+def test_one_commit_covers_core_and_orm(at_work: Flask) -> None:
     _insert("core")
     db.session.add(SysUserGroup(name="orm"))
     db.session.flush()
@@ -55,7 +55,7 @@ def test_a_commit_flushes_what_the_orm_holds(at_work: Flask) -> None:
     assert "held" in _committed()
 
 
-def test_one_rollback_is_for_both(at_work: Flask) -> None:
+def test_one_rollback_covers_core_and_orm(at_work: Flask) -> None:
     db.session.add(SysUserGroup(name="orm"))
     db.session.flush()
     _insert("core")

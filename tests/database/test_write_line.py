@@ -76,7 +76,7 @@ def test_writes_that_wait_share_one_commit(file: str, pool: ThreadPoolExecutor) 
         assert frames(file) == 1
 
 
-def test_one_that_breaks_a_rule_fails_alone(file: str, pool: ThreadPoolExecutor) -> None:
+def test_a_write_that_violates_a_constraint_fails_alone(file: str, pool: ThreadPoolExecutor) -> None:
     write(file, 3)
     good, taken, other = write_behind(file, pool, 1, 3, 5)
     good.result(PATIENCE)
@@ -87,7 +87,7 @@ def test_one_that_breaks_a_rule_fails_alone(file: str, pool: ThreadPoolExecutor)
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, object()])
-def test_one_that_cannot_be_bound_fails_alone(file: str, pool: ThreadPoolExecutor, value: Any) -> None:
+def test_a_write_with_invalid_parameters_fails_alone(file: str, pool: ThreadPoolExecutor, value: Any) -> None:
     good, bad = write_behind(file, pool, 1, value)
     good.result(PATIENCE)
     with pytest.raises((ValueError, OverflowError, sqlite3.Error)):
@@ -95,13 +95,13 @@ def test_one_that_cannot_be_bound_fails_alone(file: str, pool: ThreadPoolExecuto
     assert values(file) == [1]
 
 
-def test_of_two_equal_ones_the_first_wins(file: str, pool: ThreadPoolExecutor) -> None:
+def test_of_two_equal_writes_the_first_succeeds(file: str, pool: ThreadPoolExecutor) -> None:
     outcomes = [future.exception(PATIENCE) for future in write_behind(file, pool, 7, 7, 7)]
     assert [type(outcome) for outcome in outcomes].count(type(None)) == 1
     assert values(file) == [7]
 
 
-def test_a_commit_that_fails_is_everybodys_failure(file: str) -> None:
+def test_a_failed_commit_is_the_failure_of_each_of_its_writes(file: str) -> None:
     with closing(opened(file)) as connection, closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         writes = [SharedWrite(INSERT, [value]) for value in (1, 2)]
@@ -111,7 +111,7 @@ def test_a_commit_that_fails_is_everybodys_failure(file: str) -> None:
     assert values(file) == []
 
 
-def test_nobody_is_told_of_a_commit_that_never_was(file: str) -> None:
+def test_no_write_is_reported_as_committed_if_it_was_not(file: str) -> None:
     class Broken(SharedWrite):
         def run(self, _at_work: sqlite3.Connection) -> None:
             raise MemoryError
@@ -123,7 +123,7 @@ def test_nobody_is_told_of_a_commit_that_never_was(file: str) -> None:
     assert values(file) == []
 
 
-def test_one_that_waited_too_long_hears_that_the_database_is_busy(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_waited_too_long_reports_a_busy_database(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 100)
     line = line_of(file)
     with line.lock, closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -133,7 +133,7 @@ def test_one_that_waited_too_long_hears_that_the_database_is_busy(file: str, mon
     assert line.take_all() == []
 
 
-def test_one_that_was_taken_along_at_the_last_moment_waits_for_its_commit(
+def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
     file: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 50)
@@ -157,7 +157,7 @@ def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypa
     assert line_of(":memory:") is not line_of(":memory:")
 
 
-def test_what_need_not_last_is_seen_at_once_and_leaves_the_disk_to_others(file: str) -> None:
+def test_a_write_that_need_not_last_is_visible_at_once_without_waiting_for_the_disk(file: str) -> None:
     with closing(opened(file)) as connection:
         seen: list[str] = []
         connection.set_trace_callback(seen.append)
@@ -166,7 +166,7 @@ def test_what_need_not_last_is_seen_at_once_and_leaves_the_disk_to_others(file: 
         assert seen[0].endswith("NORMAL") and seen[-1].endswith("FULL")
 
 
-def test_one_that_must_last_lets_all_with_it_wait_for_the_disk(file: str) -> None:
+def test_a_write_that_must_last_makes_its_whole_commit_wait_for_the_disk(file: str) -> None:
     with closing(opened(file)) as connection:
         seen: list[str] = []
         connection.set_trace_callback(seen.append)

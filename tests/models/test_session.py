@@ -39,7 +39,7 @@ ORDERS = [(by_core, by_orm), (by_orm, by_core), (by_core, by_core), (by_orm, by_
 
 
 @pytest.mark.parametrize(("first", "second"), ORDERS)
-def test_one_commit_is_for_both(at_work: Flask, first: Write, second: Write) -> None:
+def test_one_commit_covers_core_and_orm(at_work: Flask, first: Write, second: Write) -> None:
     first("one")
     second("two")
     assert names(at_work) == set()
@@ -48,7 +48,7 @@ def test_one_commit_is_for_both(at_work: Flask, first: Write, second: Write) -> 
 
 
 @pytest.mark.parametrize(("first", "second"), ORDERS)
-def test_one_rollback_is_for_both(at_work: Flask, first: Write, second: Write) -> None:
+def test_one_rollback_covers_core_and_orm(at_work: Flask, first: Write, second: Write) -> None:
     first("one")
     second("two")
     db.session.rollback()

@@ -38,7 +38,7 @@ def test_a_role_is_held_or_refused_with_its_reason() -> None:
     assert (refused.value.status, refused.value.detail) == (403, "ACL Exception Delete Failed")
 
 
-def test_a_token_does_what_its_scopes_cover_whatever_the_roles_of_its_user() -> None:
+def test_a_token_may_do_what_its_scopes_cover_whatever_the_roles_of_its_user() -> None:
     policy = ScopePolicy((ScopeRule("now/table", "POST", "*", "change_request"),))
     bearer = caller("admin", grant=TokenGrant("e" * 32, "change_request.create", policy))
     bearer.require_scope(CREATE)
@@ -60,7 +60,7 @@ def test_a_user_without_a_token_has_no_scopes_to_miss() -> None:
     caller().require_scope(CREATE)
 
 
-def test_a_request_that_is_several_calls_goes_as_far_as_all_of_them_together() -> None:
+def test_a_request_of_several_calls_has_their_combined_limits() -> None:
     read, other = ApiCall("now/table", "GET", "change_request"), ApiCall("now/table", "GET", "task")
     rules = (
         ScopeRule("now/table", "POST", "*", "change_request", CallLimits(frozenset({"state", "priority"}))),
@@ -78,7 +78,7 @@ def test_a_request_that_is_several_calls_goes_as_far_as_all_of_them_together() -
     assert none_at_all.limits_now == NO_LIMITS
 
 
-def test_who_comes_without_a_token_misses_no_scope() -> None:
+def test_a_caller_without_a_token_needs_no_scope() -> None:
     person = caller("itil")
     assert person.has_scope(CREATE)
     assert person.within([CREATE]) is person
@@ -112,7 +112,7 @@ def test_a_token_writes_the_fields_that_its_call_may(
     caller(grant=TokenGrant("e" * 32, "deploy")).require_writable(fields, created_by)
 
 
-def test_a_caller_goes_as_far_as_the_call_that_is_made() -> None:
+def test_a_caller_has_the_limits_of_the_current_call() -> None:
     policy = ScopePolicy((ScopeRule("now/table", "POST", "*", "change_request", LIMITS),))
     bearer = caller("admin", grant=TokenGrant("e" * 32, "deploy", policy))
     limited = bearer.require_scope(CREATE)

@@ -41,7 +41,7 @@ def test_useraccount_is_everything() -> None:
     assert allowed(ScopePolicy(has_everything=True)) == CALLS
 
 
-def test_what_no_scope_protects_is_the_users_where_that_is_switched_on() -> None:
+def test_calls_that_no_scope_protects_are_allowed_if_switched_on() -> None:
     protected = (RULE, ScopeRule("now/table", "GET", "*", "change_request"))
     assert allowed(ScopePolicy((RULE,), protected=protected)) == [CREATE, *CALLS[2:]]
     assert allowed(ScopePolicy((RULE,), protected=None)) == [CREATE]
@@ -65,7 +65,7 @@ def test_rules_add_up_to_no_more_than_each_gives() -> None:
     assert (both.own_records, both.writable_fields, both.fields_elsewhere) == (False, None, {"work_notes"})
 
 
-def test_a_call_that_several_rules_cover_goes_as_far_as_all_of_them() -> None:
+def test_a_call_that_several_rules_cover_has_their_combined_rights() -> None:
     rules = [
         ScopeRule("now/table", "POST", "*", "change_request", CallLimits.of_rule(frozenset({name}), own_records=own))
         for name, own in [("state", False), ("priority", True), ("work_notes", False)]
@@ -80,7 +80,7 @@ def test_the_limits_of_two_calls_at_once_are_those_of_both() -> None:
     assert NO_LIMITS.and_also(COMMENTING) == COMMENTING.and_also(NO_LIMITS) == COMMENTING
 
 
-def test_a_policy_remembers_what_it_was_asked() -> None:
+def test_a_policy_caches_its_decisions() -> None:
     policy = ScopePolicy((RULE,))
     assert policy.limits_of(CREATE) is policy.limits_of(CREATE)
     assert (policy.limits_of(READ), policy.limits_of(READ)) == (None, None)

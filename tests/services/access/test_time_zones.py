@@ -16,7 +16,7 @@ NONE = [None, "", "UTC", "Etc/UTC", "GMT", "Mars/Olympus", "../../etc/passwd", "
 
 
 @pytest.mark.parametrize("name", NONE)
-def test_utc_and_unknown_names_are_no_time_zone(name: str | None) -> None:
+def test_utc_and_unknown_names_have_no_time_zone(name: str | None) -> None:
     assert find_time_zone(name) is None
 
 

@@ -49,7 +49,7 @@ def test_refuses_a_path(name: str) -> None:
     ["a\0b", "a\r\nSet-Cookie: x", "a\x7f", "a\x85b", "\ud800", "fdp\u202excod.exe", "a\u2066b", "a\u2028b"],
     ids=ascii,
 )
-def test_refuses_what_deceives(name: str) -> None:
+def test_refuses_deceptive_names(name: str) -> None:
     with pytest.raises(RequestUnreadable) as refused:
         parse_file_name(name)
     assert "control characters" in str(refused.value.detail)

@@ -39,7 +39,7 @@ def test_an_empty_file_is_a_file() -> None:
     assert (upload.size, upload.digest) == (0, hashlib.sha256().hexdigest())
 
 
-def test_what_is_received_is_what_was_sent_and_is_gone_afterwards() -> None:
+def test_a_received_file_equals_the_sent_one_and_is_deleted_afterwards() -> None:
     with received(io.BytesIO(LARGE).read) as upload:
         assert upload.file.read() == LARGE
         kept = upload.file
@@ -81,7 +81,7 @@ def test_text_is_plain_text(content: bytes) -> None:
         b"\xef\xbb\xbf<script>alert(1)</script>",
     ],
 )
-def test_what_would_run_in_a_browser_is_plain_text(content: bytes) -> None:
+def test_files_that_a_browser_would_execute_are_plain_text(content: bytes) -> None:
     assert sniff_content_type(content) == TEXT
 
 
@@ -111,7 +111,7 @@ def test_a_sample_may_end_within_a_character() -> None:
     assert sniff_content_type(content[: SAMPLE_BYTES - 1]) == TEXT
 
 
-def test_a_file_that_ends_within_a_character_is_no_text() -> None:
+def test_a_file_that_ends_within_a_character_is_not_text() -> None:
     assert sniff_content_type("é".encode()[:1]) == BINARY
 
 

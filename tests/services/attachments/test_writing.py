@@ -1,4 +1,4 @@
-"""A file and its record come and go together, whoever is at work on them meanwhile."""
+"""A file is stored and deleted together with its record, even with concurrent writes of both."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -86,7 +86,7 @@ def test_a_file_does_not_come_after_its_record_has_gone(
         assert counts() == [0, 0]
 
 
-def test_what_is_taken_back_leaves_no_piece(either_app: Flask, change: str) -> None:
+def test_a_rolled_back_file_leaves_no_pieces(either_app: Flask, change: str) -> None:
     with either_app.app_context():
         attach(change)
         assert counts() == [1, 2]

@@ -56,7 +56,7 @@ def test_it_is_written_and_read(locations: Table) -> None:
     assert count_records(get_table("cmn_location"), ROOT, query) == 1
 
 
-def test_those_who_may_not_write_it_do_not(locations: Table) -> None:
+def test_callers_without_the_role_cannot_write_it(locations: Table) -> None:
     with pytest.raises(AccessRefused):
         create_record(locations, ANN, {"name": "Frankfurt"})
 
@@ -71,7 +71,7 @@ def test_others_refer_to_it_by_its_name(locations: Table) -> None:
     assert change["location"] == sys_id
 
 
-def test_clients_can_ask_what_it_is(locations: Table) -> None:
+def test_clients_can_read_its_description(locations: Table) -> None:
     described = connection().execute(select(SysDbObject.label).where(SysDbObject.name == "cmn_location"))
     assert described.scalar_one() == "Location"
     columns = (SysDictionary.element, SysDictionary.internal_type)

@@ -91,7 +91,7 @@ def people() -> dict[str, Caller]:
 
 
 @pytest.mark.parametrize("name", ["ann", "tom"])
-def test_a_plain_user_sees_what_is_his_and_what_belongs_to_it(people: dict[str, Caller], name: str) -> None:
+def test_a_plain_user_sees_their_own_records_and_what_belongs_to_them(people: dict[str, Caller], name: str) -> None:
     assert seen(people[name], OWN) == OWN
 
 
@@ -100,7 +100,7 @@ def test_those_who_read_changes_see_all_that_belongs_to_them(people: dict[str, C
     assert seen(caller("rita", role), OWN) == EVERYBODY_S
 
 
-def test_an_approver_sees_the_approvals_he_is_asked_for_and_not_the_changes(people: dict[str, Caller]) -> None:
+def test_an_approver_sees_their_approvals_but_not_the_changes(people: dict[str, Caller]) -> None:
     shown = seen(people["eva"], OWN)
     # Files of the approvals and of the item, which is everybody's.
     assert shown == dict.fromkeys(OWN, 0) | {"sysapproval_approver": 2, "sys_attachment": 3}
@@ -124,7 +124,7 @@ def test_the_trail_of_users_is_for_administrators(people: dict[str, Caller]) -> 
 
 
 @pytest.mark.parametrize("name", ["oauth_entity", "sys_auth_scope"])
-def test_trust_is_for_those_who_administer_it(name: str) -> None:
+def test_integrations_are_readable_by_integration_administrators_only(name: str) -> None:
     for role in ("oauth_admin", "mi_admin"):
         count_records(get_table(name), caller(role, role), ALL)
     count_records(get_table(name), ROOT, ALL)
@@ -166,7 +166,7 @@ def test_private_fields_of_users_are_for_administrators() -> None:
         "sys_auth_scope",
     ],
 )
-def test_not_even_administrators_write_what_has_a_way_of_its_own(name: str) -> None:
+def test_tables_with_their_own_api_cannot_be_written_even_by_administrators(name: str) -> None:
     table = get_table(name)
     with pytest.raises(AccessRefused):
         create_record(table, ROOT, {})
@@ -182,7 +182,7 @@ def test_plain_users_create_nothing(name: str) -> None:
         create_record(get_table(name), caller("ann"), {})
 
 
-def test_every_reference_says_what_it_refers_to() -> None:
+def test_every_reference_names_its_table() -> None:
     loose = {"cmn_department", "core_company", "cmn_location", "ast_contract", "cmn_skill"}
     for table in TABLES.values():
         for entry in table.entries.values():

@@ -39,28 +39,28 @@ def updated(approval: Any, by: Caller, **sent: str) -> dict[str, Any]:
     return dict(zip(APPROVALS.fields_for(by), row, strict=True))
 
 
-def test_an_approval_says_what_it_is_about(approval: Any) -> None:
+def test_an_approval_names_its_record(approval: Any) -> None:
     assert approval["document_id"] == approval["sysapproval"]
     assert approval["source_table"] == "change_request"
 
 
-def test_who_is_asked_answers(approval: Any, approver: Caller) -> None:
+def test_the_approver_answers(approval: Any, approver: Caller) -> None:
     assert updated(approval, approver, state="approved")["state"] == "approved"
 
 
-def test_who_is_asked_says_nothing_else(approval: Any, approver: Caller) -> None:
+def test_the_approver_cannot_write_anything_but_the_answer(approval: Any, approver: Caller) -> None:
     record = updated(approval, approver, state="approved", source_table="sys_user", approver=ROOT.sys_id)
     assert (record["source_table"], record["approver"]) == ("change_request", approver.sys_id)
 
 
 @pytest.mark.parametrize("role", ["itil", "change_manager", "sn_change_read"])
-def test_nobody_answers_for_another(approval: Any, role: str) -> None:
+def test_users_cannot_answer_for_another_approver(approval: Any, role: str) -> None:
     with pytest.raises(AccessRefused) as refusal:
         updated(approval, caller("tom", role), state="approved")
     assert refusal.value.detail == "ACL Exception Update Failed due to security constraints"
 
 
-def test_to_others_there_is_no_approval(approval: Any) -> None:
+def test_other_users_cannot_see_the_approval(approval: Any) -> None:
     with pytest.raises(RecordNotFound):
         updated(approval, caller("tom", "approver_user"), state="approved")
 
@@ -77,7 +77,7 @@ def test_an_administrator_writes_all_of_it(approval: Any) -> None:
 
 
 @pytest.mark.parametrize("state", ["approved", "rejected"])
-def test_nobody_creates_the_answer_of_another(approver: Caller, state: str) -> None:
+def test_users_cannot_create_the_answer_of_another_approver(approver: Caller, state: str) -> None:
     manager = caller("tom", "change_manager")
     sent = {"sysapproval": create_record(get_table("change_request"), ROOT, {})["sys_id"], "state": state}
 

@@ -41,7 +41,9 @@ def test_an_administrator_brings_in_changes_as_they_were(rules: ChangeRules) -> 
 
 
 @pytest.mark.parametrize("caller", [ANN, ROOTS_TOKEN], ids=["user", "token of an administrator"])
-def test_nobody_else_s_change_begins_approved_or_opened_by_another(rules: ChangeRules, caller: Caller) -> None:
+def test_only_administrators_create_approved_changes_or_those_opened_by_others(
+    rules: ChangeRules, caller: Caller
+) -> None:
     values = {**SENT, "state": -5, "requested_by": "c" * 32}
     rules.before_create(values, caller)
     assert (values["approval"], values["opened_by"]) == ("not requested", caller.sys_id)
@@ -51,7 +53,7 @@ def test_nobody_else_s_change_begins_approved_or_opened_by_another(rules: Change
 
 @pytest.mark.parametrize("state", [-4, -1, 0, 3, 4])
 @pytest.mark.parametrize("caller", [ANN, ROOTS_TOKEN], ids=["user", "token of an administrator"])
-def test_nobody_else_s_change_begins_in_a_later_state(rules: ChangeRules, caller: Caller, state: int) -> None:
+def test_only_administrators_create_changes_in_a_later_state(rules: ChangeRules, caller: Caller, state: int) -> None:
     with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
         rules.before_create({"state": state}, caller)
     assert refusal.value.detail == "A change begins in state New (-5)"
@@ -79,15 +81,13 @@ def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, before:
 
 
 @pytest.mark.parametrize(("state", "active"), [(-5, True), (3, False)])
-def test_the_state_decides_what_is_active_whoever_says_something_else(
-    rules: ChangeRules, state: int, active: bool
-) -> None:
+def test_active_follows_the_state_whatever_is_sent(rules: ChangeRules, state: int, active: bool) -> None:
     said: dict[str, Any] = {"active": not active}
     rules.before_update({**BEFORE, "state": state, "active": active}, said, ANN)
     assert said == {"active": active}
 
 
-def test_says_who_closed_a_change_and_when(rules: ChangeRules) -> None:
+def test_stores_who_closed_a_change_and_when(rules: ChangeRules) -> None:
     closing: dict[str, Any] = {"state": 4}
     rules.before_update(BEFORE, closing, ANN)
     assert closing["closed_by"] == ANN.sys_id

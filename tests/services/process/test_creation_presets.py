@@ -49,7 +49,7 @@ def test_reads_presets_as_an_encoded_query(text: str, values: dict[str, str]) ->
     assert parse_preset(text) == values
 
 
-def test_a_template_gives_what_the_request_does_not_say(template: str) -> None:
+def test_a_template_fills_in_fields_that_were_not_sent(template: str) -> None:
     created = create(std_change_producer_version=template, description="mine", priority="4")
     assert created["short_description"] == "Clear sessions"
     assert created["description"] == "mine"
@@ -64,7 +64,7 @@ def test_a_template_s_values_are_parsed_like_those_of_a_request(template: str) -
     assert (created["priority"], created["description"]) == (2, "One ^ after the other, a=b")
 
 
-def test_what_was_said_to_be_empty_comes_from_the_template(template: str) -> None:
+def test_a_field_that_was_sent_empty_comes_from_the_template(template: str) -> None:
     assert create(std_change_producer_version=template, short_description="")["short_description"] == "Clear sessions"
 
 
@@ -76,7 +76,7 @@ def test_impact_and_urgency_make_the_priority(template: str, impact: int, urgenc
     assert create(impact=impact, urgency=urgency)["priority"] == priority
 
 
-def test_one_of_them_counts_with_the_default_of_the_other(template: str) -> None:
+def test_impact_or_urgency_alone_is_combined_with_the_default_of_the_other(template: str) -> None:
     assert [create(**{name: "1"})["priority"] for name in ("impact", "urgency")] == [3, 3]
     assert create(impact="1", urgency="", priority="")["priority"] == 3
 
@@ -116,17 +116,17 @@ def test_type_and_model_follow_each_other(template: str, change_type: str) -> No
     assert by_type["type"] == by_model["type"] == change_type
 
 
-def test_a_change_that_says_nothing_is_normal(template: str) -> None:
+def test_a_change_without_a_type_is_normal(template: str) -> None:
     created = create()
     assert (created["type"], created["chg_model"]) == ("normal", MODELS_OF_TYPES["normal"])
 
 
-def test_who_says_both_means_both(template: str) -> None:
+def test_a_type_and_a_model_that_are_both_sent_are_kept(template: str) -> None:
     created = create(type="emergency", chg_model="Standard")
     assert (created["type"], created["chg_model"]) == ("emergency", MODELS_OF_TYPES["standard"])
 
 
-def test_a_model_of_one_s_own_presets_its_changes(template: str) -> None:
+def test_a_custom_model_presets_its_changes(template: str) -> None:
     model = ChgModel(name="Firewall", record_preset="type=standard^category=Network^EQ")
     db.session.add(model)
     db.session.commit()

@@ -1,4 +1,4 @@
-"""Numbers: unique in any weather, and in a row while there is no hurry."""
+"""Numbers: always unique, and consecutive under normal load."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +53,7 @@ def _counter_after(taken: list[int]) -> int:
     return _counter()
 
 
-def test_a_transaction_that_writes_already_takes_no_block_beside_itself(at_desk: Flask) -> None:
+def test_a_transaction_that_already_writes_takes_no_block(at_desk: Flask) -> None:
     _take(RUSH + 1 + BLOCK)
     with db.session.begin_nested():
         db.session.add(SysNumberCounter(table="elsewhere", number=1))

@@ -55,12 +55,12 @@ def test_they_stay_one_when_a_task_moves(change: str) -> None:
     assert updated(task, parent=change)["change_request"] == change
 
 
-def test_a_parent_that_is_no_change_is_only_a_parent(change: str) -> None:
+def test_a_parent_that_is_not_a_change_is_only_a_parent(change: str) -> None:
     first = create(change_request=change)["sys_id"]
     assert create(parent=first)["change_request"] is None
 
 
-def test_a_task_is_no_change(change: str) -> None:
+def test_a_task_is_not_a_change(change: str) -> None:
     with pytest.raises(RequestUnreadable) as refusal:
         create(change_request=create(change_request=change)["sys_id"])
     assert "change_request" in (refusal.value.detail or "")
@@ -80,6 +80,6 @@ def test_an_approval_written_on_a_task_stays(change: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["-4", "0", "7", "nonsense"])
-def test_a_state_of_a_change_is_none_of_a_task(change: str, state: str) -> None:
+def test_a_task_refuses_the_states_of_a_change(change: str, state: str) -> None:
     with pytest.raises(RequestUnreadable):
         create(change_request=change, state=state)

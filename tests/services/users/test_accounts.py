@@ -59,7 +59,7 @@ def counted_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return hashed
 
 
-def test_name_and_password_prove_who_it_is_with_all_roles(at_work: Flask) -> None:
+def test_name_and_password_authenticate_a_user_with_all_roles(at_work: Flask) -> None:
     user = made("ann", "itil", "change_manager")
     found = authenticated("ann", PASSWORD)
     assert found == caller_of(user)
@@ -103,7 +103,7 @@ def test_a_user_without_a_password_cannot_sign_in(at_work: Flask) -> None:
         assert authenticated("ann", password) is None
 
 
-def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inactive(at_work: Flask) -> None:
+def test_a_cached_password_is_refused_once_the_user_is_locked_or_inactive(at_work: Flask) -> None:
     user = made()
     for field, out, back in (("locked_out", True, False), ("active", False, True)):
         assert authenticated("ann", PASSWORD) is not None
@@ -114,7 +114,7 @@ def test_a_remembered_password_is_worth_nothing_once_the_user_is_locked_or_inact
         db.session.flush()
 
 
-def test_a_new_password_replaces_the_remembered_one(at_work: Flask) -> None:
+def test_a_new_password_replaces_the_cached_one(at_work: Flask) -> None:
     user = made()
     assert authenticated("ann", PASSWORD) is not None
     set_password(user, "another password")

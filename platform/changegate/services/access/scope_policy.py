@@ -105,15 +105,15 @@ class ScopePolicy:
     protected: tuple[ScopeRule, ...] | None = None
     named: tuple[ScopeRule, ...] | None = None
     # A cache without a limit: the number of different calls is small, and the same ones are checked again and again.
-    _judged: dict[ApiCall, CallLimits | None] = field(default_factory=dict, repr=False)
+    _decisions: dict[ApiCall, CallLimits | None] = field(default_factory=dict, repr=False)
 
     def limits_of(self, call: ApiCall) -> CallLimits | None:
         """Return the limits of a call, or None if it is not allowed."""
-        if call not in self._judged:
-            self._judged[call] = self._judge(call)
-        return self._judged[call]
+        if call not in self._decisions:
+            self._decisions[call] = self._evaluate(call)
+        return self._decisions[call]
 
-    def _judge(self, call: ApiCall) -> CallLimits | None:
+    def _evaluate(self, call: ApiCall) -> CallLimits | None:
         if self.named is not None and not _covered(self.named, call):
             return None
         if self.has_everything:

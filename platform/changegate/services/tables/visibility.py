@@ -39,7 +39,7 @@ def may_read(table: Table, caller: Caller) -> bool:
     """
     if not table.access.admits("read", caller):
         return False
-    return caller.grant is None or _is_everybodys(table) or bool(_reading_limits(table, caller.grant.policy))
+    return caller.grant is None or _is_readable_by_all(table) or bool(_reading_limits(table, caller.grant.policy))
 
 
 def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _restriction(table: Table, caller: Caller, *, own_records: bool) -> Restrict
     return Restriction(own_rows, own_records) if own_rows or own_records else UNRESTRICTED
 
 
-def _is_everybodys(table: Table) -> bool:
+def _is_readable_by_all(table: Table) -> bool:
     return table.access.read is ANYONE and table.own_rows is None
 
 
