@@ -1,11 +1,11 @@
-"""Postponed: how a request gives up its thread while it waits for a fetch.
+"""Requests that give up their thread while they wait for a fetch.
 
     request thread    app raises Postponed(until) ──> server frees the thread
     fetch thread      fetches ──> sets `until`
     request thread    server runs the same request again, from the start
 
-A server that can do this sets `CAN_POSTPONE` to True in the WSGI environment. Everywhere else, as under plain WSGI
-servers and within a batch, the app waits on the thread that it has.
+A server that supports this sets `CAN_POSTPONE` to True in the WSGI environment. Without it, as under plain WSGI servers
+and within a batch, the app blocks its thread until the fetch is done.
 
 For servers: each run gets a copy of the environment and the body from its first byte. `until` ends within 15 seconds
 and holds no result; run the request again however it ended. Postpone at most `MOST_TIMES`, then set `CAN_POSTPONE` to
@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from flask.globals import request_ctx
 
 CAN_POSTPONE = "changegate.can_postpone"
-# One for the key set and one for an unknown key id; the third is for a fetch of another process that failed.
+# One for the key set, one for an unknown key ID, and one for a failed fetch of another process.
 MOST_TIMES = 3
 
 
@@ -30,11 +30,11 @@ class Postponed(BaseException):
 
 
 def can_postpone() -> bool:
-    """Return whether the request at work may raise `Postponed`; False outside of a request."""
+    """Return whether the current request may raise `Postponed`; False outside a request."""
     return bool(request_ctx) and request_ctx.request.environ.get(CAN_POSTPONE) is True
 
 
 def forbid_postponing() -> None:
-    """Keep the thread of the request at work from here on: it has done what must not be done twice."""
+    """Forbid the current request to raise `Postponed` after it has done something that must not be done twice."""
     if request_ctx:
         request_ctx.request.environ[CAN_POSTPONE] = False

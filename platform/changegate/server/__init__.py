@@ -1,4 +1,4 @@
-"""The server of `changegate serve`: an event loop waits for clients, threads answer. `front.py` shows how."""
+"""The HTTP server of `changegate serve`: an event loop and a pool of threads; `front.py` has a diagram."""
 
 from changegate.server.front import Front
 

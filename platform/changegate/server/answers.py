@@ -1,4 +1,4 @@
-"""Answers: made by the app on a thread, sent by the event loop as fast as the client reads."""
+"""Responses: the app builds them on a thread, the event loop sends them at the speed of the client."""
 
 import logging
 from asyncio import Future, ensure_future, shield
@@ -14,15 +14,15 @@ from changegate.server.waits import Wait, Waits
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 WsgiApp = Callable[[Environ, Any], Iterable[bytes]]
-# An answer up to this size is handed over as a whole; of a larger one, a thread makes as much at a time.
+# A response up to this size is built and sent as a whole. A thread builds a larger one in parts of this size.
 AT_ONCE_BYTES = 256 * 1024
-# Granian holds a few pieces of what a client has not read yet.
+# `send` returns once Granian has queued the piece. Its queue holds a few, so small pieces bound the memory per client.
 PIECE_BYTES = 64 * 1024
 log = logging.getLogger(__name__)
 
 
 class Answer:
-    """What the app answers: its beginning, or all of it, and what makes the rest."""
+    """A response: status, headers, and its first part; `rest` yields the remaining body, None if there is none."""
 
     __slots__ = ("body", "headers", "rest", "result", "status")
 
@@ -35,7 +35,7 @@ class Answer:
         self.go_on()
 
     def go_on(self) -> bytes:
-        """Return the next part of the body; after the last one, `rest` is None. Runs on a thread."""
+        """Return the next part of the body; `rest` is None after the last part. Runs on a thread."""
         pieces: list[bytes] = []
         size = 0
         for piece in self.rest or ():
@@ -49,14 +49,14 @@ class Answer:
         return self.body
 
     def close(self) -> None:
-        """Let the app clean up."""
+        """Close the iterable of the app, as PEP 3333 requires."""
         self.rest = None
         if hasattr(self.result, "close"):
             self.result.close()
 
 
 def answer(app: WsgiApp, environ: Environ) -> Answer | BodyAwaited | Postponed:
-    """Return what the app answers, or what it waits for. Runs on a thread."""
+    """Return the app's response, or the exception that names what the app waits for. Runs on a thread."""
     status, headers = 500, []
 
     def start_response(line: str, named: list[tuple[str, str]], _failure: Any = None) -> None:
@@ -67,7 +67,7 @@ def answer(app: WsgiApp, environ: Environ) -> Answer | BodyAwaited | Postponed:
         result = app(environ, start_response)
         return Answer(status, headers, result)
     except (BodyAwaited, Postponed) as awaited:
-        # With its frames it would keep all that the request had.
+        # The traceback would keep the frames of the request alive while it waits.
         return awaited.with_traceback(None)
     except Exception:
         log.exception("a request failed outside of the application")
@@ -75,7 +75,7 @@ def answer(app: WsgiApp, environ: Environ) -> Answer | BodyAwaited | Postponed:
 
 
 async def send_answer(made: Answer, send: Send) -> None:
-    """Send an answer that is there as a whole."""
+    """Send a response that fits into one part."""
     await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
     await send({"type": "http.response.body", "body": made.body, "more_body": False})
 
@@ -83,9 +83,9 @@ async def send_answer(made: Answer, send: Send) -> None:
 async def stream_answer(
     made: Answer, receive: Receive, send: Send, waits: Waits, environ: Environ, threads: Threads
 ) -> bool:
-    """Send a long answer piece by piece; return whether all of it could be sent.
+    """Send a long response piece by piece; return whether the client took all of it.
 
-    No thread waits for the client: one is asked for the next part when the last one is on its way.
+    No thread waits for the client: a thread builds the next part after the previous one is sent.
     """
     await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
     gone = ensure_future(_is_gone(receive))
@@ -101,7 +101,7 @@ async def stream_answer(
                 if made.rest is None:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return True
-                # A hundred downloads that begin at once are not in the way of other requests.
+                # At most half of the threads build parts, so that many downloads cannot hold up other requests.
                 with wait.paused():
                     async with threads.half:
                         making = threads.run(made.go_on)
@@ -111,7 +111,7 @@ async def stream_answer(
     finally:
         gone.cancel()
         if making is not None:
-            # A generator cannot be closed while a thread runs it.
+            # If this task was canceled, a thread may still run the generator; closing it then raises ValueError.
             await making
         if made.rest is not None:
             threads.run(made.close)

@@ -1,4 +1,4 @@
-"""Bodies of requests, read in the event loop: short ones into memory, long ones into files under a common bound."""
+"""Bodies of requests, read by the event loop: short ones into memory, long ones into files of bounded total size."""
 
 from asyncio import ensure_future, wait
 from collections import Counter
@@ -16,16 +16,19 @@ from changegate.server.waits import Wait, Waits
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 SHORT_BODY_BYTES = 64 * 1024
-# One address may use this part of the room for long bodies.
+# The share of the total size that the long bodies of one address may take.
 SHARE_OF_ADDRESS = 0.25
-# The largest body that is read and dropped: many clients read the answer only after they have sent all of it.
+# The largest body that is read and dropped: many clients read the response only after they have sent the whole body.
 MOST_DRAINED_BYTES = 16 * 1024 * 1024
-# A short body that is there comes within this time; callers who must authenticate are not waited for any longer.
+# How long the API waits for a short body before it runs the app, which then authenticates the caller without the body.
 SECONDS_AT_ONCE = 0.1
 
 
 class BodyAwaited(BaseException):
-    """The app wants the body now; `most` is how many bytes of it are enough for the app, None without a limit."""
+    """Raised when the app reads an unread body; `most` is the app's limit in bytes, None without a limit.
+
+    Not an `Exception`, so that no error handler answers it.
+    """
 
     def __init__(self, most: int | None) -> None:
         super().__init__("the request waits for its body")
@@ -39,27 +42,30 @@ class UnreadBody:
         self.receive = receive
 
     def read(self, *_size: int) -> NoReturn:
-        """Ask the server for the body."""
+        """Stop this run of the request; the server reads the body and runs the request again."""
         raise BodyAwaited(request_ctx.request.max_content_length if request_ctx else None)
 
     readline = readlines = __iter__ = read
 
     def seek(self, _position: int) -> None:
-        """Go back to the beginning, where it is."""
+        """Do nothing: an unread body is at its beginning."""
 
 
 class Bodies:
-    """Reads what clients send, within time and room."""
+    """Reads the bodies of requests within limits of time and space.
+
+    Runs in the event loop only, so the counters need no lock: nothing between a check and its update awaits.
+    """
 
     def __init__(self, waits: Waits, room: int) -> None:
         self._waits = waits
         self._room = room
         self._most_of_address = room * SHARE_OF_ADDRESS
-        # In bytes, by address.
+        # Bytes reserved by each address.
         self._taken: Counter[str] = Counter()
 
     async def read_short(self, receive: Receive, environ: Environ, length: int) -> IO[bytes]:
-        """Return a body of `length` bytes; raises a `ChangegateError` for one that does not come as announced."""
+        """Return a body of `length` bytes; raises `ChangegateError` if it is late or has another length."""
         with Wait(self._waits, environ, is_for_body=True):
             data = bytearray()
             while len(data) < length and (piece := await _next_piece(receive)):
@@ -69,7 +75,7 @@ class Bodies:
         return BytesIO(data)
 
     async def begin_short(self, receive: Receive, length: int) -> "IO[bytes] | UnreadBody":
-        """Return a body of `length` bytes that is there already, or an unread one: the rest is on its way."""
+        """Return a body of `length` bytes if it arrives at once, else an unread body."""
         first = ensure_future(receive())
         await wait({first}, timeout=SECONDS_AT_ONCE)
         if first.done() and len(data := first.result().get("body", b"")) == length:
@@ -77,7 +83,10 @@ class Bodies:
         return UnreadBody(_beginning_with(first, receive))
 
     async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
-        """Return a body of any length, or the beginning of one that is over `most` bytes; raises `ChangegateError`."""
+        """Return a body of any length; raises `ChangegateError` if it is late, broken off, or too large.
+
+        Without a Content-Length, reading stops once the body is longer than `most` bytes; the app refuses it then.
+        """
         announced = environ.get("CONTENT_LENGTH")
         spool = Spool(self, self._waits.client_of(environ))
         try:
@@ -91,7 +100,7 @@ class Bodies:
         return spool
 
     async def drain(self, receive: Receive, environ: Environ) -> bool:
-        """Read and drop the rest of a body that the app does not need; return whether it ended within the bounds."""
+        """Read and drop the rest of a body that the app did not read; return whether it ended within the limits."""
         if "HTTP_EXPECT" in environ or int(environ.get("CONTENT_LENGTH") or 0) > MOST_DRAINED_BYTES:
             return False
         size = 0
@@ -106,14 +115,14 @@ class Bodies:
         return piece is not None
 
     def take_room(self, client: str, size: int) -> None:
-        """Reserve room in files for an address; raises a `ChangegateError` where it would be too much."""
+        """Reserve `size` bytes in files for an address; raises `ChangegateError` over a limit."""
         if size > self._room or self._taken[client] + size > self._most_of_address:
             raise refusal(503, "Service unavailable", "Too many large requests are under way; try again")
         self._room -= size
         self._taken[client] += size
 
     def give_room(self, client: str, size: int) -> None:
-        """Give back room that was reserved."""
+        """Release reserved bytes."""
         self._room += size
         self._taken[client] -= size
         if not self._taken[client]:
@@ -121,7 +130,7 @@ class Bodies:
 
 
 class Spool(SpooledTemporaryFile[bytes]):
-    """A long body: beyond a short one's size in a file, which goes when it is closed."""
+    """A long body: in memory up to the size of a short one, then in a temporary file that `close` deletes."""
 
     def __init__(self, bodies: Bodies, client: str) -> None:
         super().__init__(max_size=SHORT_BODY_BYTES)
@@ -130,8 +139,11 @@ class Spool(SpooledTemporaryFile[bytes]):
         self._client = client
 
     def add(self, piece: bytes) -> None:
-        """Append a piece; raises a `ChangegateError` where there is no room. Written to the system's cache only."""
-        # As it arrives: what was announced may never come.
+        """Append a piece; raises `ChangegateError` if there is no space.
+
+        Writes in the event loop: the data goes to the page cache, which does not block for long.
+        """
+        # Bytes are reserved as they arrive: an announced length alone must not use up the space.
         self._bodies.take_room(self._client, len(piece))
         self.size += len(piece)
         try:
@@ -140,14 +152,14 @@ class Spool(SpooledTemporaryFile[bytes]):
             raise refusal(503, "Service unavailable", "No room for another large request; try again") from problem
 
     def close(self) -> None:
-        """Delete the body."""
+        """Delete the body and release its bytes; a second call changes nothing."""
         super().close()
         self._bodies.give_room(self._client, self.size)
         self.size = 0
 
 
 async def _fill(spool: Spool, receive: Receive, wait: Wait, most: int | None) -> None:
-    """Read up to the end of a body or, where the app has a limit and no length was announced, over that limit."""
+    """Read to the end of a body, or until it is longer than `most` bytes."""
     while most is None or spool.size <= most:
         piece = await _next_piece(receive)
         if piece is None:
@@ -160,19 +172,19 @@ async def _fill(spool: Spool, receive: Receive, wait: Wait, most: int | None) ->
 
 
 async def _next_piece(receive: Receive) -> bytes | None:
-    """Return some more of a body: empty at its end, None where it broke off."""
+    """Return the next bytes of a body: empty at its end, None if the client has disconnected."""
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
         piece: bytes = message["body"]
-        # Pieces may be empty: HTTP/2 has such frames, and trailers come as one.
+        # A piece may be empty before the end: HTTP/2 allows empty frames, and trailers arrive as one.
         if piece or not message["more_body"]:
             return piece
 
 
 def _beginning_with(first: Awaitable[dict[str, Any]], receive: Receive) -> Receive:
-    """Return what gives the first message, then the others."""
+    """Return a `receive` that returns the message already awaited first, then the following ones."""
     is_first = True
 
     async def receive_next() -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Connections, as the system sees them: the only way to end one whose client does not read, or sends nothing."""
+"""Open connections, found among the file descriptors of the process.
+
+ASGI has no call that ends a connection. Shutting down the socket is the only way to drop a client that does not read
+or sends nothing.
+"""
 
 import os
 import socket
@@ -12,22 +16,25 @@ from struct import Struct
 from threading import Thread
 
 DESCRIPTORS = "/dev/fd"
-# Connections to end are collected for this long: one look at all descriptors finds hundreds of them.
+# Connections to end are collected for this long, so that one scan of all descriptors serves hundreds of them.
 SECONDS_TO_COLLECT = 0.05
-# Granian waits without end for the first byte of a connection, and has only so many connections. Longer than any wait
-# in which nothing is sent.
+# Granian has no timeout for the first byte of a connection, and a limited number of connections. This time must be
+# longer than any wait of the server in which neither side sends.
 SILENT_SECONDS = 120.0
 SECONDS_BETWEEN_LOOKS = 15.0
 # In `struct tcp_info` of Linux: the milliseconds since data was sent, since an acknowledgment was, and since data came.
 TCP_INFO_TIMES, TCP_INFO_OFFSET = Struct("=3I"), 44
 Peer = tuple[str, int]
-# By names of TCP options, where the system has them. The first is in milliseconds: an answer that fits into buffers has
-# no other bound. The second is in bytes; without it, the system takes megabytes for a client that reads nothing.
+# TCP options, where the system has them. TCP_USER_TIMEOUT, in milliseconds, is the only deadline for a response that
+# fits into buffers. Without TCP_NOTSENT_LOWAT, in bytes, the system buffers megabytes for a client that reads nothing.
 UNREAD = {"TCP_USER_TIMEOUT": 30_000, "TCP_NOTSENT_LOWAT": 128 * 1024}
 
 
 def bound_unread_answers(port: int) -> None:
-    """Have the system hold little of what a client has not read, and not for long; new connections inherit it."""
+    """Limit how much unread data the system buffers for a client, and for how long.
+
+    Sets the options on the listening sockets; new connections inherit them.
+    """
     for own in _own_sockets():
         if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and own.getsockname()[1] == port:
             for name, value in UNREAD.items():
@@ -36,14 +43,14 @@ def bound_unread_answers(port: int) -> None:
 
 
 class Cutter:
-    """Ends connections on a thread of its own: a look at all descriptors takes milliseconds of an event loop."""
+    """Ends connections on a thread of its own: scanning all descriptors would block the event loop for milliseconds."""
 
     def __init__(self) -> None:
         self._peers: SimpleQueue[Peer] = SimpleQueue()
         Thread(target=self._work, name="cutter", daemon=True).start()
 
     def cut(self, address: str, port: int) -> None:
-        """End the connection of a client in a moment."""
+        """End the connection of a client shortly; returns at once."""
         self._peers.put((address, port))
 
     def _work(self) -> None:
@@ -65,23 +72,23 @@ class Cutter:
 def cut_all(peers: Set[Peer]) -> None:
     """End the connections of clients."""
     for own in _own_sockets():
-        with suppress(OSError):  # it listens, or has ended
+        with suppress(OSError):  # a listening socket, or one that was closed
             if own.getpeername()[:2] in peers:
                 own.shutdown(socket.SHUT_RDWR)
 
 
 def silent_peers() -> set[Peer]:
-    """Return the clients whose connections have moved nothing in either direction for `SILENT_SECONDS`."""
+    """Return the clients whose connections have had no traffic in either direction for `SILENT_SECONDS`."""
     ports: set[int] = set()
     silent: dict[Peer, int] = {}
     for own in _own_sockets():
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # closed meanwhile
             port = own.getsockname()[1]
             if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 ports.add(port)
             elif _seconds_silent(own) > SILENT_SECONDS:
                 silent[own.getpeername()[:2]] = port
-    # Connections to a database or a provider are no clients.
+    # Leave out outgoing connections, such as those to the database or an identity provider.
     return {peer for peer, port in silent.items() if port in ports}
 
 
@@ -94,17 +101,17 @@ def _seconds_silent(own: socket.socket) -> float:
 
 
 def _own_sockets() -> Iterator[socket.socket]:
-    """Give this process's TCP sockets, which Granian keeps to itself.
+    """Yield the TCP sockets of this process; Granian does not expose them.
 
-    Nothing is duplicated or closed here: to close any descriptor of a file takes away the locks that SQLite holds on it
-    (fcntl(2)), and two writers would destroy the database.
+    Never duplicate or close a descriptor here: closing any descriptor of a file drops the locks that SQLite holds on
+    that file (fcntl(2)), and two writers would corrupt the database.
     """
     for name in os.listdir(DESCRIPTORS) if os.path.isdir(DESCRIPTORS) else ():
         try:
             if not S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
             own = socket.socket(fileno=int(name))
-        except OSError:  # it was closed meanwhile
+        except OSError:  # closed meanwhile
             continue
         try:
             if own.family in {socket.AF_INET, socket.AF_INET6} and own.type == socket.SOCK_STREAM:

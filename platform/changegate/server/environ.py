@@ -1,4 +1,4 @@
-"""From the scope of ASGI to the environment of WSGI (PEP 3333), and what is wrong with a head."""
+"""WSGI environments (PEP 3333) built from ASGI scopes, and checks of the request head."""
 
 import sys
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from changegate.api.whole_body import WHOLE_BODY
 from changegate.postponed import CAN_POSTPONE
 
 Environ = dict[str, Any]
-# The names of headers in an environment. Few are ever sent, and callers may make up more.
+# The bound on `_names`, the cache of environment keys by header name: callers can invent any number of names.
 MOST_NAMES = 512
 _names = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 _BASE: Environ = {
@@ -55,7 +55,7 @@ def build_environ(scope: Mapping[str, Any]) -> Environ:
 
 
 def find_fault(environ: Environ) -> str | None:
-    """Return what makes a head ambiguous, so that servers in a row could read it differently (RFC 9112 §3.2, §6.3)."""
+    """Return what makes a head ambiguous, else None: a proxy could read it differently (RFC 9112 §3.2, §6.3)."""
     host = environ.get("HTTP_HOST", "")
     if "," in host or (not host and environ["SERVER_PROTOCOL"] == "HTTP/1.1"):
         return "One Host header is expected"
@@ -68,9 +68,9 @@ def find_fault(environ: Environ) -> str | None:
 
 
 def _name_of(header: bytes) -> str:
-    """Return the name of a header; an empty one for a header that could be mistaken for another."""
+    """Return the environment key of a header; empty for a header that could be mistaken for another."""
     text = header.decode("latin-1")
-    # X_Forwarded_For would get the name of X-Forwarded-For, which a trusted proxy sets.
+    # X_Forwarded_For would get the key of X-Forwarded-For, which only a trusted proxy may set.
     name = "" if "_" in text else "HTTP_" + text.replace("-", "_").upper()
     if len(_names) < MOST_NAMES:
         _names[header] = name

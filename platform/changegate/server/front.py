@@ -1,13 +1,14 @@
-"""The front: between Granian's event loop and the app's threads.
+"""The ASGI application between Granian's event loop and the threads that run the WSGI app.
 
                     reads, with a deadline                 one SimpleQueue
     client ──────────────────────────────> event loop ──────────────────────> threads: the WSGI app
            <──────────────────────────────            <──────────────────────
              sends, as fast as it is read     Answer, BodyAwaited or Postponed
 
-Only the event loop waits for clients. A thread has a request for as long as it works, and gives it back when the app
-wants a long body (`BodyAwaited`) or a fetch (`Postponed`): the same request then runs again, from its start. An answer
-of unknown size is made part by part, each when the client has taken the one before. See decision 0020.
+Only the event loop waits for clients; its deadlines are in `waits.py`. A thread holds a request only while the app
+works. If the app needs a long body (`BodyAwaited`) or a fetch (`Postponed`), the thread is freed, the event loop waits,
+and the same request then runs again from its start. A long response is built part by part, each part after the client
+has taken the previous one. See decision 0020.
 """
 
 from asyncio import Task, ensure_future, get_running_loop, wait
@@ -30,10 +31,10 @@ from changegate.server.environ import Environ, build_environ, find_fault
 from changegate.server.threads import Threads, settle
 from changegate.server.waits import Waits
 
-# Files of long bodies take at most this many times the largest body that is accepted.
+# All long bodies together may take this many times the size of the largest accepted body.
 LARGEST_BODIES = 10
 HEALTH = "/healthz"
-# Their bodies mean nothing (RFC 9110 §9.3.1).
+# Methods whose request bodies have no meaning (RFC 9110 §9.3.1).
 READING = frozenset({"GET", "HEAD"})
 CLOSE = (b"connection", b"close")
 
@@ -48,7 +49,7 @@ class Front:
         self._waits = Waits(settings.open_bodies_per_address, settings.trusted_proxies)
         self._bodies = Bodies(self._waits, LARGEST_BODIES * largest)
         self._threads = Threads(threads, "request")
-        # Whether the process is alive can be asked while all threads are busy.
+        # A thread of its own: the health check must answer while all other threads are busy.
         self._health = Threads(1, "health")
         self._cutter = Cutter()
         self._is_bound = False
@@ -83,14 +84,14 @@ class Front:
             self._cutter.cut(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> bool:
-        """Read a short body, and leave a long one until the app wants it; return whether the connection must end."""
+        """Read a short body, leave a long one until the app reads it; return whether the connection must end."""
         is_last = environ["REQUEST_METHOD"] in READING
         if is_last and not is_overridden(environ):
             environ.pop("CONTENT_LENGTH", None)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             return True
         length = int(environ.get("CONTENT_LENGTH") or SHORT_BODY_BYTES + 1)
-        # There, a header authenticates.
+        # API callers authenticate by a header, so the app can refuse them before the body is read.
         is_api = environ["PATH_INFO"].startswith(PREFIX)
         if length > SHORT_BODY_BYTES or (is_api and "HTTP_EXPECT" in environ):
             environ["wsgi.input"] = UnreadBody(receive)
@@ -105,21 +106,24 @@ class Front:
         return is_last
 
     async def _drain(self, body: UnreadBody, environ: Environ, seconds: float | None) -> Task[bool]:
-        """Begin to drop a body: if it is there, its connection stays open. The answer does not wait for more of it."""
+        """Start to drop the body and wait up to `seconds` for its end, without a limit if None; return the task.
+
+        The connection can stay open only if the body has ended within that time.
+        """
         draining = ensure_future(self._bodies.drain(body.receive, environ))
         await wait({draining}, timeout=seconds)
         return draining
 
     async def _run(self, environ: Environ) -> Answer:
-        """Have the app answer, as often as it has to wait for something."""
+        """Run the app, again after each wait for a body or a fetch; return its response."""
         threads = self._health if environ["PATH_INFO"] == HEALTH else self._threads
         waited = 0
         while True:
-            # Each run has an environment of its own: the app writes into it.
+            # A copy for each run: the app writes into the environment.
             tried = environ.copy()
             outcome = await threads.run(partial(answer, self._app, tried))
             if type(outcome) is BodyAwaited:
-                # Some ID tokens are accepted only once; this one was accepted, for this call.
+                # Some ID tokens are accepted only once. The next run must not verify the token of this call again.
                 environ |= {name: tried[name] for name in (ADMITTED,) if name in tried}
                 await self._receive_long_body(environ, outcome.most)
             elif isinstance(outcome, Postponed):
@@ -141,14 +145,14 @@ class Front:
 def _has_body(environ: Environ) -> bool:
     if "CONTENT_LENGTH" in environ:
         return bool(environ["CONTENT_LENGTH"] != "0")
-    # HTTP/2 needs no header to send a body.
+    # HTTP/2 sends bodies without either header.
     if environ["SERVER_PROTOCOL"] == "HTTP/2" and environ["REQUEST_METHOD"] not in READING:
         return True
     return "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _close_after(made: Answer, environ: Environ) -> None:
-    """Let an answer be the last one of its connection: what follows on it is not to be understood."""
+    """End the connection after this response: the rest of its input cannot be parsed as a request."""
     if environ["SERVER_PROTOCOL"] != "HTTP/2":
         made.headers.append(CLOSE)
 

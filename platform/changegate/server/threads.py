@@ -1,4 +1,10 @@
-"""The threads that answer: they run what they are given, and tell the event loop."""
+"""Threads that run functions for the event loop.
+
+    event loop   run(work) ──> queue ──> thread: work()
+                 future    <── call_soon_threadsafe(settle)
+
+Futures of asyncio are not thread-safe: a thread never sets a result itself.
+"""
 
 import logging
 from asyncio import Future, Semaphore, get_running_loop
@@ -12,24 +18,24 @@ log = logging.getLogger(__name__)
 
 
 class Threads:
-    """A few threads at one queue. A pool of `concurrent.futures` would cost a request twice as much."""
+    """A fixed number of threads that share one queue; half the cost per request of `ThreadPoolExecutor`."""
 
     def __init__(self, count: int, name: str) -> None:
         self._queue: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
-        # For work that others must not wait behind: it has at most half of the threads.
+        # Callers hold it for work that must leave half of the threads to other requests.
         self.half = Semaphore(max(1, count // 2))
         for number in range(count):
             Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
     def run(self, work: Callable[[], Any]) -> Future[Any]:
-        """Return what becomes of `work` on a thread; None where it fails, which is logged."""
+        """Queue `work`; return the future of its result, which is None if it raises. The exception is logged."""
         done: Future[Any] = get_running_loop().create_future()
         self._queue.put((work, done))
         return done
 
     def _work(self) -> None:
         while True:
-            # In a function of its own, so that no thread keeps what it has done while it waits for more.
+            # A separate function, so that no local keeps the last request alive while the thread waits.
             _do(*self._queue.get())
 
 
@@ -39,11 +45,11 @@ def _do(work: Callable[[], Any], done: Future[Any]) -> None:
     except Exception:
         log.exception("a request failed outside of the application")
         outcome = None
-    with suppress(RuntimeError):  # the event loop is closed: the process ends
+    with suppress(RuntimeError):  # the event loop is closed because the process ends
         done.get_loop().call_soon_threadsafe(settle, done, outcome)
 
 
 def settle(done: Future[Any], outcome: Any) -> None:
-    """Give a future its outcome, unless nobody waits for it any more."""
+    """Set the result of a future unless it was canceled. Runs in the event loop."""
     if not done.done():
         done.set_result(outcome)

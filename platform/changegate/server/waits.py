@@ -1,4 +1,11 @@
-"""Waits for clients: each has an end, and an address has only so many bodies open."""
+"""Waits for clients: each has a deadline, and the open bodies of an address are limited.
+
+    request task   with Wait(...): await receive() or send()
+    event loop     Waits._look() every 250 ms ──> Wait.refuse() ──> task.cancel()
+    request task   CancelledError in the await ──> Wait.__exit__ raises the refusal instead
+
+All of it runs in the event loop, so nothing here needs a lock.
+"""
 
 from asyncio import AbstractEventLoop, CancelledError, Task, current_task, get_running_loop
 from collections import defaultdict
@@ -13,18 +20,18 @@ from changegate.errors import ChangegateError, TooManyOpenBodies
 from changegate.failure_limit import network_of
 from changegate.server.environ import Environ
 
-# For the head of a request, and for the next request of a connection.
+# Granian's deadline for the head of a request, and for the next request on a connection.
 HEAD_SECONDS = 30.0
-# A short body has this long as a whole; of what is longer, as much more as its bytes take at the lowest rate.
+# The deadline for a short body. Each byte of a long body extends it by the time that the byte takes at the lowest rate.
 SECONDS = 10.0
 BYTES_PER_SECOND = 16 * 1024
-# Bodies that come at once are not counted: a burst of whole requests from one address is no attack.
+# Bodies younger than this are not counted, so that a burst of complete requests from one address is accepted.
 SECONDS_UNCOUNTED = 1.0
 SECONDS_BETWEEN_LOOKS = 0.25
 
 
 class Wait:
-    """What one request waits for, as a context; raises the refusal when the wait was ended before it was over."""
+    """A context in which a request waits for its client; raises a `ChangegateError` if `refuse` ended the wait."""
 
     __slots__ = ("began_at", "ends_at", "environ", "is_for_body", "refused", "task", "waits")
 
@@ -45,17 +52,19 @@ class Wait:
     ) -> None:
         self.waits.end(self)
         if kind is CancelledError and self.refused is not None:
+            # The cancellation was ours. Without uncancel(), later timeouts of this task would misread it (asyncio docs,
+            # "Task Cancellation"); a cancellation by Granian leaves `refused` empty and passes through.
             if self.task is not None:
                 self.task.uncancel()
             raise self.refused from None
 
     def moved(self, size: int) -> None:
-        """Take note that `size` more bytes went through."""
+        """Extend the deadline for `size` bytes that were sent or received."""
         self.ends_at += size / BYTES_PER_SECOND
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the client's clock while the server itself is late."""
+        """Stop the clock of the client while it waits for the server."""
         left = self.ends_at - self.waits.now()
         self.ends_at = inf
         try:
@@ -64,25 +73,25 @@ class Wait:
             self.ends_at = self.waits.now() + left
 
     def refuse(self, error: ChangegateError) -> None:
-        """End the wait."""
+        """Cancel the task that waits; its `Wait` raises `error`."""
         if self.refused is None and self.task is not None:
             self.refused = error
             self.task.cancel()
 
 
 class Waits:
-    """All waits of a process, looked through a few times a second: a timer for each would cost every request."""
+    """The waits of a process. One timer checks all of them: a timer for each would slow down every request."""
 
     def __init__(self, most_for_address: int, trusted_proxies: int) -> None:
         self._most = most_for_address
         self._trusted_proxies = trusted_proxies
-        # In the order in which they began.
+        # A dict as an ordered set: the oldest wait first.
         self._waits: dict[Wait, None] = {}
         self._loop: AbstractEventLoop | None = None
         self._is_looking = False
 
     def begin(self, wait: Wait) -> float:
-        """Keep a wait; return the time of the event loop."""
+        """Register a wait; return the time of the event loop."""
         if self._loop is None:
             self._loop = get_running_loop()
         self._waits[wait] = None
@@ -96,7 +105,7 @@ class Waits:
         return self._loop.time() if self._loop else 0.0
 
     def end(self, wait: Wait) -> None:
-        """Forget a wait."""
+        """Remove a wait."""
         self._waits.pop(wait, None)
 
     def _look(self) -> None:
@@ -108,6 +117,7 @@ class Waits:
             elif wait.is_for_body and wait.began_at + SECONDS_UNCOUNTED <= now:
                 open_bodies[self.client_of(wait.environ)].append(wait)
         for waits in open_bodies.values():
+            # The newest bodies are refused: the oldest came first and may be nearly complete.
             for wait in waits[self._most :]:
                 wait.refuse(TooManyOpenBodies(retry_after=int(SECONDS)))
         self._is_looking = bool(self._waits)
@@ -115,7 +125,7 @@ class Waits:
             self._loop.call_later(SECONDS_BETWEEN_LOOKS, self._look)
 
     def client_of(self, environ: Environ) -> str:
-        """Return what a client is counted as: its address, as the app finds it behind its proxies, or its network."""
+        """Return the network that a client is counted by; behind trusted proxies, by X-Forwarded-For like the app."""
         header: str = environ.get("HTTP_X_FORWARDED_FOR", "")
         forwarded = [part.strip() for part in header.split(",")]
         if not self._trusted_proxies or len(forwarded) < self._trusted_proxies:
