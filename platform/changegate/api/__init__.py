@@ -1,4 +1,4 @@
-"""JSON and XML for machines: one blueprint for each API, one error envelope for each audience."""
+"""The APIs in JSON and XML: one blueprint for each API, one error envelope for each kind of client."""
 
 from flask import Flask
 
@@ -26,14 +26,14 @@ from changegate.api.whole_body import require_whole_body
 from changegate.config import Settings
 
 VERSIONS = ("", "/v1", "/v2")
-# The name of the function that gives the OpenAPI document, for the console: rooms on one step do not know each other.
+# Key of the function that returns the OpenAPI document. The console reads it there, as it must not import this package.
 OPENAPI_DOCUMENT = "openapi_document"
 
 
 def register(app: Flask) -> None:
-    """Add every API; those of records answer under their versioned and unversioned paths."""
+    """Register every API; those of records under their versioned and unversioned paths."""
     settings: Settings = app.config["SETTINGS"]
-    # A path with two slashes names nothing; a redirect would be a page, and few clients repeat their body.
+    # Refuse a path with two slashes. A redirect would be an HTML page, and few clients would resend their body.
     app.url_map.merge_slashes = False
     app.before_request(require_whole_body)
     register_cors(app, settings)

@@ -38,7 +38,7 @@ from changegate.services.tables.visibility import knows_integrations
 
 REST_API = "now/attachment"
 LINK_BASE = f"/api/{REST_API}"
-# A browser that is led to a file must save it, and run nothing of it should it show it all the same.
+# Browsers must save a file; if one displays it nevertheless, scripts in the file must not run.
 HARMLESS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -54,7 +54,7 @@ _named_target_schema = NamedAttachmentTargetSchema()
 
 @bp.get("")
 def list_view() -> Response:
-    """Answer a page of what is known of files."""
+    """Return a page of file metadata."""
     require_acceptable()
     params = _query_schema.load(parse_parameters(request.query_string))
     query = parse_encoded_query(params.query)
@@ -65,31 +65,31 @@ def list_view() -> Response:
 
 @bp.get("/<sys_id>")
 def get_view(sys_id: str) -> Response:
-    """Answer what is known of a file."""
+    """Return the metadata of a file."""
     require_acceptable()
     return api_response({"result": _rendered(_found(sys_id)._mapping)})
 
 
 @bp.get("/<sys_id>/file")
 def file_view(sys_id: str) -> Response:
-    """Answer the bytes of a file, whatever the caller says he takes."""
+    """Return the bytes of a file, regardless of the Accept header."""
     attachment = _found(sys_id)
     response = Response(read_content(attachment), content_type=attachment.content_type, headers=HARMLESS)
     response.content_length = attachment.size_bytes
     response.headers.set("Content-Disposition", "attachment", **_disposition(attachment.file_name))
-    # With nothing but ASCII in it, which is all that a header holds.
+    # `json.dumps` escapes everything but ASCII, as a header requires.
     response.headers["X-Attachment-Metadata"] = json.dumps(_rendered(attachment._mapping))
     return response
 
 
 @bp.post("/file")
 def create_view() -> Response:
-    """Attach the body."""
+    """Attach the body as a file."""
     require_acceptable()
     most = settings().attachment_max_bytes
     target, who = _target(_named_target_schema, parse_parameters(request.query_string))
     require_file(most)
-    # No connection waits for the sender; the record is looked for again when the file is there.
+    # Release the database connection while the file arrives; `create_attachment` looks the record up again.
     db.session.close()
     with read_file() as upload:
         return _created(who, target, upload)
@@ -97,7 +97,7 @@ def create_view() -> Response:
 
 @bp.post("/upload")
 def upload_view() -> Response:
-    """Attach the file of a form."""
+    """Attach the file in a form."""
     require_acceptable()
     _in_scope()
     db.session.close()
@@ -109,7 +109,7 @@ def upload_view() -> Response:
 
 @bp.patch("/<sys_id>")
 def rename_view(sys_id: str) -> Response:
-    """Give a file another name; nothing else of it changes."""
+    """Rename a file."""
     file_name = read_record().get("file_name")
     if not isinstance(file_name, str):
         raise RequestUnreadable("Field file_name: a text is expected")
@@ -129,7 +129,10 @@ def delete_view(sys_id: str) -> Response:
 
 
 def _in_scope() -> tuple[list[Table], Caller]:
-    """Return the tables whose files an access token may work on with this method, and its user; all are a user's."""
+    """Return the tables whose files the caller may use with this method, and the caller limited to their scopes.
+
+    Raises `ScopeMissing` if an access token covers no table. Users without a token have all tables.
+    """
     who = caller()
     calls = {table: api_call(REST_API, table.name) for table in TABLES.values()}
     covered = {table: call for table, call in calls.items() if who.has_scope(call)}
@@ -146,25 +149,25 @@ def _found(sys_id: str) -> Attachment:
 
 
 def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target, Caller]:
-    """Return where a file goes and who puts it there, after checking that he may."""
+    """Return the target of a new file and the caller; raises an error if the caller may not attach files to it."""
     try:
-        wanted = schema.load(sent) | named
+        fields = schema.load(sent) | named
     except ValidationError as problem:
         raise InputInvalid(field_errors(problem)) from None
-    table = get_attachable(wanted["table_name"])
+    table = get_attachable(fields["table_name"])
     who = require_scope(REST_API, table.name)
-    file_name = parse_file_name(wanted["file_name"])
-    owner = find_owner(table, who, wanted["table_sys_id"])
+    file_name = parse_file_name(fields["file_name"])
+    owner = find_owner(table, who, fields["table_sys_id"])
     if owner is not table:
         who = require_scope(REST_API, owner.name)
-        find_owner(owner, who, wanted["table_sys_id"])
-    return Target(owner, wanted["table_sys_id"], file_name, wanted["encryption_context"]), who
+        find_owner(owner, who, fields["table_sys_id"])
+    return Target(owner, fields["table_sys_id"], file_name, fields["encryption_context"]), who
 
 
 def _created(who: Caller, target: Target, upload: Upload) -> Response:
     attachment = create_attachment(who, target, upload)
     db.session.commit()
-    # The version that was called is the version of the link (docs/reference/other-apis.md#attachment).
+    # The link has the API version of the request (docs/reference/other-apis.md#attachment).
     collection = request.path.rstrip("/").rpartition("/")[0]
     location = f"{settings().base_url}{collection}/{attachment.sys_id}/file"
     return api_response({"result": _rendered(attachment._mapping)}, 201, {"Location": location})
@@ -175,7 +178,7 @@ def _rendered(values: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _disposition(file_name: str) -> dict[str, str]:
-    """Return the parameters that name a file: in ASCII, and where that loses something in full (RFC 6266 §4.3)."""
+    """Return the file name parameters: in ASCII, and also in UTF-8 if the name has other characters (RFC 6266 §4.3)."""
     if file_name.isascii():
         return {"filename": file_name}
     simple = unicodedata.normalize("NFKD", file_name).encode("ascii", "ignore").decode()
@@ -183,6 +186,6 @@ def _disposition(file_name: str) -> dict[str, str]:
 
 
 def _as_name(simple: str) -> str:
-    """Return a name for what is left of one in ASCII, where wide or joined signs may have become a path."""
+    """Return a valid name from the ASCII form of one: normalizing may have produced path separators."""
     name = simple.translate(dict.fromkeys(map(ord, SEPARATORS), "_")).strip()
     return name if name.strip(".") else "file"

@@ -1,4 +1,4 @@
-"""The body of an upload: a file as it is, or a form with a file; whole, or refused.
+"""Bodies of uploads: a raw file, or a form with one file; incomplete bodies are refused.
 
 See docs/reference/other-apis.md#attachment.
 """
@@ -20,18 +20,18 @@ from changegate.services.attachments.file_names import last_part
 from changegate.services.attachments.upload import MEMORY_BYTES, Upload, measure, received
 
 MULTIPART = "multipart/form-data"
-# What the other parts of a form, and the lines between them, may take on top of the file.
+# The size of the other parts of a form and the boundaries, in addition to the file.
 FORM_BYTES = 64 * 1024
-# What the parser may hold at once; it reads 64 KB at a time and keeps some of what came before.
+# The parser's buffer: it reads 64 KB at a time and keeps a part of the previous data.
 PARSER_BYTES = 512 * 1024
 MAX_PARTS = 20
 
 
 def require_file(most: int) -> None:
-    """Refuse, before any of it is read, a body that is no file or over `most` bytes.
+    """Refuse a form, or a body of more than `most` bytes, before any of it is read.
 
-    The length must be told beforehand. A body in chunks whose sender dies looks just like one that has ended, and half
-    a file must not be taken for a whole one.
+    Content-Length is required: many servers report a chunked body that breaks off as one that has ended, and a partial
+    file must not be stored.
     """
     _require_plain_encoding()
     if not request.mimetype:
@@ -42,16 +42,16 @@ def require_file(most: int) -> None:
         raise _length_required()
     if request.content_length is not None and request.content_length > most:
         raise too_large(request.content_length, most)
-    # One more than that: where a body ends is found out by reading on, which at the limit itself would be refused.
+    # One byte more: the end of a body is found by another read, which the limit itself would refuse.
     request.max_content_length = most + 1
 
 
 @contextmanager
 def read_file() -> Iterator[Upload]:
-    """Read the file that is the body, which `require_file` has admitted; raises `RequestUnreadable` for half of it."""
+    """Read a body that `require_file` has accepted; raises `RequestUnreadable` if it is incomplete."""
     expected = request.content_length
     with received(request.stream.read) as upload:
-        if expected is None and upload.size:  # HTTP/2 needs no length to send a body
+        if expected is None and upload.size:  # HTTP/2 sends bodies without a length
             raise _length_required()
         if upload.size != (expected or 0):
             raise RequestUnreadable(f"The body ended after {upload.size} of {expected} bytes")
@@ -60,9 +60,9 @@ def read_file() -> Iterator[Upload]:
 
 @contextmanager
 def read_form(most: int) -> Iterator[tuple[dict[str, str], FileStorage]]:
-    """Read a form, and give its texts and its one file; `most` is the file's limit in bytes.
+    """Yield the text fields of a form and its one file; `most` is the limit of the file in bytes.
 
-    A form says where it ends, so that half of one is refused whether it came in chunks or not.
+    A form has a final boundary, so an incomplete one is refused even if it is chunked.
     """
     _require_plain_encoding()
     if request.mimetype != MULTIPART or not request.mimetype_params.get("boundary"):
@@ -76,7 +76,7 @@ def read_form(most: int) -> Iterator[tuple[dict[str, str], FileStorage]]:
 
 
 def _parse_form(places: ExitStack, most: int) -> tuple[dict[str, str], list[FileStorage]]:
-    """Return the texts and files of a form; the files are kept in `places`, which also closes those of half a form."""
+    """Return the text fields and files of a form; `places` closes the files, also those of an incomplete form."""
 
     def open_place(
         total_content_length: int | None,
@@ -98,7 +98,7 @@ def _parse_form(places: ExitStack, most: int) -> tuple[dict[str, str], list[File
 
 
 def measure_file(sent: FileStorage, most: int) -> Upload:
-    """Return the file of a form; raises `RequestUnreadable` for one of more than `most` bytes."""
+    """Return the file of a form; raises `RequestUnreadable` if it is longer than `most` bytes."""
     upload = measure(sent.stream)
     if upload.size > most:
         raise too_large(upload.size, most)
@@ -106,7 +106,7 @@ def measure_file(sent: FileStorage, most: int) -> Upload:
 
 
 def name_of(sent: FileStorage) -> str:
-    """Return the name of a form's file, without the path that some clients put before it."""
+    """Return the name of a file in a form, without the path that some clients send."""
     return last_part(sent.filename or "")
 
 

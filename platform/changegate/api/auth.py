@@ -1,4 +1,4 @@
-"""Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
+"""Access checks of blueprints; each blueprint has exactly one of these functions as `before_request`."""
 
 from flask import g
 
@@ -15,11 +15,11 @@ from changegate.services.users.accounts import authenticate_user
 
 
 def allow_anyone() -> None:
-    """Admit everybody: the view itself decides, or has nothing to hide."""
+    """Admit every caller: the view authenticates them itself, or is public."""
 
 
 def require_caller() -> None:
-    """Admit a user by Basic, or an access token or a third party's ID token by Bearer; never a browser's session.
+    """Authenticate by Basic (user) or Bearer (access token or third-party ID token), never by a browser session.
 
     Raises `NotAuthenticated`, and `RateLimited` after too many wrong passwords or ID tokens.
     """
@@ -40,7 +40,7 @@ def require_caller() -> None:
 
 
 def _bearer_caller(token: str) -> Caller:
-    """Return whom a token acts as; how it is written decides how it is judged, and there is no second try."""
+    """Return the caller of a token. The format of the token selects the verifier; there is no fallback."""
     if is_foreign(token):
         return find_id_token_caller(token)
     found = find_token_caller(token)
@@ -50,10 +50,10 @@ def _bearer_caller(token: str) -> Caller:
 
 
 def require_integration_administrator() -> None:
-    """Admit a user by Basic who may manage integrations, whatever it is about.
+    """Admit users with Basic who may manage integrations.
 
-    Never an access token: who got one from an integration must not be able to make another. Raises
-    `NotAuthenticated`, `RateLimited` and, for everybody else alike, `AccessRefused`.
+    Access tokens are refused: the holder of a token from one integration must not be able to create another. Raises
+    `NotAuthenticated`, `RateLimited`, and `AccessRefused`.
     """
     require_caller()
     if current_request().method == "OPTIONS":
@@ -64,20 +64,20 @@ def require_integration_administrator() -> None:
 
 
 def caller() -> Caller:
-    """Return who is calling; the blueprint's `require_caller` has run."""
+    """Return the caller; requires that `require_caller` of the blueprint has run."""
     found: Caller = g.caller
     return found
 
 
 def api_call(rest_api: str, table: str) -> ApiCall:
-    """Return the request as scopes see it."""
+    """Return the request in the form that scope rules match."""
     sent = current_request()
     method = "GET" if sent.method == "HEAD" else sent.method
     return ApiCall(rest_api, method, table, "v1" if sent.path.startswith("/api/now/v1/") else LATEST)
 
 
 def require_scope(rest_api: str, table: str) -> Caller:
-    """Return the caller as far as this call may go; raises `ScopeMissing` where a token's scopes do not cover it."""
+    """Return the caller, limited to what the token's scopes allow; raises `ScopeMissing` if they allow nothing."""
     who = caller()
     if who.grant is None:
         return who
@@ -86,6 +86,6 @@ def require_scope(rest_api: str, table: str) -> Caller:
     if who.own_records_of is not None:
         served = find_table(table)
         if served is None or not knows_integrations(served):
-            raise ScopeMissing(call)  # of such a table nothing can be an integration's own
+            raise ScopeMissing(call)  # records of this table have no integration that could own them
     g.caller = who
     return who

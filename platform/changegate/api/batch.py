@@ -1,4 +1,4 @@
-"""Many requests in one: docs/reference/other-apis.md#batch."""
+"""The Batch API: docs/reference/other-apis.md#batch."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from changegate.schemas.batch import BatchSchema, Identifier
 from changegate.schemas.field_errors import field_errors
 
 MAX_REQUESTS = 1000
-# Those beyond the ones that are served are only named, which is not worth reading a million of them.
+# Requests beyond `MAX_REQUESTS` are returned as unserviced, up to this many; a longer batch is refused.
 MAX_LISTED = 10_000
-# Of all answers together, as they are sent; what is left over the sender sends again.
+# All responses together, encoded. The remaining requests are unserviced; the caller sends them again.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 Answers = list[dict[str, Any]]
 bp = Blueprint("batch", __name__)
@@ -31,33 +31,33 @@ _identifier = Identifier()
 
 @bp.post("/batch")
 def batch_view() -> Response:
-    """Answer the requests of a batch in their order, each in a transaction of its own.
+    """Run the requests of a batch in order, each in its own transaction.
 
-    Any caller may send one: scopes and roles are judged for each request in it. Those that come too late, or for
-    which there is no room, are named as unserviced.
+    Any caller may send a batch: scopes and roles are checked for each request in it. Requests beyond the limits of
+    time and size are listed as unserviced.
     """
     if IN_BATCH in request.environ:
         raise RequestUnreadable("A batch cannot hold a batch")
     require_time(for_search=True)
     batch = _load(read_object())
-    wanted = [(_id_of(item, at), item) for at, item in enumerate(batch["rest_requests"])]
-    # The requests bring their own connections; holding one for each would need two for every thread.
+    requested = [(_id_of(item, at), item) for at, item in enumerate(batch["rest_requests"])]
+    # Each request opens its own connection. Keeping this one would need two connections for each thread.
     db.session.close()
-    served = _serve(wanted)
+    served = _serve(requested)
     return api_response(
         {
             "batch_request_id": batch["batch_request_id"],
             "serviced_requests": served,
-            "unserviced_requests": [identifier for identifier, _ in wanted[len(served) :]],
+            "unserviced_requests": [identifier for identifier, _ in requested[len(served) :]],
         }
     )
 
 
-def _serve(wanted: list[tuple[str, dict[str, Any]]]) -> Answers:
-    """Answer as many requests as time and room allow."""
+def _serve(requested: list[tuple[str, dict[str, Any]]]) -> Answers:
+    """Run as many requests as time and size allow; return their responses."""
     room = MAX_ANSWER_BYTES
     served: Answers = []
-    for identifier, item in wanted[:MAX_REQUESTS]:
+    for identifier, item in requested[:MAX_REQUESTS]:
         if room <= 0 or not _has_time():
             break
         served.append(answer_subrequest(identifier, item))
@@ -85,7 +85,7 @@ def _load(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def _id_of(item: dict[str, Any], at: int) -> str:
-    # Without an id there is no way to tell whose answer it is.
+    # Without an ID, the caller could not match the response to its request.
     try:
         return str(_identifier.deserialize(item.get("id")))
     except ValidationError:

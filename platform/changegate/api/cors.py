@@ -1,7 +1,7 @@
-"""Browsers of other origins: which writes are refused, pre-flight answers, and CORS headers.
+"""Cross-origin requests: refused writes, preflight responses, and CORS headers.
 
-A browser that once signed in by Basic sends that login with every request, also with a form of another site. So a
-write that carries what browsers add automatically must come from this origin or one that a setting names.
+After a Basic login, a browser sends the credentials with every request, including forms of other sites. A write with
+credentials that browsers add automatically must therefore come from this origin or from one listed in the settings.
 """
 
 import re
@@ -30,11 +30,12 @@ MAX_AGE_SECONDS = "600"
 
 
 def register_cors(app: Flask, settings: Settings) -> None:
-    """Refuse writes from origins that the setting does not name, and let scripts of the others read every API.
+    """Refuse writes from origins that are not in the setting, and let scripts of the listed origins read every API.
 
-    Credentials are never allowed: no API takes a cookie, and an Authorization header needs no such leave.
+    Access-Control-Allow-Credentials is never sent: no API accepts cookies, and an Authorization header that a script
+    sets does not need it.
     """
-    # A pattern of no origin at all matches nothing, not even an empty one.
+    # Without origins, "(?!)" matches nothing; an empty pattern would match an empty Origin.
     known = re.compile("|".join(map(_pattern, settings.cors_origins)) or "(?!)")
 
     def refuse_foreign_writes() -> None:
@@ -45,7 +46,7 @@ def register_cors(app: Flask, settings: Settings) -> None:
                 "A page of another origin may not write here. Add its origin to CHANGEGATE_CORS_ORIGINS to allow it.",
             )
 
-    # Of the whole application, so that no blueprint can forget it.
+    # On the application, so that it covers every blueprint.
     app.before_request(refuse_foreign_writes)
     if settings.cors_origins:
         _add_cors_headers(app, known)
@@ -56,7 +57,7 @@ def _is_write(sent: Request) -> bool:
 
 
 def _carries_ambient_login(sent: Request) -> bool:
-    """Tell whether a browser may have added a login to a request: cookies, or Basic; a script has to add a token."""
+    """Return whether a browser may have added credentials: a cookie or Basic. Only scripts send Bearer tokens."""
     authorization: str | None = sent.environ.get("HTTP_AUTHORIZATION")
     if authorization is not None and not authorization.lower().startswith("bearer "):
         return True
@@ -64,10 +65,10 @@ def _carries_ambient_login(sent: Request) -> bool:
 
 
 def _is_foreign(sent: Request, settings: Settings, known: re.Pattern[str]) -> bool:
-    """Tell whether a page of another origin has sent a request; programs send neither of the two headers.
+    """Return whether a page of another origin sent a request; programs other than browsers send neither header.
 
-    Pages cannot set Sec-Fetch-Site, so where a browser sends it, the browser's own comparison decides. The header
-    Origin alone is compared with the address of the request and with the base URL, since a proxy may stand in between.
+    Pages cannot set Sec-Fetch-Site, so if it is present, it decides. Otherwise Origin is compared with the address of
+    the request and with the base URL, which differ behind a proxy.
     """
     origin: str | None = sent.environ.get("HTTP_ORIGIN")
     site: str = sent.environ.get("HTTP_SEC_FETCH_SITE", "none").strip().lower()
@@ -96,7 +97,7 @@ def _add_cors_headers(app: Flask, known: re.Pattern[str]) -> None:
 
 
 def answer_options() -> Response:
-    """Answer OPTIONS with the methods there are; nobody needs to say who he is for that."""
+    """Answer OPTIONS with the allowed methods, without authentication."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     adapter = request_ctx.url_adapter
@@ -105,7 +106,7 @@ def answer_options() -> Response:
 
 
 def _pattern(origin: str) -> str:
-    # A star stands for one part of the host: https://*.example.com is not https://a.b.example.com.
+    # A star matches one label of the host: https://*.example.com does not match https://a.b.example.com.
     return re.escape(origin).replace(r"\*", "[a-z0-9-]+")
 
 

@@ -1,4 +1,4 @@
-"""Answers in JSON and XML, and the error envelopes of the two audiences: Table API clients and OAuth clients."""
+"""Responses in JSON and XML, and the error envelopes for Table API clients and OAuth clients."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ from changegate.services.tables.reading.records import Records
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
-# What every answer of an API says: a cache keeps nothing, and a browser takes it for nothing but what it is.
+# Headers of all API responses: no caching, and no MIME sniffing in browsers.
 COMMON = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 LOGGED_IN = ("X-Is-Logged-In", "true")
 NOT_LOGGED_IN = ("X-Is-Logged-In", "false")
@@ -47,16 +47,16 @@ BEARER_FAULT = ', error="invalid_token"'
 
 
 def correlation_id() -> str:
-    """Return the id that ties this answer to the event log: 32 hex digits, one for each request."""
+    """Return the ID that links this response to the event log: 32 hex digits, one for each request."""
     kept = app_ctx.g
-    found: str | None = kept.get("correlation_id")
-    if found is None:
-        found = kept.correlation_id = new_correlation_id(now())
-    return found
+    identifier: str | None = kept.get("correlation_id")
+    if identifier is None:
+        identifier = kept.correlation_id = new_correlation_id(now())
+    return identifier
 
 
 class Answer(Response):
-    """A response whose headers are whole and ASCII as they are, so that they need not be gone through again."""
+    """A response whose headers are complete and ASCII: Werkzeug's fixing of the headers is skipped."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers, with the length of the body."""
@@ -66,12 +66,12 @@ class Answer(Response):
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return Answer(orjson.dumps(body), status, [("Content-Type", JSON), *(headers or {}).items()])
 
 
 def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return an answer to a known caller, in the form that he takes."""
+    """Return a response to an authenticated caller, in JSON or XML as requested."""
     own = headers.items() if headers else ()
     if wants_xml():
         return Answer(render_xml(body), status, [*_XML_ANSWER, *own])
@@ -88,7 +88,7 @@ def result_response(
 
 
 def _dump_page(records: Records) -> bytes | list[bytes]:
-    """Return the JSON of a page, a large one in pieces: as a whole it would take many times its room for a moment."""
+    """Return the JSON of a page; a large page in pieces, since building it whole takes several times its size."""
     pieces = [orjson.dumps(chunk)[1:-1] for chunk in records.chunks()]
     if len(pieces) <= 1:
         return b"".join((b'{"result":[', *pieces, b"]}"))
@@ -97,19 +97,19 @@ def _dump_page(records: Records) -> bytes | list[bytes]:
 
 
 def empty_response(status: int, headers: dict[str, str] | None = None) -> Response:
-    """Return an answer to a known caller that says all in its status and headers."""
+    """Return a response without a body to an authenticated caller."""
     response = Response(status=status, headers=[*_EMPTY_ANSWER, *(headers or {}).items()])
-    del response.headers["Content-Type"]  # there is nothing to have a type
+    del response.headers["Content-Type"]  # the body is empty
     return response
 
 
 def is_body_unwanted() -> bool:
-    """Tell whether the caller wants no more of a write than its status (docs/reference/table-api.md#headers)."""
+    """Return whether the caller asked for no response body (docs/reference/table-api.md#headers)."""
     return bool(current_request().environ.get("HTTP_X_NO_RESPONSE_BODY", "").strip().lower() == "true")
 
 
 def refusal(status: int, message: str, detail: str | None = None) -> ChangegateError:
-    """Return a domain error for what HTTP itself refuses."""
+    """Return a domain error with an HTTP status."""
     error = ChangegateError(message, detail)
     error.status = status
     return error
@@ -125,7 +125,7 @@ def table_error(error: ChangegateError) -> Response:
         else json_response(body, error.status, headers)
     )
     if error.status == 401:
-        # After the one that clients know: RFC 9728 §5.1 tells the others where to ask for a token.
+        # ServiceNow's clients read the first challenge, which is Basic. This one has the metadata URL (RFC 9728 §5.1).
         fault = BEARER_FAULT if isinstance(error, TokenRefused) else ""
         challenge = f'{BEARER_CHALLENGE}{fault}, resource_metadata="{resource_metadata_url()}"'
         response.headers.add("WWW-Authenticate", challenge)
@@ -133,13 +133,13 @@ def table_error(error: ChangegateError) -> Response:
 
 
 def oauth_error(error: OAuthError) -> Response:
-    """Return the envelope of RFC 6749 §5.2; the correlation id is the caller's handle to the reason."""
+    """Return the envelope of RFC 6749 §5.2; its correlation ID leads administrators to the reason."""
     description = f"{_described(error) or error.description} (correlation id {correlation_id()})"
     return _oauth_response(error, error.status, error.error, description)
 
 
 def servicenow_oauth_error(error: OAuthError) -> Response:
-    """Return what ServiceNow's own token endpoint says to nearly everything, or what the caller can correct."""
+    """Return the envelope of ServiceNow's token endpoint: `access_denied`, unless the caller can correct the error."""
     status = 401 if error.status in {400, 401} else error.status
     return _oauth_response(error, status, "server_error", _described(error) or "access_denied")
 
@@ -149,7 +149,7 @@ def _described(error: OAuthError) -> str | None:
 
 
 def oauth_fault(error: ChangegateError) -> Response:
-    """Return the OAuth envelope of what failed before it was a token request, or through no fault of its sender."""
+    """Return the OAuth envelope of an error other than an `OAuthError`, such as a wrong method or a busy database."""
     description = error.message
     if error.status == 403 and error.detail:
         description = f"{error.message}: {error.detail}"
@@ -162,13 +162,13 @@ def _oauth_response(error: ChangegateError, status: int, code: str, description:
 
 
 def too_large(length: int | None, most: int) -> RequestUnreadable:
-    """Return the refusal of a body over the limit, in bytes; the length of a body in chunks is not known."""
+    """Return the error for a body over the limit of `most` bytes; `length` is None for a chunked body."""
     size = "" if length is None else f" with content-length = {length} bytes"
     return RequestUnreadable(f"Rejected large REST payload{size}. Max allowed: {most} bytes.")
 
 
 def error_headers(error: ChangegateError, status: int) -> dict[str, str]:
-    """Return the headers that all answers to an error have in common, also pages."""
+    """Return the headers that all error responses share, including HTML pages."""
     headers = {"X-Request-Id": correlation_id()}
     if status == 401:
         headers["WWW-Authenticate"] = CHALLENGE

@@ -1,4 +1,4 @@
-"""The registrar of errors for machines; everything outside the APIs goes on to the console's."""
+"""Error handlers of the APIs; errors outside the APIs are passed to the console's."""
 
 import logging
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.extensions import db
 
 API_PREFIX = "/api"
-# The token endpoint answers its own refusals; what never becomes one, such as a wrong method, is answered here.
+# The token endpoint renders its own refusals. Errors before that, such as a wrong method, are rendered here.
 OAUTH_PREFIX = "/oauth"
 MACHINE_PREFIXES = (API_PREFIX, OAUTH_PREFIX, "/.well-known/", "/healthz", "/readyz")
 log = logging.getLogger(__name__)
 
 
 def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError], Response]) -> None:
-    """Answer every error in the envelope of its audience; `otherwise` renders it for people."""
+    """Render every error in the envelope of its API; `otherwise` renders it as a page."""
 
     def render(error: Exception) -> Response:
         db.session.rollback()
@@ -64,7 +64,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
     if isinstance(error, DataError):
         return RequestUnreadable("A value cannot be stored")
     if isinstance(error, StatementError):
-        # The error's text may carry the statement's parameters, which may be secrets.
+        # Log the type only: the text of the error may contain the parameters of the statement, which may be secrets.
         log.error("database error, correlation id %s: %s", correlation_id(), type(error.orig).__name__)
     else:
         log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
@@ -75,8 +75,8 @@ _TOO_MUCH = ("Expression tree is too large", "too many", "at most", "no query so
 
 
 def _is_beyond_limits(problem: BaseException) -> bool:
-    """Tell whether a statement was larger or deeper than a database reads; to send it again would not help."""
-    # PostgreSQL has a class of states for that, SQLite nothing but words.
+    """Return whether a statement exceeded the limits of the database; a retry would not help."""
+    # PostgreSQL has a class of SQLSTATE codes for this, SQLite only messages.
     state = getattr(problem, "sqlstate", None) or ""
     return state.startswith("54") or str(problem).startswith(_TOO_MUCH)
 

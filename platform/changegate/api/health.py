@@ -1,4 +1,4 @@
-"""Health: is the process alive, and can it work."""
+"""Health checks: liveness and readiness."""
 
 from flask import Blueprint, Response
 from sqlalchemy import select
@@ -14,12 +14,12 @@ bp.before_request(allow_anyone)
 
 @bp.get("/healthz")
 def health_view() -> Response:
-    """Answer as long as the process serves."""
+    """Answer as long as the process runs."""
     return json_response({"status": "ok"})
 
 
 @bp.get("/readyz")
 def ready_view() -> Response:
-    """Answer when the database is there and migrated."""
+    """Answer 200 if the database is available and migrated."""
     connection().execute(select(SysUser.sys_id).limit(1))
     return json_response({"status": "ready"})

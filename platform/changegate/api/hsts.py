@@ -1,4 +1,4 @@
-"""HTTP Strict Transport Security (RFC 6797): browsers that came by https once do not come by http again."""
+"""HTTP Strict Transport Security (RFC 6797)."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -8,15 +8,15 @@ from flask import Flask, Response
 from changegate.config import Settings
 
 HEADER = "Strict-Transport-Security"
-# A year. Subdomains are left out: they may be run by other teams, without https.
+# One year. Without includeSubDomains: other teams may run subdomains without https.
 POLICY = "max-age=31536000"
 LOCAL = "localhost"
 
 
 def register_hsts(app: Flask, settings: Settings) -> None:
-    """Send the header with every answer if the base URL is https on a named host.
+    """Send the header with every response if the base URL is https with a host name.
 
-    An address or localhost is shared by all ports and projects of a machine, and browsers would remember it for a year.
+    An IP address or localhost is left out: browsers would force https for a year on all ports and projects there.
     """
     base = urlsplit(settings.base_url)
     if base.scheme != "https" or not _is_named(base.hostname or ""):

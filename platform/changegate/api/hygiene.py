@@ -1,4 +1,4 @@
-"""Findings and overview of inbound integrations for administrators who script."""
+"""The API of security findings and the overview of inbound integrations."""
 
 from flask import Blueprint, Response
 
@@ -19,11 +19,11 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("/findings")
 def findings_view() -> Response:
-    """Answer the score and the findings."""
+    """Return the score and the findings."""
     return result_response(AssessmentSchema().dump(assess(now(), PROVIDERS)))
 
 
 @bp.get("/overview")
 def overview_view() -> Response:
-    """Answer the overview's numbers, machine identities and exchanges over time."""
+    """Return the figures of the overview, the machine identities, and exchanges over time."""
     return result_response(OverviewSchema().dump(get_overview(now(), PROVIDERS)))

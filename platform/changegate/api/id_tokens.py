@@ -1,4 +1,4 @@
-"""Who calls with a third party's ID token: judged within the request, before its view begins.
+"""Callers who authenticate with a third-party ID token, which is verified before the view runs.
 
 See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 """
@@ -25,28 +25,29 @@ from changegate.services.oauth.id_tokens import accept_id_token
 from changegate.services.oauth.jwt_bearer_grant import refusing_replays
 from changegate.services.oauth.subjects import find_named_user
 
-# In the environment of a request in a batch: the exchange of the token that the batch came with; no header can set it.
+# Key of the WSGI environment: the correlation ID of the exchange that accepted the token of this call. A batch passes
+# it to its requests. No header can set it.
 ADMITTED = "changegate.admitted"
 
 
 def find_id_token_caller(text: str) -> Caller:
-    """Return whom a token acts as, and write the event of its first use.
+    """Return the caller of an ID token; write the event of its first use.
 
-    Raises `TokenRefused`, `RateLimited` after too many failures, and a 503 where its keys cannot be had.
+    Raises `TokenRefused`, `RateLimited` after too many failures, and a 503 if its keys are unavailable.
     """
     admitted = request.environ.get(ADMITTED)
-    found = find_known_caller(text) if admitted is None else find_admitted_caller(admitted)
-    if found is None and admitted is None:
-        found = _judge(text)
-    if found is None or found.origin is None:
+    known = find_known_caller(text) if admitted is None else find_admitted_caller(admitted)
+    if known is None and admitted is None:
+        known = _judge(text)
+    if known is None or known.origin is None:
         raise TokenRefused
-    # For the requests of a batch, and where this call runs again when its body is there.
-    g.admitted = request.environ[ADMITTED] = found.origin.correlation_id
-    return found
+    # Read by the requests of a batch, and by the second run of this call, after its body arrived (`server/front.py`).
+    g.admitted = request.environ[ADMITTED] = known.origin.correlation_id
+    return known
 
 
 def inherited_admission() -> dict[str, str]:
-    """Return what a request in a batch has in its environment: it is part of the call that its batch is."""
+    """Return the environment of a request in a batch: it shares the accepted ID token of the batch."""
     return {ADMITTED: g.admitted} if "admitted" in g else {}
 
 
@@ -65,7 +66,7 @@ def _accept(attempt: Attempt, text: str) -> str:
     except AssertionRefused as problem:
         if not _was_overtaken(attempt, problem):
             raise
-    # The row of the call that was first is there now, and serves both.
+    # The other call has written its row by now; the second try finds it.
     db.session.rollback()
     return _accept_once(attempt, text)
 
@@ -81,15 +82,15 @@ def _accept_once(attempt: Attempt, text: str) -> str:
 
 
 def _was_overtaken(attempt: Attempt, problem: AssertionRefused) -> bool:
-    """Tell whether another call brought, at this moment, the same token, which may come more than once."""
+    """Return whether a concurrent call used the same token, which the integration allows to be reused."""
     may_come_again = attempt.exchange is not None and attempt.exchange.client.policy.allows_reuse
     return may_come_again and problem.reason == "jti_replayed"
 
 
 def _refused(attempt: Attempt, problem: OAuthError) -> ChangegateError:
-    """Count a failure, write its event, and return what the caller is told."""
+    """Count a failure, write its event, and return the error for the caller."""
     problem = note_refusal(attempt, problem)
-    # Its event has been written, with more than the answer says.
+    # Stops `note_refused_call` from writing a second event with fewer details.
     g.has_event = True
     if isinstance(problem, TooManyFailures):
         return RateLimited(problem.retry_after)

@@ -1,4 +1,4 @@
-"""Inbound integrations for administrators who script: what the form does, in JSON."""
+"""The admin API of inbound integrations: the actions of the console's form, in JSON."""
 
 import re
 from collections.abc import Mapping
@@ -48,13 +48,13 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("/integrations")
 def list_view() -> Response:
-    """Answer all integrations by name."""
+    """Return all integrations, by name."""
     return result_response([_shown(entity) for entity in list_integrations()])
 
 
 @bp.post("/integrations")
 def create_view() -> Response:
-    """Register an integration; its secret is in this answer and in no other."""
+    """Register an integration; only this response contains its secret."""
     given = read_object()
     _require_unchanged(given, {})
     made = register_integration(load_integration(given), by=caller().user_name)
@@ -68,13 +68,13 @@ def create_view() -> Response:
 
 @bp.get("/integrations/<client_id>")
 def read_view(client_id: str) -> Response:
-    """Answer an integration."""
+    """Return an integration."""
     return _answer(_wanted(client_id))
 
 
 @bp.patch("/integrations/<client_id>")
 def change_view(client_id: str) -> Response:
-    """Change what is given."""
+    """Change the given fields."""
     given = read_object()
     entity = _to_edit(client_id, is_version_required=True)
     return _saved(entity, load_change(_changes(entity, given), fields_of(entity)))
@@ -82,7 +82,7 @@ def change_view(client_id: str) -> Response:
 
 @bp.put("/integrations/<client_id>")
 def replace_view(client_id: str) -> Response:
-    """Replace an integration; what is not given is the default."""
+    """Replace an integration; fields that are not given get their defaults."""
     given = read_object()
     entity = _to_edit(client_id, is_version_required=True)
     return _saved(entity, load_replacement(_changes(entity, given), fields_of(entity)))
@@ -90,7 +90,7 @@ def replace_view(client_id: str) -> Response:
 
 @bp.delete("/integrations/<client_id>")
 def delete_view(client_id: str) -> Response:
-    """Delete an integration, its keys, its events and its tokens."""
+    """Delete an integration, its keys, its events, and its tokens."""
     delete_integration(_to_change(client_id))
     db.session.commit()
     return empty_response(204)
@@ -98,7 +98,7 @@ def delete_view(client_id: str) -> Response:
 
 @bp.post("/integrations/<client_id>/rotate-secret")
 def rotate_view(client_id: str) -> Response:
-    """Give an integration a new secret, which is in this answer and in no other."""
+    """Give an integration a new secret; only this response contains it."""
     overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
     entity = _to_edit(client_id)
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
@@ -108,35 +108,35 @@ def rotate_view(client_id: str) -> Response:
 
 @bp.post("/integrations/<client_id>/enable")
 def enable_view(client_id: str) -> Response:
-    """Let an integration work again."""
+    """Activate an integration."""
     return _switched(client_id, is_active=True)
 
 
 @bp.post("/integrations/<client_id>/disable")
 def disable_view(client_id: str) -> Response:
-    """Stop an integration and all its tokens."""
+    """Deactivate an integration and end its tokens."""
     return _switched(client_id, is_active=False)
 
 
 @bp.get("/integrations/<client_id>/keys")
 def keys_view(client_id: str) -> Response:
-    """Answer what is known of an integration's keys."""
+    """Return the key timeline of an integration."""
     return _keys(_wanted(client_id))
 
 
 @bp.post("/integrations/<client_id>/refresh-keys")
 def refresh_view(client_id: str) -> Response:
-    """Fetch the keys now; good ones stay if that fails."""
+    """Fetch the keys now; if that fails, the stored keys stay."""
     entity = _wanted(client_id)
     refresh_keys(entity, key_store())
-    # What was fetched is written by a transaction of the store's own, which ours began too early to see.
+    # The key store writes in a transaction of its own. End ours, which cannot see that write.
     db.session.commit()
     return _keys(entity)
 
 
 @bp.post("/integrations/<client_id>/keys/<thumbprint>/block")
 def block_view(client_id: str, thumbprint: str) -> Response:
-    """Trust a key no longer; the integration's tokens end."""
+    """Block a key and end the tokens of its integration."""
     entity = _to_change(client_id)
     block_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
@@ -145,7 +145,7 @@ def block_view(client_id: str, thumbprint: str) -> Response:
 
 @bp.post("/integrations/<client_id>/keys/<thumbprint>/unblock")
 def unblock_view(client_id: str, thumbprint: str) -> Response:
-    """Trust a key again."""
+    """Unblock a key."""
     entity = _to_edit(client_id)
     unblock_key(entity, thumbprint, by=caller().user_name)
     db.session.commit()
@@ -154,7 +154,7 @@ def unblock_view(client_id: str, thumbprint: str) -> Response:
 
 @bp.post("/integrations/<client_id>/try")
 def try_view(client_id: str) -> Response:
-    """Judge an assertion rule by rule, without using it up."""
+    """Check an assertion rule by rule, without recording it as used."""
     entity = _wanted(client_id)
     text = _load(TrialRequestSchema())["assertion"]
     run = try_assertion(fields_of(entity), text, key_store(), entity)
@@ -163,7 +163,7 @@ def try_view(client_id: str) -> Response:
 
 @bp.get("/events")
 def events_view() -> Response:
-    """Answer one page of token events, newest first; the header Link leads to the next."""
+    """Return a page of token events, newest first; the Link header has the URL of the next page."""
     asked = load_event_query(request.args.to_dict())
     page = find_events(asked)
     return result_response(EventSchema(many=True).dump(page.events), headers=_link(page.next_before))
@@ -174,7 +174,7 @@ def _wanted(client_id: str) -> OAuthEntity:
 
 
 def _to_change(client_id: str, *, is_version_required: bool = False) -> OAuthEntity:
-    """Lock an integration. The caller has read the body, so that a slow sender does not delay other writers."""
+    """Return an integration, locked. Read the body before: a slow client must not hold the lock."""
     entity = lock_integration(_readable(client_id))
     require_unchanged(entity, is_required=is_version_required)
     return entity

@@ -1,4 +1,4 @@
-"""Introspection: what a token is worth now (RFC 7662)."""
+"""Token introspection (RFC 7662): whether a token is active and what it grants."""
 
 from flask import Blueprint, Response, request
 
@@ -18,7 +18,7 @@ bp.before_request(allow_anyone)
 
 @bp.post(PATH, strict_slashes=True)
 def introspection_view() -> Response:
-    """Tell a client that proves itself what a token is worth; nothing is wrong with asking about a bad one."""
+    """Return the state of a token to an authenticated client; an invalid token is inactive, not an error."""
     attempt = Attempt(request.remote_addr, correlation_id())
     try:
         params = read_reference()
@@ -34,6 +34,6 @@ def introspection_view() -> Response:
 def _prove(attempt: Attempt, credentials: ClientCredentials) -> Client:
     name_client(attempt, credentials.client_id)
     if credentials.secret is None and credentials.assertion is None:
-        # Being public is enough to buy a token with an assertion, which proves something itself.
+        # A public client may exchange an assertion, which is a proof by itself, but not introspect (RFC 7662 §2.1).
         raise InvalidClient("client_unproven", "to introspect, a client must prove who it is")
     return prove_client(credentials)

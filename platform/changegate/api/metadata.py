@@ -1,6 +1,6 @@
-"""Metadata: what this product offers as an authorization server (RFC 8414) and asks as a resource (RFC 9728).
+"""OAuth metadata of the authorization server (RFC 8414) and the protected resource (RFC 9728).
 
-There is no OpenID discovery document: nobody signs in here, and no ID token is issued.
+There is no OpenID discovery document, since Changegate issues no ID tokens.
 """
 
 from typing import Any
@@ -18,10 +18,10 @@ from changegate.services.oauth.grant_types import list_grant_types
 from changegate.services.scopes.scopes import list_scopes
 
 API = "/api/now"
-# In seconds; scopes may be added at any time.
+# In seconds; short, because administrators can add scopes at any time.
 MAX_AGE = 300
 PROOFS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
-# Whom each endpoint takes: a public client has an assertion, or the token itself, to show for it.
+# Client authentication by endpoint. A public client may use the first two: its assertion, or the token, is the proof.
 AUTHENTICATION = {"token": (*PROOFS, "none"), "revocation": (*PROOFS, "none"), "introspection": PROOFS}
 bp = Blueprint("oauth_metadata", __name__)
 bp.before_request(allow_anyone)
@@ -30,7 +30,7 @@ bp.before_request(allow_anyone)
 @bp.get(AUTHORIZATION_SERVER)
 @bp.get(f"{AUTHORIZATION_SERVER}/<path:described>")
 def authorization_server_view(described: str = "") -> Response:
-    """Describe the authorization server; with a path, the one at the path of this product's address."""
+    """Return the metadata of the authorization server; a path must be that of the base URL."""
     if described and f"/{described}" != base_path():
         abort(404)
     return _document(authorization_server())
@@ -39,33 +39,33 @@ def authorization_server_view(described: str = "") -> Response:
 @bp.get(PROTECTED_RESOURCE)
 @bp.get(f"{PROTECTED_RESOURCE}/<path:described>")
 def protected_resource_view(described: str = "") -> Response:
-    """Describe the product, or its API, as a resource; the path is that of the one described."""
+    """Return the metadata of the resource at a path: the product, or its API."""
     resources = {"": "", base_path(): "", base_path() + API: API}
-    wanted = f"/{described}" if described else ""
-    if wanted not in resources:
+    path = f"/{described}" if described else ""
+    if path not in resources:
         abort(404)
-    return _document(protected_resource(resources[wanted]))
+    return _document(protected_resource(resources[path]))
 
 
 def authorization_server() -> dict[str, Any]:
     """Return the metadata of RFC 8414 §2; `response_types_supported` would be empty and is left out (decision 0021)."""
     issuer = settings().base_url
     endpoints = {"token": oauth.RFC_PATH, "revocation": revocation.RFC_PATH, "introspection": introspection.PATH}
-    found: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": issuer + token_keys.PATH,
         "scopes_supported": _scopes(),
         "grant_types_supported": list_grant_types(),
     }
     for name, path in endpoints.items():
-        found[f"{name}_endpoint"] = issuer + path
-        found[f"{name}_endpoint_auth_methods_supported"] = list(AUTHENTICATION[name])
-        found[f"{name}_endpoint_auth_signing_alg_values_supported"] = sorted(ALGORITHMS)
-    return found
+        metadata[f"{name}_endpoint"] = issuer + path
+        metadata[f"{name}_endpoint_auth_methods_supported"] = list(AUTHENTICATION[name])
+        metadata[f"{name}_endpoint_auth_signing_alg_values_supported"] = sorted(ALGORITHMS)
+    return metadata
 
 
 def protected_resource(path: str) -> dict[str, Any]:
-    """Return the metadata of RFC 9728 §2 for what is at a path of this product."""
+    """Return the metadata of RFC 9728 §2 for a path of this product."""
     issuer = settings().base_url
     return {
         "resource": issuer + path,
@@ -80,7 +80,7 @@ def _scopes() -> list[str]:
 
 
 def _document(body: dict[str, Any]) -> Response:
-    """Return metadata as JSON, without lists of nothing (RFC 8414 §3.2, RFC 9728 §3.2)."""
+    """Return metadata as JSON, without empty lists (RFC 8414 §3.2, RFC 9728 §3.2)."""
     body = {name: value for name, value in body.items() if value != []}
     headers = {"Cache-Control": f"public, max-age={MAX_AGE}", "X-Content-Type-Options": "nosniff"}
     response = Response(orjson.dumps(body), content_type=JSON, headers=headers)

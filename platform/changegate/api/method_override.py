@@ -1,4 +1,4 @@
-"""The method that a caller means but cannot send: `X-HTTP-Method-Override`.
+"""`X-HTTP-Method-Override`, for clients that can send only GET and POST.
 
 See docs/reference/table-api.md#paths-and-methods.
 """
@@ -10,23 +10,24 @@ from wsgiref.types import StartResponse, WSGIApplication
 PREFIX = "/api/"
 HEADER = "HTTP_X_HTTP_METHOD_OVERRIDE"
 OVERRIDABLE = frozenset({"GET", "POST"})
-# Servers frame the answer by the method that was really sent: one to HEAD has no body, and GET's caller waits for it.
+# Methods that the header cannot set. Servers frame the response by the method on the wire: after an override to HEAD, a
+# client that sent GET would wait for a body.
 UNOFFERED = frozenset({"HEAD", "OPTIONS", "CONNECT", "TRACE"})
 LONGEST_METHOD = 20
 
 
 class MethodOverride:
-    """Gives a GET or POST the method that its header names, before anything else looks at it.
+    """Replaces the method of a GET or POST by that of its header, before any other code reads it.
 
-    Routing, scopes and roles so judge the method that takes effect. One that is not offered ends as 405, and never
-    in the method that was sent.
+    Routing, scopes, and roles therefore apply to the method that takes effect. A method that is not offered is a 405;
+    the method on the wire is never run instead.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Run the application with the method that takes effect."""
         if is_overridden(environ):
             method = environ[HEADER].strip().upper()[:LONGEST_METHOD]
             environ["REQUEST_METHOD"] = f"{method} by override" if method in UNOFFERED else method

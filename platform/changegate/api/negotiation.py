@@ -1,4 +1,4 @@
-"""In which form a caller wants answers: JSON, unless XML is asked for (docs/reference/table-api.md#headers)."""
+"""Content negotiation: JSON, or XML if the caller prefers it (docs/reference/table-api.md#headers)."""
 
 from functools import lru_cache
 
@@ -9,19 +9,19 @@ from changegate.errors import FormUnacceptable
 
 JSON_TYPE = "application/json"
 XML_TYPES = ("application/xml", "text/xml")
-# What nearly everybody sends needs no parsing.
+# The most frequent values of Accept, which need no parsing.
 PLAIN_JSON = frozenset({"", "*/*", JSON_TYPE})
 LONGEST_ACCEPT = 1000
 
 
 def require_acceptable() -> None:
-    """Refuse a caller who takes neither JSON nor XML."""
+    """Refuse a caller who accepts neither JSON nor XML."""
     if _accept() not in PLAIN_JSON and _preferred(_accept()) is None:
         raise FormUnacceptable
 
 
 def wants_xml() -> bool:
-    """Tell whether the answer goes out as XML; who takes neither form is told so in JSON."""
+    """Return whether the response is XML; callers who accept neither form get their error in JSON."""
     accept = _accept()
     return accept not in PLAIN_JSON and _preferred(accept) in XML_TYPES
 
@@ -33,7 +33,7 @@ def _accept() -> str:
 
 @lru_cache(maxsize=256)
 def _preferred(accept: str) -> str | None:
-    """Return the media type that a caller likes best, JSON where he likes several as well as another."""
+    """Return the media type that a caller prefers, JSON if several rank equal."""
     qualities: dict[str, float] = {}
     for name, quality in parse_accept_header(accept):
         qualities.setdefault(name.partition(";")[0].strip().lower(), quality)
@@ -43,6 +43,6 @@ def _preferred(accept: str) -> str | None:
 
 
 def _quality(qualities: dict[str, float], name: str) -> float:
-    # The most exact range decides (RFC 9110 §12.5.1): `application/json;q=0, */*` takes anything but JSON.
+    # The most specific range decides (RFC 9110 §12.5.1): `application/json;q=0, */*` accepts anything but JSON.
     ranges = (name, f"{name.partition('/')[0]}/*", "*/*")
     return next((qualities[found] for found in ranges if found in qualities), 0)

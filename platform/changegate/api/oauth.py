@@ -1,4 +1,4 @@
-"""The token endpoint: RFC 6749 §3.2, with the grants of §4.3, §4.4, §6 and RFC 7523, under two paths."""
+"""The token endpoint (RFC 6749 §3.2) under two paths, with the grants of §4.3, §4.4, §6, and RFC 7523."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -32,7 +32,7 @@ from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_asse
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
-# An RFC path and ServiceNow's; they differ in how they refuse.
+# The RFC path and ServiceNow's path; their error responses differ.
 RFC_PATH, SERVICENOW_PATH = TOKEN_PATHS
 Grant = Callable[[Attempt, ClientCredentials, TokenRequestForm], IssuedToken]
 bp = Blueprint("oauth", __name__)

@@ -1,4 +1,4 @@
-"""What the endpoints for OAuth clients share: who is asking, failures that are counted, and refusals."""
+"""Client authentication, failure limits, and error responses of the OAuth endpoints."""
 
 from flask import Response, request
 from sqlalchemy.exc import IntegrityError
@@ -21,16 +21,16 @@ from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.events import record_refused
 
 SERVICENOW_SUFFIX = ".do"
-# Names that no client id has, for failures that are not one client's.
+# The bucket of failures without an authenticated client; client IDs cannot have this form.
 NO_CLIENT = "no proven client"
-# Refusals that do not count for the client that they name: it may not exist, or its secret was counted as a guess.
+# Refusals that do not count for the named client: it may not exist, or the secret was counted as a guess already.
 NOT_OF_ONE_CLIENT = frozenset({"client_unknown", "client_unproven", "client_secret_bad"})
 
 
 def prove_client(credentials: ClientCredentials, assertion: str | None = None) -> Client:
-    """Return the client of a request, which has proved itself or is public; raises `InvalidClient`.
+    """Return the client of a request, authenticated or public; raises `InvalidClient`.
 
-    `assertion` is that of a grant, by which a public client without an id is found.
+    `assertion` is the assertion of a grant; it identifies a public client that sends no client ID.
     """
     if credentials.assertion is not None:
         return authenticate_by_assertion(credentials, key_store().asked_by(request.remote_addr))
@@ -53,21 +53,21 @@ def _find_limit(attempt: Attempt, bucket: str) -> TooManyFailures | None:
 
 
 def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
-    """Count the failure, write its event and answer in the style of the path."""
+    """Count the failure, write its event, and return the error in the style of the path."""
     refusal = note_refusal(attempt, refusal)
     render = servicenow_oauth_error if request.path.endswith(SERVICENOW_SUFFIX) else oauth_error
     return render(refusal)
 
 
 def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
-    """Count a failure and write its event; return what to answer, which may be that there were too many."""
+    """Count a failure and write its event; return the error to send, which is `TooManyFailures` over the limit."""
     rollback()
     refusal = _counted(attempt, refusal)
     record_refused(attempt, refusal, now())
     try:
         commit()
     except IntegrityError:
-        # Of an integration that is gone nothing can be told but that it was asked for.
+        # The integration was deleted meanwhile: an event can no longer refer to it.
         rollback()
         attempt.exchange = None
         record_refused(attempt, refusal, now())
@@ -76,11 +76,11 @@ def note_refusal(attempt: Attempt, refusal: OAuthError) -> OAuthError:
 
 
 def _counted(attempt: Attempt, refusal: OAuthError) -> OAuthError:
-    """Count a failure, and return the refusal or, where no client proved itself too often, that of the limit.
+    """Count a failure; return the refusal, or `TooManyFailures` after too many without an authenticated client.
 
-    Failures without a proven client share one bucket whether the client exists or not: names that are made up would
-    be free tries, and a bucket for real ones alone would tell which are real. No proven client is held up by it. Wrong
-    passwords and secrets have been counted as guesses already.
+    Failures without an authenticated client share one bucket, whether the client ID exists or not: otherwise invented
+    IDs would never be limited, or the limit would reveal which IDs exist. Authenticated clients are not affected. Wrong
+    passwords and secrets have already been counted as guesses.
     """
     if isinstance(refusal, TooManyFailures | TemporarilyUnavailable | UserRefused):
         return refusal

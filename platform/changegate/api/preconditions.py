@@ -1,7 +1,7 @@
-"""Entity tags and the conditions that callers make of them (RFC 9110 §13.1).
+"""Entity tags and conditional requests (RFC 9110 §13.1).
 
-A tag stands for the version of the record, whatever representation of it was asked for. `If-Match` therefore ignores
-the `W/` that proxies add when they compress an answer.
+A tag identifies the version of a record, independent of its representation. `If-Match` therefore ignores the `W/` that
+proxies add when they compress a response.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,19 @@ IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 
 
 def etag(version: str) -> dict[str, str]:
-    """Return the header ETag for a version."""
+    """Return the ETag header of a version."""
     return {"ETag": f'"{version}"'}
 
 
 def if_match() -> Condition | None:
-    """Return the condition of a write; None where the caller makes none. An empty header names no version."""
+    """Return the condition of a write, or None without the header. An empty header matches no version."""
     return _condition(IF_MATCH)
 
 
 def require_unchanged(record: Record, *, is_required: bool = False) -> None:
-    """Refuse a write of a locked record that was meant for another version; raises `VersionOutdated`.
+    """Raise `VersionOutdated` if a write of a locked record was meant for another version.
 
-    `is_required` refuses also a write that names no version; raises `VersionMissing`.
+    With `is_required`, also raise `VersionMissing` if the caller sent no version.
     """
     condition = if_match()
     if condition is None and is_required:
@@ -41,7 +41,7 @@ def require_unchanged(record: Record, *, is_required: bool = False) -> None:
 
 
 def is_known_to_reader(version: str) -> bool:
-    """Tell whether `If-None-Match` names a version, so that the caller need not be sent it again."""
+    """Return whether `If-None-Match` contains a version, so that a 304 can be sent."""
     condition = _condition(IF_NONE_MATCH)
     return condition is not None and condition(version)
 

@@ -1,4 +1,4 @@
-"""Query strings as RFC 3986 §3.4 has them, whatever bytes were sent."""
+"""Query strings with raw bytes, percent-encoded as RFC 3986 §3.4 requires."""
 
 from collections.abc import Iterable
 from string import punctuation
@@ -8,17 +8,17 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 
 class PlainQueryString:
-    """Percent-encodes the bytes of a query string that should have been.
+    """Percent-encodes bytes of a query string that the client should have encoded.
 
-    Werkzeug decodes it as UTF-8 before anything else and fails for bytes that are none; encoded, they are read with
-    a mark in their place, as they are when their sender encodes them.
+    Werkzeug decodes the query string as UTF-8 and fails for invalid bytes. Percent-encoded, invalid bytes are read as
+    replacement characters, as if the client had encoded them.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
+        """Run the application with the encoded query string."""
         sent: str = environ.get("QUERY_STRING", "")
         if not sent.isascii():
             environ["QUERY_STRING"] = quote(sent.encode("latin-1"), safe=punctuation)

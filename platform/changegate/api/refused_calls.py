@@ -1,4 +1,4 @@
-"""Refused API calls as events, so that administrators find each one by its `X-Request-Id`."""
+"""Events of refused API calls, which administrators find by `X-Request-Id`."""
 
 import logging
 
@@ -15,15 +15,15 @@ from changegate.services.oauth.events import record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
 from changegate.services.scopes.rules import name_missing_scopes
 
-# Of the OAuth endpoints, only what is refused before a view arrives here: the views write their own events.
+# The views of the OAuth endpoints write their own events; only refusals before a view are written here.
 EVENT_PREFIXES = ("/api/", "/oauth/", "/oauth_")
 log = logging.getLogger(__name__)
 
 
 def note_refused_call(error: ChangegateError) -> None:
-    """Write the event of a 401 or 403, or of a limit on failures, if the log has room; name the scope that is missing.
+    """Write the event of a 401, a 403, or a failure limit, with the missing scope, unless the log is rate-limited.
 
-    A refused ID token has its event already.
+    A refused ID token already has its event.
     """
     is_refusal = error.status in (401, 403) or isinstance(error, RateLimited)
     if not is_refusal or "has_event" in g or not current_request().path.startswith(EVENT_PREFIXES):
@@ -34,7 +34,7 @@ def note_refused_call(error: ChangegateError) -> None:
         _record(error)
         commit()
     except SQLAlchemyError as problem:
-        # The integration was deleted at this moment, or the database is away: the caller is refused all the same.
+        # The integration was deleted meanwhile, or the database is unavailable. The refusal is sent in any case.
         rollback()
         log.warning("no event for the refusal %s: %s", correlation_id(), type(problem).__name__)
 
@@ -54,7 +54,7 @@ def _record(error: ChangegateError) -> None:
 
 
 def _find_token(error: ChangegateError) -> RefusedToken:
-    """Return what is known of the token that a call came with, which may be nothing."""
+    """Return the details of the token of a call; without fields if the call had none or it is unknown."""
     if "caller" in g:
         grant, origin = g.caller.grant, g.caller.origin
         of_client = (grant.entity, origin.client_id) if grant and origin else (None, None)

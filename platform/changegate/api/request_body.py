@@ -1,4 +1,4 @@
-"""What a request carries: JSON or XML, whole, and never more than is bearable.
+"""Request bodies: JSON or XML, complete, and of limited size.
 
 See docs/reference/table-api.md#headers and #errors.
 """
@@ -19,7 +19,7 @@ PLAIN_ENCODINGS = frozenset({"", "identity"})
 
 
 def read_record() -> dict[str, Any]:
-    """Return the record sent; of a list only the first, of nothing an empty one.
+    """Return the record in the body: of a list the first item, of an empty body an empty record.
 
     See docs/reference/table-api.md#paths-and-methods and #unusual-input.
 
@@ -35,16 +35,16 @@ def read_record() -> dict[str, Any]:
 
 
 def read_object() -> dict[str, Any]:
-    """Return the JSON object sent; raises `MediaTypeUnsupported` and `RequestUnreadable`."""
+    """Return the JSON object in the body; raises `MediaTypeUnsupported` and `RequestUnreadable`."""
     _require_json(JSON_TYPE)
     return _as_object(_load_json(read_body()))
 
 
 def _require_json(expected: str) -> None:
-    """Refuse a body that is not JSON by its type; without a type it is JSON, unless a browser has sent it.
+    """Refuse a body whose type is not JSON. Without a type it is read as JSON, unless a browser has sent it.
 
-    Pages of other origins can send bytes without a type and without asking first (a no-cors fetch of a typeless Blob),
-    while real clients send JSON without a type (docs/reference/table-api.md#headers).
+    Pages of other origins can send bytes without a type and without a preflight request (a no-cors fetch of a typeless
+    Blob), while real clients send JSON without a type (docs/reference/table-api.md#headers).
     """
     sent = current_request()
     kind = sent.environ.get("CONTENT_TYPE", "").strip()
@@ -56,16 +56,16 @@ def _require_json(expected: str) -> None:
 
 
 def read_body() -> bytes:
-    """Return the bytes of the body; raises `MediaTypeUnsupported` for compressed ones, `RequestUnreadable` over 10 MB.
+    """Return the body; raises `MediaTypeUnsupported` if it is compressed, `RequestUnreadable` over 10 MB.
 
-    A small body may unfold to a huge one, so none is unpacked.
+    Compressed bodies are refused because a small one may expand to a huge one.
     """
     sent = current_request()
     encoding = sent.environ.get("HTTP_CONTENT_ENCODING", "")
     if encoding.strip().lower() not in PLAIN_ENCODINGS:
         raise MediaTypeUnsupported(f"Content-Encoding {encoding}", "a body as it is")
     most = current_application().config["MAX_CONTENT_LENGTH"]
-    # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
+    # Werkzeug silently cuts a chunked body off at its limit: with a limit of one byte more, the excess is visible.
     sent.max_content_length = most + 1
     try:
         data = sent.get_data()

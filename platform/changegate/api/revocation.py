@@ -1,4 +1,4 @@
-"""Revocation: RFC 7009, and the two paths at which ServiceNow's clients end a token.
+"""Token revocation: RFC 7009, and the two paths of ServiceNow's clients.
 
 See docs/reference/token-endpoint.md#revocation.
 """
@@ -23,7 +23,7 @@ bp.before_request(allow_anyone)
 
 @bp.post(RFC_PATH, strict_slashes=True)
 def revocation_view() -> Response:
-    """End a token, and say no more of it than that it is none any longer."""
+    """Revoke a token; the response is the same whether or not it existed (RFC 7009 §2.2)."""
     attempt = Attempt(request.remote_addr, correlation_id())
     try:
         _revoke_for_client(attempt)
@@ -35,7 +35,7 @@ def revocation_view() -> Response:
 @bp.route(SERVICENOW_PATHS[0], methods=["GET", "POST"], strict_slashes=True)
 @bp.route(SERVICENOW_PATHS[1], methods=["GET", "POST"], strict_slashes=True)
 def servicenow_revocation_view() -> Response:
-    """End a token for whoever has it; who that is makes no difference."""
+    """Revoke a token for any holder, without client authentication."""
     attempt = Attempt(request.remote_addr, correlation_id())
     try:
         revoke_token(_read_token_of_servicenow())
@@ -45,7 +45,7 @@ def servicenow_revocation_view() -> Response:
 
 
 def _revoke_for_client(attempt: Attempt) -> None:
-    """Revoke the token of a form; a client that says who it is must be right, and ends none but its own."""
+    """Revoke the token of a form. A client that identifies itself must authenticate, and may revoke only its tokens."""
     params = read_reference()
     credentials = read_credentials(params)
     name_client(attempt, credentials.client_id)
@@ -57,16 +57,16 @@ def _revoke_for_client(attempt: Attempt) -> None:
 
 
 def _read_token_of_servicenow() -> str:
-    """Return the token of the form or, as most clients send it, of the query string; nothing else is looked at."""
+    """Return the token from the form or, where most clients send it, from the query string."""
     sent = [*request.args.items(multi=True), *(read_form() if request.mimetype == FORM else ())]
-    found: set[str] = {value for name, value in sent if name == "token" and value}
-    if len(found) != 1:
-        raise InvalidRequest("body_malformed", "two different tokens" if found else MISSING)
-    return found.pop()
+    tokens: set[str] = {value for name, value in sent if name == "token" and value}
+    if len(tokens) != 1:
+        raise InvalidRequest("body_malformed", "two different tokens" if tokens else MISSING)
+    return tokens.pop()
 
 
 def _done() -> Response:
     db.session.commit()
     response = Response(status=200, headers={**NO_STORE, "X-Request-Id": correlation_id()})
-    del response.headers["Content-Type"]  # there is nothing to have a type
+    del response.headers["Content-Type"]  # the body is empty
     return response

@@ -1,4 +1,4 @@
-"""Auth scopes for administrators who script: what tokens may do, in JSON."""
+"""The admin API of auth scopes, in JSON."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ from changegate.services.scopes.scopes import (
 from changegate.services.scopes.sentences import describe_scope
 
 PREFIX = "/api/now/oauth/scopes"
-# What follows from the rest; sent back, it says nothing.
+# Derived fields, which are ignored in a body.
 DERIVED = ("allows", "used_by")
 bp = Blueprint("scopes", __name__, url_prefix=PREFIX)
 bp.before_request(require_integration_administrator)
@@ -34,14 +34,14 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> Response:
-    """Answer all scopes by name."""
+    """Return all scopes, by name."""
     uses = list_uses()
     return result_response([_shown(scope, uses.get(scope.sys_id, ())) for scope in list_scopes()])
 
 
 @bp.post("")
 def create_view() -> Response:
-    """Make a scope."""
+    """Create a scope."""
     scope = create_scope(load_scope(_given(read_object(), None)), by=caller().user_name)
     db.session.commit()
     return result_response(
@@ -51,13 +51,13 @@ def create_view() -> Response:
 
 @bp.get("/<name>")
 def read_view(name: str) -> Response:
-    """Answer a scope."""
+    """Return a scope."""
     return _one(get_scope(name))
 
 
 @bp.patch("/<name>")
 def change_view(name: str) -> Response:
-    """Change what is given, for every integration that has the scope and for its live tokens."""
+    """Change the given fields, with effect on every integration that has the scope and on its active tokens."""
     sent = read_object()
     scope = _to_change(name, is_version_required=True)
     return _saved(scope, load_scope_change(_given(sent, scope), fields_of(scope)))
@@ -73,14 +73,14 @@ def replace_view(name: str) -> Response:
 
 @bp.delete("/<name>")
 def delete_view(name: str) -> Response:
-    """Delete a scope that no integration has."""
+    """Delete a scope that no integration uses."""
     delete_scope(_to_change(name))
     db.session.commit()
     return empty_response(204)
 
 
 def _to_change(name: str, *, is_version_required: bool = False) -> SysAuthScope:
-    """Lock a scope. The caller has read the body, so that a slow sender does not delay other writers."""
+    """Return a scope, locked. Read the body before: a slow client must not hold the lock."""
     scope = lock_scope(name=name)
     require_unchanged(scope, is_required=is_version_required)
     return scope

@@ -27,7 +27,7 @@ _schema = StatsQuerySchema()
 
 @bp.get("/<table_name>")
 def stats_view(table_name: str) -> Response:
-    """Answer the figures of the records that match, in all or by group."""
+    """Return the figures of the matching records, in total or by group."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     sent = parse_parameters(request.query_string)

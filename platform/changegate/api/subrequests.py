@@ -1,4 +1,4 @@
-"""A request in a batch: answered by the application itself, as if its sender had sent it alone."""
+"""Requests in a batch, run through the WSGI application as if each had been sent alone."""
 
 import binascii
 import io
@@ -23,9 +23,9 @@ from changegate.schemas.field_errors import field_errors
 
 MAX_INPUT_BYTES = 5 * 1024 * 1024
 MAX_OUTPUT_BYTES = 10 * 1024 * 1024
-# In the environment of a request that came in a batch; no header can set it.
+# Key of the WSGI environment of a request in a batch; no header can set it.
 IN_BATCH = "changegate.in_batch"
-# Who sends the batch, from where and to which address holds for each request in it.
+# Keys that requests inherit from the environment of their batch: the caller and the addresses.
 INHERITED = (
     "REMOTE_ADDR",
     "SERVER_NAME",
@@ -41,7 +41,7 @@ INHERITED = (
     "wsgi.multiprocess",
     "wsgi.run_once",
 )
-# What a request in a batch may say of itself, by its name in the environment.
+# Headers that a request in a batch may set, and their keys in the environment.
 OWN_HEADERS = {
     "accept": "HTTP_ACCEPT",
     "content-encoding": "HTTP_CONTENT_ENCODING",
@@ -56,20 +56,20 @@ _schema = RestRequestSchema()
 
 
 class Answer(Response):
-    """An answer with the headers that it was given: one without a body has no type."""
+    """A response that gets no Content-Type by default, so that one without a body has none."""
 
     default_mimetype = None
 
 
 def answer_subrequest(identifier: str, sent: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer to one request of a batch; one that cannot be read is answered as a bad request."""
+    """Run one request of a batch and return its response; a malformed request gets a 400 of its own."""
     begun = time.monotonic()
     excludes_headers = False
     response: Response
     try:
-        wanted = _load(sent)
-        excludes_headers = bool(wanted["exclude_response_headers"])
-        response = _run(wanted)
+        loaded = _load(sent)
+        excludes_headers = bool(loaded["exclude_response_headers"])
+        response = _run(loaded)
     except ChangegateError as refused:
         response = table_error(refused)
     status = response.status_code
@@ -92,10 +92,10 @@ def _load(sent: dict[str, Any]) -> dict[str, Any]:
     return wanted
 
 
-def _run(wanted: dict[str, Any]) -> Response:
+def _run(loaded: dict[str, Any]) -> Response:
     app = current_application()
-    environ = _environ(wanted)
-    # A context of its own gives each request its own session, and so its own transaction.
+    environ = _environ(loaded)
+    # A separate context gives each request its own session, and so its own transaction.
     with app.app_context():
         response = Answer.from_app(app, environ)
         response.response = [_read_answer(response)]
@@ -103,7 +103,7 @@ def _run(wanted: dict[str, Any]) -> Response:
 
 
 def _read_answer(response: Response) -> bytes:
-    """Return the body of an answer; raises `RequestUnreadable` as soon as it is too large, for a file may be huge."""
+    """Return the body of a response; raises `RequestUnreadable` once it is too large, before a huge file is read."""
     pieces, size = [], 0
     with closing(response):
         for piece in response.iter_encoded():
@@ -114,12 +114,12 @@ def _read_answer(response: Response) -> bytes:
     return b"".join(pieces)
 
 
-def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the WSGI environment of a request, built anew: nothing but `OWN_HEADERS` comes from its sender."""
-    parts = _split(wanted["url"])
-    body = _decode(wanted["body"] or "")
+def _environ(loaded: dict[str, Any]) -> dict[str, Any]:
+    """Return a new WSGI environment for a request; of its headers, it gets only those in `OWN_HEADERS`."""
+    parts = _split(loaded["url"])
+    body = _decode(loaded["body"] or "")
     environ = {name: request.environ[name] for name in INHERITED if name in request.environ}
-    for header in wanted["headers"] or ():
+    for header in loaded["headers"] or ():
         name = OWN_HEADERS.get(header["name"].strip().lower())
         if name is not None:
             environ[name] = _latin1((header["value"] or "").strip().encode())
@@ -127,7 +127,7 @@ def _environ(wanted: dict[str, Any]) -> dict[str, Any]:
         **inherited_admission(),
         IN_BATCH: True,
         WHOLE_BODY: True,
-        "REQUEST_METHOD": _method(wanted["method"]),
+        "REQUEST_METHOD": _method(loaded["method"]),
         "PATH_INFO": _latin1(unquote_to_bytes(parts.path)),
         "QUERY_STRING": _latin1(parts.query.encode()),
         "CONTENT_LENGTH": str(len(body)),
@@ -163,5 +163,5 @@ def _decode(text: str) -> bytes:
 
 
 def _latin1(octets: bytes) -> str:
-    # WSGI carries bytes as text of this encoding.
+    # WSGI represents bytes as strings in this encoding (PEP 3333).
     return octets.decode("latin-1")

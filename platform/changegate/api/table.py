@@ -36,14 +36,14 @@ bp.before_request(require_caller)
 bp.before_request(require_acceptable)
 bp.before_request(restore_query)
 V1_PREFIX = "/api/now/v1/"
-# Clients give up an answer for one header that is too long: aiohttp at 8,190 characters, Python's own at 65,536.
+# Clients reject responses with a header that is too long: aiohttp at 8,190 characters, http.client at 65,536.
 LONGEST_LINKS = 8_000
 LONGEST_LINK = 60_000
 
 
 @bp.get("/<table_name>")
 def list_view(table_name: str) -> Response:
-    """Answer a page of records."""
+    """Return a page of records."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     params = load_parameters(current_request().query_string)
@@ -56,7 +56,7 @@ def list_view(table_name: str) -> Response:
 
 @bp.get("/<table_name>/<sys_id>")
 def get_view(table_name: str, sys_id: str) -> Response:
-    """Answer one record."""
+    """Return a record."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     shape = _shape(load_parameters(current_request().query_string))
@@ -69,7 +69,7 @@ def get_view(table_name: str, sys_id: str) -> Response:
 
 @bp.post("/<table_name>")
 def create_view(table_name: str) -> Response:
-    """Create a record; with an `Idempotency-Key`, once."""
+    """Create a record; with an `Idempotency-Key`, only once."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     sent = current_request()
@@ -79,14 +79,14 @@ def create_view(table_name: str) -> Response:
     location = f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"
     headers = {"Location": location} | _etag_of(record) | _ignored_header(ignored)
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
-    # Last, so that a call whose answer is refused has written nothing.
+    # Commit last, so that a call that fails while its response is built has written nothing.
     commit()
     return empty_response(201, headers) if shown is None else api_response({"result": shown}, 201, headers)
 
 
 @bp.route("/<table_name>/<sys_id>", methods=["PUT", "PATCH"])
 def update_view(table_name: str, sys_id: str) -> Response:
-    """Change the sent fields; PUT and PATCH mean the same here (docs/reference/table-api.md#paths-and-methods)."""
+    """Change the sent fields; PUT and PATCH are equivalent (docs/reference/table-api.md#paths-and-methods)."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
     params = load_parameters(current_request().query_string)
@@ -122,7 +122,7 @@ def _create(
 
 
 def _ignored_header(ignored: list[str]) -> dict[str, str]:
-    """Return the header that names the fields which a write has not used."""
+    """Return the header that lists the fields which a write ignored."""
     if not ignored:
         return {}
     return {IGNORED_FIELDS: EMPTY_BODY if ignored == [EMPTY_BODY] else list_names(ignored)}
@@ -150,7 +150,7 @@ def _page_headers(page: Page, params: TableParameters) -> dict[str, str]:
 
 
 def _link_header(page: Page, limit: int, offset: int) -> dict[str, str]:
-    """Return the header Link; of a long query it holds the next page alone, of a very long one nothing."""
+    """Return the Link header: for a long query with the next page only, for a very long query empty."""
     sent = current_request()
     start = f"{settings().base_url}{sent.path}?{_kept_parameters(sent.query_string)}sysparm_limit={limit}"
     links = {rel: f'<{start}&sysparm_offset={at}>;rel="{rel}"' for rel, at in _pages(page, limit, offset)}
@@ -171,7 +171,7 @@ def _pages(page: Page, limit: int, offset: int) -> list[tuple[str, int]]:
 
 
 def _kept_parameters(query_string: bytes) -> str:
-    """Return what the links of all pages have in common, up to the parameters that tell the pages apart."""
+    """Return the common part of all page links, up to the parameters that differ."""
     return _remembered_kept(query_string) if len(query_string) <= LONGEST_REMEMBERED else _kept(query_string)
 
 

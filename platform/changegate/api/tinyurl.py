@@ -20,7 +20,7 @@ from changegate.services.tables.registry import Table, get_table
 
 PARAMETER = "sysparm_tiny"
 READS = frozenset({"GET", "HEAD"})
-# The APIs whose reads `restore_query` sees.
+# The APIs that call `restore_query`.
 SHORTENED = re.compile(
     r"/api/now(?:/(?P<version>v[12]))?/(?:(?P<api>table|stats)/(?P<table>[^/]+)(?:/.*)?|attachment/?)"
 )
@@ -31,7 +31,7 @@ bp.before_request(require_acceptable)
 
 @bp.post("/tinyurl")
 def create_view() -> Response:
-    """Keep the query of a URL and answer its token, for a caller who may read there; each use is checked again."""
+    """Store the query of a URL and return its token, if the caller may read there; each use is checked again."""
     parts = _split(read_object().get("url"))
     path = unquote(parts.path)
     match = SHORTENED.fullmatch(path)
@@ -45,9 +45,9 @@ def create_view() -> Response:
 
 
 def _require_readable(api: str | None, table: Table, version: str) -> None:
-    """Refuse a token without a scope to read there; raises `ScopeMissing`.
+    """Raise `ScopeMissing` if an access token may not read there.
 
-    Of attachments, those of one table are enough.
+    For attachments, the scope of one table is enough.
     """
     read = [table] if api else TABLES.values()
     calls = [ApiCall(f"now/{api or 'attachment'}", "GET", each.name, version) for each in read]
@@ -56,9 +56,9 @@ def _require_readable(api: str | None, table: Table, version: str) -> None:
 
 
 def restore_query() -> None:
-    """Put the kept query in the place of its token; the rest of the request sees nothing else.
+    """Replace a token by the stored query before any other code reads the query string.
 
-    Raises `RequestUnreadable` for a token that is unknown, another user's or another path's.
+    Raises `RequestUnreadable` if the token is unknown, or was made by another user or for another path.
     """
     sent = current_request()
     if PARAMETER.encode() not in sent.query_string or sent.method not in READS:

@@ -1,4 +1,4 @@
-"""Read a request about tokens: form body and client's credentials, and nothing else.
+"""Parsing of requests to the OAuth endpoints: the form body and the client's credentials.
 
 See docs/reference/token-endpoint.md#requests and #client-authentication.
 """
@@ -24,7 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024
 MAX_PARAMETERS = 50
 TWO_PROOFS = "two different client authentications"
-# Secrets in a URL end up in logs; they are refused rather than honoured.
+# Secrets in a URL end up in logs, so they are refused there.
 SECRET_PARAMETERS = frozenset({"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"})
 
 
@@ -34,16 +34,16 @@ def read_parameters() -> TokenRequestForm:
 
 
 def read_reference() -> TokenReferenceForm:
-    """Return the known parameters of a request about a token; raises `InvalidRequest`."""
+    """Return the known parameters of a revocation or introspection request; raises `InvalidRequest`."""
     return load_token_reference(read_form())
 
 
 def read_form() -> list[tuple[str, str]]:
-    """Return the pairs of the form body, in their order; raises `InvalidRequest`."""
+    """Return the pairs of the form body in order; raises `InvalidRequest`."""
     sent = current_request()
     if sent.query_string and not SECRET_PARAMETERS.isdisjoint(sent.args):
         raise InvalidRequest("body_malformed", "a secret in the query string is refused")
-    # Flask reads multipart forms too, and takes every other body for an empty form.
+    # Flask would accept multipart forms, and read any other body as an empty form.
     if sent.mimetype != FORM:
         raise InvalidRequest("body_malformed", f"the body must be {FORM}")
     body = _read_bearable_body(sent)
@@ -56,7 +56,7 @@ def read_form() -> list[tuple[str, str]]:
 
 
 def _read_bearable_body(sent: Request) -> bytes:
-    # A body in chunks is cut off at the limit without a word: one byte more tells that it was over.
+    # Werkzeug silently cuts a chunked body off at its limit: with a limit of one byte more, the excess is visible.
     sent.max_content_length = MAX_BODY_BYTES + 1
     try:
         body = sent.get_data(cache=False)
@@ -68,9 +68,9 @@ def _read_bearable_body(sent: Request) -> bytes:
 
 
 def read_credentials(params: ClientForm) -> ClientCredentials:
-    """Return the client's credentials from the body or from Basic; two different ones are one too many.
+    """Return the client's credentials from the body or the Basic header.
 
-    Raises `InvalidClient` for a header that is not Basic, `InvalidRequest` for two clients.
+    Raises `InvalidClient` for a header that is not Basic, `InvalidRequest` for two different clients.
     """
     in_body = _read_body_credentials(params)
     sent = current_request()
@@ -83,7 +83,7 @@ def read_credentials(params: ClientForm) -> ClientCredentials:
         raise InvalidRequest("body_malformed", "two different clients")
     if in_body.assertion is not None or in_body.secret not in (None, basic.password):
         raise InvalidRequest("body_malformed", TWO_PROOFS)
-    # RFC 6749 §2.3.1: an empty secret is no secret.
+    # RFC 6749 §2.3.1: an empty secret counts as absent.
     return ClientCredentials(basic.username, basic.password or None, address=in_body.address)
 
 
@@ -100,6 +100,6 @@ def _read_body_credentials(params: ClientForm) -> ClientCredentials:
 
 
 def read_assertion_of_pysnc(credentials: ClientCredentials) -> str | None:
-    """Return the assertion that PySNC sends in a header called Authentication, from a client with a secret."""
+    """Return the assertion that PySNC sends in the header Authentication, if the client has a secret."""
     scheme, _, token = current_request().headers.get("Authentication", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" and credentials.secret else None

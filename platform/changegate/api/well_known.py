@@ -1,4 +1,4 @@
-"""Where the metadata are: a suffix between the host and the path of what they describe (RFC 8414 §3, RFC 9728 §3)."""
+"""URLs of metadata: a well-known part between the host and the path of the resource (RFC 8414 §3, RFC 9728 §3)."""
 
 from urllib.parse import urlsplit
 
@@ -9,11 +9,11 @@ PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource"
 
 
 def base_path() -> str:
-    """Return the path of the product's own address: empty, or as in /desk."""
+    """Return the path of the base URL: empty, or for example /desk."""
     return urlsplit(settings().base_url).path
 
 
 def resource_metadata_url() -> str:
-    """Return the address of the metadata of this product as a resource."""
+    """Return the URL of the metadata of the protected resource."""
     base = settings().base_url
     return f"{base.removesuffix(base_path())}{PROTECTED_RESOURCE}{base_path()}"

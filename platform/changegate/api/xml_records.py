@@ -1,8 +1,8 @@
-"""Records as XML: `<response><result>…</result></response>` out, a flat element for each field in.
+"""Records as XML: `<response><result>…</result></response>` in responses, flat elements in requests.
 
 See docs/reference/table-api.md#values.
 
-XML from outside is untrusted: no document type, so no entities and nothing external, and bounded nesting.
+Requests are untrusted: a document type is refused, so there are no entities, and nesting is limited.
 """
 
 import re
@@ -17,21 +17,21 @@ from changegate.errors import RequestUnreadable
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 ROOT = "response"
-MAX_DEPTH = 4  # response, result, a reference, its value
+MAX_DEPTH = 4  # The levels of a request: response, result, a reference, its value.
 MAX_ELEMENTS = 10_000
-# Those that the parser reads by itself; another it would look for among all of Python's codecs.
+# The encodings that expat decodes itself. It would look up any other among all of Python's codecs.
 ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
 ENVELOPES = frozenset({"request", "response"})
 WRAPPERS = ("entry", "result")
-# XML 1.0 has no way at all to write these characters.
+# XML 1.0 cannot represent these characters.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]|^(?=[^A-Za-z_])")
-# A bare carriage return would be read back as a line feed.
+# XML parsers read a literal carriage return as a line feed.
 _ESCAPES = {"\r": "&#13;"}
 
 
 def render_xml(body: Mapping[str, Any]) -> bytes:
-    """Return the document of an answer; of a list, each item becomes an element of the list's name."""
+    """Return the document of a response; each item of a list becomes an element with the name of the list."""
     return f"{DECLARATION}{_element(ROOT, body)}".encode()
 
 
@@ -51,10 +51,10 @@ def _name(key: str) -> str:
 
 
 def parse_xml(document: bytes) -> dict[str, Any]:
-    """Return the record of a document: text by field, and a dict for a field with elements of its own.
+    """Return the record in a document: text by field, and a dict for a field that contains elements.
 
-    Fields are the children of `<request><entry>` or `<response><result>`, of which the first counts, else of the
-    root. Raises `RequestUnreadable`.
+    Fields are the children of the first `<request><entry>` or `<response><result>`, otherwise of the root. Raises
+    `RequestUnreadable`.
     """
     reader = _Reader()
     try:
@@ -88,7 +88,7 @@ class _Element:
 
 
 class _Reader:
-    """Builds records from the events of a parser that is not let into anything but elements and text."""
+    """Builds records from the events of a parser restricted to elements and text."""
 
     def __init__(self) -> None:
         self.root = _Element("")
@@ -96,7 +96,7 @@ class _Reader:
         self._count = 0
 
     def read(self, document: bytes) -> None:
-        """Parse a whole document."""
+        """Parse a complete document."""
         parser = expat.ParserCreate()
         parser.XmlDeclHandler = self._require_known_encoding
         parser.StartDoctypeDeclHandler = self._refuse_doctype

@@ -1,4 +1,4 @@
-"""The description of everything that is served, generated from what serves it: an OpenAPI 3.1 document."""
+"""The OpenAPI 3.1 document, generated from the tables and schemas that serve the APIs."""
 
 from flask import Blueprint, Response
 
@@ -12,5 +12,5 @@ bp.before_request(require_caller)
 
 @bp.get("/openapi.json")
 def document_view() -> Response:
-    """Answer the document; every caller may have it, whatever his roles and scopes: it tells of no record."""
+    """Return the document; it contains no records, so callers need no role or scope."""
     return Response(load_document(), content_type=JSON, headers=[*COMMON, LOGGED_IN])

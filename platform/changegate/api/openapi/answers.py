@@ -1,4 +1,4 @@
-"""Answers as OpenAPI has them: the errors of each audience with their headers, and what success looks like."""
+"""OpenAPI responses: the errors of each API with their headers, and successful responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,49 +45,49 @@ OAUTH_ERROR: JsonSchema = {
 
 
 def header(description: str, *, is_required: bool = True, **schema: Any) -> dict[str, Any]:
-    """Return a header of an answer."""
-    found: dict[str, Any] = {"description": description, "schema": {"type": "string", **schema}}
-    return {**found, "required": True} if is_required else found
+    """Return a header of a response."""
+    described: dict[str, Any] = {"description": description, "schema": {"type": "string", **schema}}
+    return {**described, "required": True} if is_required else described
 
 
-REQUEST_ID = {"X-Request-Id": header("The correlation id of the request.", pattern="^[0-9a-f]{32}$")}
-RETRY_AFTER = {"Retry-After": header("In how many seconds to try again.", type="integer", minimum=1)}
-CHALLENGE = {"WWW-Authenticate": header("The scheme to authenticate by.")}
+REQUEST_ID = {"X-Request-Id": header("The correlation ID of the request.", pattern="^[0-9a-f]{32}$")}
+RETRY_AFTER = {"Retry-After": header("Seconds to wait before the next try.", type="integer", minimum=1)}
+CHALLENGE = {"WWW-Authenticate": header("The authentication scheme.")}
 ETAG = {"ETag": header("The version of the record.", pattern='^"[0-9]+-[0-9]+"$')}
 SOMETIMES_RETRY_AFTER = {
-    "Retry-After": header("In how many seconds to try again.", is_required=False, type="integer", minimum=1)
+    "Retry-After": header("Seconds to wait before the next try.", is_required=False, type="integer", minimum=1)
 }
-# Of each status: the name of its component, what it means, and the headers that it has beyond those of every error.
+# By status: the name of the component, its description, and its headers in addition to those of every error.
 ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     400: ("BadRequest", "The request is malformed, a value does not fit its field, or the table does not exist.", {}),
     401: ("NotAuthenticated", "Credentials are missing, unknown, or refused.", CHALLENGE),
     403: ("Refused", "The caller's roles or scopes do not cover this, or a rule of the table aborts it.", {}),
     404: ("NotFound", "The record does not exist, or the caller may not see it.", {}),
-    406: ("NotAcceptable", "The caller takes neither JSON nor XML.", {}),
-    409: ("Conflict", "The Idempotency-Key stands for another creation.", {}),
+    406: ("NotAcceptable", "The caller accepts neither JSON nor XML.", {}),
+    409: ("Conflict", "The Idempotency-Key was used for another creation.", {}),
     411: ("LengthRequired", "Content-Length is missing.", {}),
-    412: ("PreconditionFailed", "`If-Match` names another version than the one that is stored.", ETAG),
-    415: ("UnsupportedMediaType", "The body comes in a form that is not read.", {}),
-    428: ("PreconditionRequired", "`If-Match` is missing: the write replaces what was read.", {}),
+    412: ("PreconditionFailed", "`If-Match` does not contain the stored version.", ETAG),
+    415: ("UnsupportedMediaType", "The media type or encoding of the body is not supported.", {}),
+    428: ("PreconditionRequired", "`If-Match` is missing; this write requires the version that was read.", {}),
     429: ("TooManyRequests", "Too many failed attempts, long requests, or creations of the caller.", RETRY_AFTER),
-    503: ("Unavailable", "The database or the keys of an ID token cannot be had.", SOMETIMES_RETRY_AFTER),
+    503: ("Unavailable", "The database or the keys of an ID token are unavailable.", SOMETIMES_RETRY_AFTER),
 }
 OAUTH_ERRORS: Mapping[int, tuple[str, str, dict[str, Any]]] = {
-    400: ("GrantRefused", "The request is malformed, or its grant is rejected or not for this client.", {}),
-    401: ("ClientRefused", "The client did not prove who it is; under `/oauth_token.do` also what is 400.", CHALLENGE),
+    400: ("GrantRefused", "The request is malformed, or its grant is invalid or not allowed for this client.", {}),
+    401: ("ClientRefused", "The client did not authenticate. `/oauth_token.do` returns 401 instead of 400.", CHALLENGE),
     429: ("TooManyFailures", "Too many failed requests of this client.", RETRY_AFTER),
-    503: ("KeysUnavailable", "The signing keys or the database cannot be had.", SOMETIMES_RETRY_AFTER),
+    503: ("KeysUnavailable", "The signing keys or the database are unavailable.", SOMETIMES_RETRY_AFTER),
 }
-# What every call can meet with that needs a caller.
+# Statuses of every operation that requires authentication.
 OF_CALLERS = (400, 401, 403, 429, 503)
 
 
 def error_components() -> dict[str, Answers]:
-    """Return the errors of both audiences by the name of their component."""
+    """Return the errors of both envelopes by the name of their component."""
     in_table_style = {JSON: {"schema": ref("Error")}, XML: {"schema": {"type": "object"}}}
     in_oauth_style = {JSON: {"schema": ref("OAuthError")}}
-    found = {name: _error(text, headers, in_table_style) for name, text, headers in ERRORS.values()}
-    return found | {name: _error(text, headers, in_oauth_style) for name, text, headers in OAUTH_ERRORS.values()}
+    of_table_api = {name: _error(text, headers, in_table_style) for name, text, headers in ERRORS.values()}
+    return of_table_api | {name: _error(text, headers, in_oauth_style) for name, text, headers in OAUTH_ERRORS.values()}
 
 
 def _error(description: str, headers: Mapping[str, Any], content: Mapping[str, Any]) -> Answers:
@@ -95,12 +95,12 @@ def _error(description: str, headers: Mapping[str, Any], content: Mapping[str, A
 
 
 def errors(*statuses: int) -> dict[str, str]:
-    """Return the names of the components for errors of an API, those that every call can meet with included."""
+    """Return the component names of errors by status, including the errors of every authenticated operation."""
     return {str(status): ERRORS[status][0] for status in sorted({*OF_CALLERS, *statuses})}
 
 
 def oauth_errors() -> dict[str, str]:
-    """Return the names of the components for errors of the token endpoint."""
+    """Return the component names of the errors of the token endpoint by status."""
     return {str(status): name for status, (name, _, _) in OAUTH_ERRORS.items()}
 
 
@@ -111,12 +111,12 @@ def answer(
     *,
     has_xml: bool = True,
 ) -> Answers:
-    """Return a successful answer; one without a schema has no body."""
-    found: Answers = {"description": description}
+    """Return a successful response; without a schema it has no body."""
+    response: Answers = {"description": description}
     if headers:
-        found["headers"] = dict(headers)
+        response["headers"] = dict(headers)
     if schema is not None:
-        found["content"] = {JSON: {"schema": schema}}
+        response["content"] = {JSON: {"schema": schema}}
         if has_xml:
-            found["content"][XML] = {"schema": {"type": "object"}}
-    return found
+            response["content"][XML] = {"schema": {"type": "object"}}
+    return response

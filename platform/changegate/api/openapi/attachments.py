@@ -19,14 +19,14 @@ Operation = dict[str, Any]
 PATH = "/api/now/attachment"
 TAG = "Attachments"
 ANY_FILE = "application/octet-stream"
-# A name and no path: no blanks around it, no control characters, nothing that turns the direction of writing.
+# A name without a path, surrounding spaces, control characters, or bidirectional controls.
 _NO_PART = r"/\\\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 FILE_NAME: JsonSchema = {
     "type": "string",
     "pattern": rf"^\.{{0,2}}[^\s.{_NO_PART}]([^{_NO_PART}]*[^\s{_NO_PART}])?$",
     "maxLength": MAX_LENGTH,
 }
-# Where a file goes, beyond what the schema of these parameters knows.
+# Constraints of the target parameters that their schema does not express.
 TARGET: Mapping[str, JsonSchema] = {
     "table_name": {"type": "string", "enum": sorted(TABLES.keys() - {ATTACHMENTS.name})},
     "table_sys_id": {"type": "string", "minLength": 1},

@@ -1,4 +1,4 @@
-"""The OpenAPI document: put together from the catalog, the choices as they are now, and the schemas of requests."""
+"""The OpenAPI document, built from the catalog, the active choices, and the schemas of requests."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -35,52 +35,52 @@ from changegate.api.openapi.values import VALUES
 from changegate.services.catalog import TABLES
 from changegate.services.tables.choices import find_choices
 
-# The choices of all tables in a form that can be remembered: table, field, value, label.
+# The choices of all tables as a hashable key of the cache: table, field, value, label.
 Choices = tuple[tuple[str, str, str, str], ...]
 TITLE = "Changegate"
 DESCRIPTION = """\
-Change requests and what belongs to them, over ServiceNow's Table API.
+Change requests and related records, with ServiceNow's Table API.
 
-**Versions.** Each path under `/api/now` also answers under `/api/now/v1` and `/api/now/v2`. They differ in one thing:
-under `v1` a list without a record is a 404.
+**Versions.** Each path under `/api/now` also exists under `/api/now/v1` and `/api/now/v2`. The only difference: under
+`v1`, an empty list is a 404.
 
-**Who calls.** People and machine accounts use Basic; automation uses an access token, which the token endpoint gives
-for a JWT that a trusted identity provider has signed. Roles decide what a user may do, and scopes how much of that a
-token may.
+**Authentication.** People and machine accounts use Basic. Automation uses an access token, which the token endpoint
+issues in exchange for a JWT that a trusted identity provider has signed. Roles decide what a user may do; scopes limit
+what a token may do.
 
-**Values.** Every value is answered as text. A field takes text, numbers, booleans and null, a list of texts as one text
-joined by commas, and a reference also as the object that it was read as.
+**Values.** Every value is returned as a string. A field accepts strings, numbers, booleans, and null. A list of strings
+is stored as one string, separated by commas. A reference is also accepted as the object that was returned for it.
 
-**Parameters.** What makes no sense in a query string counts as absent, and so does what is empty. Unknown parameters
-that begin with `sysparm_` are passed over. Any other parameter of a list or of statistics is a condition `field=value`.
+**Parameters.** Empty and invalid values in a query string count as absent. Unknown parameters that begin with
+`sysparm_` are ignored. Any other parameter of a list or of statistics is a condition `field=value`.
 
-**XML.** Answers come as XML to those who prefer it to JSON: `<response><result>…</result></response>`. Records may be
-sent as XML, an element for each field. Requests with a document type are refused.
+**XML.** Callers who prefer XML to JSON get `<response><result>…</result></response>`. Records can be sent as XML, with
+an element for each field. Requests with a document type are refused.
 
-**Methods.** HEAD is GET without the body, and OPTIONS tells the methods. A GET or POST with `X-HTTP-Method-Override` is
-taken for the method that the header names. A method that a path does not have is a 405.
+**Methods.** HEAD is GET without the body, and OPTIONS lists the methods. A GET or POST with `X-HTTP-Method-Override` is
+processed as the method in the header. A method that a path does not support is a 405.
 """
 ABOUT_TAGS = {
-    STATISTICS: "Counts, averages, sums and extremes of records.",
-    ATTACHMENTS: "Files of records.",
-    BATCH: "Many requests at once.",
-    TINY_URLS: "Long queries under short tokens.",
-    TOKENS: "Access tokens for signed assertions, and the keys of those in JWT format.",
-    INTEGRATIONS: "Inbound integrations, their keys and auth scopes, and what the token endpoint decided.",
-    ABOUT: "This document, and whether the product works.",
+    STATISTICS: "Counts, averages, sums, minimums, and maximums of records.",
+    ATTACHMENTS: "Files attached to records.",
+    BATCH: "Several requests in one.",
+    TINY_URLS: "Short tokens for long queries.",
+    TOKENS: "Access tokens: issue, revoke, introspect, and verify.",
+    INTEGRATIONS: "Inbound integrations, their keys, auth scopes, and events.",
+    ABOUT: "This document, and health checks.",
 }
 SECURITY: Mapping[str, dict[str, str]] = {
     "basic": {"type": "http", "scheme": "basic", "description": "A user's name and password."},
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An access token, from the token endpoint, or the ID token of a provider that is trusted here.",
+        "description": "An access token from the token endpoint, or an ID token of a trusted identity provider.",
     },
 }
 
 
 def load_document() -> bytes:
-    """Return the document as JSON, with the choices that are active now."""
+    """Return the document as JSON, with the choices that are currently active."""
     return _render(tuple(_list_choices()))
 
 
@@ -98,7 +98,7 @@ def _render(choices: Choices) -> bytes:
 
 
 def build_document(choices: Choices) -> dict[str, Any]:
-    """Return the document for some choices."""
+    """Return the document with the given choices."""
     spec = APISpec(TITLE, version("changegate"), VERSION, plugins=[Plugin()], **_facts())
     for name, scheme in SECURITY.items():
         spec.components.security_scheme(name, scheme)
@@ -107,8 +107,8 @@ def build_document(choices: Choices) -> dict[str, Any]:
     for name, response in error_components().items():
         spec.components.response(name, response)
     _add_paths(spec)
-    found: dict[str, Any] = spec.to_dict()
-    return found
+    document: dict[str, Any] = spec.to_dict()
+    return document
 
 
 def _facts() -> dict[str, Any]:
@@ -146,10 +146,10 @@ def _add_schemas(spec: APISpec, choices: Choices) -> None:
 
 
 def _by_table(choices: Choices) -> dict[str, dict[str, dict[str, str]]]:
-    found: dict[str, dict[str, dict[str, str]]] = {}
+    labels: dict[str, dict[str, dict[str, str]]] = {}
     for table, field, value, label in choices:
-        found.setdefault(table, {}).setdefault(field, {})[value] = label
-    return found
+        labels.setdefault(table, {}).setdefault(field, {})[value] = label
+    return labels
 
 
 def _add_paths(spec: APISpec) -> None:

@@ -1,4 +1,4 @@
-"""Findings and overview as paths of the document."""
+"""OpenAPI paths of security findings and the overview."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,13 @@ Operation = dict[str, Any]
 
 
 def add_hygiene_schemas(spec: APISpec) -> None:
-    """Add the schemas of findings and of the overview, with all that they hold."""
+    """Add the schemas of findings and of the overview, including nested ones."""
     for schema in (AssessmentSchema, OverviewSchema):
         spec.components.schema(name_of(schema), schema=schema)
 
 
 def hygiene_paths() -> Mapping[str, dict[str, Operation]]:
-    """Return the paths of findings and overview."""
+    """Return the paths of findings and the overview."""
     return {
         f"{PREFIX}/findings": {
             "get": _operation("list_findings", "Get the security score and the findings", "Assessment")

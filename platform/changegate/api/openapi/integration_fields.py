@@ -1,4 +1,4 @@
-"""An integration as a schema of the document: as it is answered, by connection type, and as it is taken."""
+"""OpenAPI schemas of integrations: for responses, by connection type, and for requests."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
 
 Properties = dict[str, JsonSchema]
-# Labels of what is no column of that name.
+# Labels of fields that are not columns.
 LABELS = {"audiences": "Accepted audiences", "algorithms": "Allowed algorithms", "scopes": "Auth scopes"}
 BESIDES: Mapping[str, JsonSchema] = {
     PLACEHOLDERS: {
@@ -35,8 +35,8 @@ def add_fields(spec: APISpec) -> None:
         spec.components.schema(_name(name), _answered(properties))
     mapping = {name: f"#/components/schemas/{_name(name)}" for name in TYPES}
     of_types = [ref(_name(name)) for name in TYPES]
-    found = {"oneOf": of_types, "discriminator": {"propertyName": "type", "mapping": mapping}}
-    spec.components.schema("Integration", found)
+    integration = {"oneOf": of_types, "discriminator": {"propertyName": "type", "mapping": mapping}}
+    spec.components.schema("Integration", integration)
     taken = _of_all(known)
     spec.components.schema("Integration.changes", _taken(taken, []))
     spec.components.schema("Integration.new", _taken(taken, ["name"]))
@@ -49,10 +49,10 @@ def _name(connection_type: str) -> str:
 def _properties(spec: APISpec, connection_type: str) -> Properties:
     spec.components.schema("Integration.fields", schema=SCHEMAS[connection_type])
     fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
-    found = {name: {"title": _label(name), **fields["properties"][name]} for name in TYPES[connection_type].fields}
-    found["comments"]["pattern"] = STORABLE
-    found["type"] = {"title": _label("type"), "type": "string", "enum": [connection_type]}
-    return found
+    properties = {name: {"title": _label(name), **fields["properties"][name]} for name in TYPES[connection_type].fields}
+    properties["comments"]["pattern"] = STORABLE
+    properties["type"] = {"title": _label("type"), "type": "string", "enum": [connection_type]}
+    return properties
 
 
 def _label(name: str) -> str:
@@ -72,19 +72,21 @@ def _answered(properties: Properties) -> JsonSchema:
 
 
 def _without_defaults(properties: Properties) -> Properties:
-    return {name: {key: kept for key, kept in found.items() if key != "default"} for name, found in properties.items()}
+    return {
+        name: {key: kept for key, kept in schema.items() if key != "default"} for name, schema in properties.items()
+    }
 
 
 def _of_all(known: Mapping[str, Properties]) -> Properties:
-    """Return the fields of all types, each with the types that have it, and with a default that they agree on."""
-    found: Properties = {}
+    """Return the fields of all types; each lists its types, and has a default only if its types agree on it."""
+    merged: Properties = {}
     for properties in (known[JWT_BEARER], *known.values()):
         for name, schema in properties.items():
-            agreed = found.setdefault(name, schema)
+            agreed = merged.setdefault(name, schema)
             if agreed.get("default") != schema.get("default"):
-                found[name] = {key: kept for key, kept in agreed.items() if key != "default"}
+                merged[name] = {key: kept for key, kept in agreed.items() if key != "default"}
     usual = {"title": _label("type"), "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
-    return {name: _noted(name, schema) for name, schema in found.items()} | {"type": usual}
+    return {name: _noted(name, schema) for name, schema in merged.items()} | {"type": usual}
 
 
 def _noted(name: str, schema: JsonSchema) -> JsonSchema:

@@ -1,4 +1,4 @@
-"""The admin API of inbound integrations as paths of the document; its fields are those of the form."""
+"""OpenAPI paths of the admin API of inbound integrations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ _IN_PATH: Mapping[str, tuple[str, str]] = {
 
 
 def add_integration_schemas(spec: APISpec) -> None:
-    """Add the schemas of integrations, of what belongs to them, and of calls about them."""
+    """Add the schemas of integrations, their keys and events, and the requests about them."""
     for schema in (EventSchema, KeyReportSchema, TrialSchema, SecretRotationSchema, TrialRequestSchema):
         spec.components.schema(name_of(schema), schema=schema)
     add_fields(spec)
@@ -36,29 +36,31 @@ def add_integration_schemas(spec: APISpec) -> None:
 
 def integration_paths(spec: APISpec) -> Paths:
     """Return the paths of the admin API."""
-    one = f"{PREFIX}/integrations/{{client_id}}"
+    path = f"{PREFIX}/integrations/{{client_id}}"
     return {
         f"{PREFIX}/integrations": {"get": _list(), "post": _create()},
-        one: {
+        path: {
             "get": _read(),
             "put": _write("replace", "new"),
             "patch": _write("change", "changes"),
             "delete": _delete(),
         },
-        f"{one}/rotate-secret": {"post": _rotate()},
-        f"{one}/enable": {"post": _switch("enable", "Let an integration work again")},
-        f"{one}/disable": {"post": _switch("disable", "Stop an integration and end its tokens")},
-        f"{one}/keys": {"get": _keys("keys", "Get the key timeline of an integration")},
-        f"{one}/refresh-keys": {"post": _keys("refresh_keys", "Fetch the keys of an integration now")},
-        f"{one}/keys/{{thumbprint}}/block": {"post": _keys("block_key", "Trust a key no longer", "thumbprint")},
-        f"{one}/keys/{{thumbprint}}/unblock": {"post": _keys("unblock_key", "Trust a key again", "thumbprint")},
-        f"{one}/try": {"post": _try()},
+        f"{path}/rotate-secret": {"post": _rotate()},
+        f"{path}/enable": {"post": _switch("enable", "Activate an integration")},
+        f"{path}/disable": {"post": _switch("disable", "Deactivate an integration and end its tokens")},
+        f"{path}/keys": {"get": _keys("keys", "Get the key timeline of an integration")},
+        f"{path}/refresh-keys": {"post": _keys("refresh_keys", "Fetch the keys of an integration now")},
+        f"{path}/keys/{{thumbprint}}/block": {
+            "post": _keys("block_key", "Block a key and end the tokens of its integration", "thumbprint")
+        },
+        f"{path}/keys/{{thumbprint}}/unblock": {"post": _keys("unblock_key", "Unblock a key", "thumbprint")},
+        f"{path}/try": {"post": _try()},
         f"{PREFIX}/events": {"get": _events(spec)},
     }
 
 
 def _operation(name: str, summary: str, responses: Mapping[str, Any], *in_path: str, text: str = "") -> Operation:
-    found: Operation = {
+    operation: Operation = {
         "tags": [TAG],
         "operationId": name,
         "summary": summary,
@@ -66,11 +68,11 @@ def _operation(name: str, summary: str, responses: Mapping[str, Any], *in_path: 
         "security": BASIC,
         "responses": {**responses},
     }
-    return {**found, "parameters": [_in_path(part) for part in in_path]} if in_path else found
+    return {**operation, "parameters": [_in_path(part) for part in in_path]} if in_path else operation
 
 
 def conditional(operation: Operation, *, is_required: bool = False) -> Operation:
-    """Return an operation that takes `If-Match`, or needs it."""
+    """Return an operation that accepts or requires `If-Match`."""
     condition = {**IF_MATCH, "required": True} if is_required else "If-Match"
     return {**operation, "parameters": [*operation["parameters"], condition]}
 
@@ -90,7 +92,7 @@ def _ok(description: str, schema: JsonSchema, headers: Mapping[str, Any] | None 
 
 
 def _saved(description: str, headers: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    warnings = {"type": "array", "items": {"type": "string"}, "description": "Sentences about what is better changed."}
+    warnings = {"type": "array", "items": {"type": "string"}, "description": "Recommended changes, as sentences."}
     shown = result_of(ref("Integration"))
     shown = {**shown, "properties": {**shown["properties"], "warnings": warnings}}
     return answer(description, shown, headers, has_xml=False)
@@ -102,31 +104,31 @@ def _list() -> Operation:
 
 
 def _create() -> Operation:
-    made = _saved("It is registered.", {"Location": header("Where it is.")} | ETAG)
+    made = _saved("The new integration.", {"Location": header("The URL of the integration.")} | ETAG)
     text = (
-        "What is not given is what its `preset` says, or else the default of the form. Fields that its `type` does not "
-        "have are refused, unless they say that there is nothing."
+        "Fields that are not given get the value of the `preset`, otherwise the default. Fields that the `type` does "
+        "not have are refused unless they are empty."
     )
     operation = _operation("create_integration", "Register an integration", {"201": made, **errors(415)}, text=text)
     return {**operation, "requestBody": _body("Integration.new")}
 
 
 def _read() -> Operation:
-    found = _ok("The integration; never its secret.", ref("Integration"), ETAG)
-    return _operation("get_integration", "Get an integration", {"200": found, **errors(404)}, "client_id")
+    response = _ok("The integration; never its secret.", ref("Integration"), ETAG)
+    return _operation("get_integration", "Get an integration", {"200": response, **errors(404)}, "client_id")
 
 
 def _write(verb: str, schema: str) -> Operation:
-    kept = "is the default, but for `active`" if verb == "replace" else "stays as it is"
-    text = f"What is not given {kept}. Shared keys that are left out stay."
-    responses = {"200": _saved("As it is from now on.", ETAG), **errors(404, 412, 415, 428)}
+    kept = "get their defaults, except `active`" if verb == "replace" else "keep their values"
+    text = f"Fields that are not given {kept}. Shared keys that are not given stay."
+    responses = {"200": _saved("The changed integration.", ETAG), **errors(404, 412, 415, 428)}
     summary = f"{verb.capitalize()} an integration"
     operation = _operation(f"{verb}_integration", summary, responses, "client_id", text=text)
     return {**conditional(operation, is_required=True), "requestBody": _body(f"Integration.{schema}")}
 
 
 def _delete() -> Operation:
-    text = "Its tokens, keys and events go with it."
+    text = "Deletes its tokens, keys, and events, too."
     responses = {"204": answer("It is deleted."), **errors(404, 412)}
     return conditional(_operation("delete_integration", "Delete an integration", responses, "client_id", text=text))
 
@@ -139,40 +141,40 @@ def _rotate() -> Operation:
         "required": [*properties],
         "additionalProperties": False,
     }
-    responses = {"200": _ok("The secret, this once.", secret), **errors(404, 412, 415)}
+    responses = {"200": _ok("The new secret; it is not shown again.", secret), **errors(404, 412, 415)}
     summary = "Give an integration a new client secret"
     operation = conditional(_operation("rotate_secret", summary, responses, "client_id"))
     return {**operation, "requestBody": _body("SecretRotation", is_required=False)}
 
 
 def _switch(verb: str, summary: str) -> Operation:
-    responses = {"200": _ok("As it is from now on.", ref("Integration"), ETAG), **errors(404, 412)}
+    responses = {"200": _ok("The changed integration.", ref("Integration"), ETAG), **errors(404, 412)}
     return conditional(_operation(f"{verb}_integration", summary, responses, "client_id"))
 
 
 def _keys(name: str, summary: str, *more: str) -> Operation:
     is_change = bool(more)
-    responses = {"200": _ok("The keys as they are known now.", ref("KeyReport")), **errors(404, *[412] * is_change)}
+    responses = {"200": _ok("The current keys.", ref("KeyReport")), **errors(404, *[412] * is_change)}
     operation = _operation(name, summary, responses, "client_id", *more)
     return conditional(operation) if is_change else operation
 
 
 def _try() -> Operation:
-    text = "Nothing comes of it: no token, no event, and the assertion stays good for its one exchange."
-    responses = {"200": _ok("What an exchange would come to.", ref("Trial")), **errors(404, 415)}
-    operation = _operation("try_assertion", "Judge an assertion rule by rule", responses, "client_id", text=text)
+    text = "Issues no token, writes no event, and does not record the assertion as used."
+    responses = {"200": _ok("The result that an exchange would have.", ref("Trial")), **errors(404, 415)}
+    operation = _operation("try_assertion", "Check an assertion rule by rule", responses, "client_id", text=text)
     return {**operation, "requestBody": _body("TrialRequest")}
 
 
 def _events(spec: APISpec) -> Operation:
     link = {"Link": header("The next page, if there is one.", is_required=False)}
     responses = {"200": _ok("A page of events.", {"type": "array", "items": ref("Event")}, link), **errors()}
-    operation = _operation("list_events", "List what the token endpoint decided, newest first", responses)
+    operation = _operation("list_events", "List token events, newest first", responses)
     return {**operation, "parameters": [_parameter(found) for found in query_parameters(spec, EventQuerySchema())]}
 
 
 def _parameter(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a parameter as it is in a query string, where there is no null."""
+    """Return a parameter without the type null, which a query string cannot express."""
     name, schema = found["name"], {key: value for key, value in found["schema"].items() if key != "description"}
     if schema.get("type") != "integer":
         schema["type"] = "string"

@@ -1,4 +1,4 @@
-"""What stands beside the tables, as paths of the document: batches, tiny URLs, the document itself, health."""
+"""OpenAPI paths of batches, tiny URLs, the document itself, and health checks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ IDENTIFIER: JsonSchema = {
     "maximum": MAX_JSON_INTEGER,
 }
 ANSWERED_REQUEST: JsonSchema = {
-    "description": "The answer to one request of a batch.",
+    "description": "The response to one request of a batch.",
     "type": "object",
     "properties": {
         "id": {"type": "string"},
@@ -44,7 +44,7 @@ ANSWERED_BATCH: JsonSchema = {
         "batch_request_id": {"type": "string"},
         "serviced_requests": {"type": "array", "items": ref("AnsweredRequest")},
         "unserviced_requests": {
-            "description": "The ids of those that came too late or found no room; send them again.",
+            "description": "The IDs of requests that were not run because of a limit; send them again.",
             "type": "array",
             "items": {"type": "string"},
         },
@@ -52,7 +52,7 @@ ANSWERED_BATCH: JsonSchema = {
     "required": ["batch_request_id", "serviced_requests", "unserviced_requests"],
     "additionalProperties": False,
 }
-# A path of the Table API or of its statistics, as it was called, with its query.
+# A path of the Table API or the Aggregate API, with its query string.
 _HOST, _QUERY = r"https?://[A-Za-z0-9._~:@%*!$&'()+,;=-]*", r"\?[^\u0000#]{0,60000}"
 SHORTENED = (
     rf"^({_HOST})?/api/now/(v[12]/)?(table|stats)/({'|'.join(sorted(TABLES))})(/[^/?#\u0000]{{0,99}})?({_QUERY})?$"
@@ -60,7 +60,7 @@ SHORTENED = (
 
 
 def add_batch_schemas(spec: APISpec) -> None:
-    """Add the schemas of a batch, its requests and their answers."""
+    """Add the schemas of a batch, its requests, and their responses."""
     spec.components.schema("BatchedRequest", schema=RestRequestSchema)
     converter: Any = Converter(VERSION, name_of, spec)
     batch: JsonSchema = converter.schema2jsonschema(BatchSchema())
@@ -74,7 +74,7 @@ def add_batch_schemas(spec: APISpec) -> None:
 
 
 def _request() -> JsonSchema:
-    """Return what a request of a batch has to be in order not to be answered with a 400 of its own."""
+    """Return the schema of a request in a batch; a request that violates it gets a 400 of its own."""
     return {
         "type": "object",
         "properties": {
@@ -92,7 +92,7 @@ def batch_path() -> Paths:
     operation = {
         "tags": [BATCH],
         "operationId": "batch",
-        "summary": "Send many requests at once",
+        "summary": "Send several requests at once",
         "description": (
             "The requests run in their order, each in its own transaction and with the rights of the sender. Each "
             "has its own answer, even if it fails or is malformed. A batch in a batch is refused."
@@ -114,7 +114,7 @@ def tiny_url_path() -> Paths:
     operation = {
         "tags": [TINY_URLS],
         "operationId": "shorten",
-        "summary": "Keep a long query under a short token",
+        "summary": "Get a short token for a long query",
         "description": (
             "For a day, the caller that kept the query sends the token as `sysparm_tiny` to the same path, instead of "
             "all parameters. A user keeps 200 queries and 2,097,152 characters in all, and as many for each "
@@ -141,9 +141,9 @@ def document_path() -> Paths:
 
 
 def health_paths() -> Paths:
-    """Return the paths that tell whether the product works."""
+    """Return the paths of health checks."""
     alive = answer("It serves.", _status("ok"), has_xml=False)
-    ready = answer("It serves, and the database is there and migrated.", _status("ready"), has_xml=False)
+    ready = answer("The server runs, and the database is available and migrated.", _status("ready"), has_xml=False)
     return {
         "/healthz": {"get": _probe("health", "Is the process alive?", {"200": alive})},
         "/readyz": {"get": _probe("readiness", "Can it work?", {"200": ready, "503": "Unavailable"})},

@@ -1,4 +1,4 @@
-"""Parameters as OpenAPI has them: from the schemas that read query strings, and the headers that callers may send."""
+"""OpenAPI parameters: of query strings, generated from their schemas, and of request headers."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ NO_BODY: Parameter = {
     "description": "Answer with status and headers alone.",
     "schema": {"type": "boolean", "default": False},
 }
-# The parameters that many operations share, by the names of their components.
+# References to shared parameters, by the names of their components.
 SHAPE = ("sysparm_display_value", "sysparm_exclude_reference_link", "sysparm_fields")
 OF_LISTS = ("sysparm_query", *SHAPE, "sysparm_limit", "sysparm_offset", "sysparm_suppress_pagination_header")
 OF_WRITES = (*SHAPE, "sysparm_input_display_value", "X-no-response-body")
@@ -48,7 +48,7 @@ OF_FILE_LISTS = ("sysparm_query", "attachment_sysparm_limit", "sysparm_offset")
 
 
 class Converter(OpenAPIConverter):
-    """Knows what the fields of our schemas are on the wire."""
+    """Maps the fields of our schemas to JSON Schema."""
 
     field_mapping = {
         **OpenAPIConverter.field_mapping,
@@ -61,25 +61,25 @@ class Converter(OpenAPIConverter):
     }
 
     def field2choices(self, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-        """Return what a field is one of."""
+        """Return the enum of a field."""
         if isinstance(field, DisplayChoice):
             return {"enum": ["false", "true", "all"]}
-        found: dict[str, Any] = super().field2choices(field, **kwargs)
-        return found
+        choices: dict[str, Any] = super().field2choices(field, **kwargs)
+        return choices
 
     def field2range(self, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
         """Return the bounds of a field."""
-        found: dict[str, Any] = super().field2range(field, ret)
-        return {"minimum": 0} if isinstance(field, Count) else found
+        bounds: dict[str, Any] = super().field2range(field, ret)
+        return {"minimum": 0} if isinstance(field, Count) else bounds
 
     def field2default(self, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-        """Return what an absent value stands for; nothing says nothing."""
-        found: dict[str, Any] = super().field2default(field, **kwargs)
-        return {} if found.get("default") in ("", (), None) else found
+        """Return the default of a field; an empty default is left out."""
+        default: dict[str, Any] = super().field2default(field, **kwargs)
+        return {} if default.get("default") in ("", (), None) else default
 
 
 class Plugin(MarshmallowPlugin):
-    """Reads schemas of bodies with our converter."""
+    """The plugin of apispec with our converter."""
 
     Converter = Converter
 
@@ -88,7 +88,7 @@ class Plugin(MarshmallowPlugin):
 
 
 def name_of(schema: Any) -> str:
-    """Return the name that a schema has in the document."""
+    """Return the name of a schema in the document."""
     kind = schema if isinstance(schema, type) else type(schema)
     return kind.__name__.removesuffix("Schema")
 
@@ -104,8 +104,8 @@ def add_parameters(spec: APISpec) -> None:
 
 def query_parameters(spec: APISpec, schema: Schema) -> list[Parameter]:
     """Return the parameters that a schema reads from a query string."""
-    found: list[Parameter] = Converter(VERSION, name_of, spec).schema2parameters(schema, location="query")
-    return found
+    parameters: list[Parameter] = Converter(VERSION, name_of, spec).schema2parameters(schema, location="query")
+    return parameters
 
 
 def stats_parameters(spec: APISpec) -> list[Parameter]:
@@ -114,5 +114,5 @@ def stats_parameters(spec: APISpec) -> list[Parameter]:
 
 
 def upload_parameters(spec: APISpec) -> list[Parameter]:
-    """Return the parameters that say where a file goes that is sent as it is."""
+    """Return the parameters of the target of a raw file."""
     return query_parameters(spec, NamedAttachmentTargetSchema())

@@ -1,4 +1,4 @@
-"""Records as JSON Schema: what a table answers and takes, from its entry in the catalog and its choices."""
+"""JSON Schemas of records in responses and requests, generated from the catalog and the choices."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _NONE: Mapping[str, str] = {}
 
 
 def record_schemas(table: Table, labels: Labels) -> dict[str, JsonSchema]:
-    """Return the schemas of a table by name: its record and, where it can be written, what it takes."""
+    """Return the schemas of a table by name: its record and, if it can be written, the bodies of writes."""
     schemas = {table.name: _record(table, labels)}
     if table.access.create is not NOBODY or table.access.update is not NOBODY:
         schemas[input_name(table)] = _input(table, labels)
@@ -35,12 +35,12 @@ def creation_name(table: Table) -> str:
 
 
 def mandatory_fields(table: Table) -> list[str]:
-    """Return the fields that a new record has to be given."""
+    """Return the mandatory fields of a new record."""
     return [name for name in table.entries if is_mandatory(table, name)]
 
 
 def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
-    """Return a small record to begin with: what has to be given, and a text."""
+    """Return a minimal example of a new record: the mandatory fields and one text."""
     writable = {name: entry for name, entry in table.entries.items() if not entry.is_read_only}
     plain = (name for name, entry in writable.items() if entry.kind == "string" and not entry.is_secret)
     named = (mandatory_fields(table) if is_new else []) or list(plain)[:1]
@@ -48,7 +48,7 @@ def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
 
 
 def result_of(schema: JsonSchema) -> JsonSchema:
-    """Return the schema of an answer that holds something under `result`."""
+    """Return the schema of a response with the given schema under `result`."""
     return {
         "type": "object",
         "properties": {"result": schema},
@@ -58,7 +58,7 @@ def result_of(schema: JsonSchema) -> JsonSchema:
 
 
 def answered_record(table: Table) -> JsonSchema:
-    """Return the schema of a record in whichever shape the caller wants it."""
+    """Return the schema of a record in any of the shapes that `sysparm_display_value` selects."""
     return {"anyOf": [ref(table.name), ref("RecordOfPairs")]}
 
 

@@ -1,4 +1,4 @@
-"""The admin API of auth scopes as paths of the document; its fields are those of the schema."""
+"""OpenAPI paths of the admin API of auth scopes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,31 +42,31 @@ def add_scope_schemas(spec: APISpec) -> None:
 def scope_paths() -> Paths:
     """Return the paths of the admin API."""
     gone = {"204": answer("It is deleted."), **errors(404, 412)}
-    everywhere = "It counts at the next call of every token that has the scope."
+    everywhere = "Takes effect at the next call of every token that has the scope."
     return {
         PREFIX: {"get": _list(), "post": _create()},
         f"{PREFIX}/{{name}}": {
             "get": _about("get", {"200": _ok("The scope.", ETAG), **errors(404)}),
-            "put": _write("replace", "new", f"Without rules it allows nothing. {everywhere}"),
-            "patch": _write("change", "changes", f"What is not given stays as it is. {everywhere}"),
-            "delete": _about("delete", gone, "One that an integration has is refused."),
+            "put": _write("replace", "new", f"Without rules, the scope allows nothing. {everywhere}"),
+            "patch": _write("change", "changes", f"Fields that are not given keep their values. {everywhere}"),
+            "delete": _about("delete", gone, "A scope that an integration uses cannot be deleted."),
         },
     }
 
 
 def _answered(properties: Mapping[str, JsonSchema]) -> JsonSchema:
     plain = {name: {key: of for key, of in schema.items() if key != "default"} for name, schema in properties.items()}
-    # Records made by other hands than this API's may have any name, and rules that it would refuse.
+    # Scopes from the seed or the database may have names and rules that this API would refuse.
     rules = {"type": "array", "items": {"type": "object"}}
-    found = {
+    answered = {
         "sys_id": {"type": "string", "pattern": SYS_ID},
         **plain,
         "name": {"type": "string"},
         "rules": rules,
         "allows": {"description": "What the scope allows, in a sentence.", "type": "string"},
-        "used_by": {"description": "The integrations that have it.", "type": "array", "items": USE},
+        "used_by": {"description": "The integrations that use it.", "type": "array", "items": USE},
     }
-    return {"type": "object", "properties": found, "required": [*found], "additionalProperties": False}
+    return {"type": "object", "properties": answered, "required": [*answered], "additionalProperties": False}
 
 
 def _taken(properties: Mapping[str, JsonSchema], required: list[str]) -> JsonSchema:
@@ -86,12 +86,12 @@ def _list() -> Operation:
 
 def _create() -> Operation:
     made = _ok("It is made.", {"Location": header("Where it is.")} | ETAG)
-    operation = _operation("create_scope", "Make an auth scope", {"201": made, **errors(415)})
+    operation = _operation("create_scope", "Create an auth scope", {"201": made, **errors(415)})
     return {**operation, "requestBody": _body("new")}
 
 
 def _write(verb: str, schema: str, text: str) -> Operation:
-    responses = {"200": _ok("As it is from now on.", ETAG), **errors(404, 412, 415, 428)}
+    responses = {"200": _ok("The changed scope.", ETAG), **errors(404, 412, 415, 428)}
     return {**_about(verb, responses, text), "requestBody": _body(schema)}
 
 

@@ -1,4 +1,4 @@
-"""The Table API as paths of the document: for each table the operations that somebody may do."""
+"""OpenAPI paths of the Table API: for each table, the operations that a role allows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,16 +21,16 @@ from changegate.services.tables.registry import NOBODY, Roles, Table
 
 Operation = dict[str, Any]
 STATISTICS = "Statistics"
-TOTAL = {"X-Total-Count": header("How many records match in all.", type="integer", minimum=0)}
-PAGES = {"Link": header("The addresses of the first, previous, next and last page (RFC 8288).", is_required=False)}
+TOTAL = {"X-Total-Count": header("The total number of matching records.", type="integer", minimum=0)}
+PAGES = {"Link": header("The URLs of the first, previous, next, and last page (RFC 8288).", is_required=False)}
 IGNORED_FIELDS = {
     "X-Changegate-Ignored-Fields": header(
-        "The names of the fields that were sent and not used, separated by commas and percent-encoded.",
+        "The names of ignored fields, separated by commas and percent-encoded.",
         is_required=False,
         maxLength=1000,
     )
 }
-LOCATION = {"Location": header("The address of the new record.", format="uri-reference")}
+LOCATION = {"Location": header("The URL of the new record.", format="uri-reference")}
 FIGURES: JsonSchema = {
     "type": "object",
     "properties": {
@@ -43,7 +43,7 @@ FIGURES: JsonSchema = {
     "additionalProperties": False,
 }
 GROUP: JsonSchema = {
-    "description": "The figures of the records that have the values of `groupby_fields` in common.",
+    "description": "The figures of the records that share the values of `groupby_fields`.",
     "type": "object",
     "properties": {
         "stats": ref("Figures"),
@@ -60,7 +60,7 @@ GROUP: JsonSchema = {
     "required": ["stats", "groupby_fields"],
     "additionalProperties": False,
 }
-# In XML every value is text, and an element for it has no other in it.
+# In XML, every value is the text of an element without child elements.
 AS_XML: JsonSchema = {"additionalProperties": {"type": "string"}, "xml": {"name": "request"}}
 TOTALS: JsonSchema = {
     "description": "The figures of all records together.",
@@ -98,10 +98,10 @@ def stats_path(spec: APISpec) -> Mapping[str, dict[str, Operation]]:
     operation = {
         "tags": [STATISTICS],
         "operationId": "aggregate",
-        "summary": "Count, average, sum and compare records",
-        "description": "All numbers are texts. Fields without such a figure are passed over.",
+        "summary": "Get counts, averages, sums, minimums, and maximums of records",
+        "description": "All numbers are strings. Fields that a figure does not apply to are ignored.",
         "parameters": [table_name, *stats_parameters(spec)],
-        "responses": {"200": answer("The figures, in all or by group.", result_of(result)), **errors(406)},
+        "responses": {"200": answer("The figures, in total or by group.", result_of(result)), **errors(406)},
     }
     return {"/api/now/stats/{table_name}": {"get": operation}}
 
@@ -123,8 +123,10 @@ def _who(roles: Roles) -> str:
 
 
 def _list(table: Table) -> Operation:
-    found = {"type": "array", "items": answered_record(table)}
-    success = answer("A page of records; under `/api/now/v1` an empty one is 404.", result_of(found), TOTAL | PAGES)
+    schema = {"type": "array", "items": answered_record(table)}
+    success = answer(
+        "A page of records; under `/api/now/v1`, an empty list is a 404.", result_of(schema), TOTAL | PAGES
+    )
     return _operation(
         table,
         "list",
@@ -165,7 +167,7 @@ def _requirement(table: Table) -> dict[str, Any]:
 
 
 def _links(table: Table) -> dict[str, Any]:
-    """Return what can be done with a record that has just been created."""
+    """Return links from a new record to the operations on it."""
     access = table.access
     verbs = {"get": access.read, "patch": access.update, "delete": access.delete}
     return {
@@ -203,7 +205,7 @@ def _delete(table: Table) -> Operation:
 
 def _body(name: str, example: dict[str, str]) -> dict[str, Any]:
     return {
-        "description": "A flat object. Of a list only the first is taken; no body at all is an empty object.",
+        "description": "A flat object. Of a list, only the first item is read; an empty body is an empty object.",
         "content": {
             JSON: {"schema": ref(name), "example": example},
             XML: {"schema": {**ref(name), **AS_XML}, "example": example},

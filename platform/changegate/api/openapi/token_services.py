@@ -1,4 +1,4 @@
-"""Revocation and introspection as paths of the document (RFC 7009, RFC 7662)."""
+"""OpenAPI paths of revocation (RFC 7009) and introspection (RFC 7662)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,10 +22,10 @@ TOKEN_REFERENCE: JsonSchema = {
     "type": "object",
     "properties": {
         "token": _TOKEN,
-        "token_type_hint": {"description": "Ignored: how a token is written says what it is.", "type": "string"},
-        "client_id": {"description": "The client; it may stand in a Basic header.", "type": "string"},
+        "token_type_hint": {"description": "Ignored: the format of a token shows its type.", "type": "string"},
+        "client_id": {"description": "The client ID; can be sent in a Basic header instead.", "type": "string"},
         "client_secret": {
-            "description": "Of a client that has one; it may stand in a Basic header.",
+            "description": "The secret, if the client has one; can be sent in a Basic header instead.",
             "type": "string",
             "maxLength": LONGEST["client_secret"],
         },
@@ -38,9 +38,9 @@ INTROSPECTION: JsonSchema = {
     "type": "object",
     "properties": {
         "active": {"type": "boolean"},
-        "scope": {"description": "Scopes that it has now, by blanks.", "type": "string"},
+        "scope": {"description": "The current scopes of the token, separated by spaces.", "type": "string"},
         "client_id": {"description": "The integration.", "type": "string"},
-        "username": {"description": "Whom it acts as.", "type": "string"},
+        "username": {"description": "The user that the token acts as.", "type": "string"},
         "token_type": {
             "description": "A refresh token is reported to its own client only, and no API accepts it.",
             "enum": ["Bearer", REFRESH_TOKEN],
@@ -57,15 +57,15 @@ INTROSPECTION: JsonSchema = {
 _IN_QUERY = {
     "name": "token",
     "in": "query",
-    "description": "The token to end; in a URL, it may end up in the logs of whatever stands in between.",
+    "description": "The token to revoke. URLs may be logged by proxies, so prefer the form.",
     "required": True,
     "schema": {"type": "string", "minLength": 1},
 }
 
 
 def token_service_paths() -> Mapping[str, dict[str, Operation]]:
-    """Return the paths for tokens that exist."""
-    by_form = _revoke("revoke", "By form (RFC 7009); a client that names itself ends its own tokens only.")
+    """Return the paths of revocation and introspection."""
+    by_form = _revoke("revoke", "By form (RFC 7009). A client that identifies itself can revoke only its own tokens.")
     return {
         RFC_PATH: {"post": {**by_form, "requestBody": _body(ref("TokenReference"))}},
         SERVICENOW_PATHS[0]: _servicenow("revoke_token_do"),
@@ -77,7 +77,7 @@ def token_service_paths() -> Mapping[str, dict[str, Operation]]:
 def _servicenow(name: str) -> dict[str, Operation]:
     style = "As ServiceNow does: any holder of a token may revoke it."
     token_alone: JsonSchema = {"type": "object", "properties": {"token": _TOKEN}, "required": ["token"]}
-    by_post = _revoke(name, f"{style} The token may stand in the query string instead.")
+    by_post = _revoke(name, f"{style} The token can be sent in the query string instead.")
     return {
         "get": {**_revoke(f"{name}_by_get", style), "parameters": [_IN_QUERY]},
         "post": {**by_post, "requestBody": _body(token_alone)},
@@ -89,9 +89,9 @@ def _revoke(name: str, style: str) -> Operation:
         "tags": [TAG],
         "operationId": name,
         "summary": "Revoke an access token, or a refresh token with the access tokens issued for it",
-        "description": f"It is refused from the next request on. An unknown token is not an error. {style}",
+        "description": f"The token is refused from the next request on. An unknown token is not an error. {style}",
         "security": [],
-        "responses": {"200": answer("The token is not valid any longer.", headers=REQUEST_ID), **oauth_errors()},
+        "responses": {"200": answer("The token is no longer valid.", headers=REQUEST_ID), **oauth_errors()},
     }
 
 
@@ -100,11 +100,13 @@ def _introspect() -> Operation:
         "tags": [TAG],
         "operationId": "introspect",
         "summary": "Introspect a token",
-        "description": "For clients that prove themselves: of their own tokens, and with a scope of all access tokens.",
+        "description": "Authenticated clients can introspect their own tokens, and with a scope all access tokens.",
         "security": [],
         "requestBody": _body(ref("TokenReference")),
         "responses": {
-            "200": answer("Whether it is active, and what it grants.", ref("Introspection"), REQUEST_ID, has_xml=False),
+            "200": answer(
+                "Whether the token is active, and what it grants.", ref("Introspection"), REQUEST_ID, has_xml=False
+            ),
             **oauth_errors(),
         },
     }

@@ -1,4 +1,4 @@
-"""The token endpoint as paths of the document, its grants under two names, and the keys of tokens in JWT format."""
+"""OpenAPI paths of the token endpoint and of the key set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,9 +22,9 @@ TOKEN: JsonSchema = {
         "access_token": {"type": "string"},
         "token_type": {"const": "Bearer"},
         "expires_in": {"description": "In seconds.", "type": "integer", "minimum": 1},
-        "scope": {"description": "What the token is good for, by blanks.", "type": "string"},
+        "scope": {"description": "The granted scopes, separated by spaces.", "type": "string"},
         "refresh_token": {
-            "description": "Of a password integration that issues them; a refresh returns the one it was given.",
+            "description": "Only for password integrations that issue refresh tokens; a refresh returns the same one.",
             "type": "string",
         },
     },
@@ -52,26 +52,29 @@ KEY_SET: JsonSchema = {
     "additionalProperties": False,
 }
 CACHING = {
-    "Cache-Control": header("For how long the keys may be kept."),
-    "ETag": header("What to send as If-None-Match the next time."),
+    "Cache-Control": header("How long the keys may be cached."),
+    "ETag": header("The value for If-None-Match in the next request."),
 }
 CLIENT_ASSERTION: JsonSchema = {
-    "client_assertion": {"description": "A JWT by which a client without a secret proves itself.", "type": "string"},
+    "client_assertion": {
+        "description": "The JWT with which a client without a secret authenticates.",
+        "type": "string",
+    },
     "client_assertion_type": {"const": ASSERTION_TYPE},
 }
 _OF_CLIENT: JsonSchema = {
     "client_id": {
-        "description": "The integration; it may stand in a Basic header, or be left to the assertion.",
+        "description": "The client ID; can be sent in a Basic header, or left out if the assertion identifies it.",
         "type": "string",
         "maxLength": LONGEST["client_id"],
     },
     "client_secret": {
-        "description": "Required unless the integration is a public client; a Basic header may carry it instead.",
+        "description": "Required unless the integration is a public client; can be sent in a Basic header instead.",
         "type": "string",
         "maxLength": LONGEST["client_secret"],
     },
     "scope": {
-        "description": "Scopes to be granted, by blanks; all that can be without it.",
+        "description": "The requested scopes, separated by spaces; by default, all scopes of the integration.",
         "type": "string",
         "maxLength": LONGEST["scope"],
     },
@@ -80,18 +83,18 @@ _GRANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     JWT_BEARER: ("RFC 7523 §2.1.", {"assertion": "A JWT that the identity provider has signed."}),
     CLIENT_CREDENTIALS: ("RFC 6749 §4.4: acts as the integration's OAuth Application User.", {}),
     PASSWORD: (
-        "RFC 6749 §4.3, where the instance has it switched on.",
-        {"username": "The user ID.", "password": "The password; blanks count."},
+        "RFC 6749 §4.3, if the instance has it enabled.",
+        {"username": "The user ID.", "password": "The password, including its spaces."},
     ),
-    REFRESH_TOKEN: ("RFC 6749 §6.", {"refresh_token": "From a password grant; it stays the same."}),
+    REFRESH_TOKEN: ("RFC 6749 §6.", {"refresh_token": "The refresh token of a password grant; it does not change."}),
 }
 
 
 def token_paths() -> Mapping[str, dict[str, Operation]]:
-    """Return both paths of the token endpoint, which differ in how they refuse."""
+    """Return both paths of the token endpoint, which differ in their error responses."""
     return {
-        RFC_PATH: {"post": _exchange("exchange", "Refusals follow RFC 6749 §5.2.")},
-        SERVICENOW_PATH: {"post": _exchange("exchange_do", "Refusals follow ServiceNow: nearly all are 401.")},
+        RFC_PATH: {"post": _exchange("exchange", "Errors follow RFC 6749 §5.2.")},
+        SERVICENOW_PATH: {"post": _exchange("exchange_do", "Errors follow ServiceNow: nearly all are 401.")},
     }
 
 
@@ -100,12 +103,12 @@ def key_set_path() -> Mapping[str, dict[str, Operation]]:
     operation = {
         "tags": [TAG],
         "operationId": "key_set",
-        "summary": "Get the keys that access tokens in JWT format are signed by",
-        "description": "A new key is here before it signs, and stays for 105 days after it did.",
+        "summary": "Get the keys that verify access tokens in JWT format",
+        "description": "A new key is published before it signs, and stays for 105 days after it stops signing.",
         "security": [],
         "responses": {
             "200": answer("The key set.", ref("KeySet"), CACHING, has_xml=False),
-            "304": answer("It is what If-None-Match says."),
+            "304": answer("The key set has not changed since the version in If-None-Match."),
             "503": ERRORS[503][0],
         },
     }
@@ -118,7 +121,7 @@ def _exchange(name: str, style: str) -> Operation:
         "tags": [TAG],
         "operationId": name,
         "summary": "Exchange a grant for an access token",
-        "description": f"A client may use the grant of its integration's connection type and no other. {style}",
+        "description": f"A client may use only the grant of its integration's connection type. {style}",
         "security": [],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": answer("The token.", ref("Token"), REQUEST_ID, has_xml=False), **oauth_errors()},
@@ -126,7 +129,7 @@ def _exchange(name: str, style: str) -> Operation:
 
 
 def token_request() -> JsonSchema:
-    """Return the schema of a token request: one for each grant."""
+    """Return the schema of a token request, with one alternative for each grant."""
     return {"oneOf": [_request(name, says, of_grant) for name, (says, of_grant) in _GRANTS.items()]}
 
 

@@ -1,4 +1,4 @@
-"""Values on the wire as JSON Schema: what a field takes, and what it answers.
+"""JSON Schemas of values in requests and responses.
 
 See docs/reference/table-api.md#values and #writes.
 """
@@ -11,30 +11,30 @@ from changegate.services.tables.display.selections import LINKED
 from changegate.services.tables.values import DEFAULT_TEXT_LENGTH, MAX_INTEGER, MAX_NAME_LENGTH
 
 JsonSchema = dict[str, Any]
-# What every field can hold; the same as `is_storable`, less the lone surrogates that no JSON carries.
+# Characters that every field can store: the rule of `is_storable`, without lone surrogates, which JSON cannot contain.
 STORABLE = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"
 SYS_ID = "^[A-Za-z0-9]{32}$"
 
 VALUES: Mapping[str, JsonSchema] = {
     "Text": {
-        "description": "Text without control characters other than tab and line ends; null or an empty text empties.",
+        "description": "Text without control characters other than tab and line ends; null or empty clears the field.",
         "type": ["string", "null"],
         "pattern": STORABLE,
     },
     "WholeNumber": {
-        "description": "A whole number, as a number or as its text.",
+        "description": "An integer, as a number or a string.",
         "type": ["integer", "string", "null"],
         "minimum": -MAX_INTEGER,
         "maximum": MAX_INTEGER,
         "pattern": "^(-?[0-9]{1,9})?$",
     },
     "TrueOrFalse": {
-        "description": "true or false, also as text; what is empty changes nothing.",
+        "description": "true or false, also as a string; an empty value changes nothing.",
         "type": ["boolean", "string", "null"],
         "pattern": "^(true|false)?$",
     },
     "DateTime": {
-        "description": "An instant in UTC, such as 2030-01-31 08:30:00. ISO 8601 is taken too, also with an offset.",
+        "description": "A time in UTC, such as 2030-01-31 08:30:00. ISO 8601 is also accepted, also with an offset.",
         "type": ["string", "null"],
         "format": "glide_date_time",
     },
@@ -44,21 +44,21 @@ VALUES: Mapping[str, JsonSchema] = {
         "format": "glide_date",
     },
     "Reference": {
-        "description": "A record of another table: its sys_id, else its name, or a user's user_name.",
+        "description": "A record of another table: its sys_id, or its name; for a user, the user_name.",
         "type": ["string", "null"],
         "pattern": STORABLE,
         "maxLength": MAX_NAME_LENGTH,
     },
     "References": {
-        "description": "Records of another table: sys_ids or names, comma-joined.",
+        "description": "Records of another table: sys_ids or names, separated by commas.",
         "type": ["string", "null"],
         "pattern": STORABLE,
     },
     "Link": {
-        "description": "A reference as it is answered: `display_value` instead of `value` where that is asked for.",
+        "description": "A reference in a response, with `display_value` instead of `value` if requested.",
         "type": "object",
         "properties": {
-            "link": {"description": "The address of the record.", "type": "string", "format": "uri-reference"},
+            "link": {"description": "The URL of the record.", "type": "string", "format": "uri-reference"},
             "value": {"description": "The sys_id of the record.", "type": "string"},
             "display_value": {"description": "The name of the record.", "type": "string"},
         },
@@ -66,7 +66,7 @@ VALUES: Mapping[str, JsonSchema] = {
         "additionalProperties": False,
     },
     "Pair": {
-        "description": "A value as it is stored and as people read it; a reference comes with its link.",
+        "description": "The stored value and the display value; a reference also has its link.",
         "type": "object",
         "properties": {
             "value": {"type": "string"},
@@ -98,7 +98,7 @@ def ref(name: str) -> JsonSchema:
 
 
 def output_of(entry: Entry, choices: Mapping[str, str]) -> JsonSchema:
-    """Return what a field answers; a choice may be one that is inactive by now, so that none is excluded."""
+    """Return the schema of a field in responses. Choices are not limited: a stored one may be inactive by now."""
     schema: JsonSchema = {"title": entry.label, "type": "string"}
     if entry.kind in LINKED:
         schema = {"title": entry.label, "anyOf": [{"type": "string"}, ref("Link")]}
@@ -110,7 +110,7 @@ def output_of(entry: Entry, choices: Mapping[str, str]) -> JsonSchema:
 
 
 def input_of(entry: Entry, choices: Mapping[str, str]) -> JsonSchema:
-    """Return what a field takes."""
+    """Return the schema of a field in requests."""
     schema: JsonSchema = {"title": entry.label}
     if description := _description(entry, choices):
         schema["description"] = description
@@ -135,5 +135,5 @@ def _description(entry: Entry, choices: Mapping[str, str]) -> str:
     if entry.is_private:
         sentences.append("For administrators.")
     if entry.is_secret:
-        sentences.append("Written and never read: masked where it would be shown, else empty.")
+        sentences.append("Write-only: returned masked or empty.")
     return " ".join(sentences)
