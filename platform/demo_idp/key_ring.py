@@ -40,7 +40,7 @@ class KeyRing:
         return next((key for key in self.published if (key.kid, key.algorithm) == (kid, algorithm)), None)
 
     def has_retired(self) -> bool:
-        """Tell whether any key has left the key set yet."""
+        """Return whether any key has left the key set yet."""
         return bool(self._retired)
 
     def rotate(self, *, overlap: bool) -> None:

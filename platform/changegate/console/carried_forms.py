@@ -145,7 +145,7 @@ def answer_old_form() -> ResponseReturnValue:
 
 
 def is_of_earlier_session() -> bool:
-    """Tell whether a form was refused only because its token belongs to an earlier session of this site."""
+    """Return whether a form was refused only because its token belongs to an earlier session of this site."""
     serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=CSRF_SALT)
     try:
         serializer.loads(request.form.get("csrf_token", ""))
@@ -155,7 +155,7 @@ def is_of_earlier_session() -> bool:
 
 
 def is_from_this_site() -> bool:
-    """Tell whether a page of this site sent the request: another site must not fill a form in."""
+    """Return whether a page of this site sent the request: another site must not fill a form in."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"

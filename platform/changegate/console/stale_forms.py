@@ -34,7 +34,7 @@ class Difference:
 
 
 def is_stale(record: Record) -> bool:
-    """Tell whether the form that was sent would write over a version of a locked record that its user has not seen."""
+    """Return whether the sent form would overwrite a version of the locked record that its user has not seen."""
     return record.record_version not in (request.form.get(VERSION), request.form.get(OVERWRITE))
 
 

@@ -49,7 +49,7 @@ class SysUser(Record, Base):
 
     @property
     def is_active(self) -> bool:
-        """Tell whether the user may act at all."""
+        """Return whether the user may act at all."""
         return self.active and not self.locked_out
 
     def get_id(self) -> str:

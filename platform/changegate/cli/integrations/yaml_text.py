@@ -164,7 +164,7 @@ def _require_plain(node: yaml.Node, value: Any) -> Any:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    """Tell whether a node has the tag that it has by itself; one that was written may ask for any object."""
+    """Return whether a node has the tag that it has by itself; one that was written may ask for any object."""
     if isinstance(node, yaml.ScalarNode):
         return node.tag.startswith("tag:yaml.org,2002:") and node.tag.rpartition(":")[2] in _SCALARS
     return node.tag in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")

@@ -59,16 +59,16 @@ class ClaimLine:
 
     @property
     def is_immutable(self) -> bool:
-        """Tell whether the value stands for one thing for good."""
+        """Return whether the value stands for one thing for good."""
         return self.kind == IMMUTABLE and self.value_type is not None
 
     @property
     def can_be_pinned(self) -> bool:
-        """Tell whether a condition on this value would be met a second time."""
+        """Return whether a condition on this value would be met a second time."""
         return self.kind in (IMMUTABLE, RENAMABLE, UNKNOWN) and self.value_type is not None
 
     def can_be_constrained(self, knows_provider: bool) -> bool:
-        """Tell whether one click may put a condition on an integration in use, enforced for immutable claims only."""
+        """Return whether one click may put a condition on an integration in use, enforced for immutable claims only."""
         is_worth_watching = self.kind == UNKNOWN and not knows_provider
         return self.is_immutable or (is_worth_watching and self.value_type is not None)
 

@@ -80,7 +80,7 @@ class IntegrationForm:
         return cls(values, placeholders=placeholders, version=version, connection=connection)
 
     def has(self, name: str) -> bool:
-        """Tell whether the connection type has a field."""
+        """Return whether the connection type has a field."""
         return name in self.connection.fields
 
     def load(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class RowKind:
         return {**self.texts, **self.boxes}
 
     def is_blank(self, row: Row) -> bool:
-        """Tell whether nothing was typed into a row."""
+        """Return whether nothing was typed into a row."""
         return not any(str(row[name]).strip() for name in self.texts if name not in self.choices)
 
     def read(self, sent: MultiDict[str, str]) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ class IntegrationSchema(Schema):
         return data
 
     def is_foreign(self, name: str) -> bool:
-        """Tell whether a field is another connection type's."""
+        """Return whether a field is another connection type's."""
         return name in LACKS and name not in self.fields
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
@@ -135,7 +135,7 @@ def type_field(connection_type: str) -> fields.String:
 
 
 def _says_no(value: Any) -> bool:
-    """Tell whether a value says of a thing that it is not there."""
+    """Return whether a value says of a thing that it is not there."""
     if isinstance(value, str):
         return value in fields.Boolean.falsy
     return value is False or value == []

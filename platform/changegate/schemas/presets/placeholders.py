@@ -20,7 +20,7 @@ class Placeholder:
     shape: str
 
     def admits(self, value: str) -> bool:
-        """Tell whether a value can stand here."""
+        """Return whether a value can stand here."""
         return re.fullmatch(self.shape, value, re.ASCII) is not None
 
 

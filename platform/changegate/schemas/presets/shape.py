@@ -46,7 +46,7 @@ class Pin:
     shape: str
 
     def holds(self, value: object) -> bool:
-        """Tell whether the value could only be one tenant's."""
+        """Return whether the value could only be one tenant's."""
         return isinstance(value, str) and re.fullmatch(self.shape, value, re.ASCII) is not None
 
 
