@@ -1,4 +1,4 @@
-"""HTML for people: one blueprint for each area; every page, form and static file of the product."""
+"""The console in HTML: one blueprint for each area."""
 
 from flask import Blueprint, Flask
 
@@ -47,8 +47,8 @@ for area in AREAS:
 
 
 def register(app: Flask) -> None:
-    """Add every area of the console, and what all their templates use."""
-    # Of the whole application: who adds a form elsewhere need not think of it.
+    """Register every area of the console, and the globals of its templates."""
+    # On the application, so that it covers every form.
     app.before_request(protect_forms)
     app.register_blueprint(assets)
     app.register_blueprint(api_explorer.swagger_ui)

@@ -1,4 +1,4 @@
-"""The REST API Explorer: the OpenAPI document, to be read and tried out."""
+"""The REST API Explorer: the OpenAPI document in Swagger UI."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -8,10 +8,10 @@ from flask import Blueprint, Response, current_app, render_template, send_from_d
 from changegate.console.guards import allow_anyone, require_login
 from changegate.errors import RecordNotFound
 
-# Swagger UI as its package brings it; the rest of that folder is not for us.
+# The files of the Swagger UI package that the page uses; no other file of its folder is served.
 SWAGGER_UI = str(files("flask_swagger_ui") / "dist")
 SWAGGER_UI_FILES = frozenset({"swagger-ui-bundle.js", "swagger-ui.css"})
-# Where the APIs leave the function that gives the document.
+# Key of the function that returns the document, set by the APIs.
 OPENAPI_DOCUMENT = "openapi_document"
 bp = Blueprint("api_explorer", __name__, url_prefix="/rest-api-explorer")
 bp.before_request(require_login)
@@ -21,20 +21,20 @@ swagger_ui.before_request(allow_anyone)
 
 @bp.get("")
 def explorer_view() -> str:
-    """Show every operation; who tries one out signs in to the API for it, as automation does."""
+    """Show every operation; to try one out, users authenticate to the API separately."""
     return render_template("console/api_explorer.html")
 
 
 @bp.get("/openapi.json")
 def document_view() -> Response:
-    """Answer the document to the page, whose session opens no API."""
+    """Return the document for the page; the console's session is not valid for the APIs."""
     load_document: Callable[[], bytes] = current_app.extensions[OPENAPI_DOCUMENT]
     return Response(load_document(), content_type="application/json")
 
 
 @swagger_ui.get("/<filename>")
 def swagger_ui_view(filename: str) -> Response:
-    """Send a file of Swagger UI; raises `RecordNotFound`."""
+    """Return a file of Swagger UI; raises `RecordNotFound`."""
     if filename not in SWAGGER_UI_FILES:
         raise RecordNotFound
     return send_from_directory(SWAGGER_UI, filename)

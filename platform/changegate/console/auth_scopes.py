@@ -1,4 +1,4 @@
-"""Auth scopes: what each allows, who has it, and what a change of it reaches.
+"""Auth scopes: what each allows, which integrations use it, and what a change affects.
 
 See docs/reference/inbound-integrations.md#auth-scopes.
 """
@@ -40,7 +40,7 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> str:
-    """List all scopes, each with what it allows and how many have it."""
+    """List all scopes, each with what it allows and the number of integrations that use it."""
     uses = list_uses()
     rows = [(scope, describe_scope(scope), uses.get(scope.sys_id, [])) for scope in list_scopes()]
     return render_template("console/auth_scopes.html", rows=rows)
@@ -54,7 +54,7 @@ def new_view() -> str:
 
 @bp.post("/new")
 def create_view() -> ResponseReturnValue:
-    """Make a scope."""
+    """Create a scope."""
     form = ScopeForm.of_request(request.form)
     try:
         scope = create_scope(form.load(), by=caller().user_name)
@@ -69,7 +69,7 @@ def create_view() -> ResponseReturnValue:
 @bp.post("/new/edit")
 @bp.post("/<sys_id>/edit")
 def edit_view(sys_id: str | None = None) -> str:
-    """Take a step that changes the form and saves nothing; raises `RecordNotFound`."""
+    """Change the form by a step without saving; raises `RecordNotFound`."""
     scope = _get_scope(sys_id) if sys_id else None
     form = ScopeForm.of_request(request.form).take_step(request.form.get("step", ""))
     if FRAGMENT_HEADER in request.headers:
@@ -86,7 +86,7 @@ def record_view(sys_id: str) -> str:
 
 @bp.post("/<sys_id>")
 def update_view(sys_id: str) -> ResponseReturnValue:
-    """Change a scope, for every integration that has it and for their live tokens; raises `RecordNotFound`."""
+    """Change a scope, for the integrations that use it and their active tokens; raises `RecordNotFound`."""
     scope = lock_scope(sys_id=sys_id)
     form = ScopeForm.of_request(request.form)
     if is_stale(scope):
@@ -105,7 +105,7 @@ def update_view(sys_id: str) -> ResponseReturnValue:
 
 @bp.post("/<sys_id>/delete")
 def delete_view(sys_id: str) -> ResponseReturnValue:
-    """Delete a scope that no integration has; raises `RecordNotFound`."""
+    """Delete a scope that no integration uses; raises `RecordNotFound`."""
     scope = lock_scope(sys_id=sys_id)
     name, back = scope.name, url_for("auth_scopes.record_view", sys_id=sys_id)
     if stale := stale_page(scope, name, _stored_texts(scope), back):
@@ -122,10 +122,10 @@ def delete_view(sys_id: str) -> ResponseReturnValue:
 
 
 def _get_scope(sys_id: str) -> SysAuthScope:
-    found = db.session.get(SysAuthScope, sys_id)
-    if found is None:
+    scope = db.session.get(SysAuthScope, sys_id)
+    if scope is None:
         raise RecordNotFound
-    return found
+    return scope
 
 
 def _stored_texts(scope: SysAuthScope) -> dict[str, str]:

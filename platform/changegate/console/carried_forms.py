@@ -1,9 +1,14 @@
-"""Forms that were sent after their session had ended: the login page carries their fields, and nothing is stored.
+"""Forms sent after their session had ended: the login page carries their fields, and the server stores nothing.
 
-    form --POST--> session has ended --> login page with the fields as hidden inputs --POST--> form, filled in again
+    form ──POST──> session has ended ──> login page with the fields as hidden inputs ──POST──> form, filled in again
 
-The fields only fill the form in. The user saves it by a second Save, with the form token of the new session. Secrets
-and keys are not carried, since a login page may stay open on a screen for hours.
+Carried fields only fill the form in. To save it, the user presses Save again, which sends the CSRF token of the new
+session; so a carried form can never write. Secrets and keys are not carried, since a login page may stay open on a
+screen for hours.
+
+    ask_to_sign_in           the session ended: the login page, with the form
+    answer_old_form          the CSRF token is of an earlier session: the form again, or the login page
+    sign_in.sign_in_view     after the login: `carried_by_login`, then `show_again`
 """
 
 import re
@@ -25,7 +30,7 @@ from changegate.console.local_paths import local_path
 from changegate.extensions import settings
 
 LOGIN = "sign_in.sign_in_view"
-# What saves a form or works on it, and the view that shows the form as it was sent and saves nothing.
+# Endpoints that receive a form, and the view that shows the form again without saving it.
 FORMS: Mapping[str, str] = MappingProxyType(
     {
         "inbound_integrations.create_view": "form_fragments.edit_view",
@@ -42,12 +47,13 @@ FORMS: Mapping[str, str] = MappingProxyType(
     }
 )
 FRAGMENT_HEADER = "X-Fragment"
-# What Flask-WTF signs its tokens with, besides the secret key.
+# The salt with which Flask-WTF signs its tokens.
 CSRF_SALT = "wtf-csrf-token"
 PREFIX, TARGET = "carried-", "carried_to"
-# Callers who are not signed in may send 64 KiB; the prefix of each name has to fit in as well.
+# Users who are not signed in may send 64 KiB (`guards.py`). The rest is for the prefixes that the login page adds.
 MOST_BYTES, MOST_FIELDS = 48 * 1024, 1000
-# `step` would act again; the others are secrets, keys, or tokens, whatever form they are in.
+# Carrying `step` would repeat an action; the other names are those of secrets, keys, and tokens in any form.
+# Matched against the names of fields; SECRET_TEXT, against their text, finds secrets in the wrong field.
 NEVER_CARRIED = re.compile(
     r"(?:.*-)?(?:csrf_token|step|assertion|jwks|[a-z_]*(?:password|secret|shared_key|private_key))"
 )
@@ -61,20 +67,20 @@ TRY_AGAIN = "Nothing was done: your session had ended. Try again."
 
 @dataclass(frozen=True, slots=True)
 class CarriedForm:
-    """Where a form was sent to, and its fields."""
+    """The path that a form was sent to, and its fields."""
 
     path: str
     fields: ImmutableMultiDict[str, str]
 
     def inputs(self) -> Iterator[tuple[str, str]]:
-        """Return the hidden inputs of the login page."""
+        """Yield name and value of the hidden inputs of the login page."""
         yield TARGET, self.path
         for name, text in self.fields.items(multi=True):
             yield PREFIX + name, text
 
 
 def ask_to_sign_in() -> ResponseReturnValue:
-    """Send the caller to the login page and back afterwards; a form of this site goes along."""
+    """Send the caller to the login page and back afterward; the login page carries a form of this site."""
     is_form = request.endpoint in FORMS and FRAGMENT_HEADER not in request.headers and is_from_this_site()
     if not is_form:
         return redirect(url_for("sign_in.login_view", next=_page_to_return_to()))
@@ -84,13 +90,13 @@ def ask_to_sign_in() -> ResponseReturnValue:
 
 
 def render_login(
-    wanted: str | None, carried: CarriedForm | None, *, user_name: str = "", refusal: str | None = None
+    target: str | None, carried: CarriedForm | None, *, user_name: str = "", refusal: str | None = None
 ) -> ResponseReturnValue:
-    """Render the login page with what it passes on; with a refusal its status is 403."""
+    """Render the login page with the target path and the carried form; with a refusal, the status is 403."""
     page = render_template(
         "console/login.html",
         user_name=user_name,
-        next=wanted,
+        next=target,
         carried=[*carried.inputs()] if carried else (),
         refusal=refusal,
     )
@@ -98,7 +104,7 @@ def render_login(
 
 
 def carried_by_login() -> CarriedForm | None:
-    """Return the form that the login page has carried."""
+    """Return the form that the login page carried, or None."""
     path = local_path(request.form.get(TARGET))
     if path is None:
         return None
@@ -108,7 +114,7 @@ def carried_by_login() -> CarriedForm | None:
 
 
 def show_again(carried: CarriedForm) -> ResponseReturnValue | None:
-    """Answer with a form filled in by carried fields, if the user may see it; None where there is no such form."""
+    """Return the form filled in with carried fields, or the refusal of its guard; None if the path is not a form's."""
     adapter = request_ctx.url_adapter
     try:
         endpoint, arguments = adapter.match(carried.path, method="POST") if adapter else ("", {})
@@ -117,24 +123,25 @@ def show_again(carried: CarriedForm) -> ResponseReturnValue | None:
     view = FORMS.get(endpoint)
     if view is None:
         return None
+    # The path comes from the browser, and the view is called without Flask's dispatch: run the guards of its blueprint.
     for guard in current_app.before_request_funcs[view.partition(".")[0]]:
         refusal: Any = guard()
         if refusal is not None:
             return cast("ResponseReturnValue", refusal)
     flash(SAVE_AGAIN, "danger")
-    # The view reads the form of this request.
+    # The view reads its fields from the current request.
     request.form = carried.fields
     return cast("ResponseReturnValue", current_app.view_functions[view](**arguments))
 
 
 def answer_old_form() -> ResponseReturnValue:
-    """Answer a form of an earlier session without acting: show it again, or ask its sender to sign in."""
+    """Answer a form of an earlier session without saving it: show it again, or ask the user to sign in."""
     if request.endpoint == LOGIN:
-        carried, wanted = carried_by_login(), local_path(request.form.get("next"))
+        carried, target = carried_by_login(), local_path(request.form.get("next"))
         if not current_user.is_authenticated:
-            return render_login(wanted, carried, refusal="This login page is out of date. Log in again.")
+            return render_login(target, carried, refusal="This login page is out of date. Log in again.")
         shown = show_again(carried) if carried else None
-        return shown or redirect(wanted or url_for("home.home_view"))
+        return shown or redirect(target or url_for("home.home_view"))
     if not current_user.is_authenticated:
         return ask_to_sign_in()
     shown = show_again(CarriedForm(request.path, _carriable(request.form)))
@@ -145,7 +152,8 @@ def answer_old_form() -> ResponseReturnValue:
 
 
 def is_of_earlier_session() -> bool:
-    """Return whether a form was refused only because its token belongs to an earlier session of this site."""
+    """Return whether the CSRF token of a refused form is genuine, but belongs to an earlier session."""
+    # Only the signature is checked, with the salt of Flask-WTF: the token's value is that of the earlier session.
     serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=CSRF_SALT)
     try:
         serializer.loads(request.form.get("csrf_token", ""))
@@ -155,7 +163,7 @@ def is_of_earlier_session() -> bool:
 
 
 def is_from_this_site() -> bool:
-    """Return whether a page of this site sent the request: another site must not fill a form in."""
+    """Return whether a page of this site sent the request; another site must not fill in a form."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
@@ -163,7 +171,7 @@ def is_from_this_site() -> bool:
 
 
 def _page_to_return_to() -> str | None:
-    """Return the page that was asked for; for a form or a button, the page that it was on."""
+    """Return the path of the requested page; for a POST, the page that contains the form, or None."""
     if request.method == "GET":
         return request.full_path.rstrip("?")
     try:

@@ -1,4 +1,4 @@
-"""What somebody wants to see of the list of changes: searched, filtered, sorted, one page of it."""
+"""Search, filter, sort order, and page of the list of changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ SEARCHED = ("number", "short_description")
 
 @dataclass(frozen=True, slots=True)
 class ChangeList:
-    """The state of the list, all of it in the address, so that it can be sent to a colleague."""
+    """The state of the list; it is stored in the URL, so that users can share it."""
 
     search: str = ""
     state: str = ""
@@ -36,7 +36,7 @@ class ChangeList:
 
     @classmethod
     def of_arguments(cls, arguments: Mapping[str, str]) -> "ChangeList":
-        """Read the query string; what makes no sense in it is left out."""
+        """Read the query string; invalid values are ignored."""
         state, sort, page = (arguments.get(name, "") for name in ("state", "sort", "page"))
         is_sorted, is_page = sort in COLUMNS, page.isascii() and page.isdigit() and len(page) < 10
         return cls(
@@ -49,7 +49,7 @@ class ChangeList:
 
     @property
     def query(self) -> EncodedQuery:
-        """Return the conditions; built and never parsed, so that nothing typed can become an operator."""
+        """Return the conditions. They are built, not parsed, so that user input cannot become an operator."""
         chains: list[tuple[Condition, ...]] = []
         if self.search:
             chains.append(tuple(Condition(name, "LIKE", self.search) for name in SEARCHED))
@@ -60,11 +60,11 @@ class ChangeList:
 
     @property
     def offset(self) -> int:
-        """Return how many records come before the page."""
+        """Return the number of records before the page."""
         return (self.page - 1) * PAGE_SIZE
 
     def sorted_by(self, name: str) -> "ChangeList":
-        """Return the first page sorted by a column; the other way round when it is sorted so already."""
+        """Return the first page sorted by a column, in reverse if it is already sorted by it."""
         return replace(self, sort=name, is_descending=name == self.sort and not self.is_descending, page=1)
 
     def at(self, page: int) -> "ChangeList":
@@ -72,11 +72,11 @@ class ChangeList:
         return replace(self, page=page)
 
     def arguments(self) -> dict[str, str]:
-        """Return the query string's arguments, without what goes without saying."""
+        """Return the arguments of the query string, without defaults."""
         plain = ChangeList()
-        found = {"search": self.search, "state": self.state}
+        arguments = {"search": self.search, "state": self.state}
         if (self.sort, self.is_descending) != (plain.sort, plain.is_descending):
-            found |= {"sort": self.sort, "order": DESCENDING if self.is_descending else ""}
+            arguments |= {"sort": self.sort, "order": DESCENDING if self.is_descending else ""}
         if self.page > 1:
-            found["page"] = str(self.page)
-        return {name: value for name, value in found.items() if value}
+            arguments["page"] = str(self.page)
+        return {name: value for name, value in arguments.items() if value}

@@ -1,4 +1,4 @@
-"""Change requests: the list and the record, through the same door as the Table API."""
+"""Change requests: the list and the record, with the same access checks as the Table API."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count",
     ),
 }  # fmt: skip
-# Shown where a token created the change, and then without what its provider does not tell.
+# Shown if a token created the change; fields that its provider did not supply are left out.
 PROVENANCE = (
     "oauth_entity", "oauth_client_id", "oauth_issuer", "oauth_subject", "oauth_exchange", "source_repository",
     "source_id", "source_ref", "source_commit", "source_workflow", "source_run", "source_actor",
@@ -41,14 +41,14 @@ bp.before_request(require_login)
 
 @bp.get("")
 def list_view() -> str:
-    """Show one page of the changes that the person may see."""
-    wanted = ChangeList.of_arguments(request.args)
+    """Show a page of the changes that the user may see."""
+    state = ChangeList.of_arguments(request.args)
     table = get_table("change_request")
     shape = _shape(("sys_id", *COLUMNS))
-    page = read_page(table, caller(), wanted.query, shape, limit=PAGE_SIZE, offset=wanted.offset)
+    page = read_page(table, caller(), state.query, shape, limit=PAGE_SIZE, offset=state.offset)
     return render_template(
         "console/change_requests.html",
-        wanted=wanted,
+        wanted=state,
         records=page.records,
         columns=[(name, table.entries[name].label) for name in COLUMNS],
         total=page.total,
@@ -59,7 +59,7 @@ def list_view() -> str:
 
 @bp.get("/<sys_id>")
 def record_view(sys_id: str) -> str:
-    """Show one change; raises `RecordNotFound`."""
+    """Show a change; raises `RecordNotFound`."""
     table = get_table("change_request")
     record = read_record(table, caller(), sys_id, _shape())
     provenance = [name for name in PROVENANCE if record[name]["value"]]

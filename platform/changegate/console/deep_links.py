@@ -1,4 +1,4 @@
-"""ServiceNow's deep links to records and lists, for what notifications, scripts, and chat messages contain."""
+"""ServiceNow's deep links to records and lists, as used in notifications, scripts, and chat messages."""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, urlsplit
@@ -20,19 +20,19 @@ bp.before_request(require_login)
 
 @bp.get("/change_request.do")
 def record_view() -> ResponseReturnValue:
-    """Go to the change that `sys_id`, or `sysparm_query=number=…`, names; raises `RecordNotFound`."""
+    """Redirect to the change with the given `sys_id` or `sysparm_query=number=…`; raises `RecordNotFound`."""
     return _go_to_record(request.args)
 
 
 @bp.get("/change_request_list.do")
 def list_view() -> ResponseReturnValue:
-    """Go to the list of changes."""
+    """Redirect to the list of changes."""
     return _go_to_list(request.args)
 
 
 @bp.get("/nav_to.do")
 def frame_view() -> ResponseReturnValue:
-    """Go where `uri` leads; raises `RecordNotFound` for everything but the links above."""
+    """Redirect to the link in `uri`; raises `RecordNotFound` unless it is one of the links above."""
     try:
         target = urlsplit(request.args.get("uri", ""))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Errors as people see them."""
+"""Error pages."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ NOT_FOUND = "The page or record does not exist, or you do not have access to it.
 
 
 def render_error(error: ChangegateError) -> Response:
-    """Answer an error with a page: its status, one sentence, and a way back."""
+    """Return the page of an error: its status, one sentence, and a link back."""
     facts = {
         "status": error.status,
         "title": TITLES.get(error.status, FALLBACK_TITLE),
@@ -37,7 +37,7 @@ def render_error(error: ChangegateError) -> Response:
 def _render(facts: dict[str, object], *, is_bare: bool) -> str:
     if not is_bare:
         return render_template(PAGE, is_bare=False, **facts)
-    # Not render_template: it puts who is signed in into every context, and asks the database for it.
+    # Not render_template: its context loads the signed-in user from the database, which may be the cause of the error.
     return current_app.jinja_env.get_template(PAGE).render(is_bare=True, **facts)
 
 

@@ -1,4 +1,4 @@
-"""Which token events somebody wants to see; all of it in the address, so that it can be sent to a colleague."""
+"""Filter and page of the list of token events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from changegate.printable import typed
 from changegate.services.oauth.event_search import OUTCOMES, EventFilter
 
 PAGE_SIZE = 50
-# What can be asked for, and how long it may be.
+# The arguments of the query string, and their maximum lengths.
 ARGUMENTS = {
     **{"integration": 32, "outcome": 20, "reason": 40, "text": 255},
     **{"since": 25, "until": 25, "correlation_id": 32},
@@ -19,7 +19,7 @@ NO_TIME = "{} is not a valid time. Write times as 2026-07-15T08:30."
 
 @dataclass(frozen=True, slots=True)
 class EventList:
-    """The state of the list, as text; `before` is the correlation id that the page goes on from."""
+    """The state of the list as text, stored in the URL; the page begins after the event with the ID `before`."""
 
     integration: str = ""
     outcome: str = ""
@@ -32,14 +32,14 @@ class EventList:
 
     @classmethod
     def of_arguments(cls, arguments: Mapping[str, str]) -> "EventList":
-        """Read the query string; what makes no sense in it is left out."""
-        found = {name: typed(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
-        if found["outcome"] not in OUTCOMES:
-            found["outcome"] = ""
-        return cls(**found, before=correlation_id(arguments.get("before", "")))
+        """Read the query string; invalid values are ignored."""
+        texts = {name: typed(arguments.get(name, ""))[:length] for name, length in ARGUMENTS.items()}
+        if texts["outcome"] not in OUTCOMES:
+            texts["outcome"] = ""
+        return cls(**texts, before=correlation_id(arguments.get("before", "")))
 
     def filter(self, entity: str | None) -> EventFilter:
-        """Return what to search for; `entity` is the sys_id of the integration."""
+        """Return the filter of the search; `entity` is the sys_id of the integration."""
         return EventFilter(
             entity=entity,
             outcome=self.outcome or None,
@@ -51,10 +51,10 @@ class EventList:
 
     @property
     def problems(self) -> list[str]:
-        """Return sentences about what cannot be searched for."""
+        """Return the error messages of invalid times."""
         times = {"From": self.since, "Until": self.until}
         return [NO_TIME.format(label) for label, text in times.items() if text and parse_local(text) is None]
 
     def arguments(self) -> dict[str, str]:
-        """Return the query string's arguments without the page."""
+        """Return the arguments of the query string without the page."""
         return {name: value for name in ARGUMENTS if (value := getattr(self, name))}

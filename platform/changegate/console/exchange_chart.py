@@ -1,6 +1,6 @@
-"""Exchanges over time as a chart: bars in a box of 100 units of height and 10 of width for each period.
+"""The chart of exchanges over time, in units: 100 high, and 10 wide for each period.
 
-The page draws them as SVG, stretched to the width there is; numbers and words stand beside it, as text.
+The page draws the bars as SVG, stretched to the available width, and the labels as HTML beside it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from changegate.services.hygiene.history import History, Period
 
 HEIGHT, WIDTH, GAP = 100.0, 10.0, 1.6
-# What is there at all can be seen, beside whatever number.
+# The minimum height of a block, so that a small number stays visible beside a large one.
 LEAST_HEIGHT = 1.5
-# Each can be halved: one line of the grid is at half of the top.
+# Even numbers: one line of the grid is at half of the top.
 TOPS = (2, 4, 6, 8, 10, 12, 14, 16, 18)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A part of a bar; `kind` is accepted, would-refuse or refused."""
+    """A part of a bar; `kind` is accepted, would-refuse, or refused."""
 
     kind: str
     y: float
@@ -26,7 +26,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One period: where it stands, its parts from the bottom up, and what it says."""
+    """A period: its position, its blocks from the bottom up, and its label."""
 
     x: float
     width: float
@@ -36,7 +36,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars, what the axes say (`top` and half of it; first, middle and last period), and all of it in a sentence."""
+    """The bars, the labels of the axes (`top` and its half; first, middle, and last period), and a summary."""
 
     bars: list[Bar]
     width: float
@@ -47,7 +47,7 @@ class Chart:
 
 
 def chart_of(history: History, shows: str, unit: str) -> Chart:
-    """Return the chart of a history; `shows` is how a period's start is written, `unit` what one is called."""
+    """Return the chart of a history; `shows` formats the start of a period, `unit` is the noun for a period."""
     periods = history.periods
     highest = max(_total(period) for period in periods)
     top = _top(highest)
@@ -75,7 +75,7 @@ def _blocks(period: Period, top: int) -> Iterator[Block]:
 
 
 def _top(highest: int) -> int:
-    """Return the least of 2, 4… 18, 20, 40… 180, 200, 400… that nothing is above."""
+    """Return the smallest of 2, 4… 18, 20, 40… 180, 200, 400… that is not below the largest number."""
     scale = 1
     while True:
         for step in TOPS:

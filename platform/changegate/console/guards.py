@@ -1,4 +1,4 @@
-"""Who may call a blueprint. Each one says it with exactly one of the functions below as `before_request`."""
+"""Access checks of the console's blueprints; each has exactly one of these functions as `before_request`."""
 
 from flask import current_app, g, request, session
 from flask.sessions import NullSession
@@ -13,13 +13,13 @@ from changegate.extensions import csrf
 from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS, Caller
 from changegate.services.users.accounts import caller_of
 
-# A caller who is not signed in may send a form of at most this size.
+# The maximum size of a form from a user who is not signed in.
 MOST_FORM_BYTES = 64 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def protect_forms() -> ResponseReturnValue | None:
-    """Require a form's token of whatever writes where a browser's session counts: an API has none to be abused."""
+    """Require a CSRF token for every write outside the APIs, which accept no session."""
     if request.method in SAFE_METHODS or isinstance(session, NullSession):
         return None
     if not current_user.is_authenticated:
@@ -35,18 +35,18 @@ def protect_forms() -> ResponseReturnValue | None:
 
 
 def allow_anyone() -> None:
-    """Admit everybody: there is nothing to hide, or the view itself decides."""
+    """Admit every caller: the page is public, or the view checks access itself."""
 
 
 def require_login() -> ResponseReturnValue | None:
-    """Admit who is signed in; send everybody else to the login page and back afterwards."""
+    """Admit signed-in users; send others to the login page and back afterward."""
     if current_user.is_authenticated:
         return None
     return ask_to_sign_in()
 
 
 def require_integration_administrator() -> ResponseReturnValue | None:
-    """Admit who may manage integrations; raises `AccessRefused` for others who are signed in."""
+    """Admit users who may manage integrations; raises `AccessRefused` for other signed-in users."""
     refusal = require_login()
     if refusal is None and not caller().has_role(INTEGRATION_ADMINISTRATORS):
         raise AccessRefused("You need the role oauth_admin, mi_admin, or admin to manage integrations.")
@@ -54,7 +54,7 @@ def require_integration_administrator() -> ResponseReturnValue | None:
 
 
 def caller() -> Caller:
-    """Return who is signed in; the blueprint's guard has run."""
+    """Return the signed-in caller; requires that the guard of the blueprint has run."""
     if "caller" not in g:
         g.caller = caller_of(current_user)
         count_for(g.caller.account)

@@ -1,4 +1,4 @@
-"""The first page after the login: how many changes are where, and whether integrations work."""
+"""The home page: counts of changes by state, and of the exchanges of integrations."""
 
 from flask import Blueprint, render_template
 

@@ -1,10 +1,10 @@
-"""Paths of this site, as opposed to addresses that lead away from it."""
+"""Validation of redirect targets: only paths of this site."""
 
 from urllib.parse import urlsplit
 
 
 def local_path(wanted: str | None) -> str | None:
-    """Return a path of this site as it came, or None for anything a browser could take for another site."""
+    """Return the path unchanged, or None if a browser could read it as the URL of another site."""
     if not wanted or not wanted.isprintable() or "\\" in wanted:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Times on pages: by the clock of the person who is signed in, UTC for everybody else."""
+"""Times on pages, in the time zone of the signed-in user, otherwise in UTC."""
 
 from datetime import UTC, datetime, tzinfo
 
@@ -8,28 +8,29 @@ from changegate.console.guards import caller
 
 
 def time_zone() -> tzinfo:
-    """Return the time zone that times are shown and typed in."""
+    """Return the time zone of times on pages and in forms."""
     own = caller().time_zone if current_user.is_authenticated else None
     return own or UTC
 
 
 def local(moment: datetime) -> datetime:
-    """Return an instant in that time zone."""
+    """Return a time in that time zone."""
     return moment.astimezone(time_zone())
 
 
 def shown(moment: datetime) -> str:
-    """Return an instant in words, with the name of the time zone."""
+    """Return a time as text, with the name of the time zone."""
     return f"{local(moment):%Y-%m-%d %H:%M:%S} {time_zone()}"
 
 
 def parse_local(text: str) -> datetime | None:
-    """Return the instant that a person typed, in UTC; None for what is not a time.
+    """Return a typed time in UTC, or None if it is not a valid time.
 
-    A time with an offset means what it says; a local time that a clock change skips or repeats is read as everywhere.
+    An offset in the text takes precedence over the time zone. A local time that a clock change skips or repeats is
+    resolved as Python does with `fold=0` (PEP 495).
     """
     try:
-        found = datetime.fromisoformat(text)
-        return (found.replace(tzinfo=time_zone()) if found.tzinfo is None else found).astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        return (time.replace(tzinfo=time_zone()) if time.tzinfo is None else time).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

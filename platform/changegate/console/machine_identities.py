@@ -1,4 +1,4 @@
-"""Machine Identities: the accounts that automation acts as, what they may do and when they were last used."""
+"""Machine Identities: the accounts of automation, their roles, and their last use."""
 
 from flask import Blueprint, render_template, request
 
@@ -19,7 +19,7 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> str:
-    """List the machine identities: all, those with a high-privilege role, or the one whose user name is given."""
+    """List the machine identities: all, those with a high-privilege role, or the one with the given user name."""
     at, user = now(), typed(request.args.get("user", ""))[:MAX_LENGTH]
     is_privileged = "privileged" in request.args
     reading = read_all(at)

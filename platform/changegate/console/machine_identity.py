@@ -23,7 +23,7 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def overview_view() -> str:
-    """Show the tiles, the exchanges over time, and how tokens were asked for."""
+    """Show the tiles, the exchanges over time, and the methods of authentication."""
     overview = get_overview(now(), PROVIDERS)
     spans = (
         ("hours", "Last 24 hours", overview.hours, HOURS, "hour"),

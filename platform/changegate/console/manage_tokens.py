@@ -1,4 +1,4 @@
-"""Manage Tokens: the tokens that work now, and how one of them or all of an integration are ended."""
+"""Manage Tokens: the list of active tokens, and their revocation, one by one or by integration."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -25,18 +25,18 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> str:
-    """Show one page of the live access tokens, newest first; the first one shows the latest refresh tokens too."""
-    wanted = TokenList.of_arguments(request.args)
+    """Show a page of the active access tokens, newest first; the first page also shows the latest refresh tokens."""
+    state = TokenList.of_arguments(request.args)
     integrations = list_integrations()
-    chosen = next((entity for entity in integrations if entity.client_id == wanted.integration), None)
-    is_nobodys = bool(wanted.integration) and chosen is None
-    wanted_filter = wanted.filter(chosen.sys_id if chosen else None)
-    tokens = [] if is_nobodys else search_tokens(wanted_filter, PAGE_SIZE + 1, wanted.before or None)
+    chosen = next((entity for entity in integrations if entity.client_id == state.integration), None)
+    is_nobodys = bool(state.integration) and chosen is None
+    wanted_filter = state.filter(chosen.sys_id if chosen else None)
+    tokens = [] if is_nobodys else search_tokens(wanted_filter, PAGE_SIZE + 1, state.before or None)
     return render_template(
         "console/manage_tokens.html",
-        wanted=wanted,
+        wanted=state,
         tokens=tokens[:PAGE_SIZE],
-        refresh_tokens=[] if is_nobodys or wanted.before else search_refresh_tokens(wanted_filter),
+        refresh_tokens=[] if is_nobodys or state.before else search_refresh_tokens(wanted_filter),
         total=0 if is_nobodys else count_tokens(wanted_filter),
         next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
         chosen=chosen,
@@ -49,7 +49,7 @@ def list_view() -> str:
 
 @bp.post("/<correlation_id>/revoke")
 def revoke_view(correlation_id: str) -> ResponseReturnValue:
-    """End the token of an exchange; raises `RecordNotFound`."""
+    """Revoke the token of an exchange; raises `RecordNotFound`."""
     event = get_event(correlation_id)
     if event.token_hash is None:
         raise RecordNotFound
@@ -64,7 +64,7 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
 
 @bp.post("/refresh-tokens/<correlation_id>/revoke")
 def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
-    """End the refresh token of an exchange and what it bought; raises `RecordNotFound`."""
+    """Revoke the refresh token of an exchange and the access tokens issued for it; raises `RecordNotFound`."""
     row = db.session.get(OAuthRefreshToken, correlation_id)
     if row is None:
         raise RecordNotFound
@@ -77,7 +77,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
 
 @bp.post("/integrations/<client_id>/revoke")
 def revoke_all_view(client_id: str) -> ResponseReturnValue:
-    """End every token of an integration, also one that is being issued just now; raises `RecordNotFound`."""
+    """Revoke every token of an integration, including one being issued concurrently; raises `RecordNotFound`."""
     entity = get_integration(client_id)
     end_tokens(entity, by=caller().user_name)
     db.session.commit()

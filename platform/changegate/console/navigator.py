@@ -1,4 +1,4 @@
-"""The filter navigator: what stands in it, and for whom."""
+"""The filter navigator: its modules, and the roles that see them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A line of the navigator; it is current on every page of its blueprint."""
+    """A link in the navigator, shown as current on every page of its blueprint."""
 
     label: str
     endpoint: str
@@ -16,13 +16,13 @@ class Module:
 
     @property
     def blueprint(self) -> str:
-        """Return the name of the blueprint the module opens."""
+        """Return the name of the module's blueprint."""
         return self.endpoint.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Modules under one heading; no roles means everybody."""
+    """Modules under one heading; without roles, for every user."""
 
     label: str
     modules: tuple[Module, ...]
@@ -55,5 +55,5 @@ GROUPS = (
 
 
 def list_groups() -> list[Group]:
-    """Return the groups that the person signed in may use."""
+    """Return the groups that the signed-in user may use."""
     return [group for group in GROUPS if not group.roles or caller().has_role(group.roles)]

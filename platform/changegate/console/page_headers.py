@@ -1,4 +1,4 @@
-"""What every page tells the browser: what may run on it, and that nobody keeps a copy."""
+"""Security headers of every page: content security policy, no caching."""
 
 from flask import Response
 
@@ -8,7 +8,7 @@ PAGE_HEADERS = {
         "form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: over TLS, the CSRF check compares the referrer with the host.
+    # Not no-referrer: over TLS, Flask-WTF's CSRF check compares the referrer with the host.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }

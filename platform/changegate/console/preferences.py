@@ -1,4 +1,4 @@
-"""Preferences: what people set for themselves."""
+"""Preferences: the settings of the signed-in user."""
 
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ def form_view() -> str:
 
 @bp.post("")
 def save_view() -> ResponseReturnValue:
-    """Set the time zone of the person who is signed in; an empty one is UTC."""
+    """Set the time zone of the signed-in user; an empty value means UTC."""
     name = request.form.get("time_zone", "").strip()
     try:
         set_time_zone(current_user, name)
@@ -37,7 +37,7 @@ def save_view() -> ResponseReturnValue:
 
 @bp.post("/edit")
 def edit_view() -> str:
-    """Show the form as it was sent, and save nothing."""
+    """Show the form as sent, without saving it."""
     return _page(request.form.get("time_zone", ""), {})
 
 

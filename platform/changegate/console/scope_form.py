@@ -1,4 +1,4 @@
-"""The form of an auth scope: from what a browser sends to the schema's fields and back, losing nothing typed."""
+"""The auth scope form: conversion between the browser's form and the fields of the schema, without losing input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ _schema, _rule_schema = AuthScopeSchema(), ScopeRuleSchema()
 
 @dataclass(frozen=True, slots=True)
 class ScopeForm:
-    """A form as it is shown: `values` by field, of which `rules` are rows, and what is wrong at each field."""
+    """The values of a form by field, of which `rules` are rows, and the errors of each field."""
 
     values: Mapping[str, Any]
     errors: Mapping[str, list[str]] = field(default_factory=dict)
@@ -33,12 +33,12 @@ class ScopeForm:
 
     @classmethod
     def blank(cls) -> "ScopeForm":
-        """Return the form of a new scope, with a first rule to fill in."""
+        """Return the form of a new scope, with one blank rule."""
         return cls({"name": "", "description": "", "rules": [SCOPE_RULES.blank()]})
 
     @classmethod
     def of_request(cls, sent: MultiDict[str, str]) -> "ScopeForm":
-        """Return the form as it was sent."""
+        """Return the form as sent."""
         values = {name: sent.get(name, "") for name in TEXTS} | {"rules": SCOPE_RULES.read(sent)}
         return cls(values, version=sent.get(VERSION, ""))
 
@@ -51,16 +51,16 @@ class ScopeForm:
         return cls(values, version=scope.record_version)
 
     def texts(self) -> dict[str, str]:
-        """Return every field as typed, in words."""
+        """Return every field as text."""
         given = {**self.values, "rules": [_sent(row) for row in self.values["rules"]]}
         return {name: text_of(name, value) for name, value in given.items()}
 
     def at(self, version: str) -> "ScopeForm":
-        """Return the form as opened on a version."""
+        """Return the form with the version it was opened on."""
         return replace(self, version=version)
 
     def load(self) -> dict[str, Any]:
-        """Return validated fields; raises `InputInvalid`. No row counts as blank: none is dropped unseen."""
+        """Return validated fields; raises `InputInvalid`. Blank rows are validated, too, so that no rule is lost."""
         rules = [_sent(row) for row in self.values["rules"]]
         try:
             loaded: dict[str, Any] = _schema.load({**self.values, "rules": rules})
@@ -69,7 +69,7 @@ class ScopeForm:
         return loaded
 
     def take_step(self, step: str) -> "ScopeForm":
-        """Return the form with a row more or less; the same form for a step unknown."""
+        """Return the form with a row added or removed; unknown steps change nothing."""
         word, _, place = step.partition(" ")
         rows = self.values["rules"]
         if word == "add" and len(rows) < MAX_ROWS:
@@ -83,24 +83,24 @@ class ScopeForm:
         return replace(self, values={**self.values, "rules": rows}, focus=focus)
 
     def with_errors(self, errors: Mapping[str, list[str]]) -> "ScopeForm":
-        """Return the form as typed, with what is wrong at each field."""
+        """Return the form as typed, with the errors of each field."""
         return replace(self, errors=errors)
 
     @property
     def sentences(self) -> list[str]:
-        """Return what each rule as typed would allow, the empty text for one that cannot be read yet."""
+        """Return a description of each rule as typed, empty for an invalid rule."""
         return [_sentence(row) for row in self.values["rules"]]
 
 
 def _row(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rule as its row shows it."""
+    """Return the row of a rule."""
     names = ", ".join(rule["writable_fields"] or ())
     table = rule["table"] if REST_APIS[rule["rest_api"]].has_tables else ""
     return {**rule, "table": table, "writable_fields": names}
 
 
 def _sent(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as the schema takes it: no field named is all fields, and no table is none given."""
+    """Return a row in the form of the schema: an empty list of fields means all fields; an empty table is left out."""
     names = row["writable_fields"].replace(",", " ").split()
     return {**row, "table": row["table"].strip() or None, "writable_fields": names or None}
 
@@ -115,7 +115,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
 
 
 def _errors(problem: ValidationError, count: int) -> dict[str, list[str]]:
-    found = {name: texts for name, texts in field_errors(problem).items() if name != "rules"}
+    errors = {name: texts for name, texts in field_errors(problem).items() if name != "rules"}
     if "rules" in problem.messages_dict:
-        found |= dict(SCOPE_RULES.errors(problem.messages_dict["rules"], range(count)))
-    return found
+        errors |= dict(SCOPE_RULES.errors(problem.messages_dict["rules"], range(count)))
+    return errors

@@ -1,4 +1,4 @@
-"""Security Findings: the score, what lowers it, and where to put it right.
+"""Security Findings: the score, the findings that lower it, and links to fix them.
 
 See docs/reference/inbound-integrations.md#console.
 """
@@ -22,7 +22,7 @@ bp.before_request(require_integration_administrator)
 
 @dataclass(frozen=True, slots=True)
 class LinkedFinding:
-    """A finding, with the page of its subject and the place to do something about it."""
+    """A finding, with links to its subject and to the place where it can be fixed."""
 
     finding: Finding
     subject_url: str
@@ -31,7 +31,7 @@ class LinkedFinding:
 
 @bp.get("")
 def list_view() -> str:
-    """Show the score and the findings: all, or of one severity or subject."""
+    """Show the score and the findings: all, or those of one severity or subject."""
     assessment = assess(now(), PROVIDERS)
     severity = request.args.get("severity", "")
     severity = severity if severity in SEVERITIES else ""

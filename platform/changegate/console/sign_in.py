@@ -1,4 +1,4 @@
-"""Login and logout, and what keeps somebody signed in."""
+"""Login, logout, and the sessions of signed-in users."""
 
 from flask import Blueprint, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -25,17 +25,17 @@ bp.before_request(allow_anyone)
 
 @bp.get("/login")
 def login_view() -> ResponseReturnValue:
-    """Show the login form, or go on for somebody who is signed in already."""
-    wanted = local_path(request.args.get("next"))
+    """Show the login form; redirect a user who is already signed in."""
+    target = local_path(request.args.get("next"))
     if current_user.is_authenticated:
-        return redirect(wanted or url_for("home.home_view"))
-    return render_login(wanted, None)
+        return redirect(target or url_for("home.home_view"))
+    return render_login(target, None)
 
 
 @bp.post("/login")
 def sign_in_view() -> ResponseReturnValue:
-    """Sign somebody in; raises `RateLimited` after too many wrong passwords."""
-    user_name, wanted = request.form.get("user_name", "").strip(), local_path(request.form.get("next"))
+    """Sign a user in; raises `RateLimited` after too many wrong passwords."""
+    user_name, target = request.form.get("user_name", "").strip(), local_path(request.form.get("next"))
     carried = carried_by_login()
     try:
         proven = authenticate_user(
@@ -46,16 +46,16 @@ def sign_in_view() -> ResponseReturnValue:
         raise
     except NotAuthenticated as refusal:
         _write_event(refusal.reason, refusal.user_name)
-        return render_login(wanted, carried, user_name=user_name, refusal=REFUSAL)
+        return render_login(target, carried, user_name=user_name, refusal=REFUSAL)
     _start_session(db.session.get_one(SysUser, proven.sys_id))
     if carried is not None and (shown := show_again(carried)):
         return shown
-    return redirect(wanted or url_for("home.home_view"))
+    return redirect(target or url_for("home.home_view"))
 
 
 @bp.post("/logout")
 def logout_view() -> ResponseReturnValue:
-    """End the session, on the server too: a copy of its cookie stops working."""
+    """End the session in the browser and on the server, so that a copy of its cookie stops working."""
     _end_session()
     db.session.commit()
     return redirect(url_for("sign_in.login_view"))
@@ -63,7 +63,7 @@ def logout_view() -> ResponseReturnValue:
 
 @bp.post("/logout/everywhere")
 def logout_everywhere_view() -> ResponseReturnValue:
-    """End every session of the user who is signed in."""
+    """End every session of the signed-in user."""
     if current_user.is_authenticated:
         end_sessions(current_user.sys_id)
     _end_session()
@@ -72,7 +72,7 @@ def logout_everywhere_view() -> ResponseReturnValue:
 
 
 def load_user(sys_id: str) -> SysUser | None:
-    """Return the user of a session that has not ended and who may still sign in."""
+    """Return the user of a session, or None if the session has ended or the user may no longer sign in."""
     user = find_session_user(session.get(SESSION, ""))
     is_stopped = user is None or user.sys_id != sys_id or not user.is_active or user.web_service_access_only
     return None if is_stopped else user
@@ -89,7 +89,7 @@ def _write_event(reason: str, user_name: str | None = None) -> None:
 
 
 def _start_session(user: SysUser) -> None:
-    # Nothing that was planted before the login survives it, the CSRF token included.
+    # Clear everything from before the login, including the CSRF token, against session fixation.
     _end_session()
     login_user(user)
     session[SESSION] = start_session(user.sys_id)

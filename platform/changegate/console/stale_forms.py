@@ -1,7 +1,12 @@
-"""Stale forms: sent after somebody else has changed the record that they were opened on.
+"""Stale forms: forms of a record that another user has changed since the form was opened.
 
-A form carries the version of the record that it shows. One that is older is answered with 409 and the differences, and
-saved over the newer version only if its user ticks a box that names that version.
+    open    the form has the record's version as a hidden field
+    save    the view locks the record, then compares: `is_stale`
+              same version  ──> saved
+              newer version ──> 409 with the differences and a checkbox whose value is the newer version
+    again   saved if the checkbox has the stored version; if it has changed once more, 409 again
+
+The comparison must run under the lock. Otherwise, two forms could both find their version current.
 """
 
 import re
@@ -24,7 +29,7 @@ _COUNT = re.compile(r"([0-9]{1,9})-[0-9]{14}\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field in words: as the form was opened, as it is stored, and as it was typed if the form has the field."""
+    """The text of a field when the form was opened, as stored now, and as typed if the form has the field."""
 
     label: str
     loaded: str
@@ -41,7 +46,7 @@ def is_stale(record: Record) -> bool:
 def list_differences(
     record: Record, stored: Mapping[str, str], typed: Mapping[str, str] | None = None
 ) -> list[Difference]:
-    """Return the fields that were changed since the form was opened, or that it would change."""
+    """Return the fields that have changed since the form was opened, and those that the form would change."""
     changes: dict[str, list[SysAudit]] = {}
     for change in _changes_since_opened(record):
         changes.setdefault(change.fieldname, []).append(change)
@@ -55,7 +60,10 @@ def list_differences(
 
 
 def stale_page(record: Record, name: str, stored: Mapping[str, str], back: str) -> ResponseReturnValue | None:
-    """Return the page that asks whether a button still holds; None where its page showed what is stored now."""
+    """Return the page that asks for confirmation of a button on a stale page; None if the page is not stale.
+
+    The page sends the same fields again, except those of the page itself.
+    """
     if not is_stale(record):
         return None
     db.session.rollback()

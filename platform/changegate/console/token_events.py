@@ -1,4 +1,4 @@
-"""Token events: every exchange with what was decided and why, and what to do about it.
+"""Token events: exchanges with their outcome, reason, and remedy.
 
 See docs/reference/inbound-integrations.md#console.
 """
@@ -27,15 +27,15 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> ResponseReturnValue:
-    """Show one page of events, newest first, or the one event whose correlation id was given."""
-    wanted = EventList.of_arguments(request.args)
-    if wanted.correlation_id and _is_there(wanted.correlation_id.lower()):
-        return redirect(url_for("token_events.record_view", correlation_id=wanted.correlation_id.lower()))
+    """Show a page of events, newest first, or the event with the given correlation ID."""
+    state = EventList.of_arguments(request.args)
+    if state.correlation_id and _is_there(state.correlation_id.lower()):
+        return redirect(url_for("token_events.record_view", correlation_id=state.correlation_id.lower()))
     integrations = {entity.sys_id: entity for entity in list_integrations()}
-    events = _find_events(wanted, integrations)
+    events = _find_events(state, integrations)
     return render_template(
         "console/token_events.html",
-        wanted=wanted,
+        wanted=state,
         events=events[:PAGE_SIZE],
         next_before=events[PAGE_SIZE - 1].correlation_id if len(events) > PAGE_SIZE else None,
         integrations=integrations,
@@ -45,7 +45,7 @@ def list_view() -> ResponseReturnValue:
 
 @bp.get("/<correlation_id>")
 def record_view(correlation_id: str) -> str:
-    """Show one event; raises `RecordNotFound`."""
+    """Show an event; raises `RecordNotFound`."""
     event = get_event(correlation_id)
     entity = _find_entity(event)
     rules = report_of(event)
@@ -67,9 +67,9 @@ def record_view(correlation_id: str) -> str:
 
 @bp.post("/<correlation_id>/constrain")
 def constrain_view(correlation_id: str) -> ResponseReturnValue:
-    """Demand of the integration that a claim has the value of this event, or only report.
+    """Add the condition to the integration that a claim has the value of this event, enforced or only reported.
 
-    Raises `InputInvalid`, and `RecordNotFound` for what was refused: what a stranger claimed is no pattern.
+    Raises `InputInvalid`, and `RecordNotFound` for a refused event, whose claims were not verified.
     """
     event = get_event(correlation_id)
     entity = _find_entity(event)
@@ -77,16 +77,16 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
         raise RecordNotFound
     provider = _provider_of(event, entity)
     name, reports = request.form.get("claim", ""), request.form.get("mode") != "enforce"
-    found = {claim.name: claim for claim in list_claims(claims_of(event) or {}, provider)}.get(name)
-    if found is None or not found.can_be_constrained(provider is not None) or not (reports or found.is_immutable):
+    chosen = {claim.name: claim for claim in list_claims(claims_of(event) or {}, provider)}.get(name)
+    if chosen is None or not chosen.can_be_constrained(provider is not None) or not (reports or chosen.is_immutable):
         raise InputInvalid({"claim": [NOT_THERE.format(name[:100])]})
     entity = lock_integration(entity.client_id)
     if stale := stale_integration(entity):
         return stale
-    constrain(entity, found.name, found.value, report_only=reports, by=caller().user_name)
+    constrain(entity, chosen.name, chosen.value, report_only=reports, by=caller().user_name)
     db.session.commit()
     what = "reports" if reports else "refuses"
-    flash(f"From now on, {entity.name} {what} every token with another {found.name}.")
+    flash(f"From now on, {entity.name} {what} every token with another {chosen.name}.")
     return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))
 
 
@@ -118,7 +118,7 @@ def _provider_of(event: OAuthExchange, entity: OAuthEntity | None) -> Preset | N
 
 
 def _constrained(entity: OAuthEntity | None) -> set[str]:
-    """Return the claims that need no further condition; without an integration there is nothing to constrain."""
+    """Return the claims that already have a condition; empty without an integration."""
     return {condition["claim"] for condition in entity.claim_conditions or ()} if entity else set()
 
 

@@ -1,4 +1,4 @@
-"""What the integration form offers to choose from, and what it knows of the identity provider that was chosen."""
+"""Choices of the integration form, and the panel about the chosen identity provider."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ SUGGESTED_USERS = 500
 
 @dataclass(frozen=True, slots=True)
 class ProviderPanel:
-    """A provider with the place it is at, what must be filled in for it, and the claims one of which it takes."""
+    """A provider with its place, its placeholders, and the claims of which it needs a condition on one."""
 
     preset: Preset
     place: IssuerForm
@@ -42,7 +42,7 @@ class ProviderPanel:
 
 
 def form_choices(form: IntegrationForm) -> dict[str, Any]:
-    """Return what the form's template offers."""
+    """Return the choices for the template of the form."""
     scopes = list_scopes()
     return {
         "users": _list_users(),
@@ -65,7 +65,7 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
 
 
 def _cautions(form: IntegrationForm) -> list[str]:
-    # That of refresh tokens stands beside their box, ticked or not.
+    # The lifespan of refresh tokens is shown with its checkbox, checked or not.
     fields = {"type": form.connection.name}
     return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled)
 
@@ -87,7 +87,7 @@ def _provider(form: IntegrationForm) -> ProviderPanel | None:
 
 
 def _list_users() -> list[tuple[str, str]]:
-    """Return (user name, name) of active users to suggest; any other user name can be typed."""
+    """Return (user name, name) of active users as suggestions; other user names can be typed."""
     query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
     table = get_table("sys_user")
     shape = Shape(settings().base_url, fields=("user_name", "name"))

@@ -1,4 +1,4 @@
-"""The claims of a token as an administrator sees them: what each says, how long it lasts, and whether to bind on it."""
+"""The claims of a token for administrators: value, stability, and suitability for a condition."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from changegate.schemas.presets import CLAIM_KINDS, Preset
 from changegate.schemas.presets.shape import IMMUTABLE, RENAMABLE, RUN_SPECIFIC
 from changegate.services.assertions.condition_linter import ALWAYS_NEW
 
-# Each of these has a rule of its own.
+# Claims with a rule of their own.
 JUDGED_ANYWAY = frozenset({"iss", "aud", "exp", "iat", "nbf", "jti"})
 UNKNOWN = "unknown"
 JUDGED = "judged"
@@ -30,7 +30,7 @@ MAX_CLAIMS = 200
 
 @dataclass(frozen=True, slots=True)
 class ClaimLine:
-    """One claim: `name` as a condition writes it, `kind` a key of `KIND_LABELS`, `value_type` None for no condition."""
+    """A claim: `name` as in a condition, `kind` a key of `KIND_LABELS`."""
 
     name: str
     value: Any
@@ -39,47 +39,50 @@ class ClaimLine:
 
     @property
     def shown(self) -> str:
-        """Return the value as JSON, so that its type can be seen."""
+        """Return the value as JSON, which shows its type."""
         return json.dumps(self.value, ensure_ascii=False)
 
     @property
     def label(self) -> str:
-        """Return the kind in words."""
+        """Return the label of the kind."""
         return KIND_LABELS[self.kind]
 
     @property
     def advice(self) -> str:
-        """Return what the kind means for a condition."""
+        """Return the advice about conditions on claims of this kind."""
         return KIND_ADVICE.get(self.kind, "")
 
     @property
     def value_type(self) -> str | None:
-        """Return the type of a condition on this very value, if there can be one."""
+        """Return the type of a condition on this value, or None if no condition is possible."""
         return value_type_of(self.value)
 
     @property
     def is_immutable(self) -> bool:
-        """Return whether the value stands for one thing for good."""
+        """Return whether the value never identifies another subject."""
         return self.kind == IMMUTABLE and self.value_type is not None
 
     @property
     def can_be_pinned(self) -> bool:
-        """Return whether a condition on this value would be met a second time."""
+        """Return whether the next token can pass a condition on this value."""
         return self.kind in (IMMUTABLE, RENAMABLE, UNKNOWN) and self.value_type is not None
 
     def can_be_constrained(self, knows_provider: bool) -> bool:
-        """Return whether one click may put a condition on an integration in use, enforced for immutable claims only."""
+        """Return whether a condition can be added to an active integration by one click.
+
+        Such a condition is enforced for immutable claims only.
+        """
         is_worth_watching = self.kind == UNKNOWN and not knows_provider
         return self.is_immutable or (is_worth_watching and self.value_type is not None)
 
     @property
     def pin(self) -> str:
-        """Return the step of the form that binds on this value."""
+        """Return the form step that adds a condition on this value."""
         return "pin " + json.dumps({"claim": self.name, "value": self.value})
 
 
 def list_claims(claims: Mapping[str, Any], preset: Preset | None) -> list[ClaimLine]:
-    """Return the claims of a token, those within others by JSON pointer (RFC 6901); immutable ones first."""
+    """Return the claims of a token, immutable ones first; nested claims have a JSON pointer (RFC 6901) as name."""
     notes = {note.name: note for note in preset.claims} if preset else {}
     lines = []
     for name, value in list(_leaves(claims, ()))[:MAX_CLAIMS]:
@@ -91,7 +94,7 @@ def list_claims(claims: Mapping[str, Any], preset: Preset | None) -> list[ClaimL
 
 
 def value_type_of(value: Any) -> str | None:
-    """Return the type that a condition on a value has; None where no condition can hold it."""
+    """Return the type of a condition on a value, or None if no condition can contain it."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -103,14 +106,14 @@ def value_type_of(value: Any) -> str | None:
 
 
 def _is_typeable(value: Any) -> bool:
-    # A form trims what is typed, and a condition holds no control character.
+    # Forms trim text, and conditions cannot contain control characters.
     if not isinstance(value, str) or not 0 < len(value) <= MAX_VALUE_LENGTH:
         return False
     return value.isprintable() and value == value.strip()
 
 
 def pinned_row(claim: str, value: Any) -> dict[str, Any] | None:
-    """Return the row of a condition that a claim has this very value; None where there can be none."""
+    """Return the form row of a condition on this value, or None if no condition is possible."""
     value_type = value_type_of(value)
     if value_type is None:
         return None

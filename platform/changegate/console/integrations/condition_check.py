@@ -1,4 +1,4 @@
-"""What the claim conditions in a form admit and refuse, by example, and which the provider makes indispensable."""
+"""Checks of the claim conditions in a form: examples that pass and fail, and conditions that the provider requires."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _schema = ClaimConditionSchema()
 
 @dataclass(frozen=True, slots=True)
 class ConditionCheck:
-    """Findings for the conditions that could be read, with each one as read; `problems` are sentences."""
+    """The findings for the valid conditions, and error messages for the others."""
 
     findings: Findings
     conditions: list[dict[str, Any]]
@@ -25,10 +25,10 @@ class ConditionCheck:
 
 
 def check_conditions(form: IntegrationForm) -> ConditionCheck:
-    """Judge the conditions of a form as they were typed; nothing else of it need be right."""
+    """Check the conditions of a form; errors in its other fields are ignored."""
     values = form.values
     rows = [row for _, row in CLAIM_CONDITIONS.filled(values["claim_conditions"])]
-    # Messages come by the place of the row, whatever the library's types say.
+    # marshmallow keys these messages by the index of the row, contrary to its type annotations.
     refused: Mapping[Any, Any] = _schema.validate(rows, many=True)
     conditions = [_schema.load(row) for place, row in enumerate(rows) if place not in refused]
     places = range(len(rows))

@@ -1,4 +1,4 @@
-"""The connection types as the page New Integration offers them.
+"""The connection types on the page New Integration.
 
 See docs/reference/inbound-integrations.md#connection-types.
 """
@@ -12,7 +12,7 @@ from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEA
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A line of the page; without a connection it is not offered. `caution` is a word or two of warning."""
+    """A row of the page; without a connection, the type is not supported. `caution` is a short warning."""
 
     label: str
     description: str
@@ -21,7 +21,7 @@ class Offer:
 
     @property
     def is_recommended(self) -> bool:
-        """Return whether it is the one to choose where nothing speaks for another."""
+        """Return whether it is the recommended type."""
         return self.connection is TYPES[JWT_BEARER]
 
 
@@ -49,8 +49,8 @@ OFFERS = (
 
 
 def get_connection(slug: str) -> ConnectionType:
-    """Return a connection type by the last part of its form's path; raises `RecordNotFound`."""
-    for one in TYPES.values():
-        if one.slug == slug:
-            return one
+    """Return the connection type with a slug; raises `RecordNotFound`."""
+    for connection in TYPES.values():
+        if connection.slug == slug:
+            return connection
     raise RecordNotFound

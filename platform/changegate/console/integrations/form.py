@@ -1,4 +1,4 @@
-"""The integration form: from what a browser sends to the schema's fields and back, losing nothing typed."""
+"""The integration form: conversion between the browser's form and the fields of the schema, without losing input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ CHECKBOXES = frozenset(
 LISTS = ("algorithms", "scopes")
 LINES = ("audiences",)
 SUBJECT_RULES = ("run_as", "user_field")
-# What fills in the issuer of a provider: the place it is at, and the tenant's own parts.
+# Fields that fill in the issuer of a provider: its place, and its placeholders.
 PLACE = "place"
 PLACEHOLDER_PREFIX = "placeholder-"
 NO_TEXTS = {"type", *CHECKBOXES, *LISTS, *LINES, *ROW_KINDS}
@@ -34,12 +34,12 @@ NO_TEXTS = {"type", *CHECKBOXES, *LISTS, *LINES, *ROW_KINDS}
 
 @dataclass(frozen=True, slots=True)
 class IntegrationForm:
-    """A form as it is shown: `values` by field, with `subject_rule` for the choice between two of them.
+    """The values of a form: `values` by field, with `subject_rule` for the choice between two of them.
 
-    Texts and `audiences` (one a line) are text as typed, checkboxes bool, `algorithms` and `scopes` lists, claim
-    conditions and verifier maps lists of rows; there is what its connection type has and nothing else. `placeholders`
-    are what a preset's issuer is made of. `notices` are what the last step has to say, by field, and `focus` is the id
-    of what is to be filled in next. `version` is that of the integration when the form was opened.
+    Texts and `audiences` (one per line) are text as typed, checkboxes are bool, `algorithms` and `scopes` are lists,
+    claim conditions and verifier maps are lists of rows. `values` has only the fields of the connection type.
+    `placeholders` fill in the issuer of a preset. `notices` are messages of the last step, by field, and `focus` is the
+    HTML id of the next field to fill in. `version` is the version of the integration when the form was opened.
     """
 
     values: Mapping[str, Any]
@@ -63,7 +63,7 @@ class IntegrationForm:
 
     @classmethod
     def of_request(cls, sent: MultiDict[str, str], connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
-        """Return the form as it was sent; a box that is not ticked is not sent, and is off."""
+        """Return the form as sent. Browsers do not send an unchecked checkbox, so a missing one is False."""
         names = {*connection.fields}
         values: dict[str, Any] = {name: sent.get(name, "") for name in names - NO_TEXTS | names & {*LINES}}
         values |= {name: name in sent for name in CHECKBOXES if name in names}
@@ -84,7 +84,7 @@ class IntegrationForm:
         return name in self.connection.fields
 
     def load(self) -> dict[str, Any]:
-        """Return validated fields; of subject rules and key sources only what is chosen. Raises `InputInvalid`."""
+        """Return validated fields, with only the chosen subject rule and key source; raises `InputInvalid`."""
         try:
             return load_fields({**self._given(), "type": self.connection.name})
         except ValidationError as problem:
@@ -93,7 +93,7 @@ class IntegrationForm:
             raise InputInvalid(_errors(problem, places)) from None
 
     def texts(self) -> dict[str, str]:
-        """Return every field as typed, in words that give no key away."""
+        """Return every field as text, without secrets and keys."""
         given = self._given()
         return texts_of({name: given.get(name) for name in self.connection.fields if name != "type"})
 
@@ -115,7 +115,7 @@ class IntegrationForm:
         return {"subject_rule", PLACE, *unused}
 
     def _fits(self, algorithm: str) -> bool:
-        # Those of the other kind are out of sight while the source is chosen; what is unknown is for the schema.
+        # The page hides algorithms that do not fit the chosen key source. Unknown ones are left for the schema.
         if self.values["key_source"] == SHARED_KEY:
             return algorithm not in ALGORITHMS
         return algorithm not in SHARED_KEY_ALGORITHMS
@@ -124,32 +124,32 @@ class IntegrationForm:
         if name != "verifier_maps":
             return row
         others = {*MAP_KEYS.values()} - {MAP_KEYS[self.values["key_source"]]}
-        # A key that is left blank is left out: the one that is stored under the map's name stays.
+        # A blank shared key is left out, so that the key stored under the name of the map stays.
         return {key: value for key, value in row.items() if key not in others and value != ""}
 
     def with_errors(self, errors: Mapping[str, list[str]]) -> "IntegrationForm":
-        """Return the form as typed, with what is wrong at each field."""
+        """Return the form as typed, with the errors of each field."""
         return replace(self, errors=errors)
 
     def changed(self, **values: Any) -> "IntegrationForm":
-        """Return the form with some of its values replaced."""
+        """Return the form with some values replaced."""
         return replace(self, values={**self.values, **values})
 
     def noting(self, **notices: str) -> "IntegrationForm":
-        """Return the form with something to be said at a field."""
+        """Return the form with notices at fields."""
         return replace(self, notices={**self.notices, **notices})
 
     def at(self, version: str) -> "IntegrationForm":
-        """Return the form as opened on a version."""
+        """Return the form with the version it was opened on."""
         return replace(self, version=version)
 
     def focusing(self, focus: str) -> "IntegrationForm":
-        """Return the form with the cursor elsewhere."""
+        """Return the form with the cursor in another field."""
         return replace(self, focus=focus)
 
 
 def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser | None) -> IntegrationForm:
-    """Return the form of a registered integration; what is secret in it is left blank."""
+    """Return the form of a stored integration; secrets are blank."""
     connection = TYPES[entity.type]
     stored = {name: getattr(entity, name) for name in connection.fields if name != "type"}
     values = {name: "" if value is None else value for name, value in stored.items()}
@@ -166,38 +166,38 @@ def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser |
 
 
 def _stored_trust(entity: OAuthEntity) -> dict[str, Any]:
-    found = recognise(entity.issuer)
+    recognized = recognise(entity.issuer)
     return {
         "audiences": "\n".join(entity.audiences),
         "subject_rule": "user_field" if entity.user_field else "run_as",
         "claim_conditions": [condition_row(condition) for condition in entity.claim_conditions or ()],
         "algorithms": _of_both_kinds(entity.algorithms),
         "verifier_maps": [_map_row(verifier_map) for verifier_map in entity.verifier_maps],
-        PLACE: found.form.name if found and found.preset.name == entity.preset else "",
+        PLACE: recognized.form.name if recognized and recognized.preset.name == entity.preset else "",
     }
 
 
 def _map_row(verifier_map: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a verifier map as its row shows it: a shared key never comes back."""
+    """Return the row of a verifier map; the shared key is never shown."""
     shown = {name: verifier_map.get(name) or "" for name in ("name", "kid", "certificate")}
     return shown | {"shared_key": "", "enforce_dates": bool(verifier_map.get("enforce_dates", True))}
 
 
 def _of_both_kinds(algorithms: list[str]) -> list[str]:
-    """Return algorithms with usual ones of the kind that is missing, which show when the key source is changed."""
+    """Return algorithms for public and for shared keys; the page shows the kind that fits the chosen key source."""
     shared = {*algorithms} & {*SHARED_KEY_ALGORITHMS} or {SHARED_KEY_ALGORITHMS[0]}
     public = {*algorithms} - {*SHARED_KEY_ALGORITHMS} or {*DEFAULT_ALGORITHMS}
     return [name for name in (*ALGORITHMS, *SHARED_KEY_ALGORITHMS) if name in shared | public]
 
 
 def condition_row(condition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a claim condition as its row shows it."""
+    """Return the row of a claim condition."""
     shown = {name: condition[name] for name in ("claim", "operator", "value_type", "report_only")}
     return shown | {"value": show_value(condition["value"])}
 
 
 def show_value(value: Any) -> str:
-    """Return a value of a claim as it is typed: members one a line, booleans as JSON writes them."""
+    """Return the value of a claim as typed text: list members one per line, booleans as in JSON."""
     if isinstance(value, list):
         return "\n".join(map(show_value, value))
     if isinstance(value, bool):
@@ -206,12 +206,12 @@ def show_value(value: Any) -> str:
 
 
 def _errors(problem: ValidationError, places: Mapping[str, list[int]]) -> dict[str, list[str]]:
-    """Return the texts of each field; those of rows by the row's own fields."""
-    found = {name: texts for name, texts in field_errors(problem).items() if name not in places}
+    """Return the messages by field; those of rows by the field within the row."""
+    errors = {name: texts for name, texts in field_errors(problem).items() if name not in places}
     for name in problem.messages_dict.keys() & places.keys():
         for field_name, texts in ROW_KINDS[name].errors(problem.messages_dict[name], places[name]):
-            found.setdefault(field_name, []).extend(texts)
-    return found
+            errors.setdefault(field_name, []).extend(texts)
+    return errors
 
 
 def _default_of(connection: ConnectionType, name: str) -> Any:

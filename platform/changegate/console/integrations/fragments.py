@@ -1,6 +1,6 @@
-"""What the integration form can do before it is saved: test the connection, check, try, and fill itself in.
+"""Actions on the integration form before it is saved: test the connection, check conditions, try a token, and steps.
 
-Each answers with a fragment for the script of the page, and with the whole page to a browser without scripts.
+Each returns an HTML fragment to the script of the page, and the whole page to a browser without scripts.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ bp.before_request(require_integration_administrator)
 @bp.post("/new/<connection_type>/test-connection")
 @bp.post("/<client_id>/test-connection")
 def test_connection_view(client_id: str | None = None, connection_type: str = "") -> str:
-    """Fetch the key set that the form names, and keep nothing of it; raises `RecordNotFound`."""
+    """Fetch the key set of the form without storing it; raises `RecordNotFound`."""
     form, entity = _form(client_id, connection_type)
     _end_transaction()
     key_set = probe_key_set(request.form.get("jwks_url", "").strip())
@@ -42,7 +42,7 @@ def test_connection_view(client_id: str | None = None, connection_type: str = ""
 @bp.post("/new/<connection_type>/check-conditions")
 @bp.post("/<client_id>/check-conditions")
 def check_conditions_view(client_id: str | None = None, connection_type: str = "") -> str:
-    """Say what the claim conditions in the form admit; raises `RecordNotFound`."""
+    """Check the claim conditions in the form; raises `RecordNotFound`."""
     form, entity = _form(client_id, connection_type)
     return _answer("console/_condition_check.html", form, entity, check=check_conditions(form))
 
@@ -50,7 +50,7 @@ def check_conditions_view(client_id: str | None = None, connection_type: str = "
 @bp.post("/new/<connection_type>/try-token")
 @bp.post("/<client_id>/try-token")
 def try_token_view(client_id: str | None = None, connection_type: str = "") -> str:
-    """Judge a token by the form as typed; raises `RecordNotFound`."""
+    """Check a token against the form as typed; raises `RecordNotFound`."""
     _end_transaction()
     form, entity = _form(client_id, connection_type)
     trial = try_token(form, request.form.get("assertion", ""), entity)
@@ -60,7 +60,7 @@ def try_token_view(client_id: str | None = None, connection_type: str = "") -> s
 @bp.post("/new/<connection_type>/edit")
 @bp.post("/<client_id>/edit")
 def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
-    """Take a step that changes the form; raises `RecordNotFound`."""
+    """Change the form by a step; raises `RecordNotFound`."""
     form, entity = _form(client_id, connection_type, needs_provider=False)
     _end_transaction()
     form = take_step(form, request.form.get("step", ""))
@@ -72,7 +72,7 @@ def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
 def _form(
     client_id: str | None, connection_type: str, *, needs_provider: bool = True
 ) -> tuple[IntegrationForm, OAuthEntity | None]:
-    """Return the form as it was sent, and its integration; only one with a provider has a connection and tokens."""
+    """Return the form as sent and its integration; raises `RecordNotFound` for a type without a provider."""
     entity = get_integration(client_id) if client_id else None
     connection = connection_type_of(entity) if entity else get_connection(connection_type)
     if needs_provider and not connection.has_provider:
@@ -81,7 +81,7 @@ def _form(
 
 
 def _end_transaction() -> None:
-    # The guard has read who is calling; no transaction stays open while a stranger's server takes its time.
+    # End the transaction of the guard: none may stay open during a fetch from an identity provider.
     db.session.rollback()
 
 
@@ -97,7 +97,7 @@ def _page(form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> s
 
 @dataclass(frozen=True, slots=True)
 class KeySetReport:
-    """The keys behind a JWKS URL, or the one sentence that says why there are none."""
+    """The keys of a JWKS URL, or the error message of the fetch."""
 
     url: str
     keys: tuple[SigningKey, ...] = ()
@@ -107,7 +107,7 @@ class KeySetReport:
 
 
 def probe_key_set(url: str) -> KeySetReport:
-    """Fetch the key set of a URL as an exchange would, and keep nothing of it."""
+    """Fetch the key set of a URL as an exchange would, without storing it."""
     if not url:
         return KeySetReport(url, error="Fill in the JWKS URL first.")
     try:

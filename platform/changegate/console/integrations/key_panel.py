@@ -1,4 +1,4 @@
-"""The keys of an integration over time, and how fetching them goes."""
+"""The keys of an integration over time, and the state of the fetches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SHORT_LENGTH = 12
 
 @dataclass(frozen=True, slots=True)
 class ShownKey:
-    """A key: fetched at some time, stored with the integration, or only known for being blocked."""
+    """A key: fetched, stored with the integration, or known only because it is blocked."""
 
     thumbprint: str
     is_blocked: bool
@@ -34,12 +34,12 @@ class ShownKey:
 
     @property
     def short(self) -> str:
-        """Return enough of the thumbprint to tell keys apart."""
+        """Return the beginning of the thumbprint, enough to distinguish keys."""
         return self.thumbprint[:SHORT_LENGTH]
 
     @property
     def state(self) -> str:
-        """Return `blocked`, `in use` or `gone`."""
+        """Return `blocked`, `in use`, or `gone`."""
         if self.is_blocked:
             return "blocked"
         return "in use" if self.is_in_use else "gone"
@@ -47,7 +47,7 @@ class ShownKey:
 
 @dataclass(frozen=True, slots=True)
 class FetchState:
-    """How fetching goes; `next_try` is the earliest instant at which an exchange would fetch again."""
+    """The state of the fetches; `next_try` is the earliest time at which an exchange fetches again."""
 
     fetched_at: datetime | None = None
     fresh_until: datetime | None = None
@@ -59,7 +59,7 @@ class FetchState:
 
 @dataclass(frozen=True, slots=True)
 class KeyPanel:
-    """Everything that the record shows of keys; no `fetch` where they are stored with the integration."""
+    """The key section of the record; `fetch` is None if the keys are stored with the integration."""
 
     keys: Sequence[ShownKey]
     alerts: Sequence[tuple[str, OAuthKeyAlert]]
@@ -68,7 +68,7 @@ class KeyPanel:
 
 
 def key_panel(entity: OAuthEntity) -> KeyPanel:
-    """Return what is known of an integration's keys, the timeline of those that were fetched included."""
+    """Return the keys of an integration, including the timeline of fetched keys."""
     blocked = frozenset(entity.blocked_keys or ())
     stored = static_keys_of(entity)
     current, warnings = _stored_keys(stored, blocked) if stored else ([], [])

@@ -1,4 +1,4 @@
-"""What an administrator does about an integration's keys: fetch them now, block one, trust it again."""
+"""Actions on the keys of an integration: fetch now, block, and unblock."""
 
 from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,7 +20,7 @@ bp.before_request(require_integration_administrator)
 
 @bp.post("/<client_id>/refresh-keys")
 def refresh_view(client_id: str) -> ResponseReturnValue:
-    """Fetch the keys now; a good key set stays if that fails. Raises `RecordNotFound`."""
+    """Fetch the keys now; if that fails, the stored keys stay. Raises `RecordNotFound`."""
     entity = get_integration(client_id)
     try:
         fetched = refresh_keys(entity, key_store())
@@ -34,7 +34,7 @@ def refresh_view(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/<client_id>/block-key")
 def block_view(client_id: str) -> ResponseReturnValue:
-    """Trust a key no longer; the integration's tokens end. Raises `RecordNotFound`, `InputInvalid`."""
+    """Block a key and end the tokens of the integration; raises `RecordNotFound` and `InputInvalid`."""
     entity, thumbprint = _wanted(client_id)
     if stale := stale_integration(entity):
         return stale
@@ -46,7 +46,7 @@ def block_view(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/<client_id>/unblock-key")
 def unblock_view(client_id: str) -> ResponseReturnValue:
-    """Trust a key again. Raises `RecordNotFound`."""
+    """Unblock a key; raises `RecordNotFound`."""
     entity, thumbprint = _wanted(client_id)
     if stale := stale_integration(entity):
         return stale

@@ -1,4 +1,4 @@
-"""The list of integrations: whose each is, when it is to be reviewed, and how its last exchange went."""
+"""The list of integrations with owner, review date, and last exchange."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,7 @@ REPORTED_FOR = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class IntegrationRow:
-    """One integration as the list shows it; an `owner` that no longer exists is the empty text, None is none."""
+    """A row of the list; `owner` is None without an owner, and empty if the user no longer exists."""
 
     entity: OAuthEntity
     connection: ConnectionType
@@ -30,7 +30,7 @@ class IntegrationRow:
 
 
 def list_rows() -> list[IntegrationRow]:
-    """Return a row for each integration by name; the number of statements does not grow with them."""
+    """Return a row for each integration, by name, with a constant number of statements."""
     entities = list_integrations()
     latest = latest_events(entity.sys_id for entity in entities)
     counts = count_would_refuse(now() - REPORTED_FOR)
@@ -51,5 +51,5 @@ def list_rows() -> list[IntegrationRow]:
 
 
 def _names_of(users: set[str]) -> dict[str, str]:
-    found = select(SysUser).where(SysUser.sys_id.in_(users))
-    return {user.sys_id: user.name for user in db.session.execute(found).scalars()} if users else {}
+    statement = select(SysUser).where(SysUser.sys_id.in_(users))
+    return {user.sys_id: user.name for user in db.session.execute(statement).scalars()} if users else {}

@@ -1,4 +1,4 @@
-"""The two pages that hold the integration form, with all that stands around it."""
+"""The two pages that contain the integration form."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ REPORTED_FOR = timedelta(days=30)
 
 
 def render_new_page(form: IntegrationForm, **results: Any) -> str:
-    """Render the form of a new integration; `results` are those of its buttons."""
+    """Render the form of a new integration; `results` are the results of its buttons."""
     return render_template("console/integration_new.html", **form_context(form, None), **results)
 
 
@@ -42,7 +42,7 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
 
 
 def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
-    """Return what the form's template needs."""
+    """Return the context of the template of the form."""
     choices = form_choices(form)
     choices["cautions"] += list_shared(entity) if entity else []
     return {
@@ -56,30 +56,30 @@ def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str,
 
 
 def target_of(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, str]:
-    """Return what the addresses of the form's buttons are made of."""
+    """Return the URL arguments of the form's buttons."""
     return {"client_id": entity.client_id} if entity else {"connection_type": form.connection.slug}
 
 
 def previous_secret_until(entity: OAuthEntity) -> datetime | None:
-    """Return when the secret from before the last rotation ends, None where there is none that works."""
+    """Return when the secret from before the last rotation expires, or None if it has."""
     until = entity.previous_client_secret_expires_at
     has_one = entity.previous_client_secret_hash is not None and until is not None and until > now()
     return until if has_one and has_secret(entity) else None
 
 
 def stored_form(entity: OAuthEntity) -> IntegrationForm:
-    """Return the form of an integration as it is stored."""
+    """Return the form of a stored integration."""
     run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
     return form_of_entity(entity, run_as, owner).at(entity.record_version)
 
 
 def stored_texts(entity: OAuthEntity) -> dict[str, str]:
-    """Return the fields of an integration in words, those of its form as the form shows them."""
+    """Return the fields of an integration as text, with the fields of the form as the form shows them."""
     return texts_of_entity(entity) | stored_form(entity).texts()
 
 
 def stale_integration(entity: OAuthEntity) -> ResponseReturnValue | None:
-    """Return the page that asks whether a button of the record still holds; None where nothing has changed."""
+    """Return the page that asks for confirmation if the record has changed since its page was opened, else None."""
     back = url_for("inbound_integrations.record_view", client_id=entity.client_id)
     return stale_page(entity, entity.name, stored_texts(entity), back)
 

@@ -1,4 +1,4 @@
-"""What the checks of hygiene are told of identity providers."""
+"""The catalog of identity providers, as an argument of the hygiene checks."""
 
 from changegate.schemas.presets import find_claim_kinds, require_pins
 from changegate.services.hygiene.provider_knowledge import ProviderKnowledge

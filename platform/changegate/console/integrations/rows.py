@@ -1,4 +1,4 @@
-"""Rows of a form: things of which there may be many, each with fields of its own, as `conditions-0-claim=…`."""
+"""Repeated rows of a form, each with its own fields, such as `conditions-0-claim=…`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """What a row holds: texts with what they are in a blank one, and boxes that are ticked or not.
+    """The fields of a row: texts with their blank values, and checkboxes.
 
-    A row in which nothing but `choices` is filled in counts as blank, since those are never empty.
+    A row in which only `choices` are filled in counts as blank, since those are never empty.
     """
 
     name: str
@@ -24,15 +24,15 @@ class RowKind:
     choices: frozenset[str] = frozenset()
 
     def blank(self) -> dict[str, Any]:
-        """Return a row in which nothing was typed yet."""
+        """Return a blank row."""
         return {**self.texts, **self.boxes}
 
     def is_blank(self, row: Row) -> bool:
-        """Return whether nothing was typed into a row."""
+        """Return whether a row is blank."""
         return not any(str(row[name]).strip() for name in self.texts if name not in self.choices)
 
     def read(self, sent: MultiDict[str, str]) -> list[dict[str, Any]]:
-        """Return the rows of a form in the order of their numbers, which need not be without gaps."""
+        """Return the rows of a form in the order of their numbers, which may have gaps."""
         prefixes = [f"{self.name}-{number}-" for number in sorted(self._numbers(sent))[:MAX_ROWS]]
         return [self._read_one(prefix, sent) for prefix in prefixes]
 
@@ -45,11 +45,11 @@ class RowKind:
         return {int(match[1]) for name in sent if (match := pattern.fullmatch(name))}
 
     def filled(self, rows: Sequence[Row]) -> list[tuple[int, dict[str, Any]]]:
-        """Return the rows that are not blank, each with its place in the form."""
+        """Return the rows that are not blank, each with its index in the form."""
         return [(place, dict(row)) for place, row in enumerate(rows) if not self.is_blank(row)]
 
     def errors(self, messages: Any, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
-        """Yield what a schema says of rows, by the name of the field in the form; of the rows as a whole, by theirs."""
+        """Yield form field and messages of a schema's errors; errors of all rows have the name of the rows."""
         if not isinstance(messages, Mapping):
             yield self.name, [str(text) for text in messages]
             return
@@ -61,7 +61,7 @@ class RowKind:
 
 
 def _flat(messages: Any) -> list[str]:
-    """Return the texts of a field; those of a list's items come by position, and are said once."""
+    """Return the messages of a field; messages of list items are merged without duplicates."""
     if isinstance(messages, Mapping):
         return list(dict.fromkeys(text for inner in messages.values() for text in _flat(inner)))
     return [str(text) for text in messages]

@@ -1,4 +1,4 @@
-"""Steps that change the form before it is saved: a row more, a provider's pattern, what an issuer says of itself."""
+"""Steps that change the form before it is saved: add or remove a row, apply a preset, discover an issuer."""
 
 import json
 from collections.abc import Callable
@@ -24,10 +24,10 @@ MAX_CLAIM_LENGTH = 255
 
 
 def take_step(form: IntegrationForm, step: str) -> IntegrationForm:
-    """Return the form after a step, which is a word and what it is about; the same form for a step unknown."""
+    """Return the form after a step, which is a word and its argument; unknown steps change nothing."""
     word, _, rest = step.partition(" ")
     taken = _STEPS.get(word)
-    # All steps are about an identity provider; the form of a type without one has none of what they change.
+    # All steps change fields of an identity provider, which a form of a type without one does not have.
     return taken(form, rest) if taken and form.connection.has_provider else form
 
 
@@ -48,13 +48,13 @@ def _remove(form: IntegrationForm, which: str) -> IntegrationForm:
 
 
 def _bind(form: IntegrationForm, claim: str) -> IntegrationForm:
-    """Begin a condition on a claim."""
+    """Add a condition on a claim, without a value."""
     rows = [*form.values["claim_conditions"], {**CLAIM_CONDITIONS.blank(), "claim": claim[:MAX_CLAIM_LENGTH]}]
     return form.changed(claim_conditions=rows).focusing(f"claim_conditions-{len(rows) - 1}-value")
 
 
 def _pin(form: IntegrationForm, text: str) -> IntegrationForm:
-    """Add the condition that a claim has the value it was just seen with."""
+    """Add the condition that a claim has the value of the tried token."""
     row = _read_pin(text)
     rows: list[dict[str, Any]] = form.values["claim_conditions"]
     if row is None or row in rows:
@@ -83,7 +83,7 @@ def _read_pin(text: str) -> dict[str, Any] | None:
 
 
 def _choose_preset(form: IntegrationForm, _rest: str) -> IntegrationForm:
-    """Fill in what is known of the provider that was chosen."""
+    """Fill in the values of the chosen provider."""
     preset = find_preset(form.values["preset"])
     if preset is None:
         return form.changed(**{PLACE: ""}).focusing("preset")
@@ -100,7 +100,7 @@ def _choose_preset(form: IntegrationForm, _rest: str) -> IntegrationForm:
 
 
 def _without_urls_of_others(form: IntegrationForm, preset: Preset) -> IntegrationForm:
-    """Return the form without the issuer of the provider that was chosen before."""
+    """Return the form without the issuer of the previously chosen provider."""
     before = find_by_issuer(form.values["issuer"].strip())
     return form if before in (None, preset) else form.changed(issuer="", jwks_url="")
 
@@ -111,7 +111,7 @@ def _place(preset: Preset, chosen: str) -> str:
 
 
 def _fill(form: IntegrationForm, _rest: str) -> IntegrationForm:
-    """Make issuer and JWKS URL of the tenant's own parts."""
+    """Fill in issuer and JWKS URL from the placeholders."""
     preset = find_preset(form.values["preset"])
     if preset is None:
         return form
@@ -125,7 +125,7 @@ def _fill(form: IntegrationForm, _rest: str) -> IntegrationForm:
 
 
 def _with_tenant_pin(form: IntegrationForm) -> IntegrationForm:
-    """Begin the condition that a shared issuer cannot do without."""
+    """Add the condition that a shared issuer requires, without a value."""
     shared = find_shared(form.values["issuer"])
     named = {row["claim"].strip() for row in form.values["claim_conditions"]}
     if shared is None or not shared.pins or any(pin.claim in named for pin in shared.pins):
@@ -135,17 +135,17 @@ def _with_tenant_pin(form: IntegrationForm) -> IntegrationForm:
 
 
 def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
-    """Copy what an issuer says of itself into the form, once."""
+    """Copy the metadata of the issuer (OpenID Connect Discovery) into the form."""
     issuer = form.values["issuer"].strip()
     if not issuer:
         return form.with_errors({"issuer": ["Fill in the issuer first."]}).focusing("issuer")
     try:
-        found = key_store().discover(issuer)
+        metadata = key_store().discover(issuer)
     except JwksFetchFailed as problem:
         return form.with_errors({"issuer": [problem.message]}).focusing("issuer")
-    signs = f" Its ID tokens are signed with {', '.join(found.algorithms)}." if found.algorithms else ""
-    notice = f"Read from {found.document_url}.{signs}"
-    form = form.changed(issuer=found.issuer, jwks_url=found.jwks_uri, key_source="jwks_url")
+    signs = f" Its ID tokens are signed with {', '.join(metadata.algorithms)}." if metadata.algorithms else ""
+    notice = f"Read from {metadata.document_url}.{signs}"
+    form = form.changed(issuer=metadata.issuer, jwks_url=metadata.jwks_uri, key_source="jwks_url")
     return form.noting(issuer=notice).focusing("jwks_url")
 
 

@@ -1,4 +1,4 @@
-"""Try a token: a dry run against the form as it was typed."""
+"""Token trials: dry runs against the form as typed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from changegate.services.integrations.dry_run import DryRun, try_assertion
 from changegate.services.keys.key_store import key_store
 
 MAX_TOKEN_LENGTH = 64 * 1024
-# What no rule looks at need not be filled in for a trial.
+# Fields that no rule reads may be blank in a trial.
 NOT_JUDGED = {"name": "Trial", "provider_name": "Trial", "owner": "", "review_date": "", "comments": ""}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TokenTrial:
-    """What became of a pasted token, or what stands in the way; never the token."""
+    """The result of a trial or the reason why it cannot run; never contains the token."""
 
     run: DryRun | None = None
     claims: Sequence[ClaimLine] = ()
@@ -27,7 +27,7 @@ class TokenTrial:
 
 
 def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> TokenTrial:
-    """Judge a token by the form as typed, saved or not."""
+    """Check a token against the form as typed."""
     if not text.strip():
         return TokenTrial(problem="Paste a token first.")
     if len(text) > MAX_TOKEN_LENGTH:

@@ -1,4 +1,4 @@
-"""Inbound integrations: the list, the forms and the record.
+"""Inbound integrations: the list, the forms, and the record.
 
 See docs/reference/inbound-integrations.md.
 """
@@ -42,7 +42,7 @@ def list_view() -> str:
 
 @bp.get("/new")
 def choose_view() -> str:
-    """Ask which kind of connection is to be added."""
+    """Show the choice of connection types."""
     return render_template("console/connection_types.html", offers=OFFERS)
 
 
@@ -94,7 +94,7 @@ def update_view(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/<client_id>/enable")
 def enable_view(client_id: str) -> ResponseReturnValue:
-    """Let an integration work again."""
+    """Activate an integration."""
     entity = lock_integration(client_id)
     if stale := stale_integration(entity):
         return stale
@@ -110,7 +110,7 @@ def enable_view(client_id: str) -> ResponseReturnValue:
 
 @bp.post("/<client_id>/disable")
 def disable_view(client_id: str) -> ResponseReturnValue:
-    """Stop an integration and all its live tokens."""
+    """Deactivate an integration and end its tokens."""
     entity = lock_integration(client_id)
     if stale := stale_integration(entity):
         return stale
@@ -133,7 +133,7 @@ def rotate_secret_view(client_id: str) -> ResponseReturnValue:
 
 
 def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturnValue:
-    """Go back to the record; a secret is shown in this very answer, because nothing keeps it."""
+    """Redirect to the record; with a new secret, show the record in this response, since the secret is not stored."""
     if secret is not None:
         return render_template(
             "console/client_secret.html",
