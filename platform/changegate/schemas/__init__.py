@@ -1,1 +1,1 @@
-"""Shapes on the wire and in forms; marshmallow, and no database."""
+"""Schemas of requests, responses, and forms, in marshmallow; no module here uses the database."""

@@ -13,7 +13,7 @@ MISSING = "A value is expected."
 
 
 class AttachmentQuerySchema(TableQuerySchema):
-    """The parameters of a list of files, which differ from the Table API's in how many there are by default."""
+    """The parameters of a list of files; they differ from the Table API's in the default limit."""
 
     limit = Count(
         data_key="sysparm_limit",
@@ -29,9 +29,9 @@ def _text(most: int, description: str, **options: Any) -> fields.String:
 
 
 class AttachmentTargetSchema(ParameterSchema):
-    """Where a file goes.
+    """The target of a file in a form.
 
-    `creation_time` is among the ignored: when a file came is for the server to say.
+    `creation_time` is ignored: the server sets the time.
     """
 
     table_name = _text(MAX_NAME_LENGTH, "The table of the record that gets the file.", required=True)
@@ -40,7 +40,7 @@ class AttachmentTargetSchema(ParameterSchema):
 
 
 class NamedAttachmentTargetSchema(AttachmentTargetSchema):
-    """Where a file goes that does not say its own name."""
+    """The target and the name of a raw file."""
 
     file_name = fields.String(
         required=True, error_messages={"required": MISSING}, metadata={"description": "The name of the file; no path."}

@@ -1,4 +1,4 @@
-"""An auth scope with its rules as the form, the command line, files and the admin API send it."""
+"""The schemas of auth scopes and their rules, for the form, the command line, files, and the admin API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,15 +26,15 @@ def _one_of(choices: tuple[str, ...], **options: Any) -> fields.String:
 
 
 class ScopeRuleSchema(Schema):
-    """Calls that a scope covers; `*` stands for every method, version or table.
+    """The calls that a scope covers; `*` stands for every method, version, or table.
 
     See docs/reference/inbound-integrations.md#auth-scopes.
 
-    A rule may also come as one line, in the notation of `scope_rule_text`. `writable_fields` is null for all fields.
+    A rule can also be a line of text (`scope_rule_text`). `writable_fields` is null for all fields.
     """
 
     class Meta:
-        """Refuse what is not named here: a misspelt limit would be no limit."""
+        """Refuse unknown fields: a misspelled limit must not be ignored."""
 
         unknown = RAISE
 
@@ -57,7 +57,7 @@ class ScopeRuleSchema(Schema):
 
     @pre_load
     def tidy(self, data: Any, **_kwargs: Any) -> Any:
-        """Read a line as a rule, and names without case."""
+        """Parse a rule given as a line, and ignore the case of names."""
         if isinstance(data, str):
             data = parse_rule_text(data)
         if not isinstance(data, Mapping):
@@ -71,7 +71,7 @@ class ScopeRuleSchema(Schema):
 
     @post_load
     def complete(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Give every rule a table, and its fields an order."""
+        """Fill in the table, and sort the fields."""
         data["table"] = data["table"] or ANY
         if data["writable_fields"] is not None:
             data["writable_fields"] = sorted(set(data["writable_fields"]))
@@ -79,7 +79,7 @@ class ScopeRuleSchema(Schema):
 
     @validates_schema
     def require_method_of_api(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse a method that the API does not have: nobody would notice that the rule never applies."""
+        """Refuse a method that the API does not have, since such a rule would never apply."""
         api = REST_APIS[data["rest_api"]]
         if data["http_method"] not in (*api.methods, ANY):
             methods = ", ".join(api.methods)
@@ -87,7 +87,7 @@ class ScopeRuleSchema(Schema):
 
     @validates_schema
     def require_table_of_api(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Demand a table where calls are about one: every table is what somebody has to say, not to forget."""
+        """Require a table if the API's calls have one: a missing table must not mean every table."""
         api = REST_APIS[data["rest_api"]]
         if api.has_tables and not data["table"]:
             raise ValidationError("Name the table, or * for all tables.", "table")
@@ -96,7 +96,7 @@ class ScopeRuleSchema(Schema):
 
     @validates_schema
     def require_limits_that_mean_something(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse limits that would be looked at nowhere, and so give more than they seem to."""
+        """Refuse limits that the API does not apply, since the rule would allow more than it seems to."""
         api, method = REST_APIS[data["rest_api"]], data["http_method"]
         if data["writable_fields"] is not None and (data["rest_api"] != "now/table" or method not in WRITING):
             raise ValidationError(f"{method} of the {api.label} writes no fields.", "writable_fields")
@@ -108,11 +108,11 @@ class AuthScopeSchema(Schema):
     """An auth scope (docs/reference/inbound-integrations.md#auth-scopes)."""
 
     class Meta:
-        """Refuse what is not named here."""
+        """Refuse unknown fields."""
 
         unknown = RAISE
 
-    # A scope travels in token requests, by blanks (RFC 6749 §3.3), and in addresses.
+    # Names of scopes are separated by spaces in token requests (RFC 6749 §3.3), and part of URLs.
     name = fields.String(
         required=True,
         validate=[
@@ -134,7 +134,7 @@ class AuthScopeSchema(Schema):
 
     @pre_load
     def tidy(self, data: Any, **_kwargs: Any) -> Any:
-        """Trim texts, and take an empty one for an absent one; no list of rules is not an empty one."""
+        """Trim texts and drop empty ones; a null list of rules counts as empty."""
         if not isinstance(data, Mapping):
             return data
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
@@ -142,7 +142,7 @@ class AuthScopeSchema(Schema):
 
     @validates_schema
     def require_different_rules(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse two rules for the same calls: whoever takes one away must not find the other still there."""
+        """Refuse two rules for the same calls: deleting one would not withdraw the access."""
         seen = set()
         for rule in data["rules"]:
             key = key_of(rule)
@@ -155,12 +155,12 @@ _schema = AuthScopeSchema()
 
 
 def key_of(rule: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """Return what tells a rule from the others of its scope."""
+    """Return what identifies a rule within its scope."""
     return rule["http_method"], rule["rest_api"], rule["version"], rule["table"]
 
 
 def load_scope(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the validated fields of a whole scope; raises `InputInvalid`."""
+    """Return the validated fields of a complete scope; raises `InputInvalid`."""
     try:
         loaded: dict[str, Any] = _schema.load(given)
     except ValidationError as problem:
@@ -169,7 +169,7 @@ def load_scope(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_scope_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the validated fields of a scope, those of `stored` where nothing is given; raises `InputInvalid`."""
+    """Return the validated fields of a scope, with those of `stored` as defaults; raises `InputInvalid`."""
     return load_scope({**stored, **given})
 
 

@@ -1,4 +1,4 @@
-"""A batch of requests and each request in it (docs/reference/other-apis.md#batch)."""
+"""The schemas of a batch and of the requests in it (docs/reference/other-apis.md#batch)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Identifier(fields.Field[str]):
-    """A text or a whole number, kept as text: clients send either and expect a text back."""
+    """A string or an integer, loaded as a string: clients send either, and expect a string in the response."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if isinstance(value, float) and value.is_integer():  # to JSON 1.0 is a whole number
@@ -22,7 +22,7 @@ class Identifier(fields.Field[str]):
 
 
 class BatchSchema(Schema):
-    """The batch; what is in it is loaded one by one, so that each bad request gets an answer of its own."""
+    """A batch. Its requests are loaded one by one, so that each malformed request gets its own response."""
 
     class Meta:
         """Ignore what is not named here."""
@@ -46,7 +46,7 @@ class HeaderSchema(Schema):
 
 
 class RestRequestSchema(Schema):
-    """One request; `body` is base64, and `url` a path of this API with its query. Null is the same as nothing."""
+    """A request; `body` is base64, and `url` a path of this API with its query. Null means absent."""
 
     class Meta:
         """Ignore what is not named here."""

@@ -1,7 +1,7 @@
-"""One claim condition, as form, command line, file and admin API send it; what cannot be compared exactly is refused.
+"""The schema of claim conditions, for the form, the command line, files, and the admin API.
 
-Forms and command lines know nothing but text, so each value may also be the text of one, with a member a line where
-there are several. A whole condition may be a line as well: see `claim_condition_text`.
+Values that cannot be compared exactly are refused. Forms and command lines send only text, so every value can also be
+given as text, with list members one per line. A complete condition can also be a line of text (`claim_condition_text`).
 """
 
 import re
@@ -40,12 +40,12 @@ def _is_claim(claim: str) -> None:
 class ClaimConditionSchema(Schema):
     """A condition on one claim of the assertion (docs/reference/inbound-integrations.md#claim-validations).
 
-    `claim` is a name as it is, or a JSON pointer (RFC 6901) into nested objects where it begins with a slash.
-    `value` is loaded as what it is compared with: text, number, boolean, a list, or None for `exists`.
+    `claim` is a name or, if it begins with a slash, a JSON pointer (RFC 6901) into nested objects. `value` is loaded in
+    the type of the comparison: string, number, boolean, list, or None for `exists`.
     """
 
     class Meta:
-        """Refuse what is not named here: a misspelt `report_only` must not be taken for its default."""
+        """Refuse unknown fields: a misspelled `report_only` must not mean its default."""
 
         unknown = RAISE
 
@@ -67,7 +67,7 @@ class ClaimConditionSchema(Schema):
 
     @pre_load
     def tidy(self, data: Any, **_kwargs: Any) -> Any:
-        """Read a line, trim texts, and take an empty one for an absent one."""
+        """Parse a condition given as a line, trim texts, and drop empty ones."""
         if isinstance(data, str):
             data = parse_condition_text(data)
         if not isinstance(data, Mapping):
@@ -75,23 +75,23 @@ class ClaimConditionSchema(Schema):
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
         return {name: value for name, value in trimmed.items() if value not in ("", None)}
 
-    # Not skipped on errors: one in a list of conditions would skip it for all of them.
+    # Not skipped on errors: an error in one condition of a list would skip this check for all of them.
     @validates_schema(skip_on_field_errors=False)
     def require_comparable(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse a value that is none of its type, and a type that the operator does not take."""
+        """Refuse a value that does not fit its type, and a type that does not fit the operator."""
         if {"operator", "value_type", "value"} <= data.keys():
             _read_comparison(data)
 
     @post_load
     def read_value(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Make the value what the claim is compared with."""
+        """Convert the value to the type of the comparison."""
         return data | _read_comparison(data)
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
-        """Say which condition is meant: its place in a list is lost where errors are shown by field."""
+        """Add the claim to the messages: the index of the condition is lost where errors are shown by field."""
         messages: Any = error.messages
         if many:
-            # A line that could not be read is nowhere in the list.
+            # A line that could not be parsed is not in the list.
             named = {place: _named(messages[place], data[place]) for place in messages if isinstance(place, int)}
             messages = messages | named
         else:
@@ -108,13 +108,13 @@ def _named(messages: Any, sent: Any) -> Any:
 
 
 def _read_comparison(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields `value_type` and `value` as they are kept."""
+    """Return the fields `value_type` and `value` as they are stored."""
     operator, value_type, value = data["operator"], data["value_type"], data["value"]
     if operator == "exists":
         _require_nothing(value)
         return {"value_type": "string", "value": None}
     if operator == "contains" and value_type == "string":
-        # The form's type stands at String until somebody changes it; only a list can contain.
+        # String is the form's default type, but `contains` works on lists only.
         value_type = "list"
     reader = _READERS.get((operator, value_type))
     if reader is None:

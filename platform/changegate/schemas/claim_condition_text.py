@@ -1,4 +1,4 @@
-r"""A claim condition in one line, for the command line and for files that people write.
+r"""The notation of a claim condition as a line of text, for the command line and YAML files.
 
     repository_id equals 123456                     a string; the whole rest of the line is the value
     ref glob refs/heads/release-*
@@ -8,11 +8,11 @@ r"""A claim condition in one line, for the command line and for files that peopl
     groups equals:list deployers, reviewers
     /realm_access/roles contains deploy
     namespace_id exists
-    report-only: job_workflow_ref exists            judged and counted, never refuses
+    report-only: job_workflow_ref exists            checked and counted, never refuses
 
-A claim with blanks in its name, a text that begins with a quotation mark, and members with commas in them are written
-as JSON: `"my claim" equals "\"quoted\""`, `dn one_of ["cn=a,ou=b"]`. What is JSON and what is not shows in the first
-character, so every line has one meaning.
+Claim names with spaces, strings that begin with a quotation mark, and members that contain commas are written as JSON:
+`"my claim" equals "\"quoted\""`, `dn one_of ["cn=a,ou=b"]`. The first character shows whether a part is JSON, so every
+line has one meaning.
 """
 
 import json
@@ -47,7 +47,7 @@ def parse_condition_text(text: str) -> dict[str, Any]:
 
 
 def render_condition_text(condition: Mapping[str, Any]) -> str:
-    """Return the line that `parse_condition_text` reads as this condition, which is one that the schema loaded."""
+    """Return the line that `parse_condition_text` parses to this condition, which the schema must have loaded."""
     operator, value_type = condition["operator"], condition["value_type"]
     words = [REPORT_ONLY] if condition["report_only"] else []
     words.append(_render_claim(condition["claim"]))

@@ -1,4 +1,4 @@
-"""Which token events somebody asks for, on the command line and in the admin API."""
+"""The schema of searches for token events, for the command line and the admin API."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,12 +30,12 @@ def _correlation_id(description: str) -> fields.String:
 
 
 class Moment(fields.Field[datetime]):
-    """An instant in ISO 8601, in UTC where no zone is given; loaded as an aware one."""
+    """A time in ISO 8601, in UTC by default; loaded as an aware datetime."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
-            found = datetime.fromisoformat(value)
-            aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            time = datetime.fromisoformat(value)
+            aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
             raise ValidationError("Write a time as 2030-01-31T08:30.") from None
         if aware.timestamp() < 0:
@@ -44,10 +44,10 @@ class Moment(fields.Field[datetime]):
 
 
 class EventQuerySchema(Schema):
-    """Filters of the event log and a place in it; what is left out is anything."""
+    """Filters of the event log and a position in it; a missing filter matches every event."""
 
     class Meta:
-        """Refuse what is not named here: a misspelt filter must not find everything."""
+        """Refuse unknown fields: a misspelled filter must not match every event."""
 
         unknown = RAISE
 
@@ -75,12 +75,12 @@ class EventQuerySchema(Schema):
 
     @pre_load
     def drop_empty(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Take an empty value for an absent one."""
+        """Drop empty values."""
         return {name: value for name, value in data.items() if value not in ("", None)}
 
 
 def load_event_query(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is asked for; raises `InputInvalid`."""
+    """Return the query; raises `InputInvalid`."""
     try:
         loaded: dict[str, Any] = EventQuerySchema().load(given)
     except ValidationError as problem:

@@ -1,4 +1,4 @@
-"""What a schema refuses, as texts by field."""
+"""Error messages of a schema, by field."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from marshmallow import ValidationError
 
 
 def field_errors(problem: ValidationError) -> dict[str, list[str]]:
-    """Return the texts of each field; those of a list's items come nested by position."""
+    """Return the messages by field, without the nesting of list items."""
     return {name: _flat(messages) for name, messages in problem.messages_dict.items()}
 
 

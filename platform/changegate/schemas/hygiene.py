@@ -1,4 +1,4 @@
-"""What command line and admin API show of findings, machine identities and exchanges over time."""
+"""The schemas of findings, machine identities, and exchanges over time, for the command line and the admin API."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _instant(**options: Any) -> Instant:
 
 
 class FindingSchema(Schema):
-    """A finding: what is wrong with an integration, by client id, or an account, by user name, and the remedy."""
+    """A finding about an integration (client ID) or an account (user name), with its remedy."""
 
     code = _text()
     severity = _text(validate=validate.OneOf(SEVERITIES))
@@ -47,7 +47,7 @@ class FindingSchema(Schema):
 
 
 class CountsSchema(Schema):
-    """How many findings there are of each severity."""
+    """The number of findings by severity."""
 
     high = _number()
     medium = _number()
@@ -55,7 +55,7 @@ class CountsSchema(Schema):
 
 
 class AssessmentSchema(Schema):
-    """The security score, 0 to 100 and lower means riskier, with the findings that make it, the worst first."""
+    """The security score, 0 (most risk) to 100, with its findings, the most severe first."""
 
     score = fields.Integer(dump_only=True, validate=validate.Range(min=0, max=100))
     counts = fields.Nested(CountsSchema, dump_only=True)
@@ -70,7 +70,7 @@ class IdentityIntegrationSchema(Schema):
 
 
 class MachineIdentitySchema(Schema):
-    """An account that automation acts as; `privileges` are its roles that a machine should not hold."""
+    """An account of automation; `privileges` are its roles that a machine should not have."""
 
     sys_id = _text(attribute="account.sys_id")
     user_name = _text(attribute="account.user_name")
@@ -91,7 +91,7 @@ class MachineIdentitySchema(Schema):
 
 
 class PeriodSchema(Schema):
-    """An hour or a day: its exchanges; `would_refuse` is a part of `accepted`."""
+    """The exchanges of an hour or a day; `would_refuse` is included in `accepted`."""
 
     starts_at = _instant()
     accepted = _number()
@@ -100,21 +100,21 @@ class PeriodSchema(Schema):
 
 
 class ReasonSchema(Schema):
-    """A reason of refusals, and how many there were."""
+    """A reason of refusals, with their number."""
 
     reason = fields.Function(lambda pair: pair[0], dump_only=True, metadata={"type": "string"})
     exchanges = fields.Function(lambda pair: pair[1], dump_only=True, metadata={"type": "integer"})
 
 
 class HistorySchema(Schema):
-    """Periods one after the other, the present one last, and the most frequent reasons of refusals."""
+    """Consecutive periods, the current one last, and the most frequent reasons of refusals."""
 
     periods = fields.List(fields.Nested(PeriodSchema), dump_only=True)
     reasons = fields.List(fields.Nested(ReasonSchema), dump_only=True)
 
 
 class AuthenticationMethodSchema(Schema):
-    """A way to a token: `active_integrations` may use it, `tokens` were bought by it in the last 7 days.
+    """A method of requesting tokens: `active_integrations` may use it, `tokens` were issued in the last 7 days.
 
     Clients authenticate by a `secret` or by a signed assertion (`private_key_jwt`); `public` clients do not
     authenticate, and an ID token has no client.

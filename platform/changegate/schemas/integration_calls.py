@@ -1,4 +1,4 @@
-"""The bodies of calls about an integration that are no integration."""
+"""The request bodies of actions on an integration."""
 
 from marshmallow import RAISE, Schema, fields, validate
 
@@ -7,10 +7,10 @@ MAX_ASSERTION_LENGTH = 64 * 1024
 
 
 class SecretRotationSchema(Schema):
-    """For how long the old client secret works on."""
+    """How long the old client secret stays valid."""
 
     class Meta:
-        """Refuse what is not named here: a misspelt overlap would cut clients off at once."""
+        """Refuse unknown fields: a misspelled overlap would cut clients off at once."""
 
         unknown = RAISE
 
@@ -23,10 +23,10 @@ class SecretRotationSchema(Schema):
 
 
 class TrialRequestSchema(Schema):
-    """An assertion to be judged without being used up."""
+    """An assertion for a dry run."""
 
     class Meta:
-        """Refuse what is not named here."""
+        """Refuse unknown fields."""
 
         unknown = RAISE
 

@@ -1,7 +1,7 @@
-"""What callers, commands and files say of an integration, completed to what the integration schema takes.
+"""Input about an integration from API callers, commands, and files, completed for the integration schema.
 
-The form shows what a preset fills in before anything is saved. Whoever cannot see it gets the same: what the preset
-says stands for what was not given. `placeholders` and `place` say where a provider is, in place of issuer and JWKS URL.
+The form shows what a preset fills in before it is saved. Other callers get the same result: values of the preset are
+the defaults. `placeholders` and `place` are given instead of issuer and JWKS URL.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from changegate.schemas.key_source import KEY_FIELDS, SHARED_KEY
 from changegate.schemas.presets import Filled, Preset, defaults_of, fill, find_preset, recognise
 
 PLACEHOLDERS, PLACE = "placeholders", "place"
-# Two ways to say one thing: whichever is given rules the other out.
+# Pairs of alternative fields: giving one overrides the other.
 ALTERNATIVES = {
     "run_as": "user_field",
     "user_field": "run_as",
@@ -29,17 +29,17 @@ FIXED = "The connection type cannot be changed; register another integration."
 
 
 def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields of a whole integration; raises `InputInvalid`."""
-    wanted = _type(given)
-    if not TYPES[wanted].has_provider:
-        return _load(_without_provider(given, wanted))
+    """Return validated fields of a complete integration; raises `InputInvalid`."""
+    connection_type = _type(given)
+    if not TYPES[connection_type].has_provider:
+        return _load(_without_provider(given, connection_type))
     preset = find_preset(_text(given, "preset"))
     fields = _without_place(given)
     if _says_place(given) or (preset and not _text(fields, "issuer")):
         fields = _filled_in(given, preset, fields)
     elif preset:
         fields = _with_urls(_recognised(fields), fields)
-    defaults = defaults_for(preset, wanted) if preset else {}
+    defaults = defaults_for(preset, connection_type) if preset else {}
     ruled_out = {ALTERNATIVES.get(name) for name in given}
     if given.get("key_source") == SHARED_KEY:
         ruled_out.add("algorithms")
@@ -47,10 +47,10 @@ def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields that take the place of the stored ones; raises `InputInvalid`.
+    """Return validated fields that replace the stored ones; raises `InputInvalid`.
 
-    Whether it is active stays where nothing is said of it: what was stopped by hand is not started by a file. So does
-    `require_email_verified`, whose default is stricter than what older integrations have.
+    If `active` is not given, it keeps its value, so that a file does not activate what an administrator deactivated. So
+    does `require_email_verified`, whose default is stricter than the value of older integrations.
     """
     _require_type(given, stored)
     kept = {name: stored[name] for name in ("active", "require_email_verified") if name in stored}
@@ -58,7 +58,7 @@ def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dic
 
 
 def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields, those of `stored` where nothing is given; raises `InputInvalid`."""
+    """Return validated fields, with those of `stored` as defaults; raises `InputInvalid`."""
     if _text(given, "type"):
         _require_type(given, stored)
     if not TYPES[stored["type"]].has_provider:
@@ -76,9 +76,10 @@ def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str
 
 
 def defaults_for(preset: Preset, connection_type: str) -> dict[str, Any]:
-    """Return what choosing a preset sets in an integration of a type.
+    """Return the fields that a preset sets in an integration of a type.
 
-    How often an assertion is good says nothing of an ID token, which would be good for one call.
+    The replay policy of a preset is for assertions. It is left out for ID tokens, which would be accepted for only one
+    call.
     """
     defaults = defaults_of(preset)
     if connection_type == ID_TOKEN:
@@ -113,7 +114,7 @@ def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
-    """Return a value that is a text; anything else is for the schema to refuse, and nothing here."""
+    """Return a string, or an empty one for any other value, which the schema refuses later."""
     value = given.get(name)
     return value.strip() if isinstance(value, str) else "" if value is None else "?"
 
@@ -127,7 +128,7 @@ def _without_place(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_urls(filled: Filled | None, fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with the provider's URLs where they say nothing else."""
+    """Return the fields, with the URLs of the provider as defaults."""
     if filled is None:
         return fields
     urls = {"issuer": filled.issuer}
@@ -137,13 +138,13 @@ def _with_urls(filled: Filled | None, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recognised(fields: Mapping[str, Any]) -> Filled | None:
-    found = recognise(_text(fields, "issuer"))
-    return found.filled if found else None
+    recognized = recognise(_text(fields, "issuer"))
+    return recognized.filled if recognized else None
 
 
 def _filled_in(given: Mapping[str, Any], preset: Preset | None, fields: dict[str, Any]) -> dict[str, Any]:
     if preset is None:
-        # A name that is no preset's is refused by the schema, in its own words.
+        # An unknown preset is refused by the schema, with a better message.
         if _text(given, "preset"):
             return fields
         raise InputInvalid({PLACEHOLDERS: ["Choose the preset whose issuer they are parts of."]})

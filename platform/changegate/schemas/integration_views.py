@@ -1,4 +1,4 @@
-"""What command line and admin API show of integrations beside their fields: events, keys, judged rules."""
+"""The schemas of events, keys, and dry runs, for the command line and the admin API."""
 
 from datetime import UTC
 from typing import Any
@@ -9,7 +9,7 @@ from changegate.models.oauth_entity_key import KEY_ALERTS
 
 
 class Instant(fields.AwareDateTime):
-    """An instant in UTC, such as 2030-01-31T08:30:00+00:00."""
+    """A time in UTC, such as 2030-01-31T08:30:00+00:00."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default_timezone=UTC, **options)
@@ -24,7 +24,7 @@ def _text_or_null(**options: Any) -> fields.String:
 
 
 class RuleSchema(Schema):
-    """A rule that an assertion was judged by; `hint` is advice where it failed."""
+    """A rule that was checked; `hint` is advice if it failed."""
 
     rule = _text()
     passed = fields.Boolean(dump_only=True)
@@ -36,10 +36,10 @@ class RuleSchema(Schema):
 
 
 class EventSchema(Schema):
-    """An exchange, or a refused call: what was decided and why, rule by rule; never the token or the assertion.
+    """An exchange or a refused call, with its outcome rule by rule; never contains the token or the assertion.
 
-    `request` is the method and path of a refused call. `further_refusals` of the same address or integration followed
-    within the minute and have no event of their own.
+    `request` is the method and path of a refused call. `further_refusals` counts refusals of the same address or
+    integration within the same minute, which have no event of their own.
     """
 
     correlation_id = _text(attribute="event.correlation_id")
@@ -64,7 +64,7 @@ class EventSchema(Schema):
 
 
 class KeySchema(Schema):
-    """A key that a provider has published, or that is stored with its integration."""
+    """A key that the provider has published or that is stored with the integration."""
 
     thumbprint = _text()
     kid = _text()
@@ -77,7 +77,7 @@ class KeySchema(Schema):
 
 
 class KeyAlertSchema(Schema):
-    """Something about a key set that somebody should look at."""
+    """An unusual change of a key set, which administrators should check."""
 
     happened_at = Instant(dump_only=True)
     kind = _text()
@@ -89,7 +89,7 @@ class KeyAlertSchema(Schema):
 
 
 class KeyReportSchema(Schema):
-    """The keys of an integration and what is to be said of them; `blocked_keys` are thumbprints (RFC 7638)."""
+    """The keys of an integration and alerts about them; `blocked_keys` are thumbprints (RFC 7638)."""
 
     keys = fields.List(fields.Nested(KeySchema), dump_only=True)
     blocked_keys = fields.List(fields.String(), dump_only=True)
@@ -98,7 +98,7 @@ class KeyReportSchema(Schema):
 
 
 class TrialSchema(Schema):
-    """A dry run: what an exchange would come to, rule by rule."""
+    """A dry run: the outcome that an exchange would have, rule by rule."""
 
     accepted = fields.Function(lambda run: run.reason is None, dump_only=True, metadata={"type": "boolean"})
     reason = _text_or_null()

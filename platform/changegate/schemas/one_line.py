@@ -1,4 +1,4 @@
-"""Text of one line: the check that every field without line breaks has."""
+"""The validation of one-line text."""
 
 from marshmallow import ValidationError
 
@@ -6,7 +6,7 @@ CONTROL_CHARACTERS = "Control characters are not allowed."
 
 
 def is_one_line(text: str) -> None:
-    """Refuse a text with characters that are not printable; raises `ValidationError`."""
-    # Characters that change the direction of writing are not printable either: one name must not look like another.
+    """Refuse text with characters that are not printable; raises `ValidationError`."""
+    # Bidirectional controls are not printable either, so one name cannot be made to look like another.
     if not text.isprintable():
         raise ValidationError(CONTROL_CHARACTERS)

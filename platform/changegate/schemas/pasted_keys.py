@@ -1,6 +1,7 @@
-"""What was pasted by mistake where a key belongs: a private key, or something public in place of a secret.
+"""Checks against pasting the wrong key: a private key, or a public key in place of a secret.
 
-These checks spare administrators an accident. That a public key never serves as a shared one does not rest on them.
+They protect administrators from accidents. The rule that a public key never verifies a shared-key signature does not
+depend on them.
 """
 
 import base64
@@ -19,20 +20,20 @@ LEAKED = (
     "of the new one."
 )
 PUBLIC = "This is a public key or a certificate, which anybody may know. A shared key is a secret."
-# RFC 7518 §6.2.2, §6.3.2 and §6.4, as text: what cannot be parsed may hold one all the same.
+# Members of private JWKs (RFC 7518 §6.2.2, §6.3.2, §6.4), searched as text: broken JSON may contain a key, too.
 _PRIVATE_MEMBER = re.compile(r'"(?:d|p|q|dp|dq|qi|oth|k)"\s*:')
 _OPENSSH = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com) +AAAA")
 _JWK = re.compile(r'"(?:kty|keys)"\s*:')
 
 
 def refuse_private_key(text: str) -> None:
-    """Refuse a private key in PEM or as a JWK; what is wrong is said without repeating it."""
+    """Refuse a private key in PEM or as a JWK; the message does not contain it."""
     if "PRIVATE KEY-" in text or (_JWK.search(text) and _PRIVATE_MEMBER.search(text)):
         raise ValidationError(LEAKED)
 
 
 def refuse_what_is_no_secret(text: str) -> None:
-    """Refuse what looks like a public key, in any form that such a key is usually copied in."""
+    """Refuse text that looks like a public key in one of the usual formats."""
     refuse_private_key(text)
     if "-BEGIN " in text or "- BEGIN " in text or _OPENSSH.search(text):
         raise ValidationError(PUBLIC)
@@ -45,7 +46,7 @@ def refuse_what_is_no_secret(text: str) -> None:
 
 
 def _forms(text: str) -> Iterator[bytes]:
-    """Yield a text as bytes: as it is, and decoded where it is base64 or hex."""
+    """Yield a text as bytes: encoded, and decoded if it is base64 or hex."""
     yield text.encode("utf-8", "surrogatepass")
     packed = "".join(text.split())
     with suppress(ValueError):

@@ -1,13 +1,13 @@
-"""A rule of an auth scope in one line, for the command line and for files that people write.
+"""The notation of a scope rule as a line of text, for the command line and YAML files.
 
     POST table change_request                       the method, the API, the table
     PATCH table change_request fields=description,work_notes own
     GET stats change_request own                    only what the integration created
     * table * version=v2                            every method and table, under one version
-    GET attachment change_request inactive          kept, and switched off for now
-    POST introspect                                 an API that is about no table
+    GET attachment change_request inactive          kept, but switched off
+    POST introspect                                 an API without tables
 
-APIs go by their last word: `table` is `now/table`.
+APIs are named by the last part of their path: `table` is `now/table`.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def parse_rule_text(text: str) -> dict[str, Any]:
 
 
 def render_rule_text(rule: Mapping[str, Any]) -> str:
-    """Return the line that `parse_rule_text` reads as this rule, which is one that the schema loaded."""
+    """Return the line that `parse_rule_text` parses to this rule, which the schema must have loaded."""
     api = REST_APIS.get(rule["rest_api"])
     words = [rule["http_method"], rule["rest_api"].rpartition("/")[2] if api else rule["rest_api"]]
     words += [rule["table"]] if api is None or api.has_tables else []

@@ -8,12 +8,12 @@ from marshmallow import fields
 from changegate.errors import InputInvalid
 from changegate.schemas.table_query import DisplayChoice, FieldNames, Flag, QuerySchema
 
-# SQLite reads no expression that is deeper than 1000 and sorts by 2000 terms at most.
+# SQLite limits the depth of an expression to 1000, and ORDER BY to 2000 terms.
 MAX_ITEMS = 100
 
 
 class Items(fields.Field[tuple[tuple[str, ...], ...]]):
-    """A comma-joined list of items whose parts are joined by carets; raises `InputInvalid` for too many."""
+    """A comma-separated list of items, whose parts are separated by carets; raises `InputInvalid` for too many."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any

@@ -11,21 +11,21 @@ from marshmallow import EXCLUDE, Schema, fields, post_load, pre_load
 from changegate.errors import RequestUnreadable
 
 DEFAULT_LIMIT = 10_000
-# An answer is put together in memory; whoever wants more reads on, as the header Link says.
+# Responses are built in memory. For more records, callers follow the Link header.
 MAX_LIMIT = 10_000
 MAX_OFFSET = 2**31 - 1
 MAX_PARAMETERS = 1000
 SYSPARM = "sysparm_"
-# The same parameter, as one tutorial of ServiceNow spells it.
+# Alternative spelling in a ServiceNow tutorial.
 SHORT_EXCLUDE_LINK = "sysparm_exclude_ref_link"
 EXCLUDE_LINK = "sysparm_exclude_reference_link"
-# Query strings up to this many bytes are remembered as they were read: callers repeat themselves.
+# Parsed query strings of up to this many bytes are cached, because callers repeat them.
 LONGEST_REMEMBERED = 512
 
 
 @dataclass(frozen=True, slots=True)
 class TableParameters:
-    """What a caller asks of the Table API; `filters` are the `field=value` pairs among the parameters."""
+    """The parameters of a Table API call; `filters` are the `field=value` pairs."""
 
     query: str
     display_value: str
@@ -39,14 +39,14 @@ class TableParameters:
 
 
 class Flag(fields.Field[bool]):
-    """A boolean as clients spell it: any case, and anything unknown is false."""
+    """A boolean in any case; unknown values are false."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         return str(value).strip().lower() == "true"
 
 
 class Count(fields.Field[int]):
-    """A whole number of up to `most`; what is none, or negative, counts as absent."""
+    """An integer of up to `most`; a negative or invalid value counts as absent."""
 
     def __init__(self, *, most: int, **options: Any) -> None:
         super().__init__(**options)
@@ -59,7 +59,7 @@ class Count(fields.Field[int]):
 
 
 class DisplayChoice(fields.Field[str]):
-    """One of false, true and all."""
+    """One of false, true, and all."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = str(value).strip().lower()
@@ -67,7 +67,7 @@ class DisplayChoice(fields.Field[str]):
 
 
 class FieldNames(fields.Field[tuple[str, ...]]):
-    """A comma-joined list of field names."""
+    """A comma-separated list of field names."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -77,10 +77,10 @@ class FieldNames(fields.Field[tuple[str, ...]]):
 
 
 class ParameterSchema(Schema):
-    """Parameters as real clients send them: an empty value is the same as an absent one, unknown ones are ignored."""
+    """A schema in which empty values count as absent, and unknown parameters are ignored."""
 
     class Meta:
-        """Ignore what is not named here."""
+        """Ignore unknown parameters."""
 
         unknown = EXCLUDE
 
@@ -91,7 +91,7 @@ class ParameterSchema(Schema):
 
 
 class QuerySchema(ParameterSchema):
-    """What every call about many records may say."""
+    """The parameters of every call that selects records."""
 
     query = fields.String(
         data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
@@ -101,8 +101,8 @@ class QuerySchema(ParameterSchema):
 class TableQuerySchema(QuerySchema):
     """`sysparm_*` parameters of the Table API.
 
-    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category` and `sysparm_query_no_domain` are among the unknown:
-    there is one view, the count is always exact, and there is one replica and one domain. The descriptions go into the
+    `sysparm_view`, `sysparm_no_count`, `sysparm_query_category`, and `sysparm_query_no_domain` are ignored: there is
+    one view, the count is always exact, and there is one replica and one domain. The descriptions are part of the
     OpenAPI document.
     """
 
@@ -144,7 +144,7 @@ class TableQuerySchema(QuerySchema):
 
     @pre_load
     def drop_empty(self, data: Mapping[str, str], **_kwargs: Any) -> dict[str, str]:
-        """Leave out empty values, and read the other spelling."""
+        """Leave out empty values, and accept the alternative spelling."""
         sent: dict[str, str] = super().drop_empty(data)
         if SHORT_EXCLUDE_LINK in sent:
             sent.setdefault(EXCLUDE_LINK, sent[SHORT_EXCLUDE_LINK])
@@ -152,7 +152,7 @@ class TableQuerySchema(QuerySchema):
 
     @post_load(pass_original=True)
     def complete(self, data: dict[str, Any], original: Mapping[str, str], **_kwargs: Any) -> TableParameters:
-        """Add what is no parameter of ours: filters by field."""
+        """Add the filters by field."""
         filters = {name: value for name, value in original.items() if value and not name.startswith(SYSPARM)}
         return TableParameters(**data, filters=filters)
 
@@ -161,9 +161,9 @@ _schema = TableQuerySchema()
 
 
 def load_parameters(query_string: bytes) -> TableParameters:
-    """Read a query string; of a repeated parameter the last wins.
+    """Return the parameters of a query string; of a repeated parameter, the last value counts.
 
-    Raises `RequestUnreadable` for more parameters than any client sends.
+    Raises `RequestUnreadable` for too many parameters.
     """
     if len(query_string) <= LONGEST_REMEMBERED:
         return _remembered(query_string)
@@ -171,7 +171,7 @@ def load_parameters(query_string: bytes) -> TableParameters:
 
 
 def parse_parameters(query_string: bytes) -> dict[str, str]:
-    """Return the parameters as text; bytes that are no text become marks of that."""
+    """Return the parameters as text; invalid UTF-8 becomes replacement characters."""
     try:
         pairs = parse_qsl(
             query_string.decode("utf-8", "replace"),

@@ -1,4 +1,4 @@
-"""One JWT verifier map, as form, command line, file and admin API send it."""
+"""The schema of JWT verifier maps, for the form, the command line, files, and the admin API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from changegate.schemas.pasted_keys import refuse_private_key, refuse_what_is_no
 MAX_MAPS = 20
 MAX_CERTIFICATE_LENGTH = 20_000
 MAX_SHARED_KEY_LENGTH = 1000
-# Fewer different characters are a key of the right length that was never drawn at random.
+# The minimum number of different characters; a key with fewer was not generated randomly.
 MIN_DIFFERENT_CHARACTERS = 8
 
 
@@ -34,12 +34,12 @@ def _line(length: int, **options: Any) -> fields.String:
 class VerifierMapSchema(Schema):
     """A key of an integration, which is a certificate or a shared key (docs/reference/inbound-integrations.md#keys).
 
-    `certificate` is PEM, or DER in base64. The bytes of `shared_key` are those of the text in UTF-8; left out, the one
-    that is stored under the same name stays. So does `active`.
+    `certificate` is PEM, or DER in base64. `shared_key` is the key as UTF-8 text. If `shared_key` or `active` is not
+    given, the value stored under the same name stays.
     """
 
     class Meta:
-        """Refuse what is not named here: a misspelt `enforce_dates` must not be taken for its default."""
+        """Refuse unknown fields: a misspelled `enforce_dates` must not mean its default."""
 
         unknown = RAISE
 
@@ -60,14 +60,14 @@ class VerifierMapSchema(Schema):
 
     @pre_load
     def tidy(self, data: Any, **_kwargs: Any) -> Any:
-        """Trim texts, and take an empty one for an absent one; a shared key is left as it is."""
+        """Trim texts and drop empty ones; a shared key is not trimmed."""
         if not isinstance(data, Mapping):
             return data
         trimmed = {name: _trimmed(name, value) for name, value in data.items()}
         return {name: value for name, value in trimmed.items() if value not in ("", None)}
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
-        """Say which map is meant: its place in a list is lost where errors are shown by field."""
+        """Add the name of the map to the messages: its index is lost where errors are shown by field."""
         name = data.get("name") if isinstance(data, Mapping) else None
         if not isinstance(name, str) or not name.strip() or not isinstance(error.messages, dict):
             return

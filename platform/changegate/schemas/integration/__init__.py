@@ -1,4 +1,4 @@
-"""An inbound integration as form, command line, file and admin API send it: one schema for each connection type."""
+"""The schemas of inbound integrations, one for each connection type, for form, command line, files, and admin API."""
 
 from changegate.schemas.integration.base import IntegrationSchema
 from changegate.schemas.integration.trust import ALGORITHMS, DEFAULT_ALGORITHMS

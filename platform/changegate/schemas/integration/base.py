@@ -1,4 +1,4 @@
-"""What integrations of every connection type have, and how a field that is another type's is refused."""
+"""The fields of all connection types, and the refusal of fields that a type does not have."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from changegate.models.oauth_entity import TOKEN_FORMATS
 from changegate.schemas.integration.values import LINES, choice, line, most, seconds, user
 
 UNKNOWN = "Unknown field."
-# What a type lacks, in words; the sentence begins with its noun.
+# Messages for fields that a type does not have; the sentence begins with the noun of the type.
 LACKS: Mapping[str, str] = {
     "preset": "has no identity provider",
     "issuer": "has no issuer",
@@ -45,7 +45,7 @@ _SAID_OTHERWISE = {("id_token", "public_client"): "has no client secret, be it p
 
 
 class IntegrationSchema(Schema):
-    """What every integration has; names and defaults follow ServiceNow's forms.
+    """The fields of every integration; names and defaults follow ServiceNow's forms.
 
     See docs/reference/inbound-integrations.md#fields.
 
@@ -53,7 +53,7 @@ class IntegrationSchema(Schema):
     """
 
     class Meta:
-        """Refuse what is not named here: a misspelt option must not be taken for its default."""
+        """Refuse unknown fields: a misspelled option must not mean its default."""
 
         unknown = RAISE
 
@@ -79,14 +79,14 @@ class IntegrationSchema(Schema):
 
     @pre_load
     def tidy(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Trim texts, take an empty one for an absent one, and leave out that what is another type's is not there."""
+        """Trim texts, drop empty ones, and drop empty fields of other types."""
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
         given = {name: value for name, value in trimmed.items() if value not in ("", None)}
         given = {name: value for name, value in given.items() if not (self.is_foreign(name) and _says_no(value))}
         return self.completed(given)
 
     def completed(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields with those that follow from others."""
+        """Return the fields with derived ones."""
         return given
 
     @post_load
@@ -98,11 +98,11 @@ class IntegrationSchema(Schema):
         return data
 
     def is_foreign(self, name: str) -> bool:
-        """Return whether a field is another connection type's."""
+        """Return whether a field exists only in other connection types."""
         return name in LACKS and name not in self.fields
 
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **kwargs: Any) -> None:
-        """Say of a field that only another connection type has that this one lacks it, not that nobody knows it."""
+        """Replace "Unknown field." for fields of other connection types by a message that names this type."""
         if not isinstance(error.messages, dict):
             return
         messages = {name: self._said(name, texts) for name, texts in error.messages.items()}
@@ -116,26 +116,26 @@ class IntegrationSchema(Schema):
 
 
 class AccessTokenFields(Schema):
-    """What integrations have whose clients get access tokens of this product."""
+    """The fields of integrations whose clients get Changegate's access tokens."""
 
     token_format = choice(TOKEN_FORMATS, "opaque")
     access_token_lifespan_seconds = seconds(60, 86_400, 1800)
 
     @pre_load
     def fold_token_format(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Take a token format in any case."""
+        """Accept a token format in any case."""
         token_format = data.get("token_format")
         return {**data} | ({"token_format": token_format.strip().lower()} if isinstance(token_format, str) else {})
 
 
 def type_field(connection_type: str) -> fields.String:
-    """Return the field that says which connection type an integration is of."""
+    """Return the field of the connection type."""
     of_another = f"Must be {connection_type} here."
     return fields.String(load_default=connection_type, validate=validate.Equal(connection_type, error=of_another))
 
 
 def _says_no(value: Any) -> bool:
-    """Return whether a value says of a thing that it is not there."""
+    """Return whether a value means that a thing is absent."""
     if isinstance(value, str):
         return value in fields.Boolean.falsy
     return value is False or value == []

@@ -1,4 +1,4 @@
-"""What has to be said of an integration whose connection type, or one of its fields, is better not used."""
+"""Warnings about connection types and fields that are better avoided."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ REFRESHED = (
 
 
 def list_cautions(fields: Mapping[str, Any], *, is_password_grant_on: bool) -> list[str]:
-    """Return sentences about the fields of an integration, none where nothing is wrong with it."""
+    """Return warnings about the fields of an integration."""
     if fields["type"] == CLIENT_CREDENTIALS:
         return [STORED]
     if fields["type"] != PASSWORD:

@@ -1,4 +1,4 @@
-"""What integrations have for which an identity provider signs: issuer, keys, conditions, and whom the tokens act as."""
+"""The fields of integrations with an identity provider: issuer, keys, conditions, and the user of the tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,12 +35,12 @@ DEFAULT_ALGORITHMS = ["RS256", "ES256"]
 ONCE = "jti-required-once"
 URL_LENGTH = 2048
 KEY_SET_LENGTH = 100_000
-# Kinds of tokens that are made for another purpose; one of them is never a grant (RFC 8725 §3.11).
+# Types of tokens with another purpose, which are never accepted as a grant (RFC 8725 §3.11).
 OTHER_PURPOSES = (
     *("client-authentication+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt"),
     *("oauth-authz-req+jwt", "entity-statement+jwt"),
 )
-# One of these as the unique claim would let only the first assertion of a subject through.
+# Claims that are equal in many assertions: as the unique claim, only the first assertion would be accepted.
 NOT_UNIQUE = ("iss", "sub", "aud", "exp", "iat", "nbf", "azp", "client_id")
 
 
@@ -50,7 +50,7 @@ def _is_a_grant(typ: str) -> None:
 
 
 class TrustFields(Schema):
-    """The fields of trust; exactly one of `run_as` and `user_field` is given."""
+    """The fields about the provider; exactly one of `run_as` and `user_field` is given."""
 
     issuer = line(255, required=True)
     audiences = fields.List(line(255), load_default=list, validate=validate.Length(max=20))
@@ -97,14 +97,14 @@ class TrustFields(Schema):
     jwks_cache_lifespan_minutes = seconds(5, 1440, 60)
 
     def completed(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields with those that follow from others."""
+        """Return the fields with derived ones."""
         if given.get("key_source") == SHARED_KEY:
             given.setdefault("algorithms", [SHARED_KEY_ALGORITHMS[0]])
         return _with_both_switches(given)
 
     @validates_schema
     def require_one_replay_rule(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse a checkbox that says otherwise than the policy."""
+        """Refuse a JTI checkbox that contradicts the replay policy."""
         if data["enable_jti_verification"] == (data["replay_policy"] == REUSABLE):
             raise ValidationError(
                 f"With Enable JTI Verification on, an assertion cannot be {REUSABLE}; with it off, it always is.",
@@ -113,24 +113,24 @@ class TrustFields(Schema):
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def require_one_key_source(self, data: Mapping[str, Any], sent: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Take the keys from exactly one place."""
+        """Require keys in the field of the key source only."""
         require_keys_of_source(data, sent)
 
     @validates_schema
     def require_fitting_algorithms(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Allow algorithms that the keys are made for."""
+        """Require algorithms that fit the key source."""
         require_algorithms_of_source(data)
 
     @validates_schema
     def require_pins(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Refuse an issuer that signs for strangers without a condition that only one tenant's tokens can meet."""
+        """Refuse an issuer shared by many tenants without a condition that only one tenant's tokens can pass."""
         faults = find_pin_faults(data["issuer"], data["preset"], data["claim_conditions"], data["audiences"])
         if faults:
             raise ValidationError({**faults})
 
     @validates_schema
     def require_one_subject_rule(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
-        """Say whom the tokens act as in exactly one way."""
+        """Require exactly one of run-as user and user field."""
         if bool(data.get("run_as")) == bool(data.get("user_field")):
             raise ValidationError(
                 "Choose either a run-as user or the user field that the subject is compared with.", "run_as"
@@ -138,7 +138,7 @@ class TrustFields(Schema):
 
 
 def _with_both_switches(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with both ways to say whether an assertion is good once, where only one was given."""
+    """Return the fields with both `replay_policy` and the JTI checkbox if only one was given."""
     if "replay_policy" in given and "enable_jti_verification" not in given:
         given["enable_jti_verification"] = given["replay_policy"] != REUSABLE
     elif "enable_jti_verification" in given and "replay_policy" not in given:

@@ -1,4 +1,4 @@
-"""The schemas of the connection types, and which one is meant."""
+"""The schemas of the connection types, and their selection."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from changegate.schemas.integration.base import AccessTokenFields, IntegrationSc
 from changegate.schemas.integration.trust import TrustFields
 from changegate.schemas.integration.values import choice, line, seconds, user
 
-# The same in all tokens of an issuer, or new in each: no user is told by one of these.
+# Claims that are equal in all tokens of an issuer, or different in each, so they cannot identify a user.
 NOT_A_USER = ("iss", "aud", "exp", "iat", "nbf", "jti", "typ")
 LONGEST_REFRESH_SECONDS = 31_536_000
 
@@ -52,7 +52,7 @@ class PasswordSchema(AccessTokenFields, IntegrationSchema):
 
 
 class IdTokenSchema(TrustFields, IntegrationSchema):
-    """A *Third party ID token*, good for any number of calls unless JTI verification is on.
+    """A *Third party ID token*, which is accepted for any number of calls unless JTI verification is on.
 
     See docs/reference/inbound-integrations.md#connection-types.
     """
@@ -75,21 +75,21 @@ SCHEMAS: Mapping[str, IntegrationSchema] = MappingProxyType(
 
 
 def type_of(given: Mapping[str, Any]) -> str:
-    """Return the connection type that is meant, JWT bearer where none is given; raises `ValidationError`.
+    """Return the connection type, JWT bearer by default; raises `ValidationError`.
 
-    Words and dashes are taken as they are typed: `client-credentials` is `client_credentials`.
+    Capitals are accepted, and dashes instead of underscores: `client-credentials` is `client_credentials`.
     """
     said = given.get("type")
     if said is None or (isinstance(said, str) and not said.strip()):
         return JWT_BEARER
-    found = said.strip().lower().replace("-", "_") if isinstance(said, str) else ""
-    if found not in TYPES:
+    name = said.strip().lower().replace("-", "_") if isinstance(said, str) else ""
+    if name not in TYPES:
         raise ValidationError({"type": [f"Must be one of: {', '.join(TYPES)}."]})
-    return found
+    return name
 
 
 def load_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields of an integration by the schema of its type; raises `ValidationError`."""
-    found = type_of(given)
-    loaded: dict[str, Any] = SCHEMAS[found].load({**given, "type": found})
+    """Return the fields of an integration, validated by the schema of its type; raises `ValidationError`."""
+    name = type_of(given)
+    loaded: dict[str, Any] = SCHEMAS[name].load({**given, "type": name})
     return loaded

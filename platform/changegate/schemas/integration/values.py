@@ -1,4 +1,4 @@
-"""The kinds of values that the fields of an integration have, with the words they are refused in."""
+"""Field types of the integration schemas, with their error messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ LINES = validate.Regexp(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", er
 
 
 def line(length: int, *, refused: tuple[str, ...] = (), why: str = "", **options: Any) -> fields.String:
-    """Return a text of one line; `why` is said of texts that are `refused`."""
+    """Return a field of one-line text; texts in `refused` get the message `why`."""
     size = validate.Length(max=length, error="At most {max} characters.")
     allowed = validate.NoneOf(refused, error=why)
     return fields.String(
@@ -20,12 +20,12 @@ def line(length: int, *, refused: tuple[str, ...] = (), why: str = "", **options
 
 
 def user(**options: Any) -> fields.String:
-    """Return a user's name."""
+    """Return a field of a user name."""
     return line(40, **options)
 
 
 def choice(choices: Mapping[str, str], default: str) -> fields.String:
-    """Return one of some words."""
+    """Return a field with a fixed set of values."""
     return fields.String(
         load_default=default,
         validate=validate.OneOf([*choices], error=f"Must be one of: {', '.join(choices)}."),
@@ -33,7 +33,7 @@ def choice(choices: Mapping[str, str], default: str) -> fields.String:
 
 
 class _WholeNumber(fields.Integer):
-    """A whole number, also as text; what has a fraction is refused and not cut."""
+    """An integer, also as text; a fraction is refused, not truncated."""
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, float) and not value.is_integer():
@@ -42,7 +42,7 @@ class _WholeNumber(fields.Integer):
 
 
 def seconds(least: int, most: int, default: int) -> fields.Integer:
-    """Return a number of seconds, or of another unit that its name says."""
+    """Return a field of seconds, or of the unit in its name."""
     return _WholeNumber(
         load_default=default,
         strict=False,
@@ -52,7 +52,7 @@ def seconds(least: int, most: int, default: int) -> fields.Integer:
 
 
 def most(limit: int) -> fields.Integer:
-    """Return a limit; none is none at all."""
+    """Return a field of a limit; None means no limit."""
     return _WholeNumber(
         load_default=None,
         allow_none=True,

@@ -1,4 +1,4 @@
-"""Identity providers: where their tokens come from, what to bind on, and what is never enough."""
+"""Presets of identity providers: issuers, key sets, claims, and required conditions."""
 
 from changegate.schemas.presets.catalog import (
     PRESETS,

@@ -1,4 +1,4 @@
-"""Pipelines of their own: CircleCI, Buildkite, HCP Terraform, Jenkins."""
+"""Presets of build services: CircleCI, Buildkite, HCP Terraform, Jenkins."""
 
 from changegate.schemas.presets.placeholders import UUID
 from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
@@ -85,7 +85,7 @@ BUILDKITE = Preset(
         Pin("pipeline_id", UUID),
         Pin("cluster_id", UUID),
         Pin("queue_id", UUID),
-        # A subject that is nothing but an id was asked for with --subject-claim; only Buildkite gives ids.
+        # A subject that is only an ID comes from --subject-claim; Buildkite assigns these IDs.
         Pin("sub", UUID),
     ),
     traps=(

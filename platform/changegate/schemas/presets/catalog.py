@@ -1,4 +1,4 @@
-"""The presets by name, and what choosing one puts into the form."""
+"""The presets by name, and the values that they fill in."""
 
 import re
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ REUSABLE = "reusable-until-exp"
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Where a provider issues tokens and publishes keys, with the tenant's own parts filled in."""
+    """The issuer and JWKS URL of a provider, with placeholders filled in."""
 
     issuer: str
     jwks_url: str
@@ -59,14 +59,14 @@ def find_preset(name: str | None) -> Preset | None:
 
 
 def get_preset(name: str) -> Preset:
-    """Return a preset by name; raises `InputInvalid` for one that does not exist."""
+    """Return a preset by name; raises `InputInvalid` if it does not exist."""
     if name not in PRESETS:
         raise InputInvalid({"preset": [f"There is no preset {name}; presets are {', '.join(PRESETS)}."]})
     return PRESETS[name]
 
 
 def defaults_of(preset: Preset) -> dict[str, Any]:
-    """Return the fields of the integration schema that choosing a preset sets, all but issuer and JWKS URL."""
+    """Return the integration fields that a preset sets, without issuer and JWKS URL."""
     return {
         "preset": preset.name,
         "provider_name": preset.label,
@@ -83,21 +83,21 @@ def defaults_of(preset: Preset) -> dict[str, Any]:
 
 
 def claim_kinds(preset: Preset) -> dict[str, str]:
-    """Return for each claim of the provider how long its value lasts (`CLAIM_KINDS`)."""
+    """Return the stability (`CLAIM_KINDS`) of each claim of the provider."""
     return {claim.name: claim.kind for claim in preset.claims}
 
 
 def issuer_form(preset: Preset, name: str | None = None) -> IssuerForm:
     """Return one of a preset's places by name, the first by default; raises `InputInvalid`."""
-    found = [form for form in preset.issuers if name in (None, form.name)]
-    if not found:
+    forms = [form for form in preset.issuers if name in (None, form.name)]
+    if not forms:
         names = ", ".join(form.name for form in preset.issuers)
         raise InputInvalid({"issuer": [f"{preset.label} has no place {name}; it has {names}."]})
-    return found[0]
+    return forms[0]
 
 
 def fill(preset: Preset, placeholders: Mapping[str, str], *, form: str | None = None) -> Filled:
-    """Return issuer and JWKS URL; raises `InputInvalid` for a placeholder that is missing or does not fit.
+    """Return issuer and JWKS URL; raises `InputInvalid` for a missing or invalid placeholder.
 
     `form` names one of the preset's places, the first by default.
     """

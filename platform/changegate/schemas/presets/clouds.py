@@ -1,4 +1,4 @@
-"""Identities that a cloud gives to what runs in it: Google, Amazon Cognito, AWS STS."""
+"""Presets of clouds: Google, Amazon Cognito, AWS STS."""
 
 from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
 
@@ -20,7 +20,7 @@ GOOGLE = Preset(
             "https://www.googleapis.com/service_accounts/v1/jwk/{email}",
         ),
     ),
-    # The metadata server hands out one token until shortly before it expires.
+    # The metadata server returns the same token until shortly before it expires.
     replay_policy="reusable-until-exp",
     audience_advice="The caller that requests the token chooses it. Use the address of this server, never an audience "
     "that another service accepts.",

@@ -1,4 +1,4 @@
-"""Directories that give tokens to registered applications: Entra ID, Okta, Auth0, Keycloak."""
+"""Presets of directories with registered applications: Entra ID, Okta, Auth0, Keycloak."""
 
 from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, renamable, run_specific
 
@@ -21,7 +21,7 @@ ENTRA_ID = Preset(
             "https://login.microsoftonline.com/{tenant_id}/discovery/keys",
         ),
     ),
-    # Both the platform and Microsoft's libraries hand out a token again and again until it expires.
+    # Both the platform and Microsoft's libraries return a cached token until it expires.
     replay_policy="reusable-until-exp",
     jti_claim="uti",
     max_assertion_lifetime_seconds=5700,

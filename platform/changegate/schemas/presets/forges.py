@@ -1,4 +1,4 @@
-"""Pipelines that belong to where the code is kept: GitHub Actions, GitLab CI, Bitbucket Pipelines."""
+"""Presets of code hosts with pipelines: GitHub Actions, GitLab CI, Bitbucket Pipelines."""
 
 from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
 
@@ -74,7 +74,7 @@ GITHUB_ACTIONS = Preset(
         Pin("repository_id", _DIGITS),
         Pin("repository_owner_id", _DIGITS),
         Pin("enterprise_id", _DIGITS),
-        # Neither names of owners nor of repositories can hold an @, so the numbers are GitHub's.
+        # Names of owners and repositories cannot contain an @, so the numbers after it are GitHub's.
         Pin("sub", r"repo:[\w.-]+@[0-9]+/[\w.-]+@[0-9]+:.+"),
     ),
     traps=(

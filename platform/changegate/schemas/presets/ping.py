@@ -1,4 +1,4 @@
-"""Ping Identity: PingFederate, which a company runs itself, and PingOne."""
+"""Presets of Ping Identity: PingFederate (self-hosted) and PingOne."""
 
 from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, renamable, run_specific
 

@@ -1,4 +1,4 @@
-"""Which conditions an integration must have before it may trust an issuer."""
+"""Conditions that an integration must have before it may trust an issuer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,10 +13,10 @@ Condition = Mapping[str, Any]
 def require_pins(
     issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
 ) -> list[str]:
-    """Return, in sentences, what is missing before an integration may be saved; nothing where all is well.
+    """Return error messages about missing conditions; empty if the integration may be saved.
 
-    An issuer that signs for strangers needs one enforced condition that only one tenant's tokens can meet, whether
-    or not its preset was chosen. Signature and issuer prove nothing there (docs/identity-providers.md).
+    An issuer shared by many tenants requires an enforced condition that only one tenant's tokens can pass, whether or
+    not its preset was chosen: its tokens have the same issuer and keys for every tenant (docs/identity-providers.md).
     """
     return [text for texts in find_pin_faults(issuer, preset, conditions, audiences).values() for text in texts]
 
@@ -24,18 +24,18 @@ def require_pins(
 def find_pin_faults(
     issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return what `require_pins` says, by the field of the integration that it is to be put right in."""
+    """Return the messages of `require_pins` by the field in which to fix them."""
     chosen = find_preset(preset)
-    found = {
+    faults = {
         "issuer": find_refusal(issuer, chosen),
         "claim_conditions": _missing_pin(issuer, conditions),
         "audiences": _missing_audience(chosen, audiences),
     }
-    return {field: [sentence] for field, sentence in found.items() if sentence}
+    return {field: [sentence] for field, sentence in faults.items() if sentence}
 
 
 def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition], run_as: str | None) -> str | None:
-    """Return advice where everybody whom the provider gives a token for this audience acts as one user, or None."""
+    """Return advice if every token of the provider for this audience acts as the same user, else None."""
     provider = find_preset(preset) or find_by_issuer(issuer)
     if not run_as or any(not condition.get("report_only") for condition in conditions):
         return None
@@ -72,7 +72,7 @@ def _is_pin(condition: Condition, provider: Preset) -> bool:
 
 
 def _values(condition: Condition) -> list[object]:
-    """Return what the claim may equal; nothing for an operator that does not say exactly."""
+    """Return the values that the claim may equal; empty for an operator that is not exact."""
     value = condition.get("value")
     if condition.get("operator") == "equals":
         return [value]
@@ -80,7 +80,7 @@ def _values(condition: Condition) -> list[object]:
 
 
 def _name(claim: str) -> str:
-    """Return the name of a claim at the top, also where it is written as a pointer (RFC 6901)."""
+    """Return the name of a top-level claim, also if it is written as a JSON pointer (RFC 6901)."""
     if claim.startswith("/") and "/" not in claim[1:]:
         return claim[1:].replace("~1", "/").replace("~0", "~")
     return claim

@@ -1,4 +1,4 @@
-"""What can be filled into the issuer of a provider."""
+"""The placeholders in issuers of providers."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ OKTA_DOMAIN = r"[a-z0-9-]+\.(?:(?:okta|oktapreview|okta-emea|okta-gov)\.com|okta
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A part of an issuer that is the tenant's own; `shape` is a regular expression for the whole of it."""
+    """A tenant-specific part of an issuer; `shape` is a regular expression for all of it."""
 
     name: str
     label: str
@@ -20,7 +20,7 @@ class Placeholder:
     shape: str
 
     def admits(self, value: str) -> bool:
-        """Return whether a value can stand here."""
+        """Return whether a value has the shape."""
         return re.fullmatch(self.shape, value, re.ASCII) is not None
 
 

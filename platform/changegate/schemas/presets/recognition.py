@@ -1,4 +1,4 @@
-"""Whose issuer it is that somebody typed by hand, and which issuers cannot be trusted at all."""
+"""Recognition of the provider of an issuer, and issuers that can never be trusted."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from changegate.schemas.presets.catalog import PRESETS, Filled, claim_kinds, fin
 from changegate.schemas.presets.placeholders import OKTA_DOMAIN
 from changegate.schemas.presets.shape import IssuerForm, Preset
 
-# Of the form's field; a longer text is nobody's, and is not matched against patterns.
+# The limit of the form field. Longer text is not matched against patterns.
 MAX_ISSUER_LENGTH = 255
 _NO_TENANT = frozenset({"common", "organizations", "consumers"})
 _PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -18,7 +18,7 @@ _OKTA_SERVER = re.compile(r"/oauth2/[^/]+")
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A provider known by its issuer, the place it is, and the URLs as they are there."""
+    """A provider recognized by its issuer, with its place and its URLs."""
 
     preset: Preset
     form: IssuerForm
@@ -26,7 +26,7 @@ class Recognised:
 
 
 def recognise(issuer: str) -> Recognised | None:
-    """Return the provider whose pattern an issuer fits exactly; None where others could have the same pattern."""
+    """Return the provider whose pattern an issuer fits; None if the pattern would fit other providers, too."""
     if len(issuer) > MAX_ISSUER_LENGTH:
         return None
     for preset in PRESETS.values():
@@ -38,33 +38,33 @@ def recognise(issuer: str) -> Recognised | None:
 
 
 def find_by_issuer(issuer: str) -> Preset | None:
-    """Return the provider of an issuer; anything at the host of a shared one is that provider's."""
+    """Return the provider of an issuer; every URL at the host of a shared issuer belongs to that provider."""
     recognised = recognise(issuer)
     return find_shared(issuer) or (recognised.preset if recognised else None)
 
 
 def find_claim_kinds(issuer: str, preset: str | None) -> dict[str, str]:
-    """Return what `claim_kinds` knows of the provider that was chosen or, without one, is recognised by its issuer."""
+    """Return `claim_kinds` of the chosen provider or, without one, of the provider of the issuer."""
     provider = find_preset(preset) or find_by_issuer(issuer)
     return claim_kinds(provider) if provider else {}
 
 
 def find_shared(issuer: str) -> Preset | None:
-    """Return the provider that signs for strangers at the host of an issuer.
+    """Return the provider at the host of an issuer if it signs for many tenants, else None.
 
-    By host and not by pattern: paths there are its to give out, as GitHub does for enterprises.
+    It is found by host, not by pattern, because the provider can assign new paths, as GitHub does for enterprises.
     """
     return _SHARED_HOSTS.get(_host_and_path(issuer)[0])
 
 
 def find_refusal(issuer: str, preset: Preset | None) -> str | None:
-    """Return why no integration can trust an issuer, in one sentence, or None."""
+    """Return why an issuer can never be trusted, as a sentence, or None."""
     rules = (_unfilled, _without_tenant, _without_scheme, _legacy_cluster, lambda text: _okta_itself(text, preset))
     return next((sentence for rule in rules if (sentence := rule(issuer))), None)
 
 
 def _host_and_path(issuer: str) -> tuple[str, str]:
-    """Return both of a URL, empty texts of what is none."""
+    """Return host and path of a URL; both are empty if it is invalid."""
     try:
         parts = urlsplit(issuer)
     except ValueError:

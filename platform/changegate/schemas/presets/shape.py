@@ -1,4 +1,4 @@
-"""What is known about an identity provider: where its tokens come from and what in them may be relied on."""
+"""The data types of presets: issuers, claims, and required conditions of an identity provider."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CLAIM_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class ClaimNote:
-    """A claim, by name or JSON pointer (RFC 6901): how long its value lasts (`CLAIM_KINDS`) and what it says."""
+    """A claim, by name or JSON pointer (RFC 6901), with its stability (`CLAIM_KINDS`) and a description."""
 
     name: str
     kind: str
@@ -24,38 +24,38 @@ class ClaimNote:
 
 
 def immutable(name: str, says: str) -> ClaimNote:
-    """Note a claim whose value stands for one thing for good."""
+    """Describe a claim whose value never identifies another subject."""
     return ClaimNote(name, IMMUTABLE, says)
 
 
 def renamable(name: str, says: str) -> ClaimNote:
-    """Note a claim whose value can be changed or can come to mean something else."""
+    """Describe a claim whose value can change, or can later identify another subject."""
     return ClaimNote(name, RENAMABLE, says)
 
 
 def run_specific(name: str, says: str) -> ClaimNote:
-    """Note a claim that no rule can be written on, since each run has another value."""
+    """Describe a claim that differs between runs, so that conditions on it are useless."""
     return ClaimNote(name, RUN_SPECIFIC, says)
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A claim that proves the tenant when its value has a shape (a regular expression for the whole of it)."""
+    """A claim that identifies the tenant if its value has a shape, a regular expression for all of it."""
 
     claim: str
     shape: str
 
     def holds(self, value: object) -> bool:
-        """Return whether the value could only be one tenant's."""
+        """Return whether the value identifies one tenant."""
         return isinstance(value, str) and re.fullmatch(self.shape, value, re.ASCII) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerForm:
-    """One of the places where a provider issues tokens: templates with `{placeholders}`.
+    """A place where a provider issues tokens: templates with `{placeholders}`.
 
-    The JWKS template may say `{issuer}`, which is the issuer without a slash at its end. A shared issuer signs for
-    strangers too. A template that would fit any host is not `is_telling`: what matches it may be anybody's.
+    `{issuer}` in the JWKS template is the issuer without a final slash. A shared issuer signs for many tenants.
+    `is_telling` is False for a template that fits any host, since a match does not identify the provider.
     """
 
     name: str
@@ -74,9 +74,9 @@ class IssuerForm:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Everything the form can be given when a provider is chosen; what fits no pattern is a sentence of advice.
+    """An identity provider: the values that the form fills in, and advice as sentences.
 
-    On a shared issuer one of `pins` is indispensable. `bind` names what rules are best written on.
+    A shared issuer requires a condition on one of `pins`. `bind` lists the best claims for conditions.
     """
 
     name: str

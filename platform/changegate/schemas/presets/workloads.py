@@ -1,4 +1,4 @@
-"""Identities of workloads: Kubernetes service accounts and SPIFFE."""
+"""Presets of workload identities: Kubernetes service accounts and SPIFFE."""
 
 from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, renamable, run_specific
 
@@ -29,7 +29,7 @@ KUBERNETES = Preset(
             is_telling=False,
         ),
     ),
-    # One projected file serves all containers of a pod for most of its life.
+    # All containers of a pod read the same projected token for most of its lifetime.
     replay_policy="reusable-until-exp",
     audience_advice="Set it in the projected volume (serviceAccountToken.audience). Use the address of this server; "
     "tokens with the cluster's own audience are for its API server and may live for a year.",
@@ -71,7 +71,7 @@ SPIFFE = Preset(
         ),
     ),
     algorithms=("RS256", "ES256", "ES384"),
-    # The agent keeps a JWT-SVID and hands it out again for half of its life.
+    # The agent caches a JWT-SVID for half of its lifetime.
     replay_policy="reusable-until-exp",
     max_assertion_lifetime_seconds=900,
     audience_advice="The workload requests it: spire-agent api fetch jwt -audience … Use the address of this server.",
