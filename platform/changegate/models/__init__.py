@@ -1,4 +1,4 @@
-"""Tables and their dictionary; importing this package declares every one of them."""
+"""The models of all tables; importing this package declares every table."""
 
 from changegate.models.auth_scope import SysApiAccessScope, SysAuthScope
 from changegate.models.change_request import ChangeRequest

@@ -9,14 +9,14 @@ from changegate.database import Base
 from changegate.models.base import Record, boolean, reference, string, text
 
 ANY = "*"
-# The scope that lets a token do all that its user may. It is known by this id alone, which spells its name in ASCII:
-# another record of the same name has no power.
+# The sys_id of the scope that allows everything its user may do: its name in ASCII, as hex. The scope is identified by
+# this sys_id only, so another record of the same name grants nothing.
 USERACCOUNT = "757365726163636f756e740000000000"
 MAX_SCOPES_LENGTH = 1000
 
 
 class RestApi(NamedTuple):
-    """An API that rules speak of: its name for people, its methods, and whether each call is about a table."""
+    """An API in scope rules: its label, its methods, and whether its calls have a table."""
 
     label: str
     methods: tuple[str, ...]
@@ -48,9 +48,10 @@ class SysAuthScope(Record, Base):
 
 
 class SysApiAccessScope(Record, Base):
-    """Calls that a scope covers: an API, a method, a version and a table; `*` stands for every one.
+    """The calls that a scope covers: API, method, version, and table; `*` matches every one.
 
-    `writable_fields` is a comma list that narrows writes, `own_records` keeps to what the integration created.
+    `writable_fields` limits writes to a comma-separated list; `own_records` limits calls to records that the
+    integration created.
     """
 
     __tablename__ = "sys_api_access_scope"

@@ -1,7 +1,7 @@
-"""What every table has, and the words in which a model declares its columns and their dictionary.
+"""The columns of every table, and the functions with which models declare columns and their dictionary entries.
 
-A column's `info` is its dictionary entry: label, kind, choices, reference, limits. The Table API, the console
-and later `sys_dictionary` read it; nothing else describes a column.
+The `info` of a column contains its dictionary entry: label, kind, choices, reference, limits. The Table API, the
+console, and `sys_dictionary` read it; nothing else describes a column.
 """
 
 import secrets
@@ -31,34 +31,34 @@ SYS_ID_LENGTH = 32
 
 
 def new_sys_id() -> str:
-    """Return a fresh sys_id: 32 lower-case hex digits."""
+    """Return a new sys_id: 32 lower-case hex digits."""
     return secrets.token_hex(16)
 
 
 def new_ordered_sys_id() -> str:
-    """Return a fresh sys_id that sorts after earlier ones: what is written within one second keeps its order."""
+    """Return a new sys_id that sorts after earlier ones, so that rows of the same second keep their order."""
     return f"{time.time_ns():016x}{secrets.token_hex(8)}"
 
 
 def utc_now() -> datetime:
-    """Return the present instant to the second, as the wire shows it."""
+    """Return the current time to the second, the precision of the APIs."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An instant, always aware UTC in Python; SQLite has no zones and stores it without."""
+    """A time, always aware UTC in Python; SQLite stores it without a time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Turn an aware instant into UTC; a naive one is a mistake of the caller."""
+        """Return an aware time in UTC; a naive time is an error of the caller."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a naive datetime is not an instant")
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Return the stored instant in UTC; PostgreSQL answers in the zone of its own settings."""
+        """Return the stored time in UTC; PostgreSQL returns it in the time zone of its settings."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -69,9 +69,9 @@ _DIGITS_ONLY = str.maketrans("", "", "-: T")
 
 
 def version_of(update_count: int, updated_on: datetime | str) -> str:
-    """Return the version of a record, from values in Python's types or as a driver gives them.
+    """Return the version of a record from values in Python types or as returned by a driver.
 
-    The count of updates alone would repeat itself when a record is deleted and another is created in its place.
+    It includes the time of the update: the count alone would repeat if a record is deleted and created again.
     """
     # SQLite stores UTC as text.
     in_utc = updated_on.astimezone(UTC).isoformat(" ") if isinstance(updated_on, datetime) else updated_on
@@ -82,9 +82,9 @@ def version_of(update_count: int, updated_on: datetime | str) -> str:
 class Entry:
     """The dictionary entry of one column.
 
-    `kind` is ServiceNow's internal type name where there is one. `choices` maps stored text to label.
-    `is_read_only` columns are ignored on input; `is_private` ones are shown to administrators only;
-    `is_secret` ones to nobody. `description` is a sentence about the values.
+    `kind` is ServiceNow's internal type name if there is one. `choices` maps stored text to label. `is_read_only`
+    columns are ignored on input, `is_private` columns are shown to administrators only, and `is_secret` columns are
+    never shown. `description` is a sentence about the values.
     """
 
     kind: str
@@ -109,17 +109,17 @@ def string(label: str, length: int = 255, description: str | None = None, **opti
 
 
 class UpperCaseString(String):
-    """Text that is stored in capitals: it is compared as it is, so that its index serves."""
+    """Text stored in capitals, so that comparisons need no `upper()` and can use the index."""
 
 
 def record_number(label: str, **options: Any) -> MappedColumn[Any]:
-    """Declare the number that people know a record by, such as CHG0030001."""
+    """Declare the number of a record, such as CHG0030001."""
     entry = Entry("string", label, 40, **_flags(options))
     return _column(UpperCaseString(40), entry=entry, **options)
 
 
 def text(label: str, length: int = 4000, **options: Any) -> MappedColumn[Any]:
-    """Declare a text of several lines."""
+    """Declare a multi-line text."""
     return _column(Text, entry=Entry("string", label, length, **_flags(options)), **options)
 
 
@@ -129,12 +129,12 @@ def integer(label: str, **options: Any) -> MappedColumn[Any]:
 
 
 def boolean(label: str, **options: Any) -> MappedColumn[Any]:
-    """Declare a yes or no."""
+    """Declare a boolean."""
     return _column(Boolean, entry=Entry("boolean", label, **_flags(options)), **options)
 
 
 def instant(label: str, **options: Any) -> MappedColumn[Any]:
-    """Declare a date-time, UTC."""
+    """Declare a time in UTC."""
     return _column(UTCDateTime, entry=Entry("glide_date_time", label, **_flags(options)), **options)
 
 
@@ -149,12 +149,12 @@ def choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
 
 
 def integer_choice(label: str, choices: Choices, **options: Any) -> MappedColumn[Any]:
-    """Declare a whole number that is one of `choices`, which are keyed by its text."""
+    """Declare an integer that is one of `choices`, which are keyed by its text."""
     return _column(Integer, entry=Entry("integer", label, choices=choices, **_flags(options)), **options)
 
 
 def glide_list(label: str, reference: str, **options: Any) -> MappedColumn[Any]:
-    """Declare a list of sys_ids, stored comma-joined."""
+    """Declare a list of sys_ids, stored as comma-separated text."""
     return _column(Text, entry=Entry("glide_list", label, 4000, reference=reference, **_flags(options)), **options)
 
 
@@ -163,8 +163,8 @@ def reference(
 ) -> MappedColumn[Any]:
     """Declare a reference to a record of `table` by sys_id.
 
-    `stored_in` is the database table of a class that is stored with others. `is_stored_loose` leaves out the
-    foreign key, for tables that are not served.
+    `stored_in` is the database table if it differs from `table`, as for classes that share one. `is_stored_loose`
+    leaves out the foreign key, for tables that are not served.
     """
     on_delete = options.pop("ondelete", "SET NULL")
     keys = [] if is_stored_loose else [ForeignKey(f"{stored_in or table}.sys_id", ondelete=on_delete)]
@@ -173,22 +173,22 @@ def reference(
 
 
 def domain(label: str, **options: Any) -> MappedColumn[Any]:
-    """Declare the domain; this product has one, so it is a reference that needs no record."""
+    """Declare the domain. There is only one, so the reference needs no record."""
     entry = Entry("domain_id", label, SYS_ID_LENGTH, reference="sys_user_group", **_flags(options))
     return _column(String(SYS_ID_LENGTH), entry=entry, **options)
 
 
 def index_of_filled(column: Column[Any], *others: Column[Any]) -> Index:
-    """Declare an index of the rows that have a value in a column, by that one first; the others cost it nothing."""
+    """Declare a partial index of the rows that have a value in a column; that column comes first."""
     is_filled = column.is_not(None)
     name = f"ix_{column.table.name}_{column.name}"
     return Index(name, column, *others, sqlite_where=is_filled, postgresql_where=is_filled)
 
 
 def index_of_filled_text(column: Column[Any]) -> Index:
-    """Declare an index of the rows that have a text in a column, as text is compared: without case."""
+    """Declare a partial index of the rows that have a text in a column, ignoring case as comparisons do."""
     folded = func.lower(column)
-    # The same expression in both places: for SQLite nothing else follows from a comparison.
+    # The same expression in the column and in the condition: SQLite uses a partial index only then.
     is_filled = folded.is_not(None)
     name = f"ix_{column.table.name}_{column.name}_lower"
     return Index(name, folded, sqlite_where=is_filled, postgresql_where=is_filled)
@@ -218,5 +218,5 @@ class Record:
 
     @property
     def record_version(self) -> str:
-        """The version of the record as it is stored."""
+        """The version of the stored record."""
         return version_of(self.sys_mod_count, self.sys_updated_on)

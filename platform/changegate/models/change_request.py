@@ -1,4 +1,4 @@
-"""Change requests; a class of task."""
+"""Change requests, a class of task."""
 
 from datetime import date, datetime
 

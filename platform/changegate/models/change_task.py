@@ -1,4 +1,4 @@
-"""Change tasks: the steps of a change; a class of task."""
+"""Change tasks: the steps of a change, a class of task."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ ORIGINS = {"manual": "Manual", "workflow": "Workflow"}
 
 
 class ChangeTask(Task):
-    """A step of a change; what it has in common with the change is one column of the table they share."""
+    """A step of a change; it shares columns with change requests in one database table."""
 
     __mapper_args__ = {"polymorphic_identity": "change_task"}
 

@@ -1,11 +1,11 @@
-"""Change models: what kinds of change there are and with what a new one begins."""
+"""Change models: the kinds of changes, with the initial values of a new change."""
 
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
 from changegate.models.base import Record, boolean, string, text
 
-# The models that every instance has, by the type of their changes; Standard's id is the one that clients know.
+# The models of every instance, by the type of their changes. Clients rely on the sys_id of Standard.
 MODELS_OF_TYPES = {
     "normal": "007c4001c343101035ae3f52c1d3aeb2",
     "standard": "e55d0bfec343101035ae3f52c1d3ae49",
@@ -14,7 +14,7 @@ MODELS_OF_TYPES = {
 
 
 class ChgModel(Record, Base):
-    """A change model; `record_preset` is what a new change of it has, in the form of an encoded query."""
+    """A change model; `record_preset` contains the initial values of a change as an encoded query."""
 
     __tablename__ = "chg_model"
 

@@ -1,4 +1,4 @@
-"""The vocabulary of claim conditions: how a claim is compared, and the type it must have."""
+"""The operators and types of claim conditions."""
 
 OPERATORS = {
     "equals": "Equals",
@@ -13,5 +13,5 @@ VALUE_TYPES = {
     "boolean": "Boolean",
     "list": "List",
 }
-# Beyond it two whole numbers are one to a reader that keeps numbers as doubles (RFC 8259 §6).
+# Larger integers are not exact in JSON parsers that use doubles (RFC 8259 §6).
 LARGEST_NUMBER = 2**53 - 1

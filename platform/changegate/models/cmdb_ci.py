@@ -1,4 +1,4 @@
-"""Configuration items: what a change is made to."""
+"""Configuration items, the subjects of changes."""
 
 from sqlalchemy import Index
 from sqlalchemy import text as text_clause

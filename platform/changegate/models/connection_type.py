@@ -1,4 +1,4 @@
-"""What each connection type has of an integration's fields; whatever is not named here, an integration lacks."""
+"""Connection types, each with the fields that its integrations have."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ _CARE = ("active", "creations_per_hour", "creations_per_day", "owner", "review_d
 class ConnectionType:
     """A connection type: `noun` begins sentences about it; `fields` are those of its schema, in the order of the form.
 
-    `has_provider` tells whether an identity provider signs for it, so that it has an issuer, keys and conditions.
-    `has_secret` tells whether its clients prove themselves, unless they are public.
+    `has_provider` is True if an identity provider signs for it, so that it has an issuer, keys, and conditions.
+    `has_secret` is True if its clients authenticate, unless they are public.
     """
 
     name: str
@@ -34,19 +34,19 @@ class ConnectionType:
 
     @property
     def label(self) -> str:
-        """Return ServiceNow's name for it."""
+        """Return ServiceNow's name of the type."""
         return CONNECTION_TYPES[self.name]
 
     @property
     def slug(self) -> str:
-        """Return its name as paths and options write it."""
+        """Return its name in paths and options."""
         return self.name.replace("_", "-")
 
 
 TYPES: Mapping[str, ConnectionType] = MappingProxyType(
     {
-        one.name: one
-        for one in (
+        connection.name: connection
+        for connection in (
             ConnectionType(
                 CLIENT_CREDENTIALS,
                 "A client credentials integration",
@@ -87,8 +87,8 @@ TYPES: Mapping[str, ConnectionType] = MappingProxyType(
     }
 )
 
-# How tokens are requested: a connection type or the refresh grant, with how its clients authenticate. A client without
-# a secret signs (private_key_jwt) or is public; with an ID token only the identity provider proves anything.
+# Methods of requesting tokens: a connection type or the refresh grant, with its client authentication. A client without
+# a secret signs (private_key_jwt) or is public; with an ID token, there is no client authentication.
 REFRESH = "refresh_token"
 SECRET, PRIVATE_KEY_JWT, PUBLIC = "secret", "private_key_jwt", "public"
 AUTHENTICATION_METHODS: tuple[tuple[str, str | None], ...] = (

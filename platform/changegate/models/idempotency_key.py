@@ -1,4 +1,4 @@
-"""Idempotency keys: which creations have been done already, and what came of them."""
+"""Idempotency keys: creations that are already done, with their records."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from changegate.models.base import instant, string
 
 
 class IdempotencyKey(Base):
-    """One claimed key of one caller and table, known by its hash, and the hash of the body that came with it."""
+    """The key of a caller and table, stored as a hash, with the hash of the request body."""
 
     __tablename__ = "sys_idempotency_key"
 

@@ -1,4 +1,4 @@
-"""The last good key set of an integration, and the state of fetching it."""
+"""The cached key set of an integration, and the state of its fetches."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from changegate.models.base import instant, integer, string, text
 
 
 class JwksCache(Base):
-    """One row an integration; the document survives restarts and is shared by all processes."""
+    """A row for each integration; the cached document survives restarts and is shared by all processes."""
 
     __tablename__ = "jwks_cache"
 

@@ -1,4 +1,4 @@
-"""JWT verifier maps: the keys that an administrator gave an integration one by one, as certificates or shared keys."""
+"""JWT verifier maps: certificates and shared keys that administrators add to an integration."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,14 +10,14 @@ from changegate.database import Base
 from changegate.models.base import Record, boolean, reference, string, text
 from changegate.models.sys_certificate import SysCertificate
 
-# A shared key has at least as many bytes as the hash that it is used with (RFC 7518 §3.2).
+# A shared key must be at least as long as the hash of its algorithm (RFC 7518 §3.2).
 SHARED_KEY_BYTES: Mapping[str, int] = MappingProxyType({"HS256": 32, "HS384": 48, "HS512": 64})
 
 
 class JwtVerifierMap(Record, Base):
-    """One key of an integration: a certificate, or a shared key, which is sealed.
+    """A key of an integration: a certificate, or an encrypted shared key.
 
-    `kid` is what the header of an assertion says of its key; without one, the map answers where it alone fits.
+    `kid` is compared with the header of an assertion. A map without `kid` is used if it is the only one that fits.
     """
 
     __tablename__ = "jwt_verifier_map"
@@ -31,7 +31,7 @@ class JwtVerifierMap(Record, Base):
     enforce_dates: Mapped[bool] = boolean("Enforce dates", default=True)
     active: Mapped[bool] = boolean("Active", default=True)
 
-    # A certificate belongs to the one map that it came with, and goes with it.
+    # A certificate belongs to exactly one map, and is deleted with it.
     certificate: Mapped[SysCertificate | None] = relationship(
         cascade="all, delete-orphan", single_parent=True, lazy="joined"
     )

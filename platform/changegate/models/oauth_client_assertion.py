@@ -1,4 +1,4 @@
-"""Client assertions that were taken, so that none is taken twice."""
+"""Accepted client assertions, stored against replay."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from changegate.models.base import instant
 
 
 class OAuthClientAssertion(Base):
-    """What makes one client assertion the same again, kept until it has long expired; never the assertion itself."""
+    """The replay key of a client assertion, kept until well after its expiry; never the assertion itself."""
 
     __tablename__ = "oauth_client_assertion"
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -1,4 +1,4 @@
-"""Inbound integrations: who is trusted, under which conditions, to act as whom."""
+"""Inbound integrations: trusted issuers or clients, conditions, and the user that their tokens act as."""
 
 from datetime import date, datetime
 from typing import Any
@@ -41,9 +41,9 @@ MAX_CONDITIONS = 50
 
 
 class OAuthEntity(Record, Base):
-    """An integration; its type says which of the columns count.
+    """An integration; its type decides which columns are used.
 
-    Where an identity provider signs, exactly one of `run_as` and `user_field` says whom the tokens act as.
+    If an identity provider signs, exactly one of `run_as` and `user_field` determines the user of the tokens.
     """
 
     __tablename__ = "oauth_entity"
@@ -65,7 +65,7 @@ class OAuthEntity(Record, Base):
     audiences: Mapped[list[str]] = mapped_column(JSON, default=list)
     algorithms: Mapped[list[str]] = mapped_column(JSON, default=list)
     user_claim: Mapped[str] = string("User claim", 100, default="sub", server_default="sub")
-    # False at the server: integrations from before the rule keep taking emails of which nothing is said.
+    # False as server default: integrations from before this rule still accept emails without `email_verified`.
     require_email_verified: Mapped[bool] = boolean("Require email_verified", default=True, server_default=false())
     user_field: Mapped[str | None] = choice("User field", USER_FIELDS)
     run_as: Mapped[str | None] = reference("Run as", "sys_user", ondelete="RESTRICT")
@@ -73,9 +73,9 @@ class OAuthEntity(Record, Base):
     key_source: Mapped[str] = choice("Key source", KEY_SOURCES, default="jwks_url", server_default="jwks_url")
     jwks_url: Mapped[str] = string("JWKS URL", 2048, default="")
     jwks: Mapped[str | None] = text("Key set", 100_000)
-    # What an exchange needs of the verifier maps, written whenever they are: it reads no other table for them.
+    # A copy of the verifier maps, updated with them, so that an exchange does not read their table.
     static_keys: Mapped[str | None] = mapped_column(Text)
-    # RFC 7638 thumbprints of keys that an administrator blocked, whatever the provider publishes.
+    # RFC 7638 thumbprints of keys that an administrator has blocked, even if the provider still publishes them.
     blocked_keys: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     enable_jti_verification: Mapped[bool] = boolean("Enable JTI Verification", default=True)
     replay_policy: Mapped[str] = choice(
@@ -89,7 +89,7 @@ class OAuthEntity(Record, Base):
     allow_missing_kid: Mapped[bool] = boolean("Accept assertions without kid", default=False, server_default=false())
     required_typ: Mapped[str | None] = string("Required typ", 100)
     claim_conditions: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
-    # Kept when the user is deleted: that an integration's owner is gone is what somebody has to see.
+    # Kept when the user is deleted, so that administrators see that the owner is gone.
     owner: Mapped[str | None] = reference("Owner", "sys_user", is_stored_loose=True)
     review_date: Mapped[date | None] = day("Review date")
 
@@ -110,13 +110,13 @@ class OAuthEntity(Record, Base):
     )
     creations_per_hour: Mapped[int | None] = integer("Creations per hour")
     creations_per_day: Mapped[int | None] = integer("Creations per day")
-    # The latest exchange that is no longer in the log, to the day: it says that the integration was in use.
+    # The day of the latest exchange that has been deleted from the log: shows that the integration was in use.
     last_exchange_at: Mapped[datetime | None] = instant("Last exchange before the log", is_read_only=True)
-    # The latest authentication of the client by a signed assertion (private_key_jwt), to the day.
+    # The day of the client's latest authentication by a signed assertion (private_key_jwt).
     last_client_assertion_at: Mapped[datetime | None] = instant("Last client assertion", is_read_only=True)
-    # ID tokens that their provider issued before are refused: those that an administrator ended all at once.
+    # ID tokens issued before this time are refused: an administrator has revoked all of them.
     tokens_valid_from: Mapped[datetime | None] = instant("Tokens valid from", is_read_only=True)
-    # Counted up to end every token issued so far, also one that another process is just about to commit.
+    # Incremented to revoke all tokens issued so far, including one that another process is about to commit.
     token_generation: Mapped[int] = integer("Token generation", default=0, server_default="0", is_read_only=True)
 
     scopes: Mapped[list[SysAuthScope]] = relationship(
@@ -128,12 +128,12 @@ class OAuthEntity(Record, Base):
 
     @property
     def verifier_maps(self) -> list[dict[str, Any]]:
-        """The verifier maps as the integration schema takes them; a shared key is left out, which keeps it."""
+        """The verifier maps in the form of the integration schema, without shared keys: saving them keeps the keys."""
         return [_map_fields(verifier_map) for verifier_map in self.jwt_verifier_maps]
 
 
 class OAuthEntityScope(Base):
-    """The scopes an integration has; read at request time, so that an edit re-scopes live tokens."""
+    """The scopes of an integration, read at each request, so that a change affects active tokens."""
 
     __tablename__ = "oauth_entity_scope"
 

@@ -1,4 +1,4 @@
-"""The keys an integration's provider has published over time, and what was striking about a change."""
+"""Keys that the provider of an integration has published over time, and alerts about unusual changes."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ KEY_ALERTS = {
 
 
 class OAuthEntityKey(Base):
-    """A key of an integration; one without a kid has an empty one, because it is part of the primary key."""
+    """A key of an integration; without a kid, `kid` is empty, because it is part of the primary key."""
 
     __tablename__ = "oauth_entity_key"
 
@@ -30,12 +30,12 @@ class OAuthEntityKey(Base):
     size: Mapped[int] = integer("Size (bits)")
     first_seen_at: Mapped[datetime] = instant("First seen")
     last_seen_at: Mapped[datetime] = instant("Last seen")
-    # When the provider was first seen without it; None while it is published.
+    # The time of the first fetch without the key; None while it is published.
     gone_at: Mapped[datetime | None] = instant("Gone")
 
 
 class OAuthKeyAlert(Base):
-    """Something about a key set that an administrator should look at."""
+    """An unusual change of a key set, which administrators should check."""
 
     __tablename__ = "oauth_key_alert"
     __table_args__ = (Index(None, "entity", "happened_at"),)

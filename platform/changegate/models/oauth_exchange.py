@@ -1,4 +1,4 @@
-"""Exchanges: what the token endpoint decided, and the tokens that it gave."""
+"""Exchanges: decisions of the token endpoint, and the tokens that it issued."""
 
 import secrets
 from datetime import UTC, datetime
@@ -14,13 +14,13 @@ from changegate.models.packed import PackedJSON
 
 
 class OAuthExchange(Base):
-    """One request to the token endpoint: what was decided and why, and the token that it was exchanged for.
+    """A request to the token endpoint, with its outcome, reason, and issued token.
 
-    Refused API calls and logins are rows too, with `request`; nothing else of them is stored but who sent them.
+    Refused API calls and logins are rows, too, with `request` and the caller only.
 
-    Event, token and the claim of the assertion are one row, written by one statement, so they are committed together
-    or not at all. A correlation id begins with the time: new rows go to the end, old ones are a range at the
-    beginning, and the token carries it, so that its row is found. Never the token itself, never the assertion.
+    Event, token, and replay key are one row, written by one statement, so they are committed together or not at all. A
+    correlation ID begins with the time: new rows are appended to the index, and old ones form a range at its beginning.
+    The token contains the correlation ID, which identifies its row. Tokens and assertions are never stored.
     """
 
     __tablename__ = "oauth_exchange"
@@ -38,29 +38,29 @@ class OAuthExchange(Base):
     algorithm: Mapped[str | None] = string("Algorithm", 20)
     issuer: Mapped[str | None] = string("Issuer", 255)
     subject: Mapped[str | None] = string("Subject", 255)
-    # Method and path of a refused API call or login; NULL for an exchange.
+    # Method and path of a refused API call or login; NULL for exchanges.
     request: Mapped[str | None] = string("Request", 120)
-    # How many refusals of the same address or integration followed that the log had no room for.
+    # The number of later refusals of the same address or integration that were not logged because of the limit.
     further_refusals: Mapped[int | None] = integer("Further refusals")
     jti_digest: Mapped[str | None] = string("JTI digest", 64)
-    # Every rule that was judged: rule, reason where it failed, expected, received.
+    # All rules that were checked: rule, reason if it failed, expected, received.
     rules: Mapped[Any] = mapped_column(PackedJSON, nullable=True)
-    # The payload as it was signed, kept once its signature was found good.
+    # The signed payload, stored only if its signature was valid.
     claims: Mapped[Any] = mapped_column(PackedJSON, nullable=True)
-    # Whether a condition that only reports would have refused it.
+    # Whether a report-only condition would have refused it.
     would_refuse: Mapped[bool | None] = boolean("Would have been refused")
-    # Unique, so one assertion buys one token; NULL where it may buy more, or bought none.
+    # Unique, so an assertion is exchanged only once; NULL if it may be reused, or if no token was issued.
     assertion_claim: Mapped[str | None] = mapped_column(String(64), unique=True)
 
     token_hash: Mapped[str | None] = mapped_column(String(64))
     token_generation: Mapped[int | None] = integer("Token generation")
     user: Mapped[str | None] = reference("User", "sys_user")
     scope: Mapped[str | None] = string("Scope", MAX_SCOPES_LENGTH)
-    # Whether the token was not asked for with scopes of its own: it then has those that its integration has.
+    # True if the request did not specify scopes: the token then has the current scopes of its integration.
     has_all_scopes: Mapped[bool | None] = boolean("All scopes of its integration")
     expires_at: Mapped[datetime | None] = instant("Expires")
     revoked_at: Mapped[datetime | None] = instant("Revoked")
-    # The refresh token that it came with, or was bought with: the correlation id of the exchange that issued that one.
+    # The refresh token issued with it, or exchanged for it: the correlation ID of the exchange that issued that token.
     refresh_token: Mapped[str | None] = mapped_column(String(32))
 
 
@@ -73,7 +73,7 @@ def new_correlation_id(at: datetime) -> str:
 
 
 def earliest_correlation_id(at: datetime) -> str:
-    """Return the least correlation id of an instant; all events before it have lesser ones."""
+    """Return the smallest correlation ID of a time; those of all earlier events are smaller."""
     return f"{int(at.timestamp() * 1000):012x}{'0' * 20}"
 
 

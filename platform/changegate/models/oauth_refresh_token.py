@@ -1,4 +1,4 @@
-"""Refresh tokens: what one buys access tokens with until it ends."""
+"""Refresh tokens, which are exchanged for access tokens until they expire."""
 
 from datetime import datetime
 
@@ -11,10 +11,10 @@ from changegate.models.base import boolean, instant, integer, reference, string
 
 
 class OAuthRefreshToken(Base):
-    """A refresh token, known by the exchange that issued it; never the token itself.
+    """A refresh token, identified by the exchange that issued it; never the token itself.
 
-    What it rests on besides its integration is kept with it: the password that was given for it, as a mark that changes
-    with the password and tells nothing about it.
+    It is valid only as long as the password that it was issued for. `password_mark` changes with the password and
+    reveals nothing about it.
     """
 
     __tablename__ = "oauth_refresh_token"

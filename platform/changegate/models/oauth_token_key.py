@@ -1,4 +1,4 @@
-"""The product's own keys: those that sign access tokens in JWT format."""
+"""Keys that sign Changegate's access tokens in JWT format."""
 
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,15 @@ from changegate.models.base import instant, integer, text
 
 
 class OAuthTokenKey(Base):
-    """One ES256 key; `kid` is its thumbprint (RFC 7638), and the highest `number` that is active signs.
+    """An ES256 key; `kid` is its thumbprint (RFC 7638). The active key with the highest `number` signs.
 
-    The private half is sealed, and gone once the key no longer signs.
+    The private key is encrypted, and deleted once the key no longer signs.
     """
 
     __tablename__ = "oauth_token_key"
 
     kid: Mapped[str] = mapped_column(String(43), primary_key=True)
-    # Unique: of several processes that make the next key at once, one does.
+    # Unique: if several processes create the next key concurrently, only one succeeds.
     number: Mapped[int] = integer("Number", unique=True)
     private_key: Mapped[str | None] = text("Private key", is_secret=True)
     public_jwk: Mapped[dict[str, Any]] = mapped_column(JSON)

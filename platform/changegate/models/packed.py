@@ -1,4 +1,4 @@
-"""Columns for what is written often, says much the same each time, and is read seldom: JSON, deflated."""
+"""A column type for compressed JSON, for values that are written often, are similar, and are rarely read."""
 
 import zlib
 from typing import Any
@@ -7,10 +7,10 @@ import orjson
 from sqlalchemy import LargeBinary
 from sqlalchemy.types import TypeDecorator
 
-# The first byte says how the rest is kept. Rows outlive releases: a dictionary may get a successor, never another text.
+# The first byte is the format of the rest. Never change a dictionary: stored rows need it. Add a new format instead.
 _PLAIN, _DEFLATED = b"\0", b"\1"
 _WINDOW_BITS = -12
-_SHORT = 256  # bytes: to deflate them takes longer than to write the half that it would save
+_SHORT = 256  # bytes; compressing less takes longer than writing the bytes that it saves
 _DICTIONARY = (
     b'"repository_owner_id":"repository_id":"repository_owner":"repository":"environment":"event_name":"job_workflo'
     b'w_ref":"'
@@ -37,13 +37,13 @@ _DICTIONARY = (
 
 
 class PackedJSON(TypeDecorator[Any]):
-    """Any JSON value; text that is JSON already is given as bytes."""
+    """Any JSON value; JSON text can be passed as bytes."""
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Any) -> bytes | None:
-        """Return what is stored."""
+        """Return the stored bytes."""
         if value is None:
             return None
         content = value if isinstance(value, bytes) else orjson.dumps(value)
@@ -53,7 +53,7 @@ class PackedJSON(TypeDecorator[Any]):
         return _DEFLATED + packer.compress(content) + packer.flush()
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> Any:
-        """Return the value; floats and large numbers as JSON has them."""
+        """Return the value; floats and large numbers are those of the JSON text."""
         if value is None:
             return None
         content = value[1:]

@@ -1,4 +1,4 @@
-"""Versions of standard change templates: what a pre-approved change begins with."""
+"""Versions of standard change templates, with the initial values of pre-approved changes."""
 
 from sqlalchemy.orm import Mapped
 
@@ -7,7 +7,7 @@ from changegate.models.base import Record, boolean, integer, string, text
 
 
 class StdChangeProducerVersion(Record, Base):
-    """A published template; `template` holds its values in the form of an encoded query."""
+    """A published template; `template` contains its values as an encoded query."""
 
     __tablename__ = "std_change_producer_version"
 

@@ -1,4 +1,4 @@
-"""Attachments: what is known of a file, and apart from that its bytes."""
+"""Attachments: the metadata of files and, in a second table, their bytes."""
 
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,7 +10,7 @@ ATTACHMENT_STATES = {"available": "Available", "pending": "Pending"}
 
 
 class SysAttachment(Record, Base):
-    """A file that belongs to a record of any table."""
+    """The metadata of a file of a record of any table."""
 
     __tablename__ = "sys_attachment"
     __table_args__ = (Index(None, "table_name", "table_sys_id"),)
@@ -32,7 +32,7 @@ class SysAttachment(Record, Base):
 
 
 class SysAttachmentDoc(Base):
-    """A piece of a file; kept out of the attachment's row, which is read far more often."""
+    """A piece of a file, in a separate table because the metadata is read far more often."""
 
     __tablename__ = "sys_attachment_doc"
 

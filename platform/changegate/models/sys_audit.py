@@ -1,4 +1,4 @@
-"""The audit trail: who changed which field of which record, when, from what to what."""
+"""The audit trail: user, time, record, field, old value, and new value of each change."""
 
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
@@ -8,7 +8,7 @@ from changegate.models.base import Record, integer, string, text
 
 
 class SysAudit(Record, Base):
-    """One change of one field; never changed itself."""
+    """A change of a field; rows are never updated."""
 
     __tablename__ = "sys_audit"
     __table_args__ = (Index(None, "tablename", "documentkey"),)
@@ -16,7 +16,7 @@ class SysAudit(Record, Base):
     tablename: Mapped[str] = string("Table name", 80)
     fieldname: Mapped[str] = string("Field name", 80)
     documentkey: Mapped[str] = string("Document key", 32)
-    # What the change made of the record's sys_mod_count.
+    # The sys_mod_count of the record after the change.
     record_checkpoint: Mapped[int | None] = integer("Record checkpoint")
     user: Mapped[str] = string("User", 40)
     oldvalue: Mapped[str | None] = text("Old value", 65536)

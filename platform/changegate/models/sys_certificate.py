@@ -1,4 +1,4 @@
-"""Certificates whose public keys verify assertions; nothing else in one confers trust."""
+"""Certificates. Only their public keys are used, to verify assertions; the chain and issuer give no trust."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from changegate.models.base import Record, instant, string, text
 
 
 class SysCertificate(Record, Base):
-    """A certificate; `fingerprint` is the SHA-256 of all of it in hex, `thumbprint` that of its key (RFC 7638)."""
+    """A certificate; `fingerprint` is its SHA-256 in hex, `thumbprint` that of its key (RFC 7638)."""
 
     __tablename__ = "sys_certificate"
 

@@ -1,4 +1,4 @@
-"""Choices: the values a field may have and what they are called."""
+"""Choices: the values of a field and their labels."""
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped
@@ -8,7 +8,7 @@ from changegate.models.base import Record, boolean, integer, string
 
 
 class SysChoice(Record, Base):
-    """One choice of one field; an inactive one is still read but can no longer be chosen."""
+    """A choice of a field; an inactive choice is still read, but can no longer be chosen."""
 
     __tablename__ = "sys_choice"
     __table_args__ = (UniqueConstraint("name", "element", "language", "value"),)

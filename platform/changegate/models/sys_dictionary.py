@@ -1,4 +1,4 @@
-"""What the served tables and their fields are, as records; written by `changegate prepare` from the registry."""
+"""The served tables and their fields as records, written by `changegate prepare` from the registry."""
 
 from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped

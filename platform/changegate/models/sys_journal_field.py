@@ -1,4 +1,4 @@
-"""Journals: what people wrote about a record, entry by entry."""
+"""Journal entries, such as comments and work notes."""
 
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped
@@ -8,7 +8,7 @@ from changegate.models.base import Record, string, text
 
 
 class SysJournalField(Record, Base):
-    """One entry of one journal field of one record; never changed."""
+    """An entry of a journal field of a record; rows are never updated."""
 
     __tablename__ = "sys_journal_field"
     __table_args__ = (Index(None, "element_id", "element"),)

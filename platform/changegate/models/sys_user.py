@@ -1,4 +1,4 @@
-"""Users, groups, roles and who has them."""
+"""Users, groups, roles, and their assignments."""
 
 from datetime import datetime
 
@@ -11,10 +11,10 @@ from changegate.models.base import Record, boolean, instant, integer, reference,
 
 
 class SysUser(Record, Base):
-    """A person or a machine account; an access token acts as one of these."""
+    """A person or a machine account; access tokens act as a user."""
 
     __tablename__ = "sys_user"
-    # Names are compared without case at every sign-in; two that differ in case alone would be one person's or two's.
+    # Unique without case: sign-in ignores the case of user names.
     __table_args__ = (
         Index("uq_sys_user_user_name_lower", text_clause("lower(user_name)"), unique=True),
         Index("ix_sys_user_name_lower", text_clause("lower(name)")),
@@ -43,17 +43,17 @@ class SysUser(Record, Base):
     failed_attempts: Mapped[int] = integer("Failed login attempts", is_private=True, is_read_only=True, default=0)
     last_login_time: Mapped[datetime | None] = instant("Last login time", is_private=True, is_read_only=True)
 
-    # Flask-Login's four questions.
+    # The interface of Flask-Login.
     is_authenticated = True
     is_anonymous = False
 
     @property
     def is_active(self) -> bool:
-        """Return whether the user may act at all."""
+        """Return whether the user is active and not locked out."""
         return self.active and not self.locked_out
 
     def get_id(self) -> str:
-        """Return what the login session remembers."""
+        """Return the ID that the login session stores."""
         return self.sys_id
 
 
@@ -81,7 +81,7 @@ class SysUserGroupMember(Record, Base):
 
 
 class SysUserRole(Record, Base):
-    """A role: what its holders may do is said where a table or page names it."""
+    """A role; tables and pages list the roles that they require."""
 
     __tablename__ = "sys_user_role"
 

@@ -10,7 +10,7 @@ from changegate.models.base import instant, reference
 
 
 class SysUserSession(Base):
-    """A browser in which a user has signed in, known by the hash of a token in its cookie; deleted to end it."""
+    """A session of a user in a browser, identified by the hash of a token in its cookie; deleted at the end."""
 
     __tablename__ = "sys_user_session"
 

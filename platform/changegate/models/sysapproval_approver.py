@@ -1,4 +1,4 @@
-"""Approvals: who is asked about a task, and what the answer is."""
+"""Approvals: the users who must approve a task, and their decisions."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from changegate.models.task import APPROVALS
 
 
 class SysapprovalApprover(Record, Base):
-    """The approval of one task by one user; `document_id` names the record that it is about."""
+    """The approval of a task by a user; `document_id` is the sys_id of the record to approve."""
 
     __tablename__ = "sysapproval_approver"
 

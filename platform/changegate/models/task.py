@@ -1,4 +1,4 @@
-"""Task: the table that change requests and change tasks extend, stored table-per-hierarchy."""
+"""Tasks: the table that change requests and change tasks extend, with single-table inheritance."""
 
 from datetime import datetime
 
@@ -37,7 +37,7 @@ APPROVALS = {
 UPON_APPROVAL = {"proceed": "Proceed to Next Task", "do_nothing": "Wait for a User to Close this task"}
 UPON_REJECT = {"cancel": "Cancel all future Tasks", "goto": "Go to a previous Task"}
 CONTACT_TYPES = {"chat": "Chat", "email": "Email", "phone": "Phone", "social": "Social", "web": "Web"}
-# What the states of all classes are called where tasks are seen as such; a class has its own names.
+# Labels of states in the table task; each class has its own labels.
 TASK_STATES = {
     "-5": "Pending",
     "-4": "Assess",
@@ -53,7 +53,7 @@ TASK_STATES = {
 }
 ACTION_STATUSES = {"1": "Blocked Internal", "2": "Needs Attention", "3": "Blocked", "4": "In Progress"}
 
-# PostgreSQL hands numbers out of a sequence, which no writer waits for; SQLite has none and counts in a row.
+# PostgreSQL has a sequence, for which writers do not wait. SQLite has none, so a row of `SysNumberCounter` counts.
 NUMBER_SEQUENCES = {
     "change_request": Sequence("change_request_number", start=30001, metadata=Base.metadata),
     "change_task": Sequence("change_task_number", start=10001, metadata=Base.metadata),
@@ -61,7 +61,7 @@ NUMBER_SEQUENCES = {
 
 
 class SysNumberCounter(Record, Base):
-    """The next number of a table, where the database has no sequences."""
+    """The next number of a table, for databases without sequences."""
 
     __tablename__ = "sys_number_counter"
 
@@ -70,13 +70,13 @@ class SysNumberCounter(Record, Base):
 
 
 class Task(Record, Base):
-    """Work to be done and tracked, of whatever class."""
+    """A task of any class."""
 
     __tablename__ = "task"
     __mapper_args__ = {"polymorphic_on": "sys_class_name", "polymorphic_identity": "task"}
     __table_args__ = (
-        # A filter, the class and the usual order in one: a page is found and counted in the index. Several states are
-        # asked for at once, and then sorted without their rows; a group's tasks are mostly sought among the active.
+        # Filter, class, and the usual order in one index, so that a page is found and counted in the index alone. With
+        # several states, the entries are sorted without reading rows. Groups mostly search among their active tasks.
         Index("ix_task_state_page", "state", "sys_class_name", "sys_created_on", "sys_id"),
         Index("ix_task_active_page", "active", "sys_class_name", "sys_created_on", "assignment_group"),
         Index("ix_task_sys_created_on", "sys_created_on", "sys_class_name"),
@@ -146,8 +146,8 @@ class Task(Record, Base):
     rejection_goto: Mapped[str | None] = string("Rejection goto", 32)
     wf_activity: Mapped[str | None] = string("Workflow activity", 32)
     task_for: Mapped[str | None] = reference("Task for", "sys_user")
-    # Where it comes from, copied from the exchange that bought the token: exchanges are kept for a month only, and the
-    # reference is emptied when the integration is deleted.
+    # Provenance, copied from the exchange that issued the token: exchanges are deleted after a month, and the reference
+    # is set to NULL when the integration is deleted.
     oauth_entity: Mapped[str | None] = reference("Created by integration", "oauth_entity", is_read_only=True)
     oauth_client_id: Mapped[str | None] = string("Client ID of integration", 32, is_read_only=True)
     oauth_issuer: Mapped[str | None] = string("Token issuer", 255, is_read_only=True)
@@ -164,12 +164,12 @@ class Task(Record, Base):
     source_environment: Mapped[str | None] = string("Source environment", 255, is_read_only=True)
 
 
-# Where a task is sought by what it belongs to, and where the database looks when what it refers to is deleted.
+# For searches by a reference, and for the foreign key checks when the referenced record is deleted.
 for _name in ("parent", "universal_request", "assigned_to", "opened_by"):
     index_of_filled(Task.__table__.c[_name])
-# By its times an integration's creations are counted. Its own records are paged and counted in the index alone.
+# For counting an integration's creations by time, and for paging its own records in the index alone.
 index_of_filled(*(Task.__table__.c[_name] for _name in ("oauth_entity", "sys_created_on", "sys_class_name", "sys_id")))
 index_of_filled(*(Task.__table__.c[_name] for _name in ("assignment_group", "sys_class_name", "sys_created_on")))
-# What a pipeline asks for: the change that it has created, those of its commit and of its repository.
+# For the searches of pipelines: the change they created, and those of a commit or a repository.
 for _name in ("correlation_id", "source_repository", "source_commit"):
     index_of_filled_text(Task.__table__.c[_name])

@@ -8,7 +8,7 @@ from changegate.models.base import Record, boolean, reference
 
 
 class TaskCi(Record, Base):
-    """One item that a task affects, beside the one that it names itself."""
+    """An item affected by a task, in addition to its `cmdb_ci`."""
 
     __tablename__ = "task_ci"
     __table_args__ = (UniqueConstraint("task", "ci_item"),)

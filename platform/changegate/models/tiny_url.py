@@ -1,4 +1,4 @@
-"""Tiny URLs: a long query kept under a short token."""
+"""Tiny URLs: long queries stored under short tokens."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from changegate.models.base import instant, integer, reference, string, text
 
 
 class TinyUrl(Base):
-    """A path and its query, for the user who asked for it, perhaps by an integration; `size` is in characters."""
+    """A path and its query, stored for a user and, if called with a token, an integration; `size` is in characters."""
 
     __tablename__ = "sys_tiny_url"
 
