@@ -1,4 +1,4 @@
-"""Another company: an identity provider to demonstrate and test onboarding with."""
+"""A demo identity provider, to try out and test integrations with."""
 
 from demo_idp.factory import create_app
 

@@ -32,8 +32,8 @@ def serve(host: str, port: int) -> None:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Refuse, in one sentence, to start where nobody could be served."""
-    # Granian shares ports (SO_REUSEPORT): a second server would start and get half of the requests.
+    """Raise an error if the server cannot listen on the port."""
+    # Granian shares ports (SO_REUSEPORT): a second server would start, and get half of the requests.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -45,7 +45,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def run_server(host: str, port: int, base_url: str) -> None:
-    """Serve with Granian; one worker, because the keys are in its memory."""
+    """Serve with Granian, with one worker, because the keys are in its memory."""
     server = Granian(
         "demo_idp.factory:create_app",
         address=host,
@@ -61,7 +61,7 @@ def run_server(host: str, port: int, base_url: str) -> None:
 
 
 def load_app(base_url: str) -> Flask:
-    """Build the app inside the worker, which leaves Ctrl-C to its parent."""
+    """Build the app inside the worker; the worker ignores Ctrl-C, which its parent handles."""
     # A terminal sends Ctrl-C to both. A worker that gets its parent's SIGTERM on top of its own
     # SIGINT hangs for ever about once in twelve times (Granian 2.8.7, measured).
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

@@ -1,4 +1,4 @@
-"""One shape for everything that is refused: `{"error": …, "error_description": …}`."""
+"""Error responses: `{"error": …, "error_description": …}`."""
 
 import json
 
@@ -9,18 +9,18 @@ from werkzeug.exceptions import HTTPException
 
 
 def register_errors(app: Flask) -> None:
-    """Answer every refusal of this app as JSON."""
+    """Return every error of this app as JSON."""
     app.register_error_handler(ValidationError, answer_bad_input)
     app.register_error_handler(HTTPException, answer_http_error)
 
 
 def answer_bad_input(error: ValidationError) -> ResponseReturnValue:
-    """Answer 400 and name the fields that were not acceptable."""
+    """Return a 400 with the names of the invalid fields."""
     return jsonify(error="invalid_request", error_description=describe(error)), 400
 
 
 def answer_http_error(error: HTTPException) -> ResponseReturnValue:
-    """Answer what the framework refused, in our shape and with its headers."""
+    """Return an error of the framework in our format, with its headers."""
     response = error.get_response()
     body = {"error": error.name.lower().replace(" ", "_"), "error_description": error.description}
     response.set_data(json.dumps(body))

@@ -13,10 +13,10 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 def create_app(*, base_url: str, now: Callable[[], datetime] = utc_now) -> Flask:
-    """Build the provider's WSGI app.
+    """Return the provider's WSGI application.
 
-    `base_url` is where the provider is reached and becomes its issuer, without a slash at the end;
-    `now` returns an aware instant. The private keys live in the memory of this process only.
+    `base_url`, without a final slash, becomes the issuer; `now` returns an aware datetime. The private keys are only in
+    the memory of this process.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

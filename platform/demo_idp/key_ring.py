@@ -1,18 +1,17 @@
-"""The keys this provider holds: those that sign, those still published, those withdrawn."""
+"""The provider's keys: signing, published, and retired."""
 
 from threading import Lock
 
 from demo_idp.signing_key import ALGORITHMS, SigningKey
 
-# Nobody rotates by hand this often; without a bound a loop of rotations would fill the memory.
+# A bound, so that a loop of rotations cannot fill the memory.
 MAX_OVERLAPPING = 16
 
 
 class KeyRing:
-    """One signing key per algorithm, and what became of the keys before it.
+    """The signing key of each algorithm, and the previous keys.
 
-    Keys live in the memory of this process only: a restart makes new ones and forgets the old,
-    which is all a demonstration needs and leaves no private key lying about.
+    Keys are only in the memory of this process, so a demo leaves no private key on disk. A restart creates new keys.
     """
 
     def __init__(self) -> None:
@@ -23,7 +22,7 @@ class KeyRing:
 
     @property
     def published(self) -> tuple[SigningKey, ...]:
-        """Return the keys in the key set, those that sign first."""
+        """Return the keys in the key set, signing keys first."""
         with self._lock:
             return (*self._current.values(), *self._overlapping)
 
@@ -32,7 +31,7 @@ class KeyRing:
         return self._current[algorithm]
 
     def get_retired(self, algorithm: str) -> SigningKey:
-        """Return the key for `algorithm` that left the key set last; KeyError if none ever did."""
+        """Return the last retired key of `algorithm`; raises `KeyError` if there is none."""
         return self._retired[algorithm]
 
     def find_published(self, kid: str | None, algorithm: str) -> SigningKey | None:
@@ -40,11 +39,11 @@ class KeyRing:
         return next((key for key in self.published if (key.kid, key.algorithm) == (kid, algorithm)), None)
 
     def has_retired(self) -> bool:
-        """Return whether any key has left the key set yet."""
+        """Return whether a key has been retired."""
         return bool(self._retired)
 
     def rotate(self, *, overlap: bool) -> None:
-        """Sign with new keys from now on; with `overlap` the old ones stay published."""
+        """Generate new signing keys; with `overlap`, the old keys stay published."""
         fresh = _generate_all()
         with self._lock:
             former = tuple(self._current.values())
@@ -57,14 +56,14 @@ class KeyRing:
             self._withdraw(overlapping[MAX_OVERLAPPING:])
 
     def retire(self) -> tuple[SigningKey, ...]:
-        """Take the overlapping keys out of the key set and return them."""
+        """Remove the overlapping keys from the key set and return them."""
         with self._lock:
             dropped, self._overlapping = self._overlapping, ()
             self._withdraw(dropped)
             return dropped
 
     def _withdraw(self, keys: tuple[SigningKey, ...]) -> None:
-        # The newest comes first, so it is written last and is the one that is kept.
+        # The newest is first in the list. Written last, it is the one that stays.
         self._retired |= {key.algorithm: key for key in reversed(keys)}
 
 

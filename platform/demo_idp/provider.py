@@ -1,4 +1,4 @@
-"""The identity provider itself: its issuer, its key set, what it signs and how it misbehaves."""
+"""The identity provider: issuer, key set, signing, and deliberate faults."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ from uuid import uuid4
 from demo_idp.key_ring import KeyRing
 from demo_idp.signing_key import ALGORITHMS, SigningKey
 
-# More than any sensible client reads of a key set.
+# More than the size limit of clients for key sets.
 OVERSIZED_BYTES = 1024 * 1024
 
 
 class Misbehaviour(StrEnum):
-    """What can be wrong with an identity provider, on tap."""
+    """Deliberate faults of the provider, for tests of clients."""
 
     NONE = "none"
     DOWN = "down"
@@ -37,7 +37,7 @@ MISBEHAVIOURS = {
 
 @dataclass(frozen=True, slots=True)
 class AssertionOrder:
-    """What a caller wants signed; in `claims` and `header` a None leaves the member out."""
+    """The assertion to sign; None in `claims` or `header` leaves a member out."""
 
     subject: str
     audience: str | list[str]
@@ -49,19 +49,19 @@ class AssertionOrder:
 
 @dataclass(frozen=True, slots=True)
 class SignedAssertion:
-    """A compact JWS and the claims inside it."""
+    """A compact JWS and its claims."""
 
     assertion: str
     claims: Mapping[str, object]
 
 
 def utc_now() -> datetime:
-    """Return the present instant, aware."""
+    """Return the current time as an aware datetime."""
     return datetime.now(UTC)
 
 
 class IdentityProvider:
-    """An issuer that signs whatever it is asked to, truthfully or not."""
+    """An issuer that signs any claims, true or false."""
 
     def __init__(self, issuer: str, now: Callable[[], datetime]) -> None:
         self.issuer = issuer
@@ -71,9 +71,9 @@ class IdentityProvider:
         self._strangers: tuple[SigningKey, ...] = ()
 
     def misbehave(self, mode: Misbehaviour) -> None:
-        """Switch to one misbehaviour, or back to none.
+        """Switch to a fault, or to none.
 
-        Signing with a retired key needs one: if no key has been retired yet, the current ones are.
+        To sign with a retired key, the current keys are retired if there are no retired ones.
         """
         if mode is Misbehaviour.RETIRED_KEY and not self.keys.has_retired():
             self.keys.rotate(overlap=False)
@@ -82,7 +82,7 @@ class IdentityProvider:
         self.misbehaviour = mode
 
     def get_key_set(self) -> dict[str, object]:
-        """Return the JWK Set (RFC 7517 §5) as the present misbehaviour has it."""
+        """Return the JWK Set (RFC 7517 §5), with the current fault."""
         if self.misbehaviour is Misbehaviour.EMPTY:
             return {"keys": []}
         jwks = [key.public_jwk for key in self.keys.published]
@@ -93,11 +93,11 @@ class IdentityProvider:
         return {"keys": jwks}
 
     def sign(self, order: AssertionOrder) -> SignedAssertion:
-        """Sign an assertion (RFC 7523 §3), with whatever lies the order asks for."""
+        """Return an assertion (RFC 7523 §3) with the ordered claims, true or false."""
         key = self._choose_key(order)
         claims = self._compose_claims(order)
         header = {"kid": key.kid, "typ": "JWT", **order.header}
-        # Not jwt.encode(): it refuses the malformed claims that a verifier must be tested with.
+        # Not jwt.encode(): it refuses malformed claims, which tests of verifiers need.
         payload = json.dumps(claims, separators=(",", ":")).encode()
         return SignedAssertion(key.sign(payload, header), claims)
 

@@ -1,4 +1,4 @@
-"""Reading a JSON object from an untrusted request."""
+"""Parsing of JSON objects in untrusted requests."""
 
 import json
 from math import isfinite
@@ -7,7 +7,7 @@ from typing import Never
 from flask import request
 from marshmallow import ValidationError
 
-# Far beyond what claims need, far below what the JSON encoder's recursion can take.
+# Far more than claims need, and far less than the recursion limit of the JSON encoder.
 MAX_DEPTH = 32
 
 
@@ -15,12 +15,12 @@ def read_json_object() -> dict[str, object]:
     """Return the request's JSON object; an empty body is an empty object.
 
     Raises ValidationError when the body is not JSON, not an object, nested deeper than 32 levels,
-    or holds a number that JSON has no word for (NaN, Infinity).
+    or contains a number that JSON does not have (NaN, Infinity).
     """
     body = request.get_data()
     if not body:
         return {}
-    # A browser sends this type across origins only after asking, and nobody here answers.
+    # Browsers send this type across origins only after a preflight request, which this app does not answer.
     if request.mimetype != "application/json":
         raise _refusal("Must be sent as application/json.")
     document = _parse(body)

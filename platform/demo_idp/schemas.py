@@ -1,4 +1,4 @@
-"""Shapes of what callers send."""
+"""Schemas of requests."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,12 +8,12 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from demo_idp.provider import AssertionOrder, Misbehaviour
 from demo_idp.signing_key import ALGORITHMS
 
-# A verifier must be tested with assertions that live far too long, not with numbers that overflow.
+# Long enough to test verifiers with assertions that are valid too long, without overflowing numbers.
 LIFETIME = validate.Range(min=1, max=10 * 366 * 24 * 60 * 60)
 
 
 def require_audience(value: object) -> None:
-    """Refuse what is neither a string nor a list of strings (RFC 7519 §4.1.3)."""
+    """Require a string or a list of strings (RFC 7519 §4.1.3)."""
     members = value if isinstance(value, list) else [value]
     if not all(isinstance(member, str) for member in members):
         raise ValidationError("Must be a string or a list of strings.")
@@ -32,7 +32,7 @@ class SignSchema(Schema):
 
     @post_load
     def make_order(self, data: dict[str, Any], **_: object) -> AssertionOrder:
-        """Turn the loaded fields into an order."""
+        """Return the loaded fields as an order."""
         return AssertionOrder(
             subject=data["sub"],
             audience=data["aud"],
@@ -50,7 +50,7 @@ class RotateSchema(Schema):
 
 
 class RetireSchema(Schema):
-    """The body of `POST /retire`: nothing, but said so."""
+    """The body of `POST /retire`: an empty object."""
 
 
 class MisbehaveSchema(Schema):

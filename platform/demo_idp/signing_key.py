@@ -1,4 +1,4 @@
-"""One private key: what it publishes about itself and what it signs."""
+"""Private keys that sign, and their public halves."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from jwt.utils import base64url_encode
 
 ALGORITHMS = ("RS256", "ES256")
 
-# What RFC 7638 §3.2 puts under the hash; any other member would change the thumbprint.
+# The members that RFC 7638 §3.2 hashes; any other would change the thumbprint.
 THUMBPRINT_MEMBERS = ("crv", "e", "kty", "n", "x", "y")
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key, the one algorithm it signs with and the name it is published under."""
+    """A private key with its algorithm and key ID."""
 
     algorithm: str
     private_key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -28,7 +28,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls, algorithm: str) -> Self:
-        """Make a new key: RSA of 2048 bits for RS256, P-256 for ES256."""
+        """Return a new key: RSA with 2048 bits for RS256, P-256 for ES256."""
         private_key, parameters = _generate_ec() if algorithm == "ES256" else _generate_rsa()
         return cls(algorithm, private_key, parameters, thumbprint(parameters))
 
@@ -38,9 +38,9 @@ class SigningKey:
         return {**self.parameters, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
     def sign(self, payload: bytes, header: Mapping[str, str | None]) -> str:
-        """Return a compact JWS (RFC 7515 §7.1); a header member that is None is left out."""
+        """Return a compact JWS (RFC 7515 §7.1); header members that are None are left out."""
         members = {name: value for name, value in header.items() if value is not None}
-        # PyJWT adds `typ` by itself unless it is told an empty one.
+        # PyJWT adds `typ` unless it is empty.
         return PyJWS().encode(payload, self.private_key, self.algorithm, {"typ": "", **members})
 
 
@@ -54,7 +54,7 @@ def thumbprint(parameters: Mapping[str, str]) -> str:
 def _generate_rsa() -> tuple[rsa.RSAPrivateKey, dict[str, str]]:
     private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = RSAAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
-    # PyJWT adds `key_ops`, which should not stand beside `use` (RFC 7517 §4.3).
+    # PyJWT adds `key_ops`, which should not be combined with `use` (RFC 7517 §4.3).
     return private_key, {name: jwk[name] for name in ("kty", "n", "e")}
 
 

@@ -1,4 +1,4 @@
-"""The provider's routes; anyone may call them, it is a demonstration."""
+"""The provider's routes, without authentication: for demonstration only."""
 
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -16,7 +16,7 @@ bp = Blueprint("demo_idp", __name__)
 
 @bp.get(JWKS_PATH)
 def show_key_set() -> ResponseReturnValue:
-    """Publish the key set, cacheable for a minute and conditional by ETag."""
+    """Return the key set, cacheable for a minute, with ETag."""
     provider = get_provider()
     if provider.misbehaviour is Misbehaviour.DOWN:
         abort(503, "The key set is not available at the moment.")
@@ -28,7 +28,7 @@ def show_key_set() -> ResponseReturnValue:
 
 @bp.get("/.well-known/openid-configuration")
 def show_metadata() -> ResponseReturnValue:
-    """Describe the provider (OpenID Connect Discovery 1.0 §3), as far as it is one."""
+    """Return the provider metadata (OpenID Connect Discovery 1.0 §3)."""
     issuer = get_provider().issuer
     return jsonify(
         issuer=issuer,
@@ -42,7 +42,7 @@ def show_metadata() -> ResponseReturnValue:
 
 @bp.post("/sign")
 def sign() -> ResponseReturnValue:
-    """Sign what was ordered."""
+    """Return the ordered assertion."""
     signed = get_provider().sign(SignSchema().load(read_json_object()))
     response = jsonify(assertion=signed.assertion, claims=signed.claims)
     response.cache_control.no_store = True
@@ -51,7 +51,7 @@ def sign() -> ResponseReturnValue:
 
 @bp.post("/rotate")
 def rotate() -> ResponseReturnValue:
-    """Sign with new keys from now on."""
+    """Generate new signing keys."""
     provider = get_provider()
     provider.keys.rotate(overlap=RotateSchema().load(read_json_object())["overlap"])
     return jsonify(describe_state(provider))
@@ -59,7 +59,7 @@ def rotate() -> ResponseReturnValue:
 
 @bp.post("/retire")
 def retire() -> ResponseReturnValue:
-    """Stop publishing the keys that no longer sign."""
+    """Remove the keys that no longer sign from the key set."""
     RetireSchema().load(read_json_object())
     provider = get_provider()
     dropped = provider.keys.retire()
@@ -68,7 +68,7 @@ def retire() -> ResponseReturnValue:
 
 @bp.post("/misbehave")
 def misbehave() -> ResponseReturnValue:
-    """Go wrong in one way, or stop doing so."""
+    """Switch to a fault, or to none."""
     provider = get_provider()
     provider.misbehave(MisbehaveSchema().load(read_json_object())["mode"])
     return jsonify(describe_state(provider))
@@ -76,13 +76,13 @@ def misbehave() -> ResponseReturnValue:
 
 @bp.get("/healthz")
 def show_health() -> ResponseReturnValue:
-    """Say that the process answers."""
+    """Return that the process runs."""
     return jsonify(status="ok")
 
 
 @bp.get("/")
 def show_page() -> ResponseReturnValue:
-    """Explain the provider to a person."""
+    """Show a page about the provider."""
     provider = get_provider()
     page = render_template(
         "demo_idp.html", provider=provider, jwks_url=provider.issuer + JWKS_PATH, misbehaviours=MISBEHAVIOURS
@@ -93,13 +93,13 @@ def show_page() -> ResponseReturnValue:
 
 
 def get_provider() -> IdentityProvider:
-    """Return the provider this app was made for."""
+    """Return the provider of this app."""
     provider: IdentityProvider = current_app.extensions["identity_provider"]
     return provider
 
 
 def describe_state(provider: IdentityProvider) -> dict[str, object]:
-    """Return the mode, the kid that signs by algorithm, and every kid on the ring's public side."""
+    """Return the fault, the signing kid by algorithm, and all published kids."""
     return {
         "mode": provider.misbehaviour,
         "signing": {algorithm: provider.keys.get_current(algorithm).kid for algorithm in ALGORITHMS},

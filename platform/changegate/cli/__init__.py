@@ -1,4 +1,4 @@
-"""The `changegate` command. Exit codes: 0 done, 1 refused with one sentence on stderr, 2 wrong usage."""
+"""The `changegate` command. Exit codes: 0 success, 1 refused with one sentence on stderr, 2 wrong usage."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from changegate.errors import ChangegateError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """Run a change desk that trusts identity providers instead of stored secrets."""
+    """Run a change management server that trusts identity providers instead of stored secrets."""
 
 
 for command in (prepare, serve, demo, user, integration, scope, findings, token_key):
@@ -29,7 +29,7 @@ for command in (prepare, serve, demo, user, integration, scope, findings, token_
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command and turn refusals into one sentence and exit code 1."""
+    """Run a command; print a refusal as one sentence and exit with code 1."""
     try:
         group(args, prog_name="changegate")
     except ChangegateError as refusal:
@@ -48,6 +48,6 @@ def _give_up(sentence: str) -> Never:
 
 
 def _first_line(problem: SQLAlchemyError) -> str:
-    """Return what the database said, without the statement, whose parameters may be secrets."""
+    """Return the message of the database without the statement, whose parameters may be secrets."""
     said = str(getattr(problem, "orig", None) or type(problem).__name__)
     return said.partition("\n")[0].strip()

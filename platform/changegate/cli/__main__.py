@@ -1,4 +1,4 @@
-"""`python -m changegate.cli` is the `changegate` command."""
+"""The `changegate` command as `python -m changegate.cli`."""
 
 from changegate.cli import main
 

@@ -1,4 +1,4 @@
-"""`changegate demo`: the whole story on this machine, each of its two servers in a process of its own."""
+"""`changegate demo`: a scripted tour on this machine, with each of the two servers in its own process."""
 
 import contextlib
 import os
@@ -38,8 +38,8 @@ def demo(once: bool, port: int, idp_port: int) -> None:
     """Run the demo, from an identity provider's key to a change request, then keep serving until Ctrl-C."""
     if port == idp_port:
         raise click.UsageError("--port and --idp-port must differ.")
-    for wanted in (port, idp_port):
-        require_free_port(HOST, wanted)
+    for number in (port, idp_port):
+        require_free_port(HOST, number)
     place = Place(
         base_url=f"http://{HOST}:{port}",
         idp_url=f"http://{HOST}:{idp_port}",
@@ -56,9 +56,9 @@ def demo(once: bool, port: int, idp_port: int) -> None:
 
 
 def _prepare_demo(base_url: str) -> str:
-    """Prepare the instance with demo records and return the administrator's password, which the demo resets.
+    """Prepare the instance with demo records; reset the administrator's password and return it.
 
-    A demo that runs again on the same instance cannot know the password it showed before.
+    A second demo on the same instance does not know the password of the first.
     """
     os.environ["CHANGEGATE_BASE_URL"] = base_url
     os.environ["CHANGEGATE_JWKS_ALLOW_LOOPBACK"] = "1"
@@ -82,12 +82,12 @@ def _tell(place: Place) -> None:
 
 @contextlib.contextmanager
 def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run both servers; whatever happens, both are stopped."""
+    """Run both servers, and stop both at the end."""
     commands = (
         [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
         [sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)],
     )
-    # Ctrl-C is for this process; it stops the others in order. Only this interpreter is run, with our own words.
+    # Started in sessions of their own: only this process gets Ctrl-C, and stops the servers in order.
     started = [_start(command) for command in commands]
     try:
         _wait_until_ready(f"{place.base_url}/readyz", started[0])
@@ -124,7 +124,7 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            # Its session holds the workers too, which would outlive it.
+            # Kill the whole session: the workers would outlive their parent.
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""`changegate findings`: what an administrator should tidy up."""
+"""`changegate findings`: the security score and its findings."""
 
 import json
 import sys
@@ -30,19 +30,19 @@ PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
 def findings(as_json: bool, fail_on: str | None) -> None:
     """Show the security score and the findings with their remedies."""
     with opened_instance():
-        found = assess(now(), PROVIDERS)
+        assessment = assess(now(), PROVIDERS)
     if as_json:
-        click.echo(json.dumps(AssessmentSchema().dump(found)))
+        click.echo(json.dumps(AssessmentSchema().dump(assessment)))
     else:
-        _say(found)
-    if fail_on and any(found.counts[severity] for severity in SEVERITIES[: SEVERITIES.index(fail_on) + 1]):
+        _say(assessment)
+    if fail_on and any(assessment.counts[severity] for severity in SEVERITIES[: SEVERITIES.index(fail_on) + 1]):
         sys.exit(1)
 
 
-def _say(found: Assessment) -> None:
-    numbers = ", ".join(f"{number} {severity}" for severity, number in found.counts.items())
-    click.echo(f"Security score {found.score} of 100; findings: {numbers}.")
-    for _, group in groupby(found.findings, key=attrgetter("severity", "subject_type", "subject")):
+def _say(assessment: Assessment) -> None:
+    numbers = ", ".join(f"{number} {severity}" for severity, number in assessment.counts.items())
+    click.echo(f"Security score {assessment.score} of 100; findings: {numbers}.")
+    for _, group in groupby(assessment.findings, key=attrgetter("severity", "subject_type", "subject")):
         _say_subject(list(group))
 
 

@@ -14,7 +14,7 @@ from changegate.factory import create_app
 
 @contextmanager
 def opened_instance() -> Iterator[Flask]:
-    """Give the application of this instance, prepared; raises `ChangegateError` when it is not."""
+    """Yield the application of this instance; raises `ChangegateError` if the instance is not prepared."""
     app = create_app(instance_path=default_instance_path())
     with working_on(app):
         if not inspect(db.engine).has_table("sys_user"):
@@ -24,7 +24,7 @@ def opened_instance() -> Iterator[Flask]:
 
 @contextmanager
 def working_on(app: Flask) -> Iterator[None]:
-    """Give the context of an application, and close every connection to its database with it."""
+    """Enter the context of an application; on exit, close all connections to its database."""
     with app.app_context():
         engine = db.engine
     try:

@@ -18,7 +18,7 @@ from changegate.factory import create_app
 from changegate.instance_files import list_exposed, open_private
 from changegate.seed import ADMIN_USER_NAME, seed_first_start
 
-# Of the files that others can access; the remedy is the same for all.
+# The maximum number of exposed files to list; the remedy is the same for all.
 MOST_SHOWN = 5
 
 
@@ -31,9 +31,9 @@ def prepare() -> None:
 
 
 def prepare_instance(app: Flask) -> str | None:
-    """Prepare an instance and return the administrator's password if one was made up; it is shown, once."""
+    """Prepare an instance; print a generated password of the administrator once, and return it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # The server's workers are forked from this process; no open connection may cross over to them.
+    # Close all connections afterward: the server's workers are forked from this process and must not share them.
     with working_on(app), _one_at_a_time(Path(app.instance_path)):
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
@@ -54,7 +54,7 @@ def _report_exposed(folder: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process of this host prepare an instance at a time; nodes that share PostgreSQL queue in the database."""
+    """Lock the instance folder against other processes; nodes that share PostgreSQL use a lock in the database."""
     with open(folder / "prepare.lock", "w", opener=open_private) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

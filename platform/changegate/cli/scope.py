@@ -1,4 +1,4 @@
-"""`changegate scope`: the auth scopes that say what tokens may do."""
+"""`changegate scope`: auth scopes, which limit what tokens may do."""
 
 import json
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ def show_all(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show one scope with its rules."""
     with opened_instance():
-        found = _wanted(name)
-        shown = _facts(found, [entity.name for entity in used_by(found)])
+        scope_record = _wanted(name)
+        shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
     _say(shown, as_json)
 
 
@@ -87,10 +87,10 @@ def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
     if "rules" in sent:
         sent["rules"] = [line for line in sent["rules"] if line.strip()]
     with opened_instance():
-        found = _wanted(name)
-        changes = update_scope(found, load_scope_change(sent, fields_of(found)), by=BY)
+        scope_record = _wanted(name)
+        changes = update_scope(scope_record, load_scope_change(sent, fields_of(scope_record)), by=BY)
         db.session.commit()
-        shown = _facts(found, [entity.name for entity in used_by(found)])
+        shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
     _say(shown | ({"changed": sorted(changes)} if as_json else {}), as_json)
 
 
@@ -112,7 +112,7 @@ def _wanted(name: str) -> SysAuthScope:
 
 
 def _facts(found: SysAuthScope, uses: list[str]) -> dict[str, Any]:
-    # Rules in the notation that they are given in.
+    # Rules in the notation of the option.
     rules = [render_rule_text(rule_fields(rule)) for rule in found.rules]
     return {
         **fields_of(found),

@@ -23,12 +23,12 @@ from changegate.server import Front, waits
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
-# More threads than this only wait for each other: Python runs one at a time, and a commit lets the next one go on.
+# More threads would only wait for each other: Python runs one at a time.
 DEFAULT_THREADS = Settings.threads
 KILL_TIMEOUT_SECONDS = 5
-# For each worker. Clients that only keep connections open must leave room for the others.
+# For each worker; high, so that idle connections leave room for others.
 MOST_CONNECTIONS = 4096
-# A request leaves little that only the collector finds. To look for it ten times in a request takes 3 % of its time.
+# Requests create few reference cycles. With the default of 700, the collector takes 3 % of the time of a request.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
@@ -63,16 +63,16 @@ def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, 
 
 
 def _name_base_url(url: str) -> None:
-    """Let links carry the address that clients really use, unless one is configured."""
+    """Set the base URL to the address of the server unless one is configured."""
     is_configured = load_settings(default_instance_path()).base_url != Settings.base_url
     if not is_configured and not os.environ.get(BASE_URL_VARIABLE):
-        # The environment reaches the workers too.
+        # In the environment, so that the workers inherit it.
         os.environ[BASE_URL_VARIABLE] = url
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Refuse, in one sentence, to start where nobody could be served."""
-    # Granian shares ports (SO_REUSEPORT): a second server would start and get half of the requests.
+    """Raise `ChangegateError` if the server cannot listen on the port."""
+    # Granian shares ports (SO_REUSEPORT): a second server would start, and get half of the requests.
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +84,7 @@ def require_free_port(host: str, port: int) -> None:
 def run_server(
     host: str, port: int, workers: int, threads: int, tls_folder: Path | None, *, pins_workers: bool = True
 ) -> None:
-    """Serve with Granian until a signal ends it."""
+    """Serve with Granian until a signal stops it."""
     certificate = ensure_certificate(tls_folder, host) if tls_folder else None
     if certificate:
         click.echo(f"Clients trust the CA in {certificate.ca}")
@@ -92,7 +92,7 @@ def run_server(
         "changegate.factory:create_app",
         address=host,
         port=port,
-        # RSGI keeps whole answers in memory for clients that do not read, and gives half a body for a whole one.
+        # Not RSGI: it buffers whole responses for clients that do not read, and reports broken-off bodies as complete.
         interface=Interfaces.ASGINL,
         loop=Loops.uvloop,
         runtime_mode=RuntimeModes.st,
@@ -110,15 +110,15 @@ def run_server(
 
 
 def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
-    """Build the application inside a worker, which leaves Ctrl-C to its parent."""
+    """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles."""
     _allow_connections()
     if pins:
         stay_on_one_processor()
-    # A terminal sends Ctrl-C to both; a worker that gets its parent's SIGTERM on top of its own SIGINT can hang.
+    # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
     front = Front(app, threads)
-    # What there is by now stays until the end: the collector need not look through it again and again.
+    # Exclude the objects created so far from collections: they live as long as the process.
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
@@ -126,23 +126,23 @@ def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
 
 
 def _allow_connections() -> None:
-    """Let this process have as many open files as connections need, where it may."""
+    """Raise the limit of open files to the number that the connections need, up to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MOST_CONNECTIONS
-    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = 2 * MOST_CONNECTIONS
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def stay_on_one_processor() -> None:
-    """Keep this process, and the threads that it will start, on one of the processors that it may use.
+    """Pin this process and its future threads to one of the allowed processors.
 
-    Only one thread of it runs Python at a time. On two processors each takes over from another with nothing of what it
-    needs at hand, and waking it costs more than much of its work. See decision 0015.
+    Only one thread runs Python at a time. On two processors, each switch between threads starts with a cold cache, and
+    waking the other processor takes longer than much of the work. See decision 0015.
     """
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
-        # Workers are started one after the other, so their numbers spread them.
+        # Workers get consecutive process IDs, so the remainder spreads them over the processors.
         os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})
 
 

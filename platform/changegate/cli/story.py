@@ -1,4 +1,4 @@
-"""The story the demo tells; every step is really done over HTTP, and shown with its request and answer."""
+"""The steps of the demo: each makes real HTTP requests and shows them with their responses."""
 
 import re
 from collections.abc import Callable
@@ -15,20 +15,20 @@ AUDIENCE = "changegate-demo"
 SUBJECT = "pipeline:shop/checkout:main"
 TIMEOUT_SECONDS = 15
 SHOWN = 220
-# Shown shortened: a demo's terminal is recorded and shared.
+# Values that are shown shortened, because terminals of demos are recorded and shared.
 SECRETS = ("assertion", "access_token", "client_secret", "password", "csrf_token")
 
-# Of a record's hundred fields, those that the story is about.
+# The fields of a record to show, of about a hundred.
 RECORD_FIELDS = ("number", "short_description", "type", "state", "sys_id")
 
 
 class StoryFailed(Exception):
-    """A step of the story did not go as told; the message names the step."""
+    """A step of the demo failed; the message names the step."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Place:
-    """Where the story happens and who the administrator is."""
+    """The URLs of the two servers, and the administrator's login."""
 
     base_url: str
     idp_url: str
@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(slots=True, repr=False)
 class Teller:
-    """What the story has come to know, and the hands that do it."""
+    """The state of a run of the demo, and the functions that make and show requests."""
 
     place: Place
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
@@ -50,12 +50,12 @@ class Teller:
     changes: list[dict[str, str]] = field(default_factory=list)
 
     def begin(self, number: int, title: str) -> None:
-        """Start a step."""
+        """Print the heading of a step."""
         self.step = f"step {number}, {title}"
         self.console.print(f"\n[bold cyan]{number}.[/] [bold]{escape(title)}[/]")
 
     def call(self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any) -> requests.Response:
-        """Make a request, show it with its answer, and insist on the expected status."""
+        """Make a request, show it with its response, and require the expected status."""
         sent = options.get("data") or options.get("json") or {}
         self.console.print(f"   [dim]→[/] {method} {escape(url)}  {escape(_shortened(sent))}")
         caller = self.browser if browser else requests
@@ -69,11 +69,11 @@ class Teller:
         return answer
 
     def say(self, text: str) -> None:
-        """Say what just happened."""
+        """Print a sentence about the step."""
         self.console.print(f"   [italic]{escape(text)}[/]")
 
     def api(self, path: str) -> str:
-        """Return a Table API address."""
+        """Return the URL of a table in the Table API."""
         return f"{self.place.base_url}/api/now/table/{path}"
 
     @property
@@ -83,7 +83,7 @@ class Teller:
 
 
 def tell_story(place: Place) -> list[dict[str, str]]:
-    """Do every step and return the changes created; raises `StoryFailed`, naming the step."""
+    """Run all steps and return the created changes; raises `StoryFailed` with the name of the step."""
     teller = Teller(place)
     teller.console.rule("[bold]Changegate: from an identity provider's key to a change request")
     for number, (title, act) in enumerate(STEPS, 1):
@@ -96,7 +96,7 @@ def tell_story(place: Place) -> list[dict[str, str]]:
 
 
 def closing_words(place: Place, changes: list[dict[str, str]]) -> None:
-    """Say what to open now."""
+    """Print links for the next steps of the user."""
     console = Console(highlight=False, soft_wrap=True)
     console.rule("[bold]Where to look")
     console.print(f"Console            [link]{place.base_url}/[/link]")
@@ -152,8 +152,8 @@ def _integration_form(teller: Teller, csrf_token: str) -> dict[str, Any]:
 
 
 def _sign(teller: Teller) -> None:
-    wanted = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
-    signed = teller.call("POST", f"{teller.place.idp_url}/sign", expected=200, json=wanted).json()
+    order = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
+    signed = teller.call("POST", f"{teller.place.idp_url}/sign", expected=200, json=order).json()
     teller.assertion = signed["assertion"]
     teller.say(f"The identity provider signed an assertion for {SUBJECT}.")
 
@@ -169,12 +169,12 @@ def _token_request(teller: Teller, expected: int) -> requests.Response:
 
 
 def _create_change(teller: Teller) -> None:
-    wanted = {
+    fields = {
         "short_description": f"Deploy checkout, build {len(teller.changes) + 1}",
         "type": "standard",
         "category": "Software",
     }
-    answer = teller.call("POST", teller.api("change_request"), expected=201, json=wanted, headers=teller.bearer)
+    answer = teller.call("POST", teller.api("change_request"), expected=201, json=fields, headers=teller.bearer)
     change = answer.json()["result"]
     teller.changes.append({"number": change["number"], "sys_id": change["sys_id"]})
     teller.say(f"{change['number']} exists.")

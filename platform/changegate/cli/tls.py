@@ -1,4 +1,4 @@
-"""A local certificate authority, for clients that refuse http://."""
+"""A local certificate authority, for clients that require https."""
 
 import ipaddress
 import os
@@ -12,7 +12,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files of a served certificate: the CA that clients trust, the chain and its key."""
+    """The files of a certificate: the CA for clients to trust, the chain, and its key."""
 
     ca: Path
     chain: Path
@@ -20,7 +20,7 @@ class Certificate:
 
 
 def ensure_certificate(folder: Path, host: str) -> Certificate:
-    """Return a fresh server certificate for a host, from the CA that the folder keeps; the CA is made once."""
+    """Return a new server certificate for a host, issued by the CA in the folder, which is created once."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = Certificate(ca=folder / "ca.pem", chain=folder / "server.pem", key=folder / "server.key")
     authority = _kept_authority(files.ca, folder / "ca.key")

@@ -1,4 +1,4 @@
-"""`changegate user`: create users, set passwords, list."""
+"""`changegate user`: create and list users, set passwords and time zones, restore an administrator."""
 
 import json
 from typing import Any
@@ -87,10 +87,10 @@ def change_time_zone(user_name: str, time_zone: str) -> None:
 def make_administrator(user_name: str) -> None:
     """Activate and unlock a user and give them the role admin; repairs an instance without an administrator."""
     with opened_instance():
-        found = _get_user(user_name)
-        restore_administrator(found)
+        account = _get_user(user_name)
+        restore_administrator(account)
         db.session.commit()
-        has_password = bool(found.user_password)
+        has_password = bool(account.user_password)
     click.echo(f"{user_name} is active and unlocked, and has the role admin.")
     if not has_password:
         click.echo(f"{user_name} has no password yet; run `changegate user set-password {user_name}`.")
@@ -126,7 +126,7 @@ def _get_user(user_name: str) -> SysUser:
 
 
 def _require_fields(**texts: str) -> None:
-    """Refuse what a column or a Basic header could not carry."""
+    """Refuse text that a column or a Basic header cannot contain."""
     for name, text in texts.items():
         if not text.isprintable() or len(text) > LONGEST[name]:
             raise InputInvalid({name: [f"Use at most {LONGEST[name]} printable characters."]})

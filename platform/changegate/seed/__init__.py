@@ -1,4 +1,4 @@
-"""Records that an instance begins with: those that it needs, and the demo's."""
+"""The first records of an instance, and the records of the demo."""
 
 from changegate.seed.demo import seed_demo
 from changegate.seed.first_start import ADMIN_USER_NAME, seed_first_start

@@ -1,4 +1,4 @@
-"""The demo's people, groups, items and template; its changes are in `demo_changes`."""
+"""The demo's users, groups, items, and template; its changes are in `demo_changes`."""
 
 from sqlalchemy import select
 
@@ -15,7 +15,7 @@ USERS: tuple[tuple[str, str, str], ...] = (
     ("ines.duarte", "Ines Duarte", "itil"),
     ("jonas.lind", "Jonas Lind", "sn_change_read"),
 )
-# Who works on changes, in turn.
+# The users who work on changes, in turn.
 PEOPLE = ("maria.keller", "tom.okafor", "ines.duarte")
 GROUPS = {
     "Network": "maria.keller",
@@ -51,9 +51,9 @@ TEMPLATE = "^".join(
 
 
 def seed_demo(*, admin_password: str) -> None:
-    """Add the demo's records once, and set the administrator's password anew.
+    """Add the demo's records once, and reset the administrator's password.
 
-    A demo that runs again on the same instance cannot know the password it showed before.
+    A second demo on the same instance does not know the password of the first.
     """
     set_password(get_user(ADMIN_USER_NAME), admin_password)
     if db.session.execute(select(Task.sys_id).where(Task.correlation_display == MARK).limit(1)).first():

@@ -1,4 +1,4 @@
-"""The demo's changes in every state of their life, with the tasks, approvals and items that belong to them."""
+"""The demo's changes in every state, with their tasks, approvals, and items."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -27,7 +27,7 @@ WORK: tuple[tuple[str, str, str, str], ...] = (
     ("Raise the memory limit of", "payments", "Web Platform", "Service"),
     ("Retire the old kernel on", "web-fra-07", "Web Platform", "System Software"),
 )
-# State, type, risk: what is underway, what is done and what never was.
+# State, type, and risk of changes in progress, closed, and canceled.
 STATES: tuple[tuple[int, str, int], ...] = (
     (-5, "normal", 4),
     (-4, "normal", 3),
@@ -44,13 +44,13 @@ CHANGES = 36
 MARK = "demo"
 APPROVALS = {-5: "not requested", -4: "requested", -3: "requested", 4: "cancelled"}
 CLOSED = {"close_code": "successful", "close_notes": "Done as planned."}
-# The states of the two tasks by the state of their change.
+# The states of the two tasks of a change, by its state.
 TASK_STATES = {-1: (2, 1), 0: (3, 2), 3: (3, 3), 4: (4, 4)}
 TASKS = (("implementation", "Implement"), ("testing", "Post implementation testing"))
 
 
 def seed_changes(*, people: Sequence[str], template: str, approver: str) -> None:
-    """Add the changes, opened by `people` in turn; standard ones come from the template."""
+    """Add the changes, opened by `people` in turn; standard changes are created from the template."""
     states, names = cycle(STATES), cycle(people)
     for index in range(CHANGES):
         state, change_type, risk = next(states)
@@ -112,7 +112,7 @@ def _add(table: str, caller: Caller, **values: Any) -> None:
 
 
 def _date_back(sys_id: str, *, hours: int) -> None:
-    """Let a change look as if it had been opened some time ago."""
+    """Set the times of a change back."""
     opened = now() - timedelta(hours=hours)
     stamps = {"sys_created_on": opened, "sys_updated_on": opened, "opened_at": opened}
     connection().execute(update(Task).where(Task.sys_id == sys_id).values(stamps))

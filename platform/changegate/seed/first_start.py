@@ -1,4 +1,4 @@
-"""First-start records: what an empty database needs before anybody can sign in."""
+"""First-start records, which an empty database needs before the first sign-in."""
 
 import secrets
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.dictionary import refresh_dictionary
 
 ADMIN_USER_NAME = "admin"
-# The id that real clients' own tests expect of the administrator (docs/reference/clients.md#pysnc).
+# The sys_id of the administrator that the tests of real clients expect (docs/reference/clients.md#pysnc).
 ADMIN_SYS_ID = "6816f79cc0a8016401c5a33be04be441"
 ROLES: Mapping[str, str] = {
     "admin": "Everything",
@@ -30,9 +30,9 @@ ROLES: Mapping[str, str] = {
 
 
 def seed_first_start(admin_password: str | None) -> str | None:
-    """Add what is missing of roles, scopes, models, choices and the dictionary, and the administrator.
+    """Add missing roles, scopes, models, choices, and dictionary entries, and the administrator.
 
-    Returns the administrator's password when one had to be made up, which is the only time it can be seen.
+    Returns the administrator's password if it was generated; it cannot be read later.
     """
     roles = _seed_roles()
     seed_scopes()
@@ -59,17 +59,17 @@ def seed_first_start(admin_password: str | None) -> str | None:
 
 
 def _seed_roles() -> dict[str, SysUserRole]:
-    found = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
+    roles = {role.name: role for role in db.session.execute(select(SysUserRole)).scalars()}
     for name, description in ROLES.items():
-        if name not in found:
-            found[name] = SysUserRole(name=name, description=description)
-            db.session.add(found[name])
+        if name not in roles:
+            roles[name] = SysUserRole(name=name, description=description)
+            db.session.add(roles[name])
     db.session.flush()
-    return found
+    return roles
 
 
 def _seed_models() -> None:
-    """Add the model of each type of change; an administrator's edits of those that exist stay."""
+    """Add the model of each type of change; existing models keep the changes of administrators."""
     for change_type, sys_id in MODELS_OF_TYPES.items():
         if db.session.get(ChgModel, sys_id) is None:
             label = CHANGE_TYPES[change_type]

@@ -1,4 +1,4 @@
-"""The auth scopes that every instance has."""
+"""The auth scopes of every instance."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> Rules:
 
 READ = (("now/table", "GET"), ("now/stats", "GET"))
 UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"))
-# Scope → description and rules.
+# Description and rules by name.
 SCOPES: Mapping[str, tuple[str, Rules]] = {
     "change_request.create": (
         "Create change requests, and nothing else",
@@ -47,9 +47,9 @@ SYS_IDS = {"useraccount": USERACCOUNT}
 
 
 def seed_scopes() -> None:
-    """Add missing scopes; an administrator's edits of those that exist stay.
+    """Add missing scopes; existing scopes keep the changes of administrators.
 
-    A scope of the same name that somebody made before is left alone, and is not what ours would have been.
+    A scope of the same name but another sys_id is not replaced, and does not get the meaning of ours.
     """
     known = set(db.session.execute(select(SysAuthScope.name)).scalars())
     known_ids = set(db.session.execute(select(SysAuthScope.sys_id)).scalars())

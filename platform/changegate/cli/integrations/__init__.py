@@ -1,4 +1,4 @@
-"""`changegate integration`: register and manage inbound integrations; options are named after the form's fields."""
+"""`changegate integration`: register and manage inbound integrations; options have the names of the form's fields."""
 
 import click
 

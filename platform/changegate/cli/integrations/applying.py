@@ -1,4 +1,4 @@
-"""Make integrations as a file says: all of them or none, and nothing where nothing differs."""
+"""Applying a file of integrations: all of them or none; unchanged integrations are not written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from changegate.services.integrations.saving import change_integration, register
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Applied:
-    """What became of one integration: `create`, `change` or `keep`; the secret is shown this once."""
+    """The result for an integration: `create`, `change`, or `keep`; a new secret is only available here."""
 
     name: str
     action: str
@@ -29,7 +29,7 @@ class Applied:
 def apply_integrations(entries: Sequence[FileEntry]) -> list[Applied]:
     """Write all integrations of a file without committing; raises `ChangegateError`.
 
-    All fields are judged before anything is written, so that one look shows all that is wrong with them.
+    All fields are validated before the first write, so that all errors are reported at once.
     """
     known = {entity.name.lower(): entity for entity in list_integrations()}
     loaded, refused = [], []

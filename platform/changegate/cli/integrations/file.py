@@ -1,4 +1,4 @@
-"""`changegate integration apply` and `export`: integrations as a file that is kept under version control."""
+"""`changegate integration apply` and `export`: integrations as a file for version control."""
 
 import json
 import sys
@@ -10,8 +10,8 @@ import click
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.applying import Applied, apply_integrations
 from changegate.cli.integrations.integration_file import read_file, render_file
-from changegate.cli.integrations.refusals import as_json, wanted
-from changegate.cli.integrations.told import told_changes
+from changegate.cli.integrations.refusals import as_json, get_target
+from changegate.cli.integrations.value_texts import describe_changes
 from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
 from changegate.errors import ChangegateError
 from changegate.extensions import db
@@ -34,15 +34,19 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
     entries = read_file(_read(file), shown_as="stdin" if file == "-" else file)
     with opened_instance():
         applied = apply_integrations(entries)
-        rows = [_row(one, dry_run) for one in applied]
-        for one in applied:
-            _warn(one)
-        # A dry run does everything but this, so it refuses whatever the real one would.
-        db.session.rollback() if dry_run else db.session.commit()
+        rows = [_row(result, dry_run) for result in applied]
+        for result in applied:
+            _warn(result)
+        # A dry run writes, too, and only the commit differs, so it finds the same errors.
+        if dry_run:
+            db.session.rollback()
+        else:
+            db.session.commit()
     if as_json:
         click.echo(json.dumps(rows))
-    for one in [] if as_json else applied:
-        _say(one, dry_run)
+        return
+    for result in applied:
+        _say(result, dry_run)
 
 
 @click.command()
@@ -50,14 +54,14 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
 def export(client_ids: tuple[str, ...]) -> None:
     """Write integrations, by default all of them, as YAML for apply, without secrets."""
     with opened_instance():
-        entities = [wanted(client_id) for client_id in dict.fromkeys(client_ids)] or list_integrations()
+        entities = [get_target(client_id) for client_id in dict.fromkeys(client_ids)] or list_integrations()
         click.echo(render_file(entities), nl=False)
 
 
-def _warn(one: Applied) -> None:
-    # On stderr: stdout may be JSON.
-    for sentence in list_shared(wanted(one.client_id)):
-        click.echo(f"! {one.name}: {sentence}", err=True)
+def _warn(result: Applied) -> None:
+    # To stderr, since stdout may be JSON.
+    for sentence in list_shared(get_target(result.client_id)):
+        click.echo(f"! {result.name}: {sentence}", err=True)
 
 
 def _read(file: str) -> str:
@@ -73,21 +77,21 @@ def _bytes_of(file: str) -> bytes:
         return opened.read(MAX_CHARACTERS * 4 + 1)
 
 
-def _row(one: Applied, is_dry_run: bool) -> dict[str, Any]:
+def _row(result: Applied, is_dry_run: bool) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "action": one.action,
-        "client_id": None if is_dry_run and one.action == "create" else one.client_id,
-        "changed": sorted(one.changes),
-        "client_secret": None if is_dry_run else one.client_secret,
+        "name": result.name,
+        "action": result.action,
+        "client_id": None if is_dry_run and result.action == "create" else result.client_id,
+        "changed": sorted(result.changes),
+        "client_secret": None if is_dry_run else result.client_secret,
     }
 
 
-def _say(one: Applied, is_dry_run: bool) -> None:
-    click.echo(f"{one.name}: {(TO_DO if is_dry_run else DONE)[one.action]}")
-    for line in told_changes(one.changes):
+def _say(result: Applied, is_dry_run: bool) -> None:
+    click.echo(f"{result.name}: {(TO_DO if is_dry_run else DONE)[result.action]}")
+    for line in describe_changes(result.changes):
         click.echo(f"  {line}")
-    if one.action == "create" and not is_dry_run:
-        click.echo(f"  Client ID:     {one.client_id}")
-    if one.client_secret and not is_dry_run:
-        click.echo(f"  Client secret: {one.client_secret} (shown only once)")
+    if result.action == "create" and not is_dry_run:
+        click.echo(f"  Client ID:     {result.client_id}")
+    if result.client_secret and not is_dry_run:
+        click.echo(f"  Client secret: {result.client_secret} (shown only once)")

@@ -37,19 +37,19 @@ HEAD = "# Inbound integrations, for `changegate integration apply -f`, without s
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One integration as a file has it."""
+    """An integration in a file."""
 
     file: str
     placed: Placed
 
     @property
     def name(self) -> str:
-        """Return its name, empty where it has none that is a text."""
+        """Return its name, empty if it is missing or not a string."""
         name = self.placed.value.get("name")
         return name.strip() if isinstance(name, str) else ""
 
     def refused(self, problem: InputInvalid) -> ChangegateError:
-        """Return a refusal with the place of each field that it is about, a line for each."""
+        """Return a refusal with a line for each field, with its place in the file."""
         return ChangegateError("\n".join(self._sentence(field, texts) for field, texts in problem.fields.items()))
 
     def _sentence(self, field: str, texts: list[str]) -> str:
@@ -58,7 +58,7 @@ class FileEntry:
 
 
 def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
-    """Return the integrations of a file; raises `ChangegateError` with the place of what is wrong."""
+    """Return the integrations of a file; raises `ChangegateError` with the place of the error."""
     try:
         entries = [FileEntry(shown_as, read_mapping(node)) for node in _nodes(text)]
         _require_names_of_their_own(entries)
@@ -68,7 +68,7 @@ def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
 
 
 def render_file(entities: Iterable[OAuthEntity]) -> str:
-    """Return a file that is read as these integrations; what is the default is left out, and every secret."""
+    """Return the text of a file for integrations, without defaults and secrets."""
     entries = [_indented(f"# client id: {entity.client_id}", _said(entity)) for entity in entities]
     return HEAD + (f"{TOP}:\n" + "\n".join(entries) if entries else f"{TOP}: []\n")
 
@@ -77,16 +77,16 @@ def _nodes(text: str) -> list[Any]:
     root = parse_yaml(text)
     if root is None:
         raise Unreadable((1, 1), f"Write the integrations as a list under {TOP}.")
-    found: list[Any] | None = None
+    nodes: list[Any] | None = None
     for key, place, node in mapping_items(root):
         if key != TOP:
             raise Unreadable(place, f"Unknown key; write the integrations as a list under {TOP}.")
-        found = list_items(node)
-    if found is None:
+        nodes = list_items(node)
+    if nodes is None:
         raise Unreadable(place_of(root), f"Write the integrations as a list under {TOP}.")
-    if len(found) > MAX_INTEGRATIONS:
+    if len(nodes) > MAX_INTEGRATIONS:
         raise Unreadable(place_of(root), f"A file may contain at most {MAX_INTEGRATIONS} integrations.")
-    return found
+    return nodes
 
 
 def _require_names_of_their_own(entries: list[FileEntry]) -> None:
@@ -99,9 +99,9 @@ def _require_names_of_their_own(entries: list[FileEntry]) -> None:
 
 
 def _said(entity: OAuthEntity) -> dict[str, Any]:
-    """Return the fields of an integration that a file has to name.
+    """Return the fields of an integration that a file must contain.
 
-    What its preset would fill in is named too: a later release may know the provider better.
+    Fields with the value of the preset are included, since a later release may change the preset.
     """
     fields = fields_of(entity)
     preset = find_preset(fields.get("preset"))
@@ -116,10 +116,10 @@ def _said(entity: OAuthEntity) -> dict[str, Any]:
 def _say_trust(fields: dict[str, Any], client_id: str) -> None:
     if fields["audiences"] == [client_id]:
         del fields["audiences"]
-    # The policy says it as well.
+    # `replay_policy` implies it.
     del fields["enable_jti_verification"]
-    fields["claim_conditions"] = [render_condition_text(one) for one in fields["claim_conditions"]]
-    fields["verifier_maps"] = [_said_map(one) for one in fields["verifier_maps"]]
+    fields["claim_conditions"] = [render_condition_text(condition) for condition in fields["claim_conditions"]]
+    fields["verifier_maps"] = [_said_map(verifier_map) for verifier_map in fields["verifier_maps"]]
 
 
 def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:

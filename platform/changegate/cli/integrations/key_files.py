@@ -1,4 +1,4 @@
-"""Keys that a command line names by file: certificates, shared keys, key sets."""
+"""Keys read from files that options name: certificates, shared keys, key sets."""
 
 import base64
 from pathlib import Path
@@ -11,16 +11,16 @@ from changegate.errors import InputInvalid
 MAX_BYTES = 1024 * 1024
 KID = ",kid="
 FORM = "NAME=FILE[,kid=KID]"
-_DER = b"\x30"  # a SEQUENCE (X.690 §8.9), with which no PEM begins
+_DER = b"\x30"  # The tag of a SEQUENCE (X.690 §8.9), with which DER begins and PEM never does.
 
 
 class NamedFile(click.ParamType[dict[str, str]]):
-    """A name and a file, perhaps with a kid; the file is read later, so that refusals have one place."""
+    """The option type of a name and a file, optionally with a kid. The file is read later, with the other errors."""
 
     name = FORM
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
-        """Take the text apart; wrong usage if there is no name or no file in it."""
+        """Split the text; reports wrong usage if the name or the file is missing."""
         name, _, rest = str(value).partition("=")
         file, _, kid = rest.partition(KID)
         if not name.strip() or not file:
@@ -36,13 +36,13 @@ def read_certificate(named: dict[str, str]) -> dict[str, Any]:
 
 
 def read_shared_key(named: dict[str, str]) -> dict[str, Any]:
-    """Return the verifier map of a shared key; the line end that an editor leaves behind is not part of it."""
+    """Return the verifier map of a shared key, without the final line break that editors add."""
     text = _decoded(_read(named["file"], "verifier_maps"), named["file"], "verifier_maps")
     return _map(named) | {"shared_key": text.removesuffix("\n").removesuffix("\r")}
 
 
 def read_text(file: str, field: str) -> str:
-    """Return the text of a file; raises `OSError`, and `InputInvalid` for anything but text."""
+    """Return the text of a file; raises `OSError`, and `InputInvalid` if it is not text."""
     return _decoded(_read(file, field), file, field)
 
 

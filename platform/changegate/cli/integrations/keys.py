@@ -1,4 +1,4 @@
-"""`changegate integration keys`, `refresh-keys`, `block-key` and `unblock-key`."""
+"""`changegate integration keys`, `refresh-keys`, `block-key`, and `unblock-key`."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, wanted
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, get_target
 from changegate.extensions import db
 from changegate.printable import printable
 from changegate.schemas.integration_views import KeyReportSchema
@@ -23,14 +23,14 @@ thumbprint_argument = click.argument("thumbprint")
 def keys(client_id: str, as_json: bool) -> None:
     """Show the keys that a provider has published, with their dates and alerts."""
     with opened_instance():
-        report = KeyReportSchema().dump(report_keys(wanted(client_id)))
+        report = KeyReportSchema().dump(report_keys(get_target(client_id)))
     if as_json:
         click.echo(json.dumps(report))
         return
     seen = {key["thumbprint"] for key in report["keys"]}
     for key in report["keys"]:
         click.echo(_line(key, key["thumbprint"] in report["blocked_keys"]))
-    for thumbprint in [one for one in report["blocked_keys"] if one not in seen]:
+    for thumbprint in [blocked for blocked in report["blocked_keys"] if blocked not in seen]:
         click.echo(f"{thumbprint}  blocked  never seen")
     for alert in report["alerts"]:
         click.echo(f"! {alert['happened_at']}  {alert['label']}  {printable(alert['kid'] or '-')}  {alert['detail']}")
@@ -43,7 +43,7 @@ def keys(client_id: str, as_json: bool) -> None:
 def refresh(client_id: str) -> None:
     """Fetch the keys now; if that fails, the stored keys are kept."""
     with opened_instance():
-        fetched = refresh_keys(wanted(client_id), key_store())
+        fetched = refresh_keys(get_target(client_id), key_store())
     count = len(fetched.key_set.keys)
     click.echo(f"The keys were fetched: {count} usable {'key' if count == 1 else 'keys'}.")
 
@@ -54,7 +54,7 @@ def refresh(client_id: str) -> None:
 def block(client_id: str, thumbprint: str) -> None:
     """Block a key, even if its provider publishes it, and revoke the integration's tokens."""
     with opened_instance():
-        block_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
+        block_key(get_target(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()
     click.echo(f"{thumbprint} is blocked.")
 
@@ -65,7 +65,7 @@ def block(client_id: str, thumbprint: str) -> None:
 def unblock(client_id: str, thumbprint: str) -> None:
     """Unblock a key; it is trusted again if its provider publishes it."""
     with opened_instance():
-        unblock_key(wanted(client_id, is_to_change=True), thumbprint, by=BY)
+        unblock_key(get_target(client_id, is_to_change=True), thumbprint, by=BY)
         db.session.commit()
     click.echo(f"{thumbprint} is no longer blocked.")
 

@@ -1,4 +1,4 @@
-"""`changegate integration list`, `show` and `presets`."""
+"""`changegate integration list`, `show`, and `presets`."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import as_json, client_id_argument, facts, wanted
-from changegate.cli.integrations.told import told
+from changegate.cli.integrations.refusals import as_json, client_id_argument, facts, get_target
+from changegate.cli.integrations.value_texts import describe_value
 from changegate.schemas.presets import PLACEHOLDERS, PRESETS, IssuerForm, Preset, defaults_of
 from changegate.services.integrations.integrations import list_integrations
 
@@ -31,11 +31,11 @@ def show_all(as_json: bool) -> None:
 def show(client_id: str, as_json: bool) -> None:
     """Show one integration."""
     with opened_instance():
-        shown = facts(wanted(client_id))
+        shown = facts(get_target(client_id))
     if as_json:
         click.echo(json.dumps(shown))
     for name, value in {} if as_json else shown.items():
-        click.echo(f"{name}: {told(name, value)}")
+        click.echo(f"{name}: {describe_value(name, value)}")
 
 
 @click.command()

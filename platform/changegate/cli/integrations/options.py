@@ -1,4 +1,4 @@
-"""The options of an integration: one for each field, named after the form's; the schema judges what they say."""
+"""The options of an integration, one for each field of the form; the schema validates their values."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from changegate.schemas.integration import ALGORITHMS
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 
 Command = Callable[..., Any]
-SLUGS = tuple(one.slug for one in TYPES.values())
-# What is put together from several options.
+SLUGS = tuple(connection.slug for connection in TYPES.values())
+# Fields that combine several options.
 CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
 FILES = ("certificates", "shared_keys", "jwks_file")
 REPEATED = "May be repeated; an empty string clears the list."
@@ -116,7 +116,7 @@ def integration_options(command: Command) -> Command:
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was given as the integration schema takes it; files are read. Raises `OSError`, `InputInvalid`."""
+    """Return the given options in the form of the schema, with files read; raises `OSError` and `InputInvalid`."""
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     fields = {name: _value(name, value) for name, value in given.items() if name not in (*FILES, REPORTED)}
     if REPORTED in given:
@@ -132,10 +132,10 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def keep_other_conditions(
     fields: dict[str, Any], options: Mapping[str, Any], stored: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the fields with those stored conditions of which nothing was given: enforced or report-only ones."""
+    """Return the fields, with the stored conditions of a kind (enforced, report-only) that was not given."""
     if CONDITIONS not in fields:
         return fields
-    kept = [one for one in stored if not options[REPORTED if one["report_only"] else CONDITIONS]]
+    kept = [condition for condition in stored if not options[REPORTED if condition["report_only"] else CONDITIONS]]
     return fields | {CONDITIONS: [*kept, *fields[CONDITIONS]]}
 
 

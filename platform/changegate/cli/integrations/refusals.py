@@ -1,4 +1,4 @@
-"""What the commands have in common: their refusals in one sentence, and the integration that they are about."""
+"""Shared functions of the integration commands: error messages, and the integration to work on."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write one JSON v
 client_id_argument = click.argument("client_id")
 
 
-def wanted(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
-    """Return the integration that a command is about, locked if it changes it at once; raises `ChangegateError`."""
+def get_target(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
+    """Return the integration with a client ID, locked if the command changes it; raises `ChangegateError`."""
     try:
         return lock_integration(client_id) if is_to_change else get_integration(client_id)
     except RecordNotFound:
@@ -25,5 +25,5 @@ def wanted(client_id: str, *, is_to_change: bool = False) -> OAuthEntity:
 
 
 def facts(entity: OAuthEntity) -> dict[str, Any]:
-    """Return what is shown of an integration; never its secret."""
+    """Return the fields of an integration to show, without its secret."""
     return {"sys_id": entity.sys_id, "client_id": entity.client_id, **fields_of(entity)}

@@ -1,4 +1,4 @@
-"""`changegate integration create`, `update` and `delete`."""
+"""`changegate integration create`, `update`, and `delete`."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.options import integration_options, keep_other_conditions, read_options
-from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, wanted
-from changegate.cli.integrations.told import told_changes
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, get_target
+from changegate.cli.integrations.value_texts import describe_changes
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
 from changegate.schemas.integration.cautions import list_cautions
@@ -48,7 +48,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
     """Update an integration; fields that are not given stay unchanged."""
     given = read_options(options)
     with opened_instance():
-        entity = wanted(client_id, is_to_change=True)
+        entity = get_target(client_id, is_to_change=True)
         stored = fields_of(entity)
         given = keep_other_conditions(given, options, stored.get("claim_conditions", ()))
         changed = change_integration(entity, load_change(given, stored), by=BY)
@@ -68,7 +68,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
 def delete(client_id: str, yes: bool) -> None:
     """Delete an integration with its tokens, keys, and events; to keep its events, disable it instead."""
     with opened_instance():
-        entity = wanted(client_id)
+        entity = get_target(client_id)
         name = entity.name
         if not yes:
             click.confirm(f"Delete {name}, its tokens, keys, and events?", abort=True, err=True)
@@ -79,12 +79,12 @@ def delete(client_id: str, yes: bool) -> None:
 
 def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     click.echo(f"{shown['name']} is {'changed' if changes else 'unchanged'}.")
-    for line in told_changes(changes):
+    for line in describe_changes(changes):
         click.echo(f"  {line}")
 
 
 def _caution(shown: Mapping[str, Any], entity: OAuthEntity) -> None:
-    # On stderr, where it gets into nobody's way: stdout may be JSON.
+    # To stderr, since stdout may be JSON.
     cautions = list_cautions(shown, is_password_grant_on=settings().password_grant_enabled)
     for sentence in cautions + list_shared(entity):
         click.echo(f"! {sentence}", err=True)

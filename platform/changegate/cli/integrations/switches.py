@@ -1,4 +1,4 @@
-"""`changegate integration enable`, `disable` and `rotate-secret`."""
+"""`changegate integration enable`, `disable`, and `rotate-secret`."""
 
 import json
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, wanted
+from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, get_target
 from changegate.extensions import db
 from changegate.services.integrations.integrations import rotate_secret, set_active
 
@@ -27,7 +27,7 @@ def disable(client_id: str) -> None:
 
 def _switch(client_id: str, is_active: bool) -> None:
     with opened_instance():
-        set_active(wanted(client_id, is_to_change=True), is_active, by=BY)
+        set_active(get_target(client_id, is_to_change=True), is_active, by=BY)
         db.session.commit()
     click.echo(f"{client_id} is {'enabled' if is_active else 'disabled'}.")
 
@@ -39,7 +39,7 @@ def _switch(client_id: str, is_active: bool) -> None:
 def rotate(client_id: str, overlap_hours: int, as_json: bool) -> None:
     """Generate a new client secret for an integration and show it once."""
     with opened_instance():
-        entity = wanted(client_id, is_to_change=True)
+        entity = get_target(client_id, is_to_change=True)
         secret = rotate_secret(entity, by=BY, overlap=timedelta(hours=overlap_hours))
         db.session.commit()
         shown = {"sys_id": entity.sys_id, "client_id": client_id, "client_secret": secret}

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from changegate.cli.instance import opened_instance
-from changegate.cli.integrations.refusals import as_json, client_id_argument, wanted
+from changegate.cli.integrations.refusals import as_json, client_id_argument, get_target
 from changegate.errors import ChangegateError
 from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
@@ -26,7 +26,7 @@ ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 def try_token(client_id: str, as_json: bool) -> None:
     """Check an assertion from stdin as in an exchange, rule by rule, without using it up."""
     with opened_instance():
-        entity = wanted(client_id)
+        entity = get_target(client_id)
         run = try_assertion(fields_of(entity), _read(), key_store(), entity)
         shown, shown_type = TrialSchema().dump(run), entity.type
     if as_json:
@@ -42,7 +42,7 @@ def try_token(client_id: str, as_json: bool) -> None:
 
 
 def _read() -> str:
-    """Return the assertion, with replacement characters for bytes that are not text."""
+    """Return the assertion, with replacement characters for invalid UTF-8."""
     data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
     if len(data) > MAX_CHARACTERS:
         raise ChangegateError("The input is longer than an assertion may be.")

@@ -1,4 +1,4 @@
-"""Values in words, for somebody at a terminal."""
+"""Values of fields as text for a terminal."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,14 +11,14 @@ from changegate.services.integrations.integration_changes import Change
 LONGEST = 100
 
 
-def told_changes(changes: Mapping[str, Change]) -> Iterator[str]:
-    """Yield a line for each field that was changed: what it was and what it is."""
+def describe_changes(changes: Mapping[str, Change]) -> Iterator[str]:
+    """Yield a line for each changed field, with its old and new value."""
     for name, (before, after) in changes.items():
-        yield f"{name}: {told(name, before)} -> {told(name, after)}"
+        yield f"{name}: {describe_value(name, before)} -> {describe_value(name, after)}"
 
 
-def told(name: str, value: Any) -> str:
-    """Return a field's value in one line; a long text is shortened, a list never, since one member may matter."""
+def describe_value(name: str, value: Any) -> str:
+    """Return the value of a field in one line. A long text is shortened; a list is not, since every member matters."""
     text = _text(name, value)
     return f"{text[:LONGEST]}…" if isinstance(value, str) and len(text) > LONGEST else text
 

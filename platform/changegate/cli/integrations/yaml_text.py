@@ -1,8 +1,8 @@
-"""YAML as files of integrations are written in: plain values, no surprises, and the place of everything.
+"""The subset of YAML for files of integrations, with the place of each value for error messages.
 
-Of YAML 1.1 only what reads the same in 1.2 and JSON is taken for more than text: true, false, null and decimal numbers.
-A name such as `no` or `12:30` stays what it looks like. What could make a small file large, or say one thing twice, is
-refused: aliases, tags, repeated keys.
+Only values that are the same in YAML 1.1, 1.2, and JSON are typed: true, false, null, and decimal numbers. Others, such
+as `no` or `12:30`, are strings. Aliases, tags, and repeated keys are refused: they could expand a small file to a huge
+one, or hide a value.
 """
 
 import re
@@ -17,14 +17,14 @@ from changegate.printable import printable
 
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 20
-Place = tuple[int, int]  # line and column, from 1
+Place = tuple[int, int]  # Line and column, counted from 1.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class Unreadable(ChangegateError):
-    """A file is no YAML of the kind that is read; the message names the place."""
+    """A file is not in the supported subset of YAML; the message contains the place."""
 
     def __init__(self, place: Place, sentence: str) -> None:
         super().__init__(f"{render_place(place)}: {sentence}")
@@ -32,7 +32,7 @@ class Unreadable(ChangegateError):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A value with where it begins and, of a mapping, where each of its keys is."""
+    """A value with the place where it begins and, for a mapping, the place of each key."""
 
     value: Any
     place: Place
@@ -40,7 +40,7 @@ class Placed:
 
 
 class _Composer(yaml.SafeLoader):
-    """Puts nodes together and never makes a Python object of them."""
+    """Composes nodes, and never constructs Python objects from tags."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -50,7 +50,7 @@ class _Composer(yaml.SafeLoader):
 
 
 def parse_yaml(text: str) -> yaml.Node | None:
-    """Return the one document of a text, None for an empty one; raises `Unreadable`."""
+    """Return the root node of the only document, None for an empty text; raises `Unreadable`."""
     if len(text) > MAX_CHARACTERS:
         raise Unreadable((1, 1), f"The file is longer than {MAX_CHARACTERS} characters.")
     try:
@@ -66,7 +66,7 @@ def parse_yaml(text: str) -> yaml.Node | None:
 
 
 def mapping_items(node: yaml.Node) -> Iterator[tuple[str, Place, yaml.Node]]:
-    """Yield key, place and value of a mapping; raises `Unreadable` for anything else and for a key that is repeated."""
+    """Yield key, place, and value of a mapping; raises `Unreadable` for another node or a repeated key."""
     if not isinstance(node, yaml.MappingNode) or not _is_plain(node):
         raise Unreadable(place_of(node), "A mapping of keys to values is expected here.")
     seen: set[str] = set()
@@ -81,7 +81,7 @@ def mapping_items(node: yaml.Node) -> Iterator[tuple[str, Place, yaml.Node]]:
 
 
 def list_items(node: yaml.Node) -> list[yaml.Node]:
-    """Return the items of a list; raises `Unreadable` for anything else."""
+    """Return the items of a list; raises `Unreadable` for another node."""
     if not isinstance(node, yaml.SequenceNode):
         raise Unreadable(place_of(node), "A list is expected here.")
     return list(node.value)
@@ -95,23 +95,23 @@ def read_mapping(node: yaml.Node) -> Placed:
 
 
 def render_yaml(value: Any) -> str:
-    """Return plain values as YAML that is read as the same ones."""
+    """Return plain values as YAML; parsing it returns the same values."""
     rendered: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return rendered
 
 
 def place_of(node: yaml.Node) -> Place:
-    """Return where a node begins."""
+    """Return the place where a node begins."""
     return _place(node.start_mark)
 
 
 def render_place(place: Place) -> str:
-    """Return a place in words."""
+    """Return a place as text."""
     return f"line {place[0]}, column {place[1]}"
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such, lists indented, and no aliases."""
+    """Writes multi-line strings as blocks, indents lists, and uses no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -125,12 +125,12 @@ def _render_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 def _style(text: str) -> str | None:
-    """Return how a text is written so that it is read back as it was; None where the library may choose."""
+    """Return the style in which a string is read back unchanged; None if the library may choose."""
     if re.search(r"[\r\x85\u2028\u2029\ufeff]", text):
         return '"'  # these end lines, or are no text at the beginning of a file, unless they are escaped
     if "\n" in text and not re.search(r"[ \t]\n|\t|\A\s", text):
         return "|"
-    # The library quotes what YAML 1.1 takes for more than text, and that is not all that is read so here.
+    # The library quotes strings that YAML 1.1 would type; this module types some others, too.
     return "'" if text in _WORDS or _NUMBER.match(text) else None
 
 
@@ -164,7 +164,7 @@ def _require_plain(node: yaml.Node, value: Any) -> Any:
 
 
 def _is_plain(node: yaml.Node) -> bool:
-    """Return whether a node has the tag that it has by itself; one that was written may ask for any object."""
+    """Return whether a node has its default tag; an explicit tag could request any Python object."""
     if isinstance(node, yaml.ScalarNode):
         return node.tag.startswith("tag:yaml.org,2002:") and node.tag.rpartition(":")[2] in _SCALARS
     return node.tag in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
