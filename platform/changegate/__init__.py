@@ -1,4 +1,4 @@
-"""Changegate: a change desk that lets automation in by what an identity provider signed."""
+"""Changegate: a change management server that trusts identity providers instead of stored secrets."""
 
 from changegate.factory import create_app
 

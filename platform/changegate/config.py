@@ -1,7 +1,7 @@
-"""Every setting, and the only reader of the environment.
+"""Settings, and the only access to the environment.
 
-A setting comes from the environment (`CHANGEGATE_<NAME>`), else from `config.py` in the instance folder
-(same names), else from the default in `Settings`. A bad value stops the start with a sentence.
+A setting comes from the environment (`CHANGEGATE_<NAME>`), otherwise from `config.py` in the instance folder (same
+names), otherwise from the default in `Settings`. An invalid value stops the start with an error message.
 """
 
 import contextlib
@@ -29,23 +29,23 @@ DATABASE_FILE = "changegate.db"
 KEY_FILE = "secret_key"
 DATABASES = frozenset({"sqlite", "postgresql"})
 COUNTER_STORES = frozenset({"memory", "redis", "rediss", "valkey", "valkeys"})
-# One part of the host may be a star, and never the two that an owner registers.
+# A label of the host may be a star, except the last two, which are the registered domain.
 _ORIGIN = re.compile(r"https?://(?:\*\.[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingInvalid(Exception):
-    """A setting has a value the product cannot start with; the text is a sentence that says so."""
+    """A setting has an invalid value; the message is a sentence."""
 
 
 MOST_THREADS = 256
-# No key set is used for longer beyond its freshness, however long its provider is away.
+# The longest time that an expired key set is used while its provider is unavailable.
 LONGEST_STALE = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What an administrator can set; durations are `timedelta` here and whole seconds outside."""
+    """The settings; durations are `timedelta` here, and whole seconds in the environment."""
 
     database_url: str
     secret_key: str
@@ -108,10 +108,10 @@ def _seconds(value: str) -> timedelta:
 
 
 def _seconds_of_a_day(value: str) -> timedelta:
-    found = _seconds(value)
-    if found > LONGEST_STALE:
+    duration = _seconds(value)
+    if duration > LONGEST_STALE:
         raise ValueError("give at most 86400 seconds, a day")
-    return found
+    return duration
 
 
 def _networks(value: str) -> tuple[Network, ...]:
@@ -190,14 +190,14 @@ MAY_HOLD_SECRETS = frozenset({"secret_key", "admin_password", "database_url", "r
 
 
 def default_instance_path(root: Path | None = None) -> Path:
-    """Return the instance folder: `CHANGEGATE_INSTANCE_PATH`, else `instance` in `root` or the working directory."""
+    """Return `CHANGEGATE_INSTANCE_PATH`, otherwise `instance` in `root` or in the working directory."""
     return Path(os.environ.get(INSTANCE_PATH_VARIABLE) or (root or Path()) / "instance").resolve()
 
 
 def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = None) -> Settings:
-    """Read every setting for an instance folder, creating the folder and its secret key when missing.
+    """Return the settings of an instance folder; create the folder and its secret key if they are missing.
 
-    `overrides` (setting name → text) win over the environment. Raises `SettingInvalid`.
+    `overrides` maps setting names to text and takes precedence over the environment. Raises `SettingInvalid`.
     """
     try:
         make_private_folder(instance_path)
@@ -228,15 +228,15 @@ def _texts_from_file(path: Path) -> dict[str, str]:
         module = runpy.run_path(str(path))
     except Exception as problem:
         raise SettingInvalid(f"{path} cannot be read: {type(problem).__name__}: {problem}.") from None
-    found = {key.removeprefix(PREFIX).lower(): str(value) for key, value in module.items() if key.startswith(PREFIX)}
-    unknown = sorted(found.keys() - PARSERS.keys())
+    values = {key.removeprefix(PREFIX).lower(): str(value) for key, value in module.items() if key.startswith(PREFIX)}
+    unknown = sorted(values.keys() - PARSERS.keys())
     if unknown:
         raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is not a setting.")
-    return found
+    return values
 
 
 def _kept_secret_key(path: Path) -> str:
-    """Return the instance's own key, made once."""
+    """Return the secret key of the instance, which is generated once."""
     if not path.exists():
         _write_private_file_once(path, secrets.token_urlsafe(48))
     try:
@@ -246,7 +246,7 @@ def _kept_secret_key(path: Path) -> str:
 
 
 def _write_private_file_once(path: Path, text: str) -> None:
-    """Create `path` whole or not at all: of several processes starting at once, one wins and all read its file."""
+    """Create `path` atomically: of several processes starting at once, one succeeds, and all read its file."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

@@ -1,6 +1,6 @@
-"""Domain errors; each knows its HTTP status and, for OAuth, its wire code.
+"""Domain errors, with their HTTP status and, for OAuth, their error code.
 
-Services raise them; one registrar per audience (Table API, OAuth, console, command line) renders them.
+Services raise them; each interface (Table API, OAuth, console, command line) renders them in its own format.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class ChangegateError(Exception):
-    """Anything this product refuses, in one sentence a person can act on.
+    """A refusal, with one sentence that users can act on.
 
-    `reason` is the code for the administrator's event log; it never goes to the caller.
+    `reason` is the code in the event log for administrators; it is never sent to the caller.
     """
 
     status = 400
@@ -25,7 +25,7 @@ class ChangegateError(Exception):
 
 
 class InputInvalid(ChangegateError):
-    """A form, a command or an admin call holds fields that are not acceptable."""
+    """A form, a command, or an admin call has invalid fields."""
 
     def __init__(self, fields: "Mapping[str, list[str]]") -> None:
         sentences = [f"{name}: {' '.join(texts)}" for name, texts in fields.items()]
@@ -43,9 +43,9 @@ class AdministratorRequired(InputInvalid):
 
 
 class NotAuthenticated(ChangegateError):
-    """The caller did not prove who they are; the two texts are what real clients look for.
+    """The caller did not authenticate. Real clients compare both texts, so they must not change.
 
-    `reason` and `user_name`, that of an existing user, are for the administrator's event log and not for the caller.
+    `reason` and `user_name`, of an existing user, are for the event log; they are never sent to the caller.
     """
 
     status = 401
@@ -57,23 +57,23 @@ class NotAuthenticated(ChangegateError):
 
 
 class TokenRefused(NotAuthenticated):
-    """A bearer token that does not work here, or no longer (RFC 6750 §3.1)."""
+    """A bearer token is invalid, expired, or revoked (RFC 6750 §3.1)."""
 
     def __init__(self, reason: str = "token_refused") -> None:
         super().__init__(reason)
 
 
 class AccessRefused(ChangegateError):
-    """The caller is known and may not do this."""
+    """The authenticated caller may not do this."""
 
     status = 403
     reason = "access_refused"
 
 
 class ScopeMissing(AccessRefused):
-    """The access token's scopes cover none of `calls`, each an `ApiCall`; real clients look for the message.
+    """The scopes of the access token cover none of `calls` (`ApiCall`). Real clients compare the message.
 
-    The registrar of errors adds the detail: the scopes that would cover one.
+    The error handler adds the scopes that would cover a call as the detail.
     """
 
     reason = "scope_missing"
@@ -84,7 +84,7 @@ class ScopeMissing(AccessRefused):
 
 
 class RecordNotFound(ChangegateError):
-    """The record does not exist, or the caller may not know that it does."""
+    """The record does not exist, or the caller may not read it."""
 
     status = 404
 
@@ -93,14 +93,14 @@ class RecordNotFound(ChangegateError):
 
 
 class TableUnknown(ChangegateError):
-    """The table is not served; clients take a 404 for a missing record, so this is a 400."""
+    """The table is not served. The status is 400, because clients read 404 as a missing record."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Invalid table {name}")
 
 
 class OperationFailed(ChangegateError):
-    """A write was aborted by a rule of the product."""
+    """A rule aborted a write."""
 
     status = 403
     reason = "rule_refused"
@@ -110,7 +110,7 @@ class OperationFailed(ChangegateError):
 
 
 class KeyAlreadyUsed(ChangegateError):
-    """An Idempotency-Key stands for another creation than the one that is asked for now."""
+    """An Idempotency-Key was used for another creation."""
 
     status = 409
 
@@ -119,7 +119,7 @@ class KeyAlreadyUsed(ChangegateError):
 
 
 class VersionOutdated(ChangegateError):
-    """A write was meant for another version of the record than the one that is stored (RFC 9110 §13.1.1)."""
+    """A write was meant for another version of the record than the stored one (RFC 9110 §13.1.1)."""
 
     status = 412
 
@@ -129,7 +129,7 @@ class VersionOutdated(ChangegateError):
 
 
 class VersionMissing(ChangegateError):
-    """A write that replaces what was read does not say which version that was (RFC 6585 §3)."""
+    """A write that requires If-Match does not have it (RFC 6585 §3)."""
 
     status = 428
 
@@ -138,14 +138,14 @@ class VersionMissing(ChangegateError):
 
 
 class RequestUnreadable(ChangegateError):
-    """The body or a parameter of a request cannot be read as what it claims to be."""
+    """The body or a parameter of a request is malformed."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("Exception while reading request", detail)
 
 
 class FormUnacceptable(ChangegateError):
-    """The caller takes no form that answers come in."""
+    """The caller accepts neither JSON nor XML."""
 
     status = 406
 
@@ -154,7 +154,7 @@ class FormUnacceptable(ChangegateError):
 
 
 class MediaTypeUnsupported(ChangegateError):
-    """The body of a request comes in a form that is not read."""
+    """The media type or encoding of a body is not supported."""
 
     status = 415
 
@@ -163,16 +163,16 @@ class MediaTypeUnsupported(ChangegateError):
 
 
 class TimeExceeded(ChangegateError):
-    """A request has had the time that one request may take; PySNC looks for these words in any refusal."""
+    """A request exceeded its maximum time; PySNC searches for these words in every refusal."""
 
     def __init__(self) -> None:
         super().__init__("Transaction cancelled: maximum execution time exceeded", "Ask for less at once")
 
 
 class TooManyLongRequests(ChangegateError):
-    """A request takes long, and its caller, or all callers together, have as many such requests at work as they may.
+    """A long request exceeds the number of concurrent long requests of its caller, or of all callers together.
 
-    `places` is how many the caller may have; without it, all callers together are at their limit.
+    `places` is the limit of the caller; without it, the limit of all callers is reached.
     """
 
     status = 503
@@ -198,7 +198,7 @@ class RateLimited(ChangegateError):
 
 
 class TooManyOpenBodies(RateLimited):
-    """An address has too many bodies under way; `retry_after` is in seconds."""
+    """An address has too many unfinished bodies; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(retry_after)
@@ -207,7 +207,7 @@ class TooManyOpenBodies(RateLimited):
 
 
 class QuotaReached(ChangegateError):
-    """An integration has created as much as it may; `retry_after` is in seconds."""
+    """An integration has reached its limit of creations; `retry_after` is in seconds."""
 
     status = 429
 
@@ -217,15 +217,15 @@ class QuotaReached(ChangegateError):
 
 
 class JwksUnusable(ChangegateError):
-    """A document is not a key set, or holds no key that can be used."""
+    """A document is not a key set, or contains no usable key."""
 
 
 class JwksFetchFailed(ChangegateError):
-    """A key set could not be fetched; the message tells the administrator what happened."""
+    """A key set could not be fetched; the message is for administrators."""
 
 
 class SealBroken(ChangegateError):
-    """A secret that was sealed in the database cannot be opened."""
+    """An encrypted secret in the database cannot be decrypted."""
 
     status = 503
 
@@ -236,9 +236,9 @@ class SealBroken(ChangegateError):
 class OAuthError(ChangegateError):
     """A refusal at the token endpoint (RFC 6749 §5.2).
 
-    `reason` is the code for the administrator's event log and never goes to the caller; `report` holds the
-    outcome of each rule where an assertion was judged. `assertion` is the one by which a client meant to prove itself.
-    `remedy` is for the caller as well: what is malformed or over a published bound, never what was sent.
+    `reason` is the code in the event log for administrators; it is never sent to the caller. `report` contains the
+    outcome of each rule if an assertion was verified. `assertion` is the client assertion, if any. `remedy` is sent to
+    the caller: what is malformed or exceeds a published limit, without the sent value.
     """
 
     error = "invalid_request"
@@ -261,14 +261,14 @@ class OAuthError(ChangegateError):
 
 
 class InvalidRequest(OAuthError):
-    """A parameter is missing, repeated or malformed; `detail` names it, and the caller learns that too."""
+    """A parameter is missing, repeated, or malformed; `detail` names it and is sent to the caller."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail, remedy=detail)
 
 
 class InvalidClient(OAuthError):
-    """The client is unknown, inactive or did not prove who it is."""
+    """The client is unknown, is inactive, or did not authenticate."""
 
     status = 401
     error = "invalid_client"
@@ -276,24 +276,24 @@ class InvalidClient(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """The grant is not acceptable (RFC 7521 §4.1.1)."""
+    """The grant is invalid (RFC 7521 §4.1.1)."""
 
     error = "invalid_grant"
     description = "The assertion was rejected"
 
 
 class AssertionRefused(InvalidGrant):
-    """The assertion failed a rule; the report says which."""
+    """The assertion failed a rule, which the report contains."""
 
 
 class UserRefused(InvalidGrant):
-    """A user's name and password are not right, or the user may not sign in; which of these is nobody's to know."""
+    """The user name or password is wrong, or the user may not sign in; the response does not reveal which."""
 
     description = "The user name or password is wrong, or the user is not allowed to sign in"
 
 
 class RefreshTokenRefused(InvalidGrant):
-    """A refresh token is unknown, another client's, or has ended."""
+    """A refresh token is unknown, belongs to another client, or has ended."""
 
     description = "The refresh token was rejected"
 
@@ -306,21 +306,21 @@ class UnauthorizedClient(OAuthError):
 
 
 class UnsupportedGrantType(OAuthError):
-    """No such grant type is offered here."""
+    """The grant type is not supported."""
 
     error = "unsupported_grant_type"
     description = "The grant type is not supported"
 
 
 class InvalidScope(OAuthError):
-    """The requested scope is unknown or more than the integration has."""
+    """The requested scope is unknown, or the integration does not have it."""
 
     error = "invalid_scope"
     description = "The requested scope is not granted to this client"
 
 
 class TemporarilyUnavailable(OAuthError):
-    """The fault is on our side of the trust: no key set could be had, no signature was checked."""
+    """The signature could not be verified, because no key set is available; not the caller's fault."""
 
     status = 503
     error = "temporarily_unavailable"
@@ -328,7 +328,7 @@ class TemporarilyUnavailable(OAuthError):
 
 
 class TooManyFailures(OAuthError):
-    """Too many failed requests for this client from this address; `retry_after` is in seconds."""
+    """Too many failed requests of this client from this address; `retry_after` is in seconds."""
 
     status = 429
     error = "temporarily_unavailable"

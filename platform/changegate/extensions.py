@@ -1,4 +1,4 @@
-"""The extensions, unbound, and the short ways to what an application keeps in them."""
+"""The Flask extensions, and accessors of the current application's settings and clock."""
 
 from datetime import datetime
 
@@ -26,12 +26,12 @@ current_application = behind(current_app)
 
 
 def settings() -> Settings:
-    """Return the settings of the application at work."""
-    found: Settings = current_application().config["SETTINGS"]
-    return found
+    """Return the settings of the current application."""
+    current: Settings = current_application().config["SETTINGS"]
+    return current
 
 
 def now() -> datetime:
-    """Return the present instant, aware UTC, by the application's clock; tests set it, nothing else does."""
+    """Return the current time in aware UTC from the application's clock, which only tests replace."""
     instant: datetime = current_application().config["CLOCK"]()
     return instant

@@ -1,4 +1,4 @@
-"""The application: settings → extensions → blueprints."""
+"""The application factory: settings, extensions, and blueprints."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.tables.recent_choices import keep_choices
 
-# A wheel carries the migrations inside the package; a checkout keeps them beside `platform/`.
+# A wheel contains the migrations inside the package; a checkout has them next to `platform/`.
 MIGRATIONS = next(
     folder
     for folder in (Path(__file__).with_name("migrations"), Path(__file__).resolve().parents[2] / "migrations")
@@ -38,22 +38,22 @@ __all__ = ["catalog", "create_app", "models"]
 
 
 class ConsoleSessions(SecureCookieSessionInterface):
-    """Sessions for people only: an API call neither reads nor sets a cookie, whatever its handler does."""
+    """Sessions for the console only: API calls neither read nor set cookies."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Open the session of a console page; Flask gives everything else a null session."""
+        """Return the session of a console page; None otherwise, for which Flask creates a null session."""
         return None if request.path.startswith(MACHINE_PREFIXES) else super().open_session(app, request)
 
 
 class Application(Flask):
-    """A Flask application of plain functions, which anybody may ask for its methods."""
+    """A Flask application without coroutines and host routing, and with OPTIONS answered for every caller."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is: none is a coroutine, and to ask of each one costs every request."""
+        """Return the function unchanged: there are no coroutines, and Flask's check slows down every request."""
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Bind the routes to a request; nothing here is routed by host, and to work one out costs every request."""
+        """Bind the routes to a request, without host matching, which would slow down every request."""
         if request is None:
             return super().create_url_adapter(None)
         environ = request.environ
@@ -69,14 +69,14 @@ class Application(Flask):
         )
 
     def make_default_options_response(self) -> Response:
-        """Answer OPTIONS wherever no view does."""
+        """Answer OPTIONS for URLs without a view for OPTIONS."""
         return answer_options()
 
 
 def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None = None) -> Flask:
     """Return the WSGI application for an instance folder.
 
-    `overrides` maps setting names to text and wins over the environment. Raises `SettingInvalid`.
+    `overrides` maps setting names to text and takes precedence over the environment. Raises `SettingInvalid`.
     """
     folder = Path(instance_path).resolve()
     settings = load_settings(folder, overrides)
@@ -90,7 +90,7 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     long_requests = app.extensions[LONG_REQUESTS] = LongRequests(settings.threads)
     served: Any = LimitedTime(PlainQueryString(MethodOverride(app.wsgi_app)), long_requests)
     if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
-        # Whatever else is slow to answer, such as another server's database, would be waited for in turn.
+        # Only with stores inside the process: while a request waits for another server, it would block its slot.
         served = TakingTurns(served)
     if settings.trusted_proxies:
         served = ProxyFix(served, x_for=settings.trusted_proxies)
@@ -112,7 +112,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SECURE=settings.base_url.startswith("https:"),
         BOOTSTRAP_SERVE_LOCAL=True,
         WTF_CSRF_TIME_LIMIT=None,
-        # Done by the console, and only for what is not a mere look.
+        # The console checks CSRF tokens itself, for writes only (`console/guards.py`).
         WTF_CSRF_CHECK_DEFAULT=False,
     )
     app.url_map.strict_slashes = False
@@ -126,7 +126,7 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     hooks = app.after_request_funcs.setdefault(None, [])
     of_others = len(hooks)
     login.init_app(app)
-    # No login outlives its session, so Flask-Login has no cookie to set in every answer.
+    # Logins end with their sessions, so Flask-Login's hook, which sets its cookie in every response, is not needed.
     del hooks[of_others:]
     bootstrap.init_app(app)
     limiter.init_app(app, settings)

@@ -1,7 +1,7 @@
-"""Failed attempts, counted by address and name, so that guessing ends and callers cannot lock each other out.
+"""Limits of failed attempts by address and name, so that guessing is slow and callers cannot lock each other out.
 
-Decision 0004 explains the two limits on guesses. Counters live in memory, or in the Valkey or Redis that several nodes
-share; while that store is away, each process counts for itself.
+Decision 0004 explains the two limits on guesses. Counters are in memory, or in a Valkey or Redis shared by several
+nodes; while that store is unavailable, each process counts in its own memory.
 """
 
 import logging
@@ -25,25 +25,25 @@ from changegate.unproxied import behind
 
 log = logging.getLogger(__name__)
 FAILURES_PER_MINUTE = RateLimitItemPerMinute(20)
-# Wrong passwords and secrets from one address, whatever the names: inventing names must not give more guesses.
+# Wrong passwords and secrets from one address for all names together: inventing names must not allow more guesses.
 GUESSES_PER_MINUTE = RateLimitItemPerMinute(100)
-# By how often a limit on guesses was reached within two hours, 1, 2, 4, 8, then 16 minutes without any guess follow. In
-# two hours, no more than 12 such waits begin.
+# Each time a limit on guesses is reached within two hours, the wait doubles: 1, 2, 4, 8, then 16 minutes without any
+# guess. At most 12 such waits begin in two hours.
 TIMES_REACHED = RateLimitItemPerHour(12, 2)
 WAITS = tuple(RateLimitItemPerMinute(1, 2**earlier) for earlier in range(5))
-# No user and no client has a longer name. What is longer shares a counter with other long names.
+# The longest name of a user or client. Longer names are cut off and can share a counter.
 LONGEST_NAME = 100
-# Of IPv6, one customer holds this much at least (RFC 6177): each of its addresses would be a fresh start.
+# One IPv6 customer has at least such a network (RFC 6177). Counted by address, each of its addresses would start at 0.
 IPV6_PREFIX = 64
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The permission to compare one password or secret with what is stored.
+    """The permission to compare one password or secret with the stored one.
 
-    Every comparison asks for one, and only `FailureLimit.require_room_to_guess` makes them. A guess that turns out to
-    be wrong goes to `FailureLimit.count_guess`.
+    Every comparison requires one, and only `FailureLimit.require_room_to_guess` creates them. A wrong guess is passed
+    to `FailureLimit.count_guess`.
     """
 
     address: str
@@ -51,10 +51,10 @@ class Guess:
 
 
 class FailureLimit:
-    """Counts failed attempts by address and name; an IPv6 address counts as the /64 network that it is in."""
+    """Counts failed attempts by address and name; an IPv6 address is counted as its /64 network."""
 
     def init_app(self, app: Flask, found: Settings) -> None:
-        """Give an application its counters."""
+        """Create the counters of an application."""
         url = found.ratelimit_storage_url
         own: Storage = RecentFailures()
         try:
@@ -67,7 +67,7 @@ class FailureLimit:
         app.extensions["failure_limit"] = limiters if found.ratelimit_enabled else None
 
     def require_room_to_fail(self, address: str, client: str) -> None:
-        """Refuse a caller that has failed too often within a minute; raises `RateLimited`."""
+        """Raise `RateLimited` if a caller has failed too often within a minute."""
         key = (network_of(address), client[:LONGEST_NAME])
         _refuse_for(self._ask(_seconds_left, FAILURES_PER_MINUTE, key))
 
@@ -77,10 +77,10 @@ class FailureLimit:
         self._ask(MovingWindowRateLimiter.hit, FAILURES_PER_MINUTE, *key)
 
     def require_room_to_guess(self, address: str, name: str) -> Guess:
-        """Return the permission to compare one password or secret of a name; raises `RateLimited`.
+        """Return the permission to compare a password or secret of a name; raises `RateLimited`.
 
-        It is refused for every name while too many guesses from the address were wrong, and for one name while too many
-        at that name were.
+        It is refused for all names after too many wrong guesses from the address, and for one name after too many wrong
+        guesses at that name.
         """
         guess = Guess(address, name)
         for _, key in _limits_of(guess):
@@ -105,15 +105,15 @@ class FailureLimit:
 
 
 def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimitItem, Key]]:
-    """Return the two limits on guesses, with what each one is counted by."""
+    """Return the two limits on guesses, each with its key."""
     whence, name = network_of(guess.address), guess.name[:LONGEST_NAME].lower()
     return (FAILURES_PER_MINUTE, (whence, "guess", name)), (GUESSES_PER_MINUTE, (whence, "guesses"))
 
 
 def _count_guess(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
-    """Count a wrong guess; where that reaches the limit, begin a wait that is twice as long as the one before."""
+    """Count a wrong guess; if that reaches the limit, begin a wait twice as long as the previous one."""
     counters.hit(limit, *key)
-    # Of several that reach it at once, the first one to note the shortest wait begins the wait for all.
+    # If several guesses reach the limit at once, only the first to count the shortest wait begins the next one.
     if counters.test(limit, *key) or not counters.hit(WAITS[0], *key):
         return 0
     counters.hit(TIMES_REACHED, *key)
@@ -132,7 +132,7 @@ def _times_reached(counters: MovingWindowRateLimiter, key: Key) -> int:
 
 
 def _seconds_left(counters: MovingWindowRateLimiter, limit: RateLimitItem, key: Key) -> int:
-    """Return for how many seconds a limit has no room; 0 where it has."""
+    """Return the seconds until a limit allows another attempt; 0 if it does now."""
     window = counters.get_window_stats(limit, *key)
     return 0 if window.remaining > 0 else max(1, math.ceil(window.reset_time - time.time()))
 
@@ -147,14 +147,14 @@ def _open_store(url: str) -> Storage:
 
 
 def network_of(address: str) -> str:
-    """Return what an address is counted as: itself, or for IPv6 its network."""
+    """Return the key that an address is counted by: the address, or the network of an IPv6 address."""
     if ":" not in address:
         return address
     try:
-        found = IPv6Address(address)
+        ipv6 = IPv6Address(address)
     except ValueError:
         return address
-    return str(found.ipv4_mapped or IPv6Network((int(found), IPV6_PREFIX), strict=False))
+    return str(ipv6.ipv4_mapped or IPv6Network((int(ipv6), IPV6_PREFIX), strict=False))
 
 
 _application = behind(current_app)

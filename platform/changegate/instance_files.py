@@ -1,4 +1,4 @@
-"""The files of an instance: for their owner only, from the first byte; wider modes are found and reported."""
+"""Private files of an instance, and a report of files that others can access."""
 
 import os
 import stat
@@ -9,14 +9,14 @@ from pathlib import Path
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 OTHERS = 0o077
-# What a checkout brings into an instance folder that is not used yet.
+# Files of a checkout in an instance folder that is not yet in use.
 PLACEHOLDER = ".gitkeep"
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create an instance folder with mode 0700, or give this mode to an empty one; raises `OSError`.
+    """Create an instance folder with mode 0700, or set this mode on an empty one; raises `OSError`.
 
-    A folder in use keeps its mode: its administrator may have chosen it, and gets a report.
+    A folder in use keeps its mode, which its administrator may have chosen; `list_exposed` reports it.
     """
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     if all(path.name == PLACEHOLDER for path in folder.iterdir()):
@@ -30,7 +30,7 @@ def open_private(path: str, flags: int) -> int:
 
 
 def list_exposed(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Return the instance folder, its files, and those of its subfolders that others may access, with their modes."""
+    """Return the paths that others may access, with their modes: instance folder, files, subfolders."""
     for path in (folder, *sorted(folder.rglob("*"))):
         mode = stat.S_IMODE(path.lstat().st_mode)
         if mode & OTHERS and not path.is_symlink() and path.name != PLACEHOLDER:

@@ -1,12 +1,12 @@
-"""Text from outside the product, made safe to show.
+"""Untrusted text, made safe to display.
 
-No control character and no bidirectional one reaches a log, a page, or a terminal: they would move the cursor there, or
-make one value look like another.
+Control characters and bidirectional controls must not reach a log, a page, or a terminal: they could move the cursor,
+or make one value look like another.
 """
 
 
 def printable(text: str, length: int | None = None) -> str:
-    """Return the first `length` characters of a text, with U+FFFD for each that is not printable."""
+    """Return the first `length` characters of a text, with U+FFFD for unprintable ones."""
     shown = text[:length]
     if shown.isprintable():
         return shown
@@ -14,5 +14,5 @@ def printable(text: str, length: int | None = None) -> str:
 
 
 def typed(text: str) -> str:
-    """Return the printable characters of a search term or another value that a person types."""
+    """Return the printable characters of typed text, such as a search term."""
     return "".join(c for c in text if c.isprintable()).strip()

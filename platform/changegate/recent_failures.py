@@ -1,4 +1,4 @@
-"""Failures in the memory of this process: when the last ones were, for as many keys as it has room for."""
+"""Times of recent failures by key, in the memory of this process, with a bounded number of keys."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ MOST_KEYS = 100_000
 
 @dataclass(slots=True)
 class _Window:
-    """The times of the last failures of one key, in seconds since 1970, oldest first."""
+    """The times of the last failures of a key, in seconds since 1970, oldest first."""
 
     times: deque[float]
     seconds: int
@@ -27,15 +27,15 @@ class _Window:
 
 
 class RecentFailures(MemoryStorage):
-    """A store for limits' moving window whose effort and room have bounds, however many keys are made up.
+    """A store for the moving window of `limits`, with bounded time and memory for any number of invented keys.
 
-    That of limits goes through every key it has ever been told of, a hundred times a second. Here each failure forgets
-    up to two windows that are over; beyond `MOST_KEYS` the key that has not failed for longest is forgotten.
+    The memory store of `limits` scans all keys a hundred times a second. Here, each failure removes up to two expired
+    windows; over `MOST_KEYS`, the key with the oldest failure is removed.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # By their last failure, the one that is longest ago first.
+        # In the order of their last failure, the oldest first.
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -43,7 +43,7 @@ class RecentFailures(MemoryStorage):
         return len(self._windows)
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Note failures of a key unless that makes more than `limit` within `expiry` seconds; tell whether it did."""
+        """Add failures of a key unless they exceed `limit` within `expiry` seconds; return whether they were added."""
         at = time.time()
         with self._lock:
             window = self._windows.setdefault(key, _Window(deque(), expiry))
@@ -56,7 +56,7 @@ class RecentFailures(MemoryStorage):
         return has_room
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return when the first failure of the last `expiry` seconds was, and how many there were since."""
+        """Return the time of the first failure in the last `expiry` seconds, and the number of failures since."""
         at = time.time()
         with self._lock:
             window = self._windows.get(key)
@@ -66,12 +66,12 @@ class RecentFailures(MemoryStorage):
             return (window.times[0] if window.times else at), len(window.times)
 
     def clear(self, key: str) -> None:
-        """Forget the failures of a key."""
+        """Remove the failures of a key."""
         with self._lock:
             self._windows.pop(key, None)
 
     def reset(self) -> int | None:
-        """Forget everything; return of how many keys."""
+        """Remove all keys; return their number."""
         with self._lock:
             known = len(self._windows)
             self._windows.clear()
