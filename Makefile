@@ -19,7 +19,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $(READY)
 
-demo: $(READY)  ## Tell the whole story, then keep serving (ONCE=1 PORT=8080 IDP_PORT=8081)
+demo: $(READY)  ## Run the demo, then keep serving (ONCE=1 PORT=8080 IDP_PORT=8081)
 	@$(BIN)/changegate demo $(if $(ONCE),--once) --port $(PORT) --idp-port $(IDP_PORT)
 
 run: $(READY)  ## Serve this instance (PORT=8080)
@@ -45,7 +45,7 @@ mutate: $(READY)  ## Mutate the rules of assertions and access; list the changes
 lint: $(READY)  ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-fix: $(READY)  ## Mend what ruff can mend
+fix: $(READY)  ## Fix what ruff can fix
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 migration: $(READY)  ## Write the next migration from the models (m="what it does")
