@@ -127,7 +127,7 @@ def test_a_bad_name_is_refused_everywhere(api: AttachmentApi, change: str, name:
 @pytest.mark.parametrize("body", [{}, {"file_name": None}, {"file_name": 1}, {"file_name": ["a"]}, {"name": "a"}])
 def test_a_renaming_without_a_name_is_refused(api: AttachmentApi, change: str, body: Any) -> None:
     response = api.rename(api.uploaded(change)["sys_id"], body)
-    assert (response.status_code, error_of(response)[1]) == (400, "Field file_name: a text is expected")
+    assert (response.status_code, error_of(response)[1]) == (400, "Field file_name: a string is expected")
 
 
 def test_a_file_of_the_largest_size_is_taken_and_no_larger_one(post: Post, api: AttachmentApi, change: str) -> None:

@@ -298,7 +298,7 @@ def test_a_batch_is_json_and_no_larger_than_any_body(api: TableApi) -> None:
 
 def test_a_request_over_five_megabytes_is_refused_alone(api: TableApi) -> None:
     answers = served(api, item(1, "POST", CHANGES, {"description": "x" * 5_300_000}), item(2, "GET", CHANGES))
-    require_refusal(answers[0], "body: At most 5242880 bytes are taken.")
+    require_refusal(answers[0], "body: At most 5242880 bytes are allowed.")
     assert answers[1]["status_code"] == 200
 
 
@@ -306,7 +306,7 @@ def test_an_answer_that_is_too_large_is_left_out(api: TableApi, monkeypatch: pyt
     api.created()
     monkeypatch.setattr(subrequests, "MAX_OUTPUT_BYTES", 500)
     answers = served(api, item(1, "GET", CHANGES), item(2, "GET", f"{CHANGES}?sysparm_fields=number"))
-    require_refusal(answers[0], "The answer is over 500 bytes")
+    require_refusal(answers[0], "The response is over 500 bytes")
     assert answers[1]["status_code"] == 200
 
 

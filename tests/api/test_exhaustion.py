@@ -140,4 +140,4 @@ def test_what_is_beyond_a_database_is_refused_and_not_put_off(
     answer = app.test_client().get("/api/now/beyond")
 
     assert answer.status_code == 400
-    assert error_of(answer)[1] == "The request is more than the database takes; ask for less at once"
+    assert error_of(answer)[1] == "The request exceeds a limit of the database; request less at once"

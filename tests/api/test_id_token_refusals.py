@@ -206,7 +206,7 @@ class TestWhatIsNone:
         answer = read(desk, desk.assertion(), "/api/now/oauth/integrations")
 
         assert answer.status_code == 403
-        assert "Access tokens manage no integrations" in answer.get_json()["error"]["detail"]
+        assert "Access tokens cannot manage integrations" in answer.get_json()["error"]["detail"]
 
 
 class TestRevoked:

@@ -93,11 +93,11 @@ def test_given_fields_override_the_preset_even_in_another_form(api: IntegrationA
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"placeholders": {"host": "x.example"}}, "placeholders: Choose the preset whose issuer they are parts of."),
+        ({"placeholders": {"host": "x.example"}}, "placeholders: Choose the preset that these placeholders belong to."),
         ({"preset": "gitlab", "place": "moon"}, "place: GitLab CI has no such place; it has gitlab.com, self-managed."),
         (
             {"preset": "gitlab", "place": "self-managed", "placeholders": {"port": "1"}},
-            "placeholders: The parts of this issuer of GitLab CI are: host.",
+            "placeholders: The placeholders of this issuer of GitLab CI are: host.",
         ),
         (
             {"preset": "gitlab", "place": "self-managed", "placeholders": {"host": "a b"}},
@@ -105,9 +105,9 @@ def test_given_fields_override_the_preset_even_in_another_form(api: IntegrationA
         ),
         (
             {"preset": "gitlab", "issuer": "https://a.example", "placeholders": {"host": "b.example"}},
-            "placeholders: Leave them out where the issuer is given",
+            "placeholders: Give either the issuer or its placeholders, not both.",
         ),
-        ({"preset": "gitlab", "placeholders": ["host"]}, "placeholders: Give each part of the issuer by its name"),
+        ({"preset": "gitlab", "placeholders": ["host"]}, "placeholders: Give the placeholders by name"),
         ({"preset": "nobody"}, "preset: Unknown preset. The presets are github-actions"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_token_that_acts_as_the_administrator_makes_no_integration(desk: Token
     token = desk.token(desk.register(run_as="admin"))
     response = desk.call(token, "POST", INTEGRATIONS, json=dict(LEAST))
     assert response.status_code == 403
-    assert "Access tokens manage no integrations" in response.text
+    assert "Access tokens cannot manage integrations" in response.text
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_refuses_a_secret_in_the_query(desk: TokenDesk, integration: Integration
 
     assert answer.status_code in {400, 401}
     assert "sEcReT" not in answer.get_data(as_text=True)
-    assert _reason(desk) == ("body_malformed", "a secret in the query string is refused")
+    assert _reason(desk) == ("body_malformed", "secrets are not allowed in the query string")
 
 
 def test_a_parameter_in_the_query_is_ignored(desk: TokenDesk, integration: Integration) -> None:

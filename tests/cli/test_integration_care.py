@@ -234,7 +234,7 @@ def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk
     [
         (("--outcome", "good"), "outcome: Must be one of: accepted, refused, would_refuse."),
         (("--since", "yesterday"), "since: Write a time as 2030-01-31T08:30."),
-        (("--since", "1900-01-01"), "since: There were no events then."),
+        (("--since", "1900-01-01"), "since: Give a time after 1970."),
         (("--limit", "0"), "limit: Give a whole number from 1 to 500."),
         (("--limit", "ten"), "limit: Give a whole number."),
         (("--client-id", "0" * 32), "client_id: There is no such integration."),

@@ -30,11 +30,11 @@ def refused(**changes: Any) -> dict[str, list[str]]:
         ({"table": None}, "Name the table, or * for all tables."),
         ({"table": "change%"}, "Give the name of a table, or * for all tables."),
         ({"table": "ta\nsk"}, "Give the name of a table, or * for all tables."),
-        ({"rest_api": "oauth/introspect", "http_method": "POST"}, "The Introspection API is about no table."),
+        ({"rest_api": "oauth/introspect", "http_method": "POST"}, "The Introspection API does not have tables."),
         ({"writable_fields": ["description"]}, "GET of the Table API writes no fields."),
         ({"http_method": "PATCH", "writable_fields": []}, "Name 1 to 100 fields, or leave them out for all fields."),
         ({"http_method": "PATCH", "writable_fields": ["a,b"]}, "Give names of fields."),
-        ({"rest_api": "oauth/introspect", "http_method": "POST", "table": "*", "own_records": True}, "no records."),
+        ({"rest_api": "oauth/introspect", "http_method": "POST", "table": "*", "own_records": True}, "have records."),
         ({"own": True}, "Unknown field."),
     ],
 )

@@ -112,7 +112,7 @@ def rename_view(sys_id: str) -> Response:
     """Rename a file."""
     file_name = read_record().get("file_name")
     if not isinstance(file_name, str):
-        raise RequestUnreadable("Field file_name: a text is expected")
+        raise RequestUnreadable("Field file_name: a string is expected")
     tables, who = _in_scope()
     rename_attachment(who, get_attachment(tables, who, sys_id), parse_file_name(file_name))
     db.session.commit()

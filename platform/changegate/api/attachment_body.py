@@ -93,7 +93,7 @@ def _parse_form(places: ExitStack, most: int) -> tuple[dict[str, str], list[File
     except RequestEntityTooLarge:
         raise too_large(length, most) from None
     except ValueError as problem:
-        raise RequestUnreadable(f"The form is not whole: {problem}") from None
+        raise RequestUnreadable(f"The form is incomplete: {problem}") from None
     return texts.to_dict(), [file for named in files.listvalues() for file in named]
 
 
@@ -111,7 +111,7 @@ def name_of(sent: FileStorage) -> str:
 
 
 def _length_required() -> ChangegateError:
-    return refusal(411, "Length required", "Content-Length is missing; a file in chunks is taken as part of a form")
+    return refusal(411, "Length required", "Content-Length is missing; send a chunked file in a form")
 
 
 def _require_plain_encoding() -> None:

@@ -59,7 +59,9 @@ def require_integration_administrator() -> None:
     if current_request().method == "OPTIONS":
         return
     if caller().grant is not None:
-        raise AccessRefused("Operation Failed", "Access tokens manage no integrations; use a user's name and password")
+        raise AccessRefused(
+            "Operation Failed", "Access tokens cannot manage integrations; use a user's name and password"
+        )
     caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin, or admin")
 
 

@@ -57,7 +57,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         if is_interrupted(cause):
             return find_interruption()
         if _is_beyond_limits(cause):
-            return RequestUnreadable("The request is more than the database takes; ask for less at once")
+            return RequestUnreadable("The request exceeds a limit of the database; request less at once")
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
         detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
         return refusal(503, "Service unavailable", detail)
@@ -68,7 +68,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         log.error("database error, correlation id %s: %s", correlation_id(), type(error.orig).__name__)
     else:
         log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
-    return refusal(500, "Internal error", f"Tell the administrator the correlation id {correlation_id()}")
+    return refusal(500, "Internal error", f"Ask the administrator about the correlation ID {correlation_id()}")
 
 
 _TOO_MUCH = ("Expression tree is too large", "too many", "at most", "no query solution")

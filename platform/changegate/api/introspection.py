@@ -34,6 +34,6 @@ def introspection_view() -> Response:
 def _prove(attempt: Attempt, credentials: ClientCredentials) -> Client:
     name_client(attempt, credentials.client_id)
     if credentials.secret is None and credentials.assertion is None:
-        # A public client may exchange an assertion, which is a proof by itself, but not introspect (RFC 7662 §2.1).
-        raise InvalidClient("client_unproven", "to introspect, a client must prove who it is")
+        # A public client may exchange an assertion, but not introspect (RFC 7662 §2.1).
+        raise InvalidClient("client_unproven", "the client must authenticate to introspect tokens")
     return prove_client(credentials)

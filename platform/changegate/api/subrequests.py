@@ -110,7 +110,7 @@ def _read_answer(response: Response) -> bytes:
             pieces.append(piece)
             size += len(piece)
             if size > MAX_OUTPUT_BYTES:
-                raise RequestUnreadable(f"The answer is over {MAX_OUTPUT_BYTES} bytes; ask for less at once")
+                raise RequestUnreadable(f"The response is over {MAX_OUTPUT_BYTES} bytes; request less at once")
     return b"".join(pieces)
 
 
@@ -158,7 +158,7 @@ def _decode(text: str) -> bytes:
     except (binascii.Error, ValueError):
         raise InputInvalid({"body": ["Base64 is expected."]}) from None
     if len(body) > MAX_INPUT_BYTES:
-        raise InputInvalid({"body": [f"At most {MAX_INPUT_BYTES} bytes are taken."]})
+        raise InputInvalid({"body": [f"At most {MAX_INPUT_BYTES} bytes are allowed."]})
     return body
 
 

@@ -42,7 +42,7 @@ def read_form() -> list[tuple[str, str]]:
     """Return the pairs of the form body in order; raises `InvalidRequest`."""
     sent = current_request()
     if sent.query_string and not SECRET_PARAMETERS.isdisjoint(sent.args):
-        raise InvalidRequest("body_malformed", "a secret in the query string is refused")
+        raise InvalidRequest("body_malformed", "secrets are not allowed in the query string")
     # Flask would accept multipart forms, and read any other body as an empty form.
     if sent.mimetype != FORM:
         raise InvalidRequest("body_malformed", f"the body must be {FORM}")

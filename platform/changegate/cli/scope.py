@@ -54,7 +54,7 @@ def show_all(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show one scope with its rules."""
     with opened_instance():
-        scope_record = _wanted(name)
+        scope_record = _get_scope(name)
         shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
     _say(shown, as_json)
 
@@ -87,7 +87,7 @@ def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
     if "rules" in sent:
         sent["rules"] = [line for line in sent["rules"] if line.strip()]
     with opened_instance():
-        scope_record = _wanted(name)
+        scope_record = _get_scope(name)
         changes = update_scope(scope_record, load_scope_change(sent, fields_of(scope_record)), by=BY)
         db.session.commit()
         shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
@@ -99,12 +99,12 @@ def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
 def delete(name: str) -> None:
     """Delete a scope that no integration has."""
     with opened_instance():
-        delete_scope(_wanted(name))
+        delete_scope(_get_scope(name))
         db.session.commit()
     click.echo(f"{printable(name)} is deleted.")
 
 
-def _wanted(name: str) -> SysAuthScope:
+def _get_scope(name: str) -> SysAuthScope:
     try:
         return get_scope(name)
     except RecordNotFound:

@@ -206,8 +206,8 @@ def _disable(teller: Teller) -> None:
     page = teller.call("GET", url, expected=200, browser=True)
     form = {"csrf_token": _csrf_token(page), "version": _input(page, "version")}
     teller.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
-    wanted = {"short_description": "One too many"}
-    teller.call("POST", teller.api("change_request"), expected=401, json=wanted, headers=teller.bearer)
+    fields = {"short_description": "One too many"}
+    teller.call("POST", teller.api("change_request"), expected=401, json=fields, headers=teller.bearer)
     teller.say("The token had not expired, but it stopped working immediately.")
 
 

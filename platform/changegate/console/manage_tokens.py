@@ -1,4 +1,4 @@
-"""Manage Tokens: the list of active tokens, and their revocation, one by one or by integration."""
+"""Manage Tokens: the list of active tokens, and their revocation, individually or by integration."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -29,15 +29,15 @@ def list_view() -> str:
     state = TokenList.of_arguments(request.args)
     integrations = list_integrations()
     chosen = next((entity for entity in integrations if entity.client_id == state.integration), None)
-    is_nobodys = bool(state.integration) and chosen is None
+    is_unknown = bool(state.integration) and chosen is None
     wanted_filter = state.filter(chosen.sys_id if chosen else None)
-    tokens = [] if is_nobodys else search_tokens(wanted_filter, PAGE_SIZE + 1, state.before or None)
+    tokens = [] if is_unknown else search_tokens(wanted_filter, PAGE_SIZE + 1, state.before or None)
     return render_template(
         "console/manage_tokens.html",
         wanted=state,
         tokens=tokens[:PAGE_SIZE],
-        refresh_tokens=[] if is_nobodys or state.before else search_refresh_tokens(wanted_filter),
-        total=0 if is_nobodys else count_tokens(wanted_filter),
+        refresh_tokens=[] if is_unknown or state.before else search_refresh_tokens(wanted_filter),
+        total=0 if is_unknown else count_tokens(wanted_filter),
         next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
         chosen=chosen,
         integrations=integrations,

@@ -19,7 +19,7 @@ class AttachmentQuerySchema(TableQuerySchema):
         data_key="sysparm_limit",
         load_default=DEFAULT_LIMIT,
         most=MAX_LIMIT,
-        metadata={"description": "How many files at most."},
+        metadata={"description": "Maximum number of files."},
     )
 
 
@@ -34,14 +34,16 @@ class AttachmentTargetSchema(ParameterSchema):
     `creation_time` is ignored: the server sets the time.
     """
 
-    table_name = _text(MAX_NAME_LENGTH, "The table of the record that gets the file.", required=True)
-    table_sys_id = _text(SYS_ID_LENGTH, "The record that gets the file.", required=True)
-    encryption_context = _text(SYS_ID_LENGTH, "Kept with the file, and nothing else.", load_default=None)
+    table_name = _text(MAX_NAME_LENGTH, "The table of the record.", required=True)
+    table_sys_id = _text(SYS_ID_LENGTH, "The sys_id of the record.", required=True)
+    encryption_context = _text(SYS_ID_LENGTH, "Stored with the file, but not used.", load_default=None)
 
 
 class NamedAttachmentTargetSchema(AttachmentTargetSchema):
     """The target and the name of a raw file."""
 
     file_name = fields.String(
-        required=True, error_messages={"required": MISSING}, metadata={"description": "The name of the file; no path."}
+        required=True,
+        error_messages={"required": MISSING},
+        metadata={"description": "The name of the file, without a path."},
     )

@@ -92,7 +92,7 @@ class ScopeRuleSchema(Schema):
         if api.has_tables and not data["table"]:
             raise ValidationError("Name the table, or * for all tables.", "table")
         if not api.has_tables and data["table"] not in (None, ANY):
-            raise ValidationError(f"The {api.label} is about no table.", "table")
+            raise ValidationError(f"The {api.label} does not have tables.", "table")
 
     @validates_schema
     def require_limits_that_mean_something(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
@@ -101,7 +101,7 @@ class ScopeRuleSchema(Schema):
         if data["writable_fields"] is not None and (data["rest_api"] != "now/table" or method not in WRITING):
             raise ValidationError(f"{method} of the {api.label} writes no fields.", "writable_fields")
         if data["own_records"] and not api.has_tables:
-            raise ValidationError(f"The {api.label} is about no records.", "own_records")
+            raise ValidationError(f"The {api.label} does not have records.", "own_records")
 
 
 class AuthScopeSchema(Schema):

@@ -17,7 +17,7 @@ class Identifier(fields.Field[str]):
         if isinstance(value, float) and value.is_integer():  # to JSON 1.0 is a whole number
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValidationError("A text or a whole number is expected.")
+            raise ValidationError("A string or an integer is expected.")
         return str(value)
 
 

@@ -39,7 +39,7 @@ class Moment(fields.Field[datetime]):
         except (TypeError, ValueError, OverflowError):
             raise ValidationError("Write a time as 2030-01-31T08:30.") from None
         if aware.timestamp() < 0:
-            raise ValidationError("There were no events then.")
+            raise ValidationError("Give a time after 1970.")
         return aware
 
 
@@ -51,7 +51,7 @@ class EventQuerySchema(Schema):
 
         unknown = RAISE
 
-    client_id = _line(32, "Those of one integration.")
+    client_id = _line(32, "The client ID of the integration.")
     outcome = fields.String(
         load_default=None,
         validate=validate.OneOf(OUTCOMES, error=f"Must be one of: {', '.join(OUTCOMES)}."),

@@ -127,7 +127,7 @@ class AuthenticationMethodSchema(Schema):
 
 
 class OverviewSchema(Schema):
-    """The numbers of the overview; those of tokens are of the last 7 days. `not_recorded` is what nobody knows."""
+    """The figures of the overview; those of tokens cover the last 7 days. `not_recorded` lists figures without data."""
 
     integrations = _number()
     active_integrations = _number()

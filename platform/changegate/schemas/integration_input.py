@@ -114,7 +114,7 @@ def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
-    """Return a string, or an empty one for any other value, which the schema refuses later."""
+    """Return a trimmed string, "" for None, and "?" for any other value, which the schema refuses later."""
     value = given.get(name)
     return value.strip() if isinstance(value, str) else "" if value is None else "?"
 
@@ -147,15 +147,15 @@ def _filled_in(given: Mapping[str, Any], preset: Preset | None, fields: dict[str
         # An unknown preset is refused by the schema, with a better message.
         if _text(given, "preset"):
             return fields
-        raise InputInvalid({PLACEHOLDERS: ["Choose the preset whose issuer they are parts of."]})
+        raise InputInvalid({PLACEHOLDERS: ["Choose the preset that these placeholders belong to."]})
     if _text(fields, "issuer"):
-        raise InputInvalid({PLACEHOLDERS: ["Leave them out where the issuer is given, or the issuer where they are."]})
+        raise InputInvalid({PLACEHOLDERS: ["Give either the issuer or its placeholders, not both."]})
     return _with_urls(_filled(preset, given.get(PLACEHOLDERS) or {}, given.get(PLACE) or None), fields)
 
 
 def _filled(preset: Preset, placeholders: Any, place: Any) -> Filled:
     if not isinstance(placeholders, Mapping) or not all(isinstance(value, str) for value in placeholders.values()):
-        raise InputInvalid({PLACEHOLDERS: ["Give each part of the issuer by its name, as a text."]})
+        raise InputInvalid({PLACEHOLDERS: ["Give the placeholders by name, as strings."]})
     known = [form for form in preset.issuers if place in (None, form.name)]
     if not known:
         names = ", ".join(form.name for form in preset.issuers)
@@ -163,7 +163,7 @@ def _filled(preset: Preset, placeholders: Any, place: Any) -> Filled:
     parts = known[0].placeholders
     if {*placeholders} - {*parts}:
         names = ", ".join(parts) or "none"
-        raise InputInvalid({PLACEHOLDERS: [f"The parts of this issuer of {preset.label} are: {names}."]})
+        raise InputInvalid({PLACEHOLDERS: [f"The placeholders of this issuer of {preset.label} are: {names}."]})
     try:
         return fill(preset, {name: value.strip() for name, value in placeholders.items()}, form=known[0].name)
     except InputInvalid as problem:

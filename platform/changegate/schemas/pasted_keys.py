@@ -19,7 +19,7 @@ LEAKED = (
     "This is a private key. It was not stored. Consider it leaked: have its owner replace it, and give the public half "
     "of the new one."
 )
-PUBLIC = "This is a public key or a certificate, which anybody may know. A shared key is a secret."
+PUBLIC = "This is a public key or a certificate. A shared key must be secret."
 # Members of private JWKs (RFC 7518 §6.2.2, §6.3.2, §6.4), searched as text: broken JSON may contain a key, too.
 _PRIVATE_MEMBER = re.compile(r'"(?:d|p|q|dp|dq|qi|oth|k)"\s*:')
 _OPENSSH = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com) +AAAA")

@@ -34,7 +34,7 @@ def parse_rule_text(text: str) -> dict[str, Any]:
     for word in rest:
         name, value = _extra(word)
         if name in rule:
-            raise ValidationError(f"A rule says {name} once.")
+            raise ValidationError(f"{name} is given more than once.")
         rule[name] = value
     return rule
 
@@ -61,4 +61,4 @@ def _extra(word: str) -> tuple[str, Any]:
         return "version", word.removeprefix(_VERSION)
     if word.startswith(_FIELDS):
         return "writable_fields", [name for name in word.removeprefix(_FIELDS).split(",") if name]
-    raise ValidationError(f"{word[:40]} says nothing about a rule. {SHAPE}")
+    raise ValidationError(f"{word[:40]} is not part of a rule. {SHAPE}")

@@ -35,9 +35,7 @@ class StatsQuerySchema(QuerySchema):
     display_value = DisplayChoice(
         data_key="sysparm_display_value",
         load_default="false",
-        metadata={
-            "description": "Values of groups as they are stored (false), as people read them (true), or both (all)."
-        },
+        metadata={"description": "Stored values of groups (false), display values (true), or both (all)."},
     )
     counts = Flag(data_key="sysparm_count", load_default=False, metadata={"description": "Count the records."})
     avg = _fields_of("sysparm_avg_fields", "Fields to average")
@@ -48,10 +46,10 @@ class StatsQuerySchema(QuerySchema):
     having = Items(
         data_key="sysparm_having",
         load_default=(),
-        metadata={"description": "Conditions on groups, comma-joined: `function^field^operator^value`."},
+        metadata={"description": "Conditions on groups, separated by commas: `function^field^operator^value`."},
     )
     order_by = Items(
         data_key="sysparm_order_by",
         load_default=(),
-        metadata={"description": "What to sort groups by: `count`, `field` or `function^field`, with `^DESC`."},
+        metadata={"description": "Sort order of groups: `count`, `field` or `function^field`, with `^DESC`."},
     )

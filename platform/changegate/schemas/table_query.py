@@ -93,9 +93,7 @@ class ParameterSchema(Schema):
 class QuerySchema(ParameterSchema):
     """The parameters of every call that selects records."""
 
-    query = fields.String(
-        data_key="sysparm_query", load_default="", metadata={"description": "An encoded query: which records."}
-    )
+    query = fields.String(data_key="sysparm_query", load_default="", metadata={"description": "An encoded query."})
 
 
 class TableQuerySchema(QuerySchema):
@@ -109,37 +107,37 @@ class TableQuerySchema(QuerySchema):
     display_value = DisplayChoice(
         data_key="sysparm_display_value",
         load_default="false",
-        metadata={"description": "Values as they are stored (false), as people read them (true), or both (all)."},
+        metadata={"description": "Stored values (false), display values (true), or both (all)."},
     )
     exclude_reference_link = Flag(
-        data_key=EXCLUDE_LINK, load_default=False, metadata={"description": "Leave the links out of references."}
+        data_key=EXCLUDE_LINK, load_default=False, metadata={"description": "Exclude links from references."}
     )
     field_names = FieldNames(
         data_key="sysparm_fields",
         load_default=(),
-        metadata={"description": "Fields to answer, comma-joined, also dot-walked; all of the record's without it."},
+        metadata={"description": "Fields to return, separated by commas, also dot-walked; by default all fields."},
     )
     limit = Count(
         data_key="sysparm_limit",
         load_default=DEFAULT_LIMIT,
         most=MAX_LIMIT,
-        metadata={"description": f"How many records at most; more than {MAX_LIMIT} are never answered at once."},
+        metadata={"description": f"Maximum number of records, up to {MAX_LIMIT}."},
     )
     offset = Count(
         data_key="sysparm_offset",
         load_default=0,
         most=MAX_OFFSET,
-        metadata={"description": "How many records to pass over."},
+        metadata={"description": "Number of records to skip."},
     )
     suppress_pagination_header = Flag(
         data_key="sysparm_suppress_pagination_header",
         load_default=False,
-        metadata={"description": "Leave out the header Link."},
+        metadata={"description": "Exclude the Link header."},
     )
     input_display_value = Flag(
         data_key="sysparm_input_display_value",
         load_default=False,
-        metadata={"description": "Read choices by their label and references by their name first."},
+        metadata={"description": "Interpret input as display values first: labels of choices, names of references."},
     )
 
     @pre_load

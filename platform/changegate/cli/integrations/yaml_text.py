@@ -127,7 +127,7 @@ def _render_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 def _style(text: str) -> str | None:
     """Return the style in which a string is read back unchanged; None if the library may choose."""
     if re.search(r"[\r\x85\u2028\u2029\ufeff]", text):
-        return '"'  # these end lines, or are no text at the beginning of a file, unless they are escaped
+        return '"'  # unless escaped, these characters end lines, or are dropped at the beginning of a file
     if "\n" in text and not re.search(r"[ \t]\n|\t|\A\s", text):
         return "|"
     # The library quotes strings that YAML 1.1 would type; this module types some others, too.

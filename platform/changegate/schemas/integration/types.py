@@ -60,7 +60,7 @@ class IdTokenSchema(TrustFields, IntegrationSchema):
     connection_type = ID_TOKEN
 
     type = type_field(ID_TOKEN)
-    user_claim = line(100, load_default="sub", refused=NOT_A_USER, why="This claim tells no user from another.")
+    user_claim = line(100, load_default="sub", refused=NOT_A_USER, why="This claim does not identify a user.")
     require_email_verified = fields.Boolean(load_default=True)
     enable_jti_verification = fields.Boolean(load_default=False)
     replay_policy = choice(REPLAY_POLICIES, REUSABLE)
