@@ -16,7 +16,7 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_module_from_key
 
 # Functions that only put something into words, and errors: other words are no other rule.
-WORDING = {"describe", "_describe_keys", "_describe_shape", "_joined", "_where", "_unexpected", "name_missing_scopes"}
+WORDING = {"describe", "_describe_keys", "_describe_shape", "_where", "_unexpected", "name_missing_scopes"}
 ERRORS = {"AccessRefused", "InputInvalid", "ValueError", "cast"}
 # The last two parts of a judgement (rule, reason, expected, received) are shown and not read by any rule.
 JUDGEMENT_LENGTH, RULE_AND_REASON = 4, 2

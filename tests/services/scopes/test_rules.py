@@ -13,8 +13,8 @@ from changegate.services.scopes.rules import (
     all_rules,
     fields_of_list,
     held_scopes,
-    policy_of,
     rules_of_entity,
+    scope_policy_of,
 )
 from tests.support.token_desk import TokenDesk
 
@@ -53,23 +53,23 @@ def test_a_token_holds_the_scopes_that_it_asked_for_and_its_integration_has(
 
 
 def test_a_policy_holds_the_rules_of_its_scopes() -> None:
-    policy = policy_of(RULES, ("deploy", "empty"), None, is_enforced=False)
+    policy = scope_policy_of(RULES, ("deploy", "empty"), None, is_enforced=False)
     assert policy.held == (CREATING, READING)
     assert (policy.has_everything, policy.protected, policy.named) == (False, None, None)
     assert policy.held[0].limits == NO_LIMITS
-    assert policy_of(RULES, ("empty",), None, is_enforced=False).held == ()
-    assert policy_of(None, ("deploy",), None, is_enforced=False).held == ()
+    assert scope_policy_of(RULES, ("empty",), None, is_enforced=False).held == ()
+    assert scope_policy_of(None, ("deploy",), None, is_enforced=False).held == ()
 
 
 def test_useraccount_is_everything_only_for_a_token_that_holds_it() -> None:
-    assert policy_of(EVERYTHING, ("useraccount",), None, is_enforced=False).has_everything
-    assert not policy_of(EVERYTHING, ("read",), None, is_enforced=False).has_everything
+    assert scope_policy_of(EVERYTHING, ("useraccount",), None, is_enforced=False).has_everything
+    assert not scope_policy_of(EVERYTHING, ("read",), None, is_enforced=False).has_everything
 
 
 def test_the_rules_of_all_scopes_protect_and_those_of_the_integration_name_calls() -> None:
-    policy = policy_of(RULES, ("empty",), text_of(CREATE), is_enforced=True)
+    policy = scope_policy_of(RULES, ("empty",), text_of(CREATE), is_enforced=True)
     assert (policy.held, policy.protected, policy.named) == ((), (CREATING,), (CREATING, READING))
-    assert policy_of(RULES, ("deploy",), "", is_enforced=False).protected == ()
+    assert scope_policy_of(RULES, ("deploy",), "", is_enforced=False).protected == ()
 
 
 @pytest.mark.parametrize(
