@@ -14,7 +14,7 @@ from demo_idp.signing_key import ALGORITHMS, SigningKey
 OVERSIZED_BYTES = 1024 * 1024
 
 
-class Misbehaviour(StrEnum):
+class Misbehavior(StrEnum):
     """Deliberate faults of the provider, for tests of clients."""
 
     NONE = "none"
@@ -25,13 +25,13 @@ class Misbehaviour(StrEnum):
     RETIRED_KEY = "retired_key"
 
 
-MISBEHAVIOURS = {
-    Misbehaviour.NONE: "normal operation",
-    Misbehaviour.DOWN: "the key set returns 503",
-    Misbehaviour.EMPTY: "the key set is empty",
-    Misbehaviour.OVERSIZED: "the key set is one megabyte larger than necessary",
-    Misbehaviour.DUPLICATE_KID: "each signing kid is also the kid of an unrelated key, which is listed first",
-    Misbehaviour.RETIRED_KEY: "assertions are signed with a key that is no longer published",
+MISBEHAVIORS = {
+    Misbehavior.NONE: "normal operation",
+    Misbehavior.DOWN: "the key set returns 503",
+    Misbehavior.EMPTY: "the key set is empty",
+    Misbehavior.OVERSIZED: "the key set is one megabyte larger than necessary",
+    Misbehavior.DUPLICATE_KID: "each signing kid is also the kid of an unrelated key, which is listed first",
+    Misbehavior.RETIRED_KEY: "assertions are signed with a key that is no longer published",
 }
 
 
@@ -66,29 +66,29 @@ class IdentityProvider:
     def __init__(self, issuer: str, now: Callable[[], datetime]) -> None:
         self.issuer = issuer
         self.keys = KeyRing()
-        self.misbehaviour = Misbehaviour.NONE
+        self.misbehavior = Misbehavior.NONE
         self._now = now
         self._strangers: tuple[SigningKey, ...] = ()
 
-    def misbehave(self, mode: Misbehaviour) -> None:
+    def misbehave(self, mode: Misbehavior) -> None:
         """Switch to a fault, or to none.
 
         To sign with a retired key, the current keys are retired if there are no retired ones.
         """
-        if mode is Misbehaviour.RETIRED_KEY and not self.keys.has_retired():
+        if mode is Misbehavior.RETIRED_KEY and not self.keys.has_retired():
             self.keys.rotate(overlap=False)
-        if mode is Misbehaviour.DUPLICATE_KID:
+        if mode is Misbehavior.DUPLICATE_KID:
             self._strangers = tuple(SigningKey.generate(algorithm) for algorithm in ALGORITHMS)
-        self.misbehaviour = mode
+        self.misbehavior = mode
 
     def get_key_set(self) -> dict[str, object]:
         """Return the JWK Set (RFC 7517 §5), with the current fault."""
-        if self.misbehaviour is Misbehaviour.EMPTY:
+        if self.misbehavior is Misbehavior.EMPTY:
             return {"keys": []}
         jwks = [key.public_jwk for key in self.keys.published]
-        if self.misbehaviour is Misbehaviour.DUPLICATE_KID:
+        if self.misbehavior is Misbehavior.DUPLICATE_KID:
             jwks = [*self._list_namesakes(), *jwks]
-        if self.misbehaviour is Misbehaviour.OVERSIZED:
+        if self.misbehavior is Misbehavior.OVERSIZED:
             return {"keys": jwks, "padding": "x" * OVERSIZED_BYTES}
         return {"keys": jwks}
 
@@ -116,7 +116,7 @@ class IdentityProvider:
         return {name: value for name, value in claims.items() if value is not None}
 
     def _choose_key(self, order: AssertionOrder) -> SigningKey:
-        if self.misbehaviour is Misbehaviour.RETIRED_KEY:
+        if self.misbehavior is Misbehavior.RETIRED_KEY:
             return self.keys.get_retired(order.algorithm)
         named = self.keys.find_published(order.header.get("kid"), order.algorithm)
         return named or self.keys.get_current(order.algorithm)

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from demo_idp.provider import AssertionOrder, Misbehaviour
+from demo_idp.provider import AssertionOrder, Misbehavior
 from demo_idp.signing_key import ALGORITHMS
 
 # Long enough to test verifiers with assertions that are valid too long, without overflowing numbers.
@@ -56,4 +56,4 @@ class RetireSchema(Schema):
 class MisbehaveSchema(Schema):
     """The body of `POST /misbehave`."""
 
-    mode = fields.Enum(Misbehaviour, by_value=True, required=True)
+    mode = fields.Enum(Misbehavior, by_value=True, required=True)

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from demo_idp.provider import MISBEHAVIOURS, IdentityProvider, Misbehaviour
+from demo_idp.provider import MISBEHAVIORS, IdentityProvider, Misbehavior
 from demo_idp.request_body import read_json_object
 from demo_idp.schemas import MisbehaveSchema, RetireSchema, RotateSchema, SignSchema
 from demo_idp.signing_key import ALGORITHMS
@@ -18,7 +18,7 @@ bp = Blueprint("demo_idp", __name__)
 def show_key_set() -> ResponseReturnValue:
     """Return the key set, cacheable for a minute, with ETag."""
     provider = get_provider()
-    if provider.misbehaviour is Misbehaviour.DOWN:
+    if provider.misbehavior is Misbehavior.DOWN:
         abort(503, "The key set is not available at the moment.")
     response = jsonify(provider.get_key_set())
     response.cache_control.max_age = JWKS_MAX_AGE_SECONDS
@@ -85,7 +85,7 @@ def show_page() -> ResponseReturnValue:
     """Show a page about the provider."""
     provider = get_provider()
     page = render_template(
-        "demo_idp.html", provider=provider, jwks_url=provider.issuer + JWKS_PATH, misbehaviours=MISBEHAVIOURS
+        "demo_idp.html", provider=provider, jwks_url=provider.issuer + JWKS_PATH, misbehaviors=MISBEHAVIORS
     )
     response = Response(page)
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
@@ -101,7 +101,7 @@ def get_provider() -> IdentityProvider:
 def describe_state(provider: IdentityProvider) -> dict[str, object]:
     """Return the fault, the signing kid by algorithm, and all published kids."""
     return {
-        "mode": provider.misbehaviour,
+        "mode": provider.misbehavior,
         "signing": {algorithm: provider.keys.get_current(algorithm).kid for algorithm in ALGORITHMS},
         "published": [key.kid for key in provider.keys.published],
     }

@@ -15,7 +15,7 @@ from changegate.models.oauth_entity import ID_TOKEN
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import load_fields, type_of
 from changegate.schemas.key_source import KEY_FIELDS, SHARED_KEY
-from changegate.schemas.presets import Filled, Preset, defaults_of, fill, find_preset, recognise
+from changegate.schemas.presets import Filled, Preset, defaults_of, fill, find_preset, recognize
 
 PLACEHOLDERS, PLACE = "placeholders", "place"
 # Pairs of alternative fields: giving one overrides the other.
@@ -38,7 +38,7 @@ def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
     if _says_place(given) or (preset and not _text(fields, "issuer")):
         fields = _filled_in(given, preset, fields)
     elif preset:
-        fields = _with_urls(_recognised(fields), fields)
+        fields = _with_urls(_recognized(fields), fields)
     defaults = defaults_for(preset, connection_type) if preset else {}
     ruled_out = {ALTERNATIVES.get(name) for name in given}
     if given.get("key_source") == SHARED_KEY:
@@ -137,8 +137,8 @@ def _with_urls(filled: Filled | None, fields: dict[str, Any]) -> dict[str, Any]:
     return {**urls, **{name: value for name, value in fields.items() if name not in urls or value}}
 
 
-def _recognised(fields: Mapping[str, Any]) -> Filled | None:
-    recognized = recognise(_text(fields, "issuer"))
+def _recognized(fields: Mapping[str, Any]) -> Filled | None:
+    recognized = recognize(_text(fields, "issuer"))
     return recognized.filled if recognized else None
 
 

@@ -11,7 +11,7 @@ from changegate.schemas.presets import (
     find_by_issuer,
     find_refusal,
     find_shared,
-    recognise,
+    recognize,
 )
 
 TELLING = [(preset, form) for preset in PRESETS.values() for form in preset.issuers if form.is_telling]
@@ -22,7 +22,7 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 @pytest.mark.parametrize(("preset", "form"), TELLING, ids=[f"{p.name}: {f.name}" for p, f in TELLING])
 def test_an_issuer_tells_its_provider_and_where_its_keys_are(preset, form):
     place = fill(preset, {name: PLACEHOLDERS[name].example for name in form.placeholders}, form=form.name)
-    found = recognise(place.issuer)
+    found = recognize(place.issuer)
     assert found is not None
     assert (found.preset, found.filled) == (preset, place)
     assert find_by_issuer(place.issuer) is preset

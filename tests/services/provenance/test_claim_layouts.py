@@ -127,7 +127,7 @@ def test_knows_every_layout_as_a_preset_and_reads_no_claim_that_its_preset_does_
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab", "bitbucket", "buildkite", "circleci", "hcp_terraform"])
-def test_recognises_an_issuer_that_is_one_providers_without_its_preset(name: str) -> None:
+def test_recognizes_an_issuer_that_is_one_providers_without_its_preset(name: str) -> None:
     token = TOKENS[name]
     assert found_in(claims_of(token), preset=None, issuer=token.issuer) == FIELDS[name]
 

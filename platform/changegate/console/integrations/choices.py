@@ -53,7 +53,7 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
         "user_fields": USER_FIELDS,
         "presets": PRESETS,
         "provider": _provider(form),
-        "recognised": _recognised(form),
+        "recognized": _recognized(form),
         "cautions": _cautions(form),
         "refresh_caution": REFRESHED,
         "key_sources": KEY_SOURCES,
@@ -70,7 +70,7 @@ def _cautions(form: IntegrationForm) -> list[str]:
     return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled)
 
 
-def _recognised(form: IntegrationForm) -> Preset | None:
+def _recognized(form: IntegrationForm) -> Preset | None:
     is_left_open = form.connection.has_provider and not form.values["preset"]
     return find_by_issuer(form.values["issuer"].strip()) if is_left_open else None
 

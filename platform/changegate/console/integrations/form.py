@@ -17,7 +17,7 @@ from changegate.models.oauth_entity import JWT_BEARER, KEY_SOURCES
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
-from changegate.schemas.presets import recognise
+from changegate.schemas.presets import recognize
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, texts_of
 
 CHECKBOXES = frozenset(
@@ -166,7 +166,7 @@ def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser |
 
 
 def _stored_trust(entity: OAuthEntity) -> dict[str, Any]:
-    recognized = recognise(entity.issuer)
+    recognized = recognize(entity.issuer)
     return {
         "audiences": "\n".join(entity.audiences),
         "subject_rule": "user_field" if entity.user_field else "run_as",

@@ -47,12 +47,12 @@ async function showResult(button) {
 
 function tellFailure(button) {
   document.getElementById("step-failure")?.remove();
-  const told = document.createElement("p");
-  told.id = "step-failure";
-  told.className = "field-error";
-  told.setAttribute("role", "alert");
-  told.textContent = FAILED;
-  button.after(told);
+  const notice = document.createElement("p");
+  notice.id = "step-failure";
+  notice.className = "field-error";
+  notice.setAttribute("role", "alert");
+  notice.textContent = FAILED;
+  button.after(notice);
 }
 
 async function changeForm(button) {

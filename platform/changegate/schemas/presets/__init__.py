@@ -13,12 +13,12 @@ from changegate.schemas.presets.catalog import (
 from changegate.schemas.presets.pins import advise_pins, find_pin_faults, require_pins
 from changegate.schemas.presets.placeholders import PLACEHOLDERS, Placeholder
 from changegate.schemas.presets.recognition import (
-    Recognised,
+    Recognized,
     find_by_issuer,
     find_claim_kinds,
     find_refusal,
     find_shared,
-    recognise,
+    recognize,
 )
 from changegate.schemas.presets.shape import CLAIM_KINDS, ClaimNote, IssuerForm, Pin, Preset
 
@@ -32,7 +32,7 @@ __all__ = [
     "Pin",
     "Placeholder",
     "Preset",
-    "Recognised",
+    "Recognized",
     "advise_pins",
     "claim_kinds",
     "defaults_of",
@@ -45,6 +45,6 @@ __all__ = [
     "find_shared",
     "get_preset",
     "issuer_form",
-    "recognise",
+    "recognize",
     "require_pins",
 ]

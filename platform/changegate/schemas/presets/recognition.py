@@ -17,7 +17,7 @@ _OKTA_SERVER = re.compile(r"/oauth2/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognized:
     """A provider recognized by its issuer, with its place and its URLs."""
 
     preset: Preset
@@ -25,7 +25,7 @@ class Recognised:
     filled: Filled
 
 
-def recognise(issuer: str) -> Recognised | None:
+def recognize(issuer: str) -> Recognized | None:
     """Return the provider whose pattern an issuer fits; None if the pattern would fit other providers, too."""
     if len(issuer) > MAX_ISSUER_LENGTH:
         return None
@@ -33,14 +33,14 @@ def recognise(issuer: str) -> Recognised | None:
         for form in preset.issuers:
             filled = match_form(form, issuer) if form.is_telling else None
             if filled is not None:
-                return Recognised(preset, form, filled)
+                return Recognized(preset, form, filled)
     return None
 
 
 def find_by_issuer(issuer: str) -> Preset | None:
     """Return the provider of an issuer; every URL at the host of a shared issuer belongs to that provider."""
-    recognised = recognise(issuer)
-    return find_shared(issuer) or (recognised.preset if recognised else None)
+    recognized = recognize(issuer)
+    return find_shared(issuer) or (recognized.preset if recognized else None)
 
 
 def find_claim_kinds(issuer: str, preset: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Misbehaviour on tap: each mode as a verifier meets it, and the way back."""
+"""Misbehavior on tap: each mode as a verifier meets it, and the way back."""
 
 from collections.abc import Callable
 from typing import Any
