@@ -33,7 +33,7 @@ def prepare() -> None:
 def prepare_instance(app: Flask) -> str | None:
     """Prepare an instance; print a generated password of the administrator once, and return it."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Close all connections afterward: the server's workers are forked from this process and must not share them.
+    # `working_on` closes all connections: the workers are forked from this process, and must not share them.
     with working_on(app), _one_at_a_time(Path(app.instance_path)):
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
