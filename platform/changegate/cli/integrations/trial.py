@@ -16,7 +16,7 @@ from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.keys.key_store import key_store
 
 MAX_CHARACTERS = 64 * 1024
-BUYS = "assertion would be exchanged for a token that acts"
+EXCHANGED = "assertion would be exchanged for a token that acts"
 ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 
 
@@ -38,7 +38,7 @@ def try_token(client_id: str, as_json: bool) -> None:
     if run.reason:
         raise ChangegateError(f"The assertion would be refused: {run.reason}.")
     if not as_json:
-        click.echo(f"The {ACCEPTED.get(shown_type, BUYS)} as {run.user}.")
+        click.echo(f"The {ACCEPTED.get(shown_type, EXCHANGED)} as {run.user}.")
 
 
 def _read() -> str:

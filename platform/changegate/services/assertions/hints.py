@@ -29,7 +29,7 @@ _HINTS = {
     "refresh_token_foreign": "A refresh token is for the client that it was issued to.",
     "refresh_token_expired": "The user has to sign in again.",
     "password_changed": "The user has to sign in with the new password.",
-    "own_token": "This desk issued the token itself. Send what your identity provider signed.",
+    "own_token": "Changegate issued this token. Send the token that your identity provider signed.",
     "kid_missing": "Your signer names no key. Accept assertions without kid, or have it name one.",
     "key_blocked": "An administrator blocked this key. If the provider has rotated, it signs with another one soon.",
     "kid_ambiguous": "Have your signer name its key, or leave only one key that fits.",

@@ -47,7 +47,7 @@ ASSERTION_SOURCES = {
         "assertion=$(curl -sS --fail-with-body -H Metadata:true --get \\\n"
         "  http://169.254.169.254/metadata/identity/oauth2/token --data api-version=2018-02-01 \\\n"
         '  --data-urlencode "resource=$RESOURCE" | jq -r .access_token)\n',
-        "RESOURCE is the App ID URI of the application that stands for this desk.",
+        "RESOURCE is the App ID URI of the application that stands for this server.",
     ),
     "google": AssertionSource(
         "Google Cloud",

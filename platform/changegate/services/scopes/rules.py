@@ -98,7 +98,7 @@ def _lines(text: str | None) -> Iterator[_Line]:
         yield _Line(name, sys_id == USERACCOUNT, _rule(parts) if parts[0] else None)
 
 
-# Never stale, because the text is selected anew for each request; a changed rule is another entry.
+# Never stale, because the text is read again for each request; a changed rule is another entry.
 @lru_cache(maxsize=64)
 def _rules(text: str) -> tuple[ScopeRule, ...]:
     return tuple(_rule(line.split(PART_SEPARATOR)) for line in text.split(LINE_SEPARATOR) if line)
