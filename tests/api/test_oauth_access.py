@@ -49,6 +49,13 @@ def test_the_token_creates_changes_under_every_version(desk: TokenDesk, integrat
     assert desk.call(desk.token(integration), path=f"/api/now{version}/table/change_request").status_code == 201
 
 
+@pytest.mark.parametrize("scheme", ["Token", "Digest", "DPoP"])
+def test_a_token_counts_as_a_bearer_token_only(desk: TokenDesk, integration: Integration, scheme: str) -> None:
+    token = desk.token(integration)
+    headers = {"Authorization": f"{scheme} {token}"}
+    assert desk.client.post(CHANGES, json={}, headers=headers).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

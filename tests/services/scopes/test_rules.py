@@ -1,10 +1,10 @@
 """The rules of an integration's scopes: as one statement brings them, and as the policy that they make."""
 
 import pytest
-from sqlalchemy import literal, select
+from sqlalchemy import select
 
 from changegate.extensions import db
-from changegate.models import OAuthEntityScope, SysApiAccessScope, SysAuthScope
+from changegate.models import OAuthEntityScope, OAuthExchange, SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.services.access.scope_policy import NO_LIMITS, CallLimits, ScopeRule
 from changegate.services.scopes.rules import (
@@ -82,6 +82,8 @@ def test_a_comma_list_names_fields(text: str, fields: set[str] | None) -> None:
 
 def test_one_statement_brings_the_active_rules_of_one_integration(either_desk: TokenDesk) -> None:
     first, second = either_desk.register("One"), either_desk.register("Two")
+    for integration in (first, second):
+        either_desk.token(integration)
     with either_desk.app.app_context():
         db.session.query(OAuthEntityScope).delete()
         db.session.query(SysApiAccessScope).delete()
@@ -98,8 +100,13 @@ def test_one_statement_brings_the_active_rules_of_one_integration(either_desk: T
                 SysApiAccessScope(scope=scope * 32, own_records=own, writable_fields=writable, active=active, **fields)
             )
         db.session.commit()
-        statements = (*(rules_of_entity(literal(one.sys_id)) for one in (first, second)), all_rules())
-        ones, twos, every = (db.session.execute(select(statement)).scalar() for statement in statements)
+        exchanges = select(rules_of_entity(OAuthExchange.entity))
+        of_each = (exchanges.where(OAuthExchange.entity == one.sys_id) for one in (first, second))
+        statements = (*of_each, select(all_rules()))
+            *(exchanges.where(OAuthExchange.entity == one.sys_id) for one in (first, second)),
+            select(all_rules()),
+        )
+        ones, twos, every = (db.session.execute(statement).scalar() for statement in statements)
 
     assert sorted(str(ones).split(LINE_SEPARATOR)) == [
         text_of(("deploy", "0" * 32, *CREATE)),
