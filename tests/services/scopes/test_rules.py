@@ -103,9 +103,6 @@ def test_one_statement_brings_the_active_rules_of_one_integration(either_desk: T
         exchanges = select(rules_of_entity(OAuthExchange.entity))
         of_each = (exchanges.where(OAuthExchange.entity == one.sys_id) for one in (first, second))
         statements = (*of_each, select(all_rules()))
-            *(exchanges.where(OAuthExchange.entity == one.sys_id) for one in (first, second)),
-            select(all_rules()),
-        )
         ones, twos, every = (db.session.execute(statement).scalar() for statement in statements)
 
     assert sorted(str(ones).split(LINE_SEPARATOR)) == [
