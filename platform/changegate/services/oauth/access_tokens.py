@@ -36,6 +36,8 @@ TOKEN_LENGTH = len(OPAQUE_PREFIX) + (ID_BYTES + RANDOM_BYTES) * 4 // 3
 
 def new_token(correlation_id: str) -> str:
     """Return a new opaque token for an exchange; the stored row does not allow the token to be recovered."""
+    # The id finds the row by its primary key, so that the hash needs no index. The id is not a secret: only the random
+    # bytes protect the token.
     material = bytes.fromhex(correlation_id) + secrets.token_bytes(RANDOM_BYTES)
     return OPAQUE_PREFIX + urlsafe_b64encode(material).decode()
 
@@ -45,6 +47,8 @@ def new_jwt_token(correlation_id: str, *, client_id: str, user: str, scope: str,
 
     Raises `TemporarilyUnavailable` if it cannot be signed.
     """
+    # Issuer and audience are the base URL, and `verify_token` requires both. A change of CHANGEGATE_BASE_URL therefore
+    # ends all tokens in JWT format (decision 0013).
     at, issuer = now(), settings().base_url
     issued_at = int(at.timestamp())
     times = {"iat": issued_at, "exp": issued_at + int(lifespan.total_seconds())}
@@ -71,6 +75,7 @@ def is_foreign(token: str) -> bool:
 def caller_of(row: Any) -> Caller:
     """Return the caller of a row of `caller_statement`."""
     roles = expand_roles(row.roles)
+    # By position: `_ORIGIN` must stay at the end of `caller_statement`, after the columns that its callers add.
     origin = TokenOrigin._make(row[-len(_ORIGIN) :])
     grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
     return Caller(row.user, row.user_name, roles, grant, origin, find_time_zone(row.time_zone))
@@ -80,6 +85,8 @@ def _find_opaque(token: str) -> Caller | None:
     correlation_id = _find_correlation_id(token)
     if correlation_id is None:
         return None
+    # The hash must be compared as well: the id alone is known to every reader of the event log, and is the `jti` of
+    # introspection.
     of_token = {"correlation_id": correlation_id, "token_hash": hash_token(token), "now": now()}
     return _OPAQUE.first({**of_token, "ended_type": ended_type()})
 
@@ -96,6 +103,8 @@ def _find_jwt(token: str) -> Caller | None:
         return None
     of_token = {"correlation_id": verified.correlation_id, "token_hash": hash_token(token), "now": at}
     of_token["ended_type"] = ended_type()
+    # The key is part of the statement at every call, although the signature is cached: a blocked key ends its tokens at
+    # once.
     return _JWT.first({**of_token, "kid": verified.kid, "retired_since": at - PUBLISHED_AFTER})
 
 
@@ -137,6 +146,8 @@ def _grant(entity: str, scope: str | None, rules: str | None, others: str | None
 
 def _find_correlation_id(token: str) -> str | None:
     """Return the correlation id in an opaque token, or None if the text does not have the format of one."""
+    # The decoder skips characters outside its alphabet. That is harmless here: the id only finds a row, and the hash of
+    # the exact text decides.
     if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
@@ -166,6 +177,8 @@ _ORIGIN = (
 
 def _asked_scope() -> Any:
     """Return the scopes that the token was requested with; NULL if it has all scopes of its integration."""
+    # Without `coalesce`, a token that was issued with no scope would be NULL here, and get all scopes of its
+    # integration.
     return case((OAuthExchange.has_all_scopes.is_(True), None), else_=func.coalesce(OAuthExchange.scope, ""))
 
 
@@ -177,9 +190,13 @@ def ended_type() -> str | None:
 def is_live(at: Any, ended_type: Any) -> tuple[Any, ...]:
     """Return the clauses for a token that is active at an instant, including its integration and user."""
     return (
+        # Not `!=`: the parameter is NULL while the password grant is on, and a comparison with NULL would refuse every
+        # token.
         OAuthEntity.type.is_distinct_from(ended_type),
         OAuthExchange.revoked_at.is_(None),
         OAuthExchange.expires_at > at,
+        # One UPDATE of the integration revokes all its tokens, including those that another process commits only after
+        # it (decision 0011).
         OAuthExchange.token_generation == OAuthEntity.token_generation,
         OAuthEntity.active,
         SysUser.active,
@@ -206,6 +223,7 @@ def caller_statement(*more: Any) -> Select[Any]:
             *more,
             *_ORIGIN,
         )
+        # Inner joins: after the deletion of its integration or user, a token must find no caller.
         .join(OAuthEntity, OAuthEntity.sys_id == OAuthExchange.entity)
         .join(SysUser, SysUser.sys_id == OAuthExchange.user)
         .where(*is_live(parameter("now"), parameter("ended_type")))
@@ -221,5 +239,7 @@ def _statement() -> Select[Any]:
 
 
 _of_published_key = _statement().join(OAuthTokenKey, OAuthTokenKey.kid == parameter("kid")).where(is_published())
+# `Remembered` runs the statement at every call, and saves only the conversion of an equal row. A cache by token would
+# keep a revoked token alive in this process.
 _OPAQUE = Remembered(Prepared(_statement()), caller_of)
 _JWT = Remembered(Prepared(_of_published_key), caller_of)

@@ -82,6 +82,8 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     else:
         known = _public_client_of(assertion_text)
     if credentials.secret is not None:
+        # For unknown clients too, so that a reached limit does not reveal which client ids exist. No secret is compared
+        # beyond the limit, not even the right one (decision 0004).
         guess = require_room_to_guess(credentials.address, credentials.client_id or "")
         _require_secret(guess, known, credentials.secret)
     if known is None:
@@ -177,10 +179,14 @@ def _public_client_of(assertion_text: str | None) -> _Known | None:
     if assertion_text is None:
         return None
     assertion = UnverifiedAssertion.parse(assertion_text)
+    # Nothing is verified yet. The keys and the policy of the integration that is chosen here verify the assertion
+    # later, so that forged claims lead to a refusal only.
     named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
     # Only the JWT bearer grant has an assertion; integrations of other types may have the same issuer.
     statement = _statement().where(OAuthEntity.public_client, OAuthEntity.type == JWT_BEARER)
     rows = connection().execute(statement.where(OAuthEntity.client_id.in_(named)).limit(2)).all()
+    # Only active integrations here, so that an inactive one does not make the issuer ambiguous. Above, an inactive one
+    # is named by its client id, and is refused as such.
     if not rows and assertion.unverified_issuer:
         of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
         rows = connection().execute(of_issuer.limit(2)).all()
@@ -253,6 +259,7 @@ def _cached_facts(row: ClientRow) -> CachedFacts:
 
 
 NEEDED_COLUMNS = (
+    # Every column that `client_of` and `_Known` read. Without one of them, every exchange fails with AttributeError.
     *("sys_id", "type", "client_id", "public_client", "active", "issuer", "audiences", "algorithms"),
     *("user_field", "run_as"),
     *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
@@ -303,6 +310,7 @@ def _statement() -> Select[Any]:
             SysUser.locked_out,
             scopes.label("scopes"),
         )
+        # Outer joins: an integration whose keys were never fetched, or that has no `run_as`, must be found as well.
         .outerjoin(cache, cache.entity_id == OAuthEntity.sys_id)
         .outerjoin(SysUser, SysUser.sys_id == OAuthEntity.run_as)
     )

@@ -52,6 +52,8 @@ def build_row(
         "correlation_id": attempt.correlation_id,
         "happened_at": happened_at,
         "address": attempt.address,
+        # Cut to the length of the column, like all text of the sender. SQLite would store longer text, but PostgreSQL
+        # refuses it, and the event would be lost.
         "client_id": _shown(attempt.client_id, 100),
         "entity": entity,
         "is_accepted": isinstance(outcome, IssuedToken),
@@ -74,6 +76,8 @@ def _of_exchange(exchange: Exchange) -> Columns:
 
 def _of_assertion(assertion: UnverifiedAssertion, jti_claim: str, verified: VerifiedAssertion | None) -> Columns:
     """Return the facts of an assertion, unverified if it was refused, as printable text."""
+    # Only the digest is stored: it is enough to find the exchange that used the assertion first, however long the claim
+    # is.
     digest = verified.replay_digest if verified else assertion.unverified_replay_digest(jti_claim)
     return {
         "kid": _shown(assertion.unverified_kid, 256),
@@ -85,6 +89,7 @@ def _of_assertion(assertion: UnverifiedAssertion, jti_claim: str, verified: Veri
 
 
 def _of_report(report: Report) -> Columns:
+    # `payload` is set only once the signature is verified, so that claims of a forged assertion are never stored.
     return {"rules": report.as_rows(), "claims": report.payload}
 
 
@@ -116,6 +121,7 @@ def _of_refusal(refusal: OAuthError, exchange: Exchange | None) -> Columns:
     if exchange is not None:
         columns |= _of_exchange(exchange)
         if exchange.user_name is not None:
+            # Set for existing users only. The text that was sent could be a password in the wrong field.
             columns["subject"] = exchange.user_name
     elif isinstance(refusal.assertion, UnverifiedAssertion):
         # The assertion with which the client tried to authenticate, so the integration's `jti_claim` does not apply.

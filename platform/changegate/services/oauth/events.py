@@ -32,6 +32,8 @@ _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.colu
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
     """Write an exchange and its token with the commit, which belongs in `refusing_replays`."""
+    # The cleanup comes first. A statement after the INSERT would execute it at once, and the write lock of SQLite would
+    # then be held during several calls (decision 0011).
     _purge_now_and_then(happened_at)
     row = build_row(attempt, issued, happened_at, issued.exchange.client.entity)
     _INSERT.execute_with_commit(row)
@@ -51,6 +53,8 @@ def record_refused_call(attempt: Attempt, call: RefusedCall, happened_at: dateti
 
 
 def _write_refusal(row: Columns, at: datetime) -> None:
+    # Before this request writes: the counts have a transaction of their own, which on SQLite would wait in vain for
+    # this one.
     write_counts(at)
     if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
         return
@@ -73,6 +77,8 @@ def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
 def purge_expired(at: datetime) -> None:
     """Delete old exchanges, after storing on their integrations when these were last used."""
     oldest_kept = earliest_correlation_id(at - KEPT_FOR)
+    # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
+    # used.
     note_last_exchanges(oldest_kept)
     connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
     purge_figures(oldest_kept)

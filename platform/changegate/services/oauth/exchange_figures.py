@@ -94,6 +94,8 @@ def count_again(correlation_id: str, at_work: Connection) -> None:
     at, mark, figure = instant_of(correlation_id), OAuthExchangeWatermark, OAuthExchangeFigure
     hour, day = earliest_correlation_id(_hour_of(at)), earliest_correlation_id(_day_of(at))
     earlier = {"counted_until": _least(mark.counted_until, hour), "day": _least(mark.day, day)}
+    # The watermark first, because its row is the lock. If the figures were deleted first, a reader could count and add
+    # in between.
     at_work.execute(update(mark).values(earlier))
     at_work.execute(delete(figure).where(or_(figure.since >= hour, and_(figure.is_day, figure.since >= day))))
 
@@ -114,6 +116,8 @@ def _count_what_is_due(at: datetime) -> tuple[str, str]:
     until, day, first = _read_next(connection())
     was_set_back = until > earliest_correlation_id(at)
     is_due = was_set_back or _is_before(first, at - SETTLED_AFTER)
+    # Counting needs a transaction of its own. If this request holds SQLite's write lock, that transaction would wait in
+    # vain, so that the exchanges are read from the log.
     if not is_due or holds_write_lock():
         return until, day
     try:
@@ -124,6 +128,7 @@ def _count_what_is_due(at: datetime) -> tuple[str, str]:
                 count_again(earliest_correlation_id(at), at_work)
         return _count_until(at - SETTLED_AFTER - _age_of_oldest_transaction())
     except DBAPIError as problem:
+        # The request has used up its time and must end. After any other failure, the page is only slower.
         if problem.orig is not None and is_interrupted(problem.orig):
             raise
         log.warning("exchanges are not counted: %s", type(problem.orig).__name__)
@@ -166,6 +171,8 @@ def _end_of_batch(at_work: Connection, first: str | None, settled: datetime) -> 
     countable = (correlation_id >= first, correlation_id < earliest_correlation_id(min(end_of_day, settled)))
     beyond = select(correlation_id).where(*countable).order_by(correlation_id).offset(MOST_AT_ONCE).limit(1)
     end: str | None = at_work.execute(beyond).scalar()
+    # Less than a batch: only whole hours are counted. Otherwise, every reader would write figures for the few exchanges
+    # since the last one.
     if end is None:
         end = earliest_correlation_id(min(end_of_day, _hour_of(settled)))
     return end if first < end else None
@@ -178,6 +185,8 @@ def _add_hours(at_work: Connection, first: str, end: str) -> None:
     rows = _exchanges(OAuthExchange.correlation_id >= first, OAuthExchange.correlation_id < end).subquery().c
     values: dict[str, ColumnElement[Any]] = {name: rows[name] for name in COLUMNS}
     values["since"] = floor_of(rows.since, hours)
+    # Of accepted exchanges only. In a refused one, the sender chose the text, and each invented name would become a
+    # figure.
     values["algorithm"] = case((rows.is_accepted, rows.algorithm))
     _add_up(at_work, select(*(value.label(name) for name, value in values.items())), is_day=False)
 

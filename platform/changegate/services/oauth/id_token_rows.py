@@ -70,6 +70,8 @@ def reuse_key_of(text: str) -> str:
 def find_known_caller(text: str) -> Caller | None:
     """Return the caller of a token; None unless this process has verified it on a basis that is still current."""
     at, token_hash = now(), hash_token(text)
+    # By the hash of the whole text. The row alone must never admit a caller: its reuse key leaves the signature out, so
+    # that a forged signature would find it too.
     judged_on = _judged.find(token_hash)
     if judged_on is None:
         return None
@@ -108,9 +110,12 @@ def remember(text: str, client: Client, named_user: object) -> None:
 
 def _basis_now(row: Any, at: datetime) -> Basis | None:
     """Return the basis on which a token would be verified now; None if the key set has to be fetched first."""
+    # The value that the token's claim was compared with. If an administrator changes it, the claim may name another
+    # user, so that the token must be verified again.
     named_user = None if row.run_as else getattr(row, row.user_field or "sys_id")
     if row.key_source != FETCHED:
         return row.token_generation, None, named_user
+    # A key set that is stale ends the shortcut, because the provider may have withdrawn the key since.
     facts = CachedFacts(row.cached_url or "", row.document_sha256, row.fetched_at, row.fresh_until)
     source = KeySource(row.entity, row.jwks_url, row.jwks_cache_lifespan_minutes, facts)
     return (row.token_generation, row.document_sha256, named_user) if source.judge(at) is Freshness.FRESH else None
@@ -136,6 +141,7 @@ _KEPT = Prepared(
         *(_ROW.correlation_id, _ROW.entity, _ROW.user, _ROW.token_generation, _ROW.expires_at, _ROW.revoked_at)
     ).where(_ROW.assertion_claim == parameter("reuse_key"))
 )
+# `revoked_at` is checked again in the UPDATE, so that a revocation since `find_kept` is not undone.
 _RENEW = Prepared(
     update(OAuthExchange.__table__)
     .where(_ROW.correlation_id == parameter("kept"), _ROW.revoked_at.is_(None))

@@ -42,6 +42,8 @@ def accept_id_token(
     assertion = UnverifiedAssertion.parse(text)
     client = _choose_integration(assertion)
     exchange = attempt.exchange = Exchange(client, attempt.correlation_id, assertion, reuse_key=reuse_key_of(text))
+    # Before the verification: after too many failures of a client, `name_client` refuses without the cost of a
+    # signature or a fetch.
     name_client(attempt, client.client_id)
     exchange.verified = verified = verify_for(client, assertion, key_store)
     user, at = resolve_subject(client, verified), now()
@@ -51,6 +53,7 @@ def accept_id_token(
     if kept is None:
         record_accepted(attempt, _first_use(exchange, text, user, expires_at - at), at)
         return attempt.correlation_id
+    # Written only if something has changed. Otherwise, the first call in each process would cost a write.
     rested_on = (kept.entity, kept.user, kept.token_generation)
     if rested_on != (client.entity, user, client.token_generation) or kept.expires_at <= at:
         renew(kept, client, user, expires_at)
@@ -64,6 +67,7 @@ def _choose_integration(assertion: UnverifiedAssertion) -> Client:
     The only integration of an issuer is chosen whatever the audience, so that its report shows the expected audience.
     """
     issuer = assertion.unverified_issuer
+    # Tokens of this instance get here once their key is deleted: `is_foreign` then does not recognize their header.
     if issuer == settings().base_url:
         _refuse("own_token", ("own token", "own_token", "another issuer than this product", issuer))
     meant = find_id_token_clients(assertion)
@@ -85,6 +89,8 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
         report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
     if client.tokens_valid_from is not None:
         report.add(*_judge_age(verified, kept, client.tokens_valid_from))
+    # The first use was at a time when the integration allowed reuse. Its row has the reuse key instead of the replay
+    # key, so that the unique constraint cannot detect this replay.
     if kept is not None and not client.policy.allows_reuse:
         report.add(("replay", "jti_replayed", "not seen before", "seen before"))
     report.require_passed()
@@ -96,6 +102,8 @@ def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetim
     The use counts as well, because the provider's clock may be ahead by up to the clock skew.
     """
     expected = f"issued after {since:%Y-%m-%d %H:%M:%S} UTC, when all tokens were revoked"
+    # `iat` has whole seconds. For tokens of the same second as the revocation, `<=` refuses newer ones, whereas `<`
+    # would accept older ones.
     if verified.issued_at <= since:
         yield "revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC"
     elif kept is not None and kept.correlation_id < earliest_correlation_id(since + ONE_MOMENT):

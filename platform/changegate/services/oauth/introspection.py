@@ -36,7 +36,10 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     """
     if is_refresh_token(token):
         return _introspect_refresh_token(token, client)
+    # Must stay the lookup of the APIs. A second implementation could report a token as active that the APIs refuse.
     who = find_token_caller(token)
+    # The response for another integration's token must equal that for an unknown one. Otherwise, clients could test
+    # which tokens exist.
     if who is None or who.grant is None or who.origin is None or not _may_know(client, who.grant.entity):
         return INACTIVE
     correlation_id = who.origin.correlation_id
@@ -54,6 +57,7 @@ def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object
     row = find_refresh_token(token)
     if row is None or find_end(row, client, now()) or find_fault(row, row.password_mark):
         return INACTIVE
+    # Checked now, because the integration may have been edited after the refresh token was issued.
     if REFRESH_TOKEN not in allowed_grants(client):
         return INACTIVE
     expires_at = expiry_of(row, client.refresh_token_lifespan)

@@ -20,6 +20,8 @@ from changegate.services.oauth.token_key import Verifier, find_kid, header_of, l
 from changegate.services.oauth.token_keys import get_signer
 
 MAX_DEPTH = 2
+# A kid is a thumbprint of 43 characters, so that all headers have one length. Any other text costs neither decoding nor
+# SQL.
 _HEADER_LENGTH = len(header_of("x" * 43))
 _KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == parameter("kid")))
 # A cache by header segment. Entries stay valid, because a kid is its key's thumbprint. The database is asked at every
@@ -110,6 +112,8 @@ def _load(header: str) -> Verifier | None:
         kid = find_kid(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
     except ValueError:
         return None
+    # Compared in the encoded form. Base64 has several spellings of the same bytes, and each would become an entry of
+    # `_verifiers`.
     if kid is None or header_of(kid) != header:
         return None
     row = _KEY.first({"kid": kid})

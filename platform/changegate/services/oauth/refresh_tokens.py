@@ -56,6 +56,8 @@ def add_refresh_token(issued: IssuedToken, mark: str, lifespan: timedelta) -> st
         "expires_at": at + lifespan,
     }
     try:
+        # The foreign key decides whether the integration still exists: it may have been deleted since the client was
+        # authenticated.
         _INSERT.execute(row)
     except IntegrityError:
         raise InvalidClient("client_unknown") from None
@@ -74,8 +76,11 @@ def find_refresh_token(token: str) -> TokenRow | None:
 
 def find_end(row: TokenRow, client: Client, at: datetime) -> str | None:
     """Return the reason code if a refresh token does not work for a client, or None; its user is not checked."""
+    # Ownership comes first, so that the event log shows a stolen token as another client's even after it was revoked.
     if row.entity != client.entity:
         return "refresh_token_foreign"
+    # A former generation counts as revoked: the UPDATE that revokes all tokens of an integration writes no row of this
+    # table.
     if row.revoked_at is not None or row.token_generation != client.token_generation:
         return "refresh_token_revoked"
     return "refresh_token_expired" if expiry_of(row, client.refresh_token_lifespan) <= at else None
@@ -95,6 +100,8 @@ def remaining_scopes(row: TokenRow, client: Client) -> list[str]:
 
 def note_use(correlation_id: str, at: datetime) -> bool:
     """Record a use of a refresh token; return False if it has been revoked."""
+    # The UPDATE checks `revoked_at` again, because the token may have been revoked after it was read and before
+    # `hold_owner` got its locks.
     return _USE.execute({"used": correlation_id, "at": at}) == 1
 
 
@@ -112,10 +119,14 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
 
     Waits for a refresh that is under way, and revokes its access token too.
     """
+    # Before any other lock. If a revocation and a refresh took their locks in different orders, they could deadlock on
+    # PostgreSQL.
     hold_owner(user, entity)
     at = now()
     if _END.execute({"ended": correlation_id, "at": at}) == 0:
         return False
+    # Complete, because the owner is locked: a refresh either has committed its access token by now, or finds its
+    # refresh token revoked.
     _END_BOUGHT.execute({"bought_with": correlation_id, "at": at})
     return True
 

@@ -32,6 +32,7 @@ def revoke_token(token: str, entity: str | None = None) -> bool:
 
 def end_token(correlation_id: str) -> bool:
     """Revoke the token of an exchange, effective at the next request in every process; return whether it was live."""
+    # A second revocation matches no row, so that the time of the first is kept.
     return _END.execute({"ended": correlation_id, "at": now()}) == 1
 
 
@@ -42,6 +43,7 @@ _FIND = Prepared(
         _ROW.revoked_at.is_(None),
     )
 )
+# Rows without a hash have no token to end: refusals, and ID tokens that are accepted only once.
 _END = Prepared(
     update(OAuthExchange.__table__)
     .where(_ROW.correlation_id == parameter("ended"), _ROW.token_hash.is_not(None), _ROW.revoked_at.is_(None))

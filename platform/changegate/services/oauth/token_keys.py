@@ -25,6 +25,7 @@ from changegate.models import OAuthTokenKey
 from changegate.services.oauth.token_key import Signer, make_key, open_signer
 
 SIGNS_FOR = timedelta(days=90)
+# Must be longer than any access token lives, which is a day: retired keys verify their last tokens.
 PUBLISHED_AFTER = timedelta(days=105)
 # From publication to first use; longer than clients may cache the key set.
 LEAD = timedelta(hours=24)
@@ -98,6 +99,7 @@ def block_token_key(kid: str, at: datetime) -> TokenKeyFacts:
 
     def block(at_work: Connection) -> None:
         _lock_keys(at_work)
+        # The private key is deleted as well, so that a later copy of the database cannot be used to sign with it.
         stopped = {"blocked_at": at, "retired_at": func.coalesce(Keys.c.retired_at, at), "private_key": None}
         at_work.execute(update(Keys).where(Keys.c.kid == kid, Keys.c.blocked_at.is_(None)).values(stopped))
         _renew(at_work, at)
@@ -110,6 +112,8 @@ def block_token_key(kid: str, at: datetime) -> TokenKeyFacts:
 def _current_keys(at: datetime) -> Sequence[KeyRow]:
     """Return the signing key and its successor, after carrying out the rotation that is due."""
     rows = _CURRENT.all({})
+    # Decided without a lock: nearly always nothing is due, and exchanges must not wait for each other. `_renew` checks
+    # again under the lock.
     if _is_work_due(rows, at):
         _in_transaction(lambda at_work: _renew(at_work, at))
         rows = _CURRENT.all({})
@@ -142,6 +146,7 @@ def _renew(at_work: Connection, at: datetime) -> None:
         _let_one_sign(at_work, rows, at)
         rows = _lock_keys(at_work)
     signing = _signing(rows, at)
+    # From the moment when its successor began to sign. If no request came for weeks, the key was unused all that time.
     retired = {"retired_at": signing.active_from, "private_key": None}
     at_work.execute(update(Keys).where(Keys.c.retired_at.is_(None), Keys.c.number < signing.number).values(retired))
     if _needs_successor(rows, at):
@@ -179,6 +184,8 @@ def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
 
     If two processes add a key with the same number, which is unique, the second one retries and finds the work done.
     """
+    # Must run before the request has written: on SQLite, this second transaction would wait in vain for the write lock
+    # of the first.
     with suppress(IntegrityError), db.engine.begin() as at_work:
         return work(at_work)
     with db.engine.begin() as at_work:
