@@ -29,6 +29,8 @@ def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
     audience = claims.get(name)
     members = audience if isinstance(audience, list) else [audience]
     texts = tuple(member for member in members if isinstance(member, str))
+    # One member of another type makes the whole list unusable. If it were dropped, a malformed list could pass as a
+    # list for this service alone.
     return texts if len(texts) == len(members) else ()
 
 
@@ -47,6 +49,7 @@ def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgemen
     reason = None
     if not ours:
         reason = "aud_mismatch"
+    # Every other service that is named holds the same assertion, and could present it here as the client.
     elif len(audiences) > 1 and not policy.allow_additional_audiences:
         reason = "aud_multiple"
     return name, reason, policy.audiences, claims.get(name)
@@ -78,6 +81,8 @@ def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement
     cap = policy.max_assertion_lifetime.total_seconds()
     if expires is None:
         return "lifetime", "exp_missing", ("at most seconds", cap), "unknown"
+    # Without `iat`, from the latest instant that the clock skew allows: an assertion with exactly the longest lifetime
+    # must pass, even if the provider's clock is ahead.
     lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
     reason = None if lifetime <= cap else "lifetime_too_long"
     return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)
@@ -96,6 +101,7 @@ def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
 def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     """Require that the start of validity, if the assertion names one, has passed."""
     latest = now + policy.clock_skew.total_seconds()
+    # The presence of the claim counts, and not its value: `"nbf": null` is a claim of the wrong type, and is refused.
     if "nbf" not in claims:
         return "nbf", None, ("until", latest), None
     start = seconds_of(claims, "nbf")

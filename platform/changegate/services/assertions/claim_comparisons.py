@@ -56,6 +56,8 @@ def _is_same(expected: object, value: object) -> bool:
 
 
 def _equals_list(expected: object) -> tuple[str, Test]:
+    # The order and repetitions of members have no meaning. Their types are checked before the set is built, because a
+    # list or an object cannot be a member of a set and would raise.
     members = frozenset(_require_text(member) for member in _require_list(expected))
 
     def has_the_same(value: object) -> bool:
@@ -66,6 +68,7 @@ def _equals_list(expected: object) -> tuple[str, Test]:
 
 def _one_of_texts(expected: object) -> tuple[str, Test]:
     texts = frozenset(_require_text(member) for member in _require_list(expected))
+    # The type is checked first: `in` raises TypeError for a list or an object.
     return f"one of {_joined(expected)}", lambda value: type(value) is str and value in texts
 
 

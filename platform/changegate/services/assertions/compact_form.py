@@ -30,6 +30,7 @@ class CompactForm:
 
 def split_compact(text: str, report: Report) -> CompactForm:
     """Return a token's segments; raises `AssertionRefused` unless it is a compact JWS within the size limits."""
+    # Before anything else: all that follows takes time in proportion to the length of the text.
     if len(text) > MAX_ASSERTION_LENGTH:
         report.add(("size", "assertion_too_large", _SIZES, f"{len(text)} characters"))
         report.require_passed()
@@ -42,6 +43,8 @@ def split_compact(text: str, report: Report) -> CompactForm:
     decoded = [decode_base64url(segment) for segment in segments]
     report.add(_judge_form(segments, decoded))
     report.require_passed()
+    # None and empty segments were refused above; `or` only satisfies the type checker. The signature covers the
+    # received text: segments that are encoded again could differ from it.
     header, payload, signature = (segment or b"" for segment in decoded)
     return CompactForm(header, payload, signature, text[: text.rindex(".")].encode("ascii"))
 

@@ -44,6 +44,8 @@ def read_header(data: bytes, report: Report) -> Header:
         raise AssertionRefused("header_invalid", report=report)
     report.add(_judge_members(members), _judge_kid_form(members))
     report.require_passed()
+    # Only the type of `alg` is checked here. Which algorithms are allowed depends on the integration, which may be
+    # unknown until the payload is read (`judge_alg`).
     algorithm, kid = members.get("alg"), members.get("kid")
     if not isinstance(algorithm, str):
         report.add(("alg", "alg_not_allowed", "the name of an algorithm", algorithm))
@@ -63,6 +65,8 @@ def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
 
 def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> Judgement:
     """Check the algorithm: the integration must allow it, and it must fit its keys (public keys or shared keys)."""
+    # The header only selects from sets that are fixed before it is read. Otherwise `none`, or an HMAC with the public
+    # key as its secret, would be accepted (RFC 8725 §2.1).
     allowed = header.algorithm in policy.algorithms and header.algorithm in supported
     return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
 
@@ -75,6 +79,8 @@ def _judge_members(members: Mapping[str, object]) -> Judgement:
 
 
 def _judge_kid_form(members: Mapping[str, object]) -> Judgement:
+    # The sender chooses the kid. It is compared, logged, and shown before the signature is verified, so that its length
+    # and characters are limited.
     kid = members.get("kid")
     sound = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
     reason = None if sound or "kid" not in members else "header_invalid"

@@ -59,6 +59,7 @@ class Report:
         """Append results, including those of rules that only the caller can check (user, replay)."""
         self._judgements += judgements
         for _, reason, _, _ in judgements:
+            # The first failure keeps its place: the same assertion is then always refused for the same reason.
             self.reason = self.reason or reason
 
     def note(self, *judgements: Judgement) -> None:
@@ -115,6 +116,7 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
 
 
 def _kept(value: object) -> Kept:
+    # JSON has no tuples, so that a claim is never mistaken for a phrase of this product.
     if value is None or type(value) is tuple:
         return value
     # Claims are written by the sender: they must not bring control characters or unlimited text into the log.
@@ -130,6 +132,7 @@ def _text_of(value: object) -> str | None:
     return _joined(value) if isinstance(value, frozenset) else json.dumps(value, ensure_ascii=False, default=str)
 
 
+# The members come from the policies of integrations, which are few, and never from an assertion.
 @lru_cache(maxsize=1024)
 def _joined(members: frozenset[object]) -> str:
     return ", ".join(sorted(map(str, members))) or "nothing"

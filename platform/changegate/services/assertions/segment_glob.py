@@ -11,11 +11,14 @@ WILDCARD = "*"
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:
     """Return a function that matches a text; raises `ValueError` for an empty pattern and for `**`."""
+    # Elsewhere, `**` matches across segments. Here it would match no more than `*`, so that a pattern with it would not
+    # do what its author expects.
     if not pattern or WILDCARD * 2 in pattern:
         raise ValueError("a pattern has at least one character, and no two wildcards in a row")
     if WILDCARD not in pattern:
         return lambda text: text == pattern
     head, *pieces, tail = pattern.split(WILDCARD)
+    # Head and tail must not overlap: `ab*ba` does not match `aba`.
     least = len(head) + len(tail)
 
     def matches(text: str) -> bool:

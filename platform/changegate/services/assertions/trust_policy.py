@@ -48,4 +48,5 @@ class TrustPolicy:
 
 def accepted_typ(required: str | None) -> frozenset[str]:
     """Return the accepted values of `typ`, normalized: lower-case, without `application/`."""
+    # Media types are case-insensitive, and senders may omit `application/` (RFC 7515 §4.1.9).
     return JWT_ONLY if required is None else frozenset({required.lower().removeprefix(MEDIA_TYPE_PREFIX)})

@@ -59,6 +59,7 @@ def parse_address(text: str) -> Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    # The system connects to the IPv4 address, so that the tables for IPv4 must decide.
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
@@ -66,6 +67,8 @@ def parse_address(text: str) -> Address | None:
 
 def require_address(address: Address, policy: FetchPolicy) -> None:
     """Raise `AddressRefused` unless the policy allows a connection to the address."""
+    # First, so that no setting can allow it: these services hand out the machine's credentials to every process that
+    # asks.
     if _is_metadata(address):
         raise AddressRefused(f"{address} is a cloud's metadata service.")
     if is_named_by_policy(address, policy) or _is_public(address):
@@ -80,6 +83,7 @@ def require_address(address: Address, policy: FetchPolicy) -> None:
 
 def is_named_by_policy(address: Address, policy: FetchPolicy) -> bool:
     """Return whether a setting of the administrator allows the address."""
+    # A zone names an interface of this machine. No network in a setting can mean it.
     if _is_metadata(address) or getattr(address, "scope_id", None):
         return False
     if address.is_loopback and policy.allow_loopback:
@@ -108,6 +112,7 @@ def _translations(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Addr
 def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return _is_public_v4(address)
+    # Routers forward NAT64 and ISATAP addresses to the IPv4 address inside, which must be public itself.
     if address in _NAT64:
         return _is_public_v4(_last_32_bits(address))
     if int(address) >> 32 & 0xFFFFFFFF in _ISATAP and not _is_public_v4(_last_32_bits(address)):

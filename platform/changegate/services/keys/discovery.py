@@ -55,6 +55,8 @@ def _locations(issuer: str, policy: FetchPolicy) -> tuple[str, str]:
         raise DiscoveryFailed("An issuer has no query (RFC 8414 §2).")
     if len(issuer) > MAX_ISSUER_LENGTH:
         raise DiscoveryFailed(f"The issuer is longer than {MAX_ISSUER_LENGTH} characters.")
+    # Both places are tried, because providers differ: OpenID Connect Discovery 1.0 §4 appends the well-known path to
+    # the issuer, and RFC 8414 §3 inserts it before the issuer's path.
     base = f"{admitted.scheme}://{admitted.host_header}"
     path = admitted.target.removesuffix("/")
     return (
@@ -88,6 +90,8 @@ def _parse(body: bytes, url: str) -> dict[str, object]:
 
 
 def _require_issuer(named: object, issuer: str) -> None:
+    # Compared exactly (RFC 8414 §3.3). Otherwise, another tenant of a shared host could publish a document that names
+    # its own keys for this issuer.
     if named == issuer:
         return
     if not isinstance(named, str):

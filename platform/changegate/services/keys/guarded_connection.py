@@ -79,6 +79,7 @@ def _resolve_in_time(url: AdmittedUrl, resolve: Resolver, deadline: float) -> li
 
     After a timeout the thread is abandoned: it ends when the resolver returns, and its answer is not read.
     """
+    # A queue for each call, so that a late answer of an abandoned thread cannot reach another fetch.
     answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -87,6 +88,7 @@ def _resolve_in_time(url: AdmittedUrl, resolve: Resolver, deadline: float) -> li
         except (OSError, ValueError):
             answers.put(None)
 
+    # A daemon thread: the process can end although the resolver hangs.
     threading.Thread(target=ask, name="jwks-resolve", daemon=True).start()
     try:
         answer = answers.get(timeout=seconds_left(deadline))
@@ -98,6 +100,7 @@ def _resolve_in_time(url: AdmittedUrl, resolve: Resolver, deadline: float) -> li
 
 
 def _connect(url: AdmittedUrl, address: Address, policy: FetchPolicy, deadline: float) -> HTTPConnection:
+    # Shorter than the whole fetch may take, so that one unreachable address leaves time for the next one.
     timeout = min(CONNECT_SECONDS, seconds_left(deadline))
     if url.scheme == "http":
         connection = HTTPConnection(str(address), url.port, timeout=timeout)

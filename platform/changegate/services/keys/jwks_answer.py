@@ -47,11 +47,13 @@ def read_answer(
 
     Raises `AnswerRefused`.
     """
+    # A 304 without a condition has no stored document that it could confirm, and is refused below.
     if status == 304 and is_conditional:
         return _document(status, b"", headers)
     _require_ok(status, headers)
     content_type = _media_type(headers)
     warnings = _judge_type(content_type, status)
+    # Never decompress: a few kilobytes can expand to gigabytes before a limit on the result applies.
     if headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
         raise AnswerRefused("The server compressed its answer although it was asked not to.", status)
     return _document(status, _read_body(status, headers, chunks), headers, content_type, warnings)
@@ -60,6 +62,7 @@ def read_answer(
 def remaining_freshness(headers: Mapping[str, str]) -> timedelta | None:
     """Return how long a response stays fresh (RFC 9111 §4.2); None if the server does not specify it."""
     directives = [part.strip().lower() for part in headers.get("Cache-Control", "").split(",")]
+    # Not None, which means that the server specified nothing and allows the integration's whole lifespan.
     if "no-store" in directives or "no-cache" in directives:
         return timedelta(0)
     ages = [part.partition("=")[2].strip('" ') for part in directives if part.partition("=")[0] == "max-age"]
@@ -126,6 +129,7 @@ def _read_body(status: int, headers: Mapping[str, str], chunks: Iterable[bytes])
     if length.isascii() and length.isdigit() and (len(length) > 9 or int(length) > MAX_DOCUMENT_BYTES):
         raise too_large
     body = bytearray()
+    # The announced length may be missing or wrong. Only the received bytes bound the memory.
     for chunk in chunks:
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
@@ -153,5 +157,6 @@ def _document(
 
 def _validator(headers: Mapping[str, str], name: str, limit: int) -> str | None:
     """Return a validator of the response if it is safe to send back later and fits its column."""
+    # The value is sent back as a header of the next fetch, where a line break would start another header.
     value = headers.get(name, "")
     return value if 0 < len(value) <= limit and value.isascii() and value.isprintable() else None

@@ -45,6 +45,7 @@ def load_rsa(jwk: Mapping[str, object]) -> RSAPublicKey:
     bits = modulus.bit_length()
     if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
         raise UnusableJwkError(f"an RSA key of {bits} bits is outside {MIN_RSA_BITS} to {MAX_RSA_BITS}")
+    # With an exponent of 1, a signature equals the padded hash, so that everybody could compute it.
     if not 3 <= exponent <= MAX_RSA_EXPONENT or exponent % 2 == 0:
         raise UnusableJwkError("the RSA exponent is not an odd number from 3 to 2^32-1")
     if modulus % 2 == 0:

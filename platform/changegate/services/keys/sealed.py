@@ -48,5 +48,6 @@ def unseal(text: str, *, purpose: str) -> bytes:
 # The secret key is an argument, so that applications with different keys in one process do not share an entry.
 @lru_cache(maxsize=16)
 def _cipher(secret_key: str, purpose: str) -> AESGCM:
+    # Never change these arguments: all stored secrets would be unreadable. A new format needs a new `VERSION`.
     derived = HKDF(SHA256(), KEY_BYTES, salt=None, info=f"changegate sealed {purpose}".encode())
     return AESGCM(derived.derive(secret_key.encode()))

@@ -47,6 +47,7 @@ class SigningKey:
 
         `algorithms` is fixed here; the header of an assertion cannot extend it.
         """
+        # First, because a published secret must raise the alarm whatever else is wrong with the key.
         _require_public(jwk)
         _require_for_signatures(jwk)
         material = _material(jwk)
@@ -100,6 +101,7 @@ def _material(jwk: Mapping[str, object]) -> _Material:
     kty = _optional_text(jwk, "kty")
     if kty is None or kty not in _LOADERS:
         raise UnusableJwkError(f"the key type {_shown(jwk.get('kty'))} is not supported")
+    # Only the parameters are loaded. The certificates in `x5c` are never read, as nothing verifies their chain.
     if "x5c" in jwk and not jwk.keys() & {"n", "x"}:
         raise UnusableJwkError("it holds a certificate but no key parameters")
     return _LOADERS[kty](jwk)
@@ -127,6 +129,7 @@ def _require_for_signatures(jwk: Mapping[str, object]) -> None:
 
 
 def _algorithms(alg: str | None, possible: frozenset[str]) -> frozenset[str]:
+    # `alg` narrows the algorithms of the key's type, and never adds one.
     if alg is None:
         return possible
     if alg not in possible:
@@ -150,6 +153,8 @@ def _optional_text(jwk: Mapping[str, object], name: str) -> str | None:
 
 def _thumbprint(jwk: Mapping[str, object], members: tuple[str, ...]) -> str:
     """Hash the required members in lexicographic order without white space (RFC 7638 §3)."""
+    # Keys are blocked by this value. One key has one thumbprint only because `public_key` refuses every other spelling
+    # of its members; do not relax it.
     text = json.dumps({name: jwk[name] for name in members}, separators=(",", ":"), sort_keys=True)
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 

@@ -61,6 +61,8 @@ def admit_url(url: str, policy: FetchPolicy) -> AdmittedUrl:
     scheme = _scheme(parts, policy)
     host = _host(parts)
     port = _port(parts, scheme)
+    # A host name may resolve to another address at each fetch. Its addresses are therefore checked when the connection
+    # is opened (`guarded_connection`), and here only an address within the URL.
     address = parse_address(host)
     if address is not None:
         _require_named(address, scheme, policy)
@@ -102,6 +104,7 @@ def _host(parts: Url) -> str:
     host = (parts.host or "").lower()
     address = parse_address(host.strip("[]"))
     if address is not None:
+        # In one spelling for the policy, the Host header, and the connection.
         return str(address)
     if not _HOST_NAME.fullmatch(host):
         raise UrlRefused("The URL has no host name, or one that is not well formed.")
@@ -113,6 +116,8 @@ def _host(parts: Url) -> str:
 
 def _port(parts: Url, scheme: str) -> int:
     port = DEFAULT_PORTS[scheme] if parts.port is None else parts.port
+    # An accepted port lets an administrator make this server send bytes to a service there. Key sets are not published
+    # on the ports of system services.
     if port != DEFAULT_PORTS[scheme] and (port < 1024 or port in _SERVICE_PORTS):
         raise UrlRefused(f"The port {port} is not one that key sets are published on.")
     return port
