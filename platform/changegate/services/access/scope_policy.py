@@ -90,6 +90,7 @@ class ScopeRule:
         )
 
 
+# Compared by identity, because policies are keys of a cache (`visibility`) and the dict below cannot be hashed.
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopePolicy:
     """What the scopes of a token allow (docs/reference/inbound-integrations.md#auth-scopes).
@@ -114,6 +115,7 @@ class ScopePolicy:
         return self._decisions[call]
 
     def _evaluate(self, call: ApiCall) -> CallLimits | None:
+        # Before `has_everything`: the scope useraccount must not lift the restriction of the integration.
         if self.named is not None and not _covered(self.named, call):
             return None
         if self.has_everything:

@@ -29,6 +29,8 @@ class _Line(NamedTuple):
 
 def rules_of_entity(entity: ColumnElement[str] | Any) -> Any:
     """Return a scalar subquery for the scopes of an exchange's integration, with one line per rule."""
+    # The parts of a missing rule are NULL, and so is their concatenation. Without `coalesce`, the whole line and the
+    # name of the scope would be NULL.
     rule = func.coalesce(_joined(*_parts()), "")
     return (
         select(func.aggregate_strings(_joined(SysAuthScope.name, SysAuthScope.sys_id, rule), LINE_SEPARATOR))
@@ -72,6 +74,7 @@ def scope_policy_of(rules: str | None, held: tuple[str, ...], others: str | None
         held=tuple(line.rule for line in lines if line.rule),
         has_everything=any(line.is_useraccount for line in lines),
         protected=None if others is None else _rules(others),
+        # All scopes of the integration, not only the held ones: the restriction belongs to the integration.
         named=tuple(line.rule for line in _lines(rules) if line.rule) if is_enforced else None,
     )
 
@@ -95,6 +98,7 @@ def _joined(*parts: Any) -> Any:
 def _lines(text: str | None) -> Iterator[_Line]:
     for line in text.split(LINE_SEPARATOR) if text else ():
         name, sys_id, *parts = line.split(PART_SEPARATOR)
+        # The empty text of a missing rule is split into one empty part.
         yield _Line(name, sys_id == USERACCOUNT, _rule(parts) if parts[0] else None)
 
 

@@ -62,6 +62,7 @@ def _restriction_beside(table: Table, caller: Caller) -> Restriction:
     The scope rules of the request's own table are not enough: those that read this table apply as well.
     """
     limits = () if caller.grant is None else _reading_limits(table, caller.grant.policy)
+    # Rules add up: one rule without the limit allows reading every record.
     is_limited = bool(limits) and all(limit.own_records for limit in limits)
     return _restriction(table, caller, own_records=is_limited or caller.own_records_of is not None)
 
@@ -79,6 +80,7 @@ def _is_readable_by_all(table: Table) -> bool:
 @lru_cache(maxsize=1024)
 def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]:
     """Return the limits of the calls with which a token may read a table, or a table with the same records."""
+    # Access to the records under any name counts, because the caller can read them there as well.
     served = (other.name for other in TABLES.values() if other.source is table.source)
     calls = (ApiCall(api, "GET", name, version) for api, name, version in product(READING_APIS, served, VERSIONS))
     limits = (policy.limits_of(call) for call in calls)

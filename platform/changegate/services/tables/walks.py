@@ -119,6 +119,7 @@ class Walks:
         # Each step has its own name. Otherwise, SQLAlchemy's cache key of a clause on one step could equal that of a
         # clause on another, and `CompiledSelects` would return the wrong statement.
         joined = self._reached[steps] = alias_of(target.source, f"walk_{len(self._reached)}")
+        # In the ON clause, never in WHERE: a record that refers to a hidden one must stay, with empty fields.
         rules = visible_rows_of(target, joined, self.caller)
         self.source = self.source.outerjoin(joined, and_(self._link(steps), *rules))
 

@@ -127,6 +127,7 @@ def select_fields(table: Table, caller: Caller, shape: Shape) -> Selection:
     Raises `RequestUnreadable` for more than `MAX_COLUMNS` fields.
     """
     asked = _Asked(table, standing_of(caller), shape.fields, shape.shows_names, caller)
+    # Callers can invent any number of lists. The limit on the length bounds the memory of the cached ones.
     return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_REMEMBERED else _select(asked)
 
 
@@ -178,6 +179,7 @@ class _Selector:
         # Journal entries are display values: without them, the field is always empty.
         if self._asked.shows_names and fields:
             self._journals.append(Journal(key, holder.path, element, holder.table, fields))
+            # The sys_id of the record, by which a second statement reads the entries.
             self._journal_columns.append(holder.column)
         else:
             self._blanks.append(key)

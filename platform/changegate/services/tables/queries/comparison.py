@@ -145,6 +145,7 @@ def _read_text(_comparison: Comparison, text: str) -> str:
 def _read_plain(comparison: Comparison, text: str) -> Any:
     entry = comparison.field.entry
     try:
+        # Choices limit what is written. A query may look for a value that is no longer offered.
         return parse_value(comparison.field.path, replace(entry, choices=None) if entry.choices else entry, text)
     except RequestUnreadable as problem:
         raise TermInvalid(problem.detail) from None
@@ -155,6 +156,7 @@ def _read_choice(comparison: Comparison, text: str) -> str:
 
 
 def _read_integer(comparison: Comparison, text: str) -> Any:
+    # A text that can be a number is always a value, even if a label looks the same.
     is_label = bool(comparison.field.entry.choices) and not _NUMBER.fullmatch(text)
     return _read_plain(comparison, _value_of_label(comparison, text) if is_label else text)
 
@@ -162,6 +164,8 @@ def _read_integer(comparison: Comparison, text: str) -> Any:
 def _value_of_label(comparison: Comparison, text: str) -> str:
     """Return the value of a choice that is given by value or label; any other text is returned unchanged."""
     folded_text = text.strip().lower()
+    # Values come before labels. Otherwise, a new label with the text of a value would change the result of existing
+    # queries. For the values that the field ships with, no statement is needed.
     if any(value.lower() == folded_text for value in comparison.field.entry.choices or ()):
         return text.strip()
     choices = comparison.inquiry.choices_of(comparison.field)

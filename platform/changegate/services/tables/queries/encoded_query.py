@@ -147,6 +147,7 @@ class _Draft:
         while rest.startswith("NQ"):
             self.alternatives.append([])
             rest = rest[2:]
+        # `^EQ` ends the queries that ServiceNow's filter builder creates. It has no meaning.
         if rest in {"", "EQ", _END_OF_RELATED}:
             return
         # ORDERBY begins with OR, so it is checked first.
@@ -181,9 +182,12 @@ class _Draft:
 
     def _term(self, text: str, left: Iterator[str]) -> Term | None:
         if text.startswith("RLQUERY"):
+            # The items of the list are consumed even if its head is unreadable. Otherwise, they would become conditions
+            # of the outer query.
             return self._related(text, _items_of_related(left))
         if text.startswith("JOIN"):
             return _joined(text)
+        # An OR before RLQUERY is always the operator. `_take_term` reads the term without it.
         if text.startswith("ORRLQUERY"):
             return None
         if text.startswith(f"{TEXT_SEARCH}="):

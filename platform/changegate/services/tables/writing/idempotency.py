@@ -57,6 +57,7 @@ def create_once(
         raise RequestUnreadable("Header Idempotency-Key: 1 to 255 printable ASCII characters are expected")
     require_operation(table, caller, "create")
     key_hash, body_hash = _key_hash(table, caller, key), _body_hash(sent, input_display_value)
+    # Chosen before the record exists: the row of the key names it, and is written first.
     sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
     _purge_now_and_then(now())
     if _claim(table, key_hash, body_hash, sys_id):
@@ -106,6 +107,8 @@ def _claim_statement(dialect: Any) -> Prepared:
     statement = dialect.insert(Keys)
     taken = {column.key: statement.excluded[column.key] for column in Keys.columns if not column.primary_key}
     expired = Keys.c.expires_at <= statement.excluded.created_at
+    # A key that is in use updates no row, so that the count is 0. With DO NOTHING, an expired key that is not deleted
+    # yet would stay in use.
     claim = statement.on_conflict_do_update(index_elements=[Keys.c.key_hash], set_=taken, where=expired)
     return Prepared(claim, Keys.c.keys())
 
@@ -115,6 +118,7 @@ _FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash =
 
 
 def _key_hash(table: Table, caller: Caller, key: str) -> str:
+    # NUL cannot occur in any of the members, so that two different combinations never form the same text.
     entity = caller.grant.entity if caller.grant else ""
     return hashlib.sha256("\0".join((caller.sys_id, entity, table.name, key)).encode()).hexdigest()
 

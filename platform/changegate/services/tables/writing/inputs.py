@@ -35,6 +35,7 @@ def changed_values(
     zone = caller.time_zone if by_display else None
     for name, sent in fields.items():
         entry = table.entries.get(name)
+        # Ignored, as by ServiceNow; `ignored_fields` reports them to the caller.
         if entry is None or entry.is_read_only:
             continue
         text = text_of(name, sent)
@@ -78,6 +79,7 @@ def _choice(name: str, entry: Entry, text: str, choices: Choices, *, by_display:
     except RequestUnreadable:
         if not settings().choice_allow_non_existing_value:
             raise
+    # With CHANGEGATE_CHOICE_ALLOW_NON_EXISTING_VALUE, type and length are still validated.
     return parse_text(name, replace(entry, choices=None), chosen)
 
 

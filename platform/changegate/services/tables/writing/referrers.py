@@ -25,6 +25,7 @@ def empty_references(table: Table, sys_id: str, caller: Caller) -> None:
     """Empty every reference to a record, with the caller as author of the change."""
     for referrer, fields in _referrers_of(table):
         for field in _filled(referrer, fields, sys_id):
+            # Before the UPDATE, which removes the references by which the rows are found.
             if referrer.is_audited:
                 _audit(referrer, field, sys_id, caller)
             _empty(referrer, field, sys_id, caller)
@@ -33,6 +34,7 @@ def empty_references(table: Table, sys_id: str, caller: Caller) -> None:
 @lru_cache(maxsize=128)
 def _referrers_of(table: Table) -> tuple[tuple[Table, tuple[str, ...]], ...]:
     """Return (table, fields that refer to `table` and may be empty), once for each stored table."""
+    # Several tables can serve one source, which must be emptied once. Of these, the first one registered is used.
     stored = {served.source: served for served in reversed([*TABLES.values()])}
     candidates = ((referrer, tuple(_references(referrer, table))) for referrer in stored.values())
     return tuple((referrer, fields) for referrer, fields in candidates if fields)
@@ -69,6 +71,7 @@ def _empty(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
 def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
     columns, now, user = referrer.source.c, utc_now(), caller.user_name
     row: dict[str, Any] = {
+        # One statement writes all rows, so that only the database can give each of them digits of its own.
         "sys_id": literal(new_ordered_sys_id()[:-RANDOM_DIGITS]) + _random_digits(connection().dialect.name),
         "tablename": columns["sys_class_name"] if _holds_classes(referrer) else referrer.name,
         "documentkey": columns["sys_id"],

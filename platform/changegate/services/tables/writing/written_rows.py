@@ -35,6 +35,8 @@ def insert_row(table: Table, values: Mapping[str, Any]) -> None:
 def update_row(table: Table, sys_id: str, values: Mapping[str, Any]) -> None:
     """Update a row. Raises `OperationFailed`."""
     with _explained():
+        # Sorted, so that the same fields in another order share one prepared statement. `new_` keeps the new values
+        # apart from the parameter `sys_id`, which selects the row.
         statement = _update_statement(table, tuple(sorted(values)))
         statement.execute({"sys_id": sys_id, **{f"new_{name}": value for name, value in values.items()}})
 
