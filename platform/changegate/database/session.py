@@ -40,6 +40,7 @@ class LeanSession(Session):
 
     def commit_objects(self) -> None:
         """Flush and commit the objects of the ORM; only the unit of work calls this."""
+        # The base class, because `self.commit` would call the unit of work again, without end.
         super().commit()
 
     def rollback_objects(self) -> None:

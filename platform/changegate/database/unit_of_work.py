@@ -96,6 +96,7 @@ class UnitOfWork:
         if is_with_objects:
             # The flush that follows belongs to the same transaction, so the write must not commit itself.
             self._carry_out_last_write()
+        # Cleared before it is executed: a write that has failed must not be repeated by the next commit.
         write, self._last_write = self._last_write, None
         if write is not None:
             # Not `connection()`, which would execute the write as a part of a transaction.
@@ -202,6 +203,7 @@ def rollback() -> None:
 
 def holds_write_lock() -> bool:
     """Tell whether the unit of work holds SQLite's write lock, for which a second transaction would wait in vain."""
+    # Only SQLite has one lock for all writers. With PostgreSQL, a second transaction waits for the same rows only.
     driver = driver_of(connection())
     return isinstance(driver, QueuedConnection) and driver.in_transaction
 

@@ -80,6 +80,7 @@ class Bodies:
         await wait({first}, timeout=SECONDS_AT_ONCE)
         if first.done() and len(data := first.result().get("body", b"")) == length:
             return BytesIO(data)
+        # `first` is not canceled but passed on, because a message that has just arrived would be lost.
         return UnreadBody(_beginning_with(first, receive))
 
     async def read_long(self, receive: Receive, environ: Environ, most: int | None) -> "Spool":
@@ -95,12 +96,14 @@ class Bodies:
             if announced and spool.size != int(announced):
                 raise _broken()
         except BaseException:
+            # Also if the task is canceled: space that is not released stays taken until the process ends.
             spool.close()
             raise
         return spool
 
     async def drain(self, receive: Receive, environ: Environ) -> bool:
         """Read and drop the rest of a body that the app did not read; return whether it ended within the limits."""
+        # A client that waits for 100 Continue may never send the body after a refusal.
         if "HTTP_EXPECT" in environ or int(environ.get("CONTENT_LENGTH") or 0) > MOST_DRAINED_BYTES:
             return False
         size = 0

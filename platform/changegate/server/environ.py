@@ -40,10 +40,13 @@ def build_environ(scope: Mapping[str, Any]) -> Environ:
             text = value.decode("ascii")
         except UnicodeDecodeError:
             text = ""
+        # Joined (RFC 9110 §5.3) rather than replaced, so that `find_fault` notices a repeated Host or Content-Length by
+        # its comma.
         if key in environ:
             text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         environ[key] = text
     path: bytes = scope["raw_path"]
+    # Decoded once, here. PEP 3333 represents bytes as latin-1; Werkzeug decodes them as UTF-8.
     environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
     environ["QUERY_STRING"] = scope["query_string"].decode("latin-1")
     environ["REQUEST_METHOD"] = scope["method"]

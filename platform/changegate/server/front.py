@@ -78,6 +78,8 @@ class Front:
             _close_after(made, environ)
         if is_at_once:
             await send_answer(made, send)
+            # After the response: if the connection were closed while the client still sends, the system would reset it,
+            # and the client could lose the response.
             if draining is not None:
                 await draining
         elif not await stream_answer(made, receive, send, self._waits, environ, self._threads):
@@ -87,6 +89,8 @@ class Front:
         """Read a short body, leave a long one until the app reads it; return whether the connection must end."""
         is_last = environ["REQUEST_METHOD"] in READING
         if is_last and not is_overridden(environ):
+            # The body of a GET has no meaning and is not read: the app must not wait for it, and the connection ends
+            # after the response.
             environ.pop("CONTENT_LENGTH", None)
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             return True
@@ -130,6 +134,7 @@ class Front:
                 waited += 1
                 environ[CAN_POSTPONE] = waited < MOST_TIMES
                 await _end_of(outcome)
+                # The run that was postponed may have read the body.
                 environ["wsgi.input"].seek(0)
             else:
                 made: Answer = outcome
@@ -160,5 +165,6 @@ def _close_after(made: Answer, environ: Environ) -> None:
 async def _end_of(postponed: Postponed) -> None:
     loop = get_running_loop()
     done = loop.create_future()
+    # The callback runs on the thread of the fetch, where asyncio allows only `call_soon_threadsafe`.
     postponed.until.add_done_callback(lambda _: loop.call_soon_threadsafe(settle, done, None))
     await done

@@ -74,6 +74,7 @@ class Wait:
 
     def refuse(self, error: ChangegateError) -> None:
         """Cancel the task that waits; its `Wait` raises `error`."""
+        # Only once, because each cancel() needs its own uncancel().
         if self.refused is None and self.task is not None:
             self.refused = error
             self.task.cancel()
@@ -130,4 +131,6 @@ class Waits:
         forwarded = [part.strip() for part in header.split(",")]
         if not self._trusted_proxies or len(forwarded) < self._trusted_proxies:
             return network_of(str(environ["REMOTE_ADDR"]))
+        # From the right: proxies append to the header, and everything to the left of this entry may be the client's own
+        # text.
         return network_of(forwarded[-self._trusted_proxies])
