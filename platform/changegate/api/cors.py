@@ -74,6 +74,7 @@ def _is_foreign(sent: Request, settings: Settings, known: re.Pattern[str]) -> bo
     site: str = sent.environ.get("HTTP_SEC_FETCH_SITE", "none").strip().lower()
     if origin is not None and known.fullmatch(origin):
         return False
+    # `same-site` is foreign as well: another host of the same domain may be less protected.
     if site != "none":
         return site != "same-origin"
     return origin is not None and origin.lower() not in _own_origins(sent, settings)
@@ -87,6 +88,7 @@ def _own_origins(sent: Request, settings: Settings) -> tuple[str, str]:
 def _add_cors_headers(app: Flask, known: re.Pattern[str]) -> None:
     def let_origin_read(response: Response) -> Response:
         if request.path.startswith(PREFIX):
+            # For all origins: without it, a cache could give the response for one origin to another.
             response.vary.add("Origin")
             origin = request.headers.get("Origin", "")
             if known.fullmatch(origin):

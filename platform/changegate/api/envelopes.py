@@ -140,6 +140,7 @@ def oauth_error(error: OAuthError) -> Response:
 
 def servicenow_oauth_error(error: OAuthError) -> Response:
     """Return the envelope of ServiceNow's token endpoint: `access_denied`, unless the caller can correct the error."""
+    # Clients that were written for ServiceNow look for exactly this status and these texts (decision 0008).
     status = 401 if error.status in {400, 401} else error.status
     return _oauth_response(error, status, "server_error", _described(error) or "access_denied")
 

@@ -25,6 +25,8 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     """Render every error in the envelope of its API; `otherwise` renders it as a page."""
 
     def render(error: Exception) -> Response:
+        # First, because the event of the refusal is committed below, and would take the writes of the failed request
+        # with it.
         db.session.rollback()
         refused = _as_domain_error(error)
         note_refused_call(refused)
@@ -61,6 +63,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
         detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
         return refusal(503, "Service unavailable", detail)
+    # StatementError comes after its subclasses, which have more specific responses.
     if isinstance(error, DataError):
         return RequestUnreadable("A value cannot be stored")
     if isinstance(error, StatementError):

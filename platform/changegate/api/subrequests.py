@@ -26,6 +26,7 @@ MAX_OUTPUT_BYTES = 10 * 1024 * 1024
 # Key of the WSGI environment of a request in a batch; no header can set it.
 IN_BATCH = "changegate.in_batch"
 # Keys that requests inherit from the environment of their batch: the caller and the addresses.
+# An explicit list. A condition or an Idempotency-Key of the batch itself must not apply to each of its requests.
 INHERITED = (
     "REMOTE_ADDR",
     "SERVER_NAME",
@@ -42,6 +43,7 @@ INHERITED = (
     "wsgi.run_once",
 )
 # Headers that a request in a batch may set, and their keys in the environment.
+# Authorization is not among them: a request in a batch must not act as another caller.
 OWN_HEADERS = {
     "accept": "HTTP_ACCEPT",
     "content-encoding": "HTTP_CONTENT_ENCODING",

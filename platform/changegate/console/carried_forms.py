@@ -110,6 +110,7 @@ def carried_by_login() -> CarriedForm | None:
         return None
     sent = [(name, text) for name, text in request.form.items(multi=True) if name.startswith(PREFIX)]
     fields = ImmutableMultiDict([(name.removeprefix(PREFIX), text) for name, text in sent])
+    # Filtered again, because the fields come back from the browser, where they can have been changed.
     return CarriedForm(path, _carriable(fields))
 
 

@@ -37,6 +37,7 @@ def frame_view() -> ResponseReturnValue:
         target = urlsplit(request.args.get("uri", ""))
     except ValueError:
         raise RecordNotFound from None
+    # Only the paths of this list: any other target would make this page an open redirect.
     lead = _LEADS.get(target.path.removeprefix("/"))
     if lead is None or target.scheme or target.netloc:
         raise RecordNotFound
@@ -55,6 +56,7 @@ def _go_to_record(arguments: Mapping[str, str]) -> ResponseReturnValue:
 def _find_by_number(number: str) -> str:
     table = get_table("change_request")
     query = EncodedQuery((((Condition("number", "=", number),),),))
+    # Read with the caller's access, so that the link does not reveal whether a hidden record exists.
     page = read_page(table, caller(), query, Shape("", fields=("sys_id",)), limit=1, offset=0)
     return next((record["sys_id"] for record in page.records), "")
 

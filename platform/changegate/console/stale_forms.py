@@ -66,6 +66,7 @@ def stale_page(record: Record, name: str, stored: Mapping[str, str], back: str) 
     """
     if not is_stale(record):
         return None
+    # Releases the lock of the record, which other users would wait for while the page is rendered.
     db.session.rollback()
     sent = [(field, value) for field, value in request.form.items(multi=True) if field not in OF_THE_PAGE]
     differences = list_differences(record, stored)
