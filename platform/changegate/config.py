@@ -206,6 +206,7 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
     texts = _texts_from_file(instance_path / "config.py")
     texts |= {name: os.environ[PREFIX + name.upper()] for name in PARSERS if PREFIX + name.upper() in os.environ}
     texts |= overrides or {}
+    # An empty text stands for the default, so that an environment can reset a value of `config.py`.
     values: dict[str, Any] = {name: _parse(name, text.strip()) for name, text in texts.items() if text.strip()}
     values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
     if "secret_key" not in values:
@@ -229,6 +230,8 @@ def _texts_from_file(path: Path) -> dict[str, str]:
     except Exception as problem:
         raise SettingInvalid(f"{path} cannot be read: {type(problem).__name__}: {problem}.") from None
     values = {key.removeprefix(PREFIX).lower(): str(value) for key, value in module.items() if key.startswith(PREFIX)}
+    # A misspelled name must stop the start. Otherwise, the default would apply unnoticed, even if the setting is a
+    # restriction.
     unknown = sorted(values.keys() - PARSERS.keys())
     if unknown:
         raise SettingInvalid(f"{path} sets {PREFIX}{unknown[0].upper()}, which is not a setting.")
@@ -240,6 +243,7 @@ def _kept_secret_key(path: Path) -> str:
     if not path.exists():
         _write_private_file_once(path, secrets.token_urlsafe(48))
     try:
+        # Never replace an unreadable key: sessions would end, and sealed secrets could not be opened again.
         return _secret_key(path.read_text().strip())
     except (OSError, ValueError):
         raise SettingInvalid(f"{path} holds no secret key of 32 characters or more.") from None
@@ -250,6 +254,7 @@ def _write_private_file_once(path: Path, text: str) -> None:
     descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mkstemp makes it 0600
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
+    # link() fails if the file exists. A rename would replace the key that another process already uses.
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     os.unlink(draft)

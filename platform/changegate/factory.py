@@ -92,6 +92,7 @@ def create_app(*, instance_path: Path | str, overrides: Mapping[str, str] | None
     if settings.database_url.startswith("sqlite") and settings.ratelimit_storage_url.startswith("memory:"):
         # Only with stores inside the process: while a request waits for another server, it would block its slot.
         served = TakingTurns(served)
+    # Outermost, so that limits, events, and the app see the address of the client and not that of the proxy.
     if settings.trusted_proxies:
         served = ProxyFix(served, x_for=settings.trusted_proxies)
     app.wsgi_app = served  # type: ignore[method-assign]
@@ -111,6 +112,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.base_url.startswith("https:"),
         BOOTSTRAP_SERVE_LOCAL=True,
+        # Users leave forms open for hours. A token ends with its session.
         WTF_CSRF_TIME_LIMIT=None,
         # The console checks CSRF tokens itself, for writes only (`console/guards.py`).
         WTF_CSRF_CHECK_DEFAULT=False,

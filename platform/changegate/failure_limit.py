@@ -101,11 +101,14 @@ class FailureLimit:
             return question(shared, *given)
         except StorageError as problem:
             log.warning("the store of failures is away, this process counts for itself: %s", problem)
+            # Without counting, guesses would be unlimited during an outage of the store. If every attempt were refused
+            # instead, no user could sign in.
             return question(own, *given)
 
 
 def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimitItem, Key]]:
     """Return the two limits on guesses, each with its key."""
+    # In lower case, because user names are compared without case: each spelling would otherwise allow more guesses.
     whence, name = network_of(guess.address), guess.name[:LONGEST_NAME].lower()
     return (FAILURES_PER_MINUTE, (whence, "guess", name)), (GUESSES_PER_MINUTE, (whence, "guesses"))
 

@@ -44,6 +44,7 @@ class RecentFailures(MemoryStorage):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Add failures of a key unless they exceed `limit` within `expiry` seconds; return whether they were added."""
+        # The wall clock, because `limits` and `failure_limit` compare these times with time.time().
         at = time.time()
         with self._lock:
             window = self._windows.setdefault(key, _Window(deque(), expiry))
