@@ -49,13 +49,15 @@ def test_nonsense_is_no_signature(alg: str, signature: bytes) -> None:
     assert not is_signed_by(signing_key(alg), alg, b"input", signature)
 
 
-@pytest.mark.parametrize("key", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
-@pytest.mark.parametrize("alg", [*sorted(SCHEMES), "HS256", "none", "ES256K", "ES521", ""])
+KEYS = ("RS256", "ES256", "ES384", "ES512", "EdDSA")
+ALGORITHMS = (*sorted(SCHEMES), "HS256", "none", "ES256K", "ES521", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"), [(key, alg) for key in KEYS for alg in ALGORITHMS if alg not in signing_key(key).algorithms]
+)
 def test_a_key_verifies_nothing_it_is_not_made_for(key: str, alg: str) -> None:
-    kept = signing_key(key)
-    if alg in kept.algorithms:
-        return
-    assert not is_signed_by(kept, alg, b"input", sign(key, key_for(key), b"input"))
+    assert not is_signed_by(signing_key(key), alg, b"input", sign(key, key_for(key), b"input"))
 
 
 def test_the_kind_of_key_is_checked_though_the_key_set_should_have() -> None:
