@@ -22,7 +22,7 @@ from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.server import Front, bodies, connections, waits
 from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
-from tests.support.asgi_client import Client, ask, ask_at_once, pieces_of, scope_of
+from tests.support.asgi_client import Client, ask, ask_at_once, finish, pieces_of, scope_of
 from tests.support.id_token_desk import ONCE, register_id_token
 from tests.support.postgres import either_app, prepared_postgres
 from tests.support.postponing import CHECKS, Runner, WsgiApp
@@ -196,7 +196,7 @@ def test_an_unknown_caller_is_refused_before_the_body_has_come(
         assert not request.done()
         request.cancel()
 
-    asyncio.run(run())
+    finish(run())
 
 
 AMBIGUOUS = {
@@ -293,7 +293,7 @@ def test_ten_slow_uploads_of_one_address_leave_room_for_another(app: Flask, basi
         for upload in uploads:
             upload.cancel()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    finish(asyncio.wait_for(run(), 20))
 
 
 @pytest.mark.usefixtures("hurried")

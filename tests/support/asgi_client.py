@@ -1,7 +1,8 @@
 """A client of the front, within this process: what it sends, and what becomes of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,4 +83,10 @@ def ask_at_once(front: Front, *requests: tuple[dict[str, Any], Client]) -> None:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.gather(*(front(scope, client.receive, client.send) for scope, client in requests))
 
-    asyncio.run(run())
+    finish(run())
+
+
+def finish(work: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine to its end, on another thread: Playwright keeps an event loop running on that of the tests."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()

@@ -22,6 +22,8 @@ from changegate.database.request_time import RequestTime, find_request_time
 MOST_STATEMENTS = 200
 # A cancellation opens another connection. If it fails, the server's statement_timeout ends the statement.
 CANCEL_SECONDS = 2.0
+# psycopg looks up ten times a second. A request of many statements, each shorter than that, would have no time limit.
+LOOK_SECONDS = 0.01
 _SUCCESSES = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 # The text of a statement and the OIDs of its parameter types: the server makes another plan for other types.
 _Shape = tuple[str, tuple[int, ...]]
@@ -86,7 +88,9 @@ class DirectConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Wait for the server as psycopg does, but cancel the statement if the request has to end."""
         request = find_request_time()
-        return super().wait(gen if request is None else self._looking(gen, request), *arguments, **options)
+        if request is None:
+            return super().wait(gen, *arguments, **options)
+        return super().wait(self._looking(gen, request), *arguments, **({"interval": LOOK_SECONDS} | options))
 
     def _looking(self, gen: Any, request: RequestTime) -> Any:
         """Run a generator of psycopg and check the time of the request after each interval without an answer."""
