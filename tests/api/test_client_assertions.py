@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +20,7 @@ from changegate.services.oauth.events import report_of
 from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import ASSERTION_TYPE, client_assertion, client_proof
 from tests.support.forge import b64, ec_key, header, jwk, key_set_document, rsa_key, unb64
+from tests.support.herd import herd
 from tests.support.misbehaving_jwks import raw, reply
 from tests.support.token_desk import ISSUER, JWT_BEARER, Integration, TokenDesk, basic_header
 
@@ -221,7 +221,7 @@ def test_of_many_at_once_one_is_taken(desk: TokenDesk, machine: Integration) -> 
                 .status_code
             )
 
-    with ThreadPoolExecutor(8) as pool:
+    with herd(8) as pool:
         assert sorted(pool.map(ask_once, range(8))) == [200] + [401] * 7
 
 

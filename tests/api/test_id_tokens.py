@@ -4,7 +4,6 @@ See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 """
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
@@ -17,6 +16,7 @@ from changegate.services.oauth.live_tokens import TokenFilter, search_tokens
 from changegate.services.oauth.revocation import end_token
 from tests.conftest import Clock
 from tests.support.forge import header, jwk, key_set_document, rsa_key
+from tests.support.herd import herd
 from tests.support.id_token_desk import ONCE, read, register_id_token, save_id_token
 from tests.support.misbehaving_jwks import reply
 from tests.support.statements import counted_statements
@@ -250,7 +250,7 @@ def _call_at_once(desk: TokenDesk, token: str) -> list[int]:
         change = {"short_description": "Deploy"}
         return desk.app.test_client().post(CHANGES, json=change, headers=bearer).status_code
 
-    with ThreadPoolExecutor(MANY_CALLS) as pool:
+    with herd(MANY_CALLS) as pool:
         return list(pool.map(call, range(MANY_CALLS)))
 
 

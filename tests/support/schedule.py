@@ -21,16 +21,23 @@ FIRST = (
     "tests/clients/",
     "tests/identity_providers/",
 )
-# With these, what `make check` leaves out: processes, browsers, properties with hundreds of examples.
+# With these, what `make check` leaves out: processes, browsers, pages, properties with hundreds of examples.
 SLOW = (
     *FIRST,
+    "tests/api/test_long_requests.py",
+    "tests/api/test_wire.py",
     "tests/benchmarks/",
-    "tests/demo_idp/test_cli.py",
+    "tests/cli/",
+    "tests/console/",
+    "tests/demo_idp/",
     "tests/guards/test_migrations.py",
     "tests/regressions/",
     "tests/server/",
     "tests/services/assertions/test_assertion_properties.py",
+    "tests/services/hygiene/",
+    "tests/services/oauth/test_exchange_figures.py",
     "tests/services/tables/queries/test_query_",
+    "tests/test_config.py",
 )
 
 # What tries the same lines over and over, which quicker tests show too; to note them takes as long as to run them.

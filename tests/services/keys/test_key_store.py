@@ -2,7 +2,6 @@ import logging
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +18,7 @@ from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeySetTooOld, KeySource, KeyStore, clear_cached_keys
 from tests.support import misbehaving_jwks as badly
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
+from tests.support.herd import herd
 from tests.support.misbehaving_jwks import misbehaving_jwks, reply
 
 COOLDOWN = timedelta(seconds=30)
@@ -135,7 +135,7 @@ def in_threads(app, count, work):
         with app.app_context():
             return work(number)
 
-    with ThreadPoolExecutor(count) as pool:
+    with herd(count) as pool:
         return list(pool.map(run, range(count)))
 
 
