@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Answer:
-    """A response: status, headers, and its first part; `rest` yields the remaining body, None if there is none."""
+    """A response: status, headers, and its first part; `rest` yields the remaining body, if any."""
 
     __slots__ = ("body", "headers", "rest", "result", "status")
 

@@ -16,7 +16,7 @@ class MachineIdentity:
 
     `integrations` are the active ones that run as it or whose tokens have acted as it. `last_exchange_at` covers the
     last 30 days, as long as the log goes back. `last_call_at` is the creation of the latest change by an integration
-    that runs as it, because only changes permanently record which token made the call; None if there is none.
+    that runs as it, or None without such a change; only changes permanently record which token made the call.
     """
 
     account: Account

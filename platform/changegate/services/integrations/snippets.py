@@ -106,7 +106,7 @@ def _shell_variables(target: Target) -> str:
 
 
 def _before(target: Target, *sentences: str) -> str:
-    """Return the necessary setup; the last sentence is about the secret, and left out if there is none."""
+    """Return the necessary setup; the last sentence is about the secret, and left out for a public client."""
     return " ".join(sentences if target.needs_secret else sentences[:-1])
 
 

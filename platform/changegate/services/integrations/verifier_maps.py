@@ -70,7 +70,7 @@ def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[Ju
 
 
 def render_keys(maps: Sequence[JudgedMap]) -> str | None:
-    """Return the active maps in the form that exchanges read; None if there is none."""
+    """Return the active maps in the form that exchanges read, or None without an active map."""
     rows = [map_.as_row() for map_ in sorted(maps, key=lambda map_: map_.name) if map_.active]
     return json.dumps(rows) if rows else None
 

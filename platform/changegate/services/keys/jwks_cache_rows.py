@@ -44,7 +44,7 @@ class JwksCacheRows:
         return self._engine
 
     def find(self, source: KeySource) -> CacheRow | None:
-        """Return the row of an integration, or None if there is none for the current URL."""
+        """Return the row of an integration, or None if the current URL has no row."""
         query = select(JwksCache.__table__).where(_belongs_to(source))
         with self._engine.connect() as connection:
             row = connection.execute(query).mappings().first()

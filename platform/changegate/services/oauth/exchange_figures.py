@@ -237,7 +237,7 @@ def _read_next(at_work: Connection) -> tuple[str, str, str | None]:
 def _age_of_oldest_transaction() -> timedelta:
     """Return the age of the oldest open transaction of PostgreSQL, whose exchange is not visible yet.
 
-    On SQLite there is none: the batch is the only writer.
+    On SQLite the age is zero, because the batch is the only writer.
     """
     if connection().dialect.name == "sqlite":
         return timedelta()
