@@ -20,7 +20,13 @@ from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users.accounts import create_user
-from tests.support.economy import cheap_passwords, noted_processes, remembered_routes, unnoted_processes
+from tests.support.economy import (
+    cheap_passwords,
+    no_random_cleanup,
+    noted_processes,
+    remembered_routes,
+    unnoted_processes,
+)
 from tests.support.schedule import RoomByRoom, is_repeating, is_slow, longest_first
 
 ADMIN_PASSWORD = "correct horse battery"
@@ -73,7 +79,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def economy() -> Iterator[str | None]:
     """Spend nothing on what no test is about; give what would tell processes to note their lines."""
-    with remembered_routes(), cheap_passwords(), unnoted_processes() as told:
+    with remembered_routes(), cheap_passwords(), no_random_cleanup(), unnoted_processes() as told:
         yield told
 
 

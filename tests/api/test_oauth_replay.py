@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from changegate.database import cleanup
 from changegate.extensions import db
 from changegate.models import OAuthExchange, SysUser
 from changegate.services.oauth.events import purge_expired
@@ -74,7 +75,7 @@ def test_old_events_and_tokens_are_purged_by_the_way(
 ) -> None:
     desk.token(integration)
     clock.advance(days=31)
-    monkeypatch.setattr("changegate.database.cleanup.secrets.randbelow", lambda _one_in: 0)
+    monkeypatch.setattr(cleanup, "ONE_IN", 1)
 
     desk.token(integration)
 

@@ -154,11 +154,11 @@ def test_shows_keys_blocks_one_and_trusts_it_again(run: Run, desk: TokenDesk, in
     [key] = as_json(run, "keys", client_id)["keys"]
     assert f"{key['thumbprint']}  in use " in run("integration", "keys", client_id).out
     run("integration", "block-key", client_id, key["thumbprint"])
-    run("integration", "block-key", client_id, "x" * 43)
+    run("integration", "block-key", client_id, "-" + "x" * 42)
     shown = run("integration", "keys", client_id).out
-    assert f"{key['thumbprint']}  blocked" in shown and f"{'x' * 43}  blocked  never seen" in shown
+    assert f"{key['thumbprint']}  blocked" in shown and f"-{'x' * 42}  blocked  never seen" in shown
     run("integration", "unblock-key", client_id, key["thumbprint"])
-    assert as_json(run, "keys", client_id)["blocked_keys"] == ["x" * 43]
+    assert as_json(run, "keys", client_id)["blocked_keys"] == ["-" + "x" * 42]
     run("integration", "block-key", client_id, "short").assert_refused("43 characters")
 
 

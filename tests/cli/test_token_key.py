@@ -52,7 +52,8 @@ def test_blocks_a_key(run: Run) -> None:
 
 
 def test_an_unknown_key_is_refused(run: Run) -> None:
-    run("token-key", "block", "nonsense").assert_refused("There is no token key nonsense.")
+    for kid in ("nonsense", "-yxmpZKX", "-"):
+        run("token-key", "block", kid).assert_refused(f"There is no token key {kid}.")
     assert listed(run) == []
 
 

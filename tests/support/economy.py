@@ -1,7 +1,8 @@
-"""What every test would pay for and few are about: routes compiled again, strong password hashes, lines noted."""
+"""What few tests are about: routes compiled again, strong password hashes, cleanup at random, lines noted."""
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -10,6 +11,7 @@ from unittest import mock
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
+from changegate.database import cleanup
 from changegate.services.users import accounts
 
 CHEAP_HASH = "scrypt:256:8:1"
@@ -46,6 +48,13 @@ def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
     with mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
+        yield
+
+
+@contextmanager
+def no_random_cleanup() -> Iterator[None]:
+    """Let no request of this process delete expired rows by chance, as the statements of such a request are counted."""
+    with mock.patch.object(cleanup, "ONE_IN", sys.maxsize):
         yield
 
 

@@ -49,7 +49,8 @@ def rotate(lead_hours: int, as_json: bool) -> None:
     _say(made, f"{made.kid} is published and signs from {_moment(made.active_from)}.", as_json)
 
 
-@token_key.command()
+# A kid is base64url, so one in 64 begins with a hyphen.
+@token_key.command(context_settings={"ignore_unknown_options": True})
 @click.argument("kid")
 @as_json
 def block(kid: str, as_json: bool) -> None:

@@ -15,6 +15,8 @@ from changegate.services.integrations.key_report import report_keys
 from changegate.services.keys.key_store import key_store
 
 thumbprint_argument = click.argument("thumbprint")
+# A thumbprint is base64url, so one in 64 begins with a hyphen.
+HYPHENS = {"ignore_unknown_options": True}
 
 
 @click.command()
@@ -48,7 +50,7 @@ def refresh(client_id: str) -> None:
     click.echo(f"The keys were fetched: {count} usable {'key' if count == 1 else 'keys'}.")
 
 
-@click.command("block-key")
+@click.command("block-key", context_settings=HYPHENS)
 @client_id_argument
 @thumbprint_argument
 def block(client_id: str, thumbprint: str) -> None:
@@ -59,7 +61,7 @@ def block(client_id: str, thumbprint: str) -> None:
     click.echo(f"{thumbprint} is blocked.")
 
 
-@click.command("unblock-key")
+@click.command("unblock-key", context_settings=HYPHENS)
 @client_id_argument
 @thumbprint_argument
 def unblock(client_id: str, thumbprint: str) -> None:
