@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from changegate.extensions import db
 from changegate.models import SysUser
-from changegate.models.oauth_entity import USER_FIELDS
+from changegate.models.integration_choices import USER_FIELDS
 from tests.support.table_api import USERS
 from tests.support.token_desk import ROBOT, TokenDesk
 

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from marshmallow import ValidationError
 
+from changegate.models.integration_choices import ALGORITHMS
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import ALGORITHMS, JwtBearerSchema
+from changegate.schemas.integration import JwtBearerSchema
 from tests.support.attack_forms import SPELLINGS
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, ed25519_key, jwk, key_set_document, rsa_key

@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 from changegate.schemas.integration import load_fields
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import change_integration, register_integration

@@ -10,7 +10,7 @@ from changegate.console.token_list import TokenList
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 from changegate.services.integrations.integrations import end_tokens, get_integration, list_integrations
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, CONNECTION_TYPES, ID_TOKEN, JWT_BEARER, PASSWORD
+from changegate.models.integration_choices import CLIENT_CREDENTIALS, CONNECTION_TYPES, ID_TOKEN, JWT_BEARER, PASSWORD
 
 _TRUST = (
     *("preset", "issuer", "audiences", "audience_claim", "allow_additional_audiences"),

@@ -9,35 +9,15 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from changegate.database import Base
 from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, boolean, choice, day, instant, integer, reference, string, text
+from changegate.models.integration_choices import (
+    CONNECTION_TYPES,
+    JWT_BEARER,
+    KEY_SOURCES,
+    REPLAY_POLICIES,
+    TOKEN_FORMATS,
+    USER_FIELDS,
+)
 from changegate.models.jwt_verifier_map import JwtVerifierMap
-
-JWT_BEARER, CLIENT_CREDENTIALS, PASSWORD, ID_TOKEN = "jwt_bearer", "client_credentials", "password", "id_token"
-CONNECTION_TYPES = {
-    JWT_BEARER: "OAuth - JWT bearer grant",
-    CLIENT_CREDENTIALS: "OAuth - Client credentials grant",
-    PASSWORD: "OAuth - Resource owner password credential grant",
-    ID_TOKEN: "Third party ID token issued by OIDC supporting identity provider",
-}
-TOKEN_FORMATS = {"opaque": "Opaque", "jwt": "JWT"}
-KEY_SOURCES = {
-    "jwks_url": "JWKS URL",
-    "jwks": "Key set",
-    "certificates": "Certificates",
-    "shared_key": "Shared key",
-}
-REUSABLE = "reusable-until-exp"
-REPLAY_POLICIES = {
-    "jti-required-once": "The unique claim is required, and can be exchanged once",
-    "once-if-present": "One token for each assertion, with a unique claim or without",
-    REUSABLE: "Reusable until it expires",
-}
-USER_FIELDS = {
-    "email": "Email",
-    "user_name": "User ID",
-    "employee_number": "Employee number",
-    "sys_id": "Sys ID",
-}
-MAX_CONDITIONS = 50
 
 
 class OAuthEntity(Record, Base):

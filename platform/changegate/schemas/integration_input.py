@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 
 from changegate.errors import InputInvalid
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration import load_fields, type_of
 from changegate.schemas.key_source import KEY_FIELDS, SHARED_KEY

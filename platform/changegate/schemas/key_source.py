@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from changegate.models.integration_choices import KEY_SOURCES
 from changegate.models.jwt_verifier_map import SHARED_KEY_BYTES
-from changegate.models.oauth_entity import KEY_SOURCES
 
 SHARED_KEY = "shared_key"
 SHARED_KEY_ALGORITHMS = tuple(SHARED_KEY_BYTES)

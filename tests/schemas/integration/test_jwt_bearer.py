@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from changegate.schemas.integration import ALGORITHMS, JwtBearerSchema
+from changegate.models.integration_choices import ALGORITHMS
+from changegate.schemas.integration import JwtBearerSchema
 
 LEAST = {
     "name": "Pipeline",

@@ -6,7 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import CONNECTION_TYPES
+from changegate.models.integration_choices import CONNECTION_TYPES
 from changegate.schemas.integration import SCHEMAS, load_fields
 
 NAMED = {"name": "Pipeline", "provider_name": "Example CI"}

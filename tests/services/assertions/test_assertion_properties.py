@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changegate.errors import AssertionRefused
-from changegate.models.oauth_entity import REPLAY_POLICIES
+from changegate.models.integration_choices import REPLAY_POLICIES
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.trust_policy import TrustPolicy
 from tests.support.attack_forms import rewritten_ecdsa

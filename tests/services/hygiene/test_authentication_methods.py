@@ -10,7 +10,7 @@ from sqlalchemy import select
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import AUTHENTICATION_METHODS
-from changegate.models.oauth_entity import CONNECTION_TYPES
+from changegate.models.integration_choices import CONNECTION_TYPES
 from changegate.services.hygiene.overview import get_overview
 from tests.services.hygiene.conftest import HygieneDesk
 from tests.support.client_assertions import client_assertion, client_proof

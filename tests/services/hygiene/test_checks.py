@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, update
 
 from changegate.extensions import db
 from changegate.models import JwksCache, OAuthExchange, OAuthKeyAlert, SysUser, Task
-from changegate.models.oauth_entity import REUSABLE
+from changegate.models.integration_choices import REUSABLE
 from changegate.services.hygiene.assessment import ACCOUNT_CHECKS, INTEGRATION_CHECKS
 from changegate.services.integrations.integrations import get_integration, rotate_secret
 from changegate.services.integrations.key_blocking import block_key

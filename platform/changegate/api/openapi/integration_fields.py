@@ -7,7 +7,7 @@ from apispec import APISpec
 from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import JWT_BEARER
+from changegate.models.integration_choices import JWT_BEARER
 from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
 

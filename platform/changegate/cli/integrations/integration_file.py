@@ -22,7 +22,7 @@ from changegate.cli.integrations.yaml_text import (
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import JWT_BEARER
+from changegate.models.integration_choices import JWT_BEARER
 from changegate.printable import printable
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.schemas.integration import SCHEMAS

@@ -7,9 +7,8 @@ import click
 
 from changegate.cli.integrations.key_files import NamedFile, read_certificate, read_shared_key, read_text
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
+from changegate.models.integration_choices import ALGORITHMS, KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
 from changegate.schemas.claim_condition_text import REPORT_ONLY
-from changegate.schemas.integration import ALGORITHMS
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 
 Command = Callable[..., Any]

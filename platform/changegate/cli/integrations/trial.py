@@ -9,7 +9,7 @@ import click
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json, client_id_argument, get_target
 from changegate.errors import ChangegateError
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 from changegate.schemas.integration_views import TrialSchema
 from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.integration_fields import fields_of

@@ -7,8 +7,7 @@ from changegate.console.guards import caller
 from changegate.console.integrations.form import PLACE, IntegrationForm
 from changegate.extensions import settings
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
-from changegate.models.oauth_entity import KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
-from changegate.schemas.integration import ALGORITHMS
+from changegate.models.integration_choices import ALGORITHMS, KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
 from changegate.schemas.integration.cautions import REFRESHED, list_cautions
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from changegate.errors import RecordNotFound
 from changegate.models.connection_type import TYPES, ConnectionType
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD
+from changegate.models.integration_choices import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD
 
 
 @dataclass(frozen=True, slots=True)

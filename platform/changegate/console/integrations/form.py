@@ -13,9 +13,9 @@ from changegate.console.stale_forms import VERSION
 from changegate.errors import InputInvalid
 from changegate.models import OAuthEntity, SysUser
 from changegate.models.connection_type import TYPES, ConnectionType
-from changegate.models.oauth_entity import JWT_BEARER, KEY_SOURCES
+from changegate.models.integration_choices import ALGORITHMS, DEFAULT_ALGORITHMS, JWT_BEARER, KEY_SOURCES
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import ALGORITHMS, DEFAULT_ALGORITHMS, SCHEMAS, load_fields
+from changegate.schemas.integration import SCHEMAS, load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import recognize
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, texts_of

@@ -1,7 +1,6 @@
 """The schemas of inbound integrations, one for each connection type, for form, command line, files, and admin API."""
 
 from changegate.schemas.integration.base import IntegrationSchema
-from changegate.schemas.integration.trust import ALGORITHMS, DEFAULT_ALGORITHMS
 from changegate.schemas.integration.types import (
     SCHEMAS,
     ClientCredentialsSchema,
@@ -13,8 +12,6 @@ from changegate.schemas.integration.types import (
 )
 
 __all__ = [
-    "ALGORITHMS",
-    "DEFAULT_ALGORITHMS",
     "SCHEMAS",
     "ClientCredentialsSchema",
     "IdTokenSchema",

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import TOKEN_FORMATS
+from changegate.models.integration_choices import TOKEN_FORMATS
 from changegate.schemas.integration.values import LINES, choice, line, most, seconds, user
 
 UNKNOWN = "Unknown field."

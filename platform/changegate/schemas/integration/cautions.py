@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, PASSWORD
+from changegate.models.integration_choices import CLIENT_CREDENTIALS, PASSWORD
 
 STORED = (
     "Its client secret has to be stored where the automation runs, and anyone who reads it there can act as the "

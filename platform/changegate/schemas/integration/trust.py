@@ -5,7 +5,15 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from changegate.models.oauth_entity import KEY_SOURCES, MAX_CONDITIONS, REPLAY_POLICIES, REUSABLE, USER_FIELDS
+from changegate.models.integration_choices import (
+    ALGORITHMS,
+    DEFAULT_ALGORITHMS,
+    KEY_SOURCES,
+    MAX_CONDITIONS,
+    REPLAY_POLICIES,
+    REUSABLE,
+    USER_FIELDS,
+)
 from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.integration.values import choice, line, seconds, user
 from changegate.schemas.key_source import (
@@ -19,19 +27,6 @@ from changegate.schemas.pasted_keys import refuse_private_key
 from changegate.schemas.presets import PRESETS, find_pin_faults
 from changegate.schemas.verifier_map import MAX_MAPS, VerifierMapSchema
 
-ALGORITHMS = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-)
-DEFAULT_ALGORITHMS = ["RS256", "ES256"]
 ONCE = "jti-required-once"
 URL_LENGTH = 2048
 KEY_SET_LENGTH = 100_000

@@ -7,7 +7,14 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, JWT_BEARER, PASSWORD, REPLAY_POLICIES, REUSABLE
+from changegate.models.integration_choices import (
+    CLIENT_CREDENTIALS,
+    ID_TOKEN,
+    JWT_BEARER,
+    PASSWORD,
+    REPLAY_POLICIES,
+    REUSABLE,
+)
 from changegate.schemas.integration.base import AccessTokenFields, IntegrationSchema, type_field
 from changegate.schemas.integration.trust import TrustFields
 from changegate.schemas.integration.values import choice, line, seconds, user

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from changegate.models.oauth_entity import REUSABLE
+from changegate.models.integration_choices import REUSABLE
 from changegate.services.assertions.claim_conditions import ClaimCondition
 
 JWT_ONLY = frozenset({"jwt"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from changegate.models.connection_type import AUTHENTICATION_METHODS, PRIVATE_KEY_JWT, PUBLIC, REFRESH, SECRET, TYPES
-from changegate.models.oauth_entity import JWT_BEARER, PASSWORD
+from changegate.models.integration_choices import JWT_BEARER, PASSWORD
 from changegate.services.hygiene.facts import Row
 from changegate.services.hygiene.log_reading import UseOfToken
 

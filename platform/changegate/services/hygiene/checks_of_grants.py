@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from changegate.models.oauth_entity import CLIENT_CREDENTIALS, ID_TOKEN, PASSWORD, REUSABLE
+from changegate.models.integration_choices import CLIENT_CREDENTIALS, ID_TOKEN, PASSWORD, REUSABLE
 from changegate.services.hygiene.checks_of_trust import LONGEST_TOKEN_SECONDS
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER, REUSABLE
+from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER, REUSABLE
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
 from changegate.services.users.roles import ADMIN

@@ -21,7 +21,7 @@ from changegate.models import (
     Task,
 )
 from changegate.models.auth_scope import USERACCOUNT
-from changegate.models.oauth_entity import JWT_BEARER, REUSABLE
+from changegate.models.integration_choices import JWT_BEARER, REUSABLE
 from changegate.services.access.caller import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from changegate.errors import InputInvalid
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 
 TAKEN = "The ID token integration {} takes the tokens of this issuer for {} already. Give each an audience of its own."
 

@@ -9,7 +9,7 @@ from changegate.database import connection
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity
-from changegate.models.oauth_entity import MAX_CONDITIONS
+from changegate.models.integration_choices import MAX_CONDITIONS
 from changegate.services.integrations.connection_types import connection_type_of, has_secret, require_provider
 from changegate.services.integrations.id_token_addresses import require_sole_addressee
 from changegate.services.integrations.integration_fields import changing

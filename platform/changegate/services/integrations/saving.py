@@ -18,7 +18,7 @@ from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id
-from changegate.models.oauth_entity import JWT_BEARER
+from changegate.models.integration_choices import JWT_BEARER
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.id_token_addresses import require_sole_addressee
 from changegate.services.integrations.integration_changes import Change, keep_equal, list_changes

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from changegate.models.connection_type import TYPES
-from changegate.models.oauth_entity import ID_TOKEN, PASSWORD
-from changegate.models.oauth_entity import JWT_BEARER as JWT_BEARER_TYPE
+from changegate.models.integration_choices import ID_TOKEN, PASSWORD
+from changegate.models.integration_choices import JWT_BEARER as JWT_BEARER_TYPE
 from changegate.services.integrations.assertion_sources import ASSERTION_SOURCES, AssertionSource
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from changegate.models import OAuthEntity
-from changegate.models.oauth_entity import ID_TOKEN
+from changegate.models.integration_choices import ID_TOKEN
 
 REFRESHED = "issue_refresh_tokens"
 BASIS = ("active", "public_client", "issuer", "run_as", "user_field", REFRESHED)

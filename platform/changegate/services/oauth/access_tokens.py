@@ -18,7 +18,7 @@ from changegate.models import (
     OAuthTokenKey,
     SysUser,
 )
-from changegate.models.oauth_entity import PASSWORD
+from changegate.models.integration_choices import PASSWORD
 from changegate.services.access.caller import Caller, TokenGrant, TokenOrigin, expand_roles
 from changegate.services.access.time_zones import find_time_zone
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token

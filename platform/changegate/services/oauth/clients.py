@@ -18,7 +18,7 @@ from changegate.errors import InvalidClient, RateLimited, TooManyFailures
 from changegate.extensions import limiter, now
 from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
-from changegate.models.oauth_entity import ID_TOKEN, JWT_BEARER
+from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import load_conditions
 from changegate.services.assertions.trust_policy import TrustPolicy, accepted_typ

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from changegate.errors import InvalidClient, UnauthorizedClient
 from changegate.extensions import settings
-from changegate.models import oauth_entity
+from changegate.models import integration_choices
 from changegate.models.connection_type import REFRESH
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
@@ -16,17 +16,19 @@ REFRESH_TOKEN = REFRESH
 # The connection type whose integrations may use a grant.
 TYPES: Mapping[str, str] = MappingProxyType(
     {
-        JWT_BEARER: oauth_entity.JWT_BEARER,
-        CLIENT_CREDENTIALS: oauth_entity.CLIENT_CREDENTIALS,
-        PASSWORD: oauth_entity.PASSWORD,
-        REFRESH_TOKEN: oauth_entity.PASSWORD,
+        JWT_BEARER: integration_choices.JWT_BEARER,
+        CLIENT_CREDENTIALS: integration_choices.CLIENT_CREDENTIALS,
+        PASSWORD: integration_choices.PASSWORD,
+        REFRESH_TOKEN: integration_choices.PASSWORD,
     }
 )
 
 
 def list_grant_types() -> list[str]:
     """Return the grant types that this instance serves."""
-    return [name for name, of in TYPES.items() if of != oauth_entity.PASSWORD or settings().password_grant_enabled]
+    return [
+        name for name, of in TYPES.items() if of != integration_choices.PASSWORD or settings().password_grant_enabled
+    ]
 
 
 def require_grant(exchange: Exchange, grant_type: str) -> None:
@@ -36,7 +38,7 @@ def require_grant(exchange: Exchange, grant_type: str) -> None:
     of an allowed JWT bearer exchange has no entry for this rule, because its other rules show the grant.
     """
     client = exchange.client
-    if grant_type == JWT_BEARER and client.type == oauth_entity.JWT_BEARER:
+    if grant_type == JWT_BEARER and client.type == integration_choices.JWT_BEARER:
         return
     allowed = [*allowed_grants(client)]
     reason = None if grant_type in allowed else "grant_not_allowed"

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from changegate.database import connection
 from changegate.extensions import now, settings
 from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
-from changegate.models.oauth_entity import PASSWORD
+from changegate.models.integration_choices import PASSWORD
 from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now
 from changegate.services.oauth.refresh_tokens import expiry_of
 from changegate.services.oauth.resource_owners import STATE, find_fault
