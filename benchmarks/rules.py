@@ -69,5 +69,5 @@ def stores_reports(database_url: str, instance: Instance) -> bool:
     with engine.connect() as connection:
         rules = connection.scalar(latest.limit(1))
     engine.dispose()
-    judged = {result.rule for result in read_rows(rules or ())}
-    return {f"claim {condition['claim']}" for condition in CONDITIONS} <= judged
+    checked = {result.rule for result in read_rows(rules or ())}
+    return {f"claim {condition['claim']}" for condition in CONDITIONS} <= checked

@@ -18,8 +18,8 @@ from mutmut.utils.format_utils import get_module_from_key
 # Functions that only put something into words, and errors: other words are no other rule.
 WORDING = {"describe", "_describe_keys", "_describe_shape", "_where", "_unexpected", "name_missing_scopes"}
 ERRORS = {"AccessRefused", "InputInvalid", "ValueError", "cast"}
-# The last two parts of a judgement (rule, reason, expected, received) are shown and not read by any rule.
-JUDGEMENT_LENGTH, RULE_AND_REASON = 4, 2
+# The last two parts of a check (rule, reason, expected, received) are shown and not read by any rule.
+CHECK_LENGTH, RULE_AND_REASON = 4, 2
 # Rules of access need requests to be tested; for those of assertions the other tests are enough, and faster.
 OVER_HTTP = {
     "changegate.api.auth",
@@ -49,7 +49,7 @@ def main() -> None:
     shown: set[int] = set()
 
     def skip_wording(visitor: file_mutation.MutationVisitor, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Tuple) and len(node.elements) == JUDGEMENT_LENGTH:
+        if isinstance(node, cst.Tuple) and len(node.elements) == CHECK_LENGTH:
             shown.update(id(element) for element in node.elements[RULE_AND_REASON:])
         return id(node) in shown or skip(visitor, node)
 

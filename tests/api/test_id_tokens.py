@@ -37,7 +37,7 @@ def integration(desk: TokenDesk) -> Integration:
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drop the tokens that this process has verified in other tests."""
-    monkeypatch.setattr(id_token_rows, "_judged", id_token_rows._Judged())
+    monkeypatch.setattr(id_token_rows, "_verified_tokens", id_token_rows._VerifiedTokens())
 
 
 def assert_refused(desk: TokenDesk, token: str, reason: str) -> None:

@@ -13,7 +13,7 @@ from changegate.schemas.auth_scope import load_scope
 from changegate.seed.scopes import SCOPES as SEEDED
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import Registered
-from changegate.services.scopes.scopes import create_scope, fields_of, find_scope, get_scope, list_scopes
+from changegate.services.scopes.scopes import create_scope, fields_of_scope, find_scope, get_scope, list_scopes
 from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.statements import counted_statements
@@ -32,7 +32,7 @@ TYPED: Changes = {
 def stored(app: Flask, name: str) -> dict[str, Any]:
     """Return a scope as it stands in the database."""
     with app.app_context():
-        return fields_of(get_scope(name))
+        return fields_of_scope(get_scope(name))
 
 
 def path_of(app: Flask, name: str) -> str:

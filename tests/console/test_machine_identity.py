@@ -12,7 +12,7 @@ from changegate.console.exchange_chart import Chart, chart_of
 from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure
 from changegate.models.oauth_exchange import new_correlation_id
-from changegate.services.hygiene.history import History, Period
+from changegate.services.hygiene.history import History, PeriodCounts
 from tests.console.conftest import SignIn
 from tests.console.visitor import Visitor
 from tests.support.token_desk import ROBOT, TokenDesk, token_desk
@@ -38,7 +38,7 @@ def tile(text: str, label: str) -> str:
 
 def chart(*periods: tuple[int, int, int]) -> Chart:
     """Return the chart of hours with (accepted, refused, would be refused) exchanges."""
-    hours = [Period(START + timedelta(hours=place), *numbers) for place, numbers in enumerate(periods)]
+    hours = [PeriodCounts(START + timedelta(hours=place), *numbers) for place, numbers in enumerate(periods)]
     return chart_of(History(hours, []), "%H:%M", "hour")
 
 

@@ -85,7 +85,7 @@ def test_every_remedy_leads_to_a_place_that_is_there(admin: Visitor, neglected: 
 def test_the_checks_name_no_other_place(admin: Visitor, neglected: Integration) -> None:
     checks = (checks_of_trust, checks_of_keys, checks_of_care, checks_of_use)
     sources = "\n".join(Path(module.__file__).read_text() for module in checks)
-    anchors = {*re.findall(r'yield Said\(.*"([a-z_]+)"\)$', sources, re.MULTILINE)}
+    anchors = {*re.findall(r'yield Fault\(.*"([a-z_]+)"\)$', sources, re.MULTILINE)}
     assert len(anchors) > 8
     page = admin.open(f"/inbound-integrations/{neglected.client_id}").text
     # Only forms of ID token integrations have the last one.

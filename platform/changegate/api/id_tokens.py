@@ -38,7 +38,7 @@ def find_id_token_caller(text: str) -> Caller:
     admitted = request.environ.get(ADMITTED)
     known = find_known_caller(text) if admitted is None else find_admitted_caller(admitted)
     if known is None and admitted is None:
-        known = _judge(text)
+        known = _verify(text)
     if known is None or known.origin is None:
         raise TokenRefused
     # Read by the requests of a batch, and by the second run of this call, after its body arrived (`server/front.py`).
@@ -51,7 +51,7 @@ def inherited_admission() -> dict[str, str]:
     return {ADMITTED: g.admitted} if "admitted" in g else {}
 
 
-def _judge(text: str) -> Caller | None:
+def _verify(text: str) -> Caller | None:
     attempt = Attempt(request.remote_addr, correlation_id())
     try:
         accepted = _accept(attempt, text)

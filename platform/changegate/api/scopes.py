@@ -16,7 +16,7 @@ from changegate.schemas.auth_scope import load_scope, load_scope_change
 from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
-    fields_of,
+    fields_of_scope,
     get_scope,
     list_scopes,
     list_uses,
@@ -60,7 +60,7 @@ def change_view(name: str) -> Response:
     """Change the given fields, with effect on every integration that has the scope and on its active tokens."""
     sent = read_object()
     scope = _to_change(name, is_version_required=True)
-    return _saved(scope, load_scope_change(_given(sent, scope), fields_of(scope)))
+    return _saved(scope, load_scope_change(_given(sent, scope), fields_of_scope(scope)))
 
 
 @bp.put("/<name>")
@@ -106,4 +106,4 @@ def _one(scope: SysAuthScope) -> Response:
 
 def _shown(scope: SysAuthScope, uses: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
     used_by = [{"client_id": client_id, "name": name} for client_id, name in uses]
-    return {"sys_id": scope.sys_id, **fields_of(scope), "allows": describe_scope(scope), "used_by": used_by}
+    return {"sys_id": scope.sys_id, **fields_of_scope(scope), "allows": describe_scope(scope), "used_by": used_by}

@@ -17,7 +17,7 @@ from changegate.schemas.scope_rule_text import render_rule_text
 from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
-    fields_of,
+    fields_of_scope,
     get_scope,
     list_scopes,
     list_uses,
@@ -88,7 +88,7 @@ def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
         sent["rules"] = [line for line in sent["rules"] if line.strip()]
     with opened_instance():
         scope_record = _get_scope(name)
-        changes = update_scope(scope_record, load_scope_change(sent, fields_of(scope_record)), by=BY)
+        changes = update_scope(scope_record, load_scope_change(sent, fields_of_scope(scope_record)), by=BY)
         db.session.commit()
         shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
     _say(shown | ({"changed": sorted(changes)} if as_json else {}), as_json)
@@ -115,7 +115,7 @@ def _facts(found: SysAuthScope, uses: list[str]) -> dict[str, Any]:
     # Rules in the notation of the option.
     rules = [render_rule_text(rule_fields(rule)) for rule in found.rules]
     return {
-        **fields_of(found),
+        **fields_of_scope(found),
         "rules": rules,
         "sys_id": found.sys_id,
         "allows": describe_scope(found),

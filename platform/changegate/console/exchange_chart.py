@@ -6,7 +6,7 @@ The page draws the bars as SVG, stretched to the available width, and the labels
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from changegate.services.hygiene.history import History, Period
+from changegate.services.hygiene.history import History, PeriodCounts
 
 HEIGHT, WIDTH, GAP = 100.0, 10.0, 1.6
 # The minimum height of a block, so that a small number stays visible beside a large one.
@@ -60,7 +60,7 @@ def chart_of(history: History, shows: str, unit: str) -> Chart:
     return Chart(bars, len(periods) * WIDTH, top, labels, _summary(periods, names, unit), highest == 0)
 
 
-def _blocks(period: Period, top: int) -> Iterator[Block]:
+def _blocks(period: PeriodCounts, top: int) -> Iterator[Block]:
     parts = {
         "accepted": period.accepted - period.would_refuse,
         "would-refuse": period.would_refuse,
@@ -84,16 +84,16 @@ def _top(highest: int) -> int:
         scale *= 10
 
 
-def _total(period: Period) -> int:
+def _total(period: PeriodCounts) -> int:
     return period.accepted + period.refused
 
 
-def _says(period: Period) -> str:
+def _says(period: PeriodCounts) -> str:
     reported = f", {period.would_refuse} of them despite a failed report-only condition" if period.would_refuse else ""
     return f"{period.accepted} accepted{reported}, {period.refused} refused"
 
 
-def _summary(periods: Sequence[Period], names: Sequence[str], unit: str) -> str:
+def _summary(periods: Sequence[PeriodCounts], names: Sequence[str], unit: str) -> str:
     accepted, refused = sum(period.accepted for period in periods), sum(period.refused for period in periods)
     span = f"the last {len(periods)} {unit}s"
     if not accepted and not refused:

@@ -14,7 +14,7 @@ from changegate.models import SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import REST_APIS
 from changegate.schemas.auth_scope import AuthScopeSchema, ScopeRuleSchema
 from changegate.schemas.field_errors import field_errors
-from changegate.services.scopes.scopes import fields_of, text_of
+from changegate.services.scopes.scopes import fields_of_scope, text_of_field
 from changegate.services.scopes.sentences import describe_rule
 
 TEXTS = ("name", "description")
@@ -45,7 +45,7 @@ class ScopeForm:
     @classmethod
     def of_scope(cls, scope: SysAuthScope) -> "ScopeForm":
         """Return the form of a stored scope."""
-        stored = fields_of(scope)
+        stored = fields_of_scope(scope)
         rules = [_row(rule) for rule in stored["rules"]]
         values = {"name": stored["name"], "description": stored["description"] or "", "rules": rules}
         return cls(values, version=scope.record_version)
@@ -53,7 +53,7 @@ class ScopeForm:
     def texts(self) -> dict[str, str]:
         """Return every field as text."""
         given = {**self.values, "rules": [_sent(row) for row in self.values["rules"]]}
-        return {name: text_of(name, value) for name, value in given.items()}
+        return {name: text_of_field(name, value) for name, value in given.items()}
 
     def at(self, version: str) -> "ScopeForm":
         """Return the form with the version it was opened on."""

@@ -39,7 +39,7 @@ def test_knows_how_long_a_claim_lasts() -> None:
     assert kinds["/kubernetes.io/serviceaccount/uid"] == "immutable"
     assert kinds["sub"] == "renamable"
     assert kinds["/kubernetes.io/pod/uid"] == kinds["jti"] == "run-specific"
-    assert (kinds["iss"], kinds["color"]) == ("judged", "unknown")
+    assert (kinds["iss"], kinds["color"]) == ("checked", "unknown")
 
 
 def test_puts_first_what_is_best_bound_on() -> None:
@@ -63,7 +63,7 @@ def test_one_click_constrains_to_immutable_claims_and_watches_unknown_ones_of_un
 
 def test_without_a_provider_only_what_is_always_new_is_known() -> None:
     kinds = {line.name: line.kind for line in list_claims({"sub": "x", "run_id": "7", "aud": "y"}, None)}
-    assert kinds == {"sub": "unknown", "run_id": "run-specific", "aud": "judged"}
+    assert kinds == {"sub": "unknown", "run_id": "run-specific", "aud": "checked"}
 
 
 def test_shows_the_type_of_a_value() -> None:

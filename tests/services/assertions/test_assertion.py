@@ -350,7 +350,7 @@ def test_the_digest_is_the_same_for_a_rewritten_signature() -> None:
     assert first.replay_digest == second.replay_digest == sha256(token.rpartition(".")[0].encode()).digest()
 
 
-@pytest.mark.parametrize(("place", "reason"), [("judge_typ", "signature_invalid"), ("judge_claims", "payload_invalid")])
+@pytest.mark.parametrize(("place", "reason"), [("check_typ", "signature_invalid"), ("check_claims", "payload_invalid")])
 def test_a_fault_of_ours_is_a_refusal_and_logged_without_the_token(
     place: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

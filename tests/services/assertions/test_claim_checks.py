@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from changegate.services.assertions.claim_checks import MAX_TEXT_LENGTH, audiences_of, judge_claims
+from changegate.services.assertions.claim_checks import MAX_TEXT_LENGTH, audiences_of, check_claims
 from changegate.services.assertions.report import Report, RuleResult
 from tests.support.forge import AUDIENCE, ISSUER, NOW, claims
 from tests.support.trust import policy
@@ -12,7 +12,7 @@ SECONDS = int(NOW.timestamp())
 
 
 def judge(demands: dict[str, Any] | None = None, now: float = SECONDS, **changes: Any) -> Report:
-    return Report(judge_claims(claims(**changes), policy(**(demands or {})), now))
+    return Report(check_claims(claims(**changes), policy(**(demands or {})), now))
 
 
 def result(report: Report, rule: str) -> RuleResult:

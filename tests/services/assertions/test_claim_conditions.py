@@ -14,8 +14,8 @@ from changegate.errors import AssertionRefused
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import (
-    judge_conditions,
-    judge_report_only,
+    check_conditions,
+    check_report_only,
     load_conditions,
     parse_conditions,
 )
@@ -31,13 +31,13 @@ def condition(operator: str, value: Any = None, value_type: str = "string", clai
 
 
 def is_met(stored: Any, value: Any) -> bool:
-    ((_, reason, _, _),) = judge_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
+    ((_, reason, _, _),) = check_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
     assert reason in (None, "claim_condition_failed")
     return reason is None
 
 
 def result_of(stored: Any, **said: Any) -> RuleResult:
-    (result,) = Report(judge_conditions(load_conditions([stored]), said)).results
+    (result,) = Report(check_conditions(load_conditions([stored]), said)).results
     return result
 
 
@@ -198,8 +198,8 @@ def test_a_condition_that_cannot_be_understood_goes_by_its_claim(stored: Any, na
 
 @pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
 def test_a_column_that_holds_no_list_refuses(text: str) -> None:
-    (judgement,) = judge_conditions(parse_conditions(text), {"x": "y"})
-    assert judgement[1] == "claim_condition_failed"
+    (check,) = check_conditions(parse_conditions(text), {"x": "y"})
+    assert check[1] == "claim_condition_failed"
 
 
 def test_what_json_cannot_hold_refuses() -> None:
@@ -208,14 +208,14 @@ def test_what_json_cannot_hold_refuses() -> None:
 
 @pytest.mark.parametrize("stored", [None, [], ()])
 def test_no_conditions_judge_nothing(stored: Any) -> None:
-    assert judge_conditions(load_conditions(stored), {"x": 1}) == []
+    assert check_conditions(load_conditions(stored), {"x": 1}) == []
 
 
 def test_what_is_not_understood_goes_on_reporting_only() -> None:
     newer = condition("not_equals", "y", report_only=True)
     conditions = load_conditions([newer])
-    assert judge_conditions(conditions, {}) == []
-    assert judge_report_only(conditions, {})[0][1] == "claim_condition_failed"
+    assert check_conditions(conditions, {}) == []
+    assert check_report_only(conditions, {})[0][1] == "claim_condition_failed"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_condition_costs_a_few_microseconds() -> None:
     said = {"x": "repo:acme/shop:ref:refs/heads/main"}
 
     def judge() -> None:
-        judge_conditions(load_conditions(stored), said)
+        check_conditions(load_conditions(stored), said)
 
     # About 0.6 alone on a core; the bound leaves room for neighbours and for coverage, and none for parsing again.
     runs = timeit.repeat(judge, timer=time.thread_time, number=100, repeat=9)

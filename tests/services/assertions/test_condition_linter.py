@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changegate.services.assertions.claim_conditions import judge_conditions, load_conditions
+from changegate.services.assertions.claim_conditions import check_conditions, load_conditions
 from changegate.services.assertions.condition_linter import ConditionFindings, Findings, lint_conditions
 
 KINDS = {
@@ -39,7 +39,7 @@ def about_all(*stored: dict[str, Any]) -> str:
 
 
 def admits(stored: dict[str, Any], value: Any) -> bool:
-    ((_, reason, _, _),) = judge_conditions(load_conditions([stored]), {stored["claim"]: value})
+    ((_, reason, _, _),) = check_conditions(load_conditions([stored]), {stored["claim"]: value})
     return reason is None
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from changegate.services.integrations.assertion_sources import ASSERTION_SOURCES
-from changegate.services.integrations.snippets import VARIABLE, Snippet, Target, list_snippets
+from changegate.services.integrations.snippets import VARIABLE, Snippet, SnippetContext, list_snippets
 
 AUDIENCE = "https://desk.example.com/it's"
-TARGET = Target(
+TARGET = SnippetContext(
     client_id="0123456789abcdef0123456789abcdef",
     is_public=False,
     audience=AUDIENCE,
@@ -29,7 +29,7 @@ def script_of(snippet: Snippet) -> str:
     return textwrap.dedent("".join(lines[begin:end])).replace("$$", "$")
 
 
-def of(name: str, target: Target = TARGET) -> Snippet:
+def of(name: str, target: SnippetContext = TARGET) -> Snippet:
     """Return one snippet of a target."""
     return next(snippet for snippet in list_snippets(target) if snippet.name == name)
 

@@ -35,7 +35,7 @@ def source(*, minutes=60, url=URL, digest="d", fetched_at=NOW, fresh_until=NOW +
     ],
 )
 def test_a_key_set_ages(age, freshness):
-    assert source().judge(NOW + age) is freshness
+    assert source().freshness_at(NOW + age) is freshness
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_key_set_ages(age, freshness):
     ],
 )
 def test_a_key_set_is_used_in_an_outage_for_as_long_as_is_set(allowed, age, freshness):
-    assert source().judge(NOW + age, allowed) is freshness
+    assert source().freshness_at(NOW + age, allowed) is freshness
     assert source().is_settled(NOW + age, allowed) is (freshness is Freshness.FRESH)
 
 
@@ -66,12 +66,12 @@ def test_a_key_set_is_used_in_an_outage_for_as_long_as_is_set(allowed, age, fres
     ids=["no row", "another URL's", "no document", "no instant", "no end"],
 )
 def test_nothing_is_expired(nothing):
-    assert nothing.judge(NOW) is Freshness.EXPIRED
+    assert nothing.freshness_at(NOW) is Freshness.EXPIRED
     assert not nothing.is_settled(NOW)
 
 
 def test_a_shortened_lifespan_counts_at_once():
-    assert source(minutes=5).judge(NOW + 6 * MINUTE) is Freshness.REVALIDATE
+    assert source(minutes=5).freshness_at(NOW + 6 * MINUTE) is Freshness.REVALIDATE
 
 
 def test_a_stale_set_is_settled_while_somebody_fetches_or_a_failure_is_recent():

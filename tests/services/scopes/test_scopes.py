@@ -12,7 +12,7 @@ from changegate.services.scopes import scopes
 from changegate.services.scopes.scopes import (
     create_scope,
     delete_scope,
-    fields_of,
+    fields_of_scope,
     get_scope,
     list_scopes,
     list_uses,
@@ -36,7 +36,7 @@ def refused(name: str, *rules: str) -> dict[str, list[str]]:
 
 
 def edit(scope: SysAuthScope, **changes: object) -> dict[str, scopes.Change]:
-    done = update_scope(scope, load_scope_change(changes, fields_of(scope)), by="bob")
+    done = update_scope(scope, load_scope_change(changes, fields_of_scope(scope)), by="bob")
     db.session.commit()
     return done
 
@@ -44,7 +44,7 @@ def edit(scope: SysAuthScope, **changes: object) -> dict[str, scopes.Change]:
 def test_a_scope_is_what_was_given(desk: TokenDesk) -> None:
     made = make("deploy", "POST table change_request fields=description,work_notes own", description="To deploy")
 
-    assert fields_of(get_scope("deploy")) == {
+    assert fields_of_scope(get_scope("deploy")) == {
         "name": "deploy",
         "description": "To deploy",
         "rules": [

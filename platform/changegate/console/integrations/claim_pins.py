@@ -12,14 +12,14 @@ from changegate.schemas.presets.shape import IMMUTABLE, RENAMABLE, RUN_SPECIFIC
 from changegate.services.assertions.condition_linter import ALWAYS_NEW
 
 # Claims with a rule of their own.
-JUDGED_ANYWAY = frozenset({"iss", "aud", "exp", "iat", "nbf", "jti"})
+CLAIMS_WITH_RULES = frozenset({"iss", "aud", "exp", "iat", "nbf", "jti"})
 UNKNOWN = "unknown"
-JUDGED = "judged"
+CHECKED = "checked"
 KIND_LABELS = {
     IMMUTABLE: "Immutable",
     RENAMABLE: "Can be renamed",
     RUN_SPECIFIC: "New in each run",
-    JUDGED: "Checked by its own rule",
+    CHECKED: "Checked by its own rule",
     UNKNOWN: "Unknown",
 }
 NOT_KNOWN = "Whether this value can change is unknown; ask the provider before you pin it."
@@ -122,8 +122,8 @@ def pinned_row(claim: str, value: Any) -> dict[str, Any] | None:
 
 
 def _guess(name: str) -> str:
-    if name in JUDGED_ANYWAY:
-        return JUDGED
+    if name in CLAIMS_WITH_RULES:
+        return CHECKED
     return RUN_SPECIFIC if name in ALWAYS_NEW else UNKNOWN
 
 

@@ -15,7 +15,7 @@ from changegate.models import OAuthEntity, SysUser
 from changegate.services.integrations.authority import list_shared
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
-from changegate.services.integrations.snippets import Target, list_snippets
+from changegate.services.integrations.snippets import SnippetContext, list_snippets
 from changegate.services.oauth.event_search import count_would_refuse, list_events
 
 SHOWN_EVENTS = 20
@@ -84,8 +84,8 @@ def stale_integration(entity: OAuthEntity) -> ResponseReturnValue | None:
     return stale_page(entity, entity.name, stored_texts(entity), back)
 
 
-def _target(entity: OAuthEntity) -> Target:
-    return Target(
+def _target(entity: OAuthEntity) -> SnippetContext:
+    return SnippetContext(
         client_id=entity.client_id,
         is_public=entity.public_client,
         audience=entity.audiences[0] if entity.audiences else entity.client_id,

@@ -13,7 +13,7 @@ from changegate.services.keys.key_store import key_store
 
 MAX_TOKEN_LENGTH = 64 * 1024
 # Fields that no rule reads may be blank in a trial.
-NOT_JUDGED = {"name": "Trial", "provider_name": "Trial", "owner": "", "review_date": "", "comments": ""}
+NOT_TRIED = {"name": "Trial", "provider_name": "Trial", "owner": "", "review_date": "", "comments": ""}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,7 +33,7 @@ def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> T
     if len(text) > MAX_TOKEN_LENGTH:
         return TokenTrial(problem="The input is longer than a token may be.")
     try:
-        fields = form.changed(**NOT_JUDGED).load()
+        fields = form.changed(**NOT_TRIED).load()
     except InputInvalid as refusal:
         return TokenTrial(problem="Fix the errors in the form before you try a token.", errors=refusal.fields)
     run = try_assertion(fields, text, key_store(), entity)

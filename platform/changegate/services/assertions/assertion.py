@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Self, cast
 
 from changegate.errors import AssertionRefused
-from changegate.services.assertions.claim_checks import MAX_CLAIMS, Claims, audiences_of, judge_claims, seconds_of
-from changegate.services.assertions.claim_conditions import judge_conditions, judge_report_only
+from changegate.services.assertions.claim_checks import MAX_CLAIMS, Claims, audiences_of, check_claims, seconds_of
+from changegate.services.assertions.claim_conditions import check_conditions, check_report_only
 from changegate.services.assertions.compact_form import CompactForm, split_compact
-from changegate.services.assertions.header_policy import Header, judge_alg, judge_typ, read_header
+from changegate.services.assertions.header_policy import Header, check_alg, check_typ, read_header
 from changegate.services.assertions.key_choice import choose_keys
 from changegate.services.assertions.report import Report
 from changegate.services.assertions.trust_policy import TrustPolicy
@@ -117,30 +117,30 @@ class UnverifiedAssertion:
         again.
         """
         # A copy for each call, because a caller may verify again after it has refetched the key set.
-        report = Report(self._report.judgements)
+        report = Report(self._report.checks)
         try:
             key = self._find_signer(policy, key_set, now, report)
             claims = self._read_claims()
-            report.add(_judge_payload(claims))
+            report.add(_check_payload(claims))
             report.require_passed()
             report.payload = self._form.payload
-            self._judge(claims, policy, now, report)
-            return self._vouch(claims, policy, key, report)
+            self._check_claims(claims, policy, now, report)
+            return self._build_verified(claims, policy, key, report)
         except AssertionRefused:
             raise
         except Exception as problem:
             reason = "payload_invalid" if report.has_passed("signature") else "signature_invalid"
             raise _unexpected(problem, reason, report) from None
 
-    def _judge(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
-        report.add(*judge_claims(claims, policy, now.timestamp()))
+    def _check_claims(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
+        report.add(*check_claims(claims, policy, now.timestamp()))
         if policy.conditions:
-            report.add(*judge_conditions(policy.conditions, claims))
-            report.note(*judge_report_only(policy.conditions, claims))
+            report.add(*check_conditions(policy.conditions, claims))
+            report.note(*check_report_only(policy.conditions, claims))
         report.require_passed()
 
     def _find_signer(self, policy: TrustPolicy, key_set: VerifyingKeys[K], now: datetime, report: Report) -> K:
-        report.add(judge_typ(self._header, policy), judge_alg(self._header, policy, key_set.supported))
+        report.add(check_typ(self._header, policy), check_alg(self._header, policy, key_set.supported))
         report.require_passed()
         algorithm, form = self._header.algorithm, self._form
         expected = f"a signature by this key with {algorithm}"
@@ -161,7 +161,7 @@ class UnverifiedAssertion:
             self._claims = payload if isinstance(payload, dict) and len(payload) <= MAX_CLAIMS else {}
         return self._claims
 
-    def _vouch(
+    def _build_verified(
         self, claims: dict[str, object], policy: TrustPolicy, key: VerifyingKey, report: Report
     ) -> VerifiedAssertion:
         jti = cast("str | None", claims.get(policy.jti_claim))
@@ -185,7 +185,7 @@ class UnverifiedAssertion:
         return sha256(self._form.signing_input if jti is None else jti.encode()).digest()
 
 
-def _judge_payload(claims: Claims) -> tuple[str, str | None, object, object]:
+def _check_payload(claims: Claims) -> tuple[str, str | None, object, object]:
     if claims:
         return "payload", None, _PAYLOAD, "a JSON object"
     return "payload", "payload_invalid", _PAYLOAD, "something else"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
 from changegate.services.assertions.phrases import LAST_SECOND
-from changegate.services.assertions.report import Judgement
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import TrustPolicy
 
 MAX_CLAIMS = 64
@@ -16,10 +16,10 @@ MAX_TEXT_LENGTH = 255
 _SUBJECT = f"1 to {MAX_TEXT_LENGTH} printable characters"
 
 Claims = Mapping[str, object]
-Rule = Callable[[Claims, TrustPolicy, float], Judgement]
+Rule = Callable[[Claims, TrustPolicy, float], RuleCheck]
 
 
-def judge_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[Judgement]:
+def check_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[RuleCheck]:
     """Check every rule, even after one has failed, so that an administrator sees all failures at once."""
     return [rule(claims, policy, now) for rule in RULES]
 
@@ -34,14 +34,14 @@ def audiences_of(claims: Claims, name: str = "aud") -> tuple[str, ...]:
     return texts if len(texts) == len(members) else ()
 
 
-def judge_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+def check_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
     """Compare the issuer byte for byte; an empty issuer in the policy matches nothing."""
     issuer = claims.get("iss")
     matches = isinstance(issuer, str) and issuer != "" and issuer == policy.issuer
     return "iss", None if matches else "iss_mismatch", policy.issuer, issuer
 
 
-def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+def check_audience(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
     """Require an accepted audience, and no additional audiences unless the policy allows them."""
     name = policy.audience_claim
     audiences = audiences_of(claims, name)
@@ -55,7 +55,7 @@ def judge_audience(claims: Claims, policy: TrustPolicy, _now: float) -> Judgemen
     return name, reason, policy.audiences, claims.get(name)
 
 
-def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+def check_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
     """Require a printable subject without blanks around it, so that administrators read it as it is compared."""
     subject = claims.get("sub")
     sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
@@ -63,7 +63,7 @@ def judge_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgemen
     return "sub", reason, _SUBJECT, subject
 
 
-def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+def check_expiry(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     """Require an expiry in the future; with a clock skew of 0, an assertion is expired in the second that it names."""
     expires = seconds_of(claims, "exp")
     limit = now - policy.clock_skew.total_seconds()
@@ -75,7 +75,7 @@ def judge_expiry(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     return "exp", reason, ("after", limit), _instant(claims, "exp", expires)
 
 
-def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+def check_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     """Limit the time between issue and expiry; without a usable time of issue, limit the remaining time."""
     expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     cap = policy.max_assertion_lifetime.total_seconds()
@@ -88,7 +88,7 @@ def judge_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> Judgement
     return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)
 
 
-def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+def check_issue(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     """Require a time of issue that is not in the future, not after expiry, and not too long ago."""
     issued, expires = seconds_of(claims, "iat"), seconds_of(claims, "exp")
     skew = policy.clock_skew.total_seconds()
@@ -98,7 +98,7 @@ def judge_issue(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     return "iat", reason, ("between", earliest, latest), _instant(claims, "iat", issued)
 
 
-def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
+def check_start(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     """Require that the start of validity, if the assertion names one, has passed."""
     latest = now + policy.clock_skew.total_seconds()
     # The presence of the claim counts, and not its value: `"nbf": null` is a claim of the wrong type, and is refused.
@@ -109,7 +109,7 @@ def judge_start(claims: Claims, policy: TrustPolicy, now: float) -> Judgement:
     return "nbf", reason, ("until", latest), _instant(claims, "nbf", start)
 
 
-def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
+def check_jti(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
     """Require a unique claim if the policy does; a unique claim that is present must be usable in any case."""
     name = policy.jti_claim
     unique = claims.get(name)
@@ -119,28 +119,28 @@ def judge_jti(claims: Claims, policy: TrustPolicy, _now: float) -> Judgement:
     return "jti", None if usable else "jti_missing", ("characters", name, MAX_TEXT_LENGTH), unique
 
 
-def judge_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+def check_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
     """Refuse a sender-constrained token (RFC 7800), because the server does not check the proof of possession."""
-    return _judge_absence(claims, "cnf")
+    return _check_absence(claims, "cnf")
 
 
-def judge_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> Judgement:
+def check_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
     """Refuse a delegated token (RFC 8693 §4.1), because its subject is not the acting party."""
-    return _judge_absence(claims, "act")
+    return _check_absence(claims, "act")
 
 
 # The order matters: the reason code of a refusal is that of the first rule that fails.
 RULES: tuple[Rule, ...] = (
-    judge_issuer,
-    judge_audience,
-    judge_subject,
-    judge_expiry,
-    judge_lifetime,
-    judge_issue,
-    judge_start,
-    judge_jti,
-    judge_confirmation,
-    judge_actor,
+    check_issuer,
+    check_audience,
+    check_subject,
+    check_expiry,
+    check_lifetime,
+    check_issue,
+    check_start,
+    check_jti,
+    check_confirmation,
+    check_actor,
 )
 
 
@@ -158,7 +158,7 @@ def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= MAX_TEXT_LENGTH
 
 
-def _judge_absence(claims: Claims, name: str) -> Judgement:
+def _check_absence(claims: Claims, name: str) -> RuleCheck:
     present = name in claims
     return name, "payload_invalid" if present else None, "absent", "present" if present else "absent"
 

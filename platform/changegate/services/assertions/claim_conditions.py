@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 import orjson
 
 from changegate.services.assertions.claim_comparisons import MISSING, Test, compile_comparison, describe
-from changegate.services.assertions.report import Judgement
+from changegate.services.assertions.report import RuleCheck
 
 REASON = "claim_condition_failed"
 MEMBERS = frozenset({"claim", "operator", "value_type", "value", "report_only"})
@@ -38,7 +38,7 @@ class ClaimCondition:
     rule: str
     is_understood: bool = True
 
-    def judge(self, claims: Mapping[str, object]) -> Judgement:
+    def check(self, claims: Mapping[str, object]) -> RuleCheck:
         """Compare the claim; never raises, whatever the claims are."""
         path = self.path
         value = claims.get(path[0], MISSING) if len(path) == 1 else _walk(claims, path)
@@ -72,14 +72,14 @@ def parse_conditions(text: bytes | str) -> tuple[ClaimCondition, ...]:
     return tuple(_load(item) for item in stored) if isinstance(stored, list) else _NOT_UNDERSTOOD
 
 
-def judge_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[Judgement]:
+def check_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
     """Evaluate all enforced conditions, even after one has failed."""
-    return [condition.judge(claims) for condition in conditions if not condition.report_only]
+    return [condition.check(claims) for condition in conditions if not condition.report_only]
 
 
-def judge_report_only(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[Judgement]:
+def check_report_only(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
     """Evaluate the conditions that only report; the results are for `Report.note`, which never refuses."""
-    return [condition.judge(claims) for condition in conditions if condition.report_only]
+    return [condition.check(claims) for condition in conditions if condition.report_only]
 
 
 def path_of(claim: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.base64url import decode_base64url
 
 MAX_ASSERTION_LENGTH = 16 * 1024
@@ -38,10 +38,10 @@ def split_compact(text: str, report: Report) -> CompactForm:
         report.add(_not_compact(_describe_shape(text)))
         report.require_passed()
     segments = text.split(".")
-    report.add(_judge_sizes(segments))
+    report.add(_check_sizes(segments))
     report.require_passed()
     decoded = [decode_base64url(segment) for segment in segments]
-    report.add(_judge_form(segments, decoded))
+    report.add(_check_form(segments, decoded))
     report.require_passed()
     # None and empty segments were refused above; `or` only satisfies the type checker. The signature covers the
     # received text: segments that are encoded again could differ from it.
@@ -49,7 +49,7 @@ def split_compact(text: str, report: Report) -> CompactForm:
     return CompactForm(header, payload, signature, text[: text.rindex(".")].encode("ascii"))
 
 
-def _judge_sizes(segments: list[str]) -> Judgement:
+def _check_sizes(segments: list[str]) -> RuleCheck:
     sizes = [len(segment) * 3 // 4 for segment in segments]
     for (name, cap), size in zip(_CAPS, sizes, strict=True):
         if size > cap:
@@ -57,7 +57,7 @@ def _judge_sizes(segments: list[str]) -> Judgement:
     return "size", None, _SIZES, ("bytes", sum(sizes))
 
 
-def _judge_form(segments: list[str], decoded: list[bytes | None]) -> Judgement:
+def _check_form(segments: list[str], decoded: list[bytes | None]) -> RuleCheck:
     if all(decoded):
         return "form", None, _SHAPE, "three segments"
     names = [name for (name, _), data in zip(_CAPS, decoded, strict=True) if not data]
@@ -65,7 +65,7 @@ def _judge_form(segments: list[str], decoded: list[bytes | None]) -> Judgement:
     return _not_compact("an empty segment" if empty else f"other characters in: {', '.join(names)}")
 
 
-def _not_compact(received: str) -> Judgement:
+def _not_compact(received: str) -> RuleCheck:
     return "form", "assertion_not_compact_jws", _SHAPE, received
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from changegate.errors import AssertionRefused
-from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.assertions.trust_policy import MEDIA_TYPE_PREFIX, TrustPolicy
 from changegate.services.keys.strict_json import parse_json_strictly
 
@@ -42,10 +42,10 @@ def read_header(data: bytes, report: Report) -> Header:
     if not isinstance(members, dict):
         report.add(("header", "header_invalid", "a JSON object, each name once", "something else"))
         raise AssertionRefused("header_invalid", report=report)
-    report.add(_judge_members(members), _judge_kid_form(members))
+    report.add(_check_members(members), _check_kid(members))
     report.require_passed()
     # Only the type of `alg` is checked here. Which algorithms are allowed depends on the integration, which may be
-    # unknown until the payload is read (`judge_alg`).
+    # unknown until the payload is read (`check_alg`).
     algorithm, kid = members.get("alg"), members.get("kid")
     if not isinstance(algorithm, str):
         report.add(("alg", "alg_not_allowed", "the name of an algorithm", algorithm))
@@ -53,7 +53,7 @@ def read_header(data: bytes, report: Report) -> Header:
     return Header(algorithm, kid, members)
 
 
-def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
+def check_typ(header: Header, policy: TrustPolicy) -> RuleCheck:
     """Check the type of the token (RFC 8725 §3.11), so that a token for another purpose is refused."""
     # RFC 7519 §5.1 makes `typ` optional, and many providers omit it.
     if "typ" not in header.members:
@@ -63,7 +63,7 @@ def judge_typ(header: Header, policy: TrustPolicy) -> Judgement:
     return "typ", None if accepted else "typ_not_allowed", policy.accepted_typ, typ
 
 
-def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> Judgement:
+def check_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> RuleCheck:
     """Check the algorithm: the integration must allow it, and it must fit its keys (public keys or shared keys)."""
     # The header only selects from sets that are fixed before it is read. Otherwise `none`, or an HMAC with the public
     # key as its secret, would be accepted (RFC 8725 §2.1).
@@ -71,14 +71,14 @@ def judge_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -
     return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
 
 
-def _judge_members(members: Mapping[str, object]) -> Judgement:
+def _check_members(members: Mapping[str, object]) -> RuleCheck:
     for name, reason in _FORBIDDEN:
         if name in members:
             return "header", reason, f"no {name}", f"{name} is present"
     return "header", None, "a plain header", "a plain header"
 
 
-def _judge_kid_form(members: Mapping[str, object]) -> Judgement:
+def _check_kid(members: Mapping[str, object]) -> RuleCheck:
     # The sender chooses the kid. It is compared, logged, and shown before the signature is verified, so that its length
     # and characters are limited.
     kid = members.get("kid")

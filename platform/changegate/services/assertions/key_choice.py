@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 
 from changegate.services.assertions.header_policy import Header
-from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.assertions.trust_policy import TrustPolicy
 from changegate.services.keys.verifying_keys import K, VerifyingKeys
 
@@ -25,9 +25,9 @@ def choose_keys(
         reason = None if header.kid is not None else _fault_without_kid(key_set, policy, len(keys))
         report.add(("key", reason, partial(_describe_keys, key_set), header.kid or "no kid"))
     elif trusted and _is_kid_enough(key_set, header, policy):
-        report.add(_judge_dates(trusted, now))
+        report.add(_validity_failure(trusted, now))
     else:
-        report.add(_judge_none(key_set, header, policy, is_blocked=bool(fitting)))
+        report.add(_key_failure(key_set, header, policy, is_blocked=bool(fitting)))
     report.require_passed()
     return keys
 
@@ -44,19 +44,19 @@ def _fault_without_kid(key_set: VerifyingKeys[K], policy: TrustPolicy, count: in
     return None if count == 1 else "kid_ambiguous"
 
 
-def _judge_dates(keys: tuple[K, ...], now: datetime) -> Judgement:
+def _validity_failure(keys: tuple[K, ...], now: datetime) -> RuleCheck:
     dated = [(key.validity.fault(now), f"{key.kid or 'no kid'}: {key.validity}") for key in keys if key.validity]
     return "key", dated[0][0], f"a certificate that is valid at {now:%Y-%m-%d %H:%M} UTC", dated[0][1]
 
 
-def _judge_none(key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, *, is_blocked: bool) -> Judgement:
+def _key_failure(key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, *, is_blocked: bool) -> RuleCheck:
     reason = "kid_missing"
     if _is_kid_enough(key_set, header, policy):
-        reason = "key_blocked" if is_blocked else _why_none(key_set, header)
+        reason = "key_blocked" if is_blocked else _reason_without_key(key_set, header)
     return "key", reason, partial(_describe_keys, key_set), header.kid or "no kid"
 
 
-def _why_none(key_set: VerifyingKeys[K], header: Header) -> str:
+def _reason_without_key(key_set: VerifyingKeys[K], header: Header) -> str:
     if header.kid is None:
         is_fitting = any(header.algorithm in key.algorithms for key in key_set.keys)
         return "kid_ambiguous" if is_fitting else "key_unusable"

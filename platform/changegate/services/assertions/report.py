@@ -15,7 +15,7 @@ SHOWN_LENGTH = 200
 
 # Rule, reason code if it failed, expected, received. The last two are stored as text; a callable is called to get the
 # text. Only a phrase, which is a tuple, is stored as it is, and put into words when it is read.
-Judgement = tuple[str, str | None, object, object]
+RuleCheck = tuple[str, str | None, object, object]
 Kept = str | Phrase | list[str | float] | None
 
 
@@ -42,29 +42,29 @@ class RuleResult:
 class Report:
     """The results of all rules in the order of their checks; holds values of claims but never the assertion itself."""
 
-    __slots__ = ("_judgements", "_noted", "payload", "reason")
+    __slots__ = ("_checks", "_noted", "payload", "reason")
 
-    def __init__(self, judgements: Iterable[Judgement] = ()) -> None:
-        self._judgements: list[Judgement] = []
-        self._noted: list[Judgement] = []
+    def __init__(self, checks: Iterable[RuleCheck] = ()) -> None:
+        self._checks: list[RuleCheck] = []
+        self._noted: list[RuleCheck] = []
         # The signed bytes of the payload, set once the signature is verified.
         self.payload: bytes | None = None
         self.reason: str | None = None  # the reason code of the first failed rule
-        self.add(*judgements)
+        self.add(*checks)
 
     def __repr__(self) -> str:
-        return f"<Report of {len(self._judgements)} rules, reason {self.reason}>"
+        return f"<Report of {len(self._checks)} rules, reason {self.reason}>"
 
-    def add(self, *judgements: Judgement) -> None:
+    def add(self, *checks: RuleCheck) -> None:
         """Append results, including those of rules that only the caller can check (user, replay)."""
-        self._judgements += judgements
-        for _, reason, _, _ in judgements:
+        self._checks += checks
+        for _, reason, _, _ in checks:
             # The first failure keeps its place: the same assertion is then always refused for the same reason.
             self.reason = self.reason or reason
 
-    def note(self, *judgements: Judgement) -> None:
+    def note(self, *checks: RuleCheck) -> None:
         """Append results that are only reported and never cause a refusal."""
-        self._noted += judgements
+        self._noted += checks
 
     @property
     def would_refuse(self) -> bool:
@@ -72,9 +72,9 @@ class Report:
         return any(reason for _, reason, _, _ in self._noted)
 
     @property
-    def judgements(self) -> tuple[Judgement, ...]:
+    def checks(self) -> tuple[RuleCheck, ...]:
         """The results so far, not put into words."""
-        return tuple(self._judgements)
+        return tuple(self._checks)
 
     @property
     def results(self) -> list[RuleResult]:
@@ -84,13 +84,13 @@ class Report:
     def as_rows(self) -> list[list[Any]]:
         """Return the results as plain values for JSON, to be stored; `read_rows` is the inverse."""
         rows: list[list[Any]]
-        rows = [[rule, reason, _kept(expected), _kept(got)] for rule, reason, expected, got in self._judgements]
+        rows = [[rule, reason, _kept(expected), _kept(got)] for rule, reason, expected, got in self._checks]
         rows += [[rule, reason, _kept(expected), _kept(got), True] for rule, reason, expected, got in self._noted]
         return rows
 
     def has_passed(self, rule: str) -> bool:
         """Return whether a rule was checked and passed."""
-        return any(name == rule and not reason for name, reason, _, _ in self._judgements)
+        return any(name == rule and not reason for name, reason, _, _ in self._checks)
 
     def require_passed(self) -> None:
         """Raise `AssertionRefused` with the reason of the first failed rule, if any rule has failed."""

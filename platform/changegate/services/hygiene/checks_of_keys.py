@@ -6,7 +6,7 @@ from typing import Any
 
 from changegate.extensions import settings
 from changegate.services.hygiene.facts import IntegrationFacts
-from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Said
+from changegate.services.hygiene.finding import HIGH, LOW, MEDIUM, Check, Fault
 
 EXPIRES_WITHIN = timedelta(days=30)
 ALERTED_FOR = timedelta(days=7)
@@ -15,32 +15,32 @@ FAILING_AFTER = timedelta(hours=1)
 LONGEST_ERROR = 200
 
 
-def _certificate_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _certificate_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     for row in facts.keys.certificates:
         if row.expires < at:
             consequence = (
                 "assertions signed with its key are refused" if row.enforce_dates else "its key is still accepted"
             )
             sentence = f"The certificate of map {row.name} expired on {row.expires:%Y-%m-%d}; {consequence}."
-            yield Said(sentence, "Add the signer's new certificate and remove this one.", "verifier_maps")
+            yield Fault(sentence, "Add the signer's new certificate and remove this one.", "verifier_maps")
 
 
-def _certificate_expires(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _certificate_expires(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     for row in facts.keys.certificates:
         if at <= row.expires < at + EXPIRES_WITHIN:
             sentence = f"The certificate of map {row.name} expires on {row.expires:%Y-%m-%d}."
-            yield Said(sentence, "Add the signer's new certificate before that.", "verifier_maps")
+            yield Fault(sentence, "Add the signer's new certificate before that.", "verifier_maps")
 
 
-def _alerted(kind: str, sentence: str, remedy: str) -> Callable[[IntegrationFacts, datetime], Iterator[Said]]:
-    def judge(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _alerted(kind: str, sentence: str, remedy: str) -> Callable[[IntegrationFacts, datetime], Iterator[Fault]]:
+    def evaluate(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
         alerts = [row for row in facts.keys.alerts if row.kind == kind and at - row.happened_at <= ALERTED_FOR]
         # A key may have several alerts; only its latest becomes a finding.
         for alert in {row.kid: row for row in sorted(alerts, key=lambda row: row.happened_at)}.values():
             said = sentence.format(kid=alert.kid or "without kid", at=f"{alert.happened_at:%Y-%m-%d %H:%M} UTC")
-            yield Said(said, remedy, "keys")
+            yield Fault(said, remedy, "keys")
 
-    return judge
+    return evaluate
 
 
 _private_key_published = _alerted(
@@ -60,59 +60,59 @@ _all_keys_replaced = _alerted(
 )
 
 
-def _shared_key(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _shared_key(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     if facts.row.key_source == "shared_key":
         algorithms = ", ".join(facts.row.algorithms or ()) or "a shared key"
         sentence = f"Assertions are signed with a secret key that is also stored in Changegate ({algorithms})."
-        yield Said(sentence, "Have the signer use a key pair, and enter its JWKS URL or certificate.", "key_source")
+        yield Fault(sentence, "Have the signer use a key pair, and enter its JWKS URL or certificate.", "key_source")
 
 
-def _blocked_key_published(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _blocked_key_published(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     blocked = frozenset(facts.row.blocked_keys or ())
     for key in facts.keys.published:
         if key.thumbprint in blocked:
             sentence = f"The key {key.kid or key.thumbprint} is blocked, but its provider still publishes it."
-            yield Said(sentence, "Have the provider withdraw the key, or unblock it if it is trustworthy.", "keys")
+            yield Fault(sentence, "Have the provider withdraw the key, or unblock it if it is trustworthy.", "keys")
 
 
-def _keys_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _keys_expired(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     cache = _cache(facts)
     if cache and cache.failures and _overdue(cache, at) >= settings().jwks_stale_if_error:
         sentence = (
             f"No fetch of its keys has succeeded since {cache.fetched_at:%Y-%m-%d %H:%M} UTC: exchanges are refused."
         )
-        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
+        yield Fault(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
 
 
-def _keys_stale(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _keys_stale(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     cache = _cache(facts)
     if cache and not cache.failures and _overdue(cache, at) >= STALE_AFTER:
         sentence = (
             f"Its keys were last fetched on {cache.fetched_at:%Y-%m-%d %H:%M} UTC; no request has needed them since."
         )
-        yield Said(sentence, "Refresh the keys to check that the provider still publishes them.", "keys")
+        yield Fault(sentence, "Refresh the keys to check that the provider still publishes them.", "keys")
 
 
-def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     cache = _cache(facts)
     if not cache or not cache.failures:
         return
     if cache.fetched_at is None:
         sentence = f"None of {_fetches(cache)} of its keys has succeeded."
-        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
+        yield Fault(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
     elif FAILING_AFTER <= _overdue(cache, at) < STALE_AFTER:
         until = cache.fresh_until + STALE_AFTER
         sentence = (
             f"Its keys cannot be fetched; those of {cache.fetched_at:%Y-%m-%d %H:%M} UTC are used until {until:%H:%M}."
         )
-        yield Said(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
+        yield Fault(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
 
 
-def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _fetch_failed(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     cache = _cache(facts)
     if cache and cache.failures and cache.fetched_at is not None and _overdue(cache, at) < FAILING_AFTER:
         sentence = f"The last fetch of its keys failed, on {cache.failed_at:%Y-%m-%d %H:%M} UTC."
-        yield Said(f"{sentence} {_error(cache)}", "Refresh the keys and check whether the errors continue.", "keys")
+        yield Fault(f"{sentence} {_error(cache)}", "Refresh the keys and check whether the errors continue.", "keys")
 
 
 def _cache(facts: IntegrationFacts) -> Any | None:

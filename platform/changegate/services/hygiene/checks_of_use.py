@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from changegate.services.hygiene.facts import IntegrationFacts
-from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Said
+from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Fault
 
 UNUSED_AFTER = timedelta(days=90)
 NEVER_USED_AFTER = timedelta(days=7)
@@ -12,30 +12,30 @@ NEVER_USED_AFTER = timedelta(days=7)
 REPORTED_FOR = timedelta(days=14)
 
 
-def _unused(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _unused(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     last = facts.last_used_at
     if last is not None and at - last > UNUSED_AFTER:
-        yield Said(f"Nothing has used it since {last:%Y-%m-%d}.", "Disable or delete it.", "active")
+        yield Fault(f"Nothing has used it since {last:%Y-%m-%d}.", "Disable or delete it.", "active")
 
 
-def _never_used(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _never_used(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     made = facts.row.sys_created_on
     if facts.last_used_at is None and at - made > NEVER_USED_AFTER:
         sentence = f"It was registered on {made:%Y-%m-%d}, and has had no exchanges."
-        yield Said(sentence, "Finish setting it up, or delete it.", "active")
+        yield Fault(sentence, "Finish setting it up, or delete it.", "active")
 
 
-def _report_only_met(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _report_only_met(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     is_settled = at - facts.row.sys_updated_on >= REPORTED_FOR
     if facts.binding.reporting and is_settled and facts.use.exchanges and not facts.use.would_refuse:
         sentence = f"{_conditions(facts)} would have refused none of the {_exchanges(facts)}."
-        yield Said(sentence, "Enforce them.", "claim_conditions")
+        yield Fault(sentence, "Enforce them.", "claim_conditions")
 
 
-def _report_only_unmet(facts: IntegrationFacts, at: datetime) -> Iterator[Said]:
+def _report_only_unmet(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     if facts.binding.reporting and facts.use.would_refuse:
         sentence = f"{_conditions(facts)} would have refused {facts.use.would_refuse} of the {_exchanges(facts)}."
-        yield Said(sentence, "Check these events, then correct or enforce the conditions.", "events")
+        yield Fault(sentence, "Check these events, then correct or enforce the conditions.", "events")
 
 
 def _conditions(facts: IntegrationFacts) -> str:

@@ -11,7 +11,7 @@ INTEGRATION, ACCOUNT = "integration", "account"
 F = TypeVar("F")
 
 
-class Said(NamedTuple):
+class Fault(NamedTuple):
     """The result of a check: a sentence, the remedy in the imperative, and the place to apply it.
 
     `anchor` is a field of the record, or one of `keys`, `events`, and `secret`.
@@ -24,11 +24,11 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[F]):
-    """A check; `judge` is called with the facts of a subject and the current time."""
+    """A check; `evaluate` is called with the facts of a subject and the current time."""
 
     code: str
     severity: str
-    judge: Callable[[F, datetime], Iterable[Said]]
+    evaluate: Callable[[F, datetime], Iterable[Fault]]
 
 
 class Subject(NamedTuple):
@@ -59,14 +59,14 @@ class Finding:
 
 def findings_of(check: Check[F], facts: F, subject: Subject, at: datetime) -> Iterator[Finding]:
     """Yield the findings of a check about a subject."""
-    for said in check.judge(facts, at):
+    for fault in check.evaluate(facts, at):
         yield Finding(
             code=check.code,
             severity=check.severity,
             subject_type=subject.kind,
             subject=subject.key,
             name=subject.name,
-            sentence=said.sentence,
-            remedy=said.remedy,
-            target=f"{subject.path}#{said.anchor}",
+            sentence=fault.sentence,
+            remedy=fault.remedy,
+            target=f"{subject.path}#{fault.anchor}",
         )

@@ -17,7 +17,7 @@ MOST_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class PeriodCounts:
     """An hour or a day (UTC) from `starts_at` on; `accepted` includes `would_refuse`."""
 
     starts_at: datetime
@@ -30,7 +30,7 @@ class Period:
 class History:
     """Consecutive periods, the current one last; `reasons` are those of refusals, most frequent first."""
 
-    periods: list[Period]
+    periods: list[PeriodCounts]
     reasons: list[tuple[str, int]]
 
 
@@ -65,8 +65,8 @@ def _count(at: datetime, starts: Sequence[datetime]) -> History:
     return History(periods, sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_REASONS])
 
 
-def _period(start: datetime, rows: Sequence[Any]) -> Period:
-    return Period(
+def _period(start: datetime, rows: Sequence[Any]) -> PeriodCounts:
+    return PeriodCounts(
         starts_at=start,
         accepted=sum(row.number for row in rows if row.is_accepted),
         refused=sum(row.number for row in rows if not row.is_accepted),

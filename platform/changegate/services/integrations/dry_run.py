@@ -21,7 +21,7 @@ from changegate.services.assertions.report import Report, RuleResult
 from changegate.services.integrations.connection_types import require_provider
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
 from changegate.services.integrations.saving import find_user
-from changegate.services.integrations.verifier_maps import judge_keys, render_keys
+from changegate.services.integrations.verifier_maps import render_keys, validate_keys
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.clients import NEEDED_COLUMNS, Client, client_of
 from changegate.services.oauth.jwt_bearer_grant import require_purpose, verify_for
@@ -61,7 +61,7 @@ def try_assertion(
     try:
         assertion = UnverifiedAssertion.parse(text.strip())
         verified = _verify(client, assertion, key_store, entity)
-        _judge_replay(client, verified)
+        _check_replay(client, verified)
         user = resolve_subject(client, verified)
         verified.report.require_passed()
     except AssertionRefused as refusal:
@@ -90,7 +90,7 @@ def _outcome(report: Report, reason: str | None, user: SysUser | None = None) ->
     return DryRun(report.results, reason, report.would_refuse, claims, user.user_name if user else None)
 
 
-def _judge_replay(client: Client, verified: VerifiedAssertion) -> None:
+def _check_replay(client: Client, verified: VerifiedAssertion) -> None:
     if client.policy.allows_reuse:
         return
     replay_key = replay_key_of(client.entity, verified.issuer, verified.replay_digest)
@@ -111,7 +111,7 @@ def client_of_fields(fields: Mapping[str, Any], entity: OAuthEntity | None) -> C
         stored = getattr(entity, name) if entity else _default(columns[name])
         setattr(row, name, fields.get(name, stored))
     row.audiences = row.audiences or [row.client_id]
-    row.static_keys = render_keys(judge_keys(entity, fields))
+    row.static_keys = render_keys(validate_keys(entity, fields))
     row.scopes = ",".join(fields["scopes"] or [DEFAULT_SCOPE])
     row.cached_url = None
     user = find_user(fields["run_as"]) if fields["run_as"] else None

@@ -15,7 +15,7 @@ FILTERS = ("outcome", "reason", "text", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedEvent:
+class EventWithRules:
     """An event with the results of all its rules."""
 
     event: OAuthExchange
@@ -36,23 +36,23 @@ class JudgedEvent:
 class EventPage:
     """A page of events, newest first; `next_before` is the `before` of the next page, None on the last page."""
 
-    events: list[JudgedEvent]
+    events: list[EventWithRules]
     next_before: str | None
 
 
 def find_events(query: Mapping[str, Any]) -> EventPage:
     """Return the page for a query as `EventQuerySchema` loads it; raises `InputInvalid`."""
     if query["correlation_id"] is not None:
-        return EventPage(_judged(_find_event(query["correlation_id"])), None)
+        return EventPage(_with_rules(_find_event(query["correlation_id"])), None)
     limit = query["limit"]
     criteria = EventFilter(_entity(query["client_id"]), **{name: query[name] for name in FILTERS})
     # One more than the page holds shows whether there is another page.
     events = search_events(criteria, limit + 1, query["before"])
-    return EventPage(_judged(events[:limit]), events[limit - 1].correlation_id if len(events) > limit else None)
+    return EventPage(_with_rules(events[:limit]), events[limit - 1].correlation_id if len(events) > limit else None)
 
 
-def _judged(events: list[OAuthExchange]) -> list[JudgedEvent]:
-    return [JudgedEvent(event, report_of(event)) for event in events]
+def _with_rules(events: list[OAuthExchange]) -> list[EventWithRules]:
+    return [EventWithRules(event, report_of(event)) for event in events]
 
 
 def _find_event(correlation_id: str) -> list[OAuthExchange]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from changegate.models import OAuthEntity
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, fields_of, map_facts, map_text
-from changegate.services.integrations.verifier_maps import JudgedMap
+from changegate.services.integrations.verifier_maps import ValidatedMap
 
 Change = tuple[Any, Any]  # the stored value, and the new one
 
@@ -22,7 +22,7 @@ def keep_equal(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Any]
     return {**fields, **{name: before[name] for name in equal}}
 
 
-def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap]) -> dict[str, Change]:
+def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap]) -> dict[str, Change]:
     """Return the fields that differ from the stored ones; `maps` are the verifier maps of `fields`."""
     before = fields_of(entity)
     after = {name: fields[name] for name in before}
@@ -35,7 +35,7 @@ def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[
     return changes | _changes_of_maps(entity, maps)
 
 
-def _changes_of_maps(entity: OAuthEntity, maps: Sequence[JudgedMap]) -> dict[str, Change]:
+def _changes_of_maps(entity: OAuthEntity, maps: Sequence[ValidatedMap]) -> dict[str, Change]:
     # Verifier maps are compared by their keys, not by the text that was entered.
     before = sorted(map(map_facts, entity.jwt_verifier_maps))
     after = sorted(map_.facts() for map_ in maps)

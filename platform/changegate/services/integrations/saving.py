@@ -24,8 +24,8 @@ from changegate.services.integrations.id_token_addresses import require_sole_add
 from changegate.services.integrations.integration_changes import Change, keep_equal, list_changes
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, changing
 from changegate.services.integrations.integrations import give_secret
-from changegate.services.integrations.token_basis import basis_of, is_tightened, keys_of
-from changegate.services.integrations.verifier_maps import JudgedMap, judge_keys, store_keys
+from changegate.services.integrations.token_grounds import grounds_of, is_tightened, keys_of
+from changegate.services.integrations.verifier_maps import ValidatedMap, store_keys, validate_keys
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import clear_cached_keys
 from changegate.services.keys.key_timeline import forget_published, note_stored_keys
@@ -77,7 +77,7 @@ def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: st
     """Change an integration to validated fields, or write nothing if no field differs; raises `InputInvalid`.
 
     The changes take effect at the next request. If the JWKS URL or issuer changes, the cached key set is deleted in the
-    same transaction. If the grounds of issued tokens change (see `token_basis`), the tokens are revoked.
+    same transaction. If the grounds of issued tokens change (see `token_grounds`), the tokens are revoked.
     """
     fields = keep_equal(entity, fields)
     maps = _maps(entity, fields)
@@ -88,20 +88,20 @@ def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: st
         return Changed(changes, _change(entity, fields, maps, by))
 
 
-def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[JudgedMap]:
+def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[ValidatedMap]:
     if not connection_type_of(entity).has_provider:
         return []
     with db.session.no_autoflush:
-        return judge_keys(entity, fields)
+        return validate_keys(entity, fields)
 
 
-def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap], by: str) -> str | None:
+def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> str | None:
     trusted_before = (entity.jwks_url, entity.issuer)
-    basis_before, keys_before = basis_of(entity), keys_of(entity)
+    grounds_before, keys_before = grounds_of(entity), keys_of(entity)
     _fill(entity, fields, maps, by)
-    if basis_before["active"] and not entity.active:
+    if grounds_before["active"] and not entity.active:
         revoke_all_so_far(entity)
-    elif is_tightened(basis_before, basis_of(entity)):
+    elif is_tightened(grounds_before, grounds_of(entity)):
         revoke_tokens(entity)
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)
@@ -123,7 +123,7 @@ def _refusing_conflicts() -> Iterator[None]:
         raise InputInvalid({"name": [CONFLICT]}) from None
 
 
-def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[JudgedMap], by: str) -> None:
+def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> None:
     _require_free_name(entity, fields["name"])
     run_as = fields.get("run_as")
     entity.run_as = _get_active_user("run_as", run_as) if run_as else None

@@ -43,7 +43,7 @@ curl -sS --fail-with-body "$DESK/api/now/table/change_request" -H "Authorization
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class SnippetContext:
     """The properties of an integration that a snippet needs, never its secret; `preset` names its identity provider."""
 
     client_id: str
@@ -72,7 +72,7 @@ class Snippet:
     text: str
 
 
-def list_snippets(target: Target) -> list[Snippet]:
+def list_snippets(target: SnippetContext) -> list[Snippet]:
     """Return the snippets for an integration: its own provider's first, curl last."""
     if not TYPES[target.connection_type].has_provider:
         return [_curl_of_secret(target)]
@@ -84,33 +84,33 @@ def list_snippets(target: Target) -> list[Snippet]:
     return [*snippets, _curl(target)]
 
 
-def _exchange(target: Target) -> str:
+def _exchange(target: SnippetContext) -> str:
     if target.connection_type == ID_TOKEN:
         return NO_EXCHANGE
     secret = f' \\\n  --data-urlencode "client_secret=${VARIABLE}"' if target.needs_secret else ""
     return EXCHANGE.replace("SECRET", secret, 1)
 
 
-def _variables(target: Target) -> dict[str, str]:
+def _variables(target: SnippetContext) -> dict[str, str]:
     known = {"DESK": target.base_url, "CLIENT_ID": target.client_id}
     return {"DESK": target.base_url} if target.connection_type == ID_TOKEN else known
 
 
-def _yaml_variables(target: Target) -> str:
+def _yaml_variables(target: SnippetContext) -> str:
     # What JSON quotes is quoted in YAML too.
     return "".join(f"{name}: {json.dumps(text)}\n" for name, text in _variables(target).items())
 
 
-def _shell_variables(target: Target) -> str:
+def _shell_variables(target: SnippetContext) -> str:
     return "".join(f"{name}={shlex.quote(text)}\n" for name, text in _variables(target).items())
 
 
-def _before(target: Target, *sentences: str) -> str:
+def _before(target: SnippetContext, *sentences: str) -> str:
     """Return the necessary setup; the last sentence is about the secret, and left out for a public client."""
     return " ".join(sentences if target.needs_secret else sentences[:-1])
 
 
-def _github_actions(target: Target) -> Snippet:
+def _github_actions(target: SnippetContext) -> Snippet:
     secret = f"{VARIABLE}: ${{{{ secrets.{VARIABLE} }}}}\n" if target.needs_secret else ""
     ask = (
         'assertion=$(curl -sS --fail-with-body --get "$ACTIONS_ID_TOKEN_REQUEST_URL" \\\n'
@@ -127,7 +127,7 @@ def _github_actions(target: Target) -> Snippet:
     return Snippet(GITHUB, "GitHub Actions", ".github/workflows/deploy.yml", before, text)
 
 
-def _gitlab_ci(target: Target) -> Snippet:
+def _gitlab_ci(target: SnippetContext) -> Snippet:
     text = (
         f"create-change:\n  timeout: 30 minutes\n  variables:\n{indent(_yaml_variables(target), ' ' * 4)}"
         f"  id_tokens:\n    assertion:\n      aud: {json.dumps(target.audience)}\n"
@@ -137,7 +137,7 @@ def _gitlab_ci(target: Target) -> Snippet:
     return Snippet(GITLAB, "GitLab CI", ".gitlab-ci.yml", before, text)
 
 
-def _jenkins(target: Target) -> Snippet:
+def _jenkins(target: SnippetContext) -> Snippet:
     credentials = ["string(credentialsId: 'changegate', variable: 'assertion')"]
     if target.needs_secret:
         credentials.append(f"string(credentialsId: 'changegate-secret', variable: '{VARIABLE}')")
@@ -156,13 +156,13 @@ def _jenkins(target: Target) -> Snippet:
     return Snippet(JENKINS, "Jenkins", "Jenkinsfile", before, text)
 
 
-def _curl(target: Target) -> Snippet:
+def _curl(target: SnippetContext) -> Snippet:
     holds = f"assertion holds a JWT from the provider with the audience {target.audience}."
     before = _before(target, holds, f"{VARIABLE} holds the client secret.")
     return Snippet("curl", "curl", "in a shell", before, _shell_variables(target) + _exchange(target) + CREATE_CHANGE)
 
 
-def _curl_of_secret(target: Target) -> Snippet:
+def _curl_of_secret(target: SnippetContext) -> Snippet:
     """Return the snippet for clients with a secret and without an assertion (RFC 6749 §4.3, §4.4, §6)."""
     if target.connection_type == PASSWORD:
         before = f"{VARIABLE} holds the client secret, DESK_USER and DESK_PASSWORD are those of the user who signs in."
@@ -181,7 +181,7 @@ def _refresh() -> str:
     return REFRESH + _request("refresh_token", ' \\\n  --data-urlencode "refresh_token=$refresh"')
 
 
-def _own(target: Target, name: str, source: AssertionSource) -> Snippet:
+def _own(target: SnippetContext, name: str, source: AssertionSource) -> Snippet:
     values = {
         "audience": shlex.quote(target.audience),
         "listed": json.dumps(target.audience),

@@ -23,7 +23,7 @@ WARN_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class JudgedMap:
+class ValidatedMap:
     """A validated verifier map; `sealed` is its shared key, sealed for the record with this `sys_id`."""
 
     sys_id: str
@@ -46,14 +46,14 @@ class JudgedMap:
         return {"kid": self.kid, "sealed": self.sealed, "purpose": _purpose(self.sys_id)}
 
 
-def store_keys(entity: OAuthEntity, judged: Sequence[JudgedMap], *, by: str) -> None:
-    """Store the verifier maps that `judge_keys` returned for the new fields of an integration."""
-    entity.static_keys = render_keys(judged)
+def store_keys(entity: OAuthEntity, maps: Sequence[ValidatedMap], *, by: str) -> None:
+    """Store the verifier maps that `validate_keys` returned for the new fields of an integration."""
+    entity.static_keys = render_keys(maps)
     stored = {record.sys_id: record for record in entity.jwt_verifier_maps}
-    entity.jwt_verifier_maps = [_record(stored.get(map_.sys_id), map_, by) for map_ in judged]
+    entity.jwt_verifier_maps = [_record(stored.get(map_.sys_id), map_, by) for map_ in maps]
 
 
-def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[JudgedMap]:
+def validate_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[ValidatedMap]:
     """Validate the keys of fields and return their maps; raises `InputInvalid`.
 
     Key sources without verifier maps have no maps. A shared key that is left out is taken from the stored map of the
@@ -63,13 +63,13 @@ def judge_keys(entity: OAuthEntity | None, fields: Mapping[str, Any]) -> list[Ju
         _require_public_keys(fields["jwks"])
     entered = fields.get("verifier_maps") or []
     stored = {record.name: record for record in entity.jwt_verifier_maps} if entity else {}
-    judged = [_judge(values, stored.get(values["name"]), fields) for values in entered]
-    if judged and not any(map_.active for map_ in judged):
+    maps = [_validate_map(values, stored.get(values["name"]), fields) for values in entered]
+    if maps and not any(map_.active for map_ in maps):
         raise InputInvalid({"verifier_maps": ["Leave at least one map active, or disable the integration."]})
-    return judged
+    return maps
 
 
-def render_keys(maps: Sequence[JudgedMap]) -> str | None:
+def render_keys(maps: Sequence[ValidatedMap]) -> str | None:
     """Return the active maps in the form that exchanges read, or None without an active map."""
     rows = [map_.as_row() for map_ in sorted(maps, key=lambda map_: map_.name) if map_.active]
     return json.dumps(rows) if rows else None
@@ -91,7 +91,7 @@ def _require_public_keys(text: str) -> None:
         raise InputInvalid({"jwks": leaked})
 
 
-def _judge(values: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Mapping[str, Any]) -> JudgedMap:
+def _validate_map(values: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Mapping[str, Any]) -> ValidatedMap:
     was_active = stored is None or stored.active
     facts: dict[str, Any] = {
         "sys_id": stored.sys_id if stored else new_sys_id(),
@@ -99,8 +99,8 @@ def _judge(values: Mapping[str, Any], stored: JwtVerifierMap | None, fields: Map
         **{name: values[name] for name in ("name", "kid", "enforce_dates")},
     }
     if fields["key_source"] == "certificates":
-        return JudgedMap(**facts, certificate=_certificate(values))
-    return JudgedMap(**facts, sealed=_sealed(facts["sys_id"], values, stored, fields["algorithms"]))
+        return ValidatedMap(**facts, certificate=_certificate(values))
+    return ValidatedMap(**facts, sealed=_sealed(facts["sys_id"], values, stored, fields["algorithms"]))
 
 
 def _certificate(values: Mapping[str, Any]) -> SigningCertificate:
@@ -139,17 +139,17 @@ def _refused(values: Mapping[str, Any], sentence: str) -> InputInvalid:
     return InputInvalid({"verifier_maps": [f"Map {values['name']}: {sentence}"]})
 
 
-def _record(record: JwtVerifierMap | None, judged: JudgedMap, by: str) -> JwtVerifierMap:
-    if record is not None and map_facts(record) == judged.facts():
+def _record(record: JwtVerifierMap | None, validated: ValidatedMap, by: str) -> JwtVerifierMap:
+    if record is not None and map_facts(record) == validated.facts():
         return record
-    record = record or JwtVerifierMap(sys_id=judged.sys_id, sys_created_by=by)
+    record = record or JwtVerifierMap(sys_id=validated.sys_id, sys_created_by=by)
     record.sys_updated_by = by
-    record.name, record.kid, record.active = judged.name, judged.kid, judged.active
-    record.enforce_dates, record.shared_key = judged.enforce_dates, judged.sealed
-    if judged.certificate is None:
+    record.name, record.kid, record.active = validated.name, validated.kid, validated.active
+    record.enforce_dates, record.shared_key = validated.enforce_dates, validated.sealed
+    if validated.certificate is None:
         record.certificate = None
-    elif record.certificate is None or record.certificate.fingerprint != judged.certificate.fingerprint:
-        record.certificate = _certificate_record(judged.name, judged.certificate, by)
+    elif record.certificate is None or record.certificate.fingerprint != validated.certificate.fingerprint:
+        record.certificate = _certificate_record(validated.name, validated.certificate, by)
     return record
 
 

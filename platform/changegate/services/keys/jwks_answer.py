@@ -52,7 +52,7 @@ def read_answer(
         return _document(status, b"", headers)
     _require_ok(status, headers)
     content_type = _media_type(headers)
-    warnings = _judge_type(content_type, status)
+    warnings = _check_media_type(content_type, status)
     # Never decompress: a few kilobytes can expand to gigabytes before a limit on the result applies.
     if headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
         raise AnswerRefused("The server compressed its answer although it was asked not to.", status)
@@ -113,7 +113,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _judge_type(media_type: str, status: int) -> tuple[str, ...]:
+def _check_media_type(media_type: str, status: int) -> tuple[str, ...]:
     is_json = media_type.startswith("application/") and media_type.endswith(("/json", "+json"))
     if is_json:
         return ()

@@ -46,12 +46,12 @@ class KeySet(VerifyingKeys[SigningKey]):
         keys: dict[tuple[object, ...], SigningKey] = {}
         ignored: list[IgnoredKey] = []
         for member in _members(document):
-            judged = _judge(member)
-            if isinstance(judged, IgnoredKey):
-                ignored.append(judged)
+            key = _parse_member(member)
+            if isinstance(key, IgnoredKey):
+                ignored.append(key)
             else:
                 # A key that is listed twice counts once: two would make an assertion without kid ambiguous.
-                keys.setdefault((judged.kid, judged.thumbprint, judged.algorithms), judged)
+                keys.setdefault((key.kid, key.thumbprint, key.algorithms), key)
         if not keys:
             raise JwksUnusable(_no_usable_key(ignored))
         return cls(tuple(keys.values()), tuple(ignored))
@@ -96,7 +96,7 @@ def _holds_certificates(values: Iterable[object]) -> bool:
     return any(isinstance(value, str) and "-----BEGIN" in value for value in values)
 
 
-def _judge(member: object) -> SigningKey | IgnoredKey:
+def _parse_member(member: object) -> SigningKey | IgnoredKey:
     if not isinstance(member, dict):
         return IgnoredKey(None, None, "it is not an object")
     try:

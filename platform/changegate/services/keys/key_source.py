@@ -83,7 +83,7 @@ class KeySource:
         """Return the longest time a key set counts as fresh."""
         return max(timedelta(minutes=self.jwks_cache_minutes), MIN_FRESH)
 
-    def judge(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> Freshness:
+    def freshness_at(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> Freshness:
         """Return the freshness of the cached key set; a missing key set, or one from the future, is expired.
 
         `stale_if_error` is how long a key set may be used after its freshness has ended, while fetches fail.
@@ -103,7 +103,7 @@ class KeySource:
 
     def is_settled(self, now: datetime, stale_if_error: timedelta = LONGEST_STALE) -> bool:
         """Return whether the cached key set is to be served without starting a fetch."""
-        freshness = self.judge(now, stale_if_error)
+        freshness = self.freshness_at(now, stale_if_error)
         if freshness in (Freshness.FRESH, Freshness.EXPIRED):
             return freshness is Freshness.FRESH
         return self.facts.is_leased(now) or self.is_backing_off(now)

@@ -149,25 +149,25 @@ class KeyStore:
 
     def _get_from_rows(self, rows: JwksCacheRows, source: KeySource) -> KeySet:
         row = rows.provide(source)
-        key_set, freshness = self._judge(row)
+        key_set, freshness = self._read_row(row)
         if row is not None and freshness is not Freshness.FRESH:
             self._renew(rows, row, freshness)
             row = rows.find(source)
-            key_set, freshness = self._judge(row)
+            key_set, freshness = self._read_row(row)
         if key_set is None or freshness is Freshness.EXPIRED:
             raise _nothing_to_serve(row)
         return key_set
 
-    def _judge(self, row: CacheRow | None) -> tuple[KeySet | None, Freshness]:
+    def _read_row(self, row: CacheRow | None) -> tuple[KeySet | None, Freshness]:
         key_set = self._renewal.parse(row) if row else None
         if row is None or key_set is None:
             return None, Freshness.EXPIRED
-        return key_set, row.source.judge(self._now(), self._stale_if_error)
+        return key_set, row.source.freshness_at(self._now(), self._stale_if_error)
 
     def _newer(self, source: KeySource, row: CacheRow | None) -> KeySet | None:
         if row is None or row.source.facts.document_sha256 == source.facts.document_sha256:
             return None
-        key_set, freshness = self._judge(row)
+        key_set, freshness = self._read_row(row)
         return None if freshness is Freshness.EXPIRED else key_set
 
     def _renew(self, rows: JwksCacheRows, seen: CacheRow, freshness: Freshness) -> None:

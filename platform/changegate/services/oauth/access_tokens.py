@@ -72,7 +72,7 @@ def is_foreign(token: str) -> bool:
     return not token.startswith(OPAQUE_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
 
 
-def caller_of(row: Any) -> Caller:
+def caller_of_row(row: Any) -> Caller:
     """Return the caller of a row of `caller_statement`."""
     roles = expand_roles(row.roles)
     # By position: `_ORIGIN` must stay at the end of `caller_statement`, after the columns that its callers add.
@@ -241,5 +241,5 @@ def _statement() -> Select[Any]:
 _of_published_key = _statement().join(OAuthTokenKey, OAuthTokenKey.kid == parameter("kid")).where(is_published())
 # `Remembered` runs the statement at every call, and saves only the conversion of an equal row. A cache by token would
 # keep a revoked token alive in this process.
-_OPAQUE = Remembered(Prepared(_statement()), caller_of)
-_JWT = Remembered(Prepared(_of_published_key), caller_of)
+_OPAQUE = Remembered(Prepared(_statement()), caller_of_row)
+_JWT = Remembered(Prepared(_of_published_key), caller_of_row)

@@ -2,7 +2,7 @@
 
 from changegate.errors import UnauthorizedClient
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
-from changegate.services.oauth.subjects import judge_run_as
+from changegate.services.oauth.subjects import check_run_as
 
 
 def exchange_client_credentials(exchange: Exchange, scope: str | None) -> IssuedToken:
@@ -12,6 +12,6 @@ def exchange_client_credentials(exchange: Exchange, scope: str | None) -> Issued
     `InvalidScope`, and `TemporarilyUnavailable`.
     """
     client = exchange.client
-    reason, received = judge_run_as(client)
-    exchange.judge(UnauthorizedClient, "user", reason, "the OAuth Application User is active", received)
+    reason, received = check_run_as(client)
+    exchange.require(UnauthorizedClient, "user", reason, "the OAuth Application User is active", received)
     return issue_token(exchange, client.run_as or "", scope)

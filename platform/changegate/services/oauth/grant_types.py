@@ -42,9 +42,9 @@ def require_grant(exchange: Exchange, grant_type: str) -> None:
         return
     allowed = [*allowed_grants(client)]
     reason = None if grant_type in allowed else "grant_not_allowed"
-    exchange.judge(UnauthorizedClient, "grant allowed", reason, ", ".join(allowed) or "none", grant_type)
+    exchange.require(UnauthorizedClient, "grant allowed", reason, ", ".join(allowed) or "none", grant_type)
     unproven = "client_unproven" if client.is_public else None
-    exchange.judge(InvalidClient, "client", unproven, "a client with a secret", "a public one" if unproven else "one")
+    exchange.require(InvalidClient, "client", unproven, "a client with a secret", "a public one" if unproven else "one")
 
 
 def allowed_grants(client: Client) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 The first call with a token verifies it. Later calls cost one statement, like calls with an access token: it finds the
 row by its reuse key, together with the current state of everything that the caller depends on. Each process remembers
-the basis on which it has verified a token. If the integration, its key set, or the user's name has changed since, the
+the grounds on which it has verified a token. If the integration, its key set, or the user's name has changed since, the
 token is verified again.
 """
 
@@ -21,7 +21,7 @@ from changegate.models import JwksCache, OAuthEntity, OAuthExchange, SysUser
 from changegate.services.access.caller import Caller
 from changegate.services.keys.key_source import CachedFacts, Freshness, KeySource
 from changegate.services.keys.static_keys import FETCHED
-from changegate.services.oauth.access_tokens import caller_of, caller_statement, hash_token
+from changegate.services.oauth.access_tokens import caller_of_row, caller_statement, hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.exchange_figures import count_again
 
@@ -29,12 +29,12 @@ REMEMBERED = 4096
 KeptRow = Any  # a row of `_KEPT`, by column name
 # The token generation of the integration, the digest of its key set (None if its keys are stored with it), and the
 # value that names the user (None if all tokens act as one account).
-Basis = tuple[int, str | None, object]
+Grounds = tuple[int, str | None, object]
 _ROW = OAuthExchange.__table__.c
 
 
-class _Judged:
-    """A cache of the tokens that this process has verified: the basis of each, by token hash; the oldest are dropped.
+class _VerifiedTokens:
+    """A cache of the tokens that this process has verified: the grounds of each, by token hash; the oldest are dropped.
 
     An entry alone never admits a caller: `find_known_caller` compares it with the current state of the database.
     """
@@ -42,20 +42,20 @@ class _Judged:
     def __init__(self) -> None:
         # For writers only: `find` is a single lookup, which is atomic.
         self._lock = threading.Lock()
-        self._basis: OrderedDict[str, Basis] = OrderedDict()
+        self._grounds: OrderedDict[str, Grounds] = OrderedDict()
 
-    def find(self, token_hash: str) -> Basis | None:
-        return self._basis.get(token_hash)
+    def find(self, token_hash: str) -> Grounds | None:
+        return self._grounds.get(token_hash)
 
-    def keep(self, token_hash: str, basis: Basis) -> None:
+    def keep(self, token_hash: str, grounds: Grounds) -> None:
         with self._lock:
-            self._basis[token_hash] = basis
-            self._basis.move_to_end(token_hash)
-            if len(self._basis) > REMEMBERED:
-                self._basis.popitem(last=False)
+            self._grounds[token_hash] = grounds
+            self._grounds.move_to_end(token_hash)
+            if len(self._grounds) > REMEMBERED:
+                self._grounds.popitem(last=False)
 
 
-_judged = _Judged()
+_verified_tokens = _VerifiedTokens()
 
 
 def reuse_key_of(text: str) -> str:
@@ -68,21 +68,21 @@ def reuse_key_of(text: str) -> str:
 
 
 def find_known_caller(text: str) -> Caller | None:
-    """Return the caller of a token; None unless this process has verified it on a basis that is still current."""
+    """Return the caller of a token; None unless this process has verified it on grounds that are still current."""
     at, token_hash = now(), hash_token(text)
     # By the hash of the whole text. The row alone must never admit a caller: its reuse key leaves the signature out, so
     # that a forged signature would find it too.
-    judged_on = _judged.find(token_hash)
-    if judged_on is None:
+    verified_on = _verified_tokens.find(token_hash)
+    if verified_on is None:
         return None
     row = _KNOWN.first({"reuse_key": reuse_key_of(text), "now": at})
-    return caller_of(row) if row is not None and judged_on == _basis_now(row, at) else None
+    return caller_of_row(row) if row is not None and verified_on == _grounds_now(row, at) else None
 
 
 def find_admitted_caller(correlation_id: str) -> Caller | None:
     """Return the caller of the token that an exchange was written for; None if it has ended since."""
     row = _ADMITTED.first({"correlation_id": correlation_id, "now": now()})
-    return None if row is None else caller_of(row)
+    return None if row is None else caller_of_row(row)
 
 
 def find_kept(text: str) -> KeptRow | None:
@@ -105,11 +105,11 @@ def remember(text: str, client: Client, named_user: object) -> None:
     # The digest as it was read before verification. If a newer key set was fetched meanwhile, the digests differ, and
     # the next call verifies again.
     digest = None if client.source.static is not None else client.source.facts.document_sha256
-    _judged.keep(hash_token(text), (client.token_generation, digest, named_user))
+    _verified_tokens.keep(hash_token(text), (client.token_generation, digest, named_user))
 
 
-def _basis_now(row: Any, at: datetime) -> Basis | None:
-    """Return the basis on which a token would be verified now; None if the key set has to be fetched first."""
+def _grounds_now(row: Any, at: datetime) -> Grounds | None:
+    """Return the grounds on which a token would be verified now; None if the key set has to be fetched first."""
     # The value that the token's claim was compared with. If an administrator changes it, the claim may name another
     # user, so that the token must be verified again.
     named_user = None if row.run_as else getattr(row, row.user_field or "sys_id")
@@ -118,7 +118,9 @@ def _basis_now(row: Any, at: datetime) -> Basis | None:
     # A key set that is stale ends the shortcut, because the provider may have withdrawn the key since.
     facts = CachedFacts(row.cached_url or "", row.document_sha256, row.fetched_at, row.fresh_until)
     source = KeySource(row.entity, row.jwks_url, row.jwks_cache_lifespan_minutes, facts)
-    return (row.token_generation, row.document_sha256, named_user) if source.judge(at) is Freshness.FRESH else None
+    if source.freshness_at(at) is not Freshness.FRESH:
+        return None
+    return row.token_generation, row.document_sha256, named_user
 
 
 def _known_statement() -> Any:

@@ -14,7 +14,7 @@ from changegate.errors import AssertionRefused
 from changegate.extensions import now, settings
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
-from changegate.services.assertions.report import Judgement, Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client, find_id_token_clients
@@ -78,8 +78,8 @@ def _choose_integration(assertion: UnverifiedAssertion) -> Client:
     _refuse(reason, ("integration", reason, ONE_INTEGRATION, received))
 
 
-def _refuse(reason: str, judgement: Judgement) -> Never:
-    raise AssertionRefused(reason, report=Report([judgement]))
+def _refuse(reason: str, check: RuleCheck) -> Never:
+    raise AssertionRefused(reason, report=Report([check]))
 
 
 def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow | None) -> None:
@@ -88,7 +88,7 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
     if kept is not None and kept.revoked_at is not None:
         report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
     if client.tokens_valid_from is not None:
-        report.add(*_judge_age(verified, kept, client.tokens_valid_from))
+        report.add(*_check_age(verified, kept, client.tokens_valid_from))
     # The first use was at a time when the integration allowed reuse. Its row has the reuse key instead of the replay
     # key, so that the unique constraint cannot detect this replay.
     if kept is not None and not client.policy.allows_reuse:
@@ -96,7 +96,7 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
     report.require_passed()
 
 
-def _judge_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetime) -> Iterator[Judgement]:
+def _check_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetime) -> Iterator[RuleCheck]:
     """Yield a failure if a token was issued before an instant, by its own `iat`, or because it was used before then.
 
     The use counts as well, because the provider's clock may be ahead by up to the clock skew.

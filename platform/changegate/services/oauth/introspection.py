@@ -20,7 +20,7 @@ from changegate.services.oauth.refresh_tokens import (
     is_refresh_token,
     remaining_scopes,
 )
-from changegate.services.oauth.resource_owners import find_fault
+from changegate.services.oauth.resource_owners import find_owner_fault
 
 # A scope with a rule for this API lets an integration introspect all tokens; without one, only its own.
 REST_API = "oauth/introspect"
@@ -55,7 +55,7 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
 def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object]:
     """Return the response for a refresh token: active exactly if a refresh with it would succeed."""
     row = find_refresh_token(token)
-    if row is None or find_end(row, client, now()) or find_fault(row, row.password_mark):
+    if row is None or find_end(row, client, now()) or find_owner_fault(row, row.password_mark):
         return INACTIVE
     # Checked now, because the integration may have been edited after the refresh token was issued.
     if REFRESH_TOKEN not in allowed_grants(client):

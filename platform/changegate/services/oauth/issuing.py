@@ -39,7 +39,7 @@ class Exchange:
             return self.reuse_key
         return replay_key_of(self.client.entity, self.verified.issuer, self.verified.replay_digest)
 
-    def judge(
+    def require(
         self, refusal: type[OAuthError], rule: str, reason: str | None, expected: object, received: object
     ) -> None:
         """Add the result of a rule of a grant without an assertion, and raise `refusal` if it has failed."""

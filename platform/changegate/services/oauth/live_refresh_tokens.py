@@ -13,7 +13,7 @@ from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
 from changegate.models.integration_choices import PASSWORD
 from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now
 from changegate.services.oauth.refresh_tokens import expiry_of
-from changegate.services.oauth.resource_owners import STATE, find_fault
+from changegate.services.oauth.resource_owners import STATE, find_owner_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def search_refresh_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE) -> list
     rows = connection().execute(statement.limit(limit)).all()
     held = list_held_scopes({row.entity for row in rows})
     # Password and current lifespan are checked after the LIMIT, so that the list may be shorter than `limit`.
-    live = [_token(row, held[row.entity]) for row in rows if find_fault(row, row.password_mark) is None]
+    live = [_token(row, held[row.entity]) for row in rows if find_owner_fault(row, row.password_mark) is None]
     return [token for token in live if token.expires_at > now()]
 
 

@@ -6,7 +6,7 @@ from changegate.services.oauth.clients import require_room_to_guess
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token
-from changegate.services.oauth.resource_owners import find_fault, hold_owner, password_mark
+from changegate.services.oauth.resource_owners import find_owner_fault, hold_owner, password_mark
 from changegate.services.users.accounts import LoginRow, try_password
 
 MAY_SIGN_IN = "the user may sign in"
@@ -25,8 +25,8 @@ def exchange_password(
     # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = issue_token(exchange, user.sys_id, scope)
     # Check the user again under the lock: the password, for example, may have changed since it was compared.
-    if fault := find_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
-        exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, user.user_name)
+    if fault := find_owner_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
+        exchange.require(UserRefused, "user", fault, MAY_SIGN_IN, user.user_name)
     at, lifespan = now(), exchange.client.refresh_token_lifespan
     make_room_for_access_token(exchange, user.sys_id, at)
     if lifespan is not None:
@@ -40,14 +40,14 @@ def _prove_user(exchange: Exchange, user_name: str, password: str, address: str)
     """Return the user of a name and password; an unknown name takes the same steps as a wrong password."""
     guess = require_room_to_guess(address, user_name)
     user, is_right = try_password(guess, password)
-    fault = find_fault(user, password_mark(user.user_password if user else None))
+    fault = find_owner_fault(user, password_mark(user.user_password if user else None))
     if fault or not is_right:
         limiter.count_guess(guess)
     # The name of an unknown user is not stored, because it may be a password typed into the wrong field.
     unknown, name = ("user_unknown", "none") if user is None else (None, user.user_name)
     exchange.user_name = user.user_name if user else None
-    exchange.judge(UserRefused, "user name", unknown, "a user of this name", name)
+    exchange.require(UserRefused, "user name", unknown, "a user of this name", name)
     wrong = None if is_right else "password_wrong"
-    exchange.judge(UserRefused, "password", wrong, "the user's", "another" if wrong else "the user's")
-    exchange.judge(UserRefused, "user", fault, MAY_SIGN_IN, name)
+    exchange.require(UserRefused, "password", wrong, "the user's", "another" if wrong else "the user's")
+    exchange.require(UserRefused, "user", fault, MAY_SIGN_IN, name)
     return user

@@ -13,7 +13,7 @@ from changegate.services.oauth.refresh_tokens import (
     note_use,
     remaining_scopes,
 )
-from changegate.services.oauth.resource_owners import find_fault, hold_owner
+from changegate.services.oauth.resource_owners import find_owner_fault, hold_owner
 
 EXPECTED = "a live one of this client"
 _RECEIVED = {
@@ -34,10 +34,10 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
     row = _get_token(exchange, token, at)
     # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = _issue(exchange, row, scope)
-    fault = find_fault(hold_owner(row.user, row.entity), row.password_mark)
-    exchange.judge(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
+    fault = find_owner_fault(hold_owner(row.user, row.entity), row.password_mark)
+    exchange.require(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
     if not note_use(row.correlation_id, at):
-        _judge_token(exchange, "refresh_token_revoked")
+        _require_token(exchange, "refresh_token_revoked")
     make_room_for_access_token(exchange, row.user, at)
     exchange.refresh_token, exchange.refresh_token_id = token, row.correlation_id
     return issued
@@ -46,13 +46,13 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
 def _get_token(exchange: Exchange, token: str, at: datetime) -> TokenRow:
     """Return the row of a refresh token that belongs to the client and has not ended."""
     row = find_refresh_token(token)
-    _judge_token(exchange, "refresh_token_unknown" if row is None else find_end(row, exchange.client, at))
+    _require_token(exchange, "refresh_token_unknown" if row is None else find_end(row, exchange.client, at))
     return row
 
 
-def _judge_token(exchange: Exchange, reason: str | None) -> None:
+def _require_token(exchange: Exchange, reason: str | None) -> None:
     received = _RECEIVED[reason] if reason else EXPECTED
-    exchange.judge(RefreshTokenRefused, "refresh token", reason, EXPECTED, received)
+    exchange.require(RefreshTokenRefused, "refresh token", reason, EXPECTED, received)
 
 
 def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:

@@ -26,7 +26,7 @@ def hold_owner(sys_id: str, entity: str) -> OwnerState | None:
     return _HOLD.first({"user": sys_id})
 
 
-def find_fault(owner: OwnerState | None, mark: str) -> str | None:
+def find_owner_fault(owner: OwnerState | None, mark: str) -> str | None:
     """Return the reason code if a user may no longer get tokens with their password, or None if they may.
 
     Users with web service access only have no interactive session that a client could act for; they use Basic.

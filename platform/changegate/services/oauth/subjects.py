@@ -19,32 +19,32 @@ def resolve_subject(client: Client, assertion: VerifiedAssertion) -> str:
     The claim that names the user is compared exactly, without trimming or case folding. Empty columns match nothing.
     """
     if client.run_as is not None:
-        reason, received = judge_run_as(client)
-        return _judged(assertion, reason, "the run-as account is active", received, client.run_as)
+        reason, received = check_run_as(client)
+        return _require_user(assertion, reason, "the run-as account is active", received, client.run_as)
     name, named = client.user_claim, find_named_user(client, assertion)
     expected = f"one active user whose {client.user_field} is the {'subject' if name == SUBJECT else f'claim {name}'}"
     if not is_text(named):
-        return _judged(assertion, "user_claim_missing", expected, named, "")
-    if name == EMAIL and not _is_email_vouched_for(assertion, is_required=client.requires_email_verified):
-        return _judged(assertion, "email_unverified", expected, named, "")
+        return _require_user(assertion, "user_claim_missing", expected, named, "")
+    if name == EMAIL and not _is_email_verified(assertion, is_required=client.requires_email_verified):
+        return _require_user(assertion, "email_unverified", expected, named, "")
     column = SysUser.__table__.columns[client.user_field or "sys_id"]
     columns = (SysUser.sys_id, SysUser.user_name, SysUser.active, SysUser.locked_out)
     statement = select(*columns).where(column == named)
     # The user fields are not all unique. A second match makes the subject ambiguous, however many more there are.
     users = connection().execute(statement.limit(2)).all()
     if len(users) != 1:
-        return _judged(assertion, "sub_ambiguous" if users else "sub_unmapped", expected, named, "")
+        return _require_user(assertion, "sub_ambiguous" if users else "sub_unmapped", expected, named, "")
     [user] = users
-    reason, state = _judge_state(user.active, user.locked_out)
-    return _judged(assertion, reason, expected, user.user_name + state, user.sys_id)
+    reason, state = _check_state(user.active, user.locked_out)
+    return _require_user(assertion, reason, expected, user.user_name + state, user.sys_id)
 
 
-def judge_run_as(client: Client) -> tuple[str | None, str]:
+def check_run_as(client: Client) -> tuple[str | None, str]:
     """Return the reason code if the run-as account of an integration may not act, or None, and its state in words."""
     return (None, "active") if client.is_run_as_active else ("user_inactive", "inactive or locked out")
 
 
-def _judge_state(active: bool, locked_out: bool) -> tuple[str | None, str]:
+def _check_state(active: bool, locked_out: bool) -> tuple[str | None, str]:
     if not active:
         return "user_inactive", ", inactive"
     return ("user_locked", ", locked out") if locked_out else (None, "")
@@ -57,7 +57,7 @@ def find_named_user(client: Client, assertion: VerifiedAssertion) -> object:
     return assertion.subject if client.user_claim == SUBJECT else assertion.claims.get(client.user_claim)
 
 
-def _is_email_vouched_for(assertion: VerifiedAssertion, *, is_required: bool) -> bool:
+def _is_email_verified(assertion: VerifiedAssertion, *, is_required: bool) -> bool:
     """Return whether the provider has verified the email (OpenID Connect Core 1.0 §5.1).
 
     Anyone can enter an unverified email, even an administrator's. Unless `is_required`, a token without
@@ -67,7 +67,7 @@ def _is_email_vouched_for(assertion: VerifiedAssertion, *, is_required: bool) ->
     return verified is True or verified == "true"  # Some providers send a string.
 
 
-def _judged(assertion: VerifiedAssertion, reason: str | None, expected: str, named: object, user: str) -> str:
+def _require_user(assertion: VerifiedAssertion, reason: str | None, expected: str, named: object, user: str) -> str:
     assertion.report.add(("user", reason, expected, named))
     if reason:
         raise AssertionRefused(reason, report=assertion.report)

@@ -76,7 +76,7 @@ def update_scope(scope: SysAuthScope, fields: Mapping[str, Any], *, by: str) -> 
     Every integration that has the scope is affected. Raises `InputInvalid` as `create_scope` does, and for a new name
     of a scope that is in use.
     """
-    before = fields_of(scope)
+    before = fields_of_scope(scope)
     changes = {name: (before[name], fields[name]) for name in FIELDS if _differ(before[name], fields[name])}
     if "name" in changes:
         _require_free_name(scope, fields["name"])
@@ -90,7 +90,7 @@ def update_scope(scope: SysAuthScope, fields: Mapping[str, Any], *, by: str) -> 
         scope.sys_updated_by, scope.sys_updated_on = by, utc_now()
         scope.sys_mod_count += 1
         _flush(fields["name"])
-        texts = {name: (text_of(name, old), text_of(name, new)) for name, (old, new) in changes.items()}
+        texts = {name: (text_of_field(name, old), text_of_field(name, new)) for name, (old, new) in changes.items()}
         note_changes(scope, texts, by=by)
     return changes
 
@@ -125,7 +125,7 @@ def list_uses() -> dict[str, list[tuple[str, str]]]:
     return uses
 
 
-def fields_of(scope: SysAuthScope) -> dict[str, Any]:
+def fields_of_scope(scope: SysAuthScope) -> dict[str, Any]:
     """Return a scope's fields as plain values, in the form that its schema loads."""
     return {"name": scope.name, "description": scope.description, "rules": [rule_fields(rule) for rule in scope.rules]}
 
@@ -137,7 +137,7 @@ def rule_fields(rule: SysApiAccessScope) -> dict[str, Any]:
     return {**plain, "writable_fields": None if names is None else sorted(names), "own_records": rule.own_records}
 
 
-def text_of(name: str, value: Any) -> str:
+def text_of_field(name: str, value: Any) -> str:
     """Return a field of a scope as text; rules have one line each."""
     return "\n".join(sorted(map(_rule_text, value))) if name == "rules" else (value or "")
 

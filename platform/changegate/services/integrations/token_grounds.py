@@ -6,19 +6,19 @@ from changegate.models import OAuthEntity
 from changegate.models.integration_choices import ID_TOKEN
 
 REFRESHED = "issue_refresh_tokens"
-BASIS = ("active", "public_client", "issuer", "run_as", "user_field", REFRESHED)
+GROUNDS = ("active", "public_client", "issuer", "run_as", "user_field", REFRESHED)
 KEYS = ("key_source", "jwks_url", "jwks", "static_keys")
 # ID tokens are verified at API calls, so that for them every rule for assertions counts as well.
-JUDGED_BY = (
+RULES_OF_ID_TOKENS = (
     *("audiences", "audience_claim", "allow_additional_audiences", "algorithms", "required_typ", "allow_missing_kid"),
     *("replay_policy", "jti_claim", "max_assertion_lifetime_seconds", "clock_skew_seconds", "user_claim"),
     "require_email_verified",
 )
 
 
-def basis_of(entity: OAuthEntity) -> dict[str, object]:
+def grounds_of(entity: OAuthEntity) -> dict[str, object]:
     """Return the grounds of an integration's tokens; without scopes, which are read at each call."""
-    names = (*BASIS, *KEYS, *(JUDGED_BY if entity.type == ID_TOKEN else ()))
+    names = (*GROUNDS, *KEYS, *(RULES_OF_ID_TOKENS if entity.type == ID_TOKEN else ()))
     grounds = {name: getattr(entity, name) for name in names}
     return grounds | {"claim_conditions": entity.claim_conditions or []}
 
