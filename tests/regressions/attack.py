@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.keys.key_set import KeySet
 from tests.support.forge import NOW, key_set_document

@@ -5,7 +5,7 @@ import hmac
 import jwt.algorithms
 import pytest
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.keys.shared_key import SharedKey
 from tests.regressions.attack import EVERYTHING, LAX, NOT_COMPACT, Attack, assert_refused, attacks

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.schemas.presets import PRESETS, Preset
 from changegate.schemas.presets.shape import IMMUTABLE

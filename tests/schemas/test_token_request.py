@@ -2,7 +2,7 @@
 
 import pytest
 
-from changegate.errors import InvalidRequest
+from changegate.oauth_errors import InvalidRequest
 from changegate.schemas.token_request import NAMES, TokenRequestForm, load_token_request
 
 

@@ -16,17 +16,16 @@ from changegate.api.well_known import resource_metadata_url
 from changegate.api.xml_records import render_xml
 from changegate.errors import (
     ChangegateError,
-    OAuthError,
     QuotaReached,
     RateLimited,
     RequestUnreadable,
     TokenRefused,
-    TooManyFailures,
     TooManyLongRequests,
     VersionOutdated,
 )
 from changegate.extensions import now
 from changegate.models.oauth_exchange import new_correlation_id
+from changegate.oauth_errors import OAuthError, TooManyFailures
 from changegate.services.tables.reading.records import Records
 
 JSON = "application/json;charset=UTF-8"

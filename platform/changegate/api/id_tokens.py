@@ -7,16 +7,9 @@ from flask import g, request
 
 from changegate.api.envelopes import correlation_id, refusal
 from changegate.api.oauth_clients import name_client, note_refusal
-from changegate.errors import (
-    AssertionRefused,
-    ChangegateError,
-    OAuthError,
-    RateLimited,
-    TemporarilyUnavailable,
-    TokenRefused,
-    TooManyFailures,
-)
+from changegate.errors import ChangegateError, RateLimited, TokenRefused
 from changegate.extensions import db
+from changegate.oauth_errors import AssertionRefused, OAuthError, TemporarilyUnavailable, TooManyFailures
 from changegate.services.access.caller import Caller
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.event_row import Attempt

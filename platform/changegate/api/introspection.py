@@ -6,7 +6,7 @@ from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_credentials, read_reference
-from changegate.errors import InvalidClient, InvalidRequest, OAuthError
+from changegate.oauth_errors import InvalidClient, InvalidRequest, OAuthError
 from changegate.services.oauth.clients import Client, ClientCredentials
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.introspection import introspect

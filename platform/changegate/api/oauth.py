@@ -11,8 +11,8 @@ from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
 from changegate.database import commit
-from changegate.errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.extensions import now
+from changegate.oauth_errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import TOKEN_PATHS

@@ -5,15 +5,9 @@ from sqlalchemy.exc import IntegrityError
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
 from changegate.database import commit, rollback
-from changegate.errors import (
-    InvalidClient,
-    OAuthError,
-    RateLimited,
-    TemporarilyUnavailable,
-    TooManyFailures,
-    UserRefused,
-)
+from changegate.errors import RateLimited
 from changegate.extensions import limiter, now
+from changegate.oauth_errors import InvalidClient, OAuthError, TemporarilyUnavailable, TooManyFailures, UserRefused
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client

@@ -9,8 +9,8 @@ from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import FORM, read_credentials, read_form, read_reference
-from changegate.errors import InvalidRequest, OAuthError
 from changegate.extensions import db
+from changegate.oauth_errors import InvalidRequest, OAuthError
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.revocation import revoke_token
 

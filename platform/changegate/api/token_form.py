@@ -9,7 +9,7 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from changegate.api.current_request import current_request
-from changegate.errors import InvalidClient, InvalidRequest
+from changegate.oauth_errors import InvalidClient, InvalidRequest
 from changegate.schemas.token_request import (
     ClientForm,
     TokenReferenceForm,

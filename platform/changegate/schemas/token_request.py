@@ -6,7 +6,7 @@ Plain code instead of marshmallow: it parses a few optional strings at every exc
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from changegate.errors import InvalidRequest
+from changegate.oauth_errors import InvalidRequest
 
 ASCII_SPACE = " \t\r\n\f\v"
 LONGEST = {

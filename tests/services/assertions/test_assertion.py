@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import changegate
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions import assertion as assertion_module
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.claim_checks import MAX_CLAIMS

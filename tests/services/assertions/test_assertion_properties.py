@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from changegate.errors import AssertionRefused
 from changegate.models.integration_choices import REPLAY_POLICIES
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.trust_policy import TrustPolicy
 from tests.support.attack_forms import rewritten_ecdsa

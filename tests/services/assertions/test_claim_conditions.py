@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changegate.errors import AssertionRefused
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import (
     check_conditions,

@@ -1,6 +1,6 @@
 import pytest
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.report import Report, RuleResult, read_rows
 

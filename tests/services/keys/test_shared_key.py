@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from flask import Flask
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions import assertion
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.keys import certificate, key_set, public_key, shared_key, signature, signing_key, static_keys

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db
+from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.services.oauth.clients import ClientCredentials, authenticate_client
 from tests.support.token_desk import ISSUER, ROBOT, Integration, TokenDesk
 

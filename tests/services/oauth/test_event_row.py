@@ -1,8 +1,8 @@
 """The row of `oauth_exchange`."""
 
-from changegate.errors import AssertionRefused
 from changegate.extensions import now
 from changegate.models import OAuthExchange
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.clients import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt, RefusedCall, build_row

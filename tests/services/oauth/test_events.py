@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange
+from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.assertions.report import Report
 from changegate.services.oauth.clients import ClientCredentials, authenticate_client

@@ -2,9 +2,9 @@
 
 import pytest
 
-from changegate.errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.extensions import db
 from changegate.models import OAuthExchange
+from changegate.oauth_errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
 from changegate.services.oauth.events import report_of

@@ -11,9 +11,10 @@ from flask import Flask
 from sqlalchemy import update
 
 from changegate import create_app
-from changegate.errors import ChangegateError, RecordNotFound, TemporarilyUnavailable
+from changegate.errors import ChangegateError, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
+from changegate.oauth_errors import TemporarilyUnavailable
 from changegate.services.keys.key_set import KeySet
 from changegate.services.oauth import token_keys
 from changegate.services.oauth.token_key import header_of, load_verifier, make_key

@@ -9,7 +9,7 @@ from traceback import extract_tb
 from types import MappingProxyType
 from typing import Self, cast
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.claim_checks import MAX_CLAIMS, Claims, audiences_of, check_claims, seconds_of
 from changegate.services.assertions.claim_conditions import check_conditions, check_report_only
 from changegate.services.assertions.compact_form import CompactForm, split_compact

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.assertions.trust_policy import MEDIA_TYPE_PREFIX, TrustPolicy
 from changegate.services.keys.strict_json import parse_json_strictly

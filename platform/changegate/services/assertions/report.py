@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from changegate.errors import AssertionRefused
+from changegate.oauth_errors import AssertionRefused
 from changegate.printable import printable
 from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.phrases import Phrase, put_into_words

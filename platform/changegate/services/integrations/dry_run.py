@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Column, ColumnDefault, select
 
 from changegate.database import connection
-from changegate.errors import AssertionRefused, InputInvalid, JwksFetchFailed, JwksUnusable, TemporarilyUnavailable
+from changegate.errors import InputInvalid, JwksFetchFailed, JwksUnusable
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.oauth_errors import AssertionRefused, TemporarilyUnavailable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleResult

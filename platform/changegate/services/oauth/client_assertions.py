@@ -7,9 +7,9 @@ from sqlalchemy import Connection, delete, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database.cleanup import is_time_to_clean_up
-from changegate.errors import AssertionRefused, InvalidClient
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion, OAuthEntity
+from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.postponed import forbid_postponing
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of

@@ -1,6 +1,6 @@
 """The client credentials grant (RFC 6749 §4.4): an authenticated client gets an access token for one account."""
 
-from changegate.errors import UnauthorizedClient
+from changegate.oauth_errors import UnauthorizedClient
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.subjects import check_run_as
 

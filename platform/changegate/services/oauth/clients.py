@@ -14,11 +14,12 @@ from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator,
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, Remembered, parameter
-from changegate.errors import InvalidClient, RateLimited, TooManyFailures
+from changegate.errors import RateLimited
 from changegate.extensions import limiter, now
 from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER
+from changegate.oauth_errors import InvalidClient, TooManyFailures
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import load_conditions
 from changegate.services.assertions.trust_policy import TrustPolicy, accepted_typ

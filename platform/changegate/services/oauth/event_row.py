@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from changegate.errors import OAuthError
+from changegate.oauth_errors import OAuthError
 from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report

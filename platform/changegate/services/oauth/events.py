@@ -12,9 +12,9 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
 from changegate.database.prepared import Prepared
-from changegate.errors import OAuthError
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.oauth_errors import OAuthError
 from changegate.services.assertions.report import RuleResult, read_rows
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts

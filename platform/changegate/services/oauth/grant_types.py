@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from changegate.errors import InvalidClient, UnauthorizedClient
 from changegate.extensions import settings
 from changegate.models import integration_choices
 from changegate.models.connection_type import REFRESH
+from changegate.oauth_errors import InvalidClient, UnauthorizedClient
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Never
 
-from changegate.errors import AssertionRefused
 from changegate.extensions import now, settings
 from changegate.models.oauth_exchange import earliest_correlation_id
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.key_store import KeyStore

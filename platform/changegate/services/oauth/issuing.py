@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from changegate.errors import InvalidScope, OAuthError
+from changegate.oauth_errors import InvalidScope, OAuthError
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report

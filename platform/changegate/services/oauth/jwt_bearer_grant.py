@@ -6,15 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database.prepared import is_broken_reference
-from changegate.errors import (
-    AssertionRefused,
-    InvalidClient,
-    JwksFetchFailed,
-    JwksUnusable,
-    SealBroken,
-    TemporarilyUnavailable,
-)
+from changegate.errors import JwksFetchFailed, JwksUnusable, SealBroken
 from changegate.extensions import now, settings
+from changegate.oauth_errors import AssertionRefused, InvalidClient, TemporarilyUnavailable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.report import Report
 from changegate.services.keys.key_store import KeySetTooOld, KeyStore

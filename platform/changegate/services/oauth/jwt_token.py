@@ -11,8 +11,8 @@ import orjson
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import AssertionRefused
 from changegate.models import OAuthTokenKey
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.compact_form import split_compact
 from changegate.services.assertions.report import Report
 from changegate.services.keys.strict_json import parse_json_strictly

@@ -1,7 +1,7 @@
 """The password grant (RFC 6749 §4.3), for clients that support no other grant; RFC 9700 §2.4 forbids it."""
 
-from changegate.errors import UserRefused
 from changegate.extensions import limiter, now
+from changegate.oauth_errors import UserRefused
 from changegate.services.oauth.clients import require_room_to_guess
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from changegate.errors import InvalidScope, RefreshTokenRefused
 from changegate.extensions import now
+from changegate.oauth_errors import InvalidScope, RefreshTokenRefused
 from changegate.services.oauth.issuing import Exchange, IssuedToken, make_token, split_scope
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token
 from changegate.services.oauth.refresh_tokens import (

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import InvalidClient
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
+from changegate.oauth_errors import InvalidClient
 from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import IssuedToken

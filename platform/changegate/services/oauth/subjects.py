@@ -3,8 +3,8 @@
 from sqlalchemy import select
 
 from changegate.database import connection
-from changegate.errors import AssertionRefused
 from changegate.models import SysUser
+from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import VerifiedAssertion
 from changegate.services.assertions.claim_checks import is_text
 from changegate.services.oauth.clients import Client

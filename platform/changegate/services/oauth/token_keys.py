@@ -19,9 +19,10 @@ from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import ChangegateError, RecordNotFound, SealBroken, TemporarilyUnavailable
+from changegate.errors import ChangegateError, RecordNotFound, SealBroken
 from changegate.extensions import db
 from changegate.models import OAuthTokenKey
+from changegate.oauth_errors import TemporarilyUnavailable
 from changegate.services.oauth.token_key import Signer, make_key, open_signer
 
 SIGNS_FOR = timedelta(days=90)
