@@ -7,7 +7,8 @@ from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_credentials, read_reference
 from changegate.oauth_errors import InvalidClient, InvalidRequest, OAuthError
-from changegate.services.oauth.clients import Client, ClientCredentials
+from changegate.services.oauth.client_authentication import ClientCredentials
+from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.introspection import introspect
 

@@ -16,8 +16,9 @@ from changegate.oauth_errors import InvalidRequest, OAuthError, UnsupportedGrant
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import TOKEN_PATHS
+from changegate.services.oauth.client_authentication import ClientCredentials
 from changegate.services.oauth.client_credentials_grant import exchange_client_credentials
-from changegate.services.oauth.clients import Client, ClientCredentials
+from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.events import record_accepted
 from changegate.services.oauth.grant_types import (

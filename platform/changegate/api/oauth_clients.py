@@ -10,7 +10,8 @@ from changegate.extensions import limiter, now
 from changegate.oauth_errors import InvalidClient, OAuthError, TemporarilyUnavailable, TooManyFailures, UserRefused
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import authenticate_by_assertion
-from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
+from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
+from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.events import record_refused
 

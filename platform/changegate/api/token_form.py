@@ -18,7 +18,7 @@ from changegate.schemas.token_request import (
     load_token_request,
 )
 from changegate.services.oauth.client_assertions import ASSERTION_TYPE, find_named_client
-from changegate.services.oauth.clients import ClientCredentials
+from changegate.services.oauth.client_authentication import ClientCredentials
 
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024

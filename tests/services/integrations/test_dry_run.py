@@ -14,7 +14,8 @@ from changegate.services.integrations.dry_run import DryRun, client_of_fields, t
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import change_integration
-from changegate.services.oauth.clients import Client, get_unproven_client
+from changegate.services.oauth.client_authentication import get_unproven_client
+from changegate.services.oauth.clients import Client
 from tests.conftest import BASE_URL
 from tests.support.certificates import certificate, pem
 from tests.support.forge import forge, rsa_key

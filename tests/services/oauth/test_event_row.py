@@ -4,7 +4,7 @@ from changegate.extensions import now
 from changegate.models import OAuthExchange
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.oauth.clients import ClientCredentials, authenticate_client
+from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt, RefusedCall, build_row
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import exchange_assertion

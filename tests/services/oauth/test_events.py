@@ -10,7 +10,7 @@ from changegate.models import OAuthEntity, OAuthExchange
 from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.schemas.integration import JwtBearerSchema
 from changegate.services.assertions.report import Report
-from changegate.services.oauth.clients import ClientCredentials, authenticate_client
+from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (

@@ -6,7 +6,8 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange
 from changegate.oauth_errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.oauth.clients import Client, ClientCredentials, authenticate_client
+from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
+from changegate.services.oauth.clients import Client
 from changegate.services.oauth.events import report_of
 from changegate.services.oauth.jwt_bearer_grant import Exchange, exchange_assertion
 from tests.support.misbehaving_jwks import reply

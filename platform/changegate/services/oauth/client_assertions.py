@@ -16,7 +16,8 @@ from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
-from changegate.services.oauth.clients import Client, ClientCredentials, get_unproven_client
+from changegate.services.oauth.client_authentication import ClientCredentials, get_unproven_client
+from changegate.services.oauth.clients import Client
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -1,46 +1,26 @@
-"""OAuth clients: the integration that a token request is for, and its authentication.
+"""OAuth clients: what the OAuth endpoints need to know of an integration, read in one statement.
 
-See docs/reference/token-endpoint.md#client-authentication.
+`client_authentication` authenticates them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote_plus
 
 import orjson
 from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, cast, func, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, Remembered, parameter
-from changegate.errors import RateLimited
-from changegate.extensions import limiter, now
-from changegate.failure_limit import Guess
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER
-from changegate.oauth_errors import InvalidClient, TooManyFailures
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import load_conditions
 from changegate.services.assertions.trust_policy import TrustPolicy, accepted_typ
 from changegate.services.keys.key_source import CachedFacts, KeySource
 from changegate.services.keys.static_keys import static_keys_of
-from changegate.services.oauth.secrets import is_right_secret
 
 ClientRow = Any  # a row of `_statement`, by column name
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ClientCredentials:
-    """The client credentials of a request and its address; members that were not sent are None.
-
-    At most one of `secret` and `assertion` is sent.
-    """
-
-    client_id: str | None
-    secret: str | None
-    assertion: str | None = None
-    address: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,58 +52,45 @@ class Client:
     tokens_valid_from: datetime | None
 
 
-def authenticate_client(credentials: ClientCredentials, assertion_text: str | None) -> Client:
-    """Return the authenticated client of a request.
+@dataclass(frozen=True, slots=True, repr=False)
+class StoredClient:
+    """A client that may not be authenticated yet, with the hashes that its secret is compared with."""
 
-    A public client may omit its id. The unverified audience or issuer of its assertion then chooses the configuration,
-    and nothing else. Raises `InvalidClient`, and `TooManyFailures` before a secret is compared.
-    """
-    if credentials.client_id is not None:
-        known = _find_client(credentials.client_id)
-    else:
-        known = _public_client_of(assertion_text)
-    if credentials.secret is not None:
-        # For unknown clients too, so that a reached limit does not reveal which client ids exist. No secret is compared
-        # beyond the limit, not even the right one (decision 0004).
-        guess = require_room_to_guess(credentials.address, credentials.client_id or "")
-        _require_secret(guess, known, credentials.secret)
-    if known is None:
-        raise InvalidClient("client_unknown")
-    if credentials.secret is None and not known.client.is_public:
-        raise InvalidClient("client_secret_bad")
-    # Checked last: a wrong secret is refused as such, whether the client is active or not.
-    return _require_active(known)
+    client: Client
+    is_active: bool
+    secrets: tuple[str | None, str | None, datetime | None]
+
+    @classmethod
+    def of_row(cls, row: ClientRow) -> "StoredClient":
+        """Return the client of a row of `_statement`."""
+        kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
+        return cls(client_of(row), row.active, kept)
 
 
-def require_room_to_guess(address: str, name: str) -> Guess:
-    """Return the permission to compare one secret or password for a name; raises `TooManyFailures`."""
-    try:
-        return limiter.require_room_to_guess(address, name)
-    except RateLimited as limited:
-        raise TooManyFailures(limited.retry_after) from None
+def find_client(client_id: str) -> StoredClient | None:
+    """Return the client with an id, active or not."""
+    # PostgreSQL refuses NUL characters in text, even in comparisons.
+    return None if "\0" in client_id else _BY_CLIENT_ID.first({"client_id": client_id})
 
 
-def get_unproven_client(client_id: str | None) -> Client:
-    """Return an active client that is not authenticated yet; raises `InvalidClient`."""
-    known = None if client_id is None else _find_client(client_id)
-    if known is None:
-        raise InvalidClient("client_unknown")
-    return _require_active(known)
-
-
-def find_entity(client_id: str | None) -> str | None:
-    """Return the sys_id of the integration with a client id, without any authentication."""
-    # Unprintable text, such as half of a surrogate pair, is never a client id, and a driver may refuse it.
-    if client_id is None or not client_id.isprintable():
+def find_public_client(assertion_text: str | None) -> StoredClient | None:
+    """Return the public client that an assertion is for, by its unverified audience or issuer; None if several are."""
+    if assertion_text is None:
         return None
-    row = _ENTITY.first({"client_id": client_id})
-    return None if row is None else str(row.sys_id)
-
-
-def _require_active(known: "_Known") -> Client:
-    if not known.is_active:
-        raise InvalidClient("client_inactive")
-    return known.client
+    assertion = UnverifiedAssertion.parse(assertion_text)
+    # Nothing is verified yet. The keys and the policy of the integration that is chosen here verify the assertion
+    # later, so that forged claims lead to a refusal only.
+    named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
+    # Only the JWT bearer grant has an assertion; integrations of other types may have the same issuer.
+    statement = _statement().where(OAuthEntity.public_client, OAuthEntity.type == JWT_BEARER)
+    rows = connection().execute(statement.where(OAuthEntity.client_id.in_(named)).limit(2)).all()
+    # Only active integrations here, so that an inactive one does not make the issuer ambiguous. Above, an inactive one
+    # is named by its client id, and is refused as such.
+    if not rows and assertion.unverified_issuer:
+        of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
+        rows = connection().execute(of_issuer.limit(2)).all()
+    # Two matches are ambiguous: the client has to send its id.
+    return StoredClient.of_row(rows[0]) if len(rows) == 1 else None
 
 
 def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
@@ -142,57 +109,13 @@ def _is_addressed(row: ClientRow, assertion: UnverifiedAssertion) -> bool:
     return not frozenset(row.audiences or ()).isdisjoint(assertion.unverified_audience_by(row.audience_claim))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Known:
-    """A client that may not be authenticated yet, with the hashes that its secret is compared with."""
-
-    client: Client
-    is_active: bool
-    secrets: tuple[str | None, str | None, datetime | None]
-
-    @classmethod
-    def of_row(cls, row: ClientRow) -> "_Known":
-        kept = (row.client_secret_hash, row.previous_client_secret_hash, row.previous_client_secret_expires_at)
-        return cls(client_of(row), row.active, kept)
-
-
-def _find_client(client_id: str) -> _Known | None:
-    # PostgreSQL refuses NUL characters in text, even in comparisons.
-    return None if "\0" in client_id else _BY_CLIENT_ID.first({"client_id": client_id})
-
-
-def _require_secret(guess: Guess, known: _Known | None, secret: str) -> None:
-    """Refuse and count a wrong secret; an unknown client takes the same steps, so that timing does not reveal it."""
-    kept = known.secrets if known else (None, None, None)
-    # Some clients percent-encode the secret for Basic authentication (RFC 6749 §2.3.1) and some do not: try both forms.
-    if not any(is_right_secret(guess, form, *kept, now()) for form in _forms(secret)):
-        limiter.count_guess(guess)
-        raise InvalidClient("client_secret_bad" if known else "client_unknown")
-
-
-def _forms(secret: str) -> Iterator[str]:
-    yield secret
-    if "%" in secret or "+" in secret:
-        yield unquote_plus(secret)
-
-
-def _public_client_of(assertion_text: str | None) -> _Known | None:
-    if assertion_text is None:
+def find_entity(client_id: str | None) -> str | None:
+    """Return the sys_id of the integration with a client id, without any authentication."""
+    # Unprintable text, such as half of a surrogate pair, is never a client id, and a driver may refuse it.
+    if client_id is None or not client_id.isprintable():
         return None
-    assertion = UnverifiedAssertion.parse(assertion_text)
-    # Nothing is verified yet. The keys and the policy of the integration that is chosen here verify the assertion
-    # later, so that forged claims lead to a refusal only.
-    named = [*assertion.unverified_audience, assertion.unverified_issuer or ""]
-    # Only the JWT bearer grant has an assertion; integrations of other types may have the same issuer.
-    statement = _statement().where(OAuthEntity.public_client, OAuthEntity.type == JWT_BEARER)
-    rows = connection().execute(statement.where(OAuthEntity.client_id.in_(named)).limit(2)).all()
-    # Only active integrations here, so that an inactive one does not make the issuer ambiguous. Above, an inactive one
-    # is named by its client id, and is refused as such.
-    if not rows and assertion.unverified_issuer:
-        of_issuer = statement.where(OAuthEntity.active, OAuthEntity.issuer == assertion.unverified_issuer)
-        rows = connection().execute(of_issuer.limit(2)).all()
-    # Two matches are ambiguous: the client has to send its id.
-    return _Known.of_row(rows[0]) if len(rows) == 1 else None
+    row = _ENTITY.first({"client_id": client_id})
+    return None if row is None else str(row.sys_id)
 
 
 def _trust_policy_of(row: ClientRow) -> TrustPolicy:
@@ -260,7 +183,7 @@ def _cached_facts(row: ClientRow) -> CachedFacts:
 
 
 NEEDED_COLUMNS = (
-    # Every column that `client_of` and `_Known` read. Without one of them, every exchange fails with AttributeError.
+    # Every column that `client_of` and `StoredClient` read. Without one, every exchange fails with AttributeError.
     *("sys_id", "type", "client_id", "public_client", "active", "issuer", "audiences", "algorithms"),
     *("user_field", "run_as"),
     *("client_secret_hash", "previous_client_secret_hash", "previous_client_secret_expires_at"),
@@ -318,7 +241,9 @@ def _statement() -> Select[Any]:
 
 
 _ENTITY = Prepared(select(OAuthEntity.sys_id).where(OAuthEntity.client_id == parameter("client_id")))
-_BY_CLIENT_ID = Remembered(Prepared(_statement().where(OAuthEntity.client_id == parameter("client_id"))), _Known.of_row)
+_BY_CLIENT_ID = Remembered(
+    Prepared(_statement().where(OAuthEntity.client_id == parameter("client_id"))), StoredClient.of_row
+)
 _BY_ISSUER = Prepared(
     _statement().where(OAuthEntity.type == ID_TOKEN, OAuthEntity.active, OAuthEntity.issuer == parameter("issuer"))
 )

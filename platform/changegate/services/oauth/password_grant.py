@@ -2,7 +2,7 @@
 
 from changegate.extensions import limiter, now
 from changegate.oauth_errors import UserRefused
-from changegate.services.oauth.clients import require_room_to_guess
+from changegate.services.oauth.client_authentication import require_room_to_guess
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token

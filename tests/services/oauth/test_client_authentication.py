@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from changegate.extensions import db
 from changegate.oauth_errors import AssertionRefused, InvalidClient
-from changegate.services.oauth.clients import ClientCredentials, authenticate_client
+from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from tests.support.token_desk import ISSUER, ROBOT, Integration, TokenDesk
 
 ADDRESS = "192.0.2.1"
