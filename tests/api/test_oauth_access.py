@@ -12,7 +12,7 @@ from changegate.models import (
     SysUser,
     SysUserHasRole,
 )
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import change_integration
 from tests.conftest import Clock
@@ -187,6 +187,6 @@ def test_tokens_outlive_a_change_of_words(desk: TokenDesk, integration: Integrat
 
 def _fields_of(entity: OAuthEntity) -> dict[str, Any]:
     run_as = db.session.get(SysUser, entity.run_as) if entity.run_as else None
-    fields = {name: getattr(entity, name) for name in JwtBearerSchema().fields if name not in {"run_as", "scopes"}}
+    fields = {name: getattr(entity, name) for name in SCHEMAS["jwt_bearer"].fields if name not in {"run_as", "scopes"}}
     scopes = [scope.name for scope in entity.scopes]
     return {**fields, "run_as": run_as.user_name if run_as else None, "scopes": scopes}

@@ -17,7 +17,7 @@ import pytest
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import JwksCache, JwtVerifierMap, OAuthEntityKey, SysCertificate
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
@@ -56,7 +56,7 @@ def _update(desk: TokenDesk, integration: Integration, **changes: Any) -> None:
     fields = {"name": "Pipeline", "provider_name": "Example CI", "issuer": ISSUER, "audiences": [AUDIENCE]}
     wanted = {name: value for name, value in (fields | {"run_as": ROBOT} | changes).items() if value is not ...}
     with desk.app.app_context():
-        change_integration(get_integration(integration.client_id), JwtBearerSchema().load(wanted), by="admin")
+        change_integration(get_integration(integration.client_id), SCHEMAS["jwt_bearer"].load(wanted), by="admin")
         db.session.commit()
 
 
@@ -459,7 +459,7 @@ def test_a_dry_run_uses_the_keys_as_typed(desk: TokenDesk) -> None:
     with desk.app.app_context():
         for source in SOURCES:
             changes = {name: value for name, value in _fields(desk, source).items() if value is not ...}
-            fields = JwtBearerSchema().load(usual | changes)
+            fields = SCHEMAS["jwt_bearer"].load(usual | changes)
             run = try_assertion(fields, _of_source(desk, source), desk.app.extensions["key_store"])
             assert (run.reason, run.problem, run.user) == (None, None, ROBOT)
         assert db.session.query(JwtVerifierMap).count() == 0

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from changegate.extensions import db
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.access.caller import Caller
 from changegate.services.integrations.saving import Registered, register_integration
 from changegate.services.tables.registry import get_table
@@ -93,7 +93,7 @@ def fields(**changes: object) -> dict[str, object]:
         "max_assertion_lifetime_seconds": 600,
         "jwks_cache_lifespan_minutes": 30,
     }
-    loaded: dict[str, object] = JwtBearerSchema().load(sent | changes)
+    loaded: dict[str, object] = SCHEMAS["jwt_bearer"].load(sent | changes)
     return loaded
 
 

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import OAuthEntityScope, SysUser
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.integrations import get_integration, rotate_secret, set_active
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_fetch import fetch_jwks
@@ -143,9 +143,9 @@ def test_no_network_that_a_site_admits_holds_the_clouds_own_addresses(address: s
 @pytest.mark.parametrize("name", ["allowed_networks", "jwks_allowed_networks", "allow_loopback"])
 def test_no_integration_opens_a_network_for_itself(name: str) -> None:
     fields = {"name": "x", "provider_name": "x", "issuer": ISSUER, "run_as": ROBOT, "jwks_url": "https://idp.internal/"}
-    assert JwtBearerSchema().load(fields)
+    assert SCHEMAS["jwt_bearer"].load(fields)
     with pytest.raises(ValidationError, match="Unknown field"):
-        JwtBearerSchema().load(fields | {name: ["10.0.0.0/8"]})
+        SCHEMAS["jwt_bearer"].load(fields | {name: ["10.0.0.0/8"]})
 
 
 @pytest.mark.regression("hydra#3610")

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from changegate.errors import InputInvalid, JwksFetchFailed
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.integrations.saving import register_integration
 from changegate.services.keys import jwks_fetch
@@ -140,7 +140,7 @@ SCHEMES = ["file:///etc/passwd", "ftp://idp.example/keys", "data:application/jso
 def test_a_key_set_is_nowhere_but_behind_https(desk: TokenDesk, integration: Integration, url: str) -> None:
     wanted = {"name": "Other", "provider_name": "x", "issuer": ISSUER, "run_as": ROBOT, "jwks_url": url}
     with desk.app.app_context(), pytest.raises(InputInvalid) as refused:
-        register_integration(JwtBearerSchema().load(wanted), by="admin")
+        register_integration(SCHEMAS["jwt_bearer"].load(wanted), by="admin")
     assert list(refused.value.fields) == ["jwks_url"]
 
     desk.set(integration, jwks_url=url)

@@ -6,7 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from changegate.oauth_errors import AssertionRefused
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.presets import PRESETS, Preset
 from changegate.schemas.presets.shape import IMMUTABLE
 from changegate.services.assertions.assertion import UnverifiedAssertion
@@ -165,13 +165,13 @@ def test_a_provider_that_signs_for_everybody_cannot_be_trusted_without_a_pin(
     issuer: str, conditions: list[dict[str, Any]], preset: str | None
 ) -> None:
     with pytest.raises(ValidationError) as refused:
-        JwtBearerSchema().load(integration_of(issuer, conditions, preset))
+        SCHEMAS["jwt_bearer"].load(integration_of(issuer, conditions, preset))
     assert "signs for everybody" in str(refused.value.args[0]["claim_conditions"])
 
 
 @pytest.mark.regression("CVE-2024-28056", "GitHub roles without sub")
 def test_a_pin_of_the_tenant_is_enough() -> None:
-    assert JwtBearerSchema().load(integration_of(GITHUB, [REPOSITORY_ID], "github-actions"))
+    assert SCHEMAS["jwt_bearer"].load(integration_of(GITHUB, [REPOSITORY_ID], "github-actions"))
 
 
 def integration_of(issuer: str, conditions: list[dict[str, Any]], preset: str | None) -> dict[str, Any]:

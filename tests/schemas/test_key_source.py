@@ -15,7 +15,7 @@ from marshmallow import ValidationError
 
 from changegate.models.integration_choices import ALGORITHMS
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from tests.support.attack_forms import SPELLINGS
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, ed25519_key, jwk, key_set_document, rsa_key
@@ -26,7 +26,7 @@ PEM_PRIVATE = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncry
 
 
 def _load(**changes: Any) -> dict[str, Any]:
-    loaded: dict[str, Any] = JwtBearerSchema().load(LEAST | changes)
+    loaded: dict[str, Any] = SCHEMAS["jwt_bearer"].load(LEAST | changes)
     return loaded
 
 

@@ -8,15 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from changegate.database import Base
 from changegate.models.auth_scope import SysAuthScope
-from changegate.models.base import Record, boolean, choice, day, instant, integer, reference, string, text
-from changegate.models.integration_choices import (
-    CONNECTION_TYPES,
-    JWT_BEARER,
-    KEY_SOURCES,
-    REPLAY_POLICIES,
-    TOKEN_FORMATS,
-    USER_FIELDS,
-)
+from changegate.models.base import Record, instant, integer, string
+from changegate.models.integration_fields import column
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 
 
@@ -28,68 +21,58 @@ class OAuthEntity(Record, Base):
 
     __tablename__ = "oauth_entity"
 
-    type: Mapped[str] = choice("Connection type", CONNECTION_TYPES, default=JWT_BEARER)
-    name: Mapped[str] = string("Name", 100, unique=True)
-    provider_name: Mapped[str | None] = string("Provider name", 100)
+    type: Mapped[str] = column("type")
+    name: Mapped[str] = column("name", unique=True)
+    provider_name: Mapped[str | None] = column("provider_name")
     client_id: Mapped[str] = string("Client ID", 32, unique=True, is_read_only=True)
     client_secret_hash: Mapped[str | None] = string("Client secret", 64, is_secret=True)
     previous_client_secret_hash: Mapped[str | None] = string("Previous client secret", 64, is_secret=True)
     previous_client_secret_expires_at: Mapped[datetime | None] = instant("Previous client secret expires")
     client_secret_hint: Mapped[str | None] = string("Client secret ends in", 4, is_secret=True)
     client_secret_created_at: Mapped[datetime | None] = instant("Client secret created", is_read_only=True)
-    public_client: Mapped[bool] = boolean("This is a public client", default=False)
-    active: Mapped[bool] = boolean("Active", default=True)
-    comments: Mapped[str | None] = text("Comments")
+    public_client: Mapped[bool] = column("public_client")
+    active: Mapped[bool] = column("active")
+    comments: Mapped[str | None] = column("comments")
 
-    issuer: Mapped[str] = string("Issuer", 255, default="")
-    audiences: Mapped[list[str]] = mapped_column(JSON, default=list)
-    algorithms: Mapped[list[str]] = mapped_column(JSON, default=list)
-    user_claim: Mapped[str] = string("User claim", 100, default="sub", server_default="sub")
+    issuer: Mapped[str] = column("issuer", default="")
+    audiences: Mapped[list[str]] = column("audiences")
+    algorithms: Mapped[list[str]] = column("algorithms")
+    user_claim: Mapped[str] = column("user_claim", server_default="sub")
     # False as server default: integrations from before this rule still accept emails without `email_verified`.
-    require_email_verified: Mapped[bool] = boolean("Require email_verified", default=True, server_default=false())
-    user_field: Mapped[str | None] = choice("User field", USER_FIELDS)
-    run_as: Mapped[str | None] = reference("Run as", "sys_user", ondelete="RESTRICT")
-    preset: Mapped[str | None] = string("Identity provider", 40)
-    key_source: Mapped[str] = choice("Key source", KEY_SOURCES, default="jwks_url", server_default="jwks_url")
-    jwks_url: Mapped[str] = string("JWKS URL", 2048, default="")
-    jwks: Mapped[str | None] = text("Key set", 100_000)
+    require_email_verified: Mapped[bool] = column("require_email_verified", server_default=false())
+    user_field: Mapped[str | None] = column("user_field")
+    run_as: Mapped[str | None] = column("run_as", ondelete="RESTRICT")
+    preset: Mapped[str | None] = column("preset")
+    key_source: Mapped[str] = column("key_source", server_default="jwks_url")
+    jwks_url: Mapped[str] = column("jwks_url")
+    jwks: Mapped[str | None] = column("jwks")
     # A copy of the verifier maps, updated with them, so that an exchange does not read their table.
     static_keys: Mapped[str | None] = mapped_column(Text)
     # RFC 7638 thumbprints of keys that an administrator has blocked, even if the provider still publishes them.
     blocked_keys: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    enable_jti_verification: Mapped[bool] = boolean("Enable JTI Verification", default=True)
-    replay_policy: Mapped[str] = choice(
-        "Replay policy", REPLAY_POLICIES, default="jti-required-once", server_default="jti-required-once"
-    )
-    jti_claim: Mapped[str] = string("JTI claim", 100, default="jti")
-    audience_claim: Mapped[str] = string("Audience claim", 100, default="aud", server_default="aud")
-    allow_additional_audiences: Mapped[bool] = boolean(
-        "Allow additional audiences", default=False, server_default=false()
-    )
-    allow_missing_kid: Mapped[bool] = boolean("Accept assertions without kid", default=False, server_default=false())
-    required_typ: Mapped[str | None] = string("Required typ", 100)
-    claim_conditions: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    enable_jti_verification: Mapped[bool] = column("enable_jti_verification")
+    replay_policy: Mapped[str] = column("replay_policy", server_default="jti-required-once")
+    jti_claim: Mapped[str] = column("jti_claim")
+    audience_claim: Mapped[str] = column("audience_claim", server_default="aud")
+    allow_additional_audiences: Mapped[bool] = column("allow_additional_audiences", server_default=false())
+    allow_missing_kid: Mapped[bool] = column("allow_missing_kid", server_default=false())
+    required_typ: Mapped[str | None] = column("required_typ")
+    claim_conditions: Mapped[list[dict[str, Any]] | None] = column("claim_conditions")
     # Kept when the user is deleted, so that administrators see that the owner is gone.
-    owner: Mapped[str | None] = reference("Owner", "sys_user", is_stored_loose=True)
-    review_date: Mapped[date | None] = day("Review date")
+    owner: Mapped[str | None] = column("owner", is_stored_loose=True)
+    review_date: Mapped[date | None] = column("review_date")
 
-    access_token_lifespan_seconds: Mapped[int] = integer("Access token lifespan (seconds)", default=1800)
-    issue_refresh_tokens: Mapped[bool] = boolean("Issue refresh tokens", default=False, server_default=false())
-    refresh_token_lifespan_seconds: Mapped[int] = integer(
-        "Refresh token lifespan (seconds)", default=8_640_000, server_default="8640000"
-    )
-    clock_skew_seconds: Mapped[int] = integer("Clock skew (seconds)", default=60)
-    max_assertion_lifetime_seconds: Mapped[int] = integer("Maximum assertion lifetime (seconds)", default=3600)
-    jwks_cache_lifespan_minutes: Mapped[int] = integer("JWKS cache lifespan (minutes)", default=60)
-    token_format: Mapped[str] = choice("Token format", TOKEN_FORMATS, default="opaque")
-    scope_restriction: Mapped[bool] = boolean(
-        "Allow access only to APIs in selected scope", default=True, server_default=true()
-    )
-    enforce_token_restriction: Mapped[bool] = boolean(
-        "Enforce token restriction", default=False, server_default=false()
-    )
-    creations_per_hour: Mapped[int | None] = integer("Creations per hour")
-    creations_per_day: Mapped[int | None] = integer("Creations per day")
+    access_token_lifespan_seconds: Mapped[int] = column("access_token_lifespan_seconds")
+    issue_refresh_tokens: Mapped[bool] = column("issue_refresh_tokens", server_default=false())
+    refresh_token_lifespan_seconds: Mapped[int] = column("refresh_token_lifespan_seconds", server_default="8640000")
+    clock_skew_seconds: Mapped[int] = column("clock_skew_seconds")
+    max_assertion_lifetime_seconds: Mapped[int] = column("max_assertion_lifetime_seconds")
+    jwks_cache_lifespan_minutes: Mapped[int] = column("jwks_cache_lifespan_minutes")
+    token_format: Mapped[str] = column("token_format")
+    scope_restriction: Mapped[bool] = column("scope_restriction", server_default=true())
+    enforce_token_restriction: Mapped[bool] = column("enforce_token_restriction", server_default=false())
+    creations_per_hour: Mapped[int | None] = column("creations_per_hour")
+    creations_per_day: Mapped[int | None] = column("creations_per_day")
     # The day of the latest exchange that has been deleted from the log: shows that the integration was in use.
     last_exchange_at: Mapped[datetime | None] = instant("Last exchange before the log", is_read_only=True)
     # The day of the client's latest authentication by a signed assertion (private_key_jwt).

@@ -9,7 +9,6 @@ from changegate.printable import printable
 from changegate.schemas.one_line import is_one_line
 from changegate.schemas.pasted_keys import refuse_private_key, refuse_what_is_no_secret
 
-MAX_MAPS = 20
 MAX_CERTIFICATE_LENGTH = 20_000
 MAX_SHARED_KEY_LENGTH = 1000
 # The minimum number of different characters; a key with fewer was not generated randomly.

@@ -6,7 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from changegate.models.integration_choices import ALGORITHMS
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 
 LEAST = {
     "name": "Pipeline",
@@ -19,7 +19,7 @@ LEAST = {
 
 def _load(**changes: Any) -> dict[str, Any]:
     sent = {name: value for name, value in (LEAST | changes).items() if value is not ...}
-    loaded: dict[str, Any] = JwtBearerSchema().load(sent)
+    loaded: dict[str, Any] = SCHEMAS["jwt_bearer"].load(sent)
     return loaded
 
 

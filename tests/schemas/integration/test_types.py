@@ -20,25 +20,23 @@ LEAST: dict[str, dict[str, Any]] = {
 FOREIGN = [
     ("client_credentials", "issuer", "https://ci.example.com", "A client credentials integration has no issuer."),
     ("client_credentials", "jwks_url", "https://a.example", "A client credentials integration has no JWKS URL."),
-    ("client_credentials", "algorithms", ["RS256"], "A client credentials integration has no algorithms."),
+    ("client_credentials", "algorithms", ["RS256"], "A client credentials integration has no allowed algorithms."),
     ("client_credentials", "user_field", "email", "A client credentials integration has no user field."),
     ("client_credentials", "issue_refresh_tokens", True, "A client credentials integration has no refresh tokens."),
-    (
-        *("client_credentials", "public_client", True),
-        "A client credentials integration is not a public client: it authenticates with its secret.",
-    ),
+    ("client_credentials", "public_client", True, "A client credentials integration cannot be a public client."),
     (
         *("password", "run_as", "bot"),
         "A password integration has no run-as user: its tokens act as the user who signs in.",
     ),
+    ("password", "allow_missing_kid", True, "A password integration has no field Accept assertions without kid."),
     ("password", "claim_conditions", ["a equals b"], "A password integration has no claim conditions."),
     ("jwt_bearer", "user_claim", "email", "A JWT bearer integration has no user claim."),
-    ("jwt_bearer", "refresh_token_lifespan_seconds", 60, "A JWT bearer integration has no refresh tokens."),
+    ("jwt_bearer", "refresh_token_lifespan_seconds", 60, "A JWT bearer integration has no refresh token lifespan."),
     (
         *("id_token", "token_format", "jwt"),
         "An ID token integration has no token format: the provider's own tokens are sent to the API.",
     ),
-    ("id_token", "public_client", True, "An ID token integration has no client secret, be it public or not."),
+    ("id_token", "public_client", True, "An ID token integration cannot be a public client."),
 ]
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from changegate.errors import InputInvalid
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.presets import (
     CLAIM_KINDS,
     PLACEHOLDERS,
@@ -46,7 +46,7 @@ def test_defaults_load_once_the_issuer_is_filled_in(preset, form):
         "claim_conditions": conditions,
         "run_as": "release.bot",
     }
-    loaded = JwtBearerSchema().load(fields)
+    loaded = SCHEMAS["jwt_bearer"].load(fields)
     for name, value in defaults_of(preset).items():
         assert loaded[name] == value, name
 

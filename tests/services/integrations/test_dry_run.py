@@ -8,7 +8,7 @@ import pytest
 
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import load_change
 from changegate.services.integrations.dry_run import DryRun, client_of_fields, try_assertion
 from changegate.services.integrations.integration_fields import fields_of
@@ -34,7 +34,7 @@ def tried(desk: TokenDesk, text: str, integration: Integration | None = None, **
     }
     wanted = {name: value for name, value in (fields | changes).items() if value is not ...}
     entity = get_integration(integration.client_id) if integration else None
-    return try_assertion(JwtBearerSchema().load(wanted), text, desk.app.extensions["key_store"], entity)
+    return try_assertion(SCHEMAS["jwt_bearer"].load(wanted), text, desk.app.extensions["key_store"], entity)
 
 
 def failed(run: DryRun) -> list[str]:

@@ -9,7 +9,7 @@ from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
 from changegate.schemas.auth_scope import load_scope
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.integrations import get_integration, list_integrations, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.oauth.secrets import hash_client_secret
@@ -25,7 +25,7 @@ def _fields(desk: TokenDesk, **changes: Any) -> dict[str, Any]:
         "run_as": ROBOT,
         "jwks_url": desk.jwks.url(),
     }
-    loaded: dict[str, Any] = JwtBearerSchema().load(usual | changes)
+    loaded: dict[str, Any] = SCHEMAS["jwt_bearer"].load(usual | changes)
     return loaded
 
 

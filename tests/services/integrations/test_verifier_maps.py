@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 from changegate.errors import InputInvalid
 from changegate.extensions import db, now
 from changegate.models import JwtVerifierMap, OAuthEntity, OAuthEntityKey, SysCertificate
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.integrations.verifier_maps import list_certificate_warnings
@@ -22,7 +22,7 @@ SECRET = "correct-horse-battery-staple-0123456789"
 
 def _fields(**changes: Any) -> dict[str, Any]:
     usual = {"name": "Pipeline", "provider_name": "CI", "issuer": ISSUER, "run_as": ROBOT}
-    loaded: dict[str, Any] = JwtBearerSchema().load(usual | changes)
+    loaded: dict[str, Any] = SCHEMAS["jwt_bearer"].load(usual | changes)
     return loaded
 
 

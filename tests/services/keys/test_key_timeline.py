@@ -8,7 +8,7 @@ import pytest
 from changegate.errors import InputInvalid
 from changegate.extensions import db
 from changegate.models import OAuthEntity
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.integrations.saving import change_integration
@@ -115,7 +115,7 @@ def test_alerts_when_all_keys_are_replaced_at_once(desk: TokenDesk, entity: OAut
 def test_a_new_url_replaces_nothing(desk: TokenDesk, entity: OAuthEntity) -> None:
     publish(desk, entity, FIRST)
     sent = {"name": "Pipeline", "provider_name": "CI", "issuer": ISSUER, "run_as": ROBOT}
-    change_integration(entity, JwtBearerSchema().load(sent | {"jwks_url": f"{desk.jwks.url()}?v=2"}), by="admin")
+    change_integration(entity, SCHEMAS["jwt_bearer"].load(sent | {"jwks_url": f"{desk.jwks.url()}?v=2"}), by="admin")
     db.session.commit()
     publish(desk, entity, SECOND)
     assert alerts(entity) == []

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.oauth_errors import AssertionRefused, InvalidClient
-from changegate.schemas.integration import JwtBearerSchema
+from changegate.schemas.integration import SCHEMAS
 from changegate.services.assertions.report import Report
 from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt
@@ -70,7 +70,7 @@ def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk)
 
 
 def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
-    longest = {name: JwtBearerSchema().fields[name].validate.max for name in LIFETIMES}
+    longest = {name: SCHEMAS["jwt_bearer"].fields[name].validate.max for name in LIFETIMES}
 
     assert sum(longest.values()) < KEPT_FOR.total_seconds() / 2
 

@@ -1,35 +1,25 @@
-"""The fields of integrations with an identity provider: issuer, keys, conditions, and the user of the tokens."""
+"""The rules of integrations with an identity provider: issuer, keys, conditions, and the user of the tokens."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from changegate.models.integration_choices import (
-    ALGORITHMS,
-    DEFAULT_ALGORITHMS,
-    KEY_SOURCES,
-    MAX_CONDITIONS,
-    REPLAY_POLICIES,
     REUSABLE,
-    USER_FIELDS,
 )
-from changegate.schemas.claim_condition import ClaimConditionSchema
-from changegate.schemas.integration.values import choice, line, seconds, user
+from changegate.schemas.integration.base import IntegrationSchema
+from changegate.schemas.integration.values import Rule
 from changegate.schemas.key_source import (
     SHARED_KEY,
     SHARED_KEY_ALGORITHMS,
     require_algorithms_of_source,
     require_keys_of_source,
 )
-from changegate.schemas.one_line import is_one_line
 from changegate.schemas.pasted_keys import refuse_private_key
 from changegate.schemas.presets import PRESETS, find_pin_faults
-from changegate.schemas.verifier_map import MAX_MAPS, VerifierMapSchema
 
 ONCE = "jti-required-once"
-URL_LENGTH = 2048
-KEY_SET_LENGTH = 100_000
 # Types of tokens with another purpose, which are never accepted as a grant (RFC 8725 §3.11).
 OTHER_PURPOSES = (
     *("client-authentication+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt", "token-introspection+jwt"),
@@ -37,6 +27,8 @@ OTHER_PURPOSES = (
 )
 # Claims that are equal in many assertions: as the unique claim, only the first assertion would be accepted.
 NOT_UNIQUE = ("iss", "sub", "aud", "exp", "iat", "nbf", "azp", "client_id")
+# Claims that are equal in all tokens of an issuer, or different in each, so they cannot identify a user.
+NOT_A_USER = ("iss", "aud", "exp", "iat", "nbf", "jti", "typ")
 
 
 def _is_a_grant(typ: str) -> None:
@@ -44,52 +36,19 @@ def _is_a_grant(typ: str) -> None:
         raise ValidationError("Tokens of this kind are made for another purpose than a grant.")
 
 
-class TrustFields(Schema):
-    """The fields about the provider; exactly one of `run_as` and `user_field` is given."""
+# The rules of single fields that do not follow from the list of fields.
+RULES: Mapping[str, Rule] = {
+    "algorithms": validate.Length(min=1, error="Allow at least one algorithm."),
+    "jti_claim": validate.NoneOf(NOT_UNIQUE, error="This claim is the same in many assertions."),
+    "jwks": refuse_private_key,
+    "preset": validate.OneOf([*PRESETS], error=f"Unknown preset. The presets are {', '.join(PRESETS)}."),
+    "required_typ": _is_a_grant,
+    "user_claim": validate.NoneOf(NOT_A_USER, error="This claim does not identify a user."),
+}
 
-    issuer = line(255, required=True)
-    audiences = fields.List(line(255), load_default=list, validate=validate.Length(max=20))
-    audience_claim = line(100, load_default="aud")
-    allow_additional_audiences = fields.Boolean(load_default=False)
-    claim_conditions = fields.List(
-        fields.Nested(ClaimConditionSchema),
-        load_default=list,
-        validate=validate.Length(max=MAX_CONDITIONS, error="At most {max} conditions."),
-    )
-    algorithms = fields.List(
-        fields.String(validate=validate.OneOf([*ALGORITHMS, *SHARED_KEY_ALGORITHMS])),
-        load_default=lambda: list(DEFAULT_ALGORITHMS),
-        validate=validate.Length(min=1, error="Allow at least one algorithm."),
-    )
-    user_field = fields.String(load_default=None, allow_none=True, validate=validate.OneOf([*USER_FIELDS]))
-    run_as = user(load_default=None, allow_none=True)
-    preset = fields.String(
-        load_default=None,
-        allow_none=True,
-        validate=validate.OneOf([*PRESETS], error=f"Unknown preset. The presets are {', '.join(PRESETS)}."),
-    )
-    key_source = choice(KEY_SOURCES, "jwks_url")
-    jwks_url = line(URL_LENGTH, load_default="")
-    jwks = fields.String(
-        load_default=None,
-        allow_none=True,
-        validate=[validate.Length(max=KEY_SET_LENGTH, error="At most {max} characters."), refuse_private_key],
-    )
-    verifier_maps = fields.List(
-        fields.Nested(VerifierMapSchema),
-        load_default=list,
-        validate=validate.Length(max=MAX_MAPS, error="At most {max} maps."),
-    )
-    allow_missing_kid = fields.Boolean(load_default=False)
-    required_typ = fields.String(
-        load_default=None, allow_none=True, validate=[validate.Length(max=100), is_one_line, _is_a_grant]
-    )
-    enable_jti_verification = fields.Boolean(load_default=True)
-    replay_policy = choice(REPLAY_POLICIES, ONCE)
-    jti_claim = line(100, load_default="jti", refused=NOT_UNIQUE, why="This claim is the same in many assertions.")
-    clock_skew_seconds = seconds(0, 300, 60)
-    max_assertion_lifetime_seconds = seconds(60, 86_400, 3600)
-    jwks_cache_lifespan_minutes = seconds(5, 1440, 60)
+
+class ProviderSchema(IntegrationSchema):
+    """The rules of integrations with an identity provider; exactly one of `run_as` and `user_field` is given."""
 
     def completed(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return the fields with derived ones."""

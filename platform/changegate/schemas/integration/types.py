@@ -4,80 +4,31 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, validate
 
-from changegate.models.connection_type import TYPES
-from changegate.models.integration_choices import (
-    CLIENT_CREDENTIALS,
-    ID_TOKEN,
-    JWT_BEARER,
-    PASSWORD,
-    REPLAY_POLICIES,
-    REUSABLE,
-)
-from changegate.schemas.integration.base import AccessTokenFields, IntegrationSchema, type_field
-from changegate.schemas.integration.trust import TrustFields
-from changegate.schemas.integration.values import choice, line, seconds, user
-
-# Claims that are equal in all tokens of an issuer, or different in each, so they cannot identify a user.
-NOT_A_USER = ("iss", "aud", "exp", "iat", "nbf", "jti", "typ")
-LONGEST_REFRESH_SECONDS = 31_536_000
+from changegate.models.connection_type import TYPES, ConnectionType
+from changegate.models.integration_choices import JWT_BEARER
+from changegate.schemas.integration.base import IntegrationSchema
+from changegate.schemas.integration.trust import RULES, ProviderSchema
+from changegate.schemas.integration.values import Rule, schema_field
 
 
-class JwtBearerSchema(TrustFields, AccessTokenFields, IntegrationSchema):
-    """An *OAuth - JWT bearer grant* (docs/reference/inbound-integrations.md#fields)."""
-
-    connection_type = JWT_BEARER
-
-    type = type_field(JWT_BEARER)
-    public_client = fields.Boolean(load_default=False)
-
-
-class ClientCredentialsSchema(AccessTokenFields, IntegrationSchema):
-    """An *OAuth - Client credentials grant*; `run_as` is its *OAuth Application User*.
-
-    See docs/reference/inbound-integrations.md#connection-types.
-    """
-
-    connection_type = CLIENT_CREDENTIALS
-
-    type = type_field(CLIENT_CREDENTIALS)
-    run_as = user(required=True)
+def _schema(connection: ConnectionType) -> IntegrationSchema:
+    parent = ProviderSchema if connection.has_provider else IntegrationSchema
+    members = {name: schema_field(field, _rules(name, connection)) for name, field in connection.fields.items()}
+    made: type[Any] = parent.from_dict(members, name=f"Integration_{connection.name}")
+    schema: IntegrationSchema = made(connection)
+    return schema
 
 
-class PasswordSchema(AccessTokenFields, IntegrationSchema):
-    """An *OAuth - Resource owner password credential grant*.
-
-    See docs/reference/inbound-integrations.md#connection-types.
-    """
-
-    connection_type = PASSWORD
-
-    type = type_field(PASSWORD)
-    issue_refresh_tokens = fields.Boolean(load_default=False)
-    refresh_token_lifespan_seconds = seconds(60, LONGEST_REFRESH_SECONDS, 8_640_000)
-
-
-class IdTokenSchema(TrustFields, IntegrationSchema):
-    """A *Third party ID token*, which is accepted for any number of calls unless JTI verification is on.
-
-    See docs/reference/inbound-integrations.md#connection-types.
-    """
-
-    connection_type = ID_TOKEN
-
-    type = type_field(ID_TOKEN)
-    user_claim = line(100, load_default="sub", refused=NOT_A_USER, why="This claim does not identify a user.")
-    require_email_verified = fields.Boolean(load_default=True)
-    enable_jti_verification = fields.Boolean(load_default=False)
-    replay_policy = choice(REPLAY_POLICIES, REUSABLE)
+def _rules(name: str, connection: ConnectionType) -> list[Rule]:
+    if name == "type":
+        return [validate.Equal(connection.name, error=f"Must be {connection.name} here.")]
+    return [RULES[name]] if name in RULES else []
 
 
 SCHEMAS: Mapping[str, IntegrationSchema] = MappingProxyType(
-    {
-        schema.connection_type: schema
-        for schema in (ClientCredentialsSchema(), JwtBearerSchema(), PasswordSchema(), IdTokenSchema())
-    }
+    {name: _schema(connection) for name, connection in TYPES.items()}
 )
 
 

@@ -1,35 +1,18 @@
-"""Field types of the integration schemas, with their error messages."""
+"""The schema field of each kind of integration field, with its error messages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from marshmallow import fields, validate
 
+from changegate.models.integration_field import LIST_KINDS, Field, Kind
+from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.one_line import CONTROL_CHARACTERS, is_one_line
+from changegate.schemas.verifier_map import VerifierMapSchema
 
 LINES = validate.Regexp(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error=CONTROL_CHARACTERS)
-
-
-def line(length: int, *, refused: tuple[str, ...] = (), why: str = "", **options: Any) -> fields.String:
-    """Return a field of one-line text; texts in `refused` get the message `why`."""
-    size = validate.Length(max=length, error="At most {max} characters.")
-    allowed = validate.NoneOf(refused, error=why)
-    return fields.String(
-        validate=[size, is_one_line, allowed], error_messages={"required": "This field is required."}, **options
-    )
-
-
-def user(**options: Any) -> fields.String:
-    """Return a field of a user name."""
-    return line(40, **options)
-
-
-def choice(choices: Mapping[str, str], default: str) -> fields.String:
-    """Return a field with a fixed set of values."""
-    return fields.String(
-        load_default=default,
-        validate=validate.OneOf([*choices], error=f"Must be one of: {', '.join(choices)}."),
-    )
+USER_NAME_LENGTH = 40
+Rule = Callable[[Any], Any]
 
 
 class _WholeNumber(fields.Integer):
@@ -41,21 +24,65 @@ class _WholeNumber(fields.Integer):
         return super()._validated(value)
 
 
-def seconds(least: int, most: int, default: int) -> fields.Integer:
-    """Return a field of seconds, or of the unit in its name."""
-    return _WholeNumber(
-        load_default=default,
-        strict=False,
-        validate=validate.Range(least, most, error="Give a whole number from {min} to {max}."),
-        error_messages={"invalid": "Give a whole number."},
-    )
+def schema_field(field: Field, rules: Iterable[Rule] = ()) -> fields.Field[Any]:
+    """Return the schema field of an integration's field; `rules` are those that do not follow from the list."""
+    options: dict[str, Any] = {"validate": [*_rules(field), *rules]}
+    options["error_messages"] = {"required": "This field is required."}
+    if field.is_required:
+        options["required"] = True
+    elif field.kind in LIST_KINDS:
+        return fields.List(_member(field), load_default=lambda: field.blank, **options)
+    else:
+        options["load_default"] = field.default
+    match field.kind:
+        case Kind.SWITCH:
+            return fields.Boolean(**options)
+        case Kind.NUMBER:
+            options["error_messages"]["invalid"] = "Give a whole number."
+            return _WholeNumber(**options)
+        case Kind.DATE:
+            options["error_messages"]["invalid"] = "Give a date as YYYY-MM-DD."
+            return fields.Date(**options)
+        case _:
+            return fields.String(**options)
 
 
-def most(limit: int) -> fields.Integer:
-    """Return a field of a limit; None means no limit."""
-    return _WholeNumber(
-        load_default=None,
-        allow_none=True,
-        validate=validate.Range(1, limit, error="Give a whole number from {min} to {max}, or nothing for no limit."),
-        error_messages={"invalid": "Give a whole number."},
-    )
+def _rules(field: Field) -> list[Rule]:
+    match field.kind:
+        case Kind.LINE:
+            return _line(field.length)
+        case Kind.USER:
+            return _line(USER_NAME_LENGTH)
+        case Kind.TEXT:
+            return [_length(field.length), LINES]
+        case Kind.KEY_SET:
+            return [_length(field.length)]
+        case Kind.CHOICE:
+            return [validate.OneOf([*field.choices], error=f"Must be one of: {', '.join(field.choices)}.")]
+        case Kind.NUMBER:
+            alternative = ", or nothing for no limit" if field.default is None else ""
+            error = f"Give a whole number from {{min}} to {{max}}{alternative}."
+            return [validate.Range(field.least, field.most, error=error)]
+        case _ if field.most:
+            return [validate.Length(max=field.most, error=f"At most {{max}} {field.label.split()[-1]}.")]
+        case _:
+            return []
+
+
+def _member(field: Field) -> fields.Field[Any]:
+    match field.kind:
+        case Kind.CONDITIONS:
+            return fields.Nested(ClaimConditionSchema)
+        case Kind.VERIFIER_MAPS:
+            return fields.Nested(VerifierMapSchema)
+        case _:
+            rules = [validate.OneOf([*field.choices])] if field.choices else _line(field.length)
+            return fields.String(validate=rules)
+
+
+def _line(length: int) -> list[Rule]:
+    return [_length(length), is_one_line]
+
+
+def _length(most: int) -> validate.Length:
+    return validate.Length(max=most, error="At most {max} characters.")

@@ -1,9 +1,12 @@
 """The comparison of an integration's validated fields with the stored ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from changegate.models import OAuthEntity
+from changegate.models.integration_field import Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, fields_of, map_facts, map_text
 from changegate.services.integrations.verifier_maps import ValidatedMap
 
@@ -17,17 +20,16 @@ def keep_equal(entity: OAuthEntity, fields: Mapping[str, Any]) -> dict[str, Any]
     were written, they would show in the history, and another order of algorithms would revoke ID tokens.
     """
     before = fields_of(entity)
-    compared = [name for name in _MEANINGS if name in before]
-    equal = [name for name in compared if _MEANINGS[name](before[name]) == _MEANINGS[name](fields[name])]
-    return {**fields, **{name: before[name] for name in equal}}
+    equal = {name: value for name, value in before.items() if _meaning(name, value) == _meaning(name, fields[name])}
+    return {**fields, **equal}
 
 
 def list_changes(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap]) -> dict[str, Change]:
     """Return the fields that differ from the stored ones; `maps` are the verifier maps of `fields`."""
     before = fields_of(entity)
     after = {name: fields[name] for name in before}
+    after = {name: value.isoformat() if isinstance(value, date) else value for name, value in after.items()}
     after["scopes"] = sorted(after["scopes"] or [DEFAULT_SCOPE])
-    after["review_date"] = after["review_date"].isoformat() if after["review_date"] else None
     if "audiences" in after:
         after["audiences"] = after["audiences"] or [entity.client_id]
     changes = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
@@ -44,18 +46,14 @@ def _changes_of_maps(entity: OAuthEntity, maps: Sequence[ValidatedMap]) -> dict[
     return {"verifier_maps": ([map_text(facts) for facts in before], [map_text(facts) for facts in after])}
 
 
-def _caseless(user_name: str | None) -> str:
-    return (user_name or "").lower()
-
-
-def _lines(text: str | None) -> list[str]:
-    return (text or "").splitlines()
-
-
-_MEANINGS: Mapping[str, Callable[[Any], Any]] = {
-    "run_as": _caseless,
-    "owner": _caseless,
-    "algorithms": sorted,
-    "comments": _lines,
-    "jwks": _lines,
-}
+def _meaning(name: str, value: Any) -> Any:
+    """Return what two values of a field must have in common to mean the same."""
+    match FIELDS[name].kind:
+        case Kind.USER:
+            return (value or "").lower()
+        case Kind.NAMES:
+            return sorted(value)
+        case Kind.TEXT | Kind.KEY_SET:
+            return (value or "").splitlines()
+        case _:
+            return value

@@ -9,6 +9,8 @@ from changegate.errors import JwksUnusable
 from changegate.extensions import db
 from changegate.models import JwtVerifierMap, OAuthEntity, SysUser
 from changegate.models.base import utc_now
+from changegate.models.integration_field import Field, Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.tables.change_history import note_changes
@@ -19,21 +21,10 @@ BESIDE_THE_FORM = ("blocked_keys", "client_secret_hash", "token_generation")
 SHORT_DIGEST = 12
 
 
-def names_of(entity: OAuthEntity) -> tuple[str, ...]:
-    """Return the names of the fields that the type of an integration has."""
-    return connection_type_of(entity).fields
-
-
 def fields_of(entity: OAuthEntity) -> dict[str, Any]:
     """Return an integration's fields as plain values, in the form that its schema loads, without shared keys."""
-    named = {
-        "run_as": _name_of(entity.run_as),
-        "owner": _name_of(entity.owner),
-        "scopes": [scope.name for scope in entity.scopes],
-        "review_date": entity.review_date.isoformat() if entity.review_date else None,
-        "claim_conditions": entity.claim_conditions or [],
-    }
-    return {name: named[name] if name in named else getattr(entity, name) for name in names_of(entity)}
+    fields = connection_type_of(entity).fields.values()
+    return {field.name: _plain_value(field, getattr(entity, field.name)) for field in fields}
 
 
 @contextmanager
@@ -60,7 +51,9 @@ def texts_of_entity(entity: OAuthEntity) -> dict[str, str]:
 
 def texts_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return fields as text, from stored or entered values."""
-    return {name: _TEXTS.get(name, _text)(value) if value else _text(value) for name, value in fields.items()}
+    return {
+        name: _TEXTS.get(FIELDS[name].kind, _text)(value) if value else _text(value) for name, value in fields.items()
+    }
 
 
 def map_facts(stored: JwtVerifierMap) -> tuple[Any, ...]:
@@ -82,7 +75,11 @@ def map_text(facts: tuple[Any, ...]) -> str:
 def _facts(entity: OAuthEntity) -> dict[str, Any]:
     beside = {name: getattr(entity, name) or None for name in BESIDE_THE_FORM}
     maps = {"verifier_maps": sorted(map(map_facts, entity.jwt_verifier_maps))}
-    return fields_of(entity) | beside | (maps if "verifier_maps" in names_of(entity) else {})
+    return fields_of(entity) | beside | (maps if connection_type_of(entity).has_provider else {})
+
+
+def _text_of(kind: Kind, value: Any) -> str:
+    return _TEXTS[kind](value) if value and kind in _TEXTS else _text(value)
 
 
 def _text(value: Any) -> str:
@@ -139,13 +136,27 @@ def _fingerprint(row: Mapping[str, Any]) -> str:
         return "unreadable"
 
 
+def _plain_value(field: Field, value: Any) -> Any:
+    match field.kind:
+        case Kind.USER:
+            return _name_of(value)
+        case Kind.DATE:
+            return value.isoformat() if value else None
+        case Kind.CONDITIONS:
+            return value or []
+        case _ if field.name == "scopes":
+            return [scope.name for scope in value]
+        case _:
+            return value
+
+
 def _name_of(user: str | None) -> str | None:
     record = db.session.get(SysUser, user) if user else None
     return record.user_name if record else None
 
 
-_TEXTS: Mapping[str, Callable[[Any], str]] = {
-    "jwks": _key_set_text,
-    "claim_conditions": _condition_texts,
-    "verifier_maps": _map_texts,
+_TEXTS: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.KEY_SET: _key_set_text,
+    Kind.CONDITIONS: _condition_texts,
+    Kind.VERIFIER_MAPS: _map_texts,
 }

@@ -19,6 +19,8 @@ from changegate.models import OAuthEntity, SysAuthScope, SysUser
 from changegate.models.auth_scope import MAX_SCOPES_LENGTH
 from changegate.models.base import new_sys_id
 from changegate.models.integration_choices import JWT_BEARER
+from changegate.models.integration_field import Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.id_token_addresses import require_sole_addressee
 from changegate.services.integrations.integration_changes import Change, keep_equal, list_changes
@@ -125,15 +127,13 @@ def _refusing_conflicts() -> Iterator[None]:
 
 def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> None:
     _require_free_name(entity, fields["name"])
-    run_as = fields.get("run_as")
-    entity.run_as = _get_active_user("run_as", run_as) if run_as else None
-    owner = fields.get("owner")
-    entity.owner = _get_active_user("owner", owner) if owner else None
+    named = {name: value for name, value in fields.items() if FIELDS[name].kind == Kind.USER}
+    users = {name: _get_active_user(name, value) if value else None for name, value in named.items()}
     if fields.get("key_source") == "jwks_url":
         _admit_jwks_url(fields["jwks_url"])
     entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
-    for name, value in fields.items():
-        if name not in {"run_as", "owner", "scopes", "verifier_maps"}:
+    for name, value in {**fields, **users}.items():
+        if name not in ("scopes", "verifier_maps"):
             setattr(entity, name, value)
     if connection_type_of(entity).has_provider:
         entity.audiences = entity.audiences or [entity.client_id]
