@@ -159,7 +159,7 @@ class TestWhatIsNone:
         with desk.app.app_context():
             db.session.query(OAuthTokenKey).delete()
             db.session.commit()
-        jwt_token._verifiers.clear()
+        jwt_token._find_verifier.cache_clear()
 
         assert_refused(desk, ours, "own_token")
 

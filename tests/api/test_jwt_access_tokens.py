@@ -40,7 +40,7 @@ def integration(desk: TokenDesk) -> Integration:
 def nothing_remembered() -> None:
     """Drop the tokens that this process has verified in other tests."""
     jwt_token._read_signed.cache_clear()
-    jwt_token._verifiers.clear()
+    jwt_token._find_verifier.cache_clear()
 
 
 def header_of(token: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_raises_the_errors_of_sqlalchemy_without_values() -> None:
 
 
 @pytest.mark.usefixtures("at_work")
-def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
+def test_builds_a_statement_once_and_drops_the_least_recently_used() -> None:
     built: list[int] = []
 
     def build(shape: int) -> Select[str]:
@@ -70,10 +70,10 @@ def test_builds_a_statement_once_and_forgets_the_oldest() -> None:
         return by_name()
 
     statements = CompiledSelects(2)
-    for shape in (1, 2, 1, 3, 2, 1):
+    for shape in (1, 2, 1, 3, 1, 2):
         found = statements.fetch(shape, partial(build, shape), {"wanted": "itil"})
         assert [row[0] for row in found] == ["itil"]
-    assert built == [1, 2, 3, 1]
+    assert built == [1, 2, 3, 2]
 
 
 def test_a_failure_while_rows_are_fetched_is_a_database_error(app: Flask) -> None:

@@ -72,9 +72,10 @@ def test_returns_none_when_the_row_was_deleted(remembered: Remembered[Made]) -> 
 def test_keeps_no_more_than_it_may() -> None:
     for number in range(5):
         _insert(f"g{number}", "x")
-    remembered = Remembered(Prepared(BY_NAME), Made, size=2)
+    made: list[str] = []
+    remembered = Remembered(Prepared(BY_NAME), lambda row: made.append(row.name) or row, size=2)
 
-    for number in range(5):
+    for number in (0, 1, 2, 3, 4, 4, 3, 0):
         assert remembered.first({"wanted": f"g{number}"}) is not None
 
-    assert len(remembered) <= 2
+    assert made == ["g0", "g1", "g2", "g3", "g4", "g0"]

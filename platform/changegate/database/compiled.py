@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import BindParameter, Connection, Dialect, Select
 
 from changegate.database import connection, positional
@@ -76,15 +77,13 @@ def _slot(bind: BindParameter[Any], name: str, expanded: Any, dialect: Dialect) 
 
 
 class CompiledSelects:
-    """A cache of compiled statements by shape. Over `size`, the statement that was added first is dropped."""
+    """A cache of the `size` most recently used statements, by shape."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: dict[Hashable, CompiledSelect] = {}
+        self._kept = LRUCache[Hashable, CompiledSelect](size)
+        # Never held while a statement is compiled: two threads may compile the same shape, and the second result
+        # replaces the first.
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def fetch(
         self, shape: Hashable, build: Callable[[], Select[Any]], named: Mapping[str, Any], inputs: Inputs = ()
@@ -97,13 +96,10 @@ class CompiledSelects:
         """
         at_work = connection()
         key = (at_work.dialect.name, shape)
-        # Read without the lock. Two threads may compile the same shape; the second result replaces the first.
-        statement = self._kept.get(key) or self._keep(key, CompiledSelect(build(), at_work.dialect, inputs))
-        return statement.fetch(at_work, named, [bind.effective_value for bind in inputs])
-
-    def _keep(self, key: Hashable, statement: CompiledSelect) -> CompiledSelect:
         with self._lock:
-            self._kept[key] = statement
-            if len(self._kept) > self._size:
-                self._kept.pop(next(iter(self._kept)))
-        return statement
+            statement = self._kept.get(key)
+        if statement is None:
+            statement = CompiledSelect(build(), at_work.dialect, inputs)
+            with self._lock:
+                self._kept[key] = statement
+        return statement.fetch(at_work, named, [bind.effective_value for bind in inputs])

@@ -8,6 +8,7 @@ Values are passed as positional parameters. Errors are SQLAlchemy's, and the tra
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, Update, bindparam
@@ -103,28 +104,17 @@ class Remembered(Generic[T]):
 
     def __init__(self, statement: Prepared, make: Callable[[Any], T], size: int = 256) -> None:
         self._statement = statement
-        self._make = make
-        self._size = size
-        self._known: dict[Sequence[Any], T] = {}
 
-    def __len__(self) -> int:
-        return len(self._known)
+        @lru_cache(maxsize=size)
+        def remembered(compiled: _Compiled, row: Sequence[Any]) -> T:
+            return make(compiled.row(row))
+
+        self._remembered = remembered
 
     def first(self, values: Mapping[str, Any]) -> T | None:
         """Return the object for the first row, or None if there is no row."""
         compiled, rows = self._statement.fetch(values)
-        if not rows:
-            return None
-        row = rows[0]
-        known = self._known.get(row)
-        return self._keep(row, self._make(compiled.row(row))) if known is None else known
-
-    def _keep(self, row: Sequence[Any], made: T) -> T:
-        # Clearing everything needs no lock and no order of use: the next requests fill the cache again.
-        if len(self._known) >= self._size:
-            self._known.clear()
-        self._known[row] = made
-        return made
+        return self._remembered(compiled, rows[0]) if rows else None
 
 
 def parameter(name: str, type_: Any = None) -> BindParameter[Any]:

@@ -77,8 +77,9 @@ def test_counts_are_taken_at_most_once_a_second_until_somebody_reads(bounds: Eve
     assert sum(bounds.take_counts().values()) == 3
 
 
-def test_memory_has_a_bound_whatever_addresses_there_are(bounds: EventBounds) -> None:
+def test_memory_has_a_bound_whatever_addresses_there_are() -> None:
     with mock.patch.object(event_bounds, "MOST_BUCKETS", 10):
+        bounds = EventBounds()
         for number in range(100):
             fill(bounds, 1, f"192.0.2.{number}")
     assert len(bounds) == 10

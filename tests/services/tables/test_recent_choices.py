@@ -68,12 +68,11 @@ def test_choices_read_during_a_write_of_a_choice_are_not_cached() -> None:
     assert kept.find(STATE, read) == {"state": {"2": "Read"}}
 
 
-def test_the_cache_is_cleared_at_its_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_choices_are_dropped_at_its_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CAPACITY", 2)
-    kept, read = RecentChoices(), Reader()
-    for name in ("a", "b", "c", "c", "a"):
-        kept.find(STATE._replace(table=name), read)
-    assert read.times == 4
+    kept, read = RecentChoices(lambda: 10.0), Reader()
+    found = [kept.find(STATE._replace(table=name), read)["state"] for name in ("a", "b", "a", "c", "a", "b")]
+    assert [min(labels) for labels in found] == ["1", "2", "1", "3", "1", "4"]
 
 
 def test_a_repeated_lookup_needs_no_statement(at_work: Flask) -> None:

@@ -10,12 +10,14 @@ share at most half of them too: the other half stays free for providers that ans
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from cachetools import LRUCache
 
 from changegate.errors import JwksFetchFailed
 
@@ -54,7 +56,7 @@ class FetchThreads:
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         self._queue: list[_Fetch] = []
-        self._slow_hosts: OrderedDict[str, None] = OrderedDict()
+        self._slow_hosts = LRUCache[str, None](MOST_SLOW_HOSTS)
 
     def start(self, host: str, run: Callable[[], Any]) -> Future[Any]:
         """Call `run` on a thread of its own and return the Future of its result, which is resolved within 15 seconds.
@@ -109,11 +111,10 @@ class FetchThreads:
             other.outcome.set_exception(TooManyFetches())
 
     def _note_speed(self, host: str, seconds: float) -> None:
-        self._slow_hosts.pop(host, None)
         if seconds > SLOW_SECONDS:
             self._slow_hosts[host] = None
-            if len(self._slow_hosts) > MOST_SLOW_HOSTS:
-                self._slow_hosts.popitem(last=False)
+        else:
+            self._slow_hosts.pop(host, None)
 
     def _take_from_queue(self) -> list[_Fetch]:
         """Start the queued fetches that may begin now, oldest first; return those that were dropped.

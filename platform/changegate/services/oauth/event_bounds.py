@@ -7,12 +7,13 @@ per second.
 """
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from cachetools import LRUCache
 from sqlalchemy import func, update
 
 from changegate.extensions import current_application, db
@@ -42,7 +43,7 @@ class EventBounds:
     """Counts refusals of one application by address and by integration, in bounded memory; thread-safe."""
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
+        self._buckets = LRUCache[tuple[str, str], _Bucket](MOST_BUCKETS)
         self._further = Counter[str]()
         self._written_at = 0.0
         # Guards everything above; never held while the database is written.
@@ -84,9 +85,6 @@ class EventBounds:
         bucket = self._buckets.get(key)
         if bucket is None or not 0 <= at - bucket.begun_at < WINDOW_SECONDS:
             bucket = self._buckets[key] = _Bucket(at)
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > MOST_BUCKETS:
-            self._buckets.popitem(last=False)
         return bucket
 
 

@@ -8,10 +8,10 @@ token is verified again.
 
 import hashlib
 import threading
-from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import select, update
 
 from changegate.database import connection
@@ -34,25 +34,22 @@ _ROW = OAuthExchange.__table__.c
 
 
 class _VerifiedTokens:
-    """A cache of the tokens that this process has verified: the grounds of each, by token hash; the oldest are dropped.
+    """A cache of the tokens that this process has verified: the grounds of each, by token hash.
 
     An entry alone never admits a caller: `find_known_caller` compares it with the current state of the database.
     """
 
     def __init__(self) -> None:
-        # For writers only: `find` is a single lookup, which is atomic.
         self._lock = threading.Lock()
-        self._grounds: OrderedDict[str, Grounds] = OrderedDict()
+        self._grounds = LRUCache[str, Grounds](REMEMBERED)
 
     def find(self, token_hash: str) -> Grounds | None:
-        return self._grounds.get(token_hash)
+        with self._lock:
+            return self._grounds.get(token_hash)
 
     def keep(self, token_hash: str, grounds: Grounds) -> None:
         with self._lock:
             self._grounds[token_hash] = grounds
-            self._grounds.move_to_end(token_hash)
-            if len(self._grounds) > REMEMBERED:
-                self._grounds.popitem(last=False)
 
 
 _verified_tokens = _VerifiedTokens()

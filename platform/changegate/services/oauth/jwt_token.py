@@ -24,9 +24,6 @@ MAX_DEPTH = 2
 # SQL.
 _HEADER_LENGTH = len(header_of("x" * 43))
 _KEY = Prepared(select(OAuthTokenKey.public_jwk).where(OAuthTokenKey.kid == parameter("kid")))
-# A cache by header segment. Entries stay valid, because a kid is its key's thumbprint. The database is asked at every
-# call whether the key is still published. Only existing keys are cached, which are few, so that it cannot grow.
-_verifiers: dict[str, Verifier] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +96,12 @@ def _read_signed(text: str) -> _Signed:
     return _Signed(verifier.kid, _read_claims(form.payload))
 
 
+# Entries stay valid, because a kid is its key's thumbprint. The database is asked at every call whether the key still
+# is published. Only existing keys are cached: an exception leaves no entry.
+@lru_cache(maxsize=64)
 def _find_verifier(header: str) -> Verifier:
     """Return the key of a header segment that is exactly as this instance writes it; raises `_NotOursError`."""
-    verifier = _verifiers.get(header) or (_load(header) if len(header) == _HEADER_LENGTH else None)
+    verifier = _load(header) if len(header) == _HEADER_LENGTH else None
     if verifier is None:
         raise _NotOursError
     return verifier
@@ -112,15 +112,11 @@ def _load(header: str) -> Verifier | None:
         kid = find_kid(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
     except ValueError:
         return None
-    # Compared in the encoded form. Base64 has several spellings of the same bytes, and each would become an entry of
-    # `_verifiers`.
+    # Compared in the encoded form: base64 has several spellings of the same bytes, and each would become a cache entry.
     if kid is None or header_of(kid) != header:
         return None
     row = _KEY.first({"kid": kid})
-    verifier = load_verifier(kid, row.public_jwk) if row else None
-    if verifier:
-        _verifiers[header] = verifier
-    return verifier
+    return load_verifier(kid, row.public_jwk) if row else None
 
 
 def _read_claims(payload: bytes) -> Mapping[str, object]:

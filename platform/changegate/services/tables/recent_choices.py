@@ -3,13 +3,15 @@
     a write of sys_choice ──ChoiceRules──> forget(): this process reads the choices again
     another process       ──nothing──────> its entries expire after KEPT_FOR_SECONDS
 
-The threads of a process share the cache without a lock. `find` shows why that is safe.
+The threads of a process share the cache. None holds its lock while it reads the database.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from cachetools import TTLCache
 from flask import Flask
 
 from changegate.extensions import current_application
@@ -44,27 +46,30 @@ class RecentChoices:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[ChoicesKey, tuple[float, LabelsByElement]] = {}
+        self._lock = threading.Lock()
+        self._kept = self._empty()
 
     def find(self, key: ChoicesKey, read: Callable[[ChoicesKey], LabelsByElement]) -> LabelsByElement:
         """Return the choices of a key, calling `read` if they were not read within the last second."""
-        kept = self._kept
-        cached = kept.get(key)
-        now = self._clock()
-        if cached is not None and now < cached[0]:
-            return cached[1]
-        choices = read(key)
-        if len(kept) >= CAPACITY:
-            kept.clear()
-        # Write to the dictionary that was current before the read. If `forget` has replaced it since, these choices may
-        # be outdated, and are lost with it.
-        kept[key] = now + KEPT_FOR_SECONDS, choices
+        with self._lock:
+            kept = self._kept
+            choices = kept.get(key)
+        if choices is None:
+            choices = read(key)
+            with self._lock:
+                # Store in the cache that was current before the read. If `forget` has replaced it since, these choices
+                # may be outdated, and are lost with it.
+                kept[key] = choices
         return choices
 
     def forget(self) -> None:
         """Drop all choices, because one has been written."""
-        # Replaced, not cleared: a thread that is reading in `find` writes its result to the old dictionary.
-        self._kept = {}
+        # Replaced, not cleared: a thread that is reading in `find` stores its result in the old cache.
+        with self._lock:
+            self._kept = self._empty()
+
+    def _empty(self) -> TTLCache[ChoicesKey, LabelsByElement]:
+        return TTLCache(CAPACITY, KEPT_FOR_SECONDS, self._clock)
 
 
 def keep_choices(app: Flask) -> None:

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import ColumnElement, String, func, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -222,14 +222,14 @@ class VerifiedPasswords:
 
     def __init__(self, size: int = 1024) -> None:
         self._key = secrets.token_bytes(32)
-        self._size = size
-        self._seen: OrderedDict[str, bytes] = OrderedDict()
+        self._seen = LRUCache[str, bytes](size)
+        # Never held while a hash is computed: at worst, two threads compute the same one.
         self._lock = threading.Lock()
 
     def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
         """Tell whether the password matches the stored hash, and cache it if so."""
-        # Read without the lock: at worst, two threads compute the same hash.
-        remembered = self._seen.get(stored)
+        with self._lock:
+            remembered = self._seen.get(stored)
         if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):
             return True
         # The hash takes tens of milliseconds and releases the interpreter, so other requests can run.
@@ -238,8 +238,6 @@ class VerifiedPasswords:
             return False
         with self._lock:
             self._seen[stored] = self._digest(stored, password)
-            while len(self._seen) > self._size:
-                self._seen.popitem(last=False)
         return True
 
     def _digest(self, stored: str, password: str) -> bytes:
