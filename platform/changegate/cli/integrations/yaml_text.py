@@ -1,12 +1,12 @@
 """The subset of YAML for files of integrations, with the place of each value for error messages.
 
-Only values that are the same in YAML 1.1, 1.2, and JSON are typed: true, false, null, and decimal numbers. Others, such
-as `no` or `12:30`, are strings. Aliases, tags, and repeated keys are refused: they could expand a small file to a huge
-one, or hide a value.
+PyYAML reads and writes it. Only values that are the same in YAML 1.1, 1.2, and JSON are typed: true, false, null, and
+decimal numbers. Others, such as `no` or `12:30`, are strings. Aliases, tags, and repeated keys are refused: they could
+expand a small file to a huge one, or hide a value.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,8 @@ from changegate.printable import printable
 MAX_CHARACTERS = 1024 * 1024
 MAX_DEPTH = 20
 Place = tuple[int, int]  # Line and column, counted from 1.
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z")
+_TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
-_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class Unreadable(ChangegateError):
@@ -39,14 +38,34 @@ class Placed:
     keys: Mapping[str, Place]
 
 
-class _Composer(yaml.SafeLoader):
-    """Composes nodes, and never constructs Python objects from tags."""
+class _Loader(yaml.SafeLoader):
+    """Composes the nodes of the subset only, each with its place."""
+
+    # Replaces the types of YAML 1.1. The first match counts; the key is the first character of the value.
+    yaml_implicit_resolvers: dict[Any, Any] = {}
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            alias: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise Unreadable(_place(alias.start_mark), "Aliases are not supported; repeat the value.")
-        return super().compose_node(parent, index)
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        place = _place(event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            raise Unreadable(place, "Aliases are not supported; repeat the value.")
+        if event.tag is not None:
+            raise Unreadable(place, "Tags are not supported; write the plain value.")
+        if self._depth > MAX_DEPTH:
+            raise Unreadable(place, "The value is nested too deeply.")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            _require_keys(node)
+        return node
+
+
+_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"(?:true|false)\Z"), ["t", "f"])
+_Loader.add_implicit_resolver(f"{_TAG}null", re.compile(r"(?:~|null|)\Z"), ["~", "n", ""])
+_Loader.add_implicit_resolver(f"{_TAG}int", re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z"), list("-0123456789"))
+_Loader.add_implicit_resolver(f"{_TAG}float", _NUMBER, list("-0123456789"))
 
 
 def parse_yaml(text: str) -> yaml.Node | None:
@@ -54,10 +73,7 @@ def parse_yaml(text: str) -> yaml.Node | None:
     if len(text) > MAX_CHARACTERS:
         raise Unreadable((1, 1), f"The file is longer than {MAX_CHARACTERS} characters.")
     try:
-        loader = _Composer(text)
-        return loader.get_single_node()
-    except RecursionError:
-        raise Unreadable((1, 1), "The file is nested too deeply.") from None
+        return _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as problem:
         raise Unreadable(_place(problem.problem_mark), f"Invalid YAML: {_one_line(problem)}.") from None
     except yaml.reader.ReaderError as problem:
@@ -65,19 +81,11 @@ def parse_yaml(text: str) -> yaml.Node | None:
         raise Unreadable((line, 1), "The line contains a character that YAML does not allow.") from None
 
 
-def mapping_items(node: yaml.Node) -> Iterator[tuple[str, Place, yaml.Node]]:
-    """Yield key, place, and value of a mapping; raises `Unreadable` for another node or a repeated key."""
-    if not isinstance(node, yaml.MappingNode) or not _is_plain(node):
+def mapping_items(node: yaml.Node) -> list[tuple[str, Place, yaml.Node]]:
+    """Return key, place, and value of each item of a mapping; raises `Unreadable` for another node."""
+    if not isinstance(node, yaml.MappingNode):
         raise Unreadable(place_of(node), "A mapping of keys to values is expected here.")
-    seen: set[str] = set()
-    for key_node, value in node.value:
-        key, place = _value(key_node, MAX_DEPTH), place_of(key_node)
-        if not isinstance(key, str):
-            raise Unreadable(place, "A key must be a string.")
-        if key in seen:
-            raise Unreadable(place, f"The key {printable(key, 200)} occurs twice.")
-        seen.add(key)
-        yield key, place, value
+    return [(key.value, place_of(key), value) for key, value in node.value]
 
 
 def list_items(node: yaml.Node) -> list[yaml.Node]:
@@ -88,10 +96,10 @@ def list_items(node: yaml.Node) -> list[yaml.Node]:
 
 
 def read_mapping(node: yaml.Node) -> Placed:
-    """Return a mapping as plain values."""
-    items = list(mapping_items(node))
-    value = {key: _value(inner, 1) for key, _, inner in items}
-    return Placed(value, place_of(node), {key: place for key, place, _ in items})
+    """Return a mapping as plain values; raises `Unreadable` for another node."""
+    keys = {key: place for key, place, _ in mapping_items(node)}
+    constructor: Any = yaml.constructor.SafeConstructor()
+    return Placed(constructor.construct_document(node), place_of(node), keys)
 
 
 def render_yaml(value: Any) -> str:
@@ -121,56 +129,30 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _render_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+    return dumper.represent_scalar(f"{_TAG}str", text, style=_style(text))
+
+
+# Quotes the strings that `_Loader` would type; the library only knows those that YAML 1.1 types.
+_Dumper.add_implicit_resolver(f"{_TAG}float", _NUMBER, list("-0123456789"))
+_Dumper.add_representer(str, _render_text)
 
 
 def _style(text: str) -> str | None:
     """Return the style in which a string is read back unchanged; None if the library may choose."""
     if re.search(r"[\r\x85\u2028\u2029\ufeff]", text):
         return '"'  # unless escaped, these characters end lines, or are dropped at the beginning of a file
-    if "\n" in text and not re.search(r"[ \t]\n|\t|\A\s", text):
-        return "|"
-    # The library quotes strings that YAML 1.1 would type; this module types some others, too.
-    return "'" if text in _WORDS or _NUMBER.match(text) else None
+    return "|" if "\n" in text and not re.search(r"[ \t]\n|\t|\A\s", text) else None
 
 
-_Dumper.add_representer(str, _render_text)
-
-
-def _value(node: yaml.Node, depth: int) -> Any:
-    if depth > MAX_DEPTH + 1:
-        raise Unreadable(place_of(node), "The value is nested too deeply.")
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node)
-    if isinstance(node, yaml.SequenceNode) and _is_plain(node):
-        return [_value(inner, depth + 1) for inner in node.value]
-    return {key: _value(inner, depth + 1) for key, _, inner in mapping_items(node)}
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    if node.style is not None:
-        return _require_plain(node, node.value)
-    if node.value in _WORDS:
-        return _require_plain(node, _WORDS[node.value])
-    if _INTEGER.match(node.value):
-        return _require_plain(node, int(node.value))
-    return _require_plain(node, float(node.value) if _NUMBER.match(node.value) else node.value)
-
-
-def _require_plain(node: yaml.Node, value: Any) -> Any:
-    if not _is_plain(node):
-        raise Unreadable(place_of(node), "Tags are not supported; write the plain value.")
-    return value
-
-
-def _is_plain(node: yaml.Node) -> bool:
-    """Return whether a node has its default tag; an explicit tag could request any Python object."""
-    if isinstance(node, yaml.ScalarNode):
-        return node.tag.startswith("tag:yaml.org,2002:") and node.tag.rpartition(":")[2] in _SCALARS
-    return node.tag in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
-
-
-_SCALARS = ("str", "bool", "null", "int", "float", "timestamp", "merge", "value")
+def _require_keys(mapping: yaml.MappingNode) -> None:
+    """Refuse keys that are not strings, which could be unhashable, and repeated keys, of which one would be ignored."""
+    seen: set[str] = set()
+    for key, _ in mapping.value:
+        if key.tag != f"{_TAG}str":
+            raise Unreadable(place_of(key), "A key must be a string.")
+        if key.value in seen:
+            raise Unreadable(place_of(key), f"The key {printable(key.value, 200)} occurs twice.")
+        seen.add(key.value)
 
 
 def _place(mark: Any) -> Place:
