@@ -1,5 +1,6 @@
 """Records as XML, out and in: docs/reference/table-api.md#values; what comes in is untrusted."""
 
+import encodings
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -139,6 +140,15 @@ HOSTILE = {
     "dtd": '<!DOCTYPE r SYSTEM "http://127.0.0.1:1/x.dtd"><r/>',
     "parameter": '<!DOCTYPE r [<!ENTITY % p SYSTEM "http://127.0.0.1:1/x"> %p;]><r/>',
     "plain": "<!DOCTYPE r><r/>",
+    "laughs": "<!DOCTYPE r [<!ENTITY l0 'ha'>"
+    + "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
+    + "]><r><a>&l9;</a></r>",
+    "quadratic": f"<!DOCTYPE r [<!ENTITY x '{'x' * 50_000}'>]><r><a>{'&x;' * 50_000}</a></r>",
+    "attribute": '<!DOCTYPE r [<!ATTLIST a b CDATA "x">]><r><a/></r>',
+    "unparsed": '<!DOCTYPE r [<!NOTATION n SYSTEM "x"><!ENTITY u SYSTEM "file:///etc/hostname" NDATA n>]><r/>',
+    "public": '<!DOCTYPE r PUBLIC "-//x//x" "http://127.0.0.1:1/x.dtd"><r/>',
+    "late": f"<!--{'x' * 100_000}--><!DOCTYPE r><r/>",
+    "in utf-16": '<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/hostname">]><r><a>&x;</a></r>'.encode("utf-16"),
 }
 BROKEN = {
     "undefined": "<r><a>&nothing;</a></r>",
@@ -160,7 +170,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_refuses_every_document_type(api: TableApi, body: str) -> None:
+def test_refuses_every_document_type(api: TableApi, body: str | bytes) -> None:
     response = send(api, body)
     assert response.status_code == 400
     assert error_of(response) == (UNREADABLE, "XML with a document type is refused")
@@ -175,6 +185,23 @@ def test_refuses_an_invalid_record_with_the_reason(api: TableApi, body: str | by
     assert message == UNREADABLE
     assert detail
     assert api.found("") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "no-such-encoding", "unicode_escape"])
+@pytest.mark.parametrize("bytes_as", ["ascii", "utf-16"])
+def test_looks_up_no_encoding_that_a_document_names(api: TableApi, encoding: str, bytes_as: str) -> None:
+    """Python keeps each unknown name in memory for good, so that names could fill it."""
+    known = {*encodings._cache}
+    response = send(api, f"<?xml version='1.0' encoding='{encoding}'?><r/>".encode(bytes_as))
+    assert response.status_code == 400
+    assert error_of(response) == (UNREADABLE, f"XML in the encoding {encoding} is not read; UTF-8 is")
+    assert {*encodings._cache} <= known | {"utf_16"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-16", "ISO-8859-1", "us-ascii"])
+def test_reads_the_encoding_that_a_document_names(encoding: str) -> None:
+    document = f"<?xml version='1.0' encoding='{encoding}'?><r><a>{'a' if encoding == 'us-ascii' else 'é'}</a></r>"
+    assert parse_xml(document.encode(encoding)) == {"a": document[-9]}
 
 
 def test_refuses_a_value_with_the_name_of_its_field(xml_api: TableApi) -> None:

@@ -2,16 +2,22 @@
 
 See docs/reference/table-api.md#values.
 
-Requests are untrusted: a document type is refused, so there are no entities, and nesting is limited.
+Requests are untrusted: defusedxml refuses a document type, so there are no entities, and nesting is limited.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
-from xml.parsers import expat
+from xml.sax import SAXParseException
+from xml.sax.handler import ContentHandler
 from xml.sax.saxutils import escape
+from xml.sax.xmlreader import InputSource
+
+from defusedxml import DTDForbidden
+from defusedxml.expatreader import DefusedExpatParser
 
 from changegate.errors import RequestUnreadable
 
@@ -19,7 +25,7 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 ROOT = "response"
 MAX_DEPTH = 4  # The levels of a request: response, result, a reference, its value.
 MAX_ELEMENTS = 10_000
-# The encodings that expat decodes itself. It would look up any other among all of Python's codecs.
+# The encodings that expat decodes itself. It looks up others among Python's codecs, which never forget an unknown name.
 ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
 ENVELOPES = frozenset({"request", "response"})
 WRAPPERS = ("entry", "result")
@@ -56,12 +62,7 @@ def parse_xml(document: bytes) -> dict[str, Any]:
     Fields are the children of the first `<request><entry>` or `<response><result>`, otherwise of the root. Raises
     `RequestUnreadable`.
     """
-    reader = _Reader()
-    try:
-        reader.read(document)
-    except (expat.ExpatError, ValueError, LookupError) as problem:
-        raise RequestUnreadable(f"The body is not XML: {problem}") from None
-    root = reader.root
+    root = _read_root(document)
     for wrapper in WRAPPERS if root.name in ENVELOPES else ():
         if wrapper in root.children:
             return _as_record(root.children[wrapper])
@@ -87,32 +88,42 @@ class _Element:
         return self.children or "".join(self.texts)
 
 
-class _Reader:
-    """Builds records from the events of a parser restricted to elements and text."""
+def _read_root(document: bytes) -> _Element:
+    reader, parser, source = _Reader(), _Parser(forbid_dtd=True), InputSource()
+    parser.setContentHandler(reader)
+    source.setByteStream(BytesIO(document))
+    try:
+        parser.parse(source)
+    except DTDForbidden:
+        raise RequestUnreadable("XML with a document type is refused") from None
+    except SAXParseException as problem:
+        raise RequestUnreadable(f"The body is not XML: {problem.getException()}") from None
+    return reader.root
 
-    def __init__(self) -> None:
-        self.root = _Element("")
-        self._open: list[_Element] = []
-        self._count = 0
 
-    def read(self, document: bytes) -> None:
-        """Parse a complete document."""
-        parser = expat.ParserCreate()
-        parser.XmlDeclHandler = self._require_known_encoding
-        parser.StartDoctypeDeclHandler = self._refuse_doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
-        parser.Parse(document, True)
+class _Parser(DefusedExpatParser):
+    """Reads untrusted XML in a known encoding."""
+
+    def reset(self) -> None:
+        super().reset()
+        self._parser.XmlDeclHandler = self._require_known_encoding  # type: ignore[attr-defined]
 
     def _require_known_encoding(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ENCODINGS:
             raise RequestUnreadable(f"XML in the encoding {encoding[:40]} is not read; UTF-8 is")
 
-    def _refuse_doctype(self, *_declaration: Any) -> None:
-        raise RequestUnreadable("XML with a document type is refused")
 
-    def _start(self, name: str, _attributes: Any) -> None:
+class _Reader(ContentHandler):
+    """Builds records from elements and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = _Element("")
+        self._open: list[_Element] = []
+        self._count = 0
+
+    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 - SAX's name
+        """Open an element; raises `RequestUnreadable` for too many, or too deep ones."""
         self._count += 1
         if len(self._open) == MAX_DEPTH:
             raise RequestUnreadable(f"XML is nested more than {MAX_DEPTH} elements deep")
@@ -120,7 +131,8 @@ class _Reader:
             raise RequestUnreadable(f"XML has more than {MAX_ELEMENTS} elements")
         self._open.append(_Element(name))
 
-    def _end(self, _name: str) -> None:
+    def endElement(self, name: str) -> None:  # noqa: N802
+        """Keep the value of the element in the one that contains it."""
         element = self._open.pop()
         if not self._open:
             self.root = element
@@ -129,5 +141,6 @@ class _Reader:
         else:
             self._open[-1].children[element.name] = element.value
 
-    def _text(self, text: str) -> None:
-        self._open[-1].texts.append(text)
+    def characters(self, content: str) -> None:
+        """Keep a piece of the element's text."""
+        self._open[-1].texts.append(content)
