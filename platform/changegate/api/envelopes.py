@@ -69,6 +69,16 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Answer(orjson.dumps(body), status, [("Content-Type", JSON), *(headers or {}).items()])
 
 
+def public_response(body: Any, max_age: int) -> Response:
+    """Return JSON that every cache may store for `max_age` seconds, or a 304 to a caller that has it."""
+    response = Response(orjson.dumps(body), content_type=JSON, headers={"X-Content-Type-Options": "nosniff"})
+    response.cache_control.public = True
+    response.cache_control.max_age = max_age
+    response.add_etag()
+    response.make_conditional(current_request())
+    return response
+
+
 def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a response to an authenticated caller, in JSON or XML as requested."""
     own = headers.items() if headers else ()

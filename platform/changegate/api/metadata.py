@@ -5,12 +5,11 @@ There is no OpenID discovery document, since Changegate issues no ID tokens.
 
 from typing import Any
 
-import orjson
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort
 
 from changegate.api import introspection, oauth, revocation, token_keys
 from changegate.api.auth import allow_anyone
-from changegate.api.envelopes import JSON
+from changegate.api.envelopes import public_response
 from changegate.api.well_known import AUTHORIZATION_SERVER, PROTECTED_RESOURCE, base_path
 from changegate.extensions import settings
 from changegate.services.oauth.client_assertions import ALGORITHMS
@@ -81,9 +80,4 @@ def _scopes() -> list[str]:
 
 def _document(body: dict[str, Any]) -> Response:
     """Return metadata as JSON, without empty lists (RFC 8414 §3.2, RFC 9728 §3.2)."""
-    body = {name: value for name, value in body.items() if value != []}
-    headers = {"Cache-Control": f"public, max-age={MAX_AGE}", "X-Content-Type-Options": "nosniff"}
-    response = Response(orjson.dumps(body), content_type=JSON, headers=headers)
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+    return public_response({name: value for name, value in body.items() if value != []}, MAX_AGE)

@@ -1,10 +1,9 @@
 """The key set with which resource servers verify Changegate's access tokens (RFC 7517 §5, RFC 9068 §4)."""
 
-import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from changegate.api.auth import allow_anyone
-from changegate.api.envelopes import JSON
+from changegate.api.envelopes import public_response
 from changegate.extensions import now
 from changegate.services.oauth.token_keys import list_published
 
@@ -18,8 +17,4 @@ bp.before_request(allow_anyone)
 @bp.get(PATH)
 def key_set_view() -> Response:
     """Return the public keys, with Cache-Control and ETag."""
-    headers = {"Cache-Control": f"public, max-age={MAX_AGE}", "X-Content-Type-Options": "nosniff"}
-    response = Response(orjson.dumps({"keys": list_published(now())}), content_type=JSON, headers=headers)
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+    return public_response({"keys": list_published(now())}, MAX_AGE)
