@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import click
 import requests
-from rich.console import Console
-from rich.markup import escape
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 RUN_AS = "release.bot"
@@ -41,7 +40,6 @@ class Teller:
     """The state of a run of the demo, and the functions that make and show requests."""
 
     place: Place
-    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     browser: requests.Session = field(default_factory=requests.Session)
     step: str = ""
     client: dict[str, str] = field(default_factory=dict)
@@ -52,16 +50,16 @@ class Teller:
     def begin(self, number: int, title: str) -> None:
         """Print the heading of a step."""
         self.step = f"step {number}, {title}"
-        self.console.print(f"\n[bold cyan]{number}.[/] [bold]{escape(title)}[/]")
+        click.echo(f"\n{click.style(f'{number}.', fg='cyan', bold=True)} {click.style(title, bold=True)}")
 
     def call(self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any) -> requests.Response:
         """Make a request, show it with its response, and require the expected status."""
         sent = options.get("data") or options.get("json") or {}
-        self.console.print(f"   [dim]→[/] {method} {escape(url)}  {escape(_shortened(sent))}")
+        click.echo(f"   {click.style('→', dim=True)} {method} {url}  {_shortened(sent)}")
         caller = self.browser if browser else requests
         answer = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
-        colour = "green" if answer.status_code == expected else "red"
-        self.console.print(f"   [dim]←[/] [{colour}]{answer.status_code}[/] {escape(_shortened(_body(answer)))}")
+        status = click.style(answer.status_code, fg="green" if answer.status_code == expected else "red")
+        click.echo(f"   {click.style('←', dim=True)} {status} {_shortened(_body(answer))}")
         if answer.status_code != expected:
             raise StoryFailed(
                 f"The demo failed at {self.step}: {method} {url} answered {answer.status_code}, not {expected}."
@@ -70,7 +68,7 @@ class Teller:
 
     def say(self, text: str) -> None:
         """Print a sentence about the step."""
-        self.console.print(f"   [italic]{escape(text)}[/]")
+        click.secho(f"   {text}", italic=True)
 
     def api(self, path: str) -> str:
         """Return the URL of a table in the Table API."""
@@ -85,7 +83,7 @@ class Teller:
 def tell_story(place: Place) -> list[dict[str, str]]:
     """Run all steps and return the created changes; raises `StoryFailed` with the name of the step."""
     teller = Teller(place)
-    teller.console.rule("[bold]Changegate: from an identity provider's key to a change request")
+    click.secho("Changegate: from an identity provider's key to a change request", bold=True, underline=True)
     for number, (title, act) in enumerate(STEPS, 1):
         teller.begin(number, title)
         try:
@@ -97,14 +95,13 @@ def tell_story(place: Place) -> list[dict[str, str]]:
 
 def closing_words(place: Place, changes: list[dict[str, str]]) -> None:
     """Print links for the next steps of the user."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.rule("[bold]Where to look")
-    console.print(f"Console            [link]{place.base_url}/[/link]")
-    console.print(f"Sign in            {place.admin} / {escape(place.password)}")
-    console.print(f"Integrations       {place.base_url}/inbound-integrations")
-    console.print(f"Change requests    {place.base_url}/change-requests")
-    console.print(f"Identity provider  {place.idp_url}/")
-    console.print(f"Changes created    {', '.join(change['number'] for change in changes)}")
+    click.secho("\nWhere to look", bold=True, underline=True)
+    click.echo(f"Console            {place.base_url}/")
+    click.echo(f"Sign in            {place.admin} / {place.password}")
+    click.echo(f"Integrations       {place.base_url}/inbound-integrations")
+    click.echo(f"Change requests    {place.base_url}/change-requests")
+    click.echo(f"Identity provider  {place.idp_url}/")
+    click.echo(f"Changes created    {', '.join(change['number'] for change in changes)}")
 
 
 def _publish(teller: Teller) -> None:
