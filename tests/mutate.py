@@ -6,6 +6,7 @@ mutmut has no option for either: which kinds of changes to make, and which of th
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import libcst as cst
 from mutmut import __main__ as mutmut
@@ -15,11 +16,11 @@ from mutmut.state import state
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import get_module_from_key
 
-# Functions that only put something into words, and errors: other words are no other rule.
+# Calls that only put something into words, and errors: other words are no other rule.
 WORDING = {"describe", "_describe_keys", "_describe_shape", "_where", "_unexpected", "name_missing_scopes"}
-ERRORS = {"AccessRefused", "InputInvalid", "ValueError", "cast"}
-# The last two parts of a check (rule, reason, expected, received) are shown and not read by any rule.
-CHECK_LENGTH, RULE_AND_REASON = 4, 2
+ERRORS = {"AccessRefused", "InputInvalid", "Phrase", "ValueError", "cast"}
+# The last two arguments of `RuleCheck(rule, reason, expected, received)` are shown and not read by any rule.
+CHECK, RULE_AND_REASON = "RuleCheck", 2
 # Rules of access need requests to be tested; for those of assertions the other tests are enough, and faster.
 OVER_HTTP = {
     "changegate.api.auth",
@@ -49,8 +50,8 @@ def main() -> None:
     shown: set[int] = set()
 
     def skip_wording(visitor: file_mutation.MutationVisitor, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Tuple) and len(node.elements) == CHECK_LENGTH:
-            shown.update(id(element) for element in node.elements[RULE_AND_REASON:])
+        if is_check(node):
+            shown.update(id(argument) for argument in node.args[RULE_AND_REASON:])
         return id(node) in shown or skip(visitor, node)
 
     file_mutation.MutationVisitor._skip_node_and_children = skip_wording
@@ -66,6 +67,11 @@ def main() -> None:
     report()
 
 
+def is_check(node: cst.CSTNode) -> TypeGuard[cst.Call]:
+    """Return whether an expression makes the result of a rule."""
+    return isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value == CHECK
+
+
 def is_text_for_people(node: cst.CSTNode) -> bool:
     """Tell whether an expression is a text with blanks, and so the name of nothing."""
     return isinstance(node, cst.BaseString) and " " in getattr(node, "value", " ")
@@ -79,7 +85,7 @@ def change_name(node: cst.BaseString) -> Iterator[cst.BaseString]:
 
 def change_argument(node: cst.Call) -> Iterator[cst.Call]:
     """Put None in place of each argument, and leave out the last: without one before it, nearly all calls raise."""
-    if not any(is_text_for_people(argument.value) for argument in node.args):
+    if not is_check(node) and not any(is_text_for_people(argument.value) for argument in node.args):
         changes = list(mutators.operator_arg_removal(node))
         yield from changes if len(node.args) < 2 else [*changes[: -len(node.args)], changes[-1]]
 

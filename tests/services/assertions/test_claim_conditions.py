@@ -31,9 +31,9 @@ def condition(operator: str, value: Any = None, value_type: str = "string", clai
 
 
 def is_met(stored: Any, value: Any) -> bool:
-    ((_, reason, _, _),) = check_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
-    assert reason in (None, "claim_condition_failed")
-    return reason is None
+    (check,) = check_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
+    assert check.reason in (None, "claim_condition_failed")
+    return check.reason is None
 
 
 def result_of(stored: Any, **said: Any) -> RuleResult:
@@ -199,7 +199,7 @@ def test_a_condition_that_cannot_be_understood_goes_by_its_claim(stored: Any, na
 @pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
 def test_a_column_that_holds_no_list_refuses(text: str) -> None:
     (check,) = check_conditions(parse_conditions(text), {"x": "y"})
-    assert check[1] == "claim_condition_failed"
+    assert check.reason == "claim_condition_failed"
 
 
 def test_what_json_cannot_hold_refuses() -> None:
@@ -215,7 +215,7 @@ def test_what_is_not_understood_goes_on_reporting_only() -> None:
     newer = condition("not_equals", "y", report_only=True)
     conditions = load_conditions([newer])
     assert check_conditions(conditions, {}) == []
-    assert check_report_only(conditions, {})[0][1] == "claim_condition_failed"
+    assert check_report_only(conditions, {})[0].reason == "claim_condition_failed"
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def about_all(*stored: dict[str, Any]) -> str:
 
 
 def admits(stored: dict[str, Any], value: Any) -> bool:
-    ((_, reason, _, _),) = check_conditions(load_conditions([stored]), {stored["claim"]: value})
-    return reason is None
+    (check,) = check_conditions(load_conditions([stored]), {stored["claim"]: value})
+    return check.reason is None
 
 
 @pytest.mark.parametrize(

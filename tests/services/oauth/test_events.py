@@ -9,7 +9,7 @@ from changegate.extensions import db, now
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.integration_fields import FIELDS
 from changegate.oauth_errors import AssertionRefused, InvalidClient
-from changegate.services.assertions.report import Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
@@ -43,7 +43,7 @@ def test_the_events_of_an_integration_come_newest_first(desk: TokenDesk) -> None
 
 
 def test_a_refusal_keeps_every_rule_that_was_judged(desk: TokenDesk) -> None:
-    report = Report([("one", None, "a", "a"), ("two", "iss_mismatch", "a", "b")])
+    report = Report([RuleCheck("one", None, "a", "a"), RuleCheck("two", "iss_mismatch", "a", "b")])
     record_refused(Attempt("::1", "0" * 32), AssertionRefused("iss_mismatch", report=report), now())
 
     [event] = db.session.execute(select(OAuthExchange)).scalars()

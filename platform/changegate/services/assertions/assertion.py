@@ -15,7 +15,7 @@ from changegate.services.assertions.claim_conditions import check_conditions, ch
 from changegate.services.assertions.compact_form import CompactForm, split_compact
 from changegate.services.assertions.header_policy import Header, check_alg, check_typ, read_header
 from changegate.services.assertions.key_choice import choose_keys
-from changegate.services.assertions.report import Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.assertions.trust_policy import TrustPolicy
 from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKeys
@@ -146,9 +146,9 @@ class UnverifiedAssertion:
         expected = f"a signature by this key with {algorithm}"
         for key in choose_keys(key_set, self._header, policy, now, report):
             if key_set.is_signed_by(key, algorithm, form.signing_input, form.signature):
-                report.add(("signature", None, expected, "it is"))
+                report.add(RuleCheck("signature", None, expected, "it is"))
                 return key
-        report.add(("signature", "signature_invalid", expected, "it is not"))
+        report.add(RuleCheck("signature", "signature_invalid", expected, "it is not"))
         raise AssertionRefused("signature_invalid", report=report)
 
     def _read_claims(self) -> dict[str, object]:
@@ -185,10 +185,10 @@ class UnverifiedAssertion:
         return sha256(self._form.signing_input if jti is None else jti.encode()).digest()
 
 
-def _check_payload(claims: Claims) -> tuple[str, str | None, object, object]:
+def _check_payload(claims: Claims) -> RuleCheck:
     if claims:
-        return "payload", None, _PAYLOAD, "a JSON object"
-    return "payload", "payload_invalid", _PAYLOAD, "something else"
+        return RuleCheck("payload", None, _PAYLOAD, "a JSON object")
+    return RuleCheck("payload", "payload_invalid", _PAYLOAD, "something else")
 
 
 def _moment(claims: Claims, name: str) -> datetime:
@@ -203,5 +203,5 @@ def _unexpected(problem: Exception, reason: str, report: Report) -> AssertionRef
     place = extract_tb(problem.__traceback__)[-1]
     kind = type(problem).__name__
     logger.error("%s while checking an assertion, in %s line %s", kind, place.name, place.lineno)
-    report.add(("judgement", reason, "a judgement", "a fault, which is in the log"))
+    report.add(RuleCheck("judgement", reason, "a judgement", "a fault, which is in the log"))
     return AssertionRefused(reason, report=report)

@@ -5,9 +5,9 @@ values are never converted.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
-from changegate.services.assertions.phrases import LAST_SECOND
+from changegate.services.assertions.phrases import LAST_SECOND, Phrase
 from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import TrustPolicy
 
@@ -38,7 +38,7 @@ def check_issuer(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
     """Compare the issuer byte for byte; an empty issuer in the policy matches nothing."""
     issuer = claims.get("iss")
     matches = isinstance(issuer, str) and issuer != "" and issuer == policy.issuer
-    return "iss", None if matches else "iss_mismatch", policy.issuer, issuer
+    return RuleCheck("iss", None if matches else "iss_mismatch", policy.issuer, issuer)
 
 
 def check_audience(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
@@ -52,7 +52,7 @@ def check_audience(claims: Claims, policy: TrustPolicy, _now: float) -> RuleChec
     # Every other service that is named holds the same assertion, and could present it here as the client.
     elif len(audiences) > 1 and not policy.allow_additional_audiences:
         reason = "aud_multiple"
-    return name, reason, policy.audiences, claims.get(name)
+    return RuleCheck(name, reason, policy.audiences, claims.get(name))
 
 
 def check_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
@@ -60,7 +60,7 @@ def check_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleChec
     subject = claims.get("sub")
     sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
     reason = None if sound else "payload_invalid"
-    return "sub", reason, _SUBJECT, subject
+    return RuleCheck("sub", reason, _SUBJECT, subject)
 
 
 def check_expiry(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
@@ -72,7 +72,7 @@ def check_expiry(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
         reason = "exp_missing"
     elif expires <= limit:
         reason = "expired"
-    return "exp", reason, ("after", limit), _instant(claims, "exp", expires)
+    return RuleCheck("exp", reason, Phrase("after", limit), _instant(claims, "exp", expires))
 
 
 def check_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
@@ -80,12 +80,12 @@ def check_lifetime(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck
     expires, issued = seconds_of(claims, "exp"), seconds_of(claims, "iat")
     cap = policy.max_assertion_lifetime.total_seconds()
     if expires is None:
-        return "lifetime", "exp_missing", ("at most seconds", cap), "unknown"
+        return RuleCheck("lifetime", "exp_missing", Phrase("at most seconds", cap), "unknown")
     # Without `iat`, from the latest instant that the clock skew allows: an assertion with exactly the longest lifetime
     # must pass, even if the provider's clock is ahead.
     lifetime = expires - (now + policy.clock_skew.total_seconds() if issued is None else issued)
     reason = None if lifetime <= cap else "lifetime_too_long"
-    return "lifetime", reason, ("at most seconds", cap), ("seconds", lifetime)
+    return RuleCheck("lifetime", reason, Phrase("at most seconds", cap), Phrase("seconds", lifetime))
 
 
 def check_issue(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
@@ -95,7 +95,7 @@ def check_issue(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     earliest = now - policy.max_assertion_lifetime.total_seconds() - skew
     latest = now + skew if expires is None else min(now + skew, expires)
     reason = None if issued is not None and earliest <= issued <= latest else "iat_invalid"
-    return "iat", reason, ("between", earliest, latest), _instant(claims, "iat", issued)
+    return RuleCheck("iat", reason, Phrase("between", earliest, latest), _instant(claims, "iat", issued))
 
 
 def check_start(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
@@ -103,10 +103,10 @@ def check_start(claims: Claims, policy: TrustPolicy, now: float) -> RuleCheck:
     latest = now + policy.clock_skew.total_seconds()
     # The presence of the claim counts, and not its value: `"nbf": null` is a claim of the wrong type, and is refused.
     if "nbf" not in claims:
-        return "nbf", None, ("until", latest), None
+        return RuleCheck("nbf", None, Phrase("until", latest), None)
     start = seconds_of(claims, "nbf")
     reason = "not_yet_valid" if start is None or start > latest else None
-    return "nbf", reason, ("until", latest), _instant(claims, "nbf", start)
+    return RuleCheck("nbf", reason, Phrase("until", latest), _instant(claims, "nbf", start))
 
 
 def check_jti(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
@@ -116,7 +116,7 @@ def check_jti(claims: Claims, policy: TrustPolicy, _now: float) -> RuleCheck:
     usable = is_text(unique) or (name not in claims and not policy.jti_required)
     # Where the policy names another unique claim, `jti` must still have its registered type (RFC 7519 §4.1.7).
     usable = usable and isinstance(claims.get("jti", ""), str)
-    return "jti", None if usable else "jti_missing", ("characters", name, MAX_TEXT_LENGTH), unique
+    return RuleCheck("jti", None if usable else "jti_missing", Phrase("characters", name, MAX_TEXT_LENGTH), unique)
 
 
 def check_confirmation(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
@@ -160,9 +160,9 @@ def is_text(value: object) -> TypeGuard[str]:
 
 def _check_absence(claims: Claims, name: str) -> RuleCheck:
     present = name in claims
-    return name, "payload_invalid" if present else None, "absent", "present" if present else "absent"
+    return RuleCheck(name, "payload_invalid" if present else None, "absent", "present" if present else "absent")
 
 
 def _instant(claims: Claims, name: str, seconds: int | None) -> object:
     value = claims.get(name)
-    return value if seconds is None else ("instant", value)
+    return value if seconds is None else Phrase("instant", cast("float", value))

@@ -8,7 +8,7 @@ Values are never converted: a missing claim fails its condition, and so does a c
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import orjson
 
@@ -43,9 +43,8 @@ class ClaimCondition:
         path = self.path
         value = claims.get(path[0], MISSING) if len(path) == 1 else _walk(claims, path)
         reason = None if self.is_met_by(value) else REASON
-        # Nearly all claims are plain strings, which need no rendering.
-        is_plain = self.expects_text and type(value) is str
-        return self.rule, reason, self.expected, value if is_plain else partial(describe, value)
+        received = value if self.expects_text and type(value) is str else describe(value)
+        return RuleCheck(self.rule, reason, self.expected, received)
 
 
 def load_conditions(stored: Sequence[Stored] | None) -> tuple[ClaimCondition, ...]:

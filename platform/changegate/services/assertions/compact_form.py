@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from changegate.services.assertions.phrases import Phrase
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.base64url import decode_base64url
 
@@ -32,7 +33,7 @@ def split_compact(text: str, report: Report) -> CompactForm:
     """Return a token's segments; raises `AssertionRefused` unless it is a compact JWS within the size limits."""
     # Before anything else: all that follows takes time in proportion to the length of the text.
     if len(text) > MAX_ASSERTION_LENGTH:
-        report.add(("size", "assertion_too_large", _SIZES, f"{len(text)} characters"))
+        report.add(RuleCheck("size", "assertion_too_large", _SIZES, f"{len(text)} characters"))
         report.require_passed()
     if text.count(".") != 2:
         report.add(_not_compact(_describe_shape(text)))
@@ -53,20 +54,20 @@ def _check_sizes(segments: list[str]) -> RuleCheck:
     sizes = [len(segment) * 3 // 4 for segment in segments]
     for (name, cap), size in zip(_CAPS, sizes, strict=True):
         if size > cap:
-            return "size", "assertion_too_large", _SIZES, f"a {name} of {size} bytes"
-    return "size", None, _SIZES, ("bytes", sum(sizes))
+            return RuleCheck("size", "assertion_too_large", _SIZES, f"a {name} of {size} bytes")
+    return RuleCheck("size", None, _SIZES, Phrase("bytes", sum(sizes)))
 
 
 def _check_form(segments: list[str], decoded: list[bytes | None]) -> RuleCheck:
     if all(decoded):
-        return "form", None, _SHAPE, "three segments"
+        return RuleCheck("form", None, _SHAPE, "three segments")
     names = [name for (name, _), data in zip(_CAPS, decoded, strict=True) if not data]
     empty = not all(segments)
     return _not_compact("an empty segment" if empty else f"other characters in: {', '.join(names)}")
 
 
 def _not_compact(received: str) -> RuleCheck:
-    return "form", "assertion_not_compact_jws", _SHAPE, received
+    return RuleCheck("form", "assertion_not_compact_jws", _SHAPE, received)
 
 
 def _describe_shape(text: str) -> str:

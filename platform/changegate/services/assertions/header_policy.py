@@ -40,7 +40,7 @@ def read_header(data: bytes, report: Report) -> Header:
     except ValueError:
         members = None
     if not isinstance(members, dict):
-        report.add(("header", "header_invalid", "a JSON object, each name once", "something else"))
+        report.add(RuleCheck("header", "header_invalid", "a JSON object, each name once", "something else"))
         raise AssertionRefused("header_invalid", report=report)
     report.add(_check_members(members), _check_kid(members))
     report.require_passed()
@@ -48,7 +48,7 @@ def read_header(data: bytes, report: Report) -> Header:
     # unknown until the payload is read (`check_alg`).
     algorithm, kid = members.get("alg"), members.get("kid")
     if not isinstance(algorithm, str):
-        report.add(("alg", "alg_not_allowed", "the name of an algorithm", algorithm))
+        report.add(RuleCheck("alg", "alg_not_allowed", "the name of an algorithm", algorithm))
         raise AssertionRefused("alg_not_allowed", report=report)
     return Header(algorithm, kid, members)
 
@@ -57,10 +57,10 @@ def check_typ(header: Header, policy: TrustPolicy) -> RuleCheck:
     """Check the type of the token (RFC 8725 §3.11), so that a token for another purpose is refused."""
     # RFC 7519 §5.1 makes `typ` optional, and many providers omit it.
     if "typ" not in header.members:
-        return "typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None
+        return RuleCheck("typ", "typ_not_allowed" if policy.typ_required else None, policy.accepted_typ, None)
     typ = header.members["typ"]
     accepted = isinstance(typ, str) and typ.lower().removeprefix(MEDIA_TYPE_PREFIX) in policy.accepted_typ
-    return "typ", None if accepted else "typ_not_allowed", policy.accepted_typ, typ
+    return RuleCheck("typ", None if accepted else "typ_not_allowed", policy.accepted_typ, typ)
 
 
 def check_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -> RuleCheck:
@@ -68,14 +68,14 @@ def check_alg(header: Header, policy: TrustPolicy, supported: Collection[str]) -
     # The header only selects from sets that are fixed before it is read. Otherwise `none`, or an HMAC with the public
     # key as its secret, would be accepted (RFC 8725 §2.1).
     allowed = header.algorithm in policy.algorithms and header.algorithm in supported
-    return "alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm
+    return RuleCheck("alg", None if allowed else "alg_not_allowed", policy.algorithms, header.algorithm)
 
 
 def _check_members(members: Mapping[str, object]) -> RuleCheck:
     for name, reason in _FORBIDDEN:
         if name in members:
-            return "header", reason, f"no {name}", f"{name} is present"
-    return "header", None, "a plain header", "a plain header"
+            return RuleCheck("header", reason, f"no {name}", f"{name} is present")
+    return RuleCheck("header", None, "a plain header", "a plain header")
 
 
 def _check_kid(members: Mapping[str, object]) -> RuleCheck:
@@ -84,4 +84,4 @@ def _check_kid(members: Mapping[str, object]) -> RuleCheck:
     kid = members.get("kid")
     sound = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
     reason = None if sound or "kid" not in members else "header_invalid"
-    return "kid", reason, _KID, kid
+    return RuleCheck("kid", reason, _KID, kid)

@@ -1,7 +1,6 @@
 """The choice of the keys that may have signed an assertion (RFC 7515 §4.1.4)."""
 
 from datetime import datetime
-from functools import partial
 
 from changegate.services.assertions.header_policy import Header
 from changegate.services.assertions.report import Report, RuleCheck
@@ -23,7 +22,7 @@ def choose_keys(
     keys = tuple(key for key in trusted if key.validity is None or not key.validity.fault(now))
     if keys:
         reason = None if header.kid is not None else _fault_without_kid(key_set, policy, len(keys))
-        report.add(("key", reason, partial(_describe_keys, key_set), header.kid or "no kid"))
+        report.add(RuleCheck("key", reason, _describe_keys(key_set), header.kid or "no kid"))
     elif trusted and _is_kid_enough(key_set, header, policy):
         report.add(_validity_failure(trusted, now))
     else:
@@ -46,14 +45,14 @@ def _fault_without_kid(key_set: VerifyingKeys[K], policy: TrustPolicy, count: in
 
 def _validity_failure(keys: tuple[K, ...], now: datetime) -> RuleCheck:
     dated = [(key.validity.fault(now), f"{key.kid or 'no kid'}: {key.validity}") for key in keys if key.validity]
-    return "key", dated[0][0], f"a certificate that is valid at {now:%Y-%m-%d %H:%M} UTC", dated[0][1]
+    return RuleCheck("key", dated[0][0], f"a certificate that is valid at {now:%Y-%m-%d %H:%M} UTC", dated[0][1])
 
 
 def _key_failure(key_set: VerifyingKeys[K], header: Header, policy: TrustPolicy, *, is_blocked: bool) -> RuleCheck:
     reason = "kid_missing"
     if _is_kid_enough(key_set, header, policy):
         reason = "key_blocked" if is_blocked else _reason_without_key(key_set, header)
-    return "key", reason, partial(_describe_keys, key_set), header.kid or "no kid"
+    return RuleCheck("key", reason, _describe_keys(key_set), header.kid or "no kid")
 
 
 def _reason_without_key(key_set: VerifyingKeys[K], header: Header) -> str:

@@ -1,27 +1,39 @@
 """Phrases: the expectations and values of rules, stored as their parts and put into words only when they are read.
 
-Most stored events are never read. A phrase is a tuple of its name and its numbers and texts; in a stored row it is a
-list. Rows outlive releases: never change the name of a stored phrase or the order of its parts.
+Most stored events are never read. Rows outlive releases: never change the name of a stored phrase or the order of its
+parts.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 # The last second that a datetime can represent.
 LAST_SECOND = 253_402_300_799
 
-Phrase = tuple[str | float, ...]
+StoredPhrase = list[str | float]
 
 
-def put_into_words(phrase: Iterable[object]) -> str:
-    """Return a phrase in words; an unknown phrase, such as one of another release, as JSON."""
-    name, *parts = phrase
-    words = _WORDS.get(str(name))
-    try:
-        return words(*parts) if words else json.dumps([name, *parts])
-    except (TypeError, ValueError, IndexError):
-        return json.dumps([name, *parts])
+class Phrase:
+    """A text by its name and its numbers and texts; `str` puts it into words."""
+
+    __slots__ = ("name", "parts")
+
+    def __init__(self, name: str | float, *parts: str | float) -> None:
+        self.name = name
+        self.parts = parts
+
+    def __str__(self) -> str:
+        """Return the words; those of an unknown phrase, such as one of another release, are its JSON."""
+        words = _WORDS.get(str(self.name))
+        try:
+            return words(*self.parts) if words else json.dumps(self.as_list())
+        except (TypeError, ValueError, IndexError):
+            return json.dumps(self.as_list())
+
+    def as_list(self) -> StoredPhrase:
+        """Return the name and the parts, as they are stored; `Phrase(*stored)` is the inverse."""
+        return [self.name, *self.parts]
 
 
 def _instant(seconds: float) -> str:

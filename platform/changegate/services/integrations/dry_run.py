@@ -18,7 +18,7 @@ from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.oauth_errors import AssertionRefused, TemporarilyUnavailable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
-from changegate.services.assertions.report import Report, RuleResult
+from changegate.services.assertions.report import Report, RuleCheck, RuleResult
 from changegate.services.integrations.connection_types import require_provider
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
 from changegate.services.integrations.saving import find_user
@@ -98,7 +98,7 @@ def _check_replay(client: Client, verified: VerifiedAssertion) -> None:
     claimed = select(OAuthExchange.correlation_id).where(OAuthExchange.assertion_claim == replay_key)
     is_seen = connection().execute(claimed).first() is not None
     seen = "seen before" if is_seen else "not seen before"
-    verified.report.add(("replay", "jti_replayed" if is_seen else None, "not seen before", seen))
+    verified.report.add(RuleCheck("replay", "jti_replayed" if is_seen else None, "not seen before", seen))
 
 
 def client_of_fields(fields: Mapping[str, Any], entity: OAuthEntity | None) -> Client:

@@ -13,6 +13,7 @@ from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.postponed import forbid_postponing
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
@@ -101,7 +102,7 @@ def _verify(client: Client, assertion: UnverifiedAssertion, key_store: KeyStore)
     as_client = replace(client, policy=policy_for_client_assertions(client, settings().base_url))
     verified = verify_for(as_client, assertion, key_store)
     reason = None if verified.subject == client.client_id else "sub_mismatch"
-    verified.report.add(("subject", reason, client.client_id, verified.subject))
+    verified.report.add(RuleCheck("subject", reason, client.client_id, verified.subject))
     verified.report.require_passed()
     return verified
 
@@ -122,7 +123,7 @@ def _use_once(client: Client, verified: VerifiedAssertion) -> None:
             at_work.execute(insert(_USED).values(claim=replay_key, expires_at=verified.expires_at))
             _note_use(at_work, client)
     except IntegrityError:
-        verified.report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+        verified.report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))
         verified.report.require_passed()
 
 

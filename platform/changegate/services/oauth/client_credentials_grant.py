@@ -1,6 +1,7 @@
 """The client credentials grant (RFC 6749 §4.4): an authenticated client gets an access token for one account."""
 
 from changegate.oauth_errors import UnauthorizedClient
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.subjects import check_run_as
 
@@ -13,5 +14,5 @@ def exchange_client_credentials(exchange: Exchange, scope: str | None) -> Issued
     """
     client = exchange.client
     reason, received = check_run_as(client)
-    exchange.require(UnauthorizedClient, "user", reason, "the OAuth Application User is active", received)
+    exchange.require(RuleCheck("user", reason, "the OAuth Application User is active", received), UnauthorizedClient)
     return issue_token(exchange, client.run_as or "", scope)

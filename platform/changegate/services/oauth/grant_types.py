@@ -7,6 +7,7 @@ from changegate.extensions import settings
 from changegate.models import integration_choices
 from changegate.models.connection_type import REFRESH
 from changegate.oauth_errors import InvalidClient, UnauthorizedClient
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
@@ -42,9 +43,11 @@ def require_grant(exchange: Exchange, grant_type: str) -> None:
         return
     allowed = [*allowed_grants(client)]
     reason = None if grant_type in allowed else "grant_not_allowed"
-    exchange.require(UnauthorizedClient, "grant allowed", reason, ", ".join(allowed) or "none", grant_type)
+    check = RuleCheck("grant allowed", reason, ", ".join(allowed) or "none", grant_type)
+    exchange.require(check, UnauthorizedClient)
     unproven = "client_unproven" if client.is_public else None
-    exchange.require(InvalidClient, "client", unproven, "a client with a secret", "a public one" if unproven else "one")
+    received = "a public one" if unproven else "one"
+    exchange.require(RuleCheck("client", unproven, "a client with a secret", received), InvalidClient)
 
 
 def allowed_grants(client: Client) -> Iterator[str]:

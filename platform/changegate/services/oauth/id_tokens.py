@@ -69,13 +69,13 @@ def _choose_integration(assertion: UnverifiedAssertion) -> Client:
     issuer = assertion.unverified_issuer
     # Tokens of this instance get here once their key is deleted: `is_foreign` then does not recognize their header.
     if issuer == settings().base_url:
-        _refuse("own_token", ("own token", "own_token", "another issuer than this product", issuer))
+        _refuse("own_token", RuleCheck("own token", "own_token", "another issuer than this product", issuer))
     meant = find_id_token_clients(assertion)
     if len(meant) == 1:
         return meant[0]
     reason, count = ("client_ambiguous", "several") if meant else ("client_unknown", "none")
     received = f"{count} of the issuer {issuer} for {' '.join(assertion.unverified_audience)}"
-    _refuse(reason, ("integration", reason, ONE_INTEGRATION, received))
+    _refuse(reason, RuleCheck("integration", reason, ONE_INTEGRATION, received))
 
 
 def _refuse(reason: str, check: RuleCheck) -> Never:
@@ -86,13 +86,14 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
     """Refuse a token that an administrator has revoked, or that was used before and may be used only once."""
     report = verified.report
     if kept is not None and kept.revoked_at is not None:
-        report.add(("revocation", "token_revoked", "not revoked", f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"))
+        revoked = f"revoked at {kept.revoked_at:%Y-%m-%d %H:%M} UTC"
+        report.add(RuleCheck("revocation", "token_revoked", "not revoked", revoked))
     if client.tokens_valid_from is not None:
         report.add(*_check_age(verified, kept, client.tokens_valid_from))
     # The first use was at a time when the integration allowed reuse. Its row has the reuse key instead of the replay
     # key, so that the unique constraint cannot detect this replay.
     if kept is not None and not client.policy.allows_reuse:
-        report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+        report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))
     report.require_passed()
 
 
@@ -105,9 +106,9 @@ def _check_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetim
     # `iat` has whole seconds. For tokens of the same second as the revocation, `<=` refuses newer ones, whereas `<`
     # would accept older ones.
     if verified.issued_at <= since:
-        yield "revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield RuleCheck("revocation", "token_revoked", expected, f"{verified.issued_at:%Y-%m-%d %H:%M:%S} UTC")
     elif kept is not None and kept.correlation_id < earliest_correlation_id(since + ONE_MOMENT):
-        yield "revocation", "token_revoked", expected, "used before"
+        yield RuleCheck("revocation", "token_revoked", expected, "used before")
 
 
 def _first_use(exchange: Exchange, text: str, user: str, lifespan: timedelta) -> IssuedToken:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from changegate.oauth_errors import InvalidScope, OAuthError
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
-from changegate.services.assertions.report import Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.oauth.access_tokens import hash_token, new_jwt_token, new_token
 from changegate.services.oauth.clients import Client
 
@@ -39,14 +39,12 @@ class Exchange:
             return self.reuse_key
         return replay_key_of(self.client.entity, self.verified.issuer, self.verified.replay_digest)
 
-    def require(
-        self, refusal: type[OAuthError], rule: str, reason: str | None, expected: object, received: object
-    ) -> None:
-        """Add the result of a rule of a grant without an assertion, and raise `refusal` if it has failed."""
+    def require(self, check: RuleCheck, refusal: type[OAuthError]) -> None:
+        """Add the check of a rule of a grant without an assertion, and raise `refusal` if it failed."""
         report = self.report = self.report or Report()
-        report.add((rule, reason, expected, received))
-        if reason:
-            raise refusal(reason, report=report)
+        report.add(check)
+        if check.reason:
+            raise refusal(check.reason, report=report)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -10,7 +10,7 @@ from changegate.errors import JwksFetchFailed, JwksUnusable, SealBroken
 from changegate.extensions import now, settings
 from changegate.oauth_errors import AssertionRefused, InvalidClient, TemporarilyUnavailable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
-from changegate.services.assertions.report import Report
+from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.keys.key_store import KeySetTooOld, KeyStore
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
@@ -51,7 +51,7 @@ def refusing_replays(attempt: Attempt) -> Iterator[None]:
             attempt.exchange = None
             raise InvalidClient("client_unknown") from None
         report = exchange.verified.report if exchange and exchange.verified else Report()
-        report.add(("replay", "jti_replayed", "not seen before", "seen before"))
+        report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))
         raise AssertionRefused("jti_replayed", report=report) from None
 
 
@@ -80,10 +80,10 @@ def require_purpose(verified: VerifiedAssertion) -> None:
     """
     ours = settings().base_url
     if verified.issuer == ours:
-        verified.report.add(("own token", "own_token", "another issuer than this product", ours))
+        verified.report.add(RuleCheck("own token", "own_token", "another issuer than this product", ours))
         verified.report.require_passed()
     if EVENTS in verified.claims:
-        verified.report.add((EVENTS, "payload_invalid", "absent", "present"))
+        verified.report.add(RuleCheck(EVENTS, "payload_invalid", "absent", "present"))
         verified.report.require_passed()
 
 

@@ -2,6 +2,7 @@
 
 from changegate.extensions import limiter, now
 from changegate.oauth_errors import UserRefused
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.client_authentication import require_room_to_guess
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
@@ -26,7 +27,7 @@ def exchange_password(
     issued = issue_token(exchange, user.sys_id, scope)
     # Check the user again under the lock: the password, for example, may have changed since it was compared.
     if fault := find_owner_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
-        exchange.require(UserRefused, "user", fault, MAY_SIGN_IN, user.user_name)
+        exchange.require(RuleCheck("user", fault, MAY_SIGN_IN, user.user_name), UserRefused)
     at, lifespan = now(), exchange.client.refresh_token_lifespan
     make_room_for_access_token(exchange, user.sys_id, at)
     if lifespan is not None:
@@ -46,8 +47,8 @@ def _prove_user(exchange: Exchange, user_name: str, password: str, address: str)
     # The name of an unknown user is not stored, because it may be a password typed into the wrong field.
     unknown, name = ("user_unknown", "none") if user is None else (None, user.user_name)
     exchange.user_name = user.user_name if user else None
-    exchange.require(UserRefused, "user name", unknown, "a user of this name", name)
+    exchange.require(RuleCheck("user name", unknown, "a user of this name", name), UserRefused)
     wrong = None if is_right else "password_wrong"
-    exchange.require(UserRefused, "password", wrong, "the user's", "another" if wrong else "the user's")
-    exchange.require(UserRefused, "user", fault, MAY_SIGN_IN, name)
+    exchange.require(RuleCheck("password", wrong, "the user's", "another" if wrong else "the user's"), UserRefused)
+    exchange.require(RuleCheck("user", fault, MAY_SIGN_IN, name), UserRefused)
     return user

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from changegate.extensions import now
 from changegate.oauth_errors import InvalidScope, RefreshTokenRefused
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.issuing import Exchange, IssuedToken, make_token, split_scope
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token
 from changegate.services.oauth.refresh_tokens import (
@@ -35,7 +36,9 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
     # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = _issue(exchange, row, scope)
     fault = find_owner_fault(hold_owner(row.user, row.entity), row.password_mark)
-    exchange.require(RefreshTokenRefused, "user", fault, "may sign in, with the same password", row.user_name)
+    exchange.require(
+        RuleCheck("user", fault, "may sign in, with the same password", row.user_name), RefreshTokenRefused
+    )
     if not note_use(row.correlation_id, at):
         _require_token(exchange, "refresh_token_revoked")
     make_room_for_access_token(exchange, row.user, at)
@@ -52,7 +55,7 @@ def _get_token(exchange: Exchange, token: str, at: datetime) -> TokenRow:
 
 def _require_token(exchange: Exchange, reason: str | None) -> None:
     received = _RECEIVED[reason] if reason else EXPECTED
-    exchange.require(RefreshTokenRefused, "refresh token", reason, EXPECTED, received)
+    exchange.require(RuleCheck("refresh token", reason, EXPECTED, received), RefreshTokenRefused)
 
 
 def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:

@@ -7,6 +7,7 @@ from changegate.models import SysUser
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import VerifiedAssertion
 from changegate.services.assertions.claim_checks import is_text
+from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.clients import Client
 
 SUBJECT = "sub"
@@ -68,7 +69,7 @@ def _is_email_verified(assertion: VerifiedAssertion, *, is_required: bool) -> bo
 
 
 def _require_user(assertion: VerifiedAssertion, reason: str | None, expected: str, named: object, user: str) -> str:
-    assertion.report.add(("user", reason, expected, named))
+    assertion.report.add(RuleCheck("user", reason, expected, named))
     if reason:
         raise AssertionRefused(reason, report=assertion.report)
     return user
