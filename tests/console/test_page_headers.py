@@ -16,6 +16,7 @@ PAGES = (
     "/inbound-integrations/new",
     "/inbound-integrations/new/jwt-bearer",
     "/inbound-integrations/{integration}",
+    "/inbound-integrations/{integration}/run",
     "/rest-api-explorer",
     "/login",
     "/nowhere",

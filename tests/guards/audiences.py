@@ -119,6 +119,8 @@ AUDIENCES = (
         "POST /inbound-integrations/new/<connection_type>": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/new/<connection_type>/test-connection": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/<client_id>/run": Audience.INTEGRATION_ADMINISTRATORS,
+        "GET /inbound-integrations/<client_id>/run/status": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/enable": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/<client_id>/disable": Audience.INTEGRATION_ADMINISTRATORS,

@@ -15,10 +15,9 @@ from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
-from changegate.services.assertions.hints import find_client_hint
 from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
-from changegate.services.oauth.events import claims_of, report_of
+from changegate.services.oauth.events import advice_of, claims_of, report_of
 
 NOT_THERE = "The event has no claim {} that a condition can use."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
@@ -48,16 +47,14 @@ def record_view(correlation_id: str) -> str:
     """Show an event; raises `RecordNotFound`."""
     event = get_event(correlation_id)
     entity = _find_entity(event)
-    rules = report_of(event)
-    hints = [find_client_hint(event.reason), *(rule.hint for rule in rules if not rule.passed)]
     provider = _provider_of(event, entity)
     claims = claims_of(event)
     return render_template(
         "console/token_event.html",
         event=event,
         entity=entity,
-        rules=rules,
-        advice=[hint for hint in dict.fromkeys(hints) if hint],
+        rules=report_of(event),
+        advice=advice_of(event),
         facts=_facts(event),
         claims=list_claims(claims, provider) if claims else [],
         knows_provider=provider is not None,

@@ -371,12 +371,6 @@ def test_counts_what_reporting_conditions_would_have_refused(
     assert "2 would have been refused" in admin.open("/inbound-integrations").text
 
 
-def test_gives_a_command_to_try(admin: Visitor, integration: Registered) -> None:
-    text = admin.open(record_path(integration)).text
-    assert "/oauth_token.do" in text
-    assert f"CLIENT_ID={integration.entity.client_id}" in text
-
-
 def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
     typed = {
         **TYPED,

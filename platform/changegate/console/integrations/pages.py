@@ -10,12 +10,11 @@ from changegate.console.integrations.choices import form_choices
 from changegate.console.integrations.form import IntegrationForm, form_of_entity
 from changegate.console.integrations.key_panel import key_panel
 from changegate.console.stale_forms import stale_page
-from changegate.extensions import db, now, settings
+from changegate.extensions import db, now
 from changegate.models import OAuthEntity, SysUser
 from changegate.services.integrations.authority import list_shared
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
-from changegate.services.integrations.snippets import SnippetContext, list_snippets
 from changegate.services.oauth.event_search import count_would_refuse, list_events
 
 SHOWN_EVENTS = 20
@@ -36,7 +35,6 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
         events=list_events(entity.sys_id, SHOWN_EVENTS),
         would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
         key_panel=key_panel(entity) if connection_type_of(entity).has_provider else None,
-        snippets=list_snippets(_target(entity)),
         integrations={entity.sys_id: entity},
     )
 
@@ -82,16 +80,3 @@ def stale_integration(entity: OAuthEntity) -> ResponseReturnValue | None:
     """Return the page that asks for confirmation if the record has changed since its page was opened, else None."""
     back = url_for("inbound_integrations.record_view", client_id=entity.client_id)
     return stale_page(entity, entity.name, stored_texts(entity), back)
-
-
-def _target(entity: OAuthEntity) -> SnippetContext:
-    return SnippetContext(
-        client_id=entity.client_id,
-        is_public=entity.public_client,
-        audience=entity.audiences[0] if entity.audiences else entity.client_id,
-        issuer=entity.issuer,
-        base_url=settings().base_url,
-        preset=entity.preset,
-        connection_type=entity.type,
-        gives_refresh_tokens=entity.issue_refresh_tokens,
-    )

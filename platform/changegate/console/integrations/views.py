@@ -20,6 +20,7 @@ from changegate.console.integrations.pages import (
     stored_form,
     stored_texts,
 )
+from changegate.console.integrations.run_page import render_run_page, render_run_status
 from changegate.console.stale_forms import is_stale, list_differences
 from changegate.errors import InputInvalid
 from changegate.extensions import db, settings
@@ -90,6 +91,18 @@ def update_view(client_id: str) -> ResponseReturnValue:
         return render_record_page(entity, form.at(version).with_errors(problem.fields)), problem.status
     db.session.commit()
     return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is unchanged")
+
+
+@bp.get("/<client_id>/run")
+def run_view(client_id: str) -> str:
+    """Show what to run, and whether it has worked; raises `RecordNotFound`."""
+    return render_run_page(get_integration(client_id), request.args.get("snippet", ""))
+
+
+@bp.get("/<client_id>/run/status")
+def run_status_view(client_id: str) -> str:
+    """Return the status of the page *Run this* as an HTML fragment; raises `RecordNotFound`."""
+    return render_run_status(get_integration(client_id))
 
 
 @bp.post("/<client_id>/enable")

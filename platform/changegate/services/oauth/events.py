@@ -15,6 +15,7 @@ from changegate.database.prepared import Prepared
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import OAuthError
+from changegate.services.assertions.hints import find_client_hint
 from changegate.services.assertions.report import RuleResult, read_rows
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
@@ -66,6 +67,12 @@ def _write_refusal(row: Columns, at: datetime) -> None:
 def report_of(event: OAuthExchange) -> list[RuleResult]:
     """Return the results of all rules that were checked in an exchange."""
     return read_rows(event.rules or ())
+
+
+def advice_of(event: OAuthExchange) -> list[str]:
+    """Return advice for a refusal, or for report-only conditions that failed."""
+    hints = [find_client_hint(event.reason), *(rule.hint for rule in report_of(event) if not rule.passed)]
+    return [hint for hint in dict.fromkeys(hints) if hint]
 
 
 def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
