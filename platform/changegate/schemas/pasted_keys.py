@@ -1,8 +1,4 @@
-"""Checks against pasting the wrong key: a private key, or a public key in place of a secret.
-
-They protect administrators from accidents. The rule that a public key never verifies a shared-key signature does not
-depend on them.
-"""
+"""Checks against pasting the wrong key: a private key, or a public key in place of a secret."""
 
 import base64
 import binascii
@@ -15,20 +11,15 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from cryptography.x509 import load_der_x509_certificate
 from marshmallow import ValidationError
 
-LEAKED = (
-    "This is a private key. It was not stored. Consider it leaked: have its owner replace it, and give the public half "
-    "of the new one."
-)
+from changegate.private_keys import LEAKED, holds_private_key, names_jwk
+
 PUBLIC = "This is a public key or a certificate. A shared key must be secret."
-# Members of private JWKs (RFC 7518 §6.2.2, §6.3.2, §6.4), searched as text: broken JSON may contain a key, too.
-_PRIVATE_MEMBER = re.compile(r'"(?:d|p|q|dp|dq|qi|oth|k)"\s*:')
 _OPENSSH = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com) +AAAA")
-_JWK = re.compile(r'"(?:kty|keys)"\s*:')
 
 
 def refuse_private_key(text: str) -> None:
     """Refuse a private key in PEM or as a JWK; the message does not contain it."""
-    if "PRIVATE KEY-" in text or (_JWK.search(text) and _PRIVATE_MEMBER.search(text)):
+    if holds_private_key(text):
         raise ValidationError(LEAKED)
 
 
@@ -41,7 +32,7 @@ def refuse_what_is_no_secret(text: str) -> None:
         _refuse_der(form)
         inner = form.decode("utf-8", "replace")
         refuse_private_key(inner)
-        if _JWK.search(inner) or "-BEGIN " in inner:
+        if names_jwk(inner) or "-BEGIN " in inner:
             raise ValidationError(PUBLIC)
 
 

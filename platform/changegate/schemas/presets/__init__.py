@@ -16,8 +16,10 @@ from changegate.schemas.presets.recognition import (
     Recognized,
     find_by_issuer,
     find_claim_kinds,
+    find_jwks_url,
     find_refusal,
     find_shared,
+    list_issuers_of,
     recognize,
 )
 from changegate.schemas.presets.shape import CLAIM_KINDS, ClaimNote, IssuerForm, Pin, Preset
@@ -39,12 +41,14 @@ __all__ = [
     "fill",
     "find_by_issuer",
     "find_claim_kinds",
+    "find_jwks_url",
     "find_pin_faults",
     "find_preset",
     "find_refusal",
     "find_shared",
     "get_preset",
     "issuer_form",
+    "list_issuers_of",
     "recognize",
     "require_pins",
 ]

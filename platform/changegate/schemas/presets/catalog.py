@@ -111,11 +111,21 @@ def fill(preset: Preset, placeholders: Mapping[str, str], *, form: str | None = 
 
 def match_form(form: IssuerForm, issuer: str) -> Filled | None:
     """Return the URLs of a place if an issuer fits its template, else None."""
+    values = _match(form, form.issuer, issuer)
+    return None if values is None else _filled(form, values)
+
+
+def match_keys(form: IssuerForm, jwks_url: str) -> Filled | None:
+    """Return the URLs of a place if a JWKS URL fits its template and determines the issuer, else None."""
+    values = _match(form, form.jwks_url, jwks_url)
+    return None if values is None or values.keys() != {*form.placeholders} else _filled(form, values)
+
+
+def _match(form: IssuerForm, template: str, url: str) -> dict[str, str] | None:
     groups = {f"{{{name}}}": f"(?P<{name}>{PLACEHOLDERS[name].shape})" for name in form.placeholders}
-    parts = re.split(r"(\{\w+\})", form.issuer)
-    pattern = "".join(groups.get(part, re.escape(part)) for part in parts)
-    matched = re.fullmatch(pattern, issuer, re.ASCII)
-    return None if matched is None else _filled(form, matched.groupdict())
+    pattern = "".join(groups.get(part, re.escape(part)) for part in re.split(r"(\{\w+\})", template))
+    matched = re.fullmatch(pattern, url, re.ASCII)
+    return None if matched is None else matched.groupdict()
 
 
 def _filled(form: IssuerForm, values: Mapping[str, str]) -> Filled:

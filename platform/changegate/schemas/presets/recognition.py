@@ -1,15 +1,17 @@
 """Recognition of the provider of an issuer, and issuers that can never be trusted."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from changegate.schemas.presets.catalog import PRESETS, Filled, claim_kinds, find_preset, match_form
+from changegate.schemas.presets.catalog import PRESETS, Filled, claim_kinds, find_preset, match_form, match_keys
 from changegate.schemas.presets.placeholders import OKTA_DOMAIN
 from changegate.schemas.presets.shape import IssuerForm, Preset
 
 # The limit of the form field. Longer text is not matched against patterns.
 MAX_ISSUER_LENGTH = 255
+MAX_URL_LENGTH = 2048
 _NO_TENANT = frozenset({"common", "organizations", "consumers"})
 _PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _MICROSOFT = re.compile(r"sts\.windows\.net|login\.windows\.net|login\.(?:partner\.)?microsoftonline\.[a-z]+")
@@ -35,6 +37,12 @@ def recognize(issuer: str) -> Recognized | None:
             if filled is not None:
                 return Recognized(preset, form, filled)
     return None
+
+
+def find_jwks_url(issuer: str) -> str | None:
+    """Return the JWKS URL of a provider that is recognized by its issuer, or None."""
+    recognized = recognize(issuer)
+    return recognized.filled.jwks_url if recognized else None
 
 
 def find_by_issuer(issuer: str) -> Preset | None:
@@ -116,3 +124,25 @@ def _okta_itself(issuer: str, preset: Preset | None) -> str | None:
         "Okta's org authorization server makes tokens for Okta only; enter the issuer of a custom authorization "
         "server, which holds /oauth2/ and its id."
     )
+
+
+def list_issuers_of(jwks_url: str) -> tuple[str, ...]:
+    """Return the issuers of providers that publish their keys at this URL, by the patterns of the presets.
+
+    They are candidates: only the issuer's own discovery document shows whether it uses the URL.
+    """
+    forms = (form for preset in PRESETS.values() for form in preset.issuers)
+    issuers = (issuer for form in forms for issuer in _issuers_of(form, jwks_url))
+    return tuple(dict.fromkeys(issuers)) if len(jwks_url) <= MAX_URL_LENGTH else ()
+
+
+def _issuers_of(form: IssuerForm, jwks_url: str) -> Iterator[str]:
+    if not form.jwks_url.startswith("{issuer}"):
+        filled = match_keys(form, jwks_url)
+        if filled is not None:
+            yield filled.issuer
+        return
+    base = jwks_url.removesuffix(form.jwks_url.removeprefix("{issuer}"))
+    if base != jwks_url:
+        # The templates of JWKS URLs contain the issuer without its final slash.
+        yield from (issuer for issuer in (base, f"{base}/") if match_form(form, issuer) is not None)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from traceback import extract_tb
@@ -16,7 +16,7 @@ from changegate.services.assertions.compact_form import CompactForm, split_compa
 from changegate.services.assertions.header_policy import Header, check_alg, check_typ, read_header
 from changegate.services.assertions.key_choice import choose_keys
 from changegate.services.assertions.report import Report, RuleCheck
-from changegate.services.assertions.trust_policy import TrustPolicy
+from changegate.services.assertions.trust_policy import MEDIA_TYPE_PREFIX, SIGNATURE_ONLY, TrustPolicy
 from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.keys.verifying_keys import K, VerifyingKey, VerifyingKeys
 
@@ -84,6 +84,17 @@ class UnverifiedAssertion:
         return self._header.kid
 
     @property
+    def unverified_typ(self) -> str | None:
+        """The type in the header, lower-case and without `application/`; None if it has none."""
+        typ = self._header.members.get("typ")
+        return typ.lower().removeprefix(MEDIA_TYPE_PREFIX) if isinstance(typ, str) else None
+
+    @property
+    def unverified_claims(self) -> Mapping[str, object]:
+        """The claims in the payload; empty if they cannot be read."""
+        return MappingProxyType(self._read_claims())
+
+    @property
     def unverified_issuer(self) -> str | None:
         """The issuer in the payload; None if it has none or cannot be read."""
         issuer = self._read_claims().get("iss")
@@ -131,6 +142,22 @@ class UnverifiedAssertion:
         except Exception as problem:
             reason = "payload_invalid" if report.has_passed("signature") else "signature_invalid"
             raise _unexpected(problem, reason, report) from None
+
+    def find_signature_fault(self, key_set: VerifyingKeys[K], *, now: datetime) -> Report | None:
+        """Return the report of the rules of header, key, and signature if one of them failed, else None.
+
+        Says only whether one of the keys signed the assertion: no claim is checked, so that nothing may rely on them.
+        """
+        report = Report(self._report.checks)
+        policy = replace(SIGNATURE_ONLY, accepted_typ=frozenset({self.unverified_typ or ""}))
+        try:
+            self._find_signer(policy, key_set, now, report)
+        except AssertionRefused:
+            return report
+        except Exception as problem:
+            _unexpected(problem, "signature_invalid", report)
+            return report
+        return None
 
     def _check_claims(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
         report.add(*check_claims(claims, policy, now.timestamp()))

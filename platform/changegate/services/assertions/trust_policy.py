@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from changegate.models.integration_choices import REUSABLE
 from changegate.services.assertions.claim_conditions import ClaimCondition
+from changegate.services.keys.signature import SCHEMES
 
 JWT_ONLY = frozenset({"jwt"})
 MEDIA_TYPE_PREFIX = "application/"
@@ -44,6 +45,18 @@ class TrustPolicy:
     def allows_reuse(self) -> bool:
         """Whether an assertion may be exchanged for more than one token."""
         return self.replay_policy == REUSABLE
+
+
+# A policy for the rules of header, key, and signature alone; without issuer and audiences, every claim would fail.
+SIGNATURE_ONLY = TrustPolicy(
+    issuer="",
+    audiences=frozenset(),
+    algorithms=frozenset(SCHEMES),
+    clock_skew=timedelta(0),
+    max_assertion_lifetime=timedelta(0),
+    jti_claim="jti",
+    allow_missing_kid=True,
+)
 
 
 def accepted_typ(required: str | None) -> frozenset[str]:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 from cryptography.x509 import Certificate, Name, load_der_x509_certificate, load_pem_x509_certificates
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
@@ -106,12 +106,24 @@ def _der(text: str) -> bytes:
         raise ValueError("not base64") from None
 
 
+def read_public_key(text: str) -> dict[str, Any]:
+    """Return a bare public key in PEM as a JWK; raises `UnusableJwkError`."""
+    try:
+        key = load_pem_public_key(text.encode("utf-8", "surrogatepass"))
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableJwkError("it is not a public key in PEM") from None
+    return _jwk_of(key)
+
+
 def _public_jwk(certificate: Certificate) -> dict[str, Any]:
     """Return the public key as a JWK, so that it passes the same checks as a key of a key set."""
     try:
-        key = certificate.public_key()
+        return _jwk_of(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableJwkError("its kind is not supported") from None
+
+
+def _jwk_of(key: object) -> dict[str, Any]:
     if isinstance(key, RSAPublicKey):
         return dict(RSAAlgorithm.to_jwk(key, as_dict=True))
     if isinstance(key, Ed25519PublicKey):

@@ -21,6 +21,10 @@ class DiscoveryFailed(JwksFetchFailed):
     """An issuer publishes no usable metadata; the message is for the administrator."""
 
 
+class _NotPublished(DiscoveryFailed):
+    """There is no document at a URL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Discovered:
     """Proposed values for the form, and the URL of the document that they were read from.
@@ -42,8 +46,30 @@ def discover(issuer: str, policy: FetchPolicy) -> Discovered:
     most two fetches. Raises `JwksFetchFailed` with a sentence for the administrator.
     """
     url, document = _fetch(_locations(issuer, policy), policy)
-    _require_issuer(document.get("issuer"), issuer)
+    _require_issuer(document, issuer)
     return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
+
+
+def discover_at(document_url: str, policy: FetchPolicy) -> Discovered:
+    """Fetch the metadata at a URL, which must be one where the issuer that it names publishes.
+
+    Otherwise, any site could publish a document that names its own keys for the issuer of another one. Takes one fetch.
+    Raises `JwksFetchFailed` with a sentence for the administrator.
+    """
+    url = str(admit_url(document_url, policy))
+    document = _read(url, policy)
+    issuer = _get_issuer(document)
+    if url not in _locations(issuer, policy):
+        raise DiscoveryFailed(
+            f"The document is about the issuer {_shown(issuer)}, which publishes elsewhere. Paste that issuer if you "
+            "trust it."
+        )
+    return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
+
+
+def is_document_url(url: str) -> bool:
+    """Return whether a URL has the well-known path of a discovery document."""
+    return any(f"/.well-known/{name}" in url for name in ("openid-configuration", "oauth-authorization-server"))
 
 
 def _locations(issuer: str, policy: FetchPolicy) -> tuple[str, str]:
@@ -68,15 +94,22 @@ def _locations(issuer: str, policy: FetchPolicy) -> tuple[str, str]:
 def _fetch(locations: tuple[str, ...], policy: FetchPolicy) -> tuple[str, dict[str, object]]:
     for url in locations:
         try:
-            return url, _parse(fetch_jwks(url, policy).body, url)
-        except AnswerRefused as refusal:
-            # The messages for redirects and for bodies other than JSON fit any document; the message for another
-            # status speaks of a key set, and is replaced.
-            if refusal.http_status == HTTPStatus.OK or refusal.http_status in _REDIRECTS:
-                raise
-            if refusal.http_status != HTTPStatus.NOT_FOUND:
-                raise DiscoveryFailed(f"{url} answered with status {refusal.http_status}.") from None
+            return url, _read(url, policy)
+        except _NotPublished:
+            continue
     raise DiscoveryFailed(f"No document was found at {' or '.join(locations)}. Enter the JWKS URL by hand.")
+
+
+def _read(url: str, policy: FetchPolicy) -> dict[str, object]:
+    try:
+        return _parse(fetch_jwks(url, policy).body, url)
+    except AnswerRefused as refusal:
+        # The messages for redirects and for bodies other than JSON fit any document; the message for another
+        # status speaks of a key set, and is replaced.
+        if refusal.http_status == HTTPStatus.OK or refusal.http_status in _REDIRECTS:
+            raise
+        kind = _NotPublished if refusal.http_status == HTTPStatus.NOT_FOUND else DiscoveryFailed
+        raise kind(f"{url} answered with status {refusal.http_status}.") from None
 
 
 def _parse(body: bytes, url: str) -> dict[str, object]:
@@ -89,18 +122,30 @@ def _parse(body: bytes, url: str) -> dict[str, object]:
     return document
 
 
-def _require_issuer(named: object, issuer: str) -> None:
+def _require_issuer(document: dict[str, object], issuer: str) -> None:
     # Compared exactly (RFC 8414 §3.3). Otherwise, another tenant of a shared host could publish a document that names
     # its own keys for this issuer.
+    named = document.get("issuer")
     if named == issuer:
         return
-    if not isinstance(named, str):
-        raise DiscoveryFailed("The document names no issuer.")
-    shown = ascii(named[:_SHOWN_LENGTH])[1:-1]
-    if "{" in named:
-        raise DiscoveryFailed(f"The document is one for many tenants: its issuer is {shown}. Enter your own tenant's.")
+    named = _get_issuer(document)
     hint = " The two differ only by a slash at the end." if named.rstrip("/") == issuer.rstrip("/") else ""
-    raise DiscoveryFailed(f"The document is about another issuer, {shown}. Issuers are compared exactly.{hint}")
+    raise DiscoveryFailed(f"The document is about another issuer, {_shown(named)}. Issuers are compared exactly.{hint}")
+
+
+def _get_issuer(document: dict[str, object]) -> str:
+    issuer = document.get("issuer")
+    if not isinstance(issuer, str):
+        raise DiscoveryFailed("The document names no issuer.")
+    if "{" in issuer:
+        raise DiscoveryFailed(
+            f"The document is one for many tenants: its issuer is {_shown(issuer)}. Enter your own tenant's."
+        )
+    return issuer
+
+
+def _shown(issuer: str) -> str:
+    return ascii(issuer[:_SHOWN_LENGTH])[1:-1]
 
 
 def _get_jwks_uri(document: dict[str, object], policy: FetchPolicy) -> str:

@@ -20,11 +20,11 @@ from typing import Any
 from changegate.config import LONGEST_STALE
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import current_application, db
-from changegate.services.keys.discovery import Discovered, discover
+from changegate.services.keys.discovery import Discovered, discover, discover_at
 from changegate.services.keys.fetch_threads import host_of
 from changegate.services.keys.futile_fetches import FutileFetches
 from changegate.services.keys.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
-from changegate.services.keys.jwks_fetch import FetchPolicy
+from changegate.services.keys.jwks_fetch import FetchedDocument, FetchPolicy, fetch_jwks
 from changegate.services.keys.key_renewal import FetchedKeySet, KeyRenewal
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.key_source import LEASE, CachedFacts, Freshness, KeySource, Now
@@ -141,6 +141,20 @@ class KeyStore:
             ("discover", issuer), host_of(issuer), lambda: discover(issuer, self._policy)
         )
         return discovered
+
+    def discover_at(self, document_url: str) -> Discovered:
+        """Fetch the metadata at a URL, which its issuer must publish there; raises `JwksFetchFailed`."""
+        discovered: Discovered = self._flights.outcome(
+            ("discover at", document_url), host_of(document_url), lambda: discover_at(document_url, self._policy)
+        )
+        return discovered
+
+    def fetch_document(self, url: str) -> FetchedDocument:
+        """Fetch the document at a URL, whatever it contains; raises `JwksFetchFailed`."""
+        fetched: FetchedDocument = self._flights.outcome(
+            ("document", url), host_of(url), lambda: fetch_jwks(url, self._policy)
+        )
+        return fetched
 
     def _is_hopeful(self, source: KeySource) -> bool:
         """Return whether a fetch for an unknown kid is allowed, or one is under way that may bring the kid."""

@@ -1,0 +1,284 @@
+"""The search for what pasted text leads to: the issuer, the discovery document, and the keys.
+
+Every fetch goes through the key store, and thus through its guard.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from changegate.errors import JwksFetchFailed, JwksUnusable
+from changegate.oauth_errors import AssertionRefused
+from changegate.printable import printable
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.assertions.report import Report
+from changegate.services.integrations import pasted_text
+from changegate.services.integrations.pasted_text import Pasted
+from changegate.services.integrations.provider_catalog import ProviderCatalog
+from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError, read_public_key
+from changegate.services.keys.discovery import Discovered
+from changegate.services.keys.key_set import KeySet
+from changegate.services.keys.key_store import KeyStore
+from changegate.services.keys.public_key import UnusableJwkError
+from changegate.services.keys.strict_json import parse_json_strictly
+
+ISSUER, JWKS_URL = "issuer", "jwks_url"
+# Places in which the discovery document beside a JWKS URL is looked for, and the time for the whole search.
+MOST_PLACES = 8
+SEARCH_SECONDS = 8.0
+OPENID = "/.well-known/openid-configuration"
+
+
+@dataclass(slots=True, repr=False)
+class Findings:
+    """A recognition in the making."""
+
+    kind: str
+    sentence: str = ""
+    issuer: str = ""
+    key_fields: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    key_set: KeySet | None = None
+    key_error: str | None = None
+    key_warnings: tuple[str, ...] = ()
+    assertion: UnverifiedAssertion | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+class Search:
+    """The search from one pasted text."""
+
+    def __init__(self, key_store: KeyStore, catalog: ProviderCatalog) -> None:
+        self._key_store = key_store
+        self._catalog = catalog
+
+    def look_at(self, pasted: Pasted) -> Findings:
+        """Return what a text leads to; its `problem` must be None."""
+        looks: Mapping[str, Callable[[Pasted], Findings]] = {
+            pasted_text.URL: self._url,
+            pasted_text.HOST: self._host,
+            pasted_text.DISCOVERY_URL: self._discovery_url,
+            pasted_text.DISCOVERY_DOCUMENT: self._discovery_document,
+            pasted_text.KEY_SET: self._key_set,
+            pasted_text.PUBLIC_KEY: self._public_key,
+            pasted_text.CERTIFICATE: self._certificate,
+            pasted_text.TOKEN: self._token,
+        }
+        return looks[pasted.kind](pasted)
+
+    def _url(self, pasted: Pasted) -> Findings:
+        url = pasted.text
+        try:
+            document = self._key_store.fetch_document(url)
+            content = parse_json_strictly(document.body, max_depth=pasted_text.MAX_DEPTH)
+        except (JwksFetchFailed, ValueError) as problem:
+            return self._issuer(url, problem.message if isinstance(problem, JwksFetchFailed) else None)
+        if isinstance(content, dict) and isinstance(content.get("keys"), list):
+            return self._jwks_url(url, document.body, document.warnings)
+        if isinstance(content, dict) and isinstance(content.get("issuer"), str) and "jwks_uri" in content:
+            found = self._issuer(content["issuer"], None)
+            found.kind, found.sentence = pasted_text.DISCOVERY_URL, f"This is a discovery document. {found.sentence}"
+            return found
+        return self._issuer(url, None)
+
+    def _jwks_url(self, url: str, body: bytes, warnings: tuple[str, ...]) -> Findings:
+        found = Findings(JWKS_URL, key_fields={"key_source": "jwks_url", "jwks_url": url}, key_warnings=warnings)
+        self._read_keys(found, body)
+        discovered = self._find_document_of(url)
+        if discovered is None:
+            found.sentence = "This is a JWKS URL. No discovery document that names it was found beside it."
+            found.problems.append("The issuer is unknown. Enter the iss of the provider's tokens.")
+            return found
+        found.issuer = discovered.issuer
+        found.sentence = f"This is the JWKS URL of the issuer {discovered.issuer} ({discovered.document_url})."
+        return found
+
+    def _find_document_of(self, url: str) -> Discovered | None:
+        """Return the metadata of the issuer that names this JWKS URL; others at the same host do not count."""
+        deadline = time.monotonic() + SEARCH_SECONDS
+        for place in list(dict.fromkeys(_places(url, self._catalog)))[:MOST_PLACES]:
+            if time.monotonic() > deadline:
+                break
+            try:
+                discovered = self._key_store.discover_at(place)
+            except JwksFetchFailed:
+                continue
+            if discovered.jwks_uri == url:
+                return discovered
+        return None
+
+    def _host(self, pasted: Pasted) -> Findings:
+        found = self._url(Pasted(pasted_text.URL, f"https://{pasted.text}"))
+        found.sentence = f"This has no https://, which was added. {found.sentence}"
+        return found
+
+    def _issuer(self, issuer: str, first_problem: str | None) -> Findings:
+        found = Findings(ISSUER, f"This is the issuer {printable(issuer)}.", issuer=issuer)
+        self._discover(found)
+        if not found.key_fields:
+            found.sentence = "This is a URL, but it leads to no keys."
+            if first_problem is not None:
+                found.problems.insert(0, first_problem)
+        return found
+
+    def _discover(self, found: Findings) -> None:
+        """Find the JWKS URL of the issuer, and test the keys."""
+        refusal = self._catalog.find_refusal(found.issuer, None)
+        if refusal is not None:
+            found.problems.append(refusal)
+            return
+        try:
+            discovered = self._discovered(found.issuer)
+        except JwksFetchFailed as problem:
+            jwks_url = self._catalog.find_jwks_url(found.issuer)
+            found.problems.append(problem.message)
+            if jwks_url is None:
+                return
+        else:
+            found.issuer, jwks_url = discovered.issuer, discovered.jwks_uri
+        found.sentence += f" Its keys are at {jwks_url}."
+        self._fetch_keys(found, jwks_url)
+
+    def _discovered(self, issuer: str) -> Discovered:
+        try:
+            return self._key_store.discover(issuer)
+        except JwksFetchFailed:
+            # Administrators copy an issuer without its final slash, or add one. The document decides.
+            if "?" in issuer or "#" in issuer:
+                raise
+            try:
+                return self._key_store.discover_at(issuer.rstrip("/") + OPENID)
+            except JwksFetchFailed:
+                pass
+            raise
+
+    def _fetch_keys(self, found: Findings, jwks_url: str) -> None:
+        found.key_fields = {"key_source": "jwks_url", "jwks_url": jwks_url}
+        try:
+            fetched = self._key_store.probe(jwks_url)
+        except (JwksFetchFailed, JwksUnusable) as problem:
+            found.key_error = problem.message
+            return
+        found.key_set, found.key_warnings = fetched.key_set, fetched.document.warnings
+
+    def _read_keys(self, found: Findings, document: bytes) -> None:
+        try:
+            found.key_set = KeySet.parse(document)
+        except JwksUnusable as problem:
+            found.key_error = problem.message
+
+    def _discovery_url(self, pasted: Pasted) -> Findings:
+        found = Findings(pasted_text.DISCOVERY_URL)
+        try:
+            discovered = self._key_store.discover_at(pasted.text)
+        except JwksFetchFailed as problem:
+            found.sentence = "This is the URL of a discovery document, but the document cannot be used."
+            found.problems.append(problem.message)
+            return found
+        found.issuer = discovered.issuer
+        found.sentence = (
+            f"This is the discovery document of the issuer {discovered.issuer}. Its keys are at {discovered.jwks_uri}."
+        )
+        self._fetch_keys(found, discovered.jwks_uri)
+        return found
+
+    def _discovery_document(self, pasted: Pasted) -> Findings:
+        found = Findings(pasted_text.DISCOVERY_DOCUMENT, "This is a discovery document.")
+        issuer, jwks_url = pasted.document.get("issuer"), str(pasted.document["jwks_uri"])
+        if not isinstance(issuer, str):
+            found.problems.append("The document names no issuer.")
+            return found
+        found.issuer = issuer
+        self._discover(found)
+        published = found.key_fields.get("jwks_url")
+        if published not in (None, jwks_url):
+            found.problems.append(
+                f"The pasted document names the keys at {printable(jwks_url, 200)}; the issuer itself publishes "
+                f"{published}, which is proposed."
+            )
+        elif published is None:
+            found.sentence += f" Its keys are at {printable(jwks_url, 200)}."
+            self._fetch_keys(found, jwks_url)
+        return found
+
+    def _key_set(self, pasted: Pasted) -> Findings:
+        found = _pasted_keys(pasted_text.KEY_SET, "This is a key set.", {"key_source": "jwks", "jwks": pasted.text})
+        self._read_keys(found, pasted.text.encode("utf-8", "surrogatepass"))
+        return found
+
+    def _public_key(self, pasted: Pasted) -> Findings:
+        found = _pasted_keys(pasted_text.PUBLIC_KEY, "This is a public key.", {})
+        try:
+            document = json.dumps({"keys": [read_public_key(pasted.text)]})
+        except UnusableJwkError as problem:
+            found.problems = [f"The key cannot be used: {problem.reason}."]
+            return found
+        found.key_fields = {"key_source": "jwks", "jwks": document}
+        self._read_keys(found, document.encode())
+        return found
+
+    def _certificate(self, pasted: Pasted) -> Findings:
+        found = _pasted_keys(pasted_text.CERTIFICATE, "This is a certificate.", {})
+        try:
+            certificate = SigningCertificate.parse(pasted.text)
+        except UnusableCertificateError as problem:
+            found.problems = [str(problem)]
+            return found
+        found.sentence = f"This is the certificate of {certificate.subject}, valid {certificate.validity}."
+        verifier_map = {"name": "Certificate", "certificate": certificate.pem}
+        found.key_fields = {"key_source": "certificates", "verifier_maps": [verifier_map]}
+        found.key_set = KeySet((certificate.key,), (), is_kid_optional=True)
+        return found
+
+    def _token(self, pasted: Pasted) -> Findings:
+        found = Findings(pasted_text.TOKEN, "This is a token.")
+        try:
+            assertion = UnverifiedAssertion.parse(pasted.text)
+        except AssertionRefused as refusal:
+            found.problems.append(f"The token cannot be read: {explain(refusal.report)}")
+            return found
+        if not assertion.unverified_claims:
+            found.problems.append("The token cannot be read: its payload is not a JSON object.")
+            return found
+        found.assertion = assertion
+        issuer = assertion.unverified_issuer
+        if not issuer:
+            found.problems.append("The token names no issuer (iss).")
+            return found
+        found.issuer = issuer
+        found.sentence = f"This is a token that names the issuer {printable(issuer, 255)}."
+        self._discover(found)
+        if found.issuer != issuer:
+            # The discovery document differs by a slash. Assertions are compared with what the token has.
+            found.issuer = issuer
+        return found
+
+
+def _pasted_keys(kind: str, sentence: str, key_fields: dict[str, Any]) -> Findings:
+    unknown = "It does not tell whose it is. Enter the iss of the provider's tokens."
+    return Findings(kind, sentence, key_fields=key_fields, problems=[unknown])
+
+
+def _places(jwks_url: str, catalog: ProviderCatalog) -> Iterator[str]:
+    """Yield URLs where the discovery document beside a JWKS URL may be: of known providers, then up the path."""
+    for issuer in catalog.list_issuers_of(jwks_url):
+        yield issuer.rstrip("/") + OPENID
+    parts = urlsplit(jwks_url)
+    path = parts.path.partition("/.well-known/")[0] if "/.well-known/" in parts.path else parts.path.rpartition("/")[0]
+    while True:
+        yield f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}{OPENID}"
+        if not path:
+            return
+        path = path.rpartition("/")[0]
+
+
+def explain(report: object) -> str:
+    """Return why a token failed a rule, as the rest of a sentence."""
+    results = report.results if isinstance(report, Report) else []
+    failed = next((result for result in results if not result.passed), None)
+    if failed is None:
+        return "it is malformed."
+    return failed.hint or f"{failed.rule}: expected {failed.expected}, received {failed.received}."

@@ -1,0 +1,180 @@
+"""Recognition of pasted text: what it is, what follows for an integration, and a test of the keys.
+
+    URL ──────────> key set? ── yes ──> discovery document that names this JWKS URL ──> issuer
+                       └─ no ──> issuer with a discovery document ──> JWKS URL
+    token ────────> issuer ──> discovery document ──> JWKS URL ──> keys ──> is the token signed by one of them?
+    document, key set, PEM ──> taken as it is
+
+Every fetch goes through the key store, and thus through its guard. A token is read in memory: the result has its claims
+and never the token. The values are proposals: nothing is trusted until an administrator saves an integration.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from changegate.errors import JwksFetchFailed, JwksUnusable
+from changegate.extensions import now
+from changegate.models.integration_choices import DEFAULT_ALGORITHMS
+from changegate.postponed import forbid_postponing
+from changegate.printable import printable
+from changegate.services.assertions.assertion import UnverifiedAssertion
+from changegate.services.assertions.claim_checks import seconds_of
+from changegate.services.integrations.pasted_text import classify
+from changegate.services.integrations.provider_catalog import KnownProvider, ProviderCatalog
+from changegate.services.integrations.provider_search import Findings, Search, explain
+from changegate.services.keys.key_set import KeySet
+from changegate.services.keys.key_store import KeyStore
+from changegate.services.keys.url_policy import DEFAULT_PORTS
+
+USUAL_LIFETIME, LONGEST_LIFETIME = 3600, 86_400
+SIGNED, NOT_SIGNED = "signed", "not signed"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTest:
+    """The result of fetching or reading the keys; `error` is a sentence, and then there are none."""
+
+    usable: int = 0
+    algorithms: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Recognition:
+    """What a text is, and what follows.
+
+    `fields` are fields of the integration schema. `claims` are those of a token, whose signature is verified only if
+    `signature` is `SIGNED`; otherwise it is a sentence. `problems` are sentences about what an administrator must look
+    at. A recognition without a way to the keys is of no use (`is_usable`).
+    """
+
+    kind: str
+    sentence: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    provider: str = ""
+    audiences: tuple[str, ...] = ()
+    subject: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    keys: KeyTest | None = None
+    signature: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether an integration can be set up from this."""
+        return any(self.fields.get(name) for name in ("issuer", "jwks_url", "jwks", "verifier_maps"))
+
+
+def recognize_pasted(text: str, key_store: KeyStore, catalog: ProviderCatalog) -> Recognition:
+    """Tell what a text is, fetch what it leads to, and test the keys. Raises nothing for bad input.
+
+    Call it without an open transaction: it may fetch several documents, one after another.
+    """
+    # Each fetch could postpone the request, which would then begin again with the first fetch.
+    forbid_postponing()
+    pasted = classify(text)
+    if pasted.problem is not None:
+        return Recognition(pasted.kind, pasted.problem, problems=(pasted.problem,))
+    findings = Search(key_store, catalog).look_at(pasted)
+    return _conclude(findings, catalog)
+
+
+def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
+    provider = catalog.find_by_issuer(found.issuer) if found.issuer else None
+    fields = {**found.key_fields, **({"issuer": found.issuer} if found.issuer else {})}
+    if provider is not None:
+        fields["preset"] = provider.name
+    keys = _key_test(found)
+    if found.key_set is not None:
+        fields |= _algorithms(found, provider)
+    claims: Mapping[str, Any] = {}
+    if found.assertion is not None:
+        claims = dict(found.assertion.unverified_claims)
+        fields |= _rules_of_token(found.assertion, provider)
+    return Recognition(
+        kind=found.kind,
+        sentence=found.sentence,
+        fields=fields,
+        provider=provider.label if provider else "",
+        audiences=found.assertion.unverified_audience if found.assertion else (),
+        subject=(found.assertion.unverified_subject or "") if found.assertion else "",
+        claims=claims,
+        keys=keys,
+        signature=_check_signature(found) if found.assertion else "",
+        problems=tuple(found.problems),
+    )
+
+
+def _key_test(found: Findings) -> KeyTest | None:
+    if found.key_set is not None:
+        return test_of(found.key_set, found.key_warnings)
+    return KeyTest(error=found.key_error) if found.key_error else None
+
+
+def test_of(key_set: KeySet, warnings: Sequence[str] = ()) -> KeyTest:
+    """Return the test of keys that can be used."""
+    algorithms = sorted({name for key in key_set.keys for name in key.algorithms})
+    return KeyTest(len(key_set.keys), tuple(algorithms), tuple(warnings))
+
+
+def test_url(jwks_url: str, key_store: KeyStore) -> KeyTest:
+    """Fetch a key set as an exchange would, without storing it, and return the result."""
+    try:
+        fetched = key_store.probe(jwks_url)
+    except (JwksFetchFailed, JwksUnusable) as problem:
+        return KeyTest(error=problem.message)
+    return test_of(fetched.key_set, fetched.document.warnings)
+
+
+def _algorithms(found: Findings, provider: KnownProvider | None) -> dict[str, Any]:
+    """Return the algorithms to allow if those of the preset, or the usual ones, would refuse every token."""
+    usual = list(provider.algorithms if provider else DEFAULT_ALGORITHMS)
+    of_keys = {name for key in found.key_set.keys for name in key.algorithms} if found.key_set else set()
+    chosen = usual if of_keys.intersection(usual) else sorted(of_keys)
+    signed_with = found.assertion.unverified_algorithm if found.assertion else None
+    if signed_with in of_keys and signed_with not in chosen:
+        chosen = [*chosen, signed_with]
+    return {} if chosen == usual else {"algorithms": chosen}
+
+
+def _rules_of_token(assertion: UnverifiedAssertion, provider: KnownProvider | None) -> dict[str, Any]:
+    """Return the fields that this token needs in order to be accepted, where the usual values would refuse it."""
+    claims = assertion.unverified_claims
+    rules: dict[str, Any] = {}
+    typ = assertion.unverified_typ
+    if typ not in (None, "jwt") and not (provider and provider.required_typ):
+        rules["required_typ"] = typ
+    if provider is None and "jti" not in claims:
+        # Such a token is still accepted once only: it is recognized by its signed text.
+        rules["replay_policy"] = "once-if-present"
+    usual = provider.max_assertion_lifetime_seconds if provider else USUAL_LIFETIME
+    lifetime = _lifetime(claims)
+    if usual < lifetime <= LONGEST_LIFETIME:
+        rules["max_assertion_lifetime_seconds"] = lifetime
+    return rules
+
+
+def _lifetime(claims: Mapping[str, Any]) -> int:
+    begin, end = seconds_of(claims, "iat"), seconds_of(claims, "exp")
+    return int(end - begin) if begin is not None and end is not None else 0
+
+
+def _check_signature(found: Findings) -> str:
+    if found.assertion is None or found.key_set is None:
+        return "The signature was not verified, since there are no keys."
+    report = found.assertion.find_signature_fault(found.key_set, now=now())
+    return SIGNED if report is None else f"The signature could not be verified: {explain(report)}"
+
+
+def host_of_issuer(issuer: str) -> str:
+    """Return the host of an issuer as an administrator should see it, with a port that is not the default."""
+    try:
+        parts = urlsplit(issuer)
+        port = parts.port
+    except ValueError:
+        return ""
+    host = printable(parts.hostname or "")
+    return host if port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{port}"
