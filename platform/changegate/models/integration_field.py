@@ -85,6 +85,11 @@ class Field:
         return replace(own, label=own.label.format(token=token), help=own.help.format(token=token))
 
     @property
+    def hint(self) -> str:
+        """Return the help, or the limits of a number without help."""
+        return self.help or (f"{self.least} to {self.most}" if self.kind == Kind.NUMBER else "")
+
+    @property
     def lack(self) -> str:
         """Return the predicate of a sentence about a connection type that does not have the field."""
         if self.lacks or self.kind == Kind.SWITCH:

@@ -3,16 +3,17 @@
 from typing import Any
 
 import pytest
-from marshmallow import fields
 from werkzeug.datastructures import MultiDict
 
-from changegate.console.integrations.form import CHECKBOXES, LINES, LISTS, PLACE, IntegrationForm, form_of_entity
+from changegate.console.integrations.form import PLACE, IntegrationForm, form_of_entity
 from changegate.console.integrations.rows import CLAIM_CONDITIONS, MAX_ROWS, ROW_KINDS
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
+from changegate.models.integration_field import Kind
 from changegate.schemas.integration import SCHEMAS
 from tests.console.integrations.test_form import GOOD, errors_of, form
 
+ROWS = (Kind.CONDITIONS, Kind.VERIFIER_MAPS)
 PIN = [("claim", "repository_id"), ("operator", "equals"), ("value_type", "string"), ("value", "42")]
 
 
@@ -31,10 +32,9 @@ def verifier_map(**changes: str) -> list[tuple[str, str]]:
 def test_knows_what_to_do_with_every_field_of_the_schema(connection_type: str) -> None:
     """A field that was taken for a text, or left out, would be wiped when somebody saves the form."""
     known = SCHEMAS[connection_type].fields
-    lists = {name for name, field in known.items() if isinstance(field, fields.List)}
-    assert lists == {*LISTS, *LINES, *ROW_KINDS} & known.keys()
-    boxes = {name for name, field in known.items() if isinstance(field, fields.Boolean)}
-    assert boxes == {*CHECKBOXES} & known.keys()
+    assert {field.name for field in TYPES[connection_type].fields.values() if field.kind in ROWS} == (
+        ROW_KINDS.keys() & known.keys()
+    )
     shown = {*IntegrationForm.blank(TYPES[connection_type]).values} - {"subject_rule", PLACE}
     assert shown == {*IntegrationForm.of_request(MultiDict(), TYPES[connection_type]).values} - {"subject_rule", PLACE}
     assert shown == known.keys() - {"type"}
@@ -131,7 +131,7 @@ def test_shows_what_is_stored_as_it_is_typed() -> None:
         type="jwt_bearer", issuer="https://ci.example.com",
         algorithms=["ES384"], audiences=["one", "two"], claim_conditions=stored,
     )  # fmt: skip
-    shown = form_of_entity(entity, None, None)
+    shown = form_of_entity(entity)
     assert [row["value"] for row in shown.values["claim_conditions"]] == ["1\n2.5", "true", ""]
     assert shown.values["audiences"] == "one\ntwo"
     assert shown.values["algorithms"] == ["ES384", "HS256"]

@@ -1,110 +1,104 @@
-"""The options of an integration, one for each field of the form; the schema validates their values."""
+"""The options of an integration, which follow from the list of its fields; the schema validates their values."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
 from changegate.cli.integrations.key_files import NamedFile, read_certificate, read_shared_key, read_text
 from changegate.models.connection_type import TYPES
-from changegate.models.integration_choices import ALGORITHMS, KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
+from changegate.models.integration_field import LIST_KINDS, Field, Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.schemas.claim_condition_text import REPORT_ONLY
-from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 
 Command = Callable[..., Any]
-SLUGS = tuple(connection.slug for connection in TYPES.values())
+SLUGS = ", ".join(connection.slug for connection in TYPES.values())
 # Fields that combine several options.
 CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
 FILES = ("certificates", "shared_keys", "jwks_file")
 REPEATED = "May be repeated; an empty string clears the list."
-BROADLY = "If off, calls that no scope protects are limited only by the user's roles."
-ENFORCED = "A token then works only for APIs that rules of the integration's scopes name, even with useraccount."
+UNITS = {"seconds": "SECONDS", "minutes": "MINUTES"}
+METAVARS = {Kind.NUMBER: "NUMBER", Kind.DATE: "YYYY-MM-DD", Kind.USER: "USER"}
 
-
-def _one_of(choices: Iterable[str]) -> str:
-    return f"One of {', '.join(choices)}."
-
-
-def _text(flag: str, name: str, help_text: str, **more: Any) -> Command:
-    return click.option(flag, name, help=help_text, **more)
-
-
-def _switch(flag: str, name: str, help_text: str) -> Command:
-    return click.option(f"--{flag}/--no-{flag}", name, default=None, help=help_text)
-
-
-def _seconds(flag: str, name: str, metavar: str = "SECONDS") -> Command:
-    return click.option(flag, name, metavar=metavar)
-
-
-OPTIONS: tuple[Command, ...] = (
-    _text(
-        "--type", "type", f"The connection type, which cannot be changed later; default: jwt-bearer. {_one_of(SLUGS)}"
+# The options of fields that are given in another form than in the schema. The commands declare `--name` themselves.
+OWN: Mapping[str, tuple[Command, ...]] = {
+    "name": (),
+    "type": (
+        click.option(
+            "--type", help=f"The connection type, which cannot be changed later; default: jwt-bearer. One of {SLUGS}."
+        ),
     ),
-    _text(
-        "--provider-name", "provider_name", "The provider or team that runs the automation; defaults to the preset's."
+    "preset": (
+        click.option(
+            "--preset", help="A name from `integration presets`; it supplies the defaults of the other options."
+        ),
+        click.option("--place", help="One of the preset's places; defaults to the first."),
+        click.option(
+            "--placeholder",
+            "placeholders",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A value for a placeholder in the preset's issuer.",
+        ),
     ),
-    _text("--preset", "preset", "A name from `integration presets`; it supplies the defaults of the other options."),
-    _text("--place", "place", "One of the preset's places; defaults to the first."),
-    _text(
-        "--placeholder",
-        "placeholders",
-        "A value for a placeholder in the preset's issuer.",
-        multiple=True,
-        metavar="NAME=VALUE",
+    "jwks": (click.option("--jwks-file", metavar="FILE", help="A file that contains a key set."),),
+    "verifier_maps": (
+        click.option(
+            "--certificate", "certificates", type=NamedFile(), multiple=True, help="A certificate file, PEM or DER."
+        ),
+        click.option(
+            "--shared-key-file",
+            "shared_keys",
+            type=NamedFile(),
+            multiple=True,
+            help="A file that contains a shared key.",
+        ),
     ),
-    _text("--issuer", "issuer", "Must equal the assertion's iss byte for byte."),
-    _text("--audience", "audiences", f"Defaults to the client ID. {REPEATED}", multiple=True),
-    _text("--audience-claim", "audience_claim", "The claim that contains the audience; for Cognito, client_id."),
-    _switch(
-        "allow-additional-audiences", "allow_additional_audiences", "Accept assertions that also have other audiences."
+    CONDITIONS: (
+        click.option(
+            "--claim-condition",
+            CONDITIONS,
+            multiple=True,
+            help=f"A required condition, such as 'repository_id equals 123'. {REPEATED}",
+        ),
+        click.option(
+            "--report-only-condition",
+            REPORTED,
+            multiple=True,
+            help=f"A condition that is counted and never refuses. {REPEATED}",
+        ),
     ),
-    _text("--key-source", "key_source", _one_of(KEY_SOURCES)),
-    _text("--jwks-url", "jwks_url", "Where the provider publishes its keys."),
-    _text("--jwks-file", "jwks_file", "A file that contains a key set.", metavar="FILE"),
-    click.option(
-        "--certificate", "certificates", type=NamedFile(), multiple=True, help="A certificate file, PEM or DER."
-    ),
-    click.option(
-        "--shared-key-file", "shared_keys", type=NamedFile(), multiple=True, help="A file that contains a shared key."
-    ),
-    _switch("allow-missing-kid", "allow_missing_kid", "Accept assertions without kid."),
-    _text("--algorithm", "algorithms", _one_of([*ALGORITHMS, *SHARED_KEY_ALGORITHMS]), multiple=True),
-    _text("--required-typ", "required_typ", "The required typ in the assertion's header; by default JWT or no typ."),
-    _text(
-        "--claim-condition",
-        CONDITIONS,
-        f"A required condition, such as 'repository_id equals 123'. {REPEATED}",
-        multiple=True,
-    ),
-    _text(
-        "--report-only-condition", REPORTED, f"A condition that is counted and never refuses. {REPEATED}", multiple=True
-    ),
-    _text("--replay-policy", "replay_policy", _one_of(REPLAY_POLICIES)),
-    _switch("jti-verification", "enable_jti_verification", "Whether an assertion can be exchanged only once."),
-    _text("--jti-claim", "jti_claim", "The claim that identifies an assertion uniquely."),
-    _seconds("--max-assertion-lifetime", "max_assertion_lifetime_seconds"),
-    _seconds("--clock-skew", "clock_skew_seconds"),
-    _seconds("--jwks-cache-lifespan", "jwks_cache_lifespan_minutes", "MINUTES"),
-    _text("--run-as", "run_as", "The user that every token of this integration acts as.", metavar="USER"),
-    _text("--user-field", "user_field", f"The user field that sub is compared with. {_one_of(USER_FIELDS)}"),
-    _text("--user-claim", "user_claim", "The claim of an ID token that is compared instead of sub."),
-    _switch("require-email-verified", "require_email_verified", "For ID tokens with the user claim email."),
-    _text("--scope", "scopes", f"Defaults to change_request.create. {REPEATED}", multiple=True),
-    _switch("scope-restriction", "scope_restriction", f"Allow access only to APIs in selected scope. {BROADLY}"),
-    _switch("enforce-token-restriction", "enforce_token_restriction", f"Enforce token restriction. {ENFORCED}"),
-    _text("--token-format", "token_format", _one_of(TOKEN_FORMATS.values())),
-    _seconds("--access-token-lifespan", "access_token_lifespan_seconds"),
-    _switch("issue-refresh-tokens", "issue_refresh_tokens", "Issue refresh tokens; only for the password grant."),
-    _seconds("--refresh-token-lifespan", "refresh_token_lifespan_seconds"),
-    _seconds("--creations-per-hour", "creations_per_hour", "NUMBER"),
-    _seconds("--creations-per-day", "creations_per_day", "NUMBER"),
-    _switch("public", "public_client", "A public client, which has no secret."),
-    _switch("active", "active", "Whether the integration is active."),
-    _text("--owner", "owner", "The user who is responsible for the integration.", metavar="USER"),
-    _text("--review-date", "review_date", "When the integration should be reviewed.", metavar="YYYY-MM-DD"),
-    _text("--comments", "comments", "Notes about the integration."),
-)
+}
+
+
+def option_name(field: Field) -> str:
+    """Return the name of the option of a field: without its unit, and in the singular for a list."""
+    name, _, unit = field.name.rpartition("_")
+    name = name if unit in UNITS else field.name
+    name = name.removesuffix("s") if field.kind in LIST_KINDS else name
+    return field.option or name.replace("_", "-")
+
+
+def _options() -> Iterator[Command]:
+    for field in FIELDS.values():
+        yield from OWN[field.name] if field.name in OWN else (_option(field),)
+
+
+def _option(field: Field) -> Command:
+    name = option_name(field)
+    if field.kind == Kind.SWITCH:
+        return click.option(f"--{name}/--no-{name}", field.name, default=None, help=f"{field.label}. {field.hint}")
+    texts = [field.hint or f"{field.label}."]
+    if field.choices:
+        texts.append(f"One of {', '.join(field.choices)}.")
+    if field.kind in LIST_KINDS:
+        texts.append(REPEATED)
+        return click.option(f"--{name}", field.name, multiple=True, help=" ".join(texts))
+    metavar = UNITS.get(field.name.rpartition("_")[2], METAVARS.get(field.kind))
+    return click.option(f"--{name}", field.name, metavar=metavar, help=" ".join(texts))
+
+
+OPTIONS = tuple(_options())
 
 
 def integration_options(command: Command) -> Command:

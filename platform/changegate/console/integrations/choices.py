@@ -7,7 +7,7 @@ from changegate.console.guards import caller
 from changegate.console.integrations.form import PLACE, IntegrationForm
 from changegate.extensions import settings
 from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
-from changegate.models.integration_choices import ALGORITHMS, KEY_SOURCES, REPLAY_POLICIES, TOKEN_FORMATS, USER_FIELDS
+from changegate.models.integration_choices import ALGORITHMS
 from changegate.schemas.integration.cautions import REFRESHED, list_cautions
 from changegate.schemas.key_source import SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import (
@@ -49,15 +49,11 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
         "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
         "scope_uses": count_scope_uses(),
         "algorithm_groups": {"": ALGORITHMS, "of-shared_key": SHARED_KEY_ALGORITHMS},
-        "user_fields": USER_FIELDS,
         "presets": PRESETS,
         "provider": _provider(form),
         "recognized": _recognized(form),
         "cautions": _cautions(form),
         "refresh_caution": REFRESHED,
-        "key_sources": KEY_SOURCES,
-        "replay_policies": REPLAY_POLICIES,
-        "token_formats": TOKEN_FORMATS,
         "operators": OPERATORS,
         "value_types": VALUE_TYPES,
     }

@@ -4,40 +4,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from marshmallow import ValidationError, missing
-from marshmallow.fields import Boolean
+from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from changegate.console.integrations.rows import ROW_KINDS
 from changegate.console.stale_forms import VERSION
 from changegate.errors import InputInvalid
-from changegate.models import OAuthEntity, SysUser
+from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES, ConnectionType
 from changegate.models.integration_choices import ALGORITHMS, DEFAULT_ALGORITHMS, JWT_BEARER, KEY_SOURCES
+from changegate.models.integration_field import Field, Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.schemas.field_errors import field_errors
-from changegate.schemas.integration import SCHEMAS, load_fields
+from changegate.schemas.integration import load_fields
 from changegate.schemas.key_source import KEY_FIELDS, MAP_KEYS, SHARED_KEY, SHARED_KEY_ALGORITHMS
 from changegate.schemas.presets import recognize
-from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, texts_of
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, fields_of, texts_of
 
-CHECKBOXES = frozenset(
-    name for schema in SCHEMAS.values() for name, kind in schema.fields.items() if isinstance(kind, Boolean)
-)
-LISTS = ("algorithms", "scopes")
-LINES = ("audiences",)
 SUBJECT_RULES = ("run_as", "user_field")
 # Fields that fill in the issuer of a provider: its place, and its placeholders.
 PLACE = "place"
 PLACEHOLDER_PREFIX = "placeholder-"
-NO_TEXTS = {"type", *CHECKBOXES, *LISTS, *LINES, *ROW_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrationForm:
     """The values of a form: `values` by field, with `subject_rule` for the choice between two of them.
 
-    Texts and `audiences` (one per line) are text as typed, checkboxes are bool, `algorithms` and `scopes` are lists,
-    claim conditions and verifier maps are lists of rows. `values` has only the fields of the connection type.
+    Values are text as typed, with one line for each item of a list; checkboxes are bool, names with a checkbox each are
+    lists, claim conditions and verifier maps are lists of rows. `values` has only the fields of the connection type.
     `placeholders` fill in the issuer of a preset. `notices` are messages of the last step, by field, and `focus` is the
     HTML id of the next field to fill in. `version` is the version of the integration when the form was opened.
     """
@@ -53,22 +48,17 @@ class IntegrationForm:
     @classmethod
     def blank(cls, connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
         """Return the form of a new integration, with the schema's defaults."""
-        values = {name: _default_of(connection, name) for name in connection.fields if name not in {"type", *ROW_KINDS}}
-        values |= {name: [] for name in ROW_KINDS if name in connection.fields}
+        values = {field.name: _shown(field, field.blank) for field in _fields(connection)}
         values["scopes"] = [DEFAULT_SCOPE]
         if connection.has_provider:
-            values |= {"audiences": "", "subject_rule": "run_as", PLACE: ""}
+            values |= {"subject_rule": "run_as", PLACE: ""}
             values["algorithms"] = _of_both_kinds(values["algorithms"])
         return cls(values, connection=connection)
 
     @classmethod
     def of_request(cls, sent: MultiDict[str, str], connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
         """Return the form as sent. Browsers do not send an unchecked checkbox, so a missing one is False."""
-        names = {*connection.fields}
-        values: dict[str, Any] = {name: sent.get(name, "") for name in names - NO_TEXTS | names & {*LINES}}
-        values |= {name: name in sent for name in CHECKBOXES if name in names}
-        values |= {name: sent.getlist(name) for name in LISTS if name in names}
-        values |= {name: kind.read(sent) for name, kind in ROW_KINDS.items() if name in names}
+        values = {field.name: _read(field, sent) for field in _fields(connection)}
         version = sent.get(VERSION, "")
         if not connection.has_provider:
             return cls(values, version=version, connection=connection)
@@ -83,6 +73,10 @@ class IntegrationForm:
         """Return whether the connection type has a field."""
         return name in self.connection.fields
 
+    def in_parts(self, *parts: str) -> list[Field]:
+        """Return the fields of parts of the form."""
+        return [field for part in parts for field in self.connection.fields.values() if field.part == part]
+
     def load(self) -> dict[str, Any]:
         """Return validated fields, with only the chosen subject rule and key source; raises `InputInvalid`."""
         try:
@@ -95,13 +89,15 @@ class IntegrationForm:
     def texts(self) -> dict[str, str]:
         """Return every field as text, without secrets and keys."""
         given = self._given()
-        return texts_of({name: given.get(name) for name in self.connection.fields if name != "type"})
+        return texts_of({field.name: given.get(field.name) for field in _fields(self.connection)})
 
     def _given(self) -> dict[str, Any]:
         given = {name: value for name, value in self.values.items() if name not in self._dropped}
         if self.connection.has_provider:
-            given["audiences"] = self.values["audiences"].splitlines()
             given["algorithms"] = [name for name in self.values["algorithms"] if self._fits(name)]
+        for name in given.keys() & self.connection.fields.keys():
+            if FIELDS[name].kind == Kind.LINES:
+                given[name] = given[name].splitlines()
         for name in given.keys() & ROW_KINDS.keys():
             given[name] = [self._for_schema(name, row) for _, row in ROW_KINDS[name].filled(self.values[name])]
         return given
@@ -148,33 +144,50 @@ class IntegrationForm:
         return replace(self, focus=focus)
 
 
-def form_of_entity(entity: OAuthEntity, run_as: SysUser | None, owner: SysUser | None) -> IntegrationForm:
+def form_of_entity(entity: OAuthEntity) -> IntegrationForm:
     """Return the form of a stored integration; secrets are blank."""
     connection = TYPES[entity.type]
-    stored = {name: getattr(entity, name) for name in connection.fields if name != "type"}
-    values = {name: "" if value is None else value for name, value in stored.items()}
-    values |= {
-        "owner": owner.user_name if owner else "",
-        "review_date": entity.review_date.isoformat() if entity.review_date else "",
-        "scopes": [scope.name for scope in entity.scopes],
-    }
-    if "run_as" in values:
-        values["run_as"] = run_as.user_name if run_as else ""
+    stored = fields_of(entity)
+    values = {field.name: _shown(field, stored[field.name]) for field in _fields(connection)}
     if connection.has_provider:
-        values |= _stored_trust(entity)
+        recognized = recognize(entity.issuer)
+        values |= {
+            "subject_rule": "user_field" if entity.user_field else "run_as",
+            "algorithms": _of_both_kinds(entity.algorithms),
+            PLACE: recognized.form.name if recognized and recognized.preset.name == entity.preset else "",
+        }
     return IntegrationForm(values, connection=connection)
 
 
-def _stored_trust(entity: OAuthEntity) -> dict[str, Any]:
-    recognized = recognize(entity.issuer)
-    return {
-        "audiences": "\n".join(entity.audiences),
-        "subject_rule": "user_field" if entity.user_field else "run_as",
-        "claim_conditions": [condition_row(condition) for condition in entity.claim_conditions or ()],
-        "algorithms": _of_both_kinds(entity.algorithms),
-        "verifier_maps": [_map_row(verifier_map) for verifier_map in entity.verifier_maps],
-        PLACE: recognized.form.name if recognized and recognized.preset.name == entity.preset else "",
-    }
+def _fields(connection: ConnectionType) -> list[Field]:
+    """Return the fields of a form, whose page implies the connection type."""
+    return [field for field in connection.fields.values() if field.name != "type"]
+
+
+def _read(field: Field, sent: MultiDict[str, str]) -> Any:
+    """Return the value of a field as sent."""
+    if field.name in ROW_KINDS:
+        return ROW_KINDS[field.name].read(sent)
+    match field.kind:
+        case Kind.SWITCH:
+            return field.name in sent
+        case Kind.NAMES:
+            return sent.getlist(field.name)
+        case _:
+            return sent.get(field.name, "")
+
+
+def _shown(field: Field, value: Any) -> Any:
+    """Return the value of a field as the form shows it."""
+    match field.kind:
+        case Kind.LINES:
+            return "\n".join(value)
+        case Kind.CONDITIONS:
+            return [condition_row(condition) for condition in value]
+        case Kind.VERIFIER_MAPS:
+            return [_map_row(verifier_map) for verifier_map in value]
+        case _:
+            return "" if value is None else value
 
 
 def _map_row(verifier_map: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,9 +225,3 @@ def _errors(problem: ValidationError, places: Mapping[str, list[int]]) -> dict[s
         for field_name, texts in ROW_KINDS[name].errors(problem.messages_dict[name], places[name]):
             errors.setdefault(field_name, []).extend(texts)
     return errors
-
-
-def _default_of(connection: ConnectionType, name: str) -> Any:
-    default = SCHEMAS[connection.name].fields[name].load_default
-    value = default() if callable(default) else default
-    return "" if value is None or value is missing else value

@@ -10,8 +10,8 @@ from changegate.console.integrations.choices import form_choices
 from changegate.console.integrations.form import IntegrationForm, form_of_entity
 from changegate.console.integrations.key_panel import key_panel
 from changegate.console.stale_forms import stale_page
-from changegate.extensions import db, now
-from changegate.models import OAuthEntity, SysUser
+from changegate.extensions import now
+from changegate.models import OAuthEntity
 from changegate.services.integrations.authority import list_shared
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
@@ -67,8 +67,7 @@ def previous_secret_until(entity: OAuthEntity) -> datetime | None:
 
 def stored_form(entity: OAuthEntity) -> IntegrationForm:
     """Return the form of a stored integration."""
-    run_as, owner = (db.session.get(SysUser, user) if user else None for user in (entity.run_as, entity.owner))
-    return form_of_entity(entity, run_as, owner).at(entity.record_version)
+    return form_of_entity(entity).at(entity.record_version)
 
 
 def stored_texts(entity: OAuthEntity) -> dict[str, str]:
