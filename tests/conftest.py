@@ -34,8 +34,8 @@ BASE_URL = "https://change.example.com"
 # Python's own 700 have it look for garbage many times in each test.
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
-# An example takes longer than Hypothesis allows by default where other processes use the processor. A change is judged
-# by the same examples each time; `--hypothesis-profile=search` tries new ones.
+# An example takes longer than Hypothesis allows by default where other processes use the processor. A change is tested
+# with the same examples each time; `--hypothesis-profile=search` tries new ones.
 hypothesis.settings.register_profile("changegate", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("changegate")

@@ -46,7 +46,7 @@ def clients(grants: GrantDesk, desk: TokenDesk) -> dict[str, Integration]:
 
 
 def a_good_request(grants: GrantDesk, clients: dict[str, Integration], grant: str) -> dict[str, Any]:
-    """Return what the grant takes; of a client that it is for, it would buy a token."""
+    """Return a request that the grant would accept from a client that may use it."""
     if grant == JWT_BEARER:
         return {"assertion": grants.desk.assertion()}
     return {"refresh_token": grants.both_tokens(clients["password"])[1]} if grant == "refresh_token" else FORMS[grant]
@@ -60,9 +60,9 @@ def test_a_grant_is_for_one_type_of_client_only(
     for type_, client in clients.items():
         with monkeypatch.context() as patch:
             if grant not in GRANTS_OF[type_]:
-                # Neither a signature nor a password is judged of a client that may not use the grant.
-                patch.setattr(jwt_bearer_grant, "verify_for", lambda *_: pytest.fail("an assertion was judged"))
-                patch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was judged"))
+                # Neither a signature nor a password is checked for a client that may not use the grant.
+                patch.setattr(jwt_bearer_grant, "verify_for", lambda *_: pytest.fail("an assertion was verified"))
+                patch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was checked"))
             answer = grants.send(grant, client, **form)
         if grant in GRANTS_OF[type_]:
             assert answer.status_code == 200
@@ -125,7 +125,7 @@ class TestSwitchedOff:
     def test_a_password_is_not_even_looked_at(
         self, grants: GrantDesk, monkeypatch: pytest.MonkeyPatch, grant: str, path: str
     ) -> None:
-        monkeypatch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was judged"))
+        monkeypatch.setattr(accounts, "check_password_hash", lambda *_: pytest.fail("a password was checked"))
         client = grants.register("password", issue_refresh_tokens=True)
         form = FORMS["password"] if grant == "password" else {"refresh_token": "cgrt_" + "A" * 43}
 

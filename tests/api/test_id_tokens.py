@@ -326,7 +326,7 @@ class TestEndsAtOnce:
             db.session.commit()
         assert_refused(desk, token, "token_revoked")
 
-        # Not even another trust, under which it would be judged anew, brings it back.
+        # Not even another trust, under which it would be verified again, brings it back.
         save_id_token(desk, integration, comments="Saved", clock_skew_seconds=30)
         assert_refused(desk, token, "token_revoked")
         assert desk.call(desk.assertion(sub="other")).status_code == 201

@@ -265,7 +265,7 @@ def test_an_expired_certificate_does_not_stand_in_the_way_of_its_successor(desk:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_other_keys_end_the_tokens_that_were_bought_with_the_former_ones(desk: TokenDesk, source: str) -> None:
+def test_a_change_of_keys_ends_the_tokens_issued_under_the_former_ones(desk: TokenDesk, source: str) -> None:
     fields = _fields(desk, source)
     integration = desk.register(**fields)
     token = desk.token(integration, assertion=_of_source(desk, source))

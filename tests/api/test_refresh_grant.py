@@ -301,7 +301,7 @@ def test_a_lifespan_that_is_shortened_counts_at_once(grants: GrantDesk, mobile: 
 
 @pytest.mark.parametrize("path", [REVOKE, *SERVICENOW_REVOKE])
 @pytest.mark.parametrize("hint", ["refresh_token", "access_token", ""])
-def test_a_revoked_one_ends_with_every_access_token_it_bought(
+def test_revoking_a_refresh_token_ends_all_its_access_tokens(
     grants: GrantDesk, mobile: Integration, path: str, hint: str
 ) -> None:
     first, token = grants.both_tokens(mobile)
@@ -358,7 +358,7 @@ def test_only_its_client_learns_what_it_grants(grants: GrantDesk, mobile: Integr
     assert introspected(grants, service, access_token)["active"] is True
 
 
-def test_with_too_many_the_oldest_ends_with_what_it_bought(
+def test_beyond_the_limit_the_oldest_refresh_token_ends_with_its_access_tokens(
     grants: GrantDesk, mobile: Integration, clock: Clock
 ) -> None:
     first, oldest = grants.both_tokens(mobile)

@@ -82,7 +82,7 @@ def test_two_refreshes_at_once_both_get_a_token(grants: GrantDesk, mobile: Integ
     assert all(grants.is_good(each) for each in tokens)
 
 
-def test_a_revocation_waits_for_a_refresh_and_ends_what_it_bought(
+def test_a_revocation_waits_for_a_refresh_and_ends_its_access_token(
     grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, token = grants.both_tokens(mobile)
@@ -146,7 +146,7 @@ def test_a_new_password_waits_for_a_refresh_or_ends_it(
     assert grants.desk.last_event().reason == "password_changed"
 
 
-def test_all_tokens_of_an_integration_end_also_one_that_is_being_bought(
+def test_revoking_all_tokens_of_an_integration_ends_one_that_is_being_issued(
     grants: GrantDesk, mobile: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, token = grants.both_tokens(mobile)

@@ -19,7 +19,7 @@ def test_a_number_without_a_limit_is_reported() -> None:
 
 
 @pytest.mark.parametrize(("p99", "verdict"), [(10 * TAIL, "kept"), (10 * TAIL + 1, "exceeded")])
-def test_the_tail_of_a_warm_exchange_is_judged_at_sixteen_connections(p99: float, verdict: str) -> None:
+def test_the_tail_of_a_warm_exchange_is_compared_at_sixteen_connections(p99: float, verdict: str) -> None:
     results = {
         ("d-rs256", 1): Measurement(1000.0, p50=1.0, p99=1000.0, requests=10),
         ("d-rs256", 16): Measurement(1000.0, p50=10.0, p99=p99, requests=10),

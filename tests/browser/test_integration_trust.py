@@ -87,7 +87,7 @@ def test_the_key_source_decides_what_is_asked_for(admin: Page) -> None:
 
 
 @pytest.mark.usefixtures("complaints")
-def test_a_pasted_token_is_judged_and_its_claims_are_pinned(admin: Page, idp: str) -> None:
+def test_a_pasted_token_is_verified_and_its_claims_are_pinned(admin: Page, idp: str) -> None:
     fill_in(admin, idp, "Dry run")
     token = sign(idp, team="shop")
     admin.get_by_role("textbox", name="Token", exact=True).fill(token)

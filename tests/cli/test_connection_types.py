@@ -122,7 +122,7 @@ def test_export_writes_what_apply_reads_as_the_same(run: Run, tmp_path: Path) ->
     assert [line for line in run("integration", "export").out.splitlines() if "client id" not in line] == without_ids
 
 
-def test_a_file_that_names_no_type_is_about_jwt_bearer_on_every_desk(run: Run, tmp_path: Path) -> None:
+def test_a_file_without_a_type_means_jwt_bearer_on_every_instance(run: Run, tmp_path: Path) -> None:
     create(run, "--type", "password")
     file = tmp_path / "integrations.yaml"
     file.write_text("integrations:\n  - name: Nightly\n    provider_name: Scheduler\n")

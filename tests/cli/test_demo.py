@@ -1,4 +1,4 @@
-"""`changegate demo`: the whole story in one command, and what happens when it cannot be told."""
+"""`changegate demo`: all steps in one command, and what happens if one fails."""
 
 import contextlib
 import re
@@ -38,9 +38,7 @@ def _environment(instance: Path) -> dict[str, str]:
 
 @pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize("run_number", [1, 2])
-def test_tells_the_story_once_and_again_on_the_same_instance(
-    instance: Path, ports: tuple[str, ...], run_number: int
-) -> None:
+def test_the_demo_runs_twice_on_the_same_instance(instance: Path, ports: tuple[str, ...], run_number: int) -> None:
     ended = run_changegate("demo", "--once", *ports, environment=_environment(instance))
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -52,7 +50,7 @@ def test_tells_the_story_once_and_again_on_the_same_instance(
 
 
 @pytest.mark.parametrize("busy", ["--port", "--idp-port"])
-def test_a_busy_port_is_a_sentence(instance: Path, ports: tuple[str, ...], busy: str) -> None:
+def test_a_busy_port_is_refused_with_a_sentence(instance: Path, ports: tuple[str, ...], busy: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
         ended = run_changegate("demo", "--once", *ports, busy, port, environment=_environment(instance))

@@ -1,4 +1,4 @@
-"""Files of an instance: for their owner only from the first byte, and a report of those that are not."""
+"""Files of an instance: private from the first byte, and a report of those that are not."""
 
 import os
 import stat

@@ -26,7 +26,7 @@ def integration(desk: TokenDesk) -> Integration:
     return desk.register(owner="admin")
 
 
-def test_there_is_nothing_to_say_of_a_fresh_instance(run: Run) -> None:
+def test_a_fresh_instance_has_no_findings(run: Run) -> None:
     assert run("findings").out == "Security score 100 of 100; findings: 0 high, 0 medium, 0 low.\n"
     assert json.loads(run("findings", "--json").out) == {
         "score": 100,
@@ -35,7 +35,7 @@ def test_there_is_nothing_to_say_of_a_fresh_instance(run: Run) -> None:
     }
 
 
-def test_says_what_to_tidy_up(run: Run, desk: TokenDesk, integration: Integration) -> None:
+def test_lists_findings_with_their_remedies(run: Run, desk: TokenDesk, integration: Integration) -> None:
     desk.set(integration, access_token_lifespan_seconds=7200, name="Pipeline\x1b[2J")
     said = run("findings")
     assert said.code == 0
@@ -52,7 +52,7 @@ def test_says_what_to_tidy_up(run: Run, desk: TokenDesk, integration: Integratio
     [("high", [0, 0, 1]), ("medium", [0, 1, 1]), ("low", [1, 1, 1])],
     ids=["high", "medium", "low"],
 )
-def test_fails_on_what_it_is_told_to(
+def test_fails_on_the_given_severity(
     run: Run, desk: TokenDesk, integration: Integration, severity: str, codes: list[int]
 ) -> None:
     assert run("findings", "--fail-on", severity).code == 0

@@ -86,7 +86,7 @@ def test_create_says_what_is_wrong_in_one_sentence(run: Run, options: tuple[str,
     run(*CREATE, *options).assert_refused(text)
 
 
-def test_a_name_can_be_taken_once(run: Run, client_id: str) -> None:
+def test_a_name_can_be_used_only_once(run: Run, client_id: str) -> None:
     run(*CREATE, "--run-as", "admin").assert_refused("There is an integration named Pipeline already.")
 
 
@@ -121,7 +121,7 @@ def test_lists_integrations(run: Run, client_id: str) -> None:
     assert run("integration", "list").out == line
 
 
-def test_an_empty_list_is_no_refusal(run: Run) -> None:
+def test_an_empty_list_is_not_an_error(run: Run) -> None:
     assert (run("integration", "list").out, run("integration", "list", "--json").out) == ("", "[]\n")
 
 

@@ -1,4 +1,4 @@
-"""What administrators do with integrations that exist: change, try, look at keys and events, delete."""
+"""Existing integrations on the command line: change, try, keys, events, delete."""
 
 import io
 import json
@@ -98,7 +98,7 @@ def test_a_key_set_is_a_file(run: Run, desk: TokenDesk, tmp_path: Path) -> None:
     assert json.loads(made["jwks"])["keys"]
 
 
-def test_a_file_that_is_not_there_too_large_or_no_text_is_refused(run: Run, desk: TokenDesk, tmp_path: Path) -> None:
+def test_a_file_that_is_missing_too_large_or_not_text_is_refused(run: Run, desk: TokenDesk, tmp_path: Path) -> None:
     create = ("integration", "create", "--name", "x", "--jwks-file")
     run(*create, str(tmp_path / "nothing")).assert_refused("nothing: No such file")
     (tmp_path / "large").write_bytes(b"x" * 1_100_000)
@@ -122,7 +122,7 @@ def conditions_of(run: Run, client_id: str) -> list[tuple[str, bool]]:
     return [(one["claim"], one["report_only"]) for one in shown["claim_conditions"]]
 
 
-def test_conditions_that_only_report_are_changed_for_themselves(run: Run, integration: Integration) -> None:
+def test_report_only_conditions_are_changed_separately(run: Run, integration: Integration) -> None:
     update = ("integration", "update", integration.client_id)
     run(*update, "--report-only-condition", "workflow exists")
     assert conditions_of(run, integration.client_id) == [("ref", False), ("workflow", True)]
@@ -169,7 +169,7 @@ def test_keys_that_are_not_fetched_cannot_be(run: Run, desk: TokenDesk) -> None:
     assert (ended.code, ended.out) == (1, "")
 
 
-def test_tries_an_assertion_and_says_what_would_become_of_it(
+def test_tries_an_assertion_and_shows_the_outcome(
     run: Run, desk: TokenDesk, integration: Integration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = desk.assertion(ref="refs/heads/main")
@@ -191,7 +191,7 @@ def test_tries_an_assertion_and_says_what_would_become_of_it(
 @pytest.mark.parametrize(
     ("text", "sentence"), [(b"", "would be refused"), (b"\xff\xff", "would be refused"), (b"x" * 70_000, "longer than")]
 )
-def test_what_is_no_assertion_is_refused(
+def test_a_text_that_is_not_an_assertion_is_refused(
     run: Run, integration: Integration, monkeypatch: pytest.MonkeyPatch, text: bytes, sentence: str
 ) -> None:
     feed(monkeypatch, text)
@@ -242,9 +242,7 @@ def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk
         (("--text", "a\nb"), "text: Control characters are not allowed."),
     ],
 )
-def test_filters_that_make_no_sense_are_refused(
-    run: Run, desk: TokenDesk, arguments: tuple[str, ...], sentence: str
-) -> None:
+def test_invalid_filters_are_refused(run: Run, desk: TokenDesk, arguments: tuple[str, ...], sentence: str) -> None:
     run("integration", "events", *arguments).assert_refused(sentence)
 
 

@@ -100,7 +100,7 @@ def test_applying_again_changes_nothing(desk: Desk) -> None:
     assert desk.listed() == before
 
 
-def test_says_what_it_changed(desk: Desk) -> None:
+def test_lists_the_changes(desk: Desk) -> None:
     desk.apply(SHOP)
     changed = SHOP.replace("613905472", "613905473").replace("user_field: email", "run_as: admin")
     told = desk.apply(changed).out.splitlines()
@@ -118,12 +118,12 @@ def test_says_what_it_changed(desk: Desk) -> None:
     assert desk.actions(commented) == [("Shop", "keep", []), ("Warehouse", "keep", [])]
 
 
-def test_what_a_file_does_not_say_is_the_default_again(desk: Desk) -> None:
+def test_fields_missing_in_a_file_return_to_their_defaults(desk: Desk) -> None:
     desk.apply(SHOP.replace("user_field: email", "user_field: email\n    clock_skew_seconds: 10\n    owner: admin"))
     assert desk.actions(SHOP)[1] == ("Warehouse", "change", ["clock_skew_seconds", "owner"])
 
 
-def test_what_was_stopped_by_hand_is_not_started_by_a_file(desk: Desk) -> None:
+def test_a_file_does_not_enable_a_disabled_integration(desk: Desk) -> None:
     [shop, _] = desk.applied(SHOP)
     desk.run("integration", "disable", shop["client_id"])
     assert desk.actions(SHOP)[0] == ("Shop", "keep", [])
@@ -143,7 +143,7 @@ def test_a_name_is_matched_whatever_its_case(desk: Desk) -> None:
     assert desk.listed().keys() == {"SHOP", "Warehouse"}
 
 
-def test_a_dry_run_says_it_all_and_does_nothing(desk: Desk) -> None:
+def test_a_dry_run_lists_all_changes_and_makes_none(desk: Desk) -> None:
     told = desk.apply(SHOP, "--dry-run")
     assert told.out == "Shop: would be registered\nWarehouse: would be registered\n"
     assert [one["client_secret"] for one in desk.applied(SHOP, "--dry-run")] == [None, None]
@@ -153,14 +153,14 @@ def test_a_dry_run_says_it_all_and_does_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
-def test_one_bad_integration_keeps_all_out(desk: Desk, dry_run: tuple[str, ...]) -> None:
+def test_one_invalid_integration_refuses_the_whole_file(desk: Desk, dry_run: tuple[str, ...]) -> None:
     desk.apply(SHOP.replace("user_field: email", "run_as: nobody"), *dry_run).assert_refused(
         "integrations.yaml, line 19, column 5: run_as: There is no active user nobody."
     )
     assert desk.listed() == {}
 
 
-def test_everything_that_is_wrong_is_told_at_once_each_with_its_place(desk: Desk) -> None:
+def test_all_errors_are_reported_at_once_with_their_lines(desk: Desk) -> None:
     bad = SHOP.replace("repository_id equals", "ref equals").replace("user_field: email", "user_field: mail")
     ended = desk.apply(bad)
     assert (ended.code, ended.out) == (1, "")
@@ -218,18 +218,18 @@ REFUSED_FILES = {
 
 
 @pytest.mark.parametrize("case", REFUSED_FILES)
-def test_a_file_that_says_no_one_thing_is_refused_with_the_place(desk: Desk, case: str) -> None:
+def test_an_ambiguous_file_is_refused_with_the_line(desk: Desk, case: str) -> None:
     text, sentence = REFUSED_FILES[case]
     desk.apply(text).assert_refused(sentence)
 
 
-def test_bytes_that_are_no_text_are_refused(desk: Desk) -> None:
+def test_bytes_that_are_not_text_are_refused(desk: Desk) -> None:
     desk.file.write_bytes(b"\xff\xfe\x00")
     desk.run("integration", "apply", "-f", str(desk.file)).assert_refused("is not valid UTF-8")
     desk.run("integration", "apply", "-f", str(desk.file / "x")).assert_refused("integrations.yaml/x: ")
 
 
-def test_a_word_stays_what_it_looks_like() -> None:
+def test_an_unquoted_word_stays_a_string() -> None:
     """YAML 1.1 takes these for a boolean, an octal number, a base-60 number and a date."""
     node = parse_yaml("a: no\nb: 0123\nc: 12:30\nd: 2030-01-31\ne: 0x10\nf: true\ng: 12\nh: 1.5\ni: ~\nj: '12'\n")
     assert node is not None
@@ -252,7 +252,7 @@ def test_an_export_is_read_as_the_integrations_that_it_shows(desk: Desk) -> None
     assert [one["name"] for one in yaml.safe_load(desk.export(shop))["integrations"]] == ["Shop"]
 
 
-def test_an_export_of_nothing_is_a_file_too(desk: Desk) -> None:
+def test_an_export_without_integrations_is_a_valid_file(desk: Desk) -> None:
     assert desk.actions(desk.export()) == []
 
 

@@ -1,4 +1,4 @@
-"""Command line, file and admin API refuse the same, in the words of the one schema that the form has too."""
+"""Command line, file, and admin API refuse the same input with the messages of the shared schema."""
 
 import json
 import re

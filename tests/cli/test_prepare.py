@@ -82,13 +82,15 @@ def test_a_bad_setting_stops_the_start_with_a_sentence(
     assert "s3cret" not in refused.err
 
 
-def test_an_instance_folder_that_cannot_be_made_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instance_folder_that_cannot_be_created_is_refused_with_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CHANGEGATE_INSTANCE_PATH", "/proc/nowhere")
 
     run("prepare").assert_refused("/proc/nowhere")
 
 
-def test_a_database_that_is_none_is_a_sentence(run: Run, folder: Path) -> None:
+def test_an_invalid_database_is_refused_with_a_sentence(run: Run, folder: Path) -> None:
     folder.mkdir()
     (folder / "changegate.db").write_bytes(b"this is no database" * 100)
 

@@ -28,7 +28,7 @@ def test_lists_what_each_scope_allows(run: Run) -> None:
     )
 
 
-def test_makes_shows_and_deletes_a_scope(run: Run) -> None:
+def test_creates_shows_and_deletes_a_scope(run: Run) -> None:
     made = run("scope", "create", "deploy", "--description", "To deploy", *RULES)
     assert (made.code, made.err) == (0, "")
     said = run("scope", "show", "deploy").out.splitlines()

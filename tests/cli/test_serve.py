@@ -123,7 +123,7 @@ def test_http_is_not_spoken_where_tls_is(secured: Running) -> None:
         _get(secured.url.replace("https:", "http:") + "/healthz")
 
 
-def test_a_busy_port_is_a_sentence(tmp_path: Path) -> None:
+def test_a_busy_port_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         ended = run_changegate("serve", "--port", str(port), environment=environment_of(tmp_path / "instance"))
@@ -132,7 +132,7 @@ def test_a_busy_port_is_a_sentence(tmp_path: Path) -> None:
     assert ended.stderr == f"changegate: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
-def test_an_address_that_is_not_ours_is_a_sentence(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_refused_with_a_sentence(tmp_path: Path) -> None:
     ended = run_changegate(
         "serve", "--host", "192.0.2.1", "--port", str(free_port()), environment=environment_of(tmp_path / "instance")
     )
@@ -186,7 +186,7 @@ print(gc.get_threshold()[0] == OBJECTS_BETWEEN_COLLECTIONS, gc.get_freeze_count(
 """
 
 
-def test_a_worker_does_not_look_through_what_stays_again_and_again(instance: Path) -> None:
+def test_a_worker_excludes_long_lived_objects_from_garbage_collection(instance: Path) -> None:
     command = [sys.executable, "-c", COLLECTOR]
     said = subprocess.run(command, env=environment_of(instance), capture_output=True, text=True, check=True).stdout
     assert said == "True True\n"

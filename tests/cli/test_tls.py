@@ -36,7 +36,7 @@ def test_each_start_has_a_fresh_certificate_from_the_kept_ca(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("lost", ["ca.pem", "ca.key"])
-def test_a_ca_of_which_half_is_lost_is_made_anew(tmp_path: Path, lost: str) -> None:
+def test_a_ca_without_its_key_or_certificate_is_replaced(tmp_path: Path, lost: str) -> None:
     ensure_certificate(tmp_path, "localhost")
     (tmp_path / lost).unlink()
 

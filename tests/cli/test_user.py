@@ -56,7 +56,7 @@ def test_sets_a_password(run: Run) -> None:
     assert run("user", "set-password", "ADMIN", "--password", "a new password").out == "The password of ADMIN is set.\n"
 
 
-def test_set_password_refuses_nobody_and_too_short_a_one(run: Run) -> None:
+def test_set_password_refuses_an_unknown_user_and_a_short_password(run: Run) -> None:
     run("user", "set-password", "nobody", "--password", "a new password").assert_refused("There is no user nobody.")
     run("user", "set-password", "admin", "--password", "short").assert_refused("password: Use at least 8 characters.")
 

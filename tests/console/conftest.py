@@ -1,4 +1,4 @@
-"""People at the console, and an integration for them to look at."""
+"""Visitors of the console, and an integration for them to open."""
 
 from collections.abc import Callable, Iterator
 

@@ -11,7 +11,7 @@ DOCUMENT = "/rest-api-explorer/openapi.json"
 ASSETS = "/static/swagger-ui"
 
 
-def test_everybody_who_is_signed_in_finds_it_in_the_navigator(sign_in: SignIn) -> None:
+def test_the_navigator_shows_it_to_every_signed_in_user(sign_in: SignIn) -> None:
     person = sign_in("tom.okafor")
     assert f'href="{PAGE}"' in person.open("/").text
     page = person.open(PAGE)
@@ -26,7 +26,7 @@ def test_the_page_has_the_document_that_the_api_has(admin: Visitor) -> None:
 
 
 @pytest.mark.parametrize("path", [PAGE, DOCUMENT])
-def test_strangers_are_sent_to_the_login(visitor: Visitor, path: str) -> None:
+def test_visitors_without_a_session_are_sent_to_the_login(visitor: Visitor, path: str) -> None:
     response = visitor.open(path)
     assert response.status_code == 302
     assert response.headers["Location"].startswith("/login?next=")

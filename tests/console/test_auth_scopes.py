@@ -1,4 +1,4 @@
-"""Auth scopes: told in a sentence, made, changed with a warning, deleted when nobody has them."""
+"""Auth scopes: described, created, changed with a warning, and deleted if no integration has them."""
 
 import re
 from typing import Any
@@ -49,7 +49,7 @@ def make(app: Flask, name: str, *rules: str, description: str | None = None) -> 
     return path_of(app, name)
 
 
-def test_lists_what_each_scope_allows_and_who_has_it(admin: Visitor, integration: Registered) -> None:
+def test_lists_each_scope_with_its_rules_and_integrations(admin: Visitor, integration: Registered) -> None:
     text = admin.open(SCOPES).text
     rows = {row.split("</a>")[0].rpartition(">")[2]: row for row in text.split("<tr>")[2:]}
     assert [*rows] == sorted(SHIPPED)
@@ -70,7 +70,7 @@ def test_the_list_reads_no_more_statements_for_more_scopes(app: Flask, admin: Vi
     assert len(set(counts)) == 1, counts
 
 
-def test_makes_a_scope(app: Flask, admin: Visitor) -> None:
+def test_creates_a_scope(app: Flask, admin: Visitor) -> None:
     answer = admin.send(admin.open(f"{SCOPES}/new"), "auth-scope", TYPED)
     assert answer.location == path_of(app, "deploy")
     [rule] = stored(app, "deploy")["rules"]
@@ -103,7 +103,7 @@ def test_saving_a_scope_again_changes_nothing_of_it(app: Flask, admin: Visitor) 
     assert "everything is unchanged." in admin.open(path).text
 
 
-def test_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(app: Flask, admin: Visitor) -> None:
+def test_keeps_the_input_and_shows_errors_at_their_fields(app: Flask, admin: Visitor) -> None:
     typed = {
         **TYPED,
         "name": ATTACK,
@@ -141,13 +141,13 @@ def test_keeps_what_was_typed_and_says_at_its_field_what_is_wrong(app: Flask, ad
         ({"rules-1-http_method": "PATCH", "rules-1-table": "change_request"}, "There are two rules for PATCH"),
     ],
 )
-def test_says_what_only_the_whole_can_know(admin: Visitor, changes: Changes, sentence: str) -> None:
+def test_shows_errors_that_concern_several_fields(admin: Visitor, changes: Changes, sentence: str) -> None:
     page = admin.send(admin.open(f"{SCOPES}/new"), "auth-scope", {**TYPED, **changes})
     assert page.status_code == 400
     assert sentence in page.text
 
 
-def test_no_row_is_dropped_because_little_was_typed_into_it(app: Flask, admin: Visitor) -> None:
+def test_a_row_with_little_input_is_not_dropped(app: Flask, admin: Visitor) -> None:
     introspects = {"name": "asks", "rules-0-rest_api": "oauth/introspect", "rules-0-http_method": "POST"}
     assert admin.send(admin.open(f"{SCOPES}/new"), "auth-scope", introspects).status_code == 302
     assert [rule["rest_api"] for rule in stored(app, "asks")["rules"]] == ["oauth/introspect"]
@@ -169,7 +169,7 @@ def test_rows_are_added_and_removed_before_anything_is_saved(app: Flask, admin: 
 
 
 @pytest.mark.parametrize("step", ["", "nonsense", "remove", "remove x", "remove ٣", "remove 99999", "add more"])
-def test_a_step_that_makes_no_sense_does_no_harm(admin: Visitor, step: str) -> None:
+def test_an_invalid_step_changes_nothing(admin: Visitor, step: str) -> None:
     form = forms_of(admin.open(f"{SCOPES}/new")).forms["auth-scope"].copy()
     form["step"] = step
     answer = admin.client.post(f"{SCOPES}/new/edit", data=form)
@@ -187,7 +187,7 @@ def test_a_form_has_room_for_as_many_rules_as_a_scope(admin: Visitor) -> None:
     assert f"rules-{MAX_ROWS}-table" not in answer.text
 
 
-def test_warns_who_is_reached_before_a_scope_in_use_is_saved(
+def test_warns_which_integrations_are_affected_before_a_scope_in_use_is_saved(
     app: Flask, admin: Visitor, integration: Registered
 ) -> None:
     path = path_of(app, "change_request.create")
@@ -218,7 +218,7 @@ def test_a_scope_in_use_keeps_its_name_and_stays(app: Flask, admin: Visitor, int
         assert find_scope("change_request.create")
 
 
-def test_deletes_a_scope_that_nobody_has(app: Flask, admin: Visitor) -> None:
+def test_deletes_a_scope_without_integrations(app: Flask, admin: Visitor) -> None:
     path = make(app, "deploy", "GET table task")
     answer = admin.send(admin.open(path), f"{path}/delete")
     assert answer.location == SCOPES
@@ -250,7 +250,7 @@ def test_warns_of_integrations_that_would_lose_a_call(app: Flask, admin: Visitor
     assert sentence not in admin.open(path_of(app, "change_request.create")).text
 
 
-def test_a_scope_that_is_not_there(admin: Visitor) -> None:
+def test_an_unknown_scope_is_a_404(admin: Visitor) -> None:
     form = forms_of(admin.open(f"{SCOPES}/new")).forms["auth-scope"]
     for path in (f"{SCOPES}/nope", f"{SCOPES}/nope/edit", f"{SCOPES}/nope/delete"):
         assert admin.client.post(path, data=form).status_code == 404

@@ -1,4 +1,4 @@
-"""A session that ends while somebody fills in a form loses nothing that was typed, and nothing acts by itself."""
+"""Forms across an expired session: all input is kept, and nothing is saved without another click."""
 
 from collections.abc import Callable
 

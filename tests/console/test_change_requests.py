@@ -35,7 +35,7 @@ def test_shows_names_and_labels_instead_of_values(admin: Visitor, make_change: M
         assert shown in text
 
 
-def test_says_that_there_is_nothing_yet(admin: Visitor) -> None:
+def test_shows_that_there_are_no_changes(admin: Visitor) -> None:
     assert "No change requests yet" in admin.open("/change-requests").text
 
 
@@ -48,7 +48,7 @@ def test_searches_number_and_short_description(admin: Visitor, make_change: Make
 
 
 @pytest.mark.parametrize("typed", ["a^NQactive=true", "^ORDERBYnumber", "%", "_", "\\", "'; --", "\0", "ä" * 500])
-def test_takes_what_is_typed_for_text_and_nothing_else(admin: Visitor, make_change: MakeChange, typed: str) -> None:
+def test_searches_for_the_text_literally(admin: Visitor, make_change: MakeChange, typed: str) -> None:
     make_change(short_description="Patch the database")
     answer = admin.client.get("/change-requests", query_string={"search": typed})
     assert answer.status_code == 200
@@ -90,7 +90,7 @@ def test_shows_twenty_on_a_page(admin: Visitor, make_change: MakeChange) -> None
     "query",
     ["page=0", "page=-1", "page=9999999999999999999", "page=x", "page=²", "sort=user_password", "state=99"],
 )
-def test_senseless_arguments_do_no_harm(admin: Visitor, make_change: MakeChange, query: str) -> None:
+def test_invalid_arguments_are_ignored(admin: Visitor, make_change: MakeChange, query: str) -> None:
     make_change(short_description="x")
     assert admin.open(f"/change-requests?{query}").status_code == 200
 
@@ -158,17 +158,17 @@ def test_shows_where_a_change_comes_from(
     assert "section-provenance" not in admin.open(f"/change-requests/{make_change()}").text
 
 
-def test_links_to_nothing_that_the_reader_may_not_see(sign_in: SignIn, from_pipeline: str) -> None:
+def test_shows_no_links_to_records_without_read_access(sign_in: SignIn, from_pipeline: str) -> None:
     text = sign_in("tom", "itil").open(f"/change-requests/{from_pipeline}").text
     assert "Source repository" in text
     assert "/inbound-integrations/" not in text
 
 
-def test_a_record_that_is_not_there(admin: Visitor) -> None:
+def test_an_unknown_record_is_a_404(admin: Visitor) -> None:
     assert admin.open(f"/change-requests/{'0' * 32}").status_code == 404
 
 
-def test_escapes_what_others_wrote(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+def test_escapes_the_text_of_records(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
     attack = "<script>alert(1)</script>\"'><img src=x>"
     with app.app_context():
         create_user(user_name="eve", password=None, email=None, name=attack, roles=[])

@@ -1,4 +1,4 @@
-"""ServiceNow's deep links: they lead to the record in the console, and nowhere else."""
+"""ServiceNow's deep links: they redirect to the record in the console, and to no other site."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Errors as people see them."""
+"""Error pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from changegate.extensions import db
 from tests.console.visitor import Visitor
 
 
-def test_a_page_that_is_not_there(visitor: Visitor) -> None:
+def test_an_unknown_page_is_a_404(visitor: Visitor) -> None:
     answer = visitor.open("/nowhere/<script>")
     assert answer.status_code == 404
     assert "<h1>Not found</h1>" in answer.text
@@ -20,7 +20,7 @@ def test_a_page_that_is_not_there(visitor: Visitor) -> None:
     assert "Filter navigator" not in answer.text
 
 
-def test_a_page_that_is_not_there_for_somebody_signed_in(admin: Visitor) -> None:
+def test_an_unknown_page_is_a_404_with_the_navigator_after_sign_in(admin: Visitor) -> None:
     answer = admin.open("/nowhere")
     assert answer.status_code == 404
     assert "Filter navigator" in answer.text
@@ -64,7 +64,7 @@ def database_away(app: Flask) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/change-requests", 503), ("/nowhere", 404)])
-def test_says_so_when_the_database_is_away(app: Flask, admin: Visitor, path: str, status: int) -> None:
+def test_shows_that_the_database_is_unavailable(app: Flask, admin: Visitor, path: str, status: int) -> None:
     with database_away(app):
         answer = admin.open(path)
     assert answer.status_code == status

@@ -1,4 +1,4 @@
-"""Who gets where."""
+"""Access to pages: sign-in, roles, and redirects after a login."""
 
 import pytest
 
@@ -11,7 +11,7 @@ PAGES = ("/", "/change-requests", "/change-requests/x", "/inbound-integrations",
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_sends_strangers_to_the_login(visitor: Visitor, path: str) -> None:
+def test_sends_visitors_without_a_session_to_the_login(visitor: Visitor, path: str) -> None:
     answer = visitor.open(path)
     assert (answer.status_code, answer.location) == (302, f"/login?next={path}")
 

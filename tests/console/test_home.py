@@ -23,7 +23,7 @@ def test_counts_changes_by_state_and_integrations(
     assert (counts["Active"], counts["Inactive"]) == (1, 0)
 
 
-def test_counts_what_the_person_may_see(sign_in: SignIn, make_change: MakeChange) -> None:
+def test_counts_only_records_with_read_access(sign_in: SignIn, make_change: MakeChange) -> None:
     make_change(short_description="x")
     assert counts_of(sign_in("tom.okafor").open("/").text)["New"] == 0
     assert counts_of(sign_in("ines.duarte", "itil").open("/").text)["New"] == 1

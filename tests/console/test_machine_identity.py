@@ -86,7 +86,7 @@ def test_the_overview_counts(admin: Visitor, desk: TokenDesk) -> None:
 
 
 @pytest.mark.parametrize("page", [OVERVIEW, IDENTITIES, f"{OVERVIEW}/findings", "/inbound-integrations"])
-def test_a_look_at_the_pages_counts_the_exchanges(app: Flask, admin: Visitor, desk: TokenDesk, page: str) -> None:
+def test_opening_the_pages_counts_the_exchanges(app: Flask, admin: Visitor, desk: TokenDesk, page: str) -> None:
     desk.token(desk.register())
     app.config["CLOCK"].advance(hours=2)
     assert admin.open(page).status_code == 200
@@ -135,7 +135,7 @@ def test_bars_stand_on_each_other_and_reach_what_they_count() -> None:
     assert found.summary == "In the last 3 hours: 7 accepted, 1 refused; the busiest hour is 00:00 with 4."
 
 
-def test_one_among_thousands_can_still_be_seen() -> None:
+def test_a_single_refusal_among_thousands_is_visible() -> None:
     found = chart((99_999, 1, 0))
     assert found.top == 100_000
     accepted, refused = found.bars[0].blocks
@@ -180,7 +180,7 @@ def test_lists_the_accounts_that_automation_acts_as(admin: Visitor, desk: TokenD
         ("user=" + "x" * 5000, []),
     ],
 )
-def test_narrows_the_accounts(admin: Visitor, desk: TokenDesk, query: str, shown: list[str]) -> None:
+def test_filters_the_accounts(admin: Visitor, desk: TokenDesk, query: str, shown: list[str]) -> None:
     desk.register()
     desk.register("Powerful", run_as="admin")
     page = admin.open(f"{IDENTITIES}?{query}")
@@ -188,7 +188,7 @@ def test_narrows_the_accounts(admin: Visitor, desk: TokenDesk, query: str, shown
     assert re.findall(r"<td[^>]*><strong>([^<]+)", page.text) == shown
 
 
-def test_the_pages_are_for_who_manages_integrations(sign_in: SignIn) -> None:
+def test_only_integration_managers_see_the_pages(sign_in: SignIn) -> None:
     insider, outsider = sign_in("mia", "mi_admin"), sign_in("ines", "itil")
     for path in (OVERVIEW, IDENTITIES, "/machine-identity/findings", "/auth-scopes", "/tokens"):
         assert f'href="{path}"' in insider.open("/").text

@@ -1,4 +1,4 @@
-"""Manage Tokens: what works now is listed and ended, and a token is never shown."""
+"""Manage Tokens: live tokens are listed and revoked, and a token is never shown."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def ids_in(text: str) -> list[str]:
     return re.findall(r'class="row-link" href="/inbound-integrations/events/([0-9a-f]{32})"', text)
 
 
-def test_says_that_there_are_none(admin: Visitor) -> None:
+def test_shows_that_there_are_no_tokens(admin: Visitor) -> None:
     assert "No integration has a token that works now." in admin.open(TOKENS).text
 
 
@@ -48,7 +48,7 @@ def test_lists_live_tokens_without_the_token(admin: Visitor, desk: TokenDesk, pi
     assert ids_in(text) == [desk.events()[-1].correlation_id]
 
 
-def test_an_id_token_is_issued_by_nobody_here(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+def test_an_id_token_is_listed_as_not_issued_here(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
     desk.token(pipeline)
     assert "first use of an ID token" not in admin.open(TOKENS).text
     register_id_token(desk, scopes=["change_request.read"])
@@ -131,7 +131,7 @@ def test_revokes_all_tokens_of_one_integration(admin: Visitor, desk: TokenDesk, 
     assert desk.call(desk.token(pipeline)).status_code == 201, "it can get new ones"
 
 
-def test_revokes_nothing_that_is_no_token(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
+def test_an_unknown_token_cannot_be_revoked(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None:
     desk.token(pipeline)
     desk.exchange(pipeline, assertion="nonsense")
     refused = desk.last_event()
@@ -142,7 +142,7 @@ def test_revokes_nothing_that_is_no_token(admin: Visitor, desk: TokenDesk, pipel
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example.com", "//evil.example.com", "\\\\evil", ""])
-def test_goes_back_to_nowhere_else(admin: Visitor, desk: TokenDesk, pipeline: Integration, wanted: str) -> None:
+def test_returns_only_to_the_list(admin: Visitor, desk: TokenDesk, pipeline: Integration, wanted: str) -> None:
     desk.token(pipeline)
     page = admin.open(TOKENS)
     [token] = ids_in(page.text)

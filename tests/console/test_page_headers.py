@@ -1,4 +1,4 @@
-"""What every page tells the browser, and what no page contains."""
+"""The headers of every page, and what no page contains."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Preferences, and the time zone that the pages of a person are in."""
+"""Preferences, and the time zone of the pages."""
 
 from datetime import UTC, datetime
 

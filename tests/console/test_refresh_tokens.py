@@ -1,4 +1,4 @@
-"""Refresh tokens and the other grants in the console: what is shown of them, and how they are ended."""
+"""Refresh tokens and the other grants in the console: what is shown of them, and how they are revoked."""
 
 import re
 from collections.abc import Iterator
@@ -71,7 +71,9 @@ def test_filters_them(admin: Visitor, grants: GrantDesk, mobile: Integration) ->
 @pytest.mark.parametrize(
     "what", ["user", "password", "web service", "integration", "issues none", "all", "revoked", "expired"]
 )
-def test_lists_none_that_buys_nothing(admin: Visitor, grants: GrantDesk, mobile: Integration, what: str) -> None:
+def test_lists_no_refresh_token_that_would_be_refused(
+    admin: Visitor, grants: GrantDesk, mobile: Integration, what: str
+) -> None:
     _, token = grants.both_tokens(mobile)
     assert len(refresh_tokens_in(admin.open(TOKENS).text)) == 1
     {
@@ -88,7 +90,7 @@ def test_lists_none_that_buys_nothing(admin: Visitor, grants: GrantDesk, mobile:
     assert refresh_tokens_in(admin.open(TOKENS).text) == []
 
 
-def test_revokes_one_with_what_it_bought(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
+def test_revokes_one_with_its_access_tokens(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
     access_token, token = grants.both_tokens(mobile)
     place = f"{TOKENS}?user={MARIA}"
     page = admin.open(place)
@@ -104,7 +106,7 @@ def test_revokes_one_with_what_it_bought(admin: Visitor, grants: GrantDesk, mobi
     assert "was already revoked" in admin.open(place).text
 
 
-def test_revokes_nothing_that_is_no_refresh_token(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
+def test_an_unknown_refresh_token_cannot_be_revoked(admin: Visitor, grants: GrantDesk, mobile: Integration) -> None:
     csrf = forms_of(admin.open(TOKENS)).forms["/logout"]["csrf_token"]
 
     for name in ("0" * 32, "x"):
@@ -122,7 +124,7 @@ def test_all_of_an_integration_are_revoked_together(admin: Visitor, grants: Gran
     assert grants.refresh(mobile, token).status_code == 400
 
 
-def test_an_event_without_an_assertion_says_what_there_is(
+def test_events_of_grants_without_an_assertion_are_explained(
     admin: Visitor, grants: GrantDesk, mobile: Integration
 ) -> None:
     machine = grants.register("client_credentials", name="Nightly job")

@@ -1,4 +1,4 @@
-"""Security Findings: the score, each finding, and the very place where it is put right."""
+"""Security Findings: the score, each finding, and a link to the field that fixes it."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def codes_in(text: str) -> set[str]:
     return set(re.findall(r'<code class="muted">(\w+)</code>', text))
 
 
-def test_nothing_to_tidy_up(admin: Visitor) -> None:
+def test_an_instance_without_findings(admin: Visitor) -> None:
     text = admin.open(FINDINGS).text
     assert "There is nothing to fix." in text
     assert re.search(r'tile-number">100<', text)
@@ -74,7 +74,7 @@ def test_filters_by_severity_and_subject(admin: Visitor, desk: TokenDesk, neglec
         assert "No finding matches these filters." in page.text
 
 
-def test_every_remedy_leads_to_a_place_that_is_there(admin: Visitor, neglected: Integration) -> None:
+def test_every_remedy_links_to_an_existing_field(admin: Visitor, neglected: Integration) -> None:
     """What a check may name: fields of the integration, and three more places."""
     page = admin.open(f"/inbound-integrations/{neglected.client_id}").text
     places = {*re.findall(r'\sid="([^"]+)"', page)}
@@ -82,7 +82,7 @@ def test_every_remedy_leads_to_a_place_that_is_there(admin: Visitor, neglected: 
     assert needed <= places, needed - places
 
 
-def test_the_checks_name_no_other_place(admin: Visitor, neglected: Integration) -> None:
+def test_the_checks_use_only_existing_anchors(admin: Visitor, neglected: Integration) -> None:
     checks = (checks_of_trust, checks_of_keys, checks_of_care, checks_of_use)
     sources = "\n".join(Path(module.__file__).read_text() for module in checks)
     anchors = {*re.findall(r'yield Fault\(.*"([a-z_]+)"\)$', sources, re.MULTILINE)}
@@ -92,7 +92,7 @@ def test_the_checks_name_no_other_place(admin: Visitor, neglected: Integration) 
     assert anchors - {"require_email_verified"} <= {*re.findall(r'\sid="([^"]+)"', page)}
 
 
-def test_accounts_are_put_right_where_the_page_says(app: Flask, admin: Visitor, desk: TokenDesk) -> None:
+def test_findings_of_accounts_disappear_after_their_remedy(app: Flask, admin: Visitor, desk: TokenDesk) -> None:
     desk.add_user("strong.bot", "change_manager", user_password="unused")
     desk.register(run_as="strong.bot")
     place = f"{FINDINGS}?subject=strong.bot"

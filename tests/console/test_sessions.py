@@ -1,4 +1,4 @@
-"""Sessions end on the server: a copy of a cookie stops working with them, in every process, on both databases."""
+"""Sessions end on the server: copies of a cookie stop working with them, in every process, on both databases."""
 
 from collections.abc import Iterator
 

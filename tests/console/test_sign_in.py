@@ -29,7 +29,7 @@ def test_user_names_are_compared_without_case(visitor: Visitor) -> None:
     ("user_name", "password"),
     [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("x" * 5000, PASSWORD), ("ad\0min", PASSWORD)],
 )
-def test_refuses_in_the_same_words_whatever_is_wrong(visitor: Visitor, user_name: str, password: str) -> None:
+def test_every_refused_login_has_the_same_message(visitor: Visitor, user_name: str, password: str) -> None:
     answer = visitor.sign_in(user_name, password)
     assert answer.status_code == 403
     assert "The user name or password is wrong" in answer.text
@@ -42,12 +42,12 @@ def test_keeps_the_user_name_of_a_refused_login_and_never_the_password(visitor: 
     assert "not the password" not in page.text
 
 
-def test_sends_people_where_they_wanted_to_go(visitor: Visitor) -> None:
+def test_a_login_returns_to_the_requested_page(visitor: Visitor) -> None:
     asked = visitor.open("/change-requests?state=-5")
     assert visitor.sign_in("admin", PASSWORD, asked.location).location == "/change-requests?state=-5"
 
 
-def test_somebody_signed_in_does_not_see_the_login_form(admin: Visitor) -> None:
+def test_signed_in_users_do_not_see_the_login_form(admin: Visitor) -> None:
     assert admin.open("/login?next=/change-requests").location == "/change-requests"
 
 
@@ -76,7 +76,7 @@ def test_logs_out(admin: Visitor) -> None:
     assert admin.open("/").location == "/login?next=/"
 
 
-def test_a_link_cannot_log_anybody_out(admin: Visitor) -> None:
+def test_a_link_cannot_log_a_user_out(admin: Visitor) -> None:
     assert admin.open("/logout").status_code == 405
     assert admin.open("/").status_code == 200
 
@@ -90,7 +90,7 @@ def test_too_many_wrong_passwords_have_to_wait(visitor: Visitor) -> None:
     assert "Too many failed attempts" in answer.text
 
 
-def test_failures_lock_nobody_else_out(visitor: Visitor, sign_in: SignIn) -> None:
+def test_failed_logins_of_one_user_do_not_lock_out_others(visitor: Visitor, sign_in: SignIn) -> None:
     for _ in range(FAILURES_PER_MINUTE.amount):
         visitor.sign_in("admin", "wrong")
     assert sign_in("tom.okafor").open("/").status_code == 200

@@ -1,4 +1,4 @@
-"""Stale forms: whoever saves what was opened before somebody else's change sees the change first."""
+"""Stale forms: the later of two changes is saved only after its author has seen the earlier one."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -81,9 +81,7 @@ def test_changes_are_shown_in_the_time_zone_that_their_column_names(admin: Visit
     assert "Changed by (Asia/Tokyo)" in words(admin.send(stale, "integration"))
 
 
-def test_what_was_typed_is_saved_over_the_newer_version_by_choice(
-    app: Flask, admin: Visitor, path: str, change: Change
-) -> None:
+def test_the_form_can_overwrite_the_newer_version(app: Flask, admin: Visitor, path: str, change: Change) -> None:
     stale = admin.open(path)
     change(claim_conditions=[REPOSITORY])
     refused = admin.send(stale, "integration", {"comments": "typed"})
@@ -130,7 +128,7 @@ def test_steps_and_refusals_keep_the_version_that_the_form_was_opened_on(
     assert stored(app, path)["comments"] == "and again"
 
 
-def test_the_one_who_saves_over_a_newer_version_may_mend_the_form_first(
+def test_a_form_that_overwrites_a_newer_version_can_be_corrected_first(
     app: Flask, admin: Visitor, path: str, change: Change
 ) -> None:
     stale = admin.open(path)

@@ -47,7 +47,7 @@ def test_lists_the_events_of_all_integrations_newest_first(app: Flask, admin: Vi
     assert "<script>alert" not in text
 
 
-def test_finds_events_by_what_is_known_of_them(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_finds_events_by_each_filter(app: Flask, admin: Visitor, integration: Registered) -> None:
     client_id = integration.entity.client_id
     issued = add_event(app, integration, is_accepted=True, subject="build-1", kid="k9", would_refuse=True)
     refused = add_event(app, integration, is_accepted=False, reason="aud_mismatch", issuer="https://ci.example.com")
@@ -75,7 +75,7 @@ def test_goes_to_the_event_whose_correlation_id_is_given(app: Flask, admin: Visi
     assert admin.open(f"{EVENTS}?correlation_id=%20{found.upper()}").location == f"{EVENTS}/{found}"
 
 
-def test_says_that_a_time_is_none(admin: Visitor) -> None:
+def test_refuses_an_invalid_time(admin: Visitor) -> None:
     text = admin.open(f"{EVENTS}?since=yesterday&until=0001-01-01T00:00%2B23:59").text
     assert text.count("is not a valid time. Write times as") == 2
 
@@ -83,7 +83,7 @@ def test_says_that_a_time_is_none(admin: Visitor) -> None:
 @pytest.mark.parametrize(
     "query", ["before=x", "before=%00", "text=%00", "text=" + "x" * 5000, "reason=%F0%9F", "since=%00"]
 )
-def test_takes_anything_for_a_question(admin: Visitor, query: str) -> None:
+def test_accepts_any_search_text(admin: Visitor, query: str) -> None:
     assert admin.open(f"{EVENTS}?{query}").status_code == 200
 
 
@@ -123,7 +123,7 @@ def test_explains_one_event(app: Flask, admin: Visitor, integration: Registered)
     assert "Constrain to this value" not in text
 
 
-def test_an_event_that_is_not_there(admin: Visitor) -> None:
+def test_an_unknown_event_is_a_404(admin: Visitor) -> None:
     assert admin.open(f"{EVENTS}/{'0' * 32}").status_code == 404
     assert admin.open(f"{EVENTS}/nope").status_code == 404
 
@@ -149,7 +149,9 @@ def test_constrains_an_integration_to_a_value_that_was_seen(
     assert "Constrain to this value" not in again
 
 
-def test_what_a_stranger_claimed_is_no_pattern(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_claims_of_a_refused_event_are_not_offered_as_a_condition(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
     """To constrain to the values of a foreign tenant's token would shut out the integration's own."""
     make_github(app, integration)
     event = add_event(app, integration, is_accepted=True, claims=GITHUB_CLAIMS)
@@ -163,7 +165,7 @@ def test_what_a_stranger_claimed_is_no_pattern(app: Flask, admin: Visitor, integ
 
 
 @pytest.mark.parametrize(("reason", "advice"), [("client_secret_bad", "authenticate"), ("client_inactive", "Activate")])
-def test_advises_where_no_rule_was_judged(
+def test_gives_advice_if_no_rule_was_checked(
     app: Flask, admin: Visitor, integration: Registered, reason: str, advice: str
 ) -> None:
     event = add_event(app, integration, is_accepted=False, reason=reason)
@@ -171,7 +173,7 @@ def test_advises_where_no_rule_was_judged(
 
 
 @pytest.mark.parametrize("claim", ["repository", "run_id", "nothing", "", "x" * 5000, "\x00"])
-def test_constrains_to_nothing_that_does_not_last(
+def test_offers_no_condition_on_a_claim_that_changes_in_each_run(
     app: Flask, admin: Visitor, integration: Registered, claim: str
 ) -> None:
     make_github(app, integration)
@@ -203,7 +205,7 @@ def test_binds_on_a_claim_within_another(app: Flask, admin: Visitor, integration
     assert [found["claim"] for found in conditions_of(app, integration)] == ["/kubernetes.io/serviceaccount/uid"]
 
 
-def test_an_event_without_an_integration_constrains_nobody(app: Flask, admin: Visitor) -> None:
+def test_an_event_without_an_integration_offers_no_condition(app: Flask, admin: Visitor) -> None:
     event = add_event(app, NOBODY, is_accepted=False, claims={"team": "shop"})
     page = admin.open(f"{EVENTS}/{event}")
     assert page.status_code == 200
@@ -217,7 +219,7 @@ def test_the_navigator_leads_to_the_events(admin: Visitor) -> None:
     assert re.search(rf'href="{EVENTS}"[^>]*>.*?Token Events', admin.open("/").text)
 
 
-def test_a_list_of_the_past_is_not_one_of_the_future(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_a_start_in_the_future_finds_no_events(app: Flask, admin: Visitor, integration: Registered) -> None:
     add_event(app, integration, is_accepted=True)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
     assert ids_in(admin.open(f"{EVENTS}?since={tomorrow}").text) == []

@@ -49,7 +49,7 @@ def test_with_jti_verification_one_of_many_calls_is_served(servers: Servers, idp
 def test_a_token_that_all_calls_may_use_ends_at_once_with_its_integration(servers: Servers, idp_url: str) -> None:
     client_id, token = enrol(servers, idp_url)
     assert call_at_once(servers, token) == {201: THREADS}
-    # Both processes have judged it by now, and know it.
+    # Both processes have verified it by now, and remember it.
     assert [call(servers, token, number) for number in range(2)] == [201, 201]
 
     administer(servers[0], "POST", f"{INTEGRATIONS}/{client_id}/disable")

@@ -1,4 +1,4 @@
-"""One assertion buys one token, whoever asks and however often; and a token ends with the trust it was issued under."""
+"""One assertion is exchanged for one token only, and a token ends with the trust that it was issued under."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

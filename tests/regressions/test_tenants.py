@@ -26,7 +26,7 @@ def condition(claim: str, operator: str, value: object, value_type: str = "strin
 
 
 def is_accepted(conditions: list[dict[str, Any]], **claims: Any) -> bool:
-    """Judge a genuine token with these claims; a refusal must be for a condition and for nothing else."""
+    """Verify a genuine token with these claims; a refusal must be for a condition and for nothing else."""
     try:
         demands = policy(conditions=load_conditions(conditions))
         UnverifiedAssertion.parse(said(**claims)).verify(demands, key_set(), now=NOW)

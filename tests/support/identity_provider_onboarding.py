@@ -53,7 +53,7 @@ class Console:
         return self._press("Test connection", self._begin(issuer, {}), _typed(issuer)).text
 
     def try_token(self, issuer: str, token: str, **choices: Choice) -> str:
-        """Have a token judged by a form that is not saved; answers the page."""
+        """Verify a token against an unsaved form; return the page."""
         typed = _typed(issuer) | choices | {"assertion": token}
         return self._press("Try a token", self._begin(issuer, choices), typed).text
 

@@ -1,4 +1,4 @@
-"""The claims of a token as they are shown: how long each lasts, and what may be bound on."""
+"""The claims of a token on a page: their stability, and which of them can be pinned."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_names_claims_as_conditions_do() -> None:
     }
 
 
-def test_knows_how_long_a_claim_lasts() -> None:
+def test_shows_the_stability_of_a_claim() -> None:
     kinds = {name: line.kind for name, line in lines().items()}
     assert kinds["/kubernetes.io/serviceaccount/uid"] == "immutable"
     assert kinds["sub"] == "renamable"
@@ -42,7 +42,7 @@ def test_knows_how_long_a_claim_lasts() -> None:
     assert (kinds["iss"], kinds["color"]) == ("checked", "unknown")
 
 
-def test_puts_first_what_is_best_bound_on() -> None:
+def test_lists_immutable_claims_first() -> None:
     assert next(iter(lines())) == "/kubernetes.io/serviceaccount/uid"
 
 
@@ -74,5 +74,5 @@ def test_a_pin_carries_claim_and_value() -> None:
     assert json.loads(lines()["sub"].pin.removeprefix("pin ")) == {"claim": "sub", "value": CLAIMS["sub"]}
 
 
-def test_shows_no_endless_number_of_claims() -> None:
+def test_limits_the_number_of_claims_shown() -> None:
     assert len(list_claims({"many": {str(number): number for number in range(1000)}}, None)) == MAX_CLAIMS

@@ -1,4 +1,4 @@
-"""Check conditions: what they admit, by example, before anything is saved."""
+"""Check conditions: examples of accepted and refused values, before anything is saved."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def row(claim: str, value: str, **changes: str) -> dict[str, str]:
     return {f"claim_conditions-0-{name}": text for name, text in fields.items()}
 
 
-def test_shows_what_a_condition_admits_and_refuses(admin: Visitor) -> None:
+def test_shows_values_that_a_condition_accepts_and_refuses(admin: Visitor) -> None:
     text = check(admin, row("ref", "refs/heads/*", operator="glob"))
     assert "&#34;refs/heads/main&#34;" in text
     assert "&#34;refs/heads/one/more&#34;" in text
@@ -49,7 +49,7 @@ def test_warns_in_sentences(admin: Visitor, changes: Changes, sentence: str) -> 
     assert sentence in check(admin, changes)
 
 
-def test_escapes_what_was_typed(admin: Visitor) -> None:
+def test_escapes_the_input(admin: Visitor) -> None:
     text = check(admin, row("<script>alert(1)</script>", "<img src=x>"))
     assert "<script>" not in text
     assert "<img" not in text

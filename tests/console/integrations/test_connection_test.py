@@ -31,7 +31,7 @@ def test_lists_the_keys_and_why_others_are_ignored(admin: Visitor, provider: Mis
     assert provider.hits == 1
 
 
-def test_works_from_a_record_too(admin: Visitor, integration: Registered, provider: MisbehavingJwks) -> None:
+def test_can_be_started_from_a_record(admin: Visitor, integration: Registered, provider: MisbehavingJwks) -> None:
     path = f"/inbound-integrations/{integration.entity.client_id}/test-connection"
     assert "2 usable keys" in run(admin, provider.url(), path)
 
@@ -46,19 +46,19 @@ def test_works_from_a_record_too(admin: Visitor, integration: Registered, provid
         ("<script>alert(1)</script>", "The connection failed."),
     ],
 )
-def test_says_why_nothing_was_fetched(admin: Visitor, url: str, sentence: str) -> None:
+def test_shows_why_nothing_was_fetched(admin: Visitor, url: str, sentence: str) -> None:
     text = run(admin, url)
     assert "The connection failed." in text
     assert sentence in text
     assert "<script>" not in text
 
 
-def test_says_what_the_server_answered(admin: Visitor) -> None:
+def test_shows_the_response_of_the_server(admin: Visitor) -> None:
     with misbehaving_jwks(reply(b"<html>Not here</html>", status=404, content_type="text/html")) as server:
         assert "404" in run(admin, server.url())
 
 
-def test_escapes_what_the_provider_says(admin: Visitor) -> None:
+def test_escapes_the_text_of_the_provider(admin: Visitor) -> None:
     document = key_set_document(jwk(rsa_key(), "<script>alert(1)</script>"), {"kty": "<img src=x>", "kid": "x"})
     with misbehaving_jwks(reply(document)) as server:
         text = run(admin, server.url())
@@ -86,12 +86,12 @@ def test_keeps_a_record_in_view_without_scripts(
     assert "Token events" in page.text
 
 
-def test_needs_the_token(admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_requires_the_csrf_token(admin: Visitor, provider: MisbehavingJwks) -> None:
     assert admin.client.post(TEST, data={"jwks_url": provider.url()}).status_code == 400
     assert provider.hits == 0
 
 
-def test_fetches_nothing_for_strangers(visitor: Visitor, provider: MisbehavingJwks) -> None:
+def test_fetches_nothing_without_a_session(visitor: Visitor, provider: MisbehavingJwks) -> None:
     token = forms_of(visitor.open("/login")).forms["/login"]["csrf_token"]
     answer = visitor.client.post(TEST, data={"jwks_url": provider.url(), "csrf_token": token})
     assert answer.status_code == 403

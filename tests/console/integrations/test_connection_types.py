@@ -57,7 +57,7 @@ def path_of(admin: Visitor) -> str:
         ("password", {"token_format", "access_token_lifespan_seconds", "refresh_token_lifespan_seconds"}),
     ],
 )
-def test_a_form_asks_for_what_its_type_has_and_for_nothing_else(admin: Visitor, slug: str, own: set[str]) -> None:
+def test_a_form_has_exactly_the_fields_of_its_type(admin: Visitor, slug: str, own: set[str]) -> None:
     page = admin.open(f"{NEW}/{slug}")
     assert {*forms_of(page).forms["integration"]} == OF_EVERY_TYPE | own
     for section in ("Details", "Auth scope", "Advanced options"):
@@ -73,7 +73,7 @@ def test_the_form_of_id_tokens_has_a_user_claim_and_no_secret(admin: Visitor) ->
     assert "Client secret" not in page.text and "Try a token" in page.text
 
 
-def test_a_scope_without_a_description_says_what_it_allows(app: Flask, admin: Visitor) -> None:
+def test_a_scope_without_a_description_is_described_by_its_rules(app: Flask, admin: Visitor) -> None:
     with app.app_context():
         get_scope("change_request.read_own").description = None
         db.session.commit()
@@ -97,7 +97,7 @@ def test_client_credentials_are_registered_with_servicenows_label_and_a_secret(a
     assert (entity.type, entity.public_client, entity.issuer) == ("client_credentials", False, "")
 
 
-def test_says_that_a_secret_is_stored_and_what_needs_none(admin: Visitor) -> None:
+def test_names_the_stored_secret_and_the_type_without_one(admin: Visitor) -> None:
     page = admin.open(f"{NEW}/client-credentials").text
     assert STORED in page
     assert f'href="{NEW}/jwt-bearer"' in page
@@ -153,7 +153,7 @@ def test_the_record_of_id_tokens_has_keys_and_no_secret(admin: Visitor) -> None:
     assert "Rotate secret" not in page
 
 
-def test_what_a_type_does_not_have_is_not_taken_from_a_form(app: Flask, admin: Visitor) -> None:
+def test_fields_of_other_types_are_ignored_in_a_form(app: Flask, admin: Visitor) -> None:
     foreign = {"issuer": "https://evil.example", "public_client": "on", "type": "jwt_bearer", "jwks_url": "x"}
     saved(admin, "client-credentials", **foreign)
     entity = stored(app)
@@ -161,7 +161,7 @@ def test_what_a_type_does_not_have_is_not_taken_from_a_form(app: Flask, admin: V
 
 
 @pytest.mark.parametrize("slug", ["authorization-code", "jwt_bearer", "JWT-BEARER", "%00", "x" * 500])
-def test_a_connection_type_that_is_none_is_not_found(admin: Visitor, slug: str) -> None:
+def test_an_unknown_connection_type_is_a_404(admin: Visitor, slug: str) -> None:
     assert admin.open(f"{NEW}/{slug}").status_code == 404
     token = forms_of(admin.open(f"{NEW}/password")).forms["integration"]["csrf_token"]
     assert admin.client.post(f"{NEW}/{slug}", data={"csrf_token": token}).status_code == 404

@@ -1,4 +1,4 @@
-"""What the form sends, and what becomes of it."""
+"""The form of an integration: reading, defaults, and errors."""
 
 from typing import Any
 
@@ -84,11 +84,11 @@ def test_empty_numbers_take_their_defaults() -> None:
         ("audiences", f"ok\n{'x' * 256}", "At most 255 characters."),
     ],
 )
-def test_says_at_the_field_what_is_wrong(name: str, value: str, sentence: str) -> None:
+def test_shows_errors_at_their_fields(name: str, value: str, sentence: str) -> None:
     assert errors_of((name, value)) == {name: [sentence]}
 
 
-def test_loses_nothing_typed() -> None:
+def test_keeps_all_input() -> None:
     typed: dict[str, Any] = {"name": " <b> ", "clock_skew_seconds": "soon", "audiences": "a\r\n\r\nb "}
     kept = form(*typed.items()).with_errors({"name": ["x"]})
     assert {name: kept.values[name] for name in typed} == typed

@@ -1,4 +1,4 @@
-"""The key timeline of an integration, and what can be done about a key."""
+"""The key timeline of an integration, and blocking and refreshing keys."""
 
 import pytest
 from flask import Flask
@@ -45,7 +45,7 @@ def test_refreshes_the_keys_and_shows_them(admin: Visitor, path: str, provider: 
         assert shown in text
 
 
-def test_a_failure_is_told_and_keeps_the_keys(admin: Visitor, path: str, provider: MisbehavingJwks) -> None:
+def test_a_failed_fetch_is_shown_and_keeps_the_keys(admin: Visitor, path: str, provider: MisbehavingJwks) -> None:
     refresh(admin, path)
     provider.answer = reply(b"no", status=500)
     text = refresh(admin, path)
@@ -94,7 +94,7 @@ def test_a_key_that_was_never_seen_can_be_unblocked_too(app: Flask, admin: Visit
 
 
 @pytest.mark.parametrize("thumbprint", ["", "short", "x" * 44, "\x00" * 43])
-def test_blocks_nothing_that_is_no_thumbprint(app: Flask, admin: Visitor, path: str, thumbprint: str) -> None:
+def test_only_a_thumbprint_can_be_blocked(app: Flask, admin: Visitor, path: str, thumbprint: str) -> None:
     refresh(admin, path)
     answer = admin.send(admin.open(path), f"{path}/block-key", {"thumbprint": thumbprint})
     assert answer.status_code == 400

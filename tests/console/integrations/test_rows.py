@@ -1,4 +1,4 @@
-"""Rows of the form, and the choices that decide what of the form counts."""
+"""Rows of the form, and the choices that decide which of its fields count."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def verifier_map(**changes: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("connection_type", TYPES)
-def test_knows_what_to_do_with_every_field_of_the_schema(connection_type: str) -> None:
+def test_reads_every_field_of_the_schema(connection_type: str) -> None:
     """A field that was taken for a text, or left out, would be wiped when somebody saves the form."""
     known = SCHEMAS[connection_type].fields
     assert {field.name for field in TYPES[connection_type].fields.values() if field.kind in ROWS} == (
@@ -61,7 +61,7 @@ def test_leaves_out_rows_in_which_nothing_was_typed() -> None:
     assert [found["claim"] for found in form(*blank, *condition(1)).load()["claim_conditions"]] == ["repository_id"]
 
 
-def test_says_at_the_row_what_is_wrong_with_it() -> None:
+def test_shows_errors_at_their_rows() -> None:
     blank = condition(0, ("claim", ""), ("value", ""))
     wrong = condition(1, ("operator", "glob"), ("value", "a/**"))
     [(field, [sentence])] = errors_of(*blank, *wrong).items()
@@ -69,7 +69,7 @@ def test_says_at_the_row_what_is_wrong_with_it() -> None:
     assert "** is not a wildcard" in sentence
 
 
-def test_takes_no_endless_number_of_rows() -> None:
+def test_limits_the_number_of_rows() -> None:
     many = [field for number in range(MAX_ROWS + 50) for field in condition(number, ("claim", f"c{number}"))]
     assert len(form(*many).values["claim_conditions"]) == MAX_ROWS
     assert "claim_conditions" in errors_of(*many)
@@ -82,7 +82,7 @@ def test_takes_no_endless_number_of_rows() -> None:
         *("claim_conditions-0-", "claim_conditions-\N{ARABIC-INDIC DIGIT THREE}-claim"),
     ],
 )
-def test_takes_no_notice_of_what_is_no_row(name: str) -> None:
+def test_ignores_fields_that_are_not_rows(name: str) -> None:
     assert CLAIM_CONDITIONS.read(MultiDict([(name, "x")])) == []
 
 
@@ -114,7 +114,7 @@ def test_starts_with_an_algorithm_for_each_kind_of_keys() -> None:
     assert IntegrationForm.blank().values["algorithms"] == ["RS256", "ES256", "HS256"]
 
 
-def test_loses_nothing_typed_into_rows() -> None:
+def test_keeps_all_input_in_rows() -> None:
     typed = MultiDict([*GOOD, *condition(0, ("value", " <b>\r\n")), *verifier_map(shared_key=" s ")])
     values = IntegrationForm.of_request(typed).with_errors({"name": ["x"]}).values
     assert values["claim_conditions"][0]["value"] == " <b>\r\n"

@@ -44,7 +44,7 @@ def test_adds_rows_and_takes_them_away() -> None:
         "pin " + "[" * 100_000,
     ],
 )
-def test_a_step_that_makes_no_sense_changes_nothing(step: str) -> None:
+def test_an_invalid_step_changes_nothing(step: str) -> None:
     before = pinned("sub", "x")
     assert take_step(before, step).values == before.values
 
@@ -64,12 +64,12 @@ def test_pins_a_claim_to_its_value_and_type(value: object, row: tuple[str, ...])
 
 
 @pytest.mark.parametrize("value", [None, {}, [], [1], "", " x", "a\nb", ["a\nb"], "x" * 1001])
-def test_pins_nothing_that_no_condition_can_hold(value: object) -> None:
+def test_a_value_that_no_condition_can_contain_is_not_pinned(value: object) -> None:
     assert rows_of(pinned("c", value)) == []
 
 
 @pytest.mark.parametrize("claim", [None, 1, "", "c" * 256])
-def test_pins_nothing_that_is_no_claim(claim: object) -> None:
+def test_a_value_that_is_not_a_claim_is_not_pinned(claim: object) -> None:
     assert rows_of(pinned(claim, "x")) == []
 
 
@@ -108,12 +108,12 @@ def test_a_provider_with_tenants_asks_for_their_parts_first() -> None:
     assert TENANT in filled.values["jwks_url"]
 
 
-def test_a_place_of_another_provider_does_not_stay() -> None:
+def test_tenant_fields_of_another_provider_are_removed() -> None:
     assert chosen("gitlab", place="eks").values["place"] == "gitlab.com"
     assert chosen("gitlab", place="self-managed").values["place"] == "self-managed"
 
 
-def test_an_issuer_of_another_provider_does_not_stay() -> None:
+def test_the_issuer_of_another_provider_is_removed() -> None:
     changed = take_step(chosen("github-actions").changed(preset="entra-id"), "preset")
     assert (changed.values["issuer"], changed.values["jwks_url"]) == ("", "")
 

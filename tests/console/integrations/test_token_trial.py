@@ -1,4 +1,4 @@
-"""Try a token: judged by the form as typed, against a real key set on loopback, and nothing comes of it."""
+"""Try a token: verified against the unsaved form and a real key set on loopback, and nothing is stored."""
 
 import json
 from typing import Any
@@ -45,7 +45,9 @@ def try_it(visitor: Visitor, assertion: str, changes: Changes, path: str = NEW) 
     return answer.text
 
 
-def test_says_that_a_token_would_be_accepted_and_as_whom(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_shows_that_a_token_would_be_accepted_and_its_user(
+    app: Flask, admin: Visitor, provider: MisbehavingJwks
+) -> None:
     text = try_it(admin, f" {token(app)}\n", typed(provider))
     assert "It would be accepted" in text
     assert "act as admin" in text
@@ -60,7 +62,7 @@ def test_shows_every_rule_with_what_was_expected_and_received(
         assert shown in text
 
 
-def test_judges_by_conditions_that_are_not_saved(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_checks_conditions_that_are_not_saved(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
     row = {
         "claim_conditions-0-claim": "ref",
         "claim_conditions-0-operator": "equals",
@@ -73,7 +75,7 @@ def test_judges_by_conditions_that_are_not_saved(app: Flask, admin: Visitor, pro
     assert "a report-only condition failed" in text
 
 
-def test_leaves_nothing_behind(app: Flask, admin: Visitor, integration: Registered, provider: MisbehavingJwks) -> None:
+def test_a_trial_stores_nothing(app: Flask, admin: Visitor, integration: Registered, provider: MisbehavingJwks) -> None:
     path = f"/inbound-integrations/{integration.entity.client_id}"
     for _ in range(2):
         assert "It would be accepted" in try_it(admin, token(app), typed(provider), path)
@@ -82,7 +84,7 @@ def test_leaves_nothing_behind(app: Flask, admin: Visitor, integration: Register
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Fragment": "trial"}])
-def test_never_gives_the_token_back(
+def test_the_page_never_contains_the_token(
     app: Flask, admin: Visitor, provider: MisbehavingJwks, headers: dict[str, str]
 ) -> None:
     form = forms_of(admin.open(NEW)).forms["integration"].to_dict() | typed(provider)
@@ -93,7 +95,7 @@ def test_never_gives_the_token_back(
 
 
 @pytest.mark.parametrize("assertion", ["", "  ", "x", "a.b.c", "eyJ.eyJ.\x00", "\u202e", "x" * 70_000, "." * 60_000])
-def test_takes_anything_for_a_token(admin: Visitor, provider: MisbehavingJwks, assertion: str) -> None:
+def test_accepts_any_text_as_a_token(admin: Visitor, provider: MisbehavingJwks, assertion: str) -> None:
     assert "notice-danger" in try_it(admin, assertion, typed(provider))
 
 
@@ -103,7 +105,7 @@ def test_says_what_must_be_filled_in_first(app: Flask, admin: Visitor, provider:
     assert 'href="#issuer"' in text
 
 
-def test_says_that_the_keys_could_not_be_had(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_shows_that_the_keys_are_unavailable(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
     text = try_it(admin, token(app), typed(provider, jwks_url="https://10.0.0.7/jwks.json"))
     assert "Nothing could be checked." in text
     assert "10.0.0.7" in text
@@ -176,7 +178,7 @@ def test_a_trial_and_a_pasted_issuer_wait_without_a_thread(
     assert (provider.hits, server.postponed) == (2, 2)
 
 
-def test_a_shared_key_that_nobody_has_given_is_asked_for(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_asks_for_a_missing_shared_key(app: Flask, admin: Visitor, provider: MisbehavingJwks) -> None:
     changes = {"key_source": "shared_key", "algorithms": "HS256", "verifier_maps-0-name": "ours"}
     text = try_it(admin, token(app), typed(provider, **changes))
     assert "Nothing could be checked." in text

@@ -1,4 +1,4 @@
-"""Registering and looking after integrations."""
+"""Registering and managing integrations."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -132,7 +132,7 @@ def test_a_public_client_has_no_secret(app: Flask, admin: Visitor) -> None:
     assert "CLIENT_SECRET" not in text
 
 
-def test_keeps_what_was_typed_when_something_is_wrong(app: Flask, admin: Visitor) -> None:
+def test_keeps_the_input_of_a_refused_form(app: Flask, admin: Visitor) -> None:
     typed = {
         **TYPED,
         "clock_skew_seconds": "soon",
@@ -162,7 +162,7 @@ def test_keeps_what_was_typed_when_something_is_wrong(app: Flask, admin: Visitor
         ("jwks_url", "https://10.0.0.7/jwks.json", "10.0.0.7"),
     ],
 )
-def test_says_at_the_field_what_only_the_service_can_know(
+def test_shows_errors_of_the_service_at_their_fields(
     admin: Visitor, integration: Registered, name: str, value: str, sentence: str
 ) -> None:
     page = admin.send(admin.open(NEW), "integration", {**TYPED, "name": "Another", name: value})
@@ -178,7 +178,7 @@ def test_lists_integrations_with_their_last_event(app: Flask, admin: Visitor, in
     assert "Refused" in text
 
 
-def test_the_list_tells_clients_that_sign_from_public_clients(app: Flask, admin: Visitor) -> None:
+def test_the_list_distinguishes_clients_that_sign_from_public_clients(app: Flask, admin: Visitor) -> None:
     with app.app_context():
         for name, is_public in (("Public", True), ("Secret", False), ("Signing", True)):
             register_integration(fields(name=name, public_client=is_public), by="admin")
@@ -197,7 +197,7 @@ def test_the_list_tells_clients_that_sign_from_public_clients(app: Flask, admin:
     }
 
 
-def test_the_list_says_whose_an_integration_is_and_whether_it_is_to_be_reviewed(app: Flask, admin: Visitor) -> None:
+def test_the_list_shows_owners_and_due_reviews(app: Flask, admin: Visitor) -> None:
     today = datetime.now(UTC).date()
     with app.app_context():
         for name, owner, days in (("Overdue", "admin", -1), ("In time", "admin", 1), ("Nobody's", None, 0)):
@@ -280,7 +280,9 @@ def test_refuses_a_shared_issuer_without_a_tenants_pin_at_the_conditions(app: Fl
     ]
 
 
-def test_a_refused_edit_changes_nothing_and_loses_nothing(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_a_refused_edit_changes_nothing_and_keeps_the_input(
+    app: Flask, admin: Visitor, integration: Registered
+) -> None:
     page = admin.send(admin.open(record_path(integration)), "integration", {"name": "New", "run_as": "nobody"})
     assert page.status_code == 400
     assert "There is no active user nobody." in page.text
@@ -330,7 +332,7 @@ def test_says_when_the_old_secret_ends(app: Flask, admin: Visitor, integration: 
     assert "The previous secret works until" not in admin.open(path).text
 
 
-def test_an_old_secret_that_has_ended_is_not_spoken_of(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_an_expired_old_secret_is_not_mentioned(app: Flask, admin: Visitor, integration: Registered) -> None:
     path = record_path(integration)
     admin.send(admin.open(path), f"{path}/rotate-secret", {"overlap_hours": "24"})
     with app.app_context():
@@ -371,7 +373,7 @@ def test_counts_what_reporting_conditions_would_have_refused(
     assert "2 would have been refused" in admin.open("/inbound-integrations").text
 
 
-def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
+def test_escapes_the_input(app: Flask, admin: Visitor) -> None:
     typed = {
         **TYPED,
         "name": ATTACK,
@@ -389,7 +391,7 @@ def test_escapes_what_was_typed(app: Flask, admin: Visitor) -> None:
     assert forms_of(pages[1]).forms["integration"]["comments"] == ATTACK
 
 
-def test_an_integration_that_is_not_there(admin: Visitor) -> None:
+def test_an_unknown_integration_is_a_404(admin: Visitor) -> None:
     assert admin.open("/inbound-integrations/nope").status_code == 404
 
 

@@ -137,6 +137,6 @@ def test_a_text_that_fits_no_field_is_not_matched_at_all():
 
 
 @given(st.text() | st.from_regex(r"https?://[\w@:/\[\].{}-]*", fullmatch=True))
-def test_whatever_is_typed_is_judged(issuer):
+def test_any_text_is_looked_up_without_an_error(issuer):
     assert find_by_issuer(issuer) is None or find_by_issuer(issuer) in PRESETS.values()
     assert isinstance(find_refusal(issuer, None), str | None)

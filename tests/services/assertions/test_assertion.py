@@ -49,7 +49,7 @@ def refused(token: str, keys: KeySet | None = None, **demands: Any) -> Assertion
     return caught.value
 
 
-def test_tells_what_a_good_assertion_says() -> None:
+def test_returns_the_content_of_a_valid_assertion() -> None:
     verified = verify(forge())
     assert (verified.subject, verified.issuer, verified.audience) == ("build-42", ISSUER, (AUDIENCE,))
     assert (verified.kid, verified.algorithm, verified.jti) == ("k1", "RS256", "one")
@@ -71,7 +71,7 @@ def test_refuses_every_algorithm_under_another_key_of_its_kind(alg: str) -> None
     assert refused(forge(alg=alg), keys, algorithms=frozenset({alg})).reason == "signature_invalid"
 
 
-def test_tells_unverified_facts_for_choosing_an_integration() -> None:
+def test_unverified_properties_show_issuer_audience_and_subject() -> None:
     unverified = UnverifiedAssertion.parse(forge(key=rsa_key("stranger")))
     assert unverified.unverified_issuer == ISSUER
     assert unverified.unverified_audience == (AUDIENCE,)
@@ -80,7 +80,7 @@ def test_tells_unverified_facts_for_choosing_an_integration() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"\xff", "[]", {"iss": ["x"], "aud": {}}, {"x": 1}])
-def test_tells_nothing_where_the_payload_cannot_be_read(payload: object) -> None:
+def test_unverified_properties_are_empty_if_the_payload_cannot_be_read(payload: object) -> None:
     unverified = UnverifiedAssertion.parse(forge(payload=payload))
     assert unverified.unverified_issuer is None
     assert unverified.unverified_audience == ()
@@ -107,7 +107,7 @@ def test_a_verified_assertion_cannot_be_changed() -> None:
         verified.claims["sub"] = "admin"  # type: ignore[index]
 
 
-def test_shows_neither_claims_nor_token_where_it_is_printed() -> None:
+def test_repr_contains_neither_claims_nor_the_token() -> None:
     token = forge()
     unverified = UnverifiedAssertion.parse(token)
     shown = f"{unverified!r} {unverified.verify(policy(), key_set(), now=NOW)!r}"
@@ -131,7 +131,7 @@ def test_tries_each_of_several_keys_with_one_kid() -> None:
     assert verify(forge(), keys).subject == "build-42"
 
 
-def test_needs_no_kid_where_one_key_fits() -> None:
+def test_kid_may_be_missing_if_the_policy_allows_it() -> None:
     assert verify(headed(kid=...)).kid is None
 
 
@@ -139,9 +139,7 @@ def test_needs_no_kid_where_one_key_fits() -> None:
     ("is_kid_optional", "keys", "reason"),
     [(False, 1, "kid_missing"), (False, 2, "kid_missing"), (True, 1, None), (True, 2, "kid_ambiguous")],
 )
-def test_without_kid_exactly_one_key_may_fit_and_only_where_the_keys_are_stored(
-    is_kid_optional: bool, keys: int, reason: str | None
-) -> None:
+def test_without_kid_only_a_single_stored_key_is_accepted(is_kid_optional: bool, keys: int, reason: str | None) -> None:
     document = key_set_document(*[jwk(rsa_key(), "k1"), jwk(rsa_key("other"), "k2")][:keys])
     known = replace(KeySet.parse(document), is_kid_optional=is_kid_optional)
     if reason is None:
@@ -179,12 +177,12 @@ def test_a_key_is_not_used_outside_its_validity(spans: tuple[Validity, ...], rea
         assert result.received == f"k1: {spans[0]}"
 
 
-def test_tells_until_when_the_key_may_be_used() -> None:
+def test_a_verified_assertion_has_the_end_of_its_keys_validity() -> None:
     assert verify(forge(), dated(PRESENT, FUTURE)).key_ends_at == PRESENT.ends_at
     assert verify(forge()).key_ends_at is None
 
 
-def test_the_dates_of_a_key_are_not_told_to_an_assertion_that_lacks_its_kid() -> None:
+def test_a_missing_kid_is_refused_before_the_dates_of_a_key() -> None:
     assert refused(headed(kid=...), dated(PAST), allow_missing_kid=False).reason == "kid_missing"
     assert refused(headed(kid=...), dated(PAST), allow_missing_kid=True).reason == "certificate_expired"
 
@@ -206,7 +204,7 @@ def test_the_event_of_a_refusal_names_the_assertion_by_its_unique_claim() -> Non
         assert unverified.unverified_replay_digest("jti") == unverified.unverified_replay_digest("absent")
 
 
-def test_says_so_when_no_key_fits_an_assertion_without_kid() -> None:
+def test_reports_that_no_key_fits_an_assertion_without_kid() -> None:
     keys = KeySet.parse(key_set_document(jwk(ec_key())))
     assert refused(headed(kid=...), keys).reason == "key_unusable"
 
@@ -230,7 +228,7 @@ BLOCKED = {"blocked_keys": frozenset({SigningKey.from_jwk(RSA).thumbprint})}
         (..., [RSA], False, NO_KID | BLOCKED, "kid_missing"),
     ],
 )
-def test_tells_why_no_key_fits(
+def test_reports_why_no_key_fits(
     kid: object, keys: list[dict[str, Any]], is_kid_optional: bool, demands: dict[str, Any], reason: str
 ) -> None:
     known = replace(KeySet.parse(key_set_document(*keys)), is_kid_optional=is_kid_optional)
@@ -246,11 +244,11 @@ def test_never_tries_more_than_four_keys() -> None:
 
 
 @pytest.mark.parametrize("typ", [..., "JWT", "jwt", "application/jwt", "Application/JWT"])
-def test_takes_every_spelling_of_a_plain_token(typ: object) -> None:
+def test_accepts_every_spelling_of_the_type_jwt(typ: object) -> None:
     assert verify(headed(typ=typ)).subject == "build-42"
 
 
-def test_takes_another_kind_of_token_where_the_integration_does() -> None:
+def test_accepts_another_token_type_if_the_integration_requires_it() -> None:
     accepted = frozenset({"jwt", "at+jwt"})
     assert verify(headed(typ="at+jwt"), accepted_typ=accepted).subject == "build-42"
 
@@ -280,7 +278,7 @@ def test_takes_another_kind_of_token_where_the_integration_does() -> None:
     ],
     ids=lambda value: "token" if len(value) > 99 else None,  # keys differ from worker to worker
 )
-def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
+def test_each_defect_is_refused_by_its_own_rule(token: str, demands: dict[str, Any], rule: str, reason: str) -> None:
     refusal = refused(token, **demands)
     assert (refusal.reason, refusal.report.reason) == (reason, reason)
     assert [result.rule for result in refusal.report.results if not result.passed] == [rule]
@@ -296,38 +294,38 @@ def test_refuses_by_the_rule_that_is_about_it(token: str, demands: dict[str, Any
         ("YR.YQ.Y!", "other characters in: header, signature"),
     ],
 )
-def test_shows_why_a_text_is_no_compact_token(token: str, received: str) -> None:
+def test_reports_why_a_text_is_not_a_compact_jws(token: str, received: str) -> None:
     (result,) = [result for result in refused(token).report.results if result.rule == "form"]
     assert (result.reason, result.received) == ("assertion_not_compact_jws", received)
 
 
-def test_takes_as_many_claims_as_are_allowed() -> None:
+def test_accepts_the_maximum_number_of_claims() -> None:
     token = said(**{f"c{number}": number for number in range(MAX_CLAIMS - 6)})
     assert len(verify(token).claims) == MAX_CLAIMS
 
 
 @pytest.mark.parametrize("required", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"])
-def test_one_kind_of_token_is_required_in_any_spelling(required: str) -> None:
+def test_the_required_token_type_is_compared_without_case_and_prefix(required: str) -> None:
     assert accepted_typ(required) == {"at+jwt"}
     assert refused(forge(), accepted_typ=accepted_typ(required)).reason == "typ_not_allowed"
     assert verify(forge(), accepted_typ=accepted_typ(None)).subject == "build-42"
 
 
-def test_judges_every_claim_when_the_signature_is_good() -> None:
+def test_checks_every_claim_once_the_signature_is_verified() -> None:
     report = refused(said(iss="x", aud="y", exp=1, jti=...)).report
     failed = [result.rule for result in report.results if not result.passed]
     assert failed == ["iss", "aud", "exp", "iat", "jti"]
     assert report.reason == "iss_mismatch"
 
 
-def test_reports_every_rule_of_an_acceptance_in_order() -> None:
+def test_the_report_of_an_accepted_assertion_lists_every_rule_in_order() -> None:
     results = verify(forge()).report.results
     names = "size form header kid typ alg key signature payload iss aud sub exp lifetime iat nbf jti cnf act"
     assert [result.rule for result in results] == names.split()
     assert all(result.passed for result in results)
 
 
-def test_the_report_never_holds_the_token() -> None:
+def test_the_report_never_contains_the_token() -> None:
     for token in (forge(), headed(kid="k9"), said(exp=1), said(sub="")):
         try:
             report = verify(token).report
@@ -351,7 +349,7 @@ def test_the_digest_is_the_same_for_a_rewritten_signature() -> None:
 
 
 @pytest.mark.parametrize(("place", "reason"), [("check_typ", "signature_invalid"), ("check_claims", "payload_invalid")])
-def test_a_fault_of_ours_is_a_refusal_and_logged_without_the_token(
+def test_an_unexpected_exception_is_a_refusal_and_logged_without_the_token(
     place: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = forge()
@@ -366,7 +364,7 @@ def test_a_fault_of_ours_is_a_refusal_and_logged_without_the_token(
     assert token not in caplog.text
 
 
-def test_a_fault_while_reading_the_header_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_in_the_header_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object) -> None:
         raise MemoryError
 
@@ -374,13 +372,13 @@ def test_a_fault_while_reading_the_header_is_a_refusal(monkeypatch: pytest.Monke
     assert refused(forge()).reason == "header_invalid"
 
 
-def test_judges_by_the_clock_it_is_given() -> None:
+def test_checks_times_against_the_given_clock() -> None:
     unverified = UnverifiedAssertion.parse(forge())
     with pytest.raises(AssertionRefused):
         unverified.verify(policy(), key_set(), now=datetime(2027, 1, 1, tzinfo=UTC))
     assert unverified.verify(policy(), key_set(), now=NOW + timedelta(minutes=5, seconds=59)).subject
 
 
-def test_takes_times_with_fractions() -> None:
+def test_accepts_times_with_fractions() -> None:
     verified = verify(said(iat=SECONDS - 0.5, exp=SECONDS + 299.9))
     assert verified.expires_at == NOW + timedelta(seconds=299)

@@ -98,7 +98,7 @@ def claims_of_the_library(token: str, alg: str, demands: TrustPolicy) -> dict[st
 
 @given(head=heads, said=changes, extra=st.one_of(st.just({}), extras), demands=policies)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_we_accept_the_library_accepts_too(
+def test_every_accepted_token_is_accepted_by_pyjwt_too(
     head: dict[str, Any], said: dict[str, Any], extra: dict[str, Any], demands: TrustPolicy
 ) -> None:
     alg = head["alg"]
@@ -134,7 +134,7 @@ def cut(text: bytes, cuts: list[tuple[bytes, int, int, bytes]]) -> bytes:
     return text
 
 
-def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -> None:
+def test_pyjwt_reads_every_accepted_mutated_token_alike() -> None:
     accepted = []
 
     @given(
@@ -144,7 +144,7 @@ def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -
         token=st.one_of(st.just([]), st.just([]), CUTS),
     )
     @settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
-    def judge(alg: str, head: Any, payload: Any, token: Any) -> None:
+    def verify_both(alg: str, head: Any, payload: Any, token: Any) -> None:
         demands = policy(algorithms=frozenset(KIDS))
         signed = forge(cut(as_bytes(header(alg=alg, kid=KIDS[alg])), head), cut(as_bytes(claims()), payload), alg=alg)
         mutated = cut(signed.encode(), token).decode("latin-1")
@@ -153,7 +153,7 @@ def test_whatever_we_accept_of_mutated_tokens_the_library_reads_the_same_way() -
             accepted.append(head or payload or token)
             assert said == claims_of_the_library(mutated, alg, demands)
 
-    judge()
+    verify_both()
     assert len([cuts for cuts in accepted if cuts]) > 5, "some of what was changed is still good"
 
 

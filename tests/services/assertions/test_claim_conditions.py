@@ -1,4 +1,4 @@
-"""Claim conditions: what they admit, that types are never mixed, and that what is unclear refuses."""
+"""Claim conditions: accepted values, strict types, and refusal of what is not understood."""
 
 import json
 import time
@@ -65,7 +65,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("stored", "admitted", "refused"), CASES, ids=lambda value: None)
-def test_admits_what_the_condition_says_and_nothing_like_it(
+def test_a_condition_accepts_its_values_and_refuses_similar_ones(
     stored: Any, admitted: list[Any], refused: list[Any]
 ) -> None:
     assert [value for value in admitted if not is_met(stored, value)] == []
@@ -81,7 +81,7 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("stored", [case[0] for case in CASES], ids=lambda stored: f"{stored['operator']}")
 @given(value=json_values)
-def test_no_claim_raises_and_each_can_be_shown(stored: Any, value: Any) -> None:
+def test_no_claim_raises_and_every_claim_can_be_shown(stored: Any, value: Any) -> None:
     result = result_of(stored, x=value)
     assert result.passed is is_met(stored, value)
     assert result.rule == "claim x"
@@ -91,7 +91,7 @@ def test_no_claim_raises_and_each_can_be_shown(stored: Any, value: Any) -> None:
 
 
 @given(value=json_values, wanted=st.text(min_size=1) | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1))
-def test_equal_means_of_one_type_and_equal(value: Any, wanted: Any) -> None:
+def test_equal_values_of_different_types_are_not_equal(value: Any, wanted: Any) -> None:
     value_type = {str: "string", bool: "boolean", int: "number"}[type(wanted)]
     stored = condition("equals", wanted, value_type)
     assert is_met(stored, wanted)
@@ -131,7 +131,7 @@ def test_finds_claims_by_name_and_by_pointer(claim: str, said: dict[str, Any]) -
         ("/a/b", {"a": [{"b": "v"}]}),
     ],
 )
-def test_a_claim_elsewhere_is_not_the_claim(claim: str, said: dict[str, Any]) -> None:
+def test_a_claim_of_the_same_name_elsewhere_does_not_count(claim: str, said: dict[str, Any]) -> None:
     assert not result_of(condition("equals", "v", claim=claim), **said).passed
 
 
@@ -191,27 +191,27 @@ def test_a_stored_condition_that_cannot_be_understood_refuses(stored: Any) -> No
     ("stored", "name"),
     [(condition("not_equals", "y"), "x"), (condition("equals", "y", claim=5), "condition"), (None, "condition")],
 )
-def test_a_condition_that_cannot_be_understood_goes_by_its_claim(stored: Any, name: str) -> None:
+def test_a_condition_that_cannot_be_understood_is_named_after_its_claim(stored: Any, name: str) -> None:
     (found,) = load_conditions([stored])
     assert (found.claim, found.rule, found.is_understood) == (name, f"claim {name}", False)
 
 
 @pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
-def test_a_column_that_holds_no_list_refuses(text: str) -> None:
+def test_a_column_that_is_not_a_list_refuses(text: str) -> None:
     (check,) = check_conditions(parse_conditions(text), {"x": "y"})
     assert check.reason == "claim_condition_failed"
 
 
-def test_what_json_cannot_hold_refuses() -> None:
+def test_conditions_that_json_cannot_represent_refuse() -> None:
     assert not is_met(condition("equals", object()), "y")
 
 
 @pytest.mark.parametrize("stored", [None, [], ()])
-def test_no_conditions_judge_nothing(stored: Any) -> None:
+def test_without_conditions_nothing_is_checked(stored: Any) -> None:
     assert check_conditions(load_conditions(stored), {"x": 1}) == []
 
 
-def test_what_is_not_understood_goes_on_reporting_only() -> None:
+def test_a_report_only_condition_that_is_not_understood_still_only_reports() -> None:
     newer = condition("not_equals", "y", report_only=True)
     conditions = load_conditions([newer])
     assert check_conditions(conditions, {}) == []
@@ -253,11 +253,11 @@ def test_every_condition_must_hold() -> None:
     report = refused.value.report
     assert isinstance(report, Report)
     assert report.reason == "claim_condition_failed"
-    judged = {result.rule: result.passed for result in report.results if result.rule.startswith("claim ")}
-    assert judged == {"claim x": True, "claim ref": False, "claim zone": False}
+    passed = {result.rule: result.passed for result in report.results if result.rule.startswith("claim ")}
+    assert passed == {"claim x": True, "claim ref": False, "claim zone": False}
 
 
-def test_a_condition_that_only_reports_is_judged_and_refuses_nothing() -> None:
+def test_a_report_only_condition_is_checked_and_refuses_nothing() -> None:
     stored = condition("equals", "1", report_only=True), condition("exists", claim="ref")
     assert not verified(*stored, x="1", ref="main").would_refuse
     report = verified(*stored, x="2", ref="main")
@@ -277,7 +277,7 @@ def test_the_order_of_members_and_conditions_is_kept() -> None:
     assert [condition.claim for condition in load_conditions(stored)] == ["c", "a", "b"]
 
 
-def test_what_was_loaded_before_is_not_parsed_again() -> None:
+def test_loaded_conditions_are_not_parsed_again() -> None:
     stored = [condition("glob", "refs/heads/*"), condition("equals", "1", claim="y")]
     assert load_conditions(stored) is load_conditions(json.loads(json.dumps(stored)))
 
@@ -290,11 +290,11 @@ def test_a_condition_costs_a_few_microseconds() -> None:
     stored = [case[0] for case in CASES]
     said = {"x": "repo:acme/shop:ref:refs/heads/main"}
 
-    def judge() -> None:
+    def check_all() -> None:
         check_conditions(load_conditions(stored), said)
 
     # About 0.6 alone on a core; the bound leaves room for neighbours and for coverage, and none for parsing again.
-    runs = timeit.repeat(judge, timer=time.thread_time, number=100, repeat=9)
+    runs = timeit.repeat(check_all, timer=time.thread_time, number=100, repeat=9)
     assert min(runs) / 100 / len(stored) < 15e-6
 
 

@@ -1,4 +1,4 @@
-"""The linter: its examples are true, and it warns of what lets too much in, or nothing."""
+"""The linter: its examples are true, and it warns of conditions that accept too much or nothing."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ def admits(stored: dict[str, Any], value: Any) -> bool:
     ],
     ids=str,
 )
-def test_shows_what_a_condition_admits_and_what_it_just_does_not(
+def test_shows_values_that_a_condition_accepts_and_near_misses(
     stored: tuple[Any, ...], admitted: list[str], refused: list[str]
 ) -> None:
     findings = one(*stored)
@@ -79,7 +79,7 @@ def test_shows_what_a_condition_admits_and_what_it_just_does_not(
         ("a*b*c", "abc", "aone/moreb-evilc"),
     ],
 )
-def test_shows_with_plain_words_what_a_pattern_admits(pattern: str, admitted: str, refused: str) -> None:
+def test_shows_values_that_a_pattern_accepts(pattern: str, admitted: str, refused: str) -> None:
     findings = one("x", "glob", pattern)
     assert json.dumps(admitted) in findings.admits
     assert json.dumps(refused) in findings.refuses
@@ -99,12 +99,12 @@ def test_every_example_is_true(pattern: str) -> None:
 @pytest.mark.parametrize(
     "stored", [("x", "glob", "*"), ("x", "glob", "*:*"), ("x", "glob", "*/*"), ("sub", "exists"), ("/iss", "exists")]
 )
-def test_warns_of_what_admits_everything(stored: tuple[Any, ...]) -> None:
+def test_warns_of_a_condition_that_accepts_everything(stored: tuple[Any, ...]) -> None:
     assert "admits everything" in one(*stored).warnings[0]
 
 
 @pytest.mark.parametrize("pattern", ["repo:org*", "acme*", "refs/heads/main*", "a/*/acme*/b"])
-def test_warns_of_a_name_that_others_can_go_on_from(pattern: str) -> None:
+def test_warns_of_a_name_that_others_can_extend(pattern: str) -> None:
     assert any("-evil" in warning for warning in one("x", "glob", pattern).warnings)
 
 
@@ -130,7 +130,7 @@ def test_warns_of_a_first_name_that_is_left_open(pattern: str) -> None:
     ],
     ids=str,
 )
-def test_has_nothing_to_say_of_a_sound_condition(stored: tuple[Any, ...]) -> None:
+def test_does_not_warn_of_a_sound_condition(stored: tuple[Any, ...]) -> None:
     assert one(*stored).warnings == ()
 
 
@@ -151,7 +151,7 @@ def test_warns_of_a_word_that_may_be_a_boolean() -> None:
     assert "boolean" in one("email_verified", "equals", "true").warnings[0]
 
 
-def test_warns_when_all_that_is_bound_can_be_renamed() -> None:
+def test_warns_if_every_bound_claim_can_be_renamed() -> None:
     names = condition("repository", "equals", "acme/shop"), condition("ref", "glob", "refs/heads/*")
     assert "given up" in about_all(*names)
     assert "repository_id" in about_all(*names)
@@ -166,7 +166,7 @@ def test_knows_a_claim_however_it_is_written() -> None:
     assert not about_all(condition("repository", "equals", "a/b"), condition("/repository_id", "equals", "1"))
 
 
-def test_says_nothing_about_claims_it_knows_nothing_of() -> None:
+def test_does_not_warn_of_unknown_claims() -> None:
     assert lint_conditions([condition("repository", "equals", "a/b")]).warnings == ()
 
 
@@ -185,7 +185,7 @@ def test_says_nothing_about_claims_it_knows_nothing_of() -> None:
     ],
     ids=str,
 )
-def test_warns_of_conditions_that_no_value_meets(stored: list[tuple[Any, ...]]) -> None:
+def test_warns_of_conditions_that_no_value_passes(stored: list[tuple[Any, ...]]) -> None:
     conditions = [condition(*arguments) for arguments in stored]
     assert "nothing will pass" in about_all(*conditions)
     assert not about_all(conditions[0] | {"report_only": True}, *conditions[1:])
@@ -201,11 +201,11 @@ def test_warns_of_conditions_that_no_value_meets(stored: list[tuple[Any, ...]]) 
     ],
     ids=str,
 )
-def test_says_nothing_of_conditions_that_one_value_meets(stored: list[tuple[Any, ...]]) -> None:
+def test_does_not_warn_of_conditions_that_one_value_passes(stored: list[tuple[Any, ...]]) -> None:
     assert not about_all(*(condition(*arguments) for arguments in stored))
 
 
-def test_says_when_nothing_is_enforced() -> None:
+def test_warns_if_no_condition_is_enforced() -> None:
     only_reports = condition("zone", "equals", "eu", report_only=True)
     assert "nothing is refused" in about_all(only_reports)
     assert not about_all(only_reports, condition("zone", "exists"))
@@ -215,7 +215,7 @@ def test_says_when_nothing_is_enforced() -> None:
 @pytest.mark.parametrize(
     "stored", [5, {}, {"claim": "x"}, condition("x", "not_equals", "y"), condition("x", "glob", "**")]
 )
-def test_a_condition_that_cannot_be_understood_is_said_to_admit_nothing(stored: Any) -> None:
+def test_warns_that_a_condition_that_cannot_be_understood_accepts_nothing(stored: Any) -> None:
     findings = lint(stored, condition("zone", "exists"))
     assert findings.conditions[0].admits == ()
     assert "nothing meets it" in findings.conditions[0].warnings[0]

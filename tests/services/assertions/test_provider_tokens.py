@@ -1,4 +1,4 @@
-"""Tokens in the layout of each provider, judged by the integration that its preset makes."""
+"""Tokens in the layout of each provider, verified by the integration that its preset makes."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_every_preset_has_a_layout_and_every_layout_a_foreign_twin():
     assert all(layout.foreign for layout in LAYOUTS.values())
 
 
-def test_two_tenants_of_one_issuer_are_judged_by_their_own_integration_only(desk):
+def test_two_tenants_of_one_issuer_are_verified_by_their_own_integration_only(desk):
     theirs = {"repository_id": "2", "repository_owner_id": "1", "repository": "other/shop"}
     ours = onboarded(desk, GITHUB, name="ours")
     other = onboarded(desk, GITHUB, name="theirs", claim_conditions=["repository_id equals 2"])
@@ -87,7 +87,7 @@ def test_an_access_token_by_rfc_9068_needs_its_typ_to_be_asked_for(desk):
 
 
 @pytest.mark.parametrize("value", ["false", 0, None, ...])
-def test_only_the_boolean_false_says_that_a_job_is_no_ssh_rerun(desk, value):
+def test_only_the_boolean_false_excludes_an_ssh_rerun(desk, value):
     integration = onboarded(desk, CIRCLECI)
     told = refused(desk, integration, signed(desk, CIRCLECI, {"oidc.circleci.com/ssh-rerun": value}))
     assert told.keys() == {"claim oidc.circleci.com/ssh-rerun"}

@@ -57,7 +57,7 @@ def test_a_claim_that_looks_like_a_stored_phrase_is_shown_as_the_sender_wrote_it
     assert only(None, ["after", 5]) == (None, '["after", 5]')
 
 
-def test_results_are_kept_as_plain_values() -> None:
+def test_results_are_stored_as_plain_values() -> None:
     report = Report([RuleCheck("iss", "iss_mismatch", "https://a/", "https://a"), RuleCheck("cnf", None, None, None)])
     report.note(RuleCheck("claim ref", "claim_condition_failed", "main", "fork"))
     assert report.as_rows() == [
@@ -70,12 +70,12 @@ def test_results_are_kept_as_plain_values() -> None:
     assert "slash" in str(report.results[0].hint)
 
 
-def test_results_that_a_former_release_kept_can_be_read() -> None:
+def test_results_stored_by_a_former_release_can_be_read() -> None:
     kept = {"rule": "aud", "passed": False, "expected": "us", "received": "them", "reason": "x", "hint": "do this"}
     assert read_rows([kept]) == [RuleResult("aud", False, "us", "them", "x")]
 
 
-def test_what_only_reports_refuses_nothing() -> None:
+def test_a_report_only_failure_refuses_nothing() -> None:
     report = Report([RuleCheck("iss", None, None, None)])
     assert not report.would_refuse
     report.note(RuleCheck("claim ref", "claim_condition_failed", "main", "fork"))

@@ -78,7 +78,7 @@ def test_what_is_stored_as_no_conditions_at_all_breaks_nothing(hygiene: HygieneD
         hygiene.assess()
 
 
-def test_judges_nothing_by_events_of_integrations_that_are_gone(hygiene: HygieneDesk) -> None:
+def test_events_of_deleted_integrations_do_not_count(hygiene: HygieneDesk) -> None:
     other = hygiene.register("Gone")
     hygiene.exchange(other, jti="x")
     db.session.execute(update(OAuthExchange).where(OAuthExchange.entity == other.sys_id).values(entity=None))

@@ -1,4 +1,4 @@
-"""Authentication methods: by which grants tokens were bought, and how the clients that buy them prove themselves."""
+"""Authentication methods: the grants that issued tokens, and how their clients authenticate."""
 
 from datetime import timedelta
 from typing import Any
@@ -139,7 +139,7 @@ def test_nobody_but_a_provider_proves_anything_with_an_id_token(hygiene: Hygiene
     assert counted(hygiene) == NOTHING | {("id_token", None): (1, 1), BY_SECRET: (1, 1)}
 
 
-def test_integrations_that_are_off_are_not_counted_and_what_they_bought_is(hygiene: HygieneDesk) -> None:
+def test_inactive_integrations_are_not_counted_but_their_tokens_are(hygiene: HygieneDesk) -> None:
     hygiene.set(active=False)
     assert counted(hygiene) == NOTHING | {BY_SECRET: (0, 1)}
 

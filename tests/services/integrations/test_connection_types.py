@@ -120,13 +120,13 @@ def test_refresh_tokens_that_are_switched_off_end_and_stay_ended(desk: TokenDesk
         ("claim_conditions", ["project equals shop"]),
     ],
 )
-def test_an_id_token_is_judged_anew_by_whatever_is_changed(desk: TokenDesk, field: str, value: object) -> None:
+def test_an_id_token_is_verified_again_after_every_change(desk: TokenDesk, field: str, value: object) -> None:
     entity = made(desk, "id_token")
     assert changed(entity, comments="Same") == 0
     assert changed(entity, **{field: value}) == 1
 
 
-def test_what_a_jwt_bearer_integration_judges_assertions_by_leaves_tokens_alone(desk: TokenDesk) -> None:
+def test_rules_for_assertions_of_a_jwt_bearer_integration_do_not_end_tokens(desk: TokenDesk) -> None:
     entity = made(desk, "jwt_bearer")
     assert changed(entity, audiences=["other"], clock_skew_seconds=0) == 0
 

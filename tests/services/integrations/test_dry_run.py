@@ -72,14 +72,14 @@ def test_nothing_comes_of_it(desk: TokenDesk) -> None:
     desk.token(integration, assertion=assertion)
 
 
-def test_an_assertion_that_has_bought_its_token_would_be_refused(desk: TokenDesk) -> None:
+def test_an_exchanged_assertion_would_be_refused(desk: TokenDesk) -> None:
     integration, assertion = desk.register(), desk.assertion()
     desk.token(integration, assertion=assertion)
     assert tried(desk, assertion, integration).reason == "jti_replayed"
     assert tried(desk, assertion, integration, replay_policy="reusable-until-exp").reason is None
 
 
-def test_judges_by_the_form_as_it_is_typed(desk: TokenDesk) -> None:
+def test_checks_against_the_unsaved_form(desk: TokenDesk) -> None:
     integration = desk.register()
     condition = {"claim": "ref", "operator": "equals", "value_type": "string", "value": "main", "report_only": False}
     assert tried(desk, desk.assertion(ref="fork"), integration, claim_conditions=[condition]).reason == (

@@ -1,4 +1,4 @@
-"""Verifier maps: judged before they are stored, and shown again without their secrets."""
+"""Verifier maps: validated before they are stored, and shown again without their secrets."""
 
 from datetime import timedelta
 from typing import Any

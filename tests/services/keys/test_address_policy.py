@@ -78,7 +78,7 @@ def test_a_named_network_admits_no_other_and_no_metadata_service(text):
     assert is_refused(text, INTERNAL)
 
 
-def test_a_scoped_address_is_never_named():
+def test_an_ipv6_address_with_a_scope_id_is_never_admitted():
     policy = FetchPolicy(allowed_networks=(ipaddress.ip_network("fe80::/10"),))
     assert is_refused("fe80::1%2", policy)
     assert not is_refused("fe80::1", policy)

@@ -1,4 +1,4 @@
-"""Certificates as keys: what is accepted in a form, and what is said of the rest."""
+"""Certificates as keys: what a form accepts, and the reasons for refusals."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -59,7 +59,7 @@ def test_der_in_base64_and_text_around_pem_are_taken() -> None:
         ("-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----", "bundle"),
     ],
 )
-def test_what_is_no_certificate_is_called_what_it_is(text: str, reason: str) -> None:
+def test_a_text_that_is_not_a_certificate_is_refused_with_its_kind(text: str, reason: str) -> None:
     assert reason in _why(text)
 
 

@@ -1,4 +1,4 @@
-"""Discovery against a real server on loopback, honest and not."""
+"""Discovery against a real server on loopback, correct and malicious."""
 
 import json
 from contextlib import contextmanager
@@ -67,7 +67,7 @@ def test_the_metadata_of_an_authorization_server_will_do(path, asked):
 
 
 @pytest.mark.parametrize("value", [..., None, "RS256", {"RS256": 1}, [1, ["RS256"]], []])
-def test_algorithms_that_make_no_sense_are_none(value):
+def test_invalid_algorithms_are_ignored(value):
     with publishing({OPENID: {"id_token_signing_alg_values_supported": value}}) as (_, issuer):
         assert discover(issuer, LOOPBACK).algorithms == ()
 
@@ -133,7 +133,7 @@ def test_a_document_without_a_jwks_uri_is_refused(jwks_uri):
     ],
     ids=["403", "500", "204", "304", "redirect", "html", "syntax", "repeated", "deep", "list", "large"],
 )
-def test_a_bad_answer_is_told_and_nothing_else_is_tried(answer, part):
+def test_a_bad_response_is_reported_and_no_other_url_is_tried(answer, part):
     with publishing({OPENID: answer, OAUTH: {}}) as (server, issuer):
         with pytest.raises(JwksFetchFailed) as refusal:
             discover(issuer, LOOPBACK)
@@ -141,7 +141,7 @@ def test_a_bad_answer_is_told_and_nothing_else_is_tried(answer, part):
         assert server.hits == 1
 
 
-def test_where_nothing_is_published_both_places_are_named():
+def test_the_refusal_names_both_urls_if_nothing_is_published():
     told = failure({})
     assert OPENID in told
     assert OAUTH in told
@@ -152,7 +152,7 @@ def test_where_nothing_is_published_both_places_are_named():
     "issuer",
     ["accounts.google.com", "", "http://10.0.0.1", "https://10.0.0.1", "https://a b", "bot@acme.example"],
 )
-def test_what_is_no_url_to_fetch_from_is_refused(issuer):
+def test_a_url_that_must_not_be_fetched_is_refused(issuer):
     assert failure({}, issuer=issuer).startswith("Nothing is published under this issuer.")
 
 

@@ -47,7 +47,7 @@ def read(status=200, body=b"{}", *, conditional=False, **headers):
         ({"Expires": "Thu, 01 Jan 2026 00:10:00 GMT", "Cache-Control": "max-age=60"}, 60),
     ],
 )
-def test_freshness_is_what_is_left_of_it(headers, seconds):
+def test_freshness_is_max_age_without_age(headers, seconds):
     expected = None if seconds is None else timedelta(seconds=seconds)
     assert remaining_freshness(HTTPHeaderDict(headers)) == expected
 

@@ -72,7 +72,7 @@ def test_fetches_a_key_set(server):
     assert (document.max_age, document.warnings) == (timedelta(seconds=60), ())
 
 
-def test_asks_as_agreed(server):
+def test_sends_the_documented_request_headers(server):
     fetch_jwks(server.url(path="/a?b=c"), LOOPBACK)
     (asked,) = server.requests
     assert asked.target == "/a?b=c"
@@ -111,7 +111,7 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize(("answer", "message"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
-def test_a_bad_answer_is_a_failure_told_in_a_sentence(server, answer, message):
+def test_a_bad_response_is_a_failure_with_a_sentence(server, answer, message):
     server.answer = answer
     told = failure(server.url())
     assert any(part in told for part in message.split("|"))
@@ -144,14 +144,14 @@ def test_a_read_may_not_pause_for_long(server, monkeypatch):
     assert "could not be talked to" in failure(server.url())
 
 
-def test_a_closed_port_is_told():
+def test_a_closed_port_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert "could not be talked to" in failure(f"http://127.0.0.1:{port}/")
 
 
 @pytest.mark.parametrize("problem", [OSError, UnicodeError])
-def test_a_name_that_does_not_resolve_is_told(problem):
+def test_a_name_that_does_not_resolve_is_reported(problem):
     def resolve(_host, _port):
         raise problem
 
@@ -159,7 +159,7 @@ def test_a_name_that_does_not_resolve_is_told(problem):
 
 
 @pytest.mark.parametrize("addresses", [(), ("nonsense",), ("127.0.0.1", "nonsense")])
-def test_a_name_without_usable_addresses_is_told(addresses):
+def test_a_name_without_usable_addresses_is_reported(addresses):
     assert "no address that can be used" in failure("https://idp.example/", resolve=at(*addresses))
 
 
@@ -214,7 +214,7 @@ def test_old_tls_is_refused(authority, trusting):
         assert "No TLS connection" in failure(server.url(), trusting)
 
 
-def test_plain_http_behind_https_is_told(server):
+def test_plain_http_behind_https_is_reported(server):
     url = server.url().replace("http:", "https:")
     assert "No TLS connection" in failure(url)
 
@@ -226,7 +226,7 @@ def test_cookies_are_not_kept(server):
     assert "cookie" not in server.requests[1].headers
 
 
-def test_a_fault_of_a_library_is_a_failure(server, monkeypatch):
+def test_an_exception_of_a_library_is_a_failure(server, monkeypatch):
     def fall_over(*_arguments, **_options):
         raise RuntimeError("inner detail")
 

@@ -146,7 +146,7 @@ def test_a_leaked_secret_raises_the_alarm(member):
     assert "c2VjcmV0" not in repr(key_set)
 
 
-def test_a_library_that_falls_over_costs_one_member_only(monkeypatch):
+def test_an_exception_of_a_library_ignores_one_member_only(monkeypatch):
     def fall_over(*_arguments):
         raise RuntimeError
 

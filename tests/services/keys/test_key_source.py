@@ -65,7 +65,7 @@ def test_a_key_set_is_used_in_an_outage_for_as_long_as_is_set(allowed, age, fres
     ],
     ids=["no row", "another URL's", "no document", "no instant", "no end"],
 )
-def test_nothing_is_expired(nothing):
+def test_a_missing_key_set_is_expired(nothing):
     assert nothing.freshness_at(NOW) is Freshness.EXPIRED
     assert not nothing.is_settled(NOW)
 
@@ -82,7 +82,7 @@ def test_a_stale_set_is_settled_while_somebody_fetches_or_a_failure_is_recent():
     assert not source(failed_at=stale - 7 * SECOND, failures=1).is_settled(stale)
 
 
-def test_instants_in_the_future_count_for_nothing():
+def test_instants_in_the_future_are_ignored():
     assert not source(failed_at=NOW + 6 * SECOND, failures=9).is_backing_off(NOW)
     assert not CachedFacts(URL, fetch_lease_until=NOW + HOUR).is_leased(NOW)
     assert CachedFacts(URL, unknown_kid_fetch_at=NOW + 6 * SECOND).is_unknown_kid_fetch_due(MINUTE, NOW)

@@ -318,7 +318,7 @@ def test_a_flood_does_not_delay_the_scheduled_renewal(store, source, server, clo
     assert kids(store.get_key_set(source())) == ["old", "new"]
 
 
-def test_the_cooldown_is_claimed_even_if_the_fetch_fails(store, source, server):
+def test_the_cooldown_begins_even_if_the_fetch_fails(store, source, server):
     store.get_key_set(source())
     server.answer = DOWN
     for kid in ("a", "b", "c"):
@@ -336,7 +336,7 @@ def test_a_newer_set_of_another_process_is_used_without_a_fetch(store, new_store
     assert (server.hits, row().unknown_kid_fetch_at) == (2, None)
 
 
-def test_everybody_who_meets_a_rotation_gets_the_new_keys_from_one_fetch(app, store, new_store, source, server):
+def test_concurrent_requests_after_a_rotation_share_one_fetch(app, store, new_store, source, server):
     store.get_key_set(source())
     before, stores = source(), [store, new_store()]
     server.answer = badly.after(0.3, reply(BOTH))
@@ -345,7 +345,7 @@ def test_everybody_who_meets_a_rotation_gets_the_new_keys_from_one_fetch(app, st
     assert server.hits == 2
 
 
-def test_a_node_whose_clock_is_behind_keeps_to_the_claims_of_the_others(app, store, source, server, clock):
+def test_a_node_whose_clock_is_behind_respects_the_leases_of_others(app, store, source, server, clock):
     behind = KeyStore(FetchPolicy(allow_loopback=True), COOLDOWN, lambda: clock() - timedelta(seconds=2))
     blank = source()
     server.answer = badly.after(0.3, reply(OLD))
@@ -369,7 +369,7 @@ def test_fifty_first_requests_are_one_fetch(app, store, new_store, source, serve
     assert server.hits == 1
 
 
-def test_those_who_wait_give_up_in_time(store, source, server, clock, monkeypatch):
+def test_requests_stop_waiting_in_time(store, source, server, clock, monkeypatch):
     monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.3)
     server.answer = DOWN
     with pytest.raises(JwksFetchFailed):
@@ -464,7 +464,7 @@ def test_two_integrations_with_one_url_keep_their_own(store, source, server):
     assert kids(store.get_key_set(source("e1"))) == ["old"]
 
 
-def test_a_stored_document_that_became_unusable_is_fetched_anew(new_store, source, server):
+def test_a_stored_document_that_became_unusable_is_fetched_again(new_store, source, server):
     server.answer = reply(OLD, ETag='"1"')
     new_store().get_key_set(source())
     change_row(document=b"spoilt", document_sha256="0" * 64)
@@ -517,7 +517,7 @@ def test_a_refresh_that_fails_keeps_the_good_set(store, source, server):
     assert kids(store.get_key_set(source())) == ["old"]
 
 
-def test_a_probe_keeps_nothing(store, server, statements):
+def test_a_probe_stores_nothing(store, server, statements):
     fetched = store.probe(server.url())
     assert (kids(fetched.key_set), fetched.document.content_type) == (["old"], "application/json")
     assert statements == []

@@ -1,4 +1,4 @@
-"""The key timeline: what a provider has published, and what was striking about a change."""
+"""The key timeline: the keys that a provider has published, and alerts about changes."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,7 +46,7 @@ def alerts(entity: OAuthEntity) -> list[tuple[str, str | None]]:
     return [(alert.kind, alert.kid) for alert in list_key_alerts(entity.sys_id)]
 
 
-def test_a_key_is_known_from_the_first_time_it_is_published_to_the_last(
+def test_the_timeline_shows_when_a_key_was_first_and_last_published(
     desk: TokenDesk, entity: OAuthEntity, clock: Clock
 ) -> None:
     begun = clock()

@@ -1,4 +1,4 @@
-"""Secrets that are sealed in the database."""
+"""Encrypted secrets in the database."""
 
 import base64
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def test_opens_what_was_sealed(secret: str | bytes) -> None:
     assert unseal(seal(secret, purpose="keys"), purpose="keys") == plain
 
 
-def test_a_sealed_secret_does_not_tell_the_secret_nor_that_two_are_equal() -> None:
+def test_a_sealed_secret_discloses_neither_the_secret_nor_that_two_are_equal() -> None:
     one, other = seal(SECRET, purpose="keys"), seal(SECRET, purpose="keys")
 
     assert one.isascii() and one != other
@@ -56,7 +56,7 @@ def test_every_byte_of_a_sealed_secret_counts() -> None:
 
 
 @pytest.mark.parametrize("text", ["", VERSION, "s2.AAAA", f"{VERSION}AAAA", f"{VERSION}é", f"{VERSION}A", SECRET])
-def test_nothing_else_opens(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(SealBroken) as caught:
         unseal(text, purpose="keys")
 

@@ -52,7 +52,7 @@ def imports_of(start: ModuleType) -> set[str]:
 
 
 @pytest.mark.parametrize("module", READERS_OF_PUBLIC_KEYS, ids=lambda module: module.__name__)
-def test_what_reads_public_keys_does_not_know_shared_ones(module: ModuleType) -> None:
+def test_modules_for_public_keys_do_not_import_shared_keys(module: ModuleType) -> None:
     assert not imports_of(module) & {shared_key.__name__, static_keys.__name__, "hmac"}
 
 
@@ -130,7 +130,7 @@ def test_shared_keys_verify_no_signature_of_another_kind(context: None) -> None:
         assert refused.value.reason == "alg_not_allowed"
 
 
-def test_a_thumbprint_of_a_shared_key_tells_nothing_and_is_the_instances_own(context: None) -> None:
+def test_the_thumbprint_of_a_shared_key_discloses_nothing_and_depends_on_the_instance(context: None) -> None:
     one, same = SharedKey.of_secret(b"s" * 64, "k1"), SharedKey.of_secret(b"s" * 64, "k2")
     with mock.patch.object(shared_key, "settings", lambda: mock.Mock(secret_key="another")):
         elsewhere = SharedKey.of_secret(b"s" * 64, "k1")

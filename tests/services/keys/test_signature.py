@@ -29,8 +29,8 @@ def test_no_scheme_works_with_a_shared_key() -> None:
 
 
 def test_no_module_of_the_assertion_names_a_shared_key_or_a_registry() -> None:
-    judges = (assertion, signature, header_policy, key_choice)
-    for module in (*judges, key_set, signing_key_module, public_key, certificate):
+    rules = (assertion, signature, header_policy, key_choice)
+    for module in (*rules, key_set, signing_key_module, public_key, certificate):
         nodes = list(ast.walk(parsed(Path(module.__file__))))
         mentioned = {node.id for node in nodes if isinstance(node, ast.Name)}
         mentioned |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -45,7 +45,7 @@ def test_a_key_verifies_its_own_algorithm(alg: str) -> None:
 
 @pytest.mark.parametrize("alg", sorted(SCHEMES))
 @pytest.mark.parametrize("signature", NONSENSE)
-def test_nonsense_is_no_signature(alg: str, signature: bytes) -> None:
+def test_malformed_signatures_are_refused(alg: str, signature: bytes) -> None:
     assert not is_signed_by(signing_key(alg), alg, b"input", signature)
 
 
@@ -56,7 +56,7 @@ ALGORITHMS = (*sorted(SCHEMES), "HS256", "none", "ES256K", "ES521", "")
 @pytest.mark.parametrize(
     ("key", "alg"), [(key, alg) for key in KEYS for alg in ALGORITHMS if alg not in signing_key(key).algorithms]
 )
-def test_a_key_verifies_nothing_it_is_not_made_for(key: str, alg: str) -> None:
+def test_a_key_verifies_no_signature_of_another_kind(key: str, alg: str) -> None:
     assert not is_signed_by(signing_key(key), alg, b"input", sign(key, key_for(key), b"input"))
 
 

@@ -33,7 +33,7 @@ def gate():
     made.may_end.set()
 
 
-def test_one_begins_and_the_others_join(gate):
+def test_one_thread_fetches_and_the_others_join(gate):
     flights = SingleFlight()
     first, begins = flights.start("a", HOST, gate)
     again, joins = flights.start("a", HOST, gate)
@@ -45,7 +45,7 @@ def test_one_begins_and_the_others_join(gate):
     assert flights.start("a", HOST, gate)[1]
 
 
-def test_waiting_ends_with_the_landing(gate):
+def test_waiting_ends_when_the_fetch_ends(gate):
     flights = SingleFlight()
     flight, _ = flights.start("a", HOST, gate)
     flights.wait(flight, 0.01)
@@ -55,7 +55,7 @@ def test_waiting_ends_with_the_landing(gate):
     assert flight.landed.done()
 
 
-def test_a_flight_that_fails_lands_too():
+def test_a_failed_fetch_ends_waiting_too():
     def fail():
         raise JwksFetchFailed("no keys")
 
@@ -88,7 +88,7 @@ def test_two_wait_in_place_over_all_fetches_and_the_others_leave_after_a_moment(
         assert sorted(one.result() for one in waits) == [False, False, True, True]
 
 
-def test_who_leaves_makes_room_for_the_next(gate):
+def test_a_waiter_that_leaves_makes_room_for_the_next(gate):
     flights = SingleFlight()
     flight, _ = flights.start("a", HOST, gate)
     for _ in range(5):

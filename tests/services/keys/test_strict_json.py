@@ -92,7 +92,7 @@ def test_reads_ten_thousand_lists_and_no_more():
     ],
     ids=["brackets", "objects", "escapes", "quotes", "siblings"],
 )
-def test_hostile_texts_are_refused_in_no_time(text):
+def test_hostile_texts_are_refused_quickly(text):
     started = time.process_time()
     with pytest.raises(ValueError, match=r"\w"):
         parse_json_strictly(text, max_depth=8)

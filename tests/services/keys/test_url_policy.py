@@ -99,7 +99,7 @@ def test_the_loopback_setting_admits_none_of_them(url):
         ("https://a_b.example/k", "https://a_b.example/k", None),
     ],
 )
-def test_admits_and_rebuilds(url, rebuilt, host_header):
+def test_admits_a_url_and_normalizes_it(url, rebuilt, host_header):
     admitted = admit_url(url, STRICT)
     assert str(admitted) == rebuilt
     assert host_header in (None, admitted.host_header)
@@ -140,7 +140,7 @@ def test_a_refusal_never_repeats_a_password():
 
 
 @given(st.text(alphabet=string.printable + "ä\u2028\uff0f@:/\\#?[]%.0x", max_size=40))
-def test_what_is_admitted_reads_the_same_once_rebuilt(rest):
+def test_a_normalized_url_is_admitted_unchanged(rest):
     try:
         admitted = admit_url("https://" + rest, STRICT)
     except UrlRefused:

@@ -1,4 +1,4 @@
-"""Access tokens: opaque, kept as a hash, judged anew at every call."""
+"""Access tokens: opaque, stored as a hash, and checked again at every call."""
 
 import re
 
@@ -34,7 +34,7 @@ def test_a_token_has_256_random_bits_and_a_prefix_for_scanners(desk: TokenDesk) 
     assert all(re.fullmatch(rf"{OPAQUE_PREFIX}[A-Za-z0-9_-]{{64}}", token) for token in tokens)
 
 
-def test_a_token_is_judged_in_one_statement(desk: TokenDesk) -> None:
+def test_a_token_is_checked_in_one_statement(desk: TokenDesk) -> None:
     token = desk.token(desk.register())
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda _c, _u, text, *_rest: statements.append(text))
@@ -53,7 +53,7 @@ def test_no_other_text_is_a_token(desk: TokenDesk, token: str) -> None:
     assert find_token_caller(token) is None
 
 
-def test_the_hash_of_a_token_is_no_token(desk: TokenDesk) -> None:
+def test_the_hash_of_a_token_is_not_accepted_as_a_token(desk: TokenDesk) -> None:
     desk.token(desk.register())
     [stored] = db.session.query(OAuthExchange).all()
 
@@ -71,7 +71,7 @@ def test_a_token_of_an_integration_without_scopes_may_do_nothing(desk: TokenDesk
     assert desk.exchange(integration).get_json()["scope"] == ""
 
 
-def test_a_token_is_good_with_the_correlation_id_of_its_own_exchange_only(desk: TokenDesk) -> None:
+def test_a_token_is_accepted_only_with_the_correlation_id_of_its_exchange(desk: TokenDesk) -> None:
     integration = desk.register()
     one, other = desk.token(integration), desk.token(integration)
     start = len(OPAQUE_PREFIX) + 20  # 16 bytes are 21 characters and a bit

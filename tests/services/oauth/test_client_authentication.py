@@ -1,4 +1,4 @@
-"""Which integration a token request is for."""
+"""Client authentication: which integration a token request is for."""
 
 from datetime import timedelta
 
@@ -49,7 +49,7 @@ def test_a_client_is_read_in_one_statement(desk: TokenDesk) -> None:
 
 
 @pytest.mark.parametrize("client_id", ["", "\0", "nobody", "%", "' OR 1=1 --", "x" * 300])
-def test_nobody_is_found_by_a_made_up_id(desk: TokenDesk, client_id: str) -> None:
+def test_an_invented_client_id_is_refused(desk: TokenDesk, client_id: str) -> None:
     desk.register()
 
     assert _reason(ClientCredentials(client_id, "secret", address=ADDRESS)) == "client_unknown"
@@ -62,13 +62,13 @@ def test_a_client_id_is_compared_with_case(desk: TokenDesk) -> None:
     assert _reason(ClientCredentials("A" * 32, integration.secret, address=ADDRESS)) == "client_unknown"
 
 
-def test_the_secret_of_one_client_is_none_of_another(desk: TokenDesk) -> None:
+def test_the_secret_of_another_client_is_refused(desk: TokenDesk) -> None:
     one, other = desk.register("One"), desk.register("Other")
 
     assert _reason(ClientCredentials(one.client_id, other.secret, address=ADDRESS)) == "client_secret_bad"
 
 
-def test_without_id_and_assertion_there_is_nobody(desk: TokenDesk) -> None:
+def test_a_request_without_client_id_and_assertion_is_refused(desk: TokenDesk) -> None:
     desk.register(public_client=True)
 
     assert _reason(ClientCredentials(None, None, address=ADDRESS)) == "client_unknown"
@@ -80,7 +80,7 @@ def test_an_inactive_public_client_is_not_found_by_its_issuer(desk: TokenDesk) -
     assert _reason(ClientCredentials(None, None, address=ADDRESS), desk.assertion()) == "client_unknown"
 
 
-def test_an_unreadable_assertion_finds_nobody(desk: TokenDesk) -> None:
+def test_an_unreadable_assertion_finds_no_client(desk: TokenDesk) -> None:
     with pytest.raises(AssertionRefused):
         authenticate_client(ClientCredentials(None, None, address=ADDRESS), "nonsense")
 
@@ -93,6 +93,6 @@ def test_a_list_that_is_missing_in_the_database_admits_nothing(desk: TokenDesk, 
     assert desk.exchange(integration).status_code == 400
 
 
-def test_credentials_do_not_show_what_they_hold() -> None:
+def test_repr_of_credentials_contains_no_secret() -> None:
     assert "s3cret" not in repr(ClientCredentials("client", "s3cret", address=ADDRESS))
     assert ROBOT not in repr(ClientCredentials(ROBOT, None, address=ADDRESS))

@@ -24,7 +24,7 @@ def fill(
     return sum(bounds.has_room(address, entity, f"{address} {entity} {number}", at) for number in range(times))
 
 
-def test_an_address_has_its_bound_and_the_rest_goes_to_its_last_event(bounds: EventBounds) -> None:
+def test_refusals_of_an_address_beyond_its_bound_are_counted_in_its_last_event(bounds: EventBounds) -> None:
     assert fill(bounds, 100) == MOST["address"]
     assert bounds.take_counts() == {f"192.0.2.1 a {MOST['address'] - 1}": 100 - MOST["address"]}
     assert bounds.take_counts() == {}
@@ -56,18 +56,18 @@ def test_an_ipv6_network_is_one_address(bounds: EventBounds) -> None:
     assert sum(fill(bounds, 1, f"2001:db8::{number:x}", str(number)) for number in range(100)) == MOST["address"]
 
 
-def test_a_minute_later_there_is_room_again(bounds: EventBounds) -> None:
+def test_a_minute_later_events_are_written_again(bounds: EventBounds) -> None:
     fill(bounds, MOST["address"])
     assert fill(bounds, 1, at=AT + timedelta(seconds=59)) == 0
     assert fill(bounds, 1, at=AT + timedelta(seconds=60)) == 1
 
 
-def test_a_clock_that_goes_back_leaves_room(bounds: EventBounds) -> None:
+def test_a_clock_set_back_does_not_block_events(bounds: EventBounds) -> None:
     fill(bounds, MOST["address"])
     assert fill(bounds, 1, at=AT - timedelta(hours=1)) == 1
 
 
-def test_counts_are_taken_at_most_once_a_second_until_somebody_reads(bounds: EventBounds) -> None:
+def test_counts_are_written_at_most_once_a_second_until_they_are_read(bounds: EventBounds) -> None:
     fill(bounds, MOST["address"] + 1)
     assert sum(bounds.take_counts(AT).values()) == 1
     fill(bounds, 5)

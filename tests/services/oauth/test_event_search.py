@@ -1,4 +1,4 @@
-"""Finding events by what an administrator knows of an exchange."""
+"""Finding events by each filter."""
 
 import time
 from datetime import timedelta
@@ -23,7 +23,7 @@ def subjects(wanted: EventFilter) -> list[str | None]:
     return [event.subject for event in search_events(wanted)]
 
 
-def test_events_are_found_by_what_is_known_of_them(desk: TokenDesk, clock: Clock) -> None:
+def test_events_are_found_by_each_filter(desk: TokenDesk, clock: Clock) -> None:
     one, two = desk.register("One"), desk.register("Two")
     desk.token(one, assertion=desk.assertion(sub="shop:main"))
     clock.advance(minutes=5)
@@ -69,7 +69,7 @@ def test_the_latest_event_of_each_integration_is_read_at_once(desk: TokenDesk) -
     assert {entity: event.subject for entity, event in latest.items()} == {one.sys_id: "c", two.sys_id: "b"}
 
 
-def test_an_accepted_exchange_keeps_every_rule_and_what_was_claimed(desk: TokenDesk) -> None:
+def test_the_event_of_an_accepted_exchange_has_every_rule_and_the_claims(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.token(integration, assertion=desk.assertion(sub="me", repository="shop"))
     [event] = list_events(integration.sys_id)
@@ -79,7 +79,7 @@ def test_an_accepted_exchange_keeps_every_rule_and_what_was_claimed(desk: TokenD
     assert (claims_of(event) or {})["repository"] == "shop"
 
 
-def test_a_refused_exchange_keeps_what_was_claimed_only_under_a_good_signature(desk: TokenDesk) -> None:
+def test_the_event_of_a_refused_exchange_has_claims_only_if_the_signature_is_valid(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
     desk.exchange(integration, assertion=desk.assertion({"kid": "stranger"}))

@@ -42,7 +42,7 @@ def test_the_events_of_an_integration_come_newest_first(desk: TokenDesk) -> None
     assert len(list_events(integration.sys_id, limit=1)) == 1
 
 
-def test_a_refusal_keeps_every_rule_that_was_judged(desk: TokenDesk) -> None:
+def test_the_event_of_a_refusal_has_every_rule_that_was_checked(desk: TokenDesk) -> None:
     report = Report([RuleCheck("one", None, "a", "a"), RuleCheck("two", "iss_mismatch", "a", "b")])
     record_refused(Attempt("::1", "0" * 32), AssertionRefused("iss_mismatch", report=report), now())
 
@@ -60,7 +60,7 @@ def test_a_client_id_is_kept_so_that_it_can_be_shown(desk: TokenDesk, client_id:
     assert event.client_id.isprintable() and len(event.client_id) <= 100
 
 
-def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk) -> None:
+def test_only_expired_events_are_deleted(desk: TokenDesk) -> None:
     desk.token(desk.register())
 
     purge_expired(now() + timedelta(days=29, hours=23))
@@ -69,7 +69,7 @@ def test_what_has_served_its_time_is_forgotten_and_nothing_else(desk: TokenDesk)
     assert _count(OAuthExchange) == 0
 
 
-def test_an_exchange_is_kept_longer_than_anything_is_good_for() -> None:
+def test_an_exchange_is_kept_longer_than_its_tokens_and_assertion_are_valid() -> None:
     assert sum(FIELDS[name].most for name in LIFETIMES) < KEPT_FOR.total_seconds() / 2
 
 
@@ -85,7 +85,7 @@ def test_most_requests_do_not_clean_up(desk: TokenDesk) -> None:
     assert _count(OAuthExchange) == 2
 
 
-def test_an_attempt_does_not_show_what_it_holds() -> None:
+def test_repr_of_an_attempt_contains_no_secret() -> None:
     assert "secret-client" not in repr(Attempt(None, "0" * 32, "secret-client"))
 
 
@@ -121,7 +121,7 @@ def test_the_latest_exchange_that_is_forgotten_is_noted(either_desk: TokenDesk) 
         assert (noted(used), noted(unused)) == (latest, None)
 
 
-def test_a_refused_exchange_is_no_use(desk: TokenDesk, clock: Clock) -> None:
+def test_a_refused_exchange_does_not_count_as_use(desk: TokenDesk, clock: Clock) -> None:
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
     purge(clock() + KEPT_FOR + timedelta(hours=1))
@@ -129,7 +129,7 @@ def test_a_refused_exchange_is_no_use(desk: TokenDesk, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("hours", "is_noted"), [(23, False), (25, True)])
-def test_it_is_noted_once_a_day(desk: TokenDesk, clock: Clock, hours: int, is_noted: bool) -> None:
+def test_the_latest_use_is_noted_once_a_day(desk: TokenDesk, clock: Clock, hours: int, is_noted: bool) -> None:
     integration = desk.register()
     desk.token(integration)
     purge(clock() + KEPT_FOR + timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""The JWT bearer grant: the order of what is done, and what remains when something fails."""
+"""The JWT bearer grant: the order of its steps, and the state after a refusal."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def _exchange(client: Client) -> Exchange:
     return Exchange(client, "0" * 32)
 
 
-def test_an_exchange_knows_what_it_verified(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
+def test_an_exchange_has_its_verified_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     exchange = _exchange(client)
 
     issued = exchange_assertion(exchange, key_store, desk.assertion(), None)
@@ -46,10 +46,10 @@ def test_an_exchange_knows_what_it_verified(desk: TokenDesk, client: Client, key
     assert issued.scope == "change_request.create"
     assert exchange.verified.subject == "build-42"
     assert exchange.replay_key and issued.access_token not in repr(issued)
-    assert _written() == 0, "the row of an exchange is written when all is judged"
+    assert _written() == 0, "the row of an exchange is written after all checks"
 
 
-def test_a_refused_exchange_knows_how_far_it_got(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
+def test_a_refused_exchange_has_the_state_it_reached(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     exchange = _exchange(client)
     with pytest.raises(AssertionRefused):
         exchange_assertion(exchange, key_store, desk.assertion(aud="other"), None)
@@ -59,7 +59,7 @@ def test_a_refused_exchange_knows_how_far_it_got(desk: TokenDesk, client: Client
     assert _written() == 0
 
 
-def test_a_refused_scope_claims_no_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
+def test_a_refused_scope_writes_nothing(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     with pytest.raises(InvalidScope):
         exchange_assertion(_exchange(client), key_store, desk.assertion(), "everything")
 
@@ -85,7 +85,7 @@ def test_a_replay_is_the_last_rule_of_the_report(desk: TokenDesk) -> None:
     assert [rule.rule for rule in report_of(event) if not rule.passed] == ["replay"]
 
 
-def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: TokenDesk, key_store: KeyStore) -> None:
+def test_a_reusable_assertion_reserves_no_replay_key(desk: TokenDesk, key_store: KeyStore) -> None:
     integration = desk.register(enable_jti_verification=False)
     exchange = _exchange(_client(integration))
 
@@ -94,7 +94,7 @@ def test_nothing_is_claimed_where_an_assertion_may_buy_more_than_one(desk: Token
     assert exchange.replay_key is None
 
 
-def test_no_keys_are_no_verdict_on_the_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
+def test_unavailable_keys_do_not_refuse_the_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
     desk.jwks.answer = reply(status=500)
 
     with pytest.raises(TemporarilyUnavailable) as caught:

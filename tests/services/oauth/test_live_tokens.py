@@ -1,4 +1,4 @@
-"""Live tokens: exactly those that a call would be let in with, found, counted and ended."""
+"""Live tokens: exactly those that a call would accept are found, counted, and revoked."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def entity_of(integration: Integration) -> OAuthEntity:
     return found
 
 
-def test_a_live_token_tells_whose_it_is_and_what_it_may(either_desk: TokenDesk) -> None:
+def test_a_live_token_is_listed_with_its_user_and_scopes(either_desk: TokenDesk) -> None:
     with either_desk.app.app_context():
         integration = either_desk.register(scopes=[CREATES, READS])
         either_desk.token(integration)
@@ -54,7 +54,7 @@ def test_a_live_token_tells_whose_it_is_and_what_it_may(either_desk: TokenDesk) 
 
 
 @pytest.mark.parametrize("token_format", ["opaque", "jwt"])
-def test_what_is_listed_works_and_what_was_ended_does_not(desk: TokenDesk, token_format: str) -> None:
+def test_a_listed_token_works_and_a_revoked_one_does_not(desk: TokenDesk, token_format: str) -> None:
     integration = desk.register(token_format=token_format)
     first, second = desk.token(integration), desk.token(integration)
     newest, oldest = live()
@@ -66,7 +66,7 @@ def test_what_is_listed_works_and_what_was_ended_does_not(desk: TokenDesk, token
     assert not end_token(oldest.correlation_id), "it has ended once"
 
 
-def test_ends_nothing_that_bought_no_token(desk: TokenDesk) -> None:
+def test_revokes_nothing_for_an_exchange_without_a_token(desk: TokenDesk) -> None:
     desk.exchange(desk.register(), assertion="nonsense")
     [event] = desk.events()
     assert not end_token(event.correlation_id)
@@ -112,7 +112,7 @@ def test_the_longest_token_there_can_be_is_listed_until_it_ends(desk: TokenDesk,
     assert FIELDS["access_token_lifespan_seconds"].most == longest
 
 
-def test_finds_tokens_by_what_they_are(either_desk: TokenDesk) -> None:
+def test_finds_tokens_by_each_filter(either_desk: TokenDesk) -> None:
     desk = either_desk
     with desk.app.app_context():
         one, other = desk.register("One", scopes=[CREATES, READS]), desk.register("Other", scopes=[READS])
@@ -148,7 +148,7 @@ def test_a_token_shows_the_scopes_it_has_now(desk: TokenDesk) -> None:
     assert count_tokens(TokenFilter(scope=CREATES)) == 0
 
 
-def test_goes_on_page_by_page(desk: TokenDesk) -> None:
+def test_lists_tokens_page_by_page(desk: TokenDesk) -> None:
     integration = desk.register(token_format="opaque")
     for _ in range(5):
         desk.token(integration)
@@ -168,7 +168,7 @@ def test_looks_only_at_exchanges_that_could_be_live_and_at_no_claims(desk: Token
     assert db.session.execute(select(OAuthExchange.token_hash)).scalar_one()
 
 
-def test_a_scope_reaches_who_has_it_and_warns_who_has_no_scope_at_all(desk: TokenDesk) -> None:
+def test_a_change_of_a_scope_lists_integrations_with_it_and_without_any(desk: TokenDesk) -> None:
     one = desk.register("One", scopes=[READS])
     broad = desk.register("Broad", scope_restriction=False)
     desk.register("Off", scope_restriction=False, active=False)

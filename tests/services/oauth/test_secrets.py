@@ -20,7 +20,7 @@ def test_a_secret_needs_no_encoding_anywhere() -> None:
     assert all(re.fullmatch(r"[a-z][A-Za-z0-9_-]{42}", secret) for secret in secrets)
 
 
-def test_what_is_stored_does_not_tell_the_secret() -> None:
+def test_the_stored_hash_does_not_disclose_the_secret() -> None:
     assert re.fullmatch("[0-9a-f]{64}", hash_client_secret("secret"))
     assert hash_client_secret("secret") != hash_client_secret("secret ")
 
@@ -44,6 +44,6 @@ def test_the_previous_secret_is_right_within_its_overlap(ends_at: datetime | Non
 
 
 @pytest.mark.parametrize("secret", ["", "anything"])
-def test_nothing_is_right_where_nothing_is_stored(secret: str) -> None:
+def test_no_secret_is_right_if_none_is_stored(secret: str) -> None:
     assert not is_right_secret(GUESS, secret, None, None, None, NOW)
     assert not is_right_secret(GUESS, secret, "", "", LATER, NOW)

@@ -1,4 +1,4 @@
-"""Whom a subject names."""
+"""The mapping of subjects to users."""
 
 import pytest
 from sqlalchemy import update
@@ -46,21 +46,21 @@ def test_the_subject_is_compared_exactly(desk: TokenDesk, subject: str) -> None:
     assert _user_of(desk, "user_name", subject) == "sub_unmapped"
 
 
-def test_an_empty_column_matches_nobody(desk: TokenDesk) -> None:
+def test_an_empty_column_matches_no_subject(desk: TokenDesk) -> None:
     desk.add_user("builder", "itil", email=None)
     desk.add_user("other", "itil", email="")
 
     assert _user_of(desk, "email", "") != "other"
 
 
-def test_two_users_are_one_too_many(desk: TokenDesk) -> None:
+def test_a_subject_that_matches_two_users_is_refused(desk: TokenDesk) -> None:
     for name in ("one", "two"):
         desk.add_user(name, "itil", employee_number="7")
 
     assert _user_of(desk, "employee_number", "7") == "sub_ambiguous"
 
 
-def test_an_integration_without_a_subject_rule_acts_as_nobody(desk: TokenDesk) -> None:
+def test_an_integration_without_a_subject_rule_refuses(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.set(integration, run_as=None)
 
@@ -91,7 +91,7 @@ def _received(desk: TokenDesk) -> str | None:
         ({"email": "another@example.com"}, "b@example.com"),
     ],
 )
-def test_the_event_names_the_user_that_was_found_or_what_found_nobody(
+def test_the_event_shows_the_user_or_the_value_that_matched_no_user(
     desk: TokenDesk, columns: dict[str, object], received: str
 ) -> None:
     desk.add_user("builder", "itil", **{"email": "b@example.com", **columns})
@@ -108,7 +108,9 @@ def test_the_event_names_the_user_that_was_found_or_what_found_nobody(
         ({"locked_out": True}, "inactive or locked out"),
     ],
 )
-def test_the_event_says_what_the_one_account_is(desk: TokenDesk, columns: dict[str, bool], received: str) -> None:
+def test_the_event_shows_the_state_of_the_run_as_account(
+    desk: TokenDesk, columns: dict[str, bool], received: str
+) -> None:
     builder = desk.add_user("builder", "itil")
     integration = desk.register(run_as="builder")
     _change(desk, builder, columns)
@@ -118,7 +120,9 @@ def test_the_event_says_what_the_one_account_is(desk: TokenDesk, columns: dict[s
 
 
 @pytest.mark.parametrize(("columns", "received"), [({}, "active"), ({"locked_out": True}, "inactive or locked out")])
-def test_so_does_one_of_client_credentials(desk: TokenDesk, columns: dict[str, bool], received: str) -> None:
+def test_the_event_of_client_credentials_shows_the_state_of_the_run_as_account(
+    desk: TokenDesk, columns: dict[str, bool], received: str
+) -> None:
     builder = desk.add_user("builder", "itil")
     machine = desk.register_as("client_credentials", run_as="builder")
     _change(desk, builder, columns)

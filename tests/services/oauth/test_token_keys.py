@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: one follows the other, published before and after it signs."""
+"""The keys that sign access tokens: rotation, publication before and after signing, and blocking."""
 
 import json
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ def test_the_first_need_makes_one_key_that_signs_at_once(need: object) -> None:
     assert states(START) == ["signing"]
 
 
-def test_keys_are_published_as_public_jwks_that_our_own_reader_takes() -> None:
+def test_published_keys_are_a_valid_public_key_set() -> None:
     [jwk] = list_published(START)
 
     assert set(jwk) == {"kty", "crv", "x", "y", "alg", "use", "kid"}
@@ -83,7 +83,7 @@ def test_keys_are_published_as_public_jwks_that_our_own_reader_takes() -> None:
     assert (key.kid, key.thumbprint, key.algorithms) == (jwk["kid"], jwk["kid"], {"ES256"})
 
 
-def test_the_private_half_is_stored_sealed_and_shown_to_nobody() -> None:
+def test_the_private_key_is_stored_sealed_and_never_shown() -> None:
     kid = signing_kid(START)
 
     text = stored(kid).private_key
@@ -152,7 +152,7 @@ def test_an_instance_that_slept_for_years_goes_on_with_its_key_until_the_next_is
     assert signing_kid(later + LEAD) != old
 
 
-def test_a_rotation_by_hand_takes_the_lead_that_is_asked_for() -> None:
+def test_a_manual_rotation_signs_after_the_requested_lead_time() -> None:
     old = signing_kid(START)
     made = rotate_keys(START, timedelta(hours=1))
 
@@ -166,7 +166,7 @@ def test_the_first_rotation_of_all_makes_a_key_that_signs() -> None:
     assert states(START) == ["signing"]
 
 
-def test_a_key_that_waits_is_not_overtaken() -> None:
+def test_a_rotation_is_refused_while_a_key_is_pending() -> None:
     rotate_keys(START)
     waiting = rotate_keys(START)
 
@@ -175,7 +175,7 @@ def test_a_key_that_waits_is_not_overtaken() -> None:
     assert states(START) == ["next", "signing"]
 
 
-def test_a_blocked_key_is_followed_at_once_and_published_no_more() -> None:
+def test_a_blocked_key_is_replaced_at_once_and_no_longer_published() -> None:
     old = signing_kid(START)
     blocked = block_token_key(old, START)
 
@@ -185,7 +185,7 @@ def test_a_blocked_key_is_followed_at_once_and_published_no_more() -> None:
     assert stored(old).private_key is None
 
 
-def test_the_key_that_waits_takes_the_place_of_a_blocked_one() -> None:
+def test_a_pending_key_replaces_a_blocked_one() -> None:
     old = signing_kid(START)
     waiting = rotate_keys(START).kid
     block_token_key(old, START)
@@ -193,7 +193,7 @@ def test_the_key_that_waits_takes_the_place_of_a_blocked_one() -> None:
     assert signing_kid(START) == waiting and published(START) == [waiting]
 
 
-def test_a_key_that_waits_can_be_blocked_and_the_present_one_goes_on() -> None:
+def test_a_pending_key_can_be_blocked_and_the_current_one_keeps_signing() -> None:
     old = signing_kid(START)
     block_token_key(rotate_keys(START).kid, START)
 
@@ -226,7 +226,7 @@ def test_an_unknown_key_cannot_be_blocked() -> None:
     assert list_token_keys(START) == []
 
 
-def test_a_key_that_cannot_be_opened_signs_nothing_and_says_what_to_do() -> None:
+def test_a_key_that_cannot_be_decrypted_signs_nothing_and_names_the_remedy() -> None:
     kid = signing_kid(START)
     other = make_key()
     db.session.execute(update(OAuthTokenKey).values(private_key=other.private_key))
@@ -241,7 +241,7 @@ def test_a_key_that_cannot_be_opened_signs_nothing_and_says_what_to_do() -> None
     assert signing_kid(START) != kid
 
 
-def test_to_sign_costs_one_statement(app: Flask) -> None:
+def test_signing_takes_one_statement(app: Flask) -> None:
     get_signer(START)
     with counted_statements() as statements:
         get_signer(START)
@@ -259,7 +259,7 @@ def test_a_key_that_another_process_has_just_blocked_signs_nothing() -> None:
     assert caught.value.reason == "token_key_missing"
 
 
-def test_of_many_who_need_the_first_key_at_once_all_get_the_same(either_app: Flask) -> None:
+def test_concurrent_first_requests_get_the_same_key(either_app: Flask) -> None:
     def sign(_number: int) -> str:
         with either_app.app_context():
             return get_signer(START).header
@@ -272,7 +272,7 @@ def test_of_many_who_need_the_first_key_at_once_all_get_the_same(either_app: Fla
     assert headers == {header_of(key.kid)}
 
 
-def test_of_many_rotations_at_once_one_is_done(either_app: Flask) -> None:
+def test_of_concurrent_rotations_one_takes_effect(either_app: Flask) -> None:
     with either_app.app_context():
         get_signer(START)
 
