@@ -2,25 +2,42 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from flask import Flask
 
-from demo_idp import views
+from demo_idp import page, views
 from demo_idp.errors import register_errors
+from demo_idp.exchange import Changegate
+from demo_idp.origins import refuse_foreign_origins
 from demo_idp.provider import IdentityProvider, utc_now
+from demo_idp.workbench import Workbench
 
 MAX_BODY_BYTES = 64 * 1024
+DEFAULT_CHANGEGATE = "http://127.0.0.1:8080"
 
 
-def create_app(*, base_url: str, now: Callable[[], datetime] = utc_now) -> Flask:
+def create_app(
+    *,
+    base_url: str,
+    changegate: Changegate | None = None,
+    audience: str | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> Flask:
     """Return the provider's WSGI application.
 
-    `base_url`, without a final slash, becomes the issuer; `now` returns an aware datetime. The private keys are only in
-    the memory of this process.
+    `base_url`, without a final slash, becomes the issuer. Tokens are sent to `changegate` and nowhere else; its URL is
+    the default audience. `now` returns an aware datetime. The private keys are only in the memory of this process.
     """
-    app = Flask(__name__, static_folder=None)
+    destination = changegate or Changegate(DEFAULT_CHANGEGATE)
+    app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.extensions["identity_provider"] = IdentityProvider(base_url.rstrip("/"), now)
+    # A name that an attacker has pointed to this address must not reach the forms (DNS rebinding).
+    app.config["TRUSTED_HOSTS"] = [urlsplit(base_url).hostname or "", "localhost", "127.0.0.1", "[::1]"]
+    provider = IdentityProvider(base_url.rstrip("/"), now)
+    app.extensions["workbench"] = Workbench(provider, destination, audience or destination.url)
+    app.before_request(refuse_foreign_origins)
     register_errors(app)
     app.register_blueprint(views.bp)
+    app.register_blueprint(page.bp)
     return app

@@ -1,11 +1,14 @@
 """Schemas of requests."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from demo_idp.provider import AssertionOrder, Misbehavior
+from demo_idp.exchange import Client
+from demo_idp.layouts import LAYOUTS, PLAIN
+from demo_idp.orders import TokenOrder
 from demo_idp.signing_key import ALGORITHMS
 
 # Long enough to test verifiers with assertions that are valid too long, without overflowing numbers.
@@ -19,41 +22,56 @@ def require_audience(value: object) -> None:
         raise ValidationError("Must be a string or a list of strings.")
 
 
-class SignSchema(Schema):
-    """The body of `POST /sign`; loads to an AssertionOrder."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A loaded request: the token to sign, the client that sends it if it names one, and whether it is sent."""
 
-    sub = fields.String(required=True)
-    aud = fields.Raw(required=True, validate=require_audience)
+    order: TokenOrder
+    client: Client | None
+    send: bool
+
+
+class SignSchema(Schema):
+    """The body of `POST /sign`; loads to a Request. Omitted members are those of the layout."""
+
+    layout = fields.String(load_default=PLAIN.name, validate=validate.OneOf(LAYOUTS))
+    sub = fields.String(load_default=None)
+    aud = fields.Raw(validate=require_audience)
     claims = fields.Dict(load_default=dict)
-    lifetime_seconds = fields.Integer(load_default=300, strict=True, validate=LIFETIME)
-    alg = fields.String(load_default="RS256", validate=validate.OneOf(ALGORITHMS))
+    lifetime_seconds = fields.Integer(strict=True, validate=LIFETIME)
+    alg = fields.String(validate=validate.OneOf(ALGORITHMS))
     typ = fields.String(allow_none=True)
     kid = fields.String(allow_none=True)
 
+    def __init__(self, audience: str | list[str]) -> None:
+        super().__init__()
+        self._audience = audience
+
     @post_load
-    def make_order(self, data: dict[str, Any], **_: object) -> AssertionOrder:
-        """Return the loaded fields as an order."""
-        return AssertionOrder(
+    def make_request(self, data: dict[str, Any], **_: object) -> Request:
+        """Return the loaded fields as a request."""
+        seconds = data.get("lifetime_seconds")
+        order = TokenOrder(
+            layout=LAYOUTS[data["layout"]],
+            audience=data.get("aud", self._audience),
             subject=data["sub"],
-            audience=data["aud"],
             claims=data["claims"],
-            lifetime=timedelta(seconds=data["lifetime_seconds"]),
-            algorithm=data["alg"],
+            lifetime=None if seconds is None else timedelta(seconds=seconds),
+            algorithm=data.get("alg"),
             header={name: data[name] for name in ("typ", "kid") if name in data},
         )
+        client = Client(data["client_id"], data.get("client_secret", "")) if "client_id" in data else None
+        return Request(order, client, data.get("send", False))
 
 
-class RotateSchema(Schema):
-    """The body of `POST /rotate`."""
+class SendSchema(SignSchema):
+    """The body of `POST /send`: the token and the client that sends it."""
 
-    overlap = fields.Boolean(load_default=True)
-
-
-class RetireSchema(Schema):
-    """The body of `POST /retire`: an empty object."""
+    client_id = fields.String()
+    client_secret = fields.String()
 
 
-class MisbehaveSchema(Schema):
-    """The body of `POST /misbehave`."""
+class BehaviorSchema(SendSchema):
+    """The body of `POST /behaviors/NAME`; the token is sent if `send` is true."""
 
-    mode = fields.Enum(Misbehavior, by_value=True, required=True)
+    send = fields.Boolean()

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt import PyJWS
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm, get_default_algorithms
 from jwt.utils import base64url_encode
 
 ALGORITHMS = ("RS256", "ES256")
@@ -27,21 +27,34 @@ class SigningKey:
     kid: str
 
     @classmethod
-    def generate(cls, algorithm: str) -> Self:
-        """Return a new key: RSA with 2048 bits for RS256, P-256 for ES256."""
+    def generate(cls, algorithm: str, kid: str | None = None) -> Self:
+        """Return a new key: RSA with 2048 bits for RS256, P-256 for ES256. Its kid is its thumbprint by default."""
         private_key, parameters = _generate_ec() if algorithm == "ES256" else _generate_rsa()
-        return cls(algorithm, private_key, parameters, thumbprint(parameters))
+        return cls(algorithm, private_key, parameters, thumbprint(parameters) if kid is None else kid)
 
     @property
     def public_jwk(self) -> dict[str, str]:
         """Return the public half as a JWK (RFC 7517 §4)."""
         return {**self.parameters, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
-    def sign(self, payload: bytes, header: Mapping[str, str | None]) -> str:
-        """Return a compact JWS (RFC 7515 §7.1); header members that are None are left out."""
-        members = {name: value for name, value in header.items() if value is not None}
-        # PyJWT adds `typ` unless it is empty.
-        return PyJWS().encode(payload, self.private_key, self.algorithm, {"typ": "", **members})
+    @property
+    def public_pem(self) -> bytes:
+        """Return the public half as PEM."""
+        return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def sign(self, payload: bytes, header: Mapping[str, object]) -> str:
+        """Return a compact JWS with the algorithm of the header, or else of the key."""
+        algorithm = str(header.get("alg") or self.algorithm)
+        signer = get_default_algorithms()[algorithm]
+        return compact({"alg": algorithm, **header}, payload, lambda text: signer.sign(text, self.private_key))
+
+
+def compact(header: Mapping[str, object], payload: bytes, sign: Callable[[bytes], bytes]) -> str:
+    """Return a compact JWS (RFC 7515 §7.1); header members that are None are left out."""
+    members = {name: value for name, value in header.items() if value is not None}
+    head = json.dumps(members, separators=(",", ":")).encode()
+    signing_input = b".".join((base64url_encode(head), base64url_encode(payload)))
+    return b".".join((signing_input, base64url_encode(sign(signing_input)))).decode()
 
 
 def thumbprint(parameters: Mapping[str, str]) -> str:

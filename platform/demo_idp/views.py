@@ -1,37 +1,65 @@
-"""The provider's routes, without authentication: for demonstration only."""
+"""The provider's HTTP interface, without authentication: for demonstration only."""
 
-from flask import Blueprint, Response, abort, current_app, jsonify, render_template, request
+import json
+
+from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from demo_idp.provider import MISBEHAVIORS, IdentityProvider, Misbehavior
+from demo_idp.behaviors import BEHAVIORS
+from demo_idp.layouts import LAYOUTS
+from demo_idp.provider import Fault, IdentityProvider
 from demo_idp.request_body import read_json_object
-from demo_idp.schemas import MisbehaveSchema, RetireSchema, RotateSchema, SignSchema
+from demo_idp.schemas import BehaviorSchema, SendSchema, SignSchema
 from demo_idp.signing_key import ALGORITHMS
+from demo_idp.workbench import Result, Workbench
 
 JWKS_PATH = "/.well-known/jwks.json"
 JWKS_MAX_AGE_SECONDS = 60
+AGENT_OF_CHANGEGATE = "changegate"
+ISSUER_PATHS = {layout.issuer_path for layout in LAYOUTS.values()}
 
 bp = Blueprint("demo_idp", __name__)
 
 
 @bp.get(JWKS_PATH)
 def show_key_set() -> ResponseReturnValue:
-    """Return the key set, cacheable for a minute, with ETag."""
-    provider = get_provider()
-    if provider.misbehavior is Misbehavior.DOWN:
-        abort(503, "The key set is not available at the moment.")
-    response = jsonify(provider.get_key_set())
+    """Return the key set, cacheable for a minute, with ETag; or what the current fault makes of it."""
+    provider = get_workbench().provider
+    fault = provider.fault
+    response = _answer_key_set(provider, fault)
+    if request.user_agent.string == AGENT_OF_CHANGEGATE:
+        provider.note_fetch(response.status_code, fault)
+    provider.wait_if_slow(fault)
+    return response
+
+
+def _answer_key_set(provider: IdentityProvider, fault: Fault) -> Response:
+    if fault is Fault.DOWN:
+        response = jsonify(error="service_unavailable", error_description="The key set is not available at the moment.")
+        response.status_code = 503
+        return response
+    if fault is Fault.REDIRECT:
+        return Response(status=302, headers={"Location": f"{provider.issuer}{JWKS_PATH}?moved"})
+    document = json.dumps(provider.get_key_set())
+    if fault is Fault.MALFORMED:
+        document = document[: len(document) // 2]
+    response = Response(document, content_type="application/json")
     response.cache_control.max_age = JWKS_MAX_AGE_SECONDS
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @bp.get("/.well-known/openid-configuration")
-def show_metadata() -> ResponseReturnValue:
-    """Return the provider metadata (OpenID Connect Discovery 1.0 §3)."""
-    issuer = get_provider().issuer
+@bp.get("/<path:place>/.well-known/openid-configuration")
+def show_metadata(place: str = "") -> ResponseReturnValue:
+    """Return the provider metadata (OpenID Connect Discovery 1.0 §3), also for the issuer path of a layout."""
+    path = f"/{place}" if place else ""
+    if path not in ISSUER_PATHS:
+        abort(404, "No layout has this issuer.")
+    issuer = get_workbench().provider.issuer
     return jsonify(
-        issuer=issuer,
+        issuer=issuer + path,
         jwks_uri=issuer + JWKS_PATH,
         token_endpoint=f"{issuer}/sign",
         response_types_supported=[],
@@ -40,38 +68,44 @@ def show_metadata() -> ResponseReturnValue:
     )
 
 
+@bp.get("/layouts")
+def list_layouts() -> ResponseReturnValue:
+    """Return the layouts of tokens."""
+    return jsonify(
+        [{"name": layout.name, "label": layout.label, "preset": layout.preset} for layout in LAYOUTS.values()]
+    )
+
+
+@bp.get("/behaviors")
+def list_behaviors() -> ResponseReturnValue:
+    """Return the behaviors, with what Changegate must do about each."""
+    return jsonify([behavior.describe() for behavior in BEHAVIORS.values()])
+
+
 @bp.post("/sign")
 def sign() -> ResponseReturnValue:
     """Return the ordered assertion."""
-    signed = get_provider().sign(SignSchema().load(read_json_object()))
-    response = jsonify(assertion=signed.assertion, claims=signed.claims)
-    response.cache_control.no_store = True
-    return response
+    workbench = get_workbench()
+    wanted = SignSchema(workbench.audience).load(read_json_object())
+    return describe_result(workbench.run(wanted.order, wanted.client, send=False))
 
 
-@bp.post("/rotate")
-def rotate() -> ResponseReturnValue:
-    """Generate new signing keys."""
-    provider = get_provider()
-    provider.keys.rotate(overlap=RotateSchema().load(read_json_object())["overlap"])
-    return jsonify(describe_state(provider))
+@bp.post("/send")
+def send() -> ResponseReturnValue:
+    """Sign the ordered assertion, send it to Changegate, and return its answer."""
+    workbench = get_workbench()
+    wanted = SendSchema(workbench.audience).load(read_json_object())
+    return describe_result(workbench.run(wanted.order, wanted.client))
 
 
-@bp.post("/retire")
-def retire() -> ResponseReturnValue:
-    """Remove the keys that no longer sign from the key set."""
-    RetireSchema().load(read_json_object())
-    provider = get_provider()
-    dropped = provider.keys.retire()
-    return jsonify(retired=[key.kid for key in dropped], **describe_state(provider))
-
-
-@bp.post("/misbehave")
-def misbehave() -> ResponseReturnValue:
-    """Switch to a fault, or to none."""
-    provider = get_provider()
-    provider.misbehave(MisbehaveSchema().load(read_json_object())["mode"])
-    return jsonify(describe_state(provider))
+@bp.post("/behaviors/<name>")
+def perform(name: str) -> ResponseReturnValue:
+    """Perform a behavior, sign an assertion with it, and send it if the body says so."""
+    workbench = get_workbench()
+    behavior = BEHAVIORS.get(name) or abort(404, f"There is no behavior {name}; GET /behaviors lists them.")
+    wanted = BehaviorSchema(workbench.audience).load(read_json_object())
+    result = workbench.run(wanted.order, wanted.client, behavior, send=wanted.send)
+    return describe_result(result, behavior=behavior.describe(), **describe_state(workbench.provider))
 
 
 @bp.get("/healthz")
@@ -80,28 +114,33 @@ def show_health() -> ResponseReturnValue:
     return jsonify(status="ok")
 
 
-@bp.get("/")
-def show_page() -> ResponseReturnValue:
-    """Show a page about the provider."""
-    provider = get_provider()
-    page = render_template(
-        "demo_idp.html", provider=provider, jwks_url=provider.issuer + JWKS_PATH, misbehaviors=MISBEHAVIORS
+def get_workbench() -> Workbench:
+    """Return the workbench of this app."""
+    workbench: Workbench = current_app.extensions["workbench"]
+    return workbench
+
+
+def describe_result(result: Result, **more: object) -> Response:
+    """Return a result as JSON that no cache keeps."""
+    response = jsonify(
+        assertion=result.signed.assertion,
+        header=result.signed.header,
+        claims=result.signed.claims,
+        line=result.line,
+        as_it_must_be=result.is_as_it_must_be,
+        answers=[
+            {"status": answer.status, "body": answer.body, "event": answer.event_url} for answer in result.answers
+        ],
+        **more,
     )
-    response = Response(page)
-    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    response.cache_control.no_store = True
     return response
-
-
-def get_provider() -> IdentityProvider:
-    """Return the provider of this app."""
-    provider: IdentityProvider = current_app.extensions["identity_provider"]
-    return provider
 
 
 def describe_state(provider: IdentityProvider) -> dict[str, object]:
     """Return the fault, the signing kid by algorithm, and all published kids."""
     return {
-        "mode": provider.misbehavior,
+        "fault": provider.fault,
         "signing": {algorithm: provider.keys.get_current(algorithm).kid for algorithm in ALGORITHMS},
         "published": [key.kid for key in provider.keys.published],
     }

@@ -18,13 +18,13 @@ Post = Callable[..., TestResponse]
 
 
 @pytest.fixture
-def app() -> Flask:
+def idp() -> Flask:
     return create_app(base_url=f"{ISSUER}/", now=lambda: NOW)
 
 
 @pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+def client(idp: Flask) -> FlaskClient:
+    return idp.test_client()
 
 
 @pytest.fixture

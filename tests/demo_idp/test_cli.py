@@ -15,8 +15,9 @@ import requests
 from click.testing import CliRunner
 from jwt import PyJWK
 
-from demo_idp.cli import main
+from demo_idp.cli import is_loopback, main
 
+GREETING = "Demo identity provider, for demonstration only"
 DEMO_IDP = str(Path(sys.executable).with_name("demo-idp"))
 
 
@@ -60,7 +61,7 @@ def test_a_live_process_signs_what_its_key_set_verifies_and_stops_on_sigterm(
     base_url = f"http://127.0.0.1:{port}"
     body = {"sub": "deploy-bot", "aud": "client-1"}
     assertion = requests.post(f"{base_url}/sign", json=body, timeout=5).json()["assertion"]
-    requests.post(f"{base_url}/rotate", timeout=5).raise_for_status()
+    requests.post(f"{base_url}/behaviors/rotate", timeout=5).raise_for_status()
     jwks_uri = requests.get(f"{base_url}/.well-known/openid-configuration", timeout=5).json()["jwks_uri"]
     keys = {jwk["kid"]: PyJWK(jwk) for jwk in requests.get(jwks_uri, timeout=5).json()["keys"]}
     key = keys[jwt.get_unverified_header(assertion)["kid"]]
@@ -69,7 +70,7 @@ def test_a_live_process_signs_what_its_key_set_verifies_and_stops_on_sigterm(
 
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=15)
-    assert (process.returncode, stdout, stderr) == (0, f"Demo identity provider: {base_url}\n", "")
+    assert (process.returncode, stdout, stderr) == (0, f"{GREETING}: {base_url}\n", "")
 
 
 def test_a_live_process_stops_on_ctrl_c_which_reaches_its_worker_too(process: subprocess.Popen[str]) -> None:
@@ -86,9 +87,22 @@ def test_refuses_a_port_where_another_one_serves(process: subprocess.Popen[str],
 
 
 def test_refuses_an_address_that_is_not_its_own() -> None:
-    result = CliRunner().invoke(main, ["serve", "--host", "::2"])
+    result = CliRunner().invoke(main, ["serve", "--host", "::2", "--allow-remote"])
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: Cannot listen on ::2 port 8081: ")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "idp.example"])
+def test_refuses_an_address_that_others_reach_unless_it_is_allowed(host: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "--host", host])
+    assert result.exit_code == 2
+    assert f"{host} is not a loopback address." in result.stderr
+    assert "--allow-remote" in result.stderr
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_knows_the_addresses_that_only_this_machine_reaches(host: str) -> None:
+    assert is_loopback(host)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])

@@ -11,16 +11,14 @@ from hypothesis import strategies as st
 from tests.demo_idp.conftest import Post
 
 SIGN = {"sub": "deploy-bot", "aud": "client-1"}
-POST_ROUTES = ["/sign", "/rotate", "/retire", "/misbehave"]
+POST_ROUTES = ["/sign", "/send", "/behaviors/retire"]
 
 
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("/sign", {}, "sub"),
-        ("/sign", {"sub": "deploy-bot"}, "aud"),
+        ("/sign", {"layout": "unknown"}, "layout"),
         ("/sign", SIGN | {"sub": 7}, "sub"),
-        ("/sign", SIGN | {"sub": None}, "sub"),
         ("/sign", SIGN | {"aud": 7}, "aud"),
         ("/sign", SIGN | {"aud": ["client-1", 7]}, "aud"),
         ("/sign", SIGN | {"claims": []}, "claims"),
@@ -32,11 +30,11 @@ POST_ROUTES = ["/sign", "/rotate", "/retire", "/misbehave"]
         ("/sign", SIGN | {"lifetime_seconds": 10**12}, "lifetime_seconds"),
         ("/sign", SIGN | {"lifetime_seconds": 0.5}, "lifetime_seconds"),
         ("/sign", SIGN | {"expires": 1}, "expires"),
-        ("/rotate", {"overlap": "perhaps"}, "overlap"),
-        ("/retire", {"kid": "1"}, "kid"),
-        ("/misbehave", {}, "mode"),
-        ("/misbehave", {"mode": "explode"}, "mode"),
-        ("/misbehave", {"mode": []}, "mode"),
+        ("/sign", {"client_id": "1"}, "client_id"),
+        ("/send", {"url": "https://elsewhere.example"}, "url"),
+        ("/send", {"client_id": 1}, "client_id"),
+        ("/behaviors/retire", {"send": "perhaps"}, "send"),
+        ("/behaviors/retire", {"changegate": "https://elsewhere.example"}, "changegate"),
     ],
     ids=str,
 )
@@ -93,6 +91,8 @@ def test_refuses_json_a_browser_could_send_from_elsewhere(client: FlaskClient, c
         ("POST", "/.well-known/nowhere", 404, "not_found"),
         ("GET", "/sign", 405, "method_not_allowed"),
         ("POST", "/healthz", 405, "method_not_allowed"),
+        ("POST", "/behaviors/explode", 404, "not_found"),
+        ("GET", "/elsewhere/.well-known/openid-configuration", 404, "not_found"),
     ],
 )
 def test_answers_json_where_there_is_no_route(
@@ -114,17 +114,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ["sub", "aud", "claims", "lifetime_seconds", "alg", "typ", "kid", "overlap", "mode"]
+FIELDS = ["layout", "sub", "aud", "claims", "lifetime_seconds", "alg", "typ", "kid", "client_id", "send"]
 
 
 # The client keeps nothing from one example to the next that another could trip over.
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    path=st.sampled_from(["/sign", "/retire", "/misbehave"]),
+    path=st.sampled_from(["/sign", "/behaviors/no-kid"]),
     body=st.dictionaries(st.sampled_from(FIELDS), JSON),
 )
 def test_no_json_at_all_makes_it_fail(client: FlaskClient, path: str, body: dict[str, Any]) -> None:
-    whole = SIGN | body if path == "/sign" else body
+    # Nothing is sent: there is no Changegate.
+    whole = SIGN | body | ({} if path == "/sign" else {"send": False})
     response = client.post(path, data=json.dumps(whole), content_type="application/json")
     assert response.status_code in {200, 400}
     json.loads(response.data, parse_constant=pytest.fail)

@@ -96,7 +96,7 @@ def test_signs_with_an_overlapping_key_that_is_asked_for_by_kid(
     order: Order, client: FlaskClient, published: Published
 ) -> None:
     old = published()[0]
-    client.post("/rotate")
+    client.post("/behaviors/rotate")
     assertion = order(kid=old["kid"])
     options = {"verify_exp": False, "verify_aud": False}
     assert jwt.decode(assertion, PyJWK(old), ["RS256"], options)["sub"] == "deploy-bot"

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import jwt
-import pytest
 from flask.testing import FlaskClient
 from jwt import PyJWK
 
+from demo_idp.behaviors import BEHAVIORS
+from demo_idp.layouts import LAYOUTS
 from tests.demo_idp.conftest import ISSUER, Post
 
 Published = Callable[[], list[dict[str, str]]]
@@ -40,7 +41,7 @@ def test_answers_304_until_the_keys_change(client: FlaskClient, post: Post) -> N
     unchanged = client.get("/.well-known/jwks.json", headers=condition)
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     assert unchanged.headers["Cache-Control"] == "max-age=60"
-    post("/rotate")
+    post("/behaviors/rotate")
     assert client.get("/.well-known/jwks.json", headers=condition).status_code == 200
 
 
@@ -56,12 +57,9 @@ def test_says_that_it_is_well(client: FlaskClient) -> None:
     assert client.get("/healthz").get_json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("body", [{}, {"overlap": True}])
-def test_rotates_with_overlap_unless_told_otherwise(
-    client: FlaskClient, order: Order, published: Published, body: dict[str, bool]
-) -> None:
+def test_rotates_with_overlap(client: FlaskClient, order: Order, published: Published) -> None:
     old = order()
-    state = client.post("/rotate", json=body).get_json()
+    state = client.post("/behaviors/rotate").get_json()
     new = order()
     assert kid_of(new) == state["signing"]["RS256"] != kid_of(old)
     assert is_signed_by_any(old, published())
@@ -69,28 +67,29 @@ def test_rotates_with_overlap_unless_told_otherwise(
     assert [jwk["kid"] for jwk in published()] == state["published"]
 
 
-def test_rotates_without_overlap_on_request(post: Post, order: Order, published: Published) -> None:
+def test_rotates_without_overlap(post: Post, order: Order, published: Published) -> None:
     old = order()
-    assert post("/rotate", overlap=False).status_code == 200
+    assert post("/behaviors/rotate-abruptly").status_code == 200
     assert not is_signed_by_any(old, published())
     assert is_signed_by_any(order(), published())
 
 
 def test_retires_the_overlapping_keys(client: FlaskClient, order: Order, published: Published) -> None:
     old = order()
-    client.post("/rotate")
-    answer = client.post("/retire").get_json()
-    assert kid_of(old) in answer["retired"]
+    client.post("/behaviors/rotate")
+    answer = client.post("/behaviors/retire").get_json()
+    assert kid_of(old) not in answer["published"]
     assert not is_signed_by_any(old, published())
     assert len(published()) == 2
 
 
-def test_the_page_lists_the_keys_and_the_routes(client: FlaskClient, published: Published) -> None:
-    client.post("/rotate")
-    response = client.get("/")
-    assert response.content_type == "text/html; charset=utf-8"
-    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    expected = [jwk["kid"] for jwk in published()]
-    expected += [f"{ISSUER}{path}" for path in ("/sign", "/rotate", "/retire", "/misbehave")]
-    assert [text for text in expected if text not in response.text] == []
-    assert (response.text.count("<td>signs</td>"), response.text.count("<td>overlaps</td>")) == (2, 2)
+def test_lists_behaviors_and_layouts_as_data(client: FlaskClient) -> None:
+    behaviors = {entry["name"]: entry for entry in client.get("/behaviors").get_json()}
+    assert behaviors.keys() == BEHAVIORS.keys()
+    assert behaviors["forged-key"]["reason"] == "signature_invalid"
+    assert [entry["name"] for entry in client.get("/layouts").get_json()] == list(LAYOUTS)
+
+
+def test_describes_the_issuer_of_a_layout(client: FlaskClient) -> None:
+    metadata = client.get("/oauth2/default/.well-known/openid-configuration").get_json()
+    assert (metadata["issuer"], metadata["jwks_uri"]) == (f"{ISSUER}/oauth2/default", f"{ISSUER}/.well-known/jwks.json")

@@ -36,7 +36,7 @@ def test_a_rotation_with_overlap_is_served_without_anyone_touching_anything(desk
     signed_before = desk.sign()
     desk.token()
 
-    desk.tell_provider("rotate", overlap=True)
+    desk.tell_provider("rotate")
 
     desk.token(desk.sign())
     desk.token(signed_before)
@@ -46,22 +46,22 @@ def test_a_rotation_with_overlap_is_served_without_anyone_touching_anything(desk
 
 def test_a_provider_that_is_down_stops_nobody_whose_keys_are_known(desk: LiveDesk) -> None:
     desk.token()
-    desk.tell_provider("misbehave", mode="down")
+    desk.tell_provider("down")
     try:
         desk.token(desk.sign())
     finally:
-        desk.tell_provider("misbehave", mode="none")
+        desk.tell_provider("recover")
 
 
 def test_a_provider_that_was_never_reached_is_waited_for(desk: LiveDesk) -> None:
-    desk.tell_provider("misbehave", mode="down")
+    desk.tell_provider("down")
     try:
         for path, error in (("/oauth/token", "temporarily_unavailable"), ("/oauth_token.do", "server_error")):
             answer = desk.exchange(path=path)
             assert (answer.status_code, answer.json()["error"]) == (503, error)
             assert "Retry-After" in answer.headers
     finally:
-        desk.tell_provider("misbehave", mode="none")
+        desk.tell_provider("recover")
 
 
 def test_a_disabled_integration_stops_at_the_next_request(desk: LiveDesk, server: Running) -> None:

@@ -86,9 +86,9 @@ class LiveDesk:
         options: dict[str, Any] = {"json": body or {"short_description": "Deploy"}} if method == "POST" else {}
         return self.session.request(method, self.url + path, headers=bearer, timeout=TIMEOUT_SECONDS, **options)
 
-    def tell_provider(self, command: str, **body: Any) -> None:
-        """Have the provider rotate, retire or misbehave."""
-        self.session.post(f"{self.idp_url}/{command}", json=body, timeout=TIMEOUT_SECONDS).raise_for_status()
+    def tell_provider(self, behavior: str) -> None:
+        """Have the provider perform a behavior."""
+        self.session.post(f"{self.idp_url}/behaviors/{behavior}", timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def close(self) -> None:
         self.session.close()

@@ -16,7 +16,7 @@ import requests
 from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
-from changegate.cli.story import Place, StoryFailed, closing_words, tell_story
+from changegate.cli.story import AUDIENCE, Place, StoryFailed, closing_words, tell_story
 from changegate.config import default_instance_path
 from changegate.errors import ChangegateError
 from changegate.extensions import db
@@ -85,7 +85,10 @@ def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subproce
     """Run both servers, and stop both at the end."""
     commands = (
         [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
-        [sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)],
+        [
+            *(sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)),
+            *("--changegate", place.base_url, "--audience", AUDIENCE),
+        ],
     )
     # Started in sessions of their own: only this process gets Ctrl-C, and stops the servers in order.
     started = [_start(command) for command in commands]

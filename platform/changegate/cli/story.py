@@ -191,7 +191,7 @@ def _try_what_is_forbidden(teller: Teller) -> None:
 
 
 def _rotate(teller: Teller) -> None:
-    teller.call("POST", f"{teller.place.idp_url}/rotate", expected=200, json={"overlap": True})
+    teller.call("POST", f"{teller.place.idp_url}/behaviors/rotate", expected=200)
     _sign(teller)
     _exchange(teller)
     _create_change(teller)
