@@ -25,6 +25,7 @@ CHECK, RULE_AND_REASON = "RuleCheck", 2
 OVER_HTTP = {
     "changegate.api.auth",
     "changegate.services.access.caller",
+    "changegate.services.access.permissions",
     "changegate.services.scopes.checks",
     "changegate.services.scopes.rules",
     "changegate.services.access.scope_policy",

@@ -8,7 +8,8 @@ from flask.testing import FlaskClient
 
 from changegate.extensions import db
 from changegate.seed import seed_demo
-from changegate.services.access.caller import Caller, expand_roles
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import expand_roles
 from changegate.services.catalog import TABLES
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.table_api import TableApi, result_of

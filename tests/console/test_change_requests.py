@@ -8,7 +8,8 @@ from flask import Flask
 
 from changegate.extensions import db
 from changegate.models.packed import PackedJSON
-from changegate.services.access.caller import TokenGrant, TokenOrigin
+from changegate.services.access.caller import TokenOrigin
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.integrations.saving import Registered
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record

@@ -6,7 +6,8 @@ from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.database import count_for
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.access.scope_policy import LATEST, ApiCall
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
 from changegate.services.tables.registry import find_table

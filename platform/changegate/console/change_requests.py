@@ -8,7 +8,7 @@ from changegate.console.change_list import COLUMNS, PAGE_SIZE, ChangeList
 from changegate.console.guards import caller, require_login
 from changegate.extensions import settings
 from changegate.models.change_request import CHANGE_STATES
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.reading.records import read_page, read_record
 from changegate.services.tables.registry import get_table

@@ -10,7 +10,8 @@ from changegate.console.carried_forms import answer_old_form, ask_to_sign_in, is
 from changegate.database import count_for
 from changegate.errors import AccessRefused
 from changegate.extensions import csrf
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS, Caller
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.users.accounts import caller_of
 
 # The maximum size of a form from a user who is not signed in.

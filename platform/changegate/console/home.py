@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 
 from changegate.console.guards import caller, require_login
 from changegate.models.change_request import CHANGE_STATES
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
 from changegate.services.tables.reading.records import count_records

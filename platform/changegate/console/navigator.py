@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from changegate.console.guards import caller
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import pytest
 
 from changegate.errors import AccessRefused, ScopeMissing
-from changegate.services.access.caller import Caller, TokenGrant, expand_roles
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant, expand_roles
 from changegate.services.access.scope_policy import NO_LIMITS, ApiCall, CallLimits, ScopePolicy, ScopeRule
 
 CREATE = ApiCall("now/table", "POST", "change_request")

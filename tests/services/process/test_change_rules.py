@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from changegate.errors import OperationFailed
-from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.process.change_rules import ChangeRules
 
 ANN = Caller("a" * 32, "ann", frozenset({"itil"}))

@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import select
 
-from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import (

@@ -2,29 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from changegate.errors import AccessRefused, ScopeMissing
-from changegate.services.access.scope_policy import NO_LIMITS, NOTHING, ApiCall, CallLimits, ScopePolicy
-
-# A role on the left includes the roles on the right.
-CONTAINED_ROLES = {"mi_admin": {"oauth_admin"}, "change_manager": {"itil", "sn_change_write"}}
-INTEGRATION_ADMINISTRATORS = frozenset({"admin", "oauth_admin", "mi_admin"})
-
-
-@dataclass(frozen=True, slots=True)
-class TokenGrant:
-    """What an access token grants: its integration, the names of its scopes, and the policy that they form now.
-
-    `limits_now` are the limits of the current call.
-    """
-
-    entity: str
-    scope: str
-    policy: ScopePolicy = NOTHING
-    limits_now: CallLimits = NO_LIMITS
+from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.scope_policy import NO_LIMITS, ApiCall, CallLimits
 
 
 class TokenOrigin(NamedTuple):
@@ -108,13 +92,3 @@ class Caller:
     def own_records_of(self) -> str | None:
         """The integration to whose records the call is limited, or None."""
         return self.grant.entity if self.grant is not None and self.grant.limits_now.own_records else None
-
-
-@lru_cache(maxsize=1024)
-def expand_roles(joined: str | None) -> frozenset[str]:
-    """Return the roles of a comma-separated text and the roles that they include."""
-    roles = set(filter(None, (joined or "").split(",")))
-    # One level is enough: no included role includes others.
-    for name in tuple(roles):
-        roles |= CONTAINED_ROLES.get(name, set())
-    return frozenset(roles)

@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, n
 
 from changegate.database.prepared import parameter
 from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
 
 CHANGE_READERS: Roles = frozenset({"itil", "sn_change_read", "sn_change_write", "change_manager"})

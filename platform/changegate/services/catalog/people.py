@@ -14,7 +14,7 @@ from changegate.models import (
     SysUserRole,
 )
 from changegate.models.cmdb_ci import CI_CLASSES
-from changegate.services.access.caller import INTEGRATION_ADMINISTRATORS
+from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.catalog.access import READ_BY_ANYONE, REFERENCE_DATA, own_roles, roles_of_own_groups
 from changegate.services.process.model_rules import ModelRules
 from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table

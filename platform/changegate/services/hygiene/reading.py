@@ -22,7 +22,7 @@ from changegate.models import (
 )
 from changegate.models.auth_scope import USERACCOUNT
 from changegate.models.integration_choices import JWT_BEARER, REUSABLE
-from changegate.services.access.caller import expand_roles
+from changegate.services.access.permissions import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses

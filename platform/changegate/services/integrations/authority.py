@@ -8,7 +8,8 @@ from changegate.errors import AdministratorRequired
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
 from changegate.models.connection_type import TYPES
-from changegate.services.access.caller import Caller, expand_roles
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import expand_roles
 from changegate.services.users.roles import ADMIN, roles_of_user
 
 # The command line saves under this name; its users have full control of the instance.

@@ -19,7 +19,8 @@ from changegate.models import (
     SysUser,
 )
 from changegate.models.integration_choices import PASSWORD
-from changegate.services.access.caller import Caller, TokenGrant, TokenOrigin, expand_roles
+from changegate.services.access.caller import Caller, TokenOrigin
+from changegate.services.access.permissions import TokenGrant, expand_roles
 from changegate.services.access.time_zones import find_time_zone
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published

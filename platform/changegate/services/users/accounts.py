@@ -18,7 +18,8 @@ from changegate.extensions import db, limiter
 from changegate.failure_limit import Guess
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.models.integration_choices import USER_FIELDS
-from changegate.services.access.caller import Caller, expand_roles
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value

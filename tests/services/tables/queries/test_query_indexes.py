@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import Select, func
 
 from changegate.database import connection
-from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.access.scope_policy import CallLimits
 from tests.support.queries import statement_of
 

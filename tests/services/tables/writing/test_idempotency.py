@@ -12,7 +12,8 @@ from changegate.database import cleanup
 from changegate.errors import AccessRefused, KeyAlreadyUsed, RequestUnreadable
 from changegate.extensions import db, now
 from changegate.models import IdempotencyKey, OAuthEntity, SysUser, Task
-from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once, purge_keys
 from changegate.services.tables.writing.records import delete_record, update_record

@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from changegate.errors import ChangegateError, OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysAudit, SysUser, Task
-from changegate.services.access.caller import Caller, TokenGrant
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import get_row, read_record
 from changegate.services.tables.registry import NoRules, Table, Values, find_table, get_table
