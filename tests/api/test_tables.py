@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from changegate.extensions import db
 from changegate.seed import seed_demo
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import expand_roles
+from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.catalog import TABLES
 from tests.conftest import ADMIN_PASSWORD, basic
 from tests.support.table_api import TableApi, result_of
@@ -32,10 +32,10 @@ def test_a_table_is_shown_to_those_who_may_read_it(
     demo: Flask, client: FlaskClient, add_user: Callable[..., str], role: str | None
 ) -> None:
     add_user("ann", *filter(None, [role]))
-    ann = Caller("a" * 32, "ann", expand_roles(role))
+    ann = Caller("a" * 32, "ann", Permissions(expand_roles(role)))
     for name, table in TABLES.items():
         calls = TableApi(client, basic("ann", PASSWORD), f"/api/now/table/{name}")
-        expected = 200 if table.access.admits("read", ann) else 403
+        expected = 200 if table.access.admits("read", ann.permissions) else 403
         for display_value in ("false", "true", "all"):
             response = calls.page(display_value=display_value, limit=5)
             assert response.status_code == expected, (name, display_value, response.text)

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from changegate.extensions import db
 from changegate.schemas.integration import SCHEMAS
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.integrations.saving import Registered, register_integration
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
@@ -19,7 +20,7 @@ from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
 
 PASSWORD = ADMIN_PASSWORD
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 SignIn = Callable[..., Visitor]
 MakeChange = Callable[..., str]
 

@@ -9,7 +9,7 @@ from flask import Flask
 from changegate.extensions import db
 from changegate.models.packed import PackedJSON
 from changegate.services.access.caller import TokenOrigin
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.integrations.saving import Registered
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
@@ -137,7 +137,8 @@ def from_pipeline(app: Flask, integration: Registered) -> str:
     """Create a change with a token and return its sys_id."""
     claims = PackedJSON().process_bind_param(CLAIMS, None)
     origin = ORIGIN._replace(client_id=integration.entity.client_id, claims=claims)
-    token = replace(ROOT, grant=TokenGrant(integration.entity.sys_id, ""), origin=origin)
+    permissions = Permissions(ROOT.roles, TokenGrant(integration.entity.sys_id, ""))
+    token = replace(ROOT, permissions=permissions, origin=origin)
     with app.app_context():
         change = create_record(get_table("change_request"), token, {"short_description": "Deploy"})
         db.session.commit()

@@ -7,10 +7,11 @@ from changegate import create_app
 from changegate.config import default_instance_path
 from changegate.extensions import db
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 
 
 def main(threads: int, each: int) -> None:

@@ -135,9 +135,9 @@ def _in_scope() -> tuple[list[Table], Caller]:
     """
     who = caller()
     calls = {table: api_call(REST_API, table.name) for table in TABLES.values()}
-    covered = {table: call for table, call in calls.items() if who.has_scope(call)}
+    covered = {table: call for table, call in calls.items() if who.permissions.has_scope(call)}
     who = who.within(covered.values())
-    tables = [table for table in covered if who.own_records_of is None or knows_integrations(table)]
+    tables = [table for table in covered if not who.permissions.only_own_records or knows_integrations(table)]
     if not tables:
         raise ScopeMissing(*calls.values())
     return tables, who

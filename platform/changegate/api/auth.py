@@ -63,7 +63,7 @@ def require_integration_administrator() -> None:
         raise AccessRefused(
             "Operation Failed", "Access tokens cannot manage integrations; use a user's name and password"
         )
-    caller().require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin, or admin")
+    caller().permissions.require_role(INTEGRATION_ADMINISTRATORS, "You need the role oauth_admin, mi_admin, or admin")
 
 
 def caller() -> Caller:
@@ -86,7 +86,7 @@ def require_scope(rest_api: str, table: str) -> Caller:
         return who
     call = api_call(rest_api, table)
     who = who.require_scope(call)
-    if who.own_records_of is not None:
+    if who.permissions.only_own_records:
         served = find_table(table)
         if served is None or not knows_integrations(served):
             raise ScopeMissing(call)  # records of this table have no integration that could own them

@@ -96,7 +96,7 @@ def update_view(table_name: str, sys_id: str) -> Response:
     values = update_record(
         table, who, sys_id, sent, input_display_value=by_display, ignored=ignored, condition=if_match()
     )
-    record = dict(zip(table.fields_for(who), values, strict=True))
+    record = dict(zip(table.fields_for(who.permissions), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     commit()
     headers = _etag_of(record) | _ignored_header(ignored)

@@ -51,7 +51,7 @@ def _require_readable(api: str | None, table: Table, version: str) -> None:
     """
     read = [table] if api else TABLES.values()
     calls = [ApiCall(f"now/{api or 'attachment'}", "GET", each.name, version) for each in read]
-    if not any(caller().has_scope(call) for call in calls):
+    if not any(caller().permissions.has_scope(call) for call in calls):
         raise ScopeMissing(*calls)
 
 

@@ -68,7 +68,7 @@ def record_view(sys_id: str) -> str:
         record=record,
         sections=SECTIONS,
         provenance=provenance,
-        manages_integrations=caller().has_role(INTEGRATION_ADMINISTRATORS),
+        manages_integrations=caller().permissions.has_role(INTEGRATION_ADMINISTRATORS),
         entries=table.entries,
     )
 

@@ -49,7 +49,7 @@ def require_login() -> ResponseReturnValue | None:
 def require_integration_administrator() -> ResponseReturnValue | None:
     """Admit users who may manage integrations; raises `AccessRefused` for other signed-in users."""
     refusal = require_login()
-    if refusal is None and not caller().has_role(INTEGRATION_ADMINISTRATORS):
+    if refusal is None and not caller().permissions.has_role(INTEGRATION_ADMINISTRATORS):
         raise AccessRefused("You need the role oauth_admin, mi_admin, or admin to manage integrations.")
     return refusal
 

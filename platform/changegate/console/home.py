@@ -17,7 +17,7 @@ bp.before_request(require_login)
 @bp.get("/")
 def home_view() -> str:
     """Show the counts."""
-    manages_integrations = caller().has_role(INTEGRATION_ADMINISTRATORS)
+    manages_integrations = caller().permissions.has_role(INTEGRATION_ADMINISTRATORS)
     counts = [(state, label, _count_changes(state)) for state, label in CHANGE_STATES.items()]
     return render_template(
         "console/home.html",

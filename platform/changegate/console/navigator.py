@@ -56,4 +56,4 @@ GROUPS = (
 
 def list_groups() -> list[Group]:
     """Return the groups that the signed-in user may use."""
-    return [group for group in GROUPS if not group.roles or caller().has_role(group.roles)]
+    return [group for group in GROUPS if not group.roles or caller().permissions.has_role(group.roles)]

@@ -11,6 +11,7 @@ from changegate.database import connection
 from changegate.extensions import now
 from changegate.models import Task
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.users.accounts import get_user
@@ -55,7 +56,7 @@ def seed_changes(*, people: Sequence[str], template: str, approver: str) -> None
     for index in range(CHANGES):
         state, change_type, risk = next(states)
         user_name = next(names)
-        caller = Caller(get_user(user_name).sys_id, user_name, frozenset({"admin"}))
+        caller = Caller(get_user(user_name).sys_id, user_name, Permissions(frozenset({"admin"})))
         values = _change(index, user_name) | {"state": state, "type": change_type, "risk": risk}
         values |= {"approval": APPROVALS.get(state, "approved")}
         values |= {"std_change_producer_version": template} if change_type == "standard" else {}

@@ -13,15 +13,16 @@ from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import CHUNK_BYTES, Target, create_attachment, remove_attachments
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 
-ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 SHARED = "c" * 32
 
-ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 CONTENT = b"x" * (CHUNK_BYTES + 1)
 WAIT_SECONDS = 0.5

@@ -12,6 +12,7 @@ from changegate.errors import AccessRefused
 from changegate.extensions import db
 from changegate.models import SysChoice, SysDbObject, SysDictionary
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.tables.dictionary import refresh_dictionary
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -20,8 +21,8 @@ from changegate.services.tables.registry import TABLES, Table, get_table
 from changegate.services.tables.writing.records import create_record
 from tests.guards.documents import DOCS, blocks
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
-ANN = Caller("a" * 32, "ann", frozenset({"itil"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
+ANN = Caller("a" * 32, "ann", Permissions(frozenset({"itil"})))
 PAGE = DOCS / "adding-a-table.md"
 
 
@@ -62,7 +63,7 @@ def test_callers_without_the_role_cannot_write_it(locations: Table) -> None:
 
 
 def test_private_fields_are_private(locations: Table) -> None:
-    assert set(locations.fields_for(ROOT)) - set(locations.fields_for(ANN)) == {"access_code"}
+    assert set(locations.fields_for(ROOT.permissions)) - set(locations.fields_for(ANN.permissions)) == {"access_code"}
 
 
 def test_others_refer_to_it_by_its_name(locations: Table) -> None:

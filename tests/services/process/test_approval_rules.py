@@ -8,17 +8,18 @@ from flask import Flask
 
 from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 from changegate.services.users.accounts import create_user
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 APPROVALS = get_table("sysapproval_approver")
 
 
 def caller(name: str, *roles: str) -> Caller:
     user = create_user(user_name=name, password=None, email=None, name=None, roles=[])
-    return Caller(user.sys_id, name, frozenset(roles))
+    return Caller(user.sys_id, name, Permissions(frozenset(roles)))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def approval(approver: Caller) -> Any:
 
 def updated(approval: Any, by: Caller, **sent: str) -> dict[str, Any]:
     row = update_record(APPROVALS, by, approval["sys_id"], sent)
-    return dict(zip(APPROVALS.fields_for(by), row, strict=True))
+    return dict(zip(APPROVALS.fields_for(by.permissions), row, strict=True))
 
 
 def test_an_approval_names_its_record(approval: Any) -> None:

@@ -9,12 +9,12 @@ from flask import Flask
 
 from changegate.errors import OperationFailed
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.process.change_rules import ChangeRules
 
-ANN = Caller("a" * 32, "ann", frozenset({"itil"}))
-ROOT = Caller("d" * 32, "root", frozenset({"admin"}))
-ROOTS_TOKEN = Caller("d" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s"))
+ANN = Caller("a" * 32, "ann", Permissions(frozenset({"itil"})))
+ROOT = Caller("d" * 32, "root", Permissions(frozenset({"admin"})))
+ROOTS_TOKEN = Caller("d" * 32, "root", Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s")))
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from changegate.extensions import db
 from changegate.models import ChgModel, StdChangeProducerVersion
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model, parse_preset
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 TEMPLATE = "short_description=Clear sessions^description=One ^^ after the other, a=b^priority=2^state=3^nonsense=1^EQ"
 
@@ -86,7 +87,7 @@ def test_a_priority_that_was_said_stays(template: str) -> None:
     assert created["priority"] == 4
     update_record(CHANGES, ROOT, created["sys_id"], {"impact": "2"})
     updated = update_record(CHANGES, ROOT, created["sys_id"], {"state": "-4"})
-    assert updated[CHANGES.fields_for(ROOT).index("priority")] == 4
+    assert updated[CHANGES.fields_for(ROOT.permissions).index("priority")] == 4
 
 
 def test_a_template_s_priority_stands_before_that_of_impact_and_urgency(template: str) -> None:
@@ -97,7 +98,7 @@ def test_a_template_is_copied_once(template: str) -> None:
     sys_id = create(std_change_producer_version=template)["sys_id"]
     update_record(CHANGES, ROOT, sys_id, {"short_description": "mine now"})
     again = {"std_change_producer_version": template}
-    record = dict(zip(CHANGES.fields_for(ROOT), update_record(CHANGES, ROOT, sys_id, again), strict=True))
+    record = dict(zip(CHANGES.fields_for(ROOT.permissions), update_record(CHANGES, ROOT, sys_id, again), strict=True))
     assert (record["short_description"], record["sys_mod_count"]) == ("mine now", 1)
 
 
@@ -142,7 +143,7 @@ def test_an_update_keeps_type_and_model_in_step(template: str) -> None:
 
     def updated(**sent: str) -> tuple[str, str]:
         row = update_record(CHANGES, ROOT, sys_id, sent)
-        record = dict(zip(CHANGES.fields_for(ROOT), row, strict=True))
+        record = dict(zip(CHANGES.fields_for(ROOT.permissions), row, strict=True))
         return record["type"], record["chg_model"]
 
     assert updated(type="emergency") == ("emergency", MODELS_OF_TYPES["emergency"])
@@ -158,4 +159,4 @@ def test_the_model_of_a_type_stays(template: str) -> None:
     own = create_record(models, ROOT, {"name": "Firewall"})["sys_id"]
     change = create(chg_model="firewall")["sys_id"]
     delete_record(models, ROOT, own)
-    assert update_record(CHANGES, ROOT, change, {})[CHANGES.fields_for(ROOT).index("chg_model")] is None
+    assert update_record(CHANGES, ROOT, change, {})[CHANGES.fields_for(ROOT.permissions).index("chg_model")] is None

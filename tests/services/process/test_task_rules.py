@@ -8,10 +8,11 @@ from flask import Flask
 
 from changegate.errors import RequestUnreadable
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES, TASKS = get_table("change_request"), get_table("change_task")
 
 
@@ -26,7 +27,7 @@ def create(**sent: Any) -> Any:
 
 
 def updated(sys_id: str, **sent: Any) -> dict[str, Any]:
-    return dict(zip(TASKS.fields_for(ROOT), update_record(TASKS, ROOT, sys_id, sent), strict=True))
+    return dict(zip(TASKS.fields_for(ROOT.permissions), update_record(TASKS, ROOT, sys_id, sent), strict=True))
 
 
 def test_tasks_have_numbers_of_their_own(change: str) -> None:

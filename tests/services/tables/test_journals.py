@@ -13,14 +13,15 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysJournalField
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.journals import find_journal_texts
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
-GHOST = Caller("0" * 32, "ghost", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
+GHOST = Caller("0" * 32, "ghost", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 NOTES = {"work_notes": ("work_notes",)}
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -44,7 +45,7 @@ def entries(sys_id: str) -> list[tuple[str, ...]]:
 
 
 def mod_count(sys_id: str, **fields: Any) -> int:
-    names = CHANGES.fields_for(ROOT)
+    names = CHANGES.fields_for(ROOT.permissions)
     return int(dict(zip(names, update_record(CHANGES, ROOT, sys_id, fields), strict=True))["sys_mod_count"])
 
 

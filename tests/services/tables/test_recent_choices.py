@@ -11,6 +11,7 @@ from changegate.database import connection
 from changegate.extensions import db
 from changegate.models import SysChoice
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables import recent_choices as module
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.recent_choices import ChoicesKey, LabelsByElement, RecentChoices, recent_choices
@@ -18,7 +19,7 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
-ROOT = Caller("0" * 32, "root", frozenset({"admin"}))
+ROOT = Caller("0" * 32, "root", Permissions(frozenset({"admin"})))
 CHOICES = get_table("sys_choice")
 STATE = ChoicesKey("change_request", ("state",), active_only=False)
 

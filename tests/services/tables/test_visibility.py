@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import CallLimits, ScopePolicy, ScopeRule
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.visibility import (
@@ -18,8 +18,8 @@ from changegate.services.tables.visibility import (
 )
 
 
-def reader(policy: ScopePolicy) -> Caller:
-    return Caller("a" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", policy))
+def reader(policy: ScopePolicy) -> Permissions:
+    return Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s", policy))
 
 
 def read_by(policy: ScopePolicy) -> list[str]:
@@ -50,9 +50,9 @@ def test_a_token_reads_what_a_call_of_its_own_would_read(policy: ScopePolicy, na
     assert read_by(policy) == names
 
 
-PERSON, ADMINISTRATOR = (Caller("b" * 32, "ann", frozenset(roles)) for roles in ((), ("admin",)))
+PERSON, ADMINISTRATOR = (Permissions(frozenset(roles)) for roles in ((), ("admin",)))
 BOTH = [PERSON, ADMINISTRATOR]
-LIMITED = Caller("a" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s", limits_now=OWN))
+LIMITED = Permissions(frozenset({"admin"}), TokenGrant("e" * 32, "s", limits_now=OWN))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ LIMITED = Caller("a" * 32, "root", frozenset({"admin"}), TokenGrant("e" * 32, "s
         ("oauth_entity", [ADMINISTRATOR]),
     ],
 )
-def test_people_read_what_their_roles_allow(table: str, people: list[Caller]) -> None:
+def test_people_read_what_their_roles_allow(table: str, people: list[Permissions]) -> None:
     assert [person for person in BOTH if may_read(get_table(table), person)] == people
 
 
@@ -77,15 +77,15 @@ def test_a_table_is_private_to_a_token_that_may_not_read_it() -> None:
     assert not private & set(fields_beside(users, PERSON))
 
 
-def parameters_beside(caller: Caller) -> set[str]:
+def parameters_beside(permissions: Permissions) -> set[str]:
     """Return what the rows of changes are compared with where another table leads to them."""
     changes = get_table("change_request")
-    (*_, clause) = visible_rows_of(changes, changes.source.alias("joined"), caller)
+    (*_, clause) = visible_rows_of(changes, changes.source.alias("joined"), permissions)
     return {"owner", "integration"} & set(clause.compile().params)
 
 
 @pytest.mark.parametrize(
-    ("caller", "parameters"),
+    ("permissions", "parameters"),
     [
         (PERSON, {"owner"}),
         (ADMINISTRATOR, set()),
@@ -96,8 +96,10 @@ def parameters_beside(caller: Caller) -> set[str]:
     ],
     ids=["a person", "an administrator", "no rule", "every change", "own changes", "own changes and every change"],
 )
-def test_another_table_leads_to_the_rows_that_the_caller_may_see(caller: Caller, parameters: set[str]) -> None:
-    assert parameters_beside(caller) == parameters
+def test_another_table_leads_to_the_rows_that_the_caller_may_see(
+    permissions: Permissions, parameters: set[str]
+) -> None:
+    assert parameters_beside(permissions) == parameters
 
 
 def test_the_caller_is_kept_to_what_roles_and_rules_say() -> None:
@@ -106,15 +108,16 @@ def test_the_caller_is_kept_to_what_roles_and_rules_say() -> None:
     assert restriction_of(changes, ADMINISTRATOR) == Restriction()
     assert restriction_of(changes, LIMITED) == Restriction(own_records=True)
     assert restriction_of(get_table("sys_user"), LIMITED) == Restriction()
-    assert visibility(changes, LIMITED) == (Restriction(own_records=True), {"owner": "a" * 32, "integration": "e" * 32})
-    assert parameters_of(PERSON) == {"owner": "b" * 32, "integration": None}
+    token = Caller("a" * 32, "root", LIMITED)
+    assert visibility(changes, token) == (Restriction(own_records=True), {"owner": "a" * 32, "integration": "e" * 32})
+    assert parameters_of(Caller("b" * 32, "ann", PERSON)) == {"owner": "b" * 32, "integration": None}
 
 
 OWN_CHANGES = "task.sys_class_name = :sys_class_name_1 AND task.oauth_entity = :integration"
 
 
 @pytest.mark.parametrize(
-    ("name", "alias", "caller", "clause"),
+    ("name", "alias", "permissions", "clause"),
     [
         ("change_request", None, LIMITED, f"WHERE {OWN_CHANGES}"),
         (
@@ -129,10 +132,10 @@ OWN_CHANGES = "task.sys_class_name = :sys_class_name_1 AND task.oauth_entity = :
     ],
 )
 def test_rows_are_of_the_class_and_of_the_integration(
-    name: str, alias: str | None, caller: Caller, clause: str
+    name: str, alias: str | None, permissions: Permissions, clause: str
 ) -> None:
     table = get_table(name)
     source = table.source.alias(alias) if alias else table.source
-    statement = str(select(source.c["sys_id"]).where(*visible_rows_of(table, source, caller)))
+    statement = str(select(source.c["sys_id"]).where(*visible_rows_of(table, source, permissions)))
     _, _, rules = " ".join(statement.replace(":param_1", "1").split()).partition(f" FROM {table.source.name}")
     assert rules.removeprefix(f" AS {alias}").strip() == clause

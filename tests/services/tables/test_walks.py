@@ -11,15 +11,17 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import ChangeRequest, ChangeTask
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.visibility import parameters_of
 from changegate.services.tables.walks import MAX_JOINS, Walks
 from tests.support.change_rows import insert_rows
 from tests.support.queries import ROOT, find
 
 CHANGES = get_table("change_request")
 TASKS = get_table("change_task")
-NOBODY = Caller("0" * 32, "nobody", frozenset())
-ANN = Caller("a" * 32, "ann", frozenset())
+NOBODY = Caller("0" * 32, "nobody", Permissions(frozenset()))
+ANN = Caller("a" * 32, "ann", Permissions(frozenset()))
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def how_many_joins(walks: Walks) -> int:
 
 
 def test_a_plain_name_costs_no_join() -> None:
-    walks = Walks(CHANGES, ROOT)
+    walks = Walks(CHANGES, ROOT.permissions)
     field = walks.find("NUMBER")
     assert field is not None
     assert (field.path, field.table.name, field.entry.label) == ("number", "change_request", "Number")
@@ -43,7 +45,7 @@ def test_a_plain_name_costs_no_join() -> None:
 
 
 def test_each_step_is_joined_once() -> None:
-    walks = Walks(CHANGES, ROOT)
+    walks = Walks(CHANGES, ROOT.permissions)
     paths = (
         "assignment_group.name",
         "assignment_group.manager.email",
@@ -80,27 +82,27 @@ def test_each_step_is_joined_once() -> None:
     ],
 )
 def test_a_walk_to_nowhere_finds_no_field_and_joins_nothing(path: str) -> None:
-    walks = Walks(CHANGES, ROOT)
+    walks = Walks(CHANGES, ROOT.permissions)
     assert walks.find(path) is None
     assert walks.source is CHANGES.source
 
 
 def test_walks_five_steps() -> None:
-    walks = Walks(CHANGES, ROOT)
+    walks = Walks(CHANGES, ROOT.permissions)
     assert walks.find("parent.parent.parent.parent.parent.number") is not None
     assert how_many_joins(walks) == 5
 
 
 def test_a_field_or_table_that_the_caller_may_not_read_is_not_found() -> None:
-    assert Walks(CHANGES, ROOT).find("assigned_to.employee_number") is not None
-    assert Walks(CHANGES, NOBODY).find("assigned_to.employee_number") is None
-    assert Walks(CHANGES, NOBODY).find("assigned_to.name") is not None
-    assert Walks(CHANGES, ROOT).find("oauth_entity.name") is not None
-    assert Walks(CHANGES, NOBODY).find("oauth_entity.name") is None
+    assert Walks(CHANGES, ROOT.permissions).find("assigned_to.employee_number") is not None
+    assert Walks(CHANGES, NOBODY.permissions).find("assigned_to.employee_number") is None
+    assert Walks(CHANGES, NOBODY.permissions).find("assigned_to.name") is not None
+    assert Walks(CHANGES, ROOT.permissions).find("oauth_entity.name") is not None
+    assert Walks(CHANGES, NOBODY.permissions).find("oauth_entity.name") is None
 
 
 def test_refuses_more_joins_than_databases_make() -> None:
-    walks = Walks(CHANGES, ROOT)
+    walks = Walks(CHANGES, ROOT.permissions)
     references = ["parent", "assigned_to", "opened_by", "closed_by", "cmdb_ci", "assignment_group"]
     paths = [f"{'parent.' * depth}{name}.sys_id" for depth in range(4) for name in references]
     paths += [f"{'universal_request.' * depth}{name}.sys_id" for depth in range(1, 5) for name in references]
@@ -142,12 +144,12 @@ def tasks(at_work: Flask) -> None:
 
 
 def shown(caller: Caller, path: str) -> list[tuple[str, str | None]]:
-    walks = Walks(TASKS, caller)
+    walks = Walks(TASKS, caller.permissions)
     field = walks.find(path)
     assert field is not None
     number = walks.root.c["number"]
     statement = select(number, field.column).select_from(walks.source).where(number.in_(("T1", "T2"))).order_by(number)
-    return [(row[0], row[1]) for row in connection().execute(statement, walks.parameters)]
+    return [(row[0], row[1]) for row in connection().execute(statement, parameters_of(caller))]
 
 
 @pytest.mark.usefixtures("tasks")

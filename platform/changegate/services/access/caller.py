@@ -1,14 +1,12 @@
-"""The caller of a request, with roles, token grant, and time zone."""
+"""The caller of a request: the user, what they may do, and the token that acts for them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from functools import reduce
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
-from changegate.errors import AccessRefused, ScopeMissing
-from changegate.services.access.permissions import TokenGrant
-from changegate.services.access.scope_policy import NO_LIMITS, ApiCall, CallLimits
+from changegate.services.access.permissions import Permissions, TokenGrant
+from changegate.services.access.scope_policy import ApiCall
 
 
 class TokenOrigin(NamedTuple):
@@ -28,67 +26,44 @@ class TokenOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user who makes a request, with `grant` and `origin` if an access token acts for the user.
+    """The user who makes a request, with `origin` if an access token acts for the user.
 
     Display values of times are in `time_zone`; None is UTC.
     """
 
     sys_id: str
     user_name: str
-    roles: frozenset[str]
-    grant: TokenGrant | None = field(default=None)
+    permissions: Permissions
     origin: TokenOrigin | None = field(default=None, compare=False, repr=False)
     time_zone: ZoneInfo | None = None
+
+    # Not hashable, so that no cache has it as a key: what depends on permissions alone is cached by `Permissions`.
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Return the user's roles and the roles that they include."""
+        return self.permissions.roles
+
+    @property
+    def grant(self) -> TokenGrant | None:
+        """Return what the access token grants, or None for a caller without one."""
+        return self.permissions.grant
 
     @property
     def account(self) -> tuple[str, str]:
         """Return the key by which long requests are counted: the user, and the integration of the token."""
         return self.sys_id, self.grant.entity if self.grant else ""
 
-    def has_role(self, roles: Iterable[str]) -> bool:
-        """Tell whether the caller has one of `roles`; administrators have all of them."""
-        return "admin" in self.roles or not self.roles.isdisjoint(roles)
-
-    def require_role(self, roles: Iterable[str], detail: str) -> None:
-        """Check that the caller has one of `roles`. Raises `AccessRefused` with `detail`."""
-        if not self.has_role(roles):
-            raise AccessRefused("Operation Failed", detail)
-
-    def has_scope(self, call: ApiCall) -> bool:
-        """Tell whether the token's scopes cover a call; true for callers without a token."""
-        return self.grant is None or self.grant.policy.limits_of(call) is not None
-
     def require_scope(self, call: ApiCall) -> "Caller":
         """Return the caller with the limits of a call. Raises `ScopeMissing` if the token's scopes do not cover it."""
-        if self.grant is None:
-            return self
-        limits = self.grant.policy.limits_of(call)
-        if limits is None:
-            raise ScopeMissing(call)
-        return self if limits == self.grant.limits_now else replace(self, grant=replace(self.grant, limits_now=limits))
+        return self._with(self.permissions.require_scope(call))
 
     def within(self, calls: Iterable[ApiCall]) -> "Caller":
         """Return the caller with the combined limits of several calls, for a request that performs all of them."""
-        if self.grant is None:
+        return self._with(self.permissions.within(calls))
+
+    def _with(self, permissions: Permissions) -> "Caller":
+        if permissions is self.permissions:
             return self
-        limits = (self.grant.policy.limits_of(call) or NO_LIMITS for call in calls)
-        strictest = reduce(CallLimits.and_also, limits, NO_LIMITS)
-        return replace(self, grant=replace(self.grant, limits_now=strictest))
-
-    def require_writable(self, fields: Iterable[str], created_by: str | None = None) -> None:
-        """Check that the token's scopes allow writing some fields. Raises `AccessRefused`.
-
-        `created_by` is the sys_id of the integration that created the record, or None.
-        """
-        if self.grant is None:
-            return
-        limits = self.grant.limits_now
-        writable = limits.writable_fields if created_by == self.grant.entity else limits.fields_elsewhere
-        refused = [] if writable is None else sorted(set(fields) - writable)
-        if refused:
-            raise AccessRefused("Operation Failed", f"The access token may not write the field {refused[0]}")
-
-    @property
-    def own_records_of(self) -> str | None:
-        """The integration to whose records the call is limited, or None."""
-        return self.grant.entity if self.grant is not None and self.grant.limits_now.own_records else None
+        return Caller(self.sys_id, self.user_name, permissions, self.origin, self.time_zone)

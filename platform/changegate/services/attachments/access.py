@@ -9,6 +9,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import TableUnknown
 from changegate.models import SysAttachment
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.reading.records import require_operation, require_row
 from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.visibility import Restriction, restriction_of, visibility, visible_rows
@@ -24,13 +25,13 @@ def get_attachable(name: str) -> Table:
     return get_table(name)
 
 
-def readable_attachments(tables: Iterable[Table], caller: Caller) -> ColumnElement[bool]:
-    """Return the clause for the files of those records of `tables` that the caller may see.
+def readable_attachments(tables: Iterable[Table], permissions: Permissions) -> ColumnElement[bool]:
+    """Return the clause for the files of those records of `tables` that a caller may see.
 
     Files are deleted with their records, so the records are looked up only in tables with a restriction.
     """
-    readable = [table for table in tables if table.access.admits("read", caller)]
-    restrictions = {table: restriction_of(table, caller) for table in readable}
+    readable = [table for table in tables if table.access.admits("read", permissions)]
+    restrictions = {table: restriction_of(table, permissions) for table in readable}
     unrestricted = [table.name for table, restriction in restrictions.items() if not restriction]
     own = [_of_own_rows(table, restriction) for table, restriction in restrictions.items() if restriction]
     return or_(ATTACHMENTS.c["table_name"].in_(unrestricted), *own)
@@ -48,11 +49,11 @@ def find_owner(table: Table, caller: Caller, sys_id: str, *, is_kept: bool = Fal
     With `is_kept`, the record cannot be deleted until the transaction ends. Raises `RecordNotFound` and
     `AccessRefused`.
     """
-    require_operation(table, caller, "read")
+    require_operation(table, caller.permissions, "read")
     restriction, who = visibility(table, caller)
     row = require_row(_record_statement(table, restriction, is_kept), {"sys_id": sys_id, **who})
     own = _own_table(table, row[0])
-    require_operation(own, caller, "update")
+    require_operation(own, caller.permissions, "update")
     return own
 
 

@@ -41,9 +41,9 @@ def list_attachments(
     table = get_table(SysAttachment.__tablename__)
     if not _is_possible(table, filters):
         return AttachmentPage([], 0)
-    walks = Walks(table, caller)
-    clauses = [readable_attachments(tables, caller)]
-    if (matching := where_clause(walks, narrow_query(query, filters))) is not None:
+    walks = Walks(table, caller.permissions)
+    clauses = [readable_attachments(tables, caller.permissions)]
+    if (matching := where_clause(walks, narrow_query(query, filters), caller)) is not None:
         clauses.append(matching)
     total = _run(select(func.count()).select_from(walks.source).where(*clauses), caller).scalar_one()
     orders = order_clauses(walks, query.orders)
@@ -54,7 +54,8 @@ def list_attachments(
 
 def get_attachment(tables: Iterable[Table], caller: Caller, sys_id: str) -> Attachment:
     """Return the metadata of a file. Raises `RecordNotFound` if it does not exist or the caller may not see it."""
-    statement = select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id, readable_attachments(tables, caller))
+    is_readable = readable_attachments(tables, caller.permissions)
+    statement = select(*_KNOWN).where(ATTACHMENTS.c["sys_id"] == sys_id, is_readable)
     row = _run(statement, caller).one_or_none() if is_storable(sys_id) else None
     if row is None:
         raise RecordNotFound

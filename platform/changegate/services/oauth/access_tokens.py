@@ -20,7 +20,7 @@ from changegate.models import (
 )
 from changegate.models.integration_choices import PASSWORD
 from changegate.services.access.caller import Caller, TokenOrigin
-from changegate.services.access.permissions import TokenGrant, expand_roles
+from changegate.services.access.permissions import Permissions, TokenGrant, expand_roles
 from changegate.services.access.time_zones import find_time_zone
 from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
@@ -79,7 +79,7 @@ def caller_of_row(row: Any) -> Caller:
     # By position: `_ORIGIN` must stay at the end of `caller_statement`, after the columns that its callers add.
     origin = TokenOrigin._make(row[-len(_ORIGIN) :])
     grant = _grant(row.entity, row.asked_scope, row.rules, row.other_rules, row.enforce_token_restriction)
-    return Caller(row.user, row.user_name, roles, grant, origin, find_time_zone(row.time_zone))
+    return Caller(row.user, row.user_name, Permissions(roles, grant), origin, find_time_zone(row.time_zone))
 
 
 def _find_opaque(token: str) -> Caller | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Table as DatabaseTable
 from changegate.errors import TableUnknown
 from changegate.models.base import Entry
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 
 Values = dict[str, Any]
 Roles = frozenset[str]
@@ -94,10 +95,10 @@ class Access:
     update: Roles = NOBODY
     delete: Roles = NOBODY
 
-    def admits(self, operation: str, caller: Caller) -> bool:
-        """Tell whether a caller's roles allow an operation: "read", "create", "update", or "delete"."""
+    def admits(self, operation: str, permissions: Permissions) -> bool:
+        """Tell whether the roles of a caller allow an operation: "read", "create", "update", or "delete"."""
         roles: Roles = getattr(self, operation)
-        return roles is not NOBODY and (not roles or caller.has_role(roles))
+        return roles is not NOBODY and (not roles or permissions.has_role(roles))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,9 +167,9 @@ class Table:
         """Tell whether records of this table, their attachments, and their audit trail have the name of this class."""
         return bool(self.classes) and self.access.update is not NOBODY
 
-    def fields_for(self, caller: Caller) -> tuple[str, ...]:
+    def fields_for(self, permissions: Permissions) -> tuple[str, ...]:
         """Return the fields that a caller may read, in the order of the model."""
-        return self._all_fields if "admin" in caller.roles else self.public_fields
+        return self._all_fields if "admin" in permissions.roles else self.public_fields
 
     @cached_property
     def _all_fields(self) -> tuple[str, ...]:
@@ -183,9 +184,9 @@ class Table:
         """Return the sys_id of the integration that created a record, if the table stores it."""
         return record.get(self.origin_field) if self.origin_field else None
 
-    def journals_for(self, caller: Caller) -> tuple[str, ...]:
+    def journals_for(self, permissions: Permissions) -> tuple[str, ...]:
         """Return the journal fields whose entries a caller may read."""
-        if caller.has_role(self.reads_all):
+        if permissions.has_role(self.reads_all):
             return tuple(self.journal_fields)
         return tuple(name for name in self.journal_fields if name not in self.internal_journals)
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, literal, or_, select
 
 from changegate.database.prepared import parameter
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.access.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
 from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
@@ -32,43 +33,44 @@ class Restriction:
 UNRESTRICTED = Restriction()
 
 
-def may_read(table: Table, caller: Caller) -> bool:
+def may_read(table: Table, permissions: Permissions) -> bool:
     """Tell whether the roles of the caller and the scopes of their token allow reading the table at all.
 
     Tables that every caller may read need no rule of a scope: a token that creates changes may name users and groups.
     """
-    if not table.access.admits("read", caller):
+    if not table.access.admits("read", permissions):
         return False
-    return caller.grant is None or _is_readable_by_all(table) or bool(_reading_limits(table, caller.grant.policy))
+    grant = permissions.grant
+    return grant is None or _is_readable_by_all(table) or bool(_reading_limits(table, grant.policy))
 
 
-def fields_beside(table: Table, caller: Caller) -> tuple[str, ...]:
+def fields_beside(table: Table, permissions: Permissions) -> tuple[str, ...]:
     """Return the fields that the caller may read in a table that is reached through a reference.
 
     A token without a rule to read the table gets only public fields, even if it acts as an administrator.
     """
-    has_rule = caller.grant is None or _reading_limits(table, caller.grant.policy)
-    return table.fields_for(caller) if has_rule else table.public_fields
+    has_rule = permissions.grant is None or _reading_limits(table, permissions.grant.policy)
+    return table.fields_for(permissions) if has_rule else table.public_fields
 
 
-def restriction_of(table: Table, caller: Caller) -> Restriction:
+def restriction_of(table: Table, permissions: Permissions) -> Restriction:
     """Return the limits of the caller in the table that the request addresses."""
-    return _restriction(table, caller, own_records=caller.own_records_of is not None)
+    return _restriction(table, permissions, own_records=permissions.only_own_records)
 
 
-def _restriction_beside(table: Table, caller: Caller) -> Restriction:
+def _restriction_beside(table: Table, permissions: Permissions) -> Restriction:
     """Return the limits of the caller in a table that is reached through a reference.
 
     The scope rules of the request's own table are not enough: those that read this table apply as well.
     """
-    limits = () if caller.grant is None else _reading_limits(table, caller.grant.policy)
+    limits = () if permissions.grant is None else _reading_limits(table, permissions.grant.policy)
     # Rules add up: one rule without the limit allows reading every record.
     is_limited = bool(limits) and all(limit.own_records for limit in limits)
-    return _restriction(table, caller, own_records=is_limited or caller.own_records_of is not None)
+    return _restriction(table, permissions, own_records=is_limited or permissions.only_own_records)
 
 
-def _restriction(table: Table, caller: Caller, *, own_records: bool) -> Restriction:
-    own_rows = table.own_rows is not None and not caller.has_role(table.reads_all)
+def _restriction(table: Table, permissions: Permissions, *, own_records: bool) -> Restriction:
+    own_rows = table.own_rows is not None and not permissions.has_role(table.reads_all)
     own_records = own_records and knows_integrations(table)
     return Restriction(own_rows, own_records) if own_rows or own_records else UNRESTRICTED
 
@@ -95,7 +97,7 @@ def knows_integrations(table: Table) -> bool:
 
 def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str | None]]:
     """Return the limits of the caller in the table that the request addresses, and the parameters of their clauses."""
-    restriction = restriction_of(table, caller)
+    restriction = restriction_of(table, caller.permissions)
     return restriction, parameters_of(caller) if restriction else {}
 
 
@@ -115,14 +117,14 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
     return clauses
 
 
-def visible_rows_of(table: Table, source: FromClause, caller: Caller) -> list[ColumnElement[bool]]:
+def visible_rows_of(table: Table, source: FromClause, permissions: Permissions) -> list[ColumnElement[bool]]:
     """Return the clauses of `visible_rows` for a caller, over the table or an alias of it.
 
     `own_rows` is a clause on the table itself. For an alias, EXISTS looks the row up in the table by its sys_id.
     """
     if source is table.source:
-        return visible_rows(table, restriction_of(table, caller))
-    restriction = _restriction_beside(table, caller)
+        return visible_rows(table, restriction_of(table, permissions))
+    restriction = _restriction_beside(table, permissions)
     if not restriction:
         return _class_clauses(table, source)
     own = select(literal(1)).select_from(table.source).where(table.source.c["sys_id"] == source.c["sys_id"])

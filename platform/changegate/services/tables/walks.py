@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, FromClause, and_
 
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
-from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import Table, find_table
-from changegate.services.tables.visibility import fields_beside, may_read, parameters_of, visible_rows_of
+from changegate.services.tables.visibility import fields_beside, may_read, visible_rows_of
 
 MAX_STEPS = 5
 # SQLite joins at most 64 tables.
@@ -48,9 +48,9 @@ class Walks:
     `root` is an alias of the table.
     """
 
-    def __init__(self, table: Table, caller: Caller, root: FromClause | None = None) -> None:
+    def __init__(self, table: Table, permissions: Permissions, root: FromClause | None = None) -> None:
         self.table = table
-        self.caller = caller
+        self.permissions = permissions
         self.root: FromClause = table.source if root is None else root
         self.source: FromClause = self.root
         # By the references walked from the root; the order of insertion is the order of the joins.
@@ -61,11 +61,6 @@ class Walks:
     def steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the walked references in the order of their joins. Equal table and steps mean equal `source`."""
         return tuple(self._reached)
-
-    @property
-    def parameters(self) -> dict[str, str | None]:
-        """Return the parameters of the joins, which must be passed when the statement is executed."""
-        return parameters_of(self.caller)
 
     def find(self, path: str) -> Field | None:
         """Return a field and join the tables on its path; None if there is no such field that the caller may read.
@@ -92,7 +87,7 @@ class Walks:
     def _readable(self, table: Table) -> tuple[str, ...]:
         # The request addresses the root table only. An alias of it, as in a subquery, counts as reached by reference.
         is_called = table is self.table and self.root is table.source
-        return table.fields_for(self.caller) if is_called else fields_beside(table, self.caller)
+        return table.fields_for(self.permissions) if is_called else fields_beside(table, self.permissions)
 
     def _tables_on(self, steps: list[str]) -> list[Table] | None:
         """Return the tables along the steps, from the root to the last target; None if a step is not possible."""
@@ -109,7 +104,7 @@ class Walks:
         if entry is None or entry.kind != "reference" or not entry.reference:
             return None
         target = find_table(entry.reference)
-        return target if target is not None and may_read(target, self.caller) else None
+        return target if target is not None and may_read(target, self.permissions) else None
 
     def _join(self, steps: tuple[str, ...], target: Table) -> None:
         if steps in self._reached:
@@ -120,7 +115,7 @@ class Walks:
         # clause on another, and `CompiledSelects` would return the wrong statement.
         joined = self._reached[steps] = alias_of(target.source, f"walk_{len(self._reached)}")
         # In the ON clause, never in WHERE: a record that refers to a hidden one must stay, with empty fields.
-        rules = visible_rows_of(target, joined, self.caller)
+        rules = visible_rows_of(target, joined, self.permissions)
         self.source = self.source.outerjoin(joined, and_(self._link(steps), *rules))
 
     def _link(self, steps: tuple[str, ...]) -> ColumnElement[bool]:

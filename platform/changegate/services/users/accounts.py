@@ -19,7 +19,7 @@ from changegate.failure_limit import Guess
 from changegate.models import SysUser, SysUserHasRole, SysUserRole
 from changegate.models.integration_choices import USER_FIELDS
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import expand_roles
+from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
@@ -111,7 +111,8 @@ def authenticate_user(user_name: str, password: str, address: str, *, is_interac
     if reason := _find_fault(row, is_right=is_right, is_interactive=is_interactive):
         limiter.count_guess(guess)
         raise NotAuthenticated(reason, row.user_name if row else None)
-    return Caller(row.sys_id, row.user_name, expand_roles(row.roles), time_zone=find_time_zone(row.time_zone))
+    permissions = Permissions(expand_roles(row.roles))
+    return Caller(row.sys_id, row.user_name, permissions, time_zone=find_time_zone(row.time_zone))
 
 
 def _find_fault(row: LoginRow | None, *, is_right: bool, is_interactive: bool) -> str | None:
@@ -151,7 +152,8 @@ def _is_encodable(text: str) -> bool:
 def caller_of(user: SysUser) -> Caller:
     """Return the `Caller` for a signed-in user."""
     roles = db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one()
-    return Caller(user.sys_id, user.user_name, expand_roles(roles), time_zone=find_time_zone(user.time_zone))
+    permissions = Permissions(expand_roles(roles))
+    return Caller(user.sys_id, user.user_name, permissions, time_zone=find_time_zone(user.time_zone))
 
 
 def get_user(user_name: str) -> SysUser:

@@ -9,6 +9,7 @@ from sqlalchemy import insert, text
 from changegate.database import connection
 from changegate.models import SysChoice
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.clauses import where_clause
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import get_table
@@ -17,7 +18,7 @@ from tests.support.change_rows import HOW_MANY, insert_rows
 from tests.support.queries import ROOT, find
 from tests.support.statements import counted_statements
 
-ANN = Caller("a" * 32, "ann", frozenset())
+ANN = Caller("a" * 32, "ann", Permissions(frozenset()))
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def at_work(either_app: Flask) -> Iterator[None]:
 
 
 def where(query: str, caller: Caller = ROOT) -> object:
-    return where_clause(Walks(get_table("change_request"), caller), parse_encoded_query(query))
+    return where_clause(Walks(get_table("change_request"), caller.permissions), parse_encoded_query(query), caller)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.dates import Moment, TermInvalid, literal_text
 
-ANN = Caller("a" * 32, "ann", frozenset())
+ANN = Caller("a" * 32, "ann", Permissions(frozenset()))
 MOMENT = Moment(ANN, datetime(2026, 1, 31, 8, 30, 15, tzinfo=UTC))
 
 

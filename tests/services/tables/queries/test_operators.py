@@ -14,13 +14,14 @@ from sqlalchemy import insert
 from changegate.database import connection
 from changegate.models import ChangeRequest, Task
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.matching import Matching
 from changegate.services.tables.registry import get_table
 from tests.support.change_rows import GROUPS, USERS, insert_rows
 from tests.support.queries import find
 
-ANN = Caller("a" * 32, "ann", frozenset({"itil"}))
+ANN = Caller("a" * 32, "ann", Permissions(frozenset({"itil"})))
 # A Friday.
 NOW = datetime(2024, 5, 17, 8, 30, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func
 
 from changegate.database import connection
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import CallLimits
 from tests.support.queries import statement_of
 
@@ -47,7 +47,7 @@ def test_an_index_serves_the_common_queries(app: Flask, query: str, index: str) 
 
 def test_an_integrations_own_records_are_paged_and_counted_without_reading_them(app: Flask) -> None:
     grant = TokenGrant("e" * 32, "change_request.read_own", limits_now=CallLimits(own_records=True))
-    robot = Caller("a" * 32, "robot", frozenset({"itil"}), grant)
+    robot = Caller("a" * 32, "robot", Permissions(frozenset({"itil"}), grant))
     with app.app_context():
         page = statement_of("ORDERBYDESCsys_created_on", robot, shown="sys_id")
         for statement in (page, page.order_by(None).with_only_columns(func.count())):

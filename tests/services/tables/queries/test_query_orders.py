@@ -49,7 +49,7 @@ def test_sorts_by_several_fields_wherever_they_stand() -> None:
 
 
 def test_any_order_is_total_and_sorts_by_a_field_once(app: Flask) -> None:
-    walks = Walks(get_table("change_request"), ROOT)
+    walks = Walks(get_table("change_request"), ROOT.permissions)
 
     def names(*orders: Order) -> list[str]:
         return [str(clause).split(".")[1] for clause in order_clauses(walks, orders)]
@@ -61,7 +61,7 @@ def test_any_order_is_total_and_sorts_by_a_field_once(app: Flask) -> None:
 
 def test_refuses_more_orders_than_databases_take(app: Flask) -> None:
     fields = list(get_table("change_request").columns)[: MAX_ORDERS + 1]
-    walks = Walks(get_table("change_request"), ROOT)
+    walks = Walks(get_table("change_request"), ROOT.permissions)
     order_clauses(walks, [Order(name) for name in fields[:-1]])
     with pytest.raises(RequestUnreadable):
         order_clauses(walks, [Order(name) for name in fields])

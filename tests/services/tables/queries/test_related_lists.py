@@ -10,11 +10,12 @@ from changegate.database import connection
 from changegate.errors import RequestUnreadable
 from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from tests.support.change_rows import USERS, insert_rows
 from tests.support.queries import ROOT, find
 
-ANN = Caller("a" * 32, "ann", frozenset())
-ITIL = Caller("0" * 32, "desk", frozenset({"itil"}))
+ANN = Caller("a" * 32, "ann", Permissions(frozenset()))
+ITIL = Caller("0" * 32, "desk", Permissions(frozenset({"itil"})))
 IDS = {name: str(at) * 32 for at, name in enumerate(("none", "one", "three"), start=1)}
 
 

@@ -11,6 +11,7 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import TinyUrl
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.queries.tiny_urls import KEPT_FOR, get_query, store_query
 from tests.conftest import Clock
 
@@ -28,7 +29,7 @@ def clock(either_app: Flask) -> Iterator[Clock]:
 
 @pytest.fixture
 def admin() -> Caller:
-    return Caller(ADMIN, "admin", frozenset({"admin"}))
+    return Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 
 
 def tokens() -> set[str]:
@@ -39,7 +40,7 @@ def test_keeps_a_query_for_its_user_and_path(clock: Clock, admin: Caller) -> Non
     token = store_query(admin, PATH, QUERY)
     db.session.commit()
     assert get_query(admin, token, PATH) == QUERY
-    other = Caller("0" * 32, "ann", frozenset({"admin"}))
+    other = Caller("0" * 32, "ann", Permissions(frozenset({"admin"})))
     for caller, path in ((other, PATH), (admin, f"{PATH}/"), (admin, "")):
         with pytest.raises(RequestUnreadable):
             get_query(caller, token, path)

@@ -13,6 +13,7 @@ from changegate.extensions import db
 from changegate.models import SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.shapes import DisplayValue
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading import aggregates
@@ -21,7 +22,7 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 NETWORK = "ab" * 16
 pytestmark = pytest.mark.usefixtures("at_work")
@@ -105,7 +106,7 @@ def test_is_empty_when_no_figure_is_requested() -> None:
 
 
 def test_counts_only_what_the_caller_may_see() -> None:
-    plain = Caller("cd" * 16, "mia", frozenset())
+    plain = Caller("cd" * 16, "mia", Permissions(frozenset()))
     create_record(CHANGES, ROOT, {"requested_by": plain.sys_id})
     assert asked(caller=plain, counts=True) == {"stats": {"count": "1"}}
     assert asked(counts=True) == {"stats": {"count": "6"}}
@@ -116,7 +117,7 @@ def test_needs_the_right_to_read() -> None:
     with pytest.raises(AccessRefused):
         aggregate_records(
             get_table("oauth_entity"),
-            Caller(ADMIN, "x", frozenset()),
+            Caller(ADMIN, "x", Permissions(frozenset())),
             parse_encoded_query(""),
             Aggregation(counts=True),
         )

@@ -14,6 +14,7 @@ from changegate.extensions import db
 from changegate.models import CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables import recent_choices
 from changegate.services.tables.display.selections import select_fields
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -24,7 +25,7 @@ from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 BASE = "https://change.example.com/api/now/table"
 CHANGES = get_table("change_request")
 TASKS = get_table("change_task")
@@ -33,7 +34,7 @@ ALL_WITH_WALKS = Shape(
     BASE,
     DisplayValue.ALL,
     fields=(
-        *CHANGES.fields_for(ROOT),
+        *CHANGES.fields_for(ROOT.permissions),
         *CHANGES.blank_fields,
         "assignment_group.manager.email",
         "requested_by.name",
@@ -180,7 +181,7 @@ def test_a_row_that_the_caller_may_not_see_shows_as_its_sys_id_and_has_no_fields
     ann = add(SysUser, user_name="ann", name="Ann Lee")
     hidden = create(short_description="of somebody else")
     sys_id = create(requested_by=ann, parent=hidden)
-    plain = Caller(ann, "ann", frozenset())
+    plain = Caller(ann, "ann", Permissions(frozenset()))
     fields = ("parent", "parent.short_description", "parent.work_notes", "requested_by")
     record = read_record(CHANGES, plain, sys_id, shape(*fields, display=DisplayValue.DISPLAY, exclude=True))
     assert record == {
@@ -189,7 +190,7 @@ def test_a_row_that_the_caller_may_not_see_shows_as_its_sys_id_and_has_no_fields
         "parent.work_notes": "",
         "requested_by": "Ann Lee",
     }
-    itil = Caller(ann, "ann", frozenset({"itil"}))
+    itil = Caller(ann, "ann", Permissions(frozenset({"itil"})))
     assert read_record(CHANGES, itil, sys_id, shape("parent.short_description")) == {
         "parent.short_description": "of somebody else"
     }
@@ -198,14 +199,15 @@ def test_a_row_that_the_caller_may_not_see_shows_as_its_sys_id_and_has_no_fields
 def test_fields_that_the_caller_may_not_read_are_blank_like_unknown_ones_on_every_walk(at_work: Flask) -> None:
     sys_id = create(requested_by=ADMIN)
     blank = dict.fromkeys(("requested_by.locked_out", "requested_by.user_password", "requested_by.nonsense"), "")
-    itil = Caller(ADMIN, "admin", frozenset({"itil"}))
+    itil = Caller(ADMIN, "admin", Permissions(frozenset({"itil"})))
     shown = read_record(CHANGES, itil, sys_id, shape(*blank, "requested_by.user_name"))
     assert shown == {**blank, "requested_by.user_name": "admin"}
     assert read_record(CHANGES, ROOT, sys_id, shape(*blank)) == {**blank, "requested_by.locked_out": "false"}
 
 
-def test_callers_of_one_standing_share_statements_and_nothing_else(at_work: Flask) -> None:
-    people = [Caller(add(SysUser, user_name=name, name=name), name, frozenset()) for name in ("ann", "bob")]
+def test_callers_with_the_same_permissions_share_statements_and_nothing_else(at_work: Flask) -> None:
+    nobody = Permissions(frozenset())
+    people = [Caller(add(SysUser, user_name=name, name=name), name, nobody) for name in ("ann", "bob")]
     for caller in people:
         parent = create(requested_by=caller.sys_id, short_description=f"parent of {caller.user_name}")
         create(requested_by=caller.sys_id, parent=parent, short_description=f"child of {caller.user_name}")
@@ -312,8 +314,8 @@ def test_refuses_more_fields_than_a_database_answers(at_work: Flask) -> None:
 def test_repeated_statements_are_cached_and_unusually_long_ones_are_not(at_work: Flask) -> None:
     create(short_description="kept")
     usual, unusual = shape("number", "opened_by.name"), shape("number", "x" * 5000)
-    assert select_fields(CHANGES, ROOT, usual) is select_fields(CHANGES, ROOT, usual)
-    assert select_fields(CHANGES, ROOT, unusual) is not select_fields(CHANGES, ROOT, unusual)
+    assert select_fields(CHANGES, ROOT.permissions, usual) is select_fields(CHANGES, ROOT.permissions, usual)
+    assert select_fields(CHANGES, ROOT.permissions, unusual) is not select_fields(CHANGES, ROOT.permissions, unusual)
     assert listed("short_description=kept", "active") == ["true"]
     kept = len(matching.statements)
     for query in (
@@ -339,7 +341,7 @@ def test_a_written_record_is_rendered_like_one_that_is_read(network: str) -> Non
 
 
 def test_callers_see_their_write_even_if_it_removed_their_read_access(at_work: Flask) -> None:
-    ann = Caller(add(SysUser, user_name="ann", name="Ann"), "ann", frozenset())
+    ann = Caller(add(SysUser, user_name="ann", name="Ann"), "ann", Permissions(frozenset()))
     created = create_record(CHANGES, ROOT, {"requested_by": ADMIN, "opened_by": ADMIN})
     assert render_written(CHANGES, ann, created, shape("requested_by.name")) == {
         "requested_by.name": "System Administrator"
@@ -357,7 +359,7 @@ def test_masks_secrets_for_administrators_where_names_are_shown(at_work: Flask) 
         ],
     }
     query = parse_encoded_query("user_nameINadmin,ann^ORDERBYuser_name")
-    itil = Caller(ADMIN, "admin", frozenset({"itil"}))
+    itil = Caller(ADMIN, "admin", Permissions(frozenset({"itil"})))
     for display, records in expected.items():
         page = read_page(USERS, ROOT, query, shape("user_password", display=display), limit=9, offset=0)
         assert list(page.records) == records

@@ -13,12 +13,13 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import SysAudit
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 
@@ -43,7 +44,7 @@ def created(**fields: Any) -> str:
 
 def test_records_who_changed_which_field_and_when(at_work: Flask) -> None:
     sys_id = created(short_description="before")
-    update_record(CHANGES, Caller(ADMIN, "ann", ROOT.roles), sys_id, {"short_description": "after"})
+    update_record(CHANGES, Caller(ADMIN, "ann", Permissions(ROOT.roles)), sys_id, {"short_description": "after"})
     [row] = connection().execute(select(SysAudit.__table__).where(SysAudit.documentkey == sys_id)).all()
     assert (row.tablename, row.fieldname, row.documentkey) == ("change_request", "short_description", sys_id)
     assert (row.user, row.sys_created_by, row.oldvalue, row.newvalue) == ("ann", "ann", "before", "after")

@@ -13,14 +13,14 @@ from changegate.errors import AccessRefused, KeyAlreadyUsed, RequestUnreadable
 from changegate.extensions import db, now
 from changegate.models import IdempotencyKey, OAuthEntity, SysUser, Task
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once, purge_keys
 from changegate.services.tables.writing.records import delete_record, update_record
 from tests.conftest import Clock
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 BODY = {"short_description": "once", "priority": 2}
@@ -56,7 +56,7 @@ def test_a_repetition_gives_the_record_as_it_is_now(at_work: Flask) -> None:
     update_record(CHANGES, ROOT, first, {"short_description": "changed since"})
     again = create_once(CHANGES, ROOT, "key", BODY)
     assert again["short_description"] == "changed since"
-    assert again.keys() == set(CHANGES.fields_for(ROOT))
+    assert again.keys() == set(CHANGES.fields_for(ROOT.permissions))
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_a_key_is_known_to_its_user_integration_and_table_alone(at_work: Flask) 
     entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=ADMIN)
     db.session.add_all([user, entity])
     db.session.flush()
-    ann = Caller(user.sys_id, "ann", ROOT.roles)
-    token = Caller(ADMIN, "admin", ROOT.roles, TokenGrant(entity.sys_id, ""))
+    ann = Caller(user.sys_id, "ann", Permissions(ROOT.roles))
+    token = Caller(ADMIN, "admin", Permissions(ROOT.roles, TokenGrant(entity.sys_id, "")))
     ids = {created(caller=caller, key=key) for caller in (ROOT, ann, token) for key in ("key", "KEY", "key ")}
     assert len(ids) == count() == 9
     assert create_once(USERS, ROOT, "key", {"user_name": "ben"})["user_name"] == "ben"
@@ -133,7 +133,7 @@ def test_a_key_whose_record_is_gone_creates_no_other(at_work: Flask) -> None:
 def test_a_caller_who_may_no_longer_create_learns_nothing(at_work: Flask) -> None:
     created()
     with pytest.raises(AccessRefused):
-        created(caller=Caller(ADMIN, "admin", frozenset()))
+        created(caller=Caller(ADMIN, "admin", Permissions(frozenset())))
 
 
 def test_a_key_is_forgotten_after_a_day(at_work: Flask) -> None:

@@ -11,11 +11,12 @@ from changegate.database import connection
 from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 
-ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", frozenset({"admin"}))
+ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 PARTS = ("change_task", "sysapproval_approver", "task_ci", "sys_journal_field", "sys_attachment")
 

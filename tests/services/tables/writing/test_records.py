@@ -13,7 +13,7 @@ from changegate.errors import ChangegateError, OperationFailed, RecordNotFound, 
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysAttachment, SysAttachmentDoc, SysAudit, SysUser, Task
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import TokenGrant
+from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.reading.records import get_row, read_record
 from changegate.services.tables.registry import NoRules, Table, Values, find_table, get_table
@@ -22,7 +22,7 @@ from changegate.services.tables.writing.records import create_record, delete_rec
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 USERS = get_table("sys_user")
 GROUPS = get_table("sys_user_group")
@@ -48,7 +48,7 @@ def at_work(either_app: Flask) -> Iterator[Flask]:
 
 
 def read(sys_id: str) -> dict[str, Any]:
-    fields = CHANGES.fields_for(ROOT)
+    fields = CHANGES.fields_for(ROOT.permissions)
     return dict(zip(fields, get_row(CHANGES, ROOT, sys_id, fields), strict=True))
 
 
@@ -259,14 +259,14 @@ def test_rules_see_every_write_and_complete_it(at_work: Flask, witness: Witness,
 def test_a_change_that_rules_remove_is_not_an_update(at_work: Flask, witnessed: Table) -> None:
     group = create_record(witnessed, ROOT, {"name": "sent"})
     after = update_record(witnessed, ROOT, group["sys_id"], {"name": "turned down"})
-    assert dict(zip(GROUPS.fields_for(ROOT), after, strict=True)) == group
+    assert dict(zip(GROUPS.fields_for(ROOT.permissions), after, strict=True)) == group
 
 
 def test_an_update_returns_the_stored_record_without_reading_it_again(at_work: Flask) -> None:
     sys_id = create_record(CHANGES, ROOT, {})["sys_id"]
     with counted_statements() as statements:
         after = update_record(CHANGES, ROOT, sys_id, VALUES)
-    assert dict(zip(CHANGES.fields_for(ROOT), after, strict=True)) == read(sys_id)
+    assert dict(zip(CHANGES.fields_for(ROOT.permissions), after, strict=True)) == read(sys_id)
     assert [text.split()[0] for text in statements if "sys_choice" not in text] == ["SELECT", "UPDATE", "INSERT"]
 
 
@@ -294,7 +294,7 @@ def test_a_record_knows_the_integration_that_created_it(at_work: Flask) -> None:
     entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=ADMIN)
     db.session.add(entity)
     db.session.flush()
-    token = replace(ROOT, grant=TokenGrant(entity.sys_id, ""))
+    token = replace(ROOT, permissions=Permissions(ROOT.roles, TokenGrant(entity.sys_id, "")))
     sent = {"oauth_entity": "0" * 32}
     assert create_record(CHANGES, token, sent)["oauth_entity"] == entity.sys_id
     assert create_record(CHANGES, ROOT, sent)["oauth_entity"] is None

@@ -10,13 +10,14 @@ from changegate.errors import RequestUnreadable
 from changegate.extensions import db
 from changegate.models import CmdbCi, SysUser, SysUserGroup
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.tables.writing.references import resolve_references
 from tests.support.statements import counted_statements
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
-ROOT = Caller(ADMIN, "admin", frozenset({"admin"}))
+ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
 ANN, BEN, TEAM, ROUTER = ("a" * 32, "b" * 32, "c" * 32, "D" * 32)
 
@@ -92,7 +93,7 @@ def test_refuses_what_means_nothing_or_several(at_work: Flask, by_display: bool)
 
 def test_a_record_that_the_caller_may_not_see_is_missing(at_work: Flask) -> None:
     theirs = create_record(CHANGES, ROOT, {})
-    visitor = Caller(ANN, "ann", frozenset())
+    visitor = Caller(ANN, "ann", Permissions(frozenset()))
     own = create_record(CHANGES, ROOT, {"requested_by": ANN})
     for text in (own["sys_id"], own["number"]):
         assert resolved("parent", text, visitor) == own["sys_id"]
@@ -102,10 +103,10 @@ def test_a_record_that_the_caller_may_not_see_is_missing(at_work: Flask) -> None
 
 def test_a_table_that_the_caller_may_not_read_has_no_records(at_work: Flask) -> None:
     tokens = get_table("oauth_entity")
-    assert not tokens.access.admits("read", Caller(ANN, "ann", frozenset({"itil"})))
+    assert not tokens.access.admits("read", Caller(ANN, "ann", Permissions(frozenset({"itil"}))).permissions)
     texts = {"oauth_entity": "0" * 32}
     with pytest.raises(RequestUnreadable, match="Exception while reading request"):
-        resolve_references(CHANGES, Caller(ANN, "ann", frozenset({"itil"})), texts)
+        resolve_references(CHANGES, Caller(ANN, "ann", Permissions(frozenset({"itil"}))), texts)
 
 
 def test_lists_take_ids_names_and_addresses(at_work: Flask) -> None:

@@ -23,7 +23,7 @@ def find_names(sys_ids_by_table: Mapping[str, Iterable[str]], caller: Caller) ->
         target = find_table(table_name)
         # A reference may hold text that is not a sys_id; it is then its own display name.
         likely = [sys_id for sys_id in sys_ids if len(sys_id) == SYS_ID_LENGTH]
-        if target is not None and likely and target.access.admits("read", caller):
+        if target is not None and likely and target.access.admits("read", caller.permissions):
             names[table_name] = dict(_names_in(target, likely, caller))
     return names
 
@@ -40,7 +40,7 @@ def display_path(table: Table) -> str:
 
 
 def _names_in(table: Table, sys_ids: Sequence[str], caller: Caller) -> Iterable[tuple[str, str]]:
-    selection = select_fields(table, caller, Shape("", fields=(display_path(table),)))
+    selection = select_fields(table, caller.permissions, Shape("", fields=(display_path(table),)))
     entry = selection.members[0].entry if selection.members else None
     for rows in fetch_chunks(selection, caller, sys_ids):
         for row in rows:

@@ -1,6 +1,6 @@
 """Selections: the columns that are read for the records of a response, and the member that each column becomes.
 
-caller's roles and grant, table, fields ──select_fields──> Selection (cached for all callers with the same key)
+permissions, table, fields ──select_fields──> Selection (cached for all callers with the same key)
     members:  one column for each field that is shown     ┐
     journals: the sys_id of the record with the entries   ├── columns of every row, in this order
     sys_id of the record itself                           ┘
@@ -19,7 +19,7 @@ from changegate.database.compiled import CompiledSelects, Row
 from changegate.database.prepared import parameter
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
-from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.shapes import Fields, Shape
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
@@ -95,45 +95,34 @@ class Selection:
         return all(path in self.walks.table.columns for path in self.paths)
 
     def statement(self, size: int, *, keeps_rules: bool = True) -> Select[Any]:
-        """Return the SELECT for `size` sys_ids, whose parameters are named by `id_name`, and the caller's restrictions.
+        """Return the SELECT for `size` sys_ids, whose parameters are named by `id_name`.
 
-        The SQL depends on the caller only through `standing_of`; their own sys_id and integration are parameters. That
-        is what makes it safe to cache a selection for several callers.
+        It has the restrictions of the permissions. The caller's own sys_id and integration are parameters.
         """
         walks = self.walks
         is_listed = walks.root.c["sys_id"].in_([parameter(id_name(at)) for at in range(size)])
-        rules = visible_rows_of(walks.table, walks.root, walks.caller) if keeps_rules else []
+        rules = visible_rows_of(walks.table, walks.root, walks.permissions) if keeps_rules else []
         return select(*self.columns).select_from(walks.source).where(is_listed, *rules)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The key of a cached selection.
-
-    `caller` is the first caller with this standing. It is not compared, so only what `standing_of` returns may be read
-    from it; otherwise, another caller would get a selection that depends on this one.
-    """
+    """The key of a cached selection, and everything that the selection may depend on."""
 
     table: Table
-    standing: Hashable
+    permissions: Permissions
     fields: Fields
     shows_names: bool
-    caller: Caller = field(compare=False)
 
 
-def select_fields(table: Table, caller: Caller, shape: Shape) -> Selection:
+def select_fields(table: Table, permissions: Permissions, shape: Shape) -> Selection:
     """Return the selection for a shape; fields that do not exist or may not be read are omitted.
 
     Raises `RequestUnreadable` for more than `MAX_COLUMNS` fields.
     """
-    asked = _Asked(table, standing_of(caller), shape.fields, shape.shows_names, caller)
+    asked = _Asked(table, permissions, shape.fields, shape.shows_names)
     # Callers can invent any number of lists. The limit on the length bounds the memory of the cached ones.
     return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_REMEMBERED else _select(asked)
-
-
-def standing_of(caller: Caller) -> Hashable:
-    """Return what determines the fields and clauses of a caller. Callers with equal results share their statements."""
-    return caller.roles, caller.grant
 
 
 class _Selector:
@@ -141,7 +130,7 @@ class _Selector:
 
     def __init__(self, asked: _Asked) -> None:
         self._asked = asked
-        self._walks = Walks(asked.table, asked.caller)
+        self._walks = Walks(asked.table, asked.permissions)
         self._members: list[Member] = []
         self._journals: list[Journal] = []
         self._blanks: list[str] = []
@@ -174,7 +163,7 @@ class _Selector:
         self._columns.append(column)
 
     def _take_blank(self, key: str, element: str, holder: Field) -> None:
-        readable = holder.table.journals_for(self._asked.caller)
+        readable = holder.table.journals_for(self._asked.permissions)
         fields = tuple(name for name in holder.table.journal_views.get(element, (element,)) if name in readable)
         # Journal entries are display values: without them, the field is always empty.
         if self._asked.shows_names and fields:
@@ -193,7 +182,7 @@ class _Selector:
     @cached_property
     def _secrets(self) -> frozenset[str]:
         """The secrets that are shown as a mask: only to administrators, and only with display values."""
-        if not self._asked.shows_names or "admin" not in self._asked.caller.roles:
+        if not self._asked.shows_names or "admin" not in self._asked.permissions.roles:
             return frozenset()
         return frozenset(name for name, entry in self._asked.table.entries.items() if entry.is_secret)
 

@@ -9,8 +9,9 @@ from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
+from changegate.services.access.caller import Caller
 from changegate.services.tables.queries.comparison import Clause, Comparison, Inquiry, display_path_of
-from changegate.services.tables.queries.dates import PREFIX, TermInvalid
+from changegate.services.tables.queries.dates import PREFIX, TermInvalid, moment_of
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
     AllOf,
@@ -47,8 +48,8 @@ class _NothingFound(Exception):
     """A term is invalid, and the settings require that the query then matches nothing."""
 
 
-def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
-    """Return the clause for a query over the fields that a caller may read, or None if no condition remains.
+def where_clause(walks: Walks, query: EncodedQuery, caller: Caller) -> Clause | None:
+    """Return the clause for a query of a caller over the fields that they may read, or None if no condition remains.
 
     A condition on an unknown field, or with a value that is invalid for the field's type, is ignored. With the setting
     `invalid_query_returns_no_rows`, the query then matches nothing (docs/reference/table-api.md#unusual-input). Raises
@@ -57,7 +58,7 @@ def where_clause(walks: Walks, query: EncodedQuery) -> Clause | None:
     """
     require_measure(query)
     try:
-        return _query_clause(Inquiry(walks, now().replace(microsecond=0)), query)
+        return _query_clause(Inquiry(walks, moment_of(caller, now().replace(microsecond=0))), query)
     except _NothingFound:
         return false()
 
@@ -145,7 +146,7 @@ def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
     """Return the clause for rows in which each word occurs in one of the text fields."""
     walks = inquiry.walks
     entries = walks.table.entries
-    names = [name for name in walks.table.fields_for(walks.caller) if entries[name].kind == "string"]
+    names = [name for name in walks.table.fields_for(walks.permissions) if entries[name].kind == "string"]
     fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
     words = text.split()[:MAX_WORDS]
     inquiry.measure.add(len(words) * len(fields))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, func
@@ -31,16 +30,15 @@ class Unmatchable(Exception):
 class Inquiry:
     """The context of one translation of a query: joins, caller, time, and the choices looked up so far."""
 
-    def __init__(self, walks: Walks, at: datetime, measure: Measure | None = None) -> None:
+    def __init__(self, walks: Walks, moment: Moment, measure: Measure | None = None) -> None:
         self.walks = walks
         self.measure = measure or Measure()
-        zone = walks.caller.time_zone
-        self.moment = Moment(walks.caller, at if zone is None else at.astimezone(zone))
+        self.moment = moment
         self._choices: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def within(self, walks: Walks) -> "Inquiry":
         """Return the context of a subquery, with the same time and measure."""
-        return Inquiry(walks, self.moment.at, self.measure)
+        return Inquiry(walks, self.moment, self.measure)
 
     def require_field(self, path: str) -> Field:
         """Return a field. Raises `TermInvalid` if there is no such field that the caller may read."""

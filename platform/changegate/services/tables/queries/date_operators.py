@@ -119,7 +119,7 @@ def has_part(comparison: Comparison) -> Clause:
         or (part == "hour" and comparison.field.entry.kind == "glide_date")
     ):
         raise TermInvalid(f"{part[:100]} with {sign[:100]} is not a test of field {comparison.field.path}")
-    column = part_number(part, comparison.field.column, comparison.inquiry.walks.caller.time_zone)
+    column = part_number(part, comparison.field.column, comparison.inquiry.moment.zone)
     compared: Clause = column.op(_PART_SIGNS[sign], is_comparison=True)(_part_value(part, value))
     return compared
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from changegate.services.access.caller import Caller
 from changegate.services.tables.queries.periods import PERIODS, bounds_of, end_of, shifted, start_of
@@ -30,6 +31,17 @@ class Moment:
 
     caller: Caller
     at: datetime
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """Return the time zone of the caller; None is UTC."""
+        return self.caller.time_zone
+
+
+def moment_of(caller: Caller, at: datetime) -> Moment:
+    """Return the moment of a query that a caller makes at an instant."""
+    zone = caller.time_zone
+    return Moment(caller, at if zone is None else at.astimezone(zone))
 
 
 def literal_text(text: str, moment: Moment, kind: str = "") -> str:

@@ -87,7 +87,7 @@ def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
 def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
     field = comparison.field
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
-    if target is None or not may_read(target, comparison.inquiry.walks.caller):
+    if target is None or not may_read(target, comparison.inquiry.walks.permissions):
         return _is_text_in(field.column, names)
     comparison.inquiry.measure.add(SIZE_OF_NAMED_REFERENCE)
     return field.column.in_(_sys_ids_of(target, comparison.inquiry.walks, names))
@@ -104,7 +104,8 @@ def _sys_ids_of(target: Table, walks: Walks, names: Sequence[str]) -> Any:
         # A display name that is also a user name means only the user with that user name.
         is_taken = exists(select(other.c["sys_id"]).where(user_name == func.lower(display)).correlate(source))
         is_named = or_(_is_text_in(source.c[target.login_field], names), and_(is_named, ~is_taken))
-    return select(source.c["sys_id"]).where(is_named, *visible_rows_of(target, source, walks.caller)).correlate(None)
+    visible = visible_rows_of(target, source, walks.permissions)
+    return select(source.c["sys_id"]).where(is_named, *visible).correlate(None)
 
 
 def _is_text_in(column: ColumnElement[Any], texts: Sequence[str]) -> Clause:

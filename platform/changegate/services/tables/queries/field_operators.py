@@ -83,7 +83,7 @@ def _comparable(comparison: Comparison, unit: str) -> ColumnElement[Any]:
     if unit:
         if unit not in UNITS:
             raise TermInvalid(f"{unit[:100]} is not a unit")
-        return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.walks.caller.time_zone)
+        return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.moment.zone)
     column = comparison.field.column
     return func.lower(column) if comparison.is_text else column
 

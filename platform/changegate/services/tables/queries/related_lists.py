@@ -52,14 +52,14 @@ def joined_clause(inquiry: Inquiry, joined: Joined, matching: Matching) -> Claus
 
 
 def _walks_of(inquiry: Inquiry, name: str) -> Walks:
-    table, caller = find_table(name), inquiry.walks.caller
-    if table is None or not may_read(table, caller):
+    table, permissions = find_table(name), inquiry.walks.permissions
+    if table is None or not may_read(table, permissions):
         raise RequestUnreadable(f"Invalid table {name[:100]} in the query")
-    return Walks(table, caller, table.source.alias())
+    return Walks(table, permissions, table.source.alias())
 
 
 def _clauses(inquiry: Inquiry, inner: Walks, query: EncodedQuery, matching: Matching) -> list[Clause]:
-    clauses = visible_rows_of(inner.table, inner.root, inner.caller)
+    clauses = visible_rows_of(inner.table, inner.root, inner.permissions)
     clause = matching(inquiry.within(inner), query)
     return clauses if clause is None else [*clauses, clause]
 

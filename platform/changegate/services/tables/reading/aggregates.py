@@ -21,7 +21,7 @@ from changegate.services.tables.queries.encoded_query import EncodedQuery
 from changegate.services.tables.reading.figures import COUNT, FUNCTIONS, find_condition, find_figure
 from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.registry import Table
-from changegate.services.tables.visibility import visible_rows_of
+from changegate.services.tables.visibility import parameters_of, visible_rows_of
 from changegate.services.tables.walks import Field, Walks
 
 Names = tuple[str, ...]
@@ -53,9 +53,10 @@ def aggregate_records(
     Fields that do not exist, may not be read, or have no such figure are ignored
     (docs/reference/table-api.md#unusual-input). Raises `RequestUnreadable` for too many figures or groups.
     """
-    require_operation(table, caller, "read")
+    require_operation(table, caller.permissions, "read")
     require_time(for_search=True)
-    groups = select_fields(table, caller, Shape("", fields=aggregation.group_by)) if aggregation.group_by else None
+    shape = Shape("", fields=aggregation.group_by)
+    groups = select_fields(table, caller.permissions, shape) if aggregation.group_by else None
     aggregate = _Aggregate(table, caller, query, aggregation, groups.members if groups else ())
     if groups is None or not groups.members:
         return {"stats": aggregate.total()}
@@ -71,7 +72,7 @@ class _Aggregate:
         self._aggregation = aggregation
         self._caller = caller
         self._members = members
-        self._walks = Walks(table, caller)
+        self._walks = Walks(table, caller.permissions)
         by_path = ((member.path, self._walks.find(member.path)) for member in members)
         self._grouped = {path: _group_column(field_) for path, field_ in by_path if field_ is not None}
         pairs = [(function, key) for function in FUNCTIONS for key in aggregation.fields.get(function, ())]
@@ -79,15 +80,15 @@ class _Aggregate:
         self._figures = [figure for figure in figures if figure is not None]
         if len(members) + len(self._figures) > MAX_COLUMNS:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
-        matching = where_clause(self._walks, query)
-        visible = visible_rows_of(table, self._walks.root, caller)
+        matching = where_clause(self._walks, query, caller)
+        visible = visible_rows_of(table, self._walks.root, caller.permissions)
         self._clauses = visible if matching is None else [*visible, matching]
 
     def total(self) -> Stats:
         """Return the figures of all records together."""
         statement = select(func.count(), *(figure.column for figure in self._figures))
         statement = statement.select_from(self._walks.source).where(*self._clauses)
-        return self._stats(connection().execute(statement, self._walks.parameters).one())
+        return self._stats(connection().execute(statement, parameters_of(self._caller)).one())
 
     def list_groups(self, groups: Selection) -> Iterator[Stats]:
         """Yield the figures of each group, with the values of the fields that define the group."""
@@ -109,7 +110,7 @@ class _Aggregate:
         statement = select(*columns, func.count(), *(figure.column for figure in self._figures))
         statement = statement.select_from(self._walks.source).where(*self._clauses)
         statement = statement.group_by(*self._grouped.values()).having(*conditions).order_by(*orders)
-        rows: Sequence[Any] = connection().execute(statement.limit(MAX_GROUPS + 1), self._walks.parameters).all()
+        rows: Sequence[Any] = connection().execute(statement.limit(MAX_GROUPS + 1), parameters_of(self._caller)).all()
         if len(rows) > MAX_GROUPS:
             raise RequestUnreadable(f"There are more than {MAX_GROUPS} groups; a query may narrow them")
         return rows

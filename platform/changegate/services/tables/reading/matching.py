@@ -1,7 +1,7 @@
 """Matching: the sys_ids of the records that match a query and that the caller may see, and their count.
 
-Statements that differ only in their values are compiled once. Their shape consists of the table, what `standing_of` the
-caller returns, the order, the walked references, and SQLAlchemy's cache key of the WHERE clause:
+Statements that differ only in their values are compiled once. Their shape consists of the table, the permissions of the
+caller, the order, the walked references, and SQLAlchemy's cache key of the WHERE clause:
 
     query ──where_clause──> clause ──_shape_of──> (shape, values) ──CompiledSelects──> rows
                                        └── too large to cache: compiled and executed by SQLAlchemy
@@ -16,11 +16,10 @@ from changegate.database import connection
 from changegate.database.compiled import CompiledSelects, Row
 from changegate.database.prepared import parameter
 from changegate.services.access.caller import Caller
-from changegate.services.tables.display.selections import standing_of
 from changegate.services.tables.queries.clauses import order_clauses, where_clause
 from changegate.services.tables.queries.encoded_query import EncodedQuery
 from changegate.services.tables.registry import Table
-from changegate.services.tables.visibility import visible_rows_of
+from changegate.services.tables.visibility import parameters_of, visible_rows_of
 from changegate.services.tables.walks import Walks
 
 # Statements with more values, or with sort fields of more characters, are not cached.
@@ -34,8 +33,9 @@ class Matching:
 
     def __init__(self, table: Table, caller: Caller, query: EncodedQuery) -> None:
         self._query = query
-        self._walks = Walks(table, caller)
-        self._clause = where_clause(self._walks, query)
+        self._parameters = parameters_of(caller)
+        self._walks = Walks(table, caller.permissions)
+        self._clause = where_clause(self._walks, query, caller)
         # Taken before `order_clauses` may join more tables, which a count does not need.
         self._source = self._walks.source
         self._shape, self._inputs = _shape_of(self._walks, self._clause, query)
@@ -71,11 +71,11 @@ class Matching:
         return page.order_by(*orders).limit(limit).offset(offset)
 
     def _clauses(self) -> list[ColumnElement[bool]]:
-        visible = visible_rows_of(self._walks.table, self._walks.root, self._walks.caller)
+        visible = visible_rows_of(self._walks.table, self._walks.root, self._walks.permissions)
         return visible if self._clause is None else [*visible, self._clause]
 
     def _fetch(self, purpose: str, build: Callable[[], Select[Any]], **values: int) -> Sequence[Row]:
-        named = {**self._walks.parameters, **values}
+        named = {**self._parameters, **values}
         if self._shape is None:
             # SQLAlchemy must not cache it either: the cache key of a large statement takes longer than the statement.
             return connection().execute(build(), named, execution_options={"compiled_cache": None}).all()
@@ -91,7 +91,7 @@ def _shape_of(
     """
     if sum(1 + len(order.field) for order in query.orders) > LONGEST_REMEMBERED_ORDERS:
         return None, ()
-    common = (walks.table, standing_of(walks.caller), query.orders)
+    common = (walks.table, walks.permissions, query.orders)
     if clause is None:
         return common, ()
     if sum(len(chain) for group in query.alternatives for chain in group) > MOST_REMEMBERED_VALUES:

@@ -15,6 +15,7 @@ from changegate.database import require_time
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.rendering import render_rows
 from changegate.services.tables.display.rows import fetch_chunks, fetch_row_with_version, fetch_rows
@@ -71,9 +72,9 @@ def read_page(table: Table, caller: Caller, query: EncodedQuery, shape: Shape, *
 
     Raises `AccessRefused`, `RequestUnreadable`, and the errors of `require_time`.
     """
-    require_operation(table, caller, "read")
+    require_operation(table, caller.permissions, "read")
     require_time(for_search=True)
-    selection = select_fields(table, caller, shape)
+    selection = select_fields(table, caller.permissions, shape)
     matching = Matching(table, caller, query)
     sys_ids, total = _find_page(matching, limit, offset)
     return Page(Records(selection, sys_ids, caller, shape), total)
@@ -90,7 +91,7 @@ def _find_page(matching: Matching, limit: int, offset: int) -> tuple[list[str], 
 
 def count_records(table: Table, caller: Caller, query: EncodedQuery) -> int:
     """Return how many records match and are visible to the caller."""
-    require_operation(table, caller, "read")
+    require_operation(table, caller.permissions, "read")
     require_time(for_search=True)
     return Matching(table, caller, query).count()
 
@@ -114,8 +115,8 @@ class OpenRecord:
 
 def open_record(table: Table, caller: Caller, sys_id: str, shape: Shape) -> OpenRecord:
     """Return one record with its version. Raises `RecordNotFound` if the caller sees no such record."""
-    require_operation(table, caller, "read")
-    selection = select_fields(table, caller, shape)
+    require_operation(table, caller.permissions, "read")
+    selection = select_fields(table, caller.permissions, shape)
     versioned = fetch_row_with_version(selection, caller, sys_id) if is_storable(sys_id) else None
     if versioned is None:
         raise RecordNotFound
@@ -130,7 +131,7 @@ def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shap
     It is read again only if more than its own columns is shown. Callers always get back the record that they just
     wrote, even if the write removed their read access.
     """
-    selection = select_fields(table, caller, shape)
+    selection = select_fields(table, caller.permissions, shape)
     if selection.is_plain:
         row: Record = [record[path] for path in selection.paths]
     else:
@@ -138,9 +139,9 @@ def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shap
     return next(render_rows(selection, [row], caller, shape))
 
 
-def require_operation(table: Table, caller: Caller, operation: str) -> None:
+def require_operation(table: Table, permissions: Permissions, operation: str) -> None:
     """Refuse a caller whose roles do not allow an operation on the table."""
-    if not table.access.admits(operation, caller):
+    if not table.access.admits(operation, permissions):
         verb = OPERATION_NAMES[operation]
         raise AccessRefused("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
 

@@ -55,7 +55,7 @@ def create_once(
     """
     if not _KEY.fullmatch(key):
         raise RequestUnreadable("Header Idempotency-Key: 1 to 255 printable ASCII characters are expected")
-    require_operation(table, caller, "create")
+    require_operation(table, caller.permissions, "create")
     key_hash, body_hash = _key_hash(table, caller, key), _body_hash(sent, input_display_value)
     # Chosen before the record exists: the row of the key names it, and is written first.
     sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
@@ -72,7 +72,7 @@ def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str)
     claimed = _FIND.first({"key_hash": key_hash})
     if claimed is None or claimed.body_hash != body_hash:
         raise KeyAlreadyUsed(OTHER_BODY)
-    fields = table.fields_for(caller)
+    fields = table.fields_for(caller.permissions)
     try:
         row = get_row(table, caller, claimed.record, fields)
     except RecordNotFound:

@@ -44,7 +44,7 @@ def create_record(
     appended to `ignored`: unknown ones, read-only ones, and those that the table's rules have overridden. Raises
     `AccessRefused`, `RequestUnreadable` for an invalid value, `QuotaReached`, and `OperationFailed` from the rules.
     """
-    require_operation(table, caller, "create")
+    require_operation(table, caller.permissions, "create")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=True)
     defaults = _defaults(table)
@@ -54,7 +54,7 @@ def create_record(
     values["sys_id"] = sys_id or new_record_id(fields)
     values |= {**_class_of(table), **table.rules.origin_of(caller)}
     # Before the rules run, because they may set fields that the token itself may not write.
-    caller.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
+    caller.permissions.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
     table.rules.before_create(values, caller)
     if ignored is not None:
         unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)
@@ -85,7 +85,7 @@ def update_record(
     `ignored`: unknown ones, read-only ones, and those that the table's rules remove from the changes. Raises
     `VersionOutdated` if `condition` does not hold for the stored version, and the errors of `create_record`.
     """
-    require_operation(table, caller, "update")
+    require_operation(table, caller.permissions, "update")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=False)
     before = lock_row(table, caller, sys_id)
@@ -94,26 +94,26 @@ def update_record(
     changes = {name: value for name, value in requested.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
     # Before the rules run, because they may set fields that the token itself may not write.
-    caller.require_writable([*changes, *entries], table.integration_of(before))
+    caller.permissions.require_writable([*changes, *entries], table.integration_of(before))
     table.rules.before_update(before, changes, caller)
     if ignored is not None:
         ignored += as_sent(sent, unused | (requested.keys() - changes.keys()))
     # Rules may have set fields to the values that they already have.
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
-        return _in_order(before, table.fields_for(caller))
+        return _in_order(before, table.fields_for(caller.permissions))
     class_name = _class_name(table, before)
     after = {**before, **changes, **_update(table, before, changes, caller)}
     if table.is_audited:
         record_changes(table, class_name, before, changes, caller)
     add_journal_entries(class_name, before["sys_id"], entries, caller)
     table.rules.after_update(before, changes, caller)
-    return _in_order(after, table.fields_for(caller))
+    return _in_order(after, table.fields_for(caller.permissions))
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condition | None = None) -> None:
     """Delete a record with its journals and attachments. Raises `RecordNotFound` and `VersionOutdated`."""
-    require_operation(table, caller, "delete")
+    require_operation(table, caller.permissions, "delete")
     before = lock_row(table, caller, sys_id, is_to_go=True)
     _require_version(before, condition)
     class_name = _class_name(table, before)

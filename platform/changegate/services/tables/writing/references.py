@@ -72,7 +72,7 @@ def _sys_id_of(field: str, entry: Entry, text: str, meanings: Meanings) -> str:
 def _meanings(target: Table | None, caller: Caller, texts: Iterable[str], by_display: bool) -> Meanings:
     if target is None:  # the table is not served, so its records cannot be looked up
         return {text: text for text in texts}
-    if not target.access.admits("read", caller):
+    if not target.access.admits("read", caller.permissions):
         return {}
     lookups: list[Callable[[Table, Caller, list[str]], Meanings]] = [_by_sys_id, _by_login, _by_display_name]
     meanings: Meanings = {}
