@@ -28,7 +28,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("platform", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     entry, column = (indent(block, "    ") for block in blocks(PAGE, "python"))
-    for name, line, text in (("integration_fields.py", COMMENTS, entry), ("oauth_entity.py", ISSUER, column)):
+    added = (("integration_fields.py", COMMENTS, f"{entry.rstrip()},\n"), ("oauth_entity.py", ISSUER, column))
+    for name, line, text in added:
         source = (folder / MODELS / name).read_text()
         assert source.count(line) == 1
         (folder / MODELS / name).write_text(source.replace(line, text + line))
