@@ -113,7 +113,7 @@ def test_a_refresh_waits_for_a_revocation_and_gets_nothing(
             refreshing.append(pool.submit(refresh, grants, mobile, token))
             assert is_still_waiting(refreshing[0])
 
-        after_this(refresh_tokens, "hold_owner", start_to_refresh, monkeypatch)
+        after_this(refresh_tokens, "lock_owner", start_to_refresh, monkeypatch)
         assert post(grants.desk, REVOKE, token=token).status_code == 200
         answer = refreshing[0].result(LONGEST_SECONDS)
 

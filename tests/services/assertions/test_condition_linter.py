@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changegate.services.assertions.claim_conditions import check_conditions, load_conditions
-from changegate.services.assertions.condition_linter import ConditionFindings, Findings, lint_conditions
+from changegate.services.assertions.condition_linter import ConditionFindings, LintFindings, lint_conditions
 
 KINDS = {
     "repository_id": "immutable",
@@ -25,7 +25,7 @@ def condition(claim: str, operator: str, value: Any = None, value_type: str = "s
     return stored | more
 
 
-def lint(*stored: dict[str, Any]) -> Findings:
+def lint(*stored: dict[str, Any]) -> LintFindings:
     return lint_conditions(stored, KINDS)
 
 

@@ -14,7 +14,7 @@ from changegate.services.integrations.dry_run import DryRun, client_of_fields, t
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import change_integration
-from changegate.services.oauth.client_authentication import get_unproven_client
+from changegate.services.oauth.client_authentication import get_unauthenticated_client
 from changegate.services.oauth.clients import Client
 from tests.conftest import BASE_URL
 from tests.support.certificates import certificate, pem
@@ -177,4 +177,4 @@ def test_unsaved_fields_are_checked_as_an_exchange_checks_them_once_saved(
 
 def exchanged(entity: OAuthEntity) -> Client:
     """Return the client as an exchange reads it."""
-    return get_unproven_client(entity.client_id)
+    return get_unauthenticated_client(entity.client_id)

@@ -8,7 +8,7 @@ from changegate.console.integrations.form import IntegrationForm
 from changegate.console.integrations.rows import CLAIM_CONDITIONS
 from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.presets import advise_pins, claim_kinds, find_by_issuer, find_preset, require_pins
-from changegate.services.assertions.condition_linter import Findings, lint_conditions
+from changegate.services.assertions.condition_linter import LintFindings, lint_conditions
 
 _schema = ClaimConditionSchema()
 
@@ -17,7 +17,7 @@ _schema = ClaimConditionSchema()
 class ConditionCheck:
     """The findings for the valid conditions, and error messages for the others."""
 
-    findings: Findings
+    findings: LintFindings
     conditions: list[dict[str, Any]]
     problems: list[str]
     missing: list[str]

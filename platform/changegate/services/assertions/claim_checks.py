@@ -58,8 +58,8 @@ def check_audience(claims: Claims, policy: TrustPolicy, _now: float) -> RuleChec
 def check_subject(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
     """Require a printable subject without blanks around it, so that administrators read it as it is compared."""
     subject = claims.get("sub")
-    sound = is_text(subject) and subject.isprintable() and subject == subject.strip()
-    reason = None if sound else "payload_invalid"
+    is_valid = is_text(subject) and subject.isprintable() and subject == subject.strip()
+    reason = None if is_valid else "payload_invalid"
     return RuleCheck("sub", reason, _SUBJECT, subject)
 
 

@@ -42,7 +42,7 @@ class ConditionFindings:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LintFindings:
     """The findings for each condition in the order given, and the warnings about all of them together."""
 
     conditions: tuple[ConditionFindings, ...]
@@ -78,7 +78,7 @@ class _Linted:
         return bool(self.pattern) and set(self.pattern) <= set("*/:")
 
 
-def lint_conditions(stored: Sequence[Mapping[str, Any]], kinds: Mapping[str, str] = NO_KINDS) -> Findings:
+def lint_conditions(stored: Sequence[Mapping[str, Any]], kinds: Mapping[str, str] = NO_KINDS) -> LintFindings:
     """Return examples and warnings for conditions as `ClaimConditionSchema` loads them.
 
     `kinds` maps claims, by name or JSON pointer, to `immutable`, `renamable`, or `run-specific`.
@@ -89,7 +89,7 @@ def lint_conditions(stored: Sequence[Mapping[str, Any]], kinds: Mapping[str, str
         for item, condition in zip(stored, load_conditions(stored), strict=False)
     ]
     understood = [item for item in items if item.condition.is_understood]
-    return Findings(tuple(_findings(item) for item in items), tuple(_warn_of_all(understood, kinds)))
+    return LintFindings(tuple(_findings(item) for item in items), tuple(_warn_of_all(understood, kinds)))
 
 
 def _findings(item: _Linted) -> ConditionFindings:

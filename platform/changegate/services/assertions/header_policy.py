@@ -82,6 +82,6 @@ def _check_kid(members: Mapping[str, object]) -> RuleCheck:
     # The sender chooses the kid. It is compared, logged, and shown before the signature is verified, so that its length
     # and characters are limited.
     kid = members.get("kid")
-    sound = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
-    reason = None if sound or "kid" not in members else "header_invalid"
+    is_valid = isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH and kid.isprintable()
+    reason = None if is_valid or "kid" not in members else "header_invalid"
     return RuleCheck("kid", reason, _KID, kid)

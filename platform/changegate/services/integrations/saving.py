@@ -26,7 +26,7 @@ from changegate.services.integrations.id_token_addresses import require_sole_add
 from changegate.services.integrations.integration_changes import Change, keep_equal, list_changes
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE, changing
 from changegate.services.integrations.integrations import give_secret
-from changegate.services.integrations.token_grounds import grounds_of, is_tightened, keys_of
+from changegate.services.integrations.token_grounds import grounds_of, has_lost_grounds, keys_of
 from changegate.services.integrations.verifier_maps import ValidatedMap, store_keys, validate_keys
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import clear_cached_keys
@@ -103,7 +103,7 @@ def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[Valid
     _fill(entity, fields, maps, by)
     if grounds_before["active"] and not entity.active:
         revoke_all_so_far(entity)
-    elif is_tightened(grounds_before, grounds_of(entity)):
+    elif has_lost_grounds(grounds_before, grounds_of(entity)):
         revoke_tokens(entity)
     if (entity.jwks_url, entity.issuer) != trusted_before:
         clear_cached_keys(connection(), entity.sys_id)

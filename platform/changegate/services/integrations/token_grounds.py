@@ -23,7 +23,7 @@ def grounds_of(entity: OAuthEntity) -> dict[str, object]:
     return grounds | {"claim_conditions": entity.claim_conditions or []}
 
 
-def is_tightened(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+def has_lost_grounds(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
     """Return whether tokens lost any of their grounds; starting to issue refresh tokens takes nothing away."""
     gained = {REFRESHED} if after[REFRESHED] else set()
     return any(before[name] != after[name] for name in before.keys() - gained)

@@ -96,7 +96,7 @@ class KeyStore:
         kids cost the provider one request. Concurrent requests wait for that fetch. While none is allowed or under way,
         the answer costs no SQL.
         """
-        if source.static is not None or (source.facts.document_sha256 and not self._is_hopeful(source)):
+        if source.static is not None or (source.facts.document_sha256 and not self._may_find_kid(source)):
             return None
         rows = JwksCacheRows(db.engine)
         row = rows.provide(source)
@@ -156,7 +156,7 @@ class KeyStore:
         )
         return fetched
 
-    def _is_hopeful(self, source: KeySource) -> bool:
+    def _may_find_kid(self, source: KeySource) -> bool:
         """Return whether a fetch for an unknown kid is allowed, or one is under way that may bring the kid."""
         now = self._now()
         return source.facts.is_unknown_kid_fetch_due(self._cooldown, now) or source.facts.is_leased(now)

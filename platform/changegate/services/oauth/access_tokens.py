@@ -22,7 +22,7 @@ from changegate.models.integration_choices import PASSWORD
 from changegate.services.access.caller import Caller, TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant, expand_roles
 from changegate.services.access.time_zones import find_time_zone
-from changegate.services.oauth.jwt_token import is_written_as_ours, looks_like_jwt, sign_token, verify_token
+from changegate.services.oauth.jwt_token import has_header_of_instance, looks_like_jwt, sign_token, verify_token
 from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.scopes.rules import all_rules, held_scopes, rules_of_entity, scope_policy_of
 from changegate.services.users.roles import roles_of_user
@@ -53,8 +53,8 @@ def new_jwt_token(correlation_id: str, *, client_id: str, user: str, scope: str,
     at, issuer = now(), settings().base_url
     issued_at = int(at.timestamp())
     times = {"iat": issued_at, "exp": issued_at + int(lifespan.total_seconds())}
-    who = {"iss": issuer, "sub": user, "aud": issuer, "client_id": client_id}
-    return sign_token({**who, **times, "jti": correlation_id, "scope": scope}, at)
+    claims = {"iss": issuer, "sub": user, "aud": issuer, "client_id": client_id}
+    return sign_token({**claims, **times, "jti": correlation_id, "scope": scope}, at)
 
 
 def find_token_caller(token: str) -> Caller | None:
@@ -70,7 +70,7 @@ def find_token_caller(token: str) -> Caller | None:
 
 def is_foreign(token: str) -> bool:
     """Return whether, by its format alone, a token can only be another issuer's; nothing is verified."""
-    return not token.startswith(OPAQUE_PREFIX) and looks_like_jwt(token) and not is_written_as_ours(token)
+    return not token.startswith(OPAQUE_PREFIX) and looks_like_jwt(token) and not has_header_of_instance(token)
 
 
 def caller_of_row(row: Any) -> Caller:

@@ -17,7 +17,7 @@ from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
-from changegate.services.oauth.client_authentication import ClientCredentials, get_unproven_client
+from changegate.services.oauth.client_authentication import ClientCredentials, get_unauthenticated_client
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 
@@ -49,7 +49,7 @@ def authenticate_by_assertion(credentials: ClientCredentials, key_store: KeyStor
 
     Raises `InvalidClient`, and `TemporarilyUnavailable` if the client's keys are unavailable.
     """
-    client = get_unproven_client(credentials.client_id)
+    client = get_unauthenticated_client(credentials.client_id)
     if not client.is_public:
         # Otherwise the holder of the signing key would no longer need the client's secret.
         raise InvalidClient("client_assertion_refused", "this client has a secret and proves itself by that")

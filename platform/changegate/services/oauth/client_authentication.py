@@ -35,20 +35,20 @@ def authenticate_client(credentials: ClientCredentials, assertion_text: str | No
     and nothing else. Raises `InvalidClient`, and `TooManyFailures` before a secret is compared.
     """
     if credentials.client_id is not None:
-        known = find_client(credentials.client_id)
+        stored = find_client(credentials.client_id)
     else:
-        known = find_public_client(assertion_text)
+        stored = find_public_client(assertion_text)
     if credentials.secret is not None:
         # For unknown clients too, so that a reached limit does not reveal which client ids exist. No secret is compared
         # beyond the limit, not even the right one (decision 0004).
         guess = require_room_to_guess(credentials.address, credentials.client_id or "")
-        _require_secret(guess, known, credentials.secret)
-    if known is None:
+        _require_secret(guess, stored, credentials.secret)
+    if stored is None:
         raise InvalidClient("client_unknown")
-    if credentials.secret is None and not known.client.is_public:
+    if credentials.secret is None and not stored.client.is_public:
         raise InvalidClient("client_secret_bad")
     # Checked last: a wrong secret is refused as such, whether the client is active or not.
-    return _require_active(known)
+    return _require_active(stored)
 
 
 def require_room_to_guess(address: str, name: str) -> Guess:
@@ -59,27 +59,27 @@ def require_room_to_guess(address: str, name: str) -> Guess:
         raise TooManyFailures(limited.retry_after) from None
 
 
-def get_unproven_client(client_id: str | None) -> Client:
+def get_unauthenticated_client(client_id: str | None) -> Client:
     """Return an active client that is not authenticated yet; raises `InvalidClient`."""
-    known = None if client_id is None else find_client(client_id)
-    if known is None:
+    stored = None if client_id is None else find_client(client_id)
+    if stored is None:
         raise InvalidClient("client_unknown")
-    return _require_active(known)
+    return _require_active(stored)
 
 
-def _require_active(known: StoredClient) -> Client:
-    if not known.is_active:
+def _require_active(stored: StoredClient) -> Client:
+    if not stored.is_active:
         raise InvalidClient("client_inactive")
-    return known.client
+    return stored.client
 
 
-def _require_secret(guess: Guess, known: StoredClient | None, secret: str) -> None:
+def _require_secret(guess: Guess, stored: StoredClient | None, secret: str) -> None:
     """Refuse and count a wrong secret; an unknown client takes the same steps, so that timing does not reveal it."""
-    kept = known.secrets if known else (None, None, None)
+    kept = stored.secrets if stored else (None, None, None)
     # Some clients percent-encode the secret for Basic authentication (RFC 6749 §2.3.1) and some do not: try both forms.
     if not any(is_right_secret(guess, form, *kept, now()) for form in _forms(secret)):
         limiter.count_guess(guess)
-        raise InvalidClient("client_secret_bad" if known else "client_unknown")
+        raise InvalidClient("client_secret_bad" if stored else "client_unknown")
 
 
 def _forms(secret: str) -> Iterator[str]:

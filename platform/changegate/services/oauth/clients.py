@@ -101,8 +101,8 @@ def find_id_token_clients(assertion: UnverifiedAssertion) -> list[Client]:
     """
     issuer = assertion.unverified_issuer
     rows = _BY_ISSUER.all({"issuer": issuer}) if issuer else []
-    meant = [row for row in rows if _is_addressed(row, assertion)] or rows
-    return [client_of(row) for row in meant[:2]]
+    addressed = [row for row in rows if _is_addressed(row, assertion)] or rows
+    return [client_of(row) for row in addressed[:2]]
 
 
 def _is_addressed(row: ClientRow, assertion: UnverifiedAssertion) -> bool:

@@ -35,7 +35,7 @@ def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime
     """Write an exchange and its token with the commit, which belongs in `refusing_replays`."""
     # The cleanup comes first. A statement after the INSERT would execute it at once, and the write lock of SQLite would
     # then be held during several calls (decision 0011).
-    _purge_now_and_then(happened_at)
+    _purge_sometimes(happened_at)
     row = build_row(attempt, issued, happened_at, issued.exchange.client.entity)
     _INSERT.execute_with_commit(row)
 
@@ -59,7 +59,7 @@ def _write_refusal(row: Columns, at: datetime) -> None:
     write_counts(at)
     if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
         return
-    _purge_now_and_then(at)
+    _purge_sometimes(at)
     # Nothing depends on the durability of a refusal: a flood of them must not make other callers wait for fsync.
     _INSERT.execute_with_commit(row, must_last=False)
 
@@ -91,7 +91,7 @@ def purge_expired(at: datetime) -> None:
     purge_figures(oldest_kept)
 
 
-def _purge_now_and_then(at: datetime) -> None:
+def _purge_sometimes(at: datetime) -> None:
     if is_time_to_clean_up():
         purge_expired(at)
 

@@ -26,7 +26,7 @@ from changegate.services.oauth.clients import Client
 from changegate.services.oauth.exchange_figures import count_again
 
 REMEMBERED = 4096
-KeptRow = Any  # a row of `_KEPT`, by column name
+ReusedTokenRow = Any  # a row of `_TOKEN_ROW`, by column name
 # The token generation of the integration, the digest of its key set (None if its keys are stored with it), and the
 # value that names the user (None if all tokens act as one account).
 Grounds = tuple[int, str | None, object]
@@ -82,19 +82,19 @@ def find_admitted_caller(correlation_id: str) -> Caller | None:
     return None if row is None else caller_of_row(row)
 
 
-def find_kept(text: str) -> KeptRow | None:
+def find_token_row(text: str) -> ReusedTokenRow | None:
     """Return the row of a reusable token that was used before, live or not."""
-    return _KEPT.first({"reuse_key": reuse_key_of(text)})
+    return _TOKEN_ROW.first({"reuse_key": reuse_key_of(text)})
 
 
-def renew(kept: KeptRow, client: Client, user: str, expires_at: datetime) -> None:
+def renew(kept: ReusedTokenRow, client: Client, user: str, expires_at: datetime) -> None:
     """Update a token's row to the integration and user it was just verified for; a revoked row stays revoked."""
-    rests_on = {"new_entity": client.entity, "new_client_id": client.client_id, "new_user": user}
+    grounds = {"new_entity": client.entity, "new_client_id": client.client_id, "new_user": user}
     # The exchange counts for another integration or user from now on.
     if (kept.entity, kept.user) != (client.entity, user):
         count_again(kept.correlation_id, connection())
     generation = {"new_generation": client.token_generation, "new_expiry": expires_at}
-    _RENEW.execute({"kept": kept.correlation_id, **rests_on, **generation})
+    _RENEW.execute({"kept": kept.correlation_id, **grounds, **generation})
 
 
 def remember(text: str, client: Client, named_user: object) -> None:
@@ -135,12 +135,12 @@ def _known_statement() -> Any:
 
 _KNOWN = Prepared(_known_statement())
 _ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == parameter("correlation_id")))
-_KEPT = Prepared(
+_TOKEN_ROW = Prepared(
     select(
         *(_ROW.correlation_id, _ROW.entity, _ROW.user, _ROW.token_generation, _ROW.expires_at, _ROW.revoked_at)
     ).where(_ROW.assertion_claim == parameter("reuse_key"))
 )
-# `revoked_at` is checked again in the UPDATE, so that a revocation since `find_kept` is not undone.
+# `revoked_at` is checked again in the UPDATE, so that a revocation since `find_token_row` is not undone.
 _RENEW = Prepared(
     update(OAuthExchange.__table__)
     .where(_ROW.correlation_id == parameter("kept"), _ROW.revoked_at.is_(None))

@@ -20,7 +20,7 @@ from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client, find_id_token_clients
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.events import record_accepted
-from changegate.services.oauth.id_token_rows import KeptRow, find_kept, renew, reuse_key_of
+from changegate.services.oauth.id_token_rows import ReusedTokenRow, find_token_row, renew, reuse_key_of
 from changegate.services.oauth.issuing import Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.subjects import resolve_subject
@@ -47,15 +47,15 @@ def accept_id_token(
     name_client(attempt, client.client_id)
     exchange.verified = verified = verify_for(client, assertion, key_store)
     user, at = resolve_subject(client, verified), now()
-    kept = find_kept(text)
-    _require_unspent(client, verified, kept)
+    kept = find_token_row(text)
+    _require_unused(client, verified, kept)
     expires_at = _expiry(client, verified, at)
     if kept is None:
         record_accepted(attempt, _first_use(exchange, text, user, expires_at - at), at)
         return attempt.correlation_id
     # Written only if something has changed. Otherwise, the first call in each process would cost a write.
-    rested_on = (kept.entity, kept.user, kept.token_generation)
-    if rested_on != (client.entity, user, client.token_generation) or kept.expires_at <= at:
+    stored_grounds = (kept.entity, kept.user, kept.token_generation)
+    if stored_grounds != (client.entity, user, client.token_generation) or kept.expires_at <= at:
         renew(kept, client, user, expires_at)
     correlation_id: str = kept.correlation_id
     return correlation_id
@@ -70,10 +70,10 @@ def _choose_integration(assertion: UnverifiedAssertion) -> Client:
     # Tokens of this instance get here once their key is deleted: `is_foreign` then does not recognize their header.
     if issuer == settings().base_url:
         _refuse("own_token", RuleCheck("own token", "own_token", "another issuer than this product", issuer))
-    meant = find_id_token_clients(assertion)
-    if len(meant) == 1:
-        return meant[0]
-    reason, count = ("client_ambiguous", "several") if meant else ("client_unknown", "none")
+    clients = find_id_token_clients(assertion)
+    if len(clients) == 1:
+        return clients[0]
+    reason, count = ("client_ambiguous", "several") if clients else ("client_unknown", "none")
     received = f"{count} of the issuer {issuer} for {' '.join(assertion.unverified_audience)}"
     _refuse(reason, RuleCheck("integration", reason, ONE_INTEGRATION, received))
 
@@ -82,7 +82,7 @@ def _refuse(reason: str, check: RuleCheck) -> Never:
     raise AssertionRefused(reason, report=Report([check]))
 
 
-def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow | None) -> None:
+def _require_unused(client: Client, verified: VerifiedAssertion, kept: ReusedTokenRow | None) -> None:
     """Refuse a token that an administrator has revoked, or that was used before and may be used only once."""
     report = verified.report
     if kept is not None and kept.revoked_at is not None:
@@ -97,7 +97,7 @@ def _require_unspent(client: Client, verified: VerifiedAssertion, kept: KeptRow 
     report.require_passed()
 
 
-def _check_age(verified: VerifiedAssertion, kept: KeptRow | None, since: datetime) -> Iterator[RuleCheck]:
+def _check_age(verified: VerifiedAssertion, kept: ReusedTokenRow | None, since: datetime) -> Iterator[RuleCheck]:
     """Yield a failure if a token was issued before an instant, by its own `iat`, or because it was used before then.
 
     The use counts as well, because the provider's clock may be ahead by up to the clock skew.

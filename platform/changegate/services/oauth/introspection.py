@@ -37,19 +37,24 @@ def introspect(token: str, client: Client) -> Mapping[str, object]:
     if is_refresh_token(token):
         return _introspect_refresh_token(token, client)
     # Must stay the lookup of the APIs. A second implementation could report a token as active that the APIs refuse.
-    who = find_token_caller(token)
+    caller = find_token_caller(token)
     # The response for another integration's token must equal that for an unknown one. Otherwise, clients could test
     # which tokens exist.
-    if who is None or who.grant is None or who.origin is None or not _may_know(client, who.grant.entity):
+    if (
+        caller is None
+        or caller.grant is None
+        or caller.origin is None
+        or not _may_introspect(client, caller.grant.entity)
+    ):
         return INACTIVE
-    correlation_id = who.origin.correlation_id
+    correlation_id = caller.origin.correlation_id
     is_opaque = token.startswith(OPAQUE_PREFIX)
     times = _times_kept(correlation_id) if is_opaque else _times_in_token(token)
     if not times:  # The integration has just been deleted.
         return INACTIVE
-    named = {"client_id": who.origin.client_id, "scope": who.grant.scope, "jti": correlation_id}
+    named = {"client_id": caller.origin.client_id, "scope": caller.grant.scope, "jti": correlation_id}
     times = {**times, "nbf": times["iat"]}
-    return {"active": True, "token_type": "Bearer", **named, **_parties(who.user_name, who.sys_id), **times}
+    return {"active": True, "token_type": "Bearer", **named, **_parties(caller.user_name, caller.sys_id), **times}
 
 
 def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object]:
@@ -66,7 +71,7 @@ def _introspect_refresh_token(token: str, client: Client) -> Mapping[str, object
     return {"active": True, "token_type": REFRESH_TOKEN, **named, **_parties(row.user_name, row.user), **times}
 
 
-def _may_know(client: Client, entity: str) -> bool:
+def _may_introspect(client: Client, entity: str) -> bool:
     return client.entity == entity or _SEES_ALL.first({"entity": client.entity}) is not None
 
 

@@ -71,10 +71,10 @@ def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken
     The token works once its row is committed. Raises `InvalidScope` and `TemporarilyUnavailable`.
     """
     client = exchange.client
-    asked = split_scope(scope)
-    if not set(asked) <= set(client.scopes):
+    requested = split_scope(scope)
+    if not set(requested) <= set(client.scopes):
         raise InvalidScope("scope_invalid")
-    return make_token(exchange, user, " ".join(asked or client.scopes), has_all_scopes=not asked)
+    return make_token(exchange, user, " ".join(requested or client.scopes), has_all_scopes=not requested)
 
 
 def make_token(exchange: Exchange, user: str, scope: str, *, has_all_scopes: bool) -> IssuedToken:

@@ -42,7 +42,7 @@ class _Signed:
     claims: Mapping[str, object]
 
 
-class _NotOursError(Exception):
+class _NotIssuedHereError(Exception):
     """The text is not a token that one of this instance's keys signed."""
 
 
@@ -56,11 +56,11 @@ def looks_like_jwt(text: str) -> bool:
     return text.count(".") == 2
 
 
-def is_written_as_ours(text: str) -> bool:
+def has_header_of_instance(text: str) -> bool:
     """Return whether a token's header is exactly that of one of this instance's keys; the signature is not verified."""
     try:
         _find_verifier(text.partition(".")[0])
-    except _NotOursError:
+    except _NotIssuedHereError:
         return False
     return True
 
@@ -72,7 +72,7 @@ def verify_token(text: str, *, issuer: str, at: datetime) -> VerifiedToken | Non
     """
     try:
         signed = _read_signed(text)
-    except _NotOursError:
+    except _NotIssuedHereError:
         return None
     claims = signed.claims
     expires, jti = claims.get("exp"), claims.get("jti")
@@ -90,9 +90,9 @@ def _read_signed(text: str) -> _Signed:
     try:
         form = split_compact(text, Report())
     except AssertionRefused:
-        raise _NotOursError from None
+        raise _NotIssuedHereError from None
     if not verifier.has_signed(form.signing_input, form.signature):
-        raise _NotOursError
+        raise _NotIssuedHereError
     return _Signed(verifier.kid, _read_claims(form.payload))
 
 
@@ -100,10 +100,10 @@ def _read_signed(text: str) -> _Signed:
 # is published. Only existing keys are cached: an exception leaves no entry.
 @lru_cache(maxsize=64)
 def _find_verifier(header: str) -> Verifier:
-    """Return the key of a header segment that is exactly as this instance writes it; raises `_NotOursError`."""
+    """Return the key of a header segment that is exactly as this instance writes it; raises `_NotIssuedHereError`."""
     verifier = _load(header) if len(header) == _HEADER_LENGTH else None
     if verifier is None:
-        raise _NotOursError
+        raise _NotIssuedHereError
     return verifier
 
 

@@ -21,7 +21,7 @@ MOST_LIVE = 20
 def make_room_for_access_token(exchange: Exchange, user: str, at: datetime) -> None:
     """Revoke the oldest live access tokens of the client and a user, so that one more makes `MOST_LIVE`.
 
-    The caller must hold the lock of the user's row (`hold_owner`): otherwise concurrent exchanges would not count each
+    The caller must hold the lock of the user's row (`lock_owner`): otherwise concurrent exchanges would not count each
     other's tokens.
     """
     oldest_counted = earliest_correlation_id(at - LONGEST_LIFESPAN)

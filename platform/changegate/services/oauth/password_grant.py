@@ -7,7 +7,7 @@ from changegate.services.oauth.client_authentication import require_room_to_gues
 from changegate.services.oauth.issuing import Exchange, IssuedToken, issue_token
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token, make_room_for_refresh_token
 from changegate.services.oauth.refresh_tokens import add_refresh_token
-from changegate.services.oauth.resource_owners import find_owner_fault, hold_owner, password_mark
+from changegate.services.oauth.resource_owners import find_owner_fault, lock_owner, password_mark
 from changegate.services.users.accounts import LoginRow, try_password
 
 MAY_SIGN_IN = "the user may sign in"
@@ -21,12 +21,12 @@ def exchange_password(
     If the integration issues refresh tokens, sets `exchange.refresh_token`. Wrong passwords count toward the same limit
     as at every other login. Raises `UserRefused`, `TooManyFailures`, `InvalidScope`, and `TemporarilyUnavailable`.
     """
-    user = _prove_user(exchange, user_name, password, address)
+    user = _authenticate_user(exchange, user_name, password, address)
     mark = password_mark(user.user_password)
     # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = issue_token(exchange, user.sys_id, scope)
     # Check the user again under the lock: the password, for example, may have changed since it was compared.
-    if fault := find_owner_fault(hold_owner(user.sys_id, exchange.client.entity), mark):
+    if fault := find_owner_fault(lock_owner(user.sys_id, exchange.client.entity), mark):
         exchange.require(RuleCheck("user", fault, MAY_SIGN_IN, user.user_name), UserRefused)
     at, lifespan = now(), exchange.client.refresh_token_lifespan
     make_room_for_access_token(exchange, user.sys_id, at)
@@ -37,7 +37,7 @@ def exchange_password(
     return issued
 
 
-def _prove_user(exchange: Exchange, user_name: str, password: str, address: str) -> LoginRow:
+def _authenticate_user(exchange: Exchange, user_name: str, password: str, address: str) -> LoginRow:
     """Return the user of a name and password; an unknown name takes the same steps as a wrong password."""
     guess = require_room_to_guess(address, user_name)
     user, is_right = try_password(guess, password)

@@ -14,7 +14,7 @@ from changegate.services.oauth.refresh_tokens import (
     note_use,
     remaining_scopes,
 )
-from changegate.services.oauth.resource_owners import find_owner_fault, hold_owner
+from changegate.services.oauth.resource_owners import find_owner_fault, lock_owner
 
 EXPECTED = "a live one of this client"
 _RECEIVED = {
@@ -35,7 +35,7 @@ def exchange_refresh_token(exchange: Exchange, token: str, scope: str | None) ->
     row = _get_token(exchange, token, at)
     # Before any row is locked or written: it may first create a signing key, in a transaction of its own.
     issued = _issue(exchange, row, scope)
-    fault = find_owner_fault(hold_owner(row.user, row.entity), row.password_mark)
+    fault = find_owner_fault(lock_owner(row.user, row.entity), row.password_mark)
     exchange.require(
         RuleCheck("user", fault, "may sign in, with the same password", row.user_name), RefreshTokenRefused
     )
@@ -60,9 +60,9 @@ def _require_token(exchange: Exchange, reason: str | None) -> None:
 
 def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:
     """Return a token whose scopes are limited to those that the refresh token and the integration both have."""
-    held = remaining_scopes(row, exchange.client)
-    asked = split_scope(scope)
-    if not set(asked) <= set(held):
+    remaining = remaining_scopes(row, exchange.client)
+    requested = split_scope(scope)
+    if not set(requested) <= set(remaining):
         raise InvalidScope("scope_invalid")
-    follows = bool(row.has_all_scopes and not asked)
-    return make_token(exchange, row.user, " ".join(asked or held), has_all_scopes=follows)
+    follows = bool(row.has_all_scopes and not requested)
+    return make_token(exchange, row.user, " ".join(requested or remaining), has_all_scopes=follows)

@@ -1,9 +1,9 @@
 """Refresh tokens (RFC 6749 §1.5), stored as hashes: creation, lookup, expiry, and revocation.
 
-    refresh       hold_owner ──> note_use: revoked by now? ──> writes the access token ──> commits
-    revocation    hold_owner ──> waits for the refresh     ──> ends the refresh token and all its access tokens
+    refresh       lock_owner ──> note_use: revoked by now? ──> writes the access token ──> commits
+    revocation    lock_owner ──> waits for the refresh     ──> ends the refresh token and all its access tokens
 
-Both lock the integration and the user first (`hold_owner`). So a revocation that waits for a refresh sees the access
+Both lock the integration and the user first (`lock_owner`). So a revocation that waits for a refresh sees the access
 token that it issued, and a refresh that waits for a revocation sees that the refresh token has ended.
 """
 
@@ -23,7 +23,7 @@ from changegate.oauth_errors import InvalidClient
 from changegate.services.oauth.access_tokens import hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import IssuedToken
-from changegate.services.oauth.resource_owners import STATE, hold_owner
+from changegate.services.oauth.resource_owners import STATE, lock_owner
 
 # A fixed prefix, so that secret scanners recognize a leaked token, and that it differs from access tokens.
 REFRESH_PREFIX = "cgrt_"
@@ -94,14 +94,14 @@ def expiry_of(row: TokenRow, lifespan_now: timedelta | None) -> datetime:
 
 def remaining_scopes(row: TokenRow, client: Client) -> list[str]:
     """Return the scopes that a refresh token was issued with and its integration still has."""
-    asked = client.scopes if row.has_all_scopes else row.scope.split()
-    return [name for name in asked if name in client.scopes]
+    issued = client.scopes if row.has_all_scopes else row.scope.split()
+    return [name for name in issued if name in client.scopes]
 
 
 def note_use(correlation_id: str, at: datetime) -> bool:
     """Record a use of a refresh token; return False if it has been revoked."""
     # The UPDATE checks `revoked_at` again, because the token may have been revoked after it was read and before
-    # `hold_owner` got its locks.
+    # `lock_owner` got its locks.
     return _USE.execute({"used": correlation_id, "at": at}) == 1
 
 
@@ -121,7 +121,7 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
     """
     # Before any other lock. If a revocation and a refresh took their locks in different orders, they could deadlock on
     # PostgreSQL.
-    hold_owner(user, entity)
+    lock_owner(user, entity)
     at = now()
     if _END.execute({"ended": correlation_id, "at": at}) == 0:
         return False

@@ -15,15 +15,15 @@ OwnerState = Any  # a row with the columns of `STATE`, by name
 STATE = (SysUser.user_password, SysUser.active, SysUser.locked_out, SysUser.web_service_access_only)
 
 
-def hold_owner(sys_id: str, entity: str) -> OwnerState | None:
+def lock_owner(sys_id: str, entity: str) -> OwnerState | None:
     """Lock a user and the integration `entity` until the transaction ends; return the user's state, None if deleted.
 
     Every transaction that issues or ends several tokens of a user calls this first. The order of the locks is always
     integration, user, tokens; the deletion of an integration begins with the integration as well. So one of two
     transactions waits for the other and sees its changes, and there is no deadlock.
     """
-    _HOLD_ENTITY.first({"entity": entity})
-    return _HOLD.first({"user": sys_id})
+    _LOCK_ENTITY.first({"entity": entity})
+    return _LOCK_USER.first({"user": sys_id})
 
 
 def find_owner_fault(owner: OwnerState | None, mark: str) -> str | None:
@@ -47,17 +47,17 @@ def password_mark(stored: str | None) -> str:
     return hashlib.sha256((stored or "").encode()).hexdigest()
 
 
-def _hold_statement() -> Any:
-    held = select(*STATE).where(SysUser.sys_id == parameter("user")).with_for_update(key_share=True)
+def _lock_user_statement() -> Any:
+    locked = select(*STATE).where(SysUser.sys_id == parameter("user")).with_for_update(key_share=True)
     # SQLite has no row locks; the option makes it take its write lock before it reads (database/engine.py).
-    return held.execution_options(locks_rows=True)
+    return locked.execution_options(locks_rows=True)
 
 
-def _hold_entity_statement() -> Any:
+def _lock_entity_statement() -> Any:
     # FOR KEY SHARE, as a foreign key check takes it: it blocks the deletion of the integration, and no change or use.
-    held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == parameter("entity"))
-    return held.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)
+    locked = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == parameter("entity"))
+    return locked.with_for_update(read=True, key_share=True).execution_options(locks_rows=True)
 
 
-_HOLD_ENTITY = Prepared(_hold_entity_statement())
-_HOLD = Prepared(_hold_statement())
+_LOCK_ENTITY = Prepared(_lock_entity_statement())
+_LOCK_USER = Prepared(_lock_user_statement())

@@ -144,7 +144,7 @@ def _renew(at_work: Connection, at: datetime) -> None:
     rows = _lock_keys(at_work)
     at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
     if _signing(rows, at) is None:
-        _let_one_sign(at_work, rows, at)
+        _activate_key(at_work, rows, at)
         rows = _lock_keys(at_work)
     signing = _signing(rows, at)
     # From the moment when its successor began to sign. If no request came for weeks, the key was unused all that time.
@@ -154,7 +154,7 @@ def _renew(at_work: Connection, at: datetime) -> None:
         _add(at_work, at, at + LEAD)
 
 
-def _let_one_sign(at_work: Connection, rows: Sequence[KeyRow], at: datetime) -> None:
+def _activate_key(at_work: Connection, rows: Sequence[KeyRow], at: datetime) -> None:
     """Let the waiting key sign at once, or create a key if there is none."""
     if rows:
         at_work.execute(update(Keys).where(Keys.c.kid == rows[0].kid).values(active_from=at))
