@@ -1,45 +1,15 @@
-"""The layouts of providers' tokens, as their documentation shows them; values are made up."""
+"""Tokens in the layouts of the demo identity provider, with the conditions of an administrator and foreign tokens."""
 
 from typing import Any
 
-from tests.support.provider_tokens import DESK, ProviderToken, after
+from tests.support.provider_tokens import DESK, ProviderToken, after, claims_of_layout
 
 _UUID = "0184990a-477b-4fa8-9968-{:012d}"
 TENANT, OTHER_TENANT = _UUID.format(1), _UUID.format(2)
 OBJECT, OTHER_OBJECT = _UUID.format(3), _UUID.format(4)
 APPLICATION, OTHER_APPLICATION = _UUID.format(5), _UUID.format(6)
 
-GITHUB_CLAIMS: dict[str, Any] = {
-    "jti": "example-id",
-    "sub": "repo:acme/shop:environment:production",
-    "aud": DESK,
-    "nbf": after(-600),
-    "exp": after(300),
-    "environment": "production",
-    "ref": "refs/heads/main",
-    "sha": "0f1e2d3c4b5a69788796a5b4c3d2e1f001122334",
-    "repository": "acme/shop",
-    "repository_owner": "acme",
-    "actor_id": "583231",
-    "repository_visibility": "private",
-    "repository_id": "613905472",
-    "repository_owner_id": "9919",
-    "run_id": "9182736450",
-    "run_number": "42",
-    "run_attempt": "1",
-    "runner_environment": "github-hosted",
-    "actor": "octo",
-    "workflow": "Deploy",
-    "head_ref": "",
-    "base_ref": "",
-    "event_name": "push",
-    "ref_protected": "true",
-    "ref_type": "branch",
-    "workflow_ref": "acme/shop/.github/workflows/deploy.yml@refs/heads/main",
-    "workflow_sha": "0f1e2d3c4b5a69788796a5b4c3d2e1f001122334",
-    "job_workflow_ref": "acme/workflows/.github/workflows/deploy.yml@refs/tags/v3",
-    "job_workflow_sha": "a1b2c3d4e5f60718293a4b5c6d7e8f9001122334",
-}
+GITHUB_CLAIMS: dict[str, Any] = claims_of_layout("github-actions")
 GITHUB_HEAD = {"typ": "JWT", "x5t": "eBZ_cn3sXYAd0ch4THBKHIgOwOE", "kid": "78167F727DEC5D801DD1C8784C704A1C880EC0E1"}
 GITHUB = ProviderToken(
     preset="github-actions",
@@ -105,42 +75,7 @@ GITHUB_ENTERPRISE = ProviderToken(
 GITLAB = ProviderToken(
     preset="gitlab",
     head={"kid": "4i3sFE7sxqNPOT7FdvcGA1ZVGGI_r-tsDXnEuYT4ZqE", "typ": "JWT"},
-    claims={
-        "namespace_id": "72",
-        "namespace_path": "acme",
-        "project_id": "4711",
-        "project_path": "acme/shop",
-        "user_id": "1",
-        "user_login": "octo",
-        "user_email": "octo@acme.example",
-        "user_access_level": "owner",
-        "job_project_id": "4711",
-        "job_project_path": "acme/shop",
-        "job_namespace_id": "72",
-        "job_namespace_path": "acme",
-        "pipeline_id": "574",
-        "pipeline_source": "push",
-        "job_id": "302",
-        "ref": "main",
-        "ref_type": "branch",
-        "ref_path": "refs/heads/main",
-        "ref_protected": "true",
-        "environment": "production",
-        "environment_protected": "true",
-        "deployment_tier": "production",
-        "environment_action": "start",
-        "runner_id": 1,
-        "runner_environment": "gitlab-hosted",
-        "sha": "714a629c0b401fdce83e847fc9589983fc6f46bc",
-        "project_visibility": "private",
-        "ci_config_ref_uri": "gitlab.com/acme/shop//.gitlab-ci.yml@refs/heads/main",
-        "ci_config_sha": "714a629c0b401fdce83e847fc9589983fc6f46bc",
-        "jti": "235b3a54-b797-45c7-ae9a-f72d7bc6ef5b",
-        "nbf": after(-5),
-        "exp": after(3600),
-        "sub": "project_path:acme/shop:ref_type:branch:ref:main",
-        "aud": DESK,
-    },
+    claims=claims_of_layout("gitlab"),
     conditions=(
         "project_id equals 4711",
         "namespace_id equals 72",
@@ -174,21 +109,7 @@ GITLAB_SELF_MANAGED = ProviderToken(
     conditions=("project_id equals 4711",),
     foreign={"GitLab.com": ({"iss": "https://gitlab.com"}, {"iss"})},
 )
-_POD = {
-    "namespace": "deploy",
-    "node": {"name": "node-1", "uid": _UUID.format(7)},
-    "pod": {"name": "runner-7d4b9", "uid": _UUID.format(8)},
-    "serviceaccount": {"name": "release", "uid": _UUID.format(9)},
-    "warnafter": after(3607),
-}
-_KUBERNETES: dict[str, Any] = {
-    "aud": [DESK],
-    "exp": after(3600),
-    "nbf": after(0),
-    "jti": _UUID.format(10),
-    "kubernetes.io": {name: value for name, value in _POD.items() if name != "warnafter"},
-    "sub": "system:serviceaccount:deploy:release",
-}
+_KUBERNETES: dict[str, Any] = claims_of_layout("kubernetes")
 _KUBERNETES_RULES: dict[str, Any] = {
     "preset": "kubernetes",
     "head": {"kid": "5a3cf2c1d0b94e0c8f7b6a5d4e3f2a1b0c9d8e7f"},
@@ -242,17 +163,6 @@ AKS = ProviderToken(
         )
     },
 )
-_ENTRA: dict[str, Any] = {
-    "nbf": after(0),
-    "exp": after(3900),
-    "aio": "k2RgYGg1dPsyVdDhzqZ5k4Kk5gYA",
-    "oid": OBJECT,
-    "rh": "1.AXkAUgpf-FfVa0",
-    "roles": ["Change.Create"],
-    "sub": OBJECT,
-    "tid": TENANT,
-    "uti": "Q3pZ0iJ4xk6mVnYb2cAAAA",
-}
 # Entra's keys say no alg, and carry the certificate.
 _ENTRA_KEY = {"alg": ..., "x5t": "imi0Y2z0dYKxBttAqK_Tt5hYBTk", "x5c": ["MIIC/TCCAeWgAwIBAgII"]}
 _ENTRA_KID = "imi0Y2z0dYKxBttAqK_Tt5hYBTk"
@@ -263,7 +173,7 @@ ENTRA_V2 = ProviderToken(
     audiences=(_UUID.format(14),),
     head={"typ": "JWT", "kid": _ENTRA_KID},
     key_members=_ENTRA_KEY,
-    claims=_ENTRA | {"aud": _UUID.format(14), "azp": APPLICATION, "azpacr": "2", "ver": "2.0"},
+    claims=claims_of_layout("entra-id", _UUID.format(14)),
     conditions=(
         f"tid equals {TENANT}",
         f"oid equals {OBJECT}",
@@ -294,15 +204,7 @@ ENTRA_V1 = ProviderToken(
     audiences=("api://changegate",),
     head={"typ": "JWT", "x5t": _ENTRA_KID, "kid": _ENTRA_KID},
     key_members=_ENTRA_KEY,
-    claims=_ENTRA
-    | {
-        "aud": "api://changegate",
-        "appid": APPLICATION,
-        "appidacr": "2",
-        "idp": f"https://sts.windows.net/{TENANT}/",
-        "ver": "1.0",
-        "xms_mirid": "/subscriptions/1/resourcegroups/ci/providers/Microsoft.ManagedIdentity/userAssignedIdentities/ci",
-    },
+    claims=claims_of_layout("entra-id-v1", "api://changegate"),
     conditions=(f"oid equals {OBJECT}", f"appid equals {APPLICATION}"),
     foreign={
         "another managed identity": (
@@ -317,15 +219,7 @@ OKTA = ProviderToken(
     parts={"okta_domain": "acme.okta.com", "authorization_server": "aus1example"},
     audiences=("api://changegate",),
     head={"kid": "xhBfYGvLJ0OZ6Kx4Uw0pH0zTzV3cS8kq4mC1r7b2n9E"},
-    claims={
-        "ver": 1,
-        "jti": "AT.0mP4JKAZX1iACIT4vbEDF7LpvDVjxypPMf0D7uX39RE",
-        "aud": "api://changegate",
-        "exp": after(3600),
-        "cid": "0oa1example",
-        "scp": ["change.create"],
-        "sub": "0oa1example",
-    },
+    claims=claims_of_layout("okta", "api://changegate"),
     conditions=("cid equals 0oa1example", "scp contains change.create"),
     foreign={
         "another application": ({"cid": "0oa2example", "sub": "0oa2example"}, {"claim cid"}),
@@ -337,14 +231,7 @@ AUTH0 = ProviderToken(
     preset="auth0",
     parts={"auth0_tenant": "acme.eu"},
     head={"typ": "JWT", "kid": "NkJCQzIyQzRBMEU4NjhGNUU4MzU4RkY0M0ZDQzkwOUQ0Q0VGNUMwQg"},
-    claims={
-        "sub": "oPZ3exampleClient@clients",
-        "aud": DESK,
-        "exp": after(86_400),
-        "scope": "change:create",
-        "gty": "client-credentials",
-        "azp": "oPZ3exampleClient",
-    },
+    claims=claims_of_layout("auth0"),
     conditions=("azp equals oPZ3exampleClient", "gty equals client-credentials"),
     foreign={
         "another application": ({"azp": "another", "sub": "another@clients"}, {"claim azp"}),
@@ -361,14 +248,7 @@ AUTH0_RFC_9068 = ProviderToken(
     parts={"auth0_tenant": "acme.eu"},
     settings={"required_typ": "at+jwt"},
     head={"typ": "at+jwt", "kid": "NkJCQzIyQzRBMEU4NjhGNUU4MzU4RkY0M0ZDQzkwOUQ0Q0VGNUMwQg"},
-    claims={
-        "sub": "oPZ3exampleClient@clients",
-        "aud": DESK,
-        "exp": after(86_400),
-        "scope": "change:create",
-        "jti": "Nd3nBL0hKvGfZ5jB1nRm4T",
-        "client_id": "oPZ3exampleClient",
-    },
+    claims=claims_of_layout("auth0-rfc-9068"),
     conditions=("client_id equals oPZ3exampleClient",),
     foreign={"another application": ({"client_id": "another", "sub": "another@clients"}, {"claim client_id"})},
 )
@@ -378,23 +258,7 @@ KEYCLOAK = ProviderToken(
     head={"typ": "JWT", "kid": "m3hXQ1kVJr0bq2mZ8l5Yp7e4Jt6cN9sW0aF1dG2hI3k"},
     # The key that encrypts is in the same document.
     other_keys=({"kty": "RSA", "kid": "enc", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"},),
-    claims={
-        "exp": after(300),
-        "jti": "trrtcc:1f0b9d3e-8f0c-4a52-9a41-7c0f1a2b3c4d",
-        "aud": DESK,
-        "sub": OBJECT,
-        "typ": "Bearer",
-        "azp": "release",
-        "acr": "1",
-        "allowed-origins": ["/*"],
-        "realm_access": {"roles": ["deployer"]},
-        "scope": "profile email",
-        "clientHost": "192.0.2.10",
-        "email_verified": False,
-        "preferred_username": "service-account-release",
-        "clientAddress": "192.0.2.10",
-        "client_id": "release",
-    },
+    claims=claims_of_layout("keycloak"),
     conditions=("azp equals release", "/realm_access/roles contains deployer"),
     foreign={
         "another client": ({"azp": "reports", "client_id": "reports", "sub": OTHER_OBJECT}, {"claim azp"}),
@@ -407,24 +271,7 @@ KEYCLOAK = ProviderToken(
 GOOGLE = ProviderToken(
     preset="google",
     head={"kid": "b2620d5e7f132b52afe8875cdf3776c064249d04", "typ": "JWT"},
-    claims={
-        "aud": DESK,
-        "azp": "110169484474386276334",
-        "email": "bot@acme-prod.iam.gserviceaccount.com",
-        "email_verified": True,
-        "exp": after(3600),
-        "google": {
-            "compute_engine": {
-                "instance_creation_timestamp": 1700000000,
-                "instance_id": "152986662232938449",
-                "instance_name": "runner",
-                "project_id": "acme-prod",
-                "project_number": 739419398126,
-                "zone": "europe-west3-a",
-            }
-        },
-        "sub": "110169484474386276334",
-    },
+    claims=claims_of_layout("google"),
     conditions=(
         "sub equals 110169484474386276334",
         "email_verified equals:boolean true",
@@ -465,7 +312,7 @@ SPIFFE = ProviderToken(
     parts={"host": "oidc.acme.example"},
     alg="ES256",
     head={"kid": "s3ZbQ0w1pO9eF7tR5uY2iA8dG6hJ4kL0", "typ": "JWT"},
-    claims={"aud": [DESK], "exp": after(300), "sub": "spiffe://acme.example/ns/deploy/sa/release"},
+    claims=claims_of_layout("spiffe"),
     conditions=("sub equals spiffe://acme.example/ns/deploy/sa/release",),
     foreign={
         "another workload": ({"sub": "spiffe://acme.example/ns/deploy/sa/web"}, {"claim sub"}),
@@ -478,14 +325,7 @@ PINGFEDERATE = ProviderToken(
     preset="pingfederate",
     parts={"host": "sso.acme.example:9031"},
     head={"kid": "k1_RS256", "pi.atm": "1"},
-    claims={
-        "scope": "change",
-        "client_id": "release",
-        "aud": DESK,
-        "jti": "6tVdQk0oOe2CrVhM",
-        "sub": "release",
-        "exp": after(7199),
-    },
+    claims=claims_of_layout("pingfederate"),
     conditions=("client_id equals release",),
     foreign={
         "another client": ({"client_id": "reports", "sub": "reports"}, {"claim client_id"}),
@@ -499,15 +339,7 @@ PINGONE = ProviderToken(
     preset="pingone",
     parts={"pingone_region": "eu", "environment_id": TENANT},
     head={"kid": "default"},
-    claims={
-        "client_id": APPLICATION,
-        "jti": _UUID.format(15),
-        "exp": after(3600),
-        "aud": [DESK],
-        "scope": "change",
-        "sub": APPLICATION,
-        "p1.rid": _UUID.format(16),
-    },
+    claims=claims_of_layout("pingone"),
     conditions=(f"client_id equals {APPLICATION}",),
     foreign={
         "another application": ({"client_id": OTHER_APPLICATION, "sub": OTHER_APPLICATION}, {"claim client_id"}),
@@ -520,16 +352,7 @@ COGNITO = ProviderToken(
     parts={"region": "eu-central-1", "user_pool_id": "eu-central-1_AbCdEf123"},
     audiences=("1example23456789",),
     head={"kid": "1234example="},
-    claims={
-        "sub": "1example23456789",
-        "token_use": "access",
-        "scope": "changegate/create",
-        "auth_time": after(0),
-        "exp": after(3600),
-        "version": 2,
-        "jti": _UUID.format(17),
-        "client_id": "1example23456789",
-    },
+    claims=claims_of_layout("cognito", "1example23456789"),
     conditions=("token_use equals access", "scope equals changegate/create"),
     foreign={
         "another app client": ({"client_id": "2example", "sub": "2example"}, {"client_id"}),
@@ -546,19 +369,7 @@ AWS_STS = ProviderToken(
     parts={"account_uuid": TENANT},
     alg="ES384",
     head={"kid": "EC384_0", "typ": "JWT"},
-    claims={
-        "aud": DESK,
-        "sub": "arn:aws:iam::123456789012:role/release",
-        "exp": after(300),
-        "jti": _UUID.format(18),
-        "https://sts.amazonaws.com/": {
-            "aws_account": "123456789012",
-            "source_region": "eu-central-1",
-            "org_id": "o-abc1234567",
-            "principal_id": "arn:aws:iam::123456789012:role/release",
-            "request_tags": {"stage": "production"},
-        },
-    },
+    claims=claims_of_layout("aws-sts"),
     conditions=("sub equals arn:aws:iam::123456789012:role/release", f"{_ACCOUNT} equals 123456789012"),
     foreign={
         "another role": ({"sub": "arn:aws:iam::123456789012:role/web"}, {"claim sub"}),
@@ -580,22 +391,7 @@ CIRCLECI = ProviderToken(
     preset="circleci",
     parts={"organization_id": TENANT},
     head={"kid": _UUID.format(19), "typ": "JWT"},
-    claims={
-        "aud": DESK,
-        "exp": after(3600),
-        "sub": f"org/{TENANT}/project/{OBJECT}/user/{APPLICATION}"
-        "/vcs-origin/github.com/acme/shop/vcs-ref/refs/heads/main",
-        f"{_CIRCLE}/org-id": TENANT,
-        f"{_CIRCLE}/project-id": OBJECT,
-        f"{_CIRCLE}/context-ids": [_UUID.format(20)],
-        f"{_CIRCLE}/pipeline-definition-id": _UUID.format(21),
-        f"{_CIRCLE}/pipeline-id": _UUID.format(22),
-        f"{_CIRCLE}/workflow-id": _UUID.format(23),
-        f"{_CIRCLE}/job-id": _UUID.format(24),
-        f"{_CIRCLE}/vcs-origin": "github.com/acme/shop",
-        f"{_CIRCLE}/vcs-ref": "refs/heads/main",
-        f"{_CIRCLE}/ssh-rerun": False,
-    },
+    claims=claims_of_layout("circleci"),
     conditions=(
         f"{_CIRCLE}/project-id equals {OBJECT}",
         f"{_CIRCLE}/vcs-origin equals github.com/acme/shop",
@@ -617,26 +413,7 @@ CIRCLECI = ProviderToken(
 BUILDKITE = ProviderToken(
     preset="buildkite",
     head={"typ": "JWT", "kid": "d2b6a3f1c9e8"},
-    claims={
-        "sub": "organization:acme:pipeline:shop:ref:refs/heads/main"
-        ":commit:9f3182061f1e2cca4702c368cbc039b7dc9d4485:step:deploy",
-        "aud": DESK,
-        "nbf": after(0),
-        "exp": after(300),
-        "organization_slug": "acme",
-        "pipeline_slug": "shop",
-        "build_number": 1,
-        "build_branch": "main",
-        "build_tag": None,
-        "build_commit": "9f3182061f1e2cca4702c368cbc039b7dc9d4485",
-        "build_source": "webhook",
-        "step_key": None,
-        "job_id": _UUID.format(25),
-        "agent_id": _UUID.format(26),
-        "runner_environment": "self-hosted",
-        "organization_id": TENANT,
-        "pipeline_id": OBJECT,
-    },
+    claims=claims_of_layout("buildkite"),
     conditions=(
         f"organization_id equals {TENANT}",
         f"pipeline_id equals {OBJECT}",
@@ -654,22 +431,7 @@ BUILDKITE = ProviderToken(
         "a fork's pull request": ({"build_branch": "evil:main"}, {"claim build_branch"}),
     },
 )
-_TERRAFORM: dict[str, Any] = {
-    "jti": _UUID.format(27),
-    "aud": DESK,
-    "nbf": after(0),
-    "exp": after(7200),
-    "sub": "organization:acme:project:platform:workspace:shop:run_phase:apply",
-    "terraform_organization_id": "org-GRNbCjYNpBB6NEBh",
-    "terraform_organization_name": "acme",
-    "terraform_project_id": "prj-vegSA59s1XPwMr2t",
-    "terraform_project_name": "platform",
-    "terraform_workspace_id": "ws-mbsd5E3Ktt5Rg2Xm",
-    "terraform_workspace_name": "shop",
-    "terraform_full_workspace": "organization:acme:project:platform:workspace:shop",
-    "terraform_run_id": "run-3nAGTYsDkqS4hdTc",
-    "terraform_run_phase": "apply",
-}
+_TERRAFORM: dict[str, Any] = claims_of_layout("hcp-terraform")
 _TERRAFORM_RULES: dict[str, Any] = {
     "preset": "hcp-terraform",
     "head": {"typ": "JWT", "kid": "j-fFp9evPJAzV5I2_58HY5UvdCK6Q4LLB1rnPOUfQAk"},
@@ -701,12 +463,7 @@ JENKINS = ProviderToken(
     parts={"base": "ci.acme.example/jenkins"},
     head={"kid": "changegate-token"},
     key_members={"alg": "RS256"},
-    claims={
-        "aud": DESK,
-        "exp": after(3600),
-        "sub": "https://ci.acme.example/jenkins/job/shop/job/main/",
-        "build_number": 42,
-    },
+    claims=claims_of_layout("jenkins"),
     conditions=("sub equals https://ci.acme.example/jenkins/job/shop/job/main/",),
     foreign={
         "another job": ({"sub": "https://ci.acme.example/jenkins/job/sandbox/"}, {"claim sub"}),
@@ -717,17 +474,7 @@ BITBUCKET = ProviderToken(
     preset="bitbucket",
     parts={"workspace": "acme"},
     head={"typ": "JWT", "kid": "0dd06a47-6cb2-4b0c-bd29-6fd2b1a1a0c8"},
-    claims={
-        "aud": DESK,
-        "exp": after(3600),
-        "sub": f"{{{OBJECT}}}:{{{_UUID.format(28)}}}:{{{_UUID.format(29)}}}",
-        "stepUuid": f"{{{_UUID.format(29)}}}",
-        "deploymentEnvironmentUuid": f"{{{_UUID.format(28)}}}",
-        "repositoryUuid": f"{{{OBJECT}}}",
-        "workspaceUuid": f"{{{TENANT}}}",
-        "pipelineUuid": f"{{{_UUID.format(30)}}}",
-        "branchName": "main",
-    },
+    claims=claims_of_layout("bitbucket"),
     conditions=(
         f"workspaceUuid equals {{{TENANT}}}",
         f"repositoryUuid equals {{{OBJECT}}}",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from changegate.schemas.presets import defaults_of, fill, get_preset
+from demo_idp.layouts import LAYOUTS
 from tests.support.forge import forge, jwk, key_for, key_set_document
 
 DESK = "https://change.example.com"
@@ -66,6 +67,14 @@ class ProviderToken:
 def after(seconds: int) -> Any:
     """Return a claim that is so many seconds after the time of issue."""
     return lambda issued: issued + seconds
+
+
+def claims_of_layout(name: str, audience: str = DESK) -> dict[str, Any]:
+    """Return the claims of the demo identity provider's layout of this name."""
+    layout = LAYOUTS[name]
+    claims = layout.fill(audience=audience, issued_at=0)
+    times = {claim: after(0) for claim, value in layout.claims.items() if value == "{issued_at}"}
+    return {**claims, **times, "exp": after(layout.lifetime_seconds)}
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

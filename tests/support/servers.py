@@ -87,11 +87,12 @@ def running_changegate(
 
 
 @contextlib.contextmanager
-def running_demo_idp(port: int | None = None) -> Iterator[str]:
+def running_demo_idp(*options: str) -> Iterator[str]:
     """Serve the demo identity provider and give its address."""
-    port = port or free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with serving([sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port)], f"{url}/healthz", os.environ):
+    command = [sys.executable, "-m", "demo_idp.cli", "serve", "--port", str(port), *options]
+    with serving(command, f"{url}/healthz", os.environ):
         yield url
 
 
