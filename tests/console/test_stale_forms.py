@@ -93,6 +93,15 @@ def test_the_form_can_overwrite_the_newer_version(app: Flask, admin: Visitor, pa
     assert (stored(app, path)["comments"], stored(app, path)["claim_conditions"]) == ("typed", [])
 
 
+def test_the_differences_have_the_labels_of_the_form(admin: Visitor, path: str, change: Change) -> None:
+    stale = admin.open(path)
+    change(audiences=["https://change.example.com"], algorithms=["ES256"])
+    refused = admin.send(stale, "integration").text
+    differences = refused.partition('id="stale"')[2].partition("</table>")[0]
+    for label in ("Accepted audiences", "Allowed algorithms"):
+        assert f'<th scope="row">{label}</th>' in differences
+
+
 def test_a_choice_holds_for_the_version_that_was_shown(app: Flask, admin: Visitor, path: str, change: Change) -> None:
     stale = admin.open(path)
     change(comments="first")

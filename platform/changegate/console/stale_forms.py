@@ -92,5 +92,5 @@ def _difference(
 def _label(record: Record, name: str) -> str:
     column = object_mapper(record).columns.get(name)
     entry = None if column is None else column.info.get("entry")
-    label: str = entry.label if entry else name.replace("_", " ").capitalize()
+    label: str = entry.label if entry else record.labels.get(name) or name.replace("_", " ").capitalize()
     return label

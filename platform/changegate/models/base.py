@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import (
     Boolean,
@@ -203,6 +203,8 @@ class Record:
 
     if TYPE_CHECKING:
         __tablename__: str
+    # Labels of fields whose columns have no dictionary entry.
+    labels: ClassVar[Mapping[str, str]] = {}
 
     sys_id: Mapped[str] = _column(
         String(SYS_ID_LENGTH),

@@ -8,35 +8,14 @@ CONNECTION_TYPES = {
     ID_TOKEN: "Third party ID token issued by OIDC supporting identity provider",
 }
 TOKEN_FORMATS = {"opaque": "Opaque", "jwt": "JWT"}
-KEY_SOURCES = {
-    "jwks_url": "JWKS URL",
-    "jwks": "Key set",
-    "certificates": "Certificates",
-    "shared_key": "Shared key",
-}
+KEY_SOURCES = {"jwks_url": "JWKS URL", "jwks": "Key set", "certificates": "Certificates", "shared_key": "Shared key"}
 REUSABLE = "reusable-until-exp"
 REPLAY_POLICIES = {
     "jti-required-once": "The unique claim is required, and can be exchanged once",
     "once-if-present": "One token for each assertion, with a unique claim or without",
     REUSABLE: "Reusable until it expires",
 }
-USER_FIELDS = {
-    "email": "Email",
-    "user_name": "User ID",
-    "employee_number": "Employee number",
-    "sys_id": "Sys ID",
-}
+USER_FIELDS = {"email": "Email", "user_name": "User ID", "employee_number": "Employee number", "sys_id": "Sys ID"}
 MAX_CONDITIONS = 50
-ALGORITHMS = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-)
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 DEFAULT_ALGORITHMS = ["RS256", "ES256"]

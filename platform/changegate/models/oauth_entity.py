@@ -1,6 +1,7 @@
 """Inbound integrations: trusted issuers or clients, conditions, and the user that their tokens act as."""
 
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, Text, false, true
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from changegate.database import Base
 from changegate.models.auth_scope import SysAuthScope
 from changegate.models.base import Record, instant, integer, string
-from changegate.models.integration_fields import column
+from changegate.models.integration_fields import FIELDS, column
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 
 
@@ -20,6 +21,7 @@ class OAuthEntity(Record, Base):
     """
 
     __tablename__ = "oauth_entity"
+    labels = MappingProxyType({name: field.label for name, field in FIELDS.items()})
 
     type: Mapped[str] = column("type")
     name: Mapped[str] = column("name", unique=True)

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from apispec import APISpec
 
 from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
-from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
 from changegate.models.integration_choices import JWT_BEARER
+from changegate.models.integration_fields import FIELDS
 from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
 
 Properties = dict[str, JsonSchema]
-# Labels of fields that are not columns.
-LABELS = {"audiences": "Accepted audiences", "algorithms": "Allowed algorithms", "scopes": "Auth scopes"}
 BESIDES: Mapping[str, JsonSchema] = {
     PLACEHOLDERS: {
         "description": "The parts that a preset's issuer is made of, in place of `issuer` and `jwks_url`.",
@@ -49,16 +47,11 @@ def _name(connection_type: str) -> str:
 def _properties(spec: APISpec, connection_type: str) -> Properties:
     spec.components.schema("Integration.fields", schema=SCHEMAS[connection_type])
     fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
-    properties = {name: {"title": _label(name), **fields["properties"][name]} for name in TYPES[connection_type].fields}
+    known = TYPES[connection_type].fields
+    properties = {name: {"title": field.label, **fields["properties"][name]} for name, field in known.items()}
     properties["comments"]["pattern"] = STORABLE
-    properties["type"] = {"title": _label("type"), "type": "string", "enum": [connection_type]}
+    properties["type"] = {"title": known["type"].label, "type": "string", "enum": [connection_type]}
     return properties
-
-
-def _label(name: str) -> str:
-    column = OAuthEntity.__table__.columns.get(name)
-    entry = column.info.get("entry") if column is not None else None
-    return entry.label if entry else LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _answered(properties: Properties) -> JsonSchema:
@@ -85,7 +78,7 @@ def _of_all(known: Mapping[str, Properties]) -> Properties:
             agreed = merged.setdefault(name, schema)
             if agreed.get("default") != schema.get("default"):
                 merged[name] = {key: kept for key, kept in agreed.items() if key != "default"}
-    usual = {"title": _label("type"), "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
+    usual = {"title": FIELDS["type"].label, "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
     return {name: _noted(name, schema) for name, schema in merged.items()} | {"type": usual}
 
 
