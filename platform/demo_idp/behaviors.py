@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from demo_idp.key_ring import KeyChange
-from demo_idp.orders import Signer, Twist
+from demo_idp.orders import Deviation, Signer
 from demo_idp.provider import Fault
 
 _CACHED = "Tokens are accepted as long as Changegate has the key in its cache. Without cached keys, the answer is 503."
@@ -42,7 +42,7 @@ class Behavior:
     reason: str | None = None
     rule: str | None = None
     shows: str | None = None
-    twist: Twist | None = None
+    deviation: Deviation | None = None
     change: KeyChange | None = None
     fault: Fault | None = None
 
@@ -52,17 +52,23 @@ class Behavior:
         return {name: getattr(self, name) for name in names}
 
 
-def _attack(name: str, label: str, reason: str, rule: str, does: str, must: str, twist: Twist) -> Behavior:
+def _attack(name: str, label: str, reason: str, rule: str, does: str, must: str, deviation: Deviation) -> Behavior:
     return Behavior(
-        name=name, group=Group.ATTACK, label=label, does=does, must=must, reason=reason, rule=rule, twist=twist
+        name=name, group=Group.ATTACK, label=label, does=does, must=must, reason=reason, rule=rule, deviation=deviation
     )
 
 
 def _token(
-    name: str, label: str, twist: Twist, does: str, must: str, reason: str | None = None, rule: str | None = None
+    name: str,
+    label: str,
+    deviation: Deviation,
+    does: str,
+    must: str,
+    reason: str | None = None,
+    rule: str | None = None,
 ) -> Behavior:
     return Behavior(
-        name=name, group=Group.FLAW, label=label, does=does, must=must, reason=reason, rule=rule, twist=twist
+        name=name, group=Group.FLAW, label=label, does=does, must=must, reason=reason, rule=rule, deviation=deviation
     )
 
 
@@ -91,7 +97,7 @@ _LIST = (
         "signature",
         "Signs with a key of the attacker and names the provider's kid.",
         "Refused: the published key does not verify the signature.",
-        Twist(signer=Signer.FORGED),
+        Deviation(signer=Signer.FORGED),
     ),
     _attack(
         "stolen-token",
@@ -100,7 +106,7 @@ _LIST = (
         "replay",
         "Sends a token, and then sends the same token again as a thief would.",
         "The first exchange is accepted. The second is refused: a token can be exchanged only once.",
-        Twist(times=2),
+        Deviation(times=2),
     ),
     _attack(
         "tampered",
@@ -109,7 +115,7 @@ _LIST = (
         "signature",
         "Replaces the subject after the token was signed.",
         "Refused: the signature does not fit the changed claims.",
-        Twist(tampered={"sub": "attacker"}),
+        Deviation(tampered={"sub": "attacker"}),
     ),
     _attack(
         "embedded-key",
@@ -118,7 +124,7 @@ _LIST = (
         "key",
         "Signs with a key of the attacker, and names it in the header (jwk and jku).",
         "Refused: keys come only from the JWKS URL of the integration. Changegate never opens the URL in the header.",
-        Twist(signer=Signer.EMBEDDED),
+        Deviation(signer=Signer.EMBEDDED),
     ),
     _attack(
         "unsigned",
@@ -127,7 +133,7 @@ _LIST = (
         "form",
         "Sends a token with the algorithm none and an empty signature.",
         "Refused: a token without a signature is not an assertion.",
-        Twist(signer=Signer.NOBODY),
+        Deviation(signer=Signer.NONE),
     ),
     _attack(
         "confused-algorithm",
@@ -136,12 +142,12 @@ _LIST = (
         "alg",
         "Signs with HS256, with the published key as its secret.",
         "Refused: published keys verify RS and ES algorithms only.",
-        Twist(signer=Signer.PUBLIC_KEY),
+        Deviation(signer=Signer.PUBLIC_KEY),
     ),
     _token(
         "wrong-algorithm",
         "Wrong algorithm",
-        Twist(header={"alg": "RS512"}),
+        Deviation(header={"alg": "RS512"}),
         "Signs with RS512, which the integration does not allow.",
         "Refused, unless the integration allows RS512.",
         "alg_not_allowed",
@@ -150,7 +156,7 @@ _LIST = (
     _token(
         "wrong-issuer",
         "Wrong issuer",
-        Twist(claims={"iss": "https://other-idp.example"}),
+        Deviation(claims={"iss": "https://other-idp.example"}),
         "Names another issuer.",
         "Refused: the issuer must match the integration's exactly.",
         "iss_mismatch",
@@ -159,7 +165,7 @@ _LIST = (
     _token(
         "wrong-audience",
         "Wrong audience",
-        Twist(audience="https://other-service.example"),
+        Deviation(audience="https://other-service.example"),
         "Signs for another service.",
         "Refused: the token is not for Changegate.",
         "aud_mismatch",
@@ -168,7 +174,7 @@ _LIST = (
     _token(
         "long-lifetime",
         "Too long a lifetime",
-        Twist(lifetime=timedelta(days=2)),
+        Deviation(lifetime=timedelta(days=2)),
         "Signs a token that is valid for two days.",
         "Refused: no integration allows more than a day.",
         "lifetime_too_long",
@@ -177,7 +183,7 @@ _LIST = (
     _token(
         "no-expiry",
         "No expiry",
-        Twist(claims={"exp": None}),
+        Deviation(claims={"exp": None}),
         "Leaves exp out.",
         "Refused: an assertion must expire.",
         "exp_missing",
@@ -186,7 +192,7 @@ _LIST = (
     _token(
         "no-kid",
         "No kid",
-        Twist(header={"kid": None}),
+        Deviation(header={"kid": None}),
         "Leaves kid out of the header.",
         "Refused, unless the integration accepts assertions without kid.",
         "kid_missing",
@@ -195,7 +201,7 @@ _LIST = (
     _token(
         "no-jti",
         "No jti",
-        Twist(claims={"jti": None, "uti": None}),
+        Deviation(claims={"jti": None, "uti": None}),
         "Leaves the unique claim out.",
         "Refused, unless the replay policy of the integration does not require it.",
         "jti_missing",
@@ -204,7 +210,7 @@ _LIST = (
     _token(
         "foreign-key",
         "Foreign key",
-        Twist(signer=Signer.FOREIGN),
+        Deviation(signer=Signer.FOREIGN),
         "Signs with a key that was never published, under its own kid.",
         "Refused: the kid is not in the key set. Changegate fetches the key set once to make sure.",
         "kid_unknown",
@@ -213,7 +219,7 @@ _LIST = (
     _token(
         "retired-key",
         "Retired key",
-        Twist(signer=Signer.RETIRED),
+        Deviation(signer=Signer.RETIRED),
         "Signs with the key that was retired last; if there is none, rotates without overlap first.",
         "Refused as soon as Changegate has fetched the key set without that key.",
         "kid_unknown",
@@ -222,14 +228,14 @@ _LIST = (
     _token(
         "clock-drifts",
         "Clock drifts by 30 seconds",
-        Twist(clock=timedelta(seconds=30)),
+        Deviation(clock=timedelta(seconds=30)),
         "Signs with a clock that is 30 seconds ahead.",
         "Accepted: the clock skew of an integration is 60 seconds by default.",
     ),
     _token(
         "clock-ahead",
         "Clock 10 minutes ahead",
-        Twist(clock=timedelta(minutes=10)),
+        Deviation(clock=timedelta(minutes=10)),
         "Signs with a clock that is 10 minutes ahead.",
         "Refused: the token was issued in the future.",
         "iat_invalid",
@@ -238,7 +244,7 @@ _LIST = (
     _token(
         "clock-behind",
         "Clock two days behind",
-        Twist(clock=timedelta(days=-2)),
+        Deviation(clock=timedelta(days=-2)),
         "Signs with a clock that is two days behind.",
         "Refused: the token has expired.",
         "expired",

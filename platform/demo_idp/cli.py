@@ -17,6 +17,7 @@ from demo_idp.exchange import Changegate
 from demo_idp.factory import DEFAULT_CHANGEGATE, create_app
 
 KILL_TIMEOUT_SECONDS = 5
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - to refuse them
 
 
 @click.group()
@@ -55,6 +56,8 @@ def serve(
             f"{host} is not a loopback address. Everyone who reaches this server can sign any token: add "
             "--allow-remote only in a network that you trust."
         )
+    if base_url is None and host in UNSPECIFIED:
+        raise click.UsageError(f"{host} stands for every address of this machine: name the server with --base-url.")
     require_free_port(host, port)
     address = base_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(f"Demo identity provider, for demonstration only: {address}")

@@ -79,7 +79,7 @@ def report(result: dict[str, Any]) -> None:
     for answer in result["answers"]:
         if answer["event"]:
             click.echo(f"Event: {answer['event']}")
-    if result["as_it_must_be"] is False:
+    if result["as_expected"] is False:
         raise SystemExit(1)
 
 

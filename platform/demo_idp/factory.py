@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -9,7 +10,7 @@ from flask import Flask
 from demo_idp import page, views
 from demo_idp.errors import register_errors
 from demo_idp.exchange import Changegate
-from demo_idp.origins import refuse_foreign_origins
+from demo_idp.origins import refuse_foreign_hosts, refuse_foreign_origins
 from demo_idp.provider import IdentityProvider, utc_now
 from demo_idp.workbench import Workbench
 
@@ -32,10 +33,9 @@ def create_app(
     destination = changegate or Changegate(DEFAULT_CHANGEGATE)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    # A name that an attacker has pointed to this address must not reach the forms (DNS rebinding).
-    app.config["TRUSTED_HOSTS"] = [urlsplit(base_url).hostname or "", "localhost", "127.0.0.1", "[::1]"]
     provider = IdentityProvider(base_url.rstrip("/"), now)
     app.extensions["workbench"] = Workbench(provider, destination, audience or destination.url)
+    app.before_request(partial(refuse_foreign_hosts, urlsplit(base_url).hostname))
     app.before_request(refuse_foreign_origins)
     register_errors(app)
     app.register_blueprint(views.bp)

@@ -34,11 +34,11 @@ class Signer(Enum):
     FORGED = auto()  # under the kid of the current key
     EMBEDDED = auto()  # with the public half in the header
     PUBLIC_KEY = auto()  # HMAC with the public key as its secret
-    NOBODY = auto()  # no signature
+    NONE = auto()  # no signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Twist:
+class Deviation:
     """What is wrong with a token: deviations from the order, its signer, and what happens to it afterwards.
 
     `clock` is added to the provider's clock, `tampered` replaces claims after signing, and the token is sent so many
@@ -55,4 +55,4 @@ class Twist:
     times: int = 1
 
 
-NO_TWIST = Twist()
+NO_DEVIATION = Deviation()

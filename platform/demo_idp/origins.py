@@ -1,9 +1,19 @@
 """The protection against pages of other origins: they must not rotate, break, sign, or send."""
 
+from urllib.parse import urlsplit
+
 from flask import abort, request
 
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SAME_SITE = ("same-origin", "none")
 REFUSAL = "Requests from pages of another origin are refused."
+
+
+def refuse_foreign_hosts(own: str | None) -> None:
+    """Refuse a request to a name that is not the server's: an attacker may have pointed it here (DNS rebinding)."""
+    # Not TRUSTED_HOSTS of Flask, which cannot list an IPv6 address.
+    if urlsplit(f"//{request.host}").hostname not in (own, *LOOPBACK_NAMES):
+        abort(400, "This server has another name.")
 
 
 def refuse_foreign_origins() -> None:

@@ -13,7 +13,7 @@ from threading import Event
 from jwt.utils import base64url_encode
 
 from demo_idp.key_ring import KeyRing
-from demo_idp.orders import NO_TWIST, Signer, TokenOrder, Twist
+from demo_idp.orders import NO_DEVIATION, Deviation, Signer, TokenOrder
 from demo_idp.signing_key import ALGORITHMS, SigningKey, compact
 
 # More than the size limit of clients for key sets.
@@ -38,6 +38,10 @@ class Fault(StrEnum):
     DUPLICATE_KID = "duplicate-kid"
 
 
+# The faults that leave the key set usable.
+USABLE = (Fault.NONE, Fault.DUPLICATE_KID)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """A fetch of the key set by Changegate, and the kids that it got; none if the answer had a fault."""
@@ -47,7 +51,7 @@ class Fetch:
     kids: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SignedToken:
     """A compact JWS with its header and claims."""
 
@@ -101,7 +105,7 @@ class IdentityProvider:
 
     def note_fetch(self, status: int, fault: Fault) -> None:
         """Record that Changegate has fetched the key set, with a fault or without."""
-        is_good = status in (200, 304) and fault in (Fault.NONE, Fault.DUPLICATE_KID)
+        is_good = status in (200, 304) and fault in USABLE
         kids = frozenset(key.kid for key in self.keys.published) if is_good else frozenset()
         self._known_kids = kids or self._known_kids
         self.fetches.appendleft(Fetch(self.now(), status, kids))
@@ -118,35 +122,37 @@ class IdentityProvider:
         latest = self.fetches[0].at + LONGEST_COOLDOWN
         return latest if latest > self.now() else None
 
-    def sign(self, order: TokenOrder, twist: Twist = NO_TWIST) -> SignedToken:
+    def sign(self, order: TokenOrder, deviation: Deviation = NO_DEVIATION) -> SignedToken:
         """Return an assertion (RFC 7523 §3) with the ordered claims, true or false, and what is wrong with it."""
         algorithm = order.algorithm or order.layout.algorithm
-        claims = self._compose_claims(order, twist)
+        claims = self._compose_claims(order, deviation)
         # Not jwt.encode(): it refuses malformed claims, which tests of verifiers need.
         payload = _encoded(claims)
         typ = order.layout.typ
-        assertion, header = self._sign(payload, {"typ": typ, **order.header, **twist.header}, algorithm, twist.signer)
-        if twist.tampered:
-            claims |= twist.tampered
+        assertion, header = self._sign(
+            payload, {"typ": typ, **order.header, **deviation.header}, algorithm, deviation.signer
+        )
+        if deviation.tampered:
+            claims |= deviation.tampered
             head, _, signature = assertion.split(".")
             assertion = ".".join((head, base64url_encode(_encoded(claims)).decode(), signature))
         return SignedToken(assertion, header, claims)
 
-    def _compose_claims(self, order: TokenOrder, twist: Twist) -> dict[str, object]:
-        issued_at = int((self.now() + twist.clock).timestamp())
+    def _compose_claims(self, order: TokenOrder, deviation: Deviation) -> dict[str, object]:
+        issued_at = int((self.now() + deviation.clock).timestamp())
         default = timedelta(seconds=order.layout.lifetime_seconds)
-        lifetime = twist.lifetime or order.lifetime or default
+        lifetime = deviation.lifetime or order.lifetime or default
         claims: dict[str, object] = {
             "iss": self.issuer + order.layout.issuer_path,
-            **order.layout.fill(audience=twist.audience or order.audience, issued_at=issued_at),
+            **order.layout.fill(audience=deviation.audience or order.audience, issued_at=issued_at),
             **({} if order.subject is None else {"sub": order.subject}),
             "iat": issued_at,
             "exp": issued_at + int(lifetime.total_seconds()),
             **order.claims,
-            **twist.claims,
+            **deviation.claims,
         }
-        # A null of the layout is a claim with that value; a null of the order or the twist leaves the claim out.
-        optional = {**order.claims, **twist.claims}
+        # A null of the layout is a claim with that value; a null of the order or the deviation leaves the claim out.
+        optional = {**order.claims, **deviation.claims}
         return {name: value for name, value in claims.items() if value is not None or name not in optional}
 
     def _sign(
@@ -156,7 +162,7 @@ class IdentityProvider:
         header: dict[str, object] = {"alg": key.algorithm, "kid": key.kid, **extra}
         if signer is Signer.EMBEDDED:
             header |= {"jwk": key.public_jwk, "jku": "https://keys.attacker.example/jwks.json"}
-        if signer is Signer.NOBODY:
+        if signer is Signer.NONE:
             header["alg"] = "none"
             assertion = compact(header, payload, lambda _: b"")
         elif signer is Signer.PUBLIC_KEY:
@@ -179,10 +185,7 @@ class IdentityProvider:
         return self.keys.find_published(kid, algorithm) or current
 
     def _list_namesakes(self) -> list[dict[str, str]]:
-        return [
-            {**stranger.public_jwk, "kid": self.keys.get_current(stranger.algorithm).kid}
-            for stranger in self._namesakes
-        ]
+        return [{**other.public_jwk, "kid": self.keys.get_current(other.algorithm).kid} for other in self._namesakes]
 
 
 def _encoded(claims: Mapping[str, object]) -> bytes:

@@ -127,7 +127,7 @@ def describe_result(result: Result, **more: object) -> Response:
         header=result.signed.header,
         claims=result.signed.claims,
         line=result.line,
-        as_it_must_be=result.is_as_it_must_be,
+        as_expected=result.is_as_expected,
         answers=[
             {"status": answer.status, "body": answer.body, "event": answer.event_url} for answer in result.answers
         ],

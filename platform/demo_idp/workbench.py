@@ -5,8 +5,8 @@ from datetime import datetime
 
 from demo_idp.behaviors import Behavior
 from demo_idp.exchange import Answer, Changegate, Client
-from demo_idp.orders import NO_TWIST, TokenOrder
-from demo_idp.provider import Fault, IdentityProvider, SignedToken
+from demo_idp.orders import NO_DEVIATION, TokenOrder
+from demo_idp.provider import USABLE, IdentityProvider, SignedToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Result:
     answers: tuple[Answer, ...]
     line: str
     # None if nothing was sent, or if Changegate may answer either way at this moment.
-    is_as_it_must_be: bool | None
+    is_as_expected: bool | None
 
     @property
     def answer(self) -> Answer | None:
@@ -57,17 +57,17 @@ class Workbench:
     def run(
         self, order: TokenOrder, client: Client | None = None, behavior: Behavior | None = None, *, send: bool = True
     ) -> Result:
-        """Perform a behavior, sign a token with what is wrong with it, and send it, by default as the last client."""
+        """Perform a behavior, sign a token with its deviation, and send it, by default as the last client."""
         if behavior is not None:
             self.act(behavior)
-        twist = NO_TWIST if behavior is None or behavior.twist is None else behavior.twist
-        signed = self.provider.sign(order, twist)
+        deviation = NO_DEVIATION if behavior is None or behavior.deviation is None else behavior.deviation
+        signed = self.provider.sign(order, deviation)
         # Before it is sent: the exchange may cause a fetch.
         kid_was_known = self.provider.is_known_to_changegate(signed.header.get("kid"))
-        times = twist.times if send else 0
+        times = deviation.times if send else 0
         answers = tuple(self.changegate.exchange(signed.assertion, client or self.client) for _ in range(times))
-        line, is_as_it_must_be = self._compare(behavior, signed, answers, kid_was_known=kid_was_known)
-        self.result = Result(signed, behavior, answers, line, is_as_it_must_be)
+        line, is_as_expected = self._compare(behavior, signed, answers, kid_was_known=kid_was_known)
+        self.result = Result(signed, behavior, answers, line, is_as_expected)
         return self.result
 
     def _compare(
@@ -79,12 +79,12 @@ class Workbench:
         if answer.status is None:
             return str(answer.body["error_description"]), None
         said = f"{'Accepted' if answer.is_accepted else 'Refused'} (HTTP {answer.status})"
-        is_twisted = behavior is not None and behavior.twist is not None and behavior.reason is not None
-        if is_twisted and behavior is not None:
+        is_deviating = behavior is not None and behavior.deviation is not None and behavior.reason is not None
+        if is_deviating and behavior is not None:
             return self._compare_refusal(behavior, said, answer, kid_was_known=kid_was_known)
         if answer.is_accepted:
-            return f"{said}, as it must be.", True
-        if self.provider.fault is not Fault.NONE and not kid_was_known:
+            return f"{said}, as expected.", True
+        if self.provider.fault not in USABLE and not kid_was_known:
             return f"{said}: the key set has the fault “{self.provider.fault}”, and this key was never fetched.", True
         if not self.provider.is_known_to_changegate(signed.header.get("kid")):
             return f"{said}: Changegate does not know this key yet. {self.explain_cooldown()}", None
@@ -96,7 +96,7 @@ class Workbench:
         if not answer.is_accepted:
             if answer.body.get("error") != "invalid_grant":
                 return f"{said} before the token was verified. Check the client ID and the secret.", None
-            return f"{said}, as it must be: rule “{behavior.rule}”, reason {behavior.reason}.", True
+            return f"{said}, as expected: rule “{behavior.rule}”, reason {behavior.reason}.", True
         if behavior.reason == "kid_unknown" and kid_was_known:
             return f"{said}: Changegate still has this key in its cache. {self.explain_cooldown()}", None
         return f"{said}, although it must be refused with {behavior.reason}: {behavior.must}", False

@@ -58,10 +58,10 @@ def test_signs_sends_and_attacks_without_scripts(
 ) -> None:
     sign_and_send(scriptless, provider, credentials)
     outcome = scriptless.get_by_role("status")
-    expect(outcome).to_have_text("Accepted (HTTP 200), as it must be.")
+    expect(outcome).to_have_text("Accepted (HTTP 200), as expected.")
     expect(scriptless.get_by_role("region", name="Result")).to_contain_text('"repository": "acme/shop"')
     scriptless.get_by_role("button", name="Replay a stolen token").click()
-    expect(outcome).to_have_text("Refused (HTTP 400), as it must be: rule “replay”, reason jti_replayed.")
+    expect(outcome).to_have_text("Refused (HTTP 400), as expected: rule “replay”, reason jti_replayed.")
     expect(scriptless.locator("#stolen-token")).to_contain_text("reason jti_replayed.")
     events = scriptless.get_by_role("link", name="Open the event in Changegate")
     assert events.count() == 2

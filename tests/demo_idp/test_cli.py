@@ -100,6 +100,13 @@ def test_refuses_an_address_that_others_reach_unless_it_is_allowed(host: str) ->
     assert "--allow-remote" in result.stderr
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_asks_for_the_name_of_a_server_that_listens_everywhere(host: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "--host", host, "--allow-remote"])
+    assert result.exit_code == 2
+    assert "name the server with --base-url" in result.stderr
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
 def test_knows_the_addresses_that_only_this_machine_reaches(host: str) -> None:
     assert is_loopback(host)

@@ -53,7 +53,7 @@ def test_signs_as_ordered(run: Run, stage: Stage) -> None:
 
 def test_sends_to_changegate(run: Run, stage: Stage, client: tuple[str, ...]) -> None:
     result = run("send", *client)
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "Accepted (HTTP 200), as it must be.")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "Accepted (HTTP 200), as expected.")
     assert f"Event: {stage.workbench.changegate.url}/inbound-integrations/events/" in result.stdout
 
 
@@ -61,7 +61,7 @@ def test_performs_a_behavior_and_sends(run: Run, client: tuple[str, ...]) -> Non
     result = run("do", "forged-key", *client)
     assert result.exit_code == 0
     assert BEHAVIORS["forged-key"].must in result.stdout
-    assert "as it must be: rule “signature”, reason signature_invalid." in result.stdout
+    assert "as expected: rule “signature”, reason signature_invalid." in result.stdout
 
 
 def test_performs_a_behavior_without_sending(run: Run, stage: Stage) -> None:

@@ -118,11 +118,11 @@ def test_escapes_what_others_chose(client: FlaskClient) -> None:
 
 def test_a_button_ends_in_one_line_that_names_the_rule_and_links_to_the_event(stage: Stage) -> None:
     stage.idp.post("/page/token", data={**stage.credentials, "layout": "github-actions"}, headers=OWN)
-    assert "Accepted (HTTP 200), as it must be." in stage.idp.get("/").text
+    assert "Accepted (HTTP 200), as expected." in stage.idp.get("/").text
     answer = stage.idp.post("/page/behaviors/forged-key", headers=OWN)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/#forged-key")
     page = stage.idp.get("/").text
-    assert page.count("Refused (HTTP 400), as it must be: rule “signature”, reason signature_invalid.") == 2
+    assert page.count("Refused (HTTP 400), as expected: rule “signature”, reason signature_invalid.") == 2
     assert f'href="{stage.workbench.changegate.url}/inbound-integrations/events/' in page
     assert stage.workbench.order.audience == AUDIENCE
 
@@ -163,7 +163,8 @@ def test_a_form_that_no_browser_vouches_for_is_refused(client: FlaskClient, work
 @pytest.mark.parametrize("path", ["/", "/.well-known/jwks.json", "/behaviors"])
 def test_a_name_that_points_here_without_being_ours_is_refused(client: FlaskClient, path: str) -> None:
     assert client.get(path, headers={"Host": "rebound.example"}).status_code == 400
-    assert client.get(path, headers={"Host": ISSUER.removeprefix("https://")}).status_code == 200
+    for host in (ISSUER.removeprefix("https://"), "127.0.0.1:8081", "[::1]:8081", "localhost:8081"):
+        assert client.get(path, headers={"Host": host}).status_code == 200
 
 
 def test_no_button_of_an_unknown_behavior(client: FlaskClient) -> None:
@@ -197,4 +198,4 @@ def test_names_the_address_where_no_changegate_answers() -> None:
     client = create_app(base_url=ISSUER, changegate=Changegate(url)).test_client()
     result = client.post("/behaviors/no-kid", json={"send": True}).get_json()
     assert result["line"] == f"There is no answer from {url} (ConnectionError). Start Changegate there."
-    assert result["as_it_must_be"] is None
+    assert result["as_expected"] is None
