@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 EVENTS_PATH = "/inbound-integrations/events"
 TIMEOUT_SECONDS = 20
@@ -50,7 +50,7 @@ class Changegate:
 
     def exchange(self, assertion: str, client: Client) -> Answer:
         """Send a token request and return the answer, with the access token shortened."""
-        form = {"grant_type": JWT_BEARER, "assertion": assertion, **client.form}
+        form = {"grant_type": JWT_BEARER_GRANT, "assertion": assertion, **client.form}
         try:
             with requests.Session() as session:
                 # No proxy and no other CA of the environment; a redirect would be another destination.

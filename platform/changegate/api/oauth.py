@@ -29,7 +29,7 @@ from changegate.services.oauth.grant_types import (
     require_grant,
 )
 from changegate.services.oauth.issuing import Exchange, IssuedToken
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER, exchange_assertion, refusing_replays
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT, exchange_assertion, refusing_replays
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 
@@ -69,7 +69,7 @@ def _exchange(attempt: Attempt) -> IssuedToken:
 
 def _by_assertion(attempt: Attempt, credentials: ClientCredentials, params: TokenRequestForm) -> IssuedToken:
     assertion = params.assertion or read_assertion_of_pysnc(credentials)
-    exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER)
+    exchange = _admit(attempt, prove_client(credentials, assertion), JWT_BEARER_GRANT)
     if assertion is None:
         raise InvalidRequest("assertion_missing", "assertion is missing")
     return exchange_assertion(exchange, key_store().asked_by(attempt.address), assertion, params.scope)
@@ -94,7 +94,7 @@ def _by_refresh_token(attempt: Attempt, credentials: ClientCredentials, params: 
 
 _GRANTS: Mapping[str, Grant] = MappingProxyType(
     {
-        JWT_BEARER: _by_assertion,
+        JWT_BEARER_GRANT: _by_assertion,
         CLIENT_CREDENTIALS: _by_client,
         PASSWORD: _by_password,
         REFRESH_TOKEN: _by_refresh_token,

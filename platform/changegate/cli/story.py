@@ -8,7 +8,7 @@ from typing import Any
 import click
 import requests
 
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 RUN_AS = "release.bot"
 AUDIENCE = "changegate-demo"
 SUBJECT = "pipeline:shop/checkout:main"
@@ -161,7 +161,7 @@ def _exchange(teller: Teller) -> None:
 
 
 def _token_request(teller: Teller, expected: int) -> requests.Response:
-    form = {"grant_type": JWT_BEARER, "assertion": teller.assertion, **teller.client}
+    form = {"grant_type": JWT_BEARER_GRANT, "assertion": teller.assertion, **teller.client}
     return teller.call("POST", f"{teller.place.base_url}/oauth_token.do", expected=expected, data=form)
 
 

@@ -14,8 +14,8 @@ from changegate.models.claim_condition import OPERATORS, VALUE_TYPES
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_conditions import (
-    check_conditions,
-    check_report_only,
+    evaluate_conditions,
+    evaluate_report_only,
     load_conditions,
     parse_conditions,
 )
@@ -31,13 +31,13 @@ def condition(operator: str, value: Any = None, value_type: str = "string", clai
 
 
 def is_met(stored: Any, value: Any) -> bool:
-    (check,) = check_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
+    (check,) = evaluate_conditions(load_conditions([stored]), {} if value is ABSENT else {"x": value})
     assert check.reason in (None, "claim_condition_failed")
     return check.reason is None
 
 
 def result_of(stored: Any, **said: Any) -> RuleResult:
-    (result,) = Report(check_conditions(load_conditions([stored]), said)).results
+    (result,) = Report(evaluate_conditions(load_conditions([stored]), said)).results
     return result
 
 
@@ -198,7 +198,7 @@ def test_a_condition_that_cannot_be_understood_is_named_after_its_claim(stored: 
 
 @pytest.mark.parametrize("text", ["", "null", "5", '"x"', "{}", '{"claim": "x"}', "[", b"\xff"])
 def test_a_column_that_is_not_a_list_refuses(text: str) -> None:
-    (check,) = check_conditions(parse_conditions(text), {"x": "y"})
+    (check,) = evaluate_conditions(parse_conditions(text), {"x": "y"})
     assert check.reason == "claim_condition_failed"
 
 
@@ -208,14 +208,14 @@ def test_conditions_that_json_cannot_represent_refuse() -> None:
 
 @pytest.mark.parametrize("stored", [None, [], ()])
 def test_without_conditions_nothing_is_checked(stored: Any) -> None:
-    assert check_conditions(load_conditions(stored), {"x": 1}) == []
+    assert evaluate_conditions(load_conditions(stored), {"x": 1}) == []
 
 
 def test_a_report_only_condition_that_is_not_understood_still_only_reports() -> None:
     newer = condition("not_equals", "y", report_only=True)
     conditions = load_conditions([newer])
-    assert check_conditions(conditions, {}) == []
-    assert check_report_only(conditions, {})[0].reason == "claim_condition_failed"
+    assert evaluate_conditions(conditions, {}) == []
+    assert evaluate_report_only(conditions, {})[0].reason == "claim_condition_failed"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_condition_costs_a_few_microseconds() -> None:
     said = {"x": "repo:acme/shop:ref:refs/heads/main"}
 
     def check_all() -> None:
-        check_conditions(load_conditions(stored), said)
+        evaluate_conditions(load_conditions(stored), said)
 
     # About 0.6 alone on a core; the bound leaves room for neighbours and for coverage, and none for parsing again.
     runs = timeit.repeat(check_all, timer=time.thread_time, number=100, repeat=9)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changegate.services.assertions.claim_conditions import check_conditions, load_conditions
+from changegate.services.assertions.claim_conditions import evaluate_conditions, load_conditions
 from changegate.services.assertions.condition_linter import ConditionFindings, LintFindings, lint_conditions
 
 KINDS = {
@@ -39,7 +39,7 @@ def about_all(*stored: dict[str, Any]) -> str:
 
 
 def admits(stored: dict[str, Any], value: Any) -> bool:
-    (check,) = check_conditions(load_conditions([stored]), {stored["claim"]: value})
+    (check,) = evaluate_conditions(load_conditions([stored]), {stored["claim"]: value})
     return check.reason is None
 
 

@@ -11,7 +11,7 @@ from changegate.api.token_keys import PATH as KEY_SET_PATH
 from changegate.schemas.token_request import LONGEST
 from changegate.services.oauth.client_assertions import ASSERTION_TYPE
 from changegate.services.oauth.grant_types import CLIENT_CREDENTIALS, PASSWORD, REFRESH_TOKEN
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT
 
 Operation = dict[str, Any]
 TAG = "Tokens"
@@ -80,7 +80,7 @@ _OF_CLIENT: JsonSchema = {
     },
 }
 _GRANTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    JWT_BEARER: ("RFC 7523 §2.1.", {"assertion": "A JWT that the identity provider has signed."}),
+    JWT_BEARER_GRANT: ("RFC 7523 §2.1.", {"assertion": "A JWT that the identity provider has signed."}),
     CLIENT_CREDENTIALS: ("RFC 6749 §4.4: acts as the integration's OAuth Application User.", {}),
     PASSWORD: (
         "RFC 6749 §4.3, if the instance has it enabled.",
@@ -135,7 +135,7 @@ def token_request() -> JsonSchema:
 
 def _request(name: str, says: str, of_grant: Mapping[str, str]) -> JsonSchema:
     own = {field: _parameter(field, description) for field, description in of_grant.items()}
-    proof = CLIENT_ASSERTION if name == JWT_BEARER else {}
+    proof = CLIENT_ASSERTION if name == JWT_BEARER_GRANT else {}
     return {
         "title": name,
         "description": says,

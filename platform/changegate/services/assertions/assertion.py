@@ -11,7 +11,7 @@ from typing import Self, cast
 
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.claim_checks import MAX_CLAIMS, Claims, audiences_of, check_claims, seconds_of
-from changegate.services.assertions.claim_conditions import check_conditions, check_report_only
+from changegate.services.assertions.claim_conditions import evaluate_conditions, evaluate_report_only
 from changegate.services.assertions.compact_form import CompactForm, split_compact
 from changegate.services.assertions.header_policy import Header, check_alg, check_typ, read_header
 from changegate.services.assertions.key_choice import choose_keys
@@ -162,8 +162,8 @@ class UnverifiedAssertion:
     def _check_claims(self, claims: Claims, policy: TrustPolicy, now: datetime, report: Report) -> None:
         report.add(*check_claims(claims, policy, now.timestamp()))
         if policy.conditions:
-            report.add(*check_conditions(policy.conditions, claims))
-            report.note(*check_report_only(policy.conditions, claims))
+            report.add(*evaluate_conditions(policy.conditions, claims))
+            report.note(*evaluate_report_only(policy.conditions, claims))
         report.require_passed()
 
     def _find_signer(self, policy: TrustPolicy, key_set: VerifyingKeys[K], now: datetime, report: Report) -> K:

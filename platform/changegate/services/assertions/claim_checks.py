@@ -16,7 +16,7 @@ MAX_TEXT_LENGTH = 255
 _SUBJECT = f"1 to {MAX_TEXT_LENGTH} printable characters"
 
 Claims = Mapping[str, object]
-Rule = Callable[[Claims, TrustPolicy, float], RuleCheck]
+ClaimRule = Callable[[Claims, TrustPolicy, float], RuleCheck]
 
 
 def check_claims(claims: Claims, policy: TrustPolicy, now: float) -> list[RuleCheck]:
@@ -130,7 +130,7 @@ def check_actor(claims: Claims, _policy: TrustPolicy, _now: float) -> RuleCheck:
 
 
 # The order matters: the reason code of a refusal is that of the first rule that fails.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[ClaimRule, ...] = (
     check_issuer,
     check_audience,
     check_subject,

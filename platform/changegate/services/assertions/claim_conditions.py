@@ -19,7 +19,7 @@ REASON = "claim_condition_failed"
 MEMBERS = frozenset({"claim", "operator", "value_type", "value", "report_only"})
 _BARE_TILDE = re.compile("~(?![01])")
 
-Stored = Mapping[str, object]
+StoredCondition = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class ClaimCondition:
     rule: str
     is_understood: bool = True
 
-    def check(self, claims: Mapping[str, object]) -> RuleCheck:
+    def evaluate(self, claims: Mapping[str, object]) -> RuleCheck:
         """Compare the claim; never raises, whatever the claims are."""
         path = self.path
         value = claims.get(path[0], MISSING) if len(path) == 1 else _walk(claims, path)
@@ -47,7 +47,7 @@ class ClaimCondition:
         return RuleCheck(self.rule, reason, self.expected, received)
 
 
-def load_conditions(stored: Sequence[Stored] | None) -> tuple[ClaimCondition, ...]:
+def load_conditions(stored: Sequence[StoredCondition] | None) -> tuple[ClaimCondition, ...]:
     """Return the compiled conditions of an integration; `None` means no conditions.
 
     A stored condition that cannot be understood becomes a condition that always fails. Compiled lists are cached.
@@ -71,14 +71,14 @@ def parse_conditions(text: bytes | str) -> tuple[ClaimCondition, ...]:
     return tuple(_load(item) for item in stored) if isinstance(stored, list) else _NOT_UNDERSTOOD
 
 
-def check_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
+def evaluate_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
     """Evaluate all enforced conditions, even after one has failed."""
-    return [condition.check(claims) for condition in conditions if not condition.report_only]
+    return [condition.evaluate(claims) for condition in conditions if not condition.report_only]
 
 
-def check_report_only(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
+def evaluate_report_only(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
     """Evaluate the conditions that only report; the results are for `Report.note`, which never refuses."""
-    return [condition.check(claims) for condition in conditions if condition.report_only]
+    return [condition.evaluate(claims) for condition in conditions if condition.report_only]
 
 
 def path_of(claim: str) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def _load(stored: object) -> ClaimCondition:
         return _not_understood(stored)
 
 
-def _compile(stored: Stored) -> ClaimCondition:
+def _compile(stored: StoredCondition) -> ClaimCondition:
     claim, report_only = stored["claim"], stored.get("report_only", False)
     if not isinstance(claim, str) or not claim or not isinstance(report_only, bool):
         raise ValueError("not a claim's name, or neither true nor false")

@@ -13,7 +13,7 @@ from changegate.services.assertions.phrases import Phrase, StoredPhrase
 
 SHOWN_LENGTH = 200
 
-Stored = str | StoredPhrase | None
+StoredText = str | StoredPhrase | None
 
 
 # Not frozen and not a NamedTuple, which take up to three times as long to make: each exchange makes about twenty.
@@ -119,12 +119,12 @@ def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
 
 
 def _result(
-    rule: str, reason: str | None, expected: Stored, received: Stored, only_reports: bool = False
+    rule: str, reason: str | None, expected: StoredText, received: StoredText, only_reports: bool = False
 ) -> RuleResult:
     return RuleResult(rule, not reason, _worded(expected), _worded(received), reason, only_reports)
 
 
-def _worded(stored: Stored) -> str | None:
+def _worded(stored: StoredText) -> str | None:
     return stored if stored is None or isinstance(stored, str) else printable(str(Phrase(*stored)), SHOWN_LENGTH)
 
 
@@ -132,7 +132,7 @@ def _result_of_dict(row: dict[str, Any]) -> RuleResult:
     return _result(row["rule"], row["reason"], row["expected"], row["received"])
 
 
-def _as_stored(value: object) -> Stored:
+def _as_stored(value: object) -> StoredText:
     if value is None:
         return None
     # By the type, so that a list in a claim is never mistaken for a phrase of this product.

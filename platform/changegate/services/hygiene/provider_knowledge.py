@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Condition = Mapping[str, Any]
+StoredCondition = Mapping[str, Any]
 
 
-def _no_faults(issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]) -> list[str]:
+def _no_faults(
+    issuer: str, preset: str | None, conditions: Sequence[StoredCondition], audiences: Sequence[str]
+) -> list[str]:
     return []
 
 
@@ -23,7 +25,7 @@ class ProviderKnowledge:
     claims to immutable, renamable, or run-specific.
     """
 
-    find_faults: Callable[[str, str | None, Sequence[Condition], Sequence[str]], list[str]] = _no_faults
+    find_faults: Callable[[str, str | None, Sequence[StoredCondition], Sequence[str]], list[str]] = _no_faults
     find_kinds: Callable[[str, str | None], Mapping[str, str]] = _no_kinds
 
 

@@ -28,7 +28,7 @@ from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
 from changegate.services.users.roles import is_administrator, roles_of_user
 
-NEEDED_COLUMNS = (
+FACT_COLUMNS = (
     *("sys_id", "type", "client_id", "name", "active", "public_client", "sys_created_on", "sys_updated_on"),
     *("sys_updated_by", "audience_claim", "user_claim", "require_email_verified"),
     *("issuer", "preset", "audiences", "claim_conditions", "run_as", "user_field", "owner", "review_date"),
@@ -75,7 +75,7 @@ def _read_integrations() -> list[Row]:
     by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
     statement = select(
-        *(entity.c[name] for name in NEEDED_COLUMNS),
+        *(entity.c[name] for name in FACT_COLUMNS),
         entity.c.client_secret_hash.is_not(None).label("has_secret"),
         entity.c.previous_client_secret_hash.is_not(None).label("has_previous_secret"),
         all_rights.label("has_useraccount"),

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from changegate.models.connection_type import TYPES
-from changegate.models.integration_choices import ID_TOKEN, PASSWORD
-from changegate.models.integration_choices import JWT_BEARER as JWT_BEARER_TYPE
+from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER, PASSWORD
 from changegate.services.integrations.assertion_sources import ASSERTION_SOURCES, AssertionSource
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT
 
 VARIABLE = "CLIENT_SECRET"
 GITHUB, GITLAB, JENKINS = "github-actions", "gitlab", "jenkins"
 # The script prints a refusal, because it contains the correlation id of the event that explains it.
 EXCHANGE = f"""\
 answer=$(curl -sS --fail-with-body "$DESK/oauth_token.do" \\
-  --data-urlencode grant_type={JWT_BEARER} \\
+  --data-urlencode grant_type={JWT_BEARER_GRANT} \\
   --data-urlencode "assertion=$assertion" \\
   --data-urlencode "client_id=$CLIENT_ID"SECRET) || {{ echo "$answer" >&2; exit 1; }}
 token=$(printf %s "$answer" | jq -r .access_token)
@@ -31,7 +30,7 @@ token=$(printf %s "$answer" | jq -r .access_token)
 WHO = """ \\
   --data-urlencode "username=$DESK_USER" \\
   --data-urlencode "password=$DESK_PASSWORD\""""
-REFRESH = """\
+REFRESH_LINES = """\
 # Later, in place of name and password:
 refresh=$(printf %s "$answer" | jq -r .refresh_token)
 """
@@ -52,7 +51,7 @@ class SnippetContext:
     issuer: str
     base_url: str
     preset: str | None = None
-    connection_type: str = JWT_BEARER_TYPE
+    connection_type: str = JWT_BEARER
     gives_refresh_tokens: bool = False
 
     @property
@@ -178,7 +177,7 @@ def _request(grant: str, more: str) -> str:
 
 
 def _refresh() -> str:
-    return REFRESH + _request("refresh_token", ' \\\n  --data-urlencode "refresh_token=$refresh"')
+    return REFRESH_LINES + _request("refresh_token", ' \\\n  --data-urlencode "refresh_token=$refresh"')
 
 
 def _own(target: SnippetContext, name: str, source: AssertionSource) -> Snippet:

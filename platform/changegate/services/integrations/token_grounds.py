@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from changegate.models import OAuthEntity
 from changegate.models.integration_choices import ID_TOKEN
 
-REFRESHED = "issue_refresh_tokens"
-GROUNDS = ("active", "public_client", "issuer", "run_as", "user_field", REFRESHED)
+ISSUES_REFRESH_TOKENS = "issue_refresh_tokens"
+GROUNDS = ("active", "public_client", "issuer", "run_as", "user_field", ISSUES_REFRESH_TOKENS)
 KEYS = ("key_source", "jwks_url", "jwks", "static_keys")
 # ID tokens are verified at API calls, so that for them every rule for assertions counts as well.
 RULES_OF_ID_TOKENS = (
@@ -25,7 +25,7 @@ def grounds_of(entity: OAuthEntity) -> dict[str, object]:
 
 def has_lost_grounds(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
     """Return whether tokens lost any of their grounds; starting to issue refresh tokens takes nothing away."""
-    gained = {REFRESHED} if after[REFRESHED] else set()
+    gained = {ISSUES_REFRESH_TOKENS} if after[ISSUES_REFRESH_TOKENS] else set()
     return any(before[name] != after[name] for name in before.keys() - gained)
 
 

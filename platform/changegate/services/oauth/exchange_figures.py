@@ -49,7 +49,7 @@ LONGEST_COUNTING_SECONDS = 2.0
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KINDS = ("entity", "user", "algorithm", "is_accepted", "reason")
 NUMBERS = ("exchanges", "refreshed", "would_refuse")
-COLUMNS = ("since", "latest", *KINDS, *NUMBERS)
+FIGURE_COLUMNS = ("since", "latest", *KINDS, *NUMBERS)
 _OLDEST_TRANSACTION = text(
     "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
     " WHERE datname = current_database() AND backend_type = 'client backend'"
@@ -60,9 +60,9 @@ log = logging.getLogger(__name__)
 def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
     """Return the exchanges of the log as a table; a row is one exchange, or the total of like ones in a day or an hour.
 
-    Its columns are `COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id. Queries may
-    compare `since` only with the beginnings of days, with hours of the day being counted, and with `edges`: the days of
-    these are read by the hour, and their hours by the exchange.
+    Its columns are `FIGURE_COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id.
+    Queries may compare `since` only with the beginnings of days, with hours of the day being counted, and with `edges`:
+    the days of these are read by the hour, and their hours by the exchange.
     """
     until, day = _count_what_is_due(at)
     days = {_day_of(edge): None for edge in edges}
@@ -183,7 +183,7 @@ def _add_hours(at_work: Connection, first: str, end: str) -> None:
     begin = _day_of(instant_of(first))
     hours = [earliest_correlation_id(begin + number * HOUR) for number in range(24)]
     rows = _exchanges(OAuthExchange.correlation_id >= first, OAuthExchange.correlation_id < end).subquery().c
-    values: dict[str, ColumnElement[Any]] = {name: rows[name] for name in COLUMNS}
+    values: dict[str, ColumnElement[Any]] = {name: rows[name] for name in FIGURE_COLUMNS}
     values["since"] = floor_of(rows.since, hours)
     # Of accepted exchanges only. In a refused one, the sender chose the text, and each invented name would become a
     # figure.
@@ -194,7 +194,7 @@ def _add_hours(at_work: Connection, first: str, end: str) -> None:
 def _add_day(at_work: Connection, day: str, end: str) -> None:
     """Add the figures of a day, as the totals of its hours."""
     figure = OAuthExchangeFigure
-    columns = (getattr(figure, name) for name in COLUMNS if name != "since")
+    columns = (getattr(figure, name) for name in FIGURE_COLUMNS if name != "since")
     of_day = select(literal(day).label("since"), *columns)
     _add_up(at_work, of_day.where(~figure.is_day, figure.since >= day, figure.since < end), is_day=True)
 
@@ -209,7 +209,7 @@ def _add_up(at_work: Connection, rows: Select[Any], *, is_day: bool) -> None:
 
 
 def _figures(*clauses: Any) -> Select[Any]:
-    return select(*(getattr(OAuthExchangeFigure, name) for name in COLUMNS)).where(*clauses)
+    return select(*(getattr(OAuthExchangeFigure, name) for name in FIGURE_COLUMNS)).where(*clauses)
 
 
 def _exchanges(*clauses: ColumnElement[bool]) -> Select[Any]:

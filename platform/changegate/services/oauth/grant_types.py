@@ -10,14 +10,14 @@ from changegate.oauth_errors import InvalidClient, UnauthorizedClient
 from changegate.services.assertions.report import RuleCheck
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import Exchange
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT
 
 CLIENT_CREDENTIALS, PASSWORD = "client_credentials", "password"
 REFRESH_TOKEN = REFRESH
 # The connection type whose integrations may use a grant.
 TYPES: Mapping[str, str] = MappingProxyType(
     {
-        JWT_BEARER: integration_choices.JWT_BEARER,
+        JWT_BEARER_GRANT: integration_choices.JWT_BEARER,
         CLIENT_CREDENTIALS: integration_choices.CLIENT_CREDENTIALS,
         PASSWORD: integration_choices.PASSWORD,
         REFRESH_TOKEN: integration_choices.PASSWORD,
@@ -39,7 +39,7 @@ def require_grant(exchange: Exchange, grant_type: str) -> None:
     of an allowed JWT bearer exchange has no entry for this rule, because its other rules show the grant.
     """
     client = exchange.client
-    if grant_type == JWT_BEARER and client.type == integration_choices.JWT_BEARER:
+    if grant_type == JWT_BEARER_GRANT and client.type == integration_choices.JWT_BEARER:
         return
     allowed = [*allowed_grants(client)]
     reason = None if grant_type in allowed else "grant_not_allowed"

@@ -31,8 +31,8 @@ PUBLISHED_AFTER = timedelta(days=105)
 # From publication to first use; longer than clients may cache the key set.
 LEAD = timedelta(hours=24)
 UNREADABLE = "The token key was sealed under another secret key; `changegate token-key block {}` replaces it"
-Keys = OAuthTokenKey.__table__
-KeyRow = Any  # a row of `Keys`, by column name
+_KEYS = OAuthTokenKey.__table__
+TokenKeyRow = Any  # a row of `_KEYS`, by column name
 Outcome = TypeVar("Outcome")
 
 
@@ -67,13 +67,13 @@ def list_published(at: datetime) -> list[dict[str, Any]]:
 
 def is_published() -> Any:
     """Return the clause for keys that are not blocked, and not retired before the parameter `retired_since`."""
-    retired_since = parameter("retired_since", type_=Keys.c.retired_at.type)
-    return Keys.c.blocked_at.is_(None) & or_(Keys.c.retired_at.is_(None), Keys.c.retired_at > retired_since)
+    retired_since = parameter("retired_since", type_=_KEYS.c.retired_at.type)
+    return _KEYS.c.blocked_at.is_(None) & or_(_KEYS.c.retired_at.is_(None), _KEYS.c.retired_at > retired_since)
 
 
 def list_token_keys(at: datetime) -> list[TokenKeyFacts]:
     """Return all keys, newest first."""
-    rows = connection().execute(select(Keys).order_by(Keys.c.number.desc())).all()
+    rows = connection().execute(select(_KEYS).order_by(_KEYS.c.number.desc())).all()
     signing = _signing([row for row in rows if row.blocked_at is None and row.retired_at is None], at)
     return [_facts(row, signing, at) for row in rows]
 
@@ -101,8 +101,8 @@ def block_token_key(kid: str, at: datetime) -> TokenKeyFacts:
     def block(at_work: Connection) -> None:
         _lock_keys(at_work)
         # The private key is deleted as well, so that a later copy of the database cannot be used to sign with it.
-        stopped = {"blocked_at": at, "retired_at": func.coalesce(Keys.c.retired_at, at), "private_key": None}
-        at_work.execute(update(Keys).where(Keys.c.kid == kid, Keys.c.blocked_at.is_(None)).values(stopped))
+        stopped = {"blocked_at": at, "retired_at": func.coalesce(_KEYS.c.retired_at, at), "private_key": None}
+        at_work.execute(update(_KEYS).where(_KEYS.c.kid == kid, _KEYS.c.blocked_at.is_(None)).values(stopped))
         _renew(at_work, at)
 
     _get_facts(kid, at)
@@ -110,7 +110,7 @@ def block_token_key(kid: str, at: datetime) -> TokenKeyFacts:
     return _get_facts(kid, at)
 
 
-def _current_keys(at: datetime) -> Sequence[KeyRow]:
+def _current_keys(at: datetime) -> Sequence[TokenKeyRow]:
     """Return the signing key and its successor, after carrying out the rotation that is due."""
     rows = _CURRENT.all({})
     # Decided without a lock: nearly always nothing is due, and exchanges must not wait for each other. `_renew` checks
@@ -121,17 +121,17 @@ def _current_keys(at: datetime) -> Sequence[KeyRow]:
     return rows
 
 
-def _is_work_due(rows: Sequence[KeyRow], at: datetime) -> bool:
+def _is_work_due(rows: Sequence[TokenKeyRow], at: datetime) -> bool:
     """Return whether no key signs, several keys do, or the signing key will soon need a successor and has none."""
     active = [row for row in rows if row.active_from <= at]
     return len(active) != 1 or _needs_successor(rows, at)
 
 
-def _needs_successor(rows: Sequence[KeyRow], at: datetime) -> bool:
+def _needs_successor(rows: Sequence[TokenKeyRow], at: datetime) -> bool:
     return all(row.active_from <= at - SIGNS_FOR + LEAD for row in rows)
 
 
-def _signing(rows: Sequence[KeyRow], at: datetime) -> KeyRow:
+def _signing(rows: Sequence[TokenKeyRow], at: datetime) -> TokenKeyRow:
     """Return the signing key, the latest active one, or None."""
     return max((row for row in rows if row.active_from <= at), key=lambda row: row.number, default=None)
 
@@ -142,42 +142,42 @@ def _renew(at_work: Connection, at: datetime) -> None:
     Idempotent: a process that waited for the lock reads the keys again, and then finds nothing to do.
     """
     rows = _lock_keys(at_work)
-    at_work.execute(delete(Keys).where(Keys.c.retired_at <= at - PUBLISHED_AFTER))
+    at_work.execute(delete(_KEYS).where(_KEYS.c.retired_at <= at - PUBLISHED_AFTER))
     if _signing(rows, at) is None:
         _activate_key(at_work, rows, at)
         rows = _lock_keys(at_work)
     signing = _signing(rows, at)
     # From the moment when its successor began to sign. If no request came for weeks, the key was unused all that time.
     retired = {"retired_at": signing.active_from, "private_key": None}
-    at_work.execute(update(Keys).where(Keys.c.retired_at.is_(None), Keys.c.number < signing.number).values(retired))
+    at_work.execute(update(_KEYS).where(_KEYS.c.retired_at.is_(None), _KEYS.c.number < signing.number).values(retired))
     if _needs_successor(rows, at):
         _add(at_work, at, at + LEAD)
 
 
-def _activate_key(at_work: Connection, rows: Sequence[KeyRow], at: datetime) -> None:
+def _activate_key(at_work: Connection, rows: Sequence[TokenKeyRow], at: datetime) -> None:
     """Let the waiting key sign at once, or create a key if there is none."""
     if rows:
-        at_work.execute(update(Keys).where(Keys.c.kid == rows[0].kid).values(active_from=at))
+        at_work.execute(update(_KEYS).where(_KEYS.c.kid == rows[0].kid).values(active_from=at))
     else:
         _add(at_work, at, at)
 
 
 def _add(at_work: Connection, at: datetime, active_from: datetime) -> str:
     made = make_key()
-    number = at_work.execute(select(func.coalesce(func.max(Keys.c.number), 0))).scalar_one() + 1
+    number = at_work.execute(select(func.coalesce(func.max(_KEYS.c.number), 0))).scalar_one() + 1
     values = {"kid": made.kid, "private_key": made.private_key, "public_jwk": dict(made.public_jwk)}
-    at_work.execute(insert(Keys).values(number=number, created_at=at, active_from=active_from, **values))
+    at_work.execute(insert(_KEYS).values(number=number, created_at=at, active_from=active_from, **values))
     return made.kid
 
 
-def _lock_keys(at_work: Connection) -> Sequence[KeyRow]:
+def _lock_keys(at_work: Connection) -> Sequence[TokenKeyRow]:
     """Lock all keys until the transaction ends, and return those that sign or will sign, oldest first."""
     # Locks the table, because there may be no row to lock yet. The mode conflicts with itself and with writes, but not
     # with reads. SQLite has no such lock; `locks_rows` makes it take its only write lock.
     is_postgres = at_work.dialect.name == "postgresql"
-    lock = text(f"LOCK TABLE {Keys.name} IN SHARE ROW EXCLUSIVE MODE") if is_postgres else select(Keys.c.kid)
+    lock = text(f"LOCK TABLE {_KEYS.name} IN SHARE ROW EXCLUSIVE MODE") if is_postgres else select(_KEYS.c.kid)
     at_work.execute(lock.execution_options(locks_rows=True))
-    return at_work.execute(select(Keys).where(*_is_current()).order_by(Keys.c.number)).all()
+    return at_work.execute(select(_KEYS).where(*_is_current()).order_by(_KEYS.c.number)).all()
 
 
 def _in_transaction(work: Callable[[Connection], Outcome]) -> Outcome:
@@ -200,7 +200,7 @@ def _get_facts(kid: str, at: datetime) -> TokenKeyFacts:
     return key
 
 
-def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> TokenKeyFacts:
+def _facts(row: TokenKeyRow, signing: TokenKeyRow | None, at: datetime) -> TokenKeyFacts:
     if row.blocked_at is not None:
         state = "blocked"
     elif signing is not None and row.kid == signing.kid:
@@ -211,8 +211,8 @@ def _facts(row: KeyRow, signing: KeyRow | None, at: datetime) -> TokenKeyFacts:
 
 
 def _is_current() -> tuple[Any, ...]:
-    return Keys.c.blocked_at.is_(None), Keys.c.retired_at.is_(None)
+    return _KEYS.c.blocked_at.is_(None), _KEYS.c.retired_at.is_(None)
 
 
-_CURRENT = Prepared(select(Keys.c.kid, Keys.c.number, Keys.c.private_key, Keys.c.active_from).where(*_is_current()))
-_PUBLISHED = Prepared(select(Keys.c.public_jwk).where(is_published()).order_by(Keys.c.number))
+_CURRENT = Prepared(select(_KEYS.c.kid, _KEYS.c.number, _KEYS.c.private_key, _KEYS.c.active_from).where(*_is_current()))
+_PUBLISHED = Prepared(select(_KEYS.c.public_jwk).where(is_published()).order_by(_KEYS.c.number))

@@ -16,7 +16,7 @@ from changegate.services.provenance.run_urls import (
     terraform_run,
 )
 
-Reader = Callable[[Claims], Any]
+ClaimReader = Callable[[Claims], Any]
 _CIRCLECI = "oidc.circleci.com"
 
 
@@ -24,19 +24,19 @@ _CIRCLECI = "oidc.circleci.com"
 class Layout:
     """The readers of a provider's claims, by field, and the function that builds the address of a run."""
 
-    fields: Mapping[str, Reader]
+    fields: Mapping[str, ClaimReader]
     run_url: RunUrl = no_url
 
 
-def _claim(name: str) -> Reader:
+def _claim(name: str) -> ClaimReader:
     return lambda claims: claims.get(name)
 
 
-def _first(*names: str) -> Reader:
+def _first(*names: str) -> ClaimReader:
     return lambda claims: next(filter(None, map(claims.get, names)), None)
 
 
-def _path(*readers: Reader) -> Reader:
+def _path(*readers: ClaimReader) -> ClaimReader:
     """Return a reader that joins several names with slashes; it returns None if a name is missing."""
 
     def read(claims: Claims) -> str | None:
@@ -46,7 +46,7 @@ def _path(*readers: Reader) -> Reader:
     return read
 
 
-def _within(*names: str) -> Reader:
+def _within(*names: str) -> ClaimReader:
     """Return a reader of a member of nested objects."""
 
     def read(claims: Claims) -> Any:
