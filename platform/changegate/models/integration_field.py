@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from changegate.models.integration_choices import CONNECTION_TYPES, ID_TOKEN
 
@@ -34,20 +34,9 @@ class Kind(StrEnum):
 LIST_KINDS = frozenset({Kind.LINES, Kind.NAMES, Kind.CONDITIONS, Kind.VERIFIER_MAPS})
 
 
-class Part(StrEnum):
-    """The parts of the form; within a part, fields have the order of the list."""
-
-    PROVIDER = "provider"
-    DETAILS = "details"
-    CLIENT = "client"
-    TRUST = "trust"
-    KEYS = "keys"
-    CONDITIONS = "conditions"
-    CARE = "care"
-    SCOPE = "scope"
-    ADVANCED = "advanced"
-    # Fields that are shown by the page or by the template of another field.
-    NONE = "none"
+# The parts of the form; within a part, fields have the order of the list. Fields of "page" are shown by the page itself
+# or by the template of another field.
+Part = Literal["provider", "details", "client", "trust", "keys", "conditions", "care", "scope", "advanced", "page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +55,7 @@ class Field:
     label: str
     help: str = ""
     types: tuple[str, ...] = tuple(CONNECTION_TYPES)
-    part: Part = Part.ADVANCED
+    part: Part = "advanced"
     default: Any = None
     is_required: bool = False
     length: int = 100

@@ -83,7 +83,7 @@ def _of_all(known: Mapping[str, Properties]) -> Properties:
 
 
 def _noted(name: str, schema: JsonSchema) -> JsonSchema:
-    having = [one.name for one in TYPES.values() if name in one.fields]
+    having = FIELDS[name].types
     if len(having) == len(TYPES):
         return schema
     which = f"types {', '.join(having)}" if len(having) > 1 else f"type {having[0]}"

@@ -4,9 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from marshmallow import missing
-from marshmallow.fields import Field
-
 from changegate.cli.integrations.yaml_text import (
     Place,
     Placed,
@@ -25,7 +22,6 @@ from changegate.models.connection_type import TYPES
 from changegate.models.integration_choices import JWT_BEARER
 from changegate.printable import printable
 from changegate.schemas.claim_condition_text import render_condition_text
-from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import defaults_for
 from changegate.schemas.presets import find_preset
 from changegate.services.integrations.integration_fields import fields_of
@@ -106,10 +102,9 @@ def _said(entity: OAuthEntity) -> dict[str, Any]:
     fields = fields_of(entity)
     preset = find_preset(fields.get("preset"))
     of_preset = {*defaults_for(preset, entity.type)} - {"enable_jti_verification"} if preset else set()
-    schema = SCHEMAS[entity.type]
     if TYPES[entity.type].has_provider:
         _say_trust(fields, entity.client_id)
-    usual = {name: _default(schema.fields[name]) for name in fields} | {"type": JWT_BEARER}
+    usual = {name: field.blank for name, field in TYPES[entity.type].fields.items()} | {"type": JWT_BEARER}
     return {name: value for name, value in fields.items() if name in of_preset or value != usual[name]}
 
 
@@ -125,11 +120,6 @@ def _say_trust(fields: dict[str, Any], client_id: str) -> None:
 def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:
     usual = {"kid": None, "enforce_dates": True, "active": True}
     return {name: value for name, value in verifier_map.items() if name not in usual or value != usual[name]}
-
-
-def _default(field: Field[Any]) -> Any:
-    default = field.load_default
-    return default() if callable(default) else None if default is missing else default
 
 
 def _indented(comment: str, fields: dict[str, Any]) -> str:

@@ -6,67 +6,38 @@ from typing import Any
 import click
 
 from changegate.cli.integrations.key_files import NamedFile, read_certificate, read_shared_key, read_text
-from changegate.models.connection_type import TYPES
 from changegate.models.integration_field import LIST_KINDS, Field, Kind
 from changegate.models.integration_fields import FIELDS
 from changegate.schemas.claim_condition_text import REPORT_ONLY
 
 Command = Callable[..., Any]
-SLUGS = ", ".join(connection.slug for connection in TYPES.values())
 # Fields that combine several options.
 CONDITIONS, REPORTED = "claim_conditions", "reported_conditions"
 FILES = ("certificates", "shared_keys", "jwks_file")
 REPEATED = "May be repeated; an empty string clears the list."
+PLACEHOLDER = "A value for a placeholder in the preset's issuer."
+CERTIFICATE, KEY = "A certificate file, PEM or DER.", "A file that contains a shared key."
+CONDITION = "A required condition, such as 'repository_id equals 123'."
+REPORT = "A condition that is counted and never refuses."
 UNITS = {"seconds": "SECONDS", "minutes": "MINUTES"}
 METAVARS = {Kind.NUMBER: "NUMBER", Kind.DATE: "YYYY-MM-DD", Kind.USER: "USER"}
 
 # The options of fields that are given in another form than in the schema. The commands declare `--name` themselves.
 OWN: Mapping[str, tuple[Command, ...]] = {
     "name": (),
-    "type": (
-        click.option(
-            "--type", help=f"The connection type, which cannot be changed later; default: jwt-bearer. One of {SLUGS}."
-        ),
-    ),
     "preset": (
-        click.option(
-            "--preset", help="A name from `integration presets`; it supplies the defaults of the other options."
-        ),
+        click.option("--preset", help="A name from `integration presets`, which has defaults for other options."),
         click.option("--place", help="One of the preset's places; defaults to the first."),
-        click.option(
-            "--placeholder",
-            "placeholders",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="A value for a placeholder in the preset's issuer.",
-        ),
+        click.option("--placeholder", "placeholders", multiple=True, metavar="NAME=VALUE", help=PLACEHOLDER),
     ),
     "jwks": (click.option("--jwks-file", metavar="FILE", help="A file that contains a key set."),),
     "verifier_maps": (
-        click.option(
-            "--certificate", "certificates", type=NamedFile(), multiple=True, help="A certificate file, PEM or DER."
-        ),
-        click.option(
-            "--shared-key-file",
-            "shared_keys",
-            type=NamedFile(),
-            multiple=True,
-            help="A file that contains a shared key.",
-        ),
+        click.option("--certificate", "certificates", type=NamedFile(), multiple=True, help=CERTIFICATE),
+        click.option("--shared-key-file", "shared_keys", type=NamedFile(), multiple=True, help=KEY),
     ),
     CONDITIONS: (
-        click.option(
-            "--claim-condition",
-            CONDITIONS,
-            multiple=True,
-            help=f"A required condition, such as 'repository_id equals 123'. {REPEATED}",
-        ),
-        click.option(
-            "--report-only-condition",
-            REPORTED,
-            multiple=True,
-            help=f"A condition that is counted and never refuses. {REPEATED}",
-        ),
+        click.option("--claim-condition", CONDITIONS, multiple=True, help=f"{CONDITION} {REPEATED}"),
+        click.option("--report-only-condition", REPORTED, multiple=True, help=f"{REPORT} {REPEATED}"),
     ),
 }
 

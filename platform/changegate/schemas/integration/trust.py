@@ -5,9 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from changegate.models.integration_choices import (
-    REUSABLE,
-)
+from changegate.models.integration_choices import REUSABLE
 from changegate.schemas.integration.base import IntegrationSchema
 from changegate.schemas.integration.values import Rule
 from changegate.schemas.key_source import (

@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from changegate.errors import InputInvalid
+from changegate.models.integration_choices import REUSABLE
+from changegate.models.integration_fields import FIELDS
 from changegate.schemas.presets.build_services import BUILDKITE, CIRCLECI, HCP_TERRAFORM, JENKINS
 from changegate.schemas.presets.clouds import AWS_STS, COGNITO, GOOGLE
 from changegate.schemas.presets.directories import AUTH0, ENTRA_ID, KEYCLOAK, OKTA
@@ -42,8 +44,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
     }
 )
 
-REUSABLE = "reusable-until-exp"
-
 
 @dataclass(frozen=True, slots=True)
 class Filled:
@@ -67,18 +67,14 @@ def get_preset(name: str) -> Preset:
 
 def defaults_of(preset: Preset) -> dict[str, Any]:
     """Return the integration fields that a preset sets, without issuer and JWKS URL."""
+    # Attributes with the name of a field are values of that field, except for the name of the preset.
+    same = {name: getattr(preset, name) for name in FIELDS if name != "name" and hasattr(preset, name)}
     return {
         "preset": preset.name,
         "provider_name": preset.label,
+        **same,
         "algorithms": list(preset.algorithms),
-        "audience_claim": preset.audience_claim,
-        "replay_policy": preset.replay_policy,
         "enable_jti_verification": preset.replay_policy != REUSABLE,
-        "jti_claim": preset.jti_claim,
-        "required_typ": preset.required_typ,
-        "allow_missing_kid": preset.allow_missing_kid,
-        "allow_additional_audiences": preset.allow_additional_audiences,
-        "max_assertion_lifetime_seconds": preset.max_assertion_lifetime_seconds,
     }
 
 
