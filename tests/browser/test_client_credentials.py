@@ -40,7 +40,7 @@ def copy_the_secret(page: Page) -> tuple[str, str]:
     expect(page.get_by_role("heading", name="Nightly job")).to_contain_text("Active")
     expect(page.get_by_role("heading", name="Keys")).to_have_count(0)
     page.get_by_role("link", name="Run this").click()
-    expect(page.locator("#snippet-curl")).to_contain_text("grant_type=client_credentials")
+    expect(page.locator("#snippet-shell")).to_contain_text("grant_type=client_credentials")
     return found
 
 

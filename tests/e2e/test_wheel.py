@@ -54,3 +54,14 @@ def test_nothing_that_tests_or_lints_is_installed(programs: Path) -> None:
     script = "from importlib.util import find_spec; print([n for n in ('pytest', 'ruff', 'mypy') if find_spec(n)])"
     found = subprocess.run([programs / "python", "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_templates_of_the_snippets_are_installed(programs: Path) -> None:
+    script = (
+        "from changegate.services.integrations.snippets import SnippetContext, list_snippets\n"
+        "target = SnippetContext('CLIENT', True, 'AUDIENCE', 'ISSUER', 'BASE', preset='okta')\n"
+        "print(len(list_snippets(target)))"
+    )
+    command = [programs / "python", "-c", script]
+    found = subprocess.run(command, env=outside_the_checkout(), capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 10

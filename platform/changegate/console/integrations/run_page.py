@@ -8,6 +8,8 @@ from changegate.console.guards import caller
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.extensions import settings
 from changegate.models import OAuthEntity
+from changegate.schemas.claim_condition_text import render_condition_text
+from changegate.schemas.presets import find_by_issuer
 from changegate.services.integrations.run_status import RunStatus, find_run_status
 from changegate.services.integrations.snippets import SnippetContext, list_snippets
 from changegate.services.oauth.events import advice_of, report_of
@@ -19,10 +21,18 @@ from changegate.services.tables.registry import get_table
 
 def render_run_page(entity: OAuthEntity, name: str) -> str:
     """Render the page with the snippet of a name, the best fitting one by default."""
-    snippets = list_snippets(_target(entity))
+    target = _target(entity)
+    snippets = list_snippets(target)
     chosen = next((snippet for snippet in snippets if snippet.name == name), snippets[0])
-    context = _status_context(entity)
-    return render_template("console/integration_run.html", entity=entity, snippets=snippets, chosen=chosen, **context)
+    return render_template(
+        "console/integration_run.html",
+        entity=entity,
+        target=target,
+        conditions=[render_condition_text(condition) for condition in target.claim_conditions],
+        snippets=snippets,
+        chosen=chosen,
+        **_status_context(entity),
+    )
 
 
 def render_run_status(entity: OAuthEntity) -> str:
@@ -53,13 +63,15 @@ def _read_change(status: RunStatus) -> WireRecord | None:
 
 
 def _target(entity: OAuthEntity) -> SnippetContext:
+    recognized = find_by_issuer(entity.issuer)
     return SnippetContext(
         client_id=entity.client_id,
         is_public=entity.public_client,
         audience=entity.audiences[0] if entity.audiences else entity.client_id,
         issuer=entity.issuer,
         base_url=settings().base_url,
-        preset=entity.preset,
+        preset=entity.preset or (recognized.name if recognized else None),
         connection_type=entity.type,
         gives_refresh_tokens=entity.issue_refresh_tokens,
+        claim_conditions=entity.claim_conditions or (),
     )
