@@ -7,6 +7,7 @@ from apispec import APISpec
 from changegate.api.openapi.values import STORABLE, SYS_ID, JsonSchema, ref
 from changegate.models.connection_type import TYPES
 from changegate.models.integration_choices import JWT_BEARER
+from changegate.models.integration_field import Field
 from changegate.models.integration_fields import FIELDS
 from changegate.schemas.integration import SCHEMAS
 from changegate.schemas.integration_input import PLACE, PLACEHOLDERS
@@ -48,10 +49,14 @@ def _properties(spec: APISpec, connection_type: str) -> Properties:
     spec.components.schema("Integration.fields", schema=SCHEMAS[connection_type])
     fields: JsonSchema = spec.components.schemas.pop("Integration.fields")
     known = TYPES[connection_type].fields
-    properties = {name: {"title": field.label, **fields["properties"][name]} for name, field in known.items()}
+    properties = {name: {**_texts(field), **fields["properties"][name]} for name, field in known.items()}
     properties["comments"]["pattern"] = STORABLE
-    properties["type"] = {"title": known["type"].label, "type": "string", "enum": [connection_type]}
+    properties["type"] = {**_texts(known["type"]), "type": "string", "enum": [connection_type]}
     return properties
+
+
+def _texts(field: Field) -> JsonSchema:
+    return {"title": field.label, **({"description": field.help} if field.help else {})}
 
 
 def _answered(properties: Properties) -> JsonSchema:
@@ -78,7 +83,7 @@ def _of_all(known: Mapping[str, Properties]) -> Properties:
             agreed = merged.setdefault(name, schema)
             if agreed.get("default") != schema.get("default"):
                 merged[name] = {key: kept for key, kept in agreed.items() if key != "default"}
-    usual = {"title": FIELDS["type"].label, "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
+    usual = {**_texts(FIELDS["type"]), "type": "string", "enum": [*TYPES], "default": JWT_BEARER}
     return {name: _noted(name, schema) for name, schema in merged.items()} | {"type": usual}
 
 
@@ -87,7 +92,7 @@ def _noted(name: str, schema: JsonSchema) -> JsonSchema:
     if len(having) == len(TYPES):
         return schema
     which = f"types {', '.join(having)}" if len(having) > 1 else f"type {having[0]}"
-    return {**schema, "description": f"Only of the {which}."}
+    return {**schema, "description": f"{schema.get('description', '')} Only of the {which}.".strip()}
 
 
 def _taken(properties: Properties, required: list[str]) -> JsonSchema:
