@@ -46,6 +46,11 @@ class Behavior:
     change: KeyChange | None = None
     fault: Fault | None = None
 
+    @property
+    def must_be_refused(self) -> bool:
+        """Return whether the token is wrong, so that Changegate must refuse it, whatever the key set is."""
+        return self.deviation is not None and self.reason is not None
+
     def describe(self) -> dict[str, str | None]:
         """Return the texts and codes, without what implements them."""
         names = ("name", "group", "label", "does", "must", "reason", "rule", "shows")

@@ -8,6 +8,8 @@ from demo_idp.exchange import Answer, Changegate, Client
 from demo_idp.orders import NO_DEVIATION, TokenOrder
 from demo_idp.provider import USABLE, IdentityProvider, SignedToken
 
+RULES_UNTIL_KEY = ("form", "alg", "key")
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -75,31 +77,47 @@ class Workbench:
     ) -> tuple[str, bool | None]:
         if not answers:
             return "Signed, and not sent.", None
-        answer = answers[-1]
+        answer, kid = answers[-1], signed.header.get("kid")
         if answer.status is None:
             return str(answer.body["error_description"]), None
         said = f"{'Accepted' if answer.is_accepted else 'Refused'} (HTTP {answer.status})"
-        is_deviating = behavior is not None and behavior.deviation is not None and behavior.reason is not None
-        if is_deviating and behavior is not None:
-            return self._compare_refusal(behavior, said, answer, kid_was_known=kid_was_known)
-        if answer.is_accepted:
-            return f"{said}, as expected.", True
-        if self.provider.fault not in USABLE and not kid_was_known:
-            return f"{said}: the key set has the fault “{self.provider.fault}”, and this key was never fetched.", True
-        if not self.provider.is_known_to_changegate(signed.header.get("kid")):
-            return f"{said}: Changegate does not know this key yet. {self.explain_cooldown()}", None
-        return f"{said}, although it must be accepted. Open the event for the reason.", False
+        # A replay counts only if the token was accepted before.
+        if behavior is not None and behavior.must_be_refused and all(former.is_accepted for former in answers[:-1]):
+            if answer.is_accepted:
+                return self._compare_wrong_acceptance(behavior, said, kid_was_known=kid_was_known)
+            return self._compare_refusal(behavior, said, answer, kid)
+        return self._compare_acceptance(said, answer, kid, kid_was_known=kid_was_known)
 
-    def _compare_refusal(
-        self, behavior: Behavior, said: str, answer: Answer, *, kid_was_known: bool
+    def _compare_refusal(self, behavior: Behavior, said: str, answer: Answer, kid: object) -> tuple[str, bool | None]:
+        if answer.body.get("error") != "invalid_grant":
+            return f"{said} before the token was verified. Check the client ID and the secret.", None
+        # Changegate checks the key before everything that the signature covers.
+        if kid is not None and behavior.rule not in RULES_UNTIL_KEY and not self.provider.is_known_to_changegate(kid):
+            return self._explain_unknown_key(said), None
+        return f"{said}, as expected: rule “{behavior.rule}”, reason {behavior.reason}.", True
+
+    def _compare_wrong_acceptance(
+        self, behavior: Behavior, said: str, *, kid_was_known: bool
     ) -> tuple[str, bool | None]:
-        if not answer.is_accepted:
-            if answer.body.get("error") != "invalid_grant":
-                return f"{said} before the token was verified. Check the client ID and the secret.", None
-            return f"{said}, as expected: rule “{behavior.rule}”, reason {behavior.reason}.", True
         if behavior.reason == "kid_unknown" and kid_was_known:
             return f"{said}: Changegate still has this key in its cache. {self.explain_cooldown()}", None
         return f"{said}, although it must be refused with {behavior.reason}: {behavior.must}", False
+
+    def _compare_acceptance(
+        self, said: str, answer: Answer, kid: object, *, kid_was_known: bool
+    ) -> tuple[str, bool | None]:
+        is_faulty = self.provider.fault not in USABLE
+        if answer.is_accepted:
+            why = ": Changegate has this key in its cache" if is_faulty else ""
+            return f"{said}, as expected{why}.", True
+        if is_faulty and not kid_was_known:
+            return f"{said}: the key set has the fault “{self.provider.fault}”, and this key was never fetched.", True
+        if not self.provider.is_known_to_changegate(kid):
+            return self._explain_unknown_key(said), None
+        return f"{said}, although it must be accepted. Open the event for the reason.", False
+
+    def _explain_unknown_key(self, said: str) -> str:
+        return f"{said}: Changegate does not know this key yet. {self.explain_cooldown()}"
 
     def explain_cooldown(self) -> str:
         """Return until when Changegate may wait before it fetches the key set for an unknown kid."""

@@ -155,7 +155,7 @@ def test_a_page_of_another_origin_changes_nothing(
 
 
 @pytest.mark.parametrize("path", ["/page/token", "/page/behaviors/down"])
-def test_a_form_that_no_browser_vouches_for_is_refused(client: FlaskClient, workbench: Workbench, path: str) -> None:
+def test_refuses_a_form_without_the_headers_of_a_browser(client: FlaskClient, workbench: Workbench, path: str) -> None:
     assert client.post(path).status_code == 403
     assert client.post(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
 
