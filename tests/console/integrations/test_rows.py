@@ -10,10 +10,13 @@ from changegate.console.integrations.rows import CLAIM_CONDITIONS, MAX_ROWS, ROW
 from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
 from changegate.models.integration_field import Kind
+from changegate.models.integration_fields import FIELDS
 from changegate.schemas.integration import SCHEMAS
 from tests.console.integrations.test_form import GOOD, errors_of, form
+from tests.guards.source_tree import PRODUCT
 
 ROWS = (Kind.CONDITIONS, Kind.VERIFIER_MAPS)
+TEMPLATES = PRODUCT / "console" / "templates" / "console" / "fields"
 PIN = [("claim", "repository_id"), ("operator", "equals"), ("value_type", "string"), ("value", "42")]
 
 
@@ -38,6 +41,14 @@ def test_reads_every_field_of_the_schema(connection_type: str) -> None:
     shown = {*IntegrationForm.blank(TYPES[connection_type]).values} - {"subject_rule", PLACE}
     assert shown == {*IntegrationForm.of_request(MultiDict(), TYPES[connection_type]).values} - {"subject_rule", PLACE}
     assert shown == known.keys() - {"type"}
+
+
+def test_fields_without_a_plain_input_have_a_template_of_their_own() -> None:
+    plain = (TEMPLATES / "plain.html").read_text()
+    others = [name for name, field in FIELDS.items() if f'"{field.kind}"' not in plain]
+    assert {*others} >= {"algorithms", "claim_conditions", "verifier_maps"}
+    assert [name for name in others if not (TEMPLATES / f"{name}.html").is_file()] == []
+    assert {path.stem for path in TEMPLATES.iterdir()} <= {*FIELDS, "plain"}
 
 
 def test_takes_conditions_in_the_order_of_their_numbers() -> None:
