@@ -21,7 +21,7 @@ from changegate.database import QueuedConnection, connection, pool, request_time
 from changegate.extensions import db
 from changegate.models import SysUser
 from tests.support.postgres import binary
-from tests.support.write_line import has_room, may_write_to
+from tests.support.write_queue import has_room, may_write_to
 
 WAIT_SECONDS = 5
 SMALL = "small.db"

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from changegate.database import commit, connection, driver_of, unit_of_work
 from changegate.database.drivers import QueuedConnection
 from changegate.database.unit_of_work import UnitOfWork
-from changegate.database.write_line import SharedWrite, write_together
+from changegate.database.write_queue import SharedWrite, write_together
 from changegate.extensions import db
 from changegate.models import SysUser, SysUserGroup
 from changegate.services.users.accounts import get_user

@@ -111,7 +111,7 @@ def test_turns_that_are_taken_away_all_the_time_end_once_each(
         return b"done"
 
     assert [*pool.map(lambda _: call(answering(work)), range(400))] == [b"done"] * 400
-    assert not turns._line.lock.locked()
+    assert not turns._slot.lock.locked()
 
 
 def test_a_request_within_another_shares_its_turn() -> None:

@@ -1,6 +1,6 @@
 """The database: the base of models, units of work, and the settings of every connection.
 
-Begin with `unit_of_work`. `prepared` and `compiled` execute statements; `turns`, `write_line`, and `request_time`
+Begin with `unit_of_work`. `prepared` and `compiled` execute statements; `turns`, `write_queue`, and `request_time`
 coordinate threads. docs/data-access.md shows how they work together, and who waits for which lock.
 """
 

@@ -15,7 +15,7 @@ from sqlalchemy import Dialect
 
 from changegate.database.request_time import find_request_time
 from changegate.database.turns import end_long_turn, end_turn, out_of_turn
-from changegate.database.write_line import SharedWrite, line_of, write_together
+from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
 from changegate.instance_files import open_private
 
 BUSY_TIMEOUT = timedelta(seconds=10)
@@ -30,7 +30,7 @@ _INTERRUPTED = frozenset({"57014", "SQLITE_INTERRUPT"})
 class QueuedConnection(sqlite3.Connection):
     """An SQLite connection that waits in the write queue before it writes and leaves it after commit or rollback.
 
-    Each connection is used by one thread at a time. `write_line` shows who waits for whom.
+    Each connection is used by one thread at a time. `write_queue` shows who waits for whom.
     """
 
     # True while this connection holds the lock of the write queue.
@@ -40,7 +40,7 @@ class QueuedConnection(sqlite3.Connection):
     def __init__(self, database: str | Path, *arguments: Any, **options: Any) -> None:
         _create_private(database)
         super().__init__(database, *arguments, **options)
-        self._line = line_of(database)
+        self._queue = write_queue_of(database)
 
     def has_to_end(self) -> bool:
         """Tell whether the request is out of time or is refused a place; SQLite then interrupts the statement.
@@ -96,7 +96,7 @@ class QueuedConnection(sqlite3.Connection):
         write = SharedWrite(text, parameters, must_last=must_last)
         with out_of_turn():
             # First the list, then the lock: the thread that has the lock now may commit this write as well.
-            self._line.join(write)
+            self._queue.join(write)
             self._queue_up()
             try:
                 self._carry_out(write)
@@ -109,16 +109,16 @@ class QueuedConnection(sqlite3.Connection):
         if self._may_write:
             # If it is done, a thread that had the lock earlier has taken it along.
             if not write.is_done:
-                write_together(self, self._line.take_all())
-        elif self._line.withdraw(write):
+                write_together(self, self._queue.take_all())
+        elif self._queue.withdraw(write):
             # The queue has not moved until the timeout. SQLite decides as in `begin_write`: it writes or reports busy.
             write_together(self, [write])
         else:
             # Another thread has taken it along and is executing it. It holds the lock until the outcome is known.
-            self._may_write = self._line.lock.acquire()
+            self._may_write = self._queue.lock.acquire()
 
     def _queue_up(self) -> None:
-        self._may_write = self._line.lock.acquire(timeout=BUSY_TIMEOUT.total_seconds())
+        self._may_write = self._queue.lock.acquire(timeout=BUSY_TIMEOUT.total_seconds())
 
     def commit(self) -> None:
         """Commit, then release the write queue."""
@@ -141,13 +141,13 @@ class QueuedConnection(sqlite3.Connection):
             super().close()
         finally:
             if may_write:
-                self._line.lock.release()
+                self._queue.lock.release()
 
     def _let_next_write(self) -> None:
         # A commit that failed because the database was busy keeps its transaction, and so the lock, until the rollback.
         if self._may_write and not self.in_transaction:
             self._may_write = False
-            self._line.lock.release()
+            self._queue.lock.release()
 
 
 def _create_private(database: str | Path) -> None:

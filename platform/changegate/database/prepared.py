@@ -156,7 +156,7 @@ def _begin_write(at_work: Connection) -> None:
 
 def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool, must_last: bool) -> None:
     driver = driver_of(at_work)
-    # SQLite, and nothing else to commit: one call waits in the write queue, writes, and commits (write_line.py).
+    # SQLite, and nothing else to commit: one call waits in the write queue, writes, and commits (write_queue.py).
     if isinstance(driver, QueuedConnection) and is_alone and not driver.in_transaction:
         try:
             driver.write_alone(text, parameters, must_last=must_last)

@@ -7,7 +7,7 @@
                    that is older than                   └── at the end of the request
                    LONGEST_TURN_SECONDS
 
-    A thread that waits for the slot never holds the write lock of SQLite (write_line.py), so the two cannot deadlock.
+    A thread that waits for the slot never holds the write lock of SQLite (write_queue.py), so the two cannot deadlock.
 
 A *turn* is the time for which a request holds the slot. Python runs one thread at a time anyway, but its SQLite driver
 releases the interpreter for some microseconds at every call. Without turns, threads take the interpreter from each
@@ -38,7 +38,7 @@ class _Turn:
         self.taken_at = time.monotonic()
 
 
-class _Line:
+class _RequestSlot:
     """The request slot: `lock` is held exactly while `turn` is set."""
 
     def __init__(self) -> None:
@@ -56,39 +56,39 @@ class _Line:
         return max(0.0, LONGEST_TURN_SECONDS - age)
 
 
-_line = _Line()
-# `_mine.turn` is the last turn that this thread took. The thread still has it only while it is also `_line.turn`.
+_slot = _RequestSlot()
+# `_mine.turn` is the last turn that this thread took. The thread still has it only while it is also `_slot.turn`.
 _mine = threading.local()
 
 
 def has_turn() -> bool:
     """Tell whether this thread holds the request slot."""
     mine = getattr(_mine, "turn", None)
-    return mine is not None and mine is _line.turn
+    return mine is not None and mine is _slot.turn
 
 
 def take_turn() -> None:
     """Wait for the request slot and take it, at the latest when the current turn is `LONGEST_TURN_SECONDS` old."""
-    while not _line.lock.acquire(timeout=_line.seconds_left()):
-        if not _line.seconds_left():
+    while not _slot.lock.acquire(timeout=_slot.seconds_left()):
+        if not _slot.seconds_left():
             break
-    with _line.exchange:
+    with _slot.exchange:
         # After a timeout, the lock is still held for the old turn, and from now on for the new one. If the old turn has
         # ended in the meantime, the lock is free and is taken here. Waiting for it would be a deadlock: the old holder
         # needs `exchange` to release it.
-        _line.lock.acquire(blocking=False)
-        _mine.turn = _line.turn = _Turn()
+        _slot.lock.acquire(blocking=False)
+        _mine.turn = _slot.turn = _Turn()
 
 
 def end_turn() -> None:
     """Release the request slot if this thread holds it. Call this before any operation that may take long."""
     if not has_turn():
         return
-    with _line.exchange:
+    with _slot.exchange:
         # Another request may have taken the turn away since the check above; the lock is then that request's.
         if has_turn():
-            _line.turn = None
-            _line.lock.release()
+            _slot.turn = None
+            _slot.lock.release()
     _mine.turn = None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from changegate.database import QueuedConnection, drivers
-from changegate.database.write_line import SharedWrite, line_of, write_together
+from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
 
 PATIENCE = 10.0
 INSERT = "INSERT INTO t VALUES (?)"
@@ -21,7 +21,7 @@ INSERT = "INSERT INTO t VALUES (?)"
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    path = str(tmp_path / "line.db")
+    path = str(tmp_path / "queue.db")
     with closing(sqlite3.connect(path)) as made:
         made.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER PRIMARY KEY)")
     return path
@@ -51,10 +51,10 @@ def values(file: str) -> list[int]:
 
 def write_behind(file: str, pool: ThreadPoolExecutor, *wanted: Any) -> list[Future[None]]:
     """Let writes wait until all of them do, then let them go on."""
-    line = line_of(file)
-    with line.lock:
+    queue = write_queue_of(file)
+    with queue.lock:
         futures = [pool.submit(write, file, value) for value in wanted]
-        while len(line._waiting) < len(wanted):
+        while len(queue._waiting) < len(wanted):
             threading.Event().wait(0.01)
     return futures
 
@@ -125,24 +125,24 @@ def test_no_write_is_reported_as_committed_if_it_was_not(file: str) -> None:
 
 def test_a_write_that_waited_too_long_reports_a_busy_database(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 100)
-    line = line_of(file)
-    with line.lock, closing(sqlite3.connect(file, isolation_level=None)) as other:
+    queue = write_queue_of(file)
+    with queue.lock, closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             write(file, 1)
-    assert line.take_all() == []
+    assert queue.take_all() == []
 
 
 def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
     file: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 50)
-    line = line_of(file)
-    with line.lock, closing(opened(file)) as leader:
+    queue = write_queue_of(file)
+    with queue.lock, closing(opened(file)) as leader:
         waiting = pool.submit(write, file, 1)
-        while not line._waiting:
+        while not queue._waiting:
             threading.Event().wait(0.01)
-        taken = line.take_all()
+        taken = queue.take_all()
         threading.Event().wait(0.4)
         assert not waiting.done()
         write_together(leader, taken)
@@ -152,9 +152,9 @@ def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
 
 def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert line_of("line.db") is line_of(file)
-    assert line_of(file) is not line_of(str(tmp_path / "other.db"))
-    assert line_of(":memory:") is not line_of(":memory:")
+    assert write_queue_of("queue.db") is write_queue_of(file)
+    assert write_queue_of(file) is not write_queue_of(str(tmp_path / "other.db"))
+    assert write_queue_of(":memory:") is not write_queue_of(":memory:")
 
 
 def test_a_write_that_need_not_last_is_visible_at_once_without_waiting_for_the_disk(file: str) -> None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine
 
-from changegate.database.write_line import line_of
+from changegate.database.write_queue import write_queue_of
 
 
 def has_room(engine: Engine) -> bool:
@@ -12,7 +12,7 @@ def has_room(engine: Engine) -> bool:
 
 def may_write_to(file: str) -> bool:
     """Tell whether the next one who wants to write to a database file may."""
-    lock = line_of(file).lock
+    lock = write_queue_of(file).lock
     is_free = lock.acquire(blocking=False)
     if is_free:
         lock.release()

@@ -1,8 +1,8 @@
 """The write queue of an SQLite database: one writer at a time, and writes that wait may share a commit.
 
-    thread A ──begin_write()────────> waits for WriteLine.lock ──> BEGIN IMMEDIATE … COMMIT ──> releases the lock
+    thread A ──begin_write()────────> waits for WriteQueue.lock ──> BEGIN IMMEDIATE … COMMIT ──> releases the lock
     thread B ──write_alone(write)──┐
-    thread C ──write_alone(write)──┴> join() the list, then wait for WriteLine.lock
+    thread C ──write_alone(write)──┴> join() the list, then wait for WriteQueue.lock
                                         the first of them to get it commits the writes of the whole list (take_all)
                                         each other one gets it later, sees that its write is_done, and releases it
 
@@ -53,7 +53,7 @@ class SharedWrite:
             self.error = problem
 
 
-class WriteLine:
+class WriteQueue:
     """The write queue of one database in this process.
 
     SQLite itself allows one writer at a time. Its busy handler sleeps and polls, so some writers starve under load. A
@@ -115,12 +115,12 @@ def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> No
             at_work.execute(_DISK_FIRST)
 
 
-_lines: dict[str, WriteLine] = {}
+_queues: dict[str, WriteQueue] = {}
 
 
-def line_of(database: str | Path) -> WriteLine:
+def write_queue_of(database: str | Path) -> WriteQueue:
     """Return the write queue of a database file; a database in memory belongs to one connection and has its own."""
     if str(database) in ("", ":memory:"):
-        return WriteLine()
+        return WriteQueue()
     # setdefault is atomic, so that two threads cannot get two queues for one file.
-    return _lines.setdefault(str(Path(database).absolute()), WriteLine())
+    return _queues.setdefault(str(Path(database).absolute()), WriteQueue())
