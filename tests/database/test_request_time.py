@@ -100,13 +100,13 @@ def test_a_refused_caller_begins_no_search_until_a_place_is_free() -> None:
     places = LongRequests(2)
     first, second = counted_for(ANN, places), counted_for(ANN, places)
     first.look()
-    assert second.find_crowd() is None
+    assert second.find_search_refusal() is None
     second.look()
-    assert isinstance(counted_for(ANN, places).find_crowd(), TooManyLongRequests)
-    assert counted_for(BOB, places).find_crowd() is None
-    assert first.find_crowd() is None
+    assert isinstance(counted_for(ANN, places).find_search_refusal(), TooManyLongRequests)
+    assert counted_for(BOB, places).find_search_refusal() is None
+    assert first.find_search_refusal() is None
     first.end()
-    assert counted_for(ANN, places).find_crowd() is None
+    assert counted_for(ANN, places).find_search_refusal() is None
 
 
 def test_many_threads_on_one_processor_become_long_within_the_same_time() -> None:

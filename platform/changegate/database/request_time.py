@@ -61,7 +61,7 @@ class LongRequests:
                 del self._at_work[account]
             self._refused.clear()
 
-    def find_crowd(self, account: Hashable) -> ChangegateError | None:
+    def find_search_refusal(self, account: Hashable) -> ChangegateError | None:
         """Return why a request that may become long must not begin, if its account was just refused a place.
 
         Without this check, each of many connections would occupy a thread until its request is long.
@@ -121,9 +121,9 @@ class RequestTime:
             return self.refusal
         return None
 
-    def find_crowd(self) -> ChangegateError | None:
+    def find_search_refusal(self) -> ChangegateError | None:
         """Return why a request that is not long yet must not begin a search, or None."""
-        return None if self._is_long else self._long_requests.find_crowd(self._account)
+        return None if self._is_long else self._long_requests.find_search_refusal(self._account)
 
     def end(self) -> None:
         """Give the place back, if the request took one."""
@@ -176,7 +176,7 @@ def require_time(*, for_search: bool = False) -> None:
     `TooManyLongRequests`.
     """
     request = find_request_time()
-    refusal = request and (request.look() or (request.find_crowd() if for_search else None))
+    refusal = request and (request.look() or (request.find_search_refusal() if for_search else None))
     if refusal:
         raise refusal
 

@@ -11,7 +11,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.audit import record_deletion
-from changegate.services.tables.writing.belongings import remove_belongings
+from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
 from changegate.services.tables.writing.referrers import empty_references
 
 
@@ -30,7 +30,7 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
     part.rules.before_delete(record, caller)
     remove_parts(part, record["sys_id"], caller)
     empty_references(part, record["sys_id"], caller)
-    remove_belongings(part.name, [record["sys_id"]])
+    delete_dependent_rows(part.name, [record["sys_id"]])
     if part.is_audited:
         record_deletion(part, part.name, record, caller)
     connection().execute(delete(part.source).where(part.source.c["sys_id"] == record["sys_id"]))

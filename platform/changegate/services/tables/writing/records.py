@@ -19,7 +19,7 @@ from changegate.services.tables.reading.records import Record, require_operation
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.versions import Condition, require_version
 from changegate.services.tables.writing.audit import record_changes, record_deletion
-from changegate.services.tables.writing.belongings import remove_belongings
+from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
 from changegate.services.tables.writing.inputs import changed_values, is_same
 from changegate.services.tables.writing.parts import remove_parts
@@ -122,7 +122,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condi
     remove_parts(table, before["sys_id"], caller)
     empty_references(table, before["sys_id"], caller)
     delete_row(table, before["sys_id"])
-    remove_belongings(class_name, [before["sys_id"]])
+    delete_dependent_rows(class_name, [before["sys_id"]])
     if table.is_audited:
         record_deletion(table, class_name, before, caller)
     table.rules.after_delete(before, caller)

@@ -9,7 +9,7 @@ from changegate.models import SysJournalField
 from changegate.services.tables.registry import delete_beside
 
 
-def remove_belongings(class_name: str, sys_ids: Sequence[str]) -> None:
+def delete_dependent_rows(class_name: str, sys_ids: Sequence[str]) -> None:
     """Delete the journal entries of records, and the rows that other packages keep for them; the audit trail stays."""
     entries = SysJournalField.__table__
     of_records = (entries.c["element_id"].in_(sys_ids), entries.c["name"] == class_name)
