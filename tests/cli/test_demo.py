@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from changegate.cli.story import STEPS, Place, StoryFailed, Teller, tell_story
+from changegate.cli.demo_steps import STEPS, DemoFailed, DemoRun, DemoServers, run_steps
 from tests.cli.conftest import Run
 from tests.support.servers import environment_of, free_port, run_changegate, stop
 
@@ -69,7 +69,7 @@ def test_one_port_for_both_is_wrong_usage(instance: Path) -> None:
 
 @contextlib.contextmanager
 def _told(ports: tuple[str, ...], instance: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a demo that has told its story and keeps serving."""
+    """Run a demo that has run its steps and keeps serving."""
     command = [sys.executable, "-m", "changegate.cli", "demo", *ports]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, env=_environment(instance), start_new_session=True, **output)
@@ -108,7 +108,7 @@ def test_a_step_that_fails_is_named_and_both_servers_stop(
     handler = signal.getsignal(signal.SIGTERM)
     for name in ("BASE_URL", "ADMIN_PASSWORD"):
         monkeypatch.setenv(f"CHANGEGATE_{name}", "")  # the demo sets them; this puts them back
-    monkeypatch.setattr("changegate.cli.story.STEPS", (*STEPS[:1], ("Something nobody can do", _ask_for_the_moon)))
+    monkeypatch.setattr("changegate.cli.demo_steps.STEPS", (*STEPS[:1], ("Something nobody can do", _ask_for_the_moon)))
 
     ended = run("demo", "--once", *ports)
 
@@ -121,12 +121,12 @@ def test_a_step_that_fails_is_named_and_both_servers_stop(
     _assert_gone(ports)
 
 
-def _ask_for_the_moon(teller: Teller) -> None:
-    teller.call("GET", f"{teller.place.base_url}/moon", expected=200)
+def _ask_for_the_moon(run: DemoRun) -> None:
+    run.call("GET", f"{run.servers.base_url}/moon", expected=200)
 
 
 def test_a_server_that_does_not_answer_fails_the_step(ports: tuple[str, ...]) -> None:
-    place = Place(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[3]}", "admin", "password")
+    servers = DemoServers(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[3]}", "admin", "password")
 
-    with pytest.raises(StoryFailed, match="The demo failed at step 1, The identity provider publishes its key set: "):
-        tell_story(place)
+    with pytest.raises(DemoFailed, match="The demo failed at step 1, The identity provider publishes its key set: "):
+        run_steps(servers)

@@ -13,10 +13,10 @@ from types import FrameType
 import click
 import requests
 
+from changegate.cli.demo_steps import AUDIENCE, DemoFailed, DemoServers, print_links, run_steps
 from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
-from changegate.cli.story import AUDIENCE, Place, StoryFailed, closing_words, tell_story
 from changegate.config import default_instance_path
 from changegate.errors import ChangegateError
 from changegate.extensions import db
@@ -40,15 +40,15 @@ def demo(once: bool, port: int, idp_port: int) -> None:
         raise click.UsageError("--port and --idp-port must differ.")
     for number in (port, idp_port):
         require_free_port(HOST, number)
-    place = Place(
+    servers = DemoServers(
         base_url=f"http://{HOST}:{port}",
         idp_url=f"http://{HOST}:{idp_port}",
         admin=ADMIN_USER_NAME,
         password=_prepare_demo(f"http://{HOST}:{port}"),
     )
     signal.signal(signal.SIGTERM, _as_interrupt)
-    with contextlib.suppress(KeyboardInterrupt), _processes(place, port, idp_port) as processes:
-        _tell(place)
+    with contextlib.suppress(KeyboardInterrupt), _processes(servers, port, idp_port) as processes:
+        _run_steps(servers)
         if once:
             return
         click.echo("\nBoth servers keep running; press Ctrl-C to stop them.")
@@ -72,29 +72,29 @@ def _prepare_demo(base_url: str) -> str:
     return password
 
 
-def _tell(place: Place) -> None:
+def _run_steps(servers: DemoServers) -> None:
     try:
-        changes = tell_story(place)
-    except StoryFailed as failure:
+        changes = run_steps(servers)
+    except DemoFailed as failure:
         raise ChangegateError(str(failure)) from None
-    closing_words(place, changes)
+    print_links(servers, changes)
 
 
 @contextlib.contextmanager
-def _processes(place: Place, port: int, idp_port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _processes(servers: DemoServers, port: int, idp_port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run both servers, and stop both at the end."""
     commands = (
         [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
         [
             *(sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)),
-            *("--changegate", place.base_url, "--audience", AUDIENCE),
+            *("--changegate", servers.base_url, "--audience", AUDIENCE),
         ],
     )
     # Started in sessions of their own: only this process gets Ctrl-C, and stops the servers in order.
     started = [_start(command) for command in commands]
     try:
-        _wait_until_ready(f"{place.base_url}/readyz", started[0])
-        _wait_until_ready(f"{place.idp_url}/healthz", started[1])
+        _wait_until_ready(f"{servers.base_url}/readyz", started[0])
+        _wait_until_ready(f"{servers.idp_url}/healthz", started[1])
         yield started
     finally:
         _stop(started)

@@ -21,12 +21,12 @@ SECRETS = ("assertion", "access_token", "client_secret", "password", "csrf_token
 RECORD_FIELDS = ("number", "short_description", "type", "state", "sys_id")
 
 
-class StoryFailed(Exception):
+class DemoFailed(Exception):
     """A step of the demo failed; the message names the step."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Place:
+class DemoServers:
     """The URLs of the two servers, and the administrator's login."""
 
     base_url: str
@@ -36,10 +36,10 @@ class Place:
 
 
 @dataclass(slots=True, repr=False)
-class Teller:
+class DemoRun:
     """The state of a run of the demo, and the functions that make and show requests."""
 
-    place: Place
+    servers: DemoServers
     browser: requests.Session = field(default_factory=requests.Session)
     step: str = ""
     client: dict[str, str] = field(default_factory=dict)
@@ -57,22 +57,22 @@ class Teller:
         sent = options.get("data") or options.get("json") or {}
         click.echo(f"   {click.style('→', dim=True)} {method} {url}  {_shortened(sent)}")
         caller = self.browser if browser else requests
-        answer = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
-        status = click.style(answer.status_code, fg="green" if answer.status_code == expected else "red")
-        click.echo(f"   {click.style('←', dim=True)} {status} {_shortened(_body(answer))}")
-        if answer.status_code != expected:
-            raise StoryFailed(
-                f"The demo failed at {self.step}: {method} {url} answered {answer.status_code}, not {expected}."
+        response = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
+        status = click.style(response.status_code, fg="green" if response.status_code == expected else "red")
+        click.echo(f"   {click.style('←', dim=True)} {status} {_shortened(_body(response))}")
+        if response.status_code != expected:
+            raise DemoFailed(
+                f"The demo failed at {self.step}: {method} {url} answered {response.status_code}, not {expected}."
             )
-        return answer
+        return response
 
-    def say(self, text: str) -> None:
+    def explain(self, text: str) -> None:
         """Print a sentence about the step."""
         click.secho(f"   {text}", italic=True)
 
     def api(self, path: str) -> str:
         """Return the URL of a table in the Table API."""
-        return f"{self.place.base_url}/api/now/table/{path}"
+        return f"{self.servers.base_url}/api/now/table/{path}"
 
     @property
     def bearer(self) -> dict[str, str]:
@@ -80,67 +80,67 @@ class Teller:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-def tell_story(place: Place) -> list[dict[str, str]]:
-    """Run all steps and return the created changes; raises `StoryFailed` with the name of the step."""
-    teller = Teller(place)
+def run_steps(servers: DemoServers) -> list[dict[str, str]]:
+    """Run all steps and return the created changes; raises `DemoFailed` with the name of the step."""
+    run = DemoRun(servers)
     click.secho("Changegate: from an identity provider's key to a change request", bold=True, underline=True)
     for number, (title, act) in enumerate(STEPS, 1):
-        teller.begin(number, title)
+        run.begin(number, title)
         try:
-            act(teller)
+            act(run)
         except (requests.RequestException, KeyError, ValueError, AttributeError) as problem:
-            raise StoryFailed(f"The demo failed at {teller.step}: {type(problem).__name__}: {problem}") from None
-    return teller.changes
+            raise DemoFailed(f"The demo failed at {run.step}: {type(problem).__name__}: {problem}") from None
+    return run.changes
 
 
-def closing_words(place: Place, changes: list[dict[str, str]]) -> None:
+def print_links(servers: DemoServers, changes: list[dict[str, str]]) -> None:
     """Print links for the next steps of the user."""
     click.secho("\nWhere to look", bold=True, underline=True)
-    click.echo(f"Console            {place.base_url}/")
-    click.echo(f"Sign in            {place.admin} / {place.password}")
-    click.echo(f"Integrations       {place.base_url}/inbound-integrations")
-    click.echo(f"Change requests    {place.base_url}/change-requests")
-    click.echo(f"Identity provider  {place.idp_url}/")
+    click.echo(f"Console            {servers.base_url}/")
+    click.echo(f"Sign in            {servers.admin} / {servers.password}")
+    click.echo(f"Integrations       {servers.base_url}/inbound-integrations")
+    click.echo(f"Change requests    {servers.base_url}/change-requests")
+    click.echo(f"Identity provider  {servers.idp_url}/")
     click.echo(f"Changes created    {', '.join(change['number'] for change in changes)}")
 
 
-def _publish(teller: Teller) -> None:
-    jwks_url = f"{teller.place.idp_url}/.well-known/jwks.json"
-    keys = teller.call("GET", jwks_url, expected=200).json()["keys"]
-    teller.say(f"The JWKS URL is {jwks_url}; it publishes {len(keys)} keys.")
+def _publish(run: DemoRun) -> None:
+    jwks_url = f"{run.servers.idp_url}/.well-known/jwks.json"
+    keys = run.call("GET", jwks_url, expected=200).json()["keys"]
+    run.explain(f"The JWKS URL is {jwks_url}; it publishes {len(keys)} keys.")
 
 
-def _register(teller: Teller) -> None:
-    base = teller.place.base_url
-    login = teller.call("GET", f"{base}/login", expected=200, browser=True)
+def _register(run: DemoRun) -> None:
+    base = run.servers.base_url
+    login = run.call("GET", f"{base}/login", expected=200, browser=True)
     form = {
-        "user_name": teller.place.admin,
-        "password": teller.place.password,
+        "user_name": run.servers.admin,
+        "password": run.servers.password,
         "csrf_token": _csrf_token(login),
     }
-    teller.call("POST", f"{base}/login", expected=200, browser=True, data=form)
+    run.call("POST", f"{base}/login", expected=200, browser=True, data=form)
     url = f"{base}/inbound-integrations/new/jwt-bearer"
-    page = teller.call("GET", url, expected=200, browser=True)
-    saved = teller.call("POST", url, expected=200, browser=True, data=_integration_form(teller, _csrf_token(page)))
-    teller.client = {
+    page = run.call("GET", url, expected=200, browser=True)
+    saved = run.call("POST", url, expected=200, browser=True, data=_integration_form(run, _csrf_token(page)))
+    run.client = {
         "client_id": _field(saved, "client-id"),
         "client_secret": _field(saved, "client-secret"),
     }
-    teller.say(
-        f"Registered with client ID {teller.client['client_id']}; no certificate was uploaded and no key was mapped."
+    run.explain(
+        f"Registered with client ID {run.client['client_id']}; no certificate was uploaded and no key was mapped."
     )
 
 
-def _integration_form(teller: Teller, csrf_token: str) -> dict[str, Any]:
+def _integration_form(run: DemoRun, csrf_token: str) -> dict[str, Any]:
     return {
         "csrf_token": csrf_token,
         "name": f"Demo identity provider {csrf_token[-6:]}",
         "provider_name": "Demo identity provider",
-        "issuer": teller.place.idp_url,
+        "issuer": run.servers.idp_url,
         "audiences": AUDIENCE,
         "subject_rule": "run_as",
         "run_as": RUN_AS,
-        "jwks_url": f"{teller.place.idp_url}/.well-known/jwks.json",
+        "jwks_url": f"{run.servers.idp_url}/.well-known/jwks.json",
         "algorithms": ["RS256", "ES256"],
         "enable_jti_verification": "true",
         "scope_restriction": "true",
@@ -148,67 +148,67 @@ def _integration_form(teller: Teller, csrf_token: str) -> dict[str, Any]:
     }
 
 
-def _sign(teller: Teller) -> None:
+def _sign(run: DemoRun) -> None:
     order = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
-    signed = teller.call("POST", f"{teller.place.idp_url}/sign", expected=200, json=order).json()
-    teller.assertion = signed["assertion"]
-    teller.say(f"The identity provider signed an assertion for {SUBJECT}.")
+    signed = run.call("POST", f"{run.servers.idp_url}/sign", expected=200, json=order).json()
+    run.assertion = signed["assertion"]
+    run.explain(f"The identity provider signed an assertion for {SUBJECT}.")
 
 
-def _exchange(teller: Teller) -> None:
-    teller.token = _token_request(teller, expected=200).json()["access_token"]
-    teller.say("The access token may create change requests and do nothing else.")
+def _exchange(run: DemoRun) -> None:
+    run.token = _token_request(run, expected=200).json()["access_token"]
+    run.explain("The access token may create change requests and do nothing else.")
 
 
-def _token_request(teller: Teller, expected: int) -> requests.Response:
-    form = {"grant_type": JWT_BEARER_GRANT, "assertion": teller.assertion, **teller.client}
-    return teller.call("POST", f"{teller.place.base_url}/oauth_token.do", expected=expected, data=form)
+def _token_request(run: DemoRun, expected: int) -> requests.Response:
+    form = {"grant_type": JWT_BEARER_GRANT, "assertion": run.assertion, **run.client}
+    return run.call("POST", f"{run.servers.base_url}/oauth_token.do", expected=expected, data=form)
 
 
-def _create_change(teller: Teller) -> None:
+def _create_change(run: DemoRun) -> None:
     fields = {
-        "short_description": f"Deploy checkout, build {len(teller.changes) + 1}",
+        "short_description": f"Deploy checkout, build {len(run.changes) + 1}",
         "type": "standard",
         "category": "Software",
     }
-    answer = teller.call("POST", teller.api("change_request"), expected=201, json=fields, headers=teller.bearer)
-    change = answer.json()["result"]
-    teller.changes.append({"number": change["number"], "sys_id": change["sys_id"]})
-    teller.say(f"{change['number']} exists.")
+    response = run.call("POST", run.api("change_request"), expected=201, json=fields, headers=run.bearer)
+    change = response.json()["result"]
+    run.changes.append({"number": change["number"], "sys_id": change["sys_id"]})
+    run.explain(f"{change['number']} exists.")
 
 
-def _try_what_is_forbidden(teller: Teller) -> None:
-    _token_request(teller, expected=401)
-    teller.say("An assertion can be exchanged only once: the second exchange is refused.")
-    teller.call("GET", teller.api("sys_user"), expected=403, headers=teller.bearer)
-    teller.call(
+def _try_what_is_forbidden(run: DemoRun) -> None:
+    _token_request(run, expected=401)
+    run.explain("An assertion can be exchanged only once: the second exchange is refused.")
+    run.call("GET", run.api("sys_user"), expected=403, headers=run.bearer)
+    run.call(
         "DELETE",
-        teller.api(f"change_request/{teller.changes[0]['sys_id']}"),
+        run.api(f"change_request/{run.changes[0]['sys_id']}"),
         expected=403,
-        headers=teller.bearer,
+        headers=run.bearer,
     )
-    teller.say("The token's scope covers neither reading users nor deleting changes.")
+    run.explain("The token's scope covers neither reading users nor deleting changes.")
 
 
-def _rotate(teller: Teller) -> None:
-    teller.call("POST", f"{teller.place.idp_url}/behaviors/rotate", expected=200)
-    _sign(teller)
-    _exchange(teller)
-    _create_change(teller)
-    teller.say("Changegate automatically fetched and trusted a key that it had never seen.")
+def _rotate(run: DemoRun) -> None:
+    run.call("POST", f"{run.servers.idp_url}/behaviors/rotate", expected=200)
+    _sign(run)
+    _exchange(run)
+    _create_change(run)
+    run.explain("Changegate automatically fetched and trusted a key that it had never seen.")
 
 
-def _disable(teller: Teller) -> None:
-    url = f"{teller.place.base_url}/inbound-integrations/{teller.client['client_id']}"
-    page = teller.call("GET", url, expected=200, browser=True)
+def _disable(run: DemoRun) -> None:
+    url = f"{run.servers.base_url}/inbound-integrations/{run.client['client_id']}"
+    page = run.call("GET", url, expected=200, browser=True)
     form = {"csrf_token": _csrf_token(page), "version": _input(page, "version")}
-    teller.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
+    run.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
     fields = {"short_description": "One too many"}
-    teller.call("POST", teller.api("change_request"), expected=401, json=fields, headers=teller.bearer)
-    teller.say("The token had not expired, but it stopped working immediately.")
+    run.call("POST", run.api("change_request"), expected=401, json=fields, headers=run.bearer)
+    run.explain("The token had not expired, but it stopped working immediately.")
 
 
-STEPS: tuple[tuple[str, Callable[[Teller], None]], ...] = (
+STEPS: tuple[tuple[str, Callable[[DemoRun], None]], ...] = (
     ("The identity provider publishes its key set", _publish),
     ("An administrator registers an integration, OAuth - JWT bearer grant, with that URL", _register),
     ("The identity provider signs a JWT for the automation", _sign),
@@ -239,12 +239,12 @@ def _match(pattern: str, page: requests.Response) -> str:
     return found[1]
 
 
-def _body(answer: requests.Response) -> Any:
-    if "json" in answer.headers.get("Content-Type", ""):
-        body = answer.json()
+def _body(response: requests.Response) -> Any:
+    if "json" in response.headers.get("Content-Type", ""):
+        body = response.json()
         record = body.get("result")
         return {name: record[name] for name in RECORD_FIELDS} if isinstance(record, dict) else body
-    title = re.search(r"<title>\s*(.*?)\s*</title>", answer.text, re.DOTALL)
+    title = re.search(r"<title>\s*(.*?)\s*</title>", response.text, re.DOTALL)
     return f"page “{title[1]}”" if title else ""
 
 
