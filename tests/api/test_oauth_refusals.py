@@ -134,7 +134,7 @@ def test_a_malformed_request_gets_an_error_that_names_the_problem(
 
     expected = "unsupported_grant_type" if "grant type" in told else "invalid_request"
     assert (answer.status_code, answer.get_json()["error"]) == (400, expected)
-    assert answer.get_json()["error_description"].startswith(f"{told} (correlation id ")
+    assert answer.get_json()["error_description"].startswith(f"{told} (correlation ID ")
     assert (of_servicenow.status_code, of_servicenow.get_json()["error"]) == (401, "server_error")
     assert of_servicenow.get_json()["error_description"] == told
     event = desk.last_event()

@@ -140,7 +140,7 @@ def test_revoking_an_unknown_token_is_not_an_error(desk: TokenDesk) -> None:
 
 
 def test_a_token_must_be_sent_whole(desk: TokenDesk, of_format: Integration) -> None:
-    """The correlation id alone, which logs and administrators see, ends nothing."""
+    """The correlation ID alone, which logs and administrators see, ends nothing."""
     token = desk.token(of_format)
     forged = token[:-2] + ("AA" if not token.endswith("AA") else "BB")
 

@@ -238,7 +238,7 @@ def test_shows_refused_calls_and_how_many_had_no_event(run: Run, desk: TokenDesk
         (("--limit", "0"), "limit: Give a whole number from 1 to 500."),
         (("--limit", "ten"), "limit: Give a whole number."),
         (("--client-id", "0" * 32), "client_id: There is no such integration."),
-        (("--before", "x"), "before: Give the correlation id of an event."),
+        (("--before", "x"), "before: Give the correlation ID of an event."),
         (("--text", "a\nb"), "text: Control characters are not allowed."),
     ],
 )

@@ -30,7 +30,7 @@ def pipeline(desk: TokenDesk) -> Integration:
 
 
 def ids_in(text: str) -> list[str]:
-    """Return the correlation ids that a list shows, in its order."""
+    """Return the correlation IDs that a list shows, in its order."""
     return re.findall(r'class="row-link" href="/inbound-integrations/events/([0-9a-f]{32})"', text)
 
 

@@ -33,7 +33,7 @@ def mobile(grants: GrantDesk) -> Integration:
 
 
 def refresh_tokens_in(text: str) -> list[str]:
-    """Return the correlation ids of the refresh tokens that a page offers to revoke, in its order."""
+    """Return the correlation IDs of the refresh tokens that a page offers to revoke, in its order."""
     return re.findall(r'action="/tokens/refresh-tokens/([0-9a-f]{32})/revoke"', text)
 
 

@@ -21,7 +21,7 @@ GITHUB_CLAIMS = {"sub": "repo:a/b:ref:main", "repository_id": "42", "repository"
 
 
 def ids_in(text: str) -> list[str]:
-    """Return the correlation ids that a list shows, in its order."""
+    """Return the correlation IDs that a list shows, in its order."""
     return re.findall(rf'href="{EVENTS}/([0-9a-f]{{32}})"', text)
 
 

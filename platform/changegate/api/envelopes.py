@@ -143,7 +143,7 @@ def table_error(error: ChangegateError) -> Response:
 
 def oauth_error(error: OAuthError) -> Response:
     """Return the envelope of RFC 6749 §5.2; its correlation ID leads administrators to the reason."""
-    description = f"{_described(error) or error.description} (correlation id {correlation_id()})"
+    description = f"{_described(error) or error.description} (correlation ID {correlation_id()})"
     return _oauth_response(error, error.status, error.error, description)
 
 

@@ -60,7 +60,7 @@ def _as_domain_error(error: Exception) -> ChangegateError:
             return find_interruption()
         if _is_beyond_limits(cause):
             return RequestUnreadable("The request exceeds a limit of the database; request less at once")
-        log.error("database unavailable, correlation id %s: %s", correlation_id(), type(cause).__name__)
+        log.error("database unavailable, correlation ID %s: %s", correlation_id(), type(cause).__name__)
         detail = f"The database is busy or unavailable. Try again. The correlation ID is {correlation_id()}."
         return refusal(503, "Service unavailable", detail)
     # StatementError comes after its subclasses, which have more specific responses.
@@ -68,9 +68,9 @@ def _as_domain_error(error: Exception) -> ChangegateError:
         return RequestUnreadable("A value cannot be stored")
     if isinstance(error, StatementError):
         # Log the type only: the text of the error may contain the parameters of the statement, which may be secrets.
-        log.error("database error, correlation id %s: %s", correlation_id(), type(error.orig).__name__)
+        log.error("database error, correlation ID %s: %s", correlation_id(), type(error.orig).__name__)
     else:
-        log.error("unexpected error, correlation id %s", correlation_id(), exc_info=error)
+        log.error("unexpected error, correlation ID %s", correlation_id(), exc_info=error)
     return refusal(500, "Internal error", f"Ask the administrator about the correlation ID {correlation_id()}")
 
 

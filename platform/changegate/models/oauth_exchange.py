@@ -78,5 +78,5 @@ def earliest_correlation_id(at: datetime) -> str:
 
 
 def instant_of(correlation_id: str) -> datetime:
-    """Return the instant that a correlation id begins with."""
+    """Return the instant that a correlation ID begins with."""
     return datetime.fromtimestamp(int(correlation_id[:12], 16) / 1000, UTC)

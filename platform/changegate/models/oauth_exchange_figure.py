@@ -19,7 +19,7 @@ class OAuthExchangeFigure(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     is_day: Mapped[bool] = boolean("Of a day")
-    # The least correlation id of the hour or day, so that figures compare with exchanges.
+    # The least correlation ID of the hour or day, so that figures compare with exchanges.
     since: Mapped[str] = mapped_column(String(32))
     latest: Mapped[str] = mapped_column(String(32))
     entity: Mapped[str | None] = reference("Integration", "oauth_entity", ondelete="CASCADE")
@@ -40,7 +40,7 @@ class OAuthExchangeWatermark(Base):
     __tablename__ = "oauth_exchange_watermark"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    # Exchanges with lesser correlation ids are in the figures, and no others.
+    # Exchanges with lesser correlation IDs are in the figures, and no others.
     counted_until: Mapped[str] = mapped_column(String(32))
     # The day that is being counted, as `since` of its figures; those before have figures of their own.
     day: Mapped[str] = mapped_column(String(32))

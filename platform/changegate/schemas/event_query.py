@@ -25,7 +25,7 @@ def _line(length: int, description: str) -> fields.String:
 
 
 def _correlation_id(description: str) -> fields.String:
-    form = validate.Regexp(r"[0-9a-f]{32}\Z", error="Give the correlation id of an event.")
+    form = validate.Regexp(r"[0-9a-f]{32}\Z", error="Give the correlation ID of an event.")
     return fields.String(load_default=None, validate=form, metadata=_says(description))
 
 

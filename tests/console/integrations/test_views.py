@@ -401,7 +401,7 @@ def test_suggests_active_users(app: Flask, admin: Visitor, sign_in: SignIn) -> N
 
 
 def add_event(app: Flask, registered: Registered, **facts: Any) -> str:
-    """Write an event as the token endpoint does, and return its correlation id."""
+    """Write an event as the token endpoint does, and return its correlation ID."""
     happened_at = datetime.now(UTC)
     correlation_id = new_correlation_id(happened_at)
     with app.app_context():

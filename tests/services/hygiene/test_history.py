@@ -1,4 +1,4 @@
-"""Exchanges over time, counted by the beginning of the correlation id."""
+"""Exchanges over time, counted by the beginning of the correlation ID."""
 
 import secrets
 from datetime import UTC, datetime, timedelta

@@ -49,7 +49,7 @@ INTROSPECTION: JsonSchema = {
         "sub": {"description": "The sys_id of the user.", "type": "string"},
         "aud": _TEXT,
         "iss": _TEXT,
-        "jti": {"description": "The correlation id of the exchange.", "type": "string"},
+        "jti": {"description": "The correlation ID of the exchange.", "type": "string"},
     },
     "required": ["active"],
     "additionalProperties": False,

@@ -41,7 +41,7 @@ class Use:
     """The use of an integration, as far as the log goes back.
 
     `exchanges` is the number of accepted exchanges of the last 14 days, and `would_refuse` the number of those that
-    failed a report-only condition. `latest` is the correlation id of the latest accepted exchange.
+    failed a report-only condition. `latest` is the correlation ID of the latest accepted exchange.
     """
 
     latest: str | None = None

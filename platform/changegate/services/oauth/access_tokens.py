@@ -27,7 +27,7 @@ from changegate.services.oauth.token_keys import PUBLISHED_AFTER, is_published
 from changegate.services.scopes.rules import all_rules, held_scopes, rules_of_entity, scope_policy_of
 from changegate.services.users.roles import roles_of_user
 
-# A fixed prefix, so that secret scanners recognize a leaked token. It is followed by base64url of the correlation id of
+# A fixed prefix, so that secret scanners recognize a leaked token. It is followed by base64url of the correlation ID of
 # the exchange, which is the primary key of the token's row, and of 32 random bytes.
 OPAQUE_PREFIX = "cgat_"
 ID_BYTES = 16
@@ -44,7 +44,7 @@ def new_token(correlation_id: str) -> str:
 
 
 def new_jwt_token(correlation_id: str, *, client_id: str, user: str, scope: str, lifespan: timedelta) -> str:
-    """Return a new token in JWT format (RFC 9068 §2.2); the correlation id is its jti.
+    """Return a new token in JWT format (RFC 9068 §2.2); the correlation ID is its jti.
 
     Raises `TemporarilyUnavailable` if it cannot be signed.
     """
@@ -146,7 +146,7 @@ def _grant(entity: str, scope: str | None, rules: str | None, others: str | None
 
 
 def _find_correlation_id(token: str) -> str | None:
-    """Return the correlation id in an opaque token, or None if the text does not have the format of one."""
+    """Return the correlation ID in an opaque token, or None if the text does not have the format of one."""
     # The decoder skips characters outside its alphabet. That is harmless here: the id only finds a row, and the hash of
     # the exact text decides.
     if len(token) != TOKEN_LENGTH or not token.isascii():

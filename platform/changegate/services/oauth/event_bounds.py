@@ -31,7 +31,7 @@ _KEPT_AS = "event_bounds"
 class _Bucket:
     """The refusals of an address, an integration, or the process since `begun_at`, in seconds since 1970.
 
-    `latest` is the correlation id of the last event that was written.
+    `latest` is the correlation ID of the last event that was written.
     """
 
     begun_at: float
@@ -70,7 +70,7 @@ class EventBounds:
         return True
 
     def take_counts(self, at: datetime | None = None) -> Mapping[str, int]:
-        """Return and reset the counts since the last call, by the correlation id of the event that they are added to.
+        """Return and reset the counts since the last call, by the correlation ID of the event that they are added to.
 
         With `at`, returns nothing within a second of the last call with it.
         """

@@ -34,7 +34,7 @@ class EventFilter:
 
 
 def search_events(criteria: EventFilter, limit: int = 50, before: str | None = None) -> list[OAuthExchange]:
-    """Return the latest matching events, newest first; `before` is the last correlation id of the previous page."""
+    """Return the latest matching events, newest first; `before` is the last correlation ID of the previous page."""
     write_counts()
     clauses = [*_clauses(criteria)]
     if before is not None:
@@ -86,7 +86,7 @@ def _clauses(criteria: EventFilter) -> Iterable[ColumnElement[bool]]:
     if criteria.text is not None:
         places = (event.subject, event.address, event.request, event.issuer, event.kid, event.client_id)
         yield or_(*(contains(place, criteria.text) for place in places))
-    # A correlation id begins with its time and is the primary key, so that no other index is needed.
+    # A correlation ID begins with its time and is the primary key, so that no other index is needed.
     if criteria.since is not None:
         yield event.correlation_id >= earliest_correlation_id(criteria.since)
     if criteria.until is not None:

@@ -99,7 +99,7 @@ def _purge_sometimes(at: datetime) -> None:
 def note_last_exchanges(oldest_kept: str) -> None:
     """Store on each integration the latest of its accepted exchanges that are about to be deleted.
 
-    `oldest_kept` is the smallest correlation id that stays in the log.
+    `oldest_kept` is the smallest correlation ID that stays in the log.
     """
     exchange = OAuthExchange
     latest = func.max(exchange.happened_at)

@@ -1,6 +1,6 @@
 """Precomputed counts of the exchange log, so that no page reads the whole log.
 
-    the log, by correlation id:   counted by day │ counted by hour │ not counted: read as it is
+    the log, by correlation ID:   counted by day │ counted by hour │ not counted: read as it is
                                                 day            watermark             at - 5 min      at
     a reader ──> counts what is due, one batch per transaction ──> reads the figures, and the rest of the log
     another  ──> waits for the lock of the watermark           ──> finds the batch counted ──> counts the next one
@@ -40,7 +40,7 @@ from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
 
-# Longer than a request takes from its correlation id to its first write, with a margin for clocks that differ.
+# Longer than a request takes from its correlation ID to its first write, with a margin for clocks that differ.
 SETTLED_AFTER = timedelta(minutes=5)
 # Exchanges per transaction. During one, other writers of SQLite wait for a few hundredths of a second.
 MOST_AT_ONCE = 10_000
@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 def exchange_numbers(at: datetime, *edges: datetime) -> Subquery:
     """Return the exchanges of the log as a table; a row is one exchange, or the total of like ones in a day or an hour.
 
-    Its columns are `FIGURE_COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation id.
+    Its columns are `FIGURE_COLUMNS` of `OAuthExchangeFigure`; `since` of a single exchange is its correlation ID.
     Queries may compare `since` only with the beginnings of days, with hours of the day being counted, and with `edges`:
     the days of these are read by the hour, and their hours by the exchange.
     """
@@ -101,7 +101,7 @@ def count_again(correlation_id: str, at_work: Connection) -> None:
 
 
 def purge_figures(oldest_kept: str) -> None:
-    """Delete figures whose exchanges are all older than `oldest_kept`, the smallest correlation id left in the log."""
+    """Delete figures whose exchanges are all older than `oldest_kept`, the smallest correlation ID left in the log."""
     figure = OAuthExchangeFigure
     # `latest` decides; the other conditions follow from it, and let the database use an index.
     indexed = (figure.is_day.in_((True, False)), figure.since < oldest_kept)
@@ -164,7 +164,7 @@ def _count_batch(at_work: Connection, settled: datetime) -> None:
 
 
 def _end_of_batch(at_work: Connection, first: str | None, settled: datetime) -> str | None:
-    """Return the correlation id to count up to, exclusively; None if no hour has ended and no batch is full."""
+    """Return the correlation ID to count up to, exclusively; None if no hour has ended and no batch is full."""
     if first is None or not _is_before(first, settled):
         return None
     correlation_id, end_of_day = OAuthExchange.correlation_id, _day_of(instant_of(first)) + DAY

@@ -25,7 +25,7 @@ from changegate.services.oauth.issuing import Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import verify_for
 from changegate.services.oauth.subjects import resolve_subject
 
-# The resolution of the time in a correlation id.
+# The resolution of the time in a correlation ID.
 ONE_MOMENT = timedelta(milliseconds=1)
 ONE_INTEGRATION = "one active ID token integration with this issuer and audience"
 
@@ -35,7 +35,7 @@ def accept_id_token(
 ) -> str:
     """Verify a token completely, and write its row with the commit.
 
-    Returns the correlation id to find its caller by. `name_client` is called once the integration is known, and may
+    Returns the correlation ID to find its caller by. `name_client` is called once the integration is known, and may
     refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit belongs in `refusing_replays`: another
     call with the token may be first.
     """

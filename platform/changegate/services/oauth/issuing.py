@@ -18,7 +18,7 @@ class Exchange:
     """The state of an exchange, for the event log; filled in step by step, so that a refusal includes it too.
 
     `report` has the rules of a grant without an assertion, `refresh_token` the token that is returned in addition to
-    the access token, and `refresh_token_id` the correlation id of the exchange that issued the refresh token.
+    the access token, and `refresh_token_id` the correlation ID of the exchange that issued the refresh token.
     `reuse_key` is the unique key of an ID token that may be used again. `user_name` is set only for an existing user.
     """
 

@@ -50,7 +50,7 @@ class LiveToken:
 
 
 def search_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE, before: str | None = None) -> list[LiveToken]:
-    """Return the latest matching live tokens, newest first; `before` is the last correlation id of the page before."""
+    """Return the latest matching live tokens, newest first; `before` is the last correlation ID of the page before."""
     exchange, entity = OAuthExchange, OAuthEntity
     columns: tuple[Any, ...] = (
         *(exchange.correlation_id, exchange.happened_at, exchange.expires_at, exchange.issuer, exchange.subject),
