@@ -57,7 +57,7 @@ OWN_HEADERS = {
 _schema = RestRequestSchema()
 
 
-class Answer(Response):
+class SubrequestResponse(Response):
     """A response that gets no Content-Type by default, so that one without a body has none."""
 
     default_mimetype = None
@@ -99,7 +99,7 @@ def _run(loaded: dict[str, Any]) -> Response:
     environ = _environ(loaded)
     # A separate context gives each request its own session, and so its own transaction.
     with app.app_context():
-        response = Answer.from_app(app, environ)
+        response = SubrequestResponse.from_app(app, environ)
         response.response = [_read_answer(response)]
     return response
 

@@ -3,7 +3,7 @@
                     reads, with a deadline                 one SimpleQueue
     client ──────────────────────────────> event loop ──────────────────────> threads: the WSGI app
            <──────────────────────────────            <──────────────────────
-             sends, as fast as it is read     Answer, BodyAwaited or Postponed
+             sends, as fast as it is read     BuiltResponse, BodyAwaited or Postponed
 
 Only the event loop waits for clients; its deadlines are in `waits.py`. A thread holds a request only while the app
 works. If the app needs a long body (`BodyAwaited`) or a fetch (`Postponed`), the thread is freed, the event loop waits,
@@ -24,10 +24,17 @@ from changegate.api.method_override import PREFIX, is_overridden
 from changegate.api.whole_body import REFUSED_BODY
 from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
-from changegate.server.answers import AT_ONCE_BYTES, Answer, Send, answer, send_answer, stream_answer
 from changegate.server.bodies import SECONDS_AT_ONCE, SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
 from changegate.server.connections import Cutter, bound_unread_answers
 from changegate.server.environ import Environ, build_environ, find_fault
+from changegate.server.responses import (
+    AT_ONCE_BYTES,
+    BuiltResponse,
+    Send,
+    build_response,
+    send_response,
+    stream_response,
+)
 from changegate.server.threads import Threads, settle
 from changegate.server.waits import Waits
 
@@ -77,12 +84,12 @@ class Front:
         if is_last or REFUSED_BODY in environ:
             _close_after(made, environ)
         if is_at_once:
-            await send_answer(made, send)
+            await send_response(made, send)
             # After the response: if the connection were closed while the client still sends, the system would reset it,
             # and the client could lose the response.
             if draining is not None:
                 await draining
-        elif not await stream_answer(made, receive, send, self._waits, environ, self._threads):
+        elif not await stream_response(made, receive, send, self._waits, environ, self._threads):
             self._cutter.cut(environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
 
     async def _receive_body(self, environ: Environ, receive: Receive) -> bool:
@@ -118,14 +125,14 @@ class Front:
         await wait({draining}, timeout=seconds)
         return draining
 
-    async def _run(self, environ: Environ) -> Answer:
+    async def _run(self, environ: Environ) -> BuiltResponse:
         """Run the app, again after each wait for a body or a fetch; return its response."""
         threads = self._health if environ["PATH_INFO"] == HEALTH else self._threads
         waited = 0
         while True:
             # A copy for each run: the app writes into the environment.
             tried = environ.copy()
-            outcome = await threads.run(partial(answer, self._app, tried))
+            outcome = await threads.run(partial(build_response, self._app, tried))
             if type(outcome) is BodyAwaited:
                 # Some ID tokens are accepted only once. The next run must not verify the token of this call again.
                 environ |= {name: tried[name] for name in (ADMITTED,) if name in tried}
@@ -137,7 +144,7 @@ class Front:
                 # The run that was postponed may have read the body.
                 environ["wsgi.input"].seek(0)
             else:
-                made: Answer = outcome
+                made: BuiltResponse = outcome
                 return made
 
     async def _receive_long_body(self, environ: Environ, most: int | None) -> None:
@@ -156,7 +163,7 @@ def _has_body(environ: Environ) -> bool:
     return "HTTP_TRANSFER_ENCODING" in environ
 
 
-def _close_after(made: Answer, environ: Environ) -> None:
+def _close_after(made: BuiltResponse, environ: Environ) -> None:
     """End the connection after this response: the rest of its input cannot be parsed as a request."""
     if environ["SERVER_PROTOCOL"] != "HTTP/2":
         made.headers.append(CLOSE)

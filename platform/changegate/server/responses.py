@@ -21,7 +21,7 @@ PIECE_BYTES = 64 * 1024
 log = logging.getLogger(__name__)
 
 
-class Answer:
+class BuiltResponse:
     """A response: status, headers, and its first part; `rest` yields the remaining body, if any."""
 
     __slots__ = ("body", "headers", "rest", "result", "status")
@@ -55,7 +55,7 @@ class Answer:
             self.result.close()
 
 
-def answer(app: WsgiApp, environ: Environ) -> Answer | BodyAwaited | Postponed:
+def build_response(app: WsgiApp, environ: Environ) -> BuiltResponse | BodyAwaited | Postponed:
     """Return the app's response, or the exception that names what the app waits for. Runs on a thread."""
     status, headers = 500, []
 
@@ -65,23 +65,23 @@ def answer(app: WsgiApp, environ: Environ) -> Answer | BodyAwaited | Postponed:
 
     try:
         result = app(environ, start_response)
-        return Answer(status, headers, result)
+        return BuiltResponse(status, headers, result)
     except (BodyAwaited, Postponed) as awaited:
         # The traceback would keep the frames of the request alive while it waits.
         return awaited.with_traceback(None)
     except Exception:
         log.exception("a request failed outside of the application")
-        return Answer(500, [])
+        return BuiltResponse(500, [])
 
 
-async def send_answer(made: Answer, send: Send) -> None:
+async def send_response(made: BuiltResponse, send: Send) -> None:
     """Send a response that fits into one part."""
     await send({"type": "http.response.start", "status": made.status, "headers": made.headers})
     await send({"type": "http.response.body", "body": made.body, "more_body": False})
 
 
-async def stream_answer(
-    made: Answer, receive: Receive, send: Send, waits: Waits, environ: Environ, threads: Threads
+async def stream_response(
+    made: BuiltResponse, receive: Receive, send: Send, waits: Waits, environ: Environ, threads: Threads
 ) -> bool:
     """Send a long response piece by piece; return whether the client took all of it.
 
