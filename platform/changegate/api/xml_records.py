@@ -9,12 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from io import BytesIO
 from typing import Any
 from xml.sax import SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.saxutils import escape
-from xml.sax.xmlreader import InputSource
 
 from defusedxml import DTDForbidden
 from defusedxml.expatreader import DefusedExpatParser
@@ -89,11 +87,11 @@ class _Element:
 
 
 def _read_root(document: bytes) -> _Element:
-    reader, parser, source = _Reader(), _Parser(forbid_dtd=True), InputSource()
+    reader, parser = _Reader(), _Parser(forbid_dtd=True)
     parser.setContentHandler(reader)
-    source.setByteStream(BytesIO(document))
     try:
-        parser.parse(source)
+        parser.feed(document)
+        parser.close()
     except DTDForbidden:
         raise RequestUnreadable("XML with a document type is refused") from None
     except SAXParseException as problem:
