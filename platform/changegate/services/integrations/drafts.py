@@ -1,0 +1,92 @@
+"""Drafts: integrations that an administrator has begun to set up, kept for a week and for them alone.
+
+A draft never contains a token; see `recognition`.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from changegate.database import connection
+from changegate.database.cleanup import is_time_to_clean_up
+from changegate.errors import InputInvalid, RecordNotFound
+from changegate.extensions import db, now
+from changegate.models import IntegrationDraft
+
+KEPT_FOR = timedelta(days=7)
+MOST_FOR_USER = 20
+MOST_CHARACTERS = 200_000
+PURGED_AT_ONCE = 1000
+TOO_LONG = f"The draft is longer than {MOST_CHARACTERS} characters. Shorten the entries, or use the full form."
+
+
+def start_draft(user: str, content: Mapping[str, Any]) -> IntegrationDraft:
+    """Store a draft of a user; beyond `MOST_FOR_USER`, the oldest ones are deleted. Raises `InputInvalid` if too long.
+
+    `user` is a sys_id.
+    """
+    at = now()
+    draft = IntegrationDraft(user=user, content=_packed(content), created_at=at, expires_at=at + KEPT_FOR)
+    if is_time_to_clean_up():
+        purge_expired()
+    oldest = _of_user(user).with_only_columns(IntegrationDraft.sys_id).offset(MOST_FOR_USER - 1)
+    beyond = connection().execute(oldest).scalars().all()
+    connection().execute(delete(IntegrationDraft).where(IntegrationDraft.sys_id.in_(beyond)))
+    db.session.add(draft)
+    db.session.flush()
+    return draft
+
+
+def get_draft(draft_id: str, user: str) -> IntegrationDraft:
+    """Return a draft of a user; raises `RecordNotFound`, also for the draft of another user."""
+    statement = _of_user(user).where(IntegrationDraft.sys_id == draft_id)
+    draft: IntegrationDraft | None = db.session.execute(statement).scalar_one_or_none()
+    if draft is None:
+        raise RecordNotFound
+    return draft
+
+
+def list_drafts(user: str) -> list[IntegrationDraft]:
+    """Return the drafts of a user, newest first."""
+    return list(db.session.execute(_of_user(user)).scalars())
+
+
+def content_of(draft: IntegrationDraft) -> dict[str, Any]:
+    """Return the content of a draft."""
+    content: dict[str, Any] = json.loads(draft.content)
+    return content
+
+
+def change_draft(draft: IntegrationDraft, content: Mapping[str, Any]) -> None:
+    """Replace the content of a draft; raises `InputInvalid` if it is too long."""
+    draft.content = _packed(content)
+    db.session.flush()
+
+
+def discard_draft(draft: IntegrationDraft) -> None:
+    """Delete a draft."""
+    db.session.delete(draft)
+    db.session.flush()
+
+
+def purge_expired() -> None:
+    """Delete some expired drafts of all users; rows that another purge has locked are skipped."""
+    expired = select(IntegrationDraft.sys_id).where(IntegrationDraft.expires_at <= now()).limit(PURGED_AT_ONCE)
+    locked = expired.with_for_update(skip_locked=True)
+    connection().execute(delete(IntegrationDraft).where(IntegrationDraft.sys_id.in_(locked)))
+
+
+def _of_user(user: str) -> Any:
+    is_current = IntegrationDraft.expires_at > now()
+    newest = (IntegrationDraft.created_at.desc(), IntegrationDraft.sys_id)
+    return select(IntegrationDraft).where(IntegrationDraft.user == user, is_current).order_by(*newest)
+
+
+def _packed(content: Mapping[str, Any]) -> str:
+    packed = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    if len(packed) > MOST_CHARACTERS:
+        raise InputInvalid({"pasted": [TOO_LONG]})
+    return packed
