@@ -18,7 +18,7 @@ from tests.support.integration_api import LEAST, IntegrationApi
 
 __all__ = ["sign_in"]
 PASSWORD = "itil itil itil"
-NEW = "/inbound-integrations/new/jwt-bearer"
+NEW = "/inbound-integrations/new/jwt-bearer/form"
 MAPPED = {"run_as": None, "user_field": "user_name"}
 BY_SECRET = {"type": "client_credentials", "name": "Script", "provider_name": "us"}
 RUNS_AS = "Tokens of this integration act as root, who has the role admin."

@@ -10,7 +10,7 @@ from tests.browser.test_onboarding import JWT_BEARER, TIMEOUT_SECONDS
 from tests.support.layout import width_of
 from tests.support.servers import Running
 
-NEW = "/inbound-integrations/new/jwt-bearer"
+NEW = "/inbound-integrations/new/jwt-bearer/form"
 AUDIENCE = "https://desk.example.com"
 
 

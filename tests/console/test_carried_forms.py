@@ -17,6 +17,7 @@ from tests.console.visitor import Changes, Visitor, forms_of
 from tests.guards.audiences import list_endpoints
 
 NEW = "/inbound-integrations/new/jwt-bearer"
+FORM = f"{NEW}/form"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
 SCOPE: Changes = {"name": "deploy", "rules-0-http_method": "PATCH", "rules-0-table": "change_request"}
@@ -31,6 +32,8 @@ BUTTONS = {
     "integration_keys.refresh_view",
     "integration_keys.block_view",
     "integration_keys.unblock_view",
+    "quick_setup.recognize_view",
+    "quick_setup.discard_view",
     "token_events.constrain_view",
     "auth_scopes.delete_view",
     "manage_tokens.revoke_view",
@@ -93,7 +96,7 @@ def test_a_new_integration_is_saved_by_the_second_save_with_all_its_rows(app: Fl
         "public_client": "on",
         "assertion": JWT,
     }
-    page = admin.open(NEW)
+    page = admin.open(FORM)
     end(admin)
     answer = admin.send(page, "integration", typed)
     assert JWT not in answer.text
@@ -172,7 +175,7 @@ def test_no_secret_key_or_token_is_on_the_login_page(admin: Visitor, clock: Cloc
         "comments": f"pasted here: {JWT}",
         "name": "kept",
     }
-    page = admin.open(NEW)
+    page = admin.open(FORM)
     clock.advance(hours=13)
     answer = admin.send(page, "integration", secrets)
     carried = forms_of(answer).forms["/login"]

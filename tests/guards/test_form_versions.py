@@ -17,6 +17,7 @@ NEW = "The record does not exist yet."
 NOT_SAVED = "Nothing is saved."
 SESSION = "It begins or ends a session, and changes no record that a form shows."
 REVOCATION = "Whatever has changed meanwhile, the tokens are to end."
+DRAFT = "A draft is seen by one user only, and nothing depends on it."
 WITHOUT_VERSION = {
     "auth_scopes.create_view": NEW,
     "auth_scopes.edit_view": NOT_SAVED,
@@ -31,6 +32,11 @@ WITHOUT_VERSION = {
     "manage_tokens.revoke_view": REVOCATION,
     "preferences.edit_view": NOT_SAVED,
     "preferences.save_view": "Only the users themselves change their preferences, and each form has one field.",
+    "quick_setup.discard_view": DRAFT,
+    "quick_setup.edit_view": NOT_SAVED,
+    "quick_setup.keep_view": DRAFT,
+    "quick_setup.recognize_view": NEW,
+    "quick_setup.save_view": NEW,
     "sign_in.logout_everywhere_view": SESSION,
     "sign_in.logout_view": SESSION,
     "sign_in.sign_in_view": SESSION,

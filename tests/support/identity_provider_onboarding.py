@@ -15,7 +15,7 @@ from tests.support.servers import Running
 
 TIMEOUT_SECONDS = 15
 FORM = "integration"
-NEW = "/inbound-integrations/new/jwt-bearer"
+NEW = "/inbound-integrations/new/jwt-bearer/form"
 BUTTON = re.compile(r"<button ([^>]*)>(?:<svg.*?</svg>)?([^<]*)</button>", re.DOTALL)
 ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 SHOWN_ONCE = re.compile(r'<code id="(client-id|client-secret)">([^<]+)</code>')

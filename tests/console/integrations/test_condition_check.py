@@ -5,12 +5,13 @@ import pytest
 from tests.console.visitor import Changes, Visitor, forms_of
 
 NEW = "/inbound-integrations/new/jwt-bearer"
+FORM = f"{NEW}/form"
 CHECK = f"{NEW}/check-conditions"
 
 
 def check(visitor: Visitor, changes: Changes) -> str:
     """Run the check as the page's script does, and return what it inserts."""
-    form = forms_of(visitor.open(NEW)).forms["integration"]
+    form = forms_of(visitor.open(FORM)).forms["integration"]
     for name, value in changes.items():
         form[name] = str(value)
     headers = {"X-CSRFToken": form["csrf_token"], "X-Fragment": "condition-check"}
@@ -56,7 +57,7 @@ def test_escapes_the_input(admin: Visitor) -> None:
 
 
 def test_shows_the_whole_page_to_a_browser_without_scripts(admin: Visitor) -> None:
-    fields = forms_of(admin.open(NEW)).forms["integration"]
+    fields = forms_of(admin.open(FORM)).forms["integration"]
     for name, value in row("ref", "refs/heads/*", operator="glob").items():
         fields[name] = value
     page = admin.client.post(CHECK, data=fields)

@@ -10,12 +10,13 @@ from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, re
 from tests.support.postponing import served
 
 NEW = "/inbound-integrations/new/jwt-bearer"
+FORM = f"{NEW}/form"
 TEST = f"{NEW}/test-connection"
 
 
 def run(visitor: Visitor, url: str, path: str = TEST) -> str:
     """Run the test as the page's script does, and return what it inserts."""
-    token = forms_of(visitor.open(NEW)).forms["integration"]["csrf_token"]
+    token = forms_of(visitor.open(FORM)).forms["integration"]["csrf_token"]
     headers = {"X-CSRFToken": token, "X-Fragment": "key-set"}
     answer = visitor.client.post(path, data={"jwks_url": url}, headers=headers)
     assert answer.status_code == 200
@@ -68,7 +69,7 @@ def test_escapes_the_text_of_the_provider(admin: Visitor) -> None:
 
 
 def test_shows_the_whole_page_to_a_browser_without_scripts(admin: Visitor, provider: MisbehavingJwks) -> None:
-    fields = forms_of(admin.open(NEW)).forms["integration"]
+    fields = forms_of(admin.open(FORM)).forms["integration"]
     fields["name"], fields["jwks_url"] = "Typed already", provider.url()
     page = admin.client.post(TEST, data=fields)
     assert "2 usable keys" in page.text

@@ -17,6 +17,7 @@ from tests.support.misbehaving_jwks import MisbehavingJwks, reply
 from tests.support.postponing import served
 
 NEW = "/inbound-integrations/new/jwt-bearer"
+FORM = f"{NEW}/form"
 AUDIENCE = "https://desk.example.com"
 
 
@@ -35,7 +36,7 @@ def typed(provider: MisbehavingJwks, **changes: str) -> dict[str, str]:
 
 def try_it(visitor: Visitor, assertion: str, changes: Changes, path: str = NEW) -> str:
     """Try a token as the page's script does, and return what it inserts."""
-    form = forms_of(visitor.open(path)).forms["integration"]
+    form = forms_of(visitor.open(FORM if path == NEW else path)).forms["integration"]
     for name, value in changes.items():
         form[name] = str(value)
     headers = {"X-CSRFToken": form["csrf_token"], "X-Fragment": "trial"}
@@ -87,7 +88,7 @@ def test_a_trial_stores_nothing(app: Flask, admin: Visitor, integration: Registe
 def test_the_page_never_contains_the_token(
     app: Flask, admin: Visitor, provider: MisbehavingJwks, headers: dict[str, str]
 ) -> None:
-    form = forms_of(admin.open(NEW)).forms["integration"].to_dict() | typed(provider)
+    form = forms_of(admin.open(FORM)).forms["integration"].to_dict() | typed(provider)
     assertion = token(app)
     answer = admin.client.post(f"{NEW}/try-token", data={**form, "assertion": assertion}, headers=headers)
     assert "It would be accepted" in answer.text
@@ -126,7 +127,7 @@ def test_a_click_pins_a_claim(app: Flask, admin: Visitor, provider: MisbehavingJ
     assert "Can be changed, or taken over by another person" in text
     assert 'aria-label="Pin jti"' not in text
     step = "pin " + json.dumps({"claim": "repository_id", "value": "42"})
-    form = forms_of(admin.open(NEW)).forms["integration"].to_dict()
+    form = forms_of(admin.open(FORM)).forms["integration"].to_dict()
     page = admin.client.post(f"{NEW}/edit", data={**form, "name": "Typed already", "step": step})
     kept = forms_of(page).forms["integration"]
     assert (kept["claim_conditions-0-claim"], kept["claim_conditions-0-value"]) == ("repository_id", "42")
@@ -145,7 +146,7 @@ def test_a_step_of_a_record_gives_its_form_back(admin: Visitor, integration: Reg
 
 def paste(visitor: Visitor, issuer: str) -> TestResponse:
     """Paste an issuer into the form, without scripts."""
-    form = forms_of(visitor.open(NEW)).forms["integration"].to_dict()
+    form = forms_of(visitor.open(FORM)).forms["integration"].to_dict()
     return visitor.client.post(f"{NEW}/edit", data={**form, "issuer": issuer, "step": "discover"})
 
 

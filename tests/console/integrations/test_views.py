@@ -20,6 +20,7 @@ from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.statements import counted_statements
 
 NEW = "/inbound-integrations/new/jwt-bearer"
+FORM = f"{NEW}/form"
 TYPED: Changes = {
     "name": "Build pipeline",
     "provider_name": "Example CI",
@@ -98,7 +99,7 @@ def test_offers_four_connection_types_and_names_the_fifth(admin: Visitor) -> Non
 
 
 def test_registers_an_integration(app: Flask, admin: Visitor) -> None:
-    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "audiences": "desk\nother"})
+    answer = admin.send(admin.open(FORM), "integration", {**TYPED, "audiences": "desk\nother"})
     assert answer.status_code == 200
     entity = stored(app)
     assert (entity.name, entity.issuer, entity.audiences) == (
@@ -110,7 +111,7 @@ def test_registers_an_integration(app: Flask, admin: Visitor) -> None:
 
 
 def test_shows_the_secret_once(app: Flask, admin: Visitor) -> None:
-    answer = admin.send(admin.open(NEW), "integration", TYPED)
+    answer = admin.send(admin.open(FORM), "integration", TYPED)
     secret, entity = secret_in(answer.text), stored(app)
     assert hash_client_secret(secret) == entity.client_secret_hash
     assert answer.headers["Cache-Control"] == "no-store"
@@ -121,7 +122,7 @@ def test_shows_the_secret_once(app: Flask, admin: Visitor) -> None:
 
 
 def test_a_public_client_has_no_secret(app: Flask, admin: Visitor) -> None:
-    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "public_client": "on"})
+    answer = admin.send(admin.open(FORM), "integration", {**TYPED, "public_client": "on"})
     entity = stored(app)
     assert answer.location == f"/inbound-integrations/{entity.client_id}"
     assert entity.client_secret_hash is None
@@ -140,7 +141,7 @@ def test_keeps_the_input_of_a_refused_form(app: Flask, admin: Visitor) -> None:
         "algorithms": ["ES384"],
         "active": None,
     }
-    page = admin.send(admin.open(NEW), "integration", typed)
+    page = admin.send(admin.open(FORM), "integration", typed)
     assert page.status_code == 400
     assert "Give a whole number." in page.text
     assert "Nothing was saved: 1 field needs another look." in page.text
@@ -165,7 +166,7 @@ def test_keeps_the_input_of_a_refused_form(app: Flask, admin: Visitor) -> None:
 def test_shows_errors_of_the_service_at_their_fields(
     admin: Visitor, integration: Registered, name: str, value: str, sentence: str
 ) -> None:
-    page = admin.send(admin.open(NEW), "integration", {**TYPED, "name": "Another", name: value})
+    page = admin.send(admin.open(FORM), "integration", {**TYPED, "name": "Another", name: value})
     assert page.status_code == 400
     assert re.search(rf'id="{name}-error-1">.*?{re.escape(sentence)}', page.text)
 
@@ -256,7 +257,7 @@ def test_saving_a_record_again_changes_nothing_of_it(app: Flask, admin: Visitor)
 
 def test_a_shared_key_that_is_left_blank_stays_and_never_comes_back(app: Flask, admin: Visitor) -> None:
     typed = {**TYPED, "key_source": "shared_key", "algorithms": ["HS256"], "verifier_maps-0-name": "ours"}
-    page = admin.send(admin.open(NEW), "integration", {**typed, "verifier_maps-0-shared_key": SHARED_KEY})
+    page = admin.send(admin.open(FORM), "integration", {**typed, "verifier_maps-0-shared_key": SHARED_KEY})
     assert page.status_code == 200
     with app.app_context():
         sealed = list_integrations()[0].jwt_verifier_maps[0].shared_key
@@ -270,7 +271,7 @@ def test_a_shared_key_that_is_left_blank_stays_and_never_comes_back(app: Flask, 
 
 def test_refuses_a_shared_issuer_without_a_tenants_pin_at_the_conditions(app: Flask, admin: Visitor) -> None:
     github = {"issuer": "https://token.actions.githubusercontent.com", "preset": "github-actions"}
-    page = admin.send(admin.open(NEW), "integration", {**TYPED, **github})
+    page = admin.send(admin.open(FORM), "integration", {**TYPED, **github})
     assert page.status_code == 400
     assert re.search(r'id="claim_conditions-error-1">.*?GitHub Actions signs for everybody', page.text)
     pin = {"claim_conditions-0-claim": "repository_id", "claim_conditions-0-value": "42"}
@@ -291,7 +292,7 @@ def test_a_refused_edit_changes_nothing_and_keeps_the_input(
 
 
 def test_a_client_that_stops_being_public_gets_a_secret(app: Flask, admin: Visitor) -> None:
-    answer = admin.send(admin.open(NEW), "integration", {**TYPED, "public_client": "on"})
+    answer = admin.send(admin.open(FORM), "integration", {**TYPED, "public_client": "on"})
     saved = admin.send(admin.open(str(answer.location)), "integration", {"public_client": None})
     assert hash_client_secret(secret_in(saved.text)) == stored(app).client_secret_hash
 
@@ -382,7 +383,7 @@ def test_escapes_the_input(app: Flask, admin: Visitor) -> None:
         "comments": ATTACK,
         "audiences": ATTACK,
     }
-    pages = [admin.send(admin.open(NEW), "integration", typed)]
+    pages = [admin.send(admin.open(FORM), "integration", typed)]
     path = f"/inbound-integrations/{stored(app).client_id}"
     pages += [admin.open(path), admin.open("/inbound-integrations"), admin.open("/")]
     for page in pages:
@@ -397,7 +398,7 @@ def test_an_unknown_integration_is_a_404(admin: Visitor) -> None:
 
 def test_suggests_active_users(app: Flask, admin: Visitor, sign_in: SignIn) -> None:
     sign_in("release.bot")
-    assert '<option value="release.bot">release.bot</option>' in admin.open(NEW).text
+    assert '<option value="release.bot">release.bot</option>' in admin.open(FORM).text
 
 
 def add_event(app: Flask, registered: Registered, **facts: Any) -> str:

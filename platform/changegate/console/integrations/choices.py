@@ -44,7 +44,7 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
     """Return the choices for the template of the form."""
     scopes = list_scopes()
     return {
-        "users": _list_users(),
+        "users": list_users(),
         "scopes": scopes,
         "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
         "scope_uses": count_scope_uses(),
@@ -81,7 +81,7 @@ def _provider(form: IntegrationForm) -> ProviderPanel | None:
     return ProviderPanel(preset, place, placeholders, pins)
 
 
-def _list_users() -> list[tuple[str, str]]:
+def list_users() -> list[tuple[str, str]]:
     """Return (user name, name) of active users as suggestions; other user names can be typed."""
     query = EncodedQuery((((Condition("active", "=", "true"),),),), (Order("name"),))
     table = get_table("sys_user")

@@ -25,6 +25,7 @@ SUBJECT_RULES = ("run_as", "user_field")
 # Fields that fill in the issuer of a provider: its place, and its placeholders.
 PLACE = "place"
 PLACEHOLDER_PREFIX = "placeholder-"
+DRAFT = "draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class IntegrationForm:
     Values are text as typed, with one line for each item of a list; checkboxes are bool, names with a checkbox each are
     lists, claim conditions and verifier maps are lists of rows. `values` has only the fields of the connection type.
     `placeholders` fill in the issuer of a preset. `notices` are messages of the last step, by field, and `focus` is the
-    HTML id of the next field to fill in. `version` is the version of the integration when the form was opened.
+    HTML id of the next field to fill in. `version` is the version of the integration when the form was opened, and
+    `draft` the sys_id of the draft that the form was filled in from.
     """
 
     values: Mapping[str, Any]
@@ -43,6 +45,7 @@ class IntegrationForm:
     notices: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
     version: str = ""
+    draft: str = ""
     connection: ConnectionType = TYPES[JWT_BEARER]
 
     @classmethod
@@ -59,7 +62,7 @@ class IntegrationForm:
     def of_request(cls, sent: MultiDict[str, str], connection: ConnectionType = TYPES[JWT_BEARER]) -> "IntegrationForm":
         """Return the form as sent. Browsers do not send an unchecked checkbox, so a missing one is False."""
         values = {field.name: _read(field, sent) for field in _fields(connection)}
-        version = sent.get(VERSION, "")
+        version, draft = sent.get(VERSION, ""), sent.get(DRAFT, "")
         if not connection.has_provider:
             return cls(values, version=version, connection=connection)
         values[PLACE] = sent.get(PLACE, "")
@@ -67,7 +70,7 @@ class IntegrationForm:
         values["key_source"] = values["key_source"] if values["key_source"] in KEY_SOURCES else "jwks_url"
         typed = {name: text for name, text in sent.items() if name.startswith(PLACEHOLDER_PREFIX)}
         placeholders = {name.removeprefix(PLACEHOLDER_PREFIX): text for name, text in typed.items()}
-        return cls(values, placeholders=placeholders, version=version, connection=connection)
+        return cls(values, placeholders=placeholders, version=version, draft=draft, connection=connection)
 
     def has(self, name: str) -> bool:
         """Return whether the connection type has a field."""
@@ -138,6 +141,10 @@ class IntegrationForm:
     def at(self, version: str) -> "IntegrationForm":
         """Return the form with the version it was opened on."""
         return replace(self, version=version)
+
+    def of_draft(self, draft: str) -> "IntegrationForm":
+        """Return the form with the draft that it was filled in from."""
+        return replace(self, draft=draft)
 
     def focusing(self, focus: str) -> "IntegrationForm":
         """Return the form with the cursor in another field."""

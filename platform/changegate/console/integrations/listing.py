@@ -1,15 +1,18 @@
 """The list of integrations with owner, review date, and last exchange."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
 
+from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db, now
-from changegate.models import OAuthEntity, OAuthExchange, SysUser
+from changegate.models import IntegrationDraft, OAuthEntity, OAuthExchange, SysUser
 from changegate.models.connection_type import ConnectionType
 from changegate.services.hygiene.authentication_methods import client_authentication_of
 from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.integrations.drafts import content_of
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
 
@@ -48,6 +51,21 @@ def list_rows() -> list[IntegrationRow]:
         )
         for entity in entities
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRow:
+    """A draft in the list, by the name and host that it has so far."""
+
+    draft: IntegrationDraft
+    name: str
+    host: str
+
+
+def list_draft_rows(drafts: Iterable[IntegrationDraft]) -> list[DraftRow]:
+    """Return a row for each draft."""
+    forms = ((draft, SetupForm.of_content(content_of(draft))) for draft in drafts)
+    return [DraftRow(draft, form.values["name"], form.host) for draft, form in forms]
 
 
 def _names_of(users: set[str]) -> dict[str, str]:

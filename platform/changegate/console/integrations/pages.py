@@ -12,6 +12,9 @@ from changegate.console.integrations.key_panel import key_panel
 from changegate.console.stale_forms import stale_page
 from changegate.extensions import now
 from changegate.models import OAuthEntity
+from changegate.models.connection_type import TYPES
+from changegate.models.integration_choices import JWT_BEARER
+from changegate.models.integration_fields import FIELDS
 from changegate.services.integrations.authority import list_shared
 from changegate.services.integrations.connection_types import connection_type_of, has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
@@ -21,9 +24,15 @@ SHOWN_EVENTS = 20
 REPORTED_FOR = timedelta(days=30)
 
 
+# With those that belong to no field of the list: a row of placeholders, and the choice between two fields.
+FIELD_LABELS = {name: field.label for name, field in FIELDS.items()} | {"placeholder": "Identity provider"}
+
+
 def render_new_page(form: IntegrationForm, **results: Any) -> str:
     """Render the form of a new integration; `results` are the results of its buttons."""
-    return render_template("console/integration_new.html", **form_context(form, None), **results)
+    has_quick_setup = form.connection is TYPES[JWT_BEARER]
+    context = form_context(form, None)
+    return render_template("console/integration_new.html", **context, has_quick_setup=has_quick_setup, **results)
 
 
 def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None, **results: Any) -> str:
@@ -47,6 +56,7 @@ def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str,
         "form": form,
         "entity": entity,
         "target": target_of(form, entity),
+        "field_labels": FIELD_LABELS,
         "has_secret": has_secret(entity) if entity else form.connection.has_secret,
         "previous_secret_until": previous_secret_until(entity) if entity else None,
         **choices,

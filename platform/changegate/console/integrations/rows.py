@@ -78,6 +78,13 @@ VERIFIER_MAPS = RowKind(
     texts={"name": "", "kid": "", "certificate": "", "shared_key": ""},
     boxes={"enforce_dates": True},
 )
+# Those of the quick setup: `is_given` rows come from a token and count if they are ticked, others if they have a value.
+SETUP_CONDITIONS = RowKind(
+    "conditions",
+    texts={"claim": "", "value_type": "string", "value": ""},
+    boxes={"is_given": False, "is_used": False},
+    choices=frozenset({"value_type"}),
+)
 SCOPE_RULES = RowKind(
     "rules",
     texts={"rest_api": "now/table", "http_method": "GET", "version": "*", "table": "", "writable_fields": ""},

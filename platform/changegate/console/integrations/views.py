@@ -3,6 +3,7 @@
 See docs/reference/inbound-integrations.md.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -11,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.connection_types import OFFERS, get_connection
 from changegate.console.integrations.form import IntegrationForm
-from changegate.console.integrations.listing import list_rows
+from changegate.console.integrations.listing import list_draft_rows, list_rows
 from changegate.console.integrations.pages import (
     previous_secret_until,
     render_new_page,
@@ -21,12 +22,14 @@ from changegate.console.integrations.pages import (
     stored_texts,
 )
 from changegate.console.integrations.run_page import render_run_page, render_run_status
+from changegate.console.integrations.setup_pages import BEARER, render_box
 from changegate.console.stale_forms import is_stale, list_differences
-from changegate.errors import InputInvalid
+from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.connection_types import connection_type_of
+from changegate.services.integrations.drafts import discard_draft, get_draft, list_drafts
 from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
 
@@ -38,7 +41,8 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """List all integrations, each with its latest event."""
-    return render_template("console/inbound_integrations.html", rows=list_rows())
+    drafts = list_draft_rows(list_drafts(caller().sys_id))
+    return render_template("console/inbound_integrations.html", rows=list_rows(), drafts=drafts)
 
 
 @bp.get("/new")
@@ -49,6 +53,13 @@ def choose_view() -> str:
 
 @bp.get("/new/<connection_type>")
 def new_view(connection_type: str) -> str:
+    """Show the quick setup, or the blank form of a connection type without one; raises `RecordNotFound`."""
+    connection = get_connection(connection_type)
+    return render_box() if connection is BEARER else render_new_page(IntegrationForm.blank(connection))
+
+
+@bp.get("/new/<connection_type>/form")
+def form_view(connection_type: str) -> str:
     """Show the blank form of a connection type; raises `RecordNotFound`."""
     return render_new_page(IntegrationForm.blank(get_connection(connection_type)))
 
@@ -60,6 +71,8 @@ def create_view(connection_type: str) -> ResponseReturnValue:
     try:
         registered = register_integration(form.load(), by=caller().user_name)
         require_authority(registered.entity, caller())
+        if form.draft:
+            _discard(form.draft)
     except InputInvalid as problem:
         db.session.rollback()
         return render_new_page(form.with_errors(problem.fields)), problem.status
@@ -143,6 +156,11 @@ def rotate_secret_view(client_id: str) -> ResponseReturnValue:
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
     db.session.commit()
     return _saved(entity, secret, "has a new client secret")
+
+
+def _discard(draft_id: str) -> None:
+    with suppress(RecordNotFound):
+        discard_draft(get_draft(draft_id, caller().sys_id))
 
 
 def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturnValue:

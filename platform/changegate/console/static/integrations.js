@@ -102,6 +102,8 @@ document.addEventListener("change", (event) => {
 document.addEventListener("input", (event) => {
   const rule = document.getElementById(`subject_rule-${event.target.id}`);
   if (rule) rule.checked = true;
+  const option = document.getElementById(event.target.dataset.chooses);
+  if (option) option.checked = true;
 });
 
 // Two fields control whether an assertion can be reused; keep them consistent.

@@ -58,6 +58,7 @@ COGNITO = Preset(
         ),
     ),
     audience_claim="client_id",
+    is_audience_free=False,
     audience_advice="Access tokens have no aud. Enter the app client ids as accepted audiences; client_id is compared "
     "with them.",
     claims=(

@@ -25,6 +25,7 @@ ENTRA_ID = Preset(
     replay_policy="reusable-until-exp",
     jti_claim="uti",
     max_assertion_lifetime_seconds=5700,
+    is_audience_free=False,
     audience_advice="Version 2: the client ID (a GUID) of the application that represents Changegate. Version 1: its "
     "Application ID URI.",
     claims=(
@@ -77,6 +78,7 @@ OKTA = Preset(
             is_telling=False,
         ),
     ),
+    is_audience_free=False,
     audience_advice="The audience of the custom authorization server, api://default unless you changed it. Create a "
     "server with an audience for Changegate.",
     claims=(

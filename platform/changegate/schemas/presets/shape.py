@@ -89,6 +89,8 @@ class Preset:
     pins: tuple[Pin, ...] = ()
     algorithms: tuple[str, ...] = ("RS256",)
     audience_claim: str = "aud"
+    # Whether tokens can be requested for the address of this server.
+    is_audience_free: bool = True
     replay_policy: str = "jti-required-once"
     jti_claim: str = "jti"
     required_typ: str | None = None

@@ -20,6 +20,10 @@ class KnownProvider(Protocol):
         """The algorithms that the preset allows."""
 
     @property
+    def audience_claim(self) -> str:
+        """The claim that contains the audience."""
+
+    @property
     def required_typ(self) -> str | None:
         """The required type of its tokens."""
 

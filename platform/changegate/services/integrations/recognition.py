@@ -10,7 +10,7 @@ and never the token. The values are proposals: nothing is trusted until an admin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,8 +64,23 @@ class Recognition:
 
     @property
     def is_usable(self) -> bool:
-        """Return whether an integration can be set up from this."""
-        return any(self.fields.get(name) for name in ("issuer", "jwks_url", "jwks", "verifier_maps"))
+        """Return whether an integration can be set up from this; a token leads further without keys, too."""
+        return bool(self.claims) or any(self.fields.get(name) for name in ("jwks_url", "jwks", "verifier_maps"))
+
+    def as_values(self) -> dict[str, Any]:
+        """Return plain values for JSON; `of_values` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "Recognition":
+        """Return a recognition from its plain values."""
+        keys = KeyTest(**_with_tuples(values["keys"])) if values["keys"] else None
+        return cls(**{**_with_tuples(values), "keys": keys})
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    # JSON has no tuples.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def recognize_pasted(text: str, key_store: KeyStore, catalog: ProviderCatalog) -> Recognition:
@@ -90,6 +105,7 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
     keys = _key_test(found)
     if found.key_set is not None:
         fields |= _algorithms(found, provider)
+    audience_claim = provider.audience_claim if provider else "aud"
     claims: Mapping[str, Any] = {}
     if found.assertion is not None:
         claims = dict(found.assertion.unverified_claims)
@@ -99,7 +115,7 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
         sentence=found.sentence,
         fields=fields,
         provider=provider.label if provider else "",
-        audiences=found.assertion.unverified_audience if found.assertion else (),
+        audiences=found.assertion.unverified_audience_by(audience_claim) if found.assertion else (),
         subject=(found.assertion.unverified_subject or "") if found.assertion else "",
         claims=claims,
         keys=keys,

@@ -4,6 +4,7 @@
 is applied every hour, would stamp the record, add to its history, and revoke tokens each time.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ from changegate.services.keys.url_policy import admit_url
 from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
 from changegate.services.scopes.scopes import list_scopes
 
+MAX_NAME_LENGTH = 100
 TAKEN = "There is an integration named {} already."
+NO_USER = "There is no active user {}."
 CONFLICT = (
     "Another administrator has just changed this integration, one with the same name, or a user or an auth scope that "
     "it uses. Try again."
@@ -150,14 +153,24 @@ def _admit_jwks_url(url: str) -> None:
 
 
 def _require_free_name(entity: OAuthEntity, name: str) -> None:
-    with db.session.no_autoflush:
-        taken = db.session.execute(
-            select(OAuthEntity.sys_id).where(
-                func.lower(OAuthEntity.name) == name.lower(), OAuthEntity.sys_id != (entity.sys_id or "")
-            )
-        ).first()
-    if taken:
+    if is_name_taken(name, entity):
         raise InputInvalid({"name": [TAKEN.format(name)]})
+
+
+def is_name_taken(name: str, entity: OAuthEntity | None = None) -> bool:
+    """Return whether an integration, other than `entity`, has a name, in any case."""
+    own = entity.sys_id if entity else None
+    is_called = func.lower(OAuthEntity.name) == name.lower()
+    with db.session.no_autoflush:
+        taken = db.session.execute(select(OAuthEntity.sys_id).where(is_called, OAuthEntity.sys_id != (own or "")))
+    return taken.first() is not None
+
+
+def find_free_name(wanted: str) -> str:
+    """Return a name for a new integration: the wanted one, with a number if it is taken."""
+    base = wanted[: MAX_NAME_LENGTH - len(" 9999")]
+    names = (base if number == 1 else f"{base} {number}" for number in itertools.count(1))
+    return next(name for name in names if not is_name_taken(name))
 
 
 def find_user(user_name: str) -> SysUser | None:
@@ -170,7 +183,7 @@ def find_user(user_name: str) -> SysUser | None:
 def _get_active_user(field: str, user_name: str) -> str:
     user = find_user(user_name)
     if user is None or not user.is_active:
-        raise InputInvalid({field: [f"There is no active user {user_name}."]})
+        raise InputInvalid({field: [NO_USER.format(user_name)]})
     return user.sys_id
 
 

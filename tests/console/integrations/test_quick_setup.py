@@ -1,0 +1,502 @@
+"""The quick setup: the box, drafts, and what is saved."""
+
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flask import Flask
+from sqlalchemy import select
+
+from changegate.console.integrations.setup_form import SetupForm
+from changegate.extensions import db
+from changegate.models import IntegrationDraft, OAuthEntity, SysUser
+from changegate.private_keys import LEAKED
+from changegate.services.integrations.integrations import list_integrations
+from changegate.services.integrations.recognition import Recognition
+from changegate.services.integrations.saving import Registered
+from changegate.services.users.accounts import caller_of, create_user
+from tests.conftest import BASE_URL, Clock
+from tests.console.conftest import SignIn
+from tests.console.visitor import Changes, Visitor, forms_of
+from tests.support.certificates import certificate, pem
+from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
+from tests.support.misbehaving_jwks import reply
+from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_site
+
+LIST = "/inbound-integrations"
+NEW = f"{LIST}/new/jwt-bearer"
+GITHUB = "https://token.actions.githubusercontent.com"
+ATTACK = "<script>alert(1)</script>\"'>"
+
+
+@pytest.fixture
+def site() -> Iterator[ProviderSite]:
+    with provider_site() as found:
+        yield found
+
+
+@pytest.fixture
+def issuer(site: ProviderSite) -> str:
+    """Return the issuer of a site that publishes its keys."""
+    return site.publish()
+
+
+def paste(visitor: Visitor, text: str):
+    """Paste a text into the box."""
+    return visitor.send(visitor.open(NEW), "box", {"pasted": text})
+
+
+def begin(visitor: Visitor, text: str) -> str:
+    """Paste a text that leads to a draft, and return the path of the draft."""
+    answer = paste(visitor, text)
+    assert answer.status_code == 303, answer.text
+    return str(answer.location)
+
+
+def save(visitor: Visitor, draft: str, changes: Changes | None = None):
+    """Send the form of a draft with changes."""
+    return visitor.send(visitor.open(draft), "setup", changes)
+
+
+def integrations(app: Flask) -> list[OAuthEntity]:
+    """Return all integrations, as they stand in the database."""
+    with app.app_context():
+        found = list_integrations()
+        db.session.expunge_all()
+        return found
+
+
+def drafts(app: Flask) -> list[str]:
+    """Return the contents of all drafts."""
+    with app.app_context():
+        return list(db.session.execute(select(IntegrationDraft.content)).scalars())
+
+
+def test_a_jwks_url_and_two_clicks_make_an_integration(
+    app: Flask, admin: Visitor, site: ProviderSite, issuer: str
+) -> None:
+    draft = begin(admin, site.url + JWKS)
+    page = admin.open(draft)
+    assert f"This is the JWKS URL of the issuer {issuer}" in page.text
+    assert "2 usable keys: ES256, " in page.text
+    host = issuer.removeprefix("http://")
+    assert f"<strong>{host}</strong>" in page.text
+    fetched = len(site.asked)
+    saved = save(admin, draft, {"conditions-0-value": "repo:shop"})
+    [entity] = integrations(app)
+    assert saved.location == f"{LIST}/{entity.client_id}/run"
+    assert site.asked[fetched:] == [JWKS]
+    assert (entity.name, entity.issuer, entity.jwks_url) == (host, issuer, site.url + JWKS)
+    assert entity.public_client
+    assert entity.client_secret_hash is None
+    assert entity.audiences == [BASE_URL]
+    [condition] = entity.claim_conditions
+    assert (condition["claim"], condition["operator"], condition["value"]) == ("sub", "equals", "repo:shop")
+    with app.app_context():
+        user = db.session.get(SysUser, entity.run_as)
+        assert user
+        assert caller_of(user).roles == {"sn_change_write"}
+        assert (user.user_password, user.web_service_access_only, user.sys_created_by) == (None, True, "admin")
+    assert drafts(app) == []
+    assert admin.open(draft).status_code == 404
+
+
+def test_a_token_fills_in_the_claims_and_is_never_kept(
+    app: Flask, admin: Visitor, site: ProviderSite, issuer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = site.sign(issuer, repository="acme/shop", sha="c0ffee")
+    with caplog.at_level(logging.DEBUG):
+        answer = paste(admin, f"Bearer {token}")
+        draft = str(answer.location)
+        pages = [answer, admin.open(draft), admin.open(LIST), admin.open(f"{draft}/form"), save(admin, draft)]
+    assert "The token was signed by one of these keys." in pages[1].text
+    [content, *_] = [*drafts(app), *(entity.comments or "" for entity in integrations(app))]
+    cookies = "".join(repr(cookie) for cookie in admin.client._cookies.values())
+    everything = "".join(page.text + repr(page.headers) for page in pages) + content + cookies + caplog.text
+    for segment in token.split("."):
+        assert segment not in everything
+    # Claims that differ in each token are not kept either.
+    assert "one-of-a-kind" not in everything
+    assert "c0ffee" not in everything
+    assert integrations(app)[0].claim_conditions[0]["value"] == "repo:shop"
+
+
+@pytest.mark.parametrize("kind", ["broken", "leads nowhere", "private key", "nonsense"])
+def test_a_text_that_leads_nowhere_is_neither_shown_nor_stored(
+    app: Flask, admin: Visitor, site: ProviderSite, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = {
+        "broken": "Bearer eyJhbGciOiJub25lIn0.e30.c2VjcmV0c2VjcmV0",
+        "leads nowhere": forge(None, b"c2VjcmV0c2VjcmV0"),
+        "private key": '{"kty": "EC", "d": "c2VjcmV0c2VjcmV0"}',
+        "nonsense": "c2VjcmV0c2VjcmV0",
+    }
+    with caplog.at_level(logging.DEBUG):
+        answer = paste(admin, texts[kind])
+    assert answer.status_code == 400
+    assert (LEAKED in answer.text) == (kind == "private key")
+    for secret in ("c2VjcmV0c2VjcmV0", texts[kind]):
+        assert secret not in answer.text
+        assert secret not in caplog.text
+    assert drafts(app) == []
+
+
+def test_a_url_that_leads_nowhere_can_be_corrected(admin: Visitor, site: ProviderSite) -> None:
+    answer = paste(admin, f" {site.url}/jwks.json ")
+    assert "it leads to no keys" in answer.text
+    assert forms_of(answer).forms["box"]["pasted"] == f"{site.url}/jwks.json"
+
+
+def test_a_token_of_an_ended_session_does_not_reach_the_login_page(
+    admin: Visitor, site: ProviderSite, issuer: str, clock: Clock
+) -> None:
+    page = admin.open(NEW)
+    clock.advance(hours=13)
+    token = site.sign(issuer)
+    answer = admin.send(page, "box", {"pasted": token})
+    assert answer.status_code == 302
+    for segment in token.split("."):
+        assert segment not in answer.text + repr(answer.headers)
+
+
+def test_the_issuer_of_a_token_is_named_plainly_and_its_claims_are_escaped(
+    admin: Visitor, site: ProviderSite, issuer: str
+) -> None:
+    draft = begin(admin, site.sign(issuer, key="attacker", sub=ATTACK, role=ATTACK))
+    page = admin.open(draft)
+    assert f"<strong>{issuer.removeprefix('http://')}</strong>" in page.text
+    assert "Unknown provider" in page.text
+    assert "The signature could not be verified" in page.text
+    assert "Its values below are unverified." in page.text
+    assert ATTACK not in page.text
+
+
+def test_a_token_of_a_host_that_the_guard_refuses_is_not_fetched(app: Flask, admin: Visitor) -> None:
+    answer = paste(admin, forge(None, {"iss": "http://169.254.169.254/latest", "sub": "x"}))
+    page = admin.open(str(answer.location))
+    assert "<strong>169.254.169.254</strong>" in page.text
+    saved = save(admin, str(answer.location), {"jwks_url": "http://169.254.169.254/keys"})
+    assert saved.status_code == 400 or "Nothing is saved yet" in saved.text
+    assert integrations(app) == []
+
+
+def test_drafts_belong_to_one_user(app: Flask, admin: Visitor, sign_in: SignIn, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    other = sign_in("olga", "admin")
+    for path in (draft, f"{draft}/form"):
+        assert other.open(path).status_code == 404
+    fields = forms_of(admin.open(draft)).forms["setup"].to_dict()
+    fields["csrf_token"] = forms_of(other.open(NEW)).forms["box"]["csrf_token"]
+    for path in (draft, f"{draft}/keep", f"{draft}/edit", f"{draft}/discard"):
+        assert other.client.post(path, data=fields).status_code == 404
+    assert "Continue:" not in other.open(LIST).text
+    assert admin.open(draft).status_code == 200
+    assert integrations(app) == []
+
+
+def test_a_draft_is_left_resumed_and_discarded(app: Flask, admin: Visitor, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    page = admin.open(draft)
+    kept = forms_of(page).forms["setup"].to_dict()
+    kept.update({"name": "Shop pipeline", "conditions-0-value": "repo:shop", "is_for_all": "on"})
+    answer = admin.client.post(f"{draft}/keep", data=kept)
+    assert answer.location == LIST
+    listed = admin.open(LIST)
+    assert f'<a href="{draft}">Continue: Shop pipeline</a>' in listed.text
+    resumed = forms_of(admin.open(draft)).forms["setup"]
+    assert (resumed["name"], resumed["conditions-0-value"], resumed["is_for_all"]) == (
+        "Shop pipeline",
+        "repo:shop",
+        "on",
+    )
+    assert admin.send(listed, f"{draft}/discard").location == LIST
+    assert drafts(app) == []
+    assert "Continue:" not in admin.open(LIST).text
+
+
+def test_a_draft_ends_after_a_week(admin: Visitor, issuer: str, clock: Clock) -> None:
+    draft = begin(admin, issuer)
+    clock.advance(days=7, seconds=1)
+    admin.sign_in("admin", "correct horse battery")
+    assert admin.open(draft).status_code == 404
+
+
+def test_the_full_form_takes_the_values_of_a_draft_and_ends_it(app: Flask, admin: Visitor, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    fields = forms_of(admin.open(draft)).forms["setup"].to_dict()
+    fields.update({"step": "full", "conditions-0-value": "repo:shop", "account": "existing", "run_as": "admin"})
+    answer = admin.client.post(f"{draft}/keep", data=fields)
+    assert answer.location == f"{draft}/form"
+    page = admin.open(f"{draft}/form")
+    form = forms_of(page).forms["integration"]
+    assert (form["issuer"], form["audiences"], form["run_as"]) == (issuer, BASE_URL, "admin")
+    assert (form["claim_conditions-0-claim"], form["claim_conditions-0-value"]) == ("sub", "repo:shop")
+    assert form["public_client"] == "on"
+    edited = admin.client.post(f"{NEW}/edit", data={**form.to_dict(), "step": "add claim_conditions"})
+    assert forms_of(edited).forms["integration"]["draft"] == draft.rpartition("/")[2]
+    saved = admin.send(page, "integration", {"comments": "From the full form"})
+    [entity] = integrations(app)
+    assert saved.location == f"{LIST}/{entity.client_id}"
+    assert entity.comments == "From the full form"
+    assert drafts(app) == []
+
+
+def test_the_full_form_cannot_end_the_draft_of_another_user(
+    app: Flask, admin: Visitor, sign_in: SignIn, issuer: str
+) -> None:
+    draft = begin(admin, issuer)
+    other = sign_in("olga", "admin")
+    page = other.open(f"{NEW}/form")
+    typed: Changes = {
+        **{"name": "Mine", "provider_name": "Mine", "issuer": issuer, "jwks_url": f"{issuer}{JWKS}"},
+        **{"run_as": "admin", "draft": draft.rpartition("/")[2]},
+    }
+    assert other.send(page, "integration", typed).status_code == 200
+    assert len(drafts(app)) == 1
+
+
+def test_all_errors_are_listed_at_once_with_links_to_their_fields(
+    app: Flask, admin: Visitor, site: ProviderSite
+) -> None:
+    document = key_set_document(jwk(rsa_key())).decode()
+    draft = begin(admin, document)
+    changes: Changes = {
+        **{"account": "existing", "run_as": "nobody.there", "audience_choice": "other", "audience": ""},
+        **{"name": "x" * 101, "provider_name": "", "issuer": ""},
+        **{"conditions-1-claim": "/a//b", "conditions-1-value": "x"},
+    }
+    page = save(admin, draft, changes)
+    assert page.status_code == 400
+    links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>: ([^<]+)</li>', page.text)
+    assert {target for target, _, _ in links} == {
+        *("run_as", "audience", "name", "provider_name", "issuer", "conditions-1-claim")
+    }
+    for target, label, _ in links:
+        assert f'id="{target}"' in page.text
+        assert label != "Form"
+    assert 'tabindex="-1" autofocus' in page.text
+    # Nothing typed is lost, also after leaving.
+    again = forms_of(admin.open(draft)).forms["setup"]
+    assert (again["run_as"], again["conditions-1-claim"]) == ("nobody.there", "/a//b")
+    assert integrations(app) == []
+
+
+def test_a_condition_is_demanded_or_waived(app: Flask, admin: Visitor, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    page = save(admin, draft)
+    assert page.status_code == 400
+    assert "so that not every token of this issuer is accepted" in page.text
+    assert save(admin, draft, {"is_for_all": "on"}).status_code == 303
+    assert integrations(app)[0].claim_conditions == []
+
+
+def test_a_shared_issuer_demands_one_of_its_claims(app: Flask, admin: Visitor, site: ProviderSite) -> None:
+    site.publish()
+    # The keys are on loopback; the issuer is GitHub's.
+    document = site.documents[JWKS].decode()
+    draft = begin(admin, document)
+    typed: Changes = {"issuer": GITHUB, "conditions-0-value": "repo:acme/shop:ref:refs/heads/main"}
+    page = save(admin, draft, typed)
+    assert page.status_code == 400
+    assert "GitHub Actions signs for everybody under this issuer" in page.text
+    assert "is_for_all" not in forms_of(admin.open(draft)).forms["setup"]
+    assert 'name="is_for_all"' not in admin.open(draft).text
+    typed = {"issuer": GITHUB, "conditions-1-claim": "repository_id", "conditions-1-value": "42"}
+    assert save(admin, draft, typed).status_code == 303
+    [entity] = integrations(app)
+    assert entity.preset == "github-actions"
+    assert entity.max_assertion_lifetime_seconds == 900
+
+
+def test_the_claims_of_a_known_provider_are_proposed(app: Flask) -> None:
+    claims = {"iss": GITHUB, "sub": "repo:acme/shop", "aud": "https://github.com/acme", "repository_id": "42"}
+    fields = {"issuer": GITHUB, "preset": "github-actions"}
+    with app.test_request_context():
+        recognition = Recognition("token", "", fields, claims={**claims, "run_id": 1})
+        form = SetupForm.proposed(recognition, may_create_account=True)
+    rows = {row["claim"]: row["is_used"] for row in form.values["conditions"]}
+    assert rows == {"repository_id": True, "sub": False, "": False}
+    assert "run_id" not in form.recognition.claims
+    assert form.values["name"] == "GitHub Actions"
+    assert form.values["new_account"] == "github-actions.bot"
+
+
+def test_keys_that_cannot_be_fetched_ask_once_more(app: Flask, admin: Visitor, site: ProviderSite, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    site.server.answer = reply(b"no", 503)
+    page = save(admin, draft, {"conditions-0-value": "x"})
+    assert page.status_code == 200
+    assert "The keys cannot be used at the moment: The server answered with status 503" in page.text
+    assert integrations(app) == []
+    confirmed = re.search(r'name="confirmed" value="([^"]+)"', page.text)
+    assert confirmed
+    assert admin.send(page, "setup", {"confirmed": "something else"}).status_code == 200
+    assert admin.send(page, "setup", {"confirmed": confirmed[1]}).status_code == 303
+    assert len(integrations(app)) == 1
+
+
+def test_accounts_that_are_better_not_used_ask_once_more(app: Flask, admin: Visitor, issuer: str) -> None:
+    with app.app_context():
+        create_user(user_name="reader", password=None, email=None, name=None, roles=[])
+        create_user(user_name="writer", password=None, email=None, name=None, roles=["itil"])
+        db.session.commit()
+    draft = begin(admin, issuer)
+    typed: Changes = {"account": "existing", "conditions-0-value": "x"}
+    assert "is an administrator" in save(admin, draft, {**typed, "run_as": "Admin"}).text
+    assert "reader may not create changes" in save(admin, draft, {**typed, "run_as": "reader"}).text
+    assert save(admin, draft, {**typed, "run_as": "writer"}).status_code == 303
+
+
+def test_only_administrators_create_accounts(app: Flask, sign_in: SignIn, issuer: str) -> None:
+    person = sign_in("oauth.admin", "oauth_admin")
+    draft = begin(person, issuer)
+    page = person.open(draft)
+    assert 'value="created"' not in page.text
+    typed: Changes = {"conditions-0-value": "x", "account": "created", "new_account": "mine.bot"}
+    refused = person.send(page, "setup", typed)
+    assert refused.status_code == 400
+    assert "Only an administrator can create accounts" in refused.text
+    as_admin = person.send(page, "setup", {**typed, "account": "existing", "run_as": "admin"})
+    confirmed = re.search(r'name="confirmed" value="([^"]+)"', as_admin.text)
+    assert confirmed
+    denied = person.send(as_admin, "setup", {"confirmed": confirmed[1]})
+    assert denied.status_code == 403
+    assert integrations(app) == []
+    with app.app_context():
+        assert not db.session.execute(select(SysUser).filter_by(user_name="mine.bot")).first()
+
+
+@pytest.mark.parametrize(
+    ("user_name", "message"),
+    [("admin", "There is a user admin already."), ("", "printable characters"), ("a:b", "no colon")],
+)
+def test_an_account_gets_a_sound_name(app: Flask, admin: Visitor, issuer: str, user_name: str, message: str) -> None:
+    draft = begin(admin, issuer)
+    page = save(admin, draft, {"conditions-0-value": "x", "new_account": user_name})
+    assert page.status_code == 400
+    assert message in page.text
+
+
+def test_a_refused_integration_leaves_no_account(app: Flask, admin: Visitor, issuer: str) -> None:
+    draft = begin(admin, issuer)
+    changes: Changes = {"conditions-0-value": "x", "new_account": "left.bot", "name": "x" * 101}
+    assert save(admin, draft, changes).status_code == 400
+    with app.app_context():
+        assert not db.session.execute(select(SysUser).filter_by(user_name="left.bot")).first()
+
+
+def test_names_are_generated_and_unique(app: Flask, admin: Visitor, issuer: str, integration: Registered) -> None:
+    for number in (1, 2):
+        draft = begin(admin, issuer)
+        assert save(admin, draft, {"conditions-0-value": str(number)}).status_code == 303
+    host = issuer.removeprefix("http://")
+    assert {entity.name for entity in integrations(app)} == {host, f"{host} 2", integration.entity.name}
+    draft = begin(admin, issuer)
+    refused = save(admin, draft, {"conditions-0-value": "3", "name": host.upper()})
+    assert "already" in refused.text
+
+
+def test_the_audience_of_the_token_can_be_chosen(app: Flask, admin: Visitor, site: ProviderSite, issuer: str) -> None:
+    draft = begin(admin, site.sign(issuer, aud="api://changegate"))
+    assert "The pasted token is not for the address of this server." in admin.open(draft).text
+    assert save(admin, draft, {"audience_choice": "token"}).status_code == 303
+    assert integrations(app)[0].audiences == ["api://changegate"]
+    matching = begin(admin, site.sign(issuer, aud=[BASE_URL]))
+    assert "The token is for this server." in admin.open(matching).text
+
+
+@pytest.mark.parametrize("field", ["audience_choice", "account"])
+def test_choices_that_are_not_offered_change_nothing(app: Flask, admin: Visitor, issuer: str, field: str) -> None:
+    draft = begin(admin, issuer)
+    saved = save(admin, draft, {"conditions-0-value": "x", field: "dance"})
+    assert saved.status_code == 303
+    assert integrations(app)[0].audiences == [BASE_URL]
+
+
+def test_pasted_keys_and_certificates_are_saved(app: Flask, admin: Visitor, site: ProviderSite) -> None:
+    public = ec_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    for text, source in ((public, "jwks"), (pem(certificate(rsa_key())), "certificates")):
+        draft = begin(admin, text)
+        saved = save(admin, draft, {"issuer": "https://idp.example.com", "conditions-0-value": "x"})
+        assert saved.status_code == 303, saved.text
+        assert admin.open(str(saved.location)).status_code == 200
+        assert source in [entity.key_source for entity in integrations(app)]
+    assert site.asked == []
+
+
+def test_a_form_of_an_ended_session_is_filled_in_again(admin: Visitor, issuer: str, clock: Clock) -> None:
+    draft = begin(admin, issuer)
+    page = admin.open(draft)
+    clock.advance(hours=13)
+    login = admin.send(page, "setup", {"name": "Kept name"})
+    assert login.status_code == 403
+    shown = admin.send(login, "/login", {"user_name": "admin", "password": "correct horse battery"})
+    assert forms_of(shown).forms["setup"]["name"] == "Kept name"
+
+
+def test_the_tabs_lead_to_each_other(admin: Visitor, issuer: str) -> None:
+    box = admin.open(NEW)
+    assert f'<a href="{NEW}" aria-current="page">Quick setup</a>' in box.text
+    full = admin.open(f"{NEW}/form")
+    assert f'<a href="{NEW}/form" aria-current="page">Full form</a>' in full.text
+    assert "Quick setup" not in admin.open(f"{LIST}/new/id-token").text
+    assert "Quick setup" not in admin.open(f"{LIST}/new/password").text
+
+
+def test_entra_does_not_propose_an_audience_that_it_cannot_issue(admin: Visitor, app: Flask) -> None:
+    fields = {"issuer": "https://login.microsoftonline.com/x/v2.0", "preset": "entra-id"}
+    with app.test_request_context():
+        without = SetupForm.proposed(Recognition("issuer", "", fields), may_create_account=True)
+        with_token = SetupForm.proposed(
+            Recognition("token", "", fields, audiences=("1234",), claims={"sub": "x"}), may_create_account=True
+        )
+    assert without.audiences == []
+    assert with_token.audiences == ["1234"]
+
+
+def test_the_box_is_bounded(admin: Visitor, app: Flask) -> None:
+    assert paste(admin, "{" * 100_001).status_code == 400
+    assert paste(admin, '{"keys": [' + "[" * 50_000).status_code == 400
+    assert drafts(app) == []
+
+
+def test_a_draft_with_too_many_answers_is_refused(admin: Visitor, issuer: str, app: Flask) -> None:
+    draft = begin(admin, issuer)
+    fields = forms_of(admin.open(draft)).forms["setup"].to_dict()
+    fields.update({f"conditions-{number}-value": "x" * 9000 for number in range(40)})
+    for path in (draft, f"{draft}/keep"):
+        answer = admin.client.post(path, data=fields)
+        assert answer.status_code == 400
+    assert sum(map(len, drafts(app))) < 10_000
+
+
+def test_the_discovery_document_of_another_issuer_is_refused(admin: Visitor, site: ProviderSite) -> None:
+    site.publish(issuer=GITHUB)
+    answer = paste(admin, site.url + OPENID)
+    assert answer.status_code == 400
+    assert "which publishes elsewhere" in answer.text
+
+
+def test_the_full_form_links_each_error_to_its_field(admin: Visitor) -> None:
+    page = admin.open(f"{NEW}/form")
+    empty: Changes = {
+        name: "" for name in forms_of(page).forms["integration"] if name not in {"csrf_token", "key_source"}
+    }
+    wrong: Changes = {
+        **{
+            "algorithms": ["XX"],
+            "scopes": ["y" * 101],
+            "claim_conditions-0-claim": "a",
+            "claim_conditions-0-value": "",
+        },
+        **{"preset": "none", "audiences": "a b\x01", "creations_per_hour": "x", "review_date": "x", "owner": "z" * 50},
+    }
+    refused = admin.send(page, "integration", {**empty, **wrong})
+    assert refused.status_code == 400
+    links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>', refused.text)
+    assert len(links) >= 10
+    for target, label in links:
+        assert f'id="{target}"' in refused.text, target
+        assert label != "Form", target
