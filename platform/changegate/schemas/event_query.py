@@ -29,7 +29,7 @@ def _correlation_id(description: str) -> fields.String:
     return fields.String(load_default=None, validate=form, metadata=_says(description))
 
 
-class Moment(fields.Field[datetime]):
+class TimestampField(fields.Field[datetime]):
     """A time in ISO 8601, in UTC by default; loaded as an aware datetime."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
@@ -59,11 +59,11 @@ class EventQuerySchema(Schema):
     )
     reason = _line(40, "The reason of a refusal, such as aud_mismatch.")
     text = _line(255, "Part of the subject, user name, address, request, issuer, kid, or client ID.")
-    since = Moment(
+    since = TimestampField(
         load_default=None,
         metadata=_says("Only events from this time on, such as 2030-01-31T08:30; UTC unless an offset is given."),
     )
-    until = Moment(load_default=None, metadata=_says("Only events before this time."))
+    until = TimestampField(load_default=None, metadata=_says("Only events before this time."))
     limit = fields.Integer(
         load_default=DEFAULT_LIMIT,
         validate=validate.Range(1, MAX_LIMIT, error="Give a whole number from {min} to {max}."),

@@ -23,7 +23,7 @@ MAX_JOINS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RecordField:
     """A field that a caller may read, at the end of a dot-walk or of the table itself; `path` is in lower case.
 
     `links` are the conditions of the joins on the way: a row for which they are true has a referenced record.
@@ -55,14 +55,14 @@ class Walks:
         self.source: FromClause = self.root
         # By the references walked from the root; the order of insertion is the order of the joins.
         self._reached: dict[tuple[str, ...], FromClause] = {(): self.root}
-        self._fields: dict[str, Field | None] = {}
+        self._fields: dict[str, RecordField | None] = {}
 
     @property
     def steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the walked references in the order of their joins. Equal table and steps mean equal `source`."""
         return tuple(self._reached)
 
-    def find(self, path: str) -> Field | None:
+    def find(self, path: str) -> RecordField | None:
         """Return a field and join the tables on its path; None if there is no such field that the caller may read.
 
         Raises `RequestUnreadable` if the statement would join more than `MAX_JOINS` tables.
@@ -72,7 +72,7 @@ class Walks:
             self._fields[path] = self._find(path)
         return self._fields[path]
 
-    def _find(self, path: str) -> Field | None:
+    def _find(self, path: str) -> RecordField | None:
         *steps, name = path.split(".")
         tables = self._tables_on(steps)
         # The whole path is checked before the first join, so that an unreadable field leaves the source unchanged.
@@ -82,7 +82,7 @@ class Walks:
             self._join(tuple(steps[:at]), target)
         links = tuple(self._link(tuple(steps[:at])) for at in range(1, len(tables)))
         column = self._reached[tuple(steps)].c[name]
-        return Field(path, column, tables[-1].entries[name], tables[-1], links)
+        return RecordField(path, column, tables[-1].entries[name], tables[-1], links)
 
     def _readable(self, table: Table) -> tuple[str, ...]:
         # The request addresses the root table only. An alias of it, as in a subquery, counts as reached by reference.

@@ -23,7 +23,7 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.tables.display.shapes import Fields, Shape
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
-from changegate.services.tables.walks import Field, Walks
+from changegate.services.tables.walks import RecordField, Walks
 
 # SQLite returns at most 2000 columns, and PostgreSQL 1664.
 MAX_COLUMNS = 1000
@@ -162,7 +162,7 @@ class _Selector:
         self._members.append(member)
         self._columns.append(column)
 
-    def _take_blank(self, key: str, element: str, holder: Field) -> None:
+    def _take_blank(self, key: str, element: str, holder: RecordField) -> None:
         readable = holder.table.journals_for(self._asked.permissions)
         fields = tuple(name for name in holder.table.journal_views.get(element, (element,)) if name in readable)
         # Journal entries are display values: without them, the field is always empty.
@@ -173,7 +173,7 @@ class _Selector:
         else:
             self._blanks.append(key)
 
-    def _holder_of_blank(self, path: str) -> Field | None:
+    def _holder_of_blank(self, path: str) -> RecordField | None:
         """Return the sys_id field of the record whose always blank field is at `path`, or None if it is not blank."""
         prefix, dot, name = path.rpartition(".")
         holder = self._walks.find(f"{prefix}{dot}sys_id")

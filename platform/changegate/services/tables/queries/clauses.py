@@ -25,7 +25,7 @@ from changegate.services.tables.queries.encoded_query import (
 from changegate.services.tables.queries.operators import clause_of
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
-from changegate.services.tables.walks import Field, Walks
+from changegate.services.tables.walks import RecordField, Walks
 
 _NUMBER = re.compile("-?[0-9]{1,9}")
 
@@ -70,7 +70,7 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     field: records of one second with ordered sys_ids, such as journal entries, are then sorted newest first too.
     References sort by their display names. Raises `RequestUnreadable` for more than `MAX_ORDERS` fields.
     """
-    first: dict[str, tuple[Field, bool]] = {}
+    first: dict[str, tuple[RecordField, bool]] = {}
     for order in orders:
         if field := walks.find(order.field):
             first.setdefault(field.path, (_shown(walks, field), order.is_descending))
@@ -84,12 +84,12 @@ def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression
     return [*chosen, sys_id.desc() if is_descending else sys_id.asc()]
 
 
-def _shown(walks: Walks, field: Field) -> Field:
+def _shown(walks: Walks, field: RecordField) -> RecordField:
     path = display_path_of(field)
     return (walks.find(path) if path else None) or field
 
 
-def _sorted(field: Field, is_descending: bool) -> UnaryExpression[Any]:
+def _sorted(field: RecordField, is_descending: bool) -> UnaryExpression[Any]:
     """Sort NULL as the smallest value: the defaults of the databases differ."""
     order = field.column.desc() if is_descending else field.column.asc()
     if not field.is_walked and not field.table.source.c[field.path].nullable:

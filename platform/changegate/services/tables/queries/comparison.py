@@ -15,7 +15,7 @@ from changegate.services.tables.queries.dates import Moment, TermInvalid, litera
 from changegate.services.tables.queries.query_measure import Measure
 from changegate.services.tables.registry import find_table
 from changegate.services.tables.values import is_storable, parse_value
-from changegate.services.tables.walks import Field, Walks
+from changegate.services.tables.walks import RecordField, Walks
 
 Clause = ColumnElement[bool]
 # Characters of a text that is searched for in values: it is compared at each position of each value.
@@ -40,14 +40,14 @@ class Inquiry:
         """Return the context of a subquery, with the same time and measure."""
         return Inquiry(walks, self.moment, self.measure)
 
-    def require_field(self, path: str) -> Field:
+    def require_field(self, path: str) -> RecordField:
         """Return a field. Raises `TermInvalid` if there is no such field that the caller may read."""
         field = self.walks.find(path)
         if field is None:
             raise TermInvalid(f"{path[:100]} is not a field")
         return field
 
-    def choices_of(self, field: Field) -> Mapping[str, str]:
+    def choices_of(self, field: RecordField) -> Mapping[str, str]:
         """Return the labels of a field's choices by value; read once for each field, and only if needed."""
         table, element = field.table.name, field.path.rpartition(".")[2]
         if (table, element) not in self._choices:
@@ -59,7 +59,7 @@ class Inquiry:
 class Comparison:
     """An existing field and the text with which it is compared."""
 
-    field: Field
+    field: RecordField
     text: str
     inquiry: Inquiry
 
@@ -115,7 +115,7 @@ class Comparison:
         return _read_text(self, literal)
 
 
-def display_path_of(field: Field) -> str | None:
+def display_path_of(field: RecordField) -> str | None:
     """Return the path to the display name of a reference, or None for other fields and unserved tables."""
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
     return None if target is None else f"{field.path}.{display_path(target)}"

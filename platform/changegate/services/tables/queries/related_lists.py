@@ -9,7 +9,7 @@ from changegate.services.tables.queries.comparison import Clause, Inquiry
 from changegate.services.tables.queries.encoded_query import EncodedQuery, Joined, RelatedCount
 from changegate.services.tables.registry import Table, find_table, lineage_of
 from changegate.services.tables.visibility import may_read, visible_rows_of
-from changegate.services.tables.walks import Field, Walks
+from changegate.services.tables.walks import RecordField, Walks
 
 Matching = Callable[[Inquiry, EncodedQuery], Clause | None]
 
@@ -64,14 +64,14 @@ def _clauses(inquiry: Inquiry, inner: Walks, query: EncodedQuery, matching: Matc
     return clauses if clause is None else [*clauses, clause]
 
 
-def _require_text(walks: Walks, table_name: str, name: str) -> Field:
+def _require_text(walks: Walks, table_name: str, name: str) -> RecordField:
     field = walks.find(name)
     if field is None or not isinstance(field.column.type, String):
         raise RequestUnreadable(f"JOIN: {table_name}.{name[:100]} is not a field that holds text or a reference")
     return field
 
 
-def _refers_to(field: Field, table: Table) -> bool:
+def _refers_to(field: RecordField, table: Table) -> bool:
     """Tell whether a field refers to a table, one that it extends, or one that extends it."""
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
     if target is None:

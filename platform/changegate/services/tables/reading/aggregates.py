@@ -22,7 +22,7 @@ from changegate.services.tables.reading.figures import COUNT, FUNCTIONS, find_co
 from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import parameters_of, visible_rows_of
-from changegate.services.tables.walks import Field, Walks
+from changegate.services.tables.walks import RecordField, Walks
 
 Names = tuple[str, ...]
 Stats = dict[str, Any]
@@ -132,7 +132,7 @@ class _Aggregate:
         return stats
 
 
-def _group_column(grouped: Field) -> ColumnElement[Any]:
+def _group_column(grouped: RecordField) -> ColumnElement[Any]:
     if not isinstance(grouped.column.type, String):
         return grouped.column
     # NULL and the empty string are one group. The literal must not be a parameter: PostgreSQL requires the same
