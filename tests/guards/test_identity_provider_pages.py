@@ -7,15 +7,17 @@ import subprocess
 import pytest
 
 from changegate.schemas.claim_condition import ClaimConditionSchema
-from changegate.schemas.presets import PRESETS, IssuerForm, Preset, require_pins
-from tests.guards.documents import DOCS, FENCE, blocks, links
+from changegate.schemas.presets import PRESETS, IssuerForm, Preset, fill, require_pins
+from changegate.schemas.presets.placeholders import PLACEHOLDERS
+from changegate.services.integrations.snippet_layouts import SNIPPET_LAYOUTS
+from changegate.services.integrations.snippets import Snippet, SnippetContext, list_snippets
+from tests.guards.documents import DOCS, blocks, links
 
 INDEX = DOCS / "identity-providers.md"
 FOLDER = DOCS / "identity-providers"
+ADDRESS = "https://change.example.com"
+LANGUAGES = {"yml": "yaml", "sh": "shell", "groovy": "groovy"}
 OTHER_PAGES = {"tested-providers"}
-# What makes the exchange, whatever indents it and whether dollars are doubled.
-EXCHANGE = re.compile(r"^token=\$\(curl .*?access_token\)$", re.MULTILINE | re.DOTALL)
-START = re.compile(r"^(?P<indent> *)token=", re.MULTILINE)
 EVERY_PRESET = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 
@@ -31,11 +33,23 @@ def jwks_url(form: IssuerForm) -> str:
     return form.jwks_url.replace("{issuer}", form.issuer.removesuffix("/"))
 
 
-def snippets(preset: Preset) -> list[str]:
-    """Return the pieces that exchange a token, as a shell gets them."""
-    codes = [match["code"].replace("$$", "$") for match in FENCE.finditer(page(preset))]
-    found = [(START.search(code), code) for code in codes]
-    return [re.sub(f"^{start['indent']}", "", code, flags=re.MULTILINE) for start, code in found if start]
+def pipeline_of(preset: Preset) -> Snippet:
+    """Return what the console shows for the conditions of a page and the examples of the form."""
+    [text, *_] = blocks(FOLDER / f"{preset.name}.md", "text")
+    target = SnippetContext(
+        client_id="0123456789abcdef0123456789abcdef",
+        is_public=True,
+        audience=ADDRESS,
+        issuer=fill(preset, {name: place.example for name, place in PLACEHOLDERS.items()}).issuer,
+        base_url=ADDRESS,
+        preset=preset.name,
+        claim_conditions=ClaimConditionSchema(many=True).load(text.splitlines()),
+    )
+    return list_snippets(target)[0]
+
+
+def language_of(snippet: Snippet) -> str:
+    return LANGUAGES[SNIPPET_LAYOUTS[snippet.name].template.split(".")[1]]
 
 
 def test_there_is_a_page_for_each_preset_and_the_index_links_it() -> None:
@@ -86,15 +100,10 @@ def test_the_conditions_of_a_page_are_accepted_and_enough_for_its_issuer(preset:
 
 
 @EVERY_PRESET
-def test_every_pipeline_exchanges_its_token_in_the_same_way(preset: Preset) -> None:
-    [usual] = snippets(PRESETS["okta"])
-    expected = EXCHANGE.search(usual)
-    [found] = snippets(preset)
-    actual = EXCHANGE.search(found)
-    assert expected is not None
-    assert actual is not None
-    assert actual[0] == expected[0]
-    assert 'curl -sS --fail-with-body "$DESK/api/now/table/change_request" -H "Authorization: Bearer $token"' in found
+def test_the_pipeline_of_a_page_is_the_one_of_the_console(preset: Preset) -> None:
+    snippet = pipeline_of(preset)
+    assert snippet.text in blocks(FOLDER / f"{preset.name}.md", language_of(snippet))
+    assert snippet.setup in flat(page(preset).replace("`", ""))
 
 
 def test_every_shell_snippet_can_be_parsed() -> None:

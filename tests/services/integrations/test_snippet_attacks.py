@@ -60,6 +60,7 @@ PROGRAMS = ("curl", "circleci", "buildkite-agent", "spire-agent", "aws")
 PLAIN_AUDIENCE = ("buildkite", "spiffe", "aws-sts")
 AUDIENCE_PARAMETER = ("github-actions", "google", "auth0")
 PROVIDER_VARIABLES = (
+    *(layout.run for layout in SNIPPET_LAYOUTS.values() if layout.run),
     *("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN"),
     *("PROVIDER_CLIENT_ID", "PROVIDER_CLIENT_SECRET", "PROVIDER_SCOPE", "COGNITO_DOMAIN", "RESOURCE", "ASSERTION"),
     *("BITBUCKET_STEP_OIDC_TOKEN", "TFC_WORKLOAD_IDENTITY_TOKEN_CHANGEGATE"),

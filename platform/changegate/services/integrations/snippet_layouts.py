@@ -12,8 +12,8 @@ _ASSERTION = "ASSERTION holds a token of the identity provider."
 class SnippetLayout:
     """A snippet of a provider or, if `is_client`, of a client program that is given the token in a variable.
 
-    `source` is the template, in `sources/`, of the commands that put the token into ASSERTION. `setup` and `storage`
-    are sentences; the latter says where to store a secret.
+    `source` is the template, in `sources/`, of the commands that put the token into ASSERTION. `run` is the variable
+    with the ID of the run. `setup` and `storage` are sentences; the latter says where to store a secret.
     """
 
     name: str
@@ -22,6 +22,7 @@ class SnippetLayout:
     template: str = "shell.sh.j2"
     source: str | None = None
     setup: str = ""
+    run: str | None = None
     storage: str = _KEPT
     is_client: bool = False
 
@@ -44,6 +45,7 @@ SNIPPET_LAYOUTS = {
             "github-actions.yml.j2",
             "github-actions.sh.j2",
             storage="Store the client secret as the secret CLIENT_SECRET of the repository or environment.",
+            run="GITHUB_RUN_ID",
         ),
         SnippetLayout(
             "gitlab",
@@ -51,14 +53,16 @@ SNIPPET_LAYOUTS = {
             ".gitlab-ci.yml",
             "gitlab.yml.j2",
             storage="Store the client secret as the CI/CD variable CLIENT_SECRET, masked and protected.",
+            run="CI_PIPELINE_ID",
         ),
         SnippetLayout(
             "jenkins",
             "Jenkins",
             "Jenkinsfile",
             "jenkins.groovy.j2",
-            setup="Add a credential OpenID Connect id token with the ID changegate and the audience below.",
+            setup="Add a credential OpenID Connect id token with the ID changegate and the accepted audience.",
             storage="Store the client secret as the secret text changegate-secret.",
+            run="BUILD_TAG",
         ),
         SnippetLayout(
             "azure-pipelines",
@@ -68,6 +72,7 @@ SNIPPET_LAYOUTS = {
             "azure-pipelines.sh.j2",
             setup="Azure Pipelines chooses the audience: api://AzureADTokenExchange must be an accepted audience.",
             storage="Store the client secret as the secret variable CLIENT_SECRET of the pipeline.",
+            run="BUILD_BUILDID",
         ),
         SnippetLayout(
             "kubernetes",
@@ -78,17 +83,37 @@ SNIPPET_LAYOUTS = {
             setup="Run kubectl create --filename pod.yml.",
             storage="Store the client secret as client-secret in the secret changegate.",
         ),
-        SnippetLayout("circleci", "CircleCI", ".circleci/config.yml", "circleci.yml.j2", "circleci.sh.j2"),
-        SnippetLayout("buildkite", "Buildkite", ".buildkite/pipeline.yml", "buildkite.yml.j2", "buildkite.sh.j2"),
         SnippetLayout(
-            "bitbucket", "Bitbucket Pipelines", "bitbucket-pipelines.yml", "bitbucket.yml.j2", "bitbucket.sh.j2"
+            "circleci",
+            "CircleCI",
+            ".circleci/config.yml",
+            "circleci.yml.j2",
+            "circleci.sh.j2",
+            run="CIRCLE_WORKFLOW_ID",
+        ),
+        SnippetLayout(
+            "buildkite",
+            "Buildkite",
+            ".buildkite/pipeline.yml",
+            "buildkite.yml.j2",
+            "buildkite.sh.j2",
+            run="BUILDKITE_BUILD_ID",
+        ),
+        SnippetLayout(
+            "bitbucket",
+            "Bitbucket Pipelines",
+            "bitbucket-pipelines.yml",
+            "bitbucket.yml.j2",
+            "bitbucket.sh.j2",
+            run="BITBUCKET_PIPELINE_UUID",
         ),
         SnippetLayout(
             "hcp-terraform",
             "HCP Terraform",
             "in a run",
             source="hcp-terraform.sh.j2",
-            setup="Set the workspace's variable TFC_WORKLOAD_IDENTITY_AUDIENCE_CHANGEGATE to the audience below.",
+            setup="Set the workspace's variable TFC_WORKLOAD_IDENTITY_AUDIENCE_CHANGEGATE to the accepted audience.",
+            run="TFC_RUN_ID",
         ),
         SnippetLayout(
             "entra-id",

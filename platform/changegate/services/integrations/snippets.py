@@ -125,6 +125,7 @@ def _values(target: SnippetContext, layout: SnippetLayout) -> dict[str, Any]:
         "needs_secret": target.needs_secret,
         "refresh_grant": list(_refresh_parameters(target)),
         "needs": _needs(target.claim_conditions),
+        "run": layout.run,
         "source": layout.source and f"sources/{layout.source}",
     }
 
