@@ -1,6 +1,7 @@
 """Choices of the integration form, and the panel about the chosen identity provider."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from changegate.console.guards import caller
@@ -28,6 +29,10 @@ from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 
 SUGGESTED_USERS = 500
+# The fields that have a template of their own.
+OWN_INPUTS = frozenset(
+    path.stem for path in (Path(__file__).parents[1] / "templates" / "console" / "fields").glob("*.html")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ def form_choices(form: IntegrationForm) -> dict[str, Any]:
     """Return the choices for the template of the form."""
     scopes = list_scopes()
     return {
+        "own_inputs": OWN_INPUTS,
         "users": list_users(),
         "scopes": scopes,
         "scope_sentences": {scope.sys_id: describe_scope(scope) for scope in scopes},
