@@ -97,7 +97,7 @@ _FIELDS = (
           "With the user claim email, only tokens whose email_verified is true are accepted.", (ID_TOKEN,), "trust",
           default=True),
     Field("run_as", Kind.USER, "Run as", "The user that every token of this integration acts as.",
-          (CLIENT_CREDENTIALS, *PROVIDED), "trust",
+          (CLIENT_CREDENTIALS, *PROVIDED), "trust", length=40,
           lacks="has no run-as user: its tokens act as the user who signs in",
           differs={CLIENT_CREDENTIALS: {
               "label": "OAuth Application User", "help": "Every token acts as this user, limited by the scopes.",
@@ -135,7 +135,8 @@ _FIELDS = (
     Field("creations_per_hour", Kind.NUMBER, "Creations per hour",
           "Empty: no limit. Further creations are refused with 429.", least=1, most=10_000),
     Field("creations_per_day", Kind.NUMBER, "Creations per day", "Empty: no limit.", least=1, most=100_000),
-    Field("owner", Kind.USER, "Owner", "The user who is responsible for this integration.", part="care"),
+    Field("owner", Kind.USER, "Owner", "The user who is responsible for this integration.", part="care",
+          length=40),
     Field("review_date", Kind.DATE, "Review date", "When the integration should be reviewed.", part="care"),
     Field("comments", Kind.TEXT, "Comments", part="care", length=4000),
 )

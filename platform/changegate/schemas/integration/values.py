@@ -1,6 +1,6 @@
 """The schema field of each kind of integration field, with its error messages."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from marshmallow import fields, validate
@@ -11,7 +11,6 @@ from changegate.schemas.one_line import CONTROL_CHARACTERS, is_one_line
 from changegate.schemas.verifier_map import VerifierMapSchema
 
 LINES = validate.Regexp(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]*\Z", error=CONTROL_CHARACTERS)
-USER_NAME_LENGTH = 40
 Rule = Callable[[Any], Any]
 
 
@@ -26,33 +25,18 @@ class _WholeNumber(fields.Integer):
 
 def schema_field(field: Field, rules: Iterable[Rule] = ()) -> fields.Field[Any]:
     """Return the schema field of an integration's field; `rules` are those that do not follow from the list."""
-    options: dict[str, Any] = {"validate": [*_rules(field), *rules]}
-    options["error_messages"] = {"required": "This field is required."}
-    if field.is_required:
-        options["required"] = True
-    elif field.kind in LIST_KINDS:
+    messages = {"required": "This field is required.", **_INVALID.get(field.kind, {})}
+    options: dict[str, Any] = {"validate": [*_rules(field), *rules], "error_messages": messages}
+    if field.kind in LIST_KINDS:
         return fields.List(_member(field), load_default=lambda: field.blank, **options)
-    else:
-        options["load_default"] = field.default
-    match field.kind:
-        case Kind.SWITCH:
-            return fields.Boolean(**options)
-        case Kind.NUMBER:
-            options["error_messages"]["invalid"] = "Give a whole number."
-            return _WholeNumber(**options)
-        case Kind.DATE:
-            options["error_messages"]["invalid"] = "Give a date as YYYY-MM-DD."
-            return fields.Date(**options)
-        case _:
-            return fields.String(**options)
+    options |= {"required": True} if field.is_required else {"load_default": field.default}
+    return _TYPES.get(field.kind, fields.String)(**options)
 
 
 def _rules(field: Field) -> list[Rule]:
     match field.kind:
-        case Kind.LINE:
+        case Kind.LINE | Kind.USER:
             return _line(field.length)
-        case Kind.USER:
-            return _line(USER_NAME_LENGTH)
         case Kind.TEXT:
             return [_length(field.length), LINES]
         case Kind.KEY_SET:
@@ -86,3 +70,14 @@ def _line(length: int) -> list[Rule]:
 
 def _length(most: int) -> validate.Length:
     return validate.Length(max=most, error="At most {max} characters.")
+
+
+_TYPES: Mapping[Kind, type[fields.Field[Any]]] = {
+    Kind.SWITCH: fields.Boolean,
+    Kind.NUMBER: _WholeNumber,
+    Kind.DATE: fields.Date,
+}
+_INVALID = {
+    Kind.NUMBER: {"invalid": "Give a whole number."},
+    Kind.DATE: {"invalid": "Give a date as YYYY-MM-DD."},
+}
