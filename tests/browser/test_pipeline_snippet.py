@@ -53,6 +53,22 @@ def test_the_line_turns_green_while_the_commands_of_the_page_create_a_change(adm
     expect(admin.get_by_text("Deploy release 42").first).to_be_visible()
 
 
+def test_the_page_stops_checking_after_a_while_and_on_an_error(admin: Page, idp: str) -> None:
+    fill_in(admin, idp, "Slow")
+    path = f"/inbound-integrations/{save(admin)}/run"
+    admin.clock.install()
+    admin.goto(path)
+    expect(admin.get_by_text("This page checks automatically.")).to_be_visible()
+    with admin.expect_response("**/run/status"):
+        admin.clock.fast_forward("16:00")
+    expect(admin.get_by_text("This page no longer checks automatically.")).to_be_visible()
+    admin.goto(path)
+    admin.route("**/run/status", lambda route: route.fulfill(status=302, headers={"Location": "/login"}))
+    admin.clock.fast_forward("00:04")
+    expect(admin.get_by_text("The status could not be read. Select Check now.")).to_be_visible()
+    expect(admin.get_by_role("status")).to_contain_text("Waiting for the first exchange")
+
+
 @pytest.mark.usefixtures("complaints")
 def test_the_copy_button_takes_the_text_that_is_shown(admin: Page, idp: str) -> None:
     admin.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -46,7 +46,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         ["bash", "-c", STRICT + script],
-        env={**environment, "PYTHON": sys.executable},
+        env=dict(environment),
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,7 +10,7 @@ from tests.console.conftest import SignIn
 from tests.console.integrations.test_views import ATTACK, record_path
 from tests.console.visitor import Visitor
 from tests.support.id_token_desk import register_id_token
-from tests.support.token_desk import Integration, TokenDesk, token_desk
+from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, token_desk
 
 WAITING, WORKS, ENABLE = "Waiting for the first exchange", "It works.", "enable it before you run this"
 
@@ -38,6 +38,25 @@ def test_a_link_chooses_the_snippet(admin: Visitor, integration: Registered) -> 
     chosen = admin.open(f"{page}?snippet=gitlab").text
     assert 'id="snippet-gitlab"' in chosen and chosen.count('aria-current="true"') == 1
     assert 'id="snippet-' in admin.open(f"{page}?snippet={ATTACK}").text
+
+
+def test_the_snippet_follows_the_integration(admin: Visitor, desk: TokenDesk) -> None:
+    conditions = [
+        {"claim": "repository_id", "operator": "equals", "value": "613905472"},
+        {"claim": "environment", "operator": "equals", "value": "production"},
+    ]
+    github = desk.register(issuer="https://token.actions.githubusercontent.com", claim_conditions=conditions)
+    text = admin.open(run_path(github)).text
+    assert 'id="snippet-github-actions"' in text and "    environment: production\n" in text
+    assert "repository_id equals 613905472" in text and AUDIENCE in text
+    fitting, folded = text.split("Other pipelines")
+    assert "snippet=python" in fitting and "snippet=gitlab" not in fitting and "snippet=gitlab" in folded
+    assert '<details class="other-snippets" open>' in admin.open(f"{run_path(github)}?snippet=gitlab").text
+
+
+def test_a_client_with_a_stored_secret_has_no_pipelines_to_unfold(admin: Visitor, desk: TokenDesk) -> None:
+    text = admin.open(run_path(desk.register_as("client_credentials", run_as="admin"))).text
+    assert "Other pipelines" not in text and "Audience of the token" not in text
 
 
 def test_waits_until_a_change_is_created(admin: Visitor, desk: TokenDesk) -> None:
@@ -76,7 +95,7 @@ def test_a_change_that_the_reader_may_not_see_has_no_link(sign_in: SignIn, desk:
     integration = desk.register()
     change = desk.call(desk.token(integration)).get_json()["result"]
     text = sign_in("rita", "oauth_admin").open(run_path(integration)).text
-    assert "It created a change." in text and change["number"] not in text and change["sys_id"] not in text
+    assert "It has created a change." in text and change["number"] not in text and change["sys_id"] not in text
 
 
 def test_an_id_token_is_not_exchanged(admin: Visitor, desk: TokenDesk) -> None:
