@@ -35,6 +35,7 @@ SLOW = (
     "tests/server/",
     "tests/services/assertions/test_assertion_properties.py",
     "tests/services/hygiene/",
+    "tests/services/integrations/test_snippet_attacks.py",
     "tests/services/oauth/test_exchange_figures.py",
     "tests/services/tables/queries/test_query_",
     "tests/test_config.py",

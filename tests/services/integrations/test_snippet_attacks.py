@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import subprocess
 from dataclasses import replace
@@ -49,13 +48,18 @@ ATTACKS = (
     "\N{GRINNING FACE} \N{LATIN SMALL LETTER U WITH DIAERESIS}",
 )
 EVERY_ATTACK = pytest.mark.parametrize("attack", ATTACKS)
-# What stands in for every program that a script calls: it notes its arguments and answers what the script looks for.
-PROGRAM = """\
-#!/bin/sh
-printf '%s\\0' "$@" >> "$CALLS"
-echo '{"access_token": "made-up", "value": "made-up", "oidcToken": "made-up", "svid": "made-up", "number": "made-up"}'
+# In place of the programs that scripts call: functions that note their arguments, and answer what scripts look for.
+PROGRAMS = """\
+note() {
+  printf '%s\\0' "$@" >> calls
+  echo '{"access_token": "x", "value": "x", "oidcToken": "x", "svid": "x", "number": "x"}'
+}
+curl() { note "$@"; }
+circleci() { note "$@"; }
+buildkite-agent() { note "$@"; }
+spire-agent() { note "$@"; }
+aws() { note "$@"; }
 """
-PROGRAMS = ("curl", "circleci", "buildkite-agent", "spire-agent", "aws")
 # How the command of a provider is given the audience.
 PLAIN_AUDIENCE = ("buildkite", "spiffe", "aws-sts")
 AUDIENCE_PARAMETER = ("github-actions", "google", "auth0")
@@ -89,40 +93,30 @@ def of(name: str, text: str) -> str:
     return next(snippet.text for snippet in snippets_with(text) if snippet.name == name)
 
 
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put programs that only note their arguments in front of the real ones; return the file of notes."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in PROGRAMS:
-        (folder / name).write_text(PROGRAM)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+@EVERY_ATTACK
+def test_a_shell_passes_each_value_on_and_runs_none(
+    attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in PROVIDER_VARIABLES:
         monkeypatch.setenv(name, "made-up")
-    return tmp_path / "calls"
-
-
-@EVERY_ATTACK
-def test_a_shell_passes_each_value_on_and_runs_none(attack: str, calls: Path, tmp_path: Path) -> None:
     shown = printable(attack)
+    requested = {"circleci": json.dumps({"aud": shown}), **dict.fromkeys(PLAIN_AUDIENCE, shown)}
+    requested |= dict.fromkeys(AUDIENCE_PARAMETER, f"audience={shown}")
     for snippet in snippets_with(attack):
         script = script_of(snippet)
         if script is None:
             continue
-        calls.unlink(missing_ok=True)
+        (tmp_path / "calls").unlink(missing_ok=True)
         script = script.replace("/var/run/changegate/token", "/dev/null")
-        done = subprocess.run(["sh", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = ["bash", "-euc", PROGRAMS + script]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (snippet.name, done.stderr)
-        assert done.stdout.splitlines()[-1] == "Created made-up"
-        arguments = calls.read_text().split("\0")
+        assert done.stdout.splitlines()[-1] == "Created x"
+        arguments = (tmp_path / "calls").read_text().split("\0")
         assert f"client_id={shown}" in arguments, snippet.name
         assert f"b{shown}/oauth_token.do" in arguments, snippet.name
-        requested = {"circleci": json.dumps({"aud": shown}), **dict.fromkeys(PLAIN_AUDIENCE, shown)}
-        requested |= dict.fromkeys(AUDIENCE_PARAMETER, f"audience={shown}")
         assert snippet.name not in requested or requested[snippet.name] in arguments, snippet.name
-        assert not (tmp_path / "pwned").exists(), snippet.name
+        assert [path.name for path in tmp_path.iterdir()] == ["calls"], snippet.name
 
 
 @EVERY_ATTACK

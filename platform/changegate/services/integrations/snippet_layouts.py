@@ -70,8 +70,8 @@ SNIPPET_LAYOUTS = {
             "azure-pipelines.yml",
             "azure-pipelines.yml.j2",
             "azure-pipelines.sh.j2",
-            setup="Azure Pipelines issues tokens for the audience api://AzureADTokenExchange only: accept it, and let no "
-            "application in Entra ID trust this pipeline.",
+            setup="Azure Pipelines issues tokens for the audience api://AzureADTokenExchange only: accept it, and let "
+            "no application in Entra ID trust this pipeline.",
             storage="Store the client secret as the secret variable CLIENT_SECRET of the pipeline.",
             run="BUILD_BUILDID",
         ),
