@@ -143,6 +143,10 @@ def test_a_condition_decides_who_runs_it() -> None:
     )
     connection = of("azure-pipelines", sub="/eid1/c/pub/t/x/a/y/sc/0f9e8d7c/7b1e6d0c").text
     assert "&serviceConnectionId=7b1e6d0c" in connection
+    named = of("azure-pipelines", sub="sc://acme/shop/changegate")
+    assert '&serviceConnectionId=$SERVICE_CONNECTION_ID"' in named.text
+    assert "service connection changegate." in named.text
+    assert structure_of(named.text)["steps"][0]["env"]["SERVICE_CONNECTION_ID"] == "REPLACE_THIS"
     assert "serviceConnectionId" not in of("azure-pipelines").text
     assert "--claim cluster_id)" in of("buildkite", cluster_id="0184990a").text
     assert "--claim organization_id --claim pipeline_id)" in of("buildkite").text

@@ -22,6 +22,7 @@ _SUBJECTS = tuple(
         r"repo:[^:]+:ref:(?P<ref>.+)",
         r"project_path:[^:]+:ref_type:(?P<ref_type>[^:]+):ref:(?P<ref>.+)",
         r"system:serviceaccount:(?P<namespace>[^:]+):(?P<service_account>.+)",
+        r"sc://[^/]+/[^/]+/(?P<service_connection_name>.+)",
         r"/eid1/.*/sc/[^/]+/(?P<service_connection>[^/]+)",
     )
 )
