@@ -20,6 +20,7 @@ from changegate.models.connection_type import TYPES
 from tests.conftest import basic
 from tests.support.certificates import certificate, pem
 from tests.support.integration_api import INTEGRATIONS, LEAST, IntegrationApi
+from tests.support.provider_site import JWKS, provider_site
 from tests.support.servers import free_port
 from tests.support.token_desk import TokenDesk, basic_header
 
@@ -390,3 +391,18 @@ def test_a_certificate_may_come_as_der_in_base64(api: IntegrationApi) -> None:
     path = f"/{made['client_id']}"
     again = api.result("PUT", path, api.result("GET", path))
     assert again["verifier_maps"][0]["certificate"].strip() == pem(made_of).strip()
+
+
+def test_an_issuer_or_a_jwks_url_is_enough(api: IntegrationApi) -> None:
+    with provider_site() as site:
+        issuer = site.publish()
+        for given in ({"issuer": issuer}, {"jwks_url": site.url + JWKS}):
+            made = api.result("POST", "", {**given, "run_as": "admin", "public_client": True})
+            assert (made["issuer"], made["jwks_url"]) == (issuer, site.url + JWKS)
+        del site.documents[JWKS]
+        warned = api.send("POST", "", {"issuer": issuer, "run_as": "admin"})
+        assert "The keys cannot be used at the moment" in warned.text
+        site.documents.clear()
+        refused = api.send("POST", "", {"issuer": issuer, "run_as": "admin"})
+        assert refused.status_code == 400
+        assert "No document was found" in refused.text

@@ -36,6 +36,7 @@ def choose_jwt_bearer_grant(page: Page) -> None:
     page.get_by_role("link", name="New Integration").first.click()
     page.get_by_role("link", name="OAuth - JWT bearer grant").click()
     expect(page.get_by_role("heading", name="OAuth - JWT bearer grant")).to_be_visible()
+    page.get_by_role("link", name="Full form").click()
 
 
 def fill_in_and_test_the_connection(page: Page, idp: str) -> None:

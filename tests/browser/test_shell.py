@@ -11,6 +11,7 @@ PAGES = (
     "/inbound-integrations",
     "/inbound-integrations/new",
     "/inbound-integrations/new/jwt-bearer",
+    "/inbound-integrations/new/jwt-bearer/form",
     "/inbound-integrations/events",
     "/auth-scopes",
     "/auth-scopes/new",
@@ -71,7 +72,7 @@ def test_logs_out_from_the_user_menu(admin: Page) -> None:
 
 
 def test_typing_a_field_chooses_its_subject_rule(admin: Page) -> None:
-    admin.goto("/inbound-integrations/new/jwt-bearer")
+    admin.goto("/inbound-integrations/new/jwt-bearer/form")
     admin.get_by_label("User field").select_option("User ID")
     expect(admin.get_by_label("The user identified by the subject")).to_be_checked()
     admin.get_by_label("Run-as user").fill("admin")
@@ -79,7 +80,7 @@ def test_typing_a_field_chooses_its_subject_rule(admin: Page) -> None:
 
 
 def test_a_connection_test_that_fails_says_why(admin: Page) -> None:
-    admin.goto("/inbound-integrations/new/jwt-bearer")
+    admin.goto("/inbound-integrations/new/jwt-bearer/form")
     admin.get_by_role("textbox", name="JWKS URL").fill("https://10.0.0.7/jwks.json")
     admin.get_by_role("button", name="Test connection").click()
     expect(admin.get_by_text("The connection failed.")).to_be_visible()

@@ -93,7 +93,6 @@ def test_a_name_can_be_used_only_once(run: Run, client_id: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("integration", "create"),
         (*CREATE, "--certificate", "x"),
         (*CREATE, "--certificate", "=file"),
         (*CREATE, "--placeholder", "host"),

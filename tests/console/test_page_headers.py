@@ -15,6 +15,7 @@ PAGES = (
     "/inbound-integrations",
     "/inbound-integrations/new",
     "/inbound-integrations/new/jwt-bearer",
+    "/inbound-integrations/new/jwt-bearer/form",
     "/inbound-integrations/{integration}",
     "/inbound-integrations/{integration}/run",
     "/rest-api-explorer",

@@ -16,6 +16,7 @@ from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
+from changegate.schemas import presets
 from changegate.schemas.event_query import load_event_query
 from changegate.schemas.field_errors import field_errors
 from changegate.schemas.integration.cautions import list_cautions
@@ -25,6 +26,7 @@ from changegate.schemas.integration_views import EventSchema, KeyReportSchema, T
 from changegate.services.integrations.authority import list_shared, require_authority
 from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.event_pages import find_events
+from changegate.services.integrations.input_completion import complete_input
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import (
     delete_integration,
@@ -57,13 +59,16 @@ def create_view() -> Response:
     """Register an integration; only this response contains its secret."""
     given = read_object()
     _require_unchanged(given, {})
-    made = register_integration(load_integration(given), by=caller().user_name)
+    # End the transaction of the guard: none may stay open during a fetch from an identity provider.
+    db.session.rollback()
+    completed = complete_input(given, key_store(), presets)
+    made = register_integration(load_integration(completed.given), by=caller().user_name)
     require_authority(made.entity, caller())
     db.session.commit()
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
     headers = {"Location": location} | etag(made.entity.record_version)
-    return result_response(shown, 201, headers, warnings=_warnings(made.entity))
+    return result_response(shown, 201, headers, warnings=completed.warnings + _warnings(made.entity))
 
 
 @bp.get("/integrations/<client_id>")

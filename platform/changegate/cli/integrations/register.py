@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -12,23 +12,37 @@ from changegate.cli.integrations.refusals import BY, as_json, client_id_argument
 from changegate.cli.integrations.value_texts import describe_changes
 from changegate.extensions import db, settings
 from changegate.models import OAuthEntity
+from changegate.schemas import presets
 from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
 from changegate.services.integrations.authority import list_shared
+from changegate.services.integrations.input_completion import Completed, complete_input
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import delete_integration
+from changegate.services.integrations.pasted_text import MAX_LENGTH
+from changegate.services.integrations.recognition import SIGNED
 from changegate.services.integrations.saving import change_integration, register_integration
+from changegate.services.keys.key_store import key_store
 
 
 @click.command()
-@click.option("--name", required=True)
+@click.option("--name", help="A unique name; defaults to one of the provider that was recognized.")
+@click.option(
+    "--from",
+    "pasted",
+    type=click.File("rb"),
+    help="A file, or - for stdin, with an issuer, a JWKS URL, a discovery document, keys, or a token.",
+)
 @integration_options
 @as_json
-def create(as_json: bool, **options: Any) -> None:
-    """Register an integration and show its client secret once."""
+def create(pasted: BinaryIO | None, as_json: bool, **options: Any) -> None:
+    """Register an integration and show its client secret once; an issuer or a JWKS URL leads to the other."""
     given = read_options(options)
+    text = pasted.read(MAX_LENGTH + 1).decode("utf-8", "replace") if pasted else None
     with opened_instance():
-        made = register_integration(load_integration(given), by=BY)
+        completed = complete_input(given, key_store(), presets, text)
+        _say_recognized(completed)
+        made = register_integration(load_integration(completed.given), by=BY)
         db.session.commit()
         shown = {**facts(made.entity), "client_secret": made.client_secret}
         _caution(shown, made.entity)
@@ -75,6 +89,23 @@ def delete(client_id: str, yes: bool) -> None:
         delete_integration(entity)
         db.session.commit()
     click.echo(f"{name} is deleted.")
+
+
+def _say_recognized(completed: Completed) -> None:
+    # To stderr, since stdout may be JSON.
+    found = completed.recognition
+    if found is None:
+        return
+    click.echo(found.sentence, err=True)
+    if found.keys and not found.keys.error:
+        count = found.keys.usable
+        names = ", ".join(found.keys.algorithms)
+        click.echo(f"{count} usable {'key' if count == 1 else 'keys'}: {names}.", err=True)
+    if found.signature:
+        is_signed = found.signature == SIGNED
+        click.echo("The token was signed by one of these keys." if is_signed else f"! {found.signature}", err=True)
+    for sentence in completed.warnings:
+        click.echo(f"! {sentence}", err=True)
 
 
 def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

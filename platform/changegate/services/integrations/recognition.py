@@ -120,7 +120,7 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
         claims=claims,
         keys=keys,
         signature=_check_signature(found) if found.assertion else "",
-        problems=tuple(found.problems),
+        problems=tuple(dict.fromkeys(found.problems)),
     )
 
 
