@@ -2,10 +2,13 @@
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from changegate.extensions import db
+from changegate.models import JwksCache
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.integrations.saving import Registered
+from tests.conftest import Clock
 from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, reply
@@ -116,3 +119,15 @@ def test_keys_that_are_stored_are_shown_and_not_fetched(app: Flask, admin: Visit
     assert "pasted-1" in text
     assert "Stored with the integration" in text
     assert "Refresh keys now" not in text
+
+
+def test_shows_until_when_unknown_key_ids_cause_no_fetch(admin: Visitor, path: str, app: Flask, clock: Clock) -> None:
+    refresh(admin, path)
+    assert "Cooldown until" not in admin.open(path).text
+    with app.app_context():
+        row = db.session.execute(select(JwksCache)).scalar_one()
+        row.unknown_kid_fetch_at = clock()
+        db.session.commit()
+    assert "Cooldown until" in admin.open(path).text
+    clock.advance(seconds=31)
+    assert "Cooldown until" not in admin.open(path).text

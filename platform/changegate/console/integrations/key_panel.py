@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from changegate.errors import JwksUnusable, SealBroken
-from changegate.extensions import db, now
+from changegate.extensions import db, now, settings
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityKey, OAuthKeyAlert
 from changegate.models.oauth_entity_key import KEY_ALERTS
 from changegate.services.integrations.verifier_maps import list_certificate_warnings
@@ -47,7 +47,10 @@ class ShownKey:
 
 @dataclass(frozen=True, slots=True)
 class FetchState:
-    """The state of the fetches; `next_try` is the earliest time at which an exchange fetches again."""
+    """The state of the fetches; `next_try` is the earliest time at which an exchange fetches again.
+
+    Until `cooldown_until`, an unknown kid does not cause a fetch; None if it would cause one now.
+    """
 
     fetched_at: datetime | None = None
     fresh_until: datetime | None = None
@@ -55,6 +58,7 @@ class FetchState:
     failures: int = 0
     error: str | None = None
     next_try: datetime | None = None
+    cooldown_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +138,12 @@ def _fetch_state(entity: OAuthEntity) -> FetchState:
         failures=row.failures,
         error=row.error if row.failures else None,
         next_try=next_try,
+        cooldown_until=_cooldown_until(row.unknown_kid_fetch_at),
     )
+
+
+def _cooldown_until(last_fetch: datetime | None) -> datetime | None:
+    if last_fetch is None:
+        return None
+    until = last_fetch + settings().jwks_refetch_cooldown
+    return until if until > now() else None
