@@ -2,6 +2,8 @@
 PORT ?= 8080
 IDP_PORT ?= 8081
 ONCE ?=
+TLS ?=
+RESET ?=
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -19,8 +21,8 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $(READY)
 
-demo: $(READY)  ## Run the demo, then keep serving (ONCE=1 PORT=8080 IDP_PORT=8081)
-	@$(BIN)/changegate demo $(if $(ONCE),--once) --port $(PORT) --idp-port $(IDP_PORT)
+demo: $(READY)  ## Run the demo, then keep serving (ONCE=1 TLS=1 RESET=1 PORT=8080 IDP_PORT=8081)
+	@$(BIN)/changegate demo $(if $(ONCE),--once) $(if $(TLS),--tls) $(if $(RESET),--reset) --port $(PORT) --idp-port $(IDP_PORT)
 
 run: $(READY)  ## Serve this instance (PORT=8080)
 	@$(BIN)/changegate serve --port $(PORT)

@@ -8,45 +8,188 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import select
 
+from changegate import create_app
+from changegate.cli.demo_instance import find_demo_folder, make_demo_folder
 from changegate.cli.demo_steps import STEPS, DemoFailed, DemoRun, DemoServers, run_steps
+from changegate.cli.instance import working_on
+from changegate.extensions import db, now
+from changegate.instance_files import list_exposed
+from changegate.models import OAuthEntity, OAuthEntityKey, OAuthKeyAlert, SysUser, Task
+from changegate.seed.demo_history import DAYS as HISTORY_DAYS
+from changegate.seed.demo_history import REFUSALS
+from changegate.services.hygiene.assessment import assess
+from changegate.services.hygiene.history import PeriodCounts, exchanges_by_day
+from changegate.services.users.accounts import get_user
 from tests.cli.conftest import Run
-from tests.support.servers import environment_of, free_port, run_changegate, stop
+from tests.conftest import ADMIN_PASSWORD
+from tests.guards.documents import README, blocks
+from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate, stop
 
-READY_SECONDS = 45
-STOP_SECONDS = 20
 STEP_TITLES = [title for title, _ in STEPS]
+
+
+def _ports() -> tuple[str, ...]:
+    return ("--port", str(free_port()), "--idp-port", str(free_port()))
 
 
 @pytest.fixture
 def ports() -> tuple[str, ...]:
-    return ("--port", str(free_port()), "--idp-port", str(free_port()))
+    return _ports()
 
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "instance"
+    """An instance folder, whose own instance is prepared; demos make theirs inside it."""
+    folder = tmp_path_factory.mktemp("demo") / "instance"
+    prepared = run_changegate("prepare", environment=environment_of(folder, admin_password=ADMIN_PASSWORD))
+    assert prepared.returncode == 0, prepared.stderr
+    return folder
 
 
 def _environment(instance: Path) -> dict[str, str]:
-    return {**environment_of(instance), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    """Return settings that lead to the existing instance, which no demo may use."""
+    own = {"database_url": f"sqlite:///{instance / 'changegate.db'}", "admin_password": ADMIN_PASSWORD}
+    return {**environment_of(instance, **own), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of the instance in a folder, without those of the demo."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@dataclass
+class Ended:
+    """What a run of the demo has printed and left in its instance."""
+
+    output: str
+    password: str
+    password_hash: str
+    integrations: list[Any]
+    records: dict[str, int]
+    days: list[PeriodCounts]
+    findings: list[str]
+
+    @classmethod
+    def run(cls, instance: Path, *options: str) -> "Ended":
+        ended = run_changegate("demo", "--once", *options, environment=_environment(instance))
+        assert (ended.returncode, ended.stderr) == (0, "")
+        app = create_app(instance_path=instance / "demo", overrides={"database_url": ""})
+        with working_on(app):
+            entities = db.session.execute(select(OAuthEntity).order_by(OAuthEntity.name)).scalars()
+            counted = (Task, SysUser, OAuthEntityKey, OAuthKeyAlert)
+            return cls(
+                ended.stdout,
+                (instance / "demo" / "demo_admin_password").read_text().strip(),
+                get_user("admin").user_password,
+                [(entity.name, entity.client_id, entity.active, entity.client_secret_hash) for entity in entities],
+                {model.__name__: db.session.query(model).count() for model in counted},
+                exchanges_by_day(now()).periods,
+                [finding.code for finding in assess(now()).findings],
+            )
+
+
+@pytest.fixture(scope="module")
+def runs(instance: Path) -> tuple[Ended, Ended]:
+    """Two runs, one directly after the other, beside an existing instance, which they must leave alone."""
+    before = _contents(instance)
+    first, second = (Ended.run(instance, *_ports()) for _ in range(2))
+    assert _contents(instance) == before
+    return first, second
 
 
 @pytest.mark.usefixtures("lines_of_processes")
-@pytest.mark.parametrize("run_number", [1, 2])
-def test_the_demo_runs_twice_on_the_same_instance(instance: Path, ports: tuple[str, ...], run_number: int) -> None:
-    ended = run_changegate("demo", "--once", *ports, environment=_environment(instance))
+def test_the_demo_shows_every_step_and_no_secret_but_the_login(runs: tuple[Ended, Ended]) -> None:
+    for ended in runs:
+        assert [title for title in STEP_TITLES if title not in ended.output] == []
+        assert not re.findall(r"eyJ[\w-]{20,}|cgat_[\w-]{20,}|client_secret", ended.output)
+        assert f"Sign in            admin / {ended.password}\n" in ended.output
 
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert [title for title in STEP_TITLES if title not in ended.stdout] == []
-    created = re.findall(r"Changes created\s+(CHG\d+), (CHG\d+)", ended.stdout)
-    assert len(created) == 1
-    assert not re.findall(r"eyJ[\w-]{20,}|cgat_[\w-]{20,}|client_secret=\w{20,}", ended.stdout)
-    assert re.search(r"Sign in\s+admin / \S{8,}", ended.stdout)
+
+def test_a_second_run_ends_as_the_first_did(runs: tuple[Ended, Ended]) -> None:
+    first, second = runs
+    assert [(name, active) for name, _, active, _ in first.integrations] == [
+        ("Demo pipeline", True),
+        ("Demo pipeline, retired", False),
+    ]
+    assert [secret for *_, secret in first.integrations] == [None, None]
+    assert (second.integrations, second.records) == (first.integrations, first.records)
+    assert (second.password, second.password_hash) == (first.password, first.password_hash)
+    assert "An earlier run of the demo has registered it" in second.output
+
+
+def test_the_demo_has_a_past_with_a_rotation_and_an_unknown_client(runs: tuple[Ended, Ended]) -> None:
+    for ended in runs:
+        assert sum(day.accepted > 0 for day in ended.days) >= HISTORY_DAYS
+        assert sum(day.refused > 0 for day in ended.days) >= len(REFUSALS)
+        assert "owner_missing" not in ended.findings
+    # The day of the first run has exchanges of both, and is the next to last if midnight has passed since.
+    first, second = ({day.starts_at: day.accepted for day in ended.days} for ended in runs)
+    over = [day for day in [*first][:-1] if day in second]
+    assert len(over) >= HISTORY_DAYS - 1
+    assert [second[day] for day in over] == [first[day] for day in over]
+
+
+def test_the_readme_shows_what_the_demo_prints(runs: tuple[Ended, Ended]) -> None:
+    lines = iter(_without_values(runs[0].output))
+    [story] = [text for text in blocks(README, "text") if "publishes its key set" in text]
+    for line in _without_values(story):
+        assert any(line in printed for printed in lines), line
+
+
+def _without_values(text: str) -> list[str]:
+    """Return the lines of a run without what differs from run to run."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "SERVER", text)
+    text = re.sub(r"[\w-]+…", "…", text)
+    return [line.strip() for line in re.sub(r"CHG\d{7}", "CHG", text).splitlines()]
+
+
+def test_reset_makes_the_instance_of_the_demo_again(runs: tuple[Ended, Ended], instance: Path) -> None:
+    before = _contents(instance)
+    again = Ended.run(instance, "--reset", *_ports())
+    assert again.password != runs[1].password
+    assert again.integrations[0][1] != runs[1].integrations[0][1]
+    assert (again.records, _contents(instance)) == (runs[1].records, before)
+
+
+@pytest.mark.parametrize("options", [(), ("--reset",)])
+def test_a_folder_that_the_demo_did_not_make_is_refused(
+    run: Run, ports: tuple[str, ...], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    precious = tmp_path / "instance" / "demo" / "changegate.db"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("records")
+
+    run("demo", "--once", *ports, *options).assert_refused("was not made by the demo")
+
+    assert [path.name for path in precious.parent.iterdir()] == ["changegate.db"]
+    assert precious.read_text() == "records"
+
+
+def test_a_link_to_another_instance_is_refused(run: Run, ports: tuple[str, ...], tmp_path: Path) -> None:
+    make_demo_folder(tmp_path / "elsewhere")
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "demo").symlink_to(tmp_path / "elsewhere")
+
+    run("demo", "--once", "--reset", *ports).assert_refused("was not made by the demo")
+
+
+def test_the_path_of_the_demo_itself_leads_to_the_same_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "instance" / "demo"
+    assert find_demo_folder() == folder
+    password = make_demo_folder(folder)
+    monkeypatch.setenv("CHANGEGATE_INSTANCE_PATH", str(folder))
+    assert (find_demo_folder(), make_demo_folder(folder)) == (folder, password)
+    assert list(list_exposed(folder.parent)) == []
 
 
 @pytest.mark.parametrize("busy", ["--port", "--idp-port"])
@@ -73,7 +216,7 @@ def _told(ports: tuple[str, ...], instance: Path) -> Iterator[subprocess.Popen[s
     command = [sys.executable, "-m", "changegate.cli", "demo", *ports]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(command, env=_environment(instance), start_new_session=True, **output)
-    watchdog = threading.Timer(READY_SECONDS, process.kill)
+    watchdog = threading.Timer(LONGEST_SECONDS, process.kill)
     watchdog.start()
     try:
         assert any("Ctrl-C to stop them" in line for line in iter(process.stdout.readline, ""))
@@ -96,9 +239,13 @@ def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], sig
         for port in (ports[1], ports[3]):
             assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
 
+        reset = run_changegate("demo", "--reset", "--once", *_ports(), environment=_environment(instance))
+        assert (reset.returncode, reset.stdout) == (1, "")
+        assert "is being served" in reset.stderr
+
         demo.send_signal(signal_number)
 
-        assert demo.wait(STOP_SECONDS) == 0
+        assert demo.wait(LONGEST_SECONDS) == 0
         _assert_gone(ports)
 
 
@@ -106,8 +253,6 @@ def test_a_step_that_fails_is_named_and_both_servers_stop(
     run: Run, ports: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    for name in ("BASE_URL", "ADMIN_PASSWORD"):
-        monkeypatch.setenv(f"CHANGEGATE_{name}", "")  # the demo sets them; this puts them back
     monkeypatch.setattr("changegate.cli.demo_steps.STEPS", (*STEPS[:1], ("Something nobody can do", _ask_for_the_moon)))
 
     ended = run("demo", "--once", *ports)
@@ -126,7 +271,7 @@ def _ask_for_the_moon(run: DemoRun) -> None:
 
 
 def test_a_server_that_does_not_answer_fails_the_step(ports: tuple[str, ...]) -> None:
-    servers = DemoServers(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[3]}", "admin", "password")
+    servers = DemoServers(f"http://127.0.0.1:{ports[1]}", f"http://127.0.0.1:{ports[3]}", "admin", "password", Path())
 
     with pytest.raises(DemoFailed, match="The demo failed at step 1, The identity provider publishes its key set: "):
         run_steps(servers)

@@ -16,7 +16,7 @@ from changegate.extensions import db
 from changegate.seed import seed_demo
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.documents import DOCS, README, blocks
-from tests.support.servers import Running, running_changegate, running_demo_idp
+from tests.support.servers import LONGEST_SECONDS, Running, running_changegate, running_demo_idp
 
 WORKED_EXAMPLE = DOCS / "identity-providers" / "github-actions.md"
 # A refusal must end the script, and curl's silence must not hide it.
@@ -49,7 +49,7 @@ def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProc
         env=dict(environment),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,7 +59,12 @@ def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProc
 def localised(text: str, desk: Running, provider: str) -> str:
     """Put the test's own addresses and commands in the place of the demo's."""
     binaries = f"{Path(sys.executable).parent}/"
-    replaced = {"http://127.0.0.1:8080": desk.url, "http://127.0.0.1:8081": provider, ".venv/bin/": binaries}
+    replaced = {
+        "http://127.0.0.1:8080": desk.url,
+        "http://127.0.0.1:8081": provider,
+        ".venv/bin/": binaries,
+        "=instance/demo ": f"={desk.instance} ",
+    }
     for old, new in replaced.items():
         assert old in text
         text = text.replace(old, new)

@@ -16,6 +16,8 @@ import requests
 
 START_SECONDS = 30
 STOP_SECONDS = 10
+# Generous, because tests also run on loaded machines; nothing waits longer than its command needs.
+LONGEST_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ def environment_of(instance: Path, **settings: str) -> dict[str, str]:
 
 def run_changegate(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "changegate.cli", *arguments]
-    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=dict(environment), capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
 
 
 @contextlib.contextmanager

@@ -2,113 +2,142 @@
 
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 
 import click
 import requests
+from flask import Flask
 
-from changegate.cli.demo_steps import AUDIENCE, DemoFailed, DemoServers, print_links, run_steps
+from changegate.cli.demo_instance import find_demo_folder, make_demo_folder, remove_demo_folder
+from changegate.cli.demo_steps import AUDIENCE, INTEGRATIONS, DemoFailed, DemoServers, print_links, run_steps
 from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
-from changegate.config import default_instance_path
+from changegate.cli.tls import ensure_certificate
+from changegate.config import INSTANCE_PATH_VARIABLE, PREFIX
 from changegate.errors import ChangegateError
 from changegate.extensions import db
 from changegate.factory import create_app
-from changegate.seed import ADMIN_USER_NAME, seed_demo
+from changegate.seed import ADMIN_USER_NAME, forget_demo_run, seed_demo, seed_demo_history
 
 HOST = "127.0.0.1"
-START_SECONDS = 30
+HTTPS_PORT = 443
+START_SECONDS = 120
 STOP_SECONDS = 10
+# Settings that could lead to the records of another instance. An empty value stands for the default.
+SETTINGS_OF_OTHERS = ("database_url", "secret_key", "ratelimit_storage_url")
 
 
 @click.command()
 @click.option(
     "--once", is_flag=True, help="Run the demo and stop; exits with code 1 and the name of the step if one fails."
 )
+@click.option("--reset", is_flag=True, help="Delete the instance of the demo first, so that it is made again.")
+@click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the demo's instance.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--idp-port", default=8081, show_default=True, type=click.IntRange(1, 65535))
-def demo(once: bool, port: int, idp_port: int) -> None:
-    """Run the demo, from an identity provider's key to a change request, then keep serving until Ctrl-C."""
+def demo(once: bool, reset: bool, tls: bool, port: int, idp_port: int) -> None:
+    """Run the demo, from an identity provider's key to a change request, then keep serving until Ctrl-C.
+
+    The demo has an instance of its own, in the folder demo of the instance folder.
+    """
     if port == idp_port:
         raise click.UsageError("--port and --idp-port must differ.")
+    folder = find_demo_folder()
     for number in (port, idp_port):
         require_free_port(HOST, number)
+    if reset:
+        remove_demo_folder(folder)
+    password = make_demo_folder(folder)
+    overrides = {
+        **dict.fromkeys(SETTINGS_OF_OTHERS, ""),
+        "base_url": _base_url(port, tls=tls),
+        "jwks_allow_loopback": "1",
+        "admin_password": password,
+    }
+    app = create_app(instance_path=folder, overrides=overrides)
+    _prepare_demo(app, password)
     servers = DemoServers(
-        base_url=f"http://{HOST}:{port}",
+        base_url=overrides["base_url"],
         idp_url=f"http://{HOST}:{idp_port}",
         admin=ADMIN_USER_NAME,
-        password=_prepare_demo(f"http://{HOST}:{port}"),
+        password=password,
+        folder=folder,
+        ca=ensure_certificate(folder / "tls", HOST).ca if tls else None,
+        cooldown_seconds=int(app.config["SETTINGS"].jwks_refetch_cooldown.total_seconds()),
     )
+    variables = {f"{PREFIX}{name.upper()}": value for name, value in overrides.items()}
+    environment = {**os.environ, **variables, INSTANCE_PATH_VARIABLE: str(folder)}
     signal.signal(signal.SIGTERM, _as_interrupt)
-    with contextlib.suppress(KeyboardInterrupt), _processes(servers, port, idp_port) as processes:
-        _run_steps(servers)
+    with contextlib.suppress(KeyboardInterrupt), _processes(servers, port, idp_port, environment) as processes:
+        _run_steps(servers, app)
         if once:
             return
         click.echo("\nBoth servers keep running; press Ctrl-C to stop them.")
         _watch(processes)
 
 
-def _prepare_demo(base_url: str) -> str:
-    """Prepare the instance with demo records; reset the administrator's password and return it.
+def _base_url(port: int, *, tls: bool) -> str:
+    """Return the URL of Changegate; clients leave out the port 443 of https."""
+    if tls:
+        return f"https://{HOST}" if port == HTTPS_PORT else f"https://{HOST}:{port}"
+    return f"http://{HOST}:{port}"
 
-    A second demo on the same instance does not know the password of the first.
-    """
-    os.environ["CHANGEGATE_BASE_URL"] = base_url
-    os.environ["CHANGEGATE_JWKS_ALLOW_LOOPBACK"] = "1"
-    password = os.environ.get("CHANGEGATE_ADMIN_PASSWORD") or secrets.token_urlsafe(9)
-    os.environ["CHANGEGATE_ADMIN_PASSWORD"] = password
-    app = create_app(instance_path=default_instance_path())
+
+def _prepare_demo(app: Flask, password: str) -> None:
     prepare_instance(app)
     with working_on(app):
         seed_demo(admin_password=password)
+        forget_demo_run(INTEGRATIONS)
         db.session.commit()
-    return password
 
 
-def _run_steps(servers: DemoServers) -> None:
+def _run_steps(servers: DemoServers, app: Flask) -> None:
     try:
-        changes = run_steps(servers)
+        run = run_steps(servers)
     except DemoFailed as failure:
         raise ChangegateError(str(failure)) from None
-    print_links(servers, changes)
+    with working_on(app):
+        seed_demo_history(INTEGRATIONS)
+        db.session.commit()
+    print_links(run)
 
 
 @contextlib.contextmanager
-def _processes(servers: DemoServers, port: int, idp_port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _processes(
+    servers: DemoServers, port: int, idp_port: int, environment: Mapping[str, str]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run both servers, and stop both at the end."""
-    commands = (
-        [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)],
-        [
-            *(sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)),
-            *("--changegate", servers.base_url, "--audience", AUDIENCE),
-        ],
-    )
+    changegate = [sys.executable, "-m", "changegate.cli", "serve", "--host", HOST, "--port", str(port)]
+    provider = [sys.executable, "-m", "demo_idp.cli", "serve", "--host", HOST, "--port", str(idp_port)]
+    provider += ["--changegate", servers.base_url, "--audience", AUDIENCE]
+    if servers.ca:
+        changegate.append("--tls")
+        provider += ["--changegate-ca", str(servers.ca)]
     # Started in sessions of their own: only this process gets Ctrl-C, and stops the servers in order.
-    started = [_start(command) for command in commands]
+    started = [_start(command, environment) for command in (changegate, provider)]
     try:
-        _wait_until_ready(f"{servers.base_url}/readyz", started[0])
-        _wait_until_ready(f"{servers.idp_url}/healthz", started[1])
+        _wait_until_ready(f"{servers.base_url}/readyz", started[0], servers)
+        _wait_until_ready(f"{servers.idp_url}/healthz", started[1], servers)
         yield started
     finally:
         _stop(started)
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a command of ours
+def _start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a command of ours
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], servers: DemoServers) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(requests.RequestException):
-            if requests.get(url, timeout=2).ok:
+            if requests.get(url, timeout=2, verify=servers.verify).ok:
                 return
         time.sleep(0.05)
     raise ChangegateError(f"{url} does not answer; its server {'ended' if process.poll() is not None else 'hangs'}.")

@@ -1,24 +1,31 @@
 """The steps of the demo: each makes real HTTP requests and shows them with their responses."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
 import requests
 
+from changegate.seed import RUN_MARK
+
 JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 RUN_AS = "release.bot"
+OWNER = "maria.keller"
 AUDIENCE = "changegate-demo"
+DISABLED_AUDIENCE = "changegate-demo-retired"
 SUBJECT = "pipeline:shop/checkout:main"
 TIMEOUT_SECONDS = 15
 SHOWN = 220
 # Values that are shown shortened, because terminals of demos are recorded and shared.
-SECRETS = ("assertion", "access_token", "client_secret", "password", "csrf_token")
+SECRETS = ("assertion", "access_token")
+INTEGRATION = "Demo pipeline"
+DISABLED_INTEGRATION = "Demo pipeline, retired"
+INTEGRATIONS = (INTEGRATION, DISABLED_INTEGRATION)
 
 # The fields of a record to show, of about a hundred.
-RECORD_FIELDS = ("number", "short_description", "type", "state", "sys_id")
+RECORD_FIELDS = ("number", "short_description", "type", "state", "sys_id", "name", "client_id", "active")
 
 
 class DemoFailed(Exception):
@@ -27,12 +34,20 @@ class DemoFailed(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DemoServers:
-    """The URLs of the two servers, and the administrator's login."""
+    """The two servers, the administrator's login, and the instance; `ca` is the CA of Changegate's certificate."""
 
     base_url: str
     idp_url: str
     admin: str
     password: str
+    folder: Path
+    ca: Path | None = None
+    cooldown_seconds: int = 30
+
+    @property
+    def verify(self) -> str | bool:
+        """Return how to verify certificates, in the form that requests expects."""
+        return str(self.ca) if self.ca else True
 
 
 @dataclass(slots=True, repr=False)
@@ -40,9 +55,8 @@ class DemoRun:
     """The state of a run of the demo, and the functions that make and show requests."""
 
     servers: DemoServers
-    browser: requests.Session = field(default_factory=requests.Session)
     step: str = ""
-    client: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, str] = field(default_factory=dict)
     assertion: str = ""
     token: str = ""
     changes: list[dict[str, str]] = field(default_factory=list)
@@ -52,12 +66,11 @@ class DemoRun:
         self.step = f"step {number}, {title}"
         click.echo(f"\n{click.style(f'{number}.', fg='cyan', bold=True)} {click.style(title, bold=True)}")
 
-    def call(self, method: str, url: str, *, expected: int, browser: bool = False, **options: Any) -> requests.Response:
+    def call(self, method: str, url: str, *, expected: int, **options: Any) -> requests.Response:
         """Make a request, show it with its response, and require the expected status."""
         sent = options.get("data") or options.get("json") or {}
         click.echo(f"   {click.style('→', dim=True)} {method} {url}  {_shortened(sent)}")
-        caller = self.browser if browser else requests
-        response = caller.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=True, **options)
+        response = requests.request(method, url, timeout=TIMEOUT_SECONDS, verify=self.servers.verify, **options)
         status = click.style(response.status_code, fg="green" if response.status_code == expected else "red")
         click.echo(f"   {click.style('←', dim=True)} {status} {_shortened(_body(response))}")
         if response.status_code != expected:
@@ -74,14 +87,24 @@ class DemoRun:
         """Return the URL of a table in the Table API."""
         return f"{self.servers.base_url}/api/now/table/{path}"
 
+    def administer(self, method: str, path: str, *, expected: int, **options: Any) -> Any:
+        """Call the admin API for integrations as the administrator, and return the result."""
+        url = f"{self.servers.base_url}/api/now/oauth/integrations{path}"
+        login = (self.servers.admin, self.servers.password)
+        return self.call(method, url, expected=expected, auth=login, **options).json()["result"]
+
+    def page_of(self, name: str) -> str:
+        """Return the URL of an integration in the console."""
+        return f"{self.servers.base_url}/inbound-integrations/{self.clients[name]}"
+
     @property
     def bearer(self) -> dict[str, str]:
         """The header that carries the access token."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
-def run_steps(servers: DemoServers) -> list[dict[str, str]]:
-    """Run all steps and return the created changes; raises `DemoFailed` with the name of the step."""
+def run_steps(servers: DemoServers) -> DemoRun:
+    """Run all steps and return the run; raises `DemoFailed` with the name of the step."""
     run = DemoRun(servers)
     click.secho("Changegate: from an identity provider's key to a change request", bold=True, underline=True)
     for number, (title, act) in enumerate(STEPS, 1):
@@ -90,18 +113,31 @@ def run_steps(servers: DemoServers) -> list[dict[str, str]]:
             act(run)
         except (requests.RequestException, KeyError, ValueError, AttributeError) as problem:
             raise DemoFailed(f"The demo failed at {run.step}: {type(problem).__name__}: {problem}") from None
-    return run.changes
+    return run
 
 
-def print_links(servers: DemoServers, changes: list[dict[str, str]]) -> None:
-    """Print links for the next steps of the user."""
-    click.secho("\nWhere to look", bold=True, underline=True)
-    click.echo(f"Console            {servers.base_url}/")
-    click.echo(f"Sign in            {servers.admin} / {servers.password}")
-    click.echo(f"Integrations       {servers.base_url}/inbound-integrations")
-    click.echo(f"Change requests    {servers.base_url}/change-requests")
+def print_links(run: DemoRun) -> None:
+    """Print the addresses to open next, and how to sign in."""
+    servers = run.servers
+    page = run.page_of(INTEGRATION)
+    click.secho("\nWhat to open", bold=True, underline=True)
+    click.echo(f"Integration        {page}")
+    click.echo(f"Run this           {page}/run")
     click.echo(f"Identity provider  {servers.idp_url}/")
-    click.echo(f"Changes created    {', '.join(change['number'] for change in changes)}")
+    click.echo(f"Change requests    {servers.base_url}/change-requests")
+    click.echo(f"Changes created    {', '.join(change['number'] for change in run.changes)}")
+    click.echo(f"Sign in            {servers.admin} / {servers.password}")
+    click.echo(f"Instance           {servers.folder}")
+    if servers.ca:
+        click.echo(f"CA                 {servers.ca}")
+        click.echo(f"PySNC              {_advise_pysnc(servers)}")
+
+
+def _advise_pysnc(servers: DemoServers) -> str:
+    variable = f"REQUESTS_CA_BUNDLE={servers.ca}"
+    if servers.base_url.count(":") == 1:
+        return f"with {variable}; its ServiceNowJWTAuth works, and so does the snippet of Run this."
+    return f"with {variable} and the snippet of Run this; its ServiceNowJWTAuth needs --port 443."
 
 
 def _publish(run: DemoRun) -> None:
@@ -111,45 +147,36 @@ def _publish(run: DemoRun) -> None:
 
 
 def _register(run: DemoRun) -> None:
-    base = run.servers.base_url
-    login = run.call("GET", f"{base}/login", expected=200, browser=True)
-    form = {
-        "user_name": run.servers.admin,
-        "password": run.servers.password,
-        "csrf_token": _csrf_token(login),
-    }
-    run.call("POST", f"{base}/login", expected=200, browser=True, data=form)
-    url = f"{base}/inbound-integrations/new/jwt-bearer"
-    page = run.call("GET", url, expected=200, browser=True)
-    saved = run.call("POST", url, expected=200, browser=True, data=_integration_form(run, _csrf_token(page)))
-    run.client = {
-        "client_id": _field(saved, "client-id"),
-        "client_secret": _field(saved, "client-secret"),
-    }
-    run.explain(
-        f"Registered with client ID {run.client['client_id']}; no certificate was uploaded and no key was mapped."
-    )
+    if _save_integration(run, INTEGRATION, AUDIENCE):
+        run.explain("Registered: no certificate was uploaded, no key was mapped, and there is no secret to store.")
+    else:
+        run.explain("An earlier run of the demo has registered it. It is used again.")
 
 
-def _integration_form(run: DemoRun, csrf_token: str) -> dict[str, Any]:
-    return {
-        "csrf_token": csrf_token,
-        "name": f"Demo identity provider {csrf_token[-6:]}",
+def _save_integration(run: DemoRun, name: str, audience: str) -> bool:
+    """Register an integration, or give an existing one the values of the demo; return whether it is new."""
+    fields = {
+        "name": name,
         "provider_name": "Demo identity provider",
         "issuer": run.servers.idp_url,
-        "audiences": AUDIENCE,
-        "subject_rule": "run_as",
-        "run_as": RUN_AS,
         "jwks_url": f"{run.servers.idp_url}/.well-known/jwks.json",
-        "algorithms": ["RS256", "ES256"],
-        "enable_jti_verification": "true",
-        "scope_restriction": "true",
-        "active": "true",
+        "audiences": [audience],
+        "run_as": RUN_AS,
+        "owner": OWNER,
+        "public_client": True,
+        "active": True,
     }
+    known = {entry["name"]: entry["client_id"] for entry in run.administer("GET", "", expected=200)}
+    if name in known:
+        saved = run.administer("PUT", f"/{known[name]}", expected=200, json=fields, headers={"If-Match": "*"})
+    else:
+        saved = run.administer("POST", "", expected=201, json=fields)
+    run.clients[name] = saved["client_id"]
+    return name not in known
 
 
-def _sign(run: DemoRun) -> None:
-    order = {"sub": SUBJECT, "aud": AUDIENCE, "alg": "RS256"}
+def _sign(run: DemoRun, audience: str = AUDIENCE) -> None:
+    order = {"sub": SUBJECT, "aud": audience, "alg": "RS256"}
     signed = run.call("POST", f"{run.servers.idp_url}/sign", expected=200, json=order).json()
     run.assertion = signed["assertion"]
     run.explain(f"The identity provider signed an assertion for {SUBJECT}.")
@@ -160,8 +187,8 @@ def _exchange(run: DemoRun) -> None:
     run.explain("The access token may create change requests and do nothing else.")
 
 
-def _token_request(run: DemoRun, expected: int) -> requests.Response:
-    form = {"grant_type": JWT_BEARER_GRANT, "assertion": run.assertion, **run.client}
+def _token_request(run: DemoRun, expected: int, name: str = INTEGRATION) -> requests.Response:
+    form = {"grant_type": JWT_BEARER_GRANT, "assertion": run.assertion, "client_id": run.clients[name]}
     return run.call("POST", f"{run.servers.base_url}/oauth_token.do", expected=expected, data=form)
 
 
@@ -170,6 +197,7 @@ def _create_change(run: DemoRun) -> None:
         "short_description": f"Deploy checkout, build {len(run.changes) + 1}",
         "type": "standard",
         "category": "Software",
+        "correlation_display": RUN_MARK,
     }
     response = run.call("POST", run.api("change_request"), expected=201, json=fields, headers=run.bearer)
     change = response.json()["result"]
@@ -179,7 +207,7 @@ def _create_change(run: DemoRun) -> None:
 
 def _try_what_is_forbidden(run: DemoRun) -> None:
     _token_request(run, expected=401)
-    run.explain("An assertion can be exchanged only once: the second exchange is refused.")
+    run.explain("An assertion can be exchanged only once: the second exchange is refused, in the words of ServiceNow.")
     run.call("GET", run.api("sys_user"), expected=403, headers=run.bearer)
     run.call(
         "DELETE",
@@ -196,16 +224,21 @@ def _rotate(run: DemoRun) -> None:
     _exchange(run)
     _create_change(run)
     run.explain("Changegate automatically fetched and trusted a key that it had never seen.")
+    run.explain(
+        f"If the provider rotates again within {run.servers.cooldown_seconds} seconds, its new tokens are refused "
+        "(kid_unknown) until this cooldown ends. “Refresh keys now” ends it at once:"
+    )
+    run.explain(f"{run.page_of(INTEGRATION)}#keys")
 
 
 def _disable(run: DemoRun) -> None:
-    url = f"{run.servers.base_url}/inbound-integrations/{run.client['client_id']}"
-    page = run.call("GET", url, expected=200, browser=True)
-    form = {"csrf_token": _csrf_token(page), "version": _input(page, "version")}
-    run.call("POST", f"{url}/disable", expected=200, browser=True, data=form)
+    _save_integration(run, DISABLED_INTEGRATION, DISABLED_AUDIENCE)
+    _sign(run, DISABLED_AUDIENCE)
+    run.token = _token_request(run, 200, DISABLED_INTEGRATION).json()["access_token"]
+    run.administer("POST", f"/{run.clients[DISABLED_INTEGRATION]}/disable", expected=200)
     fields = {"short_description": "One too many"}
     run.call("POST", run.api("change_request"), expected=401, json=fields, headers=run.bearer)
-    run.explain("The token had not expired, but it stopped working immediately.")
+    run.explain("The token had not expired, but it stopped working immediately. The first integration stays active.")
 
 
 STEPS: tuple[tuple[str, Callable[[DemoRun], None]], ...] = (
@@ -216,36 +249,18 @@ STEPS: tuple[tuple[str, Callable[[DemoRun], None]], ...] = (
     ("With the token it creates a change request", _create_change),
     ("What the token does not allow", _try_what_is_forbidden),
     ("The identity provider rotates its key, with overlap", _rotate),
-    ("The integration is disabled", _disable),
+    ("A second integration is disabled", _disable),
 )
-
-
-def _csrf_token(page: requests.Response) -> str:
-    return _input(page, "csrf_token")
-
-
-def _input(page: requests.Response, name: str) -> str:
-    return _match(rf'name="{name}"[^>]*value="([^"]+)"', page)
-
-
-def _field(page: requests.Response, name: str) -> str:
-    return _match(rf'id="{name}"[^>]*>\s*([^<\s]+)', page)
-
-
-def _match(pattern: str, page: requests.Response) -> str:
-    found = re.search(pattern, page.text)
-    if found is None:
-        raise ValueError("the page does not have the expected content")
-    return found[1]
 
 
 def _body(response: requests.Response) -> Any:
     if "json" in response.headers.get("Content-Type", ""):
         body = response.json()
         record = body.get("result")
-        return {name: record[name] for name in RECORD_FIELDS} if isinstance(record, dict) else body
-    title = re.search(r"<title>\s*(.*?)\s*</title>", response.text, re.DOTALL)
-    return f"page “{title[1]}”" if title else ""
+        if isinstance(record, list):
+            return {"records": len(record)}
+        return {name: record[name] for name in RECORD_FIELDS if name in record} if record else body
+    return ""
 
 
 def _shortened(value: Any) -> str:

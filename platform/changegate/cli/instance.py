@@ -1,7 +1,9 @@
-"""The instance that a command works on."""
+"""The instance that a command works on, and the lock that shows whether it is being served."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import inspect
@@ -10,6 +12,9 @@ from changegate.config import default_instance_path
 from changegate.errors import ChangegateError
 from changegate.extensions import db
 from changegate.factory import create_app
+from changegate.instance_files import open_private
+
+SERVE_LOCK = "serve.lock"
 
 
 @contextmanager
@@ -32,3 +37,22 @@ def working_on(app: Flask) -> Iterator[None]:
             yield
     finally:
         engine.dispose()
+
+
+@contextmanager
+def marked_as_served(folder: Path) -> Iterator[None]:
+    """Hold a lock on an instance folder while it is being served; several servers can hold it."""
+    # Worker processes inherit the descriptor, so the lock lasts until the last of them has ended.
+    with open(folder / SERVE_LOCK, "w", opener=open_private) as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def is_served(folder: Path) -> bool:
+    """Return whether `changegate serve` serves the instance in a folder."""
+    with open(folder / SERVE_LOCK, "w", opener=open_private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

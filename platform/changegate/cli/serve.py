@@ -14,6 +14,7 @@ from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from changegate.cli.instance import marked_as_served
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.tls import ensure_certificate
 from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
@@ -59,7 +60,8 @@ def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, 
     prepare_instance(app)
     click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
     tls_folder = Path(app.instance_path) / "tls" if tls else None
-    run_server(host, port, workers, threads, tls_folder, pins_workers=pins_workers)
+    with marked_as_served(Path(app.instance_path)):
+        run_server(host, port, workers, threads, tls_folder, pins_workers=pins_workers)
 
 
 def _name_base_url(url: str) -> None:

@@ -1,6 +1,8 @@
 """The first records of an instance, and the records of the demo."""
 
 from changegate.seed.demo import seed_demo
+from changegate.seed.demo_history import seed_demo_history
+from changegate.seed.demo_run import RUN_MARK, forget_demo_run
 from changegate.seed.first_start import ADMIN_USER_NAME, seed_first_start
 
-__all__ = ["ADMIN_USER_NAME", "seed_demo", "seed_first_start"]
+__all__ = ["ADMIN_USER_NAME", "RUN_MARK", "forget_demo_run", "seed_demo", "seed_demo_history", "seed_first_start"]
