@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 from sqlalchemy import select
 
+from changegate.console.integrations import setup_views
 from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db
 from changegate.models import IntegrationDraft, OAuthEntity, SysUser
@@ -500,3 +501,20 @@ def test_the_full_form_links_each_error_to_its_field(admin: Visitor) -> None:
     for target, label in links:
         assert f'id="{target}"' in refused.text, target
         assert label != "Form", target
+
+
+def test_the_second_of_two_clicks_on_save_makes_nothing(
+    app: Flask, admin: Visitor, issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = begin(admin, issuer)
+    page = admin.open(draft)
+    typed: Changes = {"conditions-0-value": "repo:shop"}
+
+    def saved_meanwhile(form: SetupForm) -> None:
+        monkeypatch.undo()
+        assert admin.send(page, "setup", typed).status_code == 303
+
+    monkeypatch.setattr(setup_views, "_test_keys", saved_meanwhile)
+    second = admin.send(page, "setup", typed)
+    assert (second.status_code, second.location) == (303, LIST)
+    assert len(integrations(app)) == 1

@@ -19,6 +19,7 @@ from changegate.services.integrations.drafts import (
     discard_draft,
     get_draft,
     list_drafts,
+    lock_draft,
     start_draft,
 )
 from changegate.services.users.accounts import create_user
@@ -45,6 +46,9 @@ def test_only_its_owner_sees_a_draft(either_app: Flask) -> None:
         for draft_id, owner in ((draft.sys_id, bob), ("0" * 32, ann), ("\x1f'", ann)):
             with pytest.raises(RecordNotFound):
                 get_draft(draft_id, owner)
+        assert lock_draft(draft.sys_id, ann).sys_id == draft.sys_id
+        with pytest.raises(RecordNotFound):
+            lock_draft(draft.sys_id, bob)
         assert [found.sys_id for found in list_drafts(ann)] == [draft.sys_id]
         assert list_drafts(bob) == []
 

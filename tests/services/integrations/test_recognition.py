@@ -315,6 +315,29 @@ def test_a_shared_issuer_is_recognized_by_its_preset_even_if_it_cannot_be_reache
 
 
 @pytest.mark.parametrize(
+    ("url", "issuer", "preset"),
+    [
+        (f"{GITHUB}/.well-known/jwks", GITHUB, "github-actions"),
+        ("https://gitlab.com/oauth/discovery/keys", "https://gitlab.com", "gitlab"),
+        (
+            f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys",
+            f"https://login.microsoftonline.com/{TENANT}/v2.0",
+            "entra-id",
+        ),
+    ],
+)
+def test_the_jwks_url_of_a_preset_is_known_even_if_it_cannot_be_reached(
+    app: Flask, url: str, issuer: str, preset: str
+) -> None:
+    found = recognized(url, unreachable(app))
+    assert found.kind == "jwks_url"
+    assert found.fields == {"key_source": "jwks_url", "jwks_url": url, "issuer": issuer, "preset": preset}
+    assert found.sentence == f"This is the JWKS URL that the provider documents for the issuer {issuer}."
+    assert found.keys
+    assert found.keys.error == "The server could not be reached."
+
+
+@pytest.mark.parametrize(
     "issuer", ["https://login.microsoftonline.com/common/v2.0", "kubernetes/serviceaccount", "https://acme.okta.com"]
 )
 def test_issuers_that_cannot_be_trusted_are_refused_without_a_fetch(issuer: str) -> None:

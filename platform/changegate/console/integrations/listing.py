@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db, now
 from changegate.models import IntegrationDraft, OAuthEntity, OAuthExchange, SysUser
 from changegate.models.connection_type import ConnectionType
@@ -14,6 +13,7 @@ from changegate.services.hygiene.authentication_methods import client_authentica
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.drafts import content_of
 from changegate.services.integrations.integrations import list_integrations
+from changegate.services.integrations.recognition import host_of_issuer
 from changegate.services.oauth.event_search import count_would_refuse, latest_events
 
 REPORTED_FOR = timedelta(days=30)
@@ -64,8 +64,8 @@ class DraftRow:
 
 def list_draft_rows(drafts: Iterable[IntegrationDraft]) -> list[DraftRow]:
     """Return a row for each draft."""
-    forms = ((draft, SetupForm.of_content(content_of(draft))) for draft in drafts)
-    return [DraftRow(draft, form.values["name"], form.host) for draft, form in forms]
+    answers = ((draft, content_of(draft)["answers"]) for draft in drafts)
+    return [DraftRow(draft, values["name"], host_of_issuer(values["issuer"])) for draft, values in answers]
 
 
 def _names_of(users: set[str]) -> dict[str, str]:

@@ -14,13 +14,20 @@ from changegate.console.integrations.pages import render_new_page
 from changegate.console.integrations.setup_check import digest_of, find_cautions, find_errors, with_schema_errors
 from changegate.console.integrations.setup_form import CREATED, SetupForm
 from changegate.console.integrations.setup_pages import form_of_setup, render_box, render_draft
-from changegate.errors import InputInvalid
+from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import IntegrationDraft
 from changegate.schemas import presets
 from changegate.schemas.integration_input import load_integration
 from changegate.services.integrations.authority import require_authority
-from changegate.services.integrations.drafts import change_draft, content_of, discard_draft, get_draft, start_draft
+from changegate.services.integrations.drafts import (
+    change_draft,
+    content_of,
+    discard_draft,
+    get_draft,
+    lock_draft,
+    start_draft,
+)
 from changegate.services.integrations.recognition import KeyTest, recognize_pasted, test_url
 from changegate.services.integrations.run_as import create_account, may_create_accounts
 from changegate.services.integrations.saving import register_integration
@@ -63,7 +70,12 @@ def save_view(draft_id: str) -> ResponseReturnValue:
     """Test the keys again, and save the integration; raises `RecordNotFound`."""
     form = _form_of(_get_draft(draft_id)).answered(request.form)
     keys = _test_keys(form)
-    draft = _get_draft(draft_id)
+    try:
+        draft = _lock_draft(draft_id)
+    except RecordNotFound:
+        # Saved by the first click of two, or discarded in another tab.
+        flash("The draft was saved or discarded meanwhile.")
+        return redirect(url_for("inbound_integrations.list_view"), 303)
     if keys is not None:
         form = replace(form, recognition=replace(form.recognition, keys=keys))
     form = replace(form, errors=find_errors(form))
@@ -76,7 +88,7 @@ def save_view(draft_id: str) -> ResponseReturnValue:
 @bp.post("/drafts/<draft_id>/keep")
 def keep_view(draft_id: str) -> ResponseReturnValue:
     """Keep the answers for later; raises `RecordNotFound`."""
-    draft = _get_draft(draft_id)
+    draft = _lock_draft(draft_id)
     form = _form_of(draft).answered(request.form)
     try:
         change_draft(draft, form.content())
@@ -100,7 +112,7 @@ def edit_view(draft_id: str) -> str:
 @bp.post("/drafts/<draft_id>/discard")
 def discard_view(draft_id: str) -> ResponseReturnValue:
     """Delete a draft; raises `RecordNotFound`."""
-    discard_draft(_get_draft(draft_id))
+    discard_draft(_lock_draft(draft_id))
     db.session.commit()
     flash("The draft is discarded.")
     return redirect(url_for("inbound_integrations.list_view"), 303)
@@ -117,6 +129,12 @@ def _get_draft(draft_id: str) -> IntegrationDraft:
     return get_draft(draft_id, caller().sys_id)
 
 
+def _lock_draft(draft_id: str) -> IntegrationDraft:
+    user = caller().sys_id
+    _end_transaction()
+    return lock_draft(draft_id, user)
+
+
 def _form_of(draft: IntegrationDraft) -> SetupForm:
     return SetupForm.of_content(content_of(draft))
 
@@ -124,9 +142,9 @@ def _form_of(draft: IntegrationDraft) -> SetupForm:
 def _test_keys(form: SetupForm) -> KeyTest | None:
     """Return a fresh test of the keys, or None if they are stored with the integration and thus tested already."""
     url = form.fields().get("jwks_url")
+    _end_transaction()
     if not url:
         return None
-    _end_transaction()
     return test_url(url, key_store())
 
 

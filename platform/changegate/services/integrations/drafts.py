@@ -49,6 +49,19 @@ def get_draft(draft_id: str, user: str) -> IntegrationDraft:
     return draft
 
 
+def lock_draft(draft_id: str, user: str) -> IntegrationDraft:
+    """Return a draft of a user, and lock it until the commit: of two requests that save it, one finds it gone.
+
+    Raises `RecordNotFound`. Call it without an open transaction.
+    """
+    statement = _of_user(user).where(IntegrationDraft.sys_id == draft_id).with_for_update()
+    locking = statement.execution_options(locks_rows=True, populate_existing=True)
+    draft: IntegrationDraft | None = db.session.execute(locking).scalar_one_or_none()
+    if draft is None:
+        raise RecordNotFound
+    return draft
+
+
 def list_drafts(user: str) -> list[IntegrationDraft]:
     """Return the drafts of a user, newest first."""
     return list(db.session.execute(_of_user(user)).scalars())

@@ -74,8 +74,10 @@ class Search:
         try:
             document = self._key_store.fetch_document(url)
             content = parse_json_strictly(document.body, max_depth=pasted_text.MAX_DEPTH)
-        except (JwksFetchFailed, ValueError) as problem:
-            return self._issuer(url, problem.message if isinstance(problem, JwksFetchFailed) else None)
+        except JwksFetchFailed as problem:
+            return self._unreachable_keys(url, problem.message) or self._issuer(url, problem.message)
+        except ValueError:
+            return self._issuer(url, None)
         if isinstance(content, dict) and isinstance(content.get("keys"), list):
             return self._jwks_url(url, document.body, document.warnings)
         if isinstance(content, dict) and isinstance(content.get("issuer"), str) and "jwks_uri" in content:
@@ -88,6 +90,8 @@ class Search:
         found = Findings(JWKS_URL, key_fields={"key_source": "jwks_url", "jwks_url": url}, key_warnings=warnings)
         self._read_keys(found, body)
         discovered = self._find_document_of(url)
+        if discovered is None and self._name_known_issuer(found, url):
+            return found
         if discovered is None:
             found.sentence = "This is a JWKS URL. No discovery document that names it was found beside it."
             found.problems.append("The issuer is unknown. Enter the iss of the provider's tokens.")
@@ -95,6 +99,20 @@ class Search:
         found.issuer = discovered.issuer
         found.sentence = f"This is the JWKS URL of the issuer {discovered.issuer} ({discovered.document_url})."
         return found
+
+    def _unreachable_keys(self, url: str, problem: str) -> Findings | None:
+        found = Findings(JWKS_URL, key_fields={"key_source": "jwks_url", "jwks_url": url}, key_error=problem)
+        return found if self._name_known_issuer(found, url) else None
+
+    def _name_known_issuer(self, found: Findings, url: str) -> bool:
+        """Set the issuer of a provider whose documentation names this JWKS URL, and return whether there is one."""
+        issuers = self._catalog.list_issuers_of(url)
+        known = next((issuer for issuer in issuers if self._catalog.find_jwks_url(issuer) == url), None)
+        if known is None:
+            return False
+        found.issuer = known
+        found.sentence = f"This is the JWKS URL that the provider documents for the issuer {known}."
+        return True
 
     def _find_document_of(self, url: str) -> Discovered | None:
         """Return the metadata of the issuer that names this JWKS URL; others at the same host do not count."""
