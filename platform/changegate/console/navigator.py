@@ -8,16 +8,17 @@ from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A link in the navigator, shown as current on every page of its blueprint."""
+    """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`."""
 
     label: str
     endpoint: str
     icon: str
+    others: tuple[str, ...] = ()
 
     @property
-    def blueprint(self) -> str:
-        """Return the name of the module's blueprint."""
-        return self.endpoint.partition(".")[0]
+    def blueprints(self) -> tuple[str, ...]:
+        """Return the names of the blueprints of the module."""
+        return self.endpoint.partition(".")[0], *self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,12 @@ GROUPS = (
     Group(
         "System OAuth",
         (
-            Module("Inbound Integrations", "inbound_integrations.list_view", "integration"),
+            Module(
+                "Inbound Integrations",
+                "inbound_integrations.list_view",
+                "integration",
+                ("quick_setup", "form_fragments"),
+            ),
             Module("Auth Scopes", "auth_scopes.list_view", "scope"),
             Module("Manage Tokens", "manage_tokens.list_view", "key"),
             Module("Token Events", "token_events.list_view", "list"),

@@ -23,7 +23,7 @@ def require_keys_of_source(data: Mapping[str, Any], sent: Mapping[str, Any]) -> 
     """
     source = data.get("key_source", "jwks_url")
     required_field = KEY_FIELDS[source]
-    if not data.get(required_field) and not _is_filled(sent.get(required_field)):
+    if not data.get(required_field) and not is_filled(sent.get(required_field)):
         required = "Add at least one map." if required_field == "verifier_maps" else "This field is required."
         raise ValidationError(required, required_field)
     for name in dict.fromkeys(KEY_FIELDS.values()):
@@ -73,7 +73,8 @@ def _short_keys(maps: Sequence[Mapping[str, Any]], algorithms: Sequence[str]) ->
             yield f"Map {verifier_map['name']}: {strictest} needs a shared key of at least {least} bytes."
 
 
-def _is_filled(value: Any) -> bool:
+def is_filled(value: Any) -> bool:
+    """Return whether a value was given; a blank text was not."""
     return bool(value.strip() if isinstance(value, str) else value)
 
 

@@ -439,6 +439,8 @@ def test_a_form_of_an_ended_session_is_filled_in_again(admin: Visitor, issuer: s
 
 def test_the_tabs_lead_to_each_other(admin: Visitor, issuer: str) -> None:
     box = admin.open(NEW)
+    for page in (box, paste(admin, "hello"), admin.open(begin(admin, issuer))):
+        assert f'<a href="{LIST}" aria-current="page"' in page.text
     assert f'<a href="{NEW}" aria-current="page">Quick setup</a>' in box.text
     full = admin.open(f"{NEW}/form")
     assert f'<a href="{NEW}/form" aria-current="page">Full form</a>' in full.text
@@ -498,6 +500,7 @@ def test_the_full_form_links_each_error_to_its_field(admin: Visitor) -> None:
     assert refused.status_code == 400
     links = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a>', refused.text)
     assert len(links) >= 10
+    assert "run_as" in dict(links)
     for target, label in links:
         assert f'id="{target}"' in refused.text, target
         assert label != "Form", target

@@ -11,6 +11,7 @@ from changegate.schemas.integration.values import Rule
 from changegate.schemas.key_source import (
     SHARED_KEY,
     SHARED_KEY_ALGORITHMS,
+    is_filled,
     require_algorithms_of_source,
     require_keys_of_source,
 )
@@ -80,10 +81,11 @@ class ProviderSchema(IntegrationSchema):
         if faults:
             raise ValidationError({**faults})
 
-    @validates_schema
-    def require_one_subject_rule(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
+    # Not skipped on errors, so that all errors are reported at once: hence of what was sent, valid or not.
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def require_one_subject_rule(self, _data: Mapping[str, Any], sent: Mapping[str, Any], **_kwargs: Any) -> None:
         """Require exactly one of run-as user and user field."""
-        if bool(data.get("run_as")) == bool(data.get("user_field")):
+        if is_filled(sent.get("run_as")) == is_filled(sent.get("user_field")):
             raise ValidationError(
                 "Choose either a run-as user or the user field that the subject is compared with.", "run_as"
             )
