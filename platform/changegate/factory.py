@@ -1,6 +1,6 @@
 """The application factory: settings, extensions, and blueprints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,7 @@ class ConsoleSessions(SecureCookieSessionInterface):
 
 
 class Application(Flask):
-    """A Flask application without coroutines and host routing, and with OPTIONS answered for every caller."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function unchanged: there are no coroutines, and Flask's check slows down every request."""
-        return func
+    """A Flask application without host routing, and with OPTIONS answered for every caller."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the routes to a request, without host matching, which would slow down every request."""
@@ -125,11 +121,7 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     end_units_of_work(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     csrf.init_app(app)
-    hooks = app.after_request_funcs.setdefault(None, [])
-    of_others = len(hooks)
     login.init_app(app)
-    # Logins end with their sessions, so Flask-Login's hook, which sets its cookie in every response, is not needed.
-    del hooks[of_others:]
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
     keep_choices(app)

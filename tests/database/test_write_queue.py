@@ -157,29 +157,6 @@ def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypa
     assert write_queue_of(":memory:") is not write_queue_of(":memory:")
 
 
-def test_a_write_that_need_not_last_is_visible_at_once_without_waiting_for_the_disk(file: str) -> None:
-    with closing(opened(file)) as connection:
-        seen: list[str] = []
-        connection.set_trace_callback(seen.append)
-        write_together(connection, [SharedWrite(INSERT, [1], must_last=False)])
-        assert values(file) == [1]
-        assert seen[0].endswith("NORMAL") and seen[-1].endswith("FULL")
-
-
-def test_a_write_that_must_last_makes_its_whole_commit_wait_for_the_disk(file: str) -> None:
-    with closing(opened(file)) as connection:
-        seen: list[str] = []
-        connection.set_trace_callback(seen.append)
-        write_together(connection, [SharedWrite(INSERT, [1], must_last=False), SharedWrite(INSERT, [2])])
-        assert not [text for text in seen if "synchronous" in text]
-
-
-def test_the_disk_is_waited_for_again_after_a_write_that_failed(file: str) -> None:
-    with closing(opened(file)) as connection:
-        write_together(connection, [SharedWrite("INSERT INTO nowhere VALUES (?)", [1], must_last=False)])
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-
-
 OTHER_WRITER = """
 import sqlite3, sys
 other = sqlite3.connect(sys.argv[1], timeout=0)

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from changegate.api.current_request import current_request
 from changegate.api.envelopes import refusal
-from changegate.database import out_of_turn
+from changegate.database import end_turn
 
 # Keys of the WSGI environment; no header can set them. True if the body is complete.
 WHOLE_BODY = "changegate.whole_body"
@@ -41,5 +41,5 @@ class _AwaitedStream:
 
     def read(self, *size: Any) -> bytes:
         """Return up to `size` bytes of the body."""
-        with out_of_turn():
-            return self._stream.read(*size)
+        end_turn()
+        return self._stream.read(*size)

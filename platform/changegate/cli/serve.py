@@ -29,7 +29,7 @@ DEFAULT_THREADS = Settings.threads
 KILL_TIMEOUT_SECONDS = 5
 # For each worker; high, so that idle connections leave room for others.
 MOST_CONNECTIONS = 4096
-# Requests create few reference cycles. By default, the collector runs ten times in a request, 3 % of its time.
+# Requests create few reference cycles, and the collector's default is to run ten times in a request.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
@@ -120,7 +120,8 @@ def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
     front = Front(app, threads)
-    # Exclude the objects created so far from collections: they live as long as the process.
+    # Objects created so far live as long as the process. If each collection looked through all of them, it would stop
+    # the event loop for tens of milliseconds, often while hundreds of clients are connected.
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])

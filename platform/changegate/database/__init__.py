@@ -16,7 +16,7 @@ from changegate.database.request_time import (
     require_time,
 )
 from changegate.database.session import LeanSession
-from changegate.database.turns import TakingTurns, end_turn, out_of_turn
+from changegate.database.turns import TakingTurns, end_turn
 from changegate.database.unit_of_work import (
     UnitOfWork,
     commit,
@@ -46,7 +46,6 @@ __all__ = [
     "guard_engine",
     "holds_write_lock",
     "is_interrupted",
-    "out_of_turn",
     "positional",
     "require_time",
     "rollback",

@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy import Dialect
 
 from changegate.database.request_time import find_request_time
-from changegate.database.turns import end_long_turn, end_turn, out_of_turn
+from changegate.database.turns import end_long_turn, end_turn
 from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
 from changegate.instance_files import open_private
 
@@ -86,22 +86,22 @@ class QueuedConnection(sqlite3.Connection):
             self._let_next_write()
             raise
 
-    def write_alone(self, text: str, parameters: Any, *, must_last: bool = True) -> None:
+    def write_alone(self, text: str, parameters: Any) -> None:
         """Run one write that is its whole transaction; it is committed when this returns.
 
         All writes that wait in the queue are committed together, because most of a commit is waiting for the disk. A
-        write that violates a constraint fails alone. If none of them `must_last`, the commit does not wait for the
-        disk. Raises SQLite's errors.
+        write that violates a constraint fails alone. Raises SQLite's errors.
         """
-        write = SharedWrite(text, parameters, must_last=must_last)
-        with out_of_turn():
-            # First the list, then the lock: the thread that has the lock now may commit this write as well.
-            self._queue.join(write)
-            self._queue_up()
-            try:
-                self._carry_out(write)
-            finally:
-                self._let_next_write()
+        write = SharedWrite(text, parameters)
+        # Not taken again afterwards: waiting for it would delay the response of a request that is nearly done.
+        end_turn()
+        # First the list, then the lock: the thread that has the lock now may commit this write as well.
+        self._queue.join(write)
+        self._queue_up()
+        try:
+            self._carry_out(write)
+        finally:
+            self._let_next_write()
         if write.error is not None:
             raise write.error
 

@@ -70,16 +70,6 @@ class DirectConnection(psycopg.Connection[Any]):
         """Run a write and return how many rows it changed. Raises psycopg's errors."""
         return self._execute(text, parameters).command_tuples or 0
 
-    def commit(self) -> None:
-        """Commit the open transaction, if any. Without one, psycopg would still take all its steps."""
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            super().commit()
-
-    def rollback(self) -> None:
-        """Roll back the open transaction, if any."""
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            super().rollback()
-
     def begin_write(self) -> None:
         """Begin a transaction; does nothing if one is open, or if autocommit is off and each statement begins one."""
         if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:

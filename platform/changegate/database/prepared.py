@@ -67,19 +67,17 @@ class Prepared:
         values: Mapping[str, Any],
         *,
         explain: Callable[[IntegrityError], Exception] | None = None,
-        must_last: bool = True,
     ) -> None:
         """Postpone a write until the commit of the unit of work, or until its next statement (decision 0011).
 
         For a violated constraint, the commit or that statement raises `IntegrityError`, or the exception that `explain`
-        returns. A write that need not last is visible at once like every other, but may be lost if the machine loses
-        power.
+        returns.
         """
 
         def write(at_work: Connection, *, is_alone: bool) -> None:
             compiled = self._compiled_for(at_work.dialect)
             try:
-                _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone, must_last=must_last)
+                _write_last(at_work, compiled.text, compiled.parameters(values), is_alone=is_alone)
             except IntegrityError as problem:
                 if explain is None:
                     raise
@@ -154,12 +152,12 @@ def _begin_write(at_work: Connection) -> None:
         raise wrapped(at_work, "BEGIN", problem) from None
 
 
-def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool, must_last: bool) -> None:
+def _write_last(at_work: Connection, text: str, parameters: Sequence[Any], *, is_alone: bool) -> None:
     driver = driver_of(at_work)
     # SQLite, and nothing else to commit: one call waits in the write queue, writes, and commits (write_queue.py).
     if isinstance(driver, QueuedConnection) and is_alone and not driver.in_transaction:
         try:
-            driver.write_alone(text, parameters, must_last=must_last)
+            driver.write_alone(text, parameters)
         except at_work.dialect.loaded_dbapi.Error as problem:
             raise wrapped(at_work, text, problem) from None
         return
@@ -181,29 +179,22 @@ class _Compiled:
         names = compiled.positiontup or []
         self.text = str(compiled)
         self.is_write = bool(not isinstance(statement, Select) or statement.get_execution_options().get("locks_rows"))
-        processed = {name: _implemented(binds[name].type, dialect).bind_processor(dialect) for name in names}
-        # The parameters when no value is given: callers set only a few columns of a new record.
-        self._blank = [_processed(processed[name], _default(binds[name])) for name in names]
-        self._places = {
-            name: ([place for place, other in enumerate(names) if other == name], processed[name]) for name in names
-        }
-        # Their blank is NULL already: `parameters` skips the processor for None, which is the most frequent value.
-        self._nullable = frozenset(name for name in names if _default(binds[name]) is None)
+        processors = {name: _implemented(binds[name].type, dialect).bind_processor(dialect) for name in names}
+        # (name, conversion, the converted value if none is given): callers set only a few columns of a new record.
+        self._parameters = [
+            (name, processors[name], _processed(processors[name], _default(binds[name]))) for name in names
+        ]
         results = list(statement.exported_columns)
         self._make_row = _row_maker(str(column.key) for column in results)
-        processors = (_implemented(column.type, dialect).result_processor(dialect, None) for column in results)
-        self._processors = [(at, processor) for at, processor in enumerate(processors) if processor is not None]
+        conversions = (_implemented(column.type, dialect).result_processor(dialect, None) for column in results)
+        self._processors = [(at, processor) for at, processor in enumerate(conversions) if processor is not None]
 
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values for the driver, in its order. Names that the statement does not have are ignored."""
-        parameters = self._blank.copy()
-        for name, value in values.items():
-            if name in self._places and not (value is None and name in self._nullable):
-                places, processor = self._places[name]
-                bound = processor(value) if processor else value
-                for place in places:
-                    parameters[place] = bound
-        return parameters
+        return [
+            _processed(processor, values[name]) if name in values else blank
+            for name, processor, blank in self._parameters
+        ]
 
     def row(self, fetched: Sequence[Any]) -> Any:
         """Return a fetched row with its values in Python's types."""

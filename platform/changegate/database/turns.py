@@ -16,8 +16,7 @@ other at every call, and spend as much time on waking each other as on their wor
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -97,19 +96,6 @@ def end_long_turn() -> None:
     mine = getattr(_mine, "turn", None)
     if mine is not None and time.monotonic() - mine.taken_at > LONG_TURN_SECONDS:
         end_turn()
-
-
-@contextmanager
-def out_of_turn() -> Iterator[None]:
-    """Release the request slot for the duration of the block; a thread that held it takes it again afterwards."""
-    had_turn = has_turn()
-    end_turn()
-    try:
-        yield
-    finally:
-        # The block must have released every other lock by now, because this may wait.
-        if had_turn:
-            take_turn()
 
 
 class TakingTurns:

@@ -25,23 +25,14 @@ _ITS_OWN_FAULTS = (
 )
 
 
-# With NORMAL, a commit in WAL mode does not wait for the disk. Other connections see it at once, and the next commit
-# with FULL makes it durable.
-_DISK_LATER, _DISK_FIRST = "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"
-
-
 class SharedWrite:
-    """One statement that may be committed together with others. `error` is final once `is_done` is true.
+    """One statement that may be committed together with others. `error` is final once `is_done` is true."""
 
-    If it `must_last`, it is on the disk by then. Otherwise, it may be lost if the machine loses power soon afterwards.
-    """
+    __slots__ = ("_parameters", "_text", "error", "is_done")
 
-    __slots__ = ("_parameters", "_text", "error", "is_done", "must_last")
-
-    def __init__(self, text: str, parameters: Any, *, must_last: bool = True) -> None:
+    def __init__(self, text: str, parameters: Any) -> None:
         self._text = text
         self._parameters = parameters
-        self.must_last = must_last
         self.error: BaseException | None = None
         self.is_done = False
 
@@ -85,10 +76,7 @@ class WriteQueue:
 
 def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> None:
     """Execute and commit writes; if the commit fails, its error becomes the error of each write."""
-    waits_for_disk = any(write.must_last for write in writes)
     try:
-        if not waits_for_disk:
-            at_work.execute(_DISK_LATER)
         if len(writes) == 1:
             # In autocommit, one call both writes and commits. With BEGIN and COMMIT, the thread would release the
             # interpreter three times while it holds the lock.
@@ -111,8 +99,6 @@ def write_together(at_work: sqlite3.Connection, writes: list[SharedWrite]) -> No
         # Only after the commit or rollback: waiting threads read `error` as soon as they see `is_done`.
         for write in writes:
             write.is_done = True
-        if not waits_for_disk:
-            at_work.execute(_DISK_FIRST)
 
 
 _queues: dict[str, WriteQueue] = {}

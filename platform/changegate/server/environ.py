@@ -9,9 +9,8 @@ from changegate.api.whole_body import WHOLE_BODY
 from changegate.postponed import CAN_POSTPONE
 
 Environ = dict[str, Any]
-# The bound on `_names`, the cache of environment keys by header name: callers can invent any number of names.
-MOST_NAMES = 512
-_names = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+# The only headers whose keys have no prefix (RFC 3875 §4.1).
+_UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 _BASE: Environ = {
     "SCRIPT_NAME": "",
     "SERVER_SOFTWARE": "Granian",
@@ -31,9 +30,7 @@ def build_environ(scope: Mapping[str, Any]) -> Environ:
     """Return the environment of a request, without its `wsgi.input`."""
     environ = _BASE.copy()
     for name, value in scope["headers"]:
-        key = _names.get(name)
-        if key is None:
-            key = _name_of(name)
+        key = _name_of(name)
         if not key:
             continue
         try:
@@ -73,8 +70,7 @@ def find_fault(environ: Environ) -> str | None:
 def _name_of(header: bytes) -> str:
     """Return the environment key of a header; empty for a header that could be mistaken for another."""
     text = header.decode("latin-1")
-    # X_Forwarded_For would get the key of X-Forwarded-For, which only a trusted proxy may set.
-    name = "" if "_" in text else "HTTP_" + text.replace("-", "_").upper()
-    if len(_names) < MOST_NAMES:
-        _names[header] = name
-    return name
+    if "_" in text:
+        # X_Forwarded_For would get the key of X-Forwarded-For, which only a trusted proxy may set.
+        return ""
+    return _UNPREFIXED.get(text) or "HTTP_" + text.replace("-", "_").upper()

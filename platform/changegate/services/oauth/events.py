@@ -60,8 +60,7 @@ def _write_refusal(row: Columns, at: datetime) -> None:
     if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
         return
     _purge_sometimes(at)
-    # Nothing depends on the durability of a refusal: a flood of them must not make other callers wait for fsync.
-    _INSERT.execute_with_commit(row, must_last=False)
+    _INSERT.execute_with_commit(row)
 
 
 def report_of(event: OAuthExchange) -> list[RuleResult]:
