@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import click
 import pytest
 
-from changegate.cli import group
 from changegate.config import INSTANCE_PATH_VARIABLE, PARSERS, PREFIX, Settings
-from demo_idp.cli import main as demo_idp
+from tests.guards.command_line import ALL_COMMANDS, MAKE_TARGETS, options_of
 from tests.guards.documents import (
     DOCS,
     README,
@@ -62,8 +60,7 @@ def test_no_document_or_source_speaks_of_a_setting_that_is_none() -> None:
 
 
 def test_every_make_target_is_documented() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help"}
+    targets = MAKE_TARGETS - {"help"}
     # Joined: a line may end between the two words.
     text = " ".join(everything().split())
     assert not {target for target in targets if not re.search(rf"`(?:[^`]*\s)?make {target}\b", text)}
@@ -75,20 +72,9 @@ def sources() -> list[Path]:
     return [path for path in python_files(ROOT) if path != Path(__file__)]
 
 
-def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield name, command
-        return
-    for part, child in command.commands.items():
-        yield from commands(child, f"{name} {part}")
-
-
-ALL_COMMANDS = dict([*commands(group, "changegate"), *commands(demo_idp, "demo-idp")])
-
-
-# Commands whose options are documented in the section of another.
 # Options that the command has beyond those that look like it.
 NOT_ALIKE = {"--from"}
+# Commands whose options are documented in the section of another.
 ALIKE = {"changegate integration update": "changegate integration create"}
 
 
@@ -103,16 +89,10 @@ def test_every_command_is_documented_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", ALL_COMMANDS)
 def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None:
-    options = {
-        option
-        for parameter in ALL_COMMANDS[name].params
-        if isinstance(parameter, click.Option)
-        for option in (*parameter.opts, *parameter.secondary_opts)
-    }
     documented = {*OPTION.findall(sections()[name])}
     if name in ALIKE:
         documented |= {*OPTION.findall(sections()[ALIKE[name]])} - NOT_ALIKE
-    assert documented == options
+    assert documented == options_of(ALL_COMMANDS[name])
 
 
 @pytest.mark.parametrize("path", documents(), ids=shown)
@@ -206,3 +186,9 @@ def test_the_readme_links_every_document() -> None:
     linked = {(ROOT / target).resolve() for target in links(README)}
     missing = [shown(path) for path in DOCS.glob("*.md") if path not in linked]
     assert not missing
+
+
+def test_the_glossary_has_one_line_for_each_term_in_alphabetical_order() -> None:
+    lines = (DOCS / "glossary.md").read_text().partition("|---|---|\n")[2].splitlines()
+    terms = [re.sub(r"[`*]", "", line.split(" | ")[0].removeprefix("| ")).lower() for line in lines]
+    assert terms == sorted(set(terms))

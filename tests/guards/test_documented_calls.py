@@ -1,10 +1,17 @@
-"""Every line of shell that the documents tell people to copy works against live processes."""
+"""Every command that the guides show works against live processes, and nothing in them is left out.
 
+The guides are the README and the quick starts. Their blocks are scripts (`bash`), commands for a terminal of their own
+(`console`), and output (`text`); a block of another kind needs a test of its own first.
+"""
+
+import html
 import json
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +22,37 @@ from changegate.cli.prepare import prepare_instance
 from changegate.extensions import db
 from changegate.seed import seed_demo
 from tests.conftest import ADMIN_PASSWORD
-from tests.guards.documents import DOCS, README, blocks
-from tests.support.servers import LONGEST_SECONDS, Running, running_changegate, running_demo_idp
+from tests.console.visitor import FormReader
+from tests.guards.command_line import find_fault, is_call
+from tests.guards.documents import CODE, DOCS, FENCE, README, blocks
+from tests.guards.source_tree import ROOT
+from tests.support.servers import (
+    LONGEST_SECONDS,
+    Running,
+    environment_of,
+    free_port,
+    running_changegate,
+    running_demo_idp,
+    serving,
+)
 
+ADMINISTRATORS, PIPELINES = DOCS / "quick-start-administrators.md", DOCS / "quick-start-pipelines.md"
+GUIDES = (README, ADMINISTRATORS, PIPELINES)
+BINARIES = f"{Path(sys.executable).parent}/"
+# Commands of the guides that serve until they are interrupted, each with the path that answers once it is ready.
+SERVERS = {
+    "make run": "/readyz",
+    "CHANGEGATE_JWKS_ALLOW_LOOPBACK=1 make run": "/readyz",
+    ".venv/bin/demo-idp serve": "/healthz",
+}
+# Commands that this module does not run, with the programs that they start: tests/cli/test_demo.py runs the demo, and
+# the tests run already.
+NOT_RUN = {"make demo": "changegate demo --port 8080 --idp-port 8081", "make test": "tests/run"}
+PROMPT = re.compile(r"^\$ (?P<command>.*?)(?: +# .*)?$", re.MULTILINE)
+COMMAND_LINE = re.compile(
+    r"^(\$ |(\w+=\S+ )?(\S*/)?(make|curl|changegate|demo-idp|python3?|gh|kubectl) )", re.MULTILINE
+)
+LABEL = re.compile(r"(?<!\*)\*([^*\n]+)\*(?!\*)")
 WORKED_EXAMPLE = DOCS / "identity-providers" / "github-actions.md"
 # A refusal must end the script, and curl's silence must not hide it.
 STRICT = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n'
@@ -43,9 +78,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run(script: str, environment: Mapping[str, str], strictly: str = STRICT) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        ["bash", "-c", STRICT + script],
+        ["bash", "-c", strictly + script],
         env=dict(environment),
         capture_output=True,
         text=True,
@@ -57,16 +92,14 @@ def run(script: str, environment: Mapping[str, str]) -> subprocess.CompletedProc
 
 
 def localised(text: str, desk: Running, provider: str) -> str:
-    """Put the test's own addresses and commands in the place of the demo's."""
-    binaries = f"{Path(sys.executable).parent}/"
+    """Put the test's own addresses, commands, and instance in the place of the documented ones."""
     replaced = {
         "http://127.0.0.1:8080": desk.url,
         "http://127.0.0.1:8081": provider,
-        ".venv/bin/": binaries,
+        ".venv/bin/": BINARIES,
         "=instance/demo ": f"={desk.instance} ",
     }
     for old, new in replaced.items():
-        assert old in text
         text = text.replace(old, new)
     return text
 
@@ -106,3 +139,142 @@ def test_the_worked_example_and_its_command_name_the_same_user() -> None:
     [commands] = blocks(WORKED_EXAMPLE, "console")
     assert "user create shop-production --role itil" in commands
     assert "--run-as shop-production" in commands
+
+
+def unchecked(text: str) -> Iterator[str]:
+    """Return what a guide tells its readers to run, and no test of this module runs or checks."""
+    for block in FENCE.finditer(text):
+        language, code = block["language"], block["code"]
+        if language == "console":
+            commands = [match["command"] for match in PROMPT.finditer(code)]
+            yield from (command for command in commands or [code] if command not in {*SERVERS, *NOT_RUN})
+        elif language == "text":
+            yield from (line for line in code.splitlines() if COMMAND_LINE.match(line))
+        elif language != "bash":
+            yield block[0]
+    for code in CODE.findall(FENCE.sub("", text)):
+        if is_call(code) and (fault := find_fault(code)):
+            yield f"{code}: {fault}"
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_every_command_of_a_guide_is_run_or_listed_as_not_run(path: Path) -> None:
+    assert not list(unchecked(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```console\n$ make bench\n```\n",
+        "```console\n.venv/bin/changegate findings\n```\n",
+        "```text\n.venv/bin/changegate findings\n```\n",
+        "```sh\ncurl http://127.0.0.1:8080\n```\n",
+        "```\ncurl http://127.0.0.1:8080\n```\n",
+        "Run `make everything`.",
+        "Run `make run HOST=0.0.0.0`.",
+        "Run `.venv/bin/changegate serve --quickly`.",
+        "Run `A=1 changegate start it`.",
+    ],
+)
+def test_a_command_that_is_not_run_is_found(text: str) -> None:
+    assert list(unchecked(text))
+
+
+def test_every_listed_command_is_one_of_a_guide() -> None:
+    shown = {match["command"] for path in GUIDES for code in blocks(path, "console") for match in PROMPT.finditer(code)}
+    assert shown == {*SERVERS, *NOT_RUN}
+
+
+@pytest.mark.parametrize("command", NOT_RUN)
+def test_a_command_that_is_not_run_starts_its_program(command: str) -> None:
+    done = subprocess.run(
+        [*shlex.split(command), "--dry-run", "--old-file=.venv/.ready"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert " ".join(done.stdout.split()).removeprefix(".venv/bin/") == NOT_RUN[command]
+
+
+@contextmanager
+def started(command: str, instance: Path) -> Iterator[Running]:
+    """Run a server of a guide at a free port, without installing anything."""
+    environment = environment_of(instance, jwks_allow_loopback="0")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    line = command.replace("make run", f"make --old-file=.venv/.ready BIN={BINARIES} run PORT={port}")
+    if line == command:
+        line = f"{command.replace('.venv/bin/', BINARIES)} --port {port}"
+    with serving(["bash", "-c", line], url + SERVERS[command], environment, cwd=ROOT) as process:
+        yield Running(url, process, instance, environment)
+
+
+class Administrator:
+    """A browser without scripts, which collects the pages that it has seen."""
+
+    def __init__(self, url: str, session: requests.Session) -> None:
+        self._url = url
+        self._session = session
+        self.seen: list[str] = []
+
+    def open(self, path: str) -> requests.Response:
+        return self._note(self._session.get(self._url + path, timeout=30))
+
+    def send(self, page: requests.Response, form: str, **typed: str) -> requests.Response:
+        reader = FormReader()
+        reader.feed(page.text)
+        fields = {**reader.forms[form].to_dict(flat=False), **typed}
+        return self._note(self._session.post(self._url + reader.actions[form], data=fields, timeout=30))
+
+    def _note(self, answer: requests.Response) -> requests.Response:
+        assert answer.status_code == 200, answer.text
+        self.seen.append(answer.text)
+        return answer
+
+
+def shows(pages: Iterable[str], label: str) -> bool:
+    return any(label in html.unescape(re.sub(r"<[^>]*>", "", page)) for page in pages)
+
+
+def test_the_quick_starts_lead_from_a_new_instance_to_a_change(tmp_path: Path) -> None:
+    text = ADMINISTRATORS.read_text()
+    first, again, provider_command = (
+        match["command"] for code in blocks(ADMINISTRATORS, "console") for match in PROMPT.finditer(code)
+    )
+    with started(first, tmp_path) as server:
+        assert server.process.stdout
+        [password] = re.findall(r"The administrator is admin, the password (\S+) ", server.process.stdout.readline())
+    with (
+        started(again, tmp_path) as server,
+        started(provider_command, tmp_path) as provider,
+        requests.Session() as session,
+    ):
+        administrator = Administrator(server.url, session)
+        administrator.send(administrator.open("/login"), "/login", user_name="admin", password=password)
+        box = administrator.open("/inbound-integrations/new/jwt-bearer")
+        [pasted] = re.findall(r"paste `(http://127[^`]+)`", text)
+        draft = administrator.send(box, "box", pasted=localised(pasted, server, provider.url))
+        [claim, subject] = re.findall(r"identity provider, `(\w+)` is `([^`]+)`", text)[0]
+        assert f'value="{claim}"' in draft.text and "2 usable keys" in draft.text
+        saved = administrator.send(draft, "setup", **{"conditions-0-value": subject})
+        [client_id] = re.findall(r"/inbound-integrations/(\w{32})/run$", saved.url)
+
+        script = localised("\n".join(blocks(PIPELINES, "bash")), server, provider.url)
+        done = run(script, {**server.environment, "CLIENT_ID": client_id}, "set -euo pipefail\n")
+        numbers = re.findall(r'"number":"(CHG\d{7})"', done.stdout)
+        assert len(numbers) == 2 and len(set(numbers)) == 1
+        assert re.search(r"\}[0-9a-f]{32}\n", done.stdout)
+        assert "jti_replayed" in done.stdout
+
+        run_page = administrator.open(f"/inbound-integrations/{client_id}/run")
+        assert "It works." in run_page.text and numbers[0] in run_page.text
+        listed = run(localised("\n".join(blocks(ADMINISTRATORS, "bash")), server, provider.url), server.environment)
+        assert client_id in listed.stdout and "jti_replayed" in listed.stdout and "score" in listed.stdout
+
+        for path in ("", "/new", "/new/jwt-bearer/form", f"/{client_id}"):
+            administrator.open(f"/inbound-integrations{path}")
+        for page in (ADMINISTRATORS, PIPELINES, DOCS / "glossary.md"):
+            labels = LABEL.findall(FENCE.sub("", page.read_text()))
+            assert labels and not [label for label in labels if not shows(administrator.seen, label)], page
