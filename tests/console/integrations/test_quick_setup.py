@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from changegate.console.integrations import setup_views
 from changegate.console.integrations.setup_form import SetupForm
+from changegate.errors import InputInvalid
 from changegate.extensions import db
 from changegate.models import IntegrationDraft, OAuthEntity, SysUser
 from changegate.private_keys import LEAKED
@@ -521,3 +523,31 @@ def test_the_second_of_two_clicks_on_save_makes_nothing(
     second = admin.send(page, "setup", typed)
     assert (second.status_code, second.location) == (303, LIST)
     assert len(integrations(app)) == 1
+
+
+def test_a_key_set_that_makes_the_draft_too_long_is_refused(app: Flask, admin: Visitor) -> None:
+    document = key_set_document(jwk(rsa_key())).decode().removesuffix("}") + ', "x": "' + '\\"' * 49_760 + '"}'
+    assert len(document) <= 100_000
+    page = paste(admin, document)
+    assert page.status_code == 400
+    assert "The draft is longer than" in page.text
+    assert drafts(app) == []
+
+
+def test_errors_of_saving_are_shown_at_the_answers(
+    app: Flask, admin: Visitor, issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another administrator changes after the check is refused by the service, and then shown here."""
+    draft = begin(admin, issuer)
+    refused = {"run_as": ["Too late."], "jwks_url": ["Not this one."], "audiences": ["Nor this."]}
+    monkeypatch.setattr(setup_views, "register_integration", mock.Mock(side_effect=InputInvalid(refused)))
+    page = save(admin, draft, {"conditions-0-value": "x"})
+    assert page.status_code == 400
+    for target in ("new_account", "keys", "audience"):
+        assert f'<li><a href="#{target}">' in page.text
+        assert f'id="{target}"' in page.text
+
+
+def test_an_existing_account_has_to_be_entered(admin: Visitor, issuer: str) -> None:
+    page = save(admin, begin(admin, issuer), {"conditions-0-value": "x", "account": "existing"})
+    assert "Enter the user ID of the account, or create one." in page.text

@@ -85,6 +85,7 @@ def test_a_token_gives_audience_and_rules_and_given_values_win(site: ProviderSit
 def test_input_that_decides_itself_is_left_alone(app: Flask, given: dict[str, Any]) -> None:
     with app.app_context():
         assert completed(given) == Completed(given)
+        assert completed(given).warnings == []
 
 
 def test_without_keys_the_input_is_refused_with_the_reason(site: ProviderSite) -> None:

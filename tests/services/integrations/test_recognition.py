@@ -17,6 +17,7 @@ from changegate.services.integrations import pasted_text, provider_search
 from changegate.services.integrations.pasted_text import MAX_LENGTH, classify
 from changegate.services.integrations.recognition import SIGNED, Recognition, host_of_issuer, recognize_pasted
 from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.jwks_fetch import FetchedDocument
 from changegate.services.keys.key_store import KeyStore, key_store
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
@@ -477,3 +478,32 @@ def test_the_search_beside_a_jwks_url_is_bounded(site: ProviderSite, monkeypatch
 )
 def test_the_host_of_an_issuer_is_plain(issuer: str, host: str) -> None:
     assert host_of_issuer(issuer) == host
+
+
+def test_json_that_is_not_about_keys_and_text_that_is_no_json_lead_nowhere(site: ProviderSite) -> None:
+    for body in (b'{"hello": "world"}', b"hello", b"[1]"):
+        site.documents["/x"] = body
+        assert not recognized(f"{site.url}/x").is_usable
+
+
+def test_keys_of_a_preset_are_known_without_a_discovery_document(app: Flask) -> None:
+    store = unreachable(app)
+    fetched = FetchedDocument(200, key_set_document(jwk(rsa_key())))
+    store.fetch_document = mock.Mock(return_value=fetched)  # type: ignore[method-assign]
+    found = recognized("https://gitlab.com/oauth/discovery/keys", store)
+    assert (found.fields["issuer"], found.fields["preset"]) == ("https://gitlab.com", "gitlab")
+    assert found.keys
+    assert found.keys.usable == 1
+
+
+@pytest.mark.parametrize("end", ["?tenant=1", "#x"])
+def test_an_issuer_with_a_query_or_fragment_gets_no_second_try(site: ProviderSite, end: str) -> None:
+    site.publish()
+    assert not recognized(f"{site.url}{end}").is_usable
+
+
+def test_a_token_keeps_its_own_spelling_of_the_issuer(site: ProviderSite) -> None:
+    issuer = site.publish("/tenant/")
+    found = recognized(site.sign(issuer.rstrip("/")))
+    assert found.fields["issuer"] == issuer.rstrip("/")
+    assert found.signature == SIGNED

@@ -118,9 +118,10 @@ def read_public_key(text: str) -> dict[str, Any]:
 def _public_jwk(certificate: Certificate) -> dict[str, Any]:
     """Return the public key as a JWK, so that it passes the same checks as a key of a key set."""
     try:
-        return _jwk_of(certificate.public_key())
+        key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableJwkError("its kind is not supported") from None
+    return _jwk_of(key)
 
 
 def _jwk_of(key: object) -> dict[str, Any]:
