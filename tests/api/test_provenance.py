@@ -153,7 +153,7 @@ def test_it_outlives_the_exchange_and_the_integration(either_desk: TokenDesk) ->
     with either_desk.app.app_context():
         purge_expired(now() + KEPT_FOR + timedelta(days=1))
         assert db.session.query(OAuthExchange).count() == 0
-        delete_integration(db.session.get(OAuthEntity, integration.sys_id))
+        delete_integration(db.session.get(OAuthEntity, integration.sys_id), by="admin")
         db.session.commit()
     assert seen(either_desk, change["sys_id"]) == before
     assert before["oauth_client_id"] == integration.client_id

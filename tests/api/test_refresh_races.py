@@ -174,7 +174,7 @@ def test_sign_ins_at_once_leave_no_more_tokens_than_there_may_be(grants: GrantDe
 def delete(grants: GrantDesk, client: Integration) -> None:
     """Delete an integration, from any thread."""
     with grants.desk.app.app_context():
-        delete_integration(get_integration(client.client_id))
+        delete_integration(get_integration(client.client_id), by="admin")
         db.session.commit()
 
 

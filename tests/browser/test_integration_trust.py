@@ -80,6 +80,7 @@ def test_the_key_source_decides_what_is_asked_for(admin: Page) -> None:
     expect(row.get_by_label("Shared key")).to_be_visible()
     expect(row.get_by_label("Certificate (PEM)")).to_be_hidden()
     expect(admin.locator("#jwks_url")).to_be_hidden()
+    admin.get_by_text("Advanced options").click()
     expect(admin.get_by_label("HS256")).to_be_visible()
     expect(admin.get_by_label("RS256")).to_be_hidden()
     row.get_by_role("button", name="Remove").click()
@@ -127,6 +128,7 @@ def test_an_event_becomes_a_condition(admin: Page, desk: Running, idp: str) -> N
 def test_a_key_is_blocked_and_trusted_again(admin: Page, desk: Running, idp: str) -> None:
     fill_in(admin, idp, "Blocked")
     client_id = save(admin)
+    admin.get_by_role("link", name="Signing keys").click()
     admin.get_by_role("button", name="Refresh keys now").click()
     keys = admin.locator("#keys").get_by_role("row")
     rsa = keys.filter(has_text="RS256")
@@ -149,9 +151,14 @@ def test_no_page_of_an_integration_is_wider_than_the_screen(admin: Page, desk: R
     fill_in(admin, idp, f"Measured at {width}")
     client_id = save(admin)
     exchange(desk, client_id, sign(idp, long="x" * 400))
+    assert width_of(admin) <= width
+    admin.get_by_role("link", name="Signing keys").click()
     admin.get_by_role("button", name="Refresh keys now").click()
     expect(admin.get_by_text("The keys were fetched")).to_be_visible()
     assert width_of(admin) <= width
+    for tab in ("Events", "Run this", "History", "Delete"):
+        admin.get_by_role("link", name=tab, exact=True).click()
+        assert width_of(admin) <= width
     admin.goto("/inbound-integrations/events")
     assert width_of(admin) <= width
     admin.get_by_role("table").get_by_role("link").first.click()

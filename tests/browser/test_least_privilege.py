@@ -114,6 +114,7 @@ def test_a_token_is_revoked_and_then_all_of_its_integration(
 
 def test_a_finding_is_followed_to_its_field_and_put_right(admin: Page, idp: str) -> None:
     fill_in(admin, idp, "Neglected")
+    admin.get_by_text("Advanced options").click()
     admin.get_by_label("Clock skew (seconds)").fill("300")
     save(admin)
     go_to_first(admin, "machine overview")

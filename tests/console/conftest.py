@@ -10,7 +10,9 @@ from changegate.extensions import db
 from changegate.schemas.integration import SCHEMAS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.integrations.saving import Registered, register_integration
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.saving import Registered, change_integration, register_integration
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from changegate.services.users.accounts import create_user
@@ -23,6 +25,7 @@ PASSWORD = ADMIN_PASSWORD
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 SignIn = Callable[..., Visitor]
 MakeChange = Callable[..., str]
+Change = Callable[..., None]
 
 
 @pytest.fixture
@@ -76,6 +79,19 @@ def integration(app: Flask) -> Registered:
         db.session.refresh(registered.entity)
         db.session.expunge_all()
         return registered
+
+
+@pytest.fixture
+def change(app: Flask, integration: Registered) -> Change:
+    """Return a function that changes the integration as somebody else."""
+
+    def changed(by: str = "grace", **changes: object) -> None:
+        with app.app_context():
+            entity = get_integration(integration.entity.client_id)
+            change_integration(entity, fields(**fields_of(entity) | changes), by=by)
+            db.session.commit()
+
+    return changed
 
 
 def fields(**changes: object) -> dict[str, object]:

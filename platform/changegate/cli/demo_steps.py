@@ -228,7 +228,7 @@ def _rotate(run: DemoRun) -> None:
         f"If the provider rotates again within {run.servers.cooldown_seconds} seconds, its new tokens are refused "
         "(kid_unknown) until this cooldown ends. “Refresh keys now” ends it at once:"
     )
-    run.explain(f"{run.page_of(INTEGRATION)}#keys")
+    run.explain(f"{run.page_of(INTEGRATION)}/keys")
 
 
 def _disable(run: DemoRun) -> None:

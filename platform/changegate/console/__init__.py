@@ -17,7 +17,7 @@ from changegate.console import (
     token_events,
 )
 from changegate.console.guards import allow_anyone, protect_forms
-from changegate.console.integrations import fragments, keys, setup_views, views
+from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
 from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
@@ -31,6 +31,7 @@ AREAS = (
     views,
     fragments,
     keys,
+    record_tabs,
     setup_views,
     token_events,
     auth_scopes,

@@ -48,7 +48,7 @@ GROUPS = (
                 "Inbound Integrations",
                 "inbound_integrations.list_view",
                 "integration",
-                ("quick_setup", "form_fragments"),
+                ("quick_setup", "form_fragments", "integration_keys", "integration_tabs"),
             ),
             Module("Auth Scopes", "auth_scopes.list_view", "scope"),
             Module("Manage Tokens", "manage_tokens.list_view", "key"),

@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.providers import PROVIDERS
+from changegate.console.integrations.tabs import ENDPOINTS
 from changegate.extensions import now
 from changegate.printable import typed
 from changegate.services.hygiene.assessment import assess
@@ -59,4 +60,6 @@ def _linked(finding: Finding) -> LinkedFinding:
         return LinkedFinding(finding, url, url)
     anchor = finding.target.rpartition("#")[2]
     url = url_for("inbound_integrations.record_view", client_id=finding.subject)
+    if anchor in ENDPOINTS:
+        return LinkedFinding(finding, url, url_for(ENDPOINTS[anchor], client_id=finding.subject))
     return LinkedFinding(finding, url, f"{url}#{anchor}")

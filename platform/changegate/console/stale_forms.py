@@ -15,12 +15,11 @@ from dataclasses import dataclass
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import object_mapper
 
 from changegate.extensions import db
 from changegate.models import SysAudit
 from changegate.models.base import Record
-from changegate.services.tables.change_history import list_changes_since
+from changegate.services.tables.change_history import label_of, list_changes_since
 
 VERSION, OVERWRITE = "version", "overwrite"
 OF_THE_PAGE = ("csrf_token", VERSION, OVERWRITE)
@@ -86,11 +85,4 @@ def _difference(
 ) -> Difference:
     now = stored if stored is not None else (changes[-1].newvalue or "")
     loaded = (changes[0].oldvalue or "") if changes else now
-    return Difference(_label(record, name), loaded, now, typed, changes)
-
-
-def _label(record: Record, name: str) -> str:
-    column = object_mapper(record).columns.get(name)
-    entry = None if column is None else column.info.get("entry")
-    label: str = entry.label if entry else record.labels.get(name) or name.replace("_", " ").capitalize()
-    return label
+    return Difference(label_of(record, name), loaded, now, typed, changes)

@@ -6,6 +6,9 @@ from sqlalchemy.orm import Mapped
 from changegate.database import Base
 from changegate.models.base import Record, integer, string, text
 
+# The name of the field in the row of a deleted record; its old value is the name of the record.
+DELETED = "DELETED"
+
 
 class SysAudit(Record, Base):
     """A change of a field; rows are never updated."""

@@ -25,9 +25,9 @@ def path(app: Flask, integration: Registered, provider: MisbehavingJwks) -> str:
 
 def refresh(visitor: Visitor, path: str) -> str:
     """Refresh the keys and return the page that follows."""
-    answer = visitor.send(visitor.open(path), f"{path}/refresh-keys")
-    assert answer.location == f"{path}#keys"
-    return visitor.open(path).text
+    answer = visitor.send(visitor.open(f"{path}/keys"), f"{path}/refresh-keys")
+    assert answer.location == f"{path}/keys"
+    return visitor.open(f"{path}/keys").text
 
 
 def state_of(app: Flask, path: str) -> tuple[list[str], int]:
@@ -38,7 +38,7 @@ def state_of(app: Flask, path: str) -> tuple[list[str], int]:
 
 
 def test_says_that_no_keys_were_fetched_yet(admin: Visitor, path: str) -> None:
-    assert "No keys have been fetched yet" in admin.open(path).text
+    assert "No keys have been fetched yet" in admin.open(f"{path}/keys").text
 
 
 def test_refreshes_the_keys_and_shows_them(admin: Visitor, path: str, provider: MisbehavingJwks) -> None:
@@ -75,11 +75,11 @@ def test_alerts_when_a_kid_got_another_key(admin: Visitor, path: str, provider: 
 
 def test_blocks_a_key_and_trusts_it_again(app: Flask, admin: Visitor, path: str) -> None:
     refresh(admin, path)
-    page = admin.open(path)
+    page = admin.open(f"{path}/keys")
     thumbprint = forms_of(page).forms[f"{path}/block-key"].getlist("thumbprint")[0]
     admin.send(page, f"{path}/block-key", {"thumbprint": thumbprint})
     assert state_of(app, path) == ([thumbprint], 1)
-    blocked = admin.open(path)
+    blocked = admin.open(f"{path}/keys")
     assert "is blocked, and the tokens of Build pipeline have stopped working" in blocked.text
     assert ">Blocked<" in blocked.text
     admin.send(blocked, f"{path}/unblock-key", {"thumbprint": thumbprint})
@@ -90,7 +90,7 @@ def test_a_key_that_was_never_seen_can_be_unblocked_too(app: Flask, admin: Visit
     with app.app_context():
         get_integration(path.rpartition("/")[2]).blocked_keys = ["A" * 43]
         db.session.commit()
-    page = admin.open(path)
+    page = admin.open(f"{path}/keys")
     assert "Not seen" in page.text
     admin.send(page, f"{path}/unblock-key")
     assert state_of(app, path)[0] == []
@@ -99,7 +99,7 @@ def test_a_key_that_was_never_seen_can_be_unblocked_too(app: Flask, admin: Visit
 @pytest.mark.parametrize("thumbprint", ["", "short", "x" * 44, "\x00" * 43])
 def test_only_a_thumbprint_can_be_blocked(app: Flask, admin: Visitor, path: str, thumbprint: str) -> None:
     refresh(admin, path)
-    answer = admin.send(admin.open(path), f"{path}/block-key", {"thumbprint": thumbprint})
+    answer = admin.send(admin.open(f"{path}/keys"), f"{path}/block-key", {"thumbprint": thumbprint})
     assert answer.status_code == 400
     assert state_of(app, path) == ([], 0)
 
@@ -109,13 +109,13 @@ def test_says_that_stored_keys_cannot_be_read(app: Flask, admin: Visitor, path: 
         entity = get_integration(path.rpartition("/")[2])
         entity.key_source, entity.static_keys = "certificates", "damaged"
         db.session.commit()
-    assert "The keys that are stored with the integration cannot be read." in admin.open(path).text
+    assert "The keys that are stored with the integration cannot be read." in admin.open(f"{path}/keys").text
 
 
 def test_keys_that_are_stored_are_shown_and_not_fetched(app: Flask, admin: Visitor, path: str) -> None:
     pasted = key_set_document(jwk(rsa_key(), "pasted-1")).decode()
     admin.send(admin.open(path), "integration", {"key_source": "jwks", "jwks": pasted})
-    text = admin.open(path).text
+    text = admin.open(f"{path}/keys").text
     assert "pasted-1" in text
     assert "Stored with the integration" in text
     assert "Refresh keys now" not in text
@@ -123,11 +123,11 @@ def test_keys_that_are_stored_are_shown_and_not_fetched(app: Flask, admin: Visit
 
 def test_shows_until_when_unknown_key_ids_cause_no_fetch(admin: Visitor, path: str, app: Flask, clock: Clock) -> None:
     refresh(admin, path)
-    assert "Cooldown until" not in admin.open(path).text
+    assert "Cooldown until" not in admin.open(f"{path}/keys").text
     with app.app_context():
         row = db.session.execute(select(JwksCache)).scalar_one()
         row.unknown_kid_fetch_at = clock()
         db.session.commit()
-    assert "Cooldown until" in admin.open(path).text
+    assert "Cooldown until" in admin.open(f"{path}/keys").text
     clock.advance(seconds=31)
-    assert "Cooldown until" not in admin.open(path).text
+    assert "Cooldown until" not in admin.open(f"{path}/keys").text

@@ -357,7 +357,7 @@ def test_a_public_client_cannot_rotate(app: Flask, admin: Visitor, integration: 
 def test_shows_the_latest_events(app: Flask, admin: Visitor, integration: Registered) -> None:
     refused = add_event(app, integration, is_accepted=False, reason="iss_mismatch", kid=ATTACK)
     issued = add_event(app, integration, is_accepted=True, subject="repo:shop")
-    text = admin.open(record_path(integration)).text
+    text = admin.open(f"{record_path(integration)}/events").text
     for shown in ("Accepted", "Refused", "iss_mismatch", "repo:shop", refused, issued):
         assert shown in text
     assert f'href="/inbound-integrations/events/{refused}"' in text
@@ -370,7 +370,8 @@ def test_counts_what_reporting_conditions_would_have_refused(
 ) -> None:
     for would_refuse in (True, True, None):
         add_event(app, integration, is_accepted=True, would_refuse=would_refuse)
-    assert "2 exchanges of the last 30 days would have been refused" in admin.open(record_path(integration)).text
+    text = admin.open(f"{record_path(integration)}/events").text
+    assert "2 exchanges of the last 30 days would have been refused" in text
     assert "2 would have been refused" in admin.open("/inbound-integrations").text
 
 

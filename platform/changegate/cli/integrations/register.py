@@ -86,7 +86,7 @@ def delete(client_id: str, yes: bool) -> None:
         name = entity.name
         if not yes:
             click.confirm(f"Delete {name}, its tokens, keys, and events?", abort=True, err=True)
-        delete_integration(entity)
+        delete_integration(entity, by=BY)
         db.session.commit()
     click.echo(f"{name} is deleted.")
 

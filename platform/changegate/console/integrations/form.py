@@ -80,6 +80,10 @@ class IntegrationForm:
         """Return the fields of parts of the form."""
         return [field for part in parts for field in self.connection.fields.values() if field.part == part]
 
+    def has_errors_in(self, part: str) -> bool:
+        """Return whether a field of a part of the form is refused."""
+        return any(field.name in self.errors for field in self.in_parts(part))
+
     def load(self) -> dict[str, Any]:
         """Return validated fields, with only the chosen subject rule and key source; raises `InputInvalid`."""
         try:

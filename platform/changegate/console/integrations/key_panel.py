@@ -1,7 +1,7 @@
 """The keys of an integration over time, and the state of the fetches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from changegate.errors import JwksUnusable, SealBroken
@@ -9,7 +9,7 @@ from changegate.extensions import db, now, settings
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityKey, OAuthKeyAlert
 from changegate.models.oauth_entity_key import KEY_ALERTS
 from changegate.services.integrations.verifier_maps import list_certificate_warnings
-from changegate.services.keys.key_source import backoff
+from changegate.services.keys.key_source import CachedFacts, backoff
 from changegate.services.keys.key_timeline import list_key_alerts, list_keys
 from changegate.services.keys.static_keys import StaticKeys, static_keys_of
 from changegate.services.keys.verifying_keys import VerifyingKey
@@ -138,12 +138,9 @@ def _fetch_state(entity: OAuthEntity) -> FetchState:
         failures=row.failures,
         error=row.error if row.failures else None,
         next_try=next_try,
-        cooldown_until=_cooldown_until(row.unknown_kid_fetch_at),
+        cooldown_until=_facts(row).cooldown_end(settings().jwks_refetch_cooldown, now()),
     )
 
 
-def _cooldown_until(last_fetch: datetime | None) -> datetime | None:
-    if last_fetch is None:
-        return None
-    until = last_fetch + settings().jwks_refetch_cooldown
-    return until if until > now() else None
+def _facts(row: JwksCache) -> CachedFacts:
+    return CachedFacts(**{field.name: getattr(row, field.name) for field in fields(CachedFacts)})

@@ -1,14 +1,17 @@
-"""Actions on the keys of an integration: fetch now, block, and unblock."""
+"""The keys of an integration, and the actions on them: fetch now, block, and unblock."""
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integrations.key_panel import key_panel
 from changegate.console.integrations.pages import stale_integration
-from changegate.errors import JwksFetchFailed, JwksUnusable
+from changegate.console.integrations.tabs import KEYS, tab_context
+from changegate.errors import JwksFetchFailed, JwksUnusable, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.integrations.authority import require_authority
+from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.integrations import get_integration, lock_integration
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.keys.key_store import key_store
@@ -16,6 +19,15 @@ from changegate.services.keys.key_store import key_store
 SHORT_LENGTH = 12
 bp = Blueprint("integration_keys", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
+
+
+@bp.get("/<client_id>/keys")
+def list_view(client_id: str) -> str:
+    """Show the keys; raises `RecordNotFound`, also for a connection type without keys."""
+    entity = get_integration(client_id)
+    if not connection_type_of(entity).has_provider:
+        raise RecordNotFound
+    return render_template("console/integration_keys.html", **tab_context(entity, KEYS), key_panel=key_panel(entity))
 
 
 @bp.post("/<client_id>/refresh-keys")
@@ -62,4 +74,4 @@ def _wanted(client_id: str) -> tuple[OAuthEntity, str]:
 
 
 def _back(client_id: str) -> ResponseReturnValue:
-    return redirect(url_for("inbound_integrations.record_view", client_id=client_id, _anchor="keys"))
+    return redirect(url_for("integration_keys.list_view", client_id=client_id))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -14,9 +13,7 @@ from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.drafts import content_of
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.integrations.recognition import host_of_issuer
-from changegate.services.oauth.event_search import count_would_refuse, latest_events
-
-REPORTED_FOR = timedelta(days=30)
+from changegate.services.oauth.event_search import REPORTED_FOR, count_would_refuse, latest_events
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The two pages that contain the integration form."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import render_template, url_for
@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.integrations.choices import form_choices
 from changegate.console.integrations.form import IntegrationForm, form_of_entity
-from changegate.console.integrations.key_panel import key_panel
+from changegate.console.integrations.tabs import DETAILS, tab_context
 from changegate.console.stale_forms import stale_page
 from changegate.extensions import now
 from changegate.models import OAuthEntity
@@ -16,13 +16,8 @@ from changegate.models.connection_type import TYPES
 from changegate.models.integration_choices import JWT_BEARER
 from changegate.models.integration_fields import FIELDS
 from changegate.services.integrations.authority import list_shared
-from changegate.services.integrations.connection_types import connection_type_of, has_secret
+from changegate.services.integrations.connection_types import has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
-from changegate.services.oauth.event_search import count_would_refuse, list_events
-
-SHOWN_EVENTS = 20
-REPORTED_FOR = timedelta(days=30)
-
 
 # With those that belong to no field of the list: a row of placeholders, and the choice between two fields.
 FIELD_LABELS = {name: field.label for name, field in FIELDS.items()} | {"placeholder": "Identity provider"}
@@ -39,12 +34,8 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
     """Render a registered integration: as stored, or with a form as typed."""
     return render_template(
         "console/integration_record.html",
-        **form_context(form or stored_form(entity), entity),
+        **tab_context(entity, DETAILS) | form_context(form or stored_form(entity), entity),
         **results,
-        events=list_events(entity.sys_id, SHOWN_EVENTS),
-        would_refuse=count_would_refuse(now() - REPORTED_FOR).get(entity.sys_id, 0),
-        key_panel=key_panel(entity) if connection_type_of(entity).has_provider else None,
-        integrations={entity.sys_id: entity},
     )
 
 

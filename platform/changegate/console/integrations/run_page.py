@@ -5,6 +5,7 @@ from typing import Any
 from flask import render_template
 
 from changegate.console.guards import caller
+from changegate.console.integrations.tabs import RUN, tab_context
 from changegate.errors import AccessRefused, RecordNotFound
 from changegate.extensions import settings
 from changegate.models import OAuthEntity
@@ -26,7 +27,7 @@ def render_run_page(entity: OAuthEntity, name: str) -> str:
     chosen = next((snippet for snippet in snippets if snippet.name == name), snippets[0])
     return render_template(
         "console/integration_run.html",
-        entity=entity,
+        **tab_context(entity, RUN),
         target=target,
         conditions=[render_condition_text(condition) for condition in target.claim_conditions],
         snippets=snippets,

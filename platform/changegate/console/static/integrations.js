@@ -66,6 +66,10 @@ async function changeForm(button) {
     const holder = document.createElement("div");
     holder.innerHTML = text;
     const next = holder.querySelector("form");
+    for (const fold of form.querySelectorAll("details[id][open]")) {
+      const same = next.querySelector(`#${fold.id}`);
+      if (same) same.open = true;
+    }
     form.replaceWith(next);
     prepareForm();
     if (button.dataset.done) {
@@ -122,6 +126,20 @@ function showLimits() {
 function prepareForm() {
   showLimits();
 }
+
+// Links of earlier releases name a tab by an anchor; other anchors can be in a folded part of the form.
+function followAnchor() {
+  const target = document.getElementById(location.hash.slice(1));
+  if (target?.matches(".tabs a")) location.replace(target.href);
+  const fold = target?.closest("details.fold");
+  if (fold) {
+    fold.open = true;
+    target.scrollIntoView();
+  }
+}
+
+window.addEventListener("hashchange", followAnchor);
+followAnchor();
 
 // With JavaScript, the token is sent only to the endpoint that checks it.
 for (const field of document.querySelectorAll("[data-only-for]")) field.removeAttribute("name");

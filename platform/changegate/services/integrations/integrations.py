@@ -15,6 +15,7 @@ from changegate.services.integrations.id_token_addresses import require_sole_add
 from changegate.services.integrations.integration_fields import changing
 from changegate.services.oauth.access_tokens import revoke_all_so_far, revoke_tokens
 from changegate.services.oauth.secrets import HINT_LENGTH, hash_client_secret, new_client_secret
+from changegate.services.tables.change_history import note_deletion
 
 NO_OVERLAP = timedelta(0)
 
@@ -94,13 +95,14 @@ def end_tokens(entity: OAuthEntity, *, by: str) -> None:
         revoke_all_so_far(entity)
 
 
-def delete_integration(entity: OAuthEntity) -> None:
-    """Delete an integration with its keys, its events, and its tokens, which are rows of events."""
+def delete_integration(entity: OAuthEntity, *, by: str) -> None:
+    """Delete an integration with its keys, its events, and its tokens, which are rows of events; its history stays."""
     # Lock the integration first, as `lock_owner` does. In another order, this and a refresh could deadlock.
     held = select(OAuthEntity.sys_id).where(OAuthEntity.sys_id == entity.sys_id).with_for_update()
     connection().execute(held.execution_options(locks_rows=True))
     # Load the maps, because the ORM deletes their certificates with them, and no foreign key does.
-    db.session.refresh(entity, ["jwt_verifier_maps"])
+    db.session.refresh(entity, ["jwt_verifier_maps", "sys_mod_count"])
+    note_deletion(entity, entity.name, by=by)
     db.session.delete(entity)
     db.session.flush()
 

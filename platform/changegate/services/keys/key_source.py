@@ -53,8 +53,13 @@ class CachedFacts:
 
     def is_unknown_kid_fetch_due(self, cooldown: timedelta, now: datetime) -> bool:
         """Return whether an unknown kid may cause a fetch."""
+        return self.cooldown_end(cooldown, now) is None
+
+    def cooldown_end(self, cooldown: timedelta, now: datetime) -> datetime | None:
+        """Return when an unknown kid may cause the next fetch, or None if it may now."""
         last = self.unknown_kid_fetch_at
-        return last is None or last <= now - cooldown or last > now + CLOCK_TOLERANCE
+        is_past = last is None or last <= now - cooldown or last > now + CLOCK_TOLERANCE
+        return None if last is None or is_past else last + cooldown
 
 
 _NOTHING = CachedFacts("")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
@@ -14,6 +14,8 @@ from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.services.oauth.event_bounds import write_counts
 from changegate.services.oauth.exchange_figures import exchange_numbers
 
+# The period that the console reports about.
+REPORTED_FOR = timedelta(days=30)
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
 
@@ -63,6 +65,15 @@ def latest_events(entities: Iterable[str]) -> dict[str, OAuthExchange]:
     latest = select(func.max(numbers.latest)).where(numbers.entity.in_([*entities])).group_by(numbers.entity)
     events = select(OAuthExchange).where(OAuthExchange.correlation_id.in_(latest))
     return {event.entity: event for event in db.session.execute(events).scalars() if event.entity is not None}
+
+
+def count_events(entity: str) -> int:
+    """Return the number of events of an integration, by its sys_id."""
+    numbers = exchange_numbers(now()).c
+    number: int = db.session.execute(
+        select(func.coalesce(func.sum(numbers.exchanges), 0)).where(numbers.entity == entity)
+    ).scalar_one()
+    return number
 
 
 def count_would_refuse(since: datetime) -> dict[str, int]:

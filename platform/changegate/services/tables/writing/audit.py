@@ -12,11 +12,11 @@ from sqlalchemy import insert
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
+from changegate.models.sys_audit import DELETED
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.values import render_value
 
-DELETED = "DELETED"
 _COLUMNS = SysAudit.__table__.c
 
 
