@@ -1,13 +1,8 @@
 """`changegate demo`: all steps in one command, and what happens if one fails."""
 
-import contextlib
 import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +26,8 @@ from changegate.services.users.accounts import get_user
 from tests.cli.conftest import Run
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.documents import README, blocks
-from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate, stop
+from tests.support.running_demo import running_demo
+from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate
 
 STEP_TITLES = [title for title, _ in STEPS]
 
@@ -210,22 +206,6 @@ def test_one_port_for_both_is_wrong_usage(instance: Path) -> None:
     assert "--port and --idp-port must differ." in ended.stderr
 
 
-@contextlib.contextmanager
-def _told(ports: tuple[str, ...], instance: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a demo that has run its steps and keeps serving."""
-    command = [sys.executable, "-m", "changegate.cli", "demo", *ports]
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(command, env=_environment(instance), start_new_session=True, **output)
-    watchdog = threading.Timer(LONGEST_SECONDS, process.kill)
-    watchdog.start()
-    try:
-        assert any("Ctrl-C to stop them" in line for line in iter(process.stdout.readline, ""))
-        yield process
-    finally:
-        watchdog.cancel()
-        stop(process)
-
-
 def _assert_gone(ports: tuple[str, ...]) -> None:
     for port in (ports[1], ports[3]):
         with pytest.raises(requests.ConnectionError):
@@ -235,7 +215,7 @@ def _assert_gone(ports: tuple[str, ...]) -> None:
 @pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], signal_number: signal.Signals) -> None:
-    with _told(ports, instance) as demo:
+    with running_demo(*ports, environment=_environment(instance)) as demo:
         for port in (ports[1], ports[3]):
             assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
 
@@ -243,9 +223,9 @@ def test_a_signal_stops_both_servers(instance: Path, ports: tuple[str, ...], sig
         assert (reset.returncode, reset.stdout) == (1, "")
         assert "is being served" in reset.stderr
 
-        demo.send_signal(signal_number)
+        demo.process.send_signal(signal_number)
 
-        assert demo.wait(LONGEST_SECONDS) == 0
+        assert demo.process.wait(LONGEST_SECONDS) == 0
         _assert_gone(ports)
 
 

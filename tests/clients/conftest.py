@@ -1,20 +1,17 @@
 """A server that speaks TLS, somebody who works on changes, and what the machine of a client knows of both."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
+from tests.support.https_port import lead_to
 from tests.support.live_desk import LiveDesk
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
-HTTPS = 443
-NAMED_INSTANCE = "https://localhost"
 USER_NAME = "maria.keller"
 PASSWORD = "maria maria maria"
 MARIA = (USER_NAME, "--role", "change_manager", "--role", "itil", "--password", PASSWORD, "--name", "Maria Keller")
@@ -62,13 +59,7 @@ def trust(ca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def road_to_the_server(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let https://localhost lead to the server's port, for a client that knows no other port than 443."""
-    resolve, port = socket.getaddrinfo, urlsplit(server.url).port
-
-    def resolve_to_the_server(host: Any, wanted: Any, *rest: Any, **options: Any) -> Any:
-        place = ("127.0.0.1", port) if (host, wanted) == ("localhost", HTTPS) else (host, wanted)
-        return resolve(*place, *rest, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve_to_the_server)
+    lead_to(urlsplit(server.url).port, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from pysnc import ServiceNowClient
 from pysnc.auth import ServiceNowJWTAuth
 from pysnc.exceptions import RoleException
 
-from tests.clients.conftest import NAMED_INSTANCE, PASSWORD, USER_NAME
+from tests.clients.conftest import PASSWORD, USER_NAME
+from tests.support.https_port import NAMED_INSTANCE
 from tests.support.live_desk import LiveDesk
 
 pytestmark = pytest.mark.usefixtures("road_to_the_server")

@@ -130,14 +130,8 @@ def print_links(run: DemoRun) -> None:
     click.echo(f"Instance           {servers.folder}")
     if servers.ca:
         click.echo(f"CA                 {servers.ca}")
-        click.echo(f"PySNC              {_advise_pysnc(servers)}")
-
-
-def _advise_pysnc(servers: DemoServers) -> str:
-    variable = f"REQUESTS_CA_BUNDLE={servers.ca}"
-    if servers.base_url.count(":") == 1:
-        return f"with {variable}; its ServiceNowJWTAuth works, and so does the snippet of Run this."
-    return f"with {variable} and the snippet of Run this; its ServiceNowJWTAuth needs --port 443."
+        click.echo(f"PySNC              set REQUESTS_CA_BUNDLE={servers.ca}, and run the snippet of Run this.")
+        click.echo("                   Its own ServiceNowJWTAuth needs --port 443 and an integration with a secret.")
 
 
 def _publish(run: DemoRun) -> None:
