@@ -62,7 +62,7 @@ def test_the_shown_pages_exist_and_have_the_keys(demo: RunningDemo, console: req
     for label in ("Integration", "Run this", "Change requests"):
         page = console.get(demo.shown(label), timeout=LONGEST_SECONDS)
         assert (page.status_code, page.url) == (200, demo.shown(label))
-    [keys] = re.findall(r"^\s+(https://\S+)#keys$", demo.output, re.MULTILINE)
+    [keys] = re.findall(r"^\s+(https://\S+/keys)$", demo.output, re.MULTILINE)
     assert 'id="keys"' in console.get(keys, timeout=LONGEST_SECONDS).text
 
 
