@@ -272,6 +272,8 @@ def test_the_quick_starts_lead_from_a_new_instance_to_a_change(tmp_path: Path) -
         assert "It works." in run_page.text and numbers[0] in run_page.text
         listed = run(localised("\n".join(blocks(ADMINISTRATORS, "bash")), server, provider.url), server.environment)
         assert client_id in listed.stdout and "jti_replayed" in listed.stdout and "score" in listed.stdout
+        created = server.changegate("integration", "list", "--json")
+        assert {entity["run_as"] for entity in json.loads(created.stdout)} >= {"shop.bot"}
 
         for path in ("", "/new", "/new/jwt-bearer/form", f"/{client_id}"):
             administrator.open(f"/inbound-integrations{path}")
