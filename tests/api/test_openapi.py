@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 
 from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY
-from tests.api.test_table_xml import XML
+from tests.api.table.test_xml import XML
 from tests.guards.audiences import list_endpoints
 from tests.support.table_api import TableApi, error_of, result_of
 from tests.support.token_desk import Integration, TokenDesk

@@ -11,9 +11,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 import requests
 
+from tests.clients.ansible_requests import PAGE, AnsibleClient, Answer, Step, query_of
 from tests.clients.conftest import PASSWORD, USER_NAME, create_as
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.ansible_requests import PAGE, AnsibleClient, Answer, Step, query_of
 from tests.support.servers import Running
 
 FLAT = "sysparm_exclude_reference_link=true"

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from tests.clients.conftest import PASSWORD, USER_NAME, create_as
+from tests.clients.mcp_stdio import McpSession, mcp_session
 from tests.support.client_environments import client_programs
-from tests.support.mcp_stdio import McpSession, mcp_session
 from tests.support.servers import Running
 
 REQUIREMENTS = Path(__file__).with_name("mcp-server-servicenow.txt")

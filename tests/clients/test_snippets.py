@@ -17,10 +17,10 @@ import pytest
 from changegate.services.integrations.snippet_layouts import SNIPPET_LAYOUTS
 from changegate.services.integrations.snippets import Snippet, SnippetContext, list_snippets
 from tests.clients.conftest import PASSWORD, USER_NAME
+from tests.clients.workload_sources import RUN, WorkloadSources, workload_sources
 from tests.support.live_desk import AUDIENCE, CHANGES, INTEGRATIONS, LiveDesk, administer
 from tests.support.servers import Running
 from tests.support.snippet_texts import script_of
-from tests.support.workload_sources import RUN, WorkloadSources, workload_sources
 
 CREATED = re.compile(r"Created CHG[0-9]{7}\n\Z")
 CLIENTS = ("shell", "python", "pysnc")

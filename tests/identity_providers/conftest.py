@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.identity_provider_onboarding import Console, console, reason_for
+from tests.identity_providers.onboarding import Console, console, reason_for
 from tests.support.servers import Running, running_changegate
 
 ReasonFor = Callable[[requests.Response], str]

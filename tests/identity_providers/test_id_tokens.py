@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.identity_provider_processes import PIPELINE, Provider, running_nanoidp, running_oidc_provider_mock
+from tests.identity_providers.processes import PIPELINE, Provider, running_nanoidp, running_oidc_provider_mock
 from tests.support.live_desk import AUDIENCE, CHANGES, INTEGRATIONS, TIMEOUT_SECONDS, administer
 from tests.support.servers import Running
 

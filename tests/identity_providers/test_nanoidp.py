@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.identity_providers.conftest import ReasonFor
-from tests.support.identity_provider_onboarding import Console
-from tests.support.identity_provider_processes import PIPELINE, Provider, running_nanoidp
+from tests.identity_providers.onboarding import Console
+from tests.identity_providers.processes import PIPELINE, Provider, running_nanoidp
 from tests.support.live_desk import AUDIENCE, LiveDesk
 from tests.support.servers import Running
 

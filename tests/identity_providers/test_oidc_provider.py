@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from tests.identity_providers.conftest import ReasonFor
-from tests.support.identity_provider_onboarding import Console
-from tests.support.identity_provider_processes import Provider, running_oidc_provider
+from tests.identity_providers.onboarding import Console
+from tests.identity_providers.processes import Provider, running_oidc_provider
 from tests.support.live_desk import AUDIENCE, LiveDesk
 from tests.support.servers import Running
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.identity_providers.conftest import ReasonFor
-from tests.support.identity_provider_onboarding import Console
-from tests.support.identity_provider_processes import PIPELINE, Provider, running_oidc_provider_mock
+from tests.identity_providers.onboarding import Console
+from tests.identity_providers.processes import PIPELINE, Provider, running_oidc_provider_mock
 from tests.support.live_desk import LiveDesk
 
 # Its ID tokens are for the client, whose id therefore is an audience that the form accepts.

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.guards.documents import DOCS
-from tests.support.identity_provider_environments import PACKAGES, RECIPES
+from tests.identity_providers.environments import PACKAGES, RECIPES
 
 PAGE = (DOCS / "identity-providers" / "tested-providers.md").read_text()
 BOUNDS = re.compile(r"(?P<name>[\w-]+)\s*>=(?P<least>[\d.]+)[ ,]<[\d.]+")

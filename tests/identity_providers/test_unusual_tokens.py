@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.identity_providers.conftest import ReasonFor
+from tests.identity_providers.onboarding import Console
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
-from tests.support.identity_provider_onboarding import Console
 from tests.support.live_desk import AUDIENCE, LiveDesk
 from tests.support.misbehaving_jwks import misbehaving_jwks, reply
 

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.api.test_scope_limits import GET, PATCH, POST, allow, call
+from tests.api.table.test_scope_limits import GET, PATCH, POST, allow, call
 from tests.conftest import basic
 from tests.support.table_api import CHANGES, USERS, TableApi, error_of, result_of
 from tests.support.token_desk import TokenDesk

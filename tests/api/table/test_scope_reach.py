@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from flask.testing import FlaskClient
 
-from tests.api.test_scope_limits import GET, OWN, PATCH, POST, allow, call, create
+from tests.api.table.test_scope_limits import GET, OWN, PATCH, POST, allow, call, create
 from tests.support.table_api import result_of
 from tests.support.token_desk import CHANGES, Integration, TokenDesk
 

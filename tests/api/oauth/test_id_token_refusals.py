@@ -23,7 +23,7 @@ from changegate.services.oauth import id_token_rows, jwt_token
 from changegate.services.oauth.access_tokens import find_token_caller
 from changegate.services.oauth.event_bounds import MOST
 from changegate.services.oauth.revocation import end_token
-from tests.api.test_id_tokens import assert_refused, nothing_remembered
+from tests.api.oauth.test_id_tokens import assert_refused, nothing_remembered
 from tests.conftest import ADMIN_PASSWORD, BASE_URL, Clock
 from tests.console.visitor import Visitor
 from tests.support.attack_forms import ORDER_P256

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
-from tests.support.identity_provider_environments import program_from_npm, program_from_pypi
+from tests.identity_providers.environments import program_from_npm, program_from_pypi
 from tests.support.live_desk import AUDIENCE
 from tests.support.servers import free_port, serving
 

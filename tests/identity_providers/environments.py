@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.support.client_environments import client_programs, make_once, run_installer
 
-RECIPES = Path(__file__).resolve().parents[1] / "identity_providers"
+RECIPES = Path(__file__).resolve().parent
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "identity-providers"
 PACKAGES = RECIPES / "package.json"
 SCRIPT = RECIPES / "provider.mjs"
