@@ -67,7 +67,7 @@ def test_every_folder_of_the_packages_is_a_package() -> None:
 
 
 def test_no_folder_holds_too_many_modules() -> None:
-    counts = Counter(path.parent for path in python_files(PLATFORM) if path.name != "__init__.py")
+    counts = Counter(path.parent for path in python_files(PLATFORM, *BESIDE_THE_PRODUCT) if path.name != "__init__.py")
     assert not {shown(folder): count for folder, count in counts.items() if count > MOST_MODULES}
 
 
