@@ -104,8 +104,8 @@ def localised(text: str, desk: Running, provider: str) -> str:
     return text
 
 
-def test_the_calls_of_the_readme_work(desk: Running, provider: str) -> None:
-    script = "\n".join(blocks(README, "bash"))
+def test_the_calls_of_the_readme_and_of_the_table_api_work(desk: Running, provider: str) -> None:
+    script = "\n".join([*blocks(README, "bash"), *blocks(DOCS / "table-api.md", "bash")])
     assert script.count("curl") >= 7
     done = run(localised(script, desk, provider), {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD})
     answers = [json.loads(part) for part in re.findall(r"\{.*?\}(?=\{|\s|$)", done.stdout)]
