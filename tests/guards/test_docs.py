@@ -192,3 +192,8 @@ def test_the_glossary_has_one_line_for_each_term_in_alphabetical_order() -> None
     lines = (DOCS / "glossary.md").read_text().partition("|---|---|\n")[2].splitlines()
     terms = [re.sub(r"[`*]", "", line.split(" | ")[0].removeprefix("| ")).lower() for line in lines]
     assert terms == sorted(set(terms))
+
+
+def test_no_text_in_a_diagram_ends_its_statement() -> None:
+    diagrams = [code for path in documents() for code in blocks(path, "mermaid")]
+    assert diagrams and not [code for code in diagrams if re.search("[;#]", code)]

@@ -152,7 +152,9 @@ def unchecked(text: str) -> Iterator[str]:
             yield from (line for line in code.splitlines() if COMMAND_LINE.match(line))
         elif language != "bash":
             yield block[0]
-    for code in CODE.findall(FENCE.sub("", text)):
+    prose = FENCE.sub("", text)
+    yield from (line for line in prose.splitlines() if COMMAND_LINE.match(line.lstrip()))
+    for code in CODE.findall(prose):
         if is_call(code) and (fault := find_fault(code)):
             yield f"{code}: {fault}"
 
@@ -170,6 +172,7 @@ def test_every_command_of_a_guide_is_run_or_listed_as_not_run(path: Path) -> Non
         "```text\n.venv/bin/changegate findings\n```\n",
         "```sh\ncurl http://127.0.0.1:8080\n```\n",
         "```\ncurl http://127.0.0.1:8080\n```\n",
+        "An indented block:\n\n    curl http://127.0.0.1:8080\n",
         "Run `make everything`.",
         "Run `make run HOST=0.0.0.0`.",
         "Run `.venv/bin/changegate serve --quickly`.",
