@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flask import Blueprint, render_template, request
 
-from changegate.console.change_list import COLUMNS, PAGE_SIZE, ChangeList
+from changegate.console.change_list import ChangeList
 from changegate.console.guards import caller, require_login
 from changegate.extensions import settings
 from changegate.models.change_request import CHANGE_STATES
@@ -44,15 +44,14 @@ def list_view() -> str:
     """Show a page of the changes that the user may see."""
     state = ChangeList.of_arguments(request.args)
     table = get_table("change_request")
-    shape = _shape(("sys_id", *COLUMNS))
-    page = read_page(table, caller(), state.query, shape, limit=PAGE_SIZE, offset=state.offset)
+    shape = _shape(("sys_id", *state.columns))
+    page = read_page(table, caller(), state.query, shape, limit=state.page_size, offset=state.offset)
     return render_template(
         "console/change_requests.html",
         wanted=state,
         records=page.records,
-        columns=[(name, table.entries[name].label) for name in COLUMNS],
+        columns=[(name, table.entries[name].label) for name in state.columns],
         total=page.total,
-        last_page=max(1, -(-page.total // PAGE_SIZE)),
         states=CHANGE_STATES,
     )
 

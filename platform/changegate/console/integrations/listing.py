@@ -1,19 +1,35 @@
-"""The list of integrations with owner, review date, and last exchange."""
+"""The list of integrations: search, filter, sort order, and page; each row with owner and last exchange."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sqlalchemy import select
 
+from changegate.console.list_arguments import SortedList
 from changegate.extensions import db, now
 from changegate.models import IntegrationDraft, OAuthEntity, OAuthExchange, SysUser
 from changegate.models.connection_type import ConnectionType
 from changegate.services.hygiene.authentication_methods import client_authentication_of
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.drafts import content_of
-from changegate.services.integrations.integrations import list_integrations
+from changegate.services.integrations.integration_search import LATEST, SORT_KEYS, search_integrations
 from changegate.services.integrations.recognition import host_of_issuer
 from changegate.services.oauth.event_search import REPORTED_FOR, count_would_refuse, latest_events
+
+STATUSES = {"true": "Active", "false": "Inactive"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrationList(SortedList):
+    """The state of the list of integrations."""
+
+    columns: ClassVar = (*SORT_KEYS, LATEST)
+    page_size: ClassVar = 50
+    filters: ClassVar = {"active": STATUSES}
+
+    active: str = ""
+    sort: str = "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +45,20 @@ class IntegrationRow:
     would_refuse: int
 
 
-def list_rows() -> list[IntegrationRow]:
-    """Return a row for each integration, by name, with a constant number of statements."""
-    entities = list_integrations()
+def find_rows(state: IntegrationList) -> tuple[list[IntegrationRow], int]:
+    """Return the rows of a page, with a constant number of statements, and the number of all matching integrations."""
+    entities, total = search_integrations(
+        state.search,
+        {"true": True, "false": False}.get(state.active),
+        sort=state.sort,
+        is_descending=state.is_descending,
+        limit=state.page_size,
+        offset=state.offset,
+    )
+    return _rows(entities), total
+
+
+def _rows(entities: Sequence[OAuthEntity]) -> list[IntegrationRow]:
     latest = latest_events(entity.sys_id for entity in entities)
     counts = count_would_refuse(now() - REPORTED_FOR)
     owners = _names_of({entity.owner for entity in entities if entity.owner})

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.connection_types import OFFERS, get_connection
 from changegate.console.integrations.form import IntegrationForm
-from changegate.console.integrations.listing import list_draft_rows, list_rows
+from changegate.console.integrations.listing import STATUSES, IntegrationList, find_rows, list_draft_rows
 from changegate.console.integrations.pages import (
     previous_secret_until,
     render_new_page,
@@ -33,6 +33,15 @@ from changegate.services.integrations.drafts import discard_draft, get_draft, li
 from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
 
+LIST_COLUMNS = (
+    ("name", "Name"),
+    ("type", "Type"),
+    ("provider_name", "Provider name and issuer"),
+    ("active", "Active"),
+    ("owner", "Owner"),
+    ("review_date", "Review date"),
+    ("latest", "Last token event"),
+)
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
@@ -40,9 +49,18 @@ bp.before_request(require_integration_administrator)
 
 @bp.get("")
 def list_view() -> str:
-    """List all integrations, each with its latest event."""
-    drafts = list_draft_rows(list_drafts(caller().sys_id))
-    return render_template("console/inbound_integrations.html", rows=list_rows(), drafts=drafts)
+    """Show a page of the integrations, each with its latest event."""
+    state = IntegrationList.of_arguments(request.args)
+    rows, total = find_rows(state)
+    return render_template(
+        "console/inbound_integrations.html",
+        wanted=state,
+        rows=rows,
+        total=total,
+        columns=LIST_COLUMNS,
+        statuses=STATUSES,
+        drafts=() if state.is_filtered else list_draft_rows(list_drafts(caller().sys_id)),
+    )
 
 
 @bp.get("/new")
