@@ -104,3 +104,15 @@ def test_pysncs_own_class_creates_a_change_at_port_443_with_a_secret(
 def test_the_identity_provider_sends_tokens_over_tls(demo: RunningDemo) -> None:
     sent = requests.post(f"{demo.shown('Identity provider')}send", json={}, timeout=LONGEST_SECONDS).json()
     assert [answer["status"] for answer in sent["answers"]] == [200]
+
+
+def test_the_oldest_event_has_a_page(demo: RunningDemo, console: requests.Session) -> None:
+    name, _, password = demo.shown("Sign in").partition(" / ")
+    url, query = f"{_origin(demo)}/api/now/oauth/events", {"limit": "500", "outcome": "refused"}
+    answer = requests.get(url, params=query, auth=(name, password), timeout=LONGEST_SECONDS)
+    event = answer.json()["result"][-1]
+    page = console.get(
+        f"{_origin(demo)}/inbound-integrations/events/{event['correlation_id']}", timeout=LONGEST_SECONDS
+    )
+    assert page.status_code == 200
+    assert event["reason"] == "expired" and event["reason"] in page.text

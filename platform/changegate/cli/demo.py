@@ -26,7 +26,6 @@ from changegate.factory import create_app
 from changegate.seed import ADMIN_USER_NAME, forget_demo_run, seed_demo, seed_demo_history
 
 HOST = "127.0.0.1"
-HTTPS_PORT = 443
 START_SECONDS = 120
 STOP_SECONDS = 10
 # Settings that could lead to the records of another instance. An empty value stands for the default.
@@ -56,7 +55,7 @@ def demo(once: bool, reset: bool, tls: bool, port: int, idp_port: int) -> None:
     password = make_demo_folder(folder)
     overrides = {
         **dict.fromkeys(SETTINGS_OF_OTHERS, ""),
-        "base_url": _base_url(port, tls=tls),
+        "base_url": f"{'https' if tls else 'http'}://{HOST}:{port}",
         "jwks_allow_loopback": "1",
         "admin_password": password,
     }
@@ -80,13 +79,6 @@ def demo(once: bool, reset: bool, tls: bool, port: int, idp_port: int) -> None:
             return
         click.echo("\nBoth servers keep running; press Ctrl-C to stop them.")
         _watch(processes)
-
-
-def _base_url(port: int, *, tls: bool) -> str:
-    """Return the URL of Changegate; clients leave out the port 443 of https."""
-    if tls:
-        return f"https://{HOST}" if port == HTTPS_PORT else f"https://{HOST}:{port}"
-    return f"http://{HOST}:{port}"
 
 
 def _prepare_demo(app: Flask, password: str) -> None:
