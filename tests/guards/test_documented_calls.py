@@ -135,6 +135,36 @@ def test_the_calls_of_the_connection_types_work(desk: Running, provider: str) ->
     assert created == ["Deploy by ID token", "Rotate the logs"]
 
 
+def test_the_calls_of_an_administrator_work(desk: Running, provider: str, tmp_path: Path) -> None:
+    keys = ("--jwks-url", f"{provider}/.well-known/jwks.json", "--issuer", provider)
+    created = desk.changegate(
+        "integration",
+        "create",
+        "--json",
+        "--name",
+        "Reviewed",
+        "--provider-name",
+        "Demo IdP",
+        "--run-as",
+        "admin",
+        *keys,
+    )
+    values = {
+        "PATH": f"{BINARIES}:{desk.environment['PATH']}",
+        "ADMIN": f"admin:{ADMIN_PASSWORD}",
+        "ADMIN_PASSWORD": ADMIN_PASSWORD,
+        "DESK": desk.url,
+        "CLIENT_ID": json.loads(created.stdout)["client_id"],
+    }
+    scopes, openapi = (blocks(DOCS / f"{name}.md", "bash") for name in ("auth-scopes", "openapi"))
+    [versions], [findings] = blocks(DOCS / "admin-api.md", "sh"), blocks(DOCS / "hygiene.md", "console")
+    # The last command fails on purpose: the integration has a finding.
+    script = "\n".join([f"cd {tmp_path}", *scopes, *openapi, versions, f"! {{ {findings}}}"])
+    done = run(localised(script, desk, provider), desk.environment | values)
+    for answer in ('"name":"auditor"', '"openapi":"3', '"comments":"Reviewed in May"', '"score":'):
+        assert answer in done.stdout.replace('": ', '":'), answer
+
+
 def test_the_worked_example_and_its_command_name_the_same_user() -> None:
     [commands] = blocks(WORKED_EXAMPLE, "console")
     assert "user create shop-production --role itil" in commands
