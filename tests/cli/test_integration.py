@@ -25,7 +25,7 @@ def client_id(run: Run) -> str:
 def test_creates_an_integration_and_shows_its_secret_once(run: Run) -> None:
     made = run(*CREATE, "--run-as", "admin")
 
-    assert (made.code, made.err) == (0, "")
+    assert made.code == 0, made.err
     assert "Client ID:" in made.out and "Client secret:" in made.out
 
 

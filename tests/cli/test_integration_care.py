@@ -32,7 +32,7 @@ def integration(desk: TokenDesk) -> Integration:
 
 def as_json(run: Run, *arguments: str) -> Any:
     ended = run("integration", *arguments, "--json")
-    assert (ended.code, ended.err) == (0, "")
+    assert ended.code == 0, ended.err
     return json.loads(ended.out)
 
 

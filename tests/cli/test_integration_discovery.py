@@ -52,7 +52,7 @@ def test_a_token_of_another_signer_and_missing_keys_are_warnings(run: Run, site:
     file.write_text(site.sign(issuer, key="another"))
     assert "! The signature could not be verified" in run(*CREATE, "--from", str(file)).err
     del site.documents[JWKS]
-    assert "! The keys cannot be used at the moment" in run(*CREATE, "--issuer", issuer).err
+    assert "! Its keys have never been fetched (1 attempt)" in run(*CREATE, "--issuer", issuer).err
 
 
 def test_what_leads_nowhere_is_refused(run: Run, site: ProviderSite, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Desk:
 
     def applied(self, text: str, *options: str) -> list[dict[str, Any]]:
         ended = self.apply(text, "--json", *options)
-        assert (ended.code, ended.err) == (0, "")
+        assert ended.code == 0, ended.err
         found: list[dict[str, Any]] = json.loads(ended.out)
         return found
 

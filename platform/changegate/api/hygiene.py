@@ -5,14 +5,12 @@ from flask import Blueprint, Response
 from changegate.api.auth import require_integration_administrator
 from changegate.api.envelopes import result_response
 from changegate.extensions import now
+from changegate.schemas import presets
 from changegate.schemas.hygiene import AssessmentSchema, OverviewSchema
-from changegate.schemas.presets import find_claim_kinds, require_pins
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.overview import get_overview
-from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 
 PREFIX = "/api/now/oauth"
-PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
 bp = Blueprint("hygiene", __name__, url_prefix=PREFIX)
 bp.before_request(require_integration_administrator)
 
@@ -20,10 +18,10 @@ bp.before_request(require_integration_administrator)
 @bp.get("/findings")
 def findings_view() -> Response:
     """Return the score and the findings."""
-    return result_response(AssessmentSchema().dump(assess(now(), PROVIDERS)))
+    return result_response(AssessmentSchema().dump(assess(now(), presets)))
 
 
 @bp.get("/overview")
 def overview_view() -> Response:
     """Return the figures of the overview, the machine identities, and exchanges over time."""
-    return result_response(OverviewSchema().dump(get_overview(now(), PROVIDERS)))
+    return result_response(OverviewSchema().dump(get_overview(now(), presets)))

@@ -14,7 +14,7 @@ from changegate.api.envelopes import empty_response, result_response
 from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db, settings
+from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity
 from changegate.schemas import presets
 from changegate.schemas.event_query import load_event_query
@@ -23,7 +23,8 @@ from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_calls import SecretRotationSchema, TrialRequestSchema
 from changegate.schemas.integration_input import load_change, load_integration, load_replacement
 from changegate.schemas.integration_views import EventSchema, KeyReportSchema, TrialSchema
-from changegate.services.integrations.authority import list_shared, require_authority
+from changegate.services.hygiene.warnings import warn_of_saved
+from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.event_pages import find_events
 from changegate.services.integrations.input_completion import complete_input
@@ -65,10 +66,11 @@ def create_view() -> Response:
     made = register_integration(load_integration(completed.given), by=caller().user_name)
     require_authority(made.entity, caller())
     db.session.commit()
+    warnings = completed.warnings + _warnings(made.entity)
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
     headers = {"Location": location} | etag(made.entity.record_version)
-    return result_response(shown, 201, headers, warnings=completed.warnings + _warnings(made.entity))
+    return result_response(shown, 201, headers, warnings=warnings)
 
 
 @bp.get("/integrations/<client_id>")
@@ -202,8 +204,9 @@ def _to_edit(client_id: str, *, is_version_required: bool = False) -> OAuthEntit
 
 
 def _warnings(entity: OAuthEntity) -> list[str]:
-    fields = fields_of(entity)
-    return list_cautions(fields, is_password_grant_on=settings().password_grant_enabled) + list_shared(entity)
+    """Return warnings about an integration that was just saved; fetches its keys if they were never fetched."""
+    warnings = warn_of_saved([entity], key_store(), presets, now())[entity.client_id]
+    return list_cautions(fields_of(entity), is_password_grant_on=settings().password_grant_enabled) + warnings
 
 
 def _shown(entity: OAuthEntity) -> dict[str, Any]:
@@ -227,14 +230,16 @@ def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
     require_authority(entity, caller())
     db.session.commit()
     secret = {"client_secret": changed.client_secret} if changed.client_secret else {}
-    return _answer(entity, secret, warnings=_warnings(entity))
+    warnings = _warnings(entity)
+    return _answer(entity, secret, warnings=warnings)
 
 
 def _switched(client_id: str, *, is_active: bool) -> Response:
     entity = _to_edit(client_id) if is_active else _to_change(client_id)
     set_active(entity, is_active, by=caller().user_name)
     db.session.commit()
-    return _answer(entity)
+    warnings = _warnings(entity)
+    return _answer(entity, warnings=warnings)
 
 
 def _keys(entity: OAuthEntity) -> Response:

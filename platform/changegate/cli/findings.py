@@ -11,13 +11,10 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json
 from changegate.extensions import now
 from changegate.printable import printable
+from changegate.schemas import presets
 from changegate.schemas.hygiene import SEVERITIES, AssessmentSchema
-from changegate.schemas.presets import find_claim_kinds, require_pins
 from changegate.services.hygiene.assessment import Assessment, assess
 from changegate.services.hygiene.finding import Finding
-from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
-
-PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
 
 
 @click.command()
@@ -30,7 +27,7 @@ PROVIDERS = ProviderKnowledge(require_pins, find_claim_kinds)
 def findings(as_json: bool, fail_on: str | None) -> None:
     """Show the security score and the findings with their remedies."""
     with opened_instance():
-        assessment = assess(now(), PROVIDERS)
+        assessment = assess(now(), presets)
     if as_json:
         click.echo(json.dumps(AssessmentSchema().dump(assessment)))
     else:

@@ -3,9 +3,9 @@
 from flask import Blueprint, render_template, request
 
 from changegate.console.guards import require_integration_administrator
-from changegate.console.integrations.providers import PROVIDERS
 from changegate.extensions import now
 from changegate.printable import typed
+from changegate.schemas import presets
 from changegate.services.hygiene.assessment import assess_reading
 from changegate.services.hygiene.finding import ACCOUNT
 from changegate.services.hygiene.identities import identities_of
@@ -30,7 +30,7 @@ def list_view() -> str:
         if user in ("", identity.account.user_name) and (identity.is_privileged or not is_privileged)
     ]
     findings: dict[str, int] = {}
-    for finding in assess_reading(reading, at, PROVIDERS).findings:
+    for finding in assess_reading(reading, at, presets).findings:
         if finding.subject_type == ACCOUNT:
             findings[finding.subject] = findings.get(finding.subject, 0) + 1
     return render_template(

@@ -4,9 +4,9 @@ from flask import Blueprint, render_template
 
 from changegate.console.exchange_chart import chart_of
 from changegate.console.guards import require_integration_administrator
-from changegate.console.integrations.providers import PROVIDERS
 from changegate.extensions import now
 from changegate.models.connection_type import PRIVATE_KEY_JWT, PUBLIC, REFRESH, SECRET, TYPES
+from changegate.schemas import presets
 from changegate.services.hygiene.overview import get_overview
 
 METHODS = {name: one.short for name, one in TYPES.items()} | {REFRESH: "Refresh token"}
@@ -24,7 +24,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def overview_view() -> str:
     """Show the tiles, the exchanges over time, and the methods of authentication."""
-    overview = get_overview(now(), PROVIDERS)
+    overview = get_overview(now(), presets)
     spans = (
         ("hours", "Last 24 hours", overview.hours, HOURS, "hour"),
         ("days", "Last 30 days", overview.days, DAYS, "day"),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template, request, url_for
 
 from changegate.console.guards import require_integration_administrator
-from changegate.console.integrations.providers import PROVIDERS
 from changegate.console.integrations.tabs import ENDPOINTS
 from changegate.extensions import now
 from changegate.printable import typed
+from changegate.schemas import presets
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding
 from changegate.services.hygiene.score import COSTS
@@ -33,7 +33,7 @@ class LinkedFinding:
 @bp.get("")
 def list_view() -> str:
     """Show the score and the findings: all, or those of one severity or subject."""
-    assessment = assess(now(), PROVIDERS)
+    assessment = assess(now(), presets)
     severity = request.args.get("severity", "")
     severity = severity if severity in SEVERITIES else ""
     subject = typed(request.args.get("subject", ""))[:MAX_LENGTH]

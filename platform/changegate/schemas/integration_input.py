@@ -28,8 +28,11 @@ ALTERNATIVES = {
 FIXED = "The connection type cannot be changed; register another integration."
 
 
-def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated fields of a complete integration; raises `InputInvalid`."""
+def load_integration(given: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return validated fields of a complete integration that replaces the stored one, if any.
+
+    Raises `InputInvalid`.
+    """
     connection_type = _type(given)
     if not TYPES[connection_type].has_provider:
         return _load(_without_provider(given, connection_type))
@@ -43,7 +46,7 @@ def load_integration(given: Mapping[str, Any]) -> dict[str, Any]:
     ruled_out = {ALTERNATIVES.get(name) for name in given}
     if given.get("key_source") == SHARED_KEY:
         ruled_out.add("algorithms")
-    return _load({name: value for name, value in defaults.items() if name not in ruled_out} | fields)
+    return _load({name: value for name, value in defaults.items() if name not in ruled_out} | fields, stored)
 
 
 def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dic
     """
     _require_type(given, stored)
     kept = {name: stored[name] for name in ("active", "require_email_verified") if name in stored}
-    return load_integration({**kept, **given})
+    return load_integration({**kept, **given}, stored)
 
 
 def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def load_change(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str
     if source != stored["key_source"]:
         ruled_out |= {*KEY_FIELDS.values()}
         ruled_out |= {"algorithms"} if SHARED_KEY in (source, stored["key_source"]) else set()
-    return _load({name: value for name, value in stored.items() if name not in ruled_out} | changed)
+    return _load({name: value for name, value in stored.items() if name not in ruled_out} | changed, stored)
 
 
 def defaults_for(preset: Preset, connection_type: str) -> dict[str, Any]:
@@ -106,9 +109,9 @@ def _without_provider(given: Mapping[str, Any], connection_type: str) -> dict[st
     return _without_place(given)
 
 
-def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _load(fields: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
     try:
-        return load_fields(fields)
+        return load_fields(fields, stored)
     except ValidationError as problem:
         raise InputInvalid(field_errors(problem)) from None
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,23 @@ from marshmallow import ValidationError
 
 from changegate.private_keys import LEAKED, holds_private_key, names_jwk
 
+OTHER_TEXTS = (
+    (re.compile(r"https?://", re.I), "This is a URL. Choose the key source JWKS URL, and enter it there."),
+    (re.compile(r"-----BEGIN CERTIFICATE-"), "This is a certificate. Choose the key source Certificates."),
+    (
+        re.compile(r"-----BEGIN "),
+        "This is PEM. A key set is JSON: paste the key in the quick setup, which converts it, or convert it to a JWK.",
+    ),
+    (
+        re.compile(r"(?:Bearer\s+)?eyJ[\w-]*\.", re.I | re.A),
+        "This is a token. Enter the provider's keys; to see whether they fit the token, use Try a token.",
+    ),
+)
+NOT_A_KEY_SET = {
+    "jwks_uri": "This is a discovery document. Choose the key source JWKS URL, and enter its jwks_uri there.",
+    "kty": 'This is a single key. Put it into a key set: {"keys": [...]}.',
+}
+CUT_OFF = "The key set is cut off or damaged at character {}. Copy all of it, from the first brace to the last."
 PUBLIC = "This is a public key or a certificate. A shared key must be secret."
 _OPENSSH = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com) +AAAA")
 
@@ -21,6 +39,28 @@ def refuse_private_key(text: str) -> None:
     """Refuse a private key in PEM or as a JWK; the message does not contain it."""
     if holds_private_key(text):
         raise ValidationError(LEAKED)
+
+
+def require_key_set(text: str) -> None:
+    """Refuse other text than a key set by its name; the keys in it are checked later."""
+    refuse_private_key(text)
+    refusal = next((message for pattern, message in OTHER_TEXTS if pattern.match(text)), None)
+    if refusal is None and text.startswith("{"):
+        refusal = _fault_of_json(text)
+    if refusal is not None:
+        raise ValidationError(refusal)
+
+
+def _fault_of_json(text: str) -> str | None:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as problem:
+        return CUT_OFF.format(problem.pos + 1)
+    except (ValueError, RecursionError):
+        # Such as an integer of too many digits; the parser of key sets says more.
+        return None
+    known = (message for name, message in NOT_A_KEY_SET.items() if name in document and "keys" not in document)
+    return next(known, None)
 
 
 def refuse_what_is_no_secret(text: str) -> None:

@@ -102,7 +102,7 @@ def test_given_fields_override_the_preset_even_in_another_form(api: IntegrationA
         ),
         (
             {"preset": "gitlab", "place": "self-managed", "placeholders": {"host": "a b"}},
-            "placeholders: host: Give the Host name",
+            "placeholders: host: a b does not have the right form. Give the Host name",
         ),
         (
             {"preset": "gitlab", "issuer": "https://a.example", "placeholders": {"host": "b.example"}},
@@ -401,7 +401,7 @@ def test_an_issuer_or_a_jwks_url_is_enough(api: IntegrationApi) -> None:
             assert (made["issuer"], made["jwks_url"]) == (issuer, site.url + JWKS)
         del site.documents[JWKS]
         warned = api.send("POST", "", {"issuer": issuer, "run_as": "admin"})
-        assert "The keys cannot be used at the moment" in warned.text
+        assert "Its keys have never been fetched (1 attempt). " in warned.text
         site.documents.clear()
         refused = api.send("POST", "", {"issuer": issuer, "run_as": "admin"})
         assert refused.status_code == 400

@@ -90,7 +90,8 @@ def test_a_jwks_url_and_two_clicks_make_an_integration(
     saved = save(admin, draft, {"conditions-0-value": "repo:shop"})
     [entity] = integrations(app)
     assert saved.location == f"{LIST}/{entity.client_id}/run"
-    assert site.asked[fetched:] == [JWKS]
+    # Once to test the keys before the integration is saved, and once to store them with it.
+    assert site.asked[fetched:] == [JWKS, JWKS]
     assert (entity.name, entity.issuer, entity.jwks_url) == (host, issuer, site.url + JWKS)
     assert entity.public_client
     assert entity.client_secret_hash is None

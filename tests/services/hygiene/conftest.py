@@ -9,14 +9,13 @@ import pytest
 from flask import Flask
 
 from changegate.extensions import db
-from changegate.schemas.presets import find_claim_kinds, require_pins
+from changegate.schemas import presets
 from changegate.services.hygiene.assessment import Assessment, assess
 from changegate.services.hygiene.finding import Finding
-from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from tests.conftest import Clock
 from tests.support.token_desk import AUDIENCE, Integration, TokenDesk, token_desk
 
-KNOWN = ProviderKnowledge(require_pins, find_claim_kinds)
+KNOWN = presets
 CONDITION = {
     "claim": "project",
     "operator": "equals",

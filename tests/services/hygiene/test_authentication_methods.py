@@ -12,7 +12,7 @@ from changegate.models import OAuthEntity
 from changegate.models.connection_type import AUTHENTICATION_METHODS
 from changegate.models.integration_choices import CONNECTION_TYPES
 from changegate.services.hygiene.overview import get_overview
-from tests.services.hygiene.conftest import HygieneDesk
+from tests.services.hygiene.conftest import KNOWN, HygieneDesk
 from tests.support.client_assertions import client_assertion, client_proof
 from tests.support.grant_desk import GrantDesk, allowed_passwords
 from tests.support.id_token_desk import read, register_id_token
@@ -28,7 +28,7 @@ BY_KEY = ("jwt_bearer", "private_key_jwt")
 def counted(hygiene: HygieneDesk) -> Counts:
     """Return active integrations and tokens by method and client authentication."""
     db.session.rollback()
-    methods = get_overview(hygiene.clock()).authentication_methods
+    methods = get_overview(hygiene.clock(), KNOWN).authentication_methods
     return {(one.method, one.client_authentication): (one.active_integrations, one.tokens) for one in methods}
 
 
@@ -44,7 +44,7 @@ def test_a_jwt_bearer_client_is_public_or_has_a_secret(hygiene: HygieneDesk, is_
 
     expected = {BY_SECRET: (1, 1), BY_NONE: (1, 2)} if is_public else {BY_SECRET: (2, 3)}
     assert counted(hygiene) == NOTHING | expected
-    overview = get_overview(hygiene.clock())
+    overview = get_overview(hygiene.clock(), KNOWN)
     assert (overview.tokens, overview.tokens_by_algorithm) == (3, {"RS256": 3})
     assert (overview.integrations, overview.active_integrations) == (2, 2)
 

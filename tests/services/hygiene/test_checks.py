@@ -15,6 +15,7 @@ from changegate.models.integration_choices import REUSABLE
 from changegate.services.hygiene.assessment import ACCOUNT_CHECKS, INTEGRATION_CHECKS
 from changegate.services.integrations.integrations import get_integration, rotate_secret
 from changegate.services.integrations.key_blocking import block_key
+from changegate.services.integrations.run_as import CREATOR_ROLE
 from changegate.services.keys.key_timeline import list_keys
 from changegate.services.users.accounts import create_user
 from tests.guards.documents import DOCS
@@ -168,6 +169,10 @@ def aged(**ages: timedelta | None) -> Arrange:
 
 # What is wrong, by the one code that says so.
 FLAWS: dict[str, Arrange] = {
+    "mistaken_value": columns(issuer=f"{ISSUER}/.well-known/jwks.json"),
+    "no_condition": columns(preset="keycloak", claim_conditions=[]),
+    "impossible_audience": lambda hygiene: hygiene.set(preset="entra-id", audiences=[hygiene.integration.client_id]),
+    "audience_with_blanks": columns(audiences=["https://a b"]),
     "weak_binding": columns(issuer=GITHUB),
     "admits_everything": columns(claim_conditions=[ANYTHING]),
     "idle_condition": columns(claim_conditions=[CONDITION, ANYTHING]),
@@ -200,6 +205,7 @@ FLAWS: dict[str, Arrange] = {
     "stored_secret": of_type("client_credentials", run_as=ROBOT),
     "long_id_tokens": id_tokens,
     "owner_gone": columns(owner="f" * 32),
+    "run_as_may_not_create": with_account(web_service_access_only=True),
     "run_as_inactive": lambda _: set_user(ROBOT, active=False),
     "old_secret": aged(client_secret_created_at=OLD),
     "secret_of_unknown_age": aged(client_secret_created_at=None, sys_created_on=OLD),
@@ -208,10 +214,10 @@ FLAWS: dict[str, Arrange] = {
     "never_used": never_used,
     "report_only_met": reporting("main"),
     "report_only_unmet": reporting("fork"),
-    "account_administers": with_account("oauth_admin"),
-    "account_manages_changes": with_account("change_manager"),
+    "account_administers": with_account("oauth_admin", CREATOR_ROLE),
+    "account_manages_changes": with_account("change_manager", CREATOR_ROLE),
     "account_idle": nothing,
-    "account_signs_in": with_account(password="itil itil itil"),
+    "account_signs_in": with_account(CREATOR_ROLE, password="itil itil itil"),
 }
 # Who gives refresh tokens does so by a grant that is another finding.
 COME_TOGETHER = {"refresh_tokens": {"password_grant"}}
@@ -291,7 +297,7 @@ def test_an_owner_who_was_locked_out_or_deleted_is_told_apart(hygiene: HygieneDe
 def test_keys_that_were_never_fetched_are_told_of_at_once(hygiene: HygieneDesk) -> None:
     cache(fetched_at=None, fresh_until=None, failures=2, error="no\n answer")(hygiene)
     [finding] = hygiene.found("key_fetch_failing")
-    assert finding.sentence == "None of 2 fetches of its keys has succeeded. no answer"
+    assert finding.sentence == "Its keys have never been fetched (2 attempts). no answer"
 
 
 def test_a_condition_that_reports_has_to_have_done_so_for_two_weeks(hygiene: HygieneDesk) -> None:

@@ -9,7 +9,7 @@ from changegate.services.hygiene.overview import get_overview
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES, privileges_among
 from changegate.services.users.accounts import create_user
 from tests.conftest import Clock
-from tests.services.hygiene.conftest import HygieneDesk
+from tests.services.hygiene.conftest import KNOWN, HygieneDesk
 from tests.support.token_desk import ROBOT
 
 
@@ -78,14 +78,14 @@ def test_high_privileges_are_those_of_the_table_with_what_contains_them(hygiene:
     found = identities(hygiene)
     assert found["strong"].account.privileges == ("mi_admin", "oauth_admin")
     assert not found[ROBOT].is_privileged
-    assert get_overview(hygiene.clock()).privileged_machine_accounts == 1
+    assert get_overview(hygiene.clock(), KNOWN).privileged_machine_accounts == 1
     assert privileges_among(["itil", "change_manager", "admin"]) == ("admin", "change_manager")
     assert all(privilege.reason for privilege in HIGH_PRIVILEGES.values())
 
 
 def test_exchanges_are_in_the_history_as_they_come(hygiene: HygieneDesk) -> None:
     hygiene.desk.exchange(hygiene.integration, assertion=hygiene.desk.assertion(project="other"))
-    overview = get_overview(hygiene.clock())
+    overview = get_overview(hygiene.clock(), KNOWN)
     for history in (overview.hours, overview.days):
         assert sum(period.accepted for period in history.periods[-2:]) == 1
         assert sum(period.refused for period in history.periods[-2:]) == 1

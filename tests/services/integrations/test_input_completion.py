@@ -104,8 +104,8 @@ def test_an_issuer_is_compared_exactly(site: ProviderSite) -> None:
         completed({"issuer": issuer.rstrip("/")})
 
 
-def test_keys_that_cannot_be_fetched_are_a_warning(site: ProviderSite) -> None:
+def test_keys_that_cannot_be_fetched_complete_the_input_all_the_same(site: ProviderSite) -> None:
     issuer = site.publish()
     del site.documents[JWKS]
-    [warning] = completed({"issuer": issuer}).warnings
-    assert warning.startswith("The keys cannot be used at the moment: ")
+    found = completed({"issuer": issuer})
+    assert found.recognition and found.recognition.keys and found.recognition.keys.error

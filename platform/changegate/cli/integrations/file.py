@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from changegate.cli.integrations.refusals import as_json, get_target
 from changegate.cli.integrations.value_texts import describe_changes
 from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
 from changegate.errors import ChangegateError
-from changegate.extensions import db
-from changegate.services.integrations.authority import list_shared
+from changegate.extensions import db, now
+from changegate.printable import printable
+from changegate.schemas import presets
+from changegate.services.hygiene.warnings import list_warnings, warn_of_saved
 from changegate.services.integrations.integrations import list_integrations
+from changegate.services.keys.key_store import key_store
 
 DONE = {"create": "registered", "change": "changed", "keep": "unchanged"}
 TO_DO = {"create": "would be registered", "change": "would be changed", "keep": "unchanged"}
@@ -34,14 +38,18 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
     entries = read_file(_read(file), shown_as="stdin" if file == "-" else file)
     with opened_instance():
         applied = apply_integrations(entries)
-        rows = [_row(result, dry_run) for result in applied]
-        for result in applied:
-            _warn(result)
-        # A dry run writes, too, and only the commit differs, so it finds the same errors.
+        entities = [get_target(result.client_id) for result in applied]
+        # A dry run writes, too, and only the commit differs, so it finds the same errors. It does not fetch keys.
         if dry_run:
+            db.session.flush()
+            warnings = list_warnings(entities, presets, now())
             db.session.rollback()
         else:
             db.session.commit()
+            warnings = warn_of_saved(entities, key_store(), presets, now())
+    rows = [{**_row(result, dry_run), "warnings": warnings[result.client_id]} for result in applied]
+    for result in applied:
+        _warn(result, warnings[result.client_id])
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -58,10 +66,10 @@ def export(client_ids: tuple[str, ...]) -> None:
         click.echo(render_file(entities), nl=False)
 
 
-def _warn(result: Applied) -> None:
+def _warn(result: Applied, warnings: Iterable[str]) -> None:
     # To stderr, since stdout may be JSON.
-    for sentence in list_shared(get_target(result.client_id)):
-        click.echo(f"! {result.name}: {sentence}", err=True)
+    for sentence in warnings:
+        click.echo(printable(f"! {result.name}: {sentence}"), err=True)
 
 
 def _read(file: str) -> str:

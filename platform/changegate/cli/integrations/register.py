@@ -10,12 +10,13 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.options import integration_options, keep_other_conditions, read_options
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, get_target
 from changegate.cli.integrations.value_texts import describe_changes
-from changegate.extensions import db, settings
+from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity
+from changegate.printable import printable
 from changegate.schemas import presets
 from changegate.schemas.integration.cautions import list_cautions
 from changegate.schemas.integration_input import load_change, load_integration
-from changegate.services.integrations.authority import list_shared
+from changegate.services.hygiene.warnings import warn_of_saved
 from changegate.services.integrations.input_completion import Completed, complete_input
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import delete_integration
@@ -44,8 +45,11 @@ def create(pasted: BinaryIO | None, as_json: bool, **options: Any) -> None:
         _say_recognized(completed)
         made = register_integration(load_integration(completed.given), by=BY)
         db.session.commit()
-        shown = {**facts(made.entity), "client_secret": made.client_secret}
-        _caution(shown, made.entity)
+        shown = {
+            **facts(made.entity),
+            "client_secret": made.client_secret,
+            "warnings": completed.warnings + _warn(made.entity),
+        }
     if as_json:
         click.echo(json.dumps(shown))
         return
@@ -67,8 +71,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
         given = keep_other_conditions(given, options, stored.get("claim_conditions", ()))
         changed = change_integration(entity, load_change(given, stored), by=BY)
         db.session.commit()
-        shown = {**facts(entity), "client_secret": changed.client_secret}
-        _caution(shown, entity)
+        shown = {**facts(entity), "client_secret": changed.client_secret, "warnings": _warn(entity)}
     if as_json:
         click.echo(json.dumps({**shown, "changed": sorted(changed.changes)}))
         return
@@ -114,11 +117,13 @@ def _say_changes(shown: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
         click.echo(f"  {line}")
 
 
-def _caution(shown: Mapping[str, Any], entity: OAuthEntity) -> None:
-    # To stderr, since stdout may be JSON.
-    cautions = list_cautions(shown, is_password_grant_on=settings().password_grant_enabled)
-    for sentence in cautions + list_shared(entity):
-        click.echo(f"! {sentence}", err=True)
+def _warn(entity: OAuthEntity) -> list[str]:
+    """Print warnings about a saved integration to stderr, since stdout may be JSON, and return them."""
+    cautions = list_cautions(fields_of(entity), is_password_grant_on=settings().password_grant_enabled)
+    warnings = cautions + warn_of_saved([entity], key_store(), presets, now())[entity.client_id]
+    for sentence in warnings:
+        click.echo(printable(f"! {sentence}"), err=True)
+    return warnings
 
 
 def _say_secret(secret: str | None) -> None:

@@ -26,6 +26,10 @@ SUBJECT_RULES = ("run_as", "user_field")
 PLACE = "place"
 PLACEHOLDER_PREFIX = "placeholder-"
 DRAFT = "draft"
+ELSEWHERE = (
+    "This is the issuer of the location {}, and the location {} is chosen. Fill in issuer and JWKS URL again, or "
+    "choose the location of the issuer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +88,31 @@ class IntegrationForm:
         """Return whether a field of a part of the form is refused."""
         return any(field.name in self.errors for field in self.in_parts(part))
 
-    def load(self) -> dict[str, Any]:
-        """Return validated fields, with only the chosen subject rule and key source; raises `InputInvalid`."""
+    def load(self, entity: OAuthEntity | None = None) -> dict[str, Any]:
+        """Return validated fields, with only the chosen subject rule and key source; raises `InputInvalid`.
+
+        `entity` is the stored integration, if there is one.
+        """
         try:
-            return load_fields({**self._given(), "type": self.connection.name})
+            fields = load_fields({**self._given(), "type": self.connection.name}, fields_of(entity) if entity else None)
         except ValidationError as problem:
             kinds = ROW_KINDS.keys() & self.values.keys()
             places = {name: [place for place, _ in ROW_KINDS[name].filled(self.values[name])] for name in kinds}
-            raise InputInvalid(_errors(problem, places)) from None
+            raise InputInvalid(self._contradictions() | _errors(problem, places)) from None
+
+        contradictions = self._contradictions()
+        if contradictions:
+            raise InputInvalid(contradictions)
+        return fields
+
+    def _contradictions(self) -> dict[str, list[str]]:
+        """Return that the issuer belongs to another place of the provider than the chosen one."""
+        recognized = recognize(self.values.get("issuer", "").strip())
+        place = self.values.get(PLACE)
+        if recognized is None or recognized.preset.name != self.values["preset"] or not place:
+            return {}
+        chosen = next((form for form in recognized.preset.issuers if form.name == place), recognized.form)
+        return {} if chosen is recognized.form else {"issuer": [ELSEWHERE.format(recognized.form.label, chosen.label)]}
 
     def texts(self) -> dict[str, str]:
         """Return every field as text, without secrets and keys."""

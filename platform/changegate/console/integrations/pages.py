@@ -15,7 +15,8 @@ from changegate.models import OAuthEntity
 from changegate.models.connection_type import TYPES
 from changegate.models.integration_choices import JWT_BEARER
 from changegate.models.integration_fields import FIELDS
-from changegate.services.integrations.authority import list_shared
+from changegate.schemas import presets
+from changegate.services.hygiene.warnings import list_warnings
 from changegate.services.integrations.connection_types import has_secret
 from changegate.services.integrations.integration_fields import texts_of_entity
 
@@ -42,7 +43,7 @@ def render_record_page(entity: OAuthEntity, form: IntegrationForm | None = None,
 def form_context(form: IntegrationForm, entity: OAuthEntity | None) -> dict[str, Any]:
     """Return the context of the template of the form."""
     choices = form_choices(form)
-    choices["cautions"] += list_shared(entity) if entity else []
+    choices["cautions"] += list_warnings([entity], presets, now())[entity.client_id] if entity else []
     return {
         "form": form,
         "entity": entity,

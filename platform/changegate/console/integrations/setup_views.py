@@ -15,10 +15,11 @@ from changegate.console.integrations.setup_check import digest_of, find_cautions
 from changegate.console.integrations.setup_form import CREATED, SetupForm
 from changegate.console.integrations.setup_pages import form_of_setup, render_box, render_draft
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db
+from changegate.extensions import db, now
 from changegate.models import IntegrationDraft
 from changegate.schemas import presets
 from changegate.schemas.integration_input import load_integration
+from changegate.services.hygiene.warnings import warn_of_saved
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.drafts import (
     change_draft,
@@ -172,7 +173,10 @@ def _save(draft: IntegrationDraft, form: SetupForm) -> ResponseReturnValue:
         db.session.rollback()
         return render_draft(_get_draft(draft_id), with_schema_errors(form, problem.fields)), problem.status
     db.session.commit()
-    flash(f"{registered.entity.name} is registered.")
+    entity = registered.entity
+    flash(f"{entity.name} is registered.")
+    for sentence in warn_of_saved([entity], key_store(), presets, now())[entity.client_id]:
+        flash(sentence, "warning")
     return redirect(url_for("inbound_integrations.run_view", client_id=registered.entity.client_id), 303)
 
 

@@ -8,6 +8,7 @@ from changegate.console.integrations.claim_pins import pinned_row
 from changegate.console.integrations.form import PLACE, PLACEHOLDER_PREFIX, IntegrationForm
 from changegate.console.integrations.rows import CLAIM_CONDITIONS, ROW_KINDS
 from changegate.errors import InputInvalid, JwksFetchFailed
+from changegate.schemas import presets
 from changegate.schemas.integration_input import defaults_for
 from changegate.schemas.presets import (
     PRESETS,
@@ -17,7 +18,10 @@ from changegate.schemas.presets import (
     find_preset,
     find_shared,
     issuer_form,
+    recognize,
+    refuse_new_mistakes,
 )
+from changegate.services.integrations.recognition import recognize_pasted
 from changegate.services.keys.key_store import key_store
 
 MAX_CLAIM_LENGTH = 255
@@ -85,24 +89,45 @@ def _read_pin(text: str) -> dict[str, Any] | None:
 def _choose_preset(form: IntegrationForm, _rest: str) -> IntegrationForm:
     """Fill in the values of the chosen provider."""
     preset = find_preset(form.values["preset"])
+    form = _without_unfinished_conditions(form)
     if preset is None:
-        return form.changed(**{PLACE: ""}).focusing("preset")
+        return _without_preset(form)
     known = defaults_for(preset, form.connection.name)
     typed = form.values["provider_name"].strip()
     if typed and typed not in {other.label for other in PRESETS.values()}:
         del known["provider_name"]
     shown = {name: "" if value is None else value for name, value in known.items()}
     place = _place(preset, form.values[PLACE])
-    form = _without_urls_of_others(form, preset).changed(**shown, **{PLACE: place})
+    form = _without_urls_of_others(form, preset, place).changed(**shown, **{PLACE: place})
     if not issuer_form(preset, place).placeholders:
         return _fill(form, "")
     return form.focusing(PLACEHOLDER_PREFIX + issuer_form(preset, place).placeholders[0])
 
 
-def _without_urls_of_others(form: IntegrationForm, preset: Preset) -> IntegrationForm:
-    """Return the form without the issuer of the previously chosen provider."""
-    before = find_by_issuer(form.values["issuer"].strip())
-    return form if before in (None, preset) else form.changed(issuer="", jwks_url="")
+def _without_urls_of_others(form: IntegrationForm, preset: Preset | None, place: str = "") -> IntegrationForm:
+    """Return the form without the issuer of another provider, or of another place of this one."""
+    issuer = form.values["issuer"].strip()
+    before, recognized = find_by_issuer(issuer), recognize(issuer)
+    is_elsewhere = recognized is not None and recognized.form.name != place
+    return form.changed(issuer="", jwks_url="") if before and (before is not preset or is_elsewhere) else form
+
+
+def _without_preset(form: IntegrationForm) -> IntegrationForm:
+    """Return the form with the defaults in place of what the preset chosen before has filled in."""
+    blank = IntegrationForm.blank(form.connection).values
+    names = defaults_for(next(iter(PRESETS.values())), form.connection.name).keys() - {"preset", "provider_name"}
+    reset = {name: blank[name] for name in names}
+    if form.values["provider_name"].strip() in {preset.label for preset in PRESETS.values()}:
+        reset["provider_name"] = ""
+    form = _without_urls_of_others(form, None).changed(**reset, **{PLACE: ""})
+    return form.noting(preset="The settings that a provider fills in have their defaults again.").focusing("preset")
+
+
+def _without_unfinished_conditions(form: IntegrationForm) -> IntegrationForm:
+    """Return the form without conditions that were proposed for a provider and got no value."""
+    rows = form.values["claim_conditions"]
+    kept = [row for row in rows if row["value"].strip() or row["operator"] == "exists" or not row["claim"].strip()]
+    return form.changed(claim_conditions=kept)
 
 
 def _place(preset: Preset, chosen: str) -> str:
@@ -139,6 +164,9 @@ def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
     issuer = form.values["issuer"].strip()
     if not issuer:
         return form.with_errors({"issuer": ["Fill in the issuer first."]}).focusing("issuer")
+    mistakes = refuse_new_mistakes({"issuer": issuer}, None)
+    if mistakes:
+        return _recognize(form, issuer, mistakes)
     try:
         metadata = key_store().discover(issuer)
     except JwksFetchFailed as problem:
@@ -147,6 +175,15 @@ def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
     notice = f"Read from {metadata.document_url}.{signs}"
     form = form.changed(issuer=metadata.issuer, jwks_url=metadata.jwks_uri, key_source="jwks_url")
     return form.noting(issuer=notice).focusing("jwks_url")
+
+
+def _recognize(form: IntegrationForm, text: str, mistakes: dict[str, list[str]]) -> IntegrationForm:
+    """Fill in the issuer of another URL of a provider, such as its JWKS URL."""
+    found = recognize_pasted(text, key_store(), presets)
+    urls = {name: found.fields.get(name, "") for name in ("issuer", "jwks_url")}
+    if not all(urls.values()):
+        return form.with_errors({"issuer": [*mistakes["issuer"], *found.problems]}).focusing("issuer")
+    return form.changed(**urls, key_source="jwks_url").noting(issuer=found.sentence).focusing("jwks_url")
 
 
 _STEPS: dict[str, Callable[[IntegrationForm, str], IntegrationForm]] = {

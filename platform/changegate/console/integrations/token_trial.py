@@ -33,7 +33,7 @@ def try_token(form: IntegrationForm, text: str, entity: OAuthEntity | None) -> T
     if len(text) > MAX_TOKEN_LENGTH:
         return TokenTrial(problem="The input is longer than a token may be.")
     try:
-        fields = form.changed(**NOT_TRIED).load()
+        fields = form.changed(**NOT_TRIED).load(entity)
     except InputInvalid as refusal:
         return TokenTrial(problem="Fix the errors in the form before you try a token.", errors=refusal.fields)
     run = try_assertion(fields, text, key_store(), entity)

@@ -25,13 +25,16 @@ from changegate.console.integrations.run_page import render_run_page, render_run
 from changegate.console.integrations.setup_pages import BEARER, render_box
 from changegate.console.stale_forms import is_stale, list_differences
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db, settings
+from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity
+from changegate.schemas import presets
+from changegate.services.hygiene.warnings import warn_of_saved
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.drafts import discard_draft, get_draft, list_drafts
 from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
+from changegate.services.keys.key_store import key_store
 
 LIST_COLUMNS = (
     ("name", "Name"),
@@ -115,7 +118,7 @@ def update_view(client_id: str) -> ResponseReturnValue:
     version = entity.record_version
     try:
         require_authority(entity, caller())
-        changed = change_integration(entity, form.load(), by=caller().user_name)
+        changed = change_integration(entity, form.load(entity), by=caller().user_name)
         require_authority(entity, caller())
     except InputInvalid as problem:
         db.session.rollback()
@@ -182,13 +185,18 @@ def _discard(draft_id: str) -> None:
 
 
 def _saved(entity: OAuthEntity, secret: str | None, what: str) -> ResponseReturnValue:
-    """Redirect to the record; with a new secret, show the record in this response, since the secret is not stored."""
+    """Redirect to the record; with a new secret, show it in this response, since it is not stored.
+
+    The record shows the warnings, which depend on a fetch of the keys.
+    """
+    warnings = warn_of_saved([entity], key_store(), presets, now())[entity.client_id]
     if secret is not None:
         return render_template(
             "console/client_secret.html",
             entity=entity,
             secret=secret,
             what=what,
+            warnings=warnings,
             previous_secret_until=previous_secret_until(entity),
             base_url=settings().base_url,
         )

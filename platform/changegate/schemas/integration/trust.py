@@ -15,7 +15,7 @@ from changegate.schemas.key_source import (
     require_algorithms_of_source,
     require_keys_of_source,
 )
-from changegate.schemas.pasted_keys import refuse_private_key
+from changegate.schemas.pasted_keys import require_key_set
 from changegate.schemas.presets import PRESETS, find_pin_faults
 
 ONCE = "jti-required-once"
@@ -39,7 +39,7 @@ def _is_a_grant(typ: str) -> None:
 RULES: Mapping[str, Rule] = {
     "algorithms": validate.Length(min=1, error="Allow at least one algorithm."),
     "jti_claim": validate.NoneOf(NOT_UNIQUE, error="This claim is the same in many assertions."),
-    "jwks": refuse_private_key,
+    "jwks": require_key_set,
     "preset": validate.OneOf([*PRESETS], error=f"Unknown preset. The presets are {', '.join(PRESETS)}."),
     "required_typ": _is_a_grant,
     "user_claim": validate.NoneOf(NOT_A_USER, error="This claim does not identify a user."),

@@ -11,6 +11,7 @@ from changegate.models.integration_choices import JWT_BEARER
 from changegate.schemas.integration.base import IntegrationSchema
 from changegate.schemas.integration.trust import RULES, ProviderSchema
 from changegate.schemas.integration.values import Rule, schema_field
+from changegate.schemas.presets import refuse_new_mistakes
 
 
 def _schema(connection: ConnectionType) -> IntegrationSchema:
@@ -46,8 +47,32 @@ def type_of(given: Mapping[str, Any]) -> str:
     return name
 
 
-def load_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an integration, validated by the schema of its type; raises `ValidationError`."""
+def load_fields(given: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the fields of an integration, validated by the schema of its type; raises `ValidationError`.
+
+    Mistakes that are `stored` already are accepted: an integration of an earlier release can be saved with other
+    changes.
+    """
     name = type_of(given)
-    loaded: dict[str, Any] = SCHEMAS[name].load({**given, "type": name})
+    try:
+        loaded: dict[str, Any] = SCHEMAS[name].load({**given, "type": name})
+    except ValidationError as problem:
+        valid = problem.valid_data if isinstance(problem.valid_data, Mapping) else {}
+        raise ValidationError(_joined(problem.messages_dict, _mistakes(name, valid, stored))) from None
+    mistakes = _mistakes(name, loaded, stored)
+    if mistakes:
+        raise ValidationError({**mistakes})
     return loaded
+
+
+def _mistakes(name: str, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    return refuse_new_mistakes(fields, stored) if TYPES[name].has_provider else {}
+
+
+def _joined(messages: Mapping[str, Any], mistakes: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return all messages by field; those of rows are not joined with others."""
+    joined = {**mistakes, **messages}
+    for name, texts in mistakes.items():
+        if isinstance(messages.get(name), list):
+            joined[name] = list(dict.fromkeys([*messages[name], *texts]))
+    return joined

@@ -10,7 +10,14 @@ from changegate.schemas.presets.catalog import (
     get_preset,
     issuer_form,
 )
-from changegate.schemas.presets.pins import advise_pins, find_pin_faults, require_pins
+from changegate.schemas.presets.mistakes import Mistake, find_mistakes, refuse_new_mistakes
+from changegate.schemas.presets.pins import (
+    advise_pins,
+    find_audience_fault,
+    find_open_trust,
+    find_pin_faults,
+    require_pins,
+)
 from changegate.schemas.presets.placeholders import PLACEHOLDERS, Placeholder
 from changegate.schemas.presets.recognition import (
     Recognized,
@@ -31,6 +38,7 @@ __all__ = [
     "ClaimNote",
     "Filled",
     "IssuerForm",
+    "Mistake",
     "Pin",
     "Placeholder",
     "Preset",
@@ -39,9 +47,12 @@ __all__ = [
     "claim_kinds",
     "defaults_of",
     "fill",
+    "find_audience_fault",
     "find_by_issuer",
     "find_claim_kinds",
     "find_jwks_url",
+    "find_mistakes",
+    "find_open_trust",
     "find_pin_faults",
     "find_preset",
     "find_refusal",
@@ -50,5 +61,6 @@ __all__ = [
     "issuer_form",
     "list_issuers_of",
     "recognize",
+    "refuse_new_mistakes",
     "require_pins",
 ]

@@ -3,6 +3,10 @@
 from changegate.schemas.presets.placeholders import UUID
 from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
 
+_UUID = "a UUID"
+_BUILDKITE = "The settings page in Buildkite shows it, as does a token."
+_TERRAFORM = "The settings page in HCP Terraform shows it, as does a token."
+
 CIRCLECI = Preset(
     name="circleci",
     label="CircleCI",
@@ -81,10 +85,10 @@ BUILDKITE = Preset(
     ),
     bind=("organization_id", "pipeline_id", "build_branch"),
     pins=(
-        Pin("organization_id", UUID),
-        Pin("pipeline_id", UUID),
-        Pin("cluster_id", UUID),
-        Pin("queue_id", UUID),
+        Pin("organization_id", UUID, _UUID, _BUILDKITE),
+        Pin("pipeline_id", UUID, _UUID, _BUILDKITE),
+        Pin("cluster_id", UUID, _UUID, _BUILDKITE),
+        Pin("queue_id", UUID, _UUID, _BUILDKITE),
         # A subject that is only an ID comes from --subject-claim; Buildkite assigns these IDs.
         Pin("sub", UUID),
     ),
@@ -142,9 +146,9 @@ HCP_TERRAFORM = Preset(
     ),
     bind=("terraform_organization_id", "terraform_workspace_id", "terraform_run_phase"),
     pins=(
-        Pin("terraform_organization_id", "org-[A-Za-z0-9]+"),
-        Pin("terraform_project_id", "prj-[A-Za-z0-9]+"),
-        Pin("terraform_workspace_id", "ws-[A-Za-z0-9]+"),
+        Pin("terraform_organization_id", "org-[A-Za-z0-9]+", "an ID that begins with org-", _TERRAFORM),
+        Pin("terraform_project_id", "prj-[A-Za-z0-9]+", "an ID that begins with prj-", _TERRAFORM),
+        Pin("terraform_workspace_id", "ws-[A-Za-z0-9]+", "an ID that begins with ws-", _TERRAFORM),
     ),
     traps=(
         "A plan may run code from a pull request: require terraform_run_phase to be apply wherever this matters.",

@@ -100,8 +100,7 @@ def fill(preset: Preset, placeholders: Mapping[str, str], *, form: str | None = 
     place = issuer_form(preset, form)
     wrong = [name for name in place.placeholders if not PLACEHOLDERS[name].admits(placeholders.get(name, ""))]
     if wrong:
-        texts = {name: [f"Give the {PLACEHOLDERS[name].label}, like {PLACEHOLDERS[name].example}."] for name in wrong}
-        raise InputInvalid(texts)
+        raise InputInvalid({name: [PLACEHOLDERS[name].explain(placeholders.get(name, ""))] for name in wrong})
     return _filled(place, {name: placeholders[name] for name in place.placeholders})
 
 

@@ -3,6 +3,12 @@
 from changegate.schemas.presets.shape import IssuerForm, Pin, Preset, immutable, renamable, run_specific
 
 _DIGITS = r"[0-9]+"
+_NUMBER = "a number"
+_REPOSITORY = "gh api repos/OWNER/NAME --jq .id shows it."
+_OWNER = "gh api users/OWNER --jq .id shows it."
+_ENTERPRISE = "Copy it from a token of the enterprise, with Try a token."
+_PROJECT = "The project's page in GitLab shows it as Project ID."
+_NAMESPACE = "The group's page in GitLab shows it as Group ID."
 
 GITHUB_ACTIONS = Preset(
     name="github-actions",
@@ -71,9 +77,9 @@ GITHUB_ACTIONS = Preset(
     ),
     bind=("repository_id", "repository_owner_id", "environment", "ref", "ref_protected", "job_workflow_ref"),
     pins=(
-        Pin("repository_id", _DIGITS),
-        Pin("repository_owner_id", _DIGITS),
-        Pin("enterprise_id", _DIGITS),
+        Pin("repository_id", _DIGITS, _NUMBER, _REPOSITORY),
+        Pin("repository_owner_id", _DIGITS, _NUMBER, _OWNER),
+        Pin("enterprise_id", _DIGITS, _NUMBER, _ENTERPRISE),
         # Names of owners and repositories cannot contain an @, so the numbers after it are GitHub's.
         Pin("sub", r"repo:[\w.-]+@[0-9]+/[\w.-]+@[0-9]+:.+"),
     ),
@@ -135,7 +141,10 @@ GITLAB = Preset(
         run_specific("jti", "The token."),
     ),
     bind=("project_id", "namespace_id", "ref_protected", "ref", "ci_config_ref_uri"),
-    pins=(Pin("project_id", _DIGITS), Pin("namespace_id", _DIGITS)),
+    pins=(
+        Pin("project_id", _DIGITS, _NUMBER, _PROJECT),
+        Pin("namespace_id", _DIGITS, _NUMBER, _NAMESPACE),
+    ),
     traps=(
         "Numbers are strings, and so are true and false: conditions on them have the type string.",
         "The token lives as long as the job may run. Give the job a timeout of an hour at most, or raise the maximum "

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from changegate.printable import printable
 from changegate.schemas.presets.catalog import find_preset
 from changegate.schemas.presets.recognition import find_by_issuer, find_refusal, find_shared
 from changegate.schemas.presets.shape import Preset
 
+MAX_SHOWN = 200
 Condition = Mapping[str, Any]
 
 
@@ -34,6 +36,29 @@ def find_pin_faults(
     return {field: [sentence] for field, sentence in faults.items() if sentence}
 
 
+def find_open_trust(issuer: str, preset: str | None) -> tuple[str, str] | None:
+    """Return why an integration without an enforced condition accepts too much, and the remedy.
+
+    None for issuers of unknown providers, which may sign for a single workload.
+    """
+    provider = find_preset(preset) or find_by_issuer(issuer)
+    if provider is None:
+        return None
+    sentence = f"{provider.label} signs for many workloads, and each that gets a token for this audience is accepted."
+    return sentence, f"Add a claim condition, best on {' or '.join(provider.bind)}."
+
+
+def find_audience_fault(
+    issuer: str, preset: str | None, audiences: Sequence[str], client_id: str
+) -> tuple[str, str] | None:
+    """Return that the provider cannot issue tokens for any of the audiences, and the remedy, or None."""
+    provider = find_preset(preset) or find_by_issuer(issuer)
+    if provider is None or provider.is_audience_free or {*audiences} - {client_id}:
+        return None
+    sentence = f"The accepted audience is Changegate's client ID, and {provider.label} issues no tokens for it."
+    return sentence, f"Enter the audience. {provider.audience_advice}"
+
+
 def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition], run_as: str | None) -> str | None:
     """Return advice if every token of the provider for this audience acts as the same user, else None."""
     provider = find_preset(preset) or find_by_issuer(issuer)
@@ -43,16 +68,34 @@ def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition]
     return f"Everyone who gets a token for this audience acts as {run_as}. Add a claim condition{names}."
 
 
-def _missing_pin(issuer: str, conditions: Iterable[Condition]) -> str | None:
+def _missing_pin(issuer: str, conditions: Sequence[Condition]) -> str | None:
     provider = find_shared(issuer)
-    if provider is None or any(_is_pin(condition, provider) for condition in conditions):
+    if provider is None or has_pin(conditions, provider):
         return None
+    misshapen = find_misshapen_pin(conditions, provider)
+    if misshapen is not None:
+        return " ".join(misshapen)
     names = " or ".join(dict.fromkeys(pin.claim for pin in provider.pins))
     return (
         f"{provider.label} signs for everybody under this issuer. Add a claim condition, equals or one_of of type "
         f"string and not report-only, on {names} with the value that is yours. Names do not count, since others can "
         "take them over."
     )
+
+
+def has_pin(conditions: Iterable[Condition], provider: Preset) -> bool:
+    """Return whether a condition is one that only the tokens of one tenant can pass."""
+    return any(_is_pin(condition, provider) for condition in conditions)
+
+
+def find_misshapen_pin(conditions: Iterable[Condition], provider: Preset) -> tuple[str, str] | None:
+    """Return what is wrong with a condition that holds a name in place of an ID, and the remedy, or None."""
+    for condition in conditions:
+        pin = next((pin for pin in provider.pins if pin.claim == _name(str(condition.get("claim", "")))), None)
+        wrong = [value for value in _values(condition) if pin is not None and pin.says and not pin.holds(value)]
+        if pin is not None and wrong:
+            return f"{pin.claim} is {pin.says}; {printable(str(wrong[0]), MAX_SHOWN)} is not.", pin.source
+    return None
 
 
 def _missing_audience(preset: Preset | None, audiences: Sequence[str]) -> str | None:

@@ -3,6 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from changegate.printable import printable
+
+MAX_SHOWN = 200
+
 _HOST = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?"
 _NAME = r"[A-Za-z0-9._~-]+"
 UUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
@@ -12,16 +16,28 @@ OKTA_DOMAIN = r"[a-z0-9-]+\.(?:(?:okta|oktapreview|okta-emea|okta-gov)\.com|okta
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A tenant-specific part of an issuer; `shape` is a regular expression for all of it."""
+    """A tenant-specific part of an issuer; `shape` is a regular expression for all of it.
+
+    `wrong` has regular expressions of typical mistakes, with an explanation of each.
+    """
 
     name: str
     label: str
     example: str
     shape: str
+    wrong: tuple[tuple[str, str], ...] = ()
 
     def admits(self, value: str) -> bool:
         """Return whether a value has the shape."""
         return re.fullmatch(self.shape, value, re.ASCII) is not None
+
+    def explain(self, value: str) -> str:
+        """Return what is wrong with a value that does not have the shape, and what to enter."""
+        wrong = next((text for pattern, text in self.wrong if re.fullmatch(pattern, value, re.ASCII)), None)
+        if wrong is not None:
+            return wrong.format(value=value)
+        enter = f"Give the {self.label}, like {self.example}."
+        return f"{printable(value, MAX_SHOWN)} does not have the right form. {enter}" if value else enter
 
 
 PLACEHOLDERS = {
@@ -31,7 +47,16 @@ PLACEHOLDERS = {
         Placeholder(
             "base", "Host name, with the path prefix if there is one", "sso.example.com", rf"{_HOST}(?:/{_NAME})*"
         ),
-        Placeholder("issuer_url", "Issuer", "https://oidc.example.com/cluster-1", rf"https://{_HOST}(?:/{_NAME})*/?"),
+        Placeholder(
+            "issuer_url",
+            "Issuer",
+            "https://oidc.example.com/cluster-1",
+            rf"https://{_HOST}(?:/{_NAME})*/?",
+            (
+                (rf"{_HOST}(?:/{_NAME})*/?", "The issuer has no https://. Enter https://{value}."),
+                (r"http://.*", "The issuer begins with http://. Clusters have issuers with https://."),
+            ),
+        ),
         Placeholder("enterprise", "Slug of the enterprise", "acme-inc", _NAME),
         Placeholder("subdomain", "Subdomain of ghe.com", "acme", r"[A-Za-z0-9-]+"),
         Placeholder("region", "Region", "eu-central-1", r"[a-z0-9-]+"),
@@ -39,7 +64,13 @@ PLACEHOLDERS = {
         Placeholder("project", "Google Cloud project", "acme-prod", _NAME),
         Placeholder("location", "Location of the cluster", "europe-west3", r"[a-z0-9-]+"),
         Placeholder("cluster", "Name of the cluster", "deploy", _NAME),
-        Placeholder("tenant_id", "Directory (tenant) ID", "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90", UUID),
+        Placeholder(
+            "tenant_id",
+            "Directory (tenant) ID",
+            "5f0a1b52-7c44-4e6b-9d0f-3c1f2a7b8e90",
+            UUID,
+            ((_HOST, "{value} is not a GUID. Enter the Directory (tenant) ID, which is a GUID, not the domain."),),
+        ),
         Placeholder("issuer_id", "ID in the cluster's issuer", "8c1d2e3f-4a5b-6c7d-8e9f-0a1b2c3d4e5f", UUID),
         Placeholder("domain", "Custom domain", "login.example.com", _HOST),
         Placeholder("auth0_tenant", "Tenant, with its region", "acme.eu", r"[a-z0-9-]+(?:\.[a-z0-9-]+)?"),

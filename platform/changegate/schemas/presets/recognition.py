@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from changegate.schemas.presets.catalog import PRESETS, Filled, claim_kinds, find_preset, match_form, match_keys
-from changegate.schemas.presets.placeholders import OKTA_DOMAIN
+from changegate.schemas.presets.placeholders import OKTA_DOMAIN, UUID
 from changegate.schemas.presets.shape import IssuerForm, Preset
 
 # The limit of the form field. Longer text is not matched against patterns.
@@ -101,6 +101,14 @@ def _without_tenant(issuer: str) -> str | None:
     if tenant == _PERSONAL_ACCOUNTS:
         return "This is the directory of everybody's personal accounts; enter your own directory (tenant) ID."
     return None
+
+
+def find_domain_tenant(issuer: str) -> str | None:
+    """Return the domain that an issuer of Microsoft has in place of the directory ID, or None."""
+    host, path = _host_and_path(issuer)
+    tenant = path.strip("/").partition("/")[0]
+    is_domain = tenant.lower() not in _NO_TENANT and not re.fullmatch(UUID, tenant, re.ASCII)
+    return tenant if _MICROSOFT.fullmatch(host) and tenant and is_domain else None
 
 
 def _without_scheme(issuer: str) -> str | None:

@@ -40,10 +40,15 @@ def run_specific(name: str, says: str) -> ClaimNote:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A claim that identifies the tenant if its value has a shape, a regular expression for all of it."""
+    """A claim that identifies the tenant if its value has a shape, a regular expression for all of it.
+
+    `says` describes the shape, as in "a number", and `source` is a sentence about where to find the value.
+    """
 
     claim: str
     shape: str
+    says: str = ""
+    source: str = ""
 
     def holds(self, value: object) -> bool:
         """Return whether the value identifies one tenant."""

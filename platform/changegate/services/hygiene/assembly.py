@@ -1,7 +1,7 @@
 """The assembly of rows into the facts about each integration and account."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,13 @@ from changegate.services.hygiene.reading import Reading
 from changegate.services.integrations.authority import COMMAND_LINE, shared_audiences
 
 
-def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[IntegrationFacts]:
-    """Yield the facts of each active integration; disabled integrations issue no tokens and are left out."""
+def integrations_of(
+    reading: Reading, known: ProviderKnowledge, only: Container[str] | None = None
+) -> Iterator[IntegrationFacts]:
+    """Yield the facts of each active integration, or `only` of those with these client IDs.
+
+    Disabled integrations issue no tokens and are left out.
+    """
     active = [row for row in reading.integrations if row.active]
     by_issuer: dict[str, list[str]] = defaultdict(list)
     for row in active:
@@ -24,6 +29,8 @@ def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[Inte
             by_issuer[row.issuer].append(row.name)
     uses = by_entity(reading.uses)
     for row in active:
+        if only is not None and row.client_id not in only:
+            continue
         yield IntegrationFacts(
             row=row,
             binding=binding_of(row, known),
@@ -37,7 +44,18 @@ def integrations_of(reading: Reading, known: ProviderKnowledge) -> Iterator[Inte
             is_password_grant_on=settings().password_grant_enabled,
             rivals=tuple(other.name for other in active if _accepts_the_same(row, other)),
             is_saved_by_administrator=row.is_saved_by_administrator or row.sys_updated_by == COMMAND_LINE,
+            **_provider_facts(row, known),
         )
+
+
+def _provider_facts(row: Row, known: ProviderKnowledge) -> dict[str, Any]:
+    if not TYPES[row.type].has_provider:
+        return {}
+    return {
+        "mistakes": known.find_mistakes(row._mapping),
+        "open_trust": known.find_open_trust(row.issuer, row.preset),
+        "audience_fault": known.find_audience_fault(row.issuer, row.preset, row.audiences or (), row.client_id),
+    }
 
 
 def _accepts_the_same(row: Row, other: Row) -> bool:
@@ -112,7 +130,7 @@ def binding_of(row: Row, known: ProviderKnowledge) -> Binding:
     if not TYPES[row.type].has_provider:
         return Binding()
     conditions: list[Mapping[str, Any]] = list(row.claim_conditions or ())
-    linted = lint_conditions(conditions, known.find_kinds(row.issuer, row.preset))
+    linted = lint_conditions(conditions, known.find_claim_kinds(row.issuer, row.preset))
     enforced = [
         (str(condition.get("claim")), findings.admits_everything)
         for condition, findings in zip(conditions, linted.conditions, strict=True)
@@ -122,6 +140,6 @@ def binding_of(row: Row, known: ProviderKnowledge) -> Binding:
         is_bound=any(not admits_everything for _, admits_everything in enforced),
         idle=tuple(claim for claim, admits_everything in enforced if admits_everything),
         reporting=tuple(str(condition.get("claim")) for condition in conditions if condition.get("report_only")),
-        faults=tuple(known.find_faults(row.issuer, row.preset, conditions, row.audiences or ())),
+        faults=tuple(known.require_pins(row.issuer, row.preset, conditions, row.audiences or ())),
         warnings=linted.warnings,
     )

@@ -15,7 +15,7 @@ from changegate.services.hygiene import (
 from changegate.services.hygiene.assembly import accounts_of, integrations_of
 from changegate.services.hygiene.facts import AccountFacts, IntegrationFacts
 from changegate.services.hygiene.finding import SEVERITIES, Check, Finding, findings_of
-from changegate.services.hygiene.provider_knowledge import NOTHING_KNOWN, ProviderKnowledge
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from changegate.services.hygiene.reading import Reading, read_all
 from changegate.services.hygiene.score import score_all
 
@@ -43,7 +43,7 @@ class Assessment:
         return {severity: sum(finding.severity == severity for finding in self.findings) for severity in SEVERITIES}
 
 
-def assess(at: datetime, known: ProviderKnowledge = NOTHING_KNOWN) -> Assessment:
+def assess(at: datetime, known: ProviderKnowledge) -> Assessment:
     """Read the database and run every check; `known` is the presets' knowledge of providers."""
     return assess_reading(read_all(at), at, known)
 

@@ -39,7 +39,7 @@ def _may_sign_in(facts: AccountFacts, at: datetime) -> Iterator[Fault]:
 
 
 CHECKS = (
-    Check("account_administers", HIGH, _holds_privilege(HIGH)),
+    Check("account_administers", HIGH, _holds_privilege(HIGH), warns=True),
     Check("account_manages_changes", MEDIUM, _holds_privilege(MEDIUM)),
     Check("account_idle", MEDIUM, _idle),
     Check("account_signs_in", LOW, _may_sign_in),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from changegate.services.hygiene.facts import IntegrationFacts
 from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Fault
+from changegate.services.integrations.run_as import CREATOR_ROLE, may_create_changes
 
 REVIEW_AHEAD = timedelta(days=14)
 SECRET_OLD_AFTER = timedelta(days=180)
@@ -45,6 +46,13 @@ def _run_as_inactive(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
         yield Fault(sentence, "Choose another account, or disable the integration.", "run_as")
 
 
+def _run_as_may_not_create(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    account = facts.run_as
+    if account is not None and facts.row.has_creating_scope and not may_create_changes(account.roles):
+        sentence = f"It runs as {account.user_name}, who may not create changes: each creation is refused."
+        yield Fault(sentence, f"Give the account the role {CREATOR_ROLE}, or choose another account.", "run_as")
+
+
 def _state(account: object) -> str:
     return "locked out" if getattr(account, "active", False) else "inactive"
 
@@ -83,11 +91,12 @@ def _has_secret(facts: IntegrationFacts) -> bool:
 
 
 CHECKS = (
-    Check("review_overdue", MEDIUM, _review_overdue),
+    Check("review_overdue", MEDIUM, _review_overdue, warns=True),
     Check("review_due", LOW, _review_due),
     Check("owner_missing", LOW, _owner_missing),
     Check("owner_gone", MEDIUM, _owner_gone),
     Check("run_as_inactive", MEDIUM, _run_as_inactive),
+    Check("run_as_may_not_create", MEDIUM, _run_as_may_not_create, warns=True),
     Check("old_secret", MEDIUM, _old_secret),
     Check("secret_of_unknown_age", LOW, _secret_of_unknown_age),
     Check("two_secrets", LOW, _two_secrets),

@@ -98,7 +98,7 @@ def _fetch_failing(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     if not cache or not cache.failures:
         return
     if cache.fetched_at is None:
-        sentence = f"None of {_fetches(cache)} of its keys has succeeded."
+        sentence = f"Its keys have never been fetched ({_fetches(cache)})."
         yield Fault(f"{sentence} {_error(cache)}", "Correct the JWKS URL, or have the provider fix it.", "keys")
     elif FAILING_AFTER <= _overdue(cache, at) < STALE_AFTER:
         until = cache.fresh_until + STALE_AFTER
@@ -128,7 +128,7 @@ def _overdue(cache: Any, at: datetime) -> timedelta:
 
 
 def _fetches(cache: Any) -> str:
-    return f"{cache.failures} {'fetch' if cache.failures == 1 else 'fetches'}"
+    return f"{cache.failures} {'attempt' if cache.failures == 1 else 'attempts'}"
 
 
 def _error(cache: Any) -> str:
@@ -145,6 +145,6 @@ CHECKS = (
     Check("blocked_key_published", MEDIUM, _blocked_key_published),
     Check("keys_expired", HIGH, _keys_expired),
     Check("keys_stale", LOW, _keys_stale),
-    Check("key_fetch_failing", MEDIUM, _fetch_failing),
+    Check("key_fetch_failing", MEDIUM, _fetch_failing, warns=True),
     Check("key_fetch_failed", LOW, _fetch_failed),
 )

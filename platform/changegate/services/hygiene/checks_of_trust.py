@@ -12,9 +12,35 @@ WIDEST_SKEW_SECONDS = 120
 LONGEST_TOKEN_SECONDS = 3600
 
 
+def _mistaken_value(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    for field, sentence, remedy in facts.mistakes:
+        yield Fault(sentence, remedy, field)
+
+
+def _no_condition(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    if facts.open_trust and _accepts_every_workload(facts) and not facts.binding.faults:
+        yield Fault(*facts.open_trust, "claim_conditions")
+
+
+def _accepts_every_workload(facts: IntegrationFacts) -> bool:
+    return bool(facts.row.run_as) and not facts.binding.is_bound and not facts.binding.idle
+
+
+def _impossible_audience(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    if facts.audience_fault:
+        yield Fault(*facts.audience_fault, "audiences")
+
+
+def _audience_with_blanks(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
+    for audience in facts.row.audiences or ():
+        if any(character.isspace() for character in audience):
+            sentence = f"The accepted audience {audience} contains a space, which the aud of a token hardly ever does."
+            yield Fault(sentence, "Enter each audience on a line of its own, as the token has it.", "audiences")
+
+
 def _weak_binding(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
     for fault in facts.binding.faults:
-        yield Fault(fault, "Add a condition on your own tenant immediately.", "claim_conditions")
+        yield Fault(fault, "Correct it immediately.", "claim_conditions")
 
 
 def _admits_everything(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
@@ -37,7 +63,8 @@ def _doubtful_conditions(facts: IntegrationFacts, at: datetime) -> Iterator[Faul
 
 
 def _shared_trust(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
-    if not facts.row.run_as or not facts.neighbours or facts.binding.is_bound or facts.binding.idle:
+    # For a known provider, this is the finding no_condition, with or without neighbours.
+    if not facts.neighbours or not _accepts_every_workload(facts) or facts.open_trust:
         return
     others = ", ".join(facts.neighbours)
     sentence = (
@@ -104,12 +131,16 @@ def _unverified_email(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
 
 
 CHECKS = (
-    Check("weak_binding", HIGH, _weak_binding),
-    Check("admits_everything", HIGH, _admits_everything),
+    Check("mistaken_value", MEDIUM, _mistaken_value, warns=True),
+    Check("no_condition", HIGH, _no_condition, warns=True),
+    Check("impossible_audience", MEDIUM, _impossible_audience, warns=True),
+    Check("audience_with_blanks", LOW, _audience_with_blanks, warns=True),
+    Check("weak_binding", HIGH, _weak_binding, warns=True),
+    Check("admits_everything", HIGH, _admits_everything, warns=True),
     Check("idle_condition", LOW, _idle_condition),
     Check("doubtful_conditions", MEDIUM, _doubtful_conditions),
-    Check("shared_trust", MEDIUM, _shared_trust),
-    Check("shared_assertions", MEDIUM, _shared_assertions),
+    Check("shared_trust", MEDIUM, _shared_trust, warns=True),
+    Check("shared_assertions", MEDIUM, _shared_assertions, warns=True),
     Check("acts_as_administrator", HIGH, _acts_as_administrator),
     Check("unverified_email", MEDIUM, _unverified_email),
     Check("reusable_assertions", MEDIUM, _reusable_assertions),

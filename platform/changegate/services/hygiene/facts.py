@@ -82,7 +82,9 @@ class IntegrationFacts:
     `neighbours` are the names of other active integrations with the same issuer, and `rivals` of those that accept the
     same assertions. `late_claims` are the claims of its latest exchange, read only if a check needs them.
     `is_password_grant_on` is the setting of the instance. `is_saved_by_administrator` is also True for integrations
-    that the command line saved.
+    that the command line saved. `mistakes` are values that cannot work, each with its field, what is wrong, and the
+    remedy. `open_trust` is the fault of having no condition, for a known provider, and `audience_fault` that of an
+    audience that the provider cannot issue; both are pairs of what is wrong and the remedy.
     """
 
     row: Row
@@ -97,6 +99,9 @@ class IntegrationFacts:
     is_password_grant_on: bool = False
     rivals: tuple[str, ...] = ()
     is_saved_by_administrator: bool = True
+    mistakes: Sequence[tuple[str, str, str]] = ()
+    open_trust: tuple[str, str] | None = None
+    audience_fault: tuple[str, str] | None = None
 
     @property
     def subject(self) -> Subject:

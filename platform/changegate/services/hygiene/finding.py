@@ -24,11 +24,15 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[F]):
-    """A check; `evaluate` is called with the facts of a subject and the current time."""
+    """A check; `evaluate` is called with the facts of a subject and the current time.
+
+    A check that `warns` is also evaluated when an integration is saved, because a mistake causes its findings.
+    """
 
     code: str
     severity: str
     evaluate: Callable[[F, datetime], Iterable[Fault]]
+    warns: bool = False
 
 
 class Subject(NamedTuple):

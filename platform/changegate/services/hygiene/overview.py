@@ -10,7 +10,7 @@ from changegate.services.hygiene.authentication_methods import AuthenticationMet
 from changegate.services.hygiene.history import History, exchanges_by_day, exchanges_by_hour
 from changegate.services.hygiene.identities import MachineIdentity, identities_of
 from changegate.services.hygiene.log_reading import UseOfToken
-from changegate.services.hygiene.provider_knowledge import NOTHING_KNOWN, ProviderKnowledge
+from changegate.services.hygiene.provider_knowledge import ProviderKnowledge
 from changegate.services.hygiene.reading import read_all
 
 # Tiles of ServiceNow's overview that Changegate cannot fill, because API calls are not recorded.
@@ -52,7 +52,7 @@ class Overview:
         return sum(method.tokens for method in self.authentication_methods)
 
 
-def get_overview(at: datetime, known: ProviderKnowledge = NOTHING_KNOWN) -> Overview:
+def get_overview(at: datetime, known: ProviderKnowledge) -> Overview:
     """Return the overview; `known` is the presets' knowledge of providers."""
     reading = read_all(at)
     return Overview(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, union
+from sqlalchemy import func, or_, select, union
 
 from changegate.database import connection
 from changegate.models import (
@@ -16,6 +16,7 @@ from changegate.models import (
     OAuthEntityKey,
     OAuthEntityScope,
     OAuthKeyAlert,
+    SysAuthScope,
     SysCertificate,
     SysUser,
     Task,
@@ -26,6 +27,7 @@ from changegate.services.access.permissions import expand_roles
 from changegate.services.hygiene.checks_of_keys import ALERTED_FOR
 from changegate.services.hygiene.facts import Account, KeyFacts, Row
 from changegate.services.hygiene.log_reading import UseOfToken, read_claims, read_uses
+from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
 from changegate.services.users.roles import is_administrator, roles_of_user
 
 FACT_COLUMNS = (
@@ -67,11 +69,23 @@ def read_all(at: datetime) -> Reading:
     )
 
 
+def read_records(at: datetime) -> Reading:
+    """Read what the checks need, without the uses of integrations in the event log."""
+    return Reading(_read_integrations(), _read_accounts(set()), [], _read_keys(at), {})
+
+
 def _read_integrations() -> list[Row]:
     entity, task = OAuthEntity.__table__, Task.__table__
     of_entity = OAuthEntityScope.entity == entity.c.sys_id
     # Correlated subqueries, because joins would return a row per scope or task.
     all_rights = select(OAuthEntityScope.scope).where(of_entity, OAuthEntityScope.scope == USERACCOUNT).exists()
+    # Scopes of other names may allow creation, too; administrators who write rules choose accounts deliberately.
+    creating = (
+        select(OAuthEntityScope.scope)
+        .join(SysAuthScope, SysAuthScope.sys_id == OAuthEntityScope.scope)
+        .where(of_entity, or_(SysAuthScope.name == DEFAULT_SCOPE, SysAuthScope.sys_id == USERACCOUNT))
+        .exists()
+    )
     by_administrator = select(SysUser.sys_id).where(SysUser.user_name == entity.c.sys_updated_by, is_administrator())
     created = select(func.max(task.c.sys_created_on)).where(task.c.oauth_entity == entity.c.sys_id)
     statement = select(
@@ -79,6 +93,7 @@ def _read_integrations() -> list[Row]:
         entity.c.client_secret_hash.is_not(None).label("has_secret"),
         entity.c.previous_client_secret_hash.is_not(None).label("has_previous_secret"),
         all_rights.label("has_useraccount"),
+        creating.label("has_creating_scope"),
         by_administrator.correlate(entity).exists().label("is_saved_by_administrator"),
         created.correlate(entity).scalar_subquery().label("last_created_at"),
     )

@@ -1,4 +1,4 @@
-"""The authority to save an integration, and the integrations that accept the same assertions."""
+"""The authority to save an integration, and the audiences that integrations share."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,6 @@ from sqlalchemy import select
 from changegate.errors import AdministratorRequired
 from changegate.extensions import db
 from changegate.models import OAuthEntity, SysUser
-from changegate.models.connection_type import TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import expand_roles
 from changegate.services.users.roles import ADMIN, roles_of_user
@@ -18,9 +17,6 @@ RUNS_AS = "Tokens of this integration act as {}, who has the role admin. Only an
 MAPS = (
     "Tokens of this integration act as whichever user matches, and administrators may match. "
     "Only an administrator can save or enable it."
-)
-SHARED = (
-    "{} accepts the same assertions: it has this issuer and the audience {}. Give each integration its own audience."
 )
 
 
@@ -37,21 +33,6 @@ def require_authority(entity: OAuthEntity, caller: Caller) -> None:
     user = db.session.execute(run_as).one_or_none()
     if user is not None and ADMIN in expand_roles(user.roles):
         raise AdministratorRequired("run_as", RUNS_AS.format(user.user_name))
-
-
-def list_shared(entity: OAuthEntity) -> list[str]:
-    """Return a sentence for each other active integration that accepts the assertions of this one, by name."""
-    if not TYPES[entity.type].has_provider or not entity.active:
-        return []
-    other = OAuthEntity
-    alike = (other.issuer == entity.issuer, other.audience_claim == entity.audience_claim)
-    others = db.session.execute(
-        select(other.name, other.audiences)
-        .where(other.active, *alike, other.sys_id != entity.sys_id)
-        .order_by(other.name)
-    )
-    shared = ((row.name, shared_audiences(entity.audiences, row.audiences)) for row in others)
-    return [SHARED.format(name, ", ".join(audiences)) for name, audiences in shared if audiences]
 
 
 def shared_audiences(own: Collection[str] | None, others: Collection[str] | None) -> list[str]:

@@ -21,6 +21,7 @@ from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleCheck, RuleResult
 from changegate.services.integrations.connection_types import require_provider
 from changegate.services.integrations.integration_fields import DEFAULT_SCOPE
+from changegate.services.integrations.pasted_text import tidy
 from changegate.services.integrations.saving import find_user
 from changegate.services.integrations.verifier_maps import render_keys, validate_keys
 from changegate.services.keys.key_store import KeyStore
@@ -50,8 +51,9 @@ def try_assertion(
 ) -> DryRun:
     """Verify an assertion against validated fields of the integration schema, for `entity` if it is saved already.
 
-    `text` is trimmed as at the token endpoint. Keys come from the cache if the integration is registered with the same
-    URL, else from the provider. Raises `InputInvalid` for a connection type without assertions.
+    `text` is read without the quotes and the word Bearer that come along when it is copied. Keys come from the cache if
+    the integration is registered with the same URL, else from the provider. Raises `InputInvalid` for a connection type
+    without assertions.
     """
     if entity is not None:
         require_provider(entity, "assertions", "assertion")
@@ -60,7 +62,7 @@ def try_assertion(
     except InputInvalid as problem:
         return DryRun([], "key_unusable", problem=problem.message)
     try:
-        assertion = UnverifiedAssertion.parse(text.strip())
+        assertion = UnverifiedAssertion.parse(tidy(text))
         verified = _verify(client, assertion, key_store, entity)
         _check_replay(client, verified)
         user = resolve_subject(client, verified)

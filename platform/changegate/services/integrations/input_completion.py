@@ -34,11 +34,8 @@ class Completed:
     @property
     def warnings(self) -> list[str]:
         """What an administrator must look at."""
-        found = self.recognition
-        if found is None:
-            return []
-        error = found.keys.error if found.keys else None
-        return [*found.problems, *([f"The keys cannot be used at the moment: {error}"] if error else [])]
+        # Keys that cannot be fetched become a warning when the integration is saved.
+        return [*self.recognition.problems] if self.recognition else []
 
 
 def complete_input(
@@ -51,6 +48,9 @@ def complete_input(
     text, field = (pasted, "from") if pasted is not None else _text_of(given)
     if text is None:
         return Completed(given)
+    mistakes = catalog.refuse_new_mistakes({"issuer": text}, None) if field == "issuer" else {}
+    if mistakes:
+        raise InputInvalid(mistakes)
     found = recognize_pasted(text, key_store, catalog)
     if field == "jwks_url" and found.kind != JWKS_URL:
         # Nothing is known but that these are not keys. The schema asks for the issuer, and the warning says why.

@@ -44,7 +44,7 @@ def classify(text: str) -> Pasted:
         return _unknown(f"The text is longer than {MAX_LENGTH} characters. {EXPECTED}")
     if holds_private_key(text):
         return Pasted(PRIVATE_KEY, problem=LEAKED)
-    tidied = _tidy(text)
+    tidied = tidy(text)
     if not tidied:
         return _unknown(EXPECTED)
     if tidied[0] in "{[":
@@ -54,7 +54,7 @@ def classify(text: str) -> Pasted:
     return _classify_line(tidied)
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """Return the text without the quotes, prefix, and blanks that come along when it is copied."""
     tidied = text.strip("\ufeff \t\r\n").strip(_QUOTES).strip()
     return _PREFIX.sub("", tidied, count=1).strip(_QUOTES).strip() if _PREFIX.match(tidied) else tidied
@@ -95,7 +95,7 @@ def _classify_json(text: str) -> Pasted:
     if "kty" in document:
         return Pasted(KEY_SET, '{"keys": [' + text + "]}")
     tokens = (document[name] for name in _TOKEN_MEMBERS if isinstance(document.get(name), str))
-    token = next((_tidy(token) for token in tokens if _COMPACT.fullmatch(_tidy(token))), None)
+    token = next((tidy(token) for token in tokens if _COMPACT.fullmatch(tidy(token))), None)
     if token is not None:
         return _classify_token(token)
     return _unknown("This JSON object is neither a key set (keys) nor a discovery document (jwks_uri).")

@@ -1,6 +1,6 @@
 """The interface by which presets provide their knowledge of identity providers to recognition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -40,6 +40,9 @@ class ProviderCatalog(Protocol):
 
     def find_refusal(self, issuer: str, preset: Any) -> str | None:
         """Return why an issuer can never be trusted."""
+
+    def refuse_new_mistakes(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, list[str]]:
+        """Return error messages about values that cannot work, by field."""
 
     def find_jwks_url(self, issuer: str) -> str | None:
         """Return the JWKS URL of a known issuer."""

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Set
 
 from sqlalchemy import select
 
@@ -59,6 +60,11 @@ def create_account(user_name: str, caller: Caller) -> SysUser:
     return user
 
 
+def may_create_changes(roles: Set[str]) -> bool:
+    """Return whether one of these roles, which include contained ones, allows changes to be created."""
+    return ADMIN in roles or not get_table("change_request").access.create.isdisjoint(roles)
+
+
 def list_account_warnings(user_name: str) -> list[str]:
     """Return warnings about an existing account as the user of an integration's tokens."""
     user = find_user(user_name)
@@ -67,7 +73,6 @@ def list_account_warnings(user_name: str) -> list[str]:
     roles = expand_roles(db.session.execute(select(roles_of_user()).where(SysUser.sys_id == user.sys_id)).scalar_one())
     if ADMIN in roles:
         return [f"{user_name} is an administrator. Use an account that can only create changes."]
-    creators = get_table("change_request").access.create
-    if creators.isdisjoint(roles):
+    if not may_create_changes(roles):
         return [f"{user_name} may not create changes. Give the account the role {CREATOR_ROLE}, or choose another one."]
     return []

@@ -28,7 +28,7 @@ def parse_json_strictly(data: bytes, *, max_depth: int) -> object:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
         # `from None`, because a JSONDecodeError holds the whole text, which may be a token.
-        raise ValueError(f"not JSON: {problem.msg} at character {problem.pos}") from None
+        raise ValueError(f"not JSON: {problem.msg.removesuffix(' at')} at character {problem.pos}") from None
     # Only an escape can hide a control character from a search of the raw text: the costly check is for escapes alone.
     if "\\" in text:
         _require_clean_strings(value)
