@@ -40,7 +40,9 @@ def texts(visitor: Visitor, admin: Visitor, integration: Registered, make_change
 
 def test_no_page_holds_a_script_or_a_style_of_its_own(texts: dict[str, str]) -> None:
     for path, text in texts.items():
-        for opening in re.findall(r"<script[^>]*>", text):
+        openings = re.findall(r"<script[^>]*>", text)
+        assert openings, path
+        for opening in openings:
             assert " src=" in opening, path
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text), path
 
@@ -59,7 +61,9 @@ def test_every_asset_comes_from_this_site(texts: dict[str, str], visitor: Visito
 
 def test_every_input_has_a_label(texts: dict[str, str]) -> None:
     for path, text in texts.items():
-        for tag in re.findall(r"<(?:input|select|textarea)\b[^>]*>", text):
+        tags = re.findall(r"<(?:input|select|textarea)\b[^>]*>", text)
+        assert tags, path
+        for tag in tags:
             identifier = re.search(r' id="([^"]+)"', tag)
             is_labelled = 'type="hidden"' in tag or "aria-label=" in tag
             assert is_labelled or (identifier and f'for="{identifier[1]}"' in text), (path, tag)
@@ -68,10 +72,13 @@ def test_every_input_has_a_label(texts: dict[str, str]) -> None:
 def test_identifiers_are_unique_in_a_page(texts: dict[str, str]) -> None:
     for path, text in texts.items():
         found = re.findall(r'\sid="([^"]+)"', text)
+        assert found, path
         assert len(found) == len(set(found)), path
 
 
 def test_every_post_form_carries_a_token(texts: dict[str, str]) -> None:
     for path, text in texts.items():
-        for form in re.findall(r'<form[^>]*method="post".*?</form>', text, re.DOTALL):
+        forms = re.findall(r'<form[^>]*method="post".*?</form>', text, re.DOTALL)
+        assert forms, path
+        for form in forms:
             assert 'name="csrf_token"' in form, path

@@ -61,12 +61,13 @@ def test_the_type_stays(api: IntegrationApi, method: str) -> None:
     assert api.result("GET", f"/{made['client_id']}") == read
 
 
-@pytest.mark.parametrize("said", [7, None, ["password"], {"a": 1}, "magic", "\0"])
-def test_an_unknown_type_is_refused_and_null_is_the_default(api: IntegrationApi, said: object) -> None:
-    if said is None:
-        assert api.created(type=None)["type"] == "jwt_bearer"
-    else:
-        assert "Must be one of" in api.refused("POST", "", {**LEAST, "type": said})
+@pytest.mark.parametrize("value", [7, ["password"], {"a": 1}, "magic", "\0"])
+def test_an_unknown_type_is_refused(api: IntegrationApi, value: object) -> None:
+    assert "Must be one of" in api.refused("POST", "", {**LEAST, "type": value})
+
+
+def test_without_a_type_an_integration_is_for_jwt_bearer(api: IntegrationApi) -> None:
+    assert api.created(type=None)["type"] == "jwt_bearer"
 
 
 def test_actions_for_assertions_are_refused_for_other_types(api: IntegrationApi) -> None:

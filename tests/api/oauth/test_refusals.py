@@ -234,7 +234,9 @@ def test_an_event_holds_nothing_that_cannot_be_shown(desk: TokenDesk, integratio
     desk.exchange(integration, client_id="evil\0\u202e\x1b[31m")
     desk.exchange(integration, assertion=desk.assertion(header(kid="evil\u202e")))
 
-    for event in desk.events():
+    events = desk.events()
+    assert len(events) == 2
+    for event in events:
         assert event.client_id.isprintable()
         assert json.dumps(event.rules, ensure_ascii=False).isprintable()
 
