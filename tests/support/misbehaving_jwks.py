@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 LONGEST_ANSWER_SECONDS = 10.0
+# No test waits that long, unless it has failed.
+LONGEST_HELD_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,16 @@ def after(seconds: float, then: Answer) -> Answer:
     def answer(connection: socket.socket, received: Received) -> None:
         time.sleep(seconds)
         then(connection, received)
+
+    return answer
+
+
+def once(event: threading.Event, then: Answer) -> Answer:
+    """Answer once an event has happened."""
+
+    def answer(connection: socket.socket, received: Received) -> None:
+        if event.wait(LONGEST_HELD_SECONDS):
+            then(connection, received)
 
     return answer
 

@@ -1,6 +1,5 @@
 """Finding events by each filter."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -43,11 +42,11 @@ def test_events_are_found_by_each_filter(desk: TokenDesk, clock: Clock) -> None:
     assert subjects(EventFilter(since=middle, until=middle + timedelta(minutes=1))) == ["build-42"]
 
 
-def test_events_are_read_in_pages(desk: TokenDesk) -> None:
+def test_events_are_read_in_pages(desk: TokenDesk, clock: Clock) -> None:
     integration = desk.register()
     for number in range(5):
         desk.token(integration, assertion=desk.assertion(sub=f"s{number}", jti=str(number)))
-        time.sleep(0.002)  # events of one millisecond have no order
+        clock.advance(milliseconds=2)  # events of one millisecond have no order
     first = search_events(EventFilter(), limit=2)
     second = search_events(EventFilter(), limit=2, before=first[-1].correlation_id)
     assert [event.subject for event in (*first, *second)] == ["s4", "s3", "s2", "s1"]
@@ -61,10 +60,11 @@ def test_an_event_is_read_by_its_correlation_id(desk: TokenDesk) -> None:
         get_event("0" * 32)
 
 
-def test_the_latest_event_of_each_integration_is_read_at_once(desk: TokenDesk) -> None:
+def test_the_latest_event_of_each_integration_is_read_at_once(desk: TokenDesk, clock: Clock) -> None:
     one, two, silent = desk.register("One"), desk.register("Two"), desk.register("Silent")
     for integration, subject in ((one, "a"), (two, "b"), (one, "c")):
         desk.token(integration, assertion=desk.assertion(sub=subject, jti=subject))
+        clock.advance(milliseconds=2)
     latest = latest_events([one.sys_id, two.sys_id, silent.sys_id])
     assert {entity: event.subject for entity, event in latest.items()} == {one.sys_id: "c", two.sys_id: "b"}
 
@@ -79,9 +79,12 @@ def test_the_event_of_an_accepted_exchange_has_every_rule_and_the_claims(desk: T
     assert (claims_of(event) or {})["repository"] == "shop"
 
 
-def test_the_event_of_a_refused_exchange_has_claims_only_if_the_signature_is_valid(desk: TokenDesk) -> None:
+def test_the_event_of_a_refused_exchange_has_claims_only_if_the_signature_is_valid(
+    desk: TokenDesk, clock: Clock
+) -> None:
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
+    clock.advance(milliseconds=2)
     desk.exchange(integration, assertion=desk.assertion({"kid": "stranger"}))
     unsigned, signed = list_events(integration.sys_id)
     assert claims_of(unsigned) is None
