@@ -53,7 +53,7 @@ class PostgresDatabases:
 
 
 def has_postgres() -> bool:
-    """Tell whether PostgreSQL is installed."""
+    """Return whether PostgreSQL is installed."""
     return find_binary("initdb") is not None
 
 

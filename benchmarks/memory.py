@@ -36,7 +36,7 @@ class Memory:
 
     @property
     def is_flat(self) -> bool:
-        """Tell whether it grew by no more than the bound."""
+        """Return whether it grew by no more than the bound."""
         return self.growth_mb <= BOUND_MB
 
 

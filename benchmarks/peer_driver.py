@@ -55,7 +55,7 @@ class Client(ClientMixin):  # type: ignore[misc]
         return " ".join(set((scope or "").split()) & set(self.scope.split()))
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Tell whether it may use a grant."""
+        """Return whether it may use a grant."""
         return grant_type == self.grant_type
 
 

@@ -59,7 +59,7 @@ def set_conditions(database_url: str, instance: Instance) -> None:
 
 
 def stores_reports(database_url: str, instance: Instance) -> bool:
-    """Tell whether the latest exchange of an integration was stored with the outcome of every condition."""
+    """Return whether the latest exchange of an integration was stored with the outcome of every condition."""
     latest = (
         select(OAuthExchange.rules)
         .where(OAuthExchange.client_id == instance.client_id, OAuthExchange.is_accepted)

@@ -25,12 +25,12 @@ class Selection:
     names: frozenset[str] = frozenset(NAMES)
 
     def wants(self, *names: str) -> bool:
-        """Tell whether any of these is wanted."""
+        """Return whether any of these is wanted."""
         return not self.names.isdisjoint(names)
 
     @property
     def is_all(self) -> bool:
-        """Tell whether nothing is left out."""
+        """Return whether nothing is left out."""
         return self.names == frozenset(NAMES)
 
 

@@ -74,7 +74,7 @@ def is_check(node: cst.CSTNode) -> TypeGuard[cst.Call]:
 
 
 def is_text_for_people(node: cst.CSTNode) -> bool:
-    """Tell whether an expression is a text with blanks, and so the name of nothing."""
+    """Return whether an expression is a text with blanks, and so the name of nothing."""
     return isinstance(node, cst.BaseString) and " " in getattr(node, "value", " ")
 
 

@@ -91,7 +91,7 @@ def right_secret(at: GuessDesk, door: str) -> str:
 
 
 def is_open(answer: TestResponse, door: str) -> bool:
-    """Tell whether who came was proven, whatever they may do then."""
+    """Return whether who came was proven, whatever they may do then."""
     return answer.status_code in ({403} if door == "admin API" else {200, 302})
 
 

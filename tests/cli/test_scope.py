@@ -63,7 +63,7 @@ def test_changes_what_is_given_and_nothing_else(run: Run) -> None:
         (("create", "deploy", "--rule", "GET table bunk"), "There is no table bunk."),
         (("create", "deploy", "--rule", "GET"), "Write a rule as: METHOD API TABLE"),
         (("update", "bunk\x1b[2J"), "There is no auth scope bunk\N{REPLACEMENT CHARACTER}[2J."),
-        (("delete", "useraccount"), "useraccount is built in and stays."),
+        (("delete", "useraccount"), "useraccount is built in and cannot be deleted."),
     ],
 )
 def test_refuses_in_a_sentence(run: Run, arguments: tuple[str, ...], sentence: str) -> None:

@@ -28,9 +28,9 @@ def environment(server: Running, ca: Path, tmp_path: Path) -> dict[str, str]:
         **os.environ,
         "HOME": str(tmp_path),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "DESK": server.url,
-        "DESK_USER": USER_NAME,
-        "DESK_PASSWORD": PASSWORD,
+        "CHANGEGATE": server.url,
+        "CHANGEGATE_USER": USER_NAME,
+        "CHANGEGATE_PASSWORD": PASSWORD,
         "SSL_CERT_FILE": str(ca),
         "REQUESTS_CA_BUNDLE": str(ca),
     }

@@ -213,7 +213,7 @@ def test_a_scope_in_use_keeps_its_name_and_stays(app: Flask, admin: Visitor, int
     sent = {name: form[name] for name in ("csrf_token", "version")}
     answer = admin.client.post(f"{path}/delete", data=sent)
     assert answer.location == path
-    assert "It is used by Build pipeline. Take it from them first." in admin.open(path).text
+    assert "It is used by Build pipeline. Remove it from them first." in admin.open(path).text
     with app.app_context():
         assert find_scope("change_request.create")
 
@@ -236,7 +236,7 @@ def test_useraccount_has_no_rules_to_be_changed(app: Flask, admin: Visitor) -> N
     assert admin.send(page, "auth-scope", {"rules-0-table": "task"}).status_code == 400
     form = forms_of(page).forms["auth-scope"]
     admin.client.post(f"{path}/delete", data={name: form[name] for name in ("csrf_token", "version")})
-    assert "useraccount is built in and stays." in admin.open(path).text
+    assert "useraccount is built in and cannot be deleted." in admin.open(path).text
 
 
 def test_warns_of_integrations_that_would_lose_a_call(app: Flask, admin: Visitor, integration: Registered) -> None:

@@ -213,7 +213,7 @@ def test_no_request_waits_for_the_password_hash_of_another(app: Flask, monkeypat
 
 
 def is_answered_before(waiting: Future[Any], app: Flask) -> bool:
-    """Tell whether others are answered while one waits."""
+    """Return whether others are answered while one waits."""
     threading.Event().wait(0.2)
     return is_answered(app) and not waiting.done()
 

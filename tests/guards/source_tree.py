@@ -21,7 +21,7 @@ def ignored_patterns() -> tuple[str, ...]:
 
 
 def is_kept(path: Path) -> bool:
-    """Tell whether a path belongs to the repository."""
+    """Return whether a path belongs to the repository."""
     parts = path.relative_to(ROOT).parts
     is_instance_content = parts[0] == "instance" and parts[1:] not in ((), (".gitkeep",))
     return not is_instance_content and not any(

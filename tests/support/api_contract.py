@@ -220,7 +220,7 @@ def _text_of_instant(instant: datetime) -> str:
 
 
 def is_meant_well(case: Case) -> bool:
-    """Tell whether a request is one that the document allows."""
+    """Return whether a request is one that the document allows."""
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
@@ -268,7 +268,7 @@ def negative_body_rejection(ctx: CheckContext, response: Response, case: Case) -
 
 
 def reads_leniently(case: Case) -> bool:
-    """Tell whether a body may be taken although the document rules it out.
+    """Return whether a body may be taken although the document rules it out.
 
     See docs/reference/table-api.md#parameters and #writes, docs/reference/other-apis.md#batch.
     """

@@ -98,7 +98,7 @@ class GrantDesk:
         return access_token
 
     def is_good(self, access_token: str) -> bool:
-        """Tell whether the API takes an access token."""
+        """Return whether the API takes an access token."""
         return self.desk.call(access_token).status_code == 201
 
     def refresh_rows(self) -> list[OAuthRefreshToken]:

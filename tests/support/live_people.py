@@ -44,7 +44,7 @@ class Person:
         assert answer.status_code == 302, answer.text
 
     def is_signed_in(self, server: Running) -> bool:
-        """Tell whether the console shows a page, and not the way to the login."""
+        """Return whether the console shows a page, and not the way to the login."""
         answer = self.session.get(f"{server.url}/", timeout=TIMEOUT_SECONDS, allow_redirects=False)
         return answer.status_code == 200
 

@@ -53,7 +53,7 @@ class World:
     now: datetime = field(default=datetime(2026, 1, 31, 8, 30, tzinfo=UTC))
 
     def finds(self, query: EncodedQuery, row: Row) -> bool:
-        """Tell whether a query finds a row; of what is dropped, nothing counts."""
+        """Return whether a query finds a row; of what is dropped, nothing counts."""
         kept = [self._kept(group, row) for group in query.alternatives]
         alternatives = [chains for chains in kept if chains]
         return not alternatives or any(all(chains) for chains in alternatives)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.provider_tokens import DESK, ProviderToken, after, claims_of_layout
+from tests.support.provider_tokens import CHANGEGATE, ProviderToken, after, claims_of_layout
 
 _UUID = "0184990a-477b-4fa8-9968-{:012d}"
 TENANT, OTHER_TENANT = _UUID.format(1), _UUID.format(2)
@@ -236,7 +236,7 @@ AUTH0 = ProviderToken(
     foreign={
         "another application": ({"azp": "another", "sub": "another@clients"}, {"claim azp"}),
         "a person": (
-            {"gty": "password", "sub": "auth0|1", "aud": [DESK, "https://acme.eu.auth0.com/userinfo"]},
+            {"gty": "password", "sub": "auth0|1", "aud": [CHANGEGATE, "https://acme.eu.auth0.com/userinfo"]},
             {"claim gty", "aud"},
         ),
         "another tenant": ({"iss": "https://acme-evil.eu.auth0.com/"}, {"iss"}),
@@ -264,7 +264,7 @@ KEYCLOAK = ProviderToken(
         "another client": ({"azp": "reports", "client_id": "reports", "sub": OTHER_OBJECT}, {"claim azp"}),
         "without the role": ({"realm_access": {"roles": ["deployers"]}}, {"claim /realm_access/roles"}),
         "another realm": ({"iss": "https://sso.acme.example/realms/sandbox"}, {"iss"}),
-        "also for the account console": ({"aud": [DESK, "account"]}, {"aud"}),
+        "also for the account console": ({"aud": [CHANGEGATE, "account"]}, {"aud"}),
         "without the scope basic": ({"sub": ...}, {"sub"}),
     },
 )
@@ -298,7 +298,7 @@ GOOGLE_SELF_SIGNED = ProviderToken(
     place="self-signed",
     parts={"email": "bot@acme-prod.iam.gserviceaccount.com"},
     head={"typ": "JWT", "kid": "2bf8418b2963f366f5fefdd127b2cee07c887e65"},
-    claims={"sub": "bot@acme-prod.iam.gserviceaccount.com", "aud": DESK, "exp": after(3600)},
+    claims={"sub": "bot@acme-prod.iam.gserviceaccount.com", "aud": CHANGEGATE, "exp": after(3600)},
     conditions=("sub equals bot@acme-prod.iam.gserviceaccount.com",),
     foreign={
         "another account": (
@@ -487,7 +487,7 @@ BITBUCKET = ProviderToken(
             {"deploymentEnvironmentUuid": ...},
             {"claim deploymentEnvironmentUuid"},
         ),
-        "for several services": ({"aud": [DESK, "https://other.example"]}, {"aud"}),
+        "for several services": ({"aud": [CHANGEGATE, "https://other.example"]}, {"aud"}),
     },
 )
 

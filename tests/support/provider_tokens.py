@@ -9,7 +9,7 @@ from changegate.schemas.presets import defaults_of, fill, get_preset
 from demo_idp.layouts import LAYOUTS
 from tests.support.forge import forge, jwk, key_for, key_set_document
 
-DESK = "https://change.example.com"
+CHANGEGATE = "https://change.example.com"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ProviderToken:
     alg: str = "RS256"
     place: str | None = None
     parts: Mapping[str, str] = field(default_factory=dict)
-    audiences: tuple[str, ...] = (DESK,)
+    audiences: tuple[str, ...] = (CHANGEGATE,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     other_keys: tuple[Mapping[str, Any], ...] = ()
     key_members: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def after(seconds: int) -> Any:
     return lambda issued: issued + seconds
 
 
-def claims_of_layout(name: str, audience: str = DESK) -> dict[str, Any]:
+def claims_of_layout(name: str, audience: str = CHANGEGATE) -> dict[str, Any]:
     """Return the claims of the demo identity provider's layout of this name."""
     layout = LAYOUTS[name]
     claims = layout.fill(audience=audience, issued_at=0)

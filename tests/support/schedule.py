@@ -71,12 +71,12 @@ def longest_first(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
 
 def is_repeating(item: pytest.Item) -> bool:
-    """Tell whether the lines that a test runs need not be noted."""
+    """Return whether the lines that a test runs need not be noted."""
     return item.nodeid.startswith(REPEATING)
 
 
 def is_slow(item: pytest.Item) -> bool:
-    """Tell whether `make check` leaves a test out, as it does with the second database."""
+    """Return whether `make check` leaves a test out, as it does with the second database."""
     return item.nodeid.startswith(SLOW) or "postgresql" in item.name
 
 

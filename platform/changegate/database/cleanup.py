@@ -6,5 +6,5 @@ ONE_IN = 500
 
 
 def is_time_to_clean_up() -> bool:
-    """Tell whether this request should delete expired rows; true for one in `ONE_IN` at random."""
+    """Return whether this request should delete expired rows; true for one in `ONE_IN` at random."""
     return secrets.randbelow(ONE_IN) == 0

@@ -43,7 +43,7 @@ class QueuedConnection(sqlite3.Connection):
         self._queue = write_queue_of(database)
 
     def has_to_end(self) -> bool:
-        """Tell whether the request is out of time or is refused a place; SQLite then interrupts the statement.
+        """Return whether the request is out of time or is refused a place; SQLite then interrupts the statement.
 
         This is the progress handler: SQLite calls it during every statement that is not short. It also ends a long
         turn, so that other requests do not wait for this statement.
@@ -179,13 +179,13 @@ def in_time_zone(zone: str, stored: str | None) -> str | None:
 
 
 def is_interrupted(problem: Exception) -> bool:
-    """Tell whether a database ended a statement because it was interrupted, canceled, or out of time."""
+    """Return whether a database ended a statement because it was interrupted, canceled, or out of time."""
     code = getattr(problem, "sqlstate", None) or getattr(problem, "sqlite_errorname", None)
     return code in _INTERRUPTED
 
 
 def is_alive(driver: Any) -> bool:
-    """Tell whether the database answers; a database file always does."""
+    """Return whether the database answers; a database file always does."""
     try:
         return isinstance(driver, QueuedConnection) or bool(driver.execute("SELECT 1"))
     except psycopg.Error:

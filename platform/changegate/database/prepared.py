@@ -131,7 +131,7 @@ def fetch_on_driver(at_work: Connection, text: str, parameters: Sequence[Any]) -
 
 
 def is_broken_reference(problem: IntegrityError) -> bool:
-    """Tell whether a write violated a foreign key; otherwise it violated a unique key."""
+    """Return whether a write violated a foreign key; otherwise it violated a unique key."""
     code = getattr(problem.orig, "sqlstate", None) or getattr(problem.orig, "sqlite_errorname", None)
     return code in _BROKEN_REFERENCE
 

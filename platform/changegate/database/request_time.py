@@ -92,7 +92,7 @@ class RequestTime:
 
     @property
     def is_counted(self) -> bool:
-        """Tell whether the work counts for an account, that is, whether the caller is known."""
+        """Return whether the work counts for an account, that is, whether the caller is known."""
         return self._account is not None
 
     def count_for(self, account: Hashable) -> None:

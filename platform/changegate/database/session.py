@@ -35,7 +35,7 @@ class LeanSession(Session):
         self._work.close()
 
     def holds_objects(self) -> bool:
-        """Tell whether the ORM has a transaction or objects in the unit of work."""
+        """Return whether the ORM has a transaction or objects in the unit of work."""
         return bool(self.in_transaction() or self.new or len(self.identity_map))
 
     def commit_objects(self) -> None:

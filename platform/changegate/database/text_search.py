@@ -29,7 +29,7 @@ def ends_with(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool
 
 
 def _has_slow_like() -> bool:
-    """Tell whether the database is SQLite, whose LIKE compares the text at each position of a value.
+    """Return whether the database is SQLite, whose LIKE compares the text at each position of a value.
 
     LIKE is a single instruction of SQLite's virtual machine, so a request that is out of time cannot interrupt it. For
     long texts, it takes 80 times as long as `instr`.

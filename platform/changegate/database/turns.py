@@ -61,7 +61,7 @@ _mine = threading.local()
 
 
 def has_turn() -> bool:
-    """Tell whether this thread holds the request slot."""
+    """Return whether this thread holds the request slot."""
     mine = getattr(_mine, "turn", None)
     return mine is not None and mine is _slot.turn
 

@@ -202,7 +202,7 @@ def rollback() -> None:
 
 
 def holds_write_lock() -> bool:
-    """Tell whether the unit of work holds SQLite's write lock, for which a second transaction would wait in vain."""
+    """Return whether the unit of work holds SQLite's write lock, for which a second transaction would wait in vain."""
     # Only SQLite has one lock for all writers. With PostgreSQL, a second transaction waits for the same rows only.
     driver = driver_of(connection())
     return isinstance(driver, QueuedConnection) and driver.in_transaction

@@ -160,7 +160,7 @@ def _read_number(value: Any) -> int | float:
         _refuse("Give a number, such as 42 or 1.5.")
     # NaN fails this comparison too.
     if not abs(value) <= LARGEST_NUMBER:
-        _refuse(f"Numbers beyond {LARGEST_NUMBER} are not compared exactly by everyone: use a string.")
+        _refuse(f"Numbers beyond {LARGEST_NUMBER} may lose precision in JSON parsers. Use a string.")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

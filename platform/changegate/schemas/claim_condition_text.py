@@ -84,7 +84,7 @@ def _read_members(text: str) -> Any:
 def _read_whole_json(text: str) -> Any:
     value, rest = _read_json(text)
     if rest.strip():
-        raise ValidationError("Something follows the end of the JSON value.")
+        raise ValidationError("Remove the text after the JSON value.")
     return value
 
 
@@ -92,7 +92,7 @@ def _read_json(text: str) -> tuple[Any, str]:
     try:
         value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
-        raise ValidationError('What begins with " or [ is read as JSON, and this is not JSON.') from None
+        raise ValidationError('A value that starts with " or [ must be valid JSON.') from None
     return value, text[end:]
 
 

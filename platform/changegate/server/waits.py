@@ -114,7 +114,7 @@ class Waits:
         open_bodies: dict[str, list[Wait]] = defaultdict(list)
         for wait in list(self._waits):
             if wait.ends_at <= now:
-                wait.refuse(refusal(408, "Request timeout", "The request did not come, or its answer go, in time"))
+                wait.refuse(refusal(408, "Request timeout", "The request or its response timed out"))
             elif wait.is_for_body and wait.began_at + SECONDS_UNCOUNTED <= now:
                 open_bodies[self.client_of(wait.environ)].append(wait)
         for waits in open_bodies.values():

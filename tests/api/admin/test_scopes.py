@@ -66,7 +66,7 @@ def test_a_scope_shows_its_integrations_and_cannot_be_deleted_while_in_use(api: 
 
     shown = api.result("GET", "/change_request.create")
     assert shown["used_by"] == [{"client_id": integration.client_id, "name": "Pipeline"}]
-    assert api.refused("DELETE", "/change_request.create") == "name: It is used by Pipeline. Take it from them first."
+    assert api.refused("DELETE", "/change_request.create") == "name: It is used by Pipeline. Remove it from them first."
 
 
 def test_an_edit_counts_at_the_next_call_of_a_token(api: AdminApi, desk: TokenDesk) -> None:

@@ -67,7 +67,7 @@ def person(desk: TokenDesk, user_name: str, *roles: str, **columns: Any) -> str:
 
 
 def manages_integrations(desk: TokenDesk, user_name: str, password: str = KNOWN) -> bool:
-    """Tell whether a name and password open the admin API."""
+    """Return whether a name and password open the admin API."""
     with desk.app.app_context():
         return desk.client.get(OVERVIEW, headers=basic(user_name, password)).status_code == 200
 

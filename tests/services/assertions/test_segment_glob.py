@@ -14,7 +14,7 @@ texts = st.text("ab/:.", max_size=14)
 
 
 def reads_as(pattern: str, text: str) -> bool:
-    """Tell whether a text matches, from the definition: a wildcard is nothing, or one character and itself again."""
+    """Return whether a text matches, from the definition: a wildcard is nothing, or one character and itself again."""
 
     @cache
     def fits(at: int, place: int) -> bool:

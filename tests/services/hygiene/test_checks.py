@@ -337,7 +337,7 @@ def test_says_which_account_holds_what_and_where_to_go(hygiene: HygieneDesk) -> 
     assert (finding.severity, finding.subject_type, finding.subject) == ("high", "account", "machine")
     assert finding.target == "identities/machine#roles"
     assert finding.sentence == (
-        "Tokens of Other act as machine, who may let any identity provider in, as any user "
+        "Tokens of Other act as machine, who can trust any identity provider, for any user "
         "(role mi_admin, oauth_admin)."
     )
 

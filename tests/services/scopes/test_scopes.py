@@ -115,7 +115,7 @@ def test_a_name_that_somebody_takes_meanwhile_is_refused(desk: TokenDesk, monkey
         ("PATCH table change_request fields=sys_created_by", "no field sys_created_by to be written in change_request"),
         ("PATCH table change_request fields=oauth_entity", "There is no field oauth_entity to be written"),
         ("PATCH table * fields=bunk", "There is no field bunk to be written in any table."),
-        ("GET table sys_user own", "Records of sys_user do not tell their integration"),
+        ("GET table sys_user own", "Table sys_user does not store the integration"),
     ],
 )
 def test_rules_speak_of_tables_and_fields_that_there_are(desk: TokenDesk, rule: str, sentence: str) -> None:

@@ -42,7 +42,7 @@ class Permissions:
     grant: TokenGrant | None = None
 
     def has_role(self, roles: Iterable[str]) -> bool:
-        """Tell whether one of `roles` is held; administrators hold all of them."""
+        """Return whether one of `roles` is held; administrators hold all of them."""
         return "admin" in self.roles or not self.roles.isdisjoint(roles)
 
     def require_role(self, roles: Iterable[str], detail: str) -> None:
@@ -51,7 +51,7 @@ class Permissions:
             raise AccessRefused("Operation Failed", detail)
 
     def has_scope(self, call: ApiCall) -> bool:
-        """Tell whether the token's scopes cover a call; true without a token."""
+        """Return whether the token's scopes cover a call; true without a token."""
         return self.grant is None or self.grant.policy.limits_of(call) is not None
 
     def require_scope(self, call: ApiCall) -> "Permissions":
@@ -86,7 +86,7 @@ class Permissions:
 
     @property
     def only_own_records(self) -> bool:
-        """Tell whether the call is limited to records that the token's integration created."""
+        """Return whether the call is limited to records that the token's integration created."""
         return self.grant is not None and self.grant.limits_now.own_records
 
 

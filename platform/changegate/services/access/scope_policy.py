@@ -81,7 +81,7 @@ class ScopeRule:
     limits: CallLimits = NO_LIMITS
 
     def covers(self, call: ApiCall) -> bool:
-        """Tell whether the rule covers a call."""
+        """Return whether the rule covers a call."""
         return (
             self.rest_api == call.rest_api
             and self.http_method in (ANY, call.http_method)

@@ -57,7 +57,7 @@ def load_conditions(stored: Sequence[StoredCondition] | None) -> tuple[ClaimCond
     try:
         text = orjson.dumps(stored, default=dict)
     except TypeError:
-        return _NOT_UNDERSTOOD
+        return _INVALID_CONDITION
     return parse_conditions(text)
 
 
@@ -67,8 +67,8 @@ def parse_conditions(text: bytes | str) -> tuple[ClaimCondition, ...]:
     try:
         stored = orjson.loads(text)
     except ValueError:
-        return _NOT_UNDERSTOOD
-    return tuple(_load(item) for item in stored) if isinstance(stored, list) else _NOT_UNDERSTOOD
+        return _INVALID_CONDITION
+    return tuple(_load(item) for item in stored) if isinstance(stored, list) else _INVALID_CONDITION
 
 
 def evaluate_conditions(conditions: Iterable[ClaimCondition], claims: Mapping[str, object]) -> list[RuleCheck]:
@@ -150,4 +150,4 @@ def _not_understood(stored: object) -> ClaimCondition:
     )
 
 
-_NOT_UNDERSTOOD = (_not_understood(None),)
+_INVALID_CONDITION = (_not_understood(None),)

@@ -27,7 +27,7 @@ WRITTEN_AS_TEXT = frozenset(
     }
 )
 LEAST_NAME = 3  # Shorter names, as in v*, usually match versions; acme* would also match the names of others.
-NOT_UNDERSTOOD = "This condition cannot be understood, so nothing meets it."
+INVALID_CONDITION = "The condition is invalid, so every token fails it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def lint_conditions(stored: Sequence[Mapping[str, Any]], kinds: Mapping[str, str
 
 def _findings(item: _Linted) -> ConditionFindings:
     if not item.condition.is_understood:
-        return ConditionFindings(item.condition.claim, (), (), (NOT_UNDERSTOOD,))
+        return ConditionFindings(item.condition.claim, (), (), (INVALID_CONDITION,))
     return ConditionFindings(
         claim=item.condition.claim,
         admits=_as_json(list_samples(item.stored, item.condition)),
@@ -114,7 +114,7 @@ def _warn_of_one(item: _Linted) -> Iterator[str]:
     elif item.pattern:
         yield from _warn_of_wildcards(item.pattern)
     if _changes_each_run(item):
-        yield "This claim is another one in each run, so nothing will pass twice."
+        yield "This claim changes with each run, so later runs fail."
     yield from _warn_of_types(item)
 
 

@@ -87,7 +87,7 @@ def _pieces(engine: Engine, sys_id: str, count: int) -> Iterator[bytes]:
 
 
 def _is_possible(table: Table, filters: Mapping[str, str]) -> bool:
-    """Tell whether any file can match the filters.
+    """Return whether any file can match the filters.
 
     Other APIs ignore a value that is invalid for its field. Here, that would list the files of other records.
     """

@@ -19,9 +19,9 @@ class Privilege:
 HIGH_PRIVILEGES: Mapping[str, Privilege] = MappingProxyType(
     {
         "admin": Privilege(HIGH, "may read and write every table, users and their passwords among them"),
-        "security_admin": Privilege(HIGH, "stands for raised security rights wherever its name is known"),
-        "mi_admin": Privilege(HIGH, "may let any identity provider in, as any user"),
-        "oauth_admin": Privilege(HIGH, "may let any identity provider in, as any user"),
+        "security_admin": Privilege(HIGH, "grants elevated security rights"),
+        "mi_admin": Privilege(HIGH, "can trust any identity provider, for any user"),
+        "oauth_admin": Privilege(HIGH, "can trust any identity provider, for any user"),
         "change_manager": Privilege(MEDIUM, "may change, approve and delete what others have planned"),
     }
 )

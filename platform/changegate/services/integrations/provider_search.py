@@ -276,7 +276,7 @@ class Search:
 
 
 def _pasted_keys(kind: str, sentence: str, key_fields: dict[str, Any]) -> Findings:
-    unknown = "It does not tell whose it is. Enter the iss of the provider's tokens."
+    unknown = "The document does not name its issuer. Enter the iss of the provider's tokens."
     return Findings(kind, sentence, key_fields=key_fields, problems=[unknown])
 
 

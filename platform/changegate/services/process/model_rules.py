@@ -15,4 +15,6 @@ class ModelRules(NoRules):
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete the default model of a change type."""
         if record["sys_id"] in MODELS_OF_TYPES.values():
-            raise OperationFailed(f"The model {record['name']} is what changes of a type are of; it can be inactive")
+            raise OperationFailed(
+                f"Model {record['name']} is the default of a change type. Deactivate it instead of deleting it"
+            )

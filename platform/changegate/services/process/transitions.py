@@ -40,7 +40,7 @@ _ABORTED = (
 
 
 def passes_gates(caller: Caller) -> bool:
-    """Tell whether a caller may decide instead of an approval: change managers and administrators without a token."""
+    """Return whether a caller may decide instead of an approval: change managers and administrators without a token."""
     return caller.grant is None and caller.permissions.has_role(GATEKEEPERS)
 
 

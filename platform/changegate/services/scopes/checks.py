@@ -31,7 +31,7 @@ def _faults(rule: Mapping[str, Any]) -> list[str]:
     unknown = [field for field in rule["writable_fields"] or () if field not in known]
     faults = [f"There is no field {field} to be written in {_where(name)}." for field in unknown]
     if rule["own_records"] and not any(map(knows_integrations, tables)):
-        faults.append(f"Records of {name} do not tell their integration, so none would be its own.")
+        faults.append(f"Table {name} does not store the integration, so own_records cannot apply.")
     return faults
 
 

@@ -18,10 +18,10 @@ from changegate.services.tables.change_history import note_changes
 Change = tuple[Any, Any]  # the value before and after
 FIELDS = ("name", "description", "rules")
 TAKEN = "There is an auth scope {} already."
-IN_USE = "It is used by {}. Take it from them first."
+IN_USE = "It is used by {}. Remove it from them first."
 KEEPS_NAME = "It is used by {}, whose pipelines and tokens name it; make another scope instead."
 BUILT_IN = "useraccount is built in: it has this name and no rules."
-STAYS = "useraccount is built in and stays."
+CANNOT_BE_DELETED = "useraccount is built in and cannot be deleted."
 MOST_NAMED = 5
 
 
@@ -98,7 +98,7 @@ def update_scope(scope: SysAuthScope, fields: Mapping[str, Any], *, by: str) -> 
 def delete_scope(scope: SysAuthScope) -> None:
     """Delete a scope with its rules; raises `InputInvalid` while integrations have it."""
     if scope.sys_id == USERACCOUNT:
-        raise InputInvalid({"name": [STAYS]})
+        raise InputInvalid({"name": [CANNOT_BE_DELETED]})
     _require_unused(scope, "name", IN_USE)
     db.session.delete(scope)
     try:

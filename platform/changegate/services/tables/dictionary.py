@@ -75,7 +75,7 @@ def _field_row(table: Table, name: str, entry: Entry) -> Values:
 
 
 def is_mandatory(table: Table, name: str) -> bool:
-    """Tell whether the creator of a record must set a field."""
+    """Return whether the creator of a record must set a field."""
     column: Column[Any] = table.source.c[name]
     has_none = not column.nullable and column.default is None
     return has_none and not table.entries[name].is_read_only and name not in table.filled_by_rules

@@ -96,7 +96,7 @@ class Access:
     delete: Roles = NOBODY
 
     def admits(self, operation: str, permissions: Permissions) -> bool:
-        """Tell whether the roles of a caller allow an operation: "read", "create", "update", or "delete"."""
+        """Return whether the roles of a caller allow an operation: "read", "create", "update", or "delete"."""
         roles: Roles = getattr(self, operation)
         return roles is not NOBODY and (not roles or permissions.has_role(roles))
 
@@ -164,7 +164,7 @@ class Table:
 
     @property
     def keeps_class(self) -> bool:
-        """Tell whether records of this table, their attachments, and their audit trail have the name of this class."""
+        """Return whether records, attachments, and the audit trail of this table have the name of this class."""
         return bool(self.classes) and self.access.update is not NOBODY
 
     def fields_for(self, permissions: Permissions) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def parse_fragment(name: str, entry: Entry, text: str) -> Any:
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether every database can hold a text."""
+    """Return whether every database can hold a text."""
     return _UNSTORABLE.search(text) is None
 
 

@@ -26,7 +26,7 @@ class Restriction:
     own_records: bool = False
 
     def __bool__(self) -> bool:
-        """Tell whether it restricts anything."""
+        """Return whether it restricts anything."""
         return self.own_rows or self.own_records
 
 
@@ -34,7 +34,7 @@ UNRESTRICTED = Restriction()
 
 
 def may_read(table: Table, permissions: Permissions) -> bool:
-    """Tell whether the roles of the caller and the scopes of their token allow reading the table at all.
+    """Return whether the roles of the caller and the scopes of their token allow reading the table at all.
 
     Tables that every caller may read need no rule of a scope: a token that creates changes may name users and groups.
     """
@@ -91,7 +91,7 @@ def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]
 
 
 def knows_integrations(table: Table) -> bool:
-    """Tell whether the records of a table store the integration that created them."""
+    """Return whether the records of a table store the integration that created them."""
     return table.origin_field is not None
 
 

@@ -37,7 +37,7 @@ class RecordField:
 
     @property
     def is_walked(self) -> bool:
-        """Tell whether the field belongs to a referenced record, and is NULL if there is no such record."""
+        """Return whether the field belongs to a referenced record, and is NULL if there is no such record."""
         return "." in self.path
 
 

@@ -230,7 +230,7 @@ class VerifiedPasswords:
         self._lock = threading.Lock()
 
     def is_right(self, _guess: Guess, stored: str, password: str) -> bool:
-        """Tell whether the password matches the stored hash, and cache it if so."""
+        """Return whether the password matches the stored hash, and cache it if so."""
         with self._lock:
             remembered = self._seen.get(stored)
         if remembered is not None and hmac.compare_digest(remembered, self._digest(stored, password)):

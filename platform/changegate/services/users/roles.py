@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import NoRules, Values
 
 ADMIN = "admin"
-GIVES_NO_ROLES = "An access token gives and takes no roles"
+ROLES_REFUSED = "Access tokens cannot grant or revoke roles"
 NO_ADMINISTRATOR = (
     "This would leave the instance without an active administrator who has a password. "
     "Give another active user the role admin first"
@@ -28,11 +28,11 @@ class RoleRules(NoRules):
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Refuse a token."""
-        refuse_tokens(caller, GIVES_NO_ROLES)
+        refuse_tokens(caller, ROLES_REFUSED)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse a token."""
-        refuse_tokens(caller, GIVES_NO_ROLES)
+        refuse_tokens(caller, ROLES_REFUSED)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse to demote the last administrator."""
@@ -40,7 +40,7 @@ class RoleRules(NoRules):
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse a token, including one that deletes a user with the role."""
-        refuse_tokens(caller, GIVES_NO_ROLES)
+        refuse_tokens(caller, ROLES_REFUSED)
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to demote or delete the last administrator."""
@@ -71,7 +71,7 @@ def refuse_tokens(caller: Caller, sentence: str) -> None:
 
 def _refuse_tokens_roles_of(caller: Caller, *groups: str | None) -> None:
     if caller.grant is not None and any(_ROLE_OF_GROUP.first({"group": group}) for group in groups if group):
-        refuse_tokens(caller, GIVES_NO_ROLES)
+        refuse_tokens(caller, ROLES_REFUSED)
 
 
 def roles_of_user() -> Any:

@@ -162,7 +162,7 @@ def test_a_user_that_something_needs_is_not_deleted(at_work: Flask) -> None:
     db.session.commit()
     with pytest.raises(OperationFailed, match="Operation Failed") as refused:
         delete_record(USERS, ROOT, user)
-    assert refused.value.detail == "Other records refer to this one and cannot do without it"
+    assert refused.value.detail == "Other records refer to this one and require it. Change or delete them first"
     db.session.rollback()
     assert db.session.get(SysUser, user) is not None
 

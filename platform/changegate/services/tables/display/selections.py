@@ -91,7 +91,7 @@ class Selection:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Tell whether all that is shown are columns of the table itself, without secrets and dot-walks."""
+        """Return whether all that is shown are columns of the table itself, without secrets and dot-walks."""
         return all(path in self.walks.table.columns for path in self.paths)
 
     def statement(self, size: int, *, keeps_rules: bool = True) -> Select[Any]:

@@ -25,5 +25,5 @@ class Shape:
 
     @property
     def shows_names(self) -> bool:
-        """Tell whether display values are wanted, in addition to stored values or instead of them."""
+        """Return whether display values are wanted, in addition to stored values or instead of them."""
         return self.display_value is not DisplayValue.ACTUAL

@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def is_text(self) -> bool:
-        """Tell whether the field is stored as text, as references and most choices are."""
+        """Return whether the field is stored as text, as references and most choices are."""
         return isinstance(self.field.column.type, String)
 
     def with_field(self, path: str) -> "Comparison":

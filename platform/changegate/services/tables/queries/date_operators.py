@@ -45,7 +45,7 @@ def _bounds_of_label(comparison: Comparison, label: str) -> tuple[date, date]:
         try:
             first, last = bounds_of(period, comparison.inquiry.moment.at)
         except OverflowError:
-            raise TermInvalid("The period ends after the calendar") from None
+            raise TermInvalid("The period is outside the supported date range") from None
         return _stored(comparison, first), _stored(comparison, last)
     # Any other label is a day, from its local start to its local end.
     day = _bound(comparison, label)
@@ -80,7 +80,7 @@ def is_on_unit(comparison: Comparison) -> Clause:
     try:
         first, last = start_of(unit, then), end_of(unit, then)
     except OverflowError:
-        raise TermInvalid("The unit ends after the calendar") from None
+        raise TermInvalid("The unit is outside the supported date range") from None
     return comparison.field.column.between(_stored(comparison, first), _stored(comparison, last))
 
 
@@ -94,7 +94,7 @@ def _relative(comparison: Comparison) -> tuple[str, datetime]:
     try:
         return unit, shifted(unit, comparison.inquiry.moment.at, count)
     except OverflowError:
-        raise TermInvalid("The instant is out of the calendar") from None
+        raise TermInvalid("The instant is outside the supported date range") from None
 
 
 def _stored(comparison: Comparison, instant: datetime) -> date:
@@ -103,7 +103,7 @@ def _stored(comparison: Comparison, instant: datetime) -> date:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise TermInvalid("The instant is out of the calendar") from None
+        raise TermInvalid("The instant is outside the supported date range") from None
 
 
 def has_part(comparison: Comparison) -> Clause:

@@ -72,7 +72,7 @@ def _require_text(walks: Walks, table_name: str, name: str) -> RecordField:
 
 
 def _refers_to(field: RecordField, table: Table) -> bool:
-    """Tell whether a field refers to a table, one that it extends, or one that extends it."""
+    """Return whether a field refers to a table, one that it extends, or one that extends it."""
     target = find_table(field.entry.reference or "") if field.entry.kind == "reference" else None
     if target is None:
         return False

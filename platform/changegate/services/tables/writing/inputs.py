@@ -54,12 +54,12 @@ def changed_values(
 
 
 def _is_value(sent: Any) -> bool:
-    """Tell whether a field was sent as an object with the stored value, whose times are always UTC."""
+    """Return whether a field was sent as an object with the stored value, whose times are always UTC."""
     return isinstance(sent, dict) and "value" in sent
 
 
 def is_same(stored: Any, value: Any) -> bool:
-    """Tell whether a value equals the stored one; an empty string equals None."""
+    """Return whether a value equals the stored one; an empty string equals None."""
     return bool((None if stored == "" else stored) == value)
 
 

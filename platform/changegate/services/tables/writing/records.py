@@ -189,7 +189,7 @@ def _defaults(table: Table) -> Values:
 
 
 def _is_open_to(table: Table, name: str, value: Any) -> bool:
-    """Tell whether the default of a shared column applies to a class: it must be among the choices of the class."""
+    """Return whether the default of a shared column applies to a class: it must be among the choices of the class."""
     choices = table.entries[name].choices
     return choices is None or str(value) in choices
 
@@ -247,7 +247,7 @@ def _data_policy_exception(table: Table, names: Iterable[str]) -> OperationFaile
 
 
 def _is_clearable(table: Table, name: str, value: Any) -> bool:
-    """Tell whether a change of a field is made; emptying a choice or boolean is ignored.
+    """Return whether a change of a field is made; emptying a choice or boolean is ignored.
 
     See docs/reference/table-api.md#writes. Raises `OperationFailed` for emptying a mandatory field.
     """

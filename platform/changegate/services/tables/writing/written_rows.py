@@ -46,7 +46,7 @@ def delete_row(table: Table, sys_id: str) -> None:
     try:
         connection().execute(delete(table.source).where(table.source.c["sys_id"] == sys_id))
     except IntegrityError:
-        raise OperationFailed("Other records refer to this one and cannot do without it") from None
+        raise OperationFailed("Other records refer to this one and require it. Change or delete them first") from None
 
 
 @lru_cache(maxsize=128)
