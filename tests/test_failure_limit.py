@@ -110,7 +110,7 @@ def fail(address: str, times: int) -> None:
         ("unknown", "unknown"),
     ],
 )
-def test_whoever_holds_a_network_has_no_more_tries_than_one_address(at_work: Flask, used: str, next_one: str) -> None:
+def test_a_network_has_as_many_tries_as_one_address(at_work: Flask, used: str, next_one: str) -> None:
     fail(used, 20)
     with pytest.raises(RateLimited):
         limiter.require_room_to_fail(next_one, "ann")
@@ -126,7 +126,7 @@ def test_whoever_holds_a_network_has_no_more_tries_than_one_address(at_work: Fla
         ("", "unknown"),
     ],
 )
-def test_nobody_is_held_up_by_another_network(at_work: Flask, used: str, other: str) -> None:
+def test_other_networks_are_not_delayed(at_work: Flask, used: str, other: str) -> None:
     fail(used, 20)
     limiter.require_room_to_fail(other, "ann")
 
@@ -137,7 +137,7 @@ def test_a_network_makes_no_more_guesses_than_one_address(at_work: Flask) -> Non
     assert wait_after("ann", "2001:db8::ffff") > 0
 
 
-def test_counts_for_itself_while_the_shared_store_is_away(tmp_path: Path) -> None:
+def test_each_worker_counts_alone_while_the_shared_store_is_down(tmp_path: Path) -> None:
     app = create_app(instance_path=tmp_path, overrides={"ratelimit_storage_url": "redis://:hidden@127.0.0.1:1"})
     with app.app_context():
         for _ in range(20):
@@ -149,7 +149,7 @@ def test_counts_for_itself_while_the_shared_store_is_away(tmp_path: Path) -> Non
         assert wait_after("bob") > 0
 
 
-def test_counts_nothing_when_told(tmp_path: Path) -> None:
+def test_counts_nothing_when_disabled(tmp_path: Path) -> None:
     app = create_app(instance_path=tmp_path, overrides={"ratelimit_enabled": "0"})
     with app.app_context():
         for _ in range(100):

@@ -70,7 +70,7 @@ def test_an_upload_answers_the_metadata_of_the_file(api: AttachmentApi, change: 
     }
 
 
-def test_what_an_upload_answered_is_what_is_read_again(api: AttachmentApi, change: str) -> None:
+def test_the_response_to_an_upload_equals_the_stored_record(api: AttachmentApi, change: str) -> None:
     known = api.uploaded(change)
     assert result_of(api.get(known["sys_id"])) == known
     assert result_of(api.page()) == [known]
@@ -236,7 +236,7 @@ def test_a_list_is_narrowed_by_fields(api: AttachmentApi, change: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["{'display_value': 'CHG0000001', 'value': 'c7a9'}", "x" * 33, "a\0b", "' OR 1=1 --"])
-def test_a_list_for_what_is_no_sys_id_is_empty(api: AttachmentApi, change: str, value: str) -> None:
+def test_a_list_for_an_invalid_sys_id_is_empty(api: AttachmentApi, change: str, value: str) -> None:
     api.uploaded(change)
     response = api.page(table_name=CHANGE, table_sys_id=value)
     assert (response.status_code, result_of(response)) == (200, [])

@@ -156,9 +156,7 @@ def test_a_file_of_unknown_length_is_refused(post: Post) -> None:
     assert (response.status_code, error_of(response)[0]) == (411, "Length required")
 
 
-def test_a_file_of_a_length_that_http_2_does_not_tell_is_refused(
-    app: Flask, admin: dict[str, str], change: str
-) -> None:
+def test_an_http_2_upload_without_content_length_is_refused(app: Flask, admin: dict[str, str], change: str) -> None:
     query = {"table_name": CHANGE, "table_sys_id": change, "file_name": "a.txt"}
     builder = EnvironBuilder(path=f"{ATTACHMENTS}/file", method="POST", query_string=query, data=b"log", headers=admin)
     environ = builder.get_environ() | {"CONTENT_TYPE": "text/plain", "wsgi.input_terminated": True, WHOLE_BODY: True}

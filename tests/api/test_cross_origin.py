@@ -186,7 +186,7 @@ class TestWithoutContentType:
         assert response.get_json()["serviced_requests"][0]["status_code"] == 201
 
     @pytest.mark.parametrize("kind", ["text/plain", ";charset=utf-8", "application", "multipart/form-data; boundary=x"])
-    def test_unknown_types_are_refused_for_everybody(self, api: TableApi, kind: str) -> None:
+    def test_unknown_content_types_are_refused_for_every_caller(self, api: TableApi, kind: str) -> None:
         for path in (CHANGES, "/api/now/tinyurl", "/api/now/batch", "/api/now/oauth/scopes"):
             response = api.client.post(path, data=b"{}", headers=api.headers | {"Content-Type": kind})
             assert response.status_code == 415

@@ -128,7 +128,7 @@ def test_a_query_that_walks_too_often_is_refused_and_not_put_off(client: FlaskCl
 @pytest.mark.parametrize(
     ("fixture", "statement"), [("app", TOO_WIDE), ("app", TOO_DEEP), ("postgres_app", TOO_WIDE)], ids=range(3)
 )
-def test_what_is_beyond_a_database_is_refused_and_not_put_off(
+def test_values_that_a_database_cannot_store_are_refused_at_once(
     request: pytest.FixtureRequest, fixture: str, statement: str
 ) -> None:
     app: Flask = request.getfixturevalue(fixture)

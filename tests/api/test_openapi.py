@@ -108,7 +108,7 @@ def test_operations_have_names_of_their_own(document: Document) -> None:
     assert {tag for item in document["paths"].values() for found in item.values() for tag in found["tags"]} == tags
 
 
-def test_every_parameter_says_what_it_is_for(document: Document) -> None:
+def test_every_parameter_has_a_description(document: Document) -> None:
     shared = document["components"]["parameters"].values()
     own = [
         parameter

@@ -137,7 +137,7 @@ def test_a_request_in_a_batch_has_an_event_of_its_own(desk: TokenDesk, call: Cal
         assert (event.reason, event.request) == ("scope_missing", "GET /api/now/table/sys_user")
 
 
-def test_a_token_that_ended_is_told_apart_with_its_integration(desk: TokenDesk, call: Call) -> None:
+def test_an_ended_token_is_reported_with_its_integration(desk: TokenDesk, call: Call) -> None:
     for reason, columns in {
         "token_revoked": {"token_generation": 7},
         "client_inactive": {"active": False},

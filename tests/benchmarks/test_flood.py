@@ -65,7 +65,7 @@ def report(**changes: int) -> tuple[str, ...]:
     return ("duration=2000000", "complaint=", *(f"{name}={number}" for name, number in counted.items()))
 
 
-def test_a_flood_is_counted_with_what_it_made_the_desk_ask(flood: StagedFlood) -> None:
+def test_a_flood_is_counted_with_the_fetches_it_caused(flood: StagedFlood) -> None:
     flood.provider.fetched_at.append(1.0)
     with flood.beside(16, 2):
         flood.wait()
@@ -77,7 +77,7 @@ def test_a_flood_is_counted_with_what_it_made_the_desk_ask(flood: StagedFlood) -
     assert shown["d-flood: flooding assertions refused per second"] == (450.0, "reported")
 
 
-def test_two_fetches_in_a_cooldown_are_told(flood: StagedFlood) -> None:
+def test_two_fetches_in_a_cooldown_are_reported(flood: StagedFlood) -> None:
     with flood.beside(16, 2):
         flood.wait()
         flood.provider.fetched_at += [2.0, 2.5]
@@ -98,14 +98,14 @@ def test_a_flood_that_was_not_refused_ends_the_benchmark(flood: StagedFlood, cha
         flood.wait()
 
 
-def test_a_flood_that_ended_before_the_honest_run_did_is_no_measurement(flood: StagedFlood) -> None:
+def test_a_flood_that_ends_before_the_valid_load_is_an_error(flood: StagedFlood) -> None:
     flood.lasts = 0.0
     with pytest.raises(BenchFailed, match="over before the honest run was"), flood.beside(16, 2):
         flood.wait()
         time.sleep(0.5)
 
 
-def test_a_flood_does_not_outlive_an_honest_run_that_failed(flood: StagedFlood) -> None:
+def test_a_flood_ends_when_the_valid_load_fails(flood: StagedFlood) -> None:
     with pytest.raises(ValueError, match="honest"), flood.beside(16, 2):
         flood.wait()
         raise ValueError("honest")

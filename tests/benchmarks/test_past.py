@@ -39,7 +39,7 @@ def test_the_product_finds_a_change_of_the_sample(either_app: Flask, past: Past)
     assert found["sys_created_on"] == found["opened_at"]
 
 
-def test_what_is_filled_in_looks_like_what_is_created(either_app: Flask, past: Past) -> None:
+def test_filled_in_records_equal_created_records(either_app: Flask, past: Past) -> None:
     client = either_app.test_client()
     filled = client.get(f"{CHANGE_PATH}/{past.sys_ids[0]}", headers=ADMIN).get_json()["result"]
     created = client.post(CHANGE_PATH, json={"short_description": "By hand"}, headers=ADMIN).get_json()["result"]

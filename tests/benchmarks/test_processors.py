@@ -16,7 +16,7 @@ def test_servers_and_the_rest_share_a_processor_only_where_there_is_one() -> Non
     assert processors.OTHERS.isdisjoint(processors.SERVERS) == (len(processors.ALL) > 1)
 
 
-def test_what_is_started_in_the_block_stays_on_its_processors() -> None:
+def test_processes_started_in_the_block_keep_its_processors() -> None:
     before = os.sched_getaffinity(0)
     with processors.kept_to(processors.SERVERS):
         shown = subprocess.run(SHOWN, capture_output=True, text=True, check=True).stdout
@@ -24,7 +24,7 @@ def test_what_is_started_in_the_block_stays_on_its_processors() -> None:
     assert os.sched_getaffinity(0) == before
 
 
-def test_a_system_that_lets_nobody_choose_is_measured_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_processor_affinity_is_measured_unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "CAN_CHOOSE", False)
     monkeypatch.delattr(os, "sched_setaffinity")
     with processors.kept_to(frozenset({10_000})):

@@ -44,14 +44,14 @@ def test_every_database_has_its_tables(findings: list[Findings]) -> None:
         assert f"{name}: against the floors" in text
 
 
-def test_a_target_reached_and_one_missed_are_told_apart(findings: list[Findings]) -> None:
+def test_reached_and_missed_targets_are_distinguished(findings: list[Findings]) -> None:
     lines = [line.split("│")[1:-1] for line in shown(findings).splitlines() if "f / c" in line]
     rows = {tuple(cell.strip() for cell in line) for line in lines}
     expected = {("0.350", "0.30", "reached"), ("0.350", "0.40", "below")}
     assert {row[2:] for row in rows} == expected
 
 
-def test_a_limit_that_was_not_kept_is_told(findings: list[Findings]) -> None:
+def test_an_exceeded_limit_is_reported(findings: list[Findings]) -> None:
     lines = [line.split("│")[1:-1] for line in shown(findings).splitlines() if "f: " in line]
     rows = [tuple(cell.strip() for cell in line) for line in lines]
     assert rows == [("f: fetches", "2.00", "1", "exceeded"), ("f: all", "5.00", "", "reported")]

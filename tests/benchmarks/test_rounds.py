@@ -18,7 +18,7 @@ def output(**facts: int) -> str:
     return "\n".join(f"## {name}\t{value}" for name, value in (CLEAN | TROUBLES | facts).items())
 
 
-def test_a_feed_that_ran_dry_is_told_from_a_refusal() -> None:
+def test_an_exhausted_feed_is_distinguished_from_a_refusal() -> None:
     with pytest.raises(FeedDry) as caught:
         _read(output(dry=1, not_2xx=4), "POST /oauth_token.do")
     assert caught.value.used == 9

@@ -86,7 +86,7 @@ def test_an_exchange_is_never_measured_with_an_assertion_seen_before(stage: Stag
             assert len({*lines(first), *lines(second)}) == 6, case.name
 
 
-def test_what_is_compared_with_the_product_refuses_what_was_seen_before(stage: Stage) -> None:
+def test_compared_servers_refuse_replayed_assertions(stage: Stage) -> None:
     for name in {"d-rs256", *PEERS} - ABSENT[stage.database]:
         case = find_case(stage, name)
         traffic = case.traffic(1)
@@ -96,7 +96,7 @@ def test_what_is_compared_with_the_product_refuses_what_was_seen_before(stage: S
         assert "access_token" not in answers[1].json()
 
 
-def test_the_peer_refuses_what_is_not_signed_and_gives_a_token_for_what_is(stage: Stage) -> None:
+def test_the_peer_exchanges_only_signed_assertions(stage: Stage) -> None:
     for name in set(PEERS) - ABSENT[stage.database]:
         case = find_case(stage, name)
         traffic = case.traffic(2)
@@ -114,7 +114,7 @@ def test_the_provider_that_is_down_cannot_be_reached_and_its_keys_are_stale(stag
     assert failures >= 1
 
 
-def test_every_token_may_do_what_it_is_measured_with_and_no_more(stage: Stage) -> None:
+def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:
     reach = {
         "k-opaque": (200, 403),
         "k-jwt": (200, 403),
@@ -198,7 +198,7 @@ def test_the_floor_of_a_list_answers_the_page_that_the_product_answers(stage: St
     assert len(sys_ids[0]) == PAGE_SIZE
 
 
-def test_a_floor_refuses_what_is_not_signed(stage: Stage) -> None:
+def test_a_floor_refuses_unsigned_assertions(stage: Stage) -> None:
     floor = find_case(stage, "b")
     forged = requests.post(f"{floor.base_url}/exchange", data=b"e30.e30.AAAA", timeout=30)
     assert forged.status_code == 500

@@ -69,7 +69,7 @@ def test_a_preset_fills_in_the_form_and_demands_a_pin(admin: Page) -> None:
 
 
 @pytest.mark.usefixtures("complaints")
-def test_the_key_source_decides_what_is_asked_for(admin: Page) -> None:
+def test_the_key_source_decides_which_fields_are_shown(admin: Page) -> None:
     admin.goto(NEW)
     expect(admin.get_by_role("textbox", name="JWKS URL")).to_be_visible()
     admin.get_by_label("Shared key", exact=True).check()

@@ -67,7 +67,7 @@ def test_refuses_in_the_words_of_the_form(run: Run) -> None:
     run("integration", "create", *NAMED, "--type", "magic").assert_refused("Must be one of:")
 
 
-def test_the_type_stays(run: Run) -> None:
+def test_the_type_cannot_be_changed(run: Run) -> None:
     client_id = create(run, "--type", "password")["client_id"]
     refused = run("integration", "update", client_id, "--type", "id-token")
     refused.assert_refused("The connection type cannot be changed; register another integration.")
@@ -83,7 +83,7 @@ def test_lists_each_with_its_type(run: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "what"), [(("lint",), "claim conditions"), (("try",), "assertions"), (("refresh-keys",), "keys")]
 )
-def test_refuses_what_is_for_integrations_with_a_provider(
+def test_refuses_options_of_integrations_with_a_provider(
     run: Run, command: tuple[str, ...], what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("a.b.c")

@@ -82,7 +82,7 @@ def test_create_takes_every_field_of_the_form(run: Run) -> None:
         (("--run-as", "admin", "--name", ""), "name:"),
     ],
 )
-def test_create_says_what_is_wrong_in_one_sentence(run: Run, options: tuple[str, ...], text: str) -> None:
+def test_create_reports_an_error_in_one_sentence(run: Run, options: tuple[str, ...], text: str) -> None:
     run(*CREATE, *options).assert_refused(text)
 
 

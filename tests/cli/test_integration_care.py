@@ -107,7 +107,7 @@ def test_a_file_that_is_missing_too_large_or_not_text_is_refused(run: Run, desk:
     run(*create, str(tmp_path / "binary")).assert_refused("is not valid UTF-8.")
 
 
-def test_update_changes_what_is_given_and_nothing_else(run: Run, integration: Integration) -> None:
+def test_update_changes_only_the_given_options(run: Run, integration: Integration) -> None:
     before = as_json(run, "show", integration.client_id)
     ended = run("integration", "update", integration.client_id, "--clock-skew", "10", "--comments", "")
     assert ended.out == "Pipeline is changed.\n  clock_skew_seconds: 60 -> 10\n  comments: Old -> nothing\n"
@@ -132,7 +132,7 @@ def test_report_only_conditions_are_changed_separately(run: Run, integration: In
     assert conditions_of(run, integration.client_id) == [("workflow", True)]
 
 
-def test_a_client_that_is_public_no_longer_gets_a_secret(run: Run, desk: TokenDesk) -> None:
+def test_a_client_that_becomes_confidential_gets_a_secret(run: Run, desk: TokenDesk) -> None:
     public = desk.register(public_client=True)
     assert "Client secret: " in run("integration", "update", public.client_id, "--no-public").out
 

@@ -131,7 +131,7 @@ def test_a_file_does_not_enable_a_disabled_integration(desk: Desk) -> None:
     assert desk.actions(SHOP.replace("name: Shop", "name: Shop\n    active: true"))[0] == ("Shop", "change", ["active"])
 
 
-def test_integrations_that_a_file_does_not_name_stay(desk: Desk) -> None:
+def test_integrations_missing_in_a_file_are_kept(desk: Desk) -> None:
     desk.apply(SHOP)
     desk.apply("integrations: []\n")
     assert desk.listed().keys() == {"Shop", "Warehouse"}

@@ -44,7 +44,7 @@ def test_creates_shows_and_deletes_a_scope(run: Run) -> None:
     run("scope", "show", "deploy").assert_refused("There is no auth scope deploy.")
 
 
-def test_changes_what_is_given_and_nothing_else(run: Run) -> None:
+def test_changes_only_the_given_options(run: Run) -> None:
     run("scope", "create", "deploy", "--description", "To deploy", *RULES)
 
     changed = json.loads(run("scope", "update", "deploy", "--rule", "GET table change_request", "--json").out)

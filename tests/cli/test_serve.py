@@ -163,9 +163,7 @@ def test_every_entry_point_serves_from_the_repository_root(name: str, instance: 
 
 @pytest.mark.usefixtures("lines_of_processes")
 @pytest.mark.parametrize(("options", "is_pinned"), [((), True), (("--no-pin-workers",), False)])
-def test_a_worker_stays_on_one_processor_unless_told_otherwise(
-    instance: Path, options: tuple[str, ...], is_pinned: bool
-) -> None:
+def test_a_worker_uses_one_processor_by_default(instance: Path, options: tuple[str, ...], is_pinned: bool) -> None:
     allowed = os.sched_getaffinity(0)
     with running_changegate(instance, *options) as server:
         _get(f"{server.url}/healthz")

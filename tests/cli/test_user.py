@@ -48,7 +48,7 @@ def test_create_as_json_is_one_object(run: Run) -> None:
         (("maria", "--time-zone", "Mars/Olympus"), "time_zone: There is no time zone 'Mars/Olympus'."),
     ],
 )
-def test_create_says_what_is_wrong_in_one_sentence(run: Run, arguments: tuple[str, ...], text: str) -> None:
+def test_create_reports_an_error_in_one_sentence(run: Run, arguments: tuple[str, ...], text: str) -> None:
     run("user", "create", *arguments).assert_refused(text)
 
 

@@ -325,7 +325,7 @@ def test_an_unknown_table_is_neither_found_nor_missing(maria: AnsibleClient) -> 
 
 @pytest.mark.parametrize("sys_id", ["nonexistent sys ID", "f" * 32])
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-def test_a_sys_id_that_is_none_is_json_without_a_result(maria: AnsibleClient, method: str, sys_id: str) -> None:
+def test_an_unknown_sys_id_is_answered_without_a_result(maria: AnsibleClient, method: str, sys_id: str) -> None:
     body = b'{"short_description":"x"}' if method == "PATCH" else None
     answer = maria.send(method, f"/api/now/table/change_request/{quote(sys_id)}", body)
 

@@ -131,5 +131,5 @@ def test_manages_configuration_items(session: McpSession, server: Running, admin
     assert session.call("get_ci", sys_id=sys_id)["name"] == "mcp-web-1"
 
 
-def test_a_table_that_is_none_is_named(session: McpSession) -> None:
+def test_an_unknown_table_is_named_in_the_error(session: McpSession) -> None:
     assert "Invalid table no_such_table" in session.refusal("list_records", table_name="no_such_table")

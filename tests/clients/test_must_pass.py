@@ -80,7 +80,7 @@ def test_02_an_unknown_id_is_json_without_a_result(call: Call, method: str) -> N
     assert_error(call(method, f"{CHANGES}/{MISSING}", **body), 404, "No Record found")
 
 
-def test_03_who_is_not_known_is_told_so_in_both_phrases(server: Running, ca: Path) -> None:
+def test_03_an_unauthenticated_caller_gets_both_error_phrases(server: Running, ca: Path) -> None:
     answer = requests.get(f"{server.url}{CHANGES}/{MISSING}", auth=("nobody", "wrong"), verify=str(ca), timeout=10)
 
     assert_error(answer, 401, "User Not Authenticated")
@@ -163,7 +163,7 @@ def test_08_names_and_values_filter_and_case_does_not_matter(
         assert change["short_description"] == "Deploy"
 
 
-def test_09_templates_copy_models_resolve_and_what_was_said_stays(
+def test_09_templates_copy_models_resolve_and_given_values_are_kept(
     call: Call, create: Create, server: Running, administrator: requests.Session
 ) -> None:
     values = "description=One by one^implementation_plan=Restart^EQ"

@@ -94,7 +94,7 @@ def test_may_choose_the_id_of_a_record(maria: ServiceNowClient) -> None:
     assert maria.GlideRecord("change_request").get("A" * 32)
 
 
-def test_a_field_that_is_none_is_ignored(maria: ServiceNowClient) -> None:
+def test_an_unknown_field_is_ignored(maria: ServiceNowClient) -> None:
     sys_id = insert(maria, short_description="Open a port", this_is_bunk="yes").sys_id
 
     record = maria.GlideRecord("change_request")

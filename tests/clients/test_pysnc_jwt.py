@@ -72,7 +72,7 @@ def test_a_jwt_bearer_client_can_do_nothing_else(automation: ServiceNowClient) -
         inserted.delete()
 
 
-def test_a_jwt_bearer_client_is_told_that_its_assertion_is_refused(desk: LiveDesk) -> None:
+def test_a_jwt_bearer_client_reports_a_refused_assertion(desk: LiveDesk) -> None:
     client = automation_with(desk, desk.sign(aud="somebody-else"))
 
     with pytest.raises(AssertionError, match=r"Failed to auth.*access_denied"):
@@ -80,7 +80,7 @@ def test_a_jwt_bearer_client_is_told_that_its_assertion_is_refused(desk: LiveDes
     client.session.close()
 
 
-def test_a_jwt_bearer_client_buys_no_second_token_with_its_assertion(desk: LiveDesk) -> None:
+def test_a_jwt_bearer_client_cannot_exchange_its_assertion_twice(desk: LiveDesk) -> None:
     assertion = desk.sign()
     first, second = automation_with(desk, assertion), automation_with(desk, assertion)
 

@@ -86,7 +86,7 @@ def test_builds_every_kind_of_condition(changes: pysnow.resource.Resource) -> No
     assert {row["risk"] for row in changes.get(query=query).all()} == {"2", "4"}
 
 
-def test_more_than_one_or_none_is_told(changes: pysnow.resource.Resource) -> None:
+def test_several_and_missing_results_are_reported(changes: pysnow.resource.Resource) -> None:
     for _ in range(2):
         changes.create({"short_description": "twin", "correlation_id": "pysnow twins"})
 
@@ -143,7 +143,7 @@ def test_the_older_interface_counts_reads_and_writes(client: pysnow.Client) -> N
 
 
 @older_interface
-def test_the_older_interface_tells_that_nothing_was_there(client: pysnow.Client) -> None:
+def test_the_older_interface_reports_a_missing_record(client: pysnow.Client) -> None:
     nobody = client.query("change_request", query={"correlation_id": "pysnow nobody"})
 
     with pytest.raises(legacy_exceptions.NoResults):

@@ -20,7 +20,7 @@ CHANGES = "/api/now/table/change_request"
     [(FILES, NOWHERE, 404), ("/api/now/table/nowhere", {}, 400), (CHANGES, {}, 415)],
     ids=["no record", "no table", "no type"],
 )
-def test_who_sends_much_is_told_why_it_is_refused(
+def test_a_large_body_is_refused_with_a_reason(
     server: Running, ca: Path, path: str, params: dict[str, str], status: int, megabytes: int
 ) -> None:
     sent = {"data": bytes(megabytes * MEGABYTE), "headers": {"Content-Type": "image/png"}, "params": params}
@@ -29,7 +29,7 @@ def test_who_sends_much_is_told_why_it_is_refused(
     assert answer.json()["status"] == "failure"
 
 
-def test_who_sends_too_much_is_told_the_limit(server: Running, ca: Path) -> None:
+def test_a_body_over_the_limit_is_refused_with_the_limit(server: Running, ca: Path) -> None:
     sent = {"data": b" " * (12 * MEGABYTE), "headers": {"Content-Type": "application/json"}}
     answer = requests.post(server.url + CHANGES, auth=(USER_NAME, PASSWORD), verify=str(ca), timeout=20, **sent)
     assert answer.status_code == 400

@@ -155,14 +155,14 @@ def test_finds_no_incidents(ask: Ask) -> None:
     assert ask("incidents", "list") == {"count": 0, "result": []}
 
 
-def test_tells_a_table_that_is_none(command: Command) -> None:
+def test_reports_an_unknown_table(command: Command) -> None:
     done = command("tables", "list", "no_such_table")
 
     assert done.returncode == REFUSED
     assert "Invalid table no_such_table" in done.stderr
 
 
-def test_tells_that_nobody_signed_in(command: Command) -> None:
+def test_reports_missing_credentials(command: Command) -> None:
     done = command("doctor", SERVICENOW_PASSWORD="wrong")
 
     assert done.returncode == UNAUTHENTICATED

@@ -75,7 +75,7 @@ def test_pysnc_works_with_client_credentials(server: Running, machine: Credentia
     assert found.get_display_value("opened_by") == "Maria Keller"
 
 
-def test_pysnc_is_told_that_its_secret_is_wrong(server: Running, machine: Credentials) -> None:
+def test_pysnc_reports_a_wrong_secret(server: Running, machine: Credentials) -> None:
     with pytest.raises(AuthenticationException, match=r"401 .* access_denied"):
         ServiceNowClient(server.url, ServiceNowClientCredentialsFlow(machine[0], "wrong"))
 
@@ -98,7 +98,7 @@ def test_pysnc_works_with_a_password_and_refreshes(server: Running, mobile: Cred
     assert insert(client)
 
 
-def test_pysnc_is_told_that_a_password_is_wrong(server: Running, mobile: Credentials) -> None:
+def test_pysnc_reports_a_wrong_password(server: Running, mobile: Credentials) -> None:
     with pytest.raises(Exception, match="access_denied"):
         ServiceNowClient(server.url, ServiceNowPasswordGrantFlow(USER_NAME, "wrong", *mobile))
 
@@ -136,6 +136,6 @@ def test_pysnow_needs_refresh_tokens(server: Running) -> None:
         client.set_token(token)
 
 
-def test_pysnow_is_told_that_a_password_is_wrong(server: Running, mobile: Credentials) -> None:
+def test_pysnow_reports_a_wrong_password(server: Running, mobile: Credentials) -> None:
     with pytest.raises(TokenCreateError):
         opened_by(server, mobile).generate_token(USER_NAME, "wrong")

@@ -202,7 +202,7 @@ def test_warns_which_integrations_are_affected_before_a_scope_in_use_is_saved(
     assert "change_request.create is saved." in admin.open(path).text
 
 
-def test_a_scope_in_use_keeps_its_name_and_stays(app: Flask, admin: Visitor, integration: Registered) -> None:
+def test_a_scope_in_use_cannot_be_renamed_or_deleted(app: Flask, admin: Visitor, integration: Registered) -> None:
     path = path_of(app, "change_request.create")
     page = admin.open(path)
     assert "Cannot be deleted while it is used" in page.text

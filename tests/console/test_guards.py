@@ -24,7 +24,7 @@ def test_admits_those_who_manage_integrations(sign_in: SignIn, role: str) -> Non
 
 
 @pytest.mark.parametrize("role", ["itil", "change_manager", "approver_user"])
-def test_refuses_integrations_to_everybody_else(sign_in: SignIn, integration: Registered, role: str) -> None:
+def test_refuses_integrations_to_users_without_the_role(sign_in: SignIn, integration: Registered, role: str) -> None:
     person = sign_in("tom.okafor", role)
     for path in ("", "/new", "/new/jwt-bearer", f"/{integration.entity.client_id}", "/unknown"):
         answer = person.open(f"/inbound-integrations{path}")

@@ -120,7 +120,7 @@ def test_the_page_needs_no_style_and_no_script_of_its_own(admin: Visitor, desk: 
     assert not re.search(r"\son\w+=", text)
 
 
-def test_bars_stand_on_each_other_and_reach_what_they_count() -> None:
+def test_bars_are_stacked_to_the_height_of_their_counts() -> None:
     found = chart((4, 0, 0), (3, 1, 1), (0, 0, 0))
     assert (found.top, found.width, found.labels) == (4, 30.0, ("00:00", "01:00", "02:00"))
     full, mixed, none = found.bars

@@ -107,7 +107,7 @@ def test_a_session_that_a_lock_ended_does_not_come_back(
     assert is_in(desk.sign_in())
 
 
-def test_a_new_password_ends_every_session_whoever_sets_it(desk: Desk) -> None:
+def test_a_new_password_ends_every_session(desk: Desk) -> None:
     thief = desk.copy(desk.tom)
     desk.change(user_password="another long password")
     assert not is_in(thief)

@@ -200,7 +200,7 @@ def test_a_stale_enable_asks_again(app: Flask, admin: Visitor, path: str, change
     assert stored(app, path)["active"] is True
 
 
-def test_saving_what_is_stored_already_makes_no_new_version(admin: Visitor, path: str) -> None:
+def test_saving_stored_values_makes_no_new_version(admin: Visitor, path: str) -> None:
     opened = admin.open(path)
     assert admin.send(opened, "integration").status_code == 302
     after = admin.open(path)

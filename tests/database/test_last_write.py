@@ -107,7 +107,7 @@ def test_a_broken_reference_is_distinguished_from_a_key_in_use(at_work: Flask) -
     db.session.rollback()
 
 
-def test_after_other_writes_it_shares_their_fate(at_work: Flask) -> None:
+def test_after_other_writes_it_is_committed_or_rolled_back_with_them(at_work: Flask) -> None:
     sys_id = new_sys_id()
     INSERT.execute(_row(name="before", sys_id=sys_id))
     _send("twin", sys_id)

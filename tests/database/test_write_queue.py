@@ -150,7 +150,7 @@ def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
     assert values(file) == [1]
 
 
-def test_each_database_has_a_line_of_its_own(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_database_has_its_own_write_queue(tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write_queue_of("queue.db") is write_queue_of(file)
     assert write_queue_of(file) is not write_queue_of(str(tmp_path / "other.db"))

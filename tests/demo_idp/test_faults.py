@@ -42,7 +42,7 @@ def test_publishes_far_too_much(client: FlaskClient, post: Post, published: Publ
     assert response.get_json()["keys"] == honest
 
 
-def test_publishes_a_strangers_key_under_each_kid_that_signs(post: Post, published: Published, order: Order) -> None:
+def test_publishes_a_foreign_key_under_each_kid_that_signs(post: Post, published: Published, order: Order) -> None:
     honest = published()
     post("/behaviors/duplicate-kid")
     strangers = published()[:2]
@@ -53,7 +53,7 @@ def test_publishes_a_strangers_key_under_each_kid_that_signs(post: Post, publish
         jwt.decode(order(), PyJWK(strangers[0]), ["RS256"], OPTIONS)
 
 
-def test_the_strangers_follow_a_rotation(client: FlaskClient, post: Post, published: Published) -> None:
+def test_the_foreign_keys_follow_a_rotation(client: FlaskClient, post: Post, published: Published) -> None:
     post("/behaviors/duplicate-kid")
     client.post("/behaviors/rotate")
     assert [jwk["kid"] for jwk in published()[:2]] == [jwk["kid"] for jwk in published()[2:4]]

@@ -42,7 +42,7 @@ def test_retiring_drops_what_overlaps_and_keeps_the_newest_of_it() -> None:
     assert ring.get_retired("ES256") == second
 
 
-def test_knows_no_retired_key_before_one_was_retired() -> None:
+def test_has_no_retired_key_before_a_rotation() -> None:
     ring = KeyRing()
     assert not ring.has_retired()
     assert ring.retire() == ()

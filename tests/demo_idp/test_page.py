@@ -47,7 +47,7 @@ def test_shows_every_behavior_with_what_must_happen(client: FlaskClient) -> None
     assert [page.index(f">{group}</h2>") for group in Group] == sorted(page.index(f">{group}</h2>") for group in Group)
 
 
-def test_says_what_it_is_for_and_runs_no_script(client: FlaskClient) -> None:
+def test_describes_its_purpose_and_runs_no_script(client: FlaskClient) -> None:
     response = client.get("/")
     assert response.text.count("or demonstration only") >= 3
     assert "<script" not in response.text
@@ -98,7 +98,7 @@ def test_remembers_client_and_secret_and_never_shows_the_secret(client: FlaskCli
         ({"url": "https://elsewhere.example"}, "url"),
     ],
 )
-def test_shows_what_is_wrong_with_the_form_and_keeps_what_was_typed(
+def test_shows_errors_and_keeps_the_input(
     client: FlaskClient, workbench: Workbench, fields: dict[str, str], field: str
 ) -> None:
     response = submit(client, **{"sub": "<typed>"} | fields)

@@ -50,7 +50,7 @@ def test_sets_the_registered_claims_and_answers_them(post: Post) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_lives_five_minutes_unless_told_otherwise(order: Order) -> None:
+def test_is_valid_for_five_minutes_by_default(order: Order) -> None:
     assert claims_of(order())["exp"] == ISSUED_AT + 300
 
 
@@ -103,7 +103,7 @@ def test_signs_with_an_overlapping_key_that_is_asked_for_by_kid(
 
 
 @pytest.mark.parametrize("kid", ["unknown", "../../etc/passwd", ""])
-def test_signs_with_the_current_key_under_a_kid_it_does_not_know(order: Order, published: Published, kid: str) -> None:
+def test_signs_with_the_current_key_under_an_unknown_kid(order: Order, published: Published, kid: str) -> None:
     assertion = order(kid=kid)
     assert jwt.get_unverified_header(assertion)["kid"] == kid
     options = {"verify_exp": False, "verify_aud": False}

@@ -45,7 +45,7 @@ def test_answers_304_until_the_keys_change(client: FlaskClient, post: Post) -> N
     assert client.get("/.well-known/jwks.json", headers=condition).status_code == 200
 
 
-def test_describes_itself(client: FlaskClient) -> None:
+def test_publishes_a_discovery_document(client: FlaskClient) -> None:
     metadata = client.get("/.well-known/openid-configuration").get_json()
     assert metadata["issuer"] == ISSUER
     assert metadata["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"

@@ -154,7 +154,7 @@ def test_a_sender_who_dies_half_way_leaves_nothing(
     assert listed.json()["result"] == []
 
 
-def test_a_slow_upload_keeps_nobody_waiting(server: Running, session: requests.Session, change: str) -> None:
+def test_a_slow_upload_does_not_delay_other_callers(server: Running, session: requests.Session, change: str) -> None:
     """A body that trickles in holds no lock: changes are written meanwhile, its own record too."""
     with begun_upload(server, change, [RAW, "Content-Length: 9999"], b"x"):
         record = f"{server.url}{CHANGES}/{change}"

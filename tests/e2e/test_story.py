@@ -44,7 +44,7 @@ def test_a_rotation_with_overlap_is_served_without_anyone_touching_anything(desk
     desk.token(desk.sign())
 
 
-def test_a_provider_that_is_down_stops_nobody_whose_keys_are_known(desk: LiveDesk) -> None:
+def test_a_provider_outage_does_not_stop_exchanges_with_cached_keys(desk: LiveDesk) -> None:
     desk.token()
     desk.tell_provider("down")
     try:

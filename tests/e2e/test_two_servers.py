@@ -50,7 +50,7 @@ def status_at(server: Running, desk: LiveDesk, token: str) -> int:
     return desk.call(token).status_code
 
 
-def test_one_assertion_buys_one_token_whichever_server_is_asked(servers: Servers, desk: LiveDesk) -> None:
+def test_an_assertion_is_exchanged_once_across_two_servers(servers: Servers, desk: LiveDesk) -> None:
     answers = exchange_all(servers, desk, [desk.sign()] * THREADS)
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: THREADS - 1}
@@ -101,7 +101,7 @@ def token_from(server: Running, desk: LiveDesk) -> str:
 
 
 @pytest.mark.parametrize("desk", [{"token_format": "jwt"}], indirect=True, ids=["jwt"])
-def test_both_take_what_either_issued_and_stop_it_as_soon_as_either_is_told(servers: Servers, desk: LiveDesk) -> None:
+def test_a_token_is_accepted_and_revoked_across_two_servers(servers: Servers, desk: LiveDesk) -> None:
     one, other = servers
     forget_token_keys(one)
     answers = exchange_all(servers, desk, [desk.sign() for _ in range(THREADS)])

@@ -30,7 +30,7 @@ def outside_the_checkout() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(("PYTHON", "CHANGEGATE_", "COV"))}
 
 
-def test_the_demo_tells_its_story_and_the_provider_has_its_command(programs: Path, tmp_path: Path) -> None:
+def test_the_demo_runs_its_steps_and_the_provider_has_its_command(programs: Path, tmp_path: Path) -> None:
     command = [programs / "changegate", "demo", "--once", "--port", str(free_port()), "--idp-port", str(free_port())]
     story = subprocess.run(
         command,

@@ -70,7 +70,7 @@ def test_the_foreign_blueprints_serve_files_and_nothing_else(app: Flask) -> None
 
 
 @pytest.mark.usefixtures("without_csrf")
-def test_a_stranger_gets_what_the_table_says(client: FlaskClient, endpoints: list[Endpoint]) -> None:
+def test_an_unauthenticated_caller_gets_the_expected_answer(client: FlaskClient, endpoints: list[Endpoint]) -> None:
     surprises = {}
     for endpoint in endpoints:
         got = what_a_stranger_gets(client, endpoint)

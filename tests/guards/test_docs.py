@@ -53,7 +53,7 @@ def as_text(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def test_no_document_or_source_speaks_of_a_setting_that_is_none() -> None:
+def test_no_document_or_source_names_an_unknown_setting() -> None:
     texts = [path.read_text() for path in (*documents(), *python_files(PLATFORM))]
     spoken_of = set(re.findall(rf"\b{PREFIX}[A-Z][A-Z_]+\b", "\n".join(texts)))
     assert spoken_of <= SETTINGS
@@ -169,7 +169,7 @@ def worth_a_line() -> set[Path]:
     return top | (folders | documents_of_folders | set(PRODUCT.glob("*.py"))) - {ROOT}
 
 
-def test_every_line_of_the_tree_says_what_is_there() -> None:
+def test_every_line_of_the_tree_names_an_existing_path() -> None:
     assert not [path for path, remark in tree().items() if not remark]
 
 

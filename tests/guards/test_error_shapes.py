@@ -61,7 +61,7 @@ def require_table_shape(response: TestResponse, where: str) -> None:
     assert isinstance(body["error"]["message"], str), where
 
 
-def test_a_wrong_method_is_refused_in_shape_and_told_the_right_ones(app: Flask, client: FlaskClient) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(app: Flask, client: FlaskClient) -> None:
     cases = wrong_methods(app)
     assert {method for method, _ in cases} == set(METHODS)
     # Forms would be refused for their token before anybody looks at the method.
@@ -117,7 +117,7 @@ def test_the_token_endpoint_refuses_in_the_shape_of_oauth(client: FlaskClient, p
     assert response.get_json()["correlation_id"] == response.headers["X-Request-Id"]
 
 
-def test_a_fault_of_ours_tells_the_correlation_id_and_nothing_else(
+def test_an_internal_error_shows_only_the_correlation_id(
     app: Flask, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fall_over(*_: object) -> None:

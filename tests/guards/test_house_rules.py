@@ -94,7 +94,7 @@ def test_no_file_names_the_host_of_a_registry() -> None:
     assert not found
 
 
-def test_http_stays_in_its_rooms() -> None:
+def test_http_is_used_only_in_its_packages() -> None:
     strangers = [
         shown(path)
         for path in python_files(PLATFORM, ROOT / "migrations")

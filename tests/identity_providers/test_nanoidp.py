@@ -43,13 +43,13 @@ def test_a_token_that_was_tried_in_the_form_is_still_good(
     desk.token(assertion)
 
 
-def test_its_token_buys_one_that_creates_a_change(desk: LiveDesk, provider: Provider) -> None:
+def test_its_token_is_exchanged_for_one_that_creates_a_change(desk: LiveDesk, provider: Provider) -> None:
     created = desk.call(desk.token(provider.client_credentials()), short_description="Deploy checkout")
     assert created.status_code == 201
     assert created.json()["result"]["short_description"] == "Deploy checkout"
 
 
-def test_its_token_buys_no_second_one(desk: LiveDesk, provider: Provider, reason: ReasonFor) -> None:
+def test_its_token_cannot_be_exchanged_twice(desk: LiveDesk, provider: Provider, reason: ReasonFor) -> None:
     assertion = provider.client_credentials()
     desk.token(assertion)
     assert reason(desk.exchange(assertion)) == "jti_replayed"

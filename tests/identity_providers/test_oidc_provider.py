@@ -31,7 +31,9 @@ def desk(administrator: Console, provider: Provider) -> Iterator[LiveDesk]:
 
 
 @every_algorithm
-def test_its_token_buys_one_that_creates_a_change(desk: LiveDesk, provider: Provider, algorithm: str) -> None:
+def test_its_token_is_exchanged_for_one_that_creates_a_change(
+    desk: LiveDesk, provider: Provider, algorithm: str
+) -> None:
     assert desk.call(desk.token(provider.client_credentials(algorithm))).status_code == 201
 
 

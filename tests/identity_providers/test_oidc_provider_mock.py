@@ -66,18 +66,18 @@ def test_its_token_is_refused_without_both_choices(
         assert reason(desk.exchange(provider.sign_in())) == refused_for
 
 
-def test_a_trial_in_the_form_tells_what_is_left_to_choose(administrator: Console, provider: RestartedProvider) -> None:
+def test_a_trial_in_the_form_shows_the_remaining_choices(administrator: Console, provider: RestartedProvider) -> None:
     token = provider.sign_in()
     for choices, verdict in ((WITHOUT_JTI, "kid_missing"), (WITHOUT_KID, "jti_missing")):
         page = administrator.try_token(provider.now.issuer, token, audiences=CLIENT_ID, **choices)
         assert f"with the reason <code>{verdict}</code>" in page
 
 
-def test_its_token_buys_one_that_creates_a_change(desk: LiveDesk, provider: RestartedProvider) -> None:
+def test_its_token_is_exchanged_for_one_that_creates_a_change(desk: LiveDesk, provider: RestartedProvider) -> None:
     assert desk.call(desk.token(provider.sign_in())).status_code == 201
 
 
-def test_its_token_buys_no_second_one_though_it_has_no_jti(
+def test_its_token_without_jti_cannot_be_exchanged_twice(
     desk: LiveDesk, provider: RestartedProvider, reason: ReasonFor
 ) -> None:
     assertion = provider.sign_in()

@@ -56,7 +56,7 @@ def test_choices_and_defaults_agree() -> None:
             assert str(default.arg) in entry.choices
 
 
-def test_what_nobody_may_see_is_marked() -> None:
+def test_secret_columns_are_marked() -> None:
     secrets = {column.key for column in inspect(SysUser).columns if column.info["entry"].is_secret}
     assert secrets == {"user_password"}
 

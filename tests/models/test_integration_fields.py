@@ -52,5 +52,5 @@ def test_texts_and_defaults_are_those_of_the_connection_type() -> None:
         ("public_client", "cannot be a public client"),
     ],
 )
-def test_a_type_without_the_field_says_what_it_lacks(name: str, sentence: str) -> None:
+def test_a_type_without_the_field_has_its_message(name: str, sentence: str) -> None:
     assert FIELDS[name].lack == sentence

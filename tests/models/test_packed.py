@@ -40,7 +40,7 @@ def test_text_that_is_json_already_is_kept_as_it_is() -> None:
     assert unpack(pack(b'{"iss": "https://a", "n": 1.50}')) == {"iss": "https://a", "n": 1.5}
 
 
-def test_what_is_short_is_not_deflated() -> None:
+def test_short_values_are_not_deflated() -> None:
     assert pack(["x" * 252]) == b'\0["' + b"x" * 252 + b'"]'
     assert (pack(["x" * 253]) or b"")[:1] == b"\1"
 

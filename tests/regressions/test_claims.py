@@ -185,7 +185,7 @@ def test_refuses_a_token_for_another_time(attack: Attack) -> None:
     Attack("RFC 7800 §3", "null-cnf", lambda: said(cnf=None), "payload_invalid"),
     Attack("RFC 8693 §4.1", "delegated", lambda: said(act={"sub": "admin"}), "payload_invalid"),
 )
-def test_refuses_a_demand_that_nobody_here_can_check(attack: Attack) -> None:
+def test_refuses_confirmation_and_actor_claims(attack: Attack) -> None:
     assert_refused(attack)
 
 

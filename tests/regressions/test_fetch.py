@@ -210,7 +210,7 @@ BAD_DOCUMENTS = {
         for name, case in BAD_DOCUMENTS.items()
     ],
 )
-def test_a_document_that_is_no_key_set_is_not_used_and_told(
+def test_an_invalid_key_set_is_refused_and_reported(
     desk: TokenDesk, integration: Integration, document: bytes, message: str
 ) -> None:
     desk.jwks.answer = reply(document)

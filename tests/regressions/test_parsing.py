@@ -109,16 +109,14 @@ EXPENSIVE = [
 
 
 @attacks(*EXPENSIVE)
-def test_refuses_at_bearable_cost_what_is_too_much(attack: Attack) -> None:
+def test_refuses_excessive_input_at_bounded_cost(attack: Attack) -> None:
     key_set()
     token = attack.token()
     assert_cheap(lambda: assert_refused(Attack(attack.flaw, attack.form, lambda: token, attack.reason)))
 
 
 @pytest.mark.regression(*{attack.flaw for attack in EXPENSIVE})
-def test_the_token_endpoint_answers_at_bearable_cost_what_is_too_much(
-    desk: TokenDesk, integration: Integration
-) -> None:
+def test_the_token_endpoint_refuses_excessive_input_at_bounded_cost(desk: TokenDesk, integration: Integration) -> None:
     desk.token(integration)
     for attack in EXPENSIVE:
         form = desk.form(integration, assertion=attack.token())
@@ -233,11 +231,11 @@ def test_a_time_is_a_number_that_a_calendar_has(attack: Attack) -> None:
     Attack("RFC 7523 §3", "sub-is-a-number", lambda: said(sub=42), "payload_invalid"),
     Attack("RFC 7523 §3", "sub-of-256", lambda: said(sub="s" * 256), "payload_invalid"),
 )
-def test_a_subject_is_what_it_looks_like(attack: Attack) -> None:
+def test_refuses_an_ambiguous_subject(attack: Attack) -> None:
     assert_refused(attack)
 
 
 @pytest.mark.regression("RFC 8725 §3.10")
-def test_a_subject_that_looks_the_same_is_somebody_else() -> None:
+def test_a_subject_of_similar_characters_is_another_user() -> None:
     twin = "build-42".replace("i", "\N{CYRILLIC SMALL LETTER BYELORUSSIAN-UKRAINIAN I}")
     assert UnverifiedAssertion.parse(said(sub=twin)).verify(policy(), key_set(), now=NOW).subject == twin != "build-42"

@@ -66,7 +66,7 @@ def test_of_twenty_threads_with_one_assertion_one_gets_a_token(either_desk: Toke
 
 
 @pytest.mark.regression("replay: cross-tenant burn")
-def test_one_jti_under_two_integrations_buys_two_tokens(desk: TokenDesk, integration: Integration) -> None:
+def test_one_jti_under_two_integrations_is_exchanged_twice(desk: TokenDesk, integration: Integration) -> None:
     other = desk.register("Another pipeline")
     assertion = desk.assertion()
 
@@ -75,7 +75,7 @@ def test_one_jti_under_two_integrations_buys_two_tokens(desk: TokenDesk, integra
 
 
 @pytest.mark.regression("replay: second spelling")
-def test_another_spelling_of_a_used_assertion_buys_nothing(desk: TokenDesk) -> None:
+def test_another_spelling_of_a_used_assertion_is_refused(desk: TokenDesk) -> None:
     desk.jwks.answer = reply(key_set_document(jwk(ec_key())))
     integration = desk.register(replay_policy="once-if-present")
     now = int(desk.app.config["CLOCK"]().timestamp())

@@ -127,7 +127,7 @@ def test_algorithms_of_both_natures_cannot_be_saved_together(desk: TokenDesk) ->
     "public", [CERTIFICATE, json.dumps(jwk(rsa_key())), key_set_document(jwk(rsa_key())).decode()],
     ids=["certificate", "jwk", "key set"],
 )  # fmt: skip
-def test_what_is_public_cannot_be_saved_as_a_shared_key(desk: TokenDesk, public: str) -> None:
+def test_a_public_key_cannot_be_saved_as_a_shared_key(desk: TokenDesk, public: str) -> None:
     with pytest.raises(ValidationError) as refused:
         shared(desk, public)
     assert "verifier_maps" in refused.value.args[0]

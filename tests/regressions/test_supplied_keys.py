@@ -69,7 +69,7 @@ def test_refuses_a_key_that_came_with_the_token(attack: Attack) -> None:
 
 
 @pytest.mark.regression("CVE-2024-21643", "jwt_tool -X s")
-def test_asks_nobody_whom_a_header_names() -> None:
+def test_never_fetches_a_url_from_a_header() -> None:
     with misbehaving_jwks(reply(key_set_document(jwk(rsa_key("stranger"), "mine")))) as listener:
         urls = {"jku": listener.url(), "x5u": listener.url()}
         assert UnverifiedAssertion.parse(headed(**urls)).verify(policy(), key_set(), now=NOW).subject == "build-42"

@@ -111,7 +111,7 @@ FOREIGN: list[tuple[str, str, list[dict[str, Any]], dict[str, Any], dict[str, An
         for flaw, name, conditions, genuine, foreign in FOREIGN
     ],
 )
-def test_a_condition_tells_ours_from_anothers(
+def test_a_condition_separates_own_tokens_from_those_of_other_tenants(
     conditions: list[dict[str, Any]], genuine: dict[str, Any], foreign: dict[str, Any]
 ) -> None:
     assert is_accepted(conditions, **genuine)
@@ -119,7 +119,7 @@ def test_a_condition_tells_ours_from_anothers(
 
 
 @pytest.mark.regression("GitHub immutable sub")
-def test_a_subject_with_ids_is_told_from_the_one_that_was_expected() -> None:
+def test_a_subject_with_ids_is_distinguished_from_the_expected_one() -> None:
     rule = condition("sub", "glob", "repo:acme/shop:ref:*/*/*")
     sent = "repo:acme@77/shop@1001:ref:refs/heads/main"
     with pytest.raises(AssertionRefused) as refused:
@@ -161,7 +161,7 @@ NO_PINS: list[tuple[str, str, list[dict[str, Any]]]] = [
     ],
 )
 @pytest.mark.parametrize("preset", [None, "keycloak"])
-def test_a_provider_that_signs_for_everybody_cannot_be_trusted_without_a_pin(
+def test_a_shared_issuer_cannot_be_trusted_without_a_pin(
     issuer: str, conditions: list[dict[str, Any]], preset: str | None
 ) -> None:
     with pytest.raises(ValidationError) as refused:

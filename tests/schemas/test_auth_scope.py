@@ -58,12 +58,12 @@ def test_refuses_rules_that_are_no_list_of_different_rules(rules: Any) -> None:
 
 
 @pytest.mark.parametrize("sent", [None, [], "x", 7])
-def test_refuses_what_is_no_scope(sent: Any) -> None:
+def test_refuses_an_invalid_scope(sent: Any) -> None:
     with pytest.raises(ValidationError):
         AuthScopeSchema().load(sent)
 
 
-def test_a_change_keeps_what_it_does_not_name() -> None:
+def test_a_change_keeps_omitted_fields() -> None:
     stored = load_scope({"name": "deploy", "description": "x", "rules": [READ]})
     assert load_scope_change({"description": ""}, stored) == {**stored, "description": None}
     assert load_scope_change({"rules": []}, stored) == {**stored, "rules": []}

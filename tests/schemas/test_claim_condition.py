@@ -57,7 +57,7 @@ def test_loads_all_fields_with_careful_defaults() -> None:
         ("list", ["a", "", " b "], ["a", "b"]),
     ],
 )
-def test_a_value_may_be_itself_or_its_text(value_type: str, value: Any, loaded: Any) -> None:
+def test_a_value_may_be_given_as_json_or_text(value_type: str, value: Any, loaded: Any) -> None:
     read = value_of(value, value_type)
     assert (read, type(read)) == (loaded, type(loaded))
 
@@ -164,7 +164,7 @@ def test_the_conditions_of_a_list_are_each_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("sent", [None, 5, [], ["x equals y"], True])
-def test_what_is_no_condition_is_refused(sent: Any) -> None:
+def test_an_invalid_condition_is_refused(sent: Any) -> None:
     with pytest.raises(ValidationError):
         SCHEMA.load(sent)
 
@@ -212,7 +212,7 @@ def test_a_condition_may_be_written_in_a_line(line: str, loaded: tuple[Any, ...]
     ],
     ids=lambda line: line[:20],
 )
-def test_a_line_that_is_none_is_refused(line: str) -> None:
+def test_an_invalid_line_is_refused(line: str) -> None:
     with pytest.raises(ValidationError):
         SCHEMA.load(line)
 

@@ -33,7 +33,7 @@ def test_a_type_without_a_provider_takes_none() -> None:
 
 
 @pytest.mark.parametrize("connection_type", LEAST)
-def test_a_change_keeps_what_is_not_given(connection_type: str) -> None:
+def test_a_change_keeps_omitted_fields(connection_type: str) -> None:
     before = stored(connection_type, comments="Kept")
     after = load_change({"name": "Other", "type": connection_type.replace("_", "-")}, before)
     assert after == before | {"name": "Other"}
@@ -56,7 +56,7 @@ def test_a_replacement_that_names_no_type_means_jwt_bearer_as_a_new_one_would() 
     assert load_replacement(before, before) == before
 
 
-def test_a_change_to_a_type_that_is_none_is_refused_as_such() -> None:
+def test_a_change_to_an_unknown_type_is_refused() -> None:
     assert "Must be one of" in why(load_change, {"type": "magic"}, stored("password"))["type"][0]
 
 

@@ -27,7 +27,7 @@ def loaded(**params: str) -> TableParameters:
     return load_parameters(urlencode({f"sysparm_{name}": text for name, text in params.items()}).encode())
 
 
-def test_what_is_absent_empty_or_unknown_has_its_default() -> None:
+def test_absent_empty_and_unknown_values_have_their_default() -> None:
     assert loaded() == DEFAULTS
     assert load_parameters("&".join(f"{name}=" for name in NAMES).encode()) == DEFAULTS
     assert loaded(view="x", query_category="y", no_count="true", query_no_domain="z", nonsense="1") == DEFAULTS
@@ -89,7 +89,7 @@ def test_takes_everything_else_for_a_filter_unless_it_is_empty() -> None:
         (b"a=b=c", "a=b=c"),
     ],
 )
-def test_decodes_a_form_once_and_keeps_what_is_no_text_apart(raw: bytes, query: str) -> None:
+def test_decodes_a_form_once_and_separates_undecodable_values(raw: bytes, query: str) -> None:
     assert load_parameters(b"sysparm_query=" + raw).query == query
 
 
@@ -104,7 +104,7 @@ def test_long_and_short_query_strings_are_read_alike() -> None:
     assert loaded(query="x", limit="2") == loaded(query="x", limit="2")
 
 
-def test_refuses_more_parameters_than_anybody_sends() -> None:
+def test_refuses_too_many_parameters() -> None:
     assert load_parameters(b"&".join([b"a=1"] * MAX_PARAMETERS)).filters == {"a": "1"}
     with pytest.raises(RequestUnreadable) as refused:
         load_parameters(b"&".join([b"a=1"] * (MAX_PARAMETERS + 1)))

@@ -6,26 +6,26 @@ from changegate.oauth_errors import InvalidRequest
 from changegate.schemas.token_request import NAMES, TokenRequestForm, load_token_request
 
 
-def test_what_is_absent_is_none() -> None:
+def test_an_absent_parameter_is_none() -> None:
     assert load_token_request([]) == TokenRequestForm(**dict.fromkeys(NAMES))
 
 
-def test_what_is_empty_is_absent() -> None:
+def test_an_empty_parameter_is_absent() -> None:
     assert load_token_request((name, "") for name in NAMES) == TokenRequestForm()
 
 
-def test_what_is_unknown_is_ignored() -> None:
+def test_an_unknown_parameter_is_ignored() -> None:
     assert load_token_request([("audience", "a"), ("resource", "b"), ("resource", "c")]) == TokenRequestForm()
 
 
 @pytest.mark.parametrize("name", ["grant_type", "client_id", "assertion"])
-def test_trims_what_is_pasted_with_line_breaks(name: str) -> None:
+def test_trims_line_breaks_around_pasted_values(name: str) -> None:
     assert getattr(load_token_request([(name, " \r\nvalue\n\t")]), name) == "value"
     assert getattr(load_token_request([(name, " \n")]), name) is None
 
 
 @pytest.mark.parametrize("name", ["client_secret", "username", "password", "refresh_token"])
-def test_never_trims_a_secret_or_who_somebody_says_to_be(name: str) -> None:
+def test_never_trims_secrets_and_user_names(name: str) -> None:
     assert getattr(load_token_request([(name, " s \n")]), name) == " s \n"
 
 
@@ -60,5 +60,5 @@ def test_nothing_is_given_twice(name: str, values: tuple[str, str]) -> None:
     assert (caught.value.reason, caught.value.detail) == ("param_duplicate", f"{name} is given more than once")
 
 
-def test_shows_nothing_of_what_it_holds() -> None:
+def test_its_repr_shows_no_value() -> None:
     assert "hidden" not in repr(load_token_request([("client_secret", "hidden")]))

@@ -163,7 +163,7 @@ def assert_ends_with(server: Running, sockets: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_what_is_not_whole_creates_nothing_and_is_no_fault(server: Running, kind: Bytes) -> None:
+def test_an_incomplete_request_creates_nothing_and_is_not_an_error(server: Running, kind: Bytes) -> None:
     chance = random.Random(f"{SEED} {kind.__name__} {server.url[:5]}")
     target = target_of(server)
     before, sockets = count_changes(server), count_sockets(server)

@@ -64,7 +64,7 @@ def download(call: Callable[..., requests.Response]) -> str:
     return f"/api/now/attachment/{made.json()['result']['sys_id']}/file"
 
 
-def test_500_slow_clients_keep_nobody_waiting(
+def test_500_slow_clients_do_not_delay_other_callers(
     server: Running, call: Callable[..., requests.Response], download: str
 ) -> None:
     with slow_clients(target_of(server), CLIENTS, download):
@@ -86,7 +86,7 @@ BUNDLE = "/static/swagger-ui/swagger-ui-bundle.js"
 DOWNLOADS = 300
 
 
-def test_300_downloads_that_are_cut_off_at_once_keep_nobody_waiting(tmp_path: Path) -> None:
+def test_300_aborted_downloads_do_not_delay_other_callers(tmp_path: Path) -> None:
     with ExitStack() as opened, requests.Session() as session:
         running = opened.enter_context(running_changegate(tmp_path / "instance", patches=SHORT_WAITS))
         session.trust_env = False

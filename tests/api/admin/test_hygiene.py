@@ -59,7 +59,7 @@ def test_a_shared_issuer_without_a_pin_is_the_worst(
     assert "repository_id" in first["sentence"]
 
 
-def test_the_overview_counts_and_says_what_it_cannot(
+def test_the_overview_shows_counts_and_their_limits(
     desk: TokenDesk, integration: Integration, client: FlaskClient, admin: dict[str, str]
 ) -> None:
     desk.call(desk.token(integration))

@@ -73,7 +73,7 @@ def test_one_with_other_tokens_is_taken(api: IntegrationApi, changes: dict[str, 
     assert api.created(**second(**changes))["name"] == "Second"
 
 
-def test_what_it_has_it_may_keep(api: IntegrationApi) -> None:
+def test_an_integration_with_the_same_tokens_can_be_edited(api: IntegrationApi) -> None:
     [made] = api.result("GET")
     path = f"/{made['client_id']}"
 

@@ -53,7 +53,7 @@ def test_refuses_a_field_of_another_type_in_the_words_of_the_form(api: Integrati
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_the_type_stays(api: IntegrationApi, method: str) -> None:
+def test_the_type_cannot_be_changed(api: IntegrationApi, method: str) -> None:
     made = api.created()
     read = api.result("GET", f"/{made['client_id']}")
     message = api.refused(method, f"/{made['client_id']}", read | {"type": "id_token"})

@@ -74,7 +74,7 @@ def test_a_preset_stands_for_all_that_is_not_given(api: IntegrationApi) -> None:
     assert (made["provider_name"], made["algorithms"], made["jti_claim"]) == ("GitLab CI", ["RS256"], "my_id")
 
 
-def test_the_url_of_the_keys_follows_from_an_issuer_that_its_preset_knows(api: IntegrationApi) -> None:
+def test_the_preset_derives_the_jwks_url_from_the_issuer(api: IntegrationApi) -> None:
     issuer = "https://token.actions.githubusercontent.com"
     made = api.created(
         preset="github-actions", issuer=issuer, jwks_url=..., claim_conditions=["repository_id equals 123"]
@@ -112,7 +112,7 @@ def test_given_fields_override_the_preset_even_in_another_form(api: IntegrationA
         ({"preset": "nobody"}, "preset: Unknown preset. The presets are github-actions"),
     ],
 )
-def test_reports_what_is_wrong_with_a_preset(api: IntegrationApi, given: dict[str, Any], sentence: str) -> None:
+def test_reports_errors_of_a_preset(api: IntegrationApi, given: dict[str, Any], sentence: str) -> None:
     assert sentence in api.refused("POST", "", {"name": "Shop", "run_as": "admin", **given})
 
 

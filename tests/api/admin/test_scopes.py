@@ -25,7 +25,7 @@ def api(client: FlaskClient, admin: dict[str, str]) -> AdminApi:
     return ScopeApi(client, admin)
 
 
-def test_makes_a_scope_and_says_what_it_allows(api: AdminApi) -> None:
+def test_creates_a_scope_and_describes_it(api: AdminApi) -> None:
     response = api.send("POST", "", {"name": "deploy", "rules": ["POST table change_request fields=description"]})
     made = response.get_json()["result"]
 
@@ -43,7 +43,7 @@ def test_a_browser_may_ask_for_the_methods_without_a_login(client: FlaskClient) 
     assert client.get(SCOPES).status_code == 401
 
 
-def test_changes_what_is_given_and_replaces_the_rest(api: AdminApi) -> None:
+def test_patch_changes_given_fields_and_put_replaces_all(api: AdminApi) -> None:
     api.result("POST", "", {"name": "deploy", "description": "x", "rules": ["GET table change_request"]})
 
     changed = api.result("PATCH", "/deploy", {"rules": ["GET table change_request own"]})

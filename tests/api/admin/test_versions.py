@@ -104,7 +104,7 @@ def test_every_answer_with_an_integration_carries_its_version(api: IntegrationAp
         {"owner": "admin"},
     ],
 )
-def test_the_version_covers_what_is_stored_beside_the_integration(
+def test_the_version_covers_rows_that_belong_to_the_integration(
     api: IntegrationApi, path: str, change: dict[str, Any]
 ) -> None:
     stale = tag_of(api, path)

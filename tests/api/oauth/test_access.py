@@ -125,7 +125,7 @@ def test_a_rule_switched_off_is_off_for_live_tokens(desk: TokenDesk, integration
     assert desk.call(token).status_code == 403
 
 
-def test_a_token_that_asked_for_less_stays_with_less(desk: TokenDesk) -> None:
+def test_a_token_with_fewer_scopes_never_gains_others(desk: TokenDesk) -> None:
     integration = desk.register(scopes=["change_request.create", "change_request.read"])
 
     everything = desk.token(integration)

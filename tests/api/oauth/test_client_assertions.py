@@ -193,7 +193,7 @@ def test_an_assertion_can_be_used_once(desk: TokenDesk, machine: Integration) ->
     require_refused(desk, answer, "jti_replayed")
 
 
-def test_an_assertion_is_spent_whatever_becomes_of_what_it_came_with(desk: TokenDesk, machine: Integration) -> None:
+def test_a_client_assertion_is_used_up_even_if_the_request_fails(desk: TokenDesk, machine: Integration) -> None:
     proof = client_proof(desk, machine)
     refused = desk.exchange(machine, assertion=desk.assertion(aud=EVIL), **proof)
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_grant")

@@ -250,7 +250,7 @@ def test_an_exchange_is_refused_if_its_integration_is_deleted_before_the_commit(
     assert (event.reason, event.entity, event.subject) == ("client_unknown", None, None)
 
 
-def test_a_wrong_secret_does_not_tell_that_an_integration_is_inactive(desk: TokenDesk) -> None:
+def test_a_wrong_secret_does_not_reveal_that_an_integration_is_inactive(desk: TokenDesk) -> None:
     asleep = desk.register("Asleep", active=False)
     desk.exchange(asleep, client_secret="wrong")
 

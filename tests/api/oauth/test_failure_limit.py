@@ -80,7 +80,7 @@ def test_made_up_client_ids_share_one_bucket(desk: TokenDesk, integration: Integ
     assert statuses == [401] * LIMIT + [429] * 5
 
 
-def test_the_limit_does_not_tell_which_client_ids_exist(desk: TokenDesk, integration: Integration) -> None:
+def test_the_limit_does_not_reveal_which_client_ids_exist(desk: TokenDesk, integration: Integration) -> None:
     for number in range(LIMIT):
         desk.exchange(integration, client_id=f"guess{number}")
 
@@ -116,7 +116,7 @@ def test_bad_assertions_of_a_proven_client_are_limited(desk: TokenDesk, integrat
     assert statuses == [400] * LIMIT + [429]
 
 
-def test_honest_traffic_has_no_limit(desk: TokenDesk, integration: Integration) -> None:
+def test_successful_exchanges_are_not_limited(desk: TokenDesk, integration: Integration) -> None:
     assert {desk.exchange(integration).status_code for _ in range(LIMIT * 2)} == {200}
 
 

@@ -106,7 +106,7 @@ def test_an_unsupported_grant_is_reported_as_such(
     assert (answer.status_code, answer.get_json()["error"]) == (400, "unsupported_grant_type")
 
 
-def test_metadata_offers_what_is_switched_on(desk: TokenDesk) -> None:
+def test_metadata_lists_the_enabled_grant_types(desk: TokenDesk) -> None:
     assert desk.client.get(METADATA).get_json()["grant_types_supported"] == [*OFFERED, "password", "refresh_token"]
 
 

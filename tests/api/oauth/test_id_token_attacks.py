@@ -106,7 +106,7 @@ def test_a_user_may_be_identified_by_sys_id(desk: TokenDesk) -> None:
 
 
 @pytest.mark.parametrize("typ", ["JWT", ...])
-def test_what_tells_of_a_sign_out_or_another_event_is_no_id_token_and_no_grant(desk: TokenDesk, typ: object) -> None:
+def test_logout_and_event_tokens_are_not_accepted_as_id_tokens_or_grants(desk: TokenDesk, typ: object) -> None:
     """Providers have sent logout tokens of no type of their own (OpenID Connect Back-Channel Logout 1.0 §2.4)."""
     register_id_token(desk)
     pipeline = desk.register()

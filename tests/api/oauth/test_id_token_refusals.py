@@ -185,7 +185,7 @@ class TestWhatIsNone:
             assert desk.call(token).status_code == 401, token
             assert len(desk.events()) == number, token
 
-    def test_introspection_and_revocation_do_not_know_id_tokens(
+    def test_introspection_and_revocation_do_not_accept_id_tokens(
         self, desk: TokenDesk, integration: Integration
     ) -> None:
         """RFC 7662 and RFC 7009 apply to tokens of this instance."""
@@ -415,7 +415,7 @@ class TestInABatch:
         monkeypatch.setattr(batch, "answer_subrequest", answer_and_lock_out)
         assert _statuses(desk, desk.assertion()) == [201, 401, 401]
 
-    def test_no_header_admits_anybody(self, desk: TokenDesk) -> None:
+    def test_no_header_grants_access(self, desk: TokenDesk) -> None:
         register_id_token(desk, **ONCE)
         token = desk.assertion()
         desk.call(token)

@@ -58,7 +58,7 @@ def test_a_providers_token_needs_no_token_endpoint(desk: TokenDesk, integration:
     assert desk.call(desk.assertion()).status_code == 201
 
 
-def test_its_first_use_is_an_event_and_its_later_ones_are_none(desk: TokenDesk, integration: Integration) -> None:
+def test_only_its_first_use_is_stored_as_an_event(desk: TokenDesk, integration: Integration) -> None:
     token = desk.assertion()
     for _ in range(3):
         assert desk.call(token).status_code == 201
@@ -89,7 +89,7 @@ def test_reading_is_a_use_as_well(desk: TokenDesk) -> None:
     assert len(desk.events()) == 1
 
 
-def test_what_it_creates_says_where_it_comes_from(desk: TokenDesk, integration: Integration) -> None:
+def test_records_it_creates_show_their_provenance(desk: TokenDesk, integration: Integration) -> None:
     token = desk.assertion()
     created = [desk.call(token).get_json()["result"]["sys_id"] for _ in range(2)]
 
@@ -136,7 +136,7 @@ class TestUser:
 
         assert created["sys_created_by"] == "jane"
 
-    def test_is_nobody_else(self, desk: TokenDesk) -> None:
+    def test_acts_only_as_its_own_user(self, desk: TokenDesk) -> None:
         register_id_token(desk, run_as=..., user_field="user_name", user_claim="preferred_username")
         desk.add_user("jane", "itil")
         desk.add_user("locked", "itil", locked_out=True)

@@ -108,7 +108,7 @@ def test_a_resource_server_learns_about_every_token(
     assert (body["active"], body["client_id"]) == (True, of_format.client_id)
 
 
-def test_what_a_resource_server_may_know_is_asked_at_each_request(
+def test_the_access_of_a_resource_server_is_checked_at_each_request(
     desk: TokenDesk, integration: Integration, resource_server: Integration
 ) -> None:
     token = desk.token(integration)
@@ -186,7 +186,7 @@ def test_a_token_whose_key_was_blocked_is_not_active(desk: TokenDesk, clock: Clo
     assert found(desk, integration, token) == INACTIVE
 
 
-def test_the_scope_is_what_is_left_of_it(desk: TokenDesk) -> None:
+def test_the_scope_contains_only_scopes_that_still_apply(desk: TokenDesk) -> None:
     integration = desk.register(scopes=["change_request.create", SCOPE])
     token, part = desk.token(integration), desk.token(integration, scope=SCOPE)
     assert found(desk, integration, token)["scope"].split() == ["change_request.create", SCOPE]
@@ -281,7 +281,7 @@ def test_a_question_costs_few_statements_and_writes_nothing(desk: TokenDesk, of_
     assert all(text.lstrip().upper().startswith("SELECT") for text in statements)
 
 
-def test_both_databases_tell_the_same(either_desk: TokenDesk) -> None:
+def test_both_databases_give_the_same_response(either_desk: TokenDesk) -> None:
     server = either_desk.register("Server", scopes=[SCOPE])
     for name in ("opaque", "jwt"):
         token = either_desk.token(either_desk.register(name, token_format=name))

@@ -353,7 +353,7 @@ def test_an_opaque_token_costs_the_statement_that_it_always_did(desk: TokenDesk)
     assert len(statements) == 1 and "oauth_token_key" not in statements[0]
 
 
-def test_an_opaque_exchange_knows_nothing_of_token_keys(desk: TokenDesk) -> None:
+def test_an_opaque_exchange_does_not_load_token_keys(desk: TokenDesk) -> None:
     integration = desk.register()
     desk.token(integration)
     with desk.app.app_context(), counted_statements() as statements:

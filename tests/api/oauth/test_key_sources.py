@@ -325,9 +325,7 @@ def test_stored_keys_are_not_fetched_on_demand_either(desk: TokenDesk, source: s
 
 
 @pytest.mark.parametrize("source", ["jwks", "certificates"])
-def test_cve_2015_9235_a_stored_public_key_is_no_secret_though_the_algorithm_was_let_in(
-    desk: TokenDesk, source: str
-) -> None:
+def test_cve_2015_9235_a_stored_public_key_is_not_used_as_an_hmac_secret(desk: TokenDesk, source: str) -> None:
     integration = _register(desk, source)
     desk.set(integration, algorithms=["RS256", "HS256"])
 
@@ -426,7 +424,7 @@ def test_certificates_and_maps_are_read_by_integration_administrators_alone(
         assert "Signer" in str(row["name"])
 
 
-def test_a_shared_key_that_is_left_out_stays(desk: TokenDesk) -> None:
+def test_an_omitted_shared_key_is_kept(desk: TokenDesk) -> None:
     integration = _register(desk, "shared_key")
     token = desk.token(integration, assertion=_of_source(desk, "shared_key"))
 

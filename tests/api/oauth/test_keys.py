@@ -115,7 +115,7 @@ def test_without_any_keys_the_client_is_asked_to_come_back(
     assert desk.last_event().detail
 
 
-def test_a_key_of_one_integration_is_none_of_another(desk: TokenDesk, integration: Integration) -> None:
+def test_a_key_of_one_integration_is_not_accepted_for_another(desk: TokenDesk, integration: Integration) -> None:
     desk.token(integration)
     other = desk.register("Another", issuer="https://other.example.com")
     desk.jwks.answer = reply(key_set_document(jwk(ec_key())))
@@ -152,7 +152,7 @@ class TestParanoid:
     def settings(self) -> dict[str, str]:
         return {"jwks_stale_if_error": "0"}
 
-    def test_an_outage_of_the_provider_is_one_of_the_desk_once_its_keys_are_no_longer_fresh(
+    def test_exchanges_fail_during_a_provider_outage_once_its_keys_are_stale(
         self, desk: TokenDesk, clock: Clock
     ) -> None:
         assert _exchanges_in_an_outage(desk, clock) == [200, 503]

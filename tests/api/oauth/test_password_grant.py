@@ -102,9 +102,7 @@ def test_name_and_password_must_both_be_there(grants: GrantDesk, mobile: Integra
 
 
 @pytest.mark.parametrize("form", [{"username": "x" * 256}, {"password": "x" * 4097}, {"password": ["a", "b"]}])
-def test_what_is_too_long_or_given_twice_is_refused(
-    grants: GrantDesk, mobile: Integration, form: dict[str, Any]
-) -> None:
+def test_long_and_repeated_parameters_are_refused(grants: GrantDesk, mobile: Integration, form: dict[str, Any]) -> None:
     assert grants.by_password(mobile, **form).get_json()["error"] == "invalid_request"
 
 

@@ -334,7 +334,7 @@ def test_a_revoked_access_token_leaves_it(grants: GrantDesk, mobile: Integration
     assert grants.is_good(grants.refreshed(mobile, token))
 
 
-def test_only_its_client_learns_what_it_grants(grants: GrantDesk, mobile: Integration) -> None:
+def test_only_its_client_can_introspect_it(grants: GrantDesk, mobile: Integration) -> None:
     access_token, token = grants.both_tokens(mobile)
     row = grants.refresh_rows()[0]
 

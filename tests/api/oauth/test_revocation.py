@@ -53,7 +53,7 @@ def test_the_bearer_of_a_token_may_revoke_it(desk: TokenDesk, of_format: Integra
     assert is_good(desk, other), "one token ends, not all of its integration"
 
 
-def test_a_token_ends_once_and_that_moment_stays(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
+def test_a_second_revocation_keeps_the_first_time(desk: TokenDesk, of_format: Integration, clock: Clock) -> None:
     token = desk.token(of_format)
     require_done(revoke(desk, {"token": token}))
     first = desk.last_event().revoked_at

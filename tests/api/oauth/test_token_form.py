@@ -85,7 +85,7 @@ def test_refuses_a_body_over_the_limit(desk: TokenDesk, integration: Integration
     assert _reason(desk) == ("body_malformed", "the body is over 65536 bytes")
 
 
-def test_refuses_more_parameters_than_anybody_needs(desk: TokenDesk, integration: Integration) -> None:
+def test_refuses_too_many_parameters(desk: TokenDesk, integration: Integration) -> None:
     answer = desk.exchange(integration, **{f"extra{n}": "x" for n in range(50)})
 
     assert answer.status_code == 400
@@ -98,7 +98,7 @@ def test_refuses_an_overlong_parameter(desk: TokenDesk, integration: Integration
     assert _reason(desk) == ("body_malformed", f"{name} is too long")
 
 
-def test_ignores_parameters_it_does_not_know(desk: TokenDesk, integration: Integration) -> None:
+def test_ignores_unknown_parameters(desk: TokenDesk, integration: Integration) -> None:
     junk = {"{'a': 1}": "", "resource_owner": ["one", "two"], "undefined": "undefined"}
 
     assert desk.exchange(integration, **junk).status_code == 200
@@ -149,7 +149,7 @@ def test_never_trims_a_secret(desk: TokenDesk, integration: Integration) -> None
     assert desk.exchange(integration, client_secret=f" {integration.secret}").status_code == 401
 
 
-def test_does_not_trim_what_is_not_ascii_space(desk: TokenDesk, integration: Integration) -> None:
+def test_trims_only_ascii_whitespace(desk: TokenDesk, integration: Integration) -> None:
     assert desk.exchange(integration, assertion=f"\N{NO-BREAK SPACE}{desk.assertion()}").status_code == 400
 
 

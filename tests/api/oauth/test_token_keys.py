@@ -15,7 +15,7 @@ def kids(client: FlaskClient) -> list[str]:
     return [key["kid"] for key in client.get(PATH).get_json()["keys"]]
 
 
-def test_is_for_anybody_and_may_be_kept_for_a_while(client: FlaskClient) -> None:
+def test_is_public_and_cacheable(client: FlaskClient) -> None:
     answer = client.get(PATH)
 
     assert (answer.status_code, answer.content_type) == (200, "application/json;charset=UTF-8")
@@ -24,7 +24,7 @@ def test_is_for_anybody_and_may_be_kept_for_a_while(client: FlaskClient) -> None
     assert KeySet.parse(answer.data).ignored == ()
 
 
-def test_nobody_keeps_it_for_longer_than_a_key_is_published_before_it_signs() -> None:
+def test_is_cached_no_longer_than_a_key_is_published_before_it_signs() -> None:
     assert LEAD.total_seconds() > MAX_AGE
     assert MAX_AGE <= 3600, "`token-key rotate` may be told to wait for an hour only"
 

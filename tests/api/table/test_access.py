@@ -224,7 +224,7 @@ def test_limits_wrong_passwords_by_address_and_user(app: Flask, add_user: AddUse
     assert _call(app, "admin", ADMIN_PASSWORD).status_code == 200
 
 
-def test_honest_calls_are_never_limited(root: TableApi) -> None:
+def test_authenticated_calls_are_never_limited(root: TableApi) -> None:
     assert {root.page(limit=1).status_code for _ in range(60)} == {200}
 
 

@@ -105,7 +105,7 @@ def test_a_new_quota_counts_at_the_next_request(desk: TokenDesk) -> None:
     assert statuses == [201, 429, 201, 429, 201]
 
 
-def test_what_is_refused_leaves_nothing_behind(either_desk: TokenDesk) -> None:
+def test_a_refused_creation_stores_nothing(either_desk: TokenDesk) -> None:
     integration = either_desk.register(creations_per_hour=1)
     token = either_desk.token(integration)
 

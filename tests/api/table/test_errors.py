@@ -42,7 +42,7 @@ CREDENTIALS: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("headers", CREDENTIALS, ids=range(len(CREDENTIALS)))
-def test_asks_everybody_unknown_for_credentials(client: FlaskClient, headers: dict[str, str]) -> None:
+def test_asks_unauthenticated_callers_for_credentials(client: FlaskClient, headers: dict[str, str]) -> None:
     for response in (
         client.get(CHANGES, headers=headers),
         client.get(f"{CHANGES}/{'0' * 32}", headers=headers),

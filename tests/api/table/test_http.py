@@ -103,7 +103,7 @@ def test_only_post_and_get_are_overridden(api: TableApi, change: dict[str, Any],
 
 
 @pytest.mark.parametrize("name", ["HEAD", "OPTIONS", "TRACE", "nonsense", "DELETE", "P\xe4TCH", "x" * 5000])
-def test_an_override_to_what_is_not_offered_does_nothing_in_its_place(api: TableApi, name: str) -> None:
+def test_an_override_to_an_unsupported_method_changes_nothing(api: TableApi, name: str) -> None:
     response = api.client.post(CHANGES, json={}, headers=api.headers | {"X-HTTP-Method-Override": name})
     assert response.status_code == 405
     assert error_of(response)[0] == "Method not supported"
@@ -116,7 +116,7 @@ def test_an_empty_override_and_one_of_a_page_count_for_nothing(api: TableApi) ->
 
 
 @pytest.mark.parametrize("word", ["true", "TRUE", " True "])
-def test_leaves_out_the_body_of_a_write_when_told(api: TableApi, word: str) -> None:
+def test_omits_the_body_of_a_write_on_request(api: TableApi, word: str) -> None:
     api.headers = api.headers | {"X-no-response-body": word}
     made = api.create({"short_description": "quiet"})
     assert (made.status_code, made.data) == (201, b"")

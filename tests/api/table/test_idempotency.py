@@ -59,7 +59,7 @@ def test_the_key_of_a_deleted_record_is_a_conflict(api: TableApi) -> None:
     assert api.found("") == []
 
 
-def test_what_was_sent_cannot_be_guessed_from_what_is_kept(api: TableApi, app: Flask) -> None:
+def test_the_stored_fingerprint_does_not_reveal_the_body(api: TableApi, app: Flask) -> None:
     create(api, "k1")
     with app.app_context():
         kept = db.session.execute(text("SELECT body_hash FROM sys_idempotency_key")).scalar_one()

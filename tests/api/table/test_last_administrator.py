@@ -104,7 +104,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_the_last_administrator_stays(instance: Instance, way: Any) -> None:
+def test_the_last_administrator_cannot_be_removed(instance: Instance, way: Any) -> None:
     # None of these could take over.
     for name, columns in (("former", {"active": False}), ("locked", {"locked_out": True}), ("robot", {})):
         instance.desk.add_user(name, "admin", **columns)
@@ -162,7 +162,7 @@ def grouped(instance: Instance) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("table", ["sys_user_group", "sys_group_has_role", "sys_user_grmember", "sys_user"])
-def test_an_administrator_by_group_counts_and_stays(instance: Instance, table: str) -> None:
+def test_an_administrator_by_group_counts_and_cannot_be_removed(instance: Instance, table: str) -> None:
     made = grouped(instance)
     assert_refused(instance.send("DELETE", f"{table}/{made[table]}", who="second"))
     assert instance.roles("second") == {"admin"}

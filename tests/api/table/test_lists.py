@@ -89,7 +89,7 @@ def test_links_no_page_before_the_first_or_after_the_last(api: TableApi, seven: 
     assert links(api.page(limit=3, offset=6)) == {"first": "0", "prev": "3", "last": "6"}
 
 
-def test_drops_the_links_and_keeps_the_count_when_told(api: TableApi, seven: list[dict[str, Any]]) -> None:
+def test_drops_the_links_and_keeps_the_count_on_request(api: TableApi, seven: list[dict[str, Any]]) -> None:
     response = api.page(limit=2, suppress_pagination_header="true")
     assert "Link" not in response.headers
     assert response.headers["X-Total-Count"] == "7"
@@ -157,7 +157,7 @@ def test_the_last_of_a_repeated_parameter_wins(client: FlaskClient, admin: dict[
         ("javascript:gs.getUserID()^short_description=number 1", "1"),
     ],
 )
-def test_finds_what_a_query_says_and_drops_what_it_cannot_read(
+def test_applies_valid_terms_and_drops_invalid_ones(
     api: TableApi, seven: list[dict[str, Any]], query: str, found: str
 ) -> None:
     assert "".join(text.removeprefix("number ") for text in api.found(query)) == found

@@ -153,7 +153,7 @@ def test_no_reference_reveals_whether_a_foreign_change_exists(
     assert (real.status_code, real.get_json()) == (invented.status_code, invented.get_json())
 
 
-def test_a_rule_about_own_records_gives_nothing_of_tables_that_know_no_integration(
+def test_a_rule_for_own_records_does_not_cover_tables_without_the_integration(
     desk: TokenDesk, integration: Integration
 ) -> None:
     token = allow(desk, integration, {**GET, **OWN, "table": "sys_user"}, {**GET, **OWN})

@@ -47,7 +47,7 @@ def test_a_token_that_changes_reads_nothing_of_the_changes_it_refers_to(
     assert _walked(desk, token, "PATCH", f"{CHANGES}/{own}", description="x") == NOTHING
 
 
-def test_what_everybody_reads_is_walked_to_without_a_rule(desk: TokenDesk, integration: Integration) -> None:
+def test_tables_that_every_user_reads_need_no_rule_for_dot_walks(desk: TokenDesk, integration: Integration) -> None:
     path = f"{CHANGES}?sysparm_fields=requested_by.user_name"
     answer = call(desk, desk.token(integration), "POST", path, json={"requested_by": "admin"})
 

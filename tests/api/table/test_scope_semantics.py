@@ -156,7 +156,7 @@ def test_a_rule_for_every_method_and_table_stays_within_the_roles(desk: TokenDes
     assert desk.call(token, "POST", USERS, json={"user_name": "eve"}).status_code == 403
 
 
-def test_own_records_of_every_table_are_those_that_tell_their_integration(desk: TokenDesk) -> None:
+def test_own_records_of_every_table_are_those_that_store_the_integration(desk: TokenDesk) -> None:
     put_scope(desk, "own.tables", "* table * own")
     token = desk.token(desk.register(scopes=["own.tables"]))
 
@@ -223,7 +223,7 @@ def test_a_caller_and_all_that_is_allowed_is_one_statement(desk: TokenDesk, swit
     assert len(statements) == 1
 
 
-def test_an_edit_of_a_shipped_scope_stays(desk: TokenDesk) -> None:
+def test_an_edit_of_a_shipped_scope_is_kept(desk: TokenDesk) -> None:
     put_scope(desk, READ, "GET table change_request")
     with desk.app.app_context():
         seed_scopes()

@@ -79,7 +79,7 @@ def test_the_demo_shows_the_life_of_a_change(demo: Flask, client: FlaskClient, a
     assert changes.found("type=standard^std_change_producer_versionISEMPTY", "number") == []
 
 
-def test_a_task_is_read_as_such_and_written_as_what_it_is(client: FlaskClient, admin: dict[str, str]) -> None:
+def test_a_task_is_read_as_task_and_written_as_its_own_class(client: FlaskClient, admin: dict[str, str]) -> None:
     change = TableApi(client, admin).created(short_description="a change")
     tasks = TableApi(client, admin, "/api/now/table/task")
     seen = result_of(tasks.get(change["sys_id"]))

@@ -127,7 +127,7 @@ def test_a_condition_that_does_not_name_the_version_fails(api: TableApi, change:
 
 
 @pytest.mark.parametrize("condition", ["*", '"other"'])
-def test_a_record_that_is_not_there_stays_a_404(api: TableApi, condition: str) -> None:
+def test_a_missing_record_is_a_404(api: TableApi, condition: str) -> None:
     assert write(api, "PATCH", MISSING, If_Match=condition).status_code == 404
 
 

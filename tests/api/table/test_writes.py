@@ -353,7 +353,7 @@ def test_the_audit_trail_cannot_be_written(client: FlaskClient, admin: dict[str,
         assert (response.status_code, error_of(response)[0]) == (403, "Operation Failed")
 
 
-def test_refuses_a_record_without_what_it_cannot_do_without(client: FlaskClient, admin: dict[str, str]) -> None:
+def test_refuses_a_record_without_mandatory_fields(client: FlaskClient, admin: dict[str, str]) -> None:
     response = TableApi(client, admin, "/api/now/table/sys_user_group").create({})
     text = "Data Policy Exception: The following fields are mandatory: Name"
     assert (response.status_code, error_of(response)) == (403, ("Operation Failed", text))

@@ -110,7 +110,7 @@ def test_creates_from_every_layout_that_is_in_use(api: TableApi, body: str, kind
     assert (record["short_description"], record["priority"]) == ("x", "2")
 
 
-def test_takes_back_what_it_has_answered(api: TableApi, xml_api: TableApi) -> None:
+def test_accepts_its_own_response_as_input(api: TableApi, xml_api: TableApi) -> None:
     made = api.created(short_description=" a < b\r\n&amp; ", requested_by="admin", description="\u00e9\U0001f600")
     document_of_it = xml_api.get(made["sys_id"]).data
     api.delete(made["sys_id"])

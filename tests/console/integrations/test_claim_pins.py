@@ -46,7 +46,7 @@ def test_lists_immutable_claims_first() -> None:
     assert next(iter(lines())) == "/kubernetes.io/serviceaccount/uid"
 
 
-def test_offers_no_pin_on_what_is_new_in_each_run_or_has_its_own_rule() -> None:
+def test_offers_no_pin_on_claims_that_change_with_each_run_or_have_a_rule() -> None:
     found = lines()
     assert [name for name in found if found[name].can_be_pinned] == [
         *("/kubernetes.io/serviceaccount/uid", "sub", "/kubernetes.io/namespace", "/kubernetes.io/serviceaccount/name"),
@@ -61,7 +61,7 @@ def test_one_click_constrains_to_immutable_claims_and_watches_unknown_ones_of_un
     assert not found["sub"].can_be_constrained(False)
 
 
-def test_without_a_provider_only_what_is_always_new_is_known() -> None:
+def test_without_a_provider_only_standard_claims_have_a_kind() -> None:
     kinds = {line.name: line.kind for line in list_claims({"sub": "x", "run_id": "7", "aud": "y"}, None)}
     assert kinds == {"sub": "unknown", "run_id": "run-specific", "aud": "checked"}
 

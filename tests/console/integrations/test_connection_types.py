@@ -120,7 +120,7 @@ def test_refresh_tokens_are_warned_of_where_they_are_switched_on(app: Flask, adm
 
 
 @pytest.mark.parametrize("slug", FILLED)
-def test_saving_what_is_shown_changes_nothing(app: Flask, admin: Visitor, slug: str) -> None:
+def test_saving_the_form_unchanged_changes_nothing(app: Flask, admin: Visitor, slug: str) -> None:
     saved(admin, slug)
     before = stored(app)
     answer = admin.send(admin.open(path_of(admin)), "integration")

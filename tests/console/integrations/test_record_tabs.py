@@ -129,7 +129,7 @@ def test_the_history_has_pages(admin: Visitor, path: str, change: Change) -> Non
         assert "Text 29" in admin.open(f"{path}/history?before={nonsense}").text
 
 
-def test_deleting_asks_and_shows_what_is_lost(admin: Visitor, desk: TokenDesk) -> None:
+def test_deletion_is_confirmed_and_lists_dependent_rows(admin: Visitor, desk: TokenDesk) -> None:
     integration = desk.register()
     desk.token(integration)
     desk.exchange(integration, assertion="x")

@@ -131,7 +131,7 @@ def test_keeps_all_input_in_rows() -> None:
     assert values["verifier_maps"][0]["shared_key"] == " s "
 
 
-def test_shows_what_is_stored_as_it_is_typed() -> None:
+def test_shows_stored_values_in_input_format() -> None:
     stored: list[dict[str, Any]] = [
         {"claim": "a", "operator": "one_of", "value_type": "number", "value": [1, 2.5], "report_only": False},
         {"claim": "b", "operator": "equals", "value_type": "boolean", "value": True, "report_only": True},

@@ -118,6 +118,6 @@ def test_the_issuer_of_another_provider_is_removed() -> None:
     assert (changed.values["issuer"], changed.values["jwks_url"]) == ("", "")
 
 
-def test_a_provider_name_that_was_typed_stays() -> None:
+def test_an_entered_provider_name_is_kept() -> None:
     assert chosen("gitlab", provider_name="Shop team").values["provider_name"] == "Shop team"
     assert chosen("gitlab", provider_name="GitHub Actions").values["provider_name"] == "GitLab CI"

@@ -150,7 +150,7 @@ def paste(visitor: Visitor, issuer: str) -> TestResponse:
     return visitor.client.post(f"{NEW}/edit", data={**form, "issuer": issuer, "step": "discover"})
 
 
-def test_pasting_an_issuer_copies_what_it_says_of_itself(admin: Visitor, provider: MisbehavingJwks) -> None:
+def test_pasting_an_issuer_copies_its_discovery_document(admin: Visitor, provider: MisbehavingJwks) -> None:
     issuer = provider.url(path="")
     signs = {"id_token_signing_alg_values_supported": ["ES256", "none"]}
     document = {"issuer": issuer, "jwks_uri": provider.url(path="/keys"), **signs}

@@ -225,7 +225,7 @@ def test_the_list_reads_no_more_statements_for_more_integrations(app: Flask, adm
     assert len(set(counts)) == 1, counts
 
 
-def test_opens_a_record_with_what_is_stored(admin: Visitor, integration: Registered) -> None:
+def test_opens_a_record_with_its_stored_values(admin: Visitor, integration: Registered) -> None:
     kept = forms_of(admin.open(record_path(integration))).forms["integration"]
     assert (kept["name"], kept["audiences"], kept["run_as"]) == (
         "Build pipeline", "https://desk.example.com", "admin",
@@ -255,7 +255,7 @@ def test_saving_a_record_again_changes_nothing_of_it(app: Flask, admin: Visitor)
     assert facts_of(stored(app)) == before
 
 
-def test_a_shared_key_that_is_left_blank_stays_and_never_comes_back(app: Flask, admin: Visitor) -> None:
+def test_a_blank_shared_key_is_kept_and_never_shown(app: Flask, admin: Visitor) -> None:
     typed = {**TYPED, "key_source": "shared_key", "algorithms": ["HS256"], "verifier_maps-0-name": "ours"}
     page = admin.send(admin.open(FORM), "integration", {**typed, "verifier_maps-0-shared_key": SHARED_KEY})
     assert page.status_code == 200

@@ -19,7 +19,7 @@ def test_names_the_alternative_to_a_stored_secret() -> None:
     assert "JWT bearer" in STORED
 
 
-def test_warns_of_the_password_grant_and_tells_how_it_is_switched_on() -> None:
+def test_warns_of_the_password_grant_and_names_its_setting() -> None:
     fields = {"type": "password", "issue_refresh_tokens": False}
     assert list_cautions(fields, is_password_grant_on=False) == [PASSWORDS, SWITCHED_OFF]
     assert list_cautions(fields, is_password_grant_on=True) == [PASSWORDS]

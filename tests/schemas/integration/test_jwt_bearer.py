@@ -150,7 +150,7 @@ def test_lists_have_an_end(name: str, count: int) -> None:
     assert _refused(**{name: ["x" * 300]}) == {name}
 
 
-def test_trims_what_is_pasted() -> None:
+def test_trims_pasted_text() -> None:
     assert _load(issuer=" https://ci.example.com \n")["issuer"] == "https://ci.example.com"
 
 
@@ -159,7 +159,7 @@ def test_keeps_an_issuer_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("name", ["clock_skew", "client_id", "client_secret_hash", "sys_id", "type"])
-def test_refuses_a_name_that_is_no_field_of_the_form(name: str) -> None:
+def test_refuses_an_unknown_form_field(name: str) -> None:
     assert _refused(**{name: "x"}) == {name}
 
 
@@ -217,7 +217,7 @@ def test_a_shared_issuer_needs_a_pin_whatever_preset_is_named() -> None:
     assert _load(**pinned)["issuer"] == "https://gitlab.com"
 
 
-def test_what_is_wrong_about_an_issuer_is_said_at_the_field_that_is_to_be_put_right() -> None:
+def test_errors_of_an_issuer_are_shown_at_the_field_to_correct() -> None:
     assert _refused(issuer="https://login.microsoftonline.com/common/v2.0") == {"issuer"}
     assert _refused(preset="cognito", issuer="https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a") == {
         "audiences"

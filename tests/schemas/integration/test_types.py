@@ -77,7 +77,7 @@ def test_takes_the_type_as_it_is_typed(said: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["authorization_code", "jwt bearer", 7, ["jwt_bearer"], {}, "x" * 1000])
-def test_refuses_a_type_that_is_none(said: object) -> None:
+def test_refuses_an_unknown_type(said: object) -> None:
     with pytest.raises(ValidationError) as caught:
         load_fields(NAMED | {"type": said})
     assert caught.value.messages_dict == {
@@ -91,7 +91,7 @@ def test_says_in_words_what_a_type_lacks(connection_type: str, name: str, value:
 
 
 @pytest.mark.parametrize("connection_type", TYPES)
-def test_every_field_of_another_type_is_refused_in_words_of_its_own(connection_type: str) -> None:
+def test_every_field_of_another_type_is_refused_with_its_own_message(connection_type: str) -> None:
     every = {name for one in TYPES.values() for name in one.fields}
     foreign = dict.fromkeys(every - {*TYPES[connection_type].fields}, "something")
     found = refused(connection_type, **foreign)
@@ -104,7 +104,7 @@ def test_who_says_that_what_another_type_has_is_not_there_is_right(nothing: obje
     assert load("client_credentials", enable_jti_verification=nothing, issuer=nothing) == load("client_credentials")
 
 
-def test_a_field_that_nobody_has_is_unknown() -> None:
+def test_a_field_of_no_type_is_unknown() -> None:
     assert refused("password", isuer="x") == {"isuer": ["Unknown field."]}
 
 
@@ -130,7 +130,7 @@ def test_an_id_token_is_good_for_any_number_of_calls_unless_it_is_said_otherwise
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "exp", "jti", "\u202ebus"])
-def test_refuses_a_user_claim_that_tells_no_user(claim: str) -> None:
+def test_refuses_a_user_claim_that_identifies_no_user(claim: str) -> None:
     assert refused("id_token", user_claim=claim).keys() == {"user_claim"}
 
 

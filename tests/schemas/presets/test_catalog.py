@@ -151,7 +151,7 @@ def test_presets_are_found_by_name():
 
 
 @EVERY_PRESET
-def test_every_preset_says_what_it_is_to_say(preset):
+def test_every_preset_has_its_texts(preset):
     assert PRESETS[preset.name] is preset
     assert preset.issuers
     assert preset.bind

@@ -147,7 +147,7 @@ def test_elsewhere_the_client_id_is_the_audience_by_default():
     assert missing(OWN, preset="gitlab", audiences=[]) == []
 
 
-def test_everybody_acting_as_one_user_is_advised_against():
+def test_advises_against_one_user_for_a_shared_issuer():
     told = advise_pins(OWN, "gitlab", [], "release.bot")
     assert told == (
         "Everyone who gets a token for this audience acts as release.bot. Add a claim condition, best on project_id or "
@@ -160,6 +160,6 @@ def test_everybody_acting_as_one_user_is_advised_against():
     assert advise_pins(OWN, "gitlab", [], None) is None
 
 
-def test_advice_knows_the_provider_by_its_issuer():
+def test_advice_recognizes_the_provider_by_its_issuer():
     told = advise_pins("https://oidc.circleci.com/org/7b1e6d0c-2f3a-4c58-9e4d-5a6b7c8d9e0f", None, [], "release.bot")
     assert "best on oidc.circleci.com/project-id" in told

@@ -19,7 +19,7 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 
 @pytest.mark.parametrize(("preset", "form"), TELLING, ids=[f"{p.name}: {f.name}" for p, f in TELLING])
-def test_an_issuer_tells_its_provider_and_where_its_keys_are(preset, form):
+def test_an_issuer_determines_its_provider_and_jwks_url(preset, form):
     place = fill(preset, {name: PLACEHOLDERS[name].example for name in form.placeholders}, form=form.name)
     found = recognize(place.issuer)
     assert found is not None

@@ -43,7 +43,7 @@ def test_additional_audiences_pass_where_the_policy_allows_them() -> None:
     assert check({"allow_additional_audiences": True}, aud=["other", AUDIENCE]).reason is None
 
 
-def test_an_audience_for_others_is_shown_with_what_is_expected() -> None:
+def test_a_foreign_audience_is_shown_with_the_expected_one() -> None:
     audience = result(check(aud=["x", "y"]), "aud")
     assert (audience.expected, audience.received) == (AUDIENCE, '["x", "y"]')
 

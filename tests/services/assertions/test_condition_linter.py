@@ -162,7 +162,7 @@ def test_warns_if_every_bound_claim_can_be_renamed() -> None:
     assert not about_all(*names, condition("/kubernetes.io/namespace_uid", "equals", "u"))
 
 
-def test_knows_a_claim_however_it_is_written() -> None:
+def test_recognizes_a_claim_in_every_notation() -> None:
     assert not about_all(condition("repository", "equals", "a/b"), condition("/repository_id", "equals", "1"))
 
 

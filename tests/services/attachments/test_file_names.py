@@ -22,7 +22,7 @@ from changegate.services.attachments.file_names import MAX_LENGTH, last_part, pa
         "a" * MAX_LENGTH,
     ],
 )
-def test_a_name_stays_as_it_is(name: str) -> None:
+def test_a_valid_name_is_kept(name: str) -> None:
     assert parse_file_name(name) == name
 
 

@@ -101,7 +101,7 @@ def test_files_that_a_browser_would_execute_are_plain_text(content: bytes) -> No
         (b"<html>\x00<script>", BINARY),
     ],
 )
-def test_bytes_tell_their_type(content: bytes, content_type: str) -> None:
+def test_the_type_is_recognized_from_the_bytes(content: bytes, content_type: str) -> None:
     assert sniff_content_type(content) == content_type
 
 

@@ -197,7 +197,7 @@ def test_every_table_has_a_name_for_its_records() -> None:
         assert table.display_field in table.columns, table.name
 
 
-def test_a_class_comes_before_what_it_extends() -> None:
+def test_a_class_comes_before_its_parent() -> None:
     assert [table.name for table in lineage_of(get_table("change_task"))] == ["change_task", "task"]
     assert [table.name for table in lineage_of(get_table("sys_user"))] == ["sys_user"]
 

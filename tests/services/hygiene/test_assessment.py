@@ -72,7 +72,7 @@ def test_the_worst_comes_first_and_then_by_name(hygiene: HygieneDesk) -> None:
     ]
 
 
-def test_what_is_stored_as_no_conditions_at_all_breaks_nothing(hygiene: HygieneDesk) -> None:
+def test_stored_conditions_that_are_not_a_list_are_handled(hygiene: HygieneDesk) -> None:
     for stored in ([{"claim": "ref"}], [{}], [{"operator": "glob", "value": 5}], None):
         hygiene.set(claim_conditions=stored)
         hygiene.assess()

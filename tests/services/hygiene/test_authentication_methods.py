@@ -65,7 +65,7 @@ def noted(client: Integration) -> Any:
     return db.session.execute(select(*columns).where(OAuthEntity.sys_id == client.sys_id)).one()
 
 
-def test_a_client_that_signs_is_told_apart_from_a_public_client(either_hygiene: HygieneDesk) -> None:
+def test_private_key_jwt_is_distinguished_from_a_public_client(either_hygiene: HygieneDesk) -> None:
     hygiene = either_hygiene
     public, signing = (hygiene.register(name, public_client=True) for name in ("Public", "Signing"))
     hygiene.exchange(public)
@@ -102,7 +102,7 @@ def test_a_client_assertion_that_is_refused_is_not_stored(hygiene: HygieneDesk) 
 
 
 @pytest.mark.usefixtures("allowed_passwords")
-def test_passwords_and_refresh_tokens_are_told_apart(hygiene: HygieneDesk) -> None:
+def test_passwords_and_refresh_tokens_are_distinguished(hygiene: HygieneDesk) -> None:
     grants = GrantDesk(hygiene.desk)
     grants.add_maria()
     mobile = grants.register("password", issue_refresh_tokens=True)
@@ -132,7 +132,7 @@ def test_client_credentials_have_their_own(hygiene: HygieneDesk) -> None:
     assert counted(hygiene) == NOTHING | {("client_credentials", "secret"): (1, 1), BY_SECRET: (1, 1)}
 
 
-def test_nobody_but_a_provider_proves_anything_with_an_id_token(hygiene: HygieneDesk) -> None:
+def test_an_id_token_counts_as_authentication_by_the_provider(hygiene: HygieneDesk) -> None:
     register_id_token(hygiene.desk, scopes=["change_request.read"])
     assert read(hygiene.desk, hygiene.desk.assertion()).status_code == 200
 

@@ -275,26 +275,26 @@ def test_a_flaw_that_comes_with_time_is_found_when_it_is_one(hygiene: HygieneDes
         [cache(failures=9, fetched_at=None), columns(jwks_url="https://other.example.com/jwks.json")],
     ],
 )
-def test_what_is_just_within_bounds_is_no_finding(hygiene: HygieneDesk, arrangements: list[Arrange]) -> None:
+def test_values_within_bounds_cause_no_finding(hygiene: HygieneDesk, arrangements: list[Arrange]) -> None:
     for arrange in arrangements:
         arrange(hygiene)
     assert hygiene.codes() == set()
 
 
-def test_an_alert_is_told_of_for_a_week(hygiene: HygieneDesk) -> None:
+def test_an_alert_is_reported_for_a_week(hygiene: HygieneDesk) -> None:
     alert("same_kid_other_key")(hygiene)
     assert hygiene.found("kid_reused", hours=23)
     assert not hygiene.found("kid_reused", hours=25)
 
 
-def test_an_owner_who_was_locked_out_or_deleted_is_told_apart(hygiene: HygieneDesk) -> None:
+def test_locked_out_and_deleted_owners_are_distinguished(hygiene: HygieneDesk) -> None:
     set_user("admin", locked_out=True)
     assert [one.sentence for one in hygiene.found("owner_gone")] == ["Its owner admin is locked out."]
     hygiene.set(owner="f" * 32)
     assert [one.sentence for one in hygiene.found("owner_gone")] == ["Its owner was deleted."]
 
 
-def test_keys_that_were_never_fetched_are_told_of_at_once(hygiene: HygieneDesk) -> None:
+def test_keys_that_were_never_fetched_are_reported_at_once(hygiene: HygieneDesk) -> None:
     cache(fetched_at=None, fresh_until=None, failures=2, error="no\n answer")(hygiene)
     [finding] = hygiene.found("key_fetch_failing")
     assert finding.sentence == "Its keys have never been fetched (2 attempts). no answer"

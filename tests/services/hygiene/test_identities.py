@@ -51,7 +51,7 @@ def test_a_user_who_may_not_sign_in_is_one_without_an_integration(hygiene: Hygie
     assert (names(found["batch"]), found["batch"].is_machine) == ([], True)
 
 
-def test_a_disabled_integration_is_none_of_an_accounts(hygiene: HygieneDesk) -> None:
+def test_a_disabled_integration_does_not_count_for_an_account(hygiene: HygieneDesk) -> None:
     hygiene.set(active=False)
     assert names(identities(hygiene)[ROBOT]) == []
 

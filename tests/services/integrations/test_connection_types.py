@@ -81,7 +81,7 @@ def test_an_id_token_integration_takes_keys_from_certificates_too(desk: TokenDes
 
 
 @pytest.mark.parametrize("connection_type", ["client_credentials", "password", "id_token", "jwt_bearer"])
-def test_what_is_read_and_written_back_changes_nothing(desk: TokenDesk, connection_type: str) -> None:
+def test_writing_back_a_read_record_changes_nothing(desk: TokenDesk, connection_type: str) -> None:
     entity = made(desk, connection_type)
     fields = load_change({}, fields_of(entity))
     before = entity.sys_mod_count
@@ -96,7 +96,7 @@ def test_another_application_user_ends_the_tokens(desk: TokenDesk) -> None:
     assert changed(entity, run_as="other.bot") == 1
 
 
-def test_refresh_tokens_that_are_switched_off_end_and_stay_ended(desk: TokenDesk) -> None:
+def test_disabling_refresh_tokens_ends_them_for_good(desk: TokenDesk) -> None:
     entity = made(desk, "password")
     assert changed(entity, issue_refresh_tokens=True) == 0
     assert changed(entity, refresh_token_lifespan_seconds=60) == 0
@@ -131,7 +131,7 @@ def test_rules_for_assertions_of_a_jwt_bearer_integration_do_not_end_tokens(desk
     assert changed(entity, audiences=["other"], clock_skew_seconds=0) == 0
 
 
-def test_id_tokens_from_before_an_integration_was_disabled_stay_ended(desk: TokenDesk) -> None:
+def test_id_tokens_from_before_a_deactivation_are_refused_for_good(desk: TokenDesk) -> None:
     switched, edited = made(desk, "id_token"), made(desk, "id_token", name="Other")
     at = desk.app.config["CLOCK"]()
     set_active(switched, False, by="admin")

@@ -41,24 +41,24 @@ def failed(run: DryRun) -> list[str]:
     return [result.rule for result in run.results if not result.passed]
 
 
-def test_tells_what_an_integration_that_is_not_saved_would_accept(desk: TokenDesk) -> None:
+def test_shows_whether_an_unsaved_integration_accepts_a_token(desk: TokenDesk) -> None:
     run = tried(desk, f"  {desk.assertion(ref='main')}\n")
     assert (run.reason, failed(run), run.user) == (None, [], ROBOT)
     assert (run.claims or {})["ref"] == "main"
 
 
-def test_tells_every_rule_that_is_not_met(desk: TokenDesk) -> None:
+def test_shows_every_failed_rule(desk: TokenDesk) -> None:
     run = tried(desk, desk.assertion(aud="x", iss="y"))
     assert (run.reason, failed(run), run.user) == ("iss_mismatch", ["iss", "aud"], None)
     assert (run.claims or {})["aud"] == "x"
 
 
-def test_tells_nothing_that_a_stranger_claims(desk: TokenDesk) -> None:
+def test_shows_no_unverified_claims(desk: TokenDesk) -> None:
     run = tried(desk, forge(key=rsa_key("stranger")))
     assert (run.reason, run.claims) == ("signature_invalid", None)
 
 
-def test_tells_that_a_token_was_signed_for_another_purpose(desk: TokenDesk) -> None:
+def test_shows_that_a_token_was_signed_for_another_purpose(desk: TokenDesk) -> None:
     run = tried(desk, desk.assertion(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
     assert (run.reason, failed(run)) == ("payload_invalid", ["events"])
     assert tried(desk, desk.assertion(iss=BASE_URL), issuer=BASE_URL).reason == "own_token"
@@ -95,7 +95,7 @@ def test_an_integration_without_audiences_expects_its_client_id(desk: TokenDesk)
     assert tried(desk, desk.assertion(aud=""), audiences=[]).reason == "aud_mismatch"
 
 
-def test_tells_whom_the_subject_is_mapped_to(desk: TokenDesk) -> None:
+def test_shows_the_user_of_the_subject(desk: TokenDesk) -> None:
     desk.add_user("pipeline.user")
     mapped = {"run_as": ..., "user_field": "user_name"}
     assert tried(desk, desk.assertion(sub="pipeline.user"), **mapped).user == "pipeline.user"
@@ -120,7 +120,7 @@ def test_says_so_where_no_keys_can_be_had(desk: TokenDesk) -> None:
         assert "500" in str(run.problem)
 
 
-def test_what_is_no_assertion_is_told_as_such(desk: TokenDesk) -> None:
+def test_text_that_is_not_a_jwt_is_reported(desk: TokenDesk) -> None:
     run = tried(desk, "hello")
     assert (run.reason, failed(run)) == ("assertion_not_compact_jws", ["form"])
 

@@ -154,7 +154,7 @@ def test_enabling_and_unblocking_are_recorded(app: Flask, ways: Ways) -> None:
     assert [row for row in rows if row[1] == "blocked_keys"][1:] == [("admin", "blocked_keys", THUMBPRINT, None)]
 
 
-def test_the_creation_is_recorded_in_the_record_whoever_creates_it(app: Flask, ways: Ways) -> None:
+def test_every_creation_is_recorded_in_the_record(app: Flask, ways: Ways) -> None:
     by_api = ways.api.created(name="By API")["sys_id"]
     options = ("--provider-name", "CI", "--issuer", "https://ci.example.com", "--run-as", "admin")
     with pytest.raises(SystemExit) as ended:

@@ -43,7 +43,7 @@ def test_a_new_integration_may_create_changes_and_expects_its_client_id_as_audie
     assert (entity.sys_created_by, entity.active) == ("admin", True)
 
 
-def test_the_secret_is_told_once_and_kept_as_a_hash(desk: TokenDesk) -> None:
+def test_the_secret_is_shown_once_and_stored_as_a_hash(desk: TokenDesk) -> None:
     made = register_integration(_fields(desk), by="admin")
 
     assert made.entity.client_secret_hash == hash_client_secret(made.client_secret)
@@ -123,7 +123,7 @@ def test_another_change_keeps_the_keys(desk: TokenDesk) -> None:
     assert desk.jwks.hits == 1
 
 
-def test_a_client_that_is_public_no_longer_gets_a_secret(desk: TokenDesk) -> None:
+def test_a_client_that_becomes_confidential_gets_a_secret(desk: TokenDesk) -> None:
     entity = register_integration(_fields(desk, public_client=True), by="admin").entity
 
     assert change_integration(entity, _fields(desk, public_client=False), by="admin").client_secret

@@ -123,7 +123,7 @@ def test_a_document_for_the_issuer_of_another_site_is_not_the_one(site: Provider
         ("https://acme.okta.com/oauth2/default/v1/keys", "https://acme.okta.com/oauth2/default"),
     ],
 )
-def test_presets_know_whose_jwks_url_it_is(jwks_url: str, issuer: str) -> None:
+def test_presets_recognize_their_jwks_urls(jwks_url: str, issuer: str) -> None:
     assert issuer in presets.list_issuers_of(jwks_url)
     assert presets.list_issuers_of("x" * 3000) == ()
 
@@ -177,7 +177,7 @@ def test_a_pasted_discovery_document_is_compared_with_the_published_one(site: Pr
     assert recognized('{"jwks_uri": "https://idp.example.com/keys"}').problems == ("The document names no issuer.",)
 
 
-def test_a_pasted_discovery_document_that_nobody_publishes_is_taken_with_a_problem(site: ProviderSite) -> None:
+def test_a_pasted_discovery_document_that_is_not_published_is_accepted_with_a_problem(site: ProviderSite) -> None:
     site.publish()
     del site.documents[OPENID]
     found = recognized(json.dumps({"issuer": site.url, "jwks_uri": site.url + JWKS}))
@@ -436,7 +436,7 @@ def test_a_host_name_gets_its_scheme(app: Flask) -> None:
     assert found.problems
 
 
-def test_a_site_without_keys_says_what_it_answered(site: ProviderSite) -> None:
+def test_a_site_without_keys_is_reported_with_its_response(site: ProviderSite) -> None:
     found = recognized(f"{site.url}/jwks.json")
     assert found.sentence == "This is a URL, but it leads to no keys."
     assert "The server answered with status 404 instead of a key set." in found.problems
@@ -480,7 +480,7 @@ def test_the_host_of_an_issuer_is_plain(issuer: str, host: str) -> None:
     assert host_of_issuer(issuer) == host
 
 
-def test_json_that_is_not_about_keys_and_text_that_is_no_json_lead_nowhere(site: ProviderSite) -> None:
+def test_other_json_and_text_are_not_recognized(site: ProviderSite) -> None:
     for body in (b'{"hello": "world"}', b"hello", b"[1]"):
         site.documents["/x"] = body
         assert not recognized(f"{site.url}/x").is_usable

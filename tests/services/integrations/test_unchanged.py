@@ -100,7 +100,7 @@ def ways(app: Flask, api: IntegrationApi, run: Callable[..., str], tmp_path: Pat
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["form", "API", "command", "file"])
-def test_what_is_saved_as_it_is_stored_stays_as_it_is(
+def test_saving_stored_values_changes_nothing(
     app: Flask, api: IntegrationApi, ways: dict[str, Save], way: str, kind: str
 ) -> None:
     path = f"/{api.created(**dict.fromkeys(('issuer', 'jwks_url', 'run_as'), ...) | USUAL | KINDS[kind])['client_id']}"

@@ -43,7 +43,7 @@ def _refused(fields: dict[str, Any]) -> dict[str, list[str]]:
     return refused.value.fields
 
 
-def test_a_certificate_is_kept_with_what_it_says(desk: TokenDesk) -> None:
+def test_a_certificate_is_stored_with_its_details(desk: TokenDesk) -> None:
     given = pem(certificate())
     _register(_certificates({"name": "Signer", "kid": "k1", "certificate": given}))
 
@@ -53,7 +53,7 @@ def test_a_certificate_is_kept_with_what_it_says(desk: TokenDesk) -> None:
     assert (len(stored.fingerprint), len(stored.thumbprint)) == (64, 43)
 
 
-def test_what_is_shown_of_the_maps_can_be_sent_again(desk: TokenDesk) -> None:
+def test_the_shown_maps_can_be_sent_again(desk: TokenDesk) -> None:
     by_certificate = {"name": "A", "kid": None, "certificate": pem(certificate()), "enforce_dates": False}
     by_secret = {"name": "B", "kid": "k", "shared_key": SECRET}
     one = _register(_certificates(by_certificate))
@@ -71,7 +71,7 @@ def test_what_is_shown_of_the_maps_can_be_sent_again(desk: TokenDesk) -> None:
     assert (one.token_generation, other.token_generation) == (0, 0)
 
 
-def test_a_record_stays_the_same_while_its_key_changes(desk: TokenDesk) -> None:
+def test_a_new_key_keeps_the_record_of_its_map(desk: TokenDesk) -> None:
     entity = _register(_certificates({"name": "Signer", "certificate": pem(certificate())}))
     [before] = [one.sys_id for one in entity.jwt_verifier_maps]
 
@@ -167,7 +167,7 @@ def test_warns_of_certificates_that_are_out_of_date_or_soon_will_be(
     assert said is None or said in warnings[0]
 
 
-def test_the_loser_of_two_changes_at_once_is_told_so(desk: TokenDesk) -> None:
+def test_the_second_of_two_simultaneous_changes_is_refused(desk: TokenDesk) -> None:
     maps = [{"name": "One", "kid": "k1", "certificate": pem(certificate())}]
     entity = _register(_certificates(*maps))
     # What the other one committed after this one had read the maps.

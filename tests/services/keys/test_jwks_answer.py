@@ -71,7 +71,7 @@ def test_other_types_are_refused(content_type):
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 400, 401, 403, 404, 429, 500, 503])
-def test_any_other_status_is_refused_and_told(status):
+def test_any_other_status_is_refused_and_reported(status):
     with pytest.raises(AnswerRefused, match=str(status)) as refusal:
         read(status)
     assert refusal.value.http_status == status
@@ -88,7 +88,7 @@ def test_any_other_status_is_refused_and_told(status):
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_refused_and_its_host_told(status, location, told):
+def test_a_redirect_is_refused_and_its_host_reported(status, location, told):
     with pytest.raises(AnswerRefused, match=told):
         read(status, Location=location)
 

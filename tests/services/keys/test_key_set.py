@@ -200,7 +200,7 @@ NOT_KEY_SETS = {
 
 
 @pytest.mark.parametrize(("document", "message"), NOT_KEY_SETS.values(), ids=NOT_KEY_SETS.keys())
-def test_says_what_is_wrong_with_a_document(document, message):
+def test_reports_errors_of_a_document(document, message):
     with pytest.raises(JwksUnusable) as refusal:
         KeySet.parse(document)
     assert message in refusal.value.message

@@ -74,7 +74,7 @@ def test_a_shortened_lifespan_counts_at_once():
     assert source(minutes=5).freshness_at(NOW + 6 * MINUTE) is Freshness.REVALIDATE
 
 
-def test_a_stale_set_is_settled_while_somebody_fetches_or_a_failure_is_recent():
+def test_a_stale_set_is_used_during_a_fetch_and_after_a_recent_failure():
     stale = NOW + HOUR + MINUTE
     assert not source().is_settled(stale)
     assert source(fetch_lease_until=stale + SECOND).is_settled(stale)
@@ -104,7 +104,7 @@ def test_a_clock_that_is_a_little_behind_respects_what_others_wrote():
         (timedelta(days=365), HOUR),
     ],
 )
-def test_freshness_is_what_the_server_says_within_bounds(max_age, expected):
+def test_freshness_follows_the_response_headers_within_bounds(max_age, expected):
     assert fresh_for(max_age, HOUR) == expected
 
 

@@ -95,7 +95,7 @@ def test_a_waiter_that_leaves_makes_room_for_the_next(gate):
         flights.wait(flight, 0.01)
 
 
-def test_without_room_nobody_waits_and_nothing_is_tried_for_a_moment(gate, monkeypatch):
+def test_without_a_free_thread_callers_fail_at_once_for_a_moment(gate, monkeypatch):
     monkeypatch.setattr(fetch_threads, "THREADS", 0)
     monkeypatch.setattr(fetch_threads, "MOST_QUEUED", 0)
     flights = SingleFlight()

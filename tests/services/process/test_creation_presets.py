@@ -82,7 +82,7 @@ def test_impact_or_urgency_alone_is_combined_with_the_default_of_the_other(templ
     assert create(impact="1", urgency="", priority="")["priority"] == 3
 
 
-def test_a_priority_that_was_said_stays(template: str) -> None:
+def test_a_given_priority_is_kept(template: str) -> None:
     created = create(impact="1", urgency="1", priority="4")
     assert created["priority"] == 4
     update_record(CHANGES, ROOT, created["sys_id"], {"impact": "2"})
@@ -151,7 +151,7 @@ def test_an_update_keeps_type_and_model_in_step(template: str) -> None:
     assert updated(type="normal", chg_model="Emergency") == ("normal", MODELS_OF_TYPES["emergency"])
 
 
-def test_the_model_of_a_type_stays(template: str) -> None:
+def test_the_model_of_a_type_cannot_be_deleted(template: str) -> None:
     models = get_table("chg_model")
     with pytest.raises(OperationFailed) as refusal:
         delete_record(models, ROOT, MODELS_OF_TYPES["standard"])

@@ -31,7 +31,7 @@ def _counter() -> int:
     return db.session.execute(select(SysNumberCounter.number).filter_by(table="change_request")).scalar_one()
 
 
-def test_numbers_follow_each_other_in_a_rush_too(at_desk: Flask) -> None:
+def test_numbers_are_consecutive_under_load(at_desk: Flask) -> None:
     taken = _take(2 * (RUSH + BLOCK))
 
     assert taken == list(range(30001, 30001 + len(taken)))
@@ -44,7 +44,7 @@ def test_without_hurry_nothing_is_taken_ahead(at_desk: Flask, monkeypatch: pytes
     assert _take(3 * RUSH)[-1] == _counter()
 
 
-def test_a_rush_takes_a_block(at_desk: Flask) -> None:
+def test_a_burst_reserves_a_block(at_desk: Flask) -> None:
     assert _counter_after(_take(RUSH + 2)) == 30000 + RUSH + BLOCK
 
 

@@ -75,7 +75,7 @@ def test_a_task_on_hold_can_be_closed(change: str) -> None:
     assert closed["closed_at"] is not None
 
 
-def test_an_approval_written_on_a_task_stays(change: str) -> None:
+def test_an_approval_written_on_a_task_is_kept(change: str) -> None:
     task = create(change_request=change)["sys_id"]
     assert updated(task, approval="approved")["approval"] == "approved"
 

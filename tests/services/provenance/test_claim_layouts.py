@@ -108,11 +108,11 @@ def claims_of(token: ProviderToken) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "token"), TOKENS.items(), ids=list(TOKENS))
-def test_says_of_each_providers_tokens_what_they_say(name: str, token: ProviderToken) -> None:
+def test_reads_the_provenance_of_each_providers_tokens(name: str, token: ProviderToken) -> None:
     assert found_in(claims_of(token), preset=token.preset, issuer=token.issuer) == FIELDS.get(name, {})
 
 
-def test_knows_every_layout_as_a_preset_and_reads_no_claim_that_its_preset_does_not_know() -> None:
+def test_every_layout_has_a_preset_that_lists_its_claims() -> None:
     class Watched(dict[str, Any]):
         def get(self, name: str, default: Any = None) -> Any:
             asked.add(name)
@@ -144,7 +144,7 @@ def test_every_known_issuer_has_a_layout() -> None:
     assert set(KNOWN_ISSUERS.values()) <= LAYOUTS.keys() <= PRESETS.keys()
 
 
-def test_an_exchange_without_an_assertion_tells_its_client_and_itself() -> None:
+def test_an_exchange_without_an_assertion_shows_its_client_and_exchange() -> None:
     assert provenance_of(TokenOrigin("c" * 32, "e" * 32)) == {"oauth_client_id": "c" * 32, "oauth_exchange": "e" * 32}
 
 

@@ -63,18 +63,18 @@ def test_a_run_at_github_has_no_address_where_its_server_is_not_known(issuer: st
 
 
 @pytest.mark.parametrize("repository", [*HOSTILE, "acme", "acme/", "/shop", "acme/..", "./shop", "a/b/c", "acme//shop"])
-def test_a_repository_that_is_none_has_no_address(repository: Any) -> None:
+def test_an_invalid_repository_has_no_address(repository: Any) -> None:
     assert github_run(GITHUB, RUN | {"repository": repository}) is None
 
 
 @pytest.mark.parametrize("number", HOSTILE_NUMBERS)
-def test_a_run_that_is_no_number_has_no_address(number: Any) -> None:
+def test_a_run_id_that_is_not_numeric_has_no_address(number: Any) -> None:
     assert github_run(GITHUB, RUN | {"run_id": number}) is None
     assert github_run(GITHUB, RUN | {"run_attempt": number}) is None
     assert gitlab_pipeline("https://gitlab.com", PIPELINE | {"pipeline_id": number}) is None
 
 
-def test_what_a_claim_says_stays_in_its_part_of_the_path() -> None:
+def test_a_claim_cannot_leave_its_segment_of_the_path() -> None:
     url = github_run(GITHUB, RUN | {"repository": 'acme?x=1#y/"><script>\\@evil.example:1%2e%2e'})
     assert url == (
         "https://github.com/acme%3Fx%3D1%23y/%22%3E%3Cscript%3E%5C%40evil.example%3A1%252e%252e"

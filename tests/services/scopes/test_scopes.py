@@ -41,7 +41,7 @@ def edit(scope: SysAuthScope, **changes: object) -> dict[str, scopes.Change]:
     return done
 
 
-def test_a_scope_is_what_was_given(desk: TokenDesk) -> None:
+def test_a_scope_is_stored_as_given(desk: TokenDesk) -> None:
     made = make("deploy", "POST table change_request fields=description,work_notes own", description="To deploy")
 
     assert fields_of_scope(get_scope("deploy")) == {
@@ -101,7 +101,7 @@ def test_names_are_unique_without_case(desk: TokenDesk) -> None:
     assert list(edit(get_scope("deploy"), name="Deploy")) == ["name"]
 
 
-def test_a_name_that_somebody_takes_meanwhile_is_refused(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_taken_at_the_same_time_is_refused(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     make("deploy")
     monkeypatch.setattr(scopes, "_require_free_name", lambda *_: None)
     assert refused("deploy") == {"name": ["There is an auth scope deploy already."]}
@@ -130,7 +130,7 @@ def test_journals_can_be_written_and_own_files_are_known(desk: TokenDesk) -> Non
     assert len(made.rules) == 2
 
 
-def test_a_scope_in_use_stays_and_keeps_its_name(desk: TokenDesk) -> None:
+def test_a_scope_in_use_cannot_be_deleted_or_renamed(desk: TokenDesk) -> None:
     made = make("deploy")
     for number in range(6):
         desk.register(f"Pipeline {number}", scopes=["deploy"])
@@ -144,7 +144,7 @@ def test_a_scope_in_use_stays_and_keeps_its_name(desk: TokenDesk) -> None:
     assert [name for _, name in list_uses()[made.sys_id]] == [f"Pipeline {number}" for number in range(6)]
 
 
-def test_a_scope_that_an_integration_gets_meanwhile_stays(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scope_assigned_at_the_same_time_is_not_deleted(desk: TokenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make("deploy")
     desk.register(scopes=["deploy"])
     monkeypatch.setattr(scopes, "_require_unused", lambda *_: None)
@@ -174,7 +174,7 @@ def test_useraccount_is_built_in(desk: TokenDesk) -> None:
     assert list(edit(found, description="Use with care")) == ["description"]
 
 
-def test_the_shipped_scopes_say_what_they_allow(desk: TokenDesk) -> None:
+def test_the_shipped_scopes_have_descriptions(desk: TokenDesk) -> None:
     assert {scope.name: describe_scope(scope) for scope in list_scopes()} == {
         "change_request.create": "May create change requests.",
         "change_request.read": (
@@ -234,11 +234,11 @@ def test_an_instance_that_had_a_useraccount_of_its_own_keeps_it(desk: TokenDesk)
         ),
     ],
 )
-def test_a_scope_says_what_it_allows(desk: TokenDesk, rules: list[str], sentence: str) -> None:
+def test_a_scope_has_a_description_of_its_rules(desk: TokenDesk, rules: list[str], sentence: str) -> None:
     assert describe_scope(make("deploy", *rules)) == sentence
 
 
-def test_a_rule_says_what_it_allows(desk: TokenDesk) -> None:
+def test_a_rule_has_a_description(desk: TokenDesk) -> None:
     made = make("deploy", "GET table change_request own inactive", "POST table change_request")
     assert sorted(map(describe_rule, made.rules)) == [
         "May create change requests.",

@@ -135,7 +135,7 @@ def test_without_rows_the_dictionary_s_choices_hold() -> None:
     assert find_choices("task", ["contact_type"])["contact_type"]["web"] == "Web"
 
 
-def test_an_administrator_s_edits_of_choices_stay() -> None:
+def test_an_administrators_edits_of_choices_are_kept() -> None:
     choices = SysChoice.__table__
     connection().execute(update(choices).where(choices.c.value == "web").values(label="Portal"))
     connection().execute(choices.delete().where(choices.c.value == "chat"))

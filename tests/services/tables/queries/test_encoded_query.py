@@ -132,7 +132,7 @@ def test_reads_field_operator_and_value(text: str, condition: tuple[str, str, st
         "\0=1",
     ],
 )
-def test_drops_what_it_cannot_read_and_keeps_the_rest(text: str) -> None:
+def test_drops_invalid_terms_and_keeps_the_others(text: str) -> None:
     item = text.split("^")[0]
     assert parse_encoded_query(text) == EncodedQuery(unreadable=(item,))
     assert parse_encoded_query(f"a=1^{text}^b=1") == EncodedQuery((((A,), (B,)),), unreadable=(item,))

@@ -63,6 +63,6 @@ def test_forgets_what_has_had_its_day_when_the_next_is_kept(clock: Clock, admin:
 
 
 @pytest.mark.parametrize("token", ["", "\0", "0" * 32, "x" * 100_000, "\u0663"])
-def test_knows_no_other_token(clock: Clock, admin: Caller, token: str) -> None:
+def test_refuses_any_other_token(clock: Clock, admin: Caller, token: str) -> None:
     with pytest.raises(RequestUnreadable):
         get_query(admin, token, PATH)

@@ -92,7 +92,7 @@ def test_every_deleted_dependent_record_leaves_an_audit_row() -> None:
     ]
 
 
-def test_records_that_are_only_referred_to_stay() -> None:
+def test_referenced_records_are_kept() -> None:
     delete_record(CHANGES, ROOT, add_change(create("cmdb_ci", name="edge-router-01"))[0])
     assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
 

@@ -279,7 +279,7 @@ def test_a_plain_creation_is_one_insert_and_a_number(at_work: Flask) -> None:
     assert len(statements) <= 2
 
 
-def test_refuses_a_new_record_without_what_it_needs(at_work: Flask) -> None:
+def test_refuses_a_new_record_without_mandatory_fields(at_work: Flask) -> None:
     for table, fields, labels in (
         (GROUPS, {}, "Name"),
         (get_table("sys_user_grmember"), {"user": "admin"}, "Group"),
@@ -290,7 +290,7 @@ def test_refuses_a_new_record_without_what_it_needs(at_work: Flask) -> None:
         assert refused.value.detail == f"Data Policy Exception: The following fields are mandatory: {labels}"
 
 
-def test_a_record_knows_the_integration_that_created_it(at_work: Flask) -> None:
+def test_a_record_stores_the_integration_that_created_it(at_work: Flask) -> None:
     entity = OAuthEntity(name="CI", client_id="0" * 32, issuer="https://ci", jwks_url="https://ci/jwks", run_as=ADMIN)
     db.session.add(entity)
     db.session.flush()
