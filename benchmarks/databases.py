@@ -35,7 +35,7 @@ class SqliteFiles:
     name: str = SQLITE
 
     def create(self, name: str) -> str:
-        """Name a file; whoever opens it first makes it."""
+        """Name a file, which the first process that opens it creates."""
         return f"sqlite:///{self.folder / name}.db"
 
 

@@ -1,4 +1,4 @@
-"""The cases d: token exchanges, each with an assertion that the desk has not seen before."""
+"""The cases d: token exchanges, each with an assertion that the server has not seen before."""
 
 from dataclasses import dataclass
 from pathlib import Path

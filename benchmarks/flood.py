@@ -1,4 +1,4 @@
-"""A flood of assertions that name keys which do not exist, beside the honest clients of the same integration."""
+"""A flood of assertions that name keys which do not exist, beside valid clients of the same integration."""
 
 import json
 import signal
@@ -43,7 +43,7 @@ class FloodRun:
 
 @dataclass
 class Flood:
-    """Floods one integration; `cooldown_seconds` is the desk's pause between fetches for unknown kids."""
+    """Floods one integration; `cooldown_seconds` is the server's cooldown between fetches for unknown kids."""
 
     folder: Path
     base_url: str
@@ -74,12 +74,12 @@ class Flood:
                 process.communicate()
                 raise BenchFailed("The flood did not end.") from None
         if is_over:
-            raise BenchFailed(f"The flood was over before the honest run was: {complaint[-500:] or output[-500:]}")
+            raise BenchFailed(f"The flood ended before the valid load did: {complaint[-500:] or output[-500:]}")
         self.runs.append(read_run(read_facts(output, "The flood")))
         self.fetched_at += self.provider.fetched_at[fetches:]
 
     def lines(self) -> list[str]:
-        """Return what a flood sends, as address, tab and form; each names a key of its own that nobody has."""
+        """Return the requests of a flood, as address, tab and form; each names another unknown key."""
         payload, signature = self.signer.sign("RS256").split(".")[1:]
         heads = (json.dumps({"alg": "RS256", "kid": uuid4().hex, "typ": "JWT"}) for _ in range(ASSERTIONS))
         encoded = (urlsafe_b64encode(head.encode()).rstrip(b"=").decode() for head in heads)
@@ -87,7 +87,7 @@ class Flood:
         return [f"{FIRST_ADDRESS + number}\t{form}" for number, form in enumerate(forms)]
 
     def command(self, connections: int, seconds: int) -> list[str]:
-        """Return what sends the flood, with as many connections as the honest clients have."""
+        """Return the process that sends the flood, with as many connections as the valid clients have."""
         feed = write_feed(self.folder / "flood", self.lines())
         command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
         command += ["--timeout", "10s", "--script", str(SCRIPT), f"{self.base_url}{TOKEN_PATH}", "--"]
@@ -98,7 +98,7 @@ class Flood:
         if not self.runs:
             return []
         if not self.fetched_at:
-            raise BenchFailed("No assertion of the flood made the desk ask the provider.")
+            raise BenchFailed("No assertion of the flood made the server ask the provider.")
         sent, seconds = sum(run.refused for run in self.runs), sum(run.seconds for run in self.runs)
         held_up = sum(run.held_up for run in self.runs)
         most = most_within(self.fetched_at, self.cooldown_seconds * TOLERANCE)
@@ -110,7 +110,7 @@ class Flood:
 
 
 def read_run(facts: Mapping[str, str]) -> FloodRun:
-    """Return what wrk counted; raises `BenchFailed` when the desk accepted anything or failed."""
+    """Return what wrk counted; raises `BenchFailed` when the server accepted anything or failed."""
     accepted, refused, held_up, failed = (int(facts[name]) for name in ("accepted", "refused", "held_up", "failed"))
     if accepted or failed or not refused:
         raise BenchFailed(f"The flood: {accepted=}, {refused=}, {failed=}. {facts['complaint']}")

@@ -1,4 +1,4 @@
-"""The floors: a bare Flask app that does the least an honest answer needs, and nothing around it.
+"""The floors: a bare Flask app that does the minimum for a valid response and nothing else.
 
 Everything it needs lies in the folder named by `BENCH_FLOORS_FOLDER`: `prepare` fills it, `app` serves it.
 """

@@ -51,7 +51,7 @@ class People:
 
 
 def fill(database_url: str, changes: int) -> Past:
-    """Fill a prepared database, which nobody else uses meanwhile, with changes; always with the same ones."""
+    """Fill a prepared database, which no other process uses meanwhile, with changes; always with the same ones."""
     random = Random(changes)
     engine = create_engine(database_url)
     people = _fill_people(engine, changes)

@@ -31,7 +31,7 @@ class Client(db.Model, OAuth2ClientMixin):  # type: ignore[misc,name-defined]
 
 
 class Token(db.Model, OAuth2TokenMixin):  # type: ignore[misc,name-defined]
-    """A token and what it was bought with."""
+    """A token and the assertion that was exchanged for it."""
 
     __table_args__ = (UniqueConstraint("client_id", "jti"),)
 

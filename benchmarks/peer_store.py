@@ -19,4 +19,4 @@ class Exchange:
 
 
 class SeenBefore(Exception):
-    """An assertion has bought its token."""
+    """An assertion was exchanged for a token."""

@@ -2,7 +2,7 @@
 
 Every server keeps to one processor in any case (decision 0015). They are not alike, since interrupts of the disk reach
 one of them first, and who shares one with the load generator or the database waits for it. So all servers get the same
-one, and nobody else does, where there are several.
+one, and no other process does, where there are several.
 """
 
 import os

@@ -40,7 +40,7 @@ class Instance:
         return urlencode({"grant_type": GRANT_TYPE, **self._credentials(), "assertion": assertion})
 
     def introspection_form(self, token: str) -> str:
-        """Return the form that asks what a token is worth."""
+        """Return the form that introspects a token."""
         return urlencode({**self._credentials(), "token": token})
 
     def _credentials(self) -> dict[str, str]:

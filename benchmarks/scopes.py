@@ -1,4 +1,4 @@
-"""The desk as its integrations see it: calls with tokens, introspection, scopes that reach their own records only."""
+"""The server as its integrations see it: calls with tokens, introspection, scopes that reach their own records only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ class Signer:
         return jwt.encode(self.claims(), key, algorithm=alg, headers={"kid": alg})
 
     def claims(self) -> dict[str, object]:
-        """Return the claims of an assertion that nobody has seen yet."""
+        """Return the claims of an assertion that no server has seen yet."""
         now = int(time.time())
         claims: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT}
         claims |= {"jti": f"{self.prefix}-{next(self.serial)}", "iat": now, "exp": now + LIFETIME_SECONDS}

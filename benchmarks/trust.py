@@ -1,4 +1,4 @@
-"""The desk whose trust is tried: by floods, rotations, outages and long reports, on an integration for each."""
+"""Servers under floods, rotations, outages, and long reports, with an integration for each."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack

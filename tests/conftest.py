@@ -1,4 +1,4 @@
-"""Fixtures for every room: a fresh instance with a real database file, and the people in it."""
+"""Fixtures for all tests: a fresh instance with a real database file, and the people in it."""
 
 import base64
 import gc
@@ -20,14 +20,14 @@ from changegate.cli.prepare import prepare_instance
 from changegate.config import PARSERS, PREFIX
 from changegate.extensions import db
 from changegate.services.users.accounts import create_user
-from tests.support.economy import (
+from tests.support.schedule import ByFileOrFolder, is_repeating, is_slow, longest_first
+from tests.support.speedups import (
     cheap_passwords,
     no_random_cleanup,
     noted_processes,
     remembered_routes,
     unnoted_processes,
 )
-from tests.support.schedule import RoomByRoom, is_repeating, is_slow, longest_first
 
 ADMIN_PASSWORD = "correct horse battery"
 BASE_URL = "https://change.example.com"
@@ -55,9 +55,9 @@ class Clock:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RoomByRoom | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileOrFolder | None:
     """Share the tests out among workers, where there are any, by what they have in common."""
-    return RoomByRoom(config, log) if config.getoption("dist") == "loadfile" else None
+    return ByFileOrFolder(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -79,16 +79,16 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def economy() -> Iterator[str | None]:
-    """Spend nothing on what no test is about; give what would tell processes to note their lines."""
+def coverage_config() -> Iterator[str | None]:
+    """Speed up the suite, and give the settings by which coverage.py follows started processes."""
     with remembered_routes(), cheap_passwords(), no_random_cleanup(), unnoted_processes() as told:
         yield told
 
 
 @pytest.fixture
-def lines_of_processes(economy: str | None) -> Iterator[None]:
+def lines_of_processes(coverage_config: str | None) -> Iterator[None]:
     """Note the lines of the processes that a test starts: it runs what no test runs in its own process."""
-    with noted_processes(economy):
+    with noted_processes(coverage_config):
         yield
 
 
@@ -112,7 +112,7 @@ def settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def prepared_database(tmp_path_factory: pytest.TempPathFactory, economy: str | None) -> bytes:
+def prepared_database(tmp_path_factory: pytest.TempPathFactory, coverage_config: str | None) -> bytes:
     """The database of a prepared instance; migrating once and copying keeps the suite fast."""
     folder = tmp_path_factory.mktemp("prepared")
     app = create_app(instance_path=folder, overrides={"admin_password": ADMIN_PASSWORD})

@@ -15,7 +15,7 @@ NAMES = ("client_secret_created_at", "last_exchange_at")
 
 
 def upgrade():
-    """Add the columns. The secret of what was never changed is as old as the integration; of others nobody knows."""
+    """Add the columns. The secret of an unchanged integration is as old as the integration; otherwise unknown."""
     for name in NAMES:
         op.add_column("oauth_entity", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     names = ("client_secret_created_at", "client_secret_hash", "sys_created_on", "sys_mod_count")

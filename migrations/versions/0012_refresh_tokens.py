@@ -1,4 +1,4 @@
-"""Refresh tokens, and which exchange was bought with one.
+"""Refresh tokens, and the exchanges for which each was used.
 
 Revision: 0012, after 0011.
 """
@@ -53,7 +53,7 @@ def upgrade():
 
 
 def downgrade():
-    """Drop both; the access tokens that were bought with a refresh token live out their time."""
+    """Drop both; access tokens from a refresh token stay valid until they expire."""
     op.drop_index(op.f("ix_oauth_exchange_refresh_token"), table_name="oauth_exchange")
     op.drop_column("oauth_exchange", "refresh_token")
     op.drop_table("oauth_refresh_token")

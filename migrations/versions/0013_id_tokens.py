@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade():
-    """Add the column; nobody has ended such tokens yet."""
+    """Add the column; no such token is revoked yet."""
     op.add_column("oauth_entity", sa.Column("tokens_valid_from", sa.DateTime(timezone=True), nullable=True))
 
 

@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade():
-    """Create the table. Sessions from before are not in it, so everybody signs in again."""
+    """Create the table. Sessions from before are not in it, so all users sign in again."""
     op.create_table(
         "sys_user_session",
         sa.Column("token_hash", sa.String(length=64), nullable=False),

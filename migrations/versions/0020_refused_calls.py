@@ -1,4 +1,4 @@
-"""Refused calls of the APIs and refused logins as events, and how many refusals had no room in the log.
+"""Refused calls of the APIs and refused logins as events, and how many refusals were left out of the log.
 
 Revision: 0020, after 0019.
 """

@@ -15,7 +15,7 @@ FIGURES, WATERMARK = "oauth_exchange_figure", "oauth_exchange_watermark"
 
 
 def upgrade():
-    """Create the tables; the log that is there is counted when somebody looks at the figures."""
+    """Create the tables; existing log entries are counted when the figures are first read."""
     op.create_table(
         FIGURES,
         sa.Column("id", sa.Integer(), nullable=False),

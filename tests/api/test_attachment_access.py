@@ -36,9 +36,19 @@ def acting(either_app: Flask) -> As:
 def test_an_unauthenticated_caller_gets_nothing(app: Flask, admin: dict[str, str]) -> None:
     known = AttachmentApi(app.test_client(), admin)
     sys_id = known.uploaded(known.change())["sys_id"]
-    stranger = AttachmentApi(app.test_client(), {})
-    answers = [stranger.page(), stranger.get(sys_id), stranger.file(sys_id), stranger.file(sys_id, "HEAD")]
-    answers += [stranger.upload(NOBODYS), stranger.send_form(), stranger.rename(sys_id, {}), stranger.delete(sys_id)]
+    unauthenticated = AttachmentApi(app.test_client(), {})
+    answers = [
+        unauthenticated.page(),
+        unauthenticated.get(sys_id),
+        unauthenticated.file(sys_id),
+        unauthenticated.file(sys_id, "HEAD"),
+    ]
+    answers += [
+        unauthenticated.upload(NOBODYS),
+        unauthenticated.send_form(),
+        unauthenticated.rename(sys_id, {}),
+        unauthenticated.delete(sys_id),
+    ]
     assert {answer.status_code for answer in answers} == {401}
 
 
@@ -69,14 +79,14 @@ def test_a_plain_user_reads_only_the_files_of_their_own_changes(acting: As) -> N
     owner, plain = acting("owner", "itil"), acting("plain")
     users = TableApi(plain.client, owner.headers, "/api/now/table/sys_user")
     [who] = result_of(users.page(query="user_name=plain"))
-    his, others = owner.change(requested_by=who["sys_id"]), owner.change()
-    mine, hidden = owner.uploaded(his, name="mine.txt"), owner.uploaded(others, name="hidden.txt")
+    visible, others = owner.change(requested_by=who["sys_id"]), owner.change()
+    mine, hidden = owner.uploaded(visible, name="mine.txt"), owner.uploaded(others, name="hidden.txt")
     assert plain.names() == plain.names(table_name=CHANGE) == ["mine.txt"]
     assert plain.names(sysparm_query="file_nameLIKEtxt^NQsys_idISNOTEMPTY^ORsys_id!=x") == ["mine.txt"]
     assert plain.names(table_sys_id=others) == []
     assert plain.file(mine["sys_id"]).data == b"log"
     assert plain.file(hidden["sys_id"]).status_code == 404
-    assert plain.upload(his).status_code == 403
+    assert plain.upload(visible).status_code == 403
     assert plain.upload(others).status_code == 404
     assert plain.delete(mine["sys_id"]).status_code == 403
 

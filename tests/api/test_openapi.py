@@ -83,7 +83,7 @@ def served_operations(app: Flask) -> set[str]:
     return found
 
 
-def refused_to_everybody() -> set[str]:
+def refused_to_all() -> set[str]:
     """Return the operations on tables that the catalog allows to no role."""
     found = set()
     for table in TABLES.values():
@@ -98,7 +98,7 @@ def refused_to_everybody() -> set[str]:
 
 
 def test_describes_exactly_the_operations_that_a_role_allows(app: Flask, document: Document) -> None:
-    assert documented_operations(document) == served_operations(app) - refused_to_everybody()
+    assert documented_operations(document) == served_operations(app) - refused_to_all()
 
 
 def test_operations_have_names_of_their_own(document: Document) -> None:

@@ -1,4 +1,4 @@
-"""A flood that was none, or that was let in, is no measurement."""
+"""A flood that sends nothing, or that is accepted, is reported as an error."""
 
 import sys
 import time
@@ -87,7 +87,7 @@ def test_two_fetches_in_a_cooldown_are_reported(flood: StagedFlood) -> None:
 def test_a_flood_that_reached_no_key_set_is_no_measurement(flood: StagedFlood) -> None:
     with flood.beside(16, 2):
         flood.wait()
-    with pytest.raises(BenchFailed, match="made the desk ask"):
+    with pytest.raises(BenchFailed, match="made the server ask"):
         flood.bounds()
 
 
@@ -100,15 +100,15 @@ def test_a_flood_that_was_not_refused_ends_the_benchmark(flood: StagedFlood, cha
 
 def test_a_flood_that_ends_before_the_valid_load_is_an_error(flood: StagedFlood) -> None:
     flood.lasts = 0.0
-    with pytest.raises(BenchFailed, match="over before the honest run was"), flood.beside(16, 2):
+    with pytest.raises(BenchFailed, match="ended before the valid load did"), flood.beside(16, 2):
         flood.wait()
         time.sleep(0.5)
 
 
 def test_a_flood_ends_when_the_valid_load_fails(flood: StagedFlood) -> None:
-    with pytest.raises(ValueError, match="honest"), flood.beside(16, 2):
+    with pytest.raises(ValueError, match="valid load"), flood.beside(16, 2):
         flood.wait()
-        raise ValueError("honest")
+        raise ValueError("valid load")
     assert flood.runs == []
 
 

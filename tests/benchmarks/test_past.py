@@ -1,4 +1,4 @@
-"""What is filled in past the product is what the product would have stored."""
+"""Rows that are inserted directly equal those that the product stores."""
 
 import pytest
 from benchmarks.past import CHANGES_OF_A_GROUP, FIRST_NUMBER, Past, fill

@@ -1,4 +1,4 @@
-"""The server's processor is nobody else's."""
+"""No other process uses the server's processor."""
 
 import os
 import subprocess

@@ -10,7 +10,7 @@ from tests.conftest import ADMIN_PASSWORD
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +57,8 @@ def complaints(page: Page) -> Iterator[list[str]]:
 @pytest.fixture
 def admin(page: Page) -> Page:
     """Return a page on which the administrator has signed in."""
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     page.goto("/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(ADMIN_PASSWORD)

@@ -57,7 +57,7 @@ def test_the_session_of_the_console_opens_no_api(explorer: Page, complaints: lis
     operation = open_creation(explorer)
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("401")
-    # The browser reports the refusal itself, and asks nobody for a password.
+    # The browser reports the refusal itself, and does not ask for a password.
     assert [text for text in complaints if "401" not in text] == []
     complaints.clear()
 

@@ -16,7 +16,7 @@ KEY_SET = "/.well-known/jwks.json"
 
 @pytest.fixture(scope="module")
 def provider(desk: Running) -> Iterator[str]:
-    """Serve a provider that sends to the desk, with a fresh key ring for this module."""
+    """Serve a provider that sends to the server, with a fresh key ring for this module."""
     with running_demo_idp("--changegate", desk.url) as url:
         yield url
 

@@ -35,7 +35,7 @@ def create(desk: Running, token: str, **fields: str) -> int:
 
 
 def open_module(page: Page, name: str) -> None:
-    """Go to a page by the filter navigator, as somebody who knows what he looks for."""
+    """Open a page by its exact name in the filter navigator."""
     go_to_first(page, name)
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
 

@@ -16,7 +16,7 @@ from tests.cli.conftest import Run
 
 @pytest.fixture(autouse=True)
 def open_umask() -> Iterator[None]:
-    """Let every new file be everybody's unless the product says otherwise."""
+    """Make new files readable by all users unless the product restricts them."""
     before = os.umask(0)
     yield
     os.umask(before)

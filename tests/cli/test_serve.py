@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.economy import noted_processes
 from tests.support.servers import (
     Running,
     environment_of,
@@ -22,6 +21,7 @@ from tests.support.servers import (
     serving,
     workers_of,
 )
+from tests.support.speedups import noted_processes
 
 STOP_SECONDS = 15
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +47,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def secured(instance: Path, economy: str | None) -> Iterator[Running]:
+def secured(instance: Path, coverage_config: str | None) -> Iterator[Running]:
     """Serve TLS."""
-    with noted_processes(economy), running_changegate(instance, tls=True) as server:
+    with noted_processes(coverage_config), running_changegate(instance, tls=True) as server:
         yield server
 
 

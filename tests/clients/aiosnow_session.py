@@ -86,7 +86,7 @@ async def attach(changes: Any, client: Any) -> dict[str, Any]:
 
 
 async def refusal(nothing: Any) -> str:
-    """Ask for a table that is none."""
+    """Request an unknown table."""
     try:
         await nothing.get("active=true")
     except AiosnowException as refused:

@@ -1,4 +1,4 @@
-"""A server that speaks TLS, somebody who works on changes, and what the machine of a client knows of both."""
+"""A server with TLS, a change manager, and the settings of a client's machine for both."""
 
 from collections.abc import Iterator
 from pathlib import Path

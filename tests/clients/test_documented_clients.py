@@ -29,8 +29,8 @@ def environment(server: Running, ca: Path, tmp_path: Path) -> dict[str, str]:
         "HOME": str(tmp_path),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "CHANGEGATE": server.url,
-        "CHANGEGATE_USER": USER_NAME,
-        "CHANGEGATE_PASSWORD": PASSWORD,
+        "USER_NAME": USER_NAME,
+        "USER_PASSWORD": PASSWORD,
         "SSL_CERT_FILE": str(ca),
         "REQUESTS_CA_BUNDLE": str(ca),
     }

@@ -144,10 +144,10 @@ def test_the_older_interface_counts_reads_and_writes(client: pysnow.Client) -> N
 
 @older_interface
 def test_the_older_interface_reports_a_missing_record(client: pysnow.Client) -> None:
-    nobody = client.query("change_request", query={"correlation_id": "pysnow nobody"})
+    missing = client.query("change_request", query={"correlation_id": "pysnow nobody"})
 
     with pytest.raises(legacy_exceptions.NoResults):
-        nobody.delete()
+        missing.delete()
 
 
 def test_a_session_with_a_token_creates_changes(server: Running, desk: LiveDesk) -> None:

@@ -120,7 +120,7 @@ def test_a_client_with_a_secret_creates_a_change(
     )
     changes = {"is_public": False, "connection_type": type_, "gives_refresh_tokens": type_ == "password"}
     snippet = snippet_of(name, server, made["client_id"], **changes)
-    secrets = {"CLIENT_SECRET": made["client_secret"], "CHANGEGATE_USER": USER_NAME, "CHANGEGATE_PASSWORD": PASSWORD}
+    secrets = {"CLIENT_SECRET": made["client_secret"], "USER_NAME": USER_NAME, "USER_PASSWORD": PASSWORD}
     done = run(snippet, sources, **secrets)
     assert done.returncode == 0, done.stderr
     assert CREATED.search(done.stdout)

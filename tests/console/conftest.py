@@ -30,7 +30,7 @@ Change = Callable[..., None]
 
 @pytest.fixture
 def visitor(client: FlaskClient) -> Visitor:
-    """Return somebody who has not signed in."""
+    """Return a visitor who has not signed in."""
     return Visitor(client)
 
 
@@ -83,7 +83,7 @@ def integration(app: Flask) -> Registered:
 
 @pytest.fixture
 def change(app: Flask, integration: Registered) -> Change:
-    """Return a function that changes the integration as somebody else."""
+    """Return a function that changes the integration as another user."""
 
     def changed(by: str = "grace", **changes: object) -> None:
         with app.app_context():

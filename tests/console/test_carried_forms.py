@@ -32,6 +32,7 @@ BUTTONS = {
     "integration_keys.refresh_view",
     "integration_keys.block_view",
     "integration_keys.unblock_view",
+    "integration_tabs.delete_view",
     "quick_setup.recognize_view",
     "quick_setup.discard_view",
     "token_events.constrain_view",
@@ -245,9 +246,9 @@ def test_a_button_leads_to_no_other_site(admin: Visitor, integration: Registered
 @pytest.mark.parametrize("sent", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
 def test_another_site_fills_in_no_form(app: Flask, visitor: Visitor, sent: dict[str, str]) -> None:
     """A browser sends no cookie with such a form, so it looks like one whose session has ended."""
-    stranger = app.test_client(use_cookies=False)
+    without_cookies = app.test_client(use_cookies=False)
     token = forms_of(visitor.open("/login")).forms["/login"]["csrf_token"]
-    answer = stranger.post("/auth-scopes/new", data={"csrf_token": token, "name": "planted"}, headers=sent)
+    answer = without_cookies.post("/auth-scopes/new", data={"csrf_token": token, "name": "planted"}, headers=sent)
     assert answer.status_code == 400
     assert "planted" not in answer.text
 

@@ -27,7 +27,7 @@ def desk(app: Flask) -> Iterator[TokenDesk]:
 
 @pytest.fixture
 def neglected(desk: TokenDesk) -> Integration:
-    """Return an integration that nobody owns, whose review is overdue, and that runs as the administrator."""
+    """Return an integration without an owner, whose review is overdue, and that runs as the administrator."""
     return desk.register(run_as="admin", review_date="2020-01-31", clock_skew_seconds=300)
 
 

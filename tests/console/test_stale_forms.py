@@ -135,7 +135,7 @@ def test_a_form_that_overwrites_a_newer_version_can_be_corrected_first(
 
 
 def test_differences_show_no_key(app: Flask, admin: Visitor, path: str, change: Change) -> None:
-    secret = "a shared key that nobody else may see"
+    secret = "a shared key that only its author may see"
     change(
         key_source="shared_key",
         jwks_url="",

@@ -22,7 +22,7 @@ from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
 
 __all__ = ["allowed_loopback"]
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 LONG_STATEMENT = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000) SELECT max(i) FROM n"
 )
@@ -59,7 +59,7 @@ def is_answered(app: Flask) -> bool:
 
 
 def test_one_request_at_a_time_runs(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "LONGEST_TURN_SECONDS", PATIENCE)
+    monkeypatch.setattr(turns, "LONGEST_TURN_SECONDS", TIMEOUT)
     at_work, most = [], []
 
     def work(_environ: dict[str, Any]) -> bytes:
@@ -74,7 +74,7 @@ def test_one_request_at_a_time_runs(pool: ThreadPoolExecutor, monkeypatch: pytes
 
 
 def test_other_requests_run_while_one_waits(pool: ThreadPoolExecutor) -> None:
-    both = threading.Barrier(2, timeout=PATIENCE)
+    both = threading.Barrier(2, timeout=TIMEOUT)
 
     def wait(_environ: dict[str, Any]) -> bytes:
         end_turn()
@@ -89,15 +89,15 @@ def test_a_turn_that_does_not_end_is_taken_away(pool: ThreadPoolExecutor) -> Non
 
     def work(_environ: dict[str, Any]) -> bytes:
         has_begun.set()
-        assert may_end.wait(PATIENCE)
+        assert may_end.wait(TIMEOUT)
         return str(has_turn()).encode()
 
     endless = pool.submit(call, answering(work))
-    assert has_begun.wait(PATIENCE)
+    assert has_begun.wait(TIMEOUT)
     # As many as there are threads: each takes the turn, and ends its own alone.
     assert [*pool.map(lambda _: call(answering(lambda _: str(has_turn()).encode())), range(8))] == [b"True"] * 8
     may_end.set()
-    assert endless.result(PATIENCE) == b"False"
+    assert endless.result(TIMEOUT) == b"False"
     assert call(answering(lambda _: str(has_turn()).encode())) == b"True"
 
 
@@ -141,7 +141,7 @@ class SlowBody:
 
     def read(self, _size: int = -1) -> bytes:
         self.is_asked.set()
-        assert self.may_come.wait(PATIENCE)
+        assert self.may_come.wait(TIMEOUT)
         return b"body"
 
 
@@ -157,10 +157,10 @@ def test_no_request_waits_for_the_body_of_another(pool: ThreadPoolExecutor, app:
         return sent
 
     slow = pool.submit(app.test_client().post, "/api/reads", **options)
-    assert body.is_asked.wait(PATIENCE)
+    assert body.is_asked.wait(TIMEOUT)
     assert is_answered(app)
     body.may_come.set()
-    assert slow.result(PATIENCE).data == b"body"
+    assert slow.result(TIMEOUT).data == b"body"
     assert turns == [False]
 
 
@@ -171,7 +171,7 @@ def test_no_request_waits_for_the_write_of_another(pool: ThreadPoolExecutor, des
         waiting = pool.submit(desk.call, token)
         assert is_answered_before(waiting, desk.app)
         other.execute("ROLLBACK")
-    assert waiting.result(PATIENCE).status_code == 201
+    assert waiting.result(TIMEOUT).status_code == 201
 
 
 def test_no_request_waits_for_the_key_set_of_another(pool: ThreadPoolExecutor, desk: TokenDesk) -> None:
@@ -179,14 +179,14 @@ def test_no_request_waits_for_the_key_set_of_another(pool: ThreadPoolExecutor, d
     integration = desk.register()
 
     def late(*request: Any) -> Any:
-        assert may_answer.wait(PATIENCE)
+        assert may_answer.wait(TIMEOUT)
         return keys(*request)
 
     desk.jwks.answer = late
     waiting = pool.submit(desk.exchange, integration)
     assert is_answered_before(waiting, desk.app)
     may_answer.set()
-    assert waiting.result(PATIENCE).status_code == 200
+    assert waiting.result(TIMEOUT).status_code == 200
 
 
 def test_no_request_waits_for_the_long_statement_of_another(pool: ThreadPoolExecutor, app: Flask) -> None:
@@ -213,7 +213,7 @@ def test_no_request_waits_for_the_password_hash_of_another(app: Flask, monkeypat
 
 
 def is_answered_before(waiting: Future[Any], app: Flask) -> bool:
-    """Return whether others are answered while one waits."""
+    """Return whether other requests are answered while one waits."""
     threading.Event().wait(0.2)
     return is_answered(app) and not waiting.done()
 

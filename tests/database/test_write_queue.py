@@ -1,4 +1,4 @@
-"""Writes that wait for each other are committed together, and each hears of its own fate."""
+"""Writes that wait for each other are committed together, and each caller gets the outcome of its own write."""
 
 import sqlite3
 import subprocess
@@ -15,7 +15,7 @@ import pytest
 from changegate.database import QueuedConnection, drivers
 from changegate.database.write_queue import SharedWrite, write_queue_of, write_together
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 INSERT = "INSERT INTO t VALUES (?)"
 
 
@@ -71,7 +71,7 @@ def test_writes_that_wait_share_one_commit(file: str, pool: ThreadPoolExecutor) 
     with closing(sqlite3.connect(file)) as keeps_the_log:
         keeps_the_log.execute("SELECT x FROM t").fetchall()
         for future in write_behind(file, pool, 1, 2, 3, 4, 5):
-            future.result(PATIENCE)
+            future.result(TIMEOUT)
         assert values(file) == [1, 2, 3, 4, 5]
         assert frames(file) == 1
 
@@ -79,24 +79,24 @@ def test_writes_that_wait_share_one_commit(file: str, pool: ThreadPoolExecutor) 
 def test_a_write_that_violates_a_constraint_fails_alone(file: str, pool: ThreadPoolExecutor) -> None:
     write(file, 3)
     good, taken, other = write_behind(file, pool, 1, 3, 5)
-    good.result(PATIENCE)
-    other.result(PATIENCE)
+    good.result(TIMEOUT)
+    other.result(TIMEOUT)
     with pytest.raises(sqlite3.IntegrityError):
-        taken.result(PATIENCE)
+        taken.result(TIMEOUT)
     assert values(file) == [1, 3, 5]
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, object()])
 def test_a_write_with_invalid_parameters_fails_alone(file: str, pool: ThreadPoolExecutor, value: Any) -> None:
     good, bad = write_behind(file, pool, 1, value)
-    good.result(PATIENCE)
+    good.result(TIMEOUT)
     with pytest.raises((ValueError, OverflowError, sqlite3.Error)):
-        bad.result(PATIENCE)
+        bad.result(TIMEOUT)
     assert values(file) == [1]
 
 
 def test_of_two_equal_writes_the_first_succeeds(file: str, pool: ThreadPoolExecutor) -> None:
-    outcomes = [future.exception(PATIENCE) for future in write_behind(file, pool, 7, 7, 7)]
+    outcomes = [future.exception(TIMEOUT) for future in write_behind(file, pool, 7, 7, 7)]
     assert [type(outcome) for outcome in outcomes].count(type(None)) == 1
     assert values(file) == [7]
 
@@ -146,7 +146,7 @@ def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
         threading.Event().wait(0.4)
         assert not waiting.done()
         write_together(leader, taken)
-    waiting.result(PATIENCE)
+    waiting.result(TIMEOUT)
     assert values(file) == [1]
 
 

@@ -104,5 +104,5 @@ def opened(app: Flask) -> Iterator[Stage]:
         stage = Stage(app, idps[0].test_client(), url, workbench, {})
         stage.register()
         yield stage
-        # Whoever waits for a slow key set is answered before the servers stop.
+        # Requests that wait for a slow key set are answered before the servers stop.
         workbench.provider.switch(Fault.NONE)

@@ -35,22 +35,22 @@ def test_publishes_nothing(post: Post, published: Published, order: Order) -> No
 
 
 def test_publishes_far_too_much(client: FlaskClient, post: Post, published: Published) -> None:
-    honest = published()
+    genuine = published()
     post("/behaviors/oversized")
     response = client.get(JWKS)
     assert len(response.data) > 1024 * 1024
-    assert response.get_json()["keys"] == honest
+    assert response.get_json()["keys"] == genuine
 
 
 def test_publishes_a_foreign_key_under_each_kid_that_signs(post: Post, published: Published, order: Order) -> None:
-    honest = published()
+    genuine = published()
     post("/behaviors/duplicate-kid")
-    strangers = published()[:2]
-    assert published()[2:] == honest
-    assert [jwk["kid"] for jwk in strangers] == [jwk["kid"] for jwk in honest]
-    jwt.decode(order(), PyJWK(honest[0]), ["RS256"], OPTIONS)
+    foreign = published()[:2]
+    assert published()[2:] == genuine
+    assert [jwk["kid"] for jwk in foreign] == [jwk["kid"] for jwk in genuine]
+    jwt.decode(order(), PyJWK(genuine[0]), ["RS256"], OPTIONS)
     with pytest.raises(jwt.InvalidSignatureError):
-        jwt.decode(order(), PyJWK(strangers[0]), ["RS256"], OPTIONS)
+        jwt.decode(order(), PyJWK(foreign[0]), ["RS256"], OPTIONS)
 
 
 def test_the_foreign_keys_follow_a_rotation(client: FlaskClient, post: Post, published: Published) -> None:

@@ -11,7 +11,7 @@ import requests
 
 from tests.e2e.conftest import Servers
 from tests.support.live_desk import CHANGES, INTEGRATIONS, TIMEOUT_SECONDS, LiveDesk, administer
-from tests.support.live_people import USERS, Person, add_person
+from tests.support.live_users import USERS, Person, add_person
 from tests.support.servers import Running
 
 SCOPES = "/api/now/oauth/scopes"

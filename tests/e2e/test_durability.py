@@ -24,7 +24,7 @@ __all__ = ["prepared_postgres"]
 
 CLIENTS = 6
 CHANGES_BEFORE_A_KILL = 60
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 MOST_ROUNDS = 10_000
 
 
@@ -66,7 +66,7 @@ def test_nothing_that_was_answered_is_lost_or_doubled(serve: Serve, idp_url: str
 
 def work_until_killed(server: Running, desk: LiveDesk, answered: Answered, name: str) -> None:
     killed, enough = threading.Event(), len(answered.changes) + CHANGES_BEFORE_A_KILL
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     with ThreadPoolExecutor(CLIENTS) as pool:
         clients = [
             pool.submit(exchange_and_create, desk, answered, killed, f"{name}, client {number}")

@@ -1,4 +1,4 @@
-"""A provider that drips its key set, and eight connections that wait for it: everybody else is answered."""
+"""A provider that drips its key set, and eight connections that wait for it: all other requests are answered."""
 
 import threading
 import time

@@ -8,7 +8,7 @@ from flask import Flask
 
 
 class Audience(Enum):
-    """Who may call an endpoint, and so what a stranger gets."""
+    """Who may call an endpoint, and so the answer to an unauthenticated caller."""
 
     ANYONE = "an answer"
     CALLERS = "401 with JSON"
@@ -168,7 +168,7 @@ AUDIENCES = (
         "GET /machine-identity/findings": Audience.INTEGRATION_ADMINISTRATORS,
     }
 )
-# Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are everybody's.
+# Bootstrap-Flask brings a blueprint of its own: style sheets and scripts, which are public.
 FOREIGN_BLUEPRINTS = {"bootstrap"}
 IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 EXAMPLES = {

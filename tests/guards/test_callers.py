@@ -73,13 +73,13 @@ def test_the_foreign_blueprints_serve_files_and_nothing_else(app: Flask) -> None
 def test_an_unauthenticated_caller_gets_the_expected_answer(client: FlaskClient, endpoints: list[Endpoint]) -> None:
     surprises = {}
     for endpoint in endpoints:
-        got = what_a_stranger_gets(client, endpoint)
-        if got != expected_of_strangers(AUDIENCES[endpoint.name]):
+        got = answer_to_unauthenticated(client, endpoint)
+        if got != expected_answer(AUDIENCES[endpoint.name]):
             surprises[endpoint.name] = got
     assert not surprises
 
 
-def expected_of_strangers(audience: Audience) -> str:
+def expected_answer(audience: Audience) -> str:
     if audience is Audience.INTEGRATION_ADMINISTRATORS:
         audience = Audience.PEOPLE
     if audience is Audience.INTEGRATION_ADMINISTRATORS_BY_API:
@@ -87,7 +87,7 @@ def expected_of_strangers(audience: Audience) -> str:
     return audience.value
 
 
-def what_a_stranger_gets(client: FlaskClient, endpoint: Endpoint) -> str:
+def answer_to_unauthenticated(client: FlaskClient, endpoint: Endpoint) -> str:
     response = call(client, endpoint)
     if response.status_code == 401 and response.is_json and "WWW-Authenticate" in response.headers:
         # The endpoints for clients say 401 too, of a client; they have no caller to ask for.

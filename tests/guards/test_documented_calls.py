@@ -66,7 +66,7 @@ def provider() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """An instance with the demo's records, as somebody has who follows the README."""
+    """An instance with the demo's records, as a reader of the README has."""
     instance = tmp_path_factory.mktemp("documented")
     app = create_app(instance_path=instance)
     prepare_instance(app)

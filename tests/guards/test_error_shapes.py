@@ -64,7 +64,7 @@ def require_table_shape(response: TestResponse, where: str) -> None:
 def test_a_wrong_method_is_refused_with_the_allowed_ones(app: Flask, client: FlaskClient) -> None:
     cases = wrong_methods(app)
     assert {method for method, _ in cases} == set(METHODS)
-    # Forms would be refused for their token before anybody looks at the method.
+    # Forms would be refused for their token before the method is checked.
     app.config["WTF_CSRF_ENABLED"] = False
     for method, path in cases:
         response = client.open(path, method=method)

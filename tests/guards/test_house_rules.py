@@ -10,7 +10,7 @@ from changegate.services.catalog import TABLES
 from tests.guards.source_tree import PLATFORM, PRODUCT, ROOT, calls, parsed, python_files, shown, text_files
 
 LONGEST_FUNCTION = 45
-HTTP_ROOMS = (PRODUCT / "api", PRODUCT / "console", PLATFORM / "demo_idp")
+HTTP_PACKAGES = (PRODUCT / "api", PRODUCT / "console", PLATFORM / "demo_idp")
 HTTP_OBJECTS = {"request", "g", "session"}
 # Joined here, so that this file does not hold what it forbids.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
@@ -89,18 +89,18 @@ def test_no_page_loads_anything_from_elsewhere() -> None:
 
 
 def test_no_file_names_the_host_of_a_registry() -> None:
-    """Where packages come from is decided by whoever installs them."""
+    """The source of packages is the choice of the person who installs them."""
     found = [f"{shown(path)}: {match[0]}" for path in text_files() if (match := REGISTRIES.search(path.read_text()))]
     assert not found
 
 
 def test_http_is_used_only_in_its_packages() -> None:
-    strangers = [
+    others = [
         shown(path)
         for path in python_files(PLATFORM, ROOT / "migrations")
-        if not any(path.is_relative_to(room) for room in HTTP_ROOMS) and touches_http(parsed(path))
+        if not any(path.is_relative_to(package) for package in HTTP_PACKAGES) and touches_http(parsed(path))
     ]
-    assert not strangers
+    assert not others
 
 
 def test_the_rule_about_http_sees_both_ways_of_naming_it() -> None:

@@ -28,7 +28,7 @@ TOP_LEVEL = {
 }
 # More than a reader can look through.
 MOST_MODULES = 45
-ROOMS = {"api", "cli", "console", "database", "models", "schemas", "seed", "server", "services"}
+PACKAGES = {"api", "cli", "console", "database", "models", "schemas", "seed", "server", "services"}
 
 
 def test_the_top_level_holds_what_the_card_names_and_nothing_else() -> None:
@@ -49,9 +49,9 @@ def test_no_test_package_is_called_platform() -> None:
     assert not (ROOT / "tests" / "platform").exists()
 
 
-def test_every_room_is_where_the_design_has_it() -> None:
+def test_every_package_of_the_design_exists() -> None:
     folders = {path.name for path in PRODUCT.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == ROOMS
+    assert folders == PACKAGES
 
 
 @pytest.mark.parametrize("command", [("-c",), ("-P", "-c")], ids=["with the working directory", "without it"])

@@ -90,7 +90,7 @@ def test_a_key_that_left_the_set_is_trusted_no_longer(desk: LiveDesk, provider: 
         provider.tell(ROTATE)
     assert former not in provider.kids()
 
-    # Until somebody brings a token of a newer key, there is no reason to ask for the set again.
+    # Until a token of a newer key arrives, there is no reason to ask for the set again.
     desk.token(signed_before[0])
     desk.token(provider.client_credentials())
     assert reason(desk.exchange(signed_before[1])) == "kid_unknown"

@@ -18,7 +18,7 @@ WITHOUT_JTI = {"replay_policy": "once-if-present"}
 
 
 class RestartedProvider:
-    """The provider, which has new keys whenever it is started anew."""
+    """The provider, which has new keys after each start."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack

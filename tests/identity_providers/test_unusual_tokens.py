@@ -1,4 +1,4 @@
-"""Others differ too: what honest providers were seen to send, each from a provider that does nothing else."""
+"""Unusual tokens that genuine providers send, each from a provider that sends no others."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The databases that these rooms are tested on."""
+"""The databases of these tests."""
 
 from tests.support.postgres import either_app, postgres_app, prepared_postgres
 

@@ -1,4 +1,4 @@
-"""A token that is genuine and meant for somebody else, for something else, or for another time."""
+"""Genuine tokens for another audience, another purpose, or another time."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The server of a key set, or whoever stands between, answers too much, too slowly, or from somewhere else."""
+"""The server of a key set, or a proxy, answers too much, too slowly, or from another host."""
 
 import gzip
 import json
@@ -17,15 +17,15 @@ from changegate.models import JwksCache
 from changegate.services.keys import jwks_fetch
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_fetch import fetch_jwks
+from tests.support.concurrent_calls import concurrent_calls
 from tests.support.forge import b64, ed25519_key, jwk, key_set_document, rsa_key
-from tests.support.herd import herd
 from tests.support.misbehaving_jwks import Answer, after, drip, endless_chunks, hang, misbehaving_jwks, reply
 from tests.support.token_desk import FORM, RFC_PATH, Integration, TokenDesk
 
 LOOPBACK = FetchPolicy(allow_loopback=True)
 DOCUMENT = key_set_document(jwk(rsa_key()))
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-HERD = 50
+CALLS = 50
 Resolver = Callable[[str, int], list[str]]
 
 
@@ -223,11 +223,11 @@ def test_an_invalid_key_set_is_refused_and_reported(
 @pytest.mark.regression("fetch: thundering herd")
 def test_fifty_first_requests_are_one_fetch(desk: TokenDesk, integration: Integration) -> None:
     desk.jwks.answer = after(0.3, reply(DOCUMENT))
-    forms = [urlencode(desk.form(integration)) for _ in range(HERD)]
+    forms = [urlencode(desk.form(integration)) for _ in range(CALLS)]
 
     def send(form: str) -> int:
         return desk.app.test_client().post(RFC_PATH, data=form, content_type=FORM).status_code
 
-    with herd(HERD) as pool:
-        assert list(pool.map(send, forms)) == [200] * HERD
+    with concurrent_calls(CALLS) as pool:
+        assert list(pool.map(send, forms)) == [200] * CALLS
     assert desk.jwks.hits == 1

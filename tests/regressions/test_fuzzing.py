@@ -16,7 +16,7 @@ from tests.support.forge import b64, ec_key, ed25519_key, forge, header, jwk, ke
 from tests.support.processor import assert_cheap
 from tests.support.token_desk import JWT_BEARER, RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
 
-# The desk is one for all examples on purpose: what one leaves behind must not hurt the next.
+# All examples share one server on purpose: the rows of one must not affect the next.
 fuzzed = settings(
     max_examples=120,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -33,7 +33,7 @@ def signed_with_the_public_key(desk: TokenDesk) -> str:
     return f"{signing_input}.{b64(hmac.digest(spelled, signing_input.encode(), 'sha256'))}"
 
 
-def signed_by_nobody(desk: TokenDesk) -> str:
+def with_empty_signature(desk: TokenDesk) -> str:
     return f"{b64(json.dumps(header(alg='none')).encode())}.{payload_of(desk)}.{b64(b'none')}"
 
 
@@ -43,8 +43,8 @@ def signed_with_zeros(desk: TokenDesk) -> str:
 
 
 def signed_with_a_key_that_it_brings(desk: TokenDesk) -> str:
-    stranger = rsa_key("stranger")
-    return forge(header(jwk=jwk(stranger)), unb64(payload_of(desk)), key=stranger)
+    foreign = rsa_key("foreign")
+    return forge(header(jwk=jwk(foreign)), unb64(payload_of(desk)), key=foreign)
 
 
 def signed_with_the_key_of_another_integration(desk: TokenDesk) -> str:
@@ -56,7 +56,7 @@ def signed_with_the_key_of_another_integration(desk: TokenDesk) -> str:
 
 FORGED = [
     ("CVE-2015-9235", signed_with_the_public_key, "alg_not_allowed"),
-    ("CVE-2015-2951", signed_by_nobody, "alg_not_allowed"),
+    ("CVE-2015-2951", with_empty_signature, "alg_not_allowed"),
     ("CVE-2022-21449", signed_with_zeros, "signature_invalid"),
     ("CVE-2018-0114", signed_with_a_key_that_it_brings, "signature_invalid"),
     ("Storm-0558", signed_with_the_key_of_another_integration, "signature_invalid"),

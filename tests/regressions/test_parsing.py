@@ -1,4 +1,4 @@
-"""One token that two readers understand differently, or that nobody can read at bearable cost."""
+"""One token that two readers understand differently, or that is too costly to read."""
 
 import ast
 from typing import Any
@@ -166,7 +166,7 @@ def test_a_token_has_one_spelling(attack: Attack) -> None:
     Attack(
         "CVE-2024-51744",
         "expired-and-badly-signed",
-        lambda: forge(payload=claims(exp=SECONDS - 900, sub="secret-subject"), key=rsa_key("stranger")),
+        lambda: forge(payload=claims(exp=SECONDS - 900, sub="secret-subject"), key=rsa_key("foreign")),
         "signature_invalid",
     )
 )

@@ -1,4 +1,4 @@
-"""The playbooks of jwt_tool against a running server: what somebody with a valid token in hand tries first."""
+"""The playbooks of jwt_tool against a running server: the first attempts of an attacker with a valid token."""
 
 import json
 import time
@@ -16,12 +16,12 @@ from tests.support.live_desk import AUDIENCE, LiveDesk
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
 from tests.support.servers import running_changegate
 
-STRANGER = rsa_key("stranger")
+FOREIGN_KEY = rsa_key("foreign")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A token that is good, and a server of the attacker's that nobody should ask."""
+    """A token that is good, and a server of the attacker's that must not be fetched."""
 
     claims: dict[str, Any]
     trap: MisbehavingJwks
@@ -43,8 +43,8 @@ class Target:
     def unsigned(self, signature: bytes = b"", **changes: Any) -> str:
         return f"{self.headed(**changes).rpartition('.')[0]}.{b64(signature)}"
 
-    def by_stranger(self, **changes: Any) -> str:
-        return forge(header(**changes), self.claims, key=STRANGER)
+    def by_foreign_key(self, **changes: Any) -> str:
+        return forge(header(**changes), self.claims, key=FOREIGN_KEY)
 
     def by_secret(self, secret: bytes, alg: str = "HS256", **changes: Any) -> str:
         return forge(header(alg=alg, **changes), self.claims, alg=alg, key=secret)
@@ -58,14 +58,14 @@ PLAYBOOKS: dict[str, Callable[[Target], list[str]]] = {
     "jwt_tool -X b": lambda t: [t.by_secret(secret, alg) for secret in (b"", b"\0") for alg in ("HS256", "HS512")],
     "jwt_tool -X p": lambda t: [t.unsigned(bytes(64), alg="ES256"), t.unsigned(bytes(132), alg="ES512")],
     "jwt_tool -X s": lambda t: [
-        t.by_stranger(jku=t.trap.url(), kid="stranger"),
-        t.by_stranger(x5u=t.trap.url(), kid="stranger"),
-        t.by_stranger(jku=t.trap.url()),
+        t.by_foreign_key(jku=t.trap.url(), kid="foreign"),
+        t.by_foreign_key(x5u=t.trap.url(), kid="foreign"),
+        t.by_foreign_key(jku=t.trap.url()),
     ],
     "jwt_tool -X i": lambda t: [
-        t.by_stranger(jwk=jwk(STRANGER)),
-        t.by_stranger(jwk=jwk(STRANGER, "stranger"), kid="stranger"),
-        t.by_stranger(jwk=jwk(STRANGER), kid=...),
+        t.by_foreign_key(jwk=jwk(FOREIGN_KEY)),
+        t.by_foreign_key(jwk=jwk(FOREIGN_KEY, "foreign"), kid="foreign"),
+        t.by_foreign_key(jwk=jwk(FOREIGN_KEY), kid=...),
     ],
     "jwt_tool -X k": lambda t: [
         t.by_secret(spell(), alg) for spell in SPELLINGS.values() for alg in ("HS256", "HS384")
@@ -83,7 +83,7 @@ PLAYBOOKS: dict[str, Callable[[Target], list[str]]] = {
         t.said(iss=t.trap.url(), jti="other"),
         t.headed(alg="PS256"),
         t.headed(typ="at+jwt"),
-        resigned(t.good, STRANGER),
+        resigned(t.good, FOREIGN_KEY),
     ],
     "jwt_tool -M er": lambda t: [
         "",
@@ -132,7 +132,7 @@ def test_a_playbook_gets_nothing(
 ) -> None:
     now = int(time.time())
     claims = {"iss": provider.url(path=""), "sub": "pipeline", "aud": AUDIENCE, "iat": now, "exp": now + 300}
-    with misbehaving_jwks(reply(key_set_document(jwk(STRANGER, "stranger")))) as trap:
+    with misbehaving_jwks(reply(key_set_document(jwk(FOREIGN_KEY, "foreign")))) as trap:
         target = Target({**claims, "jti": str(uuid.uuid4())}, trap)
         for token in playbook(target):
             answer = live.session.post(f"{live.url}/oauth_token.do", data=form(live, token), timeout=10)

@@ -28,8 +28,8 @@ LOOPBACK = FetchPolicy(allow_loopback=True)
 
 
 def embedded(**head: Any) -> str:
-    """Return a token signed by a stranger, whose key it carries."""
-    return signed_with(rsa_key("stranger"), jwk=jwk(rsa_key("stranger"), **head), **head)
+    """Return a token signed by a foreign key, which it carries."""
+    return signed_with(rsa_key("foreign"), jwk=jwk(rsa_key("foreign"), **head), **head)
 
 
 IDENTITY = b"\x01" + bytes(31)
@@ -42,8 +42,8 @@ LOW_ORDER = {
 }
 
 
-def signed_by_nobody(point: bytes) -> str:
-    """Return a token with a signature that everybody can make, and that the library finds good under this point."""
+def signed_without_a_key(point: bytes) -> str:
+    """Return a token with a signature that needs no private key and that the library accepts under this point."""
     for number in range(200):
         signing_input = forge(header(alg="EdDSA"), claims(jti=str(number))).rpartition(".")[0]
         with suppress(InvalidSignature):
@@ -60,7 +60,7 @@ def signed_by_nobody(point: bytes) -> str:
     Attack(
         "jwt_tool -X s",
         "self-signed-x5c",
-        lambda: signed_with(rsa_key("stranger"), x5c=[b64(certificate("stranger").signature)], kid="mine"),
+        lambda: signed_with(rsa_key("foreign"), x5c=[b64(certificate("foreign").signature)], kid="mine"),
         "kid_unknown",
     ),
 )
@@ -70,10 +70,10 @@ def test_refuses_a_key_that_came_with_the_token(attack: Attack) -> None:
 
 @pytest.mark.regression("CVE-2024-21643", "jwt_tool -X s")
 def test_never_fetches_a_url_from_a_header() -> None:
-    with misbehaving_jwks(reply(key_set_document(jwk(rsa_key("stranger"), "mine")))) as listener:
+    with misbehaving_jwks(reply(key_set_document(jwk(rsa_key("foreign"), "mine")))) as listener:
         urls = {"jku": listener.url(), "x5u": listener.url()}
         assert UnverifiedAssertion.parse(headed(**urls)).verify(policy(), key_set(), now=NOW).subject == "build-42"
-        assert_refused(Attack("", "", lambda: signed_with(rsa_key("stranger"), **urls, kid="mine"), "kid_unknown"))
+        assert_refused(Attack("", "", lambda: signed_with(rsa_key("foreign"), **urls, kid="mine"), "kid_unknown"))
         assert listener.connections == 0
 
 
@@ -101,12 +101,12 @@ def test_takes_a_kid_for_a_name_and_nothing_else(attack: Attack) -> None:
         Attack(
             "PyJWT 2.15.1",
             f"ed25519-{name}",
-            lambda p=point: signed_by_nobody(p),
+            lambda p=point: signed_without_a_key(p),
             "kid_unknown",
             {"algorithms": frozenset({"EdDSA"})},
             keys=lambda p=point: [
                 {"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": b64(p)},
-                jwk(ed25519_key("honest"), "k3"),
+                jwk(ed25519_key("genuine"), "k3"),
             ],
         )
         for name, point in LOW_ORDER.items()
@@ -231,5 +231,5 @@ def test_one_poisonous_key_costs_the_others_nothing(desk: TokenDesk, integration
     desk.token(integration)
 
     desk.jwks.answer = reply(json.dumps({"keys": [poison]}).encode())
-    stranger = desk.register("Only poison", issuer="https://poison.example.com")
-    assert desk.exchange(stranger).status_code == 503
+    unrelated = desk.register("Only poison", issuer="https://poison.example.com")
+    assert desk.exchange(unrelated).status_code == 503

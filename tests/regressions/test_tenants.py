@@ -1,4 +1,4 @@
-"""A provider that signs for many: the token is genuine, for us, and comes from somebody else's corner of it."""
+"""A provider that signs for many: the token is genuine, for us, and comes from another tenant."""
 
 from typing import Any
 
@@ -137,7 +137,7 @@ SHARED = {
     "buildkite": "https://agent.buildkite.com",
     "hcp-terraform": "https://app.terraform.io",
 }
-# What looks like a pin and is none: a name, a pattern, a claim anybody can have, a rule that only reports.
+# What looks like a pin and is none: a name, a pattern, a claim of every tenant, a rule that only reports.
 NO_PINS: list[tuple[str, str, list[dict[str, Any]]]] = [
     *[("CVE-2024-28056", issuer, []) for issuer in SHARED.values()],
     ("GitHub roles without sub", GITHUB, [condition("aud", "equals", "https://change.example.com")]),
@@ -178,7 +178,7 @@ def integration_of(issuer: str, conditions: list[dict[str, Any]], preset: str | 
     """Return an integration as form, command line, file and admin API send it."""
     return {
         "name": "Pipeline",
-        "provider_name": "Somebody's",
+        "provider_name": "Other",
         "issuer": issuer,
         "jwks_url": f"{issuer}/keys",
         "audiences": ["https://change.example.com"],

@@ -144,7 +144,7 @@ def _public_forms() -> dict[str, str]:
         "base64 of pem": base64.b64encode(pem(certificate()).encode()).decode(),
         "one line": pem(certificate()).replace("\n", ""),
     }
-    # A bare modulus, and what is no text, do not look like anything.
+    # A bare modulus and values that are not strings are not recognized.
     texts = {pair: spell() for pair, spell in SPELLINGS.items() if "secret" not in pair[1] and pair[1][:4] != "one-"}
     readable = {pair: data for pair, data in texts.items() if data.isascii() or data.startswith(b"\xef\xbb\xbf")}
     return forms | {"-".join(pair): data.decode() for pair, data in readable.items()}

@@ -202,7 +202,7 @@ def test_an_unknown_caller_is_refused_before_the_body_has_come(
 AMBIGUOUS = {
     "two hosts": [("Host", "elsewhere")],
     "two lengths": [("Content-Length", "2"), ("Content-Length", "2")],
-    "a length that is no number": [("Content-Length", "+2")],
+    "a length that is not a number": [("Content-Length", "+2")],
     "a length beyond all": [("Content-Length", "9" * 19)],
     "a length and chunks": [("Content-Length", "2"), CHUNKED],
 }

@@ -177,7 +177,7 @@ def test_an_incomplete_request_creates_nothing_and_is_not_an_error(server: Runni
 
 
 def test_bytes_below_tls_are_no_fault(server: Running) -> None:
-    """Half a handshake, HTTP where TLS is expected, and records that nobody has encrypted."""
+    """Half a handshake, HTTP where TLS is expected, and records that are not encrypted."""
     chance = random.Random(f"{SEED} below")
     before, sockets = count_changes(server), count_sockets(server)
     target = target_of(server)
@@ -234,7 +234,7 @@ def test_a_well_formed_request_on_the_same_sockets_creates(server: Running) -> N
 
 
 def test_nothing_was_logged(server: Running) -> None:
-    """Runs last: what was sent is nobody's fault but its sender's."""
+    """Runs last: no request caused an internal error."""
     server.process.terminate()
     assert server.process.stdout is not None
     said = server.process.stdout.read()

@@ -245,7 +245,7 @@ def _is_loose(value: Any) -> bool:
 
 
 def make_integration_real(case: Case, sys_ids: Mapping[str, str], number: int) -> None:
-    """Let a request be about an integration that exists, with a name of its own and keys that nobody publishes.
+    """Let a request be about an integration that exists, with a name of its own and keys that are not published.
 
     What is made up is refused nearly always, and an address that is made up must not be asked for keys.
     """

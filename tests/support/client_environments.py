@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "build" / "clients"
 INSTALL_SECONDS = 300
-# A test lets its clients trust the product's CA, which is none of pip's: it gets what the tests were started with.
+# A test lets its clients trust the product's CA, but pip must not: it gets the original environment.
 ENVIRONMENT = dict(os.environ)
 
 
@@ -22,7 +22,7 @@ def client_programs(requirements: Path, where: Path = FOLDER) -> Path:
 
 
 def make_once(folder: Path, recipe: str, make: Callable[[], None]) -> None:
-    """Make a folder anew unless the same Python made it by the same recipe."""
+    """Create a folder again unless the same Python created it with the same packages."""
     wanted = f"{sys.version}\n{recipe}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:

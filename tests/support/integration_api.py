@@ -20,7 +20,7 @@ LEAST: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class AdminApi:
-    """Calls with somebody's credentials to paths under `base`."""
+    """Calls with the credentials of one user to paths under `base`."""
 
     client: FlaskClient
     headers: Mapping[str, str]

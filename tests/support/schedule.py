@@ -54,7 +54,7 @@ REPEATING = (
 )
 
 
-class RoomByRoom(LoadFileScheduling):
+class ByFileOrFolder(LoadFileScheduling):
     """Gives a worker a file at a time, or a whole folder whose tests share servers."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:

@@ -79,5 +79,5 @@ def _accepted(entity: OAuthEntity, at: datetime) -> dict[str, Any]:
 
 
 def _refused(reason: str, detail: str | None) -> dict[str, Any]:
-    stranger = {"entity": None, "client_id": UNKNOWN_CLIENT} if reason == "client_unknown" else {}
-    return {"address": ADDRESSES[-1], "is_accepted": False, "reason": reason, "detail": detail, **stranger}
+    unknown_client = {"entity": None, "client_id": UNKNOWN_CLIENT} if reason == "client_unknown" else {}
+    return {"address": ADDRESSES[-1], "is_accepted": False, "reason": reason, "detail": detail, **unknown_client}

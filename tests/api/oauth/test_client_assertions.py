@@ -19,8 +19,8 @@ from changegate.models import OAuthClientAssertion
 from changegate.services.oauth.events import report_of
 from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import ASSERTION_TYPE, client_assertion, client_proof
+from tests.support.concurrent_calls import concurrent_calls
 from tests.support.forge import b64, ec_key, header, jwk, key_set_document, rsa_key, unb64
-from tests.support.herd import herd
 from tests.support.misbehaving_jwks import raw, reply
 from tests.support.token_desk import ISSUER, JWT_BEARER, Integration, TokenDesk, basic_header
 
@@ -221,7 +221,7 @@ def test_of_many_at_once_one_is_taken(desk: TokenDesk, machine: Integration) -> 
                 .status_code
             )
 
-    with herd(8) as pool:
+    with concurrent_calls(8) as pool:
         assert sorted(pool.map(ask_once, range(8))) == [200] + [401] * 7
 
 

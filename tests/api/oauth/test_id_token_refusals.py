@@ -213,7 +213,7 @@ class TestRevoked:
     """What an administrator has ended stays ended."""
 
     def test_another_signature_over_the_same_does_not_bring_a_token_back(self, desk: TokenDesk) -> None:
-        """Anybody can make (r, n - s) of an ECDSA signature (r, s)."""
+        """Any reader of the token can make (r, n - s) of an ECDSA signature (r, s)."""
         register_id_token(desk)
         desk.jwks.answer = reply(key_set_document(jwk(ec_key())))
         token = signed(desk, ec_key(), "ES256")
@@ -268,7 +268,7 @@ class TestFailures:
         [
             lambda desk: desk.assertion(iss=ELSEWHERE),
             lambda desk: desk.assertion(aud=ELSEWHERE),
-            lambda desk: signed(desk, rsa_key("nobody's"), "RS256"),
+            lambda desk: signed(desk, rsa_key("foreign"), "RS256"),
             lambda _desk: "a.b.c",
         ],
         ids=["issuer", "audience", "signature", "garbage"],
@@ -284,7 +284,7 @@ class TestFailures:
         assert Counter(answer.status_code for answer in answers) == {401: LIMIT, 429: 2 * LIMIT}
         self._assert_limited(answers[-1])
         assert len(desk.events()) == 1 + 2 * LIMIT
-        assert desk.call(known).status_code == 201, "whoever is known is not held up"
+        assert desk.call(known).status_code == 201, "a known caller is not delayed"
 
     @staticmethod
     def _assert_limited(answer: TestResponse) -> None:

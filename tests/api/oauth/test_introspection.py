@@ -131,9 +131,9 @@ def test_a_scope_with_only_the_same_name_grants_nothing(desk: TokenDesk, integra
     with desk.app.app_context():
         db.session.add(SysAuthScope(name="introspect everything", rules=[]))
         db.session.commit()
-    lookalike = desk.register("Lookalike", scopes=["introspect everything"])
+    similar = desk.register("Similar name", scopes=["introspect everything"])
 
-    assert found(desk, lookalike, desk.token(integration)) == INACTIVE
+    assert found(desk, similar, desk.token(integration)) == INACTIVE
 
 
 def lock_user(desk: TokenDesk, _: Integration) -> None:

@@ -114,7 +114,7 @@ def test_an_unknown_kid_is_refused_without_a_fetch(desk: TokenDesk, source: str)
 @pytest.mark.parametrize("source", SOURCES)
 def test_an_assertion_signed_by_another_key_is_refused(desk: TokenDesk, source: str) -> None:
     integration = _register(desk, source)
-    alg, key = ("HS256", OTHER_SECRET.encode()) if source == "shared_key" else ("RS256", rsa_key("stranger"))
+    alg, key = ("HS256", OTHER_SECRET.encode()) if source == "shared_key" else ("RS256", rsa_key("foreign"))
 
     assert _reason(desk, integration, _assertion(desk, alg, key)) == "signature_invalid"
 

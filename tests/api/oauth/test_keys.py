@@ -73,12 +73,12 @@ def test_bad_signatures_without_kid_cost_one_fetch_for_each_cooldown(desk: Token
     integration = desk.register(allow_missing_kid=True)
     _publish(desk, "old", with_kid=False)
     for _ in range(5):
-        desk.exchange(integration, assertion=_assertion_by(desk, "stranger"))
+        desk.exchange(integration, assertion=_assertion_by(desk, "foreign"))
     assert desk.jwks.hits == 2
 
     clock.advance(seconds=COOLDOWN_SECONDS + 1)
     for _ in range(5):
-        desk.exchange(integration, assertion=_assertion_by(desk, "stranger"))
+        desk.exchange(integration, assertion=_assertion_by(desk, "foreign"))
     assert desk.jwks.hits == 3
 
 
@@ -91,7 +91,7 @@ def test_an_assertion_without_kid_is_refused_unless_it_was_chosen(desk: TokenDes
 
 def test_a_bad_signature_under_a_known_kid_fetches_nothing(desk: TokenDesk, integration: Integration) -> None:
     desk.token(integration)
-    desk.exchange(integration, assertion=_assertion_by(desk, "stranger", "k1"))
+    desk.exchange(integration, assertion=_assertion_by(desk, "foreign", "k1"))
 
     assert desk.jwks.hits == 1
 
@@ -138,7 +138,7 @@ def test_a_refusal_of_an_integration_that_is_gone_by_then_is_an_event_all_the_sa
         return keys(*request)
 
     desk.jwks.answer = delete_and_answer
-    answer = desk.exchange(integration, assertion=_assertion_by(desk, "stranger", "k1"))
+    answer = desk.exchange(integration, assertion=_assertion_by(desk, "foreign", "k1"))
     assert answer.status_code == 503
     event = desk.last_event()
     assert event is not None

@@ -1,4 +1,4 @@
-"""Metadata: each line of it is what is really served."""
+"""Metadata: each member describes an endpoint that is served."""
 
 import json
 from collections.abc import Iterator

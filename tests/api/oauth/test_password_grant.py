@@ -186,7 +186,7 @@ def test_wrong_passwords_of_basic_count_here(grants: GrantDesk, desk: TokenDesk,
             assert desk.client.get(CHANGES, headers=basic(MARIA, WRONG)).status_code == 401
 
     assert grants.by_password(mobile, password=WRONG).status_code == 429
-    # Nobody else is locked out, and she herself is not at another address.
+    # No other user is locked out, and she herself is not at another address.
     assert grants.by_password(mobile, username="admin", password=ADMIN_PASSWORD).status_code == 200
     desk.client.environ_base["REMOTE_ADDR"] = ELSEWHERE
     assert grants.by_password(mobile).status_code == 200

@@ -377,12 +377,12 @@ def test_refreshing_on_and_on_leaves_only_the_latest_access_tokens(
     grants: GrantDesk, mobile: Integration, clock: Clock
 ) -> None:
     _, token = grants.both_tokens(mobile)
-    bought = []
+    issued = []
     for _ in range(MOST_LIVE + 1):
         clock.advance(seconds=1)
-        bought.append(grants.refreshed(mobile, token))
+        issued.append(grants.refreshed(mobile, token))
 
-    assert [grants.is_good(each) for each in bought] == [False] + [True] * MOST_LIVE
+    assert [grants.is_good(each) for each in issued] == [False] + [True] * MOST_LIVE
 
 
 def test_a_deleted_user_takes_it_along(grants: GrantDesk, mobile: Integration) -> None:

@@ -22,8 +22,8 @@ __all__ = ["allowed_passwords"]
 pytestmark = pytest.mark.usefixtures("allowed_passwords")
 REVOKE = "/oauth/revoke"
 THREADS = 8
-# Long enough for whoever does not wait to be done, and short enough to wait for who does.
-PATIENCE_SECONDS = 0.3
+# Long enough for a request that is not blocked, and short enough to wait for one that is.
+BLOCKED_SECONDS = 0.3
 LONGEST_SECONDS = 15
 
 
@@ -51,7 +51,7 @@ def refresh(grants: GrantDesk, client: Integration, token: str) -> TestResponse:
 
 def is_still_waiting(answer: Future[Any]) -> bool:
     try:
-        answer.result(PATIENCE_SECONDS)
+        answer.result(BLOCKED_SECONDS)
     except TimeoutError:
         return True
     return False
@@ -132,8 +132,8 @@ def test_no_token_outlives_a_concurrent_revocation(grants: GrantDesk, mobile: In
 
         assert revoking.result().status_code == 200
         assert {answer.status_code for answer in answers} <= {200, 400}
-        bought = [answer.get_json()["access_token"] for answer in answers if answer.status_code == 200]
-        assert not any(grants.is_good(each) for each in (first, *bought))
+        issued = [answer.get_json()["access_token"] for answer in answers if answer.status_code == 200]
+        assert not any(grants.is_good(each) for each in (first, *issued))
 
 
 def test_a_new_password_waits_for_a_refresh_or_ends_it(
@@ -152,9 +152,9 @@ def test_revoking_all_tokens_of_an_integration_ends_one_that_is_being_issued(
     _, token = grants.both_tokens(mobile)
     after_this(refresh_grant, "make_token", lambda: grants.desk.set(mobile, token_generation=1), monkeypatch)
 
-    bought = refresh(grants, mobile, token).get_json()["access_token"]
+    issued = refresh(grants, mobile, token).get_json()["access_token"]
 
-    assert not grants.is_good(bought)
+    assert not grants.is_good(issued)
     assert refresh(grants, mobile, token).status_code == 400
 
 

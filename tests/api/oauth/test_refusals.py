@@ -286,7 +286,7 @@ def test_an_assertion_signed_by_an_unknown_key_is_refused_whatever_its_claims(
     desk: TokenDesk, integration: Integration
 ) -> None:
     stolen = desk.assertion().split(".")
-    forged = forge(header(), "{}", key=rsa_key("stranger")).split(".")
+    forged = forge(header(), "{}", key=rsa_key("foreign")).split(".")
 
     assert desk.exchange(integration, assertion=".".join([*stolen[:2], forged[2]])).status_code == 400
 

@@ -1,4 +1,4 @@
-"""The key set of the product's own tokens, as everybody may fetch it."""
+"""The key set of the product's own tokens, which is public."""
 
 import json
 

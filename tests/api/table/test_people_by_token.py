@@ -80,9 +80,9 @@ def assert_refused(answer: TestResponse, says: str) -> None:
 
 def test_no_kind_of_token_sets_a_password(desk: TokenDesk) -> None:
     register_id_token(desk, **ALL_OF_ADMIN)
-    bought = [desk.token(desk.register(name, **ALL_OF_ADMIN, token_format=name)) for name in ("opaque", "jwt")]
+    issued = [desk.token(desk.register(name, **ALL_OF_ADMIN, token_format=name)) for name in ("opaque", "jwt")]
     admin = f"{USERS}/{sys_id_of(desk, SysUser, 'admin')}"
-    for token in (*bought, desk.assertion()):
+    for token in (*issued, desk.assertion()):
         assert_refused(desk.call(token, "PATCH", admin, json={"user_password": KNOWN}), "password")
     assert not manages_integrations(desk, "admin")
 

@@ -133,8 +133,8 @@ def test_a_missing_record_is_a_404(api: TableApi, condition: str) -> None:
 
 def test_a_caller_without_write_access_learns_no_version(either_app: Flask, api: TableApi, change: str) -> None:
     assert write(api, "PATCH", change, If_Match='"other"').status_code == 412
-    stranger = TableApi(api.client, basic("admin", "wrong password"))
-    refused = write(stranger, "PATCH", change, If_Match='"other"')
+    unauthenticated = TableApi(api.client, basic("admin", "wrong password"))
+    refused = write(unauthenticated, "PATCH", change, If_Match='"other"')
     assert (refused.status_code, "ETag" in refused.headers) == (401, False)
 
 

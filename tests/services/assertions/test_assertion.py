@@ -72,7 +72,7 @@ def test_refuses_every_algorithm_under_another_key_of_its_kind(alg: str) -> None
 
 
 def test_unverified_properties_show_issuer_audience_and_subject() -> None:
-    unverified = UnverifiedAssertion.parse(forge(key=rsa_key("stranger")))
+    unverified = UnverifiedAssertion.parse(forge(key=rsa_key("foreign")))
     assert unverified.unverified_issuer == ISSUER
     assert unverified.unverified_audience == (AUDIENCE,)
     assert unverified.unverified_kid == "k1"
@@ -238,8 +238,8 @@ def test_reports_why_no_key_fits(
 
 
 def test_never_tries_more_than_four_keys() -> None:
-    strangers = [jwk(rsa_key(f"stranger-{number}"), None) for number in range(4)]
-    keys = KeySet.parse(key_set_document(*strangers, jwk(rsa_key(), None)))
+    others = [jwk(rsa_key(f"foreign-{number}"), None) for number in range(4)]
+    keys = KeySet.parse(key_set_document(*others, jwk(rsa_key(), None)))
     assert refused(headed(kid=...), keys).reason == "kid_ambiguous"
 
 

@@ -126,7 +126,7 @@ CUTS = st.lists(
 
 
 def cut(text: bytes, cuts: list[tuple[bytes, int, int, bytes]]) -> bytes:
-    """Change a text behind certain characters, or anywhere when there are none of them."""
+    """Change a text behind certain characters, or anywhere if the text has no such characters."""
     for behind, position, length, fragment in cuts:
         places = [n + 1 for n, octet in enumerate(text) if octet in behind] or range(len(text) + 1)
         place = places[position % len(places)]

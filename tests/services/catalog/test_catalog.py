@@ -24,7 +24,7 @@ from changegate.services.users.accounts import create_user
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ALL = parse_encoded_query("")
 STAMPS = {"sys_created_by": "x", "sys_updated_by": "x", "sys_mod_count": 0}
-# Whoever it is, what is his own: his change and its task, item, approval, journal entry and attachment.
+# Each user's own records: a change with its task, item, approval, journal entry and attachment.
 OWN = {
     "task": 2,
     "change_request": 1,
@@ -34,7 +34,7 @@ OWN = {
     "sys_journal_field": 2,
     "sys_attachment": 4,
 }
-EVERYBODY_S = {name: 2 * how_many for name, how_many in OWN.items()} | {"sys_attachment": 7, "sys_journal_field": 8}
+ALL_RECORDS = {name: 2 * how_many for name, how_many in OWN.items()} | {"sys_attachment": 7, "sys_journal_field": 8}
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +98,12 @@ def test_a_plain_user_sees_their_own_records_and_what_belongs_to_them(people: di
 
 @pytest.mark.parametrize("role", ["itil", "sn_change_read", "sn_change_write", "change_manager", "admin"])
 def test_those_who_read_changes_see_all_that_belongs_to_them(people: dict[str, Caller], role: str) -> None:
-    assert seen(caller("rita", role), OWN) == EVERYBODY_S
+    assert seen(caller("rita", role), OWN) == ALL_RECORDS
 
 
 def test_an_approver_sees_their_approvals_but_not_the_changes(people: dict[str, Caller]) -> None:
     shown = seen(people["eva"], OWN)
-    # Files of the approvals and of the item, which is everybody's.
+    # Files of the approvals and of the item, which all users read.
     assert shown == dict.fromkeys(OWN, 0) | {"sysapproval_approver": 2, "sys_attachment": 3}
 
 

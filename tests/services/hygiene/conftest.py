@@ -67,7 +67,7 @@ class HygieneDesk:
         return made
 
     def cared_for(self) -> dict[str, Any]:
-        """Return the fields of an integration that somebody looks after."""
+        """Return the fields of an integration with an owner."""
         return {"owner": "admin", "review_date": f"{(self.clock() + timedelta(days=300)).date()}"}
 
 

@@ -54,7 +54,7 @@ def test_shows_every_failed_rule(desk: TokenDesk) -> None:
 
 
 def test_shows_no_unverified_claims(desk: TokenDesk) -> None:
-    run = tried(desk, forge(key=rsa_key("stranger")))
+    run = tried(desk, forge(key=rsa_key("foreign")))
     assert (run.reason, run.claims) == ("signature_invalid", None)
 
 

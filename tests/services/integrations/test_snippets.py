@@ -204,8 +204,8 @@ def test_the_password_grant_names_whose_password_it_is_and_refreshes_where_it_ma
         list_snippets(replace(TARGET, connection_type="password", gives_refresh_tokens=gives))[0]
         for gives in (False, True)
     )
-    assert "grant_type=password" in plain.text and '"password=$CHANGEGATE_PASSWORD"' in plain.text
-    assert "CHANGEGATE_USER and CHANGEGATE_PASSWORD are those of the user." in plain.setup
+    assert "grant_type=password" in plain.text and '"password=$USER_PASSWORD"' in plain.text
+    assert "USER_NAME and USER_PASSWORD are those of the user." in plain.setup
     assert "refresh_token" not in plain.text and "grant_type=refresh_token" in refreshed.text
     for snippet in (plain, refreshed):
         subprocess.run(["sh", "-n"], input=snippet.text, text=True, check=True)

@@ -18,8 +18,8 @@ from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeySetTooOld, KeySource, KeyStore, clear_cached_keys
 from changegate.services.keys.single_flight import SingleFlight
 from tests.support import misbehaving_jwks as badly
+from tests.support.concurrent_calls import concurrent_calls
 from tests.support.forge import ec_key, jwk, key_set_document, rsa_key
-from tests.support.herd import herd
 from tests.support.misbehaving_jwks import misbehaving_jwks, reply
 
 COOLDOWN = timedelta(seconds=30)
@@ -136,7 +136,7 @@ def in_threads(app, count, work):
         with app.app_context():
             return work(number)
 
-    with herd(count) as pool:
+    with concurrent_calls(count) as pool:
         return list(pool.map(run, range(count)))
 
 

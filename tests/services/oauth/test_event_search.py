@@ -85,7 +85,7 @@ def test_the_event_of_a_refused_exchange_has_claims_only_if_the_signature_is_val
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
     clock.advance(milliseconds=2)
-    desk.exchange(integration, assertion=desk.assertion({"kid": "stranger"}))
+    desk.exchange(integration, assertion=desk.assertion({"kid": "foreign"}))
     unsigned, signed = list_events(integration.sys_id)
     assert claims_of(unsigned) is None
     assert (claims_of(signed) or {})["aud"] == "https://other.example.com"

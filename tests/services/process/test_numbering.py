@@ -10,7 +10,7 @@ from sqlalchemy import select
 from changegate.extensions import db
 from changegate.models import SysNumberCounter
 from changegate.services.process import numbering
-from changegate.services.process.numbering import BLOCK, RUSH, next_number
+from changegate.services.process.numbering import BLOCK, BURST, next_number
 
 
 @pytest.fixture
@@ -32,29 +32,29 @@ def _counter() -> int:
 
 
 def test_numbers_are_consecutive_under_load(at_desk: Flask) -> None:
-    taken = _take(2 * (RUSH + BLOCK))
+    taken = _take(2 * (BURST + BLOCK))
 
     assert taken == list(range(30001, 30001 + len(taken)))
 
 
-def test_without_hurry_nothing_is_taken_ahead(at_desk: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_load_no_numbers_are_reserved(at_desk: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(0, 10_000, 2))
     monkeypatch.setattr(numbering.time, "monotonic", lambda: next(ticks))
 
-    assert _take(3 * RUSH)[-1] == _counter()
+    assert _take(3 * BURST)[-1] == _counter()
 
 
 def test_a_burst_reserves_a_block(at_desk: Flask) -> None:
-    assert _counter_after(_take(RUSH + 2)) == 30000 + RUSH + BLOCK
+    assert _counter_after(_take(BURST + 2)) == 30000 + BURST + BLOCK
 
 
 def _counter_after(taken: list[int]) -> int:
-    assert taken[-1] < 30000 + RUSH + BLOCK
+    assert taken[-1] < 30000 + BURST + BLOCK
     return _counter()
 
 
 def test_a_transaction_that_already_writes_takes_no_block(at_desk: Flask) -> None:
-    _take(RUSH + 1 + BLOCK)
+    _take(BURST + 1 + BLOCK)
     with db.session.begin_nested():
         db.session.add(SysNumberCounter(table="elsewhere", number=1))
         db.session.flush()
@@ -76,7 +76,7 @@ def test_threads_never_share_a_number(app: Flask) -> None:
 
 
 def test_a_number_of_a_change_that_failed_may_be_lost_but_never_comes_twice(at_desk: Flask) -> None:
-    _take(RUSH + 5)
+    _take(BURST + 5)
     lost = next_number("change_request", "CHG")
     db.session.rollback()
 

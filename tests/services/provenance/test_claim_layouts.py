@@ -1,4 +1,4 @@
-"""Claims become fields: for every provider whose tokens say where they come from, and for nobody else's."""
+"""Claims become fields: for every provider whose tokens contain their provenance, and for no other."""
 
 from typing import Any
 

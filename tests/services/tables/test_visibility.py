@@ -39,7 +39,7 @@ CHANGES = ScopeRule("now/table", "GET", "*", "change_request")
         (ScopePolicy((ScopeRule("now/stats", "*", "v1", "task"),)), ["change_request", "task"]),
         (ScopePolicy((ScopeRule("now/attachment", "GET", "*", "*"),)), []),
         (ScopePolicy((ScopeRule("now/table", "*", "*", "*"),)), ["change_request", "task", "sysapproval_approver"]),
-        # Approvals do not tell their integration: none of them is anybody's own.
+        # Approvals do not store the integration, so own_records covers none.
         (ScopePolicy((ScopeRule("now/table", "*", "*", "*", OWN),)), ["change_request", "task"]),
         (ScopePolicy(has_everything=True), ["change_request", "task", "sysapproval_approver"]),
         (ScopePolicy(protected=()), ["change_request", "task", "sysapproval_approver"]),

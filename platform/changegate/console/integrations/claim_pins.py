@@ -72,8 +72,8 @@ class ClaimLine:
 
         Such a condition is enforced for immutable claims only.
         """
-        is_worth_watching = self.kind == UNKNOWN and not knows_provider
-        return self.is_immutable or (is_worth_watching and self.value_type is not None)
+        is_notable = self.kind == UNKNOWN and not knows_provider
+        return self.is_immutable or (is_notable and self.value_type is not None)
 
     @property
     def pin(self) -> str:

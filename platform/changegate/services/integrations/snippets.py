@@ -110,7 +110,7 @@ def _setup(target: SnippetContext, layout: SnippetLayout) -> Iterator[str]:
     if layout.setup and TYPES[target.connection_type].has_provider:
         yield layout.setup
     if target.connection_type == PASSWORD:
-        yield "CHANGEGATE_USER and CHANGEGATE_PASSWORD are those of the user."
+        yield "USER_NAME and USER_PASSWORD are those of the user."
     if target.needs_secret:
         yield layout.storage
 
@@ -136,8 +136,8 @@ def _parameters(target: SnippetContext) -> Iterator[RequestParameter]:
     own_grants = {CLIENT_CREDENTIALS: "client_credentials", PASSWORD: "password"}
     yield RequestParameter("grant_type", own_grants.get(target.connection_type, JWT_BEARER_GRANT))
     if target.connection_type == PASSWORD:
-        yield RequestParameter("username", variable="CHANGEGATE_USER")
-        yield RequestParameter("password", variable="CHANGEGATE_PASSWORD")
+        yield RequestParameter("username", variable="USER_NAME")
+        yield RequestParameter("password", variable="USER_PASSWORD")
     if target.connection_type not in own_grants:
         yield RequestParameter("assertion", variable="ASSERTION")
     yield RequestParameter("client_id", target.client_id, "CLIENT_ID")

@@ -246,7 +246,7 @@ def key_store() -> KeyStore:
 
 
 def _flight(source: KeySource) -> tuple[str, str]:
-    # With the URL, so that nobody waits for a fetch from the former URL of an integration.
+    # With the URL, so that no caller waits for a fetch from the former URL of an integration.
     return source.entity_id, source.url
 
 

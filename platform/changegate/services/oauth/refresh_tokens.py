@@ -127,7 +127,7 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
         return False
     # Complete, because the owner is locked: a refresh either has committed its access token by now, or finds its
     # refresh token revoked.
-    _END_BOUGHT.execute({"bought_with": correlation_id, "at": at})
+    _REVOKE_ISSUED.execute({"refresh_token_id": correlation_id, "at": at})
     return True
 
 
@@ -161,8 +161,8 @@ _END = Prepared(
     .where(_TOKENS.c.correlation_id == parameter("ended"), _TOKENS.c.revoked_at.is_(None))
     .values(revoked_at=_at())
 )
-_END_BOUGHT = Prepared(
+_REVOKE_ISSUED = Prepared(
     update(_EXCHANGES)
-    .where(_EXCHANGES.c.refresh_token == parameter("bought_with"), _EXCHANGES.c.revoked_at.is_(None))
+    .where(_EXCHANGES.c.refresh_token == parameter("refresh_token_id"), _EXCHANGES.c.revoked_at.is_(None))
     .values(revoked_at=_at())
 )

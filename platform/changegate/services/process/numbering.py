@@ -25,7 +25,7 @@ from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
 DIGITS = 7
 BLOCKS = "number_blocks"
 # A process that has assigned this many numbers of a table within a second takes the next ones in blocks.
-RUSH = 20
+BURST = 20
 BLOCK = 200
 
 
@@ -54,25 +54,25 @@ class NumberBlocks:
         """Return a unique number."""
         with self._lock:
             left = self._left.setdefault(table, deque())
-            is_rush = self._is_rush(table)
+            is_burst = self._is_burst(table)
             if left:
                 return left.popleft()
         # Without the lock: this may wait for SQLite's write lock, whose holder may be waiting for a number. Two threads
         # may therefore take a block each; both blocks are used.
-        first, *others = _draw(table, BLOCK if is_rush else 1)
+        first, *others = _draw(table, BLOCK if is_burst else 1)
         if others:
             with self._lock:
                 left.extend(others)
         return first
 
-    def _is_rush(self, table: str) -> bool:
-        """Count this number, and tell whether at least `RUSH` were assigned in the last second. Call with the lock."""
+    def _is_burst(self, table: str) -> bool:
+        """Count a number, and return whether at least `BURST` were assigned in the last second. Needs the lock."""
         now = time.monotonic()
         since, count = self._recent.get(table, (now, 0))
         if now - since > 1:
             since, count = now, 0
         self._recent[table] = (since, count + 1)
-        return count >= RUSH
+        return count >= BURST
 
 
 def _blocks() -> NumberBlocks:

@@ -1,4 +1,4 @@
-"""What the database finds is what a plain reading of the query finds, on both databases."""
+"""Both databases find the rows that a plain evaluation of the query finds."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime

@@ -9,7 +9,7 @@ from changegate.services.keys import single_flight
 
 
 @contextmanager
-def herd(count: int) -> Iterator[ThreadPoolExecutor]:
+def concurrent_calls(count: int) -> Iterator[ThreadPoolExecutor]:
     """Provide a pool of threads whose requests wait long for a fetch.
 
     Outside of `changegate serve`, most requests of a process stop waiting after a second, and on a busy machine many

@@ -17,7 +17,7 @@ CSRF_TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 @dataclass
 class Person:
-    """A user with a name of its own and a password; `session` is what a browser keeps."""
+    """A user with a name of its own and a password; `session` is the browser's cookie."""
 
     sys_id: str
     user_name: str

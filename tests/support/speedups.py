@@ -1,4 +1,4 @@
-"""What few tests are about: routes compiled again, strong password hashes, cleanup at random, lines noted."""
+"""Speedups of the suite: cached routes, cheap password hashes, no random cleanup, no coverage of started processes."""
 
 import functools
 import os
@@ -70,6 +70,6 @@ def unnoted_processes() -> Iterator[str | None]:
 
 @contextmanager
 def noted_processes(told: str | None) -> Iterator[None]:
-    """Let processes that are started note their lines after all, if `told` is what tells them to."""
+    """Let processes that are started note their lines after all, if `told` holds the settings of coverage.py."""
     with mock.patch.dict(os.environ, {NOTES_LINES: told}) if told else nullcontext():
         yield
