@@ -45,6 +45,7 @@ class IntegrationForm:
 
     values: Mapping[str, Any]
     errors: Mapping[str, list[str]] = field(default_factory=dict)
+    refused: str = ""
     placeholders: Mapping[str, str] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
     focus: str = ""
@@ -151,9 +152,13 @@ class IntegrationForm:
         # A blank shared key is left out, so that the key stored under the name of the map stays.
         return {key: value for key, value in row.items() if key not in others and value != ""}
 
-    def with_errors(self, errors: Mapping[str, list[str]]) -> "IntegrationForm":
-        """Return the form as typed, with the errors of each field."""
-        return replace(self, errors=errors)
+    def entered(self) -> dict[str, Any]:
+        """Return the fields that would be sent to the schema, with texts trimmed."""
+        return {name: value.strip() if isinstance(value, str) else value for name, value in self._given().items()}
+
+    def with_errors(self, errors: Mapping[str, list[str]], refused: str = "") -> "IntegrationForm":
+        """Return the form as typed, with the errors of each field; `refused` says what was not done because of them."""
+        return replace(self, errors=errors, refused=refused)
 
     def changed(self, **values: Any) -> "IntegrationForm":
         """Return the form with some values replaced."""

@@ -10,6 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
+from changegate.console.integrations.checked_form import load_checked
 from changegate.console.integrations.connection_types import OFFERS, get_connection
 from changegate.console.integrations.form import IntegrationForm
 from changegate.console.integrations.listing import STATUSES, IntegrationList, find_rows, list_draft_rows
@@ -45,6 +46,7 @@ LIST_COLUMNS = (
     ("review_date", "Review date"),
     ("latest", "Last token event"),
 )
+NOT_SAVED, NOT_ENABLED = "Nothing was saved", "The integration was not enabled"
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
@@ -90,13 +92,13 @@ def create_view(connection_type: str) -> ResponseReturnValue:
     """Register an integration; raises `RecordNotFound`."""
     form = IntegrationForm.of_request(request.form, get_connection(connection_type))
     try:
-        registered = register_integration(form.load(), by=caller().user_name)
+        registered = register_integration(load_checked(form), by=caller().user_name)
         require_authority(registered.entity, caller())
         if form.draft:
             _discard(form.draft)
     except InputInvalid as problem:
         db.session.rollback()
-        return render_new_page(form.with_errors(problem.fields)), problem.status
+        return render_new_page(form.with_errors(problem.fields, NOT_SAVED)), problem.status
     db.session.commit()
     return _saved(registered.entity, registered.client_secret, "is registered")
 
@@ -118,11 +120,11 @@ def update_view(client_id: str) -> ResponseReturnValue:
     version = entity.record_version
     try:
         require_authority(entity, caller())
-        changed = change_integration(entity, form.load(entity), by=caller().user_name)
+        changed = change_integration(entity, load_checked(form, entity), by=caller().user_name)
         require_authority(entity, caller())
     except InputInvalid as problem:
         db.session.rollback()
-        return render_record_page(entity, form.at(version).with_errors(problem.fields)), problem.status
+        return render_record_page(entity, form.at(version).with_errors(problem.fields, NOT_SAVED)), problem.status
     db.session.commit()
     return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is unchanged")
 
@@ -150,7 +152,7 @@ def enable_view(client_id: str) -> ResponseReturnValue:
         set_active(entity, True, by=caller().user_name)
     except InputInvalid as problem:
         db.session.rollback()
-        return render_record_page(entity, stored_form(entity).with_errors(problem.fields)), problem.status
+        return render_record_page(entity, stored_form(entity).with_errors(problem.fields, NOT_ENABLED)), problem.status
     db.session.commit()
     return _saved(entity, None, "is enabled")
 

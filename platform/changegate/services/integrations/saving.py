@@ -5,9 +5,10 @@ is applied every hour, would stamp the record, add to its history, and revoke to
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select
@@ -96,8 +97,11 @@ def change_integration(entity: OAuthEntity, fields: Mapping[str, Any], *, by: st
 def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[ValidatedMap]:
     if not connection_type_of(entity).has_provider:
         return []
-    with db.session.no_autoflush:
-        return validate_keys(entity, fields)
+    try:
+        with db.session.no_autoflush:
+            return validate_keys(entity, fields)
+    except InputInvalid as problem:
+        raise InputInvalid({**problem.fields, **find_refusals(fields, entity)}) from None
 
 
 def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> str | None:
@@ -129,11 +133,10 @@ def _refusing_conflicts() -> Iterator[None]:
 
 
 def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> None:
-    _require_free_name(entity, fields["name"])
-    named = {name: value for name, value in fields.items() if FIELDS[name].kind == Kind.USER}
-    users = {name: _get_active_user(name, value) if value else None for name, value in named.items()}
-    if fields.get("key_source") == "jwks_url":
-        _admit_jwks_url(fields["jwks_url"])
+    refusals = find_refusals(fields, entity)
+    if refusals:
+        raise InputInvalid(refusals)
+    users = {name: _get_active_user(name, value) if value else None for name, value in _named_users(fields).items()}
     entity.scopes = _get_scopes(fields.get("scopes") or [DEFAULT_SCOPE])
     for name, value in {**fields, **users}.items():
         if name not in ("scopes", "verifier_maps"):
@@ -145,6 +148,32 @@ def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[Validat
             store_keys(entity, maps, by=by)
 
 
+def find_refusals(fields: Mapping[str, Any], entity: OAuthEntity | None = None) -> dict[str, list[str]]:
+    """Return the messages, by field, about a taken name, unknown users and scopes, and a JWKS URL that is not allowed.
+
+    Fields that are refused already may be left out, so that a form can show all errors at once.
+    """
+    checks: list[Callable[[], object]] = []
+    if fields.get("name"):
+        checks.append(partial(_require_free_name, entity, fields["name"]))
+    checks += [partial(_get_active_user, name, value) for name, value in _named_users(fields).items() if value]
+    if fields.get("key_source") == "jwks_url" and fields.get("jwks_url"):
+        checks.append(partial(_admit_jwks_url, fields["jwks_url"]))
+    if fields.get("scopes"):
+        checks.append(partial(_get_scopes, fields["scopes"]))
+    refusals: dict[str, list[str]] = {}
+    for check in checks:
+        try:
+            check()
+        except InputInvalid as problem:
+            refusals |= problem.fields
+    return refusals
+
+
+def _named_users(fields: Mapping[str, Any]) -> dict[str, str | None]:
+    return {name: value for name, value in fields.items() if name in FIELDS and FIELDS[name].kind == Kind.USER}
+
+
 def _admit_jwks_url(url: str) -> None:
     try:
         admit_url(url, FetchPolicy(settings().jwks_allow_loopback, settings().jwks_allowed_networks))
@@ -152,7 +181,7 @@ def _admit_jwks_url(url: str) -> None:
         raise InputInvalid({"jwks_url": [refusal.message]}) from None
 
 
-def _require_free_name(entity: OAuthEntity, name: str) -> None:
+def _require_free_name(entity: OAuthEntity | None, name: str) -> None:
     if is_name_taken(name, entity):
         raise InputInvalid({"name": [TAKEN.format(name)]})
 
