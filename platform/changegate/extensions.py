@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from flask import current_app
 from flask_bootstrap import Bootstrap5
 from flask_login import LoginManager
 from flask_migrate import Migrate
@@ -12,7 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 from changegate.config import Settings
 from changegate.database import Base, LeanSession
 from changegate.failure_limit import FailureLimit
-from changegate.unproxied import behind
+from changegate.unproxied import current_application
 
 db = SQLAlchemy(model_class=Base, session_options={"class_": LeanSession})
 migrate = Migrate()
@@ -20,9 +19,6 @@ csrf = CSRFProtect()
 login = LoginManager()
 bootstrap = Bootstrap5()
 limiter = FailureLimit()
-
-
-current_application = behind(current_app)
 
 
 def settings() -> Settings:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from typing import cast
 
-from flask import Flask, current_app
+from flask import Flask
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import Storage, storage_from_string
@@ -21,7 +21,7 @@ from limits.strategies import MovingWindowRateLimiter
 from changegate.config import SettingInvalid, Settings
 from changegate.errors import RateLimited
 from changegate.recent_failures import RecentFailures
-from changegate.unproxied import behind
+from changegate.unproxied import current_application
 
 log = logging.getLogger(__name__)
 FAILURES_PER_MINUTE = RateLimitItemPerMinute(20)
@@ -93,7 +93,7 @@ class FailureLimit:
             self._ask(_count_guess, limit, key)
 
     def _ask(self, question: Callable[..., int], *given: object) -> int:
-        limiters = _application().extensions["failure_limit"]
+        limiters = current_application().extensions["failure_limit"]
         if limiters is None:
             return 0
         shared, own = limiters
@@ -158,6 +158,3 @@ def network_of(address: str) -> str:
     except ValueError:
         return address
     return str(ipv6.ipv4_mapped or IPv6Network((int(ipv6), IPV6_PREFIX), strict=False))
-
-
-_application = behind(current_app)

@@ -14,7 +14,9 @@ False for the last run. A request is postponed before it starts its response, an
 
 from concurrent.futures import Future
 
-from flask.globals import request_ctx
+from flask import has_request_context
+
+from changegate.unproxied import current_request
 
 CAN_POSTPONE = "changegate.can_postpone"
 # One for the key set, one for an unknown key ID, and one for a failed fetch of another process.
@@ -31,10 +33,10 @@ class Postponed(BaseException):
 
 def can_postpone() -> bool:
     """Return whether the current request may raise `Postponed`; False outside a request."""
-    return bool(request_ctx) and request_ctx.request.environ.get(CAN_POSTPONE) is True
+    return has_request_context() and current_request().environ.get(CAN_POSTPONE) is True
 
 
 def forbid_postponing() -> None:
     """Forbid the current request to raise `Postponed` after it has done something that must not be done twice."""
-    if request_ctx:
-        request_ctx.request.environ[CAN_POSTPONE] = False
+    if has_request_context():
+        current_request().environ[CAN_POSTPONE] = False

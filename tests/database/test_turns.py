@@ -13,11 +13,11 @@ from flask import Flask
 from sqlalchemy import text
 from werkzeug.test import create_environ, run_wsgi_app
 
-from changegate.api.current_request import current_request
 from changegate.database import TakingTurns, end_turn, turns
 from changegate.database.turns import has_turn
 from changegate.extensions import db
 from changegate.services.users import accounts
+from changegate.unproxied import current_request
 from tests.support.token_desk import TokenDesk, allowed_loopback, token_desk
 
 __all__ = ["allowed_loopback"]

@@ -17,11 +17,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from changegate.api.current_request import current_request
 from changegate.extensions import db
 from changegate.models import ChangeRequest
 from changegate.server import Front, bodies, connections, waits
 from changegate.server.bodies import MOST_DRAINED_BYTES, SHORT_BODY_BYTES
+from changegate.unproxied import current_request
 from tests.support.asgi_client import Client, ask, ask_at_once, finish, pieces_of, scope_of
 from tests.support.id_token_desk import ONCE, register_id_token
 from tests.support.postgres import either_app, prepared_postgres

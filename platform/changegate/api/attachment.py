@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from marshmallow import Schema, ValidationError
 
 from changegate.api.attachment_body import measure_file, name_of, read_file, read_form, require_file
@@ -15,6 +15,7 @@ from changegate.api.envelopes import api_response, empty_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_record
 from changegate.api.tinyurl import restore_query
+from changegate.database import commit
 from changegate.errors import InputInvalid, RequestUnreadable, ScopeMissing
 from changegate.extensions import db, settings
 from changegate.schemas.attachment import (
@@ -35,6 +36,7 @@ from changegate.services.catalog import TABLES
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import knows_integrations
+from changegate.unproxied import current_request
 
 REST_API = "now/attachment"
 LINK_BASE = f"/api/{REST_API}"
@@ -56,7 +58,7 @@ _named_target_schema = NamedAttachmentTargetSchema()
 def list_view() -> Response:
     """Return a page of file metadata."""
     require_acceptable()
-    params = _query_schema.load(parse_parameters(request.query_string))
+    params = _query_schema.load(parse_parameters(current_request().query_string))
     query = parse_encoded_query(params.query)
     page = list_attachments(*_in_scope(), query, params.filters, limit=params.limit, offset=params.offset)
     records = [_rendered(row._mapping) for row in page.rows]
@@ -87,7 +89,7 @@ def create_view() -> Response:
     """Attach the body as a file."""
     require_acceptable()
     most = settings().attachment_max_bytes
-    target, who = _target(_named_target_schema, parse_parameters(request.query_string))
+    target, who = _target(_named_target_schema, parse_parameters(current_request().query_string))
     require_file(most)
     # Release the database connection while the file arrives; `create_attachment` looks the record up again.
     db.session.close()
@@ -115,7 +117,7 @@ def rename_view(sys_id: str) -> Response:
         raise RequestUnreadable("Field file_name: a string is expected")
     tables, who = _in_scope()
     rename_attachment(who, get_attachment(tables, who, sys_id), parse_file_name(file_name))
-    db.session.commit()
+    commit()
     return empty_response(204)
 
 
@@ -124,7 +126,7 @@ def delete_view(sys_id: str) -> Response:
     """Delete a file."""
     tables, who = _in_scope()
     delete_attachment(who, get_attachment(tables, who, sys_id))
-    db.session.commit()
+    commit()
     return empty_response(204)
 
 
@@ -166,9 +168,9 @@ def _target(schema: Schema, sent: dict[str, str], **named: str) -> tuple[Target,
 
 def _created(who: Caller, target: Target, upload: Upload) -> Response:
     attachment = create_attachment(who, target, upload)
-    db.session.commit()
+    commit()
     # The link has the API version of the request (docs/reference/other-apis.md#attachment).
-    collection = request.path.rstrip("/").rpartition("/")[0]
+    collection = current_request().path.rstrip("/").rpartition("/")[0]
     location = f"{settings().base_url}{collection}/{attachment.sys_id}/file"
     return api_response({"result": _rendered(attachment._mapping)}, 201, {"Location": location})
 

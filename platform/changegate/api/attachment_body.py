@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from flask import request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -18,6 +17,7 @@ from changegate.api.request_body import PLAIN_ENCODINGS
 from changegate.errors import ChangegateError, MediaTypeUnsupported, RequestUnreadable
 from changegate.services.attachments.file_names import last_part
 from changegate.services.attachments.upload import MEMORY_BYTES, Upload, measure, received
+from changegate.unproxied import current_request
 
 MULTIPART = "multipart/form-data"
 # The size of the other parts of a form and the boundaries, in addition to the file.
@@ -33,24 +33,26 @@ def require_file(most: int) -> None:
     Content-Length is required: many servers report a chunked body that breaks off as one that has ended, and a partial
     file must not be stored.
     """
+    sent = current_request()
     _require_plain_encoding()
-    if not request.mimetype:
+    if not sent.mimetype:
         raise RequestUnreadable("Content-Type is missing")
-    if request.mimetype == MULTIPART:
+    if sent.mimetype == MULTIPART:
         raise refusal(400, "Unsupported media type", f"Send {MULTIPART} to /attachment/upload")
-    if "Transfer-Encoding" in request.headers:
+    if "Transfer-Encoding" in sent.headers:
         raise _length_required()
-    if request.content_length is not None and request.content_length > most:
-        raise too_large(request.content_length, most)
+    if sent.content_length is not None and sent.content_length > most:
+        raise too_large(sent.content_length, most)
     # One byte more: the end of a body is found by another read, which the limit itself would refuse.
-    request.max_content_length = most + 1
+    sent.max_content_length = most + 1
 
 
 @contextmanager
 def read_file() -> Iterator[Upload]:
     """Read a body that `require_file` has accepted; raises `RequestUnreadable` if it is incomplete."""
-    expected = request.content_length
-    with received(request.stream.read) as upload:
+    sent = current_request()
+    expected = sent.content_length
+    with received(sent.stream.read) as upload:
         if expected is None and upload.size:  # HTTP/2 sends bodies without a length
             raise _length_required()
         if upload.size != (expected or 0):
@@ -64,10 +66,11 @@ def read_form(most: int) -> Iterator[tuple[dict[str, str], FileStorage]]:
 
     A form has a final boundary, so an incomplete one is refused even if it is chunked.
     """
+    sent = current_request()
     _require_plain_encoding()
-    if request.mimetype != MULTIPART or not request.mimetype_params.get("boundary"):
+    if sent.mimetype != MULTIPART or not sent.mimetype_params.get("boundary"):
         raise refusal(400, "Unsupported media type", f"{MULTIPART} with a boundary is expected")
-    request.max_content_length = most + FORM_BYTES
+    sent.max_content_length = most + FORM_BYTES
     with ExitStack() as places:
         texts, files = _parse_form(places, most)
         if len(files) != 1:
@@ -87,9 +90,9 @@ def _parse_form(places: ExitStack, most: int) -> tuple[dict[str, str], list[File
         return places.enter_context(SpooledTemporaryFile(max_size=MEMORY_BYTES))
 
     parser = FormDataParser(open_place, max_form_memory_size=PARSER_BYTES, max_form_parts=MAX_PARTS, silent=False)
-    length = request.content_length
+    length = current_request().content_length
     try:
-        _, texts, files = parser.parse(request.stream, MULTIPART, length, request.mimetype_params)
+        _, texts, files = parser.parse(current_request().stream, MULTIPART, length, current_request().mimetype_params)
     except RequestEntityTooLarge:
         raise too_large(length, most) from None
     except ValueError as problem:
@@ -115,6 +118,6 @@ def _length_required() -> ChangegateError:
 
 
 def _require_plain_encoding() -> None:
-    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "")
+    encoding = current_request().environ.get("HTTP_CONTENT_ENCODING", "")
     if encoding.strip().lower() not in PLAIN_ENCODINGS:
         raise MediaTypeUnsupported(f"Content-Encoding {encoding}", "a body as it is")

@@ -2,7 +2,6 @@
 
 from flask import g
 
-from changegate.api.current_request import current_request
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.database import count_for
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
@@ -13,6 +12,7 @@ from changegate.services.oauth.access_tokens import find_token_caller, is_foreig
 from changegate.services.tables.registry import find_table
 from changegate.services.tables.visibility import knows_integrations
 from changegate.services.users.accounts import authenticate_user
+from changegate.unproxied import current_request
 
 
 def allow_anyone() -> None:

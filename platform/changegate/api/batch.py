@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from marshmallow import ValidationError
 
 from changegate.api.auth import require_caller
@@ -15,6 +15,7 @@ from changegate.errors import InputInvalid, RequestUnreadable, TimeExceeded, Too
 from changegate.extensions import db
 from changegate.schemas.batch import BatchSchema, Identifier
 from changegate.schemas.field_errors import field_errors
+from changegate.unproxied import current_request
 
 MAX_REQUESTS = 1000
 # Requests beyond `MAX_REQUESTS` are returned as unserviced, up to this many; a longer batch is refused.
@@ -36,7 +37,7 @@ def batch_view() -> Response:
     Any caller may send a batch: scopes and roles are checked for each request in it. Requests beyond the limits of
     time and size are listed as unserviced.
     """
-    if IN_BATCH in request.environ:
+    if IN_BATCH in current_request().environ:
         raise RequestUnreadable("A batch cannot hold a batch")
     require_time(for_search=True)
     batch = _load(read_object())

@@ -7,12 +7,11 @@ credentials that browsers add automatically must therefore come from this origin
 import re
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, request
-from flask.globals import request_ctx
+from flask import Flask, Request, Response
 
-from changegate.api.current_request import current_request
 from changegate.config import Settings
 from changegate.errors import AccessRefused
+from changegate.unproxied import current_request, request_context
 
 PREFIX = "/api/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -87,10 +86,11 @@ def _own_origins(sent: Request, settings: Settings) -> tuple[str, str]:
 
 def _add_cors_headers(app: Flask, known: re.Pattern[str]) -> None:
     def let_origin_read(response: Response) -> Response:
-        if request.path.startswith(PREFIX):
+        sent = current_request()
+        if sent.path.startswith(PREFIX):
             # For all origins: without it, a cache could give the response for one origin to another.
             response.vary.add("Origin")
-            origin = request.headers.get("Origin", "")
+            origin = sent.headers.get("Origin", "")
             if known.fullmatch(origin):
                 _add_headers(response, origin)
         return response
@@ -102,7 +102,7 @@ def answer_options() -> Response:
     """Answer OPTIONS with the allowed methods, without authentication."""
     response = Response(status=204)
     del response.headers["Content-Type"]
-    adapter = request_ctx.url_adapter
+    adapter = request_context().url_adapter
     response.allow.update(adapter.allowed_methods() if adapter else ())
     return response
 
@@ -115,7 +115,7 @@ def _pattern(origin: str) -> str:
 def _add_headers(response: Response, origin: str) -> None:
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-    if request.method == "OPTIONS":
+    if current_request().method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
         response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         response.headers["Access-Control-Max-Age"] = MAX_AGE_SECONDS

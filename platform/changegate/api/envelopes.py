@@ -5,9 +5,7 @@ from typing import Any
 
 import orjson
 from flask import Response, g
-from flask.globals import app_ctx
 
-from changegate.api.current_request import current_request
 from changegate.api.negotiation import wants_xml
 from changegate.api.preconditions import etag
 from changegate.api.well_known import resource_metadata_url
@@ -25,6 +23,7 @@ from changegate.extensions import now
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.oauth_errors import OAuthError, TooManyFailures
 from changegate.services.tables.reading.records import Records
+from changegate.unproxied import application_context, current_request
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
@@ -45,7 +44,7 @@ BEARER_FAULT = ', error="invalid_token"'
 
 def correlation_id() -> str:
     """Return the ID that links this response to the event log: 32 hex digits, one for each request."""
-    kept = app_ctx.g
+    kept = application_context().g
     identifier: str | None = kept.get("correlation_id")
     if identifier is None:
         identifier = kept.correlation_id = new_correlation_id(now())

@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Callable
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from sqlalchemy.exc import DataError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from changegate.api.envelopes import correlation_id, error_headers, oauth_fault, refusal, table_error, too_large
 from changegate.api.refused_calls import note_refused_call
-from changegate.database import find_interruption, is_interrupted
+from changegate.database import find_interruption, is_interrupted, rollback
 from changegate.errors import ChangegateError, RequestUnreadable
-from changegate.extensions import db
+from changegate.unproxied import current_request
 
 API_PREFIX = "/api"
 # The token endpoint renders its own refusals. Errors before that, such as a wrong method, are rendered here.
@@ -27,10 +27,10 @@ def register_error_envelopes(app: Flask, *, otherwise: Callable[[ChangegateError
     def render(error: Exception) -> Response:
         # First, because the event of the refusal is committed below, and would take the writes of the failed request
         # with it.
-        db.session.rollback()
+        rollback()
         refused = _as_domain_error(error)
         note_refused_call(refused)
-        is_for_people = not request.path.startswith(MACHINE_PREFIXES)
+        is_for_people = not current_request().path.startswith(MACHINE_PREFIXES)
         response = _page_of(refused, otherwise) if is_for_people else _machine_error(refused)
         if isinstance(error, MethodNotAllowed):
             response.allow.update(error.valid_methods or ())
@@ -46,7 +46,7 @@ def _page_of(error: ChangegateError, render: Callable[[ChangegateError], Respons
 
 
 def _machine_error(error: ChangegateError) -> Response:
-    return oauth_fault(error) if request.path.startswith(OAUTH_PREFIX) else table_error(error)
+    return oauth_fault(error) if current_request().path.startswith(OAUTH_PREFIX) else table_error(error)
 
 
 def _as_domain_error(error: Exception) -> ChangegateError:
@@ -85,12 +85,13 @@ def _is_beyond_limits(problem: BaseException) -> bool:
 
 
 def _of_http(error: HTTPException) -> ChangegateError:
+    sent = current_request()
     if isinstance(error, NotFound):
-        status = 400 if request.path.startswith(API_PREFIX) else 404
-        return refusal(status, "Requested URI does not represent any resource", request.path)
+        status = 400 if sent.path.startswith(API_PREFIX) else 404
+        return refusal(status, "Requested URI does not represent any resource", sent.path)
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        return refusal(405, "Method not supported", f"{request.method} is not among {allowed}")
+        return refusal(405, "Method not supported", f"{sent.method} is not among {allowed}")
     if isinstance(error, RequestEntityTooLarge):
-        return too_large(request.content_length, request.max_content_length or 0)
+        return too_large(sent.content_length, sent.max_content_length or 0)
     return refusal(error.code or 500, error.name, error.description)

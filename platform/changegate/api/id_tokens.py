@@ -3,12 +3,12 @@
 See docs/reference/token-endpoint.md#third-party-id-tokens-at-the-apis.
 """
 
-from flask import g, request
+from flask import g
 
 from changegate.api.envelopes import correlation_id, refusal
 from changegate.api.oauth_clients import name_client, note_refusal
+from changegate.database import commit, rollback
 from changegate.errors import ChangegateError, RateLimited, TokenRefused
-from changegate.extensions import db
 from changegate.oauth_errors import AssertionRefused, OAuthError, TemporarilyUnavailable, TooManyFailures
 from changegate.services.access.caller import Caller
 from changegate.services.keys.key_store import key_store
@@ -17,6 +17,7 @@ from changegate.services.oauth.id_token_rows import find_admitted_caller, find_k
 from changegate.services.oauth.id_tokens import accept_id_token
 from changegate.services.oauth.jwt_bearer_grant import refusing_replays
 from changegate.services.oauth.subjects import find_named_user
+from changegate.unproxied import current_request
 
 # Key of the WSGI environment: the correlation ID of the exchange that accepted the token of this call. A batch passes
 # it to its requests. No header can set it.
@@ -28,14 +29,15 @@ def find_id_token_caller(text: str) -> Caller:
 
     Raises `TokenRefused`, `RateLimited` after too many failures, and a 503 if its keys are unavailable.
     """
-    admitted = request.environ.get(ADMITTED)
+    sent = current_request()
+    admitted = sent.environ.get(ADMITTED)
     known = find_known_caller(text) if admitted is None else find_admitted_caller(admitted)
     if known is None and admitted is None:
         known = _verify(text)
     if known is None or known.origin is None:
         raise TokenRefused
     # Read by the requests of a batch, and by the second run of this call, after its body arrived (`server/front.py`).
-    g.admitted = request.environ[ADMITTED] = known.origin.correlation_id
+    g.admitted = sent.environ[ADMITTED] = known.origin.correlation_id
     return known
 
 
@@ -45,7 +47,7 @@ def inherited_admission() -> dict[str, str]:
 
 
 def _verify(text: str) -> Caller | None:
-    attempt = Attempt(request.remote_addr, correlation_id())
+    attempt = Attempt(current_request().remote_addr, correlation_id())
     try:
         accepted = _accept(attempt, text)
     except OAuthError as problem:
@@ -60,14 +62,14 @@ def _accept(attempt: Attempt, text: str) -> str:
         if not _was_overtaken(attempt, problem):
             raise
     # The other call has written its row by now; the second try finds it.
-    db.session.rollback()
+    rollback()
     return _accept_once(attempt, text)
 
 
 def _accept_once(attempt: Attempt, text: str) -> str:
     accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), name_client=name_client)
     with refusing_replays(attempt):
-        db.session.commit()
+        commit()
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:
         remember(text, exchange.client, find_named_user(exchange.client, exchange.verified))

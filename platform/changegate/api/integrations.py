@@ -6,15 +6,16 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from marshmallow import ValidationError
 
 from changegate.api.auth import caller, require_integration_administrator
 from changegate.api.envelopes import empty_response, result_response
 from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
+from changegate.database import commit, rollback
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db, now, settings
+from changegate.extensions import now, settings
 from changegate.models import OAuthEntity
 from changegate.schemas import presets
 from changegate.schemas.event_query import load_event_query
@@ -41,6 +42,7 @@ from changegate.services.integrations.key_blocking import block_key, refresh_key
 from changegate.services.integrations.key_report import report_keys
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.keys.key_store import key_store
+from changegate.unproxied import current_request
 
 PREFIX = "/api/now/oauth"
 READ_ONLY = ("sys_id", "client_id")
@@ -61,11 +63,11 @@ def create_view() -> Response:
     given = read_object()
     _require_unchanged(given, {})
     # End the transaction of the guard: none may stay open during a fetch from an identity provider.
-    db.session.rollback()
+    rollback()
     completed = complete_input(given, key_store(), presets)
     made = register_integration(load_integration(completed.given), by=caller().user_name)
     require_authority(made.entity, caller())
-    db.session.commit()
+    commit()
     warnings = completed.warnings + _warnings(made.entity)
     location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
@@ -99,7 +101,7 @@ def replace_view(client_id: str) -> Response:
 def delete_view(client_id: str) -> Response:
     """Delete an integration, its keys, its events, and its tokens."""
     delete_integration(_to_change(client_id), by=caller().user_name)
-    db.session.commit()
+    commit()
     return empty_response(204)
 
 
@@ -109,7 +111,7 @@ def rotate_view(client_id: str) -> Response:
     overlap = timedelta(hours=_load(SecretRotationSchema())["overlap_hours"])
     entity = _to_edit(client_id)
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
-    db.session.commit()
+    commit()
     return result_response({"client_id": client_id, "client_secret": secret})
 
 
@@ -137,7 +139,7 @@ def refresh_view(client_id: str) -> Response:
     entity = _wanted(client_id)
     refresh_keys(entity, key_store())
     # The key store writes in a transaction of its own. End ours, which cannot see that write.
-    db.session.commit()
+    commit()
     return _keys(entity)
 
 
@@ -146,7 +148,7 @@ def block_view(client_id: str, thumbprint: str) -> Response:
     """Block a key and end the tokens of its integration."""
     entity = _to_change(client_id)
     block_key(entity, thumbprint, by=caller().user_name)
-    db.session.commit()
+    commit()
     return _keys(entity)
 
 
@@ -155,7 +157,7 @@ def unblock_view(client_id: str, thumbprint: str) -> Response:
     """Unblock a key."""
     entity = _to_edit(client_id)
     unblock_key(entity, thumbprint, by=caller().user_name)
-    db.session.commit()
+    commit()
     return _keys(entity)
 
 
@@ -171,7 +173,7 @@ def try_view(client_id: str) -> Response:
 @bp.get("/events")
 def events_view() -> Response:
     """Return a page of token events, newest first; the Link header has the URL of the next page."""
-    asked = load_event_query(request.args.to_dict())
+    asked = load_event_query(current_request().args.to_dict())
     page = find_events(asked)
     return result_response(EventSchema(many=True).dump(page.events), headers=_link(page.next_before))
 
@@ -228,7 +230,7 @@ def _require_unchanged(given: Mapping[str, Any], known: Mapping[str, str]) -> No
 def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
     changed = change_integration(entity, fields, by=caller().user_name)
     require_authority(entity, caller())
-    db.session.commit()
+    commit()
     secret = {"client_secret": changed.client_secret} if changed.client_secret else {}
     warnings = _warnings(entity)
     return _answer(entity, secret, warnings=warnings)
@@ -237,7 +239,7 @@ def _saved(entity: OAuthEntity, fields: dict[str, Any]) -> Response:
 def _switched(client_id: str, *, is_active: bool) -> Response:
     entity = _to_edit(client_id) if is_active else _to_change(client_id)
     set_active(entity, is_active, by=caller().user_name)
-    db.session.commit()
+    commit()
     warnings = _warnings(entity)
     return _answer(entity, warnings=warnings)
 
@@ -257,5 +259,5 @@ def _load(schema: Any) -> dict[str, Any]:
 def _link(next_before: str | None) -> dict[str, str]:
     if next_before is None:
         return {}
-    query = urlencode({**request.args.to_dict(), "before": next_before})
+    query = urlencode({**current_request().args.to_dict(), "before": next_before})
     return {"Link": f'<{settings().base_url}{PREFIX}/events?{query}>;rel="next"'}

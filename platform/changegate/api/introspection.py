@@ -1,6 +1,6 @@
 """Token introspection (RFC 7662): whether a token is active and what it grants."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
@@ -11,6 +11,7 @@ from changegate.services.oauth.client_authentication import ClientCredentials
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.introspection import introspect
+from changegate.unproxied import current_request
 
 PATH = "/oauth/introspect"
 bp = Blueprint("oauth_introspection", __name__)
@@ -20,7 +21,7 @@ bp.before_request(allow_anyone)
 @bp.post(PATH, strict_slashes=True)
 def introspection_view() -> Response:
     """Return the state of a token to an authenticated client; an invalid token is inactive, not an error."""
-    attempt = Attempt(request.remote_addr, correlation_id())
+    attempt = Attempt(current_request().remote_addr, correlation_id())
     try:
         params = read_reference()
         client = _prove(attempt, read_credentials(params))

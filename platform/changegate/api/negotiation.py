@@ -4,8 +4,8 @@ from functools import lru_cache
 
 from werkzeug.http import parse_accept_header
 
-from changegate.api.current_request import current_request
 from changegate.errors import FormUnacceptable
+from changegate.unproxied import current_request
 
 JSON_TYPE = "application/json"
 XML_TYPES = ("application/xml", "text/xml")

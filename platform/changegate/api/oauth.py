@@ -6,7 +6,6 @@ from types import MappingProxyType
 from flask import Blueprint, Response
 
 from changegate.api.auth import allow_anyone
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
@@ -32,6 +31,7 @@ from changegate.services.oauth.issuing import Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT, exchange_assertion, refusing_replays
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
+from changegate.unproxied import current_request
 
 # The RFC path and ServiceNow's path; their error responses differ.
 RFC_PATH, SERVICENOW_PATH = TOKEN_PATHS

@@ -1,6 +1,6 @@
 """Client authentication, failure limits, and error responses of the OAuth endpoints."""
 
-from flask import Response, request
+from flask import Response
 from sqlalchemy.exc import IntegrityError
 
 from changegate.api.envelopes import oauth_error, servicenow_oauth_error
@@ -14,6 +14,7 @@ from changegate.services.oauth.client_authentication import ClientCredentials, a
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.events import record_refused
+from changegate.unproxied import current_request
 
 SERVICENOW_SUFFIX = ".do"
 # The bucket of failures without an authenticated client; client IDs cannot have this form.
@@ -28,7 +29,7 @@ def prove_client(credentials: ClientCredentials, assertion: str | None = None) -
     `assertion` is the assertion of a grant; it identifies a public client that sends no client ID.
     """
     if credentials.assertion is not None:
-        return authenticate_by_assertion(credentials, key_store().asked_by(request.remote_addr))
+        return authenticate_by_assertion(credentials, key_store().asked_by(current_request().remote_addr))
     return authenticate_client(credentials, assertion)
 
 
@@ -50,7 +51,7 @@ def _find_limit(attempt: Attempt, bucket: str) -> TooManyFailures | None:
 def refuse(attempt: Attempt, refusal: OAuthError) -> Response:
     """Count the failure, write its event, and return the error in the style of the path."""
     refusal = note_refusal(attempt, refusal)
-    render = servicenow_oauth_error if request.path.endswith(SERVICENOW_SUFFIX) else oauth_error
+    render = servicenow_oauth_error if current_request().path.endswith(SERVICENOW_SUFFIX) else oauth_error
     return render(refusal)
 
 

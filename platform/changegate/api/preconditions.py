@@ -9,11 +9,11 @@ from collections.abc import Callable
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
 
-from changegate.api.current_request import current_request
 from changegate.errors import VersionMissing
 from changegate.models.base import Record
 from changegate.services.tables.change_history import last_change
 from changegate.services.tables.versions import Condition, require_version
+from changegate.unproxied import current_request
 
 IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 

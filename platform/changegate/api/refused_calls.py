@@ -5,7 +5,6 @@ import logging
 from flask import g
 from sqlalchemy.exc import SQLAlchemyError
 
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import correlation_id
 from changegate.database import commit, rollback
 from changegate.errors import ChangegateError, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
@@ -14,6 +13,7 @@ from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
 from changegate.services.oauth.refused_tokens import RefusedToken, explain_token
 from changegate.services.scopes.rules import name_missing_scopes
+from changegate.unproxied import current_request
 
 # The views of the OAuth endpoints write their own events; only refusals before a view are written here.
 EVENT_PREFIXES = ("/api/", "/oauth/", "/oauth_")

@@ -8,12 +8,11 @@ from typing import Any
 import orjson
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import too_large
 from changegate.api.negotiation import JSON_TYPE, XML_TYPES
 from changegate.api.xml_records import parse_xml
 from changegate.errors import MediaTypeUnsupported, RequestUnreadable
-from changegate.extensions import current_application
+from changegate.unproxied import current_application, current_request
 
 PLAIN_ENCODINGS = frozenset({"", "identity"})
 

@@ -9,8 +9,9 @@ from changegate.api.auth import caller, require_integration_administrator
 from changegate.api.envelopes import empty_response, result_response
 from changegate.api.preconditions import etag, require_unchanged
 from changegate.api.request_body import read_object
+from changegate.database import commit
 from changegate.errors import InputInvalid
-from changegate.extensions import db, settings
+from changegate.extensions import settings
 from changegate.models import SysAuthScope
 from changegate.schemas.auth_scope import load_scope, load_scope_change
 from changegate.services.scopes.scopes import (
@@ -43,7 +44,7 @@ def list_view() -> Response:
 def create_view() -> Response:
     """Create a scope."""
     scope = create_scope(load_scope(_given(read_object(), None)), by=caller().user_name)
-    db.session.commit()
+    commit()
     return result_response(
         _shown(scope), 201, {"Location": f"{settings().base_url}{PREFIX}/{scope.name}"} | etag(scope.record_version)
     )
@@ -75,7 +76,7 @@ def replace_view(name: str) -> Response:
 def delete_view(name: str) -> Response:
     """Delete a scope that no integration uses."""
     delete_scope(_to_change(name))
-    db.session.commit()
+    commit()
     return empty_response(204)
 
 
@@ -95,7 +96,7 @@ def _given(sent: Mapping[str, Any], scope: SysAuthScope | None) -> dict[str, Any
 
 def _saved(scope: SysAuthScope, fields: Mapping[str, Any]) -> Response:
     update_scope(scope, fields, by=caller().user_name)
-    db.session.commit()
+    commit()
     return _one(scope)
 
 

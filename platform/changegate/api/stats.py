@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from changegate.api.auth import require_caller, require_scope
 from changegate.api.envelopes import api_response
@@ -16,6 +16,7 @@ from changegate.services.tables.queries.name_values import narrow_query
 from changegate.services.tables.reading.aggregates import Aggregation, aggregate_records
 from changegate.services.tables.reading.figures import FUNCTIONS
 from changegate.services.tables.registry import get_table
+from changegate.unproxied import current_request
 
 REST_API = "now/stats"
 bp = Blueprint("stats", __name__)
@@ -30,7 +31,7 @@ def stats_view(table_name: str) -> Response:
     """Return the figures of the matching records, in total or by group."""
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    sent = parse_parameters(request.query_string)
+    sent = parse_parameters(current_request().query_string)
     params = _schema.load(sent)
     filters = {name: value for name, value in sent.items() if not name.startswith(SYSPARM)}
     query = narrow_query(parse_encoded_query(params["query"]), filters)

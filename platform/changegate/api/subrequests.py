@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
-from flask import request
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
@@ -17,9 +16,9 @@ from changegate.api.envelopes import table_error
 from changegate.api.id_tokens import inherited_admission
 from changegate.api.whole_body import WHOLE_BODY
 from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
-from changegate.extensions import current_application
 from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
 from changegate.schemas.field_errors import field_errors
+from changegate.unproxied import current_application, current_request
 
 MAX_INPUT_BYTES = 5 * 1024 * 1024
 MAX_OUTPUT_BYTES = 10 * 1024 * 1024
@@ -118,9 +117,10 @@ def _read_answer(response: Response) -> bytes:
 
 def _environ(loaded: dict[str, Any]) -> dict[str, Any]:
     """Return a new WSGI environment for a request; of its headers, it gets only those in `OWN_HEADERS`."""
+    sent = current_request()
     parts = _split(loaded["url"])
     body = _decode(loaded["body"] or "")
-    environ = {name: request.environ[name] for name in INHERITED if name in request.environ}
+    environ = {name: sent.environ[name] for name in INHERITED if name in sent.environ}
     for header in loaded["headers"] or ():
         name = OWN_HEADERS.get(header["name"].strip().lower())
         if name is not None:

@@ -9,7 +9,6 @@ from flask import Blueprint, Response
 
 from changegate.api import request_body
 from changegate.api.auth import require_caller, require_scope
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
 from changegate.api.negotiation import require_acceptable
 from changegate.api.preconditions import etag, if_match, is_known_to_reader
@@ -27,6 +26,7 @@ from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.idempotency import create_once
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, list_names
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from changegate.unproxied import current_request
 
 REST_API = "now/table"
 IGNORED_FIELDS = "X-Changegate-Ignored-Fields"
@@ -44,12 +44,13 @@ LONGEST_LINK = 60_000
 @bp.get("/<table_name>")
 def list_view(table_name: str) -> Response:
     """Return a page of records."""
+    sent = current_request()
     table = get_table(table_name)
     who = require_scope(REST_API, table.name)
-    params = load_parameters(current_request().query_string)
+    params = load_parameters(sent.query_string)
     query = narrow_query(parse_encoded_query(params.query), params.filters)
     page = read_page(table, who, query, _shape(params), limit=params.limit, offset=params.offset)
-    if not page.records and current_request().path.startswith(V1_PREFIX):
+    if not page.records and sent.path.startswith(V1_PREFIX):
         raise refusal(404, "No Record found", NOTHING_MATCHES)
     return api_response({"result": page.records}, headers=_page_headers(page, params))
 

@@ -6,17 +6,17 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from flask import Blueprint, Response
 
 from changegate.api.auth import caller, require_caller
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import api_response
 from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_object
+from changegate.database import commit
 from changegate.errors import RequestUnreadable, ScopeMissing
-from changegate.extensions import db
 from changegate.schemas.table_query import parse_parameters
 from changegate.services.access.scope_policy import LATEST, ApiCall
 from changegate.services.catalog import TABLES
 from changegate.services.tables.queries.tiny_urls import get_query, store_query
 from changegate.services.tables.registry import Table, get_table
+from changegate.unproxied import current_request
 
 PARAMETER = "sysparm_tiny"
 READS = frozenset({"GET", "HEAD"})
@@ -40,7 +40,7 @@ def create_view() -> Response:
     table = get_table(match["table"] or "sys_attachment")
     _require_readable(match["api"], table, match["version"] or LATEST)
     token = store_query(caller(), path.rstrip("/"), parts.query)
-    db.session.commit()
+    commit()
     return api_response({"result": f"{table.name}_list.do?{PARAMETER}={token}"})
 
 

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from changegate.api.current_request import current_request
 from changegate.oauth_errors import InvalidClient, InvalidRequest
 from changegate.schemas.token_request import (
     ClientForm,
@@ -19,6 +18,7 @@ from changegate.schemas.token_request import (
 )
 from changegate.services.oauth.client_assertions import ASSERTION_TYPE, find_named_client
 from changegate.services.oauth.client_authentication import ClientCredentials
+from changegate.unproxied import current_request
 
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024

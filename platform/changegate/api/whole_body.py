@@ -6,9 +6,9 @@ is compared with Content-Length, and chunked bodies are refused, since many serv
 
 from typing import IO, Any
 
-from changegate.api.current_request import current_request
 from changegate.api.envelopes import refusal
 from changegate.database import end_turn
+from changegate.unproxied import current_request
 
 # Keys of the WSGI environment; no header can set them. True if the body is complete.
 WHOLE_BODY = "changegate.whole_body"

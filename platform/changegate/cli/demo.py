@@ -20,8 +20,8 @@ from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
 from changegate.cli.tls import ensure_certificate
 from changegate.config import INSTANCE_PATH_VARIABLE, PREFIX
+from changegate.database import commit
 from changegate.errors import ChangegateError
-from changegate.extensions import db
 from changegate.factory import create_app
 from changegate.seed import ADMIN_USER_NAME, forget_demo_run, seed_demo, seed_demo_history
 
@@ -86,7 +86,7 @@ def _prepare_demo(app: Flask, password: str) -> None:
     with working_on(app):
         seed_demo(admin_password=password)
         forget_demo_run(INTEGRATIONS)
-        db.session.commit()
+        commit()
 
 
 def _run_steps(servers: DemoServers, app: Flask) -> None:
@@ -96,7 +96,7 @@ def _run_steps(servers: DemoServers, app: Flask) -> None:
         raise ChangegateError(str(failure)) from None
     with working_on(app):
         seed_demo_history(INTEGRATIONS)
-        db.session.commit()
+        commit()
     print_links(run)
 
 

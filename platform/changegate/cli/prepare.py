@@ -13,7 +13,8 @@ from flask import Flask
 
 from changegate.cli.instance import working_on
 from changegate.config import default_instance_path
-from changegate.extensions import db, settings
+from changegate.database import commit
+from changegate.extensions import settings
 from changegate.factory import create_app
 from changegate.instance_files import list_exposed, open_private
 from changegate.seed import ADMIN_USER_NAME, seed_first_start
@@ -37,7 +38,7 @@ def prepare_instance(app: Flask) -> str | None:
     with working_on(app), _one_at_a_time(Path(app.instance_path)):
         flask_migrate.upgrade()
         password = seed_first_start(settings().admin_password)
-        db.session.commit()
+        commit()
     _report_exposed(Path(app.instance_path))
     if password:
         click.echo(f"The administrator is {ADMIN_USER_NAME}, the password {password} (shown only once).")

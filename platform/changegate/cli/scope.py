@@ -8,8 +8,8 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json
+from changegate.database import commit
 from changegate.errors import ChangegateError, RecordNotFound
-from changegate.extensions import db
 from changegate.models import SysAuthScope
 from changegate.printable import printable
 from changegate.schemas.auth_scope import load_scope, load_scope_change
@@ -68,7 +68,7 @@ def create(name: str, description: str | None, rules: tuple[str, ...], as_json: 
     """Create a scope."""
     with opened_instance():
         made = create_scope(load_scope({"name": name, "description": description, "rules": [*rules]}), by=BY)
-        db.session.commit()
+        commit()
         shown = _facts(made, [])
     _say(shown, as_json)
 
@@ -89,7 +89,7 @@ def update(name: str, as_json: bool, rename: str | None, **given: Any) -> None:
     with opened_instance():
         scope_record = _get_scope(name)
         changes = update_scope(scope_record, load_scope_change(sent, fields_of_scope(scope_record)), by=BY)
-        db.session.commit()
+        commit()
         shown = _facts(scope_record, [entity.name for entity in used_by(scope_record)])
     _say(shown | ({"changed": sorted(changes)} if as_json else {}), as_json)
 
@@ -100,7 +100,7 @@ def delete(name: str) -> None:
     """Delete a scope that no integration has."""
     with opened_instance():
         delete_scope(_get_scope(name))
-        db.session.commit()
+        commit()
     click.echo(f"{printable(name)} is deleted.")
 
 

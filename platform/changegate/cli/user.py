@@ -7,6 +7,7 @@ import click
 from sqlalchemy import select
 
 from changegate.cli.instance import opened_instance
+from changegate.database import commit
 from changegate.errors import ChangegateError, InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysUser
@@ -50,7 +51,7 @@ def create(
     with opened_instance():
         made = create_user(user_name=user_name, name=name, email=email, password=password, roles=list(roles))
         set_time_zone(made, time_zone)
-        db.session.commit()
+        commit()
         click.echo(
             json.dumps({"sys_id": made.sys_id, "user_name": made.user_name})
             if as_json
@@ -66,7 +67,7 @@ def change_password(user_name: str, password: str) -> None:
     _require_length(password)
     with opened_instance():
         set_password(_get_user(user_name), password)
-        db.session.commit()
+        commit()
     click.echo(f"The password of {user_name} is set.")
 
 
@@ -78,7 +79,7 @@ def change_time_zone(user_name: str, time_zone: str) -> None:
     with opened_instance():
         user = _get_user(user_name)
         set_time_zone(user, time_zone)
-        db.session.commit()
+        commit()
         click.echo(f"The time zone of {user_name} is {user.time_zone or 'UTC'}.")
 
 
@@ -89,7 +90,7 @@ def make_administrator(user_name: str) -> None:
     with opened_instance():
         account = _get_user(user_name)
         restore_administrator(account)
-        db.session.commit()
+        commit()
         has_password = bool(account.user_password)
     click.echo(f"{user_name} is active and unlocked, and has the role admin.")
     if not has_password:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from importlib.resources import files
 
-from flask import Blueprint, Response, current_app, render_template, send_from_directory
+from flask import Blueprint, Response, render_template, send_from_directory
 
 from changegate.console.guards import allow_anyone, require_login
 from changegate.errors import RecordNotFound
+from changegate.unproxied import current_application
 
 # The files of the Swagger UI package that the page uses; no other file of its folder is served.
 SWAGGER_UI = str(files("flask_swagger_ui") / "dist")
@@ -28,7 +29,7 @@ def explorer_view() -> str:
 @bp.get("/openapi.json")
 def document_view() -> Response:
     """Return the document for the page; the console's session is not valid for the APIs."""
-    load_document: Callable[[], bytes] = current_app.extensions[OPENAPI_DOCUMENT]
+    load_document: Callable[[], bytes] = current_application().extensions[OPENAPI_DOCUMENT]
     return Response(load_document(), content_type="application/json")
 
 

@@ -5,12 +5,13 @@ See docs/reference/inbound-integrations.md#auth-scopes.
 
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.scope_form import ScopeForm
 from changegate.console.stale_forms import is_stale, list_differences, stale_page
+from changegate.database import commit, rollback
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import SysAuthScope
@@ -27,6 +28,7 @@ from changegate.services.scopes.scopes import (
     update_scope,
 )
 from changegate.services.scopes.sentences import describe_scope
+from changegate.unproxied import current_request
 
 FRAGMENT_HEADER = "X-Fragment"
 CHOICES = {
@@ -55,13 +57,13 @@ def new_view() -> str:
 @bp.post("/new")
 def create_view() -> ResponseReturnValue:
     """Create a scope."""
-    form = ScopeForm.of_request(request.form)
+    form = ScopeForm.of_request(current_request().form)
     try:
         scope = create_scope(form.load(), by=caller().user_name)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return _page(None, form.with_errors(problem.fields)), 400
-    db.session.commit()
+    commit()
     flash(f"{scope.name} is created. No integration has it yet.")
     return redirect(url_for("auth_scopes.record_view", sys_id=scope.sys_id))
 
@@ -70,9 +72,10 @@ def create_view() -> ResponseReturnValue:
 @bp.post("/<sys_id>/edit")
 def edit_view(sys_id: str | None = None) -> str:
     """Change the form by a step without saving; raises `RecordNotFound`."""
+    sent = current_request()
     scope = _get_scope(sys_id) if sys_id else None
-    form = ScopeForm.of_request(request.form).take_step(request.form.get("step", ""))
-    if FRAGMENT_HEADER in request.headers:
+    form = ScopeForm.of_request(sent.form).take_step(sent.form.get("step", ""))
+    if FRAGMENT_HEADER in sent.headers:
         return render_template("console/_scope_form.html", **_context(scope, form))
     return _page(scope, form)
 
@@ -88,17 +91,17 @@ def record_view(sys_id: str) -> str:
 def update_view(sys_id: str) -> ResponseReturnValue:
     """Change a scope, for the integrations that use it and their active tokens; raises `RecordNotFound`."""
     scope = lock_scope(sys_id=sys_id)
-    form = ScopeForm.of_request(request.form)
+    form = ScopeForm.of_request(current_request().form)
     if is_stale(scope):
-        db.session.rollback()
+        rollback()
         return _page(scope, form, stale=list_differences(scope, _stored_texts(scope), form.texts())), 409
     version = scope.record_version
     try:
         changes = update_scope(scope, form.load(), by=caller().user_name)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return _page(scope, form.at(version).with_errors(problem.fields)), 400
-    db.session.commit()
+    commit()
     flash(f"{scope.name} is saved." if changes else f"{scope.name} is unchanged.")
     return redirect(url_for("auth_scopes.record_view", sys_id=sys_id))
 
@@ -113,10 +116,10 @@ def delete_view(sys_id: str) -> ResponseReturnValue:
     try:
         delete_scope(scope)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         flash(f"{name} is not deleted. {' '.join(problem.fields['name'])}", "danger")
         return redirect(back)
-    db.session.commit()
+    commit()
     flash(f"{name} is deleted.")
     return redirect(url_for("auth_scopes.list_view"))
 

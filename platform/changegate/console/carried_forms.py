@@ -18,8 +18,7 @@ from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from flask import current_app, flash, redirect, render_template, request, url_for
-from flask.globals import request_ctx
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -28,6 +27,7 @@ from werkzeug.exceptions import HTTPException
 
 from changegate.console.local_paths import local_path
 from changegate.extensions import settings
+from changegate.unproxied import current_application, current_request, request_context
 
 LOGIN = "sign_in.sign_in_view"
 # Endpoints that receive a form, and the view that shows the form again without saving it.
@@ -84,11 +84,12 @@ class CarriedForm:
 
 def ask_to_sign_in() -> ResponseReturnValue:
     """Send the caller to the login page and back afterward; the login page carries a form of this site."""
-    is_form = request.endpoint in FORMS and FRAGMENT_HEADER not in request.headers and is_from_this_site()
+    sent = current_request()
+    is_form = sent.endpoint in FORMS and FRAGMENT_HEADER not in sent.headers and is_from_this_site()
     if not is_form:
         return redirect(url_for("sign_in.login_view", next=_page_to_return_to()))
-    is_short = (request.content_length or 0) <= MOST_BYTES and len(request.form) <= MOST_FIELDS
-    carried = CarriedForm(request.path, _carriable(request.form)) if is_short else None
+    is_short = (sent.content_length or 0) <= MOST_BYTES and len(sent.form) <= MOST_FIELDS
+    carried = CarriedForm(sent.path, _carriable(sent.form)) if is_short else None
     return render_login(_page_to_return_to(), carried, refusal=KEPT if is_short else TOO_LONG)
 
 
@@ -108,10 +109,11 @@ def render_login(
 
 def carried_by_login() -> CarriedForm | None:
     """Return the form that the login page carried, or None."""
-    path = local_path(request.form.get(TARGET))
+    http_request = current_request()
+    path = local_path(http_request.form.get(TARGET))
     if path is None:
         return None
-    sent = [(name, text) for name, text in request.form.items(multi=True) if name.startswith(PREFIX)]
+    sent = [(name, text) for name, text in http_request.form.items(multi=True) if name.startswith(PREFIX)]
     fields = ImmutableMultiDict([(name.removeprefix(PREFIX), text) for name, text in sent])
     # Filtered again, because the fields come back from the browser, where they can have been changed.
     return CarriedForm(path, _carriable(fields))
@@ -119,7 +121,7 @@ def carried_by_login() -> CarriedForm | None:
 
 def show_again(carried: CarriedForm) -> ResponseReturnValue | None:
     """Return the form filled in with carried fields, or the refusal of its guard; None if the path is not a form's."""
-    adapter = request_ctx.url_adapter
+    adapter = request_context().url_adapter
     try:
         endpoint, arguments = adapter.match(carried.path, method="POST") if adapter else ("", {})
     except HTTPException:
@@ -128,27 +130,28 @@ def show_again(carried: CarriedForm) -> ResponseReturnValue | None:
     if view is None:
         return None
     # The path comes from the browser, and the view is called without Flask's dispatch: run the guards of its blueprint.
-    for guard in current_app.before_request_funcs[view.partition(".")[0]]:
+    for guard in current_application().before_request_funcs[view.partition(".")[0]]:
         refusal: Any = guard()
         if refusal is not None:
             return cast("ResponseReturnValue", refusal)
     flash(SAVE_AGAIN, "danger")
     # The view reads its fields from the current request.
-    request.form = carried.fields
-    return cast("ResponseReturnValue", current_app.view_functions[view](**arguments))
+    current_request().form = carried.fields
+    return cast("ResponseReturnValue", current_application().view_functions[view](**arguments))
 
 
 def answer_old_form() -> ResponseReturnValue:
     """Answer a form of an earlier session without saving it: show it again, or ask the user to sign in."""
-    if request.endpoint == LOGIN:
-        carried, target = carried_by_login(), local_path(request.form.get("next"))
+    sent = current_request()
+    if sent.endpoint == LOGIN:
+        carried, target = carried_by_login(), local_path(sent.form.get("next"))
         if not current_user.is_authenticated:
             return render_login(target, carried, refusal="This login page is out of date. Log in again.")
         shown = show_again(carried) if carried else None
         return shown or redirect(target or url_for("home.home_view"))
     if not current_user.is_authenticated:
         return ask_to_sign_in()
-    shown = show_again(CarriedForm(request.path, _carriable(request.form)))
+    shown = show_again(CarriedForm(sent.path, _carriable(sent.form)))
     if shown is None:
         flash(TRY_AGAIN, "danger")
         return redirect(_page_to_return_to() or url_for("home.home_view"))
@@ -158,33 +161,36 @@ def answer_old_form() -> ResponseReturnValue:
 def is_of_earlier_session() -> bool:
     """Return whether the CSRF token of a refused form is genuine, but belongs to an earlier session."""
     # Only the signature is checked, with the salt of Flask-WTF: the token's value is that of the earlier session.
-    serializer = URLSafeTimedSerializer(str(current_app.secret_key), salt=CSRF_SALT)
+    sent = current_request()
+    serializer = URLSafeTimedSerializer(str(current_application().secret_key), salt=CSRF_SALT)
     try:
-        serializer.loads(request.form.get("csrf_token", ""))
+        serializer.loads(sent.form.get("csrf_token", ""))
     except BadData:
         return False
-    return FRAGMENT_HEADER not in request.headers and is_from_this_site()
+    return FRAGMENT_HEADER not in sent.headers and is_from_this_site()
 
 
 def is_from_this_site() -> bool:
     """Return whether a page of this site sent the request; another site must not fill in a form."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    sent = current_request()
+    site, origin = sent.headers.get("Sec-Fetch-Site"), sent.headers.get("Origin")
     if site is not None:
         return site == "same-origin"
-    return origin is None or urlsplit(origin).netloc in {request.host, urlsplit(settings().base_url).netloc}
+    return origin is None or urlsplit(origin).netloc in {sent.host, urlsplit(settings().base_url).netloc}
 
 
 def _page_to_return_to() -> str | None:
     """Return the path of the requested page; for a POST, the page that contains the form, or None."""
-    if request.method == "GET":
-        return request.full_path.rstrip("?")
+    sent = current_request()
+    if sent.method == "GET":
+        return sent.full_path.rstrip("?")
     try:
-        origin = urlsplit(request.referrer or "")
+        origin = urlsplit(sent.referrer or "")
     except ValueError:
         return None
     path = local_path(origin.path + (f"?{origin.query}" if origin.query else ""))
-    adapter = request_ctx.url_adapter
-    is_page = origin.netloc == request.host and adapter is not None and adapter.test(origin.path, method="GET")
+    adapter = request_context().url_adapter
+    is_page = origin.netloc == sent.host and adapter is not None and adapter.test(origin.path, method="GET")
     return path if is_page else None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
 from changegate.console.change_list import ChangeList
 from changegate.console.guards import caller, require_login
@@ -12,6 +12,7 @@ from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.reading.records import read_page, read_record
 from changegate.services.tables.registry import get_table
+from changegate.unproxied import current_request
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Details": (
@@ -42,7 +43,7 @@ bp.before_request(require_login)
 @bp.get("")
 def list_view() -> str:
     """Show a page of the changes that the user may see."""
-    state = ChangeList.of_arguments(request.args)
+    state = ChangeList.of_arguments(current_request().args)
     table = get_table("change_request")
     shape = _shape(("sys_id", *state.columns))
     page = read_page(table, caller(), state.query, shape, limit=state.page_size, offset=state.offset)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_login
@@ -12,6 +12,7 @@ from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
+from changegate.unproxied import current_request
 
 NUMBER = "number="
 bp = Blueprint("deep_links", __name__)
@@ -21,27 +22,28 @@ bp.before_request(require_login)
 @bp.get("/change_request.do")
 def record_view() -> ResponseReturnValue:
     """Redirect to the change with the given `sys_id` or `sysparm_query=number=…`; raises `RecordNotFound`."""
-    return _go_to_record(request.args)
+    return _go_to_record(current_request().args)
 
 
 @bp.get("/change_request_list.do")
 def list_view() -> ResponseReturnValue:
     """Redirect to the list of changes."""
-    return _go_to_list(request.args)
+    return _go_to_list(current_request().args)
 
 
 @bp.get("/nav_to.do")
 def frame_view() -> ResponseReturnValue:
     """Redirect to the link in `uri`; raises `RecordNotFound` unless it is one of the links above."""
+    sent = current_request()
     try:
-        target = urlsplit(request.args.get("uri", ""))
+        target = urlsplit(sent.args.get("uri", ""))
     except ValueError:
         raise RecordNotFound from None
     # Only the paths of this list: any other target would make this page an open redirect.
     lead = _LEADS.get(target.path.removeprefix("/"))
     if lead is None or target.scheme or target.netloc:
         raise RecordNotFound
-    return lead(dict(parse_qsl(target.query)) | {name: value for name, value in request.args.items() if name != "uri"})
+    return lead(dict(parse_qsl(target.query)) | {name: value for name, value in sent.args.items() if name != "uri"})
 
 
 def _go_to_record(arguments: Mapping[str, str]) -> ResponseReturnValue:

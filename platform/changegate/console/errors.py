@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from flask import Response, current_app, make_response, render_template
+from flask import Response, make_response, render_template
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.console.page_headers import add_page_headers
 from changegate.errors import ChangegateError
+from changegate.unproxied import current_application
 
 TITLES: Mapping[int, str] = {
     400: "The request is invalid",
@@ -38,7 +39,7 @@ def _render(facts: dict[str, object], *, is_bare: bool) -> str:
     if not is_bare:
         return render_template(PAGE, is_bare=False, **facts)
     # Not render_template: its context loads the signed-in user from the database, which may be the cause of the error.
-    return current_app.jinja_env.get_template(PAGE).render(is_bare=True, **facts)
+    return current_application().jinja_env.get_template(PAGE).render(is_bare=True, **facts)
 
 
 def _is_signed_in() -> bool:

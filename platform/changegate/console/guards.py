@@ -1,6 +1,6 @@
 """Access checks of the console's blueprints; each has exactly one of these functions as `before_request`."""
 
-from flask import current_app, g, request, session
+from flask import g, session
 from flask.sessions import NullSession
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -13,6 +13,7 @@ from changegate.extensions import csrf
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.users.accounts import caller_of
+from changegate.unproxied import current_application, current_request
 
 # The maximum size of a form from a user who is not signed in.
 MOST_FORM_BYTES = 64 * 1024
@@ -21,11 +22,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def protect_forms() -> ResponseReturnValue | None:
     """Require a CSRF token for every write outside the APIs, which accept no session."""
-    if request.method in SAFE_METHODS or isinstance(session, NullSession):
+    sent = current_request()
+    if sent.method in SAFE_METHODS or isinstance(session, NullSession):
         return None
     if not current_user.is_authenticated:
-        request.max_content_length = MOST_FORM_BYTES
-    if current_app.config["WTF_CSRF_ENABLED"]:
+        sent.max_content_length = MOST_FORM_BYTES
+    if current_application().config["WTF_CSRF_ENABLED"]:
         try:
             csrf.protect()
         except CSRFError:

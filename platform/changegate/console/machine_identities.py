@@ -1,6 +1,6 @@
 """Machine Identities: the accounts of automation, their roles, and their last use."""
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
 from changegate.console.guards import require_integration_administrator
 from changegate.extensions import now
@@ -11,6 +11,7 @@ from changegate.services.hygiene.finding import ACCOUNT
 from changegate.services.hygiene.identities import identities_of
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES
 from changegate.services.hygiene.reading import read_all
+from changegate.unproxied import current_request
 
 MAX_LENGTH = 100
 bp = Blueprint("machine_identities", __name__, url_prefix="/machine-identity/identities")
@@ -20,8 +21,9 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """List the machine identities: all, those with a high-privilege role, or the one with the given user name."""
-    at, user = now(), typed(request.args.get("user", ""))[:MAX_LENGTH]
-    is_privileged = "privileged" in request.args
+    sent = current_request()
+    at, user = now(), typed(sent.args.get("user", ""))[:MAX_LENGTH]
+    is_privileged = "privileged" in sent.args
     reading = read_all(at)
     identities = identities_of(reading)
     shown = [

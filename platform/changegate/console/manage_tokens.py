@@ -1,12 +1,13 @@
 """Manage Tokens: the list of active tokens, and their revocation, individually or by integration."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.local_paths import local_path
 from changegate.console.local_times import shown
 from changegate.console.token_list import TokenList
+from changegate.database import commit
 from changegate.errors import RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthRefreshToken
@@ -18,6 +19,7 @@ from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, searc
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
 from changegate.services.scopes.scopes import list_scopes
+from changegate.unproxied import current_request
 
 bp = Blueprint("manage_tokens", __name__, url_prefix="/tokens")
 bp.before_request(require_integration_administrator)
@@ -26,7 +28,8 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """Show a page of the active access tokens, newest first; the first page also shows the latest refresh tokens."""
-    state = TokenList.of_arguments(request.args)
+    sent = current_request()
+    state = TokenList.of_arguments(sent.args)
     integrations = list_integrations()
     chosen = next((entity for entity in integrations if entity.client_id == state.integration), None)
     is_unknown = bool(state.integration) and chosen is None
@@ -43,7 +46,7 @@ def list_view() -> str:
         integrations=integrations,
         of_id_tokens={entity.client_id for entity in integrations if entity.type == ID_TOKEN},
         scopes=list_scopes(),
-        here=request.full_path.rstrip("?"),
+        here=sent.full_path.rstrip("?"),
     )
 
 
@@ -56,7 +59,7 @@ def revoke_view(correlation_id: str) -> ResponseReturnValue:
     integration = db.session.get(OAuthEntity, event.entity)
     name = integration.name if integration else event.client_id
     was_live = end_token(correlation_id)
-    db.session.commit()
+    commit()
     ended = "is revoked: it has stopped working" if was_live else "was already revoked"
     flash(f"The token of {name} from {shown(event.happened_at)} {ended}.")
     return _back()
@@ -69,7 +72,7 @@ def revoke_refresh_token_view(correlation_id: str) -> ResponseReturnValue:
     if row is None:
         raise RecordNotFound
     was_live = end_refresh_token(correlation_id, row.user, row.entity)
-    db.session.commit()
+    commit()
     ended = "is revoked: it and its access tokens have stopped working" if was_live else "was already revoked"
     flash(f"The refresh token issued at {shown(row.issued_at)} {ended}.")
     return _back()
@@ -80,10 +83,10 @@ def revoke_all_view(client_id: str) -> ResponseReturnValue:
     """Revoke every token of an integration, including one being issued concurrently; raises `RecordNotFound`."""
     entity = get_integration(client_id)
     end_tokens(entity, by=caller().user_name)
-    db.session.commit()
+    commit()
     flash(f"All tokens of {entity.name} are revoked: they have stopped working. The integration can get new tokens.")
     return _back()
 
 
 def _back() -> ResponseReturnValue:
-    return redirect(local_path(request.form.get("next")) or url_for("manage_tokens.list_view"))
+    return redirect(local_path(current_request().form.get("next")) or url_for("manage_tokens.list_view"))

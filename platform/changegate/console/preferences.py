@@ -2,15 +2,16 @@
 
 from types import SimpleNamespace
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from changegate.console.guards import require_login
+from changegate.database import commit
 from changegate.errors import InputInvalid
-from changegate.extensions import db
 from changegate.services.access.time_zones import time_zone_names
 from changegate.services.users.accounts import set_time_zone
+from changegate.unproxied import current_request
 
 bp = Blueprint("preferences", __name__, url_prefix="/preferences")
 bp.before_request(require_login)
@@ -25,12 +26,12 @@ def form_view() -> str:
 @bp.post("")
 def save_view() -> ResponseReturnValue:
     """Set the time zone of the signed-in user; an empty value means UTC."""
-    name = request.form.get("time_zone", "").strip()
+    name = current_request().form.get("time_zone", "").strip()
     try:
         set_time_zone(current_user, name)
     except InputInvalid as problem:
         return _page(name, problem.fields), 400
-    db.session.commit()
+    commit()
     flash(f"Your time zone is {current_user.time_zone or 'UTC'}.")
     return redirect(url_for("preferences.form_view"))
 
@@ -38,7 +39,7 @@ def save_view() -> ResponseReturnValue:
 @bp.post("/edit")
 def edit_view() -> str:
     """Show the form as sent, without saving it."""
-    return _page(request.form.get("time_zone", ""), {})
+    return _page(current_request().form.get("time_zone", ""), {})
 
 
 def _page(name: str, errors: dict[str, list[str]]) -> str:

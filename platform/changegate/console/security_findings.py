@@ -5,7 +5,7 @@ See docs/reference/inbound-integrations.md#console.
 
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, url_for
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.tabs import ENDPOINTS
@@ -15,6 +15,7 @@ from changegate.schemas import presets
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding
 from changegate.services.hygiene.score import COSTS
+from changegate.unproxied import current_request
 
 MAX_LENGTH = 100
 bp = Blueprint("security_findings", __name__, url_prefix="/machine-identity/findings")
@@ -33,10 +34,11 @@ class LinkedFinding:
 @bp.get("")
 def list_view() -> str:
     """Show the score and the findings: all, or those of one severity or subject."""
+    sent = current_request()
     assessment = assess(now(), presets)
-    severity = request.args.get("severity", "")
+    severity = sent.args.get("severity", "")
     severity = severity if severity in SEVERITIES else ""
-    subject = typed(request.args.get("subject", ""))[:MAX_LENGTH]
+    subject = typed(sent.args.get("subject", ""))[:MAX_LENGTH]
     shown = [
         _linked(finding)
         for finding in assessment.findings

@@ -1,6 +1,6 @@
 """Login, logout, and the sessions of signed-in users."""
 
-from flask import Blueprint, redirect, request, session, url_for
+from flask import Blueprint, redirect, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
@@ -16,6 +16,7 @@ from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
 from changegate.services.users.accounts import authenticate_user
 from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
+from changegate.unproxied import current_request
 
 SESSION = "session_token"
 REFUSAL = "The user name or password is wrong, or the account is not allowed to sign in."
@@ -26,7 +27,7 @@ bp.before_request(allow_anyone)
 @bp.get("/login")
 def login_view() -> ResponseReturnValue:
     """Show the login form; redirect a user who is already signed in."""
-    target = local_path(request.args.get("next"))
+    target = local_path(current_request().args.get("next"))
     if current_user.is_authenticated:
         return redirect(target or url_for("home.home_view"))
     return render_login(target, None)
@@ -35,11 +36,12 @@ def login_view() -> ResponseReturnValue:
 @bp.post("/login")
 def sign_in_view() -> ResponseReturnValue:
     """Sign a user in; raises `RateLimited` after too many wrong passwords."""
-    user_name, target = request.form.get("user_name", "").strip(), local_path(request.form.get("next"))
+    sent = current_request()
+    user_name, target = sent.form.get("user_name", "").strip(), local_path(sent.form.get("next"))
     carried = carried_by_login()
     try:
         proven = authenticate_user(
-            user_name, request.form.get("password", ""), request.remote_addr or "", is_interactive=True
+            user_name, sent.form.get("password", ""), sent.remote_addr or "", is_interactive=True
         )
     except RateLimited as refusal:
         _write_event(refusal.reason)
@@ -57,7 +59,7 @@ def sign_in_view() -> ResponseReturnValue:
 def logout_view() -> ResponseReturnValue:
     """End the session in the browser and on the server, so that a copy of its cookie stops working."""
     _end_session()
-    db.session.commit()
+    commit()
     return redirect(url_for("sign_in.login_view"))
 
 
@@ -67,7 +69,7 @@ def logout_everywhere_view() -> ResponseReturnValue:
     if current_user.is_authenticated:
         end_sessions(current_user.sys_id)
     _end_session()
-    db.session.commit()
+    commit()
     return redirect(url_for("sign_in.login_view"))
 
 
@@ -82,8 +84,9 @@ login.user_loader(load_user)
 
 
 def _write_event(reason: str, user_name: str | None = None) -> None:
-    at, sent = now(), f"{request.method} {request.path}"
-    attempt = Attempt(request.remote_addr, new_correlation_id(at))
+    at, http_request = now(), current_request()
+    sent = f"{http_request.method} {http_request.path}"
+    attempt = Attempt(http_request.remote_addr, new_correlation_id(at))
     record_refused_call(attempt, RefusedCall(sent, reason, user_name=user_name), at)
     commit()
 
@@ -93,7 +96,7 @@ def _start_session(user: SysUser) -> None:
     _end_session()
     login_user(user)
     session[SESSION] = start_session(user.sys_id)
-    db.session.commit()
+    commit()
 
 
 def _end_session() -> None:

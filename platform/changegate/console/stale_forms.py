@@ -13,13 +13,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import render_template, request
+from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from changegate.extensions import db
+from changegate.database import rollback
 from changegate.models import SysAudit
 from changegate.models.base import Record
 from changegate.services.tables.change_history import label_of, list_changes_since
+from changegate.unproxied import current_request
 
 VERSION, OVERWRITE = "version", "overwrite"
 OF_THE_PAGE = ("csrf_token", VERSION, OVERWRITE)
@@ -39,7 +40,8 @@ class Difference:
 
 def is_stale(record: Record) -> bool:
     """Return whether the sent form would overwrite a version of the locked record that its user has not seen."""
-    return record.record_version not in (request.form.get(VERSION), request.form.get(OVERWRITE))
+    sent = current_request()
+    return record.record_version not in (sent.form.get(VERSION), sent.form.get(OVERWRITE))
 
 
 def list_differences(
@@ -63,20 +65,27 @@ def stale_page(record: Record, name: str, stored: Mapping[str, str], back: str) 
 
     The page sends the same fields again, except those of the page itself.
     """
+    http_request = current_request()
     if not is_stale(record):
         return None
     # Releases the lock of the record, which other users would wait for while the page is rendered.
-    db.session.rollback()
-    sent = [(field, value) for field, value in request.form.items(multi=True) if field not in OF_THE_PAGE]
+    rollback()
+    sent = [(field, value) for field, value in http_request.form.items(multi=True) if field not in OF_THE_PAGE]
     differences = list_differences(record, stored)
     page = render_template(
-        "console/stale_form.html", record=record, name=name, sent=sent, stale=differences, back=back, here=request.path
+        "console/stale_form.html",
+        record=record,
+        name=name,
+        sent=sent,
+        stale=differences,
+        back=back,
+        here=http_request.path,
     )
     return page, 409
 
 
 def _changes_since_opened(record: Record) -> Sequence[SysAudit]:
-    opened = _COUNT.match(request.form.get(VERSION, ""))
+    opened = _COUNT.match(current_request().form.get(VERSION, ""))
     return list_changes_since(record, int(opened[1])) if opened else ()
 
 

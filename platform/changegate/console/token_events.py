@@ -3,7 +3,7 @@
 See docs/reference/inbound-integrations.md#console.
 """
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.event_list import PAGE_SIZE, EventList
@@ -11,6 +11,7 @@ from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.claim_pins import list_claims
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.local_times import shown
+from changegate.database import commit
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
@@ -18,6 +19,7 @@ from changegate.schemas.presets import Preset, find_by_issuer, find_preset
 from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
 from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
 from changegate.services.oauth.events import advice_of, claims_of, report_of
+from changegate.unproxied import current_request
 
 NOT_THERE = "The event has no claim {} that a condition can use."
 bp = Blueprint("token_events", __name__, url_prefix="/inbound-integrations/events")
@@ -27,7 +29,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> ResponseReturnValue:
     """Show a page of events, newest first, or the event with the given correlation ID."""
-    state = EventList.of_arguments(request.args)
+    state = EventList.of_arguments(current_request().args)
     if state.correlation_id and _is_there(state.correlation_id.lower()):
         return redirect(url_for("token_events.record_view", correlation_id=state.correlation_id.lower()))
     integrations = {entity.sys_id: entity for entity in list_integrations()}
@@ -68,12 +70,13 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
 
     Raises `InputInvalid`, and `RecordNotFound` for a refused event, whose claims were not verified.
     """
+    sent = current_request()
     event = get_event(correlation_id)
     entity = _find_entity(event)
     if entity is None or not event.is_accepted:
         raise RecordNotFound
     provider = _provider_of(event, entity)
-    name, reports = request.form.get("claim", ""), request.form.get("mode") != "enforce"
+    name, reports = sent.form.get("claim", ""), sent.form.get("mode") != "enforce"
     chosen = {claim.name: claim for claim in list_claims(claims_of(event) or {}, provider)}.get(name)
     if chosen is None or not chosen.can_be_constrained(provider is not None) or not (reports or chosen.is_immutable):
         raise InputInvalid({"claim": [NOT_THERE.format(name[:100])]})
@@ -81,7 +84,7 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
     if stale := stale_integration(entity):
         return stale
     constrain(entity, chosen.name, chosen.value, report_only=reports, by=caller().user_name)
-    db.session.commit()
+    commit()
     what = "reports" if reports else "refuses"
     flash(f"From now on, {entity.name} {what} every token with another {chosen.name}.")
     return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))

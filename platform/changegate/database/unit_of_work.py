@@ -13,19 +13,17 @@ Only the thread of the context uses its unit of work. See decisions 0006 and 001
 from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
-from flask.globals import app_ctx
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from changegate.database.drivers import QueuedConnection
 from changegate.database.pool import DATABASE_ERRORS, driver_of, give_up, pool_of, roll_back, wrapped
-from changegate.unproxied import behind
+from changegate.unproxied import application_context
 
 if TYPE_CHECKING:
     from changegate.database.session import LeanSession
 
 _KEPT_AS = "_unit_of_work"
-_context = behind(app_ctx)
 
 
 class LastWrite(Protocol):
@@ -178,7 +176,7 @@ class UnitOfWork:
 
 def unit_of_work() -> UnitOfWork:
     """Return the unit of work of the application context."""
-    context = _context()
+    context = application_context()
     work: UnitOfWork | None = context.g.get(_KEPT_AS)
     if work is None:
         work = UnitOfWork(context.app.extensions["sqlalchemy"].engine)
@@ -213,6 +211,6 @@ def end_units_of_work(app: Flask) -> None:
 
     @app.teardown_appcontext
     def end(_problem: BaseException | None) -> None:
-        work: UnitOfWork | None = _context().g.pop(_KEPT_AS, None)
+        work: UnitOfWork | None = application_context().g.pop(_KEPT_AS, None)
         if work is not None:
             work.close()

@@ -7,12 +7,13 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, NoReturn
 
-from flask.globals import request_ctx
+from flask import has_request_context
 
 from changegate.api.envelopes import refusal
 from changegate.errors import ChangegateError
 from changegate.server.environ import Environ
 from changegate.server.waits import Wait, Waits
+from changegate.unproxied import current_request
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 SHORT_BODY_BYTES = 64 * 1024
@@ -43,7 +44,7 @@ class UnreadBody:
 
     def read(self, *_size: int) -> NoReturn:
         """Stop this run of the request; the server reads the body and runs the request again."""
-        raise BodyAwaited(request_ctx.request.max_content_length if request_ctx else None)
+        raise BodyAwaited(current_request().max_content_length if has_request_context() else None)
 
     readline = readlines = __iter__ = read
 

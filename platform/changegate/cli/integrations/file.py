@@ -14,6 +14,7 @@ from changegate.cli.integrations.integration_file import read_file, render_file
 from changegate.cli.integrations.refusals import as_json, get_target
 from changegate.cli.integrations.value_texts import describe_changes
 from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
+from changegate.database import commit, rollback
 from changegate.errors import ChangegateError
 from changegate.extensions import db, now
 from changegate.printable import printable
@@ -43,9 +44,9 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
         if dry_run:
             db.session.flush()
             warnings = list_warnings(entities, presets, now())
-            db.session.rollback()
+            rollback()
         else:
-            db.session.commit()
+            commit()
             warnings = warn_of_saved(entities, key_store(), presets, now())
     rows = [{**_row(result, dry_run), "warnings": warnings[result.client_id]} for result in applied]
     for result in applied:

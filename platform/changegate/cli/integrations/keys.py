@@ -7,7 +7,7 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, get_target
-from changegate.extensions import db
+from changegate.database import commit
 from changegate.printable import printable
 from changegate.schemas.integration_views import KeyReportSchema
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
@@ -57,7 +57,7 @@ def block(client_id: str, thumbprint: str) -> None:
     """Block a key, even if its provider publishes it, and revoke the integration's tokens."""
     with opened_instance():
         block_key(get_target(client_id, is_to_change=True), thumbprint, by=BY)
-        db.session.commit()
+        commit()
     click.echo(f"{thumbprint} is blocked.")
 
 
@@ -68,7 +68,7 @@ def unblock(client_id: str, thumbprint: str) -> None:
     """Unblock a key; it is trusted again if its provider publishes it."""
     with opened_instance():
         unblock_key(get_target(client_id, is_to_change=True), thumbprint, by=BY)
-        db.session.commit()
+        commit()
     click.echo(f"{thumbprint} is no longer blocked.")
 
 

@@ -10,7 +10,8 @@ from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.options import integration_options, keep_other_conditions, read_options
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, facts, get_target
 from changegate.cli.integrations.value_texts import describe_changes
-from changegate.extensions import db, now, settings
+from changegate.database import commit
+from changegate.extensions import now, settings
 from changegate.models import OAuthEntity
 from changegate.printable import printable
 from changegate.schemas import presets
@@ -44,7 +45,7 @@ def create(pasted: BinaryIO | None, as_json: bool, **options: Any) -> None:
         completed = complete_input(given, key_store(), presets, text)
         _say_recognized(completed)
         made = register_integration(load_integration(completed.given), by=BY)
-        db.session.commit()
+        commit()
         shown = {
             **facts(made.entity),
             "client_secret": made.client_secret,
@@ -70,7 +71,7 @@ def update(client_id: str, as_json: bool, **options: Any) -> None:
         stored = fields_of(entity)
         given = keep_other_conditions(given, options, stored.get("claim_conditions", ()))
         changed = change_integration(entity, load_change(given, stored), by=BY)
-        db.session.commit()
+        commit()
         shown = {**facts(entity), "client_secret": changed.client_secret, "warnings": _warn(entity)}
     if as_json:
         click.echo(json.dumps({**shown, "changed": sorted(changed.changes)}))
@@ -90,7 +91,7 @@ def delete(client_id: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"Delete {name}, its tokens, keys, and events?", abort=True, err=True)
         delete_integration(entity, by=BY)
-        db.session.commit()
+        commit()
     click.echo(f"{name} is deleted.")
 
 

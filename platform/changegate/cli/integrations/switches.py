@@ -7,7 +7,7 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import BY, as_json, client_id_argument, get_target
-from changegate.extensions import db
+from changegate.database import commit
 from changegate.services.integrations.integrations import rotate_secret, set_active
 
 
@@ -28,7 +28,7 @@ def disable(client_id: str) -> None:
 def _switch(client_id: str, is_active: bool) -> None:
     with opened_instance():
         set_active(get_target(client_id, is_to_change=True), is_active, by=BY)
-        db.session.commit()
+        commit()
     click.echo(f"{client_id} is {'enabled' if is_active else 'disabled'}.")
 
 
@@ -41,6 +41,6 @@ def rotate(client_id: str, overlap_hours: int, as_json: bool) -> None:
     with opened_instance():
         entity = get_target(client_id, is_to_change=True)
         secret = rotate_secret(entity, by=BY, overlap=timedelta(hours=overlap_hours))
-        db.session.commit()
+        commit()
         shown = {"sys_id": entity.sys_id, "client_id": client_id, "client_secret": secret}
     click.echo(json.dumps(shown) if as_json else f"Client secret: {secret} (shown only once)")

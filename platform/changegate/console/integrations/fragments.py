@@ -6,7 +6,7 @@ Each returns an HTML fragment to the script of the page, and the whole page to a
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.condition_check import check_conditions
@@ -15,14 +15,15 @@ from changegate.console.integrations.form import IntegrationForm
 from changegate.console.integrations.pages import form_context, render_new_page, render_record_page, target_of
 from changegate.console.integrations.steps import take_step
 from changegate.console.integrations.token_trial import try_token
+from changegate.database import rollback
 from changegate.errors import JwksFetchFailed, JwksUnusable, RecordNotFound
-from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.integrations import get_integration
 from changegate.services.keys.key_set import IgnoredKey
 from changegate.services.keys.key_store import key_store
 from changegate.services.keys.signing_key import SigningKey
+from changegate.unproxied import current_request
 
 FRAGMENT_HEADER = "X-Fragment"
 bp = Blueprint("form_fragments", __name__, url_prefix="/inbound-integrations")
@@ -35,7 +36,7 @@ def test_connection_view(client_id: str | None = None, connection_type: str = ""
     """Fetch the key set of the form without storing it; raises `RecordNotFound`."""
     form, entity = _form(client_id, connection_type)
     _end_transaction()
-    key_set = probe_key_set(request.form.get("jwks_url", "").strip())
+    key_set = probe_key_set(current_request().form.get("jwks_url", "").strip())
     return _answer("console/_key_set.html", form, entity, key_set=key_set)
 
 
@@ -53,7 +54,7 @@ def try_token_view(client_id: str | None = None, connection_type: str = "") -> s
     """Check a token against the form as typed; raises `RecordNotFound`."""
     _end_transaction()
     form, entity = _form(client_id, connection_type)
-    trial = try_token(form, request.form.get("assertion", ""), entity)
+    trial = try_token(form, current_request().form.get("assertion", ""), entity)
     return _answer("console/_token_trial.html", form, entity, trial=trial)
 
 
@@ -61,10 +62,11 @@ def try_token_view(client_id: str | None = None, connection_type: str = "") -> s
 @bp.post("/<client_id>/edit")
 def edit_view(client_id: str | None = None, connection_type: str = "") -> str:
     """Change the form by a step; raises `RecordNotFound`."""
+    sent = current_request()
     form, entity = _form(client_id, connection_type, needs_provider=False)
     _end_transaction()
-    form = take_step(form, request.form.get("step", ""))
-    if FRAGMENT_HEADER not in request.headers:
+    form = take_step(form, sent.form.get("step", ""))
+    if FRAGMENT_HEADER not in sent.headers:
         return _page(form, entity)
     return render_template("console/_integration_form.html", **form_context(form, entity))
 
@@ -77,16 +79,16 @@ def _form(
     connection = connection_type_of(entity) if entity else get_connection(connection_type)
     if needs_provider and not connection.has_provider:
         raise RecordNotFound
-    return IntegrationForm.of_request(request.form, connection), entity
+    return IntegrationForm.of_request(current_request().form, connection), entity
 
 
 def _end_transaction() -> None:
     # End the transaction of the guard: none may stay open during a fetch from an identity provider.
-    db.session.rollback()
+    rollback()
 
 
 def _answer(template: str, form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> str:
-    if FRAGMENT_HEADER in request.headers:
+    if FRAGMENT_HEADER in current_request().headers:
         return render_template(template, entity=entity, target=target_of(form, entity), **result)
     return _page(form, entity, **result)
 

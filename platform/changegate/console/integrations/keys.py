@@ -1,20 +1,21 @@
 """The keys of an integration, and the actions on them: fetch now, block, and unblock."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.key_panel import key_panel
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.integrations.tabs import KEYS, tab_context
+from changegate.database import commit
 from changegate.errors import JwksFetchFailed, JwksUnusable, RecordNotFound
-from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.services.integrations.authority import require_authority
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.integrations import get_integration, lock_integration
 from changegate.services.integrations.key_blocking import block_key, refresh_keys, unblock_key
 from changegate.services.keys.key_store import key_store
+from changegate.unproxied import current_request
 
 SHORT_LENGTH = 12
 bp = Blueprint("integration_keys", __name__, url_prefix="/inbound-integrations")
@@ -51,7 +52,7 @@ def block_view(client_id: str) -> ResponseReturnValue:
     if stale := stale_integration(entity):
         return stale
     block_key(entity, thumbprint, by=caller().user_name)
-    db.session.commit()
+    commit()
     flash(f"The key {thumbprint[:SHORT_LENGTH]}… is blocked, and the tokens of {entity.name} have stopped working.")
     return _back(client_id)
 
@@ -64,13 +65,13 @@ def unblock_view(client_id: str) -> ResponseReturnValue:
         return stale
     require_authority(entity, caller())
     unblock_key(entity, thumbprint, by=caller().user_name)
-    db.session.commit()
+    commit()
     flash(f"The key {thumbprint[:SHORT_LENGTH]}… is no longer blocked.")
     return _back(client_id)
 
 
 def _wanted(client_id: str) -> tuple[OAuthEntity, str]:
-    return lock_integration(client_id), request.form.get("thumbprint", "")
+    return lock_integration(client_id), current_request().form.get("thumbprint", "")
 
 
 def _back(client_id: str) -> ResponseReturnValue:

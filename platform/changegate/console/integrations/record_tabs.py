@@ -1,6 +1,6 @@
 """Events and history of an integration, and its deletion."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
@@ -8,10 +8,12 @@ from changegate.console.integrations.history import list_history
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.integrations.tabs import DETAILS, EVENTS, HISTORY, tab_context
 from changegate.console.list_arguments import page_number
-from changegate.extensions import db, now
+from changegate.database import commit
+from changegate.extensions import now
 from changegate.services.integrations.integrations import delete_integration, get_integration, lock_integration
 from changegate.services.oauth.event_search import REPORTED_FOR, count_events, count_would_refuse, list_events
 from changegate.services.oauth.live_tokens import TokenFilter, count_tokens
+from changegate.unproxied import current_request
 
 SHOWN_EVENTS = 20
 bp = Blueprint("integration_tabs", __name__, url_prefix="/inbound-integrations")
@@ -35,7 +37,7 @@ def events_view(client_id: str) -> str:
 def history_view(client_id: str) -> str:
     """Show a page of the changes, newest first; raises `RecordNotFound`."""
     entity = get_integration(client_id)
-    before = page_number(request.args.get("before", "")) or None
+    before = page_number(current_request().args.get("before", "")) or None
     return render_template(
         "console/integration_history.html", **tab_context(entity, HISTORY), history=list_history(entity, before)
     )
@@ -61,6 +63,6 @@ def delete_view(client_id: str) -> ResponseReturnValue:
         return stale
     name = entity.name
     delete_integration(entity, by=caller().user_name)
-    db.session.commit()
+    commit()
     flash(f"{name} is deleted; its tokens have stopped working.")
     return redirect(url_for("inbound_integrations.list_view"), 303)

@@ -6,7 +6,7 @@ box ──recognize──> draft ──save──> integration
 
 from dataclasses import replace
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
@@ -14,8 +14,9 @@ from changegate.console.integrations.pages import render_new_page
 from changegate.console.integrations.setup_check import digest_of, find_cautions, find_errors, with_schema_errors
 from changegate.console.integrations.setup_form import CREATED, SetupForm
 from changegate.console.integrations.setup_pages import form_of_setup, render_box, render_draft
+from changegate.database import commit, rollback
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db, now
+from changegate.extensions import now
 from changegate.models import IntegrationDraft
 from changegate.schemas import presets
 from changegate.schemas.integration_input import load_integration
@@ -33,6 +34,7 @@ from changegate.services.integrations.recognition import KeyTest, recognize_past
 from changegate.services.integrations.run_as import create_account, may_create_accounts
 from changegate.services.integrations.saving import register_integration
 from changegate.services.keys.key_store import key_store
+from changegate.unproxied import current_request
 
 # Kinds whose text is shown again if it leads nowhere; others may be secret.
 SHOWN_AGAIN = frozenset({"issuer", "jwks_url", "discovery_url"})
@@ -45,7 +47,7 @@ def recognize_view() -> ResponseReturnValue:
     """Recognize the pasted text, and start a draft if it leads to an integration."""
     may_create = may_create_accounts(caller())
     _end_transaction()
-    text = request.form.get("pasted", "")
+    text = current_request().form.get("pasted", "")
     found = recognize_pasted(text, key_store(), presets)
     if not found.is_usable:
         return render_box(found, text.strip() if found.kind in SHOWN_AGAIN else ""), 400
@@ -53,9 +55,9 @@ def recognize_view() -> ResponseReturnValue:
     try:
         draft = start_draft(caller().sys_id, form.content())
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_box(replace(found, problems=(problem.message,))), 400
-    db.session.commit()
+    commit()
     return redirect(url_for("quick_setup.draft_view", draft_id=draft.sys_id), 303)
 
 
@@ -69,7 +71,8 @@ def draft_view(draft_id: str) -> str:
 @bp.post("/drafts/<draft_id>")
 def save_view(draft_id: str) -> ResponseReturnValue:
     """Test the keys again, and save the integration; raises `RecordNotFound`."""
-    form = _form_of(_get_draft(draft_id)).answered(request.form)
+    sent = current_request()
+    form = _form_of(_get_draft(draft_id)).answered(sent.form)
     keys = _test_keys(form)
     try:
         draft = _lock_draft(draft_id)
@@ -81,7 +84,7 @@ def save_view(draft_id: str) -> ResponseReturnValue:
         form = replace(form, recognition=replace(form.recognition, keys=keys))
     form = replace(form, errors=find_errors(form))
     form = replace(form, cautions=() if form.errors else find_cautions(form, keys))
-    if form.errors or (form.cautions and request.form.get("confirmed") != digest_of(form.cautions)):
+    if form.errors or (form.cautions and sent.form.get("confirmed") != digest_of(form.cautions)):
         return _kept_form(draft, form)
     return _save(draft, form)
 
@@ -89,15 +92,16 @@ def save_view(draft_id: str) -> ResponseReturnValue:
 @bp.post("/drafts/<draft_id>/keep")
 def keep_view(draft_id: str) -> ResponseReturnValue:
     """Keep the answers for later; raises `RecordNotFound`."""
+    sent = current_request()
     draft = _lock_draft(draft_id)
-    form = _form_of(draft).answered(request.form)
+    form = _form_of(draft).answered(sent.form)
     try:
         change_draft(draft, form.content())
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_draft(_get_draft(draft_id), replace(form, errors=problem.fields)), problem.status
-    db.session.commit()
-    if request.form.get("step") == "full":
+    commit()
+    if sent.form.get("step") == "full":
         return redirect(url_for("quick_setup.full_form_view", draft_id=draft_id), 303)
     flash("Your entries are kept for a week.")
     return redirect(url_for("inbound_integrations.list_view"), 303)
@@ -107,14 +111,14 @@ def keep_view(draft_id: str) -> ResponseReturnValue:
 def edit_view(draft_id: str) -> str:
     """Show a draft with answers that are not stored yet; raises `RecordNotFound`."""
     draft = _get_draft(draft_id)
-    return render_draft(draft, _form_of(draft).answered(request.form))
+    return render_draft(draft, _form_of(draft).answered(current_request().form))
 
 
 @bp.post("/drafts/<draft_id>/discard")
 def discard_view(draft_id: str) -> ResponseReturnValue:
     """Delete a draft; raises `RecordNotFound`."""
     discard_draft(_lock_draft(draft_id))
-    db.session.commit()
+    commit()
     flash("The draft is discarded.")
     return redirect(url_for("inbound_integrations.list_view"), 303)
 
@@ -154,10 +158,10 @@ def _kept_form(draft: IntegrationDraft, form: SetupForm) -> ResponseReturnValue:
     try:
         change_draft(draft, form.content())
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         draft, form = _get_draft(draft.sys_id), replace(form, errors={**form.errors, **problem.fields})
     else:
-        db.session.commit()
+        commit()
     return render_draft(draft, form), 400 if form.errors else 200
 
 
@@ -170,9 +174,9 @@ def _save(draft: IntegrationDraft, form: SetupForm) -> ResponseReturnValue:
         require_authority(registered.entity, caller())
         discard_draft(draft)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_draft(_get_draft(draft_id), with_schema_errors(form, problem.fields)), problem.status
-    db.session.commit()
+    commit()
     entity = registered.entity
     flash(f"{entity.name} is registered.")
     for sentence in warn_of_saved([entity], key_store(), presets, now())[entity.client_id]:
@@ -182,4 +186,4 @@ def _save(draft: IntegrationDraft, form: SetupForm) -> ResponseReturnValue:
 
 def _end_transaction() -> None:
     # End the transaction of the guard: none may stay open during a fetch from an identity provider.
-    db.session.rollback()
+    rollback()

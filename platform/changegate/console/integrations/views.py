@@ -6,7 +6,7 @@ See docs/reference/inbound-integrations.md.
 from contextlib import suppress
 from datetime import timedelta
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
@@ -25,8 +25,9 @@ from changegate.console.integrations.pages import (
 from changegate.console.integrations.run_page import render_run_page, render_run_status
 from changegate.console.integrations.setup_pages import BEARER, render_box
 from changegate.console.stale_forms import is_stale, list_differences
+from changegate.database import commit, rollback
 from changegate.errors import InputInvalid, RecordNotFound
-from changegate.extensions import db, now, settings
+from changegate.extensions import now, settings
 from changegate.models import OAuthEntity
 from changegate.schemas import presets
 from changegate.services.hygiene.warnings import warn_of_saved
@@ -36,6 +37,7 @@ from changegate.services.integrations.drafts import discard_draft, get_draft, li
 from changegate.services.integrations.integrations import get_integration, lock_integration, rotate_secret, set_active
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.keys.key_store import key_store
+from changegate.unproxied import current_request
 
 LIST_COLUMNS = (
     ("name", "Name"),
@@ -55,7 +57,7 @@ bp.before_request(require_integration_administrator)
 @bp.get("")
 def list_view() -> str:
     """Show a page of the integrations, each with its latest event."""
-    state = IntegrationList.of_arguments(request.args)
+    state = IntegrationList.of_arguments(current_request().args)
     rows, total = find_rows(state)
     return render_template(
         "console/inbound_integrations.html",
@@ -90,16 +92,16 @@ def form_view(connection_type: str) -> str:
 @bp.post("/new/<connection_type>")
 def create_view(connection_type: str) -> ResponseReturnValue:
     """Register an integration; raises `RecordNotFound`."""
-    form = IntegrationForm.of_request(request.form, get_connection(connection_type))
+    form = IntegrationForm.of_request(current_request().form, get_connection(connection_type))
     try:
         registered = register_integration(load_checked(form), by=caller().user_name)
         require_authority(registered.entity, caller())
         if form.draft:
             _discard(form.draft)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_new_page(form.with_errors(problem.fields, NOT_SAVED)), problem.status
-    db.session.commit()
+    commit()
     return _saved(registered.entity, registered.client_secret, "is registered")
 
 
@@ -113,9 +115,9 @@ def record_view(client_id: str) -> str:
 def update_view(client_id: str) -> ResponseReturnValue:
     """Save an integration."""
     entity = lock_integration(client_id)
-    form = IntegrationForm.of_request(request.form, connection_type_of(entity))
+    form = IntegrationForm.of_request(current_request().form, connection_type_of(entity))
     if is_stale(entity):
-        db.session.rollback()
+        rollback()
         return render_record_page(entity, form, stale=list_differences(entity, stored_texts(entity), form.texts())), 409
     version = entity.record_version
     try:
@@ -123,16 +125,16 @@ def update_view(client_id: str) -> ResponseReturnValue:
         changed = change_integration(entity, load_checked(form, entity), by=caller().user_name)
         require_authority(entity, caller())
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_record_page(entity, form.at(version).with_errors(problem.fields, NOT_SAVED)), problem.status
-    db.session.commit()
+    commit()
     return _saved(entity, changed.client_secret, "is saved" if changed.changes else "is unchanged")
 
 
 @bp.get("/<client_id>/run")
 def run_view(client_id: str) -> str:
     """Show what to run, and whether it has worked; raises `RecordNotFound`."""
-    return render_run_page(get_integration(client_id), request.args.get("snippet", ""))
+    return render_run_page(get_integration(client_id), current_request().args.get("snippet", ""))
 
 
 @bp.get("/<client_id>/run/status")
@@ -151,9 +153,9 @@ def enable_view(client_id: str) -> ResponseReturnValue:
         require_authority(entity, caller())
         set_active(entity, True, by=caller().user_name)
     except InputInvalid as problem:
-        db.session.rollback()
+        rollback()
         return render_record_page(entity, stored_form(entity).with_errors(problem.fields, NOT_ENABLED)), problem.status
-    db.session.commit()
+    commit()
     return _saved(entity, None, "is enabled")
 
 
@@ -164,7 +166,7 @@ def disable_view(client_id: str) -> ResponseReturnValue:
     if stale := stale_integration(entity):
         return stale
     set_active(entity, False, by=caller().user_name)
-    db.session.commit()
+    commit()
     return _saved(entity, None, "is disabled; its tokens have stopped working")
 
 
@@ -175,9 +177,9 @@ def rotate_secret_view(client_id: str) -> ResponseReturnValue:
     if stale := stale_integration(entity):
         return stale
     require_authority(entity, caller())
-    overlap = SECRET_OVERLAPS.get(request.form.get("overlap_hours", ""), timedelta(0))
+    overlap = SECRET_OVERLAPS.get(current_request().form.get("overlap_hours", ""), timedelta(0))
     secret = rotate_secret(entity, by=caller().user_name, overlap=overlap)
-    db.session.commit()
+    commit()
     return _saved(entity, secret, "has a new client secret")
 
 

@@ -11,9 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from changegate.database import connection
+from changegate.database import commit, connection
 from changegate.errors import JwksFetchFailed, JwksUnusable
-from changegate.extensions import db
 from changegate.models import JwksCache, OAuthEntity
 from changegate.models.connection_type import TYPES
 from changegate.postponed import forbid_postponing
@@ -39,7 +38,7 @@ def warn_of_saved(
     forbid_postponing()
     _fetch_first_keys(entities, key_store)
     # The key store writes in a transaction of its own. End ours, which cannot see that write.
-    db.session.commit()
+    commit()
     return list_warnings(entities, known, at)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from changegate.database import connection
+from changegate.database import connection, rollback
 from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthEntity, SysAuthScope, SysUser
@@ -128,7 +128,7 @@ def _refusing_conflicts() -> Iterator[None]:
     try:
         yield
     except IntegrityError:
-        db.session.rollback()
+        rollback()
         raise InputInvalid({"name": [CONFLICT]}) from None
 
 

@@ -6,8 +6,9 @@ Each integration has its own cooldown. Without this limit, an address could caus
 from collections.abc import Callable
 
 from changegate.errors import RateLimited
-from changegate.extensions import current_application, limiter
+from changegate.extensions import limiter
 from changegate.services.keys.key_renewal import FetchedKeySet
+from changegate.unproxied import current_application
 
 COUNTED_AS = "key fetches for unknown kids"
 

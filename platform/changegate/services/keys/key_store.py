@@ -19,7 +19,7 @@ from typing import Any
 
 from changegate.config import LONGEST_STALE
 from changegate.errors import JwksFetchFailed
-from changegate.extensions import current_application, db
+from changegate.extensions import db
 from changegate.services.keys.discovery import Discovered, discover, discover_at
 from changegate.services.keys.fetch_threads import host_of
 from changegate.services.keys.futile_fetches import FutileFetches
@@ -32,6 +32,7 @@ from changegate.services.keys.parsed_key_sets import ParsedKeySets
 from changegate.services.keys.single_flight import LONGEST_SECONDS, Flight, SingleFlight
 from changegate.services.keys.static_keys import ParsedStaticKeys
 from changegate.services.keys.verifying_keys import VerifyingKeys
+from changegate.unproxied import current_application
 
 __all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStore", "clear_cached_keys", "key_store"]
 

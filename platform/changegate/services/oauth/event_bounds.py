@@ -16,9 +16,10 @@ from types import MappingProxyType
 from cachetools import LRUCache
 from sqlalchemy import func, update
 
-from changegate.extensions import current_application, db
+from changegate.extensions import db
 from changegate.failure_limit import network_of
 from changegate.models import OAuthExchange
+from changegate.unproxied import current_application
 
 WINDOW_SECONDS = 60
 MOST = MappingProxyType({"address": 40, "integration": 120, "process": 1_200})

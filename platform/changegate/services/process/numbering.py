@@ -18,9 +18,10 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from changegate.database import connection, holds_write_lock
 from changegate.database.prepared import Prepared, parameter
-from changegate.extensions import current_application, db
+from changegate.extensions import db
 from changegate.models.base import new_sys_id
 from changegate.models.task import NUMBER_SEQUENCES, SysNumberCounter
+from changegate.unproxied import current_application
 
 DIGITS = 7
 BLOCKS = "number_blocks"

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import rollback
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthEntityScope, SysApiAccessScope, SysAuthScope
@@ -104,7 +105,7 @@ def delete_scope(scope: SysAuthScope) -> None:
     try:
         db.session.flush()
     except IntegrityError:  # A concurrent request has just given the scope to an integration.
-        db.session.rollback()
+        rollback()
         raise InputInvalid({"name": [IN_USE.format("an integration")]}) from None
 
 
@@ -186,7 +187,7 @@ def _flush(name: str) -> None:
     try:
         db.session.flush()
     except IntegrityError:  # A concurrent request took the name after the check.
-        db.session.rollback()
+        rollback()
         raise InputInvalid({"name": [TAKEN.format(name)]}) from None
 
 

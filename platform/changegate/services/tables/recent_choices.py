@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from cachetools import TTLCache
 from flask import Flask
 
-from changegate.extensions import current_application
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import NoRules, Values
+from changegate.unproxied import current_application
 
 KEPT_FOR_SECONDS = 1.0
 CAPACITY = 256
