@@ -11,6 +11,7 @@ from changegate.models import SysUser
 from changegate.services.integrations.integration_search import LATEST, search_integrations
 from changegate.services.integrations.integrations import set_active
 from changegate.services.users.accounts import create_user
+from tests.conftest import Clock
 from tests.support.token_desk import TokenDesk, token_desk
 
 PAGE = 10
@@ -20,6 +21,9 @@ KEYS = {"jwks_url": "https://ci.example.com/jwks.json"}
 @pytest.fixture
 def desk(either_app: Flask) -> Iterator[TokenDesk]:
     """Return a desk with four integrations, of which two have been used."""
+    # Events of the same millisecond have no order.
+    clock = Clock()
+    either_app.config["CLOCK"] = clock
     with token_desk(either_app) as opened:
         with either_app.app_context():
             create_user(user_name="ada", password=None, email=None, name="Ada Lovelace", roles=[])
@@ -34,6 +38,7 @@ def desk(either_app: Flask) -> Iterator[TokenDesk]:
             set_active(gamma, False, by="admin")
             db.session.commit()
         for integration in (last, first):
+            clock.advance(seconds=1)
             opened.exchange(integration, assertion="x")
         yield opened
 
