@@ -12,6 +12,7 @@ from changegate.api.token_form import read_assertion_of_pysnc, read_credentials,
 from changegate.database import commit
 from changegate.extensions import now
 from changegate.oauth_errors import InvalidRequest, OAuthError, UnsupportedGrantType
+from changegate.printable import printable
 from changegate.schemas.token_request import TokenRequestForm
 from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.client_assertions import TOKEN_PATHS
@@ -27,7 +28,7 @@ from changegate.services.oauth.grant_types import (
     list_grant_types,
     require_grant,
 )
-from changegate.services.oauth.issuing import Exchange, IssuedToken
+from changegate.services.oauth.issuing import MAX_DETAIL_LENGTH, Exchange, IssuedToken
 from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT, exchange_assertion, refusing_replays
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
@@ -63,7 +64,8 @@ def _exchange(attempt: Attempt) -> IssuedToken:
         raise InvalidRequest("body_malformed", "grant_type is missing")
     grant = _GRANTS.get(params.grant_type)
     if grant is None:
-        raise UnsupportedGrantType("grant_not_allowed", remedy=f"send one of {', '.join(list_grant_types())}")
+        sent = f"{printable(params.grant_type, MAX_DETAIL_LENGTH)} was sent"
+        raise UnsupportedGrantType("grant_not_allowed", sent, remedy=f"send one of {', '.join(list_grant_types())}")
     return grant(attempt, credentials, params)
 
 

@@ -17,7 +17,7 @@ from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange, SysUser
 from changegate.schemas.presets import Preset, find_by_issuer, find_preset
 from changegate.services.integrations.integrations import constrain, list_integrations, lock_integration
-from changegate.services.oauth.event_search import OUTCOMES, get_event, search_events
+from changegate.services.oauth.event_search import OUTCOMES, find_events_by_id, get_event, search_events
 from changegate.services.oauth.events import advice_of, claims_of, report_of
 from changegate.unproxied import current_request
 
@@ -30,10 +30,10 @@ bp.before_request(require_integration_administrator)
 def list_view() -> ResponseReturnValue:
     """Show a page of events, newest first, or the event with the given correlation ID."""
     state = EventList.of_arguments(current_request().args)
-    if state.correlation_id and _is_there(state.correlation_id.lower()):
-        return redirect(url_for("token_events.record_view", correlation_id=state.correlation_id.lower()))
     integrations = {entity.sys_id: entity for entity in list_integrations()}
     events = _find_events(state, integrations)
+    if state.correlation_id and len(events) == 1:
+        return redirect(url_for("token_events.record_view", correlation_id=events[0].correlation_id))
     return render_template(
         "console/token_events.html",
         wanted=state,
@@ -90,17 +90,9 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
     return redirect(url_for("inbound_integrations.record_view", client_id=entity.client_id))
 
 
-def _is_there(correlation_id: str) -> bool:
-    try:
-        get_event(correlation_id)
-    except RecordNotFound:
-        return False
-    return True
-
-
 def _find_events(wanted: EventList, integrations: dict[str, OAuthEntity]) -> list[OAuthExchange]:
     if wanted.correlation_id:
-        return []
+        return find_events_by_id(wanted.correlation_id, PAGE_SIZE)
     chosen = [sys_id for sys_id, entity in integrations.items() if entity.client_id == wanted.integration]
     if wanted.integration and not chosen:
         return []

@@ -24,9 +24,9 @@ def _line(length: int, description: str) -> fields.String:
     return fields.String(load_default=None, validate=[size, is_one_line], metadata=_says(description))
 
 
-def _correlation_id(description: str) -> fields.String:
-    form = validate.Regexp(r"[0-9a-f]{32}\Z", error="Give the correlation ID of an event.")
-    return fields.String(load_default=None, validate=form, metadata=_says(description))
+def _correlation_id(description: str, form: str = r"[0-9a-f]{32}\Z") -> fields.String:
+    is_valid = validate.Regexp(form, error="Give the correlation ID of an event.")
+    return fields.String(load_default=None, validate=is_valid, metadata=_says(description))
 
 
 class TimestampField(fields.Field[datetime]):
@@ -71,7 +71,9 @@ class EventQuerySchema(Schema):
         metadata=_says("Maximum number of events to show, newest first."),
     )
     before = _correlation_id("Continue with the events before this one, as the header Link does.")
-    correlation_id = _correlation_id("The correlation ID that the caller received.")
+    correlation_id = _correlation_id(
+        "The correlation ID that the caller received, or at least its first ten digits.", r"[0-9a-fA-F]{10,32}\Z"
+    )
 
     @pre_load
     def drop_empty(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:

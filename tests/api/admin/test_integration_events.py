@@ -50,6 +50,7 @@ def test_events_are_filtered(api: IntegrationApi, desk: TokenDesk) -> None:
     assert found(api, since="2100-01-01T00:00Z") == found(api, until="2000-01-01") == []
     assert found(api, since="2000-01-01T00:00+02:00", until="2100-01-01") == both
     assert found(api, correlation_id=both[1]["correlation_id"]) == [both[1]]
+    assert both[1] in found(api, correlation_id=both[1]["correlation_id"][:10].upper())
     assert found(api, correlation_id="0" * 32) == []
     assert found(api, reason="", client_id="") == both
 

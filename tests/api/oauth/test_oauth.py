@@ -83,6 +83,7 @@ def test_refuses_a_scope_that_the_integration_does_not_have(
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_scope")
     assert desk.last_event().reason == "scope_invalid"
+    assert desk.last_event().detail == f"not granted: {scope.split()[-1]}"
 
 
 @BOTH_PATHS

@@ -133,6 +133,7 @@ def test_refuses_every_other_grant(desk: TokenDesk, integration: Integration, gr
 
     assert (answer.status_code, answer.get_json()["error"]) == (400, "unsupported_grant_type")
     assert _reason(desk)[0] == "grant_not_allowed"
+    assert desk.last_event().detail == f"{grant_type} was sent"
 
 
 def test_trims_what_was_pasted_from_pretty_printed_documentation(desk: TokenDesk, integration: Integration) -> None:

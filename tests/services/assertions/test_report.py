@@ -92,7 +92,7 @@ def test_is_printed_without_values() -> None:
 def test_common_mistakes_come_with_advice() -> None:
     assert "uti" in str(find_hint("jti_missing", None, None))
     assert "slash" in str(find_hint("iss_mismatch", "https://a/", "https://a"))
-    assert find_hint("iss_mismatch", "https://a", "https://b") is None
+    assert "slash" not in str(find_hint("iss_mismatch", "https://a", "https://b"))
     assert find_hint(None, None, None) is None
 
 

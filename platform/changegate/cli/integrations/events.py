@@ -23,7 +23,7 @@ from changegate.services.integrations.event_pages import find_events
     help="Only events from this time on, such as 2030-01-31T08:30; UTC unless an offset is given.",
 )
 @click.option("--until", metavar="TIME", help="Only events before this time.")
-@click.option("--correlation-id", help="The correlation ID that the caller received.")
+@click.option("--correlation-id", help="The correlation ID that the caller received, or at least its first ten digits.")
 @click.option("--limit", metavar="NUMBER", help=f"Maximum number of events, newest first; default: {DEFAULT_LIMIT}.")
 @click.option("--before", metavar="CORRELATION_ID", help="Continue with the events before this one.")
 @as_json

@@ -1,21 +1,22 @@
-"""Hints: a sentence of advice for each refusal that nearly always has the same cause."""
+"""The remedy for each reason code, and hints for refusals that nearly always have the same cause."""
 
 import re
+from collections.abc import Mapping
 
 # In repositories created or renamed since July 2026, GitHub's subjects contain the ids of the owner and the repository.
 _NUMBERED_SUBJECT = re.compile(r"repo:[^/]+@\d+/[^:]+@\d+:")
 
 _TYPES = ("the boolean ", "the number ", "the list ", "the string ")
 
-_HINTS = {
+REMEDIES: Mapping[str, str] = {
     "jti_missing": "Your signer sends no usable jti. Name another unique claim (Entra: uti) or require none.",
     "jti_replayed": (
         "The same assertion came before. Sign a fresh one for each exchange; a library that sends one JWT again when "
         "it renews its token (PySNC does) needs another replay policy."
     ),
     "client_unknown": (
-        "No active ID token integration has this issuer. A token for the JWT bearer grant is exchanged first, at the "
-        "token endpoint."
+        "No active integration has this client ID; for a token that was sent to an API, no active ID token integration "
+        "has its issuer. A token for the JWT bearer grant is exchanged first, at the token endpoint."
     ),
     "client_ambiguous": "Several ID token integrations fit. Give each an audience of its own.",
     "token_revoked": "An administrator ended this token here. Have the provider issue a fresh one.",
@@ -47,10 +48,7 @@ _HINTS = {
     "exp_missing": "Have the provider issue tokens that expire: an assertion must have an expiry time (RFC 7523 §3).",
     "expired": "Send a fresh assertion for each exchange, and compare the clocks of both machines.",
     "not_yet_valid": "Compare the clocks of both machines, or raise the clock skew.",
-}
-
-# For refusals before any rule was checked, because the client did not authenticate.
-_CLIENT_HINTS = {
+    # For refusals before any rule was checked, because the client did not authenticate.
     "client_secret_bad": (
         "The sender did not authenticate as the client. If it was your pipeline, compare its secret with the "
         "integration's, or give it a new one."
@@ -63,21 +61,61 @@ _CLIENT_HINTS = {
     "scope_missing": "Give the integration the scope that the detail names, if it may make such calls.",
     "rate_limited": "Nothing was compared: too many attempts failed before. Look at the events of this address.",
     "client_inactive": "Activate the integration if its client is to have tokens again.",
+    "access_refused": "Give the user a role that allows the call, or let the integration run as another user.",
+    "alg_not_allowed": "Have the signer use an allowed algorithm, or allow its algorithm if it fits the keys.",
+    "assertion_missing": "Send the token that the identity provider signed as the parameter assertion.",
+    "assertion_not_compact_jws": (
+        "Send the whole signed token, three segments with dots between them, without quotes and without Bearer."
+    ),
+    "assertion_too_large": "Have the provider leave out claims, such as groups, that Changegate does not need.",
+    "body_malformed": "Send the parameters in the body as application/x-www-form-urlencoded, each once.",
+    "client_assertion_bad": (
+        "Send client_assertion and client_assertion_type together, the type as RFC 7523 §2.2 names it."
+    ),
+    "client_assertion_refused": (
+        "Compare the client assertion with the rules below: its issuer and subject identify the client."
+    ),
+    "client_unproven": "Send the client secret. A public client cannot use grants that need one.",
+    "header_invalid": (
+        "Remove the header parameter that the rule names: Changegate takes keys from the integration only."
+    ),
+    "iat_invalid": "Have the signer set iat to the current time in seconds, and compare the clocks of both machines.",
+    "iss_mismatch": "Enter the iss of the token as issuer if this provider is meant; otherwise, send another token.",
+    "jwks_fetch_failed": "Look at the integration's keys: refresh them to see whether the JWKS URL works again.",
+    "jwks_stale_expired": (
+        "The provider has been unreachable for too long. Correct the JWKS URL, or have the provider fix it."
+    ),
+    "key_unusable": "The key does not fit the algorithm. Compare the alg of the token with the integration's keys.",
+    "crit_present": "Have the signer leave out crit: no critical header extension is supported.",
+    "param_duplicate": "Send each parameter once.",
+    "payload_invalid": "Have the signer send a JSON object with the claims that the failed rule expects.",
+    "refresh_token_revoked": "The user has to sign in again.",
+    "refresh_token_unknown": (
+        "Send the refresh token of the latest response, unchanged. Old ones are deleted in the end."
+    ),
+    "refused": "Look at the response of the call, which says what was refused.",
+    "rule_refused": "A rule of the table refused the write; the response names it.",
+    "scope_invalid": "Request only scopes of the integration, leave scope out for all of them, or add the scope to it.",
+    "signature_invalid": (
+        "The token was changed, or signed by another key of the same name. Send it unchanged, or compare the JWKS URL."
+    ),
+    "sub_ambiguous": "Several users have this value. Choose a user field that is unique, such as the user ID.",
+    "sub_mismatch": "Have the client set sub to its client ID in the client assertion.",
+    "token_key_missing": "The keys for JWT access tokens are missing. Create one with `changegate token-key rotate`.",
+    "token_key_unreadable": (
+        "The secret key of the instance has changed. Create a new key with `changegate token-key rotate`."
+    ),
+    "user_locked": "Unlock the user, or let the integration run as another one.",
 }
 
 
-def find_client_hint(reason: str | None) -> str | None:
-    """Return advice for the reason code of a refused client, or None."""
-    return _CLIENT_HINTS.get(reason or "")
-
-
 def find_hint(reason: str | None, expected: str | None, received: str | None) -> str | None:
-    """Return advice for a reason code, or None; `expected` and `received` are the texts of the report."""
+    """Return the remedy for a reason code; `expected` and `received` are the texts of the report."""
     if reason == "iss_mismatch" and expected and received and expected.rstrip("/") == received.rstrip("/"):
         return "The two differ only by a trailing slash; issuers are compared exactly."
     if reason == "claim_condition_failed" and received:
         return _hint_of_condition(expected or "", received)
-    return _HINTS.get(reason or "")
+    return REMEDIES.get(reason or "")
 
 
 def _hint_of_condition(expected: str, received: str) -> str | None:
@@ -85,4 +123,4 @@ def _hint_of_condition(expected: str, received: str) -> str | None:
         return "GitHub has numbered this repository's subject. Bind on repository_id instead, or on the new subject."
     if received.startswith(_TYPES) and not expected.startswith(" ".join(received.split(" ", 2)[:2])):
         return "The claim is of another type than the condition says; nothing is converted."
-    return _HINTS["claim_condition_failed"]
+    return REMEDIES["claim_condition_failed"]

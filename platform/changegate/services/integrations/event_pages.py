@@ -8,7 +8,7 @@ from changegate.errors import InputInvalid, RecordNotFound
 from changegate.models import OAuthExchange
 from changegate.services.assertions.report import RuleResult
 from changegate.services.integrations.integrations import get_integration
-from changegate.services.oauth.event_search import EventFilter, get_event, search_events
+from changegate.services.oauth.event_search import EventFilter, find_events_by_id, search_events
 from changegate.services.oauth.events import report_of
 
 FILTERS = ("outcome", "reason", "text", "since", "until")
@@ -43,7 +43,7 @@ class EventPage:
 def find_events(query: Mapping[str, Any]) -> EventPage:
     """Return the page for a query as `EventQuerySchema` loads it; raises `InputInvalid`."""
     if query["correlation_id"] is not None:
-        return EventPage(_with_rules(_find_event(query["correlation_id"])), None)
+        return EventPage(_with_rules(find_events_by_id(query["correlation_id"])), None)
     limit = query["limit"]
     criteria = EventFilter(_entity(query["client_id"]), **{name: query[name] for name in FILTERS})
     # One more than the page holds shows whether there is another page.
@@ -53,13 +53,6 @@ def find_events(query: Mapping[str, Any]) -> EventPage:
 
 def _with_rules(events: list[OAuthExchange]) -> list[EventWithRules]:
     return [EventWithRules(event, report_of(event)) for event in events]
-
-
-def _find_event(correlation_id: str) -> list[OAuthExchange]:
-    try:
-        return [get_event(correlation_id)]
-    except RecordNotFound:
-        return []
 
 
 def _entity(client_id: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Searches of the event log."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from changegate.services.oauth.exchange_figures import exchange_numbers
 
 # The period that the console reports about.
 REPORTED_FOR = timedelta(days=30)
+ID_LENGTH = 32
+_CORRELATION_ID = re.compile(r"[0-9a-f]{10,32}")
 OUTCOMES = {"accepted": "Accepted", "refused": "Refused", "would_refuse": "Would have been refused"}
 
 
@@ -52,6 +55,18 @@ def get_event(correlation_id: str) -> OAuthExchange:
     if event is None:
         raise RecordNotFound
     return event
+
+
+def find_events_by_id(text: str, limit: int = 50) -> list[OAuthExchange]:
+    """Return the latest events whose correlation ID begins with a text of at least ten digits, in either case."""
+    digits = text.strip().lower()
+    if not _CORRELATION_ID.fullmatch(digits):
+        return []
+    write_counts()
+    # A range of the primary key, which LIKE would not use in every collation.
+    is_alike = OAuthExchange.correlation_id.between(digits.ljust(ID_LENGTH, "0"), digits.ljust(ID_LENGTH, "f"))
+    events = select(OAuthExchange).where(is_alike).order_by(OAuthExchange.correlation_id.desc()).limit(limit)
+    return list(db.session.execute(events).scalars())
 
 
 def list_events(entity: str, limit: int = 20) -> list[OAuthExchange]:

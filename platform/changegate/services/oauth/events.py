@@ -15,7 +15,7 @@ from changegate.database.prepared import Prepared
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import OAuthError
-from changegate.services.assertions.hints import find_client_hint
+from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.report import RuleResult, read_rows
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
@@ -70,7 +70,8 @@ def report_of(event: OAuthExchange) -> list[RuleResult]:
 
 def advice_of(event: OAuthExchange) -> list[str]:
     """Return advice for a refusal, or for report-only conditions that failed."""
-    hints = [find_client_hint(event.reason), *(rule.hint for rule in report_of(event) if not rule.passed)]
+    # The hint of a rule may be more precise than the remedy for its reason.
+    hints = [rule.hint for rule in report_of(event) if not rule.passed] or [find_hint(event.reason, None, None)]
     return [hint for hint in dict.fromkeys(hints) if hint]
 
 

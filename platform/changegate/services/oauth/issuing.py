@@ -1,9 +1,11 @@
 """The state of a token exchange, whatever its grant, and the issuing of its access token."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from changegate.oauth_errors import InvalidScope, OAuthError
+from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import Report, RuleCheck
@@ -11,6 +13,7 @@ from changegate.services.oauth.access_tokens import hash_token, new_jwt_token, n
 from changegate.services.oauth.clients import Client
 
 JWT_FORMAT = "jwt"
+MAX_DETAIL_LENGTH = 200
 
 
 @dataclass(slots=True, repr=False)
@@ -73,7 +76,7 @@ def issue_token(exchange: Exchange, user: str, scope: str | None) -> IssuedToken
     client = exchange.client
     requested = split_scope(scope)
     if not set(requested) <= set(client.scopes):
-        raise InvalidScope("scope_invalid")
+        raise InvalidScope("scope_invalid", name_excess(requested, client.scopes))
     return make_token(exchange, user, " ".join(requested or client.scopes), has_all_scopes=not requested)
 
 
@@ -87,6 +90,11 @@ def make_token(exchange: Exchange, user: str, scope: str, *, has_all_scopes: boo
     return IssuedToken(
         exchange, token, hash_token(token), user, scope, has_all_scopes, client.token_generation, lifespan
     )
+
+
+def name_excess(requested: Iterable[str], granted: Collection[str]) -> str:
+    """Return the requested scopes that are not granted, for the event log."""
+    return printable(f"not granted: {' '.join(name for name in requested if name not in granted)}", MAX_DETAIL_LENGTH)
 
 
 def split_scope(scope: str | None) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from changegate.extensions import now
 from changegate.oauth_errors import InvalidScope, RefreshTokenRefused
 from changegate.services.assertions.report import RuleCheck
-from changegate.services.oauth.issuing import Exchange, IssuedToken, make_token, split_scope
+from changegate.services.oauth.issuing import Exchange, IssuedToken, make_token, name_excess, split_scope
 from changegate.services.oauth.oldest_tokens import make_room_for_access_token
 from changegate.services.oauth.refresh_tokens import (
     TokenRow,
@@ -63,6 +63,6 @@ def _issue(exchange: Exchange, row: TokenRow, scope: str | None) -> IssuedToken:
     remaining = remaining_scopes(row, exchange.client)
     requested = split_scope(scope)
     if not set(requested) <= set(remaining):
-        raise InvalidScope("scope_invalid")
+        raise InvalidScope("scope_invalid", name_excess(requested, remaining))
     follows = bool(row.has_all_scopes and not requested)
     return make_token(exchange, row.user, " ".join(requested or remaining), has_all_scopes=follows)
