@@ -172,6 +172,15 @@ def test_what_must_be_given_is_required_of_new_records_only(document: Document) 
     assert "required" not in schema_of(document, "change_request.new")["allOf"][1]
 
 
+def test_a_new_integration_needs_no_name_if_its_provider_names_it(document: Document) -> None:
+    new, replacement = schema_of(document, "Integration.new"), schema_of(document, "Integration.replacement")
+    assert "required" not in new
+    assert new["anyOf"] == [{"required": ["name"]}, {"required": ["issuer"]}, {"required": ["jwks_url"]}]
+    assert replacement["required"] == ["name"]
+    [put] = document["paths"]["/api/now/oauth/integrations/{client_id}"]["put"]["requestBody"]["content"].values()
+    assert put["schema"] == {"$ref": "#/components/schemas/Integration.replacement"}
+
+
 def test_a_choice_that_an_administrator_adds_is_in_it_at_once(client: FlaskClient, admin: dict[str, str]) -> None:
     def categories() -> list[str]:
         document = client.get(PATH, headers=admin).get_json()

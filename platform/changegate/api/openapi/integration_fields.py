@@ -21,6 +21,7 @@ BESIDES: Mapping[str, JsonSchema] = {
     },
     PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
 }
+NAMING = ("name", "issuer", "jwks_url")
 SECRET: JsonSchema = {
     "description": "Shown only in this answer; null for a client without a secret.",
     "type": ["string", "null"],
@@ -37,8 +38,11 @@ def add_fields(spec: APISpec) -> None:
     integration = {"oneOf": of_types, "discriminator": {"propertyName": "type", "mapping": mapping}}
     spec.components.schema("Integration", integration)
     taken = _of_all(known)
-    spec.components.schema("Integration.changes", _taken(taken, []))
-    spec.components.schema("Integration.new", _taken(taken, ["name"]))
+    changes = _taken(taken)
+    spec.components.schema("Integration.changes", changes)
+    spec.components.schema("Integration.replacement", {**changes, "required": ["name"]})
+    # The provider of an issuer or of a JWKS URL names a new integration.
+    spec.components.schema("Integration.new", {**changes, "anyOf": [{"required": [name]} for name in NAMING]})
 
 
 def _name(connection_type: str) -> str:
@@ -95,12 +99,11 @@ def _noted(name: str, schema: JsonSchema) -> JsonSchema:
     return {**schema, "description": f"{schema.get('description', '')} Only of the {which}.".strip()}
 
 
-def _taken(properties: Properties, required: list[str]) -> JsonSchema:
+def _taken(properties: Properties) -> JsonSchema:
     line = {"description": "One line, such as `repository_id equals 123`.", "type": "string"}
     conditions = {**properties["claim_conditions"], "items": {"anyOf": [ref("ClaimCondition"), line]}}
-    taken: JsonSchema = {
+    return {
         "type": "object",
         "properties": {**properties, "claim_conditions": conditions, **BESIDES},
         "additionalProperties": False,
     }
-    return {**taken, "required": required} if required else taken

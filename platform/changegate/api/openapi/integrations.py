@@ -41,7 +41,7 @@ def integration_paths(spec: APISpec) -> Paths:
         f"{PREFIX}/integrations": {"get": _list(), "post": _create()},
         path: {
             "get": _read(),
-            "put": _write("replace", "new"),
+            "put": _write("replace", "replacement"),
             "patch": _write("change", "changes"),
             "delete": _delete(),
         },
@@ -107,7 +107,8 @@ def _create() -> Operation:
     made = _saved("The new integration.", {"Location": header("The URL of the integration.")} | ETAG)
     text = (
         "Fields that are not given get the value of the `preset`, otherwise the default. Fields that the `type` does "
-        "not have are refused unless they are empty."
+        "not have are refused unless they are empty. Without a `name`, an `issuer` or a `jwks_url` alone gives the "
+        "integration the name of its provider."
     )
     operation = _operation("create_integration", "Register an integration", {"201": made, **errors(415)}, text=text)
     return {**operation, "requestBody": _body("Integration.new")}
