@@ -44,7 +44,7 @@ def test_the_summary_of_errors_takes_the_focus_and_leads_to_the_fields(admin: Pa
     admin.get_by_role("button", name="Save").first.click()
     summary = admin.locator("#error-summary")
     expect(summary).to_be_focused()
-    expect(summary).to_contain_text("Nothing was saved: 2 fields need another look.")
+    expect(summary).to_contain_text("Not saved. Correct 2 fields:")
     admin.keyboard.press("Tab")
     expect(summary.get_by_role("link").first).to_be_focused()
     summary.get_by_role("link", name="Run-as user").press("Enter")

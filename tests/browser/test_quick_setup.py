@@ -61,7 +61,7 @@ def test_a_jwks_url_leads_to_the_first_exchange(person: Page, desk: Running, idp
     expect(person.get_by_text("2 usable keys: ES256, RS256.")).to_be_visible()
     save(person)
     summary = person.get_by_role("alert")
-    expect(summary).to_contain_text("Nothing was saved: 1 field needs another look.")
+    expect(summary).to_contain_text("Not saved. Correct 1 field:")
     expect(summary).to_be_focused()
     summary.get_by_role("link", name="Who may use it").click()
     person.get_by_role("group", name="sub").get_by_role("textbox").fill(SUBJECT)
@@ -99,7 +99,7 @@ def test_typing_an_answer_chooses_its_option(admin: Page, idp: str) -> None:
     expect(admin.get_by_label("Another one")).to_be_checked()
     # The Enter key saves, and does not keep the entries for later.
     admin.get_by_label("Another audience").press("Enter")
-    expect(admin.get_by_role("alert")).to_contain_text("Nothing was saved")
+    expect(admin.get_by_role("alert")).to_contain_text("Not saved. ")
 
 
 @pytest.mark.parametrize("size", SIZES)

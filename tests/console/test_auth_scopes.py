@@ -125,6 +125,8 @@ def test_keeps_the_input_and_shows_errors_at_their_fields(app: Flask, admin: Vis
         ("rules-2-writable_fields", "Give names of fields."),
     ):
         assert re.search(rf'id="{name}-error-1">.*?{re.escape(sentence)}', page.text), name
+        assert f'<a href="#{name}">{"Name" if name == "name" else "REST APIs"}</a>: ' in page.text
+        assert f' id="{name}"' in page.text
     kept = forms_of(page).forms["auth-scope"]
     assert (kept["name"], kept["description"], kept["rules-1-table"]) == (ATTACK, ATTACK, "task")
     assert "rules-0-own_records" in kept and "rules-1-active" not in kept

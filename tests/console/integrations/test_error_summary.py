@@ -39,7 +39,7 @@ def test_all_errors_of_a_new_integration_are_shown_at_once(admin: Visitor, integ
     assert page.status_code == 400
     sentence, errors = summary_of(page.text)
     assert errors.keys() == {name for name in WRONG if name != "claim_conditions-0-claim"}
-    assert sentence == "Nothing was saved: 8 fields need another look."
+    assert sentence == "Not saved. Correct 8 fields:"
     assert 'href="#run_as">Run-as user</a>' in page.text
     assert errors["run_as"] == "There is no active user nobody.here."
     ids = set(re.findall(r'\sid="([^"]+)"', page.text))
@@ -85,7 +85,7 @@ def test_a_step_that_saves_nothing_does_not_say_that_nothing_was_saved(admin: Vi
     answer = admin.client.post("/inbound-integrations/new/jwt-bearer/edit", data=sent)
     assert "Fill in the issuer first." in answer.text
     assert "error-summary" not in answer.text
-    assert "Nothing was saved" not in answer.text
+    assert "Not saved" not in answer.text
 
 
 def test_a_refused_enabling_names_itself(app: Flask, admin: Visitor) -> None:
@@ -102,4 +102,4 @@ def test_a_refused_enabling_names_itself(app: Flask, admin: Visitor) -> None:
     )
     page = admin.send(admin.open(first), f"{first}/enable")
     assert page.status_code == 400
-    assert summary_of(page.text)[0] == "The integration was not enabled: 1 field needs another look."
+    assert summary_of(page.text)[0] == "Not enabled. Correct 1 field:"

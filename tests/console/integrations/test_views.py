@@ -144,7 +144,7 @@ def test_keeps_the_input_of_a_refused_form(app: Flask, admin: Visitor) -> None:
     page = admin.send(admin.open(FORM), "integration", typed)
     assert page.status_code == 400
     assert "Give a whole number." in page.text
-    assert "Nothing was saved: 1 field needs another look." in page.text
+    assert "Not saved. Correct 1 field:" in page.text
     kept = forms_of(page).forms["integration"]
     assert (kept["name"], kept["clock_skew_seconds"], kept["comments"]) == ("Build pipeline", "soon", ATTACK)
     assert kept.getlist("algorithms") == ["ES384"]

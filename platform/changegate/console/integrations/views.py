@@ -48,7 +48,7 @@ LIST_COLUMNS = (
     ("review_date", "Review date"),
     ("latest", "Last token event"),
 )
-NOT_SAVED, NOT_ENABLED = "Nothing was saved", "The integration was not enabled"
+NOT_SAVED, NOT_ENABLED = "Not saved", "Not enabled"
 SECRET_OVERLAPS = {"0": timedelta(0), "24": timedelta(hours=24)}
 bp = Blueprint("inbound_integrations", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
