@@ -177,3 +177,15 @@ def test_the_table_engine_names_no_table_and_no_field_of_the_catalog() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in foreign
     ]
     assert not named
+
+
+def test_services_leave_the_differences_of_the_databases_to_the_database_package() -> None:
+    """One exception: numbers come from sequences where the database has them (docs/data-access.md)."""
+    asking = {
+        shown(path)
+        for path in python_files(PRODUCT / "services")
+        for node in ast.walk(parsed(path))
+        if (isinstance(node, ast.Attribute) and node.attr == "dialect")
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy.dialects"))
+    }
+    assert asking == {"platform/changegate/services/process/numbering.py"}

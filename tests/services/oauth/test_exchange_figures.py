@@ -267,7 +267,7 @@ def test_readers_at_the_same_time_count_each_exchange_once(either_app: Flask, mo
 def test_an_exchange_that_is_committed_late_is_counted(either_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader waits for the writer on SQLite, and counts nothing beside it on PostgreSQL."""
     monkeypatch.setattr(exchange_figures, "MOST_AT_ONCE", 1)
-    find_age, has_asked = exchange_figures._age_of_oldest_transaction, threading.Event()
+    find_age, has_asked = exchange_figures.age_of_oldest_transaction, threading.Event()
     opened_at = None
 
     def find_longer_age() -> timedelta:
@@ -281,7 +281,7 @@ def test_an_exchange_that_is_committed_late_is_counted(either_app: Flask, monkey
         with either_app.app_context():
             read_uses(AT)
 
-    monkeypatch.setattr(exchange_figures, "_age_of_oldest_transaction", find_longer_age)
+    monkeypatch.setattr(exchange_figures, "age_of_oldest_transaction", find_longer_age)
     begin = AT - timedelta(minutes=10)
     late = exchange(begin)
     store(*(exchange(begin + number * MILLISECOND) for number in range(1, 4)))

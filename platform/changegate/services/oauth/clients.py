@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-from sqlalchemy import JSON, Column, ColumnElement, Select, Text, TypeDecorator, cast, func, select
+from sqlalchemy import Select, func, select
 
 from changegate.database import connection
+from changegate.database.json_rows import as_stored
 from changegate.database.prepared import Prepared, Remembered, parameter
 from changegate.models import JwksCache, OAuthEntity, OAuthEntityScope, SysAuthScope, SysUser
 from changegate.models.integration_choices import ID_TOKEN, JWT_BEARER
@@ -196,20 +196,6 @@ NEEDED_COLUMNS = (
 )
 
 
-class _StoredJSON(TypeDecorator[Any]):
-    """JSON that is selected as text, so that `Remembered` can compare rows before they are parsed."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_result_value(self, value: str | None, dialect: Any) -> Any:
-        return None if value is None else orjson.loads(value)
-
-
-def _as_stored(column: Column[Any]) -> ColumnElement[Any]:
-    return cast(column, _StoredJSON).label(column.name) if isinstance(column.type, JSON) else column
-
-
 def _statement() -> Select[Any]:
     scopes = (
         select(func.aggregate_strings(SysAuthScope.name, ","))
@@ -221,7 +207,7 @@ def _statement() -> Select[Any]:
     cache = JwksCache
     return (
         select(
-            *(_as_stored(OAuthEntity.__table__.c[name]) for name in NEEDED_COLUMNS),
+            *(as_stored(OAuthEntity.__table__.c[name]) for name in NEEDED_COLUMNS),
             cache.url.label("cached_url"),
             cache.document_sha256,
             cache.fetched_at,

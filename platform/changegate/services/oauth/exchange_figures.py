@@ -29,13 +29,13 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     union_all,
     update,
 )
 from sqlalchemy.exc import DBAPIError
 
 from changegate.database import connection, holds_write_lock, is_interrupted
+from changegate.database.dialects import age_of_oldest_transaction
 from changegate.extensions import db
 from changegate.models import OAuthExchange, OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
@@ -50,10 +50,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KINDS = ("entity", "user", "algorithm", "is_accepted", "reason")
 NUMBERS = ("exchanges", "refreshed", "would_refuse")
 FIGURE_COLUMNS = ("since", "latest", *KINDS, *NUMBERS)
-_OLDEST_TRANSACTION = text(
-    "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND backend_type = 'client backend'"
-)
 log = logging.getLogger(__name__)
 
 
@@ -126,7 +122,7 @@ def _count_what_is_due(at: datetime) -> tuple[str, str]:
             # nothing would count them.
             with db.engine.begin() as at_work:
                 count_again(earliest_correlation_id(at), at_work)
-        return _count_until(at - SETTLED_AFTER - _age_of_oldest_transaction())
+        return _count_until(at - SETTLED_AFTER - age_of_oldest_transaction())
     except DBAPIError as problem:
         # The request has used up its time and must end. After any other failure, the page is only slower.
         if problem.orig is not None and is_interrupted(problem.orig):
@@ -232,16 +228,6 @@ def _read_next(at_work: Connection) -> tuple[str, str, str | None]:
     first = select(func.min(correlation_id)).where(correlation_id >= mark.counted_until).scalar_subquery()
     row = at_work.execute(select(mark.counted_until, mark.day, first)).one()
     return row[0], row[1], row[2]
-
-
-def _age_of_oldest_transaction() -> timedelta:
-    """Return the age of the oldest open transaction of PostgreSQL, whose exchange is not visible yet.
-
-    On SQLite the age is zero, because the batch is the only writer.
-    """
-    if connection().dialect.name == "sqlite":
-        return timedelta()
-    return timedelta(seconds=float(connection().execute(_OLDEST_TRANSACTION).scalar_one()))
 
 
 def _is_before(correlation_id: str | None, at: datetime) -> bool:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
+from changegate.database.dialects import lock_table
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import ChangegateError, RecordNotFound, SealBroken
 from changegate.extensions import db
@@ -172,11 +173,8 @@ def _add(at_work: Connection, at: datetime, active_from: datetime) -> str:
 
 def _lock_keys(at_work: Connection) -> Sequence[TokenKeyRow]:
     """Lock all keys until the transaction ends, and return those that sign or will sign, oldest first."""
-    # Locks the table, because there may be no row to lock yet. The mode conflicts with itself and with writes, but not
-    # with reads. SQLite has no such lock; `locks_rows` makes it take its only write lock.
-    is_postgres = at_work.dialect.name == "postgresql"
-    lock = text(f"LOCK TABLE {_KEYS.name} IN SHARE ROW EXCLUSIVE MODE") if is_postgres else select(_KEYS.c.kid)
-    at_work.execute(lock.execution_options(locks_rows=True))
+    # The table and not its rows, because there may be no row to lock yet.
+    lock_table(at_work, _KEYS)
     return at_work.execute(select(_KEYS).where(*_is_current()).order_by(_KEYS.c.number)).all()
 
 

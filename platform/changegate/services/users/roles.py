@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, func, select, union_all
+from sqlalchemy import func, select, union_all
 
-from changegate.database import connection
+from changegate.database.dialects import lock_number
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db
@@ -19,7 +19,7 @@ NO_ADMINISTRATOR = (
     "This would leave the instance without an active administrator who has a password. "
     "Give another active user the role admin first"
 )
-# The key of an advisory lock in PostgreSQL: any number that no other lock uses.
+# The number of an advisory lock: any number that no other lock uses.
 _ADMINISTRATORS_LOCK = 0x61646D696E73
 
 
@@ -103,8 +103,7 @@ def require_administrator() -> None:
     waits for the first, sees its writes, and is refused. On SQLite, the transaction has the write lock anyway. Raises
     `OperationFailed`.
     """
-    if connection().dialect.name == "postgresql":
-        _LOCK.first({})
+    lock_number(_ADMINISTRATORS_LOCK)
     if _AN_ADMINISTRATOR.first({}) is None:
         raise OperationFailed(NO_ADMINISTRATOR)
 
@@ -133,6 +132,5 @@ def _an_administrator() -> Any:
     return select(SysUser.sys_id).where(SysUser.active, ~SysUser.locked_out, has_password, is_administrator())
 
 
-_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("key", _ADMINISTRATORS_LOCK, BigInteger))))
 _AN_ADMINISTRATOR = Prepared(_an_administrator().limit(1))
 _ROLE_OF_GROUP = Prepared(select(SysGroupHasRole.sys_id).where(SysGroupHasRole.group == parameter("group")).limit(1))

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from changegate.database import connection
 from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.dialects import Upsert
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
 from changegate.extensions import now, settings
@@ -100,20 +100,11 @@ def _claim(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
     at = now()
     values = {"key_hash": key_hash, "body_hash": body_hash, "table": table.name, "record": sys_id}
     instants = {"created_at": at, "expires_at": at + KEPT_FOR}
-    return _CLAIMS[connection().dialect.name].execute(values | instants) == 1
+    return _RESERVATION.execute(values | instants) == 1
 
 
-def _claim_statement(dialect: Any) -> Prepared:
-    statement = dialect.insert(Keys)
-    taken = {column.key: statement.excluded[column.key] for column in Keys.columns if not column.primary_key}
-    expired = Keys.c.expires_at <= statement.excluded.created_at
-    # A key that is in use updates no row, so that the count is 0. With DO NOTHING, an expired key that is not deleted
-    # yet would stay in use.
-    claim = statement.on_conflict_do_update(index_elements=[Keys.c.key_hash], set_=taken, where=expired)
-    return Prepared(claim, Keys.c.keys())
-
-
-_CLAIMS = {name: _claim_statement(dialect) for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))}
+# With DO NOTHING, an expired key that is not deleted yet would stay in use.
+_RESERVATION = Upsert(Keys, lambda old, new: old.expires_at <= new.created_at)
 _FIND = Prepared(select(Keys.c.body_hash, Keys.c.record).where(Keys.c.key_hash == parameter("key_hash")))
 
 

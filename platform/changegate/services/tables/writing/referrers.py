@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, case, func, insert, literal, or_, select, update
 
 from changegate.database import connection
+from changegate.database.dialects import random_digits
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import Caller
@@ -72,7 +73,7 @@ def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
     columns, now, user = referrer.source.c, utc_now(), caller.user_name
     row: dict[str, Any] = {
         # One statement writes all rows, so that only the database can give each of them digits of its own.
-        "sys_id": literal(new_ordered_sys_id()[:-RANDOM_DIGITS]) + _random_digits(connection().dialect.name),
+        "sys_id": literal(new_ordered_sys_id()[:-RANDOM_DIGITS]) + random_digits(RANDOM_DIGITS),
         "tablename": columns["sys_class_name"] if _holds_classes(referrer) else referrer.name,
         "documentkey": columns["sys_id"],
         "record_checkpoint": columns["sys_mod_count"] + 1,
@@ -91,10 +92,3 @@ def _audit(referrer: Table, field: str, sys_id: str, caller: Caller) -> None:
 
 def _given(name: str, value: Any) -> Any:
     return value if isinstance(value, ColumnElement) else literal(value, _AUDIT.c[name].type)
-
-
-def _random_digits(dialect: str) -> Any:
-    """Return an SQL expression for `RANDOM_DIGITS` hex digits that differ from row to row."""
-    if dialect == "sqlite":
-        return func.lower(func.hex(func.randomblob(RANDOM_DIGITS // 2)))
-    return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), RANDOM_DIGITS)

@@ -1,0 +1,85 @@
+"""What the two databases do by different statements: locks, upserts, random digits, and the age of transactions."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, String, Table, cast, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.database.unit_of_work import connection
+
+Columns = Any  # columns as attributes
+
+_ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(parameter("number", BigInteger))))
+_OLDEST_TRANSACTION = text(
+    "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend'"
+)
+
+
+def lock_number(number: int) -> None:
+    """Take the advisory lock of a number until the transaction ends.
+
+    On SQLite, this does nothing: a transaction that has written has the only write lock anyway.
+    """
+    if _is_postgres(connection()):
+        _ADVISORY_LOCK.first({"number": number})
+
+
+def lock_table(at_work: Connection, table: Table) -> None:
+    """Lock a table against other writers, but not against readers, until the transaction ends."""
+    # The mode conflicts with itself and with writes, but not with reads. SQLite has no such lock; `locks_rows` makes it
+    # take its only write lock.
+    mode = text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
+    lock = mode if _is_postgres(at_work) else select(*table.primary_key)
+    at_work.execute(lock.execution_options(locks_rows=True))
+
+
+def age_of_oldest_transaction() -> timedelta:
+    """Return the age of the oldest open transaction of PostgreSQL, whose writes are not visible yet.
+
+    On SQLite the age is zero for a caller that writes, because it is the only writer.
+    """
+    if not _is_postgres(connection()):
+        return timedelta()
+    return timedelta(seconds=float(connection().execute(_OLDEST_TRANSACTION).scalar_one()))
+
+
+def random_digits(count: int) -> ColumnElement[str]:
+    """Return an SQL expression for up to 32 hex digits, an even number, that differ from row to row."""
+    if not _is_postgres(connection()):
+        return func.lower(func.hex(func.randomblob(count // 2)))
+    return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), count)
+
+
+class Upsert:
+    """An INSERT that replaces a row of the same primary key if `may_replace`(old columns, new columns) is true.
+
+    It waits for a concurrent transaction that writes the same key.
+    """
+
+    def __init__(self, table: Table, may_replace: Callable[[Columns, Columns], ColumnElement[bool]]) -> None:
+        self._statements = {
+            name: _upsert(table, dialect, may_replace)
+            for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+        }
+
+    def execute(self, values: Mapping[str, Any]) -> int:
+        """Write a row; return 1, or 0 if there is a row that must not be replaced."""
+        return self._statements[connection().dialect.name].execute(values)
+
+
+def _upsert(table: Table, dialect: Any, may_replace: Callable[[Columns, Columns], ColumnElement[bool]]) -> Prepared:
+    statement = dialect.insert(table)
+    new = {column.key: statement.excluded[column.key] for column in table.columns if not column.primary_key}
+    # A row that must not be replaced is not updated, so that the count is 0.
+    replacing = statement.on_conflict_do_update(
+        index_elements=[*table.primary_key], set_=new, where=may_replace(table.c, statement.excluded)
+    )
+    return Prepared(replacing, table.c.keys())
+
+
+def _is_postgres(at_work: Connection) -> bool:
+    return at_work.dialect.name == "postgresql"
