@@ -75,6 +75,7 @@ def register_integration(fields: Mapping[str, Any], *, by: str) -> Registered:
     db.session.add(entity)
     with _refusing_conflicts():
         db.session.flush()
+    # After the flush: the timeline refers to the integration by its sys_id, which the flush assigns.
     _note_stored_keys(entity)
     return Registered(entity, secret)
 
@@ -98,6 +99,7 @@ def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[ValidatedMap]:
     if not connection_type_of(entity).has_provider:
         return []
     try:
+        # Loading the stored maps must not flush anything before all errors are known.
         with db.session.no_autoflush:
             return validate_keys(entity, fields)
     except InputInvalid as problem:
@@ -105,17 +107,22 @@ def _maps(entity: OAuthEntity, fields: Mapping[str, Any]) -> list[ValidatedMap]:
 
 
 def _change(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[ValidatedMap], by: str) -> str | None:
+    # Copied before `_fill`, which overwrites them: afterward, nobody can tell what issued tokens were based on.
     trusted_before = (entity.jwks_url, entity.issuer)
     grounds_before, keys_before = grounds_of(entity), keys_of(entity)
     _fill(entity, fields, maps, by)
     if grounds_before["active"] and not entity.active:
+        # More than `revoke_tokens`: ID tokens that were issued but never used must not be accepted either when the
+        # integration is activated again.
         revoke_all_so_far(entity)
     elif has_lost_grounds(grounds_before, grounds_of(entity)):
         revoke_tokens(entity)
     if (entity.jwks_url, entity.issuer) != trusted_before:
+        # In this transaction, so that no request sees the new URL together with the keys of the former one.
         clear_cached_keys(connection(), entity.sys_id)
         forget_published(connection(), entity.sys_id, now())
     secret = give_secret(entity) if has_secret(entity) and not entity.client_secret_hash else None
+    # Within `_refusing_conflicts`: unique keys and foreign keys are checked here, not in the view's commit.
     db.session.flush()
     if keys_of(entity) != keys_before:
         _note_stored_keys(entity)
@@ -128,6 +135,8 @@ def _refusing_conflicts() -> Iterator[None]:
     try:
         yield
     except IntegrityError:
+        # Our own checks have passed, so that another transaction has won. PostgreSQL refuses all further statements of
+        # a failed transaction, so it ends here.
         rollback()
         raise InputInvalid({"name": [CONFLICT]}) from None
 
@@ -144,6 +153,7 @@ def _fill(entity: OAuthEntity, fields: Mapping[str, Any], maps: Sequence[Validat
     if connection_type_of(entity).has_provider:
         entity.audiences = entity.audiences or [entity.client_id]
         require_sole_addressee(entity)
+        # Loading the stored maps must not flush the integration without its new ones.
         with db.session.no_autoflush:
             store_keys(entity, maps, by=by)
 
