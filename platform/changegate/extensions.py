@@ -20,6 +20,9 @@ login = LoginManager()
 bootstrap = Bootstrap5()
 limiter = FailureLimit()
 
+OPENAPI_DOCUMENT = "openapi_document"  # the key of app.extensions for the function that loads the document
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 §9.2.1, without TRACE
+
 
 def settings() -> Settings:
     """Return the settings of the current application."""

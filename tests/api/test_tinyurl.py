@@ -230,7 +230,7 @@ def test_the_oldest_of_too_many_queries_make_room(either_desk: TokenDesk, monkey
 
 
 def test_the_oldest_of_too_long_queries_make_room(app: Flask, api: TableApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiny_urls, "MOST_CHARACTERS", 100)
+    monkeypatch.setattr(tiny_urls, "MOST_QUERY_CHARACTERS", 100)
     for letter in "abc":
         token_of(api, f"{CHANGES}?{letter * 40}")
     assert [query[0] for query in kept_queries(app)] == ["b", "c"]

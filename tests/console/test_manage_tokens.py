@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from changegate.services.oauth.live_tokens import PAGE_SIZE
+from changegate.services.oauth.live_tokens import TOKENS_PER_PAGE
 from tests.console.integrations.test_views import ATTACK
 from tests.console.visitor import Visitor, forms_of
 from tests.support.id_token_desk import read, register_id_token
@@ -85,13 +85,13 @@ def test_filters(admin: Visitor, desk: TokenDesk, pipeline: Integration) -> None
 def test_pages_by_correlation_id(admin: Visitor, app: Flask, desk: TokenDesk) -> None:
     pipeline = desk.register(replay_policy="reusable-until-exp", enable_jti_verification=False)
     assertion = desk.assertion()
-    for _ in range(PAGE_SIZE + 2):
+    for _ in range(TOKENS_PER_PAGE + 2):
         desk.token(pipeline, assertion=assertion)
     page = admin.open(f"{TOKENS}?user={ROBOT}").text
-    assert f"{PAGE_SIZE + 2} live" in page
+    assert f"{TOKENS_PER_PAGE + 2} live" in page
     [older] = re.findall(r'href="([^"]+)" rel="next"', page)
     rest = admin.open(older.replace("&amp;", "&")).text
-    assert (len(ids_in(page)), len(ids_in(rest))) == (PAGE_SIZE, 2)
+    assert (len(ids_in(page)), len(ids_in(rest))) == (TOKENS_PER_PAGE, 2)
     assert 'rel="next"' not in rest and f"user={ROBOT}" in older
     with app.app_context(), counted_statements() as many:
         admin.open(TOKENS)

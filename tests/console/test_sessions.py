@@ -11,7 +11,7 @@ from changegate.cli.instance import working_on
 from changegate.extensions import db
 from changegate.models import SysUserSession
 from changegate.services.users.accounts import create_user, get_user, set_password
-from changegate.services.users.sessions import MOST_FOR_USER
+from changegate.services.users.sessions import MOST_SESSIONS
 from tests.conftest import BASE_URL, Clock, basic
 from tests.console.conftest import PASSWORD
 from tests.console.visitor import Visitor, forms_of
@@ -154,9 +154,9 @@ def test_a_copied_cookie_ends_after_half_a_day(desk: Desk) -> None:
 
 def test_expired_sessions_go_with_the_next_login_and_a_user_has_only_so_many(desk: Desk) -> None:
     first = desk.tom
-    for _ in range(MOST_FOR_USER):
+    for _ in range(MOST_SESSIONS):
         last = desk.sign_in()
-    assert desk.rows() == MOST_FOR_USER
+    assert desk.rows() == MOST_SESSIONS
     assert not is_in(first)
     assert is_in(last)
     clock = Clock()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.console.event_list import PAGE_SIZE
+from changegate.console.event_list import EVENTS_PER_PAGE
 from changegate.extensions import db
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.services.integrations.integrations import get_integration
@@ -90,7 +90,7 @@ def test_accepts_any_search_text(admin: Visitor, query: str) -> None:
 
 
 def test_pages_by_correlation_id(app: Flask, admin: Visitor, integration: Registered) -> None:
-    made = [add_event(app, integration, is_accepted=True) for _ in range(PAGE_SIZE + 3)]
+    made = [add_event(app, integration, is_accepted=True) for _ in range(EVENTS_PER_PAGE + 3)]
     page = admin.open(f"{EVENTS}?outcome=accepted").text
     [older] = re.findall(r'href="([^"]+)" rel="next"', page)
     assert "outcome=accepted" in older

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changegate.errors import RequestUnreadable
-from changegate.schemas.table_query import MAX_PARAMETERS, TableParameters, load_parameters
+from changegate.schemas.table_query import MAX_QUERY_PARAMETERS, TableParameters, load_parameters
 
 DEFAULTS = TableParameters(
     query="",
@@ -105,10 +105,10 @@ def test_long_and_short_query_strings_are_read_alike() -> None:
 
 
 def test_refuses_too_many_parameters() -> None:
-    assert load_parameters(b"&".join([b"a=1"] * MAX_PARAMETERS)).filters == {"a": "1"}
+    assert load_parameters(b"&".join([b"a=1"] * MAX_QUERY_PARAMETERS)).filters == {"a": "1"}
     with pytest.raises(RequestUnreadable) as refused:
-        load_parameters(b"&".join([b"a=1"] * (MAX_PARAMETERS + 1)))
-    assert refused.value.detail == f"More than {MAX_PARAMETERS} parameters"
+        load_parameters(b"&".join([b"a=1"] * (MAX_QUERY_PARAMETERS + 1)))
+    assert refused.value.detail == f"More than {MAX_QUERY_PARAMETERS} parameters"
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text()))

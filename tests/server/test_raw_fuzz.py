@@ -32,7 +32,7 @@ HURRIED = f"""
 from changegate.server import connections, waits
 waits.SECONDS = waits.HEAD_SECONDS = connections.SILENT_SECONDS = {LONGEST_SECONDS}
 waits.BYTES_PER_SECOND = 2**30
-connections.SECONDS_BETWEEN_LOOKS = 0.2
+connections.SECONDS_BETWEEN_CONNECTION_LOOKS = 0.2
 """
 
 

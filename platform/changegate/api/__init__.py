@@ -24,10 +24,10 @@ from changegate.api.hsts import register_hsts
 from changegate.api.openapi.document import load_document
 from changegate.api.whole_body import require_whole_body
 from changegate.config import Settings
+from changegate.extensions import OPENAPI_DOCUMENT
 
 VERSIONS = ("", "/v1", "/v2")
 # Key of the function that returns the OpenAPI document. The console reads it there, as it must not import this package.
-OPENAPI_DOCUMENT = "openapi_document"
 
 
 def register(app: Flask) -> None:

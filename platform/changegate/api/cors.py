@@ -11,10 +11,10 @@ from flask import Flask, Request, Response
 
 from changegate.config import Settings
 from changegate.errors import AccessRefused
+from changegate.extensions import SAFE_METHODS
 from changegate.unproxied import current_request, request_context
 
 PREFIX = "/api/"
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # ServiceNow's clients revoke a token by GET; no other GET writes.
 WRITTEN_BY_GET = ("/oauth_revoke_token.do", "/oauth_revoke.do")
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"

@@ -4,14 +4,14 @@ from flask import Blueprint, Response
 
 from changegate.api.auth import require_integration_administrator
 from changegate.api.envelopes import result_response
+from changegate.api.integrations import ADMIN_PREFIX
 from changegate.extensions import now
 from changegate.schemas import presets
 from changegate.schemas.hygiene import AssessmentSchema, OverviewSchema
 from changegate.services.hygiene.assessment import assess
 from changegate.services.hygiene.overview import get_overview
 
-PREFIX = "/api/now/oauth"
-bp = Blueprint("hygiene", __name__, url_prefix=PREFIX)
+bp = Blueprint("hygiene", __name__, url_prefix=ADMIN_PREFIX)
 bp.before_request(require_integration_administrator)
 
 

@@ -44,10 +44,10 @@ from changegate.services.integrations.saving import change_integration, register
 from changegate.services.keys.key_store import key_store
 from changegate.unproxied import current_request
 
-PREFIX = "/api/now/oauth"
+ADMIN_PREFIX = "/api/now/oauth"
 READ_ONLY = ("sys_id", "client_id")
 CLIENT_ID = re.compile(r"[0-9a-f]{32}\Z")
-bp = Blueprint("integrations", __name__, url_prefix=PREFIX)
+bp = Blueprint("integrations", __name__, url_prefix=ADMIN_PREFIX)
 bp.before_request(require_integration_administrator)
 
 
@@ -69,7 +69,7 @@ def create_view() -> Response:
     require_authority(made.entity, caller())
     commit()
     warnings = completed.warnings + _warnings(made.entity)
-    location = f"{settings().base_url}{PREFIX}/integrations/{made.entity.client_id}"
+    location = f"{settings().base_url}{ADMIN_PREFIX}/integrations/{made.entity.client_id}"
     shown = _shown(made.entity) | {"client_secret": made.client_secret}
     headers = {"Location": location} | etag(made.entity.record_version)
     return result_response(shown, 201, headers, warnings=warnings)
@@ -260,4 +260,4 @@ def _link(next_before: str | None) -> dict[str, str]:
     if next_before is None:
         return {}
     query = urlencode({**current_request().args.to_dict(), "before": next_before})
-    return {"Link": f'<{settings().base_url}{PREFIX}/events?{query}>;rel="next"'}
+    return {"Link": f'<{settings().base_url}{ADMIN_PREFIX}/events?{query}>;rel="next"'}

@@ -18,7 +18,7 @@ from changegate.services.scopes.scopes import list_scopes
 
 API = "/api/now"
 # In seconds; short, because administrators can add scopes at any time.
-MAX_AGE = 300
+METADATA_MAX_AGE = 300
 PROOFS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 # Client authentication by endpoint. A public client may use the first two: its assertion, or the token, is the proof.
 AUTHENTICATION = {"token": (*PROOFS, "none"), "revocation": (*PROOFS, "none"), "introspection": PROOFS}
@@ -80,4 +80,4 @@ def _scopes() -> list[str]:
 
 def _document(body: dict[str, Any]) -> Response:
     """Return metadata as JSON, without empty lists (RFC 8414 §3.2, RFC 9728 §3.2)."""
-    return public_response({name: value for name, value in body.items() if value != []}, MAX_AGE)
+    return public_response({name: value for name, value in body.items() if value != []}, METADATA_MAX_AGE)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication
 
-PREFIX = "/api/"
+from changegate.api.cors import PREFIX
+
 HEADER = "HTTP_X_HTTP_METHOD_OVERRIDE"
 OVERRIDABLE = frozenset({"GET", "POST"})
 # Methods that the header cannot set. Servers frame the response by the method on the wire: after an override to HEAD, a

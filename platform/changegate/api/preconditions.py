@@ -12,7 +12,7 @@ from werkzeug.http import parse_etags
 from changegate.errors import VersionMissing
 from changegate.models.base import Record
 from changegate.services.tables.change_history import last_change
-from changegate.services.tables.versions import Condition, require_version
+from changegate.services.tables.versions import VersionCheck, require_version
 from changegate.unproxied import current_request
 
 IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
@@ -23,7 +23,7 @@ def etag(version: str) -> dict[str, str]:
     return {"ETag": f'"{version}"'}
 
 
-def if_match() -> Condition | None:
+def if_match() -> VersionCheck | None:
     """Return the condition of a write, or None without the header. An empty header matches no version."""
     return _condition(IF_MATCH)
 
@@ -46,7 +46,7 @@ def is_known_to_reader(version: str) -> bool:
     return condition is not None and condition(version)
 
 
-def _condition(name: str) -> Condition | None:
+def _condition(name: str) -> VersionCheck | None:
     sent: str | None = current_request().environ.get(name)
     return None if sent is None else _names(parse_etags(sent.strip()))
 

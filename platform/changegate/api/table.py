@@ -16,7 +16,7 @@ from changegate.api.tinyurl import restore_query
 from changegate.database import commit
 from changegate.extensions import settings
 from changegate.models.base import version_of
-from changegate.schemas.table_query import LONGEST_REMEMBERED, TableParameters, load_parameters, parse_parameters
+from changegate.schemas.table_query import LONGEST_CACHED_QUERY, TableParameters, load_parameters, parse_parameters
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -173,7 +173,7 @@ def _pages(page: Page, limit: int, offset: int) -> list[tuple[str, int]]:
 
 def _kept_parameters(query_string: bytes) -> str:
     """Return the common part of all page links, up to the parameters that differ."""
-    return _remembered_kept(query_string) if len(query_string) <= LONGEST_REMEMBERED else _kept(query_string)
+    return _remembered_kept(query_string) if len(query_string) <= LONGEST_CACHED_QUERY else _kept(query_string)
 
 
 def _kept(query_string: bytes) -> str:

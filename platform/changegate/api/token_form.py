@@ -22,7 +22,7 @@ from changegate.unproxied import current_request
 
 FORM = "application/x-www-form-urlencoded"
 MAX_BODY_BYTES = 64 * 1024
-MAX_PARAMETERS = 50
+MAX_FORM_PARAMETERS = 50
 TWO_PROOFS = "two different client authentications"
 # Secrets in a URL end up in logs, so they are refused there.
 SECRET_PARAMETERS = frozenset({"client_secret", "assertion", "client_assertion", "password", "code", "refresh_token"})
@@ -48,11 +48,11 @@ def read_form() -> list[tuple[str, str]]:
         raise InvalidRequest("body_malformed", f"the body must be {FORM}")
     body = _read_bearable_body(sent)
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_PARAMETERS)
     except UnicodeDecodeError:
         raise InvalidRequest("body_malformed", "the body is not UTF-8") from None
     except ValueError:
-        raise InvalidRequest("body_malformed", f"more than {MAX_PARAMETERS} parameters") from None
+        raise InvalidRequest("body_malformed", f"more than {MAX_FORM_PARAMETERS} parameters") from None
 
 
 def _read_bearable_body(sent: Request) -> bytes:

@@ -9,7 +9,7 @@ from changegate.services.oauth.token_keys import list_published
 
 PATH = "/api/now/oauth/jwks"
 # In seconds. A new key must be published for longer than this before it signs.
-MAX_AGE = 3600
+KEYS_MAX_AGE = 3600
 bp = Blueprint("token_keys", __name__)
 bp.before_request(allow_anyone)
 
@@ -17,4 +17,4 @@ bp.before_request(allow_anyone)
 @bp.get(PATH)
 def key_set_view() -> Response:
     """Return the public keys, with Cache-Control and ETag."""
-    return public_response({"keys": list_published(now())}, MAX_AGE)
+    return public_response({"keys": list_published(now())}, KEYS_MAX_AGE)

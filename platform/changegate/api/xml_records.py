@@ -21,7 +21,7 @@ from changegate.errors import RequestUnreadable
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 ROOT = "response"
-MAX_DEPTH = 4  # The levels of a request: response, result, a reference, its value.
+MAX_XML_DEPTH = 4  # The levels of a request: response, result, a reference, its value.
 MAX_ELEMENTS = 10_000
 # The encodings that expat decodes itself. It looks up others among Python's codecs, which never forget an unknown name.
 ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
@@ -123,8 +123,8 @@ class _Reader(ContentHandler):
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 - SAX's name
         """Open an element; raises `RequestUnreadable` for too many, or too deep ones."""
         self._count += 1
-        if len(self._open) == MAX_DEPTH:
-            raise RequestUnreadable(f"XML is nested more than {MAX_DEPTH} elements deep")
+        if len(self._open) == MAX_XML_DEPTH:
+            raise RequestUnreadable(f"XML is nested more than {MAX_XML_DEPTH} elements deep")
         if self._count > MAX_ELEMENTS:
             raise RequestUnreadable(f"XML has more than {MAX_ELEMENTS} elements")
         self._open.append(_Element(name))

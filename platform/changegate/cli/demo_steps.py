@@ -9,8 +9,8 @@ import click
 import requests
 
 from changegate.seed import RUN_MARK
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT
 
-JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 RUN_AS = "release.bot"
 OWNER = "maria.keller"
 AUDIENCE = "changegate-demo"

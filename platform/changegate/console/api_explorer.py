@@ -7,13 +7,13 @@ from flask import Blueprint, Response, render_template, send_from_directory
 
 from changegate.console.guards import allow_anyone, require_login
 from changegate.errors import RecordNotFound
+from changegate.extensions import OPENAPI_DOCUMENT
 from changegate.unproxied import current_application
 
 # The files of the Swagger UI package that the page uses; no other file of its folder is served.
 SWAGGER_UI = str(files("flask_swagger_ui") / "dist")
 SWAGGER_UI_FILES = frozenset({"swagger-ui-bundle.js", "swagger-ui.css"})
 # Key of the function that returns the document, set by the APIs.
-OPENAPI_DOCUMENT = "openapi_document"
 bp = Blueprint("api_explorer", __name__, url_prefix="/rest-api-explorer")
 bp.before_request(require_login)
 swagger_ui = Blueprint("swagger_ui", __name__, url_prefix="/static/swagger-ui")

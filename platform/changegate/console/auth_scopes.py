@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from changegate.console.carried_forms import FRAGMENT_HEADER
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.scope_form import ScopeForm
 from changegate.console.stale_forms import is_stale, list_differences, stale_page
@@ -30,7 +31,6 @@ from changegate.services.scopes.scopes import (
 from changegate.services.scopes.sentences import describe_scope
 from changegate.unproxied import current_request
 
-FRAGMENT_HEADER = "X-Fragment"
 CHOICES = {
     "rest_apis": {name: api.label for name, api in REST_APIS.items()},
     "http_methods": {**{method: method for method in METHODS}, ANY: "All"},

@@ -8,7 +8,7 @@ from changegate.console.local_times import parse_local
 from changegate.printable import typed
 from changegate.services.oauth.event_search import OUTCOMES, EventFilter
 
-PAGE_SIZE = 50
+EVENTS_PER_PAGE = 50
 # The arguments of the query string, and their maximum lengths.
 ARGUMENTS = {
     **{"integration": 32, "outcome": 20, "reason": 40, "text": 255},

@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError
 from changegate.console.carried_forms import answer_old_form, ask_to_sign_in, is_of_earlier_session
 from changegate.database import count_for
 from changegate.errors import AccessRefused
-from changegate.extensions import csrf
+from changegate.extensions import SAFE_METHODS, csrf
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.users.accounts import caller_of
@@ -17,7 +17,6 @@ from changegate.unproxied import current_application, current_request
 
 # The maximum size of a form from a user who is not signed in.
 MOST_FORM_BYTES = 64 * 1024
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def protect_forms() -> ResponseReturnValue | None:

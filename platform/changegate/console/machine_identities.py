@@ -13,7 +13,7 @@ from changegate.services.hygiene.privileges import HIGH_PRIVILEGES
 from changegate.services.hygiene.reading import read_all
 from changegate.unproxied import current_request
 
-MAX_LENGTH = 100
+MAX_ARGUMENT_LENGTH = 100
 bp = Blueprint("machine_identities", __name__, url_prefix="/machine-identity/identities")
 bp.before_request(require_integration_administrator)
 
@@ -22,7 +22,7 @@ bp.before_request(require_integration_administrator)
 def list_view() -> str:
     """List the machine identities: all, those with a high-privilege role, or the one with the given user name."""
     sent = current_request()
-    at, user = now(), typed(sent.args.get("user", ""))[:MAX_LENGTH]
+    at, user = now(), typed(sent.args.get("user", ""))[:MAX_ARGUMENT_LENGTH]
     is_privileged = "privileged" in sent.args
     reading = read_all(at)
     identities = identities_of(reading)

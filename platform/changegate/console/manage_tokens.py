@@ -15,7 +15,7 @@ from changegate.models.integration_choices import ID_TOKEN
 from changegate.services.integrations.integrations import end_tokens, get_integration, list_integrations
 from changegate.services.oauth.event_search import get_event
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
-from changegate.services.oauth.live_tokens import PAGE_SIZE, count_tokens, search_tokens
+from changegate.services.oauth.live_tokens import TOKENS_PER_PAGE, count_tokens, search_tokens
 from changegate.services.oauth.refresh_tokens import end_refresh_token
 from changegate.services.oauth.revocation import end_token
 from changegate.services.scopes.scopes import list_scopes
@@ -34,14 +34,14 @@ def list_view() -> str:
     chosen = next((entity for entity in integrations if entity.client_id == state.integration), None)
     is_unknown = bool(state.integration) and chosen is None
     wanted_filter = state.filter(chosen.sys_id if chosen else None)
-    tokens = [] if is_unknown else search_tokens(wanted_filter, PAGE_SIZE + 1, state.before or None)
+    tokens = [] if is_unknown else search_tokens(wanted_filter, TOKENS_PER_PAGE + 1, state.before or None)
     return render_template(
         "console/manage_tokens.html",
         wanted=state,
-        tokens=tokens[:PAGE_SIZE],
+        tokens=tokens[:TOKENS_PER_PAGE],
         refresh_tokens=[] if is_unknown or state.before else search_refresh_tokens(wanted_filter),
         total=0 if is_unknown else count_tokens(wanted_filter),
-        next_before=tokens[PAGE_SIZE - 1].correlation_id if len(tokens) > PAGE_SIZE else None,
+        next_before=tokens[TOKENS_PER_PAGE - 1].correlation_id if len(tokens) > TOKENS_PER_PAGE else None,
         chosen=chosen,
         integrations=integrations,
         of_id_tokens={entity.client_id for entity in integrations if entity.type == ID_TOKEN},

@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, url_for
 
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.tabs import ENDPOINTS
+from changegate.console.machine_identities import MAX_ARGUMENT_LENGTH
 from changegate.extensions import now
 from changegate.printable import typed
 from changegate.schemas import presets
@@ -17,7 +18,6 @@ from changegate.services.hygiene.finding import INTEGRATION, SEVERITIES, Finding
 from changegate.services.hygiene.score import COSTS
 from changegate.unproxied import current_request
 
-MAX_LENGTH = 100
 bp = Blueprint("security_findings", __name__, url_prefix="/machine-identity/findings")
 bp.before_request(require_integration_administrator)
 
@@ -38,7 +38,7 @@ def list_view() -> str:
     assessment = assess(now(), presets)
     severity = sent.args.get("severity", "")
     severity = severity if severity in SEVERITIES else ""
-    subject = typed(sent.args.get("subject", ""))[:MAX_LENGTH]
+    subject = typed(sent.args.get("subject", ""))[:MAX_ARGUMENT_LENGTH]
     shown = [
         _linked(finding)
         for finding in assessment.findings

@@ -6,7 +6,7 @@ See docs/reference/inbound-integrations.md#console.
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from changegate.console.event_list import PAGE_SIZE, EventList
+from changegate.console.event_list import EVENTS_PER_PAGE, EventList
 from changegate.console.guards import caller, require_integration_administrator
 from changegate.console.integrations.claim_pins import list_claims
 from changegate.console.integrations.pages import stale_integration
@@ -37,8 +37,8 @@ def list_view() -> ResponseReturnValue:
     return render_template(
         "console/token_events.html",
         wanted=state,
-        events=events[:PAGE_SIZE],
-        next_before=events[PAGE_SIZE - 1].correlation_id if len(events) > PAGE_SIZE else None,
+        events=events[:EVENTS_PER_PAGE],
+        next_before=events[EVENTS_PER_PAGE - 1].correlation_id if len(events) > EVENTS_PER_PAGE else None,
         integrations=integrations,
         outcomes=OUTCOMES,
     )
@@ -92,12 +92,12 @@ def constrain_view(correlation_id: str) -> ResponseReturnValue:
 
 def _find_events(wanted: EventList, integrations: dict[str, OAuthEntity]) -> list[OAuthExchange]:
     if wanted.correlation_id:
-        return find_events_by_id(wanted.correlation_id, PAGE_SIZE)
+        return find_events_by_id(wanted.correlation_id, EVENTS_PER_PAGE)
     chosen = [sys_id for sys_id, entity in integrations.items() if entity.client_id == wanted.integration]
     if wanted.integration and not chosen:
         return []
     wanted_filter = wanted.filter(chosen[0] if chosen else None)
-    return search_events(wanted_filter, PAGE_SIZE + 1, wanted.before or None)
+    return search_events(wanted_filter, EVENTS_PER_PAGE + 1, wanted.before or None)
 
 
 def _find_entity(event: OAuthExchange) -> OAuthEntity | None:

@@ -3,6 +3,7 @@
 import secrets
 
 ONE_IN = 500
+PURGED_AT_ONCE = 1000
 
 
 def is_time_to_clean_up() -> bool:

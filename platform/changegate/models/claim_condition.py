@@ -1,4 +1,4 @@
-"""The operators and types of claim conditions."""
+"""The operators, types, and limits of claim conditions."""
 
 OPERATORS = {
     "equals": "Equals",
@@ -15,3 +15,5 @@ VALUE_TYPES = {
 }
 # Larger integers are not exact in JSON parsers that use doubles (RFC 8259 §6).
 LARGEST_NUMBER = 2**53 - 1
+MAX_CLAIM_LENGTH = 255
+MAX_JSON_DEPTH = 8  # of an assertion's payload, and of documents about keys: deeper ones are refused

@@ -1,4 +1,4 @@
-"""The values that some fields of an integration are chosen from: stored text to label, except for algorithms."""
+"""The values that some fields of an integration are chosen from (stored text to label), and limits of fields."""
 
 JWT_BEARER, CLIENT_CREDENTIALS, PASSWORD, ID_TOKEN = "jwt_bearer", "client_credentials", "password", "id_token"
 CONNECTION_TYPES = {
@@ -17,5 +17,7 @@ REPLAY_POLICIES = {
 }
 USER_FIELDS = {"email": "Email", "user_name": "User ID", "employee_number": "Employee number", "sys_id": "Sys ID"}
 MAX_CONDITIONS = 50
+MAX_ISSUER_LENGTH = 255
+MAX_URL_LENGTH = 2048
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 DEFAULT_ALGORITHMS = ["RS256", "ES256"]

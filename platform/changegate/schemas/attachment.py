@@ -4,11 +4,11 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from changegate.models.base import SYS_ID_LENGTH
 from changegate.schemas.table_query import MAX_LIMIT, Count, ParameterSchema, TableQuerySchema
 
-DEFAULT_LIMIT = 1000
-MAX_NAME_LENGTH = 80
-SYS_ID_LENGTH = 32
+DEFAULT_FILES = 1000
+MAX_TABLE_NAME_LENGTH = 80
 MISSING = "A value is expected."
 
 
@@ -17,7 +17,7 @@ class AttachmentQuerySchema(TableQuerySchema):
 
     limit = Count(
         data_key="sysparm_limit",
-        load_default=DEFAULT_LIMIT,
+        load_default=DEFAULT_FILES,
         most=MAX_LIMIT,
         metadata={"description": "Maximum number of files."},
     )
@@ -34,7 +34,7 @@ class AttachmentTargetSchema(ParameterSchema):
     `creation_time` is ignored: the server sets the time.
     """
 
-    table_name = _text(MAX_NAME_LENGTH, "The table of the record.", required=True)
+    table_name = _text(MAX_TABLE_NAME_LENGTH, "The table of the record.", required=True)
     table_sys_id = _text(SYS_ID_LENGTH, "The sys_id of the record.", required=True)
     encryption_context = _text(SYS_ID_LENGTH, "Stored with the file, but not used.", load_default=None)
 

@@ -10,13 +10,11 @@ from typing import Any, Never
 
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, pre_load, validate, validates_schema
 
-from changegate.models.claim_condition import LARGEST_NUMBER, OPERATORS, VALUE_TYPES
+from changegate.models.claim_condition import LARGEST_NUMBER, MAX_CLAIM_LENGTH, MAX_JSON_DEPTH, OPERATORS, VALUE_TYPES
 from changegate.printable import printable
 from changegate.schemas.claim_condition_text import parse_condition_text
 from changegate.schemas.one_line import CONTROL_CHARACTERS, is_one_line
 
-MAX_CLAIM_LENGTH = 255
-MAX_DEPTH = 8  # of an assertion's payload: what lies deeper is never read
 MAX_VALUE_LENGTH = 1000
 MAX_MEMBERS = 50
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
@@ -33,8 +31,8 @@ def _is_claim(claim: str) -> None:
         raise ValidationError("Between two slashes of a JSON pointer is a name; a slash in a name is written ~1.")
     if not all(_STEP.fullmatch(step) for step in steps):
         raise ValidationError("In a JSON pointer, ~ is written ~0 and a slash in a name ~1.")
-    if len(steps) > MAX_DEPTH:
-        raise ValidationError(f"A JSON pointer has at most {MAX_DEPTH} steps.")
+    if len(steps) > MAX_JSON_DEPTH:
+        raise ValidationError(f"A JSON pointer has at most {MAX_JSON_DEPTH} steps.")
 
 
 class ClaimConditionSchema(Schema):

@@ -11,8 +11,8 @@ from changegate.schemas.field_errors import field_errors
 from changegate.schemas.one_line import is_one_line
 
 OUTCOMES = ("accepted", "refused", "would_refuse")
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 500
+DEFAULT_EVENTS = 50
+MAX_EVENTS = 500
 
 
 def _says(description: str) -> dict[str, str]:
@@ -65,8 +65,8 @@ class EventQuerySchema(Schema):
     )
     until = TimestampField(load_default=None, metadata=_says("Only events before this time."))
     limit = fields.Integer(
-        load_default=DEFAULT_LIMIT,
-        validate=validate.Range(1, MAX_LIMIT, error="Give a whole number from {min} to {max}."),
+        load_default=DEFAULT_EVENTS,
+        validate=validate.Range(1, MAX_EVENTS, error="Give a whole number from {min} to {max}."),
         error_messages={"invalid": "Give a whole number."},
         metadata=_says("Maximum number of events to show, newest first."),
     )

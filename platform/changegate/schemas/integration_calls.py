@@ -3,7 +3,7 @@
 from marshmallow import RAISE, Schema, fields, validate
 
 MAX_OVERLAP_HOURS = 720
-MAX_ASSERTION_LENGTH = 64 * 1024
+MAX_TRIED_LENGTH = 64 * 1024
 
 
 class SecretRotationSchema(Schema):
@@ -32,6 +32,6 @@ class TrialRequestSchema(Schema):
 
     assertion = fields.String(
         required=True,
-        validate=validate.Length(min=1, max=MAX_ASSERTION_LENGTH, error="This is longer than any assertion, or empty."),
+        validate=validate.Length(min=1, max=MAX_TRIED_LENGTH, error="This is longer than any assertion, or empty."),
         error_messages={"required": "Send the assertion."},
     )

@@ -14,13 +14,13 @@ DEFAULT_LIMIT = 10_000
 # Responses are built in memory. For more records, callers follow the Link header.
 MAX_LIMIT = 10_000
 MAX_OFFSET = 2**31 - 1
-MAX_PARAMETERS = 1000
+MAX_QUERY_PARAMETERS = 1000
 SYSPARM = "sysparm_"
 # Alternative spelling in a ServiceNow tutorial.
 SHORT_EXCLUDE_LINK = "sysparm_exclude_ref_link"
 EXCLUDE_LINK = "sysparm_exclude_reference_link"
 # Parsed query strings of up to this many bytes are cached, because callers repeat them.
-LONGEST_REMEMBERED = 512
+LONGEST_CACHED_QUERY = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def load_parameters(query_string: bytes) -> TableParameters:
 
     Raises `RequestUnreadable` for too many parameters.
     """
-    if len(query_string) <= LONGEST_REMEMBERED:
+    if len(query_string) <= LONGEST_CACHED_QUERY:
         return _remembered(query_string)
     return _load(query_string)
 
@@ -175,10 +175,10 @@ def parse_parameters(query_string: bytes) -> dict[str, str]:
             query_string.decode("utf-8", "replace"),
             keep_blank_values=True,
             errors="replace",
-            max_num_fields=MAX_PARAMETERS,
+            max_num_fields=MAX_QUERY_PARAMETERS,
         )
     except ValueError:
-        raise RequestUnreadable(f"More than {MAX_PARAMETERS} parameters") from None
+        raise RequestUnreadable(f"More than {MAX_QUERY_PARAMETERS} parameters") from None
     return dict(pairs)
 
 

@@ -9,10 +9,10 @@ from changegate.extensions import db
 from changegate.models import SysApiAccessScope, SysAuthScope
 from changegate.models.auth_scope import ANY, USERACCOUNT
 
-Rules = list[dict[str, Any]]
+ScopeRules = list[dict[str, Any]]
 
 
-def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> Rules:
+def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> ScopeRules:
     of_changes = {"table": "change_request", "own_records": own_records}
     return [{"rest_api": api, "http_method": method, **of_changes} for api, method in calls]
 
@@ -20,7 +20,7 @@ def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> Rules:
 READ = (("now/table", "GET"), ("now/stats", "GET"))
 UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"))
 # Description and rules by name.
-SCOPES: Mapping[str, tuple[str, Rules]] = {
+SCOPES: Mapping[str, tuple[str, ScopeRules]] = {
     "change_request.create": (
         "Create change requests, and nothing else",
         _on_changes(("now/table", "POST")),

@@ -21,7 +21,7 @@ SECONDS_TO_COLLECT = 0.05
 # Granian has no timeout for the first byte of a connection, and a limited number of connections. This time must be
 # longer than any wait of the server in which neither side sends.
 SILENT_SECONDS = 120.0
-SECONDS_BETWEEN_LOOKS = 15.0
+SECONDS_BETWEEN_CONNECTION_LOOKS = 15.0
 # In `struct tcp_info` of Linux: the milliseconds since data was sent, since an acknowledgment was, and since data came.
 TCP_INFO_TIMES, TCP_INFO_OFFSET = Struct("=3I"), 44
 Peer = tuple[str, int]
@@ -58,11 +58,11 @@ class Cutter:
         while True:
             peers: set[Peer] = set()
             with suppress(Empty):
-                peers.add(self._peers.get(timeout=SECONDS_BETWEEN_LOOKS))
+                peers.add(self._peers.get(timeout=SECONDS_BETWEEN_CONNECTION_LOOKS))
                 time.sleep(SECONDS_TO_COLLECT)
                 while not self._peers.empty():
                     peers.add(self._peers.get())
-            if time.monotonic() - looked_at >= SECONDS_BETWEEN_LOOKS:
+            if time.monotonic() - looked_at >= SECONDS_BETWEEN_CONNECTION_LOOKS:
                 looked_at = time.monotonic()
                 peers |= silent_peers()
             if peers:

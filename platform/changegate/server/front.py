@@ -18,9 +18,10 @@ from typing import Any
 
 from flask import Flask
 
+from changegate.api.cors import PREFIX
 from changegate.api.envelopes import refusal
 from changegate.api.id_tokens import ADMITTED
-from changegate.api.method_override import PREFIX, is_overridden
+from changegate.api.method_override import is_overridden
 from changegate.api.whole_body import REFUSED_BODY
 from changegate.errors import ChangegateError
 from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed

@@ -16,7 +16,7 @@ from changegate.services.oauth.access_tokens import revoke_tokens
 from changegate.services.oauth.live_refresh_tokens import search_refresh_tokens
 from changegate.services.oauth.live_tokens import TokenFilter
 from changegate.services.oauth.oldest_tokens import MOST_LIVE
-from changegate.services.oauth.refresh_tokens import KEPT_FOR, purge_ended
+from changegate.services.oauth.refresh_tokens import TOKENS_KEPT_FOR, purge_ended
 from tests.conftest import ADMIN_PASSWORD, Clock
 from tests.support.grant_desk import MARIA, PASSWORD, GrantDesk, allowed_passwords
 from tests.support.token_desk import RFC_PATH, SERVICENOW_PATH, Integration, TokenDesk
@@ -429,7 +429,7 @@ def test_those_that_ended_long_ago_are_forgotten(grants: GrantDesk, desk: TokenD
     _, kept = grants.both_tokens(long)
     _, revoked = grants.both_tokens(long)
     revoke(grants, revoked)
-    for days, left in ((1, 3), (KEPT_FOR.days + 1, 1)):
+    for days, left in ((1, 3), (TOKENS_KEPT_FOR.days + 1, 1)):
         clock.advance(days=days)
         with desk.app.app_context():
             purge_ended(clock())

@@ -4,7 +4,7 @@ import json
 
 from flask.testing import FlaskClient
 
-from changegate.api.token_keys import MAX_AGE, PATH
+from changegate.api.token_keys import KEYS_MAX_AGE, PATH
 from changegate.services.keys.key_set import KeySet
 from changegate.services.oauth.token_keys import LEAD, SIGNS_FOR
 from tests.conftest import Clock
@@ -19,14 +19,14 @@ def test_is_public_and_cacheable(client: FlaskClient) -> None:
     answer = client.get(PATH)
 
     assert (answer.status_code, answer.content_type) == (200, "application/json;charset=UTF-8")
-    assert answer.headers["Cache-Control"] == f"public, max-age={MAX_AGE}"
+    assert answer.headers["Cache-Control"] == f"public, max-age={KEYS_MAX_AGE}"
     assert not {"Set-Cookie", "WWW-Authenticate", "X-Is-Logged-In"} & set(answer.headers.keys())
     assert KeySet.parse(answer.data).ignored == ()
 
 
 def test_is_cached_no_longer_than_a_key_is_published_before_it_signs() -> None:
-    assert LEAD.total_seconds() > MAX_AGE
-    assert MAX_AGE <= 3600, "`token-key rotate` may be told to wait for an hour only"
+    assert LEAD.total_seconds() > KEYS_MAX_AGE
+    assert KEYS_MAX_AGE <= 3600, "`token-key rotate` may be told to wait for an hour only"
 
 
 def test_holds_nothing_private(client: FlaskClient) -> None:

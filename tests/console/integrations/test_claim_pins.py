@@ -2,7 +2,7 @@
 
 import json
 
-from changegate.console.integrations.claim_pins import MAX_CLAIMS, ClaimLine, list_claims
+from changegate.console.integrations.claim_pins import MAX_CLAIMS_SHOWN, ClaimLine, list_claims
 from changegate.schemas.presets import PRESETS
 
 KUBERNETES = PRESETS["kubernetes"]
@@ -75,4 +75,4 @@ def test_a_pin_carries_claim_and_value() -> None:
 
 
 def test_limits_the_number_of_claims_shown() -> None:
-    assert len(list_claims({"many": {str(number): number for number in range(1000)}}, None)) == MAX_CLAIMS
+    assert len(list_claims({"many": {str(number): number for number in range(1000)}}, None)) == MAX_CLAIMS_SHOWN

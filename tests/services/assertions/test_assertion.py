@@ -14,10 +14,9 @@ from changegate.services.assertions import assertion as assertion_module
 from changegate.services.assertions.assertion import UnverifiedAssertion, VerifiedAssertion
 from changegate.services.assertions.claim_checks import MAX_CLAIMS
 from changegate.services.assertions.compact_form import MAX_ASSERTION_LENGTH, MAX_PAYLOAD_BYTES
-from changegate.services.assertions.header_policy import MAX_KID_LENGTH
 from changegate.services.assertions.trust_policy import accepted_typ
 from changegate.services.keys.key_set import KeySet
-from changegate.services.keys.signing_key import SigningKey
+from changegate.services.keys.signing_key import MAX_KID_LENGTH, SigningKey
 from changegate.services.keys.verifying_keys import Validity
 from tests.support.attack_forms import headed, rewritten_ecdsa, said
 from tests.support.forge import (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changegate.errors import RequestUnreadable
-from changegate.services.attachments.file_names import MAX_LENGTH, last_part, parse_file_name
+from changegate.services.attachments.file_names import MAX_FILE_NAME_LENGTH, last_part, parse_file_name
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from changegate.services.attachments.file_names import MAX_LENGTH, last_part, pa
         "תוכנית.txt",
         "family 👨\u200d👩\u200d👧.png",
         'quoted "name"; filename=x.txt',
-        "a" * MAX_LENGTH,
+        "a" * MAX_FILE_NAME_LENGTH,
     ],
 )
 def test_a_valid_name_is_kept(name: str) -> None:
@@ -57,7 +57,7 @@ def test_refuses_deceptive_names(name: str) -> None:
 
 def test_refuses_a_name_that_is_too_long() -> None:
     with pytest.raises(RequestUnreadable) as refused:
-        parse_file_name("a" * (MAX_LENGTH + 1))
+        parse_file_name("a" * (MAX_FILE_NAME_LENGTH + 1))
     assert refused.value.detail == "Field file_name: 256 characters are more than the 255 it holds"
 
 

@@ -11,9 +11,9 @@ from changegate.extensions import db
 from changegate.models import IntegrationDraft, SysUser
 from changegate.services.integrations import drafts
 from changegate.services.integrations.drafts import (
-    KEPT_FOR,
-    MOST_CHARACTERS,
-    MOST_FOR_USER,
+    DRAFTS_KEPT_FOR,
+    MOST_DRAFT_CHARACTERS,
+    MOST_DRAFTS,
     change_draft,
     content_of,
     discard_draft,
@@ -72,7 +72,7 @@ def test_a_draft_ends_after_a_week_and_is_purged(either_app: Flask, monkeypatch:
         ann = user("ann")
         draft = start_draft(ann, {})
         db.session.commit()
-        clock.advance(seconds=KEPT_FOR.total_seconds() + 1)
+        clock.advance(seconds=DRAFTS_KEPT_FOR.total_seconds() + 1)
         assert list_drafts(ann) == []
         with pytest.raises(RecordNotFound):
             get_draft(draft.sys_id, ann)
@@ -90,18 +90,18 @@ def test_a_user_has_so_many_drafts_and_the_oldest_go(either_app: Flask) -> None:
     with either_app.app_context():
         ann, bob = user("ann"), user("bob")
         start_draft(bob, {})
-        for number in range(MOST_FOR_USER + 2):
+        for number in range(MOST_DRAFTS + 2):
             clock.advance(seconds=1)
             start_draft(ann, {"number": number})
         db.session.commit()
-        assert [content_of(draft)["number"] for draft in list_drafts(ann)] == [*range(MOST_FOR_USER + 1, 1, -1)]
-        assert stored() == MOST_FOR_USER + 1
+        assert [content_of(draft)["number"] for draft in list_drafts(ann)] == [*range(MOST_DRAFTS + 1, 1, -1)]
+        assert stored() == MOST_DRAFTS + 1
 
 
 def test_a_draft_has_a_greatest_size(either_app: Flask) -> None:
     with either_app.app_context():
         ann = user("ann")
-        longest = {"x": "y" * (MOST_CHARACTERS - len(json.dumps({"x": ""}, separators=(",", ":"))))}
+        longest = {"x": "y" * (MOST_DRAFT_CHARACTERS - len(json.dumps({"x": ""}, separators=(",", ":"))))}
         draft = start_draft(ann, longest)
         for write in (lambda: start_draft(ann, {**longest, "z": 1}), lambda: change_draft(draft, {**longest, "z": 1})):
             with pytest.raises(InputInvalid, match="longer than"):

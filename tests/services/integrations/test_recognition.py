@@ -14,7 +14,7 @@ from changegate.errors import JwksFetchFailed
 from changegate.private_keys import LEAKED
 from changegate.schemas import presets
 from changegate.services.integrations import pasted_text, provider_search
-from changegate.services.integrations.pasted_text import MAX_LENGTH, classify
+from changegate.services.integrations.pasted_text import MAX_PASTED_LENGTH, classify
 from changegate.services.integrations.recognition import SIGNED, Recognition, host_of_issuer, recognize_pasted
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_fetch import FetchedDocument
@@ -396,7 +396,7 @@ def test_a_private_key_is_leaked(key: str) -> None:
         (" \n ", "Paste a JWKS URL"),
         ("hello world", "blanks within it"),
         ("hello", "not recognized"),
-        ("x" * (MAX_LENGTH + 1), "longer than"),
+        ("x" * (MAX_PASTED_LENGTH + 1), "longer than"),
         ("[" * 50_000, "cannot be read: more than 10000 objects and lists"),
         ('{"a":' * 5_000, "cannot be read: nested deeper"),
         ("[1]", "a JSON list"),

@@ -9,7 +9,7 @@ from changegate.errors import AdministratorRequired, InputInvalid
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.integrations.run_as import (
-    MAX_LENGTH,
+    MAX_USER_NAME_LENGTH,
     create_account,
     list_account_warnings,
     may_create_accounts,
@@ -38,7 +38,7 @@ def test_only_administrators_create_an_account_and_only_with_one_role() -> None:
     assert list_account_warnings("Shop.Bot") == []
 
 
-@pytest.mark.parametrize("user_name", ["", "a:b", "x" * (MAX_LENGTH + 1), "a\u202eb", "ADMIN"])
+@pytest.mark.parametrize("user_name", ["", "a:b", "x" * (MAX_USER_NAME_LENGTH + 1), "a\u202eb", "ADMIN"])
 def test_an_account_needs_a_sound_and_unused_name(user_name: str) -> None:
     with pytest.raises(InputInvalid) as refusal:
         create_account(user_name, caller("admin"))
@@ -64,4 +64,4 @@ def test_proposes_a_user_name_of_its_own(name: str, account: str) -> None:
     create_user(user_name=account, password=None, email=None, name=None, roles=[])
     second = propose_account(name)
     assert second == f"{account}-2"
-    assert len(second) <= MAX_LENGTH
+    assert len(second) <= MAX_USER_NAME_LENGTH

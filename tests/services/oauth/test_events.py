@@ -14,7 +14,7 @@ from changegate.services.oauth.client_authentication import ClientCredentials, a
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
 from changegate.services.oauth.events import (
-    KEPT_FOR,
+    EVENTS_KEPT_FOR,
     purge_expired,
     record_accepted,
     record_refused,
@@ -70,7 +70,7 @@ def test_only_expired_events_are_deleted(desk: TokenDesk) -> None:
 
 
 def test_an_exchange_is_kept_longer_than_its_tokens_and_assertion_are_valid() -> None:
-    assert sum(FIELDS[name].most for name in LIFETIMES) < KEPT_FOR.total_seconds() / 2
+    assert sum(FIELDS[name].most for name in LIFETIMES) < EVENTS_KEPT_FOR.total_seconds() / 2
 
 
 def test_most_requests_do_not_clean_up(desk: TokenDesk) -> None:
@@ -116,7 +116,7 @@ def test_the_latest_exchange_that_is_forgotten_is_noted(either_desk: TokenDesk) 
         _, latest = times(used)
         purge(clock())
         assert noted(used) is None
-        purge(clock() + KEPT_FOR)
+        purge(clock() + EVENTS_KEPT_FOR)
         assert times(used) == []
         assert (noted(used), noted(unused)) == (latest, None)
 
@@ -124,7 +124,7 @@ def test_the_latest_exchange_that_is_forgotten_is_noted(either_desk: TokenDesk) 
 def test_a_refused_exchange_does_not_count_as_use(desk: TokenDesk, clock: Clock) -> None:
     integration = desk.register()
     desk.exchange(integration, assertion=desk.assertion(aud="https://other.example.com"))
-    purge(clock() + KEPT_FOR + timedelta(hours=1))
+    purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
     assert noted(integration) is None
 
 
@@ -132,11 +132,11 @@ def test_a_refused_exchange_does_not_count_as_use(desk: TokenDesk, clock: Clock)
 def test_the_latest_use_is_noted_once_a_day(desk: TokenDesk, clock: Clock, hours: int, is_noted: bool) -> None:
     integration = desk.register()
     desk.token(integration)
-    purge(clock() + KEPT_FOR + timedelta(hours=1))
+    purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
     first = noted(integration)
     clock.advance(hours=hours)
     desk.token(integration)
     with counted_statements() as statements:
-        purge(clock() + KEPT_FOR + timedelta(hours=1))
+        purge(clock() + EVENTS_KEPT_FOR + timedelta(hours=1))
     assert any(text.startswith("UPDATE oauth_entity") for text in statements) is is_noted
     assert (noted(integration) != first) is is_noted

@@ -70,7 +70,7 @@ def test_choices_read_during_a_write_of_a_choice_are_not_cached() -> None:
 
 
 def test_the_least_recently_used_choices_are_dropped_at_its_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CAPACITY", 2)
+    monkeypatch.setattr(module, "CHOICES_CACHED", 2)
     kept, read = RecentChoices(lambda: 10.0), Reader()
     found = [kept.find(STATE._replace(table=name), read)["state"] for name in ("a", "b", "a", "c", "a", "b")]
     assert [min(labels) for labels in found] == ["1", "2", "1", "3", "1", "4"]

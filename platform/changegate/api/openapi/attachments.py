@@ -11,7 +11,7 @@ from changegate.api.openapi.records import result_of
 from changegate.api.openapi.tables import AS_XML, TOTAL
 from changegate.api.openapi.values import JsonSchema, ref
 from changegate.services.attachments.access import ATTACHMENTS
-from changegate.services.attachments.file_names import MAX_LENGTH
+from changegate.services.attachments.file_names import MAX_FILE_NAME_LENGTH
 from changegate.services.attachments.metadata import names_of_metadata
 from changegate.services.catalog import TABLES
 
@@ -24,7 +24,7 @@ _NO_PART = r"/\\\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
 FILE_NAME: JsonSchema = {
     "type": "string",
     "pattern": rf"^\.{{0,2}}[^\s.{_NO_PART}]([^{_NO_PART}]*[^\s{_NO_PART}])?$",
-    "maxLength": MAX_LENGTH,
+    "maxLength": MAX_FILE_NAME_LENGTH,
 }
 # Constraints of the target parameters that their schema does not express.
 TARGET: Mapping[str, JsonSchema] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.hygiene import PREFIX
+from changegate.api.integrations import ADMIN_PREFIX
 from changegate.api.openapi.answers import answer, errors
 from changegate.api.openapi.integrations import BASIC, ROLES, TAG
 from changegate.api.openapi.parameters import name_of
@@ -25,10 +25,10 @@ def add_hygiene_schemas(spec: APISpec) -> None:
 def hygiene_paths() -> Mapping[str, dict[str, Operation]]:
     """Return the paths of findings and the overview."""
     return {
-        f"{PREFIX}/findings": {
+        f"{ADMIN_PREFIX}/findings": {
             "get": _operation("list_findings", "Get the security score and the findings", "Assessment")
         },
-        f"{PREFIX}/overview": {
+        f"{ADMIN_PREFIX}/overview": {
             "get": _operation("get_overview", "Get machine identities and exchanges over time", "Overview")
         },
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.integrations import PREFIX
+from changegate.api.integrations import ADMIN_PREFIX
 from changegate.api.openapi.answers import ETAG, JSON, answer, errors, header
 from changegate.api.openapi.integration_fields import add_fields
 from changegate.api.openapi.parameters import IF_MATCH, name_of, query_parameters
@@ -36,9 +36,9 @@ def add_integration_schemas(spec: APISpec) -> None:
 
 def integration_paths(spec: APISpec) -> Paths:
     """Return the paths of the admin API."""
-    path = f"{PREFIX}/integrations/{{client_id}}"
+    path = f"{ADMIN_PREFIX}/integrations/{{client_id}}"
     return {
-        f"{PREFIX}/integrations": {"get": _list(), "post": _create()},
+        f"{ADMIN_PREFIX}/integrations": {"get": _list(), "post": _create()},
         path: {
             "get": _read(),
             "put": _write("replace", "replacement"),
@@ -55,7 +55,7 @@ def integration_paths(spec: APISpec) -> Paths:
         },
         f"{path}/keys/{{thumbprint}}/unblock": {"post": _keys("unblock_key", "Unblock a key", "thumbprint")},
         f"{path}/try": {"post": _try()},
-        f"{PREFIX}/events": {"get": _events(spec)},
+        f"{ADMIN_PREFIX}/events": {"get": _events(spec)},
     }
 
 

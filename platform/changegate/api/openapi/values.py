@@ -8,7 +8,7 @@ from typing import Any
 
 from changegate.models.base import Entry
 from changegate.services.tables.display.selections import LINKED
-from changegate.services.tables.values import DEFAULT_TEXT_LENGTH, MAX_INTEGER, MAX_NAME_LENGTH
+from changegate.services.tables.values import DEFAULT_TEXT_LENGTH, MAX_FIELD_NAME_LENGTH, MAX_INTEGER
 
 JsonSchema = dict[str, Any]
 # Characters that every field can store: the rule of `is_storable`, without lone surrogates, which JSON cannot contain.
@@ -47,7 +47,7 @@ VALUES: Mapping[str, JsonSchema] = {
         "description": "A record of another table: its sys_id, or its name; for a user, the user_name.",
         "type": ["string", "null"],
         "pattern": STORABLE,
-        "maxLength": MAX_NAME_LENGTH,
+        "maxLength": MAX_FIELD_NAME_LENGTH,
     },
     "References": {
         "description": "Records of another table: sys_ids or names, separated by commas.",

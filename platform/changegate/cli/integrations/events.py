@@ -7,7 +7,7 @@ import click
 
 from changegate.cli.instance import opened_instance
 from changegate.cli.integrations.refusals import as_json
-from changegate.schemas.event_query import DEFAULT_LIMIT, OUTCOMES, load_event_query
+from changegate.schemas.event_query import DEFAULT_EVENTS, OUTCOMES, load_event_query
 from changegate.schemas.integration_views import EventSchema
 from changegate.services.integrations.event_pages import find_events
 
@@ -24,7 +24,7 @@ from changegate.services.integrations.event_pages import find_events
 )
 @click.option("--until", metavar="TIME", help="Only events before this time.")
 @click.option("--correlation-id", help="The correlation ID that the caller received, or at least its first ten digits.")
-@click.option("--limit", metavar="NUMBER", help=f"Maximum number of events, newest first; default: {DEFAULT_LIMIT}.")
+@click.option("--limit", metavar="NUMBER", help=f"Maximum number of events, newest first; default: {DEFAULT_EVENTS}.")
 @click.option("--before", metavar="CORRELATION_ID", help="Continue with the events before this one.")
 @as_json
 def events(as_json: bool, **asked: Any) -> None:

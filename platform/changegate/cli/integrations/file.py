@@ -13,7 +13,7 @@ from changegate.cli.integrations.applying import Applied, apply_integrations
 from changegate.cli.integrations.integration_file import read_file, render_file
 from changegate.cli.integrations.refusals import as_json, get_target
 from changegate.cli.integrations.value_texts import describe_changes
-from changegate.cli.integrations.yaml_text import MAX_CHARACTERS
+from changegate.cli.integrations.yaml_text import MAX_YAML_CHARACTERS
 from changegate.database import commit, rollback
 from changegate.errors import ChangegateError
 from changegate.extensions import db, now
@@ -75,7 +75,7 @@ def _warn(result: Applied, warnings: Iterable[str]) -> None:
 
 def _read(file: str) -> str:
     try:
-        data = sys.stdin.buffer.read(MAX_CHARACTERS * 4 + 1) if file == "-" else _bytes_of(file)
+        data = sys.stdin.buffer.read(MAX_YAML_CHARACTERS * 4 + 1) if file == "-" else _bytes_of(file)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ChangegateError(f"{file} is not valid UTF-8.") from None
@@ -83,7 +83,7 @@ def _read(file: str) -> str:
 
 def _bytes_of(file: str) -> bytes:
     with Path(file).open("rb") as opened:
-        return opened.read(MAX_CHARACTERS * 4 + 1)
+        return opened.read(MAX_YAML_CHARACTERS * 4 + 1)
 
 
 def _row(result: Applied, is_dry_run: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from changegate.services.hygiene.warnings import warn_of_saved
 from changegate.services.integrations.input_completion import Completed, complete_input
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.integrations.integrations import delete_integration
-from changegate.services.integrations.pasted_text import MAX_LENGTH
+from changegate.services.integrations.pasted_text import MAX_PASTED_LENGTH
 from changegate.services.integrations.recognition import SIGNED
 from changegate.services.integrations.saving import change_integration, register_integration
 from changegate.services.keys.key_store import key_store
@@ -40,7 +40,7 @@ from changegate.services.keys.key_store import key_store
 def create(pasted: BinaryIO | None, as_json: bool, **options: Any) -> None:
     """Register an integration and show its client secret once; an issuer or a JWKS URL leads to the other."""
     given = read_options(options)
-    text = pasted.read(MAX_LENGTH + 1).decode("utf-8", "replace") if pasted else None
+    text = pasted.read(MAX_PASTED_LENGTH + 1).decode("utf-8", "replace") if pasted else None
     with opened_instance():
         completed = complete_input(given, key_store(), presets, text)
         _say_recognized(completed)

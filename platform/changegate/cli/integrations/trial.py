@@ -15,7 +15,7 @@ from changegate.services.integrations.dry_run import try_assertion
 from changegate.services.integrations.integration_fields import fields_of
 from changegate.services.keys.key_store import key_store
 
-MAX_CHARACTERS = 64 * 1024
+MAX_TOKEN_CHARACTERS = 64 * 1024
 EXCHANGED = "assertion would be exchanged for a token that acts"
 ACCEPTED = {ID_TOKEN: "ID token would be accepted, and act"}
 
@@ -43,8 +43,8 @@ def try_token(client_id: str, as_json: bool) -> None:
 
 def _read() -> str:
     """Return the assertion, with replacement characters for invalid UTF-8."""
-    data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
-    if len(data) > MAX_CHARACTERS:
+    data = sys.stdin.buffer.read(MAX_TOKEN_CHARACTERS + 1)
+    if len(data) > MAX_TOKEN_CHARACTERS:
         raise ChangegateError("The input is longer than an assertion may be.")
     return data.decode("utf-8", "replace")
 

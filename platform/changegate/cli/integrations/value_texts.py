@@ -8,7 +8,7 @@ from changegate.printable import printable
 from changegate.schemas.claim_condition_text import render_condition_text
 from changegate.services.integrations.integration_changes import Change
 
-LONGEST = 100
+LONGEST_VALUE = 100
 
 
 def describe_changes(changes: Mapping[str, Change]) -> Iterator[str]:
@@ -20,7 +20,7 @@ def describe_changes(changes: Mapping[str, Change]) -> Iterator[str]:
 def describe_value(name: str, value: Any) -> str:
     """Return the value of a field in one line. A long text is shortened; a list is not, since every member matters."""
     text = _text(name, value)
-    return f"{text[:LONGEST]}…" if isinstance(value, str) and len(text) > LONGEST else text
+    return f"{text[:LONGEST_VALUE]}…" if isinstance(value, str) and len(text) > LONGEST_VALUE else text
 
 
 def _text(name: str, value: Any) -> str:

@@ -15,8 +15,8 @@ import yaml
 from changegate.errors import ChangegateError
 from changegate.printable import printable
 
-MAX_CHARACTERS = 1024 * 1024
-MAX_DEPTH = 20
+MAX_YAML_CHARACTERS = 1024 * 1024
+MAX_YAML_DEPTH = 20
 Place = tuple[int, int]  # Line and column, counted from 1.
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?\Z")
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
             raise Unreadable(place, "Aliases are not supported; repeat the value.")
         if event.tag is not None:
             raise Unreadable(place, "Tags are not supported; write the plain value.")
-        if self._depth > MAX_DEPTH:
+        if self._depth > MAX_YAML_DEPTH:
             raise Unreadable(place, "The value is nested too deeply.")
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -70,8 +70,8 @@ _Loader.add_implicit_resolver(f"{_TAG}float", _NUMBER, list("-0123456789"))
 
 def parse_yaml(text: str) -> yaml.Node | None:
     """Return the root node of the only document, None for an empty text; raises `Unreadable`."""
-    if len(text) > MAX_CHARACTERS:
-        raise Unreadable((1, 1), f"The file is longer than {MAX_CHARACTERS} characters.")
+    if len(text) > MAX_YAML_CHARACTERS:
+        raise Unreadable((1, 1), f"The file is longer than {MAX_YAML_CHARACTERS} characters.")
     try:
         return _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as problem:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from changegate.console.integrations.form import show_value
+from changegate.models.claim_condition import MAX_JSON_DEPTH
 from changegate.schemas.claim_condition import MAX_VALUE_LENGTH
 from changegate.schemas.presets import CLAIM_KINDS, Preset
 from changegate.schemas.presets.shape import IMMUTABLE, RENAMABLE, RUN_SPECIFIC
@@ -24,8 +25,7 @@ KIND_LABELS = {
 }
 NOT_KNOWN = "Whether this value can change is unknown; ask the provider before you pin it."
 KIND_ADVICE = {**CLAIM_KINDS, UNKNOWN: NOT_KNOWN}
-MAX_DEPTH = 8
-MAX_CLAIMS = 200
+MAX_CLAIMS_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def list_claims(claims: Mapping[str, Any], preset: Preset | None) -> list[ClaimL
     """Return the claims of a token, immutable ones first; nested claims have a JSON pointer (RFC 6901) as name."""
     notes = {note.name: note for note in preset.claims} if preset else {}
     lines = []
-    for name, value in list(_leaves(claims, ()))[:MAX_CLAIMS]:
+    for name, value in list(_leaves(claims, ()))[:MAX_CLAIMS_SHOWN]:
         note = notes.get(name)
         kind = note.kind if note else _guess(name)
         lines.append(ClaimLine(name, value, kind, note.says if note else ""))
@@ -128,7 +128,7 @@ def _guess(name: str) -> str:
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value and len(path) < MAX_DEPTH:
+    if isinstance(value, dict) and value and len(path) < MAX_JSON_DEPTH:
         for name, inner in value.items():
             yield from _leaves(inner, (*path, name))
     elif path:

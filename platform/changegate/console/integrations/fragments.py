@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from changegate.console.carried_forms import FRAGMENT_HEADER
 from changegate.console.guards import require_integration_administrator
 from changegate.console.integrations.condition_check import check_conditions
 from changegate.console.integrations.connection_types import get_connection
@@ -25,7 +26,6 @@ from changegate.services.keys.key_store import key_store
 from changegate.services.keys.signing_key import SigningKey
 from changegate.unproxied import current_request
 
-FRAGMENT_HEADER = "X-Fragment"
 bp = Blueprint("form_fragments", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from changegate.models import OAuthEntity, SysAudit
 from changegate.services.tables.change_history import CHANGED_BENEATH, label_of, list_saves
 
-PAGE_SIZE = 25
+CHANGES_PER_PAGE = 25
 CHANGED = CHANGED_BENEATH.format("").strip()
 # Fields whose values mean nothing to readers: the label and the sentence that are shown instead.
 EVENTS = {
@@ -36,18 +36,19 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class HistoryPage:
     """A page of saves, newest first; `before` is the number of the save that the next page begins after."""
 
     saves: Sequence[Save]
     before: int | None
 
 
-def list_history(entity: OAuthEntity, before: int | None) -> History:
+def list_history(entity: OAuthEntity, before: int | None) -> HistoryPage:
     """Return a page of the history of an integration."""
-    found = list_saves(entity, PAGE_SIZE + 1, before)
-    saves, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
-    return History([_save(entity, changes) for changes in saves], saves[-1][0].record_checkpoint if has_more else None)
+    found = list_saves(entity, CHANGES_PER_PAGE + 1, before)
+    saves, has_more = found[:CHANGES_PER_PAGE], len(found) > CHANGES_PER_PAGE
+    older = saves[-1][0].record_checkpoint if has_more else None
+    return HistoryPage([_save(entity, changes) for changes in saves], older)
 
 
 def _save(entity: OAuthEntity, changes: Sequence[SysAudit]) -> Save:

@@ -4,7 +4,7 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from changegate.console.guards import caller, require_integration_administrator
-from changegate.console.integrations.key_panel import key_panel
+from changegate.console.integrations.key_panel import SHORT_LENGTH, key_panel
 from changegate.console.integrations.pages import stale_integration
 from changegate.console.integrations.tabs import KEYS, tab_context
 from changegate.database import commit
@@ -17,7 +17,6 @@ from changegate.services.integrations.key_blocking import block_key, refresh_key
 from changegate.services.keys.key_store import key_store
 from changegate.unproxied import current_request
 
-SHORT_LENGTH = 12
 bp = Blueprint("integration_keys", __name__, url_prefix="/inbound-integrations")
 bp.before_request(require_integration_administrator)
 

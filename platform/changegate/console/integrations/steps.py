@@ -8,6 +8,7 @@ from changegate.console.integrations.claim_pins import pinned_row
 from changegate.console.integrations.form import PLACE, PLACEHOLDER_PREFIX, IntegrationForm
 from changegate.console.integrations.rows import CLAIM_CONDITIONS, ROW_KINDS
 from changegate.errors import InputInvalid, JwksFetchFailed
+from changegate.models.claim_condition import MAX_CLAIM_LENGTH
 from changegate.schemas import presets
 from changegate.schemas.integration_input import defaults_for
 from changegate.schemas.presets import (
@@ -23,8 +24,6 @@ from changegate.schemas.presets import (
 )
 from changegate.services.integrations.recognition import recognize_pasted
 from changegate.services.keys.key_store import key_store
-
-MAX_CLAIM_LENGTH = 255
 
 
 def take_step(form: IntegrationForm, step: str) -> IntegrationForm:

@@ -13,9 +13,9 @@ from changegate.extensions import settings
 from changegate.printable import printable
 from changegate.schemas.presets.catalog import find_preset
 from changegate.schemas.presets.pins import find_misshapen_pin, has_pin
+from changegate.schemas.presets.placeholders import MAX_SHOWN
 from changegate.schemas.presets.recognition import find_domain_tenant, find_shared, list_issuers_of, recognize
 
-MAX_SHOWN = 200
 # With these key sources, the signer is the administrator's own, and its name is any text (RFC 7519 §4.1.1).
 NAMED_FREELY = ("certificates", "shared_key")
 _WELL_KNOWN = "/.well-known/"

@@ -5,15 +5,15 @@ from typing import Any
 
 from changegate.printable import printable
 from changegate.schemas.presets.catalog import find_preset
+from changegate.schemas.presets.placeholders import MAX_SHOWN
 from changegate.schemas.presets.recognition import find_by_issuer, find_refusal, find_shared
 from changegate.schemas.presets.shape import Preset
 
-MAX_SHOWN = 200
-Condition = Mapping[str, Any]
+StoredCondition = Mapping[str, Any]
 
 
 def require_pins(
-    issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
+    issuer: str, preset: str | None, conditions: Sequence[StoredCondition], audiences: Sequence[str]
 ) -> list[str]:
     """Return error messages about missing conditions; empty if the integration may be saved.
 
@@ -24,7 +24,7 @@ def require_pins(
 
 
 def find_pin_faults(
-    issuer: str, preset: str | None, conditions: Sequence[Condition], audiences: Sequence[str]
+    issuer: str, preset: str | None, conditions: Sequence[StoredCondition], audiences: Sequence[str]
 ) -> dict[str, list[str]]:
     """Return the messages of `require_pins` by the field in which to fix them."""
     chosen = find_preset(preset)
@@ -59,7 +59,9 @@ def find_audience_fault(
     return sentence, f"Enter the audience. {provider.audience_advice}"
 
 
-def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition], run_as: str | None) -> str | None:
+def advise_pins(
+    issuer: str, preset: str | None, conditions: Sequence[StoredCondition], run_as: str | None
+) -> str | None:
     """Return advice if every token of the provider for this audience acts as the same user, else None."""
     provider = find_preset(preset) or find_by_issuer(issuer)
     if not run_as or any(not condition.get("report_only") for condition in conditions):
@@ -68,7 +70,7 @@ def advise_pins(issuer: str, preset: str | None, conditions: Sequence[Condition]
     return f"Everyone who gets a token for this audience acts as {run_as}. Add a claim condition{names}."
 
 
-def _missing_pin(issuer: str, conditions: Sequence[Condition]) -> str | None:
+def _missing_pin(issuer: str, conditions: Sequence[StoredCondition]) -> str | None:
     provider = find_shared(issuer)
     if provider is None or has_pin(conditions, provider):
         return None
@@ -83,12 +85,12 @@ def _missing_pin(issuer: str, conditions: Sequence[Condition]) -> str | None:
     )
 
 
-def has_pin(conditions: Iterable[Condition], provider: Preset) -> bool:
+def has_pin(conditions: Iterable[StoredCondition], provider: Preset) -> bool:
     """Return whether a condition is one that only the tokens of one tenant can pass."""
     return any(_is_pin(condition, provider) for condition in conditions)
 
 
-def find_misshapen_pin(conditions: Iterable[Condition], provider: Preset) -> tuple[str, str] | None:
+def find_misshapen_pin(conditions: Iterable[StoredCondition], provider: Preset) -> tuple[str, str] | None:
     """Return what is wrong with a condition that holds a name in place of an ID, and the remedy, or None."""
     for condition in conditions:
         pin = next((pin for pin in provider.pins if pin.claim == _name(str(condition.get("claim", "")))), None)
@@ -104,7 +106,7 @@ def _missing_audience(preset: Preset | None, audiences: Sequence[str]) -> str | 
     return f"{preset.label}: {preset.audience_advice}"
 
 
-def _is_pin(condition: Condition, provider: Preset) -> bool:
+def _is_pin(condition: StoredCondition, provider: Preset) -> bool:
     if condition.get("report_only") or condition.get("value_type") != "string":
         return False
     values = _values(condition)
@@ -114,7 +116,7 @@ def _is_pin(condition: Condition, provider: Preset) -> bool:
     )
 
 
-def _values(condition: Condition) -> list[object]:
+def _values(condition: StoredCondition) -> list[object]:
     """Return the values that the claim may equal; empty for an operator that is not exact."""
     value = condition.get("value")
     if condition.get("operator") == "equals":

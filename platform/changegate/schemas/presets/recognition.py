@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from changegate.models.integration_choices import MAX_ISSUER_LENGTH, MAX_URL_LENGTH
 from changegate.schemas.presets.catalog import PRESETS, Filled, claim_kinds, find_preset, match_form, match_keys
 from changegate.schemas.presets.placeholders import OKTA_DOMAIN, UUID
 from changegate.schemas.presets.shape import IssuerForm, Preset
 
 # The limit of the form field. Longer text is not matched against patterns.
-MAX_ISSUER_LENGTH = 255
-MAX_URL_LENGTH = 2048
 _NO_TENANT = frozenset({"common", "organizations", "consumers"})
 _PERSONAL_ACCOUNTS = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _MICROSOFT = re.compile(r"sts\.windows\.net|login\.windows\.net|login\.(?:partner\.)?microsoftonline\.[a-z]+")

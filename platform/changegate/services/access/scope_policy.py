@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from functools import reduce
 
+from changegate.models.auth_scope import ANY
+
 # In a rule: every method, version, or table.
-ANY = "*"
 VERSIONS = ("v1", "v2")
 # A path without a version means the latest one (docs/reference/table-api.md#paths-and-methods).
 LATEST = "v2"
@@ -20,8 +21,8 @@ class ApiCall:
     version: str = LATEST
 
 
-Fields = frozenset[str] | None
-NO_FIELDS: Fields = frozenset()
+WritableFields = frozenset[str] | None
+NO_FIELDS: WritableFields = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class CallLimits:
     all records must not combine to every field of all records.
     """
 
-    writable_fields: Fields = None
+    writable_fields: WritableFields = None
     own_records: bool = False
-    fields_elsewhere: Fields = None
+    fields_elsewhere: WritableFields = None
 
     @classmethod
-    def of_rule(cls, writable_fields: Fields, *, own_records: bool) -> "CallLimits":
+    def of_rule(cls, writable_fields: WritableFields, *, own_records: bool) -> "CallLimits":
         """Return the limits of one rule."""
         return cls(writable_fields, own_records, NO_FIELDS if own_records else writable_fields)
 
@@ -59,11 +60,11 @@ class CallLimits:
         )
 
 
-def _either(one: Fields, other: Fields) -> Fields:
+def _either(one: WritableFields, other: WritableFields) -> WritableFields:
     return None if one is None or other is None else one | other
 
 
-def _both(one: Fields, other: Fields) -> Fields:
+def _both(one: WritableFields, other: WritableFields) -> WritableFields:
     return one if other is None else other if one is None else one & other
 
 

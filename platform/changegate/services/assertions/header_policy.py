@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.report import Report, RuleCheck
 from changegate.services.assertions.trust_policy import MEDIA_TYPE_PREFIX, TrustPolicy
+from changegate.services.keys.signing_key import MAX_KID_LENGTH
 from changegate.services.keys.strict_json import parse_json_strictly
 
 MAX_HEADER_DEPTH = 4
-MAX_KID_LENGTH = 256
 
 _KID = f"absent, or 1 to {MAX_KID_LENGTH} printable characters"
 

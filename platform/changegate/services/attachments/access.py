@@ -10,12 +10,12 @@ from changegate.errors import TableUnknown
 from changegate.models import SysAttachment
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.tables.display.display_values import CLASS_FIELD
 from changegate.services.tables.reading.records import require_operation, require_row
 from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.services.tables.visibility import Restriction, restriction_of, visibility, visible_rows
 
 ATTACHMENTS = SysAttachment.__table__
-CLASS_FIELD = "sys_class_name"
 
 
 def get_attachable(name: str) -> Table:

@@ -4,7 +4,7 @@ import unicodedata
 
 from changegate.errors import RequestUnreadable
 
-MAX_LENGTH = 255
+MAX_FILE_NAME_LENGTH = 255
 # Of Windows and Unix: a file may be downloaded on another system than it was uploaded from.
 SEPARATORS = "/\\"
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
@@ -29,8 +29,8 @@ def last_part(path: str) -> str:
 def _find_problem(name: str) -> str | None:
     if not name:
         return "a name is expected"
-    if len(name) > MAX_LENGTH:
-        return f"{len(name)} characters are more than the {MAX_LENGTH} it holds"
+    if len(name) > MAX_FILE_NAME_LENGTH:
+        return f"{len(name)} characters are more than the {MAX_FILE_NAME_LENGTH} it holds"
     if name in {".", ".."} or any(separator in name for separator in SEPARATORS):
         return "a name is expected, not a path"
     if any(_is_deceptive(character) for character in name):

@@ -9,7 +9,7 @@ from changegate.services.hygiene.finding import LOW, MEDIUM, Check, Fault
 UNUSED_AFTER = timedelta(days=90)
 NEVER_USED_AFTER = timedelta(days=7)
 # A condition must have reported for this long before enforcing it is recommended.
-REPORTED_FOR = timedelta(days=14)
+TRIAL_PERIOD = timedelta(days=14)
 
 
 def _unused(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
@@ -26,7 +26,7 @@ def _never_used(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
 
 
 def _report_only_met(facts: IntegrationFacts, at: datetime) -> Iterator[Fault]:
-    is_settled = at - facts.row.sys_updated_on >= REPORTED_FOR
+    is_settled = at - facts.row.sys_updated_on >= TRIAL_PERIOD
     if facts.binding.reporting and is_settled and facts.use.exchanges and not facts.use.would_refuse:
         sentence = f"{_conditions(facts)} would have refused none of the {_exchanges(facts)}."
         yield Fault(sentence, "Enforce them.", "claim_conditions")
@@ -44,7 +44,7 @@ def _conditions(facts: IntegrationFacts) -> str:
 
 def _exchanges(facts: IntegrationFacts) -> str:
     number = facts.use.exchanges
-    return f"{number} {'exchange' if number == 1 else 'exchanges'} of the last {REPORTED_FOR.days} days"
+    return f"{number} {'exchange' if number == 1 else 'exchanges'} of the last {TRIAL_PERIOD.days} days"
 
 
 CHECKS = (

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from changegate.database import connection
 from changegate.models import OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id, instant_of
-from changegate.services.hygiene.checks_of_use import REPORTED_FOR
+from changegate.services.hygiene.checks_of_use import TRIAL_PERIOD
 from changegate.services.oauth.exchange_figures import exchange_numbers
 
 LATELY = timedelta(days=7)
@@ -40,7 +40,7 @@ class UseOfToken:
 
 def read_uses(at: datetime) -> list[UseOfToken]:
     """Return the uses of all integrations, as far as the log goes back."""
-    late, reported = at - LATELY, at - REPORTED_FOR
+    late, reported = at - LATELY, at - TRIAL_PERIOD
     numbers = exchange_numbers(at, late, reported).c
 
     def since(begin: datetime, number: ColumnElement[int]) -> ColumnElement[int]:

@@ -11,28 +11,27 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from changegate.database import connection
-from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.cleanup import PURGED_AT_ONCE, is_time_to_clean_up
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import IntegrationDraft
 
-KEPT_FOR = timedelta(days=7)
-MOST_FOR_USER = 20
-MOST_CHARACTERS = 200_000
-PURGED_AT_ONCE = 1000
-TOO_LONG = f"The draft is longer than {MOST_CHARACTERS} characters. Shorten the entries, or use the full form."
+DRAFTS_KEPT_FOR = timedelta(days=7)
+MOST_DRAFTS = 20
+MOST_DRAFT_CHARACTERS = 200_000
+TOO_LONG = f"The draft is longer than {MOST_DRAFT_CHARACTERS} characters. Shorten the entries, or use the full form."
 
 
 def start_draft(user: str, content: Mapping[str, Any]) -> IntegrationDraft:
-    """Store a draft of a user; beyond `MOST_FOR_USER`, the oldest ones are deleted. Raises `InputInvalid` if too long.
+    """Store a draft of a user; beyond `MOST_DRAFTS`, the oldest ones are deleted. Raises `InputInvalid` if too long.
 
     `user` is a sys_id.
     """
     at = now()
-    draft = IntegrationDraft(user=user, content=_packed(content), created_at=at, expires_at=at + KEPT_FOR)
+    draft = IntegrationDraft(user=user, content=_packed(content), created_at=at, expires_at=at + DRAFTS_KEPT_FOR)
     if is_time_to_clean_up():
         purge_expired()
-    oldest = _of_user(user).with_only_columns(IntegrationDraft.sys_id).offset(MOST_FOR_USER - 1)
+    oldest = _of_user(user).with_only_columns(IntegrationDraft.sys_id).offset(MOST_DRAFTS - 1)
     beyond = connection().execute(oldest).scalars().all()
     connection().execute(delete(IntegrationDraft).where(IntegrationDraft.sys_id.in_(beyond)))
     db.session.add(draft)
@@ -100,6 +99,6 @@ def _of_user(user: str) -> Any:
 
 def _packed(content: Mapping[str, Any]) -> str:
     packed = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    if len(packed) > MOST_CHARACTERS:
+    if len(packed) > MOST_DRAFT_CHARACTERS:
         raise InputInvalid({"pasted": [TOO_LONG]})
     return packed

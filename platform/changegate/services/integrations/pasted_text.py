@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from changegate.models.claim_condition import MAX_JSON_DEPTH
 from changegate.private_keys import LEAKED, holds_private_key
 from changegate.services.keys.discovery import is_document_url
 from changegate.services.keys.strict_json import parse_json_strictly
 
-MAX_LENGTH = 100_000
-MAX_DEPTH = 8
+MAX_PASTED_LENGTH = 100_000
 
 URL, DISCOVERY_URL, HOST = "url", "discovery_url", "host"
 DISCOVERY_DOCUMENT, KEY_SET, PUBLIC_KEY, CERTIFICATE = "discovery_document", "key_set", "public_key", "certificate"
@@ -40,8 +40,8 @@ class Pasted:
 
 def classify(text: str) -> Pasted:
     """Return what a text is; raises nothing, however malformed it is."""
-    if len(text) > MAX_LENGTH:
-        return _unknown(f"The text is longer than {MAX_LENGTH} characters. {EXPECTED}")
+    if len(text) > MAX_PASTED_LENGTH:
+        return _unknown(f"The text is longer than {MAX_PASTED_LENGTH} characters. {EXPECTED}")
     if holds_private_key(text):
         return Pasted(PRIVATE_KEY, problem=LEAKED)
     tidied = tidy(text)
@@ -83,7 +83,7 @@ def _classify_token(text: str) -> Pasted:
 
 def _classify_json(text: str) -> Pasted:
     try:
-        document = parse_json_strictly(text.encode("utf-8", "surrogatepass"), max_depth=MAX_DEPTH)
+        document = parse_json_strictly(text.encode("utf-8", "surrogatepass"), max_depth=MAX_JSON_DEPTH)
     except ValueError as problem:
         return _unknown(f"This begins like JSON, but it cannot be read: {problem}.")
     if not isinstance(document, dict):

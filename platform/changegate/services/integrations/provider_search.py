@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from changegate.errors import JwksFetchFailed, JwksUnusable
+from changegate.models.claim_condition import MAX_JSON_DEPTH
 from changegate.oauth_errors import AssertionRefused
 from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion
@@ -73,7 +74,7 @@ class Search:
         url = pasted.text
         try:
             document = self._key_store.fetch_document(url)
-            content = parse_json_strictly(document.body, max_depth=pasted_text.MAX_DEPTH)
+            content = parse_json_strictly(document.body, max_depth=MAX_JSON_DEPTH)
         except JwksFetchFailed as problem:
             return self._unreachable_keys(url, problem.message) or self._issuer(url, problem.message)
         except ValueError:

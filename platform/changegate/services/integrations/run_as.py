@@ -18,9 +18,9 @@ from changegate.services.users.roles import ADMIN, roles_of_user
 
 # The least role that allows changes to be created.
 CREATOR_ROLE = "sn_change_write"
-MAX_LENGTH = 40
+MAX_USER_NAME_LENGTH = 40
 NOT_ALLOWED = "Only an administrator can create accounts. Enter an existing one, or ask an administrator to create it."
-MALFORMED = f"Use 1 to {MAX_LENGTH} printable characters, and no colon."
+MALFORMED = f"Use 1 to {MAX_USER_NAME_LENGTH} printable characters, and no colon."
 
 
 def may_create_accounts(caller: Caller) -> bool:
@@ -30,7 +30,7 @@ def may_create_accounts(caller: Caller) -> bool:
 
 def propose_account(name: str) -> str:
     """Return an unused user name for the automation of a provider, such as github-actions.bot."""
-    base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: MAX_LENGTH - len(".bot-999")] or "automation"
+    base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: MAX_USER_NAME_LENGTH - len(".bot-999")] or "automation"
     names = (f"{base}.bot" if number == 1 else f"{base}.bot-{number}" for number in itertools.count(1))
     return next(name for name in names if find_user(name) is None)
 
@@ -39,7 +39,7 @@ def find_account_fault(user_name: str, caller: Caller) -> str | None:
     """Return why the caller cannot create an account with this name, or None."""
     if not may_create_accounts(caller):
         return NOT_ALLOWED
-    if not 0 < len(user_name) <= MAX_LENGTH or not user_name.isprintable() or ":" in user_name:
+    if not 0 < len(user_name) <= MAX_USER_NAME_LENGTH or not user_name.isprintable() or ":" in user_name:
         return MALFORMED
     return f"There is a user {user_name} already." if find_user(user_name) else None
 

@@ -15,7 +15,7 @@ from changegate.services.keys.certificate import SigningCertificate, UnusableCer
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.sealed import seal, unseal
 
-LEAKED = (
+LEAKED_KEY = (
     "Key {} is not public: {}. It was not stored. Consider it leaked: have its owner replace it, and paste the public "
     "keys only."
 )
@@ -86,7 +86,7 @@ def _require_public_keys(text: str) -> None:
         key_set = KeySet.parse(text.encode("utf-8", "surrogatepass"))
     except JwksUnusable as problem:
         raise InputInvalid({"jwks": [problem.message]}) from None
-    leaked = [LEAKED.format(key.kid or "without kid", key.reason) for key in key_set.ignored if key.alarm]
+    leaked = [LEAKED_KEY.format(key.kid or "without kid", key.reason) for key in key_set.ignored if key.alarm]
     if leaked:
         raise InputInvalid({"jwks": leaked})
 

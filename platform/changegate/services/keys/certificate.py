@@ -20,7 +20,7 @@ from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.signing_key import SigningKey
 from changegate.services.keys.verifying_keys import Validity
 
-MAX_NAME_LENGTH = 1000
+MAX_DISTINGUISHED_NAME_LENGTH = 1000
 _BEGIN = "-----BEGIN "
 _OTHER_THINGS = {
     "PUBLIC KEY-": "This is a bare public key. Give the certificate, or paste a key set.",
@@ -146,4 +146,4 @@ def _shown(name: Name) -> str:
         text = name.rfc4514_string()
     except ValueError:
         text = "unreadable"
-    return printable(text, MAX_NAME_LENGTH)
+    return printable(text, MAX_DISTINGUISHED_NAME_LENGTH)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from changegate.errors import JwksFetchFailed
+from changegate.models.claim_condition import MAX_JSON_DEPTH
+from changegate.models.integration_choices import MAX_ISSUER_LENGTH
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_answer import AnswerRefused
 from changegate.services.keys.jwks_fetch import fetch_jwks
@@ -11,8 +13,6 @@ from changegate.services.keys.signature import SCHEMES
 from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.keys.url_policy import UrlRefused, admit_url
 
-MAX_DEPTH = 8
-MAX_ISSUER_LENGTH = 255
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SHOWN_LENGTH = 200
 
@@ -114,7 +114,7 @@ def _read(url: str, policy: FetchPolicy) -> dict[str, object]:
 
 def _parse(body: bytes, url: str) -> dict[str, object]:
     try:
-        document = parse_json_strictly(body, max_depth=MAX_DEPTH)
+        document = parse_json_strictly(body, max_depth=MAX_JSON_DEPTH)
     except ValueError as problem:
         raise DiscoveryFailed(f"The document at {url} cannot be read: {problem}.") from None
     if not isinstance(document, dict):

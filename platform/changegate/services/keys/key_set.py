@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from changegate.errors import JwksUnusable
+from changegate.models.claim_condition import MAX_JSON_DEPTH
 from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.signature import SCHEMES, is_signed_by
 from changegate.services.keys.signing_key import MAX_KID_LENGTH, SigningKey
@@ -13,8 +14,7 @@ from changegate.services.keys.verifying_keys import VerifyingKeys
 
 __all__ = ["IgnoredKey", "KeySet", "SigningKey"]
 
-MAX_MEMBERS = 100
-MAX_DEPTH = 8
+MAX_KEYS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,15 @@ class KeySet(VerifyingKeys[SigningKey]):
 
 def _members(document: bytes) -> list[object]:
     try:
-        content = parse_json_strictly(document, max_depth=MAX_DEPTH)
+        content = parse_json_strictly(document, max_depth=MAX_JSON_DEPTH)
     except ValueError as problem:
         looks_like = "a web page" if document.lstrip()[:1] == b"<" else "not a key set"
         raise JwksUnusable(f"The document is {looks_like}: {problem}.") from None
     members = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(members, list):
         raise JwksUnusable(_other_document(content))
-    if len(members) > MAX_MEMBERS:
-        raise JwksUnusable(f"The key set has {len(members)} members; at most {MAX_MEMBERS} are read.")
+    if len(members) > MAX_KEYS:
+        raise JwksUnusable(f"The key set has {len(members)} members; at most {MAX_KEYS} are read.")
     return members
 
 

@@ -7,7 +7,7 @@ from cachetools import LRUCache
 
 from changegate.services.keys.verifying_keys import VerifyingKeys
 
-CAPACITY = 256
+KEY_SETS_CACHED = 256
 Keys = TypeVar("Keys", bound=VerifyingKeys[Any])
 
 
@@ -18,7 +18,7 @@ class ParsedKeySets(Generic[Keys]):
     two integrations never share a key set, even with equal documents.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = KEY_SETS_CACHED) -> None:
         self._lock = threading.Lock()
         self._sets = LRUCache[tuple[str, str], Keys](capacity)
 

@@ -7,6 +7,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from changegate.errors import JwksFetchFailed
+from changegate.models.integration_choices import MAX_URL_LENGTH
 from changegate.services.keys.address_policy import (
     Address,
     FetchPolicy,
@@ -14,7 +15,6 @@ from changegate.services.keys.address_policy import (
     parse_address,
 )
 
-MAX_URL_LENGTH = 2048
 DEFAULT_PORTS = {"https": 443, "http": 80}
 # Data stores, brokers, and control planes above port 1024 that act on unauthenticated bytes. Kubernetes (6443), Vault
 # (8200), and Keycloak (8443) are not listed, because they publish key sets.

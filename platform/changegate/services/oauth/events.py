@@ -27,7 +27,7 @@ from changegate.services.oauth.issuing import IssuedToken
 LAST_EXCHANGE_PRECISION = timedelta(days=1)
 
 # Must be longer than the lifetime of any token or assertion: tokens are found by these rows, and replays detected.
-KEPT_FOR = timedelta(days=30)
+EVENTS_KEPT_FOR = timedelta(days=30)
 _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.columns.keys())
 
 
@@ -83,7 +83,7 @@ def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
 
 def purge_expired(at: datetime) -> None:
     """Delete old exchanges, after storing on their integrations when these were last used."""
-    oldest_kept = earliest_correlation_id(at - KEPT_FOR)
+    oldest_kept = earliest_correlation_id(at - EVENTS_KEPT_FOR)
     # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
     # used.
     note_last_exchanges(oldest_kept)

@@ -19,7 +19,7 @@ from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.oauth.token_key import Verifier, find_kid, header_of, load_verifier
 from changegate.services.oauth.token_keys import get_signer
 
-MAX_DEPTH = 2
+MAX_CLAIMS_DEPTH = 2
 # A kid is a thumbprint of 43 characters, so that all headers have one length. Any other text costs neither decoding nor
 # SQL.
 _HEADER_LENGTH = len(header_of("x" * 43))
@@ -121,7 +121,7 @@ def _load(header: str) -> Verifier | None:
 
 def _read_claims(payload: bytes) -> Mapping[str, object]:
     try:
-        claims = parse_json_strictly(payload, max_depth=MAX_DEPTH)
+        claims = parse_json_strictly(payload, max_depth=MAX_CLAIMS_DEPTH)
     except ValueError:
         claims = None
     return claims if isinstance(claims, dict) else {}

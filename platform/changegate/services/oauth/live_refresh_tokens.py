@@ -11,7 +11,7 @@ from changegate.database import connection
 from changegate.extensions import now, settings
 from changegate.models import OAuthEntity, OAuthRefreshToken, SysUser
 from changegate.models.integration_choices import PASSWORD
-from changegate.services.oauth.live_tokens import PAGE_SIZE, TokenFilter, clauses_of, list_held_scopes, scopes_now
+from changegate.services.oauth.live_tokens import TOKENS_PER_PAGE, TokenFilter, clauses_of, list_held_scopes, scopes_now
 from changegate.services.oauth.refresh_tokens import expiry_of
 from changegate.services.oauth.resource_owners import STATE, find_owner_fault
 
@@ -30,7 +30,7 @@ class LiveRefreshToken:
     scopes: tuple[str, ...]
 
 
-def search_refresh_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE) -> list[LiveRefreshToken]:
+def search_refresh_tokens(criteria: TokenFilter, limit: int = TOKENS_PER_PAGE) -> list[LiveRefreshToken]:
     """Return the latest matching live refresh tokens, newest first.
 
     `criteria.text` matches none of them, because they have no subject or issuer of an assertion.

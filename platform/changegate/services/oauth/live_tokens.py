@@ -17,7 +17,7 @@ from changegate.services.oauth.access_tokens import ended_type, is_live
 
 # The longest lifespan that the integration schema allows: older exchanges cannot have live tokens and are not read.
 LONGEST_LIFESPAN = timedelta(days=1)
-PAGE_SIZE = 50
+TOKENS_PER_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class LiveToken:
     scopes: tuple[str, ...]
 
 
-def search_tokens(criteria: TokenFilter, limit: int = PAGE_SIZE, before: str | None = None) -> list[LiveToken]:
+def search_tokens(criteria: TokenFilter, limit: int = TOKENS_PER_PAGE, before: str | None = None) -> list[LiveToken]:
     """Return the latest matching live tokens, newest first; `before` is the last correlation ID of the page before."""
     exchange, entity = OAuthExchange, OAuthEntity
     columns: tuple[Any, ...] = (

@@ -20,16 +20,15 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
 from changegate.oauth_errors import InvalidClient
-from changegate.services.oauth.access_tokens import hash_token
+from changegate.services.oauth.access_tokens import RANDOM_BYTES, hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import IssuedToken
 from changegate.services.oauth.resource_owners import STATE, lock_owner
 
 # A fixed prefix, so that secret scanners recognize a leaked token, and that it differs from access tokens.
 REFRESH_PREFIX = "cgrt_"
-RANDOM_BYTES = 32
 # For this time after its end, refusals distinguish an ended refresh token from an unknown one.
-KEPT_FOR = timedelta(days=30)
+TOKENS_KEPT_FOR = timedelta(days=30)
 TokenRow = Any  # a row of `_FIND`, by column name
 _TOKENS = OAuthRefreshToken.__table__
 _EXCHANGES = OAuthExchange.__table__
@@ -133,7 +132,7 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
 
 def purge_ended(at: datetime) -> None:
     """Delete refresh tokens that ended long ago."""
-    oldest = at - KEPT_FOR
+    oldest = at - TOKENS_KEPT_FOR
     connection().execute(delete(_TOKENS).where(or_(_TOKENS.c.expires_at < oldest, _TOKENS.c.revoked_at < oldest)))
 
 

@@ -19,7 +19,7 @@ from changegate.services.tables.registry import NoRules, Values
 from changegate.unproxied import current_application
 
 KEPT_FOR_SECONDS = 1.0
-CAPACITY = 256
+CHOICES_CACHED = 256
 _KEPT_AS = "recent_choices"
 
 Labels = dict[str, str]
@@ -69,7 +69,7 @@ class RecentChoices:
             self._kept = self._empty()
 
     def _empty(self) -> TTLCache[ChoicesKey, LabelsByElement]:
-        return TTLCache(CAPACITY, KEPT_FOR_SECONDS, self._clock)
+        return TTLCache(CHOICES_CACHED, KEPT_FOR_SECONDS, self._clock)
 
 
 def keep_choices(app: Flask) -> None:

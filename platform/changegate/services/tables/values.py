@@ -21,7 +21,7 @@ MAX_JSON_INTEGER = 2**64 - 1
 MAX_EXACT_FLOAT = 2**53
 DEFAULT_TEXT_LENGTH = 4000
 # References may be given as display values, which can be longer than a sys_id.
-MAX_NAME_LENGTH = 255
+MAX_FIELD_NAME_LENGTH = 255
 # Years that every database can store and convert between time zones.
 YEARS = range(1000, 9999)
 # Control characters that no field needs. PostgreSQL would reject a NUL only later, as a server error.
@@ -97,7 +97,7 @@ def _parse_text(text: str, entry: Entry) -> str:
 
 
 def _parse_reference(text: str, _entry: Entry) -> str:
-    return _limited(text, MAX_NAME_LENGTH)
+    return _limited(text, MAX_FIELD_NAME_LENGTH)
 
 
 def _limited(text: str, limit: int) -> str:

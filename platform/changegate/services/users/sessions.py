@@ -7,21 +7,21 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select
 
 from changegate.database import connection
+from changegate.database.cleanup import PURGED_AT_ONCE
 from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
 
 LIFETIME = timedelta(hours=12)
 # Limits what a script that signs in again and again can store: its oldest sessions end.
-MOST_FOR_USER = 50
-PURGED_AT_ONCE = 1000
-TOKEN_BYTES = 32
+MOST_SESSIONS = 50
+SESSION_TOKEN_BYTES = 32
 
 
 def start_session(user_id: str) -> str:
     """Start a session for a user and return its token, of which only the hash is stored."""
     at = now()
     _purge(user_id)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
     row = {"token_hash": _hash(token), "user": user_id, "created_at": at, "expires_at": at + LIFETIME}
     connection().execute(insert(SysUserSession).values(row))
     return token
@@ -48,7 +48,7 @@ def _purge(user_id: str) -> None:
     """Delete some expired sessions of all users, and the oldest ones of this user beyond the limit."""
     expired = select(SysUserSession.token_hash).where(SysUserSession.expires_at <= now()).limit(PURGED_AT_ONCE)
     of_user = select(SysUserSession.token_hash).where(SysUserSession.user == user_id)
-    oldest = of_user.order_by(SysUserSession.created_at.desc()).offset(MOST_FOR_USER - 1)
+    oldest = of_user.order_by(SysUserSession.created_at.desc()).offset(MOST_SESSIONS - 1)
     for hashes in (expired.with_for_update(skip_locked=True), oldest):
         connection().execute(delete(SysUserSession).where(SysUserSession.token_hash.in_(hashes)))
 

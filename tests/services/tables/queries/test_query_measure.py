@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from changegate.errors import RequestUnreadable
-from changegate.services.tables.queries.query_measure import MAX_CONDITIONS, MAX_RELATED, MAX_VALUES
+from changegate.services.tables.queries.query_measure import MAX_QUERY_CONDITIONS, MAX_RELATED, MAX_VALUES
 from tests.support.change_rows import HOW_MANY, insert_rows
 from tests.support.queries import find
 
@@ -55,21 +55,21 @@ def test_takes_the_most_that_is_admitted_and_refuses_more() -> None:
 @pytest.mark.parametrize(
     ("term", "most"),
     [
-        ("numberLIKE{}", MAX_CONDITIONS),
-        ("start_dateDATEPARTx@javascript:gs.datePart('week','1','EE')", MAX_CONDITIONS // 50),
-        ("assigned_to!=user {},x", MAX_CONDITIONS // 6),
+        ("numberLIKE{}", MAX_QUERY_CONDITIONS),
+        ("start_dateDATEPARTx@javascript:gs.datePart('week','1','EE')", MAX_QUERY_CONDITIONS // 50),
+        ("assigned_to!=user {},x", MAX_QUERY_CONDITIONS // 6),
     ],
 )
 def test_refuses_more_conditions_than_are_soon_compiled(term: str, most: int) -> None:
     find("^".join(term.format(at) for at in range(most // 5)))
     with pytest.raises(RequestUnreadable) as caught:
         find("^".join(term.format(at) for at in range(most + 1)))
-    assert str(MAX_CONDITIONS) in str(caught.value.detail)
+    assert str(MAX_QUERY_CONDITIONS) in str(caught.value.detail)
 
 
 @pytest.mark.usefixtures("at_work")
 def test_counts_the_conditions_on_related_records_too() -> None:
-    half = "^".join(f"numberLIKE{at}" for at in range(MAX_CONDITIONS // 2))
+    half = "^".join(f"numberLIKE{at}" for at in range(MAX_QUERY_CONDITIONS // 2))
     with pytest.raises(RequestUnreadable):
         find(f"{half}^RLQUERYchange_task.change_request,>=1^{half}^ENDRLQUERY")
 

@@ -12,7 +12,7 @@ from changegate.extensions import db
 from changegate.models import TinyUrl
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.tables.queries.tiny_urls import KEPT_FOR, get_query, store_query
+from changegate.services.tables.queries.tiny_urls import URLS_KEPT_FOR, get_query, store_query
 from tests.conftest import Clock
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
@@ -49,7 +49,7 @@ def test_keeps_a_query_for_its_user_and_path(clock: Clock, admin: Caller) -> Non
 def test_forgets_what_has_had_its_day_when_the_next_is_kept(clock: Clock, admin: Caller) -> None:
     first = store_query(admin, PATH, "a")
     db.session.commit()
-    clock.advance(seconds=(KEPT_FOR - timedelta(minutes=1)).total_seconds())
+    clock.advance(seconds=(URLS_KEPT_FOR - timedelta(minutes=1)).total_seconds())
     second = store_query(admin, PATH, "b")
     db.session.commit()
     assert tokens() == {first, second}

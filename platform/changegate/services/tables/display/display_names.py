@@ -13,7 +13,7 @@ from changegate.services.tables.values import render_value
 # By table, then by sys_id.
 Names = Mapping[str, Mapping[str, str]]
 # A display field may itself be a reference, whose display field may be a reference too.
-MAX_STEPS = 3
+MAX_NAME_STEPS = 3
 
 
 def find_names(sys_ids_by_table: Mapping[str, Iterable[str]], caller: Caller) -> Names:
@@ -32,7 +32,7 @@ def display_path(table: Table) -> str:
     """Return the path of the field with the display name of a table's records; it may be a dot-walk."""
     steps: list[str] = []
     target: Table | None = table
-    while target is not None and len(steps) < MAX_STEPS:
+    while target is not None and len(steps) < MAX_NAME_STEPS:
         steps.append(target.display_field)
         entry = target.entries[target.display_field]
         target = find_table(entry.reference) if entry.kind == "reference" and entry.reference else None

@@ -20,7 +20,7 @@ from changegate.database.prepared import parameter
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
 from changegate.services.access.permissions import Permissions
-from changegate.services.tables.display.shapes import Fields, Shape
+from changegate.services.tables.display.shapes import Shape, ShownFields
 from changegate.services.tables.registry import Table
 from changegate.services.tables.visibility import visible_rows_of
 from changegate.services.tables.walks import RecordField, Walks
@@ -28,7 +28,7 @@ from changegate.services.tables.walks import RecordField, Walks
 # SQLite returns at most 2000 columns, and PostgreSQL 1664.
 MAX_COLUMNS = 1000
 # Longer lists of field names, in characters, are not cached.
-LONGEST_REMEMBERED = 4000
+LONGEST_CACHED_SELECTION = 4000
 # The syntax of a dot-walk. Anything else must not become a key: in XML, the path is the name of an element.
 _WALK = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 # The kinds of field that are shown with a link to the referenced record.
@@ -66,7 +66,7 @@ class Journal:
     path: str
     element: str
     table: Table
-    fields: Fields
+    fields: ShownFields
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Selection:
 
     members: Sequence[Member]
     journals: Sequence[Journal]
-    blanks: Fields
+    blanks: ShownFields
     columns: Sequence[ColumnElement[Any]]
     walks: Walks
     statements: CompiledSelects = field(default_factory=partial(CompiledSelects, 8))
@@ -111,7 +111,7 @@ class _Asked:
 
     table: Table
     permissions: Permissions
-    fields: Fields
+    fields: ShownFields
     shows_names: bool
 
 
@@ -122,7 +122,7 @@ def select_fields(table: Table, permissions: Permissions, shape: Shape) -> Selec
     """
     asked = _Asked(table, permissions, shape.fields, shape.shows_names)
     # Callers can invent any number of lists. The limit on the length bounds the memory of the cached ones.
-    return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_REMEMBERED else _select(asked)
+    return _remembered(asked) if sum(map(len, shape.fields)) <= LONGEST_CACHED_SELECTION else _select(asked)
 
 
 class _Selector:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-Fields = tuple[str, ...]
+ShownFields = tuple[str, ...]
 
 
 class DisplayValue(StrEnum):
@@ -21,7 +21,7 @@ class Shape:
     link_base: str
     display_value: DisplayValue = DisplayValue.ACTUAL
     exclude_reference_link: bool = False
-    fields: Fields = ()
+    fields: ShownFields = ()
 
     @property
     def shows_names(self) -> bool:

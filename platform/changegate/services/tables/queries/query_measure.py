@@ -17,7 +17,7 @@ from changegate.services.tables.queries.encoded_query import (
 MAX_VALUES = 10_000
 MAX_RELATED = 10
 # Translating and compiling a condition takes about half a millisecond, and compilation cannot be interrupted.
-MAX_CONDITIONS = 5_000
+MAX_QUERY_CONDITIONS = 5_000
 # The SQL of these operators is longer than usual by about this factor.
 SIZES: Mapping[str, int] = {"DATEPART": 50}
 SIZE_OF_NAMED_REFERENCE = 5
@@ -46,9 +46,9 @@ class Measure:
         """Add a condition. Raises `RequestUnreadable` for too many, and `TimeExceeded` or `TooManyLongRequests`."""
         require_time()
         self._size += size
-        if self._size > MAX_CONDITIONS:
+        if self._size > MAX_QUERY_CONDITIONS:
             raise RequestUnreadable(
-                f"The query has more than {MAX_CONDITIONS} conditions, where one with DATEPART counts as 50"
+                f"The query has more than {MAX_QUERY_CONDITIONS} conditions, where one with DATEPART counts as 50"
             )
 
 

@@ -11,10 +11,10 @@ from changegate.services.tables.registry import Table, find_table, lineage_of
 from changegate.services.tables.visibility import may_read, visible_rows_of
 from changegate.services.tables.walks import RecordField, Walks
 
-Matching = Callable[[Inquiry, EncodedQuery], Clause | None]
+FindMatching = Callable[[Inquiry, EncodedQuery], Clause | None]
 
 
-def related_clause(inquiry: Inquiry, related: RelatedCount, matching: Matching) -> Clause:
+def related_clause(inquiry: Inquiry, related: RelatedCount, matching: FindMatching) -> Clause:
     """Return the clause that compares the number of related records that the caller may see.
 
     `matching` translates the query over them. Raises `RequestUnreadable` for an unknown table, and for a field that
@@ -33,7 +33,7 @@ def related_clause(inquiry: Inquiry, related: RelatedCount, matching: Matching) 
     return compared
 
 
-def joined_clause(inquiry: Inquiry, joined: Joined, matching: Matching) -> Clause:
+def joined_clause(inquiry: Inquiry, joined: Joined, matching: FindMatching) -> Clause:
     """Return the clause for rows whose field has the same value as a field of another record that the caller may see.
 
     Raises `RequestUnreadable` for an unknown table, and for fields that are not text or references.
@@ -58,7 +58,7 @@ def _walks_of(inquiry: Inquiry, name: str) -> Walks:
     return Walks(table, permissions, table.source.alias())
 
 
-def _clauses(inquiry: Inquiry, inner: Walks, query: EncodedQuery, matching: Matching) -> list[Clause]:
+def _clauses(inquiry: Inquiry, inner: Walks, query: EncodedQuery, matching: FindMatching) -> list[Clause]:
     clauses = visible_rows_of(inner.table, inner.root, inner.permissions)
     clause = matching(inquiry.within(inner), query)
     return clauses if clause is None else [*clauses, clause]

@@ -2,9 +2,9 @@
 
 See docs/reference/other-apis.md#tiny-urls.
 
-Each user, and each integration that acts as the user, may store `MOST_KEPT` queries with `MOST_CHARACTERS` in total.
-Beyond that, the oldest ones are deleted: clients use a token immediately, and a refusal would stop clients that need
-many.
+Each user, and each integration that acts as the user, may store `MOST_KEPT` queries with `MOST_QUERY_CHARACTERS` in
+total. Beyond that, the oldest ones are deleted: clients use a token immediately, and a refusal would stop clients
+that need many.
 """
 
 import secrets
@@ -14,19 +14,19 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, delete, insert, select
 
 from changegate.database import connection
+from changegate.database.cleanup import PURGED_AT_ONCE
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now
 from changegate.models import TinyUrl
 from changegate.services.access.caller import Caller
 
-KEPT_FOR = timedelta(hours=24)
+URLS_KEPT_FOR = timedelta(hours=24)
 LONGEST_PATH = 255
 LONGEST_QUERY = 65_536
-TOKEN_BYTES = 16
-PURGED_AT_ONCE = 1000
+URL_TOKEN_BYTES = 16
 MOST_KEPT = 200
-MOST_CHARACTERS = 2 * 1024 * 1024
+MOST_QUERY_CHARACTERS = 2 * 1024 * 1024
 
 
 def store_query(caller: Caller, path: str, query: str) -> str:
@@ -37,11 +37,11 @@ def store_query(caller: Caller, path: str, query: str) -> str:
         )
     at = now()
     _purge(at)
-    token = secrets.token_hex(TOKEN_BYTES)
+    token = secrets.token_hex(URL_TOKEN_BYTES)
     owner = {"user": caller.sys_id, "entity": caller.grant.entity if caller.grant else None}
     _make_room(owner, len(query))
     kept = {**owner, "token": token, "path": path, "query": query, "size": len(query)}
-    _INSERT.execute({**kept, "created_at": at, "expires_at": at + KEPT_FOR})
+    _INSERT.execute({**kept, "created_at": at, "expires_at": at + URLS_KEPT_FOR})
     return token
 
 
@@ -62,7 +62,7 @@ def _make_room(owner: Mapping[str, str | None], size: int) -> None:
     beyond, count = [], 1
     for token, kept_size in connection().execute(_sizes(owner)):
         count, size = count + 1, size + kept_size
-        if count > MOST_KEPT or size > MOST_CHARACTERS:
+        if count > MOST_KEPT or size > MOST_QUERY_CHARACTERS:
             beyond.append(token)
     if beyond:
         connection().execute(delete(TinyUrl).where(TinyUrl.token.in_(beyond)))

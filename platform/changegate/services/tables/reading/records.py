@@ -28,7 +28,7 @@ from changegate.services.tables.values import is_storable
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
 # The stored values of a record, in the order of `Table.fields_for` the caller.
-Record = Sequence[Any]
+RecordRow = Sequence[Any]
 # Up to this limit, a page seldom contains all matching records, so it is counted in the same statement.
 LIKELY_NOT_ALL = 100
 OPERATION_NAMES = {"read": "Read", "create": "Insert", "update": "Update", "delete": "Delete"}
@@ -133,7 +133,7 @@ def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shap
     """
     selection = select_fields(table, caller.permissions, shape)
     if selection.is_plain:
-        row: Record = [record[path] for path in selection.paths]
+        row: RecordRow = [record[path] for path in selection.paths]
     else:
         [row] = fetch_rows(selection, caller, [record["sys_id"]], keeps_rules=False)
     return next(render_rows(selection, [row], caller, shape))
@@ -154,10 +154,10 @@ def _get_statement(table: Table, fields: tuple[str, ...], restriction: Restricti
     return Prepared(select(*columns).where(table.columns["sys_id"] == parameter("sys_id"), *visible))
 
 
-def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> Record:
+def get_row(table: Table, caller: Caller, sys_id: str, fields: tuple[str, ...]) -> RecordRow:
     """Return the values of `fields` of one record. Raises `RecordNotFound`."""
     restriction, who = visibility(table, caller)
-    row: Record = require_row(_get_statement(table, fields, restriction), {"sys_id": sys_id, **who})
+    row: RecordRow = require_row(_get_statement(table, fields, restriction), {"sys_id": sys_id, **who})
     return row
 
 

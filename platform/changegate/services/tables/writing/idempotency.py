@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import delete, select
 
 from changegate.database import connection
-from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.cleanup import PURGED_AT_ONCE, is_time_to_clean_up
 from changegate.database.dialects import Upsert
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
@@ -30,8 +30,7 @@ from changegate.services.tables.registry import Table
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
 from changegate.services.tables.writing.records import create_record, new_record_id
 
-KEPT_FOR = timedelta(hours=24)
-PURGED_AT_ONCE = 1000
+KEYS_KEPT_FOR = timedelta(hours=24)
 _KEY = re.compile("[ -~]{1,255}")
 OTHER_BODY = "This Idempotency-Key came with another body before"
 RECORD_IS_GONE = "The record that this Idempotency-Key created has been deleted"
@@ -99,7 +98,7 @@ def _claim(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
     """
     at = now()
     values = {"key_hash": key_hash, "body_hash": body_hash, "table": table.name, "record": sys_id}
-    instants = {"created_at": at, "expires_at": at + KEPT_FOR}
+    instants = {"created_at": at, "expires_at": at + KEYS_KEPT_FOR}
     return _RESERVATION.execute(values | instants) == 1
 
 

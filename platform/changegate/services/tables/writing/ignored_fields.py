@@ -15,7 +15,7 @@ from changegate.services.tables.registry import Table
 
 EMPTY_BODY = "(empty body)"
 LONGEST_LIST = 1000
-LONGEST_NAME = 80
+LONGEST_FIELD_NAME = 80
 
 
 def unwritable_names(table: Table, names: Iterable[str], *, is_new: bool) -> set[str]:
@@ -44,7 +44,7 @@ def as_sent(sent: Mapping[str, Any], ignored: Collection[str]) -> list[str]:
 def list_names(names: Collection[str]) -> str:
     """Return names as bounded, printable text, separated by commas; names are percent-encoded where necessary."""
     # Each name takes more than one character, so limiting their number first drops no name that would fit.
-    encoded = (quote(name[:LONGEST_NAME], safe="", errors="replace") for name in list(names)[:LONGEST_LIST])
+    encoded = (quote(name[:LONGEST_FIELD_NAME], safe="", errors="replace") for name in list(names)[:LONGEST_LIST])
     text = ", ".join(encoded)
     return text if len(text) <= LONGEST_LIST else text[: LONGEST_LIST - len(", ...")].rpartition(",")[0] + ", ..."
 

@@ -15,9 +15,9 @@ from changegate.errors import OperationFailed, RequestUnreadable
 from changegate.models.base import new_sys_id, utc_now, version_of
 from changegate.services.access.caller import Caller
 from changegate.services.tables.journals import add_journal_entries, journal_entries
-from changegate.services.tables.reading.records import Record, require_operation
+from changegate.services.tables.reading.records import RecordRow, require_operation
 from changegate.services.tables.registry import Table, Values
-from changegate.services.tables.versions import Condition, require_version
+from changegate.services.tables.versions import VersionCheck, require_version
 from changegate.services.tables.writing.audit import record_changes, record_deletion
 from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
@@ -77,8 +77,8 @@ def update_record(
     *,
     input_display_value: bool = False,
     ignored: list[str] | None = None,
-    condition: Condition | None = None,
-) -> Record:
+    condition: VersionCheck | None = None,
+) -> RecordRow:
     """Update the sent fields of a record and return the whole record; equal values change nothing.
 
     The values are in the order of `Table.fields_for` the caller. The names of unused fields in `sent` are appended to
@@ -111,7 +111,7 @@ def update_record(
     return _in_order(after, table.fields_for(caller.permissions))
 
 
-def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condition | None = None) -> None:
+def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: VersionCheck | None = None) -> None:
     """Delete a record with its journals and attachments. Raises `RecordNotFound` and `VersionOutdated`."""
     require_operation(table, caller.permissions, "delete")
     before = lock_row(table, caller, sys_id, is_to_go=True)
@@ -128,7 +128,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Condi
     table.rules.after_delete(before, caller)
 
 
-def _require_version(record: Values, condition: Condition | None) -> None:
+def _require_version(record: Values, condition: VersionCheck | None) -> None:
     """Compare versions while the row is locked: of two writers with the same version, the second is refused."""
     if condition is not None:
         version = version_of(record["sys_mod_count"], record["sys_updated_on"])
@@ -164,7 +164,7 @@ def _lower_case(sent: Mapping[str, Any]) -> dict[str, Any]:
     return {name.lower(): value for name, value in sent.items()}
 
 
-def _in_order(values: Mapping[str, Any], fields: Iterable[str]) -> Record:
+def _in_order(values: Mapping[str, Any], fields: Iterable[str]) -> RecordRow:
     return [values[name] for name in fields]
 
 
