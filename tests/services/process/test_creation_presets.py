@@ -155,7 +155,7 @@ def test_the_model_of_a_type_cannot_be_deleted(template: str) -> None:
     models = get_table("chg_model")
     with pytest.raises(OperationFailed) as refusal:
         delete_record(models, ROOT, MODELS_OF_TYPES["standard"])
-    assert "can be inactive" in (refusal.value.detail or "")
+    assert "Deactivate it instead" in (refusal.value.detail or "")
     own = create_record(models, ROOT, {"name": "Firewall"})["sys_id"]
     change = create(chg_model="firewall")["sys_id"]
     delete_record(models, ROOT, own)
