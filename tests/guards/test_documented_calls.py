@@ -153,7 +153,7 @@ def test_the_calls_of_an_administrator_work(desk: Running, provider: str, tmp_pa
         "PATH": f"{BINARIES}:{desk.environment['PATH']}",
         "ADMIN": f"admin:{ADMIN_PASSWORD}",
         "ADMIN_PASSWORD": ADMIN_PASSWORD,
-        "DESK": desk.url,
+        "CHANGEGATE": desk.url,
         "CLIENT_ID": json.loads(created.stdout)["client_id"],
     }
     scopes, openapi = (blocks(DOCS / f"{name}.md", "bash") for name in ("auth-scopes", "openapi"))
