@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.guards.source_tree import ROOT
 from tests.support.client_environments import run_installer
-from tests.support.servers import LONGEST_SECONDS, free_port
+from tests.support.servers import LONGEST_SECONDS, free_port, serving
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,15 @@ def test_the_demo_runs_its_steps_and_the_provider_has_its_command(programs: Path
     assert (tmp_path / "instance" / "demo" / "changegate.db").is_file()
     provider = subprocess.run([programs / "demo-idp", "--help"], capture_output=True, text=True, check=True)
     assert "serve" in provider.stdout
+
+
+def test_an_instance_of_its_own_is_served(programs: Path, tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(programs / "changegate"), "serve", "--port", str(port)]
+    with serving(command, f"http://127.0.0.1:{port}/readyz", outside_the_checkout(), cwd=tmp_path):
+        page = requests.get(f"http://127.0.0.1:{port}/login", timeout=LONGEST_SECONDS)
+    assert (page.status_code, 'name="csrf_token"' in page.text) == (200, True)
+    assert (tmp_path / "instance" / "changegate.db").is_file()
 
 
 def test_nothing_that_tests_or_lints_is_installed(programs: Path) -> None:
