@@ -1,6 +1,6 @@
 """The query arguments of lists, which make up the state of a list: users can share its URL."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -82,3 +82,28 @@ class SortedList:
         if self.page > 1:
             arguments["page"] = str(self.page)
         return {name: value for name, value in arguments.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilteredLog:
+    """The state of a list of events or tokens, newest first; the page begins after the entry with the ID `before`.
+
+    A list is a subclass with a field for each filter.
+    """
+
+    # The filters and the maximum lengths of their texts, and the valid texts of those that are choices.
+    lengths: ClassVar[Mapping[str, int]]
+    choices: ClassVar[Mapping[str, Collection[str]]] = {}
+
+    before: str = ""
+
+    @classmethod
+    def of_arguments(cls, arguments: Mapping[str, str]) -> Self:
+        """Read the query string; invalid values are ignored."""
+        texts = {name: typed(arguments.get(name, ""))[:length] for name, length in cls.lengths.items()}
+        valid = {name: text for name, text in texts.items() if text in cls.choices.get(name, (text,))}
+        return cls(**valid, before=correlation_id(arguments.get("before", "")))
+
+    def arguments(self) -> dict[str, str]:
+        """Return the arguments of the query string without the page."""
+        return {name: value for name in self.lengths if (value := getattr(self, name))}

@@ -1,5 +1,7 @@
 """The tables of the change process: the classes of tasks, and the rows that belong to a task."""
 
+from functools import partial
+
 from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover, Task, TaskCi
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.change_task import CHANGE_TASK_STATES
@@ -27,63 +29,48 @@ JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
 PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
 CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
+_task_table = partial(
+    Table,
+    display_field="number",
+    own_rows=own_tasks,
+    origin_field=INTEGRATION_FIELD,
+    reads_all=CHANGE_READERS,
+    filled_by_rules=("state",),
+    blank_fields=BLANK_TASK_FIELDS,
+    journal_fields=JOURNAL_FIELDS,
+    journal_views=JOURNAL_VIEWS,
+    internal_journals=INTERNAL_JOURNALS,
+)
 
 TASK_TABLES = (
     # Read only: the rules of a write depend on the class of the task, so each class is written through its own table.
-    Table(
+    _task_table(
         name="task",
         label="Task",
         model=Task,
-        display_field="number",
         access=READ_BY_ANYONE,
-        filled_by_rules=("state",),
-        own_rows=own_tasks,
-        origin_field=INTEGRATION_FIELD,
-        reads_all=CHANGE_READERS,
-        blank_fields=BLANK_TASK_FIELDS,
-        journal_fields=JOURNAL_FIELDS,
-        journal_views=JOURNAL_VIEWS,
-        internal_journals=INTERNAL_JOURNALS,
     ),
-    Table(
+    _task_table(
         name="change_request",
         label="Change Request",
         model=ChangeRequest,
-        display_field="number",
         access=CHANGE_ACCESS,
         rules=ChangeRules(),
-        own_rows=own_tasks,
-        origin_field=INTEGRATION_FIELD,
-        reads_all=CHANGE_READERS,
         extends="task",
         classes=("change_request",),
-        filled_by_rules=("state",),
         parts=(("change_task", "change_request"), *PARTS_OF_TASKS),
         choices={"state": CHANGE_STATES},
-        blank_fields=BLANK_TASK_FIELDS,
-        journal_fields=JOURNAL_FIELDS,
-        journal_views=JOURNAL_VIEWS,
-        internal_journals=INTERNAL_JOURNALS,
     ),
-    Table(
+    _task_table(
         name="change_task",
         label="Change Task",
         model=ChangeTask,
-        display_field="number",
         access=CHANGE_ACCESS,
         rules=ChangeTaskRules(),
-        own_rows=own_tasks,
-        origin_field=INTEGRATION_FIELD,
-        reads_all=CHANGE_READERS,
         extends="task",
         classes=("change_task",),
-        filled_by_rules=("state",),
         parts=PARTS_OF_TASKS,
         choices={"state": CHANGE_TASK_STATES},
-        blank_fields=BLANK_TASK_FIELDS,
-        journal_fields=JOURNAL_FIELDS,
-        journal_views=JOURNAL_VIEWS,
-        internal_journals=INTERNAL_JOURNALS,
     ),
     # Always empty: some clients read a row of it as a health check.
     Table(
