@@ -1,5 +1,6 @@
 """Registering and managing integrations."""
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,6 +52,7 @@ EVERYTHING: dict[str, object] = {
     "comments": "Two\nlines",
 }
 ATTACK = "<script>alert(1)</script>\"'>"
+EVENT_NUMBERS = itertools.count()
 
 
 def record_path(registered: Registered) -> str:
@@ -404,7 +406,8 @@ def test_suggests_active_users(app: Flask, admin: Visitor, sign_in: SignIn) -> N
 
 def add_event(app: Flask, registered: Registered, **facts: Any) -> str:
     """Write an event as the token endpoint does, and return its correlation ID."""
-    happened_at = datetime.now(UTC)
+    # Events of the same millisecond have no order, so that each has a millisecond of its own.
+    happened_at = datetime.now(UTC) + timedelta(milliseconds=next(EVENT_NUMBERS))
     correlation_id = new_correlation_id(happened_at)
     with app.app_context():
         event = OAuthExchange(
