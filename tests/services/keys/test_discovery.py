@@ -77,7 +77,7 @@ def test_invalid_algorithms_are_ignored(value):
     [
         ("https://other.example.com", "another issuer, https://other.example.com."),
         ("https://login.microsoftonline.com/{tenantid}/v2.0", "one for many tenants"),
-        ("\N{RIGHT-TO-LEFT OVERRIDE}x", "another issuer, \\u202ex."),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}x", "another issuer, \N{REPLACEMENT CHARACTER}x."),
         (None, "names no issuer"),
         (..., "names no issuer"),
         (["x"], "names no issuer"),
@@ -125,13 +125,14 @@ def test_a_document_without_a_jwks_uri_is_refused(jwks_uri):
         (reply(status=304), "answered with status 304."),
         (reply(status=302, Location="https://internal.example/x"), "redirects (status 302) to internal.example"),
         (reply(b"<html>", content_type="text/html"), "answered with text/html, not with JSON"),
+        (reply(content_type="text/\x85x"), "answered with text/\N{REPLACEMENT CHARACTER}x, not with JSON"),
         (reply(b"{"), "cannot be read: not JSON"),
         (reply(b'{"issuer": 1, "issuer": 2}'), "cannot be read: a member name is repeated"),
         (reply(b'{"a":' * 9 + b"1" + b"}" * 9), "cannot be read: nested deeper"),
         (reply(b"[]"), "is not a JSON object"),
         (reply(b" " * 300_000), "larger than 256 KiB"),
     ],
-    ids=["403", "500", "204", "304", "redirect", "html", "syntax", "repeated", "deep", "list", "large"],
+    ids=["403", "500", "204", "304", "redirect", "html", "disguised", "syntax", "repeated", "deep", "list", "large"],
 )
 def test_a_bad_response_is_reported_and_no_other_url_is_tried(answer, part):
     with publishing({OPENID: answer, OAUTH: {}}) as (server, issuer):

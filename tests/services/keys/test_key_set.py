@@ -42,20 +42,20 @@ IGNORED = {
     "a list": ([], "not an object"),
     "no kty": (jwk(rsa_key(), kty=...), "key type None"),
     "kty of another type": (jwk(rsa_key(), kty=["RSA"]), "`kty` is not a string"),
-    "unknown kty": (jwk(rsa_key(), kty="AKP"), "key type 'AKP'"),
-    "kty in lower case": (jwk(rsa_key(), kty="rsa"), "key type 'rsa'"),
+    "unknown kty": (jwk(rsa_key(), kty="AKP"), "key type AKP"),
+    "kty in lower case": (jwk(rsa_key(), kty="rsa"), "key type rsa"),
     "shared secret": ({"kty": "oct", "k": "c2VjcmV0"}, "shared secret"),
     "private RSA key": (jwk(rsa_key(), d=private(rsa_key(), "d")), "private key (d)"),
     "RSA key with a prime": (jwk(rsa_key(), p="AQAB"), "private key (p)"),
     "key with null d": (jwk(rsa_key(), d=None), "private key (d)"),
-    "for encryption": (jwk(rsa_key(), use="enc"), "its use is 'enc'"),
-    "for SPIFFE": (jwk(rsa_key(), use="jwt-svid"), "its use is 'jwt-svid'"),
+    "for encryption": (jwk(rsa_key(), use="enc"), "its use is enc"),
+    "for SPIFFE": (jwk(rsa_key(), use="jwt-svid"), "its use is jwt-svid"),
     "use null": (jwk(rsa_key(), use=None), "its use is None"),
     "use a list": (jwk(rsa_key(), use=["sig"]), "its use is"),
     "operations without verify": (jwk(rsa_key(), use=..., key_ops=["encrypt"]), "do not include verify"),
     "operations as text": (jwk(rsa_key(), use=..., key_ops="verify"), "do not include verify"),
     "contradiction": (jwk(rsa_key(), key_ops=["verify", "encrypt"]), "contradict"),
-    "alg for encryption": (jwk(rsa_key(), alg="RSA-OAEP"), "'RSA-OAEP' does not fit"),
+    "alg for encryption": (jwk(rsa_key(), alg="RSA-OAEP"), "algorithm RSA-OAEP does not fit"),
     "alg a list": (jwk(rsa_key(), alg=["RS256"]), "`alg` is not a string"),
     "alg null": (jwk(rsa_key(), alg=None), "`alg` is not a string"),
     "alg none": (jwk(rsa_key(), alg="none"), "does not fit"),
@@ -79,11 +79,11 @@ IGNORED = {
     "off the curve": (jwk(ec_key(), x=OFF_CURVE, y=OFF_CURVE), "not on the curve"),
     "short coordinate": (jwk(ec_key(), x=b64(b"\1" * 31)), "31 octets instead of 32"),
     "no y": (jwk(ec_key(), y=...), "`y` is missing"),
-    "secp256k1": (jwk(ec_key(), crv="secp256k1"), "curve 'secp256k1'"),
+    "secp256k1": (jwk(ec_key(), crv="secp256k1"), "curve secp256k1"),
     "no curve": (jwk(ec_key(), crv=...), "curve None"),
     "curve a list": (jwk(ec_key(), crv=["P-256"]), "`crv` is not a string"),
-    "X25519": (jwk(ed25519_key(), crv="X25519"), "curve 'X25519'"),
-    "Ed448": (jwk(ed25519_key(), crv="Ed448"), "curve 'Ed448'"),
+    "X25519": (jwk(ed25519_key(), crv="X25519"), "curve X25519"),
+    "Ed448": (jwk(ed25519_key(), crv="Ed448"), "curve Ed448"),
     "Ed25519 too short": (jwk(ed25519_key(), x=b64(b"\5" * 31)), "31 octets"),
     "Ed25519 all zero": (ed25519_at(0), "low order"),
     "Ed25519 not canonical": (ed25519_at(P + 3), "low order"),
@@ -137,6 +137,29 @@ def test_thumbprint_is_the_one_of_rfc_7638():
     )
     document = key_set_document({"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"})
     assert KeySet.parse(document).keys[0].thumbprint == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+DISGUISED = "a\u202eX"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        jwk(rsa_key(), kid=DISGUISED),
+        jwk(rsa_key(), kty=DISGUISED),
+        jwk(rsa_key(), use=DISGUISED),
+        jwk(rsa_key(), alg=DISGUISED),
+        jwk(ec_key(), crv=DISGUISED),
+        jwk(ed25519_key(), crv=DISGUISED),
+    ],
+)
+def test_unprintable_characters_of_a_key_are_replaced(member):
+    (ignored,) = KeySet.parse(key_set_document(member, jwk(ec_key(), "good"))).ignored
+    with pytest.raises(JwksUnusable) as refused:
+        KeySet.parse(key_set_document(member))
+    shown = [ignored.kid, ignored.kty, ignored.reason, refused.value.message]
+    assert all(text.isprintable() for text in shown)
+    assert any("a\N{REPLACEMENT CHARACTER}X" in text for text in shown)
 
 
 @pytest.mark.parametrize("member", [{"kty": "oct", "k": "c2VjcmV0"}, jwk(rsa_key(), "leak", d="AQAB")])
@@ -194,8 +217,8 @@ NOT_KEY_SETS = {
     "one key": (json.dumps(jwk(rsa_key())).encode(), "single key"),
     "discovery document": (b'{"jwks_uri":"https://idp.example/keys"}', "https://idp.example/keys"),
     "certificates": (b'{"abc":"-----BEGIN CERTIFICATE-----"}', "https://www.googleapis.com/oauth2/v3/certs"),
-    "unusable keys": (key_set_document(jwk(rsa_key(), "x", use="enc")), "no usable key (x: its use is 'enc'"),
-    "unusable key without kid": (key_set_document({"kty": "AKP"}), "a key without kid: the key type 'AKP'"),
+    "unusable keys": (key_set_document(jwk(rsa_key(), "x", use="enc")), "no usable key (x: its use is enc"),
+    "unusable key without kid": (key_set_document({"kty": "AKP"}), "a key without kid: the key type AKP"),
 }
 
 

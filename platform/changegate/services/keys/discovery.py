@@ -6,6 +6,7 @@ from http import HTTPStatus
 from changegate.errors import JwksFetchFailed
 from changegate.models.claim_condition import MAX_JSON_DEPTH
 from changegate.models.integration_choices import MAX_ISSUER_LENGTH
+from changegate.printable import printable
 from changegate.services.keys.address_policy import FetchPolicy
 from changegate.services.keys.jwks_answer import AnswerRefused
 from changegate.services.keys.jwks_fetch import fetch_jwks
@@ -145,7 +146,7 @@ def _get_issuer(document: dict[str, object]) -> str:
 
 
 def _shown(issuer: str) -> str:
-    return ascii(issuer[:_SHOWN_LENGTH])[1:-1]
+    return printable(issuer, _SHOWN_LENGTH)
 
 
 def _get_jwks_uri(document: dict[str, object], policy: FetchPolicy) -> str:

@@ -9,6 +9,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from changegate.errors import JwksFetchFailed
+from changegate.printable import printable
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 _LONGEST = timedelta(days=365)
@@ -106,7 +107,7 @@ def _host_of(location: str) -> str:
         host = parse_url(location).host
     except LocationParseError:
         host = None
-    return ascii(host)[1:-1][:253] if host else "another path"
+    return printable(host, 253) if host else "another path"
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
@@ -117,7 +118,7 @@ def _check_media_type(media_type: str, status: int) -> tuple[str, ...]:
     is_json = media_type.startswith("application/") and media_type.endswith(("/json", "+json"))
     if is_json:
         return ()
-    shown = ascii(media_type)[1:-1][:100]
+    shown = printable(media_type, 100)
     if media_type in _TOLERATED_TYPES:
         return (f"The server calls the key set {shown or 'nothing'}; application/json is expected.",)
     raise AnswerRefused(f"The server answered with {shown}, not with JSON.", status)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from changegate.errors import JwksUnusable
 from changegate.models.claim_condition import MAX_JSON_DEPTH
+from changegate.printable import printable
 from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.signature import SCHEMES, is_signed_by
 from changegate.services.keys.signing_key import MAX_KID_LENGTH, SigningKey
@@ -110,7 +111,7 @@ def _parse_member(member: object) -> SigningKey | IgnoredKey:
 
 
 def _shown(value: object) -> str | None:
-    return value[:MAX_KID_LENGTH] if isinstance(value, str) else None
+    return printable(value, MAX_KID_LENGTH) if isinstance(value, str) else None
 
 
 def _no_usable_key(ignored: list[IgnoredKey]) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from changegate.printable import printable
 from changegate.services.keys.public_key import (
     CURVES,
     PublicKey,
@@ -160,4 +161,4 @@ def _thumbprint(jwk: Mapping[str, object], members: tuple[str, ...]) -> str:
 
 
 def _shown(value: object) -> str:
-    return ascii(value)[:40]
+    return printable(str(value), 40)
