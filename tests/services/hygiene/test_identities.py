@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from changegate.extensions import db
 from changegate.models.oauth_exchange import instant_of, new_correlation_id
-from changegate.services.hygiene.identities import MachineIdentity, list_identities
+from changegate.services.hygiene.identities import MachineIdentity, identities_of
 from changegate.services.hygiene.overview import get_overview
 from changegate.services.hygiene.privileges import HIGH_PRIVILEGES, privileges_among
+from changegate.services.hygiene.reading import read_all
 from changegate.services.users.accounts import create_user
 from tests.conftest import Clock
 from tests.services.hygiene.conftest import KNOWN, HygieneDesk
@@ -15,7 +16,7 @@ from tests.support.token_desk import ROBOT
 
 def identities(hygiene: HygieneDesk) -> dict[str, MachineIdentity]:
     db.session.rollback()
-    return {one.account.user_name: one for one in list_identities(hygiene.clock())}
+    return {one.account.user_name: one for one in identities_of(read_all(hygiene.clock()))}
 
 
 def names(identity: MachineIdentity) -> list[str]:

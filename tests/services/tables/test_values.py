@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from changegate.errors import RequestUnreadable
 from changegate.models.base import Entry
-from changegate.services.tables.values import is_storable, parse_fragment, parse_value, render_label, render_value
+from changegate.services.tables.values import is_storable, parse_value, render_value
 
 KINDS = ["string", "integer", "boolean", "choice", "reference", "glide_date_time", "glide_date", "glide_list", "GUID"]
 JSON = st.recursive(
@@ -74,16 +74,3 @@ def test_a_choice_without_a_list_is_any_text_that_fits() -> None:
 def test_nothing_renders_as_empty_text(kind: str) -> None:
     assert render_value(Entry(kind, "Field"), None) == ""
     assert parse_value("field", Entry(kind, "Field"), "") is None
-
-
-def test_a_fragment_need_not_be_a_choice_but_must_fit() -> None:
-    entry = Entry("choice", "Type", 40, choices={"normal": "Normal"})
-    assert parse_fragment("type", entry, "norm") == "norm"
-    for text in ("x" * 41, "\0", "\ud800"):
-        with pytest.raises(RequestUnreadable):
-            parse_fragment("type", entry, text)
-
-
-def test_labels_choices_and_leaves_the_rest() -> None:
-    entry = Entry("integer", "Risk", choices={"2": "High"})
-    assert (render_label(entry, 2), render_label(entry, 9), render_label(entry, None)) == ("High", "9", "")

@@ -7,7 +7,7 @@ from datetime import datetime
 from changegate.services.hygiene.assembly import accounts_of
 from changegate.services.hygiene.facts import Account, Row
 from changegate.services.hygiene.log_reading import UseOfToken
-from changegate.services.hygiene.reading import Reading, read_all
+from changegate.services.hygiene.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,8 @@ class MachineIdentity:
         return bool(self.account.privileges)
 
 
-def list_identities(at: datetime) -> list[MachineIdentity]:
-    """Return the machine identities by user name."""
-    return identities_of(read_all(at))
-
-
 def identities_of(reading: Reading) -> list[MachineIdentity]:
-    """Return the machine identities in rows that have been read already."""
+    """Return the machine identities in the rows that were read, by user name."""
     identities = [
         MachineIdentity(
             account=facts.account,

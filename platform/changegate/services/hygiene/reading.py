@@ -51,10 +51,6 @@ class Reading:
     keys: Mapping[str, KeyFacts]
     late_claims: Mapping[str, Mapping[str, Any]]
 
-    def uses_of(self, entity: str) -> list[UseOfToken]:
-        """Return the uses of an integration."""
-        return [use for use in self.uses if use.entity == entity]
-
 
 def read_all(at: datetime) -> Reading:
     """Read everything that the checks and the overview need."""

@@ -78,10 +78,6 @@ def _facts(entity: OAuthEntity) -> dict[str, Any]:
     return fields_of(entity) | beside | (maps if connection_type_of(entity).has_provider else {})
 
 
-def _text_of(kind: Kind, value: Any) -> str:
-    return _TEXTS[kind](value) if value and kind in _TEXTS else _text(value)
-
-
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -47,11 +47,6 @@ def parse_text(name: str, entry: Entry, text: str | None, zone: tzinfo | None = 
     return _parse(name, entry, text, _PARSERS.get(entry.kind, _parse_text))
 
 
-def parse_fragment(name: str, entry: Entry, text: str) -> Any:
-    """Return a part of a field's text, as in a search, or None for an empty one. Raises `RequestUnreadable`."""
-    return _parse(name, entry, text, _parse_text)
-
-
 def is_storable(text: str) -> bool:
     """Return whether every database can hold a text."""
     return _UNSTORABLE.search(text) is None
@@ -199,9 +194,3 @@ def renderer_of(entry: Entry) -> Callable[[Any], str]:
 def render_value(entry: Entry, value: Any) -> str:
     """Return the wire text of one stored value; the empty string for None."""
     return renderer_of(entry)(value)
-
-
-def render_label(entry: Entry, value: Any) -> str:
-    """Return the display text of a stored value: the label of its choice, or else its wire text."""
-    text = render_value(entry, value)
-    return entry.choices.get(text, text) if entry.choices else text
