@@ -254,6 +254,18 @@ def test_a_header_is_compared_to_the_letter_and_a_payload_is_not(desk: TokenDesk
         assert not is_taken(desk, token)
 
 
+def test_a_header_in_another_base64url_spelling_is_refused(desk: TokenDesk, integration: Integration) -> None:
+    """The last character of the header has unused bits, which a lenient decoder ignores."""
+    token = desk.token(integration)
+    head, rest = token.split(".", 1)
+    other = f"{head[:-1]}{chr(ord(head[-1]) + 1)}"
+    assert unb64(other) == unb64(head)
+
+    with desk.app.app_context():
+        found = [jwt_token.has_header_of_instance(f"{text}.{rest}") for text in (head, other)]
+    assert found == [True, False]
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

@@ -1,6 +1,5 @@
 """Access tokens in JWT format (RFC 9068): their signing and verification."""
 
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from changegate.models import OAuthTokenKey
 from changegate.oauth_errors import AssertionRefused
 from changegate.services.assertions.compact_form import split_compact
 from changegate.services.assertions.report import Report
+from changegate.services.keys.base64url import decode_base64url
 from changegate.services.keys.strict_json import parse_json_strictly
 from changegate.services.oauth.token_key import Verifier, find_kid, header_of, load_verifier
 from changegate.services.oauth.token_keys import get_signer
@@ -81,6 +81,11 @@ def verify_token(text: str, *, issuer: str, at: datetime) -> VerifiedToken | Non
     return VerifiedToken(jti, signed.kid) if is_for_us and is_alive and isinstance(jti, str) else None
 
 
+def claims_of_verified(text: str) -> Mapping[str, object]:
+    """Return the claims of a token that `verify_token` has accepted."""
+    return _read_signed(text).claims
+
+
 # A signature that is valid stays valid, so that it is verified once. Everything that can change is checked at every
 # call: times and issuer in `verify_token`; key, token, and integration by the statement that finds the token's row.
 # Exceptions are not cached: invalid tokens leave no entry.
@@ -108,12 +113,10 @@ def _find_verifier(header: str) -> Verifier:
 
 
 def _load(header: str) -> Verifier | None:
-    try:
-        kid = find_kid(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
-    except ValueError:
-        return None
-    # Compared in the encoded form: base64 has several spellings of the same bytes, and each would become a cache entry.
-    if kid is None or header_of(kid) != header:
+    # Both accept one spelling only. Otherwise, each of several spellings of a header would become a cache entry.
+    decoded = decode_base64url(header)
+    kid = find_kid(decoded) if decoded is not None else None
+    if kid is None:
         return None
     row = _KEY.first({"kid": kid})
     return load_verifier(kid, row.public_jwk) if row else None
