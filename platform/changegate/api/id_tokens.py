@@ -7,7 +7,7 @@ from flask import g
 
 from changegate.api.envelopes import correlation_id, refusal
 from changegate.api.oauth_clients import name_client, note_refusal
-from changegate.database import commit, rollback
+from changegate.database import rollback
 from changegate.errors import ChangegateError, RateLimited, TokenRefused
 from changegate.oauth_errors import AssertionRefused, OAuthError, TemporarilyUnavailable, TooManyFailures
 from changegate.services.access.caller import Caller
@@ -15,7 +15,7 @@ from changegate.services.keys.key_store import key_store
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.id_token_rows import find_admitted_caller, find_known_caller, remember
 from changegate.services.oauth.id_tokens import accept_id_token
-from changegate.services.oauth.jwt_bearer_grant import refusing_replays
+from changegate.services.oauth.jwt_bearer_grant import commit_exchange
 from changegate.services.oauth.subjects import find_named_user
 from changegate.unproxied import current_request
 
@@ -68,8 +68,7 @@ def _accept(attempt: Attempt, text: str) -> str:
 
 def _accept_once(attempt: Attempt, text: str) -> str:
     accepted = accept_id_token(attempt, text, key_store().asked_by(attempt.address), name_client=name_client)
-    with refusing_replays(attempt):
-        commit()
+    commit_exchange(attempt)
     exchange = attempt.exchange
     if exchange is not None and exchange.verified is not None and exchange.client.policy.allows_reuse:
         remember(text, exchange.client, find_named_user(exchange.client, exchange.verified))

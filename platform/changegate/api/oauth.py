@@ -9,7 +9,6 @@ from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import NO_STORE, correlation_id, json_response
 from changegate.api.oauth_clients import name_client, prove_client, refuse
 from changegate.api.token_form import read_assertion_of_pysnc, read_credentials, read_parameters
-from changegate.database import commit
 from changegate.extensions import now
 from changegate.oauth_errors import InvalidRequest, OAuthError, UnsupportedGrantType
 from changegate.printable import printable
@@ -29,7 +28,7 @@ from changegate.services.oauth.grant_types import (
     require_grant,
 )
 from changegate.services.oauth.issuing import MAX_DETAIL_LENGTH, Exchange, IssuedToken
-from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT, exchange_assertion, refusing_replays
+from changegate.services.oauth.jwt_bearer_grant import JWT_BEARER_GRANT, commit_exchange, exchange_assertion
 from changegate.services.oauth.password_grant import exchange_password
 from changegate.services.oauth.refresh_grant import exchange_refresh_token
 from changegate.unproxied import current_request
@@ -49,8 +48,7 @@ def token_view() -> Response:
     try:
         issued = _exchange(attempt)
         record_accepted(attempt, issued, now())
-        with refusing_replays(attempt):
-            commit()
+        commit_exchange(attempt)
     except OAuthError as refusal:
         return refuse(attempt, refusal)
     return _token_response(issued)

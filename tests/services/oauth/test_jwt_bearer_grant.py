@@ -1,15 +1,18 @@
 """The JWT bearer grant: the order of its steps, and the state after a refusal."""
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from changegate.extensions import db
+from changegate.extensions import db, now
 from changegate.models import OAuthExchange
 from changegate.oauth_errors import AssertionRefused, InvalidScope, TemporarilyUnavailable
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.clients import Client
-from changegate.services.oauth.events import report_of
-from changegate.services.oauth.jwt_bearer_grant import Exchange, exchange_assertion
+from changegate.services.oauth.event_row import Attempt, RefusedCall
+from changegate.services.oauth.events import record_accepted, record_refused_call, report_of
+from changegate.services.oauth.issuing import issue_token
+from changegate.services.oauth.jwt_bearer_grant import Exchange, commit_exchange, exchange_assertion
 from tests.support.misbehaving_jwks import reply
 from tests.support.token_desk import Integration, TokenDesk
 
@@ -92,6 +95,47 @@ def test_a_reusable_assertion_reserves_no_replay_key(desk: TokenDesk, key_store:
     exchange_assertion(exchange, key_store, desk.assertion(), None)
 
     assert exchange.replay_key is None
+
+
+def _store(client: Client, key_store: KeyStore, assertion: str | None, correlation_id: str) -> None:
+    exchange = Exchange(client, correlation_id)
+    if assertion is None:
+        issued = issue_token(exchange, client.run_as or "", None)
+    else:
+        issued = exchange_assertion(exchange, key_store, assertion, None)
+    attempt = Attempt("192.0.2.1", correlation_id, client.client_id, exchange)
+    record_accepted(attempt, issued, now())
+    commit_exchange(attempt)
+
+
+def test_a_second_row_with_a_replay_key_is_a_replay(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:
+    assertion = desk.assertion()
+    _store(client, key_store, assertion, "0" * 32)
+
+    with pytest.raises(AssertionRefused) as refused:
+        _store(client, key_store, assertion, "1" * 32)
+
+    assert refused.value.reason == "jti_replayed"
+
+
+@pytest.mark.parametrize("has_assertion", [False, True], ids=["no assertion", "reusable assertion"])
+def test_another_violated_key_is_not_a_replay(desk: TokenDesk, key_store: KeyStore, has_assertion: bool) -> None:
+    client = _client(desk.register(enable_jti_verification=False))
+    assertion = desk.assertion() if has_assertion else None
+    _store(client, key_store, assertion, "0" * 32)
+
+    with pytest.raises(IntegrityError):
+        _store(client, key_store, assertion, "0" * 32)
+
+
+def test_a_violated_key_without_an_exchange_is_not_a_replay(desk: TokenDesk, client: Client) -> None:
+    attempt, call = Attempt("192.0.2.1", "0" * 32), RefusedCall("GET /api/now", "credentials_missing")
+    record_refused_call(attempt, call, now())
+    commit_exchange(attempt)
+
+    record_refused_call(attempt, call, now())
+    with pytest.raises(IntegrityError):
+        commit_exchange(attempt)
 
 
 def test_unavailable_keys_do_not_refuse_the_assertion(desk: TokenDesk, client: Client, key_store: KeyStore) -> None:

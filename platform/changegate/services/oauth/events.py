@@ -32,7 +32,7 @@ _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.colu
 
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
-    """Write an exchange and its token with the commit, which belongs in `refusing_replays`."""
+    """Write an exchange and its token with the commit, for which the caller uses `commit_exchange`."""
     # The cleanup comes first. A statement after the INSERT would execute it at once, and the write lock of SQLite would
     # then be held during several calls (decision 0011).
     _purge_sometimes(happened_at)

@@ -36,7 +36,7 @@ def accept_id_token(
     """Verify a token completely, and write its row with the commit.
 
     Returns the correlation ID to find its caller by. `name_client` is called once the integration is known, and may
-    refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The commit belongs in `refusing_replays`: another
+    refuse. Raises `AssertionRefused` and `TemporarilyUnavailable`. The caller commits by `commit_exchange`: another
     call with the token may be first.
     """
     assertion = UnverifiedAssertion.parse(text)

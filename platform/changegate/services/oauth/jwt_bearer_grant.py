@@ -1,10 +1,8 @@
 """The JWT bearer grant (RFC 7523 §2.1): an assertion is exchanged for an access token."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from sqlalchemy.exc import IntegrityError
 
+from changegate.database import commit
 from changegate.database.prepared import is_broken_reference
 from changegate.errors import JwksFetchFailed, JwksUnusable, SealBroken
 from changegate.extensions import now, settings
@@ -24,7 +22,7 @@ JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope: str | None) -> IssuedToken:
     """Verify an assertion and return the token that it is exchanged for, in the steps of RFC 7523 §3.
 
-    The last step is the view's: it stores the row of the exchange, in `refusing_replays`. A second row for the same
+    The last step is the view's: it stores the row of the exchange, by `commit_exchange`. A second row for the same
     `jti` is the replay. The row makes the token work and the assertion used, both at once, so that a refused request
     does not use up a valid assertion. Raises `AssertionRefused`, `InvalidScope`, and `TemporarilyUnavailable`.
     """
@@ -34,23 +32,24 @@ def exchange_assertion(exchange: Exchange, key_store: KeyStore, text: str, scope
     return issue_token(exchange, resolve_subject(client, verified), scope)
 
 
-@contextmanager
-def refusing_replays(attempt: Attempt) -> Iterator[None]:
-    """Refuse an exchange if the database rejects its row; for the commit that stores the row (decision 0011).
+def commit_exchange(attempt: Attempt) -> None:
+    """Commit the row of an exchange, or refuse the exchange if the database rejects the row (decision 0011).
 
     The replay key of the row is unique (`Exchange.replay_key`), so that of several exchanges with one `jti`, in any
     process, exactly one is stored. Raises `AssertionRefused` for the others, and `InvalidClient` if the integration or
     its user has just been deleted.
     """
     try:
-        yield
+        commit()
     except IntegrityError as problem:
         exchange = attempt.exchange
         if is_broken_reference(problem):
             # The event of this refusal must not refer to the deleted row, or it would be rejected too.
             attempt.exchange = None
             raise InvalidClient("client_unknown") from None
-        report = exchange.verified.report if exchange and exchange.verified else Report()
+        if exchange is None or exchange.replay_key is None:
+            raise  # A row without a replay key violates another constraint.
+        report = exchange.verified.report if exchange.verified else Report()
         report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))
         raise AssertionRefused("jti_replayed", report=report) from None
 
