@@ -28,7 +28,7 @@ LEAD_SECONDS = 0.3
 END_SECONDS = 10
 # Every assertion says that it comes from another address: a limit of failures by address holds up none of them.
 FIRST_ADDRESS = IPv4Address("10.0.0.1")
-# A fetch is claimed some milliseconds before it reaches the provider, more for one than for another.
+# The lease of a fetch is taken some milliseconds before it reaches the provider, more for one than for another.
 TOLERANCE = 0.8
 
 

@@ -1,4 +1,4 @@
-"""One row for an exchange: event, token and the assertion's claim.
+"""One row for an exchange: event, token, and the assertion's replay key.
 
 Revision: 0003, after 0002.
 """
@@ -20,7 +20,7 @@ EVENT_COLUMNS = (
 
 
 def upgrade():
-    """Carry events and claims over. Tokens issued before are of the former kind and end here."""
+    """Carry events and replay keys over. Tokens issued before are of the former kind and end here."""
     # SQLite alters in place, with no copy of a table that others refer to.
     op.add_column("oauth_entity", sa.Column("token_generation", sa.Integer(), nullable=False, server_default="0"))
     exchange = op.create_table(
@@ -45,26 +45,26 @@ def upgrade():
     )
     event = sa.table("oauth_token_event", *(sa.column(name) for name in EVENT_COLUMNS))
     op.execute(sa.insert(exchange).from_select(EVENT_COLUMNS, sa.select(event)))
-    keep_claims(exchange)
+    keep_replay_keys(exchange)
     op.create_index(op.f("ix_oauth_exchange_entity_correlation_id"), "oauth_exchange", ["entity", "correlation_id"])
     for name in ("oauth_token_event", "oauth_jti", "oauth_credential"):
         op.drop_table(name)
 
 
-def keep_claims(exchange):
-    """Give each claim to the event of the exchange that made it."""
-    claim = sa.table("oauth_jti", *(sa.column(name) for name in ("entity", "issuer", "digest")))
+def keep_replay_keys(exchange):
+    """Give each replay key to the event of the exchange that stored it."""
+    used = sa.table("oauth_jti", *(sa.column(name) for name in ("entity", "issuer", "digest")))
     columns = exchange.c
-    made_by = sa.and_(columns.entity == claim.c.entity, columns.jti_digest == claim.c.digest, columns.is_accepted)
-    made = sa.select(sa.func.min(columns.correlation_id), claim).join(claim, made_by)
-    for correlation_id, entity, issuer, digest in op.get_bind().execute(made.group_by(*claim.c)).all():
+    made_by = sa.and_(columns.entity == used.c.entity, columns.jti_digest == used.c.digest, columns.is_accepted)
+    made = sa.select(sa.func.min(columns.correlation_id), used).join(used, made_by)
+    for correlation_id, entity, issuer, digest in op.get_bind().execute(made.group_by(*used.c)).all():
         material = b"\0".join((entity.encode(), issuer.encode(), bytes.fromhex(digest)))
         kept = {"assertion_claim": hashlib.sha256(material).hexdigest()}
         op.execute(sa.update(exchange).where(columns.correlation_id == correlation_id).values(kept))
 
 
 def downgrade():
-    """Return to three tables. Tokens end here, and claims cannot be told from their digests: they are forgotten."""
+    """Return to three tables. Tokens end here, and replay keys are lost: digests do not reveal them."""
     op.create_table(
         "oauth_credential",
         sa.Column("token_hash", sa.String(length=64), nullable=False),

@@ -25,5 +25,5 @@ def upgrade():
 
 
 def downgrade():
-    """Drop the claims: for some minutes, assertions could be sent again."""
+    """Drop the replay keys: for some minutes, assertions could be sent again."""
     op.drop_table("oauth_client_assertion")

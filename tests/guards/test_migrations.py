@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Column, Connection, inspect
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex
 
 from changegate import create_app
@@ -119,6 +120,17 @@ def test_a_database_that_lags_behind_is_noticed(blank: Flask, statement: str) ->
     assert differences() != []
 
 
+def test_tables_without_rowid_stay_so(blank: Flask) -> None:
+    """A table that a migration rebuilds loses this option unless the migration repeats it."""
+    models = Base.metadata.tables.values()
+    expected = {table.name for table in models if not table.dialect_options["sqlite"]["with_rowid"]}
+    flask_migrate.upgrade()
+    with db.engine.connect() as connection:
+        found = set(connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars())
+    assert "oauth_exchange" in expected
+    assert found == expected
+
+
 @on_both_databases
 def test_migrations_can_be_taken_back_and_made_again(blank: Flask) -> None:
     prepare_instance(blank)
@@ -136,6 +148,28 @@ def test_each_migration_can_be_taken_back_by_itself(blank: Flask) -> None:
         flask_migrate.downgrade(revision="-1")
         flask_migrate.upgrade(revision=path.name[:4])
         assert tables() == before
+
+
+@on_both_databases
+def test_renaming_the_replay_keys_keeps_them_unique(blank: Flask) -> None:
+    flask_migrate.upgrade(revision="0024")
+    add_exchange("assertion_claim", "0" * 32)
+
+    flask_migrate.upgrade(revision="0025")
+    with pytest.raises(IntegrityError):
+        add_exchange("replay_key", "1" * 32)
+
+    flask_migrate.downgrade(revision="0024")
+    with pytest.raises(IntegrityError):
+        add_exchange("assertion_claim", "1" * 32)
+
+
+def add_exchange(column: str, correlation_id: str) -> None:
+    """Insert an exchange that has the same replay key as all others."""
+    values = f"'{correlation_id}', '2026-01-01 00:00:00', false, '{'a' * 64}'"
+    with db.engine.begin() as connection:
+        names = f"correlation_id, happened_at, is_accepted, {column}"
+        connection.exec_driver_sql(f"INSERT INTO oauth_exchange ({names}) VALUES ({values})")
 
 
 @on_both_databases

@@ -28,8 +28,8 @@ def counted(desk: TokenDesk, column: Any) -> int:
         return count
 
 
-def tokens_and_claims(desk: TokenDesk) -> tuple[int, int]:
-    return counted(desk, OAuthExchange.token_hash), counted(desk, OAuthExchange.assertion_claim)
+def tokens_and_replay_keys(desk: TokenDesk) -> tuple[int, int]:
+    return counted(desk, OAuthExchange.token_hash), counted(desk, OAuthExchange.replay_key)
 
 
 def send_at_once(desk: TokenDesk, form: str) -> Counter[int]:
@@ -41,7 +41,7 @@ def send_at_once(desk: TokenDesk, form: str) -> Counter[int]:
 
 
 @pytest.mark.regression("replay: jti window")
-def test_a_claim_outlives_the_assertion_and_its_skew(desk: TokenDesk, clock: Clock) -> None:
+def test_a_replay_key_outlives_the_assertion_and_its_skew(desk: TokenDesk, clock: Clock) -> None:
     integration = desk.register(clock_skew_seconds=30)
     now = int(clock().timestamp())
     assertion = desk.assertion(iat=now, exp=now + 100)
@@ -62,7 +62,7 @@ def test_of_twenty_threads_with_one_assertion_one_gets_a_token(either_desk: Toke
 
     assert statuses[200] == 1
     assert set(statuses) <= {200, 400, 429}
-    assert tokens_and_claims(either_desk) == (1, 1)
+    assert tokens_and_replay_keys(either_desk) == (1, 1)
 
 
 @pytest.mark.regression("replay: cross-tenant burn")
@@ -107,7 +107,7 @@ def test_a_failed_attempt_does_not_burn_an_assertion(desk: TokenDesk) -> None:
 @pytest.mark.parametrize(
     "step", ["changegate.services.oauth.issuing.new_token", "changegate.api.oauth.record_accepted"]
 )
-def test_a_crash_before_the_commit_leaves_neither_claim_nor_token(
+def test_a_crash_before_the_commit_stores_neither_replay_key_nor_token(
     desk: TokenDesk, integration: Integration, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     desk.app.testing = False
@@ -115,7 +115,7 @@ def test_a_crash_before_the_commit_leaves_neither_claim_nor_token(
     with monkeypatch.context() as patch:
         patch.setattr(step, lambda *_, **__: 1 / 0)
         assert desk.exchange(integration, assertion=assertion).status_code == 500
-    assert tokens_and_claims(desk) == (0, 0)
+    assert tokens_and_replay_keys(desk) == (0, 0)
 
     assert desk.exchange(integration, assertion=assertion).status_code == 200
 

@@ -15,5 +15,5 @@ class OAuthClientAssertion(Base):
     __tablename__ = "oauth_client_assertion"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    claim: Mapped[str] = mapped_column(String(64), primary_key=True)
+    replay_key: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = instant("Expires", index=True)

@@ -50,7 +50,7 @@ class OAuthExchange(Base):
     # Whether a report-only condition would have refused it.
     would_refuse: Mapped[bool | None] = boolean("Would have been refused")
     # Unique, so an assertion is exchanged only once; NULL if it may be reused, or if no token was issued.
-    assertion_claim: Mapped[str | None] = mapped_column(String(64), unique=True)
+    replay_key: Mapped[str | None] = mapped_column(String(64), unique=True)
 
     token_hash: Mapped[str | None] = mapped_column(String(64))
     token_generation: Mapped[int | None] = integer("Token generation")

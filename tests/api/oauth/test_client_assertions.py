@@ -514,7 +514,7 @@ def test_nothing_of_an_assertion_is_kept_but_a_digest_and_that_not_for_ever(
     assert send(desk, machine, client_assertion(desk, machine, jti="the one")).status_code == 200
     with desk.app.app_context():
         [row] = db.session.execute(select(OAuthClientAssertion)).scalars()
-        assert len(row.claim) == 64 and "the one" not in row.claim
+        assert len(row.replay_key) == 64 and "the one" not in row.replay_key
     clock.advance(hours=2)
     assert send(desk, machine).status_code == 200
 

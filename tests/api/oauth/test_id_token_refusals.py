@@ -137,7 +137,7 @@ class TestWhatIsNone:
     def test_an_own_token_is_not_looked_up_among_those_of_providers(self, desk: TokenDesk, ours: str) -> None:
         with desk.app.app_context(), counted_statements() as statements:
             assert desk.call(ours).status_code == 201
-        assert not [statement for statement in statements if "assertion_claim =" in statement]
+        assert not [statement for statement in statements if "replay_key =" in statement]
 
     def test_a_token_in_the_own_format_is_not_treated_as_a_providers(self, desk: TokenDesk, ours: str) -> None:
         events = len(desk.events())

@@ -120,7 +120,7 @@ def test_a_later_call_finds_its_caller_by_one_statement(desk: TokenDesk, integra
         plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", ("",) * text.count("?"))
         steps = [row[3] for row in plan if "oauth_exchange " in row[3]]
     assert len(statements) == 2, "the second one is the question for the plan"
-    assert len(steps) == 1 and "(assertion_claim=?)" in steps[0], steps
+    assert len(steps) == 1 and "(replay_key=?)" in steps[0], steps
 
 
 class TestUser:

@@ -17,8 +17,8 @@ def _tokens(desk: TokenDesk) -> int:
     return _count(desk, OAuthExchange.token_hash)
 
 
-def _claims(desk: TokenDesk) -> int:
-    return _count(desk, OAuthExchange.assertion_claim)
+def _replay_keys(desk: TokenDesk) -> int:
+    return _count(desk, OAuthExchange.replay_key)
 
 
 def _count(desk: TokenDesk, column: Any) -> int:
@@ -43,7 +43,7 @@ def test_refuses_another_assertion_with_the_same_jti(desk: TokenDesk, integratio
     assert desk.exchange(integration, assertion=desk.assertion(jti="one", sub="other")).status_code == 400
 
 
-def test_a_claim_is_forgotten_when_no_clock_could_accept_the_assertion(desk: TokenDesk, clock: Clock) -> None:
+def test_a_replay_key_is_deleted_when_no_clock_could_accept_the_assertion(desk: TokenDesk, clock: Clock) -> None:
     desk.token(desk.register())
     clock.advance(days=31)
 
@@ -51,7 +51,7 @@ def test_a_claim_is_forgotten_when_no_clock_could_accept_the_assertion(desk: Tok
         purge_expired(clock())
         db.session.commit()
 
-    assert _claims(desk) == 0
+    assert _replay_keys(desk) == 0
 
 
 def test_without_jti_verification_an_assertion_may_be_used_again(desk: TokenDesk) -> None:
@@ -59,7 +59,7 @@ def test_without_jti_verification_an_assertion_may_be_used_again(desk: TokenDesk
     assertion = desk.assertion(jti=...)
 
     assert [desk.exchange(integration, assertion=assertion).status_code for _ in range(3)] == [200] * 3
-    assert _claims(desk) == 0
+    assert _replay_keys(desk) == 0
 
 
 def test_another_claim_can_be_the_unique_one(desk: TokenDesk) -> None:
@@ -79,7 +79,7 @@ def test_old_events_and_tokens_are_purged_by_the_way(
 
     desk.token(integration)
 
-    assert (_tokens(desk), _claims(desk)) == (1, 1)
+    assert (_tokens(desk), _replay_keys(desk)) == (1, 1)
     assert len(desk.events()) == 1
 
 

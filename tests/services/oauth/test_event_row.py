@@ -26,4 +26,4 @@ def test_every_column_of_a_new_row_is_built_here(desk: TokenDesk) -> None:
     columns = [set(build_row(attempt, outcome, now(), integration.sys_id)) for outcome in outcomes]
 
     assert set.union(*columns) == set(OAuthExchange.__table__.columns.keys()) - WRITTEN_LATER
-    assert {"token_hash", "assertion_claim", "expires_at"}.isdisjoint(columns[1] | columns[2])
+    assert {"token_hash", "replay_key", "expires_at"}.isdisjoint(columns[1] | columns[2])

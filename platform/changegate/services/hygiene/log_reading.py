@@ -61,6 +61,6 @@ def read_claims(correlation_ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return the verified claims of exchanges, by the sys_id of their integration."""
     if not correlation_ids:
         return {}
-    claimed = select(OAuthExchange.entity, OAuthExchange.claims)
-    rows = connection().execute(claimed.where(OAuthExchange.correlation_id.in_(correlation_ids))).all()
+    statement = select(OAuthExchange.entity, OAuthExchange.claims)
+    rows = connection().execute(statement.where(OAuthExchange.correlation_id.in_(correlation_ids))).all()
     return {row.entity: row.claims for row in rows if isinstance(row.claims, dict)}

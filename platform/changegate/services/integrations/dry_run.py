@@ -97,8 +97,8 @@ def _check_replay(client: Client, verified: VerifiedAssertion) -> None:
     if client.policy.allows_reuse:
         return
     replay_key = replay_key_of(client.entity, verified.issuer, verified.replay_digest)
-    claimed = select(OAuthExchange.correlation_id).where(OAuthExchange.assertion_claim == replay_key)
-    is_seen = connection().execute(claimed).first() is not None
+    exchanges = select(OAuthExchange.correlation_id).where(OAuthExchange.replay_key == replay_key)
+    is_seen = connection().execute(exchanges).first() is not None
     seen = "seen before" if is_seen else "not seen before"
     verified.report.add(RuleCheck("replay", "jti_replayed" if is_seen else None, "not seen before", seen))
 

@@ -1,7 +1,7 @@
 """Rows of the key cache, each written in a short transaction of its own.
 
-    process A    claim_lease ──> True     fetches ──> store_document, renew, or store_failure (these end the lease)
-    process B    claim_lease ──> False    polls `fetch_lease_until` until A is done or the lease has expired
+    process A    take_lease ──> True     fetches ──> store_document, renew, or store_failure (these end the lease)
+    process B    take_lease ──> False    polls `fetch_lease_until` until A is done or the lease has expired
 
 The transactions are separate from the caller's, so that a refused exchange does not roll them back.
 """
@@ -71,18 +71,18 @@ class JwksCacheRows:
                 connection.execute(update(JwksCache).where(of_other_url).values(fresh_row))
         return self.find(source)
 
-    def claim_lease(self, seen: KeySource, now: datetime) -> bool:
-        """Claim the right to fetch, for `LEASE`; return False if it is claimed already, or a fetch ended since `seen`.
+    def take_lease(self, seen: KeySource, now: datetime) -> bool:
+        """Take the right to fetch, for `LEASE`; return False if it is taken already, or a fetch has ended since `seen`.
 
-        One UPDATE checks and claims at once, so that of several processes exactly one gets the lease. A process that
+        One UPDATE checks and takes it at once, so that of several processes exactly one gets the lease. A process that
         dies while it fetches leaves a lease that expires.
         """
         return self._update(seen, {"fetch_lease_until": now + LEASE}, _may_lease(seen, now))
 
-    def claim_unknown_kid_fetch(self, seen: KeySource, cooldown: timedelta, now: datetime) -> bool:
-        """Claim the lease together with the one fetch that unknown kids may cause in a cooldown.
+    def take_unknown_kid_fetch(self, seen: KeySource, cooldown: timedelta, now: datetime) -> bool:
+        """Take the lease together with the one fetch that unknown kids may cause in a cooldown.
 
-        One UPDATE claims both: a request that sees the cooldown claimed must also see the fetch that it can wait for.
+        One UPDATE takes both: a request that sees the cooldown begun must also see the fetch that it can wait for.
         """
         last = JwksCache.unknown_kid_fetch_at
         is_due = or_(last.is_(None), last <= now - cooldown, last > now + CLOCK_TOLERANCE)

@@ -73,7 +73,7 @@ class KeyRenewal:
         return FetchedKeySet(key_set, document)
 
     def fetch_logged(self, rows: JwksCacheRows, seen: CacheRow) -> FetchedKeySet:
-        """Fetch after a lease was claimed on the row `seen`, and log a failure.
+        """Fetch after the lease of the row `seen` was taken, and log a failure.
 
         Runs on a fetch thread. Raises `JwksFetchFailed` or `JwksUnusable`.
         """

@@ -1,7 +1,7 @@
 """The key store: each integration's keys, from a cache in the database that survives restarts, outages, and rotations.
 
     request         reads the cache ──> no usable keys ──> starts a flight, or joins one ──> waits ──> reads again
-    fetch thread    claims the lease in the database ──> fetches ──> writes the cache ──> the flight lands
+    fetch thread    takes the lease in the database ──> fetches ──> writes the cache ──> the flight lands
                     or, if another process holds the lease, polls the row until the lease has ended
 
 Two levels keep fetches single: a flight (see `single_flight`) within a process, a lease (see `jwks_cache_rows`)
@@ -93,7 +93,7 @@ class KeyStore:
     def refetch_for_unknown_kid(self, source: KeySource, kid: str) -> KeySet | None:
         """Return a newer key set than the caller's, fetched if the cooldown allows it; None if there is no newer one.
 
-        Each cooldown allows one fetch. It is claimed before it is made, and counts even if it fails, so that random
+        Each cooldown allows one fetch. It is taken before it is made, and counts even if it fails, so that random
         kids cost the provider one request. Concurrent requests wait for that fetch. While none is allowed or under way,
         the answer costs no SQL.
         """
@@ -107,8 +107,8 @@ class KeyStore:
         newer = self._newer(source, row)
         if (newer is not None and newer.has_kid(kid)) or not self._futile.may_fetch():
             return newer
-        claim = partial(rows.claim_unknown_kid_fetch, row.source, self._cooldown)
-        flight, is_first = self._start(rows, row, claim, self._futile.counting(kid))
+        take = partial(rows.take_unknown_kid_fetch, row.source, self._cooldown)
+        flight, is_first = self._start(rows, row, take, self._futile.counting(kid))
         self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
         return self._newer(source, rows.find(source))
 
@@ -196,7 +196,7 @@ class KeyStore:
         has_old_keys = freshness is not Freshness.EXPIRED
         if has_old_keys and seen.source.facts.is_leased(now):
             return
-        flight, is_first = self._start(rows, seen, partial(rows.claim_lease, seen.source))
+        flight, is_first = self._start(rows, seen, partial(rows.take_lease, seen.source))
         if freshness is Freshness.EXPIRED:
             self._flights.wait(flight, LONGEST_SECONDS if is_first else WAIT_SECONDS)
         elif freshness is Freshness.IF_ERROR and is_first:
@@ -209,16 +209,16 @@ class KeyStore:
         self,
         rows: JwksCacheRows,
         seen: CacheRow,
-        claim: Callable[[datetime], bool],
+        take: Callable[[datetime], bool],
         count: Callable[[FetchedKeySet | None], None] = lambda _fetched: None,
     ) -> tuple[Flight, bool]:
-        """Start or join the flight of a source: its fetch thread fetches if `claim` succeeds, else waits for the lease.
+        """Start or join the flight of a source: its fetch thread fetches if `take` succeeds, else waits for the lease.
 
         Returns the flight, and whether this call began it. `count` is called with the outcome of a fetch.
         """
 
         def fetch() -> FetchedKeySet | None:
-            if claim(self._now()):
+            if take(self._now()):
                 fetched = None
                 try:
                     fetched = self._renewal.fetch_logged(rows, seen)

@@ -120,7 +120,7 @@ def _use_once(client: Client, verified: VerifiedAssertion) -> None:
         with db.engine.begin() as at_work:
             if is_time_to_clean_up():
                 at_work.execute(delete(_USED).where(_USED.c.expires_at < now() - KEPT_AFTER_EXPIRY))
-            at_work.execute(insert(_USED).values(claim=replay_key, expires_at=verified.expires_at))
+            at_work.execute(insert(_USED).values(replay_key=replay_key, expires_at=verified.expires_at))
             _note_use(at_work, client)
     except IntegrityError:
         verified.report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))

@@ -96,8 +96,8 @@ def _of_report(report: Report) -> Columns:
 def _of_token(issued: IssuedToken, happened_at: datetime) -> Columns:
     exchange = issued.exchange
     columns: Columns = {
-        # The replay key: unique, so that one assertion is exchanged for one token only.
-        "assertion_claim": exchange.replay_key,
+        # Unique, so that one assertion is exchanged for one token only.
+        "replay_key": exchange.replay_key,
         "token_hash": issued.token_hash,
         "token_generation": issued.generation,
         "user": issued.user,

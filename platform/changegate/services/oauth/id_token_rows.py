@@ -129,7 +129,7 @@ def _known_statement() -> Any:
     return (
         caller_statement(entity.token_generation, *keys, *facts, *user)
         .outerjoin(cache, cache.entity_id == entity.sys_id)
-        .where(OAuthExchange.assertion_claim == parameter("reuse_key"))
+        .where(OAuthExchange.replay_key == parameter("reuse_key"))
     )
 
 
@@ -138,7 +138,7 @@ _ADMITTED = Prepared(caller_statement().where(OAuthExchange.correlation_id == pa
 _TOKEN_ROW = Prepared(
     select(
         *(_ROW.correlation_id, _ROW.entity, _ROW.user, _ROW.token_generation, _ROW.expires_at, _ROW.revoked_at)
-    ).where(_ROW.assertion_claim == parameter("reuse_key"))
+    ).where(_ROW.replay_key == parameter("reuse_key"))
 )
 # `revoked_at` is checked again in the UPDATE, so that a revocation since `find_token_row` is not undone.
 _RENEW = Prepared(

@@ -59,7 +59,7 @@ def create_once(
     # Chosen before the record exists: the row of the key names it, and is written first.
     sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
     _purge_now_and_then(now())
-    if _claim(table, key_hash, body_hash, sys_id):
+    if _reserve(table, key_hash, body_hash, sys_id):
         options: dict[str, Any] = {"input_display_value": input_display_value, "ignored": ignored}
         return create_record(table, caller, sent, sys_id=sys_id, **options)
     if ignored is not None:
@@ -68,12 +68,12 @@ def create_once(
 
 
 def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str) -> Mapping[str, Any]:
-    claimed = _FIND.first({"key_hash": key_hash})
-    if claimed is None or claimed.body_hash != body_hash:
+    reserved = _FIND.first({"key_hash": key_hash})
+    if reserved is None or reserved.body_hash != body_hash:
         raise KeyAlreadyUsed(OTHER_BODY)
     fields = table.fields_for(caller.permissions)
     try:
-        row = get_row(table, caller, claimed.record, fields)
+        row = get_row(table, caller, reserved.record, fields)
     except RecordNotFound:
         # Creating it again would undo an intended deletion.
         raise KeyAlreadyUsed(RECORD_IS_GONE) from None
@@ -91,7 +91,7 @@ def _purge_now_and_then(at: datetime) -> None:
         purge_keys(at)
 
 
-def _claim(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
+def _reserve(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:
     """Reserve a key in the caller's transaction; return False if it is in use.
 
     A single INSERT decides. It waits for a concurrent transaction with the same key, and replaces an expired one.
