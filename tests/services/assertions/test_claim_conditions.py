@@ -216,6 +216,38 @@ def test_a_report_only_condition_that_is_not_understood_still_only_reports() -> 
     assert evaluate_report_only(conditions, {})[0].reason == "claim_condition_failed"
 
 
+OLD_SUBJECT, NEW_SUBJECT = "repo:acme/shop:ref:refs/heads/main", "repo:acme@12/shop@34:ref:refs/heads/main"
+
+
+@pytest.mark.parametrize(
+    ("stored", "value", "advice"),
+    [
+        (condition("equals", "true"), True, "another type"),
+        (condition("equals", True, "boolean"), "true", "another type"),
+        (condition("equals", 1, "number"), True, "another type"),
+        (condition("equals", "a"), {"a": 1}, "another type"),
+        (condition("equals", "main"), "the boolean true", "too narrow"),
+        (condition("equals", 1, "number"), 2, "too narrow"),
+        (condition("one_of", [1, 2], "number"), 3, "too narrow"),
+        (condition("one_of", [1, 2], "number"), "1", "another type"),
+        (condition("contains", "dev", "list"), ["ops"], "too narrow"),
+        (condition("equals", ["a"], "list"), ["b"], "too narrow"),
+        (condition("equals", "a"), ABSENT, "too narrow"),
+        (condition("exists"), None, "too narrow"),
+        (condition("equals", OLD_SUBJECT), NEW_SUBJECT, "numbered"),
+        (condition("glob", "repo:acme/shop:*"), NEW_SUBJECT, "numbered"),
+        (condition("one_of", [OLD_SUBJECT, "b"]), NEW_SUBJECT, "numbered"),
+        (condition("equals", "repo:acme@12/shop@34:environment:x"), NEW_SUBJECT, "too narrow"),
+        (condition("glob", "repo:acme@12/shop@34:environment:*"), NEW_SUBJECT, "too narrow"),
+        (condition("one_of", ["b", "repo:acme@12/shop@34:environment:x"]), NEW_SUBJECT, "too narrow"),
+        ({"claim": "x", "operator": "unknown"}, "a", "too narrow"),
+    ],
+    ids=lambda value: None,
+)
+def test_advice_follows_types_and_values_and_not_the_words_of_the_report(stored: Any, value: Any, advice: str) -> None:
+    assert advice in str(result_of(stored, **({} if value is ABSENT else {"x": value})).hint)
+
+
 @pytest.mark.parametrize(
     ("stored", "value", "expected", "received"),
     [

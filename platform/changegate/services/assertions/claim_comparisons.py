@@ -20,6 +20,12 @@ def compile_comparison(operator: object, value_type: object, value: object) -> t
     return _COMPARISONS[operator, value_type](value)
 
 
+def has_type(value: object, value_type: object) -> bool:
+    """Return whether a claim has the type that a comparison requires; every claim has the value type `any`."""
+    types = _TYPES.get(value_type)
+    return types is None or type(value) in types
+
+
 def describe(value: object) -> str:
     """Return a claim's value and type in words, for the report."""
     if value is MISSING:
@@ -33,6 +39,12 @@ def describe(value: object) -> str:
     return f"the {kind} {text}" if kind else text
 
 
+_TYPES: Mapping[object, frozenset[type]] = {
+    "string": frozenset({str}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "list": frozenset({list}),
+}
 _KINDS = {bool: "boolean", int: "number", float: "number", list: "list"}
 
 

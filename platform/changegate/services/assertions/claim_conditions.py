@@ -12,11 +12,14 @@ from functools import lru_cache
 
 import orjson
 
-from changegate.services.assertions.claim_comparisons import MISSING, Test, compile_comparison, describe
+from changegate.services.assertions.claim_comparisons import MISSING, Test, compile_comparison, describe, has_type
+from changegate.services.assertions.hints import SUBJECT_NUMBERED, TYPE_DIFFERS
 from changegate.services.assertions.report import RuleCheck
 
 REASON = "claim_condition_failed"
 MEMBERS = frozenset({"claim", "operator", "value_type", "value", "report_only"})
+# In repositories created or renamed since July 2026, GitHub's subjects contain the ids of the owner and the repository.
+_NUMBERED_SUBJECT = re.compile(r"repo:[^/]+@\d+/[^:]+@\d+:")
 _BARE_TILDE = re.compile("~(?![01])")
 
 StoredCondition = Mapping[str, object]
@@ -26,7 +29,8 @@ StoredCondition = Mapping[str, object]
 class ClaimCondition:
     """A compiled condition; `path` holds the member names that lead to the claim, outermost first.
 
-    With `expects_text`, a string is shown in reports without its type.
+    If the value type is `string`, a string is shown in reports without its type. With `allows_numbered`, a value of the
+    condition is a numbered subject of GitHub.
     """
 
     claim: str
@@ -34,17 +38,27 @@ class ClaimCondition:
     expected: str
     is_met_by: Test
     report_only: bool
-    expects_text: bool
+    value_type: object
     rule: str
     is_understood: bool = True
+    allows_numbered: bool = False
 
     def evaluate(self, claims: Mapping[str, object]) -> RuleCheck:
         """Compare the claim; never raises, whatever the claims are."""
         path = self.path
         value = claims.get(path[0], MISSING) if len(path) == 1 else _walk(claims, path)
-        reason = None if self.is_met_by(value) else REASON
-        received = value if self.expects_text and type(value) is str else describe(value)
-        return RuleCheck(self.rule, reason, self.expected, received)
+        received = value if type(value) is str and self.value_type == "string" else describe(value)
+        if self.is_met_by(value):
+            return RuleCheck(self.rule, None, self.expected, received)
+        return RuleCheck(self.rule, REASON, self.expected, received, self._find_hint_code(value))
+
+    def _find_hint_code(self, value: object) -> str | None:
+        if value is MISSING:
+            return None
+        if not has_type(value, self.value_type):
+            return TYPE_DIFFERS
+        is_numbered = isinstance(value, str) and _NUMBERED_SUBJECT.match(value) is not None
+        return SUBJECT_NUMBERED if is_numbered and not self.allows_numbered else None
 
 
 def load_conditions(stored: Sequence[StoredCondition] | None) -> tuple[ClaimCondition, ...]:
@@ -129,9 +143,14 @@ def _compile(stored: StoredCondition) -> ClaimCondition:
         expected=expected,
         is_met_by=test,
         report_only=report_only,
-        expects_text=value_type == "string",
+        value_type=value_type,
         rule=f"claim {claim}",
+        allows_numbered=any(_NUMBERED_SUBJECT.match(text) for text in _texts_of(stored.get("value"))),
     )
+
+
+def _texts_of(value: object) -> list[str]:
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
 
 
 def _not_understood(stored: object) -> ClaimCondition:
@@ -144,7 +163,7 @@ def _not_understood(stored: object) -> ClaimCondition:
         is_met_by=lambda _value: False,
         # Fail closed, except that a condition that was stored as report-only continues to only report.
         report_only=isinstance(stored, dict) and stored.get("report_only") is True,
-        expects_text=True,
+        value_type="any",
         rule=f"claim {shown}",
         is_understood=False,
     )

@@ -1,12 +1,16 @@
 """The remedy for each reason code, and hints for refusals that nearly always have the same cause."""
 
-import re
 from collections.abc import Mapping
 
-# In repositories created or renamed since July 2026, GitHub's subjects contain the ids of the owner and the repository.
-_NUMBERED_SUBJECT = re.compile(r"repo:[^/]+@\d+/[^:]+@\d+:")
+# Hint codes: causes within a reason code. They are stored with the results of rules.
+TYPE_DIFFERS, SUBJECT_NUMBERED = "type_differs", "subject_numbered"
 
-_TYPES = ("the boolean ", "the number ", "the list ", "the string ")
+_HINTS: Mapping[str, str] = {
+    TYPE_DIFFERS: "The claim is of another type than the condition requires; nothing is converted.",
+    SUBJECT_NUMBERED: (
+        "GitHub has numbered this repository's subject. Bind on repository_id instead, or on the new subject."
+    ),
+}
 
 REMEDIES: Mapping[str, str] = {
     "jti_missing": "Your signer sends no usable jti. Name another unique claim (Entra: uti) or require none.",
@@ -109,18 +113,12 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-def find_hint(reason: str | None, expected: str | None, received: str | None) -> str | None:
-    """Return the remedy for a reason code; `expected` and `received` are the texts of the report."""
+def find_hint(
+    reason: str | None, expected: str | None, received: str | None, hint_code: str | None = None
+) -> str | None:
+    """Return the hint of a code, or else the remedy for a reason code; `expected` and `received` are the report's."""
+    if hint_code is not None and hint_code in _HINTS:
+        return _HINTS[hint_code]
     if reason == "iss_mismatch" and expected and received and expected.rstrip("/") == received.rstrip("/"):
         return "The two differ only by a trailing slash; issuers are compared exactly."
-    if reason == "claim_condition_failed" and received:
-        return _hint_of_condition(expected or "", received)
     return REMEDIES.get(reason or "")
-
-
-def _hint_of_condition(expected: str, received: str) -> str | None:
-    if _NUMBERED_SUBJECT.match(received) and not _NUMBERED_SUBJECT.match(expected):
-        return "GitHub has numbered this repository's subject. Bind on repository_id instead, or on the new subject."
-    if received.startswith(_TYPES) and not expected.startswith(" ".join(received.split(" ", 2)[:2])):
-        return "The claim is of another type than the condition says; nothing is converted."
-    return REMEDIES["claim_condition_failed"]

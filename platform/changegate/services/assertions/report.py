@@ -22,13 +22,14 @@ class RuleCheck:
     """The check of a rule; `reason` is the reason code if it failed, else None.
 
     `expected` and `received` are shown and never read by a rule: a text, a `Phrase`, a set of texts, or the value of a
-    claim. All but phrases are stored as text.
+    claim. All but phrases are stored as text. `hint_code` names the cause of a failure if the advice depends on it.
     """
 
     rule: str
     reason: str | None
     expected: object
     received: object
+    hint_code: str | None = None
 
 
 @dataclass(slots=True)
@@ -44,11 +45,12 @@ class RuleResult:
     received: str | None
     reason: str | None
     only_reports: bool = False
+    hint_code: str | None = None
 
     @property
     def hint(self) -> str | None:
         """A sentence of advice if the failure nearly always has the same cause."""
-        return find_hint(self.reason, self.expected, self.received)
+        return find_hint(self.reason, self.expected, self.received, self.hint_code)
 
 
 class Report:
@@ -95,13 +97,10 @@ class Report:
 
     def as_rows(self) -> list[list[Any]]:
         """Return the results as plain values for JSON, to be stored; `read_rows` is the inverse."""
-        rows: list[list[Any]] = [
-            [check.rule, check.reason, _as_stored(check.expected), _as_stored(check.received)]
-            for check in (*self._checks, *self._noted)
+        return [
+            *(_as_row(check, only_reports=False) for check in self._checks),
+            *(_as_row(check, only_reports=True) for check in self._noted),
         ]
-        for row in rows[len(self._checks) :]:
-            row.append(True)
-        return rows
 
     def has_passed(self, rule: str) -> bool:
         """Return whether a rule was checked and passed."""
@@ -118,10 +117,24 @@ def read_rows(rows: Iterable[Any]) -> list[RuleResult]:
     return [_result_of_dict(row) if isinstance(row, dict) else _result(*row) for row in rows]
 
 
+def _as_row(check: RuleCheck, *, only_reports: bool) -> list[Any]:
+    row: list[Any] = [check.rule, check.reason, _as_stored(check.expected), _as_stored(check.received)]
+    if check.hint_code:
+        row += [only_reports, check.hint_code]
+    elif only_reports:
+        row.append(True)
+    return row
+
+
 def _result(
-    rule: str, reason: str | None, expected: StoredText, received: StoredText, only_reports: bool = False
+    rule: str,
+    reason: str | None,
+    expected: StoredText,
+    received: StoredText,
+    only_reports: bool = False,
+    hint_code: str | None = None,
 ) -> RuleResult:
-    return RuleResult(rule, not reason, _worded(expected), _worded(received), reason, only_reports)
+    return RuleResult(rule, not reason, _worded(expected), _worded(received), reason, only_reports, hint_code)
 
 
 def _worded(stored: StoredText) -> str | None:
