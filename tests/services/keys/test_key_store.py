@@ -350,13 +350,17 @@ def test_a_node_whose_clock_is_behind_respects_the_leases_of_others(app, store, 
     behind = KeyStore(FetchPolicy(allow_loopback=True), COOLDOWN, lambda: clock() - timedelta(seconds=2))
     blank = source()
     server.answer = badly.after(0.3, reply(OLD))
-    both = in_threads(app, 2, lambda n: time.sleep(n / 10) or kids((store, behind)[n].get_key_set(blank)))
+    both = in_threads(
+        app, 2, lambda n: eventually(lambda: server.hits >= n) and kids((store, behind)[n].get_key_set(blank))
+    )
     before = source()
     server.answer = badly.after(0.3, reply(BOTH))
     both += in_threads(
         app,
         2,
-        lambda n: time.sleep(n / 10) or kids((store, behind)[n].refetch_for_unknown_kid(before, "new")),
+        lambda n: (
+            eventually(lambda: server.hits >= n + 1) and kids((store, behind)[n].refetch_for_unknown_kid(before, "new"))
+        ),
     )
     assert both == [["old"], ["old"], ["old", "new"], ["old", "new"]]
     assert server.hits == 2
