@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import ADMIN_PASSWORD
+from tests.support.forge import forge, jwk, key_set_document, rsa_key
 from tests.support.layout import width_of
 from tests.support.servers import Running
 
@@ -89,6 +90,26 @@ def test_a_draft_is_left_and_resumed(person: Page, desk: Running, idp: str) -> N
     expect(person.get_by_role("link", name="Continue: Left for later")).to_have_count(0)
 
 
+def test_keys_are_pasted_where_they_cannot_be_fetched(person: Page, idp: str) -> None:
+    issuer = f"{idp}/no-discovery"
+    paste(person, forge(None, {"iss": issuer, "sub": SUBJECT}))
+    person.get_by_role("button", name="Test keys").click()
+    expect(person.get_by_label("Paste the key set")).to_be_focused()
+    expect(person.get_by_text("Not saved.")).to_have_count(0)
+    person.get_by_label("Paste the key set").fill(f"{idp}/.well-known/jwks.json")
+    person.get_by_role("button", name="Test keys").click()
+    expect(person.get_by_text("2 usable keys: ES256, RS256.")).to_be_visible()
+    expect(person.get_by_text(f"The issuer is {issuer}.")).to_be_visible()
+
+
+def test_an_entered_issuer_shows_the_claims_of_its_tokens(person: Page) -> None:
+    paste(person, key_set_document(jwk(rsa_key())).decode())
+    person.get_by_role("textbox", name="Issuer").fill("https://kubernetes.default.svc")
+    person.get_by_role("button", name="Recognize issuer").click()
+    expect(person.get_by_text("Kubernetes", exact=True)).to_be_visible()
+    expect(person.get_by_role("group", name="/kubernetes.io/serviceaccount/uid")).to_be_visible()
+
+
 def test_typing_an_answer_chooses_its_option(admin: Page, idp: str) -> None:
     paste(admin, idp)
     # Until the page has loaded, its script does not listen.
@@ -113,6 +134,10 @@ def test_the_pages_are_accessible_and_not_wider_than_the_window(
         page = sign_in(context.new_page())
         paste(page, "hello")
         expect(page.get_by_role("alert")).to_be_focused()
+        assert_accessible(page, size)
+        paste(page, forge(None, {"iss": f"{idp}/no-discovery", "sub": SUBJECT}))
+        page.get_by_role("button", name="Test keys").click()
+        expect(page.get_by_label("Paste the key set")).to_be_focused()
         assert_accessible(page, size)
         paste(page, sign(idp, "https://other.example.com"))
         page.get_by_text("Name and everything else").click()

@@ -121,6 +121,7 @@ AUDIENCES = (
         "POST /inbound-integrations/new/jwt-bearer/recognize": Audience.INTEGRATION_ADMINISTRATORS,
         "GET /inbound-integrations/drafts/<draft_id>": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/drafts/<draft_id>": Audience.INTEGRATION_ADMINISTRATORS,
+        "POST /inbound-integrations/drafts/<draft_id>/recognize": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/drafts/<draft_id>/keep": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/drafts/<draft_id>/edit": Audience.INTEGRATION_ADMINISTRATORS,
         "POST /inbound-integrations/drafts/<draft_id>/discard": Audience.INTEGRATION_ADMINISTRATORS,

@@ -35,6 +35,7 @@ WITHOUT_VERSION = {
     "quick_setup.discard_view": DRAFT,
     "quick_setup.edit_view": NOT_SAVED,
     "quick_setup.keep_view": DRAFT,
+    "quick_setup.recognize_again_view": DRAFT,
     "quick_setup.recognize_view": NEW,
     "quick_setup.save_view": NEW,
     "sign_in.logout_everywhere_view": SESSION,

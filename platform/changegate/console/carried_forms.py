@@ -41,6 +41,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "form_fragments.try_token_view": "form_fragments.edit_view",
         "quick_setup.save_view": "quick_setup.edit_view",
         "quick_setup.keep_view": "quick_setup.edit_view",
+        "quick_setup.recognize_again_view": "quick_setup.edit_view",
         "quick_setup.edit_view": "quick_setup.edit_view",
         "auth_scopes.create_view": "auth_scopes.edit_view",
         "auth_scopes.update_view": "auth_scopes.edit_view",

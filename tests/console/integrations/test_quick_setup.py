@@ -12,13 +12,15 @@ from sqlalchemy import select
 
 from changegate.console.integrations import setup_views
 from changegate.console.integrations.setup_form import SetupForm
-from changegate.errors import InputInvalid
+from changegate.errors import InputInvalid, JwksFetchFailed
 from changegate.extensions import db
 from changegate.models import IntegrationDraft, OAuthEntity, SysUser
 from changegate.private_keys import LEAKED
+from changegate.schemas.presets import PRESETS
 from changegate.services.integrations.integrations import list_integrations
-from changegate.services.integrations.recognition import Recognition
+from changegate.services.integrations.recognition import NOT_VERIFIED, Recognition
 from changegate.services.integrations.saving import Registered
+from changegate.services.keys.key_store import KeyStore
 from changegate.services.users.accounts import caller_of, create_user
 from tests.conftest import BASE_URL, Clock
 from tests.console.conftest import SignIn
@@ -31,6 +33,8 @@ from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_sit
 LIST = "/inbound-integrations"
 NEW = f"{LIST}/new/jwt-bearer"
 GITHUB = "https://token.actions.githubusercontent.com"
+CLUSTER = "https://kubernetes.default.svc.cluster.local"
+REMEDY = PRESETS["kubernetes"].keys_advice
 ATTACK = "<script>alert(1)</script>\"'>"
 
 
@@ -181,8 +185,8 @@ def test_a_token_of_a_host_that_the_guard_refuses_is_not_fetched(app: Flask, adm
     answer = paste(admin, forge(None, {"iss": "http://169.254.169.254/latest", "sub": "x"}))
     page = admin.open(str(answer.location))
     assert "<strong>169.254.169.254</strong>" in page.text
-    saved = save(admin, str(answer.location), {"jwks_url": "http://169.254.169.254/keys"})
-    assert saved.status_code == 400 or "Nothing is saved yet" in saved.text
+    saved = save(admin, str(answer.location), {"jwks": "http://169.254.169.254/keys"})
+    assert saved.status_code == 400
     assert integrations(app) == []
 
 
@@ -325,6 +329,151 @@ def test_the_claims_of_a_known_provider_are_proposed(app: Flask) -> None:
     assert "run_id" not in form.recognition.claims
     assert form.values["name"] == "GitHub Actions"
     assert form.values["new_account"] == "github-actions.bot"
+
+
+@pytest.fixture
+def no_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no issuer be reached, as where it has a name of the cluster only."""
+    failure = mock.Mock(side_effect=JwksFetchFailed("The server could not be reached."))
+    for name in ("discover", "discover_at"):
+        monkeypatch.setattr(KeyStore, name, failure)
+
+
+def recognize_again(visitor: Visitor, draft: str, changes: dict[str, str]):
+    """Send the form of a draft with changes, to have an issuer or keys recognized."""
+    sent = forms_of(visitor.open(draft)).forms["setup"].to_dict()
+    return visitor.client.post(f"{draft}/recognize", data={**sent, **changes})
+
+
+@pytest.mark.usefixtures("no_discovery")
+def test_keys_that_cannot_be_fetched_are_pasted(app: Flask, admin: Visitor, site: ProviderSite) -> None:
+    site.publish()
+    draft = begin(admin, site.sign(CLUSTER, sub="system:serviceaccount:deploy:release", jti=...))
+    page = admin.open(draft)
+    for text in ("The server could not be reached.", REMEDY, "Paste the key set (or its JWKS URL)"):
+        assert text in page.text
+    assert "The pasted token is not kept, so its signature cannot be verified" in page.text
+    refused = save(admin, draft)
+    assert refused.status_code == 400
+    assert f'<a href="#jwks">Key set</a>: {REMEDY}' in refused.text
+    assert "field is required" not in refused.text
+    shown = recognize_again(admin, draft, {"step": "keys", "jwks": site.documents[JWKS].decode(), "name": "Mine"})
+    assert shown.status_code == 200
+    for text in (f"The issuer is {CLUSTER}. This is a key set.", "2 usable keys", NOT_VERIFIED):
+        assert text in shown.text
+    assert REMEDY not in shown.text.partition("things to watch out for")[0]
+    assert 'name="jwks"' not in shown.text
+    # The answers are kept.
+    assert forms_of(admin.open(draft)).forms["setup"]["name"] == "Mine"
+    assert save(admin, draft).status_code == 303
+    [entity] = integrations(app)
+    assert (entity.name, entity.issuer, entity.key_source) == ("Mine", CLUSTER, "jwks")
+    assert (entity.preset, entity.replay_policy) == ("kubernetes", "reusable-until-exp")
+    assert entity.claim_conditions[0]["value"] == "system:serviceaccount:deploy:release"
+
+
+def test_the_jwks_url_of_an_issuer_without_discovery_is_pasted_and_saved_at_once(
+    app: Flask, admin: Visitor, site: ProviderSite
+) -> None:
+    site.publish()
+    issuer = f"{site.url}/no-discovery"
+    draft = begin(admin, site.sign(issuer))
+    assert save(admin, draft, {"jwks": site.url + JWKS}).status_code == 303
+    [entity] = integrations(app)
+    assert (entity.issuer, entity.jwks_url) == (issuer, site.url + JWKS)
+
+
+def test_keys_of_another_issuer_are_named(admin: Visitor, site: ProviderSite, issuer: str) -> None:
+    draft = begin(admin, site.sign(f"{issuer}/no-discovery"))
+    shown = recognize_again(admin, draft, {"step": "keys", "jwks": issuer})
+    assert f"These keys are those of another issuer, {issuer}." in shown.text
+
+
+def test_keys_can_be_pasted_after_the_fresh_test_failed(
+    app: Flask, admin: Visitor, site: ProviderSite, issuer: str
+) -> None:
+    document = site.documents[JWKS].decode()
+    draft = begin(admin, issuer)
+    assert 'name="jwks"' not in admin.open(draft).text
+    site.server.answer = reply(b"no", 503)
+    page = save(admin, draft, {"conditions-0-value": "x"})
+    assert "The keys cannot be used at the moment" in page.text
+    assert admin.send(page, "setup", {"jwks": document}).status_code == 303
+    [entity] = integrations(app)
+    assert (entity.key_source, entity.jwks_url) == ("jwks", "")
+
+
+@pytest.mark.usefixtures("no_discovery")
+@pytest.mark.parametrize("path", ["", "/keep", "/recognize"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kty": "EC", "d": "c2VjcmV0c2VjcmV0"}', LEAKED),
+        ('{"keys": [{"kty": "XX"}]}', "usable"),
+        ("c2VjcmV0c2VjcmV0", "The text was not recognized."),
+    ],
+)
+def test_text_without_keys_is_refused_at_its_field(
+    app: Flask, admin: Visitor, site: ProviderSite, path: str, text: str, message: str
+) -> None:
+    draft = begin(admin, site.sign(CLUSTER))
+    sent = forms_of(admin.open(draft)).forms["setup"].to_dict() | {"jwks": text, "provider_name": "Kept"}
+    answer = admin.client.post(f"{draft}{path}", data=sent)
+    assert answer.status_code == 400
+    [error] = re.findall(r'id="jwks-error-1">(.*)</p>', answer.text)
+    assert message in error
+    # Only saving is something that can fail to be done.
+    assert ("Not saved. " in answer.text) == (path == "")
+    assert "c2VjcmV0" not in answer.text + drafts(app)[0]
+    assert forms_of(admin.open(draft)).forms["setup"]["provider_name"] == "Kept"
+
+
+def test_the_test_of_keys_needs_a_text(admin: Visitor, site: ProviderSite) -> None:
+    draft = begin(admin, site.sign(f"{site.url}/no-discovery"))
+    answer = recognize_again(admin, draft, {"step": "keys"})
+    assert answer.status_code == 400
+    assert 'id="jwks-error-1"' in answer.text
+
+
+def test_an_entered_issuer_selects_its_provider(app: Flask, admin: Visitor, site: ProviderSite) -> None:
+    draft = begin(admin, key_set_document(jwk(ec_key(), "ec-1", alg="ES256")).decode())
+    assert "The issuer is unknown." in admin.open(draft).text
+    typed = {
+        **{"issuer": CLUSTER, "conditions-0-value": "system:serviceaccount:deploy:release"},
+        **{"account": "existing", "run_as": "admin", "audience_choice": "other", "audience": "api://changegate"},
+    }
+    page = recognize_again(admin, draft, typed)
+    assert page.status_code == 200
+    assert '<span class="pill pill-good">Kubernetes</span>' in page.text
+    assert "The issuer is unknown." not in page.text
+    form = forms_of(admin.open(draft)).forms["setup"]
+    assert (form["name"], form["provider_name"], form["new_account"]) == ("Kubernetes", "Kubernetes", "kubernetes.bot")
+    assert [form[f"conditions-{number}-claim"] for number in range(3)] == [
+        *("sub", "/kubernetes.io/serviceaccount/uid", "")
+    ]
+    assert {name: form[name] for name in typed} == typed
+    confirmed = re.search(r'name="confirmed" value="([^"]+)"', save(admin, draft).text)
+    assert confirmed
+    saved = save(admin, draft, {"confirmed": confirmed[1]})
+    [entity] = integrations(app)
+    assert (entity.preset, entity.replay_policy) == ("kubernetes", "reusable-until-exp")
+    # The algorithms of the preset would refuse every token of these keys.
+    assert entity.algorithms == ["ES256"]
+    assert "serviceAccountToken" in admin.open(str(saved.location)).text
+    assert site.asked == []
+
+
+def test_an_entered_issuer_changes_no_answer_that_was_entered_before(admin: Visitor) -> None:
+    draft = begin(admin, key_set_document(jwk(rsa_key())).decode())
+    typed = {"issuer": CLUSTER, "name": "Mine", "provider_name": "Our cluster", "new_account": "mine.bot"}
+    recognize_again(admin, draft, typed | {"conditions-1-claim": "team", "conditions-1-value": "shop"})
+    recognize_again(admin, draft, {"issuer": GITHUB})
+    form = forms_of(admin.open(draft)).forms["setup"]
+    assert {name: form[name] for name in typed} == typed | {"issuer": GITHUB}
+    claims = [text for name, text in form.items() if re.fullmatch(r"conditions-\d+-claim", name)]
+    assert claims[0] == "team"
+    assert "repository_id" in claims
+    assert "/kubernetes.io/serviceaccount/uid" not in claims
 
 
 def test_keys_that_cannot_be_fetched_ask_once_more(app: Flask, admin: Visitor, site: ProviderSite, issuer: str) -> None:

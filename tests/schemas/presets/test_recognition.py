@@ -7,6 +7,7 @@ from changegate.schemas.presets import (
     PRESETS,
     fill,
     find_by_issuer,
+    find_jwks_url,
     find_refusal,
     find_shared,
     recognition,
@@ -41,10 +42,21 @@ def test_an_issuer_determines_its_provider_and_jwks_url(preset, form):
         "https://xtoken.actions.githubusercontent.com.example",
         "https://[::1",
         "gitlab.com",
+        "https://kubernetes.default.svcs",
+        "https://kubernetes.default.svc.cluster.local/else",
+        "https://kubernetes.default.svc@evil.example",
     ],
 )
 def test_an_issuer_that_may_be_anybodys_is_nobodys(issuer):
     assert find_by_issuer(issuer) is None
+
+
+@pytest.mark.parametrize("suffix", ["", "/", ".cluster.local", ".prod.example.com"])
+def test_the_name_of_the_api_server_within_a_cluster_belongs_to_kubernetes(suffix):
+    issuer = f"https://kubernetes.default.svc{suffix}"
+    assert find_by_issuer(issuer) is PRESETS["kubernetes"]
+    # Each cluster has keys of its own.
+    assert find_jwks_url(issuer) is None
 
 
 @pytest.mark.parametrize(

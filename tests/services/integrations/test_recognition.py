@@ -54,6 +54,15 @@ def unreachable(app: Flask) -> KeyStore:
     return store
 
 
+@pytest.mark.parametrize("is_token", [True, False])
+def test_keys_that_a_provider_does_not_publish_have_a_remedy(app: Flask, is_token: bool) -> None:
+    issuer = "https://kubernetes.default.svc.cluster.local"
+    found = recognized(forge(None, {"iss": issuer}) if is_token else issuer, unreachable(app))
+    assert (found.fields["preset"], found.provider) == ("kubernetes", "Kubernetes")
+    assert "kubectl get --raw /openid/v1/jwks" in found.problems[-1]
+    assert found.has_keys is False
+
+
 def test_a_jwks_url_leads_to_the_discovery_document_beside_it(site: ProviderSite) -> None:
     issuer = site.publish()
     found = recognized(f"  {site.url}{JWKS}\n")

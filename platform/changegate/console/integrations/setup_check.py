@@ -19,9 +19,14 @@ NO_CONDITION = (
     "Tick a claim or enter its value, so that not every token of this issuer is accepted. If the issuer signs for this "
     "one workload only, say so below."
 )
+NO_KEYS = "Paste the key set, or its JWKS URL."
 CONFIRM_LENGTH = 16
 # Fields of the schema that other fields of this form determine.
-PLACES = {"claim_conditions": "conditions", "audiences": "audience", "jwks": "keys", "verifier_maps": "keys"}
+PLACES = {
+    "claim_conditions": "conditions",
+    "audiences": "audience",
+    **dict.fromkeys(("jwks_url", "jwks", "verifier_maps"), "keys"),
+}
 
 _schema = ClaimConditionSchema()
 
@@ -55,6 +60,8 @@ def with_schema_errors(form: SetupForm, errors: Mapping[str, list[str]]) -> Setu
 
 def _errors_of_answers(form: SetupForm) -> Iterator[tuple[str, str]]:
     values = form.values
+    if not form.recognition.has_keys:
+        yield "jwks", form.preset.keys_advice if form.preset and form.preset.keys_advice else NO_KEYS
     if not form.used_rows and not values["is_for_all"]:
         yield "conditions", NO_CONDITION
     if values["account"] == CREATED:
@@ -78,7 +85,7 @@ def _errors_of_schema(form: SetupForm) -> Iterator[tuple[str, str]]:
         load_integration(fields | {"run_as": form.run_as or "unknown"})
     except InputInvalid as problem:
         for name, texts in problem.fields.items():
-            if name not in ("claim_conditions", "run_as"):
+            if name not in ("claim_conditions", "run_as") and (name != "jwks_url" or form.recognition.has_keys):
                 yield from ((_place_of(form, name), text) for text in texts)
 
 
@@ -101,6 +108,4 @@ def _errors_of_conditions(form: SetupForm) -> Iterator[tuple[str, str]]:
 def _place_of(form: SetupForm, name: str) -> str:
     if name == "run_as" and form.values["account"] == CREATED:
         return "new_account"
-    if name == "jwks_url" and not form.needs_jwks_url:
-        return "keys"
     return PLACES.get(name, name)

@@ -17,7 +17,7 @@ from changegate.services.integrations.saving import find_free_name
 
 EXISTING, CREATED = "existing", "created"
 THIS_SERVER, OF_TOKEN, OTHER = "server", "token", "other"
-TEXTS = ("issuer", "jwks_url", "run_as", "new_account", "audience", "name", "provider_name")
+TEXTS = ("issuer", "run_as", "new_account", "audience", "name", "provider_name")
 CHOICES = {"account": (EXISTING, CREATED), "audience_choice": (THIS_SERVER, OF_TOKEN, OTHER)}
 MAX_TEXT = 2048
 MAX_CLAIM_ROWS = 40
@@ -29,13 +29,15 @@ NOT_KEPT = ALWAYS_NEW | {"iss", "aud"}
 class SetupForm:
     """The answers in `values`, by field, and the errors in them.
 
-    `values["conditions"]` are rows of `SETUP_CONDITIONS`. `cautions` are warnings to be confirmed.
+    `values["conditions"]` are rows of `SETUP_CONDITIONS`. `cautions` are warnings to be confirmed. `is_refused` tells
+    whether the form was not saved because of the errors.
     """
 
     recognition: Recognition
     values: Mapping[str, Any]
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
+    is_refused: bool = False
     notices: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -43,21 +45,16 @@ class SetupForm:
         """Return the form with an answer proposed to every question."""
         kept = {name: value for name, value in recognition.claims.items() if name not in NOT_KEPT}
         recognition = replace(recognition, claims=kept)
+        issuer = recognition.fields.get("issuer", "")
         preset = find_preset(recognition.fields.get("preset"))
-        label = preset.label if preset else host_of_issuer(recognition.fields.get("issuer", "")) or "Identity provider"
-        name = find_free_name(label)
         values = {
-            "issuer": recognition.fields.get("issuer", ""),
-            "jwks_url": recognition.fields.get("jwks_url", ""),
+            "issuer": issuer,
             "conditions": _propose_rows(recognition, preset),
             "is_for_all": False,
             "account": CREATED if may_create_account else EXISTING,
             "run_as": "",
-            "new_account": propose_account(name),
-            "audience_choice": _propose_audience(recognition, preset),
             "audience": "",
-            "name": name,
-            "provider_name": label,
+            **_propose_answers(recognition, issuer, preset),
         }
         return cls(recognition, values)
 
@@ -78,12 +75,37 @@ class SetupForm:
             values[name] = chosen if chosen in choices else self.values[name]
         values["conditions"] = SETUP_CONDITIONS.read(sent)[: MAX_CLAIM_ROWS + 1]
         values["is_for_all"] = "is_for_all" in sent
-        known = {name: self.recognition.fields[name] for name in ("issuer", "jwks_url") if self.is_known(name)}
-        return replace(self, values={**self.values, **values, **known})
+        if self.knows_issuer:
+            values["issuer"] = self.recognition.fields["issuer"]
+        form = replace(self, values={**self.values, **values})
+        return form if values["issuer"] == self.values["issuer"] else form._at_new_issuer(self)
 
-    def is_known(self, name: str) -> bool:
-        """Return whether the issuer or the JWKS URL was recognized, and thus is not asked for."""
-        return bool(self.recognition.fields.get(name))
+    def _at_new_issuer(self, before: "SetupForm") -> "SetupForm":
+        """Return the form with the proposals for an issuer that was entered; other answers are kept."""
+        earlier = _propose_answers(self.recognition, before.values["issuer"], before.preset)
+        later = _propose_answers(self.recognition, self.values["issuer"], self.preset)
+        proposed = {name: text for name, text in later.items() if self.values[name] == earlier[name]}
+        offered = {row["claim"] for row in _propose_rows(self.recognition, before.preset)}
+        rows = self.values["conditions"]
+        kept = [row for row in rows if row["is_given"] or row["value"].strip() or row["claim"] not in offered]
+        names = {row["claim"] for row in kept}
+        added = [row for row in _propose_rows(self.recognition, self.preset) if row["claim"] not in names]
+        values = {**self.values, **proposed, "conditions": [*kept, *added]}
+        recognition = self.recognition.at_issuer(values["issuer"], self.preset)
+        return replace(self, recognition=recognition, values=values)
+
+    def with_keys_of(self, found: Recognition) -> "SetupForm":
+        """Return the form with the keys that were found in pasted text, or with an error at that field."""
+        problem = found.keys.error if found.keys else None
+        if found.keys is None or problem or not found.has_keys:
+            texts = [problem] if problem else list(found.problems) or [found.sentence]
+            return replace(self, errors={**self.errors, "jwks": texts})
+        return replace(self, recognition=self.recognition.with_keys_of(found, self.values["issuer"], self.preset))
+
+    @property
+    def knows_issuer(self) -> bool:
+        """Return whether the issuer was recognized, and thus is not asked for."""
+        return bool(self.recognition.fields.get("issuer"))
 
     @property
     def preset(self) -> Preset | None:
@@ -96,9 +118,10 @@ class SetupForm:
         return host_of_issuer(self.values["issuer"])
 
     @property
-    def needs_jwks_url(self) -> bool:
-        """Whether the JWKS URL has to be entered."""
-        return not any(self.recognition.fields.get(name) for name in ("jwks_url", "jwks", "verifier_maps"))
+    def takes_keys(self) -> bool:
+        """Whether keys can be pasted, since there are none that can be used."""
+        keys = self.recognition.keys
+        return not self.recognition.has_keys or bool(keys and keys.error)
 
     @property
     def audiences(self) -> list[str]:
@@ -129,10 +152,8 @@ class SetupForm:
     def fields(self) -> dict[str, Any]:
         """Return the fields of the integration; others get the defaults of the preset and the schema."""
         preset = self.preset
-        entered = {"key_source": "jwks_url", "jwks_url": self.values["jwks_url"]} if self.needs_jwks_url else {}
         return {
             **self.recognition.fields,
-            **entered,
             **({"preset": preset.name} if preset else {}),
             "issuer": self.values["issuer"],
             "name": self.values["name"],
@@ -178,6 +199,18 @@ def _given_row(line: ClaimLine, *, is_used: bool) -> dict[str, Any]:
 
 def _blank_row(claim: str) -> dict[str, Any]:
     return {**SETUP_CONDITIONS.blank(), "claim": claim}
+
+
+def _propose_answers(recognition: Recognition, issuer: str, preset: Preset | None) -> dict[str, str]:
+    """Return the answers that depend on the provider, apart from the conditions."""
+    label = preset.label if preset else host_of_issuer(issuer) or "Identity provider"
+    name = find_free_name(label)
+    return {
+        "name": name,
+        "provider_name": label,
+        "new_account": propose_account(name),
+        "audience_choice": _propose_audience(recognition, preset),
+    }
 
 
 def _propose_audience(recognition: Recognition, preset: Preset | None) -> str:

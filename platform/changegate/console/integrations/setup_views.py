@@ -72,7 +72,7 @@ def draft_view(draft_id: str) -> str:
 def save_view(draft_id: str) -> ResponseReturnValue:
     """Test the keys again, and save the integration; raises `RecordNotFound`."""
     sent = current_request()
-    form = _form_of(_get_draft(draft_id)).answered(sent.form)
+    form = _read_form(draft_id)
     keys = _test_keys(form)
     try:
         draft = _lock_draft(draft_id)
@@ -82,7 +82,7 @@ def save_view(draft_id: str) -> ResponseReturnValue:
         return redirect(url_for("inbound_integrations.list_view"), 303)
     if keys is not None:
         form = replace(form, recognition=replace(form.recognition, keys=keys))
-    form = replace(form, errors=find_errors(form))
+    form = replace(form, errors={**find_errors(form), **form.errors}, is_refused=True)
     form = replace(form, cautions=() if form.errors else find_cautions(form, keys))
     if form.errors or (form.cautions and sent.form.get("confirmed") != digest_of(form.cautions)):
         return _kept_form(draft, form)
@@ -93,18 +93,28 @@ def save_view(draft_id: str) -> ResponseReturnValue:
 def keep_view(draft_id: str) -> ResponseReturnValue:
     """Keep the answers for later; raises `RecordNotFound`."""
     sent = current_request()
+    form = _read_form(draft_id)
     draft = _lock_draft(draft_id)
-    form = _form_of(draft).answered(sent.form)
+    if form.errors:
+        return _kept_form(draft, form)
     try:
         change_draft(draft, form.content())
     except InputInvalid as problem:
         rollback()
-        return render_draft(_get_draft(draft_id), replace(form, errors=problem.fields)), problem.status
+        form = replace(form, errors=problem.fields, is_refused=True)
+        return render_draft(_get_draft(draft_id), form), problem.status
     commit()
     if sent.form.get("step") == "full":
         return redirect(url_for("quick_setup.full_form_view", draft_id=draft_id), 303)
     flash("Your entries are kept for a week.")
     return redirect(url_for("inbound_integrations.list_view"), 303)
+
+
+@bp.post("/drafts/<draft_id>/recognize")
+def recognize_again_view(draft_id: str) -> ResponseReturnValue:
+    """Recognize an entered issuer and pasted keys, and keep the answers; raises `RecordNotFound`."""
+    form = _read_form(draft_id)
+    return _kept_form(_lock_draft(draft_id), form)
 
 
 @bp.post("/drafts/<draft_id>/edit")
@@ -144,6 +154,17 @@ def _form_of(draft: IntegrationDraft) -> SetupForm:
     return SetupForm.of_content(content_of(draft))
 
 
+def _read_form(draft_id: str) -> SetupForm:
+    """Return the form of a draft with the answers that were sent, and with the keys in pasted text."""
+    sent = current_request().form
+    form = _form_of(_get_draft(draft_id)).answered(sent)
+    text = sent.get("jwks", "")
+    if not text.strip() and sent.get("step") != "keys":
+        return form
+    _end_transaction()
+    return form.with_keys_of(recognize_pasted(text, key_store(), presets))
+
+
 def _test_keys(form: SetupForm) -> KeyTest | None:
     """Return a fresh test of the keys, or None if they are stored with the integration and thus tested already."""
     url = form.fields().get("jwks_url")
@@ -155,11 +176,13 @@ def _test_keys(form: SetupForm) -> KeyTest | None:
 
 def _kept_form(draft: IntegrationDraft, form: SetupForm) -> ResponseReturnValue:
     """Store the answers, and show them with errors or warnings."""
+    draft_id = draft.sys_id
     try:
         change_draft(draft, form.content())
     except InputInvalid as problem:
         rollback()
-        draft, form = _get_draft(draft.sys_id), replace(form, errors={**form.errors, **problem.fields})
+        errors = {**form.errors, **problem.fields}
+        draft, form = _get_draft(draft_id), replace(form, errors=errors, is_refused=True)
     else:
         commit()
     return render_draft(draft, form), 400 if form.errors else 200

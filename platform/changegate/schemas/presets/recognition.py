@@ -47,7 +47,14 @@ def find_jwks_url(issuer: str) -> str | None:
 def find_by_issuer(issuer: str) -> Preset | None:
     """Return the provider of an issuer; every URL at the host of a shared issuer belongs to that provider."""
     recognized = recognize(issuer)
-    return find_shared(issuer) or (recognized.preset if recognized else None)
+    return find_shared(issuer) or (recognized.preset if recognized else _find_by_shape(issuer))
+
+
+def _find_by_shape(issuer: str) -> Preset | None:
+    if len(issuer) > MAX_ISSUER_LENGTH:
+        return None
+    shaped = ((preset, preset.issuer_shape) for preset in PRESETS.values() if preset.issuer_shape)
+    return next((preset for preset, shape in shaped if re.fullmatch(shape, issuer, re.ASCII)), None)
 
 
 def find_claim_kinds(issuer: str, preset: str | None) -> dict[str, str]:

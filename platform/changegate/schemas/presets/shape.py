@@ -92,6 +92,10 @@ class Preset:
     bind: tuple[str, ...]
     traps: tuple[str, ...]
     pins: tuple[Pin, ...] = ()
+    # A regular expression for all of an issuer that identifies the provider, but not where its keys are.
+    issuer_shape: str | None = None
+    # What to do if the keys cannot be fetched.
+    keys_advice: str = ""
     algorithms: tuple[str, ...] = ("RS256",)
     audience_claim: str = "aud"
     # Whether tokens can be requested for the address of this server.

@@ -3,6 +3,10 @@
 from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, renamable, run_specific
 
 _CLUSTER = "/kubernetes.io"
+_KEYS_ADVICE = (
+    "Most clusters publish their key set to authenticated callers only: paste the output of kubectl get --raw "
+    "/openid/v1/jwks as the key set, and repeat this after each rotation."
+)
 
 KUBERNETES = Preset(
     name="kubernetes",
@@ -29,6 +33,8 @@ KUBERNETES = Preset(
             is_telling=False,
         ),
     ),
+    issuer_shape=r"https://kubernetes\.default\.svc(?:\.[a-z0-9-]+)*/?",
+    keys_advice=_KEYS_ADVICE,
     # All containers of a pod read the same projected token for most of its lifetime.
     replay_policy="reusable-until-exp",
     audience_advice="Set it in the projected volume (serviceAccountToken.audience). Use the address of this server; "
@@ -49,8 +55,7 @@ KUBERNETES = Preset(
     bind=("sub", f"{_CLUSTER}/serviceaccount/uid"),
     subject_advice="sub names the service account and can also be compared with a user's column.",
     traps=(
-        "Most clusters publish their key set to authenticated callers only: paste the output of kubectl get --raw "
-        "/openid/v1/jwks into Key set, and repeat this after each rotation.",
+        _KEYS_ADVICE,
         "Many clusters have the issuer https://kubernetes.default.svc.cluster.local; only their keys differ.",
         "The issuer of AKS ends with a slash.",
         "Tokens from secrets (issuer kubernetes/serviceaccount) never expire and are refused.",

@@ -20,6 +20,10 @@ class KnownProvider(Protocol):
         """The algorithms that the preset allows."""
 
     @property
+    def keys_advice(self) -> str:
+        """What to do if the keys cannot be fetched, or an empty string."""
+
+    @property
     def audience_claim(self) -> str:
         """The claim that contains the audience."""
 

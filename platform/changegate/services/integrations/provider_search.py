@@ -27,6 +27,7 @@ from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.strict_json import parse_json_strictly
 
 ISSUER, JWKS_URL = "issuer", "jwks_url"
+UNKNOWN_ISSUER = "The issuer is unknown. Enter the iss of the provider's tokens."
 # Places in which the discovery document beside a JWKS URL is looked for, and the time for the whole search.
 MOST_PLACES = 8
 SEARCH_SECONDS = 8.0
@@ -95,7 +96,7 @@ class Search:
             return found
         if discovered is None:
             found.sentence = "This is a JWKS URL. No discovery document that names it was found beside it."
-            found.problems.append("The issuer is unknown. Enter the iss of the provider's tokens.")
+            found.problems.append(UNKNOWN_ISSUER)
             return found
         found.issuer = discovered.issuer
         found.sentence = f"This is the JWKS URL of the issuer {discovered.issuer} ({discovered.document_url})."
@@ -277,8 +278,7 @@ class Search:
 
 
 def _pasted_keys(kind: str, sentence: str, key_fields: dict[str, Any]) -> Findings:
-    unknown = "The document does not name its issuer. Enter the iss of the provider's tokens."
-    return Findings(kind, sentence, key_fields=key_fields, problems=[unknown])
+    return Findings(kind, sentence, key_fields=key_fields, problems=[UNKNOWN_ISSUER])
 
 
 def _places(jwks_url: str, catalog: ProviderCatalog) -> Iterator[str]:

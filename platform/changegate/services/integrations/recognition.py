@@ -10,7 +10,7 @@ and never the token. The values are proposals: nothing is trusted until an admin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,13 +23,15 @@ from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_checks import seconds_of
 from changegate.services.integrations.pasted_text import classify
 from changegate.services.integrations.provider_catalog import KnownProvider, ProviderCatalog
-from changegate.services.integrations.provider_search import Findings, Search, explain
+from changegate.services.integrations.provider_search import UNKNOWN_ISSUER, Findings, Search, explain
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.url_policy import DEFAULT_PORTS
 
 USUAL_LIFETIME, LONGEST_LIFETIME = 3600, 86_400
-SIGNED, NOT_SIGNED = "signed", "not signed"
+SIGNED = "signed"
+NOT_VERIFIED = "The signature cannot be verified with these keys, since the pasted token is not kept."
+KEY_FIELDS = frozenset({"key_source", "jwks_url", "jwks", "verifier_maps", "algorithms"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,38 @@ class Recognition:
     @property
     def is_usable(self) -> bool:
         """Return whether an integration can be set up from this; a token leads further without keys, too."""
-        return bool(self.claims) or any(self.fields.get(name) for name in ("jwks_url", "jwks", "verifier_maps"))
+        return bool(self.claims) or self.has_keys
+
+    @property
+    def has_keys(self) -> bool:
+        """Return whether there are keys or a JWKS URL, whether they can be used or not."""
+        return any(self.fields.get(name) for name in ("jwks_url", "jwks", "verifier_maps"))
+
+    def with_keys_of(self, other: "Recognition", issuer: str, provider: KnownProvider | None) -> "Recognition":
+        """Return this recognition with the keys of another one, which must be usable.
+
+        `issuer` and its `provider` are those of this recognition, or those that an administrator has entered.
+        """
+        kept = {name: value for name, value in self.fields.items() if name not in KEY_FIELDS}
+        taken = {name: value for name, value in other.fields.items() if name in KEY_FIELDS - {"algorithms"}}
+        problems = [problem for problem in other.problems if not issuer or problem != UNKNOWN_ISSUER]
+        named = other.fields.get("issuer", issuer)
+        if issuer and named != issuer:
+            problems.append(f"These keys are those of another issuer, {printable(named, 255)}.")
+        return replace(
+            self,
+            sentence=f"The issuer is {printable(issuer, 255)}. {other.sentence}" if issuer else other.sentence,
+            fields=kept | taken | algorithms_for(other.keys, provider),
+            keys=other.keys,
+            signature=NOT_VERIFIED if self.claims else "",
+            problems=tuple(problems),
+        )
+
+    def at_issuer(self, issuer: str, provider: KnownProvider | None) -> "Recognition":
+        """Return this recognition, which names no issuer, for the issuer that an administrator has entered."""
+        kept = {name: value for name, value in self.fields.items() if name != "algorithms"}
+        problems = tuple(problem for problem in self.problems if not issuer or problem != UNKNOWN_ISSUER)
+        return replace(self, fields=kept | algorithms_for(self.keys, provider), problems=problems)
 
     def as_values(self) -> dict[str, Any]:
         """Return plain values for JSON; `of_values` is the inverse."""
@@ -103,8 +136,11 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
     if provider is not None:
         fields["preset"] = provider.name
     keys = _key_test(found)
-    if found.key_set is not None:
-        fields |= _algorithms(found, provider)
+    signed_with = found.assertion.unverified_algorithm if found.assertion else None
+    fields |= algorithms_for(keys, provider, signed_with)
+    problems = [*found.problems]
+    if found.key_set is None and provider is not None and provider.keys_advice:
+        problems.append(provider.keys_advice)
     audience_claim = provider.audience_claim if provider else "aud"
     claims: Mapping[str, Any] = {}
     if found.assertion is not None:
@@ -120,7 +156,7 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
         claims=claims,
         keys=keys,
         signature=_check_signature(found) if found.assertion else "",
-        problems=tuple(dict.fromkeys(found.problems)),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 
@@ -145,12 +181,15 @@ def test_url(jwks_url: str, key_store: KeyStore) -> KeyTest:
     return test_of(fetched.key_set, fetched.document.warnings)
 
 
-def _algorithms(found: Findings, provider: KnownProvider | None) -> dict[str, Any]:
+def algorithms_for(
+    keys: KeyTest | None, provider: KnownProvider | None, signed_with: str | None = None
+) -> dict[str, Any]:
     """Return the algorithms to allow if those of the preset, or the usual ones, would refuse every token."""
+    if keys is None or keys.error:
+        return {}
     usual = list(provider.algorithms if provider else DEFAULT_ALGORITHMS)
-    of_keys = {name for key in found.key_set.keys for name in key.algorithms} if found.key_set else set()
-    chosen = usual if of_keys.intersection(usual) else sorted(of_keys)
-    signed_with = found.assertion.unverified_algorithm if found.assertion else None
+    of_keys = keys.algorithms
+    chosen = usual if set(of_keys).intersection(usual) else list(of_keys)
     if signed_with in of_keys and signed_with not in chosen:
         chosen = [*chosen, signed_with]
     return {} if chosen == usual else {"algorithms": chosen}
