@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_least_privilege import create, open_module
-from tests.browser.test_onboarding import sign
+from tests.browser.test_onboarding import open_events, sign
 from tests.support.servers import Running
 
 AUDIENCE = "https://desk.example.com/portal"
@@ -32,6 +32,7 @@ def register(page: Page, idp: str) -> None:
     page.get_by_role("textbox", name="JWKS URL").fill(f"{idp}/.well-known/jwks.json")
     page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_role("heading", name="Portal")).to_contain_text("Active")
+    open_events(page)
     expect(page.get_by_text("No token has been used yet.")).to_be_visible()
 
 
