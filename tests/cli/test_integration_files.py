@@ -175,7 +175,10 @@ REFUSED_FILES = {
     "another key": ("integration: []\n", "line 1, column 1: Unknown key"),
     "no list": ("integrations: {name: x}\n", "line 1, column 15: A list is expected here."),
     "no mapping": ("integrations:\n  - Shop\n", "line 2, column 5: A mapping of keys to values is expected here."),
-    "an unknown field": (SHOP.replace("run_as:", "runas:"), "line 12, column 5: runas: Unknown field."),
+    "an unknown field": (
+        SHOP.replace("token_format:", "tokenformat:"),
+        "line 13, column 5: tokenformat: Unknown field.",
+    ),
     "a repeated key": (SHOP.replace("run_as:", "name:"), "line 12, column 5: The key name occurs twice."),
     "a repeated inner key": (
         SHOP.replace("operator: one_of", "claim: ref"),
@@ -211,7 +214,7 @@ REFUSED_FILES = {
     "depth of mappings": ("{a: " * 100_000, "line 1, column 82: The value is nested too deeply."),
     "depth of a block": ("- " * 100_000, "line 1, column 43: The value is nested too deeply."),
     "inner depth": ("integrations: [{name: " + "[" * 30 + "]" * 30 + "}]", "nested too deeply"),
-    "an endless number": (SHOP.replace("user_field: email", "clock_skew_seconds: 1e999"), "clock_skew_seconds: "),
+    "an endless number": (SHOP + "    clock_skew_seconds: 1e999\n", "line 20, column 5: clock_skew_seconds: "),
     "size": ("#" * 1_100_000, "The file is longer than 1048576 characters."),
     "number": ("integrations: [{name: x}" + ", {name: x}" * 1000 + "]", "at most 1000 integrations"),
 }

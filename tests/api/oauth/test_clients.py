@@ -241,7 +241,7 @@ def test_an_exchange_is_refused_if_its_integration_is_deleted_before_the_commit(
             db.session.commit()
         commit()
 
-    monkeypatch.setattr("changegate.api.oauth.commit", deleted_meanwhile)
+    monkeypatch.setattr("changegate.services.oauth.jwt_bearer_grant.commit", deleted_meanwhile)
     answer = either_desk.exchange(integration)
 
     assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")

@@ -74,7 +74,7 @@ def test_a_key_too_weak_or_of_a_kind_that_is_not_supported_is_refused() -> None:
     weak = rsa.generate_private_key(65537, 1024)
     assert "1024 bits" in _why(pem(certificate(weak)))
     for curve in (ec.SECP256K1(), ec.BrainpoolP256R1()):
-        assert f"the curve '{curve.name}' is not supported" in _why(pem(certificate(ec.generate_private_key(curve))))
+        assert f"the curve {curve.name} is not supported" in _why(pem(certificate(ec.generate_private_key(curve))))
     unusual = dsa.DSAParameterNumbers(2**1023 + 1155, 2**159 + 7, 3)
     public = dsa.DSAPublicNumbers(5, unusual).public_key()
     assert "kind is not supported" in _why(_signed_for(public))

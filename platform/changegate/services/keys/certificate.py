@@ -138,7 +138,7 @@ def _ec_jwk(key: EllipticCurvePublicKey) -> dict[str, Any]:
     try:
         return dict(ECAlgorithm.to_jwk(key, as_dict=True))
     except InvalidKeyError:
-        raise UnusableJwkError(f"the curve {key.curve.name!r} is not supported") from None
+        raise UnusableJwkError(f"the curve {key.curve.name} is not supported") from None
 
 
 def _shown(name: Name) -> str:
