@@ -18,6 +18,7 @@ from changegate.cli.instance import working_on
 from changegate.extensions import db, now
 from changegate.instance_files import list_exposed
 from changegate.models import OAuthEntity, OAuthEntityKey, OAuthKeyAlert, SysUser, Task
+from changegate.schemas import presets
 from changegate.seed.demo_history import DAYS as HISTORY_DAYS
 from changegate.seed.demo_history import REFUSALS
 from changegate.services.hygiene.assessment import assess
@@ -88,7 +89,7 @@ class Ended:
                 [(entity.name, entity.client_id, entity.active, entity.client_secret_hash) for entity in entities],
                 {model.__name__: db.session.query(model).count() for model in counted},
                 exchanges_by_day(now()).periods,
-                [finding.code for finding in assess(now()).findings],
+                [finding.code for finding in assess(now(), presets).findings],
             )
 
 

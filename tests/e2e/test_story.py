@@ -53,11 +53,12 @@ def test_a_provider_outage_does_not_stop_exchanges_with_cached_keys(desk: LiveDe
         desk.tell_provider("recover")
 
 
-def test_a_provider_that_was_never_reached_is_waited_for(desk: LiveDesk) -> None:
+def test_a_provider_that_was_never_reached_is_waited_for(desk: LiveDesk, server: Running) -> None:
     desk.tell_provider("down")
     try:
+        unreached = LiveDesk.enrol(server, desk.idp_url)
         for path, error in (("/oauth/token", "temporarily_unavailable"), ("/oauth_token.do", "server_error")):
-            answer = desk.exchange(path=path)
+            answer = unreached.exchange(path=path)
             assert (answer.status_code, answer.json()["error"]) == (503, error)
             assert "Retry-After" in answer.headers
     finally:

@@ -231,7 +231,9 @@ def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
     if "sys_id" in case.path_parameters and case.method in REAL and name in sys_ids and not is_linked:
         case.path_parameters["sys_id"] = sys_ids[name]
     if isinstance(case.body, dict):
-        entries, body = TABLES[name].entries, case.body
+        entries = TABLES[name].entries
+        # A field is written by its name in any case, which no schema can say.
+        body = {key: value for key, value in case.body.items() if key in entries or key.lower() not in entries}
         referring = {field: entry.reference for field, entry in entries.items() if entry.reference and body.get(field)}
         # Of records that are not served nothing is known, so that any short text will do.
         real = {field: sys_ids.get(target, str(body[field])[:32]) for field, target in referring.items()}

@@ -149,7 +149,7 @@ def _rotate() -> Operation:
 
 
 def _switch(verb: str, summary: str) -> Operation:
-    responses = {"200": _ok("The changed integration.", ref("Integration"), ETAG), **errors(404, 412)}
+    responses = {"200": _saved("The changed integration.", ETAG), **errors(404, 412)}
     return conditional(_operation(f"{verb}_integration", summary, responses, "client_id"))
 
 
