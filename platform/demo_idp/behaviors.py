@@ -225,7 +225,7 @@ _LIST = (
         "retired-key",
         "Retired key",
         Deviation(signer=Signer.RETIRED),
-        "Signs with the key that was retired last; if there is none, rotates without overlap first.",
+        "Signs with the key that was retired last. If no key has been retired, rotates without overlap first.",
         "Refused as soon as Changegate has fetched the key set without that key.",
         "kid_unknown",
         "key",

@@ -17,7 +17,6 @@ from demo_idp.exchange import Changegate
 from demo_idp.factory import DEFAULT_CHANGEGATE, create_app
 
 KILL_TIMEOUT_SECONDS = 5
-UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - to refuse them
 
 
 @click.group()
@@ -56,7 +55,7 @@ def serve(
             f"{host} is not a loopback address. Everyone who reaches this server can sign any token: add "
             "--allow-remote only in a network that you trust."
         )
-    if base_url is None and host in UNSPECIFIED:
+    if base_url is None and is_unspecified(host):
         raise click.UsageError(f"{host} stands for every address of this machine: name the server with --base-url.")
     require_free_port(host, port)
     address = base_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -68,6 +67,14 @@ def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches an address."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_unspecified(host: str) -> bool:
+    """Return whether an address stands for every address of this machine."""
+    try:
+        return ip_address(host).is_unspecified
     except ValueError:
         return False
 

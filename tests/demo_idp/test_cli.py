@@ -100,7 +100,7 @@ def test_refuses_an_address_that_others_reach_unless_it_is_allowed(host: str) ->
     assert "--allow-remote" in result.stderr
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0:0:0:0:0:0:0:0"])
 def test_asks_for_the_name_of_a_server_that_listens_everywhere(host: str) -> None:
     result = CliRunner().invoke(main, ["serve", "--host", host, "--allow-remote"])
     assert result.exit_code == 2

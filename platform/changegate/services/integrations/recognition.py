@@ -36,7 +36,7 @@ KEY_FIELDS = frozenset({"key_source", "jwks_url", "jwks", "verifier_maps", "algo
 
 @dataclass(frozen=True, slots=True)
 class KeyTest:
-    """The result of fetching or reading the keys; `error` is a sentence, and then there are none."""
+    """The result of fetching or reading the keys; `error` is a sentence if no keys could be read."""
 
     usable: int = 0
     algorithms: tuple[str, ...] = ()
