@@ -144,6 +144,8 @@ def test_the_pages_are_accessible_and_not_wider_than_the_window(
         assert_accessible(page, size)
         page.get_by_label("Another one").check()
         save(page)
+        # A page that is still loading has no landmarks.
+        expect(page.get_by_role("alert")).to_be_focused()
         assert_accessible(page, size)
         page.get_by_role("link", name="Inbound Integrations").last.click()
         expect(page.get_by_role("heading", name="Not saved yet")).to_be_visible()
