@@ -131,6 +131,7 @@ def app(tmp_path: Path, prepared_database: bytes, settings: dict[str, str]) -> I
     usual = {"jwks_allow_loopback": "1", "base_url": BASE_URL, "admin_password": ADMIN_PASSWORD}
     app = create_app(instance_path=folder, overrides=usual | settings)
     app.config["CLOCK"] = Clock()
+    app.config["DATABASE_CLOCK"] = lambda: app.config["CLOCK"]()
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -34,3 +34,9 @@ def now() -> datetime:
     """Return the current time in aware UTC from the application's clock, which only tests replace."""
     instant: datetime = current_application().config["CLOCK"]()
     return instant
+
+
+def database_now() -> datetime:
+    """Return the current time in aware UTC by the clock of the database, which all servers share."""
+    instant: datetime = current_application().config["DATABASE_CLOCK"]()
+    return instant

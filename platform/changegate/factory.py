@@ -18,6 +18,7 @@ from changegate.api.query_string import PlainQueryString
 from changegate.config import Settings, load_settings
 from changegate.console.errors import render_error
 from changegate.database import LimitedTime, LongRequests, TakingTurns, end_units_of_work, engine_options, guard_engine
+from changegate.database.dialects import database_time
 from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services import catalog
 from changegate.services.keys.jwks_fetch import FetchPolicy
@@ -99,6 +100,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config.update(
         SETTINGS=settings,
         CLOCK=lambda: datetime.now(UTC),
+        DATABASE_CLOCK=database_time,
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),

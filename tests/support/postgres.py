@@ -178,6 +178,7 @@ def either_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask
 @contextlib.contextmanager
 def _app_on(url: str, instance: Path) -> Iterator[Flask]:
     app = create_app(instance_path=instance, overrides={"database_url": url, "base_url": "https://change.example.com"})
+    app.config["DATABASE_CLOCK"] = lambda: app.config["CLOCK"]()
     yield app
     with app.app_context():
         db.session.close()

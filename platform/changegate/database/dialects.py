@@ -1,10 +1,10 @@
-"""What the two databases do by different statements: locks, upserts, random digits, and the age of transactions."""
+"""What the two databases do by different statements: locks, upserts, random digits, times of transactions and clock."""
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, String, Table, cast, func, select, text
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, DateTime, String, Table, cast, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from changegate.database.prepared import Prepared, parameter
@@ -13,6 +13,7 @@ from changegate.database.unit_of_work import connection
 Columns = Any  # columns as attributes
 
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(parameter("number", BigInteger))))
+_CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 _OLDEST_TRANSACTION = text(
     "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
     " WHERE datname = current_database() AND backend_type = 'client backend'"
@@ -37,6 +38,17 @@ def lock_table(at_work: Connection, table: Table) -> None:
     at_work.execute(lock.execution_options(locks_rows=True))
 
 
+def database_time() -> datetime:
+    """Return the current time in aware UTC by the clock of the database.
+
+    SQLite has no clock of its own: it is on the same machine as every process that uses it.
+    """
+    if not _is_postgres(connection()):
+        return datetime.now(UTC)
+    at: datetime = connection().execute(_CLOCK).scalar_one()
+    return at.astimezone(UTC)
+
+
 def age_of_oldest_transaction() -> timedelta:
     """Return the age of the oldest open transaction of PostgreSQL, whose writes are not visible yet.
 
@@ -55,14 +67,22 @@ def random_digits(count: int) -> ColumnElement[str]:
 
 
 class Upsert:
-    """An INSERT that replaces a row of the same primary key if `may_replace`(old columns, new columns) is true.
+    """An INSERT that replaces a row of the same key if `may_replace`(old columns, new columns) is true.
+
+    The key is the primary key, or `unique`, the columns of a unique constraint; the row then keeps its primary key.
 
     It waits for a concurrent transaction that writes the same key.
     """
 
-    def __init__(self, table: Table, may_replace: Callable[[Columns, Columns], ColumnElement[bool]]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        may_replace: Callable[[Columns, Columns], ColumnElement[bool]],
+        unique: Sequence[Column[Any]] = (),
+    ) -> None:
+        key = unique or [*table.primary_key]
         self._statements = {
-            name: _upsert(table, dialect, may_replace)
+            name: _upsert(table, dialect, may_replace, key)
             for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
         }
 
@@ -71,12 +91,17 @@ class Upsert:
         return self._statements[connection().dialect.name].execute(values)
 
 
-def _upsert(table: Table, dialect: Any, may_replace: Callable[[Columns, Columns], ColumnElement[bool]]) -> Prepared:
+def _upsert(
+    table: Table,
+    dialect: Any,
+    may_replace: Callable[[Columns, Columns], ColumnElement[bool]],
+    key: Sequence[Column[Any]],
+) -> Prepared:
     statement = dialect.insert(table)
     new = {column.key: statement.excluded[column.key] for column in table.columns if not column.primary_key}
     # A row that must not be replaced is not updated, so that the count is 0.
     replacing = statement.on_conflict_do_update(
-        index_elements=[*table.primary_key], set_=new, where=may_replace(table.c, statement.excluded)
+        index_elements=key, set_=new, where=may_replace(table.c, statement.excluded)
     )
     return Prepared(replacing, table.c.keys())
 

@@ -7,6 +7,7 @@ from changegate.models.chg_model import ChgModel
 from changegate.models.cmdb_ci import CmdbCi
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
+from changegate.models.job import Job
 from changegate.models.jwks_cache import JwksCache
 from changegate.models.jwt_verifier_map import JwtVerifierMap
 from changegate.models.oauth_client_assertion import OAuthClientAssertion
@@ -44,6 +45,7 @@ __all__ = [
     "CmdbCi",
     "IdempotencyKey",
     "IntegrationDraft",
+    "Job",
     "JwksCache",
     "JwtVerifierMap",
     "OAuthClientAssertion",
