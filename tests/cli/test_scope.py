@@ -22,7 +22,8 @@ def shown(run: Run, name: str) -> dict[str, Any]:
 
 def test_lists_what_each_scope_allows(run: Run) -> None:
     lines = run("scope", "list").out.splitlines()
-    assert "change_request.create        May create change requests. Used by 0." in lines
+    allowed = "May create change requests, also through the Change Management API."
+    assert f"change_request.create        {allowed} Used by 0." in lines
     assert [row["name"] for row in json.loads(run("scope", "list", "--json").out)] == sorted(
         line.split()[0] for line in lines
     )

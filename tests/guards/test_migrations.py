@@ -1,5 +1,6 @@
 """Migrations: numbered, one after the other, and together exactly what the models say."""
 
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Column, Connection, inspect
+from sqlalchemy import Column, Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex
 
@@ -162,6 +163,58 @@ def test_renaming_the_replay_keys_keeps_them_unique(blank: Flask) -> None:
     flask_migrate.downgrade(revision="0024")
     with pytest.raises(IntegrityError):
         add_exchange("assertion_claim", "1" * 32)
+
+
+@on_both_databases
+def test_rules_of_changes_are_copied_to_the_change_management_api(blank: Flask) -> None:
+    flask_migrate.upgrade(revision="0025")
+    kept = ("PATCH * change_request own description", "* * * - -", "POST v1 change_task - -")
+    add_rules("ours", *kept, "PUT * change_request - -", "GET * sys_user - -")
+    add_rules("newest", "GET v1 change_request - -", "GET v2 change_request own -")
+    add_rules("switched", "GET v2 change_request - - inactive", "GET v1 change_request own -")
+
+    flask_migrate.upgrade(revision="0026")
+    copied = {*kept[:2], "POST * change_task - -"}
+    assert rules_of("ours") == copied
+    assert rules_of("newest") == rules_of("switched") == {"GET * change_request own -"}
+
+    flask_migrate.downgrade(revision="0025")
+    assert rules_of("ours") == rules_of("newest") == set()
+
+
+def add_rules(scope: str, *rules: str) -> None:
+    stamps = {"sys_created_on": "2026-01-01 00:00:00", "sys_updated_on": "2026-01-01 00:00:00", "sys_mod_count": 0}
+    stamps |= {"sys_created_by": "system", "sys_updated_by": "system"}
+    with db.engine.begin() as connection:
+        insert_row(connection, "sys_auth_scope", {"sys_id": sys_id_like(scope), "name": scope, **stamps})
+        for rule in rules:
+            method, version, table, own, fields, *switched_off = rule.split()
+            named = {"http_method": method, "version": version, "table": table, "rest_api": "now/table"}
+            limits = {"own_records": own == "own", "writable_fields": None if fields == "-" else fields}
+            key = {"sys_id": sys_id_like(f"{scope} {rule}"), "scope": sys_id_like(scope), "active": not switched_off}
+            insert_row(connection, "sys_api_access_scope", {**key, **named, **limits, **stamps})
+
+
+def sys_id_like(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def insert_row(connection: Connection, table: str, values: dict[str, object]) -> None:
+    quoted = ", ".join(f'"{name}"' for name in values)
+    bound = ", ".join(f":{name}" for name in values)
+    connection.execute(text(f"INSERT INTO {table} ({quoted}) VALUES ({bound})"), values)
+
+
+def rules_of(scope: str) -> set[str]:
+    """Return the rules of a scope for the Change Management API, in the notation of `add_rules`."""
+    columns = 'http_method, version, "table", own_records, writable_fields'
+    where = f"rest_api = 'sn_chg_rest/change' AND scope = '{sys_id_like(scope)}' AND active"
+    with db.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM sys_api_access_scope WHERE {where}").all()
+    return {
+        f"{method} {version} {table} {'own' if own else '-'} {fields or '-'}"
+        for method, version, table, own, fields in rows
+    }
 
 
 def add_exchange(column: str, correlation_id: str) -> None:

@@ -24,9 +24,21 @@ def refused(**changes: Any) -> dict[str, list[str]]:
     ("changes", "sentence"),
     [
         ({"http_method": "HEAD"}, "Must be one of: GET, POST, PUT, PATCH, DELETE, *."),
-        ({"rest_api": "now/import"}, "Must be one of: now/table, now/stats, now/attachment, oauth/introspect."),
+        (
+            {"rest_api": "now/import"},
+            "Must be one of: now/table, now/stats, now/attachment, sn_chg_rest/change, oauth/introspect.",
+        ),
         ({"version": "v3"}, "Must be one of: v1, v2, *."),
         ({"rest_api": "now/stats", "http_method": "POST"}, "The Aggregate API has no POST; it has GET."),
+        ({"rest_api": "sn_chg_rest/change", "version": "v2"}, "The Change Management API has no v2; it has v1."),
+        (
+            {"rest_api": "sn_chg_rest/change", "http_method": "PUT"},
+            "The Change Management API has no PUT; it has GET, POST, PATCH, DELETE.",
+        ),
+        (
+            {"rest_api": "sn_chg_rest/change", "http_method": "DELETE", "writable_fields": ["state"]},
+            "DELETE of the Change Management API writes no fields.",
+        ),
         ({"table": None}, "Name the table, or * for all tables."),
         ({"table": "change%"}, "Give the name of a table, or * for all tables."),
         ({"table": "ta\nsk"}, "Give the name of a table, or * for all tables."),

@@ -5,9 +5,10 @@ from flask import g
 from changegate.api.id_tokens import find_id_token_caller
 from changegate.database import count_for
 from changegate.errors import AccessRefused, NotAuthenticated, ScopeMissing, TokenRefused
+from changegate.models.auth_scope import REST_APIS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.access.scope_policy import LATEST, ApiCall
+from changegate.services.access.scope_policy import ApiCall
 from changegate.services.oauth.access_tokens import find_token_caller, is_foreign
 from changegate.services.tables.registry import find_table
 from changegate.services.tables.visibility import knows_integrations
@@ -76,7 +77,9 @@ def api_call(rest_api: str, table: str) -> ApiCall:
     """Return the request in the form that scope rules match."""
     sent = current_request()
     method = "GET" if sent.method == "HEAD" else sent.method
-    return ApiCall(rest_api, method, table, "v1" if sent.path.startswith("/api/now/v1/") else LATEST)
+    # A path without a version means the newest one (docs/reference/table-api.md#paths-and-methods).
+    version = "v1" if sent.path.startswith("/api/now/v1/") else REST_APIS[rest_api].versions[-1]
+    return ApiCall(rest_api, method, table, version)
 
 
 def require_scope(rest_api: str, table: str) -> Caller:

@@ -11,8 +11,9 @@ from changegate.api.negotiation import require_acceptable
 from changegate.api.request_body import read_object
 from changegate.database import commit
 from changegate.errors import RequestUnreadable, ScopeMissing
+from changegate.models.auth_scope import API_VERSIONS
 from changegate.schemas.table_query import parse_parameters
-from changegate.services.access.scope_policy import LATEST, ApiCall
+from changegate.services.access.scope_policy import ApiCall
 from changegate.services.catalog import TABLES
 from changegate.services.tables.queries.tiny_urls import get_query, store_query
 from changegate.services.tables.registry import Table, get_table
@@ -38,7 +39,7 @@ def create_view() -> Response:
     if match is None:
         raise RequestUnreadable("url: an address of the Table, Aggregate or Attachment API is expected")
     table = get_table(match["table"] or "sys_attachment")
-    _require_readable(match["api"], table, match["version"] or LATEST)
+    _require_readable(match["api"], table, match["version"] or API_VERSIONS[-1])
     token = store_query(caller(), path.rstrip("/"), parts.query)
     commit()
     return api_response({"result": f"{table.name}_list.do?{PARAMETER}={token}"})

@@ -15,21 +15,46 @@ USERACCOUNT = "757365726163636f756e740000000000"
 MAX_SCOPES_LENGTH = 1000
 
 
+API_VERSIONS = ("v1", "v2")
+
+
 class RestApi(NamedTuple):
-    """An API in scope rules: its label, its methods, and whether its calls have a table."""
+    """An API in scope rules: its label, methods, and versions, and whether its calls have a table.
+
+    A path without a version means the last of `versions`. `tables` are the tables of its calls; None for all.
+    Requests with `reads_records` return the contents of records; with `writes_fields`, they name
+    the fields that they write.
+    """
 
     label: str
     methods: tuple[str, ...]
     has_tables: bool = True
+    versions: tuple[str, ...] = API_VERSIONS
+    tables: frozenset[str] | None = None
+    reads_records: bool = False
+    writes_fields: bool = False
+
+    def serves(self, table: str) -> bool:
+        """Return whether the calls of the API can have a table."""
+        return self.has_tables and (self.tables is None or table in self.tables)
 
 
 REST_APIS: Mapping[str, RestApi] = {
-    "now/table": RestApi("Table API", ("GET", "POST", "PUT", "PATCH", "DELETE")),
-    "now/stats": RestApi("Aggregate API", ("GET",)),
+    "now/table": RestApi(
+        "Table API", ("GET", "POST", "PUT", "PATCH", "DELETE"), reads_records=True, writes_fields=True
+    ),
+    "now/stats": RestApi("Aggregate API", ("GET",), reads_records=True),
     "now/attachment": RestApi("Attachment API", ("GET", "POST", "PATCH", "DELETE")),
+    "sn_chg_rest/change": RestApi(
+        "Change Management API",
+        ("GET", "POST", "PATCH", "DELETE"),
+        versions=("v1",),
+        tables=frozenset({"change_request", "change_task", "chg_model", "sysapproval_approver"}),
+        reads_records=True,
+        writes_fields=True,
+    ),
     "oauth/introspect": RestApi("Introspection API", ("POST",), has_tables=False),
 }
-API_VERSIONS = ("v1", "v2")
 
 
 class SysAuthScope(Record, Base):

@@ -86,6 +86,14 @@ class ScopeRuleSchema(Schema):
             raise ValidationError(f"The {api.label} has no {data['http_method']}; it has {methods}.", "http_method")
 
     @validates_schema
+    def require_version_of_api(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
+        """Refuse a version that the API does not have, since such a rule would never apply."""
+        api = REST_APIS[data["rest_api"]]
+        if data["version"] not in (*api.versions, ANY):
+            versions = ", ".join(api.versions)
+            raise ValidationError(f"The {api.label} has no {data['version']}; it has {versions}.", "version")
+
+    @validates_schema
     def require_table_of_api(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
         """Require a table if the API's calls have one: a missing table must not mean every table."""
         api = REST_APIS[data["rest_api"]]
@@ -98,7 +106,7 @@ class ScopeRuleSchema(Schema):
     def require_limits_that_mean_something(self, data: Mapping[str, Any], **_kwargs: Any) -> None:
         """Refuse limits that the API does not apply, since the rule would allow more than it seems to."""
         api, method = REST_APIS[data["rest_api"]], data["http_method"]
-        if data["writable_fields"] is not None and (data["rest_api"] != "now/table" or method not in WRITING):
+        if data["writable_fields"] is not None and not (api.writes_fields and method in WRITING):
             raise ValidationError(f"{method} of the {api.label} writes no fields.", "writable_fields")
         if data["own_records"] and not api.has_tables:
             raise ValidationError(f"The {api.label} does not have records.", "own_records")

@@ -17,13 +17,16 @@ def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> ScopeRule
     return [{"rest_api": api, "http_method": method, **of_changes} for api, method in calls]
 
 
-READ = (("now/table", "GET"), ("now/stats", "GET"))
-UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"))
+CHANGE_API = "sn_chg_rest/change"
+READ = (("now/table", "GET"), ("now/stats", "GET"), (CHANGE_API, "GET"))
+UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"), (CHANGE_API, "PATCH"))
+APPROVALS = "sysapproval_approver"
+_ANSWER = {"table": APPROVALS, "writable_fields": "comments,state"}
 # Description and rules by name.
 SCOPES: Mapping[str, tuple[str, ScopeRules]] = {
     "change_request.create": (
         "Create change requests, and nothing else",
-        _on_changes(("now/table", "POST")),
+        _on_changes(("now/table", "POST"), (CHANGE_API, "POST")),
     ),
     "change_request.read_own": (
         "Read and count the change requests that the integration created, and no others",
@@ -36,6 +39,13 @@ SCOPES: Mapping[str, tuple[str, ScopeRules]] = {
     "change_request.read": (
         "Read and count all change requests that its user may read, with the list of their attachments and the files",
         _on_changes(*READ, ("now/attachment", "GET")),
+    ),
+    "approval.answer": (
+        "Answer the approvals that its user is asked for; integrations in which one account acts for all cannot",
+        [
+            *({"rest_api": "now/table", "http_method": method, **_ANSWER} for method in ("PATCH", "PUT")),
+            *({"rest_api": CHANGE_API, "http_method": method, "table": APPROVALS} for method in ("PATCH", "POST")),
+        ],
     ),
     "token.introspect": (
         "Introspect any access token, as a resource server does",

@@ -116,6 +116,9 @@ def test_a_name_taken_at_the_same_time_is_refused(desk: TokenDesk, monkeypatch: 
         ("PATCH table change_request fields=oauth_entity", "There is no field oauth_entity to be written"),
         ("PATCH table * fields=bunk", "There is no field bunk to be written in any table."),
         ("GET table sys_user own", "Table sys_user does not store the integration"),
+        ("GET change incident", "The Change Management API does not serve the table incident."),
+        ("PATCH change * fields=bunk", "There is no field bunk to be written in any table."),
+        ("GET change chg_model own", "Table chg_model does not store the integration"),
     ],
 )
 def test_rules_speak_of_tables_and_fields_that_there_are(desk: TokenDesk, rule: str, sentence: str) -> None:
@@ -176,14 +179,22 @@ def test_useraccount_is_built_in(desk: TokenDesk) -> None:
 
 def test_the_shipped_scopes_have_descriptions(desk: TokenDesk) -> None:
     assert {scope.name: describe_scope(scope) for scope in list_scopes()} == {
-        "change_request.create": "May create change requests.",
+        "approval.answer": (
+            "May update approvals, setting only comments and state; "
+            "may answer approvals through the Change Management API."
+        ),
+        "change_request.create": "May create change requests, also through the Change Management API.",
         "change_request.read": (
-            "May read change requests; may count and sum up change requests; may read the files of change requests."
+            "May read change requests, also through the Change Management API; "
+            "may count and sum up change requests; may read the files of change requests."
         ),
         "change_request.read_own": (
-            "May read change requests that it created; may count and sum up change requests that it created."
+            "May read change requests that it created, also through the Change Management API; "
+            "may count and sum up change requests that it created."
         ),
-        "change_request.update_own": "May update change requests that it created.",
+        "change_request.update_own": (
+            "May update change requests that it created, also through the Change Management API."
+        ),
         "token.introspect": "May introspect any access token.",
         "useraccount": "May do everything that its user may do.",
     }
@@ -228,6 +239,13 @@ def test_an_instance_that_had_a_useraccount_of_its_own_keeps_it(desk: TokenDesk)
             "change requests that it created.",
         ),
         (["GET table sys_dictionary"], "May read dictionary entries."),
+        (
+            ["* change change_request own version=v1", "* change sysapproval_approver"],
+            "May create change requests through the Change Management API under v1; "
+            "may read, update and delete change requests that it created "
+            "through the Change Management API under v1; "
+            "may answer approvals through the Change Management API.",
+        ),
         (
             ["PUT table change_request fields=description", "PATCH table change_request fields=description"],
             "May update change requests, setting only description.",

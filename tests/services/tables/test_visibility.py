@@ -41,6 +41,9 @@ CHANGES = ScopeRule("now/table", "GET", "*", "change_request")
         (ScopePolicy((ScopeRule("now/table", "*", "*", "*"),)), ["change_request", "task", "sysapproval_approver"]),
         # Approvals do not store the integration, so own_records covers none.
         (ScopePolicy((ScopeRule("now/table", "*", "*", "*", OWN),)), ["change_request", "task"]),
+        (ScopePolicy((ScopeRule("sn_chg_rest/change", "GET", "v1", "change_request"),)), ["change_request", "task"]),
+        # The version does not exist, and the path that answers approvals does not show them.
+        (ScopePolicy((ScopeRule("sn_chg_rest/change", "GET", "v2", "change_request"),)), []),
         (ScopePolicy(has_everything=True), ["change_request", "task", "sysapproval_approver"]),
         (ScopePolicy(protected=()), ["change_request", "task", "sysapproval_approver"]),
         (ScopePolicy(has_everything=True, named=(CHANGES,)), ["change_request", "task"]),
@@ -48,6 +51,17 @@ CHANGES = ScopeRule("now/table", "GET", "*", "change_request")
 )
 def test_a_token_reads_what_a_call_of_its_own_would_read(policy: ScopePolicy, names: list[str]) -> None:
     assert read_by(policy) == names
+
+
+def test_an_api_opens_no_table_that_it_does_not_serve() -> None:
+    """A rule for every table, or none at all, must not make a token a reader of users through the Change API."""
+    users = get_table("sys_user")
+    through_changes = ScopePolicy((ScopeRule("sn_chg_rest/change", "*", "*", "*"),))
+    protected = tuple(ScopeRule(api, "GET", "*", "sys_user") for api in ("now/table", "now/stats"))
+
+    for policy in (through_changes, ScopePolicy(protected=protected)):
+        assert fields_beside(users, reader(policy)) == users.public_fields
+    assert fields_beside(users, reader(ScopePolicy(protected=()))) != users.public_fields
 
 
 PERSON, ADMINISTRATOR = (Permissions(frozenset(roles)) for roles in ((), ("admin",)))

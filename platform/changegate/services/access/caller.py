@@ -12,7 +12,8 @@ from changegate.services.access.scope_policy import ApiCall
 class TokenOrigin(NamedTuple):
     """The origin of an access token: the client, the exchange, and the assertion that was exchanged for it.
 
-    `claims` are the verified claims in their stored form. `is_limited` is true if the integration has a creation quota.
+    `claims` are the verified claims in their stored form. `is_limited` is true if the integration has a creation quota,
+    `is_of_account` if all its tokens act as one account, whatever their subject.
     """
 
     client_id: str
@@ -22,6 +23,7 @@ class TokenOrigin(NamedTuple):
     subject: str | None = None
     claims: bytes | None = None
     is_limited: bool = False
+    is_of_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Caller:
     def grant(self) -> TokenGrant | None:
         """Return what the access token grants, or None for a caller without one."""
         return self.permissions.grant
+
+    @property
+    def is_subject(self) -> bool:
+        """Return whether the user themselves is the caller: by password, or as the subject of a token."""
+        return self.grant is None or (self.origin is not None and not self.origin.is_of_account)
 
     @property
     def account(self) -> tuple[str, str]:

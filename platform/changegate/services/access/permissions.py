@@ -63,6 +63,10 @@ class Permissions:
             raise ScopeMissing(call)
         return self if limits == self.grant.limits_now else Permissions(self.roles, self.grant.limited_to(limits))
 
+    def has_rule_of(self, table: str) -> bool:
+        """Return whether a rule of the token's scopes names a table, instead of every table; true without a token."""
+        return self.grant is None or any(rule.table == table for rule in self.grant.policy.held)
+
     def within(self, calls: Iterable[ApiCall]) -> "Permissions":
         """Return the permissions with the combined limits of several calls, for a request that performs all of them."""
         if self.grant is None:

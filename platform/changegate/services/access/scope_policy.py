@@ -3,12 +3,7 @@
 from dataclasses import dataclass, field
 from functools import reduce
 
-from changegate.models.auth_scope import ANY
-
-# In a rule: every method, version, or table.
-VERSIONS = ("v1", "v2")
-# A path without a version means the latest one (docs/reference/table-api.md#paths-and-methods).
-LATEST = "v2"
+from changegate.models.auth_scope import ANY, API_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +13,7 @@ class ApiCall:
     rest_api: str
     http_method: str
     table: str
-    version: str = LATEST
+    version: str = API_VERSIONS[-1]
 
 
 WritableFields = frozenset[str] | None

@@ -32,6 +32,7 @@ def _reference_data(
     parts: tuple[tuple[str, str], ...] = (),
     own_rows: OwnRows | None = None,
     login_field: str | None = None,
+    is_closed_to_tokens: bool = False,
 ) -> Table:
     """Return a table that only administrators write, and that all callers read, or only their `own_rows`."""
     return Table(
@@ -47,6 +48,7 @@ def _reference_data(
         reads_all=INTEGRATION_ADMINISTRATORS if own_rows else ANYONE,
         blank_fields=("sys_tags",),
         login_field=login_field,
+        is_closed_to_tokens=is_closed_to_tokens,
     )
 
 
@@ -76,9 +78,14 @@ REFERENCE_TABLES = (
         "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
-    _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules()),
+    _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules(), is_closed_to_tokens=True),
+    # A template approves the changes that are created from it, and a model decides which approvals a change needs.
     _reference_data(
-        "std_change_producer_version", "Standard Change Template Version", StdChangeProducerVersion, "name"
+        "std_change_producer_version",
+        "Standard Change Template Version",
+        StdChangeProducerVersion,
+        "name",
+        is_closed_to_tokens=True,
     ),
 )
 # Each class of configuration items can be read under its own name. All of them are written through cmdb_ci.

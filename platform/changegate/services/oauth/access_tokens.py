@@ -173,6 +173,7 @@ _ORIGIN = (
     OAuthExchange.subject,
     type_coerce(OAuthExchange.claims, LargeBinary).label("claims"),
     or_(OAuthEntity.creations_per_hour.is_not(None), OAuthEntity.creations_per_day.is_not(None)).label("is_limited"),
+    OAuthEntity.run_as.is_not(None).label("is_of_account"),
 )
 
 

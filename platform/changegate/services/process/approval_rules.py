@@ -13,6 +13,11 @@ from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 REJECTED = "rejected"
+TABLE = "sysapproval_approver"
+ANSWER_REFUSED = (
+    "An access token answers an approval only if its subject is the approver and it has the scope approval.answer; "
+    "use a user's name and password"
+)
 ANSWERS = frozenset({"approved", REJECTED})
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
@@ -25,8 +30,10 @@ class ApprovalRules(NoRules):
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Fill in both pairs of fields that name the approved record; refuse an answer of another user."""
-        if "admin" not in caller.roles and values["state"] in ANSWERS and values.get("approver") != caller.sys_id:
-            raise AccessRefused("Operation Failed", "ACL Exception Insert Failed due to security constraints")
+        if values["state"] in ANSWERS:
+            if "admin" not in caller.roles and values.get("approver") != caller.sys_id:
+                raise AccessRefused("Operation Failed", "ACL Exception Insert Failed due to security constraints")
+            require_answer_by_person(caller, values.get("approver"))
         if task := values.get("sysapproval"):
             row = _CLASS.first({"task": task})
             values.setdefault("document_id", task)
@@ -39,5 +46,17 @@ class ApprovalRules(NoRules):
                 raise AccessRefused("Operation Failed", "ACL Exception Update Failed due to security constraints")
             for name in set(changes) - ANSWER:
                 del changes[name]
+        if changes.get("state") in ANSWERS:
+            require_answer_by_person(caller, record["approver"])
         if changes.get("state") == REJECTED and not changes.get("comments", record["comments"]):
             raise OperationFailed("Data Policy Exception: The following fields are mandatory: Comments")
+
+
+def require_answer_by_person(caller: Caller, approver: str | None) -> None:
+    """Refuse an answer by a token, unless its subject is the approver and one of its scopes names approvals.
+
+    Neither useraccount nor a rule for every table suffices: a pipeline must not approve its own change.
+    """
+    is_allowed = caller.is_subject and approver == caller.sys_id and caller.permissions.has_rule_of(TABLE)
+    if caller.grant is not None and not is_allowed:
+        raise AccessRefused("Operation Failed", ANSWER_REFUSED)

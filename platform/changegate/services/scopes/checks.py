@@ -23,10 +23,12 @@ def writable_fields(table: Table) -> set[str]:
 
 
 def _faults(rule: Mapping[str, Any]) -> list[str]:
-    name = rule["table"]
-    tables = [table for table in TABLES.values() if name in (ANY, table.name)]
-    if not tables:
+    name, api = rule["table"], REST_APIS[rule["rest_api"]]
+    if name not in (ANY, *TABLES):
         return [f"There is no table {name}."]
+    tables = [table for table in TABLES.values() if name in (ANY, table.name) and api.serves(table.name)]
+    if not tables:
+        return [f"The {api.label} does not serve the table {name}."]
     known = set().union(*map(writable_fields, tables))
     unknown = [field for field in rule["writable_fields"] or () if field not in known]
     faults = [f"There is no field {field} to be written in {_where(name)}." for field in unknown]

@@ -117,6 +117,7 @@ class Table:
     - `parts` are (table, field) of the records that belong to one of this table's and are deleted with it.
     - `filled_by_rules` are fields that a record must have but a request may omit.
     - `origin_field` holds the integration that created a record.
+    - `is_closed_to_tokens` tables are written by users with name and password only, whatever the scopes of a token.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -140,6 +141,7 @@ class Table:
     filled_by_rules: tuple[str, ...] = ()
     origin_field: str | None = None
     login_field: str | None = None
+    is_closed_to_tokens: bool = False
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:

@@ -1,21 +1,20 @@
 """The rows of a table that a caller may see, as SQL clauses; every statement that reads records uses them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 from sqlalchemy import ColumnElement, FromClause, literal, or_, select
 
 from changegate.database.prepared import parameter
+from changegate.models.auth_scope import REST_APIS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.access.scope_policy import VERSIONS, ApiCall, CallLimits, ScopePolicy
+from changegate.services.access.scope_policy import ApiCall, CallLimits, ScopePolicy
 from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to.
 INTEGRATION = "integration"
-# The APIs whose reads return the contents of records.
-READING_APIS = frozenset({"now/table", "now/stats"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,17 @@ def _is_readable_by_all(table: Table) -> bool:
 def _reading_limits(table: Table, policy: ScopePolicy) -> tuple[CallLimits, ...]:
     """Return the limits of the calls with which a token may read a table, or a table with the same records."""
     # Access to the records under any name counts, because the caller can read them there as well.
-    served = (other.name for other in TABLES.values() if other.source is table.source)
-    calls = (ApiCall(api, "GET", name, version) for api, name, version in product(READING_APIS, served, VERSIONS))
-    limits = (policy.limits_of(call) for call in calls)
+    served = [other.name for other in TABLES.values() if other.source is table.source]
+    limits = (policy.limits_of(call) for name in served for call in _reads_of(name))
     # In a table that does not store integrations, no record is an integration's own.
     return tuple(each for each in limits if each and (knows_integrations(table) or not each.own_records))
+
+
+def _reads_of(table: str) -> Iterator[ApiCall]:
+    """Return the calls that read the records of a table."""
+    for name, api in REST_APIS.items():
+        if api.reads_records and api.serves(table):
+            yield from (ApiCall(name, "GET", table, version) for version in api.versions)
 
 
 def knows_integrations(table: Table) -> bool:

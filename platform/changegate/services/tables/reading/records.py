@@ -140,10 +140,14 @@ def render_written(table: Table, caller: Caller, record: Mapping[str, Any], shap
 
 
 def require_operation(table: Table, permissions: Permissions, operation: str) -> None:
-    """Refuse a caller whose roles do not allow an operation on the table."""
+    """Refuse a caller whose roles do not allow an operation on the table, and tokens that would write a closed one."""
     if not table.access.admits(operation, permissions):
         verb = OPERATION_NAMES[operation]
         raise AccessRefused("Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
+    if table.is_closed_to_tokens and operation != "read" and permissions.grant is not None:
+        raise AccessRefused(
+            "Operation Failed", f"Access tokens cannot write the table {table.name}; use a user's name and password"
+        )
 
 
 # Compiling a hundred columns costs more than running the statement.
