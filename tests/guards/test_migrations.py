@@ -167,18 +167,18 @@ def test_renaming_the_replay_keys_keeps_them_unique(blank: Flask) -> None:
 
 @on_both_databases
 def test_rules_of_changes_are_copied_to_the_change_management_api(blank: Flask) -> None:
-    flask_migrate.upgrade(revision="0025")
+    flask_migrate.upgrade(revision="0026")
     kept = ("PATCH * change_request own description", "* * * - -", "POST v1 change_task - -")
     add_rules("ours", *kept, "PUT * change_request - -", "GET * sys_user - -")
     add_rules("newest", "GET v1 change_request - -", "GET v2 change_request own -")
     add_rules("switched", "GET v2 change_request - - inactive", "GET v1 change_request own -")
 
-    flask_migrate.upgrade(revision="0026")
+    flask_migrate.upgrade(revision="0027")
     copied = {*kept[:2], "POST * change_task - -"}
     assert rules_of("ours") == copied
     assert rules_of("newest") == rules_of("switched") == {"GET * change_request own -"}
 
-    flask_migrate.downgrade(revision="0025")
+    flask_migrate.downgrade(revision="0026")
     assert rules_of("ours") == rules_of("newest") == set()
 
 
