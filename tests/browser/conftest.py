@@ -1,16 +1,39 @@
 """A real browser in front of a real server, beside a real identity provider."""
 
+import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.servers import Running, running_changegate, running_demo_idp
 
 CHROMIUM = "/usr/bin/chromium"
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 60_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loaded_pages() -> Iterator[None]:
+    """Let a click and a key wait until the page that they open has loaded; Playwright waits until it begins to load.
+
+    Only then do scripts listen, and has a page the landmarks and styles that a test reads without waiting.
+    """
+    expect.set_options(timeout=TIMEOUT_MS)
+    with mock.patch.multiple(Locator, click=_loaded_after(Locator.click), press=_loaded_after(Locator.press)):
+        yield
+
+
+def _loaded_after(action: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(action)
+    def act(locator: Locator, *arguments: Any, **options: Any) -> None:
+        action(locator, *arguments, **options)
+        locator.page.wait_for_load_state("load")
+
+    return act
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +81,6 @@ def complaints(page: Page) -> Iterator[list[str]]:
 def admin(page: Page) -> Page:
     """Return a page on which the administrator has signed in."""
     page.set_default_timeout(TIMEOUT_MS)
-    expect.set_options(timeout=TIMEOUT_MS)
     page.goto("/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(ADMIN_PASSWORD)

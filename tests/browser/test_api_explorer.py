@@ -55,9 +55,10 @@ def test_an_operation_can_be_tried_out(explorer: Page) -> None:
 
 def test_the_session_of_the_console_opens_no_api(explorer: Page, complaints: list[str]) -> None:
     operation = open_creation(explorer)
-    operation.get_by_role("button", name="Execute").click()
-    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("401")
     # The browser reports the refusal itself, and does not ask for a password.
+    with explorer.expect_console_message(lambda message: "401" in message.text):
+        operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("401")
     assert [text for text in complaints if "401" not in text] == []
     complaints.clear()
 

@@ -75,7 +75,8 @@ def test_the_copy_button_takes_the_text_that_is_shown(admin: Page, idp: str) -> 
     fill_in(admin, idp, "Copied")
     script = open_script(admin, save(admin))
     admin.get_by_role("button", name="Copy the text for Shell (curl)").click()
-    assert admin.evaluate("navigator.clipboard.readText()") == script.strip()
+    is_copied = "text => navigator.clipboard.readText().then(copied => copied === text)"
+    admin.wait_for_function(is_copied, arg=script.strip())
 
 
 def test_it_works_without_scripts_and_on_a_narrow_screen(

@@ -1,5 +1,6 @@
-"""What a browser's page measures once it is drawn."""
+"""What a browser's page measures once it is drawn, and whether everybody can use it."""
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 
@@ -11,3 +12,10 @@ def width_of(page: Page) -> int:
     """
     page.wait_for_load_state("load")
     return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def assert_accessible(page: Page) -> None:
+    """Insist that axe finds no violation in the page; a page that is still loading has no landmarks yet."""
+    page.wait_for_load_state("load")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
