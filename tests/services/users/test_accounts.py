@@ -23,6 +23,8 @@ from changegate.services.users.accounts import (
 
 PASSWORD = "pässword pässword"
 GUESS = Guess("192.0.2.1", "ann")
+# Read before the tests replace it by a cheap one.
+NOBODYS_HASH = accounts._NOBODYS_HASH
 NOT_TEXT = ["\0", "a\0b", "\ud800"]
 
 
@@ -172,6 +174,13 @@ def test_a_hash_is_of_full_strength_where_nothing_makes_it_cheap(
     user = made()
     assert str(user.user_password).startswith("scrypt:32768:8:1$")
     assert authenticated("ann", PASSWORD) == caller_of(user)
+
+
+def test_the_hash_for_unknown_names_costs_as_much_as_any_other() -> None:
+    method, salt, digest = NOBODYS_HASH.split("$")
+    stored = generate_password_hash(PASSWORD).split("$")
+    assert [method, len(salt), len(digest)] == [stored[0], *map(len, stored[1:])]
+    int(digest, 16)
 
 
 @pytest.mark.parametrize(
