@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.servers import Running
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 
 
 @pytest.mark.usefixtures("complaints")

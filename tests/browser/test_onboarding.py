@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.support.servers import Running
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 
 
 @pytest.mark.usefixtures("complaints")

@@ -14,7 +14,7 @@ from tests.support.servers import Running
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 NEW = "/inbound-integrations/new/jwt-bearer"
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 SUBJECT = "pipeline/checkout"
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 360, "height": 800}}
 

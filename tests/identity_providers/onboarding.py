@@ -13,7 +13,7 @@ from tests.console.visitor import Changes, FormReader
 from tests.support.live_desk import AUDIENCE, LiveDesk
 from tests.support.servers import Running
 
-TIMEOUT_SECONDS = 15
+TIMEOUT_SECONDS = 60
 FORM = "integration"
 NEW = "/inbound-integrations/new/jwt-bearer/form"
 BUTTON = re.compile(r"<button ([^>]*)>(?:<svg.*?</svg>)?([^<]*)</button>", re.DOTALL)

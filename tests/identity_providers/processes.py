@@ -17,7 +17,7 @@ from tests.support.servers import free_port, serving
 
 PIPELINE = "pipeline"
 SECRET = "secret-of-the-pipeline"
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 60
 DISCOVERY = "/.well-known/openid-configuration"
 # Nothing listens there: the code is read from where the browser would be sent.
 CALLBACK = "http://127.0.0.1:9/callback"

@@ -9,7 +9,7 @@ from typing import Any
 from changegate.server import Front
 
 DISCONNECT: dict[str, Any] = {"type": "http.disconnect"}
-TIMEOUT_SECONDS = 20
+TIMEOUT_SECONDS = 120
 
 
 def pieces_of(*pieces: bytes, ends: bool = True) -> list[dict[str, Any]]:

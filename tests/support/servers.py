@@ -14,7 +14,7 @@ from pathlib import Path
 
 import requests
 
-START_SECONDS = 30
+START_SECONDS = 120
 STOP_SECONDS = 10
 # Generous, because tests also run on loaded machines; nothing waits longer than its command needs.
 LONGEST_SECONDS = 600

@@ -3,7 +3,7 @@
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
@@ -18,28 +18,30 @@ CHEAP_HASH = "scrypt:256:8:1"
 # By this variable coverage.py tells processes that are started to note which of their lines are run.
 NOTES_LINES = "COVERAGE_PROCESS_CONFIG"
 
-Builder = Callable[..., tuple[str, str]]
-
 
 @contextmanager
 def remembered_routes() -> Iterator[None]:
-    """Let Werkzeug write and compile the functions that build URLs once, not for each application.
+    """Let Werkzeug parse each rule and write its functions that build URLs once, not for each application.
 
-    They follow from the text of a rule alone, and to compile them is most of what it takes to make an application.
+    All of it follows from the text of the rule, and is most of what it takes to make an application.
     """
-    compile_builder = Rule._compile_builder
-    known: dict[tuple[Any, ...], Builder] = {}
+    compile_rule = Rule.compile
+    known: dict[tuple[Any, ...], Rule] = {}
 
-    @functools.wraps(compile_builder)
-    def remembered(rule: Rule, append_unknown: bool = True) -> Builder:
-        if rule.defaults:  # their values are written into the function
-            return compile_builder(rule, append_unknown)
-        key = (rule.rule, tuple(rule._trace), append_unknown)
+    @functools.wraps(compile_rule)
+    def remembered(rule: Rule) -> None:
+        key = (rule.rule, rule.merge_slashes, rule.subdomain, rule.host, rule.map.host_matching, repr(rule.defaults))
         if key not in known:
-            known[key] = compile_builder(rule, append_unknown)
-        return known[key]
+            compile_rule(rule)
+            known[key] = rule
+            return
+        same = known[key]
+        rule.arguments = set(same.arguments)
+        rule._parts, rule._trace, rule._converters = same._parts, same._trace, same._converters
+        rule._build = same._build.__func__.__get__(rule)  # type: ignore[attr-defined]
+        rule._build_unknown = same._build_unknown.__func__.__get__(rule)  # type: ignore[attr-defined]
 
-    with mock.patch.object(Rule, "_compile_builder", remembered):
+    with mock.patch.object(Rule, "compile", remembered):
         yield
 
 
