@@ -4,6 +4,7 @@ from changegate.models.auth_scope import SysApiAccessScope, SysAuthScope
 from changegate.models.change_request import ChangeRequest
 from changegate.models.change_task import ChangeTask
 from changegate.models.chg_model import ChgModel
+from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
 from changegate.models.cmdb_ci import CmdbCi
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
@@ -41,7 +42,10 @@ from changegate.models.tiny_url import TinyUrl
 __all__ = [
     "ChangeRequest",
     "ChangeTask",
+    "ChgApprovalDecision",
+    "ChgApprovalDef",
     "ChgModel",
+    "ChgPolicyApproval",
     "CmdbCi",
     "IdempotencyKey",
     "IntegrationDraft",

@@ -61,7 +61,7 @@ REFERENCE_TABLES = (
         "name",
         UserRules(),
         filled_by_rules=("name",),
-        parts=(("sysapproval_approver", "approver"), ("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
+        parts=(("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
         login_field="user_name",
     ),
     _reference_data(

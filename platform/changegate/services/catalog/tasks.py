@@ -27,7 +27,7 @@ JOURNAL_FIELDS = {"comments": "Additional comments", "work_notes": "Work notes"}
 JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
 # Fields that clients expect to exist and that have no stored value.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
-PARTS_OF_TASKS = (("sysapproval_approver", "sysapproval"), ("task_ci", "task"))
+PARTS_OF_TASKS = (("task_ci", "task"),)
 CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
 _task_table = partial(
     Table,

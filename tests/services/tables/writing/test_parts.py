@@ -8,7 +8,8 @@ from flask import Flask
 from sqlalchemy import func, insert, select
 
 from changegate.database import connection
-from changegate.models import SysAttachment, SysAudit, SysJournalField, SysUser, Task
+from changegate.errors import OperationFailed
+from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJournalField, SysUser, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
@@ -18,7 +19,7 @@ from changegate.services.tables.writing.records import create_record, delete_rec
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
-PARTS = ("change_task", "sysapproval_approver", "task_ci", "sys_journal_field", "sys_attachment")
+PARTS = ("change_task", "task_ci", "sys_journal_field", "sys_attachment")
 
 
 @pytest.fixture(autouse=True)
@@ -85,11 +86,19 @@ def test_every_deleted_dependent_record_leaves_an_audit_row() -> None:
     assert sorted(name for name, _ in trail) == [
         "change_request",
         "change_task",
-        "sysapproval_approver",
-        "sysapproval_approver",
         "task_ci",
         "task_ci",
     ]
+
+
+def test_approvals_outlive_what_they_approve() -> None:
+    approvals = SysapprovalApprover.__table__.c
+    change, task = add_change(create("cmdb_ci", name="edge-router-01"))
+
+    delete_record(CHANGES, ROOT, change)
+
+    rows = connection().execute(select(approvals["sysapproval"], approvals["document_id"])).all()
+    assert {tuple(row) for row in rows} == {(None, change), (None, task)}
 
 
 def test_referenced_records_are_kept() -> None:
@@ -97,17 +106,23 @@ def test_referenced_records_are_kept() -> None:
     assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
 
 
-def test_a_user_is_deleted_with_approvals_their_files_and_role_assignments() -> None:
+def test_a_user_is_deleted_with_role_assignments() -> None:
     user = create("sys_user", user_name="ann")
-    approval = create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
     role = create("sys_user_has_role", user=user, role="itil")
-    attach("sysapproval_approver", approval)
 
     delete_record(get_table("sys_user"), ROOT, user)
 
-    assert (counts()["sysapproval_approver"], counts()["sys_attachment"]) == (0, 0)
     trail = select(SysAudit.documentkey).where(SysAudit.fieldname == "DELETED")
-    assert set(connection().scalars(trail)) == {user, approval, role}
+    assert set(connection().scalars(trail)) == {user, role}
+
+
+def test_a_user_who_was_asked_for_an_approval_cannot_be_deleted() -> None:
+    user = create("sys_user", user_name="ann")
+    create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
+
+    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+        delete_record(get_table("sys_user"), ROOT, user)
+    assert refusal.value.detail == "Other records refer to this one and require it. Change or delete them first"
 
 
 def _swept_away_with(table: Table) -> set[tuple[str, str]]:
