@@ -3,6 +3,7 @@
 from changegate.models.auth_scope import SysApiAccessScope, SysAuthScope
 from changegate.models.change_request import ChangeRequest
 from changegate.models.change_task import ChangeTask
+from changegate.models.chg_approval_content import ChgApprovalContent
 from changegate.models.chg_model import ChgModel
 from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
 from changegate.models.cmdb_ci import CmdbCi
@@ -31,8 +32,10 @@ from changegate.models.sys_user import (
     SysUserGroup,
     SysUserGroupMember,
     SysUserHasRole,
+    SysUserIdentity,
     SysUserRole,
 )
+from changegate.models.sys_user_delegate import SysUserDelegate
 from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
@@ -42,6 +45,7 @@ from changegate.models.tiny_url import TinyUrl
 __all__ = [
     "ChangeRequest",
     "ChangeTask",
+    "ChgApprovalContent",
     "ChgApprovalDecision",
     "ChgApprovalDef",
     "ChgModel",
@@ -76,9 +80,11 @@ __all__ = [
     "SysJournalField",
     "SysNumberCounter",
     "SysUser",
+    "SysUserDelegate",
     "SysUserGroup",
     "SysUserGroupMember",
     "SysUserHasRole",
+    "SysUserIdentity",
     "SysUserRole",
     "SysUserSession",
     "SysapprovalApprover",

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, false
 from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
 from changegate.database import Base
-from changegate.models.base import Record, boolean, instant, integer, reference, string, text
+from changegate.models.base import Record, boolean, index_of_filled_text, instant, integer, reference, string, text
 
 
 class SysUser(Record, Base):
@@ -25,6 +25,8 @@ class SysUser(Record, Base):
     first_name: Mapped[str | None] = string("First name", 50)
     last_name: Mapped[str | None] = string("Last name", 50)
     email: Mapped[str | None] = string("Email", 100, is_private=True, index=True)
+    # Whether an administrator or the identity provider has verified that the email belongs to the user.
+    email_verified: Mapped[bool] = boolean("Email verified", is_private=True, default=False, server_default=false())
     phone: Mapped[str | None] = string("Business phone", 40, is_private=True)
     mobile_phone: Mapped[str | None] = string("Mobile phone", 40, is_private=True)
     employee_number: Mapped[str | None] = string("Employee number", 40, is_private=True)
@@ -55,6 +57,26 @@ class SysUser(Record, Base):
     def get_id(self) -> str:
         """Return the ID that the login session stores."""
         return self.sys_id
+
+
+# For finding all accounts of one person.
+for _name in ("email", "employee_number"):
+    index_of_filled_text(SysUser.__table__.c[_name])
+
+
+class SysUserIdentity(Record, Base):
+    """The name of a user at an identity provider: the subject of its tokens, or the actor of its pipelines."""
+
+    __tablename__ = "sys_user_identity"
+    # Not unique by issuer and subject: two accounts with one identity belong to one person.
+    __table_args__ = (
+        UniqueConstraint("user", "issuer", "subject"),
+        Index("ix_sys_user_identity_subject_lower", text_clause("lower(subject)")),
+    )
+
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE")
+    issuer: Mapped[str] = string("Issuer", 255)
+    subject: Mapped[str] = string("Subject", 255)
 
 
 class SysUserGroup(Record, Base):

@@ -161,6 +161,7 @@ class Task(Record, Base):
     source_run: Mapped[str | None] = string("Source run", 255, is_read_only=True)
     source_run_url: Mapped[str | None] = string("Source run URL", 1000, is_read_only=True)
     source_actor: Mapped[str | None] = string("Source actor", 100, is_read_only=True)
+    source_email: Mapped[str | None] = string("Source email", 100, is_read_only=True, is_private=True)
     source_environment: Mapped[str | None] = string("Source environment", 255, is_read_only=True)
 
 

@@ -13,7 +13,7 @@ from changegate.models.integration_choices import USER_FIELDS
 from tests.support.table_api import USERS
 from tests.support.token_desk import ROBOT, TokenDesk
 
-COLUMNS = ("user_name", "email", "employee_number", "phone", "mobile_phone")
+COLUMNS = ("user_name", "email", "email_verified", "employee_number", "phone", "mobile_phone")
 SENTENCE = "An access token does not write {}, which identities are matched by; use a user's name and password"
 
 
@@ -44,6 +44,8 @@ def test_a_token_rewrites_no_identity(either_desk: TokenDesk, token: str, column
     before = row_of(either_desk, "admin")
     path = f"{USERS}/{before['sys_id']}"
     values = ["evil@example.com"] if column == "user_name" or before[column] is None else ["evil@example.com", ""]
+    if column == "email_verified":
+        values = ["true"]
     for value in values:
         answer = either_desk.call(token, method, path, json={"title": "x", column.upper(): value})
         assert_refused(answer, column)
@@ -69,7 +71,7 @@ def test_a_token_creates_no_user_to_be_matched(either_desk: TokenDesk, token: st
 
 def test_a_token_writes_back_what_it_has_read(either_desk: TokenDesk, token: str) -> None:
     user = row_of(either_desk, "admin")
-    sent = {name: user[name] or "" for name in COLUMNS} | {"title": "x"}
+    sent = {name: user[name] or "" for name in COLUMNS} | {"title": "x", "email_verified": "false"}
     answer = either_desk.call(token, "PATCH", f"{USERS}/{user['sys_id']}", json=sent)
     assert (answer.status_code, answer.get_json()["result"]["title"]) == (200, "x")
 
@@ -82,8 +84,19 @@ def test_a_token_still_writes_the_rest_of_a_user(either_desk: TokenDesk, token: 
 
 def test_administrators_write_all_of_it_with_their_password(either_desk: TokenDesk, admin: dict[str, str]) -> None:
     user = row_of(either_desk, ROBOT)
-    sent = {name: f"{name}@example.com" for name in COLUMNS}
+    sent = {name: f"{name}@example.com" for name in COLUMNS} | {"email_verified": "true"}
     with either_desk.app.app_context():
         answer = either_desk.client.patch(f"{USERS}/{user['sys_id']}", json=sent, headers=admin)
     assert answer.status_code == 200
     assert {name: answer.get_json()["result"][name] for name in COLUMNS} == sent
+
+
+def test_a_new_email_is_not_verified(either_desk: TokenDesk, admin: dict[str, str]) -> None:
+    path = f"{USERS}/{row_of(either_desk, ROBOT)['sys_id']}"
+    for sent, is_verified in (
+        ({"email": "a@example.com", "email_verified": "true"}, True),
+        ({"title": "Bot"}, True),
+        ({"email": "b@example.com"}, False),
+    ):
+        assert either_desk.client.patch(path, json=sent, headers=admin).status_code == 200
+        assert row_of(either_desk, ROBOT)["email_verified"] is is_verified

@@ -88,6 +88,7 @@ FIELDS: dict[str, dict[str, str]] = {
         "source_run": "{0184990a-477b-4fa8-9968-000000000030}",
         "source_environment": "{0184990a-477b-4fa8-9968-000000000028}",
     },
+    "google": {"source_email": "bot@acme-prod.iam.gserviceaccount.com"},
     "eks": KUBERNETES_FIELDS,
     "gke": KUBERNETES_FIELDS,
     "aks": KUBERNETES_FIELDS,
@@ -158,6 +159,24 @@ def test_cuts_what_a_column_does_not_hold_so_that_it_shows() -> None:
 def test_shows_what_cannot_be_printed_as_such() -> None:
     found = found_in({"actor": "octo\u202egnp.\n", "ref": "\x00"})
     assert (found["source_actor"], found["source_ref"]) == ("octo�gnp.�", "�")
+
+
+@pytest.mark.parametrize(
+    ("claims", "email"),
+    [
+        ({"email_verified": True}, "ann@example.com"),
+        ({"email_verified": "true"}, "ann@example.com"),
+        ({"email_verified": False}, None),
+        ({"email_verified": 1.5}, None),
+        ({}, None),
+        ({"email": ["ann@example.com"], "email_verified": True}, None),
+        ({"email": "", "email_verified": True}, None),
+        ({"email": "a" * 101, "email_verified": True}, None),
+    ],
+)
+def test_takes_an_email_of_any_provider_that_has_verified_it(claims: dict[str, Any], email: str | None) -> None:
+    found = found_in({"email": "ann@example.com"} | claims, preset=None, issuer="https://idp.example.com")
+    assert found.get("source_email") == email
 
 
 @pytest.mark.parametrize("value", ["", None, True, False, 1.5, [], ["x"], {"x": 1}])

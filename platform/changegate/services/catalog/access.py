@@ -5,10 +5,10 @@ See docs/reference/change-records.md#related-tables.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, not_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, func, not_, or_, select
 
 from changegate.database.prepared import parameter
-from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
+from changegate.models import SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
 
@@ -32,7 +32,7 @@ def own_tasks(table: Table) -> ColumnElement[bool]:
 
 
 def own_approvals(table: Table) -> ColumnElement[bool]:
-    """Return the clause for approvals that the caller has to answer, and for those of their own tasks."""
+    """Return the clause for approvals that the caller may answer, also as a delegate, and for those of own tasks."""
     return _is_own_approval(table.source)
 
 
@@ -51,10 +51,15 @@ def own_journals(table: Table) -> ColumnElement[bool]:
     return and_(table.source.c["element_id"].in_(_own_task_ids()), not_(is_internal))
 
 
-def own_roles(table: Table) -> ColumnElement[bool]:
-    """Return the clause for the assignments of roles to the caller."""
+def rows_of_caller(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the rows about the caller, such as the assignments of roles."""
     is_own: ColumnElement[bool] = table.source.c["user"] == parameter(OWNER)
     return is_own
+
+
+def own_delegations(table: Table) -> ColumnElement[bool]:
+    """Return the clause for delegations from and to the caller."""
+    return or_(rows_of_caller(table), table.source.c["delegate"] == parameter(OWNER))
 
 
 def roles_of_own_groups(table: Table) -> ColumnElement[bool]:
@@ -69,7 +74,8 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
     of_table, of_record = table.source.c["table_name"], table.source.c["table_sys_id"]
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
-    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", "sys_user_has_role", "sys_group_has_role")
+    of_people = ("sys_user_has_role", "sys_group_has_role", "sys_user_delegate", "sys_user_identity")
+    guarded = (*TASK_TABLES, "task_ci", "sysapproval_approver", *of_people)
     return or_(
         and_(*(of_table != name for name in guarded)),
         and_(or_(*(of_table == name for name in TASK_TABLES)), of_record.in_(_own_task_ids())),
@@ -94,7 +100,16 @@ def _is_asked_for(source: FromClause) -> ColumnElement[bool]:
 
 
 def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
-    return or_(source.c["approver"] == parameter(OWNER), source.c["sysapproval"].in_(_own_task_ids()))
+    approver = source.c["approver"]
+    is_asked = or_(approver == parameter(OWNER), approver.in_(_delegating_ids()))
+    return or_(is_asked, source.c["sysapproval"].in_(_own_task_ids()))
+
+
+def _delegating_ids() -> Select[Any]:
+    """Return the statement for the users whose approvals the caller may answer now."""
+    delegations = SysUserDelegate.__table__.c
+    is_active = and_(delegations["approvals"], delegations["starts"] <= func.now(), delegations["ends"] > func.now())
+    return select(delegations["user"]).where(delegations["delegate"] == parameter(OWNER), is_active)
 
 
 def _own_task_ids() -> Select[Any]:

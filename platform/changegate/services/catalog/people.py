@@ -8,17 +8,27 @@ from changegate.models import (
     StdChangeProducerVersion,
     SysGroupHasRole,
     SysUser,
+    SysUserDelegate,
     SysUserGroup,
     SysUserGroupMember,
     SysUserHasRole,
+    SysUserIdentity,
     SysUserRole,
 )
 from changegate.models.cmdb_ci import CI_CLASSES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.catalog.access import READ_BY_ANYONE, REFERENCE_DATA, own_roles, roles_of_own_groups
+from changegate.services.approvals.delegation import DelegationRules
+from changegate.services.catalog.access import (
+    CHANGE_READERS,
+    READ_BY_ANYONE,
+    REFERENCE_DATA,
+    own_delegations,
+    roles_of_own_groups,
+    rows_of_caller,
+)
 from changegate.services.process.model_rules import ModelRules
-from changegate.services.tables.registry import ANYONE, NoRules, OwnRows, Rules, Table
-from changegate.services.users.accounts import UserRules
+from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
+from changegate.services.users.accounts import IdentityRules, UserRules
 from changegate.services.users.roles import MembershipRules, RoleRules
 
 
@@ -61,7 +71,13 @@ REFERENCE_TABLES = (
         "name",
         UserRules(),
         filled_by_rules=("name",),
-        parts=(("sys_user_grmember", "user"), ("sys_user_has_role", "user")),
+        parts=(
+            ("sys_user_grmember", "user"),
+            ("sys_user_has_role", "user"),
+            ("sys_user_identity", "user"),
+            ("sys_user_delegate", "user"),
+            ("sys_user_delegate", "delegate"),
+        ),
         login_field="user_name",
     ),
     _reference_data(
@@ -73,9 +89,25 @@ REFERENCE_TABLES = (
     ),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MembershipRules()),
     _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),
-    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=own_roles),
+    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=rows_of_caller),
     _reference_data(
         "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
+    ),
+    _reference_data(
+        "sys_user_identity", "User Identity", SysUserIdentity, "subject", IdentityRules(), own_rows=rows_of_caller
+    ),
+    # Any caller may delegate. `DelegationRules` refuses writes by others.
+    Table(
+        name="sys_user_delegate",
+        label="Delegate",
+        model=SysUserDelegate,
+        display_field="sys_id",
+        access=Access(read=ANYONE, create=ANYONE, update=ANYONE, delete=ANYONE),
+        rules=DelegationRules(),
+        filled_by_rules=("user", "starts"),
+        own_rows=own_delegations,
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules(), is_closed_to_tokens=True),

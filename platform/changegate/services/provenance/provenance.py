@@ -15,6 +15,7 @@ from changegate.services.provenance.claim_layouts import Layout, find_layout, te
 from changegate.services.provenance.run_urls import Claims
 
 RUN_URL = "source_run_url"
+SOURCE_EMAIL = "source_email"
 CUT = "\N{HORIZONTAL ELLIPSIS}"
 _packed = PackedJSON()
 
@@ -33,10 +34,20 @@ def provenance_of(origin: TokenOrigin) -> dict[str, str]:
     }
     fields = {name: text for name, text in known.items() if text}
     if origin.issuer and origin.claims is not None:
+        claims = _packed.process_result_value(origin.claims, None)
         layout = find_layout(origin.preset, origin.issuer)
-        if layout is not None:
-            fields |= read_provenance(layout, origin.issuer, _packed.process_result_value(origin.claims, None))
+        fields |= read_provenance(layout, origin.issuer, claims) if layout else {}
+        fields |= _verified_email(claims)
     return fields
+
+
+def _verified_email(claims: Claims) -> dict[str, str]:
+    """Return the email of the person, if the provider has verified it (OpenID Connect Core 1.0 §5.1)."""
+    email = claims.get("email")
+    if not isinstance(email, str) or claims.get("email_verified") not in (True, "true"):
+        return {}
+    # An email that was cut would belong to another person.
+    return {SOURCE_EMAIL: email} if 0 < len(email) <= _length(SOURCE_EMAIL) else {}
 
 
 def read_provenance(layout: Layout, issuer: str, claims: Claims) -> dict[str, str]:

@@ -27,7 +27,8 @@ from changegate.services.users.roles import refuse_tokens, require_administrator
 from changegate.services.users.sessions import end_sessions
 
 # Columns that the claims of an identity provider may be matched with, and those that identify people elsewhere.
-MATCHED_COLUMNS = frozenset({*USER_FIELDS, "phone", "mobile_phone"} - {"sys_id"})
+MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_phone"} - {"sys_id"})
+IDENTITIES_REFUSED = "An access token cannot write identities"
 # Compared with the password if the user does not exist: otherwise, the response time would reveal which names exist.
 # It has the form that `generate_password_hash` returns; computing it would delay the start of every process.
 _NOBODYS_HASH = f"scrypt:32768:8:1${secrets.token_hex(8)}${secrets.token_hex(64)}"
@@ -54,10 +55,12 @@ class UserRules(NoRules):
         values.setdefault("name", " ".join(part for part in parts if part) or values["user_name"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Hash a new password, and ignore the mask of the old one."""
+        """Hash a new password, and ignore the mask of the old one. A new email is not verified unless sent as such."""
         _hash_password(changes, caller)
         _name_time_zone(changes)
         _refuse_identity(changes, caller)
+        if "email" in changes:
+            changes.setdefault("email_verified", False)
         if changes.get("active") is True or changes.get("locked_out") is False:
             refuse_tokens(caller, "An access token cannot activate or unlock a user")
 
@@ -68,6 +71,22 @@ class UserRules(NoRules):
             require_administrator()
         if is_shut_out or changes.get("web_service_access_only") is True or "user_password" in changes:
             end_sessions(record["sys_id"])
+
+
+class IdentityRules(NoRules):
+    """Rules of sys_user_identity: no access token determines which accounts belong to one person."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        refuse_tokens(caller, IDENTITIES_REFUSED)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token."""
+        refuse_tokens(caller, IDENTITIES_REFUSED)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a token."""
+        refuse_tokens(caller, IDENTITIES_REFUSED)
 
 
 def _name_time_zone(values: Values) -> None:

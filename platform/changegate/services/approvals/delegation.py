@@ -1,0 +1,105 @@
+"""Delegation: who answers an approval for whom, and the rules for writes of delegations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.errors import AccessRefused, InputInvalid
+from changegate.extensions import now
+from changegate.models import SysUserDelegate
+from changegate.models.base import UTCDateTime
+from changegate.services.access.caller import Caller
+from changegate.services.approvals.four_eyes import Initiators
+from changegate.services.approvals.people import list_faults, person_keys
+from changegate.services.tables.registry import NoRules, Values
+from changegate.services.users.roles import ADMIN, refuse_tokens
+
+APPROVER, DELEGATE, ADMINISTRATOR = "approver", "delegate", "administrator"
+CAPACITIES = {APPROVER: "Approver", DELEGATE: "Delegate", ADMINISTRATOR: "Administrator"}
+NOT_YOURS = "ACL Exception Update Failed due to security constraints"
+_ACTIVE = Prepared(
+    select(SysUserDelegate.sys_updated_by, SysUserDelegate.sys_created_by).where(
+        SysUserDelegate.user == parameter("user"),
+        SysUserDelegate.delegate == parameter("delegate"),
+        SysUserDelegate.approvals,
+        SysUserDelegate.starts <= parameter("at", UTCDateTime()),
+        SysUserDelegate.ends > parameter("at", UTCDateTime()),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """The user who answers an approval, and for whom: `capacity` is one of `CAPACITIES`."""
+
+    user: str
+    approver: str
+    capacity: str
+
+
+def answerer_of(approver: str, caller: Caller, initiators: Initiators) -> Answerer:
+    """Return who answers if the caller answers an approval of `approver` now.
+
+    A delegation applies at the time of the answer, and only to the user who delegated: the delegate of a delegate does
+    not answer. Administrators may answer for others by name and password. Raises `AccessRefused`.
+    """
+    if caller.sys_id == approver:
+        return Answerer(caller.sys_id, approver, APPROVER)
+    if is_delegate(caller, approver, initiators):
+        return Answerer(caller.sys_id, approver, DELEGATE)
+    if ADMIN in caller.roles and caller.grant is None:
+        return Answerer(caller.sys_id, approver, ADMINISTRATOR)
+    raise AccessRefused("Operation Failed", NOT_YOURS)
+
+
+def is_delegate(caller: Caller, approver: str, initiators: Initiators) -> bool:
+    """Return whether a delegation of the approver to the caller is active.
+
+    A delegation that the people who asked for the change have written for another user does not apply to the change.
+    """
+    rows = _ACTIVE.all({"user": approver, "delegate": caller.sys_id, "at": now()})
+    return any(not any(map(initiators.has_written, (row.sys_created_by, row.sys_updated_by))) for row in rows)
+
+
+class DelegationRules(NoRules):
+    """Rules of sys_user_delegate: users delegate their own approvals; administrators delegate those of all users."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Let the caller be the user who delegates if none was sent; check the delegation."""
+        values.setdefault("user", caller.sys_id)
+        values.setdefault("starts", now().replace(microsecond=0))
+        _require_own(values, caller)
+        _check(values)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse changes by others; check the changed delegation."""
+        for written in (record, changes):
+            _require_own(written, caller)
+        _check({**record, **changes})
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse the deletion by others."""
+        _require_own(record, caller)
+
+
+def _require_own(values: Mapping[str, Any], caller: Caller) -> None:
+    refuse_tokens(caller, "An access token cannot write delegations")
+    if values.get("user", caller.sys_id) != caller.sys_id and ADMIN not in caller.roles:
+        raise AccessRefused("Operation Failed", "Only the user who delegates, or an administrator, writes a delegation")
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    """Refuse a delegation that could never apply. Raises `InputInvalid`."""
+    user, delegate = values["user"], values.get("delegate")
+    if delegate is None or values.get("ends") is None:
+        return  # Mandatory fields, which the engine refuses.
+    if values["ends"] <= values["starts"]:
+        raise InputInvalid({"ends": ["A delegation must end after it starts."]})
+    keys = person_keys([user, delegate])
+    if keys[user] == keys[delegate]:
+        raise InputInvalid({"delegate": ["The delegate must be another person than the user who delegates."]})
+    if fault := list_faults([delegate]).get(delegate):
+        raise InputInvalid({"delegate": [f"The delegate cannot answer: {fault}."]})

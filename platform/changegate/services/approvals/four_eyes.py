@@ -1,0 +1,109 @@
+"""Four eyes: the people who may not approve a change, because they asked for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import String, func, literal, or_, select, union_all
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.models import OAuthEntity, SysAudit, SysUser
+from changegate.services.approvals.people import (
+    COLUMNS,
+    WITH_IDENTITIES,
+    Link,
+    accounts_of,
+    has_identity,
+    read_connected,
+)
+
+# How a user initiated a change, in words; the first that applies is reported.
+REASONS = {
+    "requested": "requested this change",
+    "opened": "opened this change",
+    "formerly": "was the requester or opener of this change before",
+    "actor": "is the person behind the token that opened this change",
+    "namesake": "has the name of the person behind the token that opened this change",
+}
+ACTOR = "actor"
+_PEOPLE_FIELDS = ("requested_by", "opened_by")
+_ACTOR_FIELDS = ("oauth_issuer", "oauth_subject", "source_actor", "source_email")
+_FIELDS = (*_PEOPLE_FIELDS, "sys_created_by", "sys_id", *_ACTOR_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Initiators:
+    """The people who asked for a change, with all their accounts.
+
+    `unmapped_actor` names the person or workload behind the token that opened the change if it maps to no user.
+    """
+
+    links: Mapping[str, Link]
+    reasons: Mapping[str, str]
+    unmapped_actor: str | None
+
+    def why_not(self, user: str) -> str | None:
+        """Return why a user may not approve the change, as a sentence without a full stop, or None if they may."""
+        link = self.links.get(user)
+        if link is None:
+            return None
+        if link.like is None:
+            return f"{link.account.name} {self.reasons[user]}"
+        return f"{link.account.name} has the same {link.trait} as {link.like.name}: {self.why_not(link.like.sys_id)}"
+
+    def has_written(self, user_name: str) -> bool:
+        """Return whether a record was written by one of these people, given its `sys_updated_by`."""
+        return any(link.account.user_name.lower() == user_name.lower() for link in self.links.values())
+
+
+def initiators_of(change: Mapping[str, Any]) -> Initiators:
+    """Return the people who asked for a change: requesters and openers, also former ones, and the token's person."""
+    rows = _INITIATORS.all(_parameters(change))
+    accounts = list(accounts_of(rows))
+    found = {row.sys_id: {other.how for other in rows if other.sys_id == row.sys_id} for row in rows}
+    reasons = {user: next(REASONS[how] for how in REASONS if how in hows) for user, hows in found.items()}
+    is_mapped = any(ACTOR in hows for hows in found.values()) or _is_opened_by_person(change)
+    return Initiators(read_connected(accounts), reasons, None if is_mapped else _actor_of(change))
+
+
+def _parameters(change: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: change.get(name) for name in _FIELDS}
+
+
+def _is_opened_by_person(change: Mapping[str, Any]) -> bool:
+    """Return whether `opened_by` is the person: without a token, or with one that acts as the user it belongs to."""
+    if not change.get("oauth_client_id"):
+        return True
+    row = _INTEGRATION.first({"entity": change.get("oauth_entity")})
+    return row is not None and row.run_as is None
+
+
+def _actor_of(change: Mapping[str, Any]) -> str:
+    name = change.get("source_actor") or change.get("oauth_subject")
+    return f"{name} at {change['oauth_issuer']}" if name else f"client {change['oauth_client_id']}"
+
+
+def _initiators() -> Any:
+    """Return the statement for the accounts of the initiators, with the key of `REASONS` in the first column."""
+    requested_by, opened_by, created_by, change, issuer, subject, actor, email = (
+        parameter(name, String) for name in _FIELDS
+    )
+    is_of_change = (SysAudit.tablename == "change_request", SysAudit.documentkey == change)
+    is_of_people = or_(*(SysAudit.fieldname == name for name in _PEOPLE_FIELDS))
+    former = select(SysAudit.oldvalue).where(*is_of_change, is_of_people)
+    clauses = {
+        "requested": SysUser.sys_id == requested_by,
+        "opened": or_(SysUser.sys_id == opened_by, func.lower(SysUser.user_name) == func.lower(created_by)),
+        "formerly": SysUser.sys_id.in_(former),
+        ACTOR: or_(has_identity(issuer, subject, actor), func.lower(SysUser.email) == func.lower(email)),
+        "namesake": func.lower(SysUser.user_name) == func.lower(actor),
+    }
+    found = union_all(
+        *(select(literal(how, String).label("how"), SysUser.sys_id).where(clause) for how, clause in clauses.items())
+    ).subquery()
+    source = WITH_IDENTITIES.join(found, found.c["sys_id"] == SysUser.sys_id)
+    return select(found.c["how"], *COLUMNS).select_from(source)
+
+
+_INITIATORS = Prepared(_initiators())
+_INTEGRATION = Prepared(select(OAuthEntity.run_as).where(OAuthEntity.sys_id == parameter("entity")))

@@ -1,0 +1,181 @@
+"""The accounts of people: which accounts belong to one person, and who may be asked for an approval."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from changegate.database import connection
+from changegate.models import SysUser, SysUserIdentity
+from changegate.services.access.permissions import Permissions, expand_roles
+from changegate.services.users.roles import roles_of_user
+
+EMPLOYEE_NUMBER, VERIFIED_EMAIL, IDENTITY = "employee number", "verified email", "identity"
+
+
+class Trait(NamedTuple):
+    """A value that identifies a person, in any case; `issuer` is empty unless it is an identity."""
+
+    kind: str
+    value: str
+    issuer: str = ""
+
+    @property
+    def folded(self) -> "Trait":
+        """The trait in lower case."""
+        return Trait(self.kind, self.value.lower(), self.issuer)
+
+
+@dataclass(frozen=True, slots=True)
+class UserAccount:
+    """A user, with the values that identify the person."""
+
+    sys_id: str
+    user_name: str
+    name: str
+    employee_number: str | None
+    email: str | None
+    email_verified: bool
+    identities: frozenset[tuple[str, str]]
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        """The traits in lower case. The email is one of them even if it is not verified."""
+        values = ((EMPLOYEE_NUMBER, self.employee_number), (VERIFIED_EMAIL, self.email))
+        named = (Trait(kind, value) for kind, value in values if value)
+        identities = (Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)
+        return frozenset(trait.folded for trait in (*named, *identities))
+
+    def find_shared(self, other: "UserAccount") -> str | None:
+        """Return the kind of a trait that shows that another account belongs to the same person, or None.
+
+        An email counts if it is verified on at least one of the two accounts.
+        """
+        is_verified = self.email_verified or other.email_verified
+        kinds = (trait.kind for trait in self.traits & other.traits)
+        return min((kind for kind in kinds if is_verified or kind != VERIFIED_EMAIL), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How an account was found: by a trait that it shares with the account `like`, or directly if both are None."""
+
+    account: UserAccount
+    like: UserAccount | None = None
+    trait: str | None = None
+
+
+def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
+    """Return accounts by sys_id, together with all other accounts of the same persons.
+
+    Accounts are followed from trait to trait: of three accounts, two may share traits only with the third.
+    """
+    links = {account.sys_id: Link(account) for account in accounts}
+    latest, searched = [link.account for link in links.values()], set[Trait]()
+    while sought := frozenset[Trait]().union(*(account.traits for account in latest)) - searched:
+        searched |= sought
+        found = [account for account in read_accounts(_has_any(sought)) if account.sys_id not in links]
+        known = [link.account for link in links.values()]
+        added = [link for account in found if (link := _find_link(account, known))]
+        links |= {link.account.sys_id: link for link in added}
+        latest = [link.account for link in added]
+    return links
+
+
+def person_keys(users: Collection[str]) -> dict[str, str]:
+    """Return a key for each user: accounts of the same person have the same key."""
+    accounts = [link.account for link in read_connected(read_accounts(SysUser.sys_id.in_(users))).values()]
+    keys = {account.sys_id: account.sys_id for account in accounts}
+    for alike in _groups_of(accounts):
+        merged = {keys[account.sys_id] for account in alike}
+        keys = {sys_id: min(merged) if key in merged else key for sys_id, key in keys.items()}
+    return {user: keys.get(user, user) for user in users}
+
+
+def list_faults(users: Collection[str], role: str | None = None) -> dict[str, str]:
+    """Return, by sys_id, why users may not be asked: they are inactive, locked out, or lack a role.
+
+    Users who may be asked are missing. A user who does not exist is inactive.
+    """
+    columns = (SysUser.sys_id, SysUser.active, SysUser.locked_out, roles_of_user().label("roles"))
+    rows = {row.sys_id: row for row in connection().execute(select(*columns).where(SysUser.sys_id.in_(users)))}
+    faults = {user: _find_fault(rows.get(user), role) for user in users}
+    return {user: fault for user, fault in faults.items() if fault}
+
+
+def _find_fault(row: Any, role: str | None) -> str | None:
+    if row is None or not row.active:
+        return "the account is inactive"
+    if row.locked_out:
+        return "the account is locked out"
+    if role and not Permissions(expand_roles(row.roles)).has_role({role}):
+        return f"the account does not have the role {role}"
+    return None
+
+
+def read_accounts(condition: ColumnElement[bool]) -> list[UserAccount]:
+    """Return the accounts for which a condition holds, with their identities."""
+    statement = select(*COLUMNS).select_from(WITH_IDENTITIES).where(condition).order_by(SysUser.sys_id)
+    return list(accounts_of(connection().execute(statement)))
+
+
+def accounts_of(rows: Iterable[Any]) -> Iterator[UserAccount]:
+    """Return the accounts of rows of `COLUMNS`, which repeat an account for each of its identities."""
+    accounts: dict[str, Any] = {}
+    identities = defaultdict[str, set[tuple[str, str]]](set)
+    for row in rows:
+        accounts[row.sys_id] = row
+        if row.issuer is not None:
+            identities[row.sys_id].add((row.issuer, row.subject))
+    for sys_id, row in accounts.items():
+        person = (row.employee_number, row.email, row.email_verified)
+        yield UserAccount(sys_id, row.user_name, row.name, *person, frozenset(identities[sys_id]))
+
+
+def has_identity(issuer: Any, *subjects: Any) -> ColumnElement[bool]:
+    """Return the clause for users who have one of `subjects` at an issuer, in any case."""
+    is_named = func.lower(SysUserIdentity.subject).in_([func.lower(subject) for subject in subjects])
+    return SysUser.sys_id.in_(select(SysUserIdentity.user).where(SysUserIdentity.issuer == issuer, is_named))
+
+
+def _has_any(traits: Collection[Trait]) -> ColumnElement[bool]:
+    """Return the clause for users with one of some traits; an email need not be verified."""
+    columns = {EMPLOYEE_NUMBER: SysUser.employee_number, VERIFIED_EMAIL: SysUser.email}
+    plain = [(func.lower(column), [t.value for t in traits if t.kind == kind]) for kind, column in columns.items()]
+    identities = [trait for trait in traits if trait.kind == IDENTITY]
+    return or_(
+        # The database converts both sides, because databases differ.
+        *(folded.in_([func.lower(value) for value in values]) for folded, values in plain if values),
+        *(has_identity(trait.issuer, trait.value) for trait in identities),
+    )
+
+
+def _find_link(account: UserAccount, known: Iterable[UserAccount]) -> Link | None:
+    shared = ((other, account.find_shared(other)) for other in known)
+    return next((Link(account, other, trait) for other, trait in shared if trait), None)
+
+
+def _groups_of(accounts: Iterable[UserAccount]) -> Iterator[list[UserAccount]]:
+    """Return the accounts of each trait; an email without a verified account is left out."""
+    groups = defaultdict[Trait, list[UserAccount]](list)
+    for account in accounts:
+        for trait in account.traits:
+            groups[trait].append(account)
+    for trait, alike in groups.items():
+        if trait.kind != VERIFIED_EMAIL or any(account.email_verified for account in alike):
+            yield alike
+
+
+WITH_IDENTITIES = SysUser.__table__.outerjoin(SysUserIdentity.__table__, SysUserIdentity.user == SysUser.sys_id)
+COLUMNS = (
+    SysUser.sys_id,
+    SysUser.user_name,
+    SysUser.name,
+    SysUser.employee_number,
+    SysUser.email,
+    SysUser.email_verified,
+    SysUserIdentity.issuer,
+    SysUserIdentity.subject,
+)

@@ -1,0 +1,193 @@
+"""Delegations: who writes them, and attacks on the answers of delegates."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.errors import AccessRefused, InputInvalid, OperationFailed
+from changegate.extensions import db, now
+from changegate.models import SysUserDelegate
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import TokenGrant
+from changegate.services.approvals.delegation import Answerer, answerer_of
+from changegate.services.approvals.four_eyes import Initiators, initiators_of
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.conftest import Clock
+from tests.support.people import ROOT, add_account, caller_for
+
+DELEGATES, CHANGES = get_table("sys_user_delegate"), get_table("change_request")
+TOKEN = TokenGrant("e" * 32, "useraccount")
+SECURITY = "ACL Exception Update Failed due to security constraints"
+
+
+@pytest.fixture(autouse=True)
+def context(either_app: Flask) -> Iterator[None]:
+    either_app.config["CLOCK"] = Clock()
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def people() -> dict[str, str]:
+    return {name: add_account(name) for name in ("ann", "bob", "cid", "req")}
+
+
+def text(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def delegated(by: str, to: str, caller: Caller | None = None, **fields: str) -> Any:
+    """Let a user delegate to another for a day from now."""
+    sent = {"user": by, "delegate": to, "ends": text(now() + timedelta(days=1)), **fields}
+    return create_record(DELEGATES, caller or caller_for(by), sent)
+
+
+@pytest.fixture
+def initiators(people: dict[str, str]) -> Initiators:
+    return initiators_of(create_record(CHANGES, caller_for(people["req"], "itil"), {}))
+
+
+def test_the_approver_answers(people: dict[str, str], initiators: Initiators) -> None:
+    ann = people["ann"]
+    assert answerer_of(ann, caller_for(ann), initiators) == Answerer(ann, ann, "approver")
+
+
+def test_the_delegate_answers_and_both_names_are_kept(people: dict[str, str], initiators: Initiators) -> None:
+    delegated(people["ann"], people["bob"])
+
+    answer = answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+    assert answer == Answerer(people["bob"], people["ann"], "delegate")
+
+
+def test_the_delegate_of_a_delegate_does_not_answer(people: dict[str, str], initiators: Initiators) -> None:
+    delegated(people["ann"], people["bob"])
+    delegated(people["bob"], people["cid"])
+
+    with pytest.raises(AccessRefused) as refusal:
+        answerer_of(people["ann"], caller_for(people["cid"]), initiators)
+    assert refusal.value.detail == SECURITY
+
+
+def test_mutual_delegations_go_one_step_each(people: dict[str, str], initiators: Initiators) -> None:
+    delegated(people["ann"], people["bob"])
+    delegated(people["bob"], people["ann"])
+
+    assert answerer_of(people["ann"], caller_for(people["ann"]), initiators).capacity == "approver"
+    assert answerer_of(people["bob"], caller_for(people["ann"]), initiators).capacity == "delegate"
+
+
+def test_a_delegation_that_ends_between_page_and_click_does_not_apply(
+    people: dict[str, str], initiators: Initiators, either_app: Flask
+) -> None:
+    delegated(people["ann"], people["bob"])
+    bob = caller_for(people["bob"])
+    assert answerer_of(people["ann"], bob, initiators).capacity == "delegate"
+
+    either_app.config["CLOCK"].advance(days=1)
+    with pytest.raises(AccessRefused):
+        answerer_of(people["ann"], bob, initiators)
+
+
+def test_a_delegation_does_not_apply_before_it_starts(people: dict[str, str], initiators: Initiators) -> None:
+    starts, ends = text(now() + timedelta(hours=1)), text(now() + timedelta(hours=2))
+    delegated(people["ann"], people["bob"], starts=starts, ends=ends)
+
+    with pytest.raises(AccessRefused):
+        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+
+
+def test_a_delegation_without_approvals_does_not_apply(people: dict[str, str], initiators: Initiators) -> None:
+    delegated(people["ann"], people["bob"], approvals="false")
+
+    with pytest.raises(AccessRefused):
+        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+
+
+def test_an_administrator_answers_for_others_by_name_and_password(
+    people: dict[str, str], initiators: Initiators
+) -> None:
+    by_token = Caller(ROOT.sys_id, "admin", type(ROOT.permissions)(ROOT.roles, TOKEN))
+
+    assert answerer_of(people["ann"], ROOT, initiators) == Answerer(ROOT.sys_id, people["ann"], "administrator")
+    with pytest.raises(AccessRefused):
+        answerer_of(people["ann"], by_token, initiators)
+
+
+def test_a_requester_who_is_administrator_does_not_choose_the_delegate(people: dict[str, str]) -> None:
+    initiators = initiators_of(create_record(CHANGES, ROOT, {}))
+    delegated(people["ann"], people["bob"], ROOT)
+
+    with pytest.raises(AccessRefused):
+        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+
+
+def test_users_delegate_their_own_approvals_only(people: dict[str, str]) -> None:
+    ann = caller_for(people["ann"], "change_manager")
+    assert create_record(DELEGATES, ann, {"delegate": people["bob"], "ends": "2999-01-01"})["user"] == people["ann"]
+
+    with pytest.raises(AccessRefused, match="Operation Failed"):
+        delegated(people["bob"], people["cid"], ann)
+    assert delegated(people["bob"], people["cid"], ROOT)
+
+
+def test_others_cannot_change_or_delete_a_delegation(people: dict[str, str]) -> None:
+    row = delegated(people["ann"], people["bob"])["sys_id"]
+    bob = caller_for(people["bob"], "change_manager")
+
+    for write in (
+        lambda: update_record(DELEGATES, bob, row, {"ends": "2999-01-01"}),
+        lambda: update_record(DELEGATES, bob, row, {"user": people["bob"]}),
+        lambda: update_record(DELEGATES, caller_for(people["ann"]), row, {"user": people["cid"]}),
+        lambda: delete_record(DELEGATES, bob, row),
+    ):
+        with pytest.raises(AccessRefused) as refusal:
+            write()
+        assert refusal.value.detail == "Only the user who delegates, or an administrator, writes a delegation"
+    delete_record(DELEGATES, caller_for(people["ann"]), row)
+
+
+def test_a_token_writes_no_delegation(people: dict[str, str]) -> None:
+    with pytest.raises(AccessRefused) as refusal:
+        delegated(people["ann"], people["bob"], caller_for(people["ann"], grant=TOKEN))
+    assert "An access token cannot write delegations" in str(refusal.value.detail)
+
+
+@pytest.mark.parametrize("ends", ["2020-01-01 00:00:00", "2019-01-01 00:00:00"])
+def test_a_delegation_ends_after_it_starts(people: dict[str, str], ends: str) -> None:
+    with pytest.raises(InputInvalid, match="must end after it starts"):
+        delegated(people["ann"], people["bob"], starts="2020-01-01 00:00:00", ends=ends)
+
+
+@pytest.mark.parametrize("missing", ["delegate", "ends"])
+def test_a_delegation_names_delegate_and_end(people: dict[str, str], missing: str) -> None:
+    with pytest.raises(OperationFailed, match="Operation Failed"):
+        delegated(people["ann"], people["bob"], **{missing: ""})
+
+
+def test_nobody_delegates_to_another_account_of_their_own() -> None:
+    ann = add_account("ann", employee_number="E-1")
+    second = add_account("ann2", employee_number="E-1")
+
+    for delegate in (ann, second):
+        with pytest.raises(InputInvalid, match="must be another person"):
+            delegated(ann, delegate)
+
+
+def test_an_inactive_user_cannot_be_the_delegate(people: dict[str, str]) -> None:
+    with pytest.raises(InputInvalid, match="the account is inactive"):
+        delegated(people["ann"], add_account("gone", active=False))
+
+
+def test_people_see_delegations_from_and_to_themselves(people: dict[str, str]) -> None:
+    delegated(people["ann"], people["bob"])
+    db.session.flush()
+    row = db.session.query(SysUserDelegate).one().sys_id
+
+    for name in ("ann", "bob"):
+        assert update_record(DELEGATES, caller_for(people["ann"]), row, {})
+    with pytest.raises(Exception, match="No Record found"):
+        update_record(DELEGATES, caller_for(people["cid"]), row, {"ends": "2999-01-01"})

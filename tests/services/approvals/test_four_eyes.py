@@ -1,0 +1,185 @@
+"""Attacks on four eyes: people try to approve changes that they have asked for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.models import OAuthEntity, SysUser
+from changegate.models.base import new_sys_id
+from changegate.services.approvals.four_eyes import initiators_of
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record, update_record
+from tests.support.people import ROOT, add_account, caller_for
+
+ISSUER = "https://idp.example.com"
+CHANGES = get_table("change_request")
+
+
+@pytest.fixture(autouse=True)
+def context(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def people() -> dict[str, str]:
+    return {name: add_account(name) for name in ("ann", "bob", "eve", "pipeline")}
+
+
+def change_by(opener: str, **fields: Any) -> dict[str, Any]:
+    """Return a change that a user has opened, with fields that no caller can write."""
+    change = dict(create_record(CHANGES, caller_for(opener, "itil"), {}))
+    return change | fields
+
+
+def by_token(opener: str, **fields: Any) -> dict[str, Any]:
+    return change_by(opener, oauth_client_id="c" * 32, oauth_entity=None, oauth_issuer=ISSUER, **fields)
+
+
+def test_the_requester_and_the_opener_cannot_approve(people: dict[str, str]) -> None:
+    change = create_record(CHANGES, caller_for(people["ann"], "itil"), {"requested_by": people["bob"]})
+    initiators = initiators_of(change)
+
+    assert initiators.why_not(people["ann"]) == "Ann opened this change"
+    assert initiators.why_not(people["bob"]) == "Bob requested this change"
+    assert initiators.why_not(people["eve"]) is None
+
+
+def test_a_change_manager_cannot_approve_after_handing_over_the_request(people: dict[str, str]) -> None:
+    manager = caller_for(people["ann"], "change_manager")
+    change = create_record(CHANGES, manager, {})
+    update_record(CHANGES, manager, change["sys_id"], {"requested_by": people["bob"], "opened_by": people["bob"]})
+    stored = change | {"requested_by": people["bob"], "opened_by": people["bob"]}
+
+    # Not only by the audit trail: a user is not renamed to be forgotten.
+    assert initiators_of(stored).why_not(people["ann"]) == "Ann opened this change"
+    assert initiators_of(stored).why_not(people["bob"]) == "Bob requested this change"
+
+
+def test_a_former_requester_cannot_approve(people: dict[str, str]) -> None:
+    manager = caller_for(people["eve"], "change_manager")
+    change = create_record(CHANGES, manager, {"requested_by": people["ann"]})
+    update_record(CHANGES, manager, change["sys_id"], {"requested_by": people["bob"]})
+
+    reason = initiators_of(change | {"requested_by": people["bob"]}).why_not(people["ann"])
+    assert reason == "Ann was the requester or opener of this change before"
+
+
+def test_an_importer_cannot_approve_what_is_imported_in_the_name_of_others(people: dict[str, str]) -> None:
+    change = create_record(CHANGES, ROOT, {"requested_by": people["ann"], "opened_by": people["bob"]})
+
+    assert initiators_of(change).why_not(ROOT.sys_id) == "System Administrator opened this change"
+
+
+@pytest.mark.parametrize(
+    ("one", "second", "trait"),
+    [
+        ({"employee_number": "E-1"}, {"employee_number": "E-1"}, "employee number"),
+        ({"email": "a@example.com", "email_verified": True}, {"email": "A@example.com"}, "verified email"),
+    ],
+)
+def test_a_second_account_of_the_requester_cannot_approve(
+    one: dict[str, Any], second: dict[str, Any], trait: str
+) -> None:
+    ann, admin_account = add_account("ann", **one), add_account("ann.admin", **second)
+
+    reason = initiators_of(change_by(ann)).why_not(admin_account)
+    assert reason == f"Ann.Admin has the same {trait} as Ann: Ann requested this change"
+
+
+def test_a_second_account_with_the_same_identity_cannot_approve() -> None:
+    ann, second = add_account("ann", (ISSUER, "a-1")), add_account("ann2", (ISSUER, "a-1"))
+
+    reason = initiators_of(change_by(ann)).why_not(second)
+    assert reason == "Ann2 has the same identity as Ann: Ann requested this change"
+
+
+def test_the_person_behind_the_token_cannot_approve(people: dict[str, str]) -> None:
+    ann = add_account("ann.lee", (ISSUER, "octo"))
+    by_actor = initiators_of(by_token(people["pipeline"], oauth_subject="repo:x", source_actor="Octo"))
+    by_subject = initiators_of(by_token(people["pipeline"], oauth_subject="octo"))
+
+    for initiators in (by_actor, by_subject):
+        assert initiators.why_not(ann) == "Ann.Lee is the person behind the token that opened this change"
+        assert initiators.unmapped_actor is None
+
+
+def test_the_person_whose_verified_email_the_token_had_cannot_approve(people: dict[str, str]) -> None:
+    ann = add_account("ann.lee", email="Ann@example.com")
+    initiators = initiators_of(by_token(people["pipeline"], oauth_subject="1", source_email="ann@example.com"))
+
+    assert initiators.why_not(ann) == "Ann.Lee is the person behind the token that opened this change"
+    assert initiators.unmapped_actor is None
+
+
+def test_a_second_account_of_the_person_behind_the_token_cannot_approve(people: dict[str, str]) -> None:
+    add_account("ann.lee", (ISSUER, "octo"), employee_number="E-1")
+    second = add_account("ann.admin", employee_number="E-1")
+
+    reason = initiators_of(by_token(people["pipeline"], source_actor="octo")).why_not(second)
+    assert reason is not None
+    assert reason.startswith("Ann.Admin has the same employee number as Ann.Lee: ")
+
+
+def test_an_identity_at_another_issuer_is_another_person(people: dict[str, str]) -> None:
+    ann = add_account("ann.lee", ("https://other.example.com", "octo"))
+
+    initiators = initiators_of(by_token(people["pipeline"], source_actor="octo"))
+    assert initiators.why_not(ann) is None
+    assert initiators.unmapped_actor == f"octo at {ISSUER}"
+
+
+def test_a_user_with_the_name_of_the_actor_cannot_approve_and_does_not_count_as_mapped(people: dict[str, str]) -> None:
+    initiators = initiators_of(by_token(people["pipeline"], source_actor="Ann"))
+
+    reason = "Ann has the name of the person behind the token that opened this change"
+    assert initiators.why_not(people["ann"]) == reason
+    assert initiators.unmapped_actor == f"Ann at {ISSUER}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"oauth_subject": "repo:x"}, f"repo:x at {ISSUER}"),
+        ({"oauth_subject": "repo:x", "source_actor": "octo"}, f"octo at {ISSUER}"),
+        ({"oauth_issuer": None}, f"client {'c' * 32}"),
+    ],
+)
+def test_an_actor_that_maps_to_no_user_is_named(people: dict[str, str], fields: dict[str, Any], shown: str) -> None:
+    assert initiators_of(by_token(people["pipeline"]) | fields).unmapped_actor == shown
+
+
+def test_a_person_who_opens_a_change_needs_no_mapping(people: dict[str, str]) -> None:
+    assert initiators_of(change_by(people["ann"])).unmapped_actor is None
+
+
+@pytest.mark.parametrize("is_fixed", [True, False], ids=["one account for all", "the account of the subject"])
+def test_the_user_of_a_token_is_the_person_unless_one_account_acts_for_all(
+    people: dict[str, str], is_fixed: bool
+) -> None:
+    entity = OAuthEntity(sys_id=new_sys_id(), type="jwt_bearer", name="X", client_id="c" * 32, user_field="email")
+    entity.run_as = people["pipeline"] if is_fixed else None
+    db.session.add(entity)
+    db.session.flush()
+
+    change = by_token(people["ann"], oauth_subject="1") | {"oauth_entity": entity.sys_id}
+    assert (initiators_of(change).unmapped_actor is None) is not is_fixed
+    assert initiators_of(change).why_not(people["ann"]) is not None
+
+
+def test_a_new_name_does_not_free_the_opener(people: dict[str, str]) -> None:
+    change = change_by(people["ann"])
+    db.session.get_one(SysUser, people["ann"]).user_name = "renamed"
+    db.session.flush()
+
+    assert initiators_of(change).why_not(people["ann"]) is not None
+
+
+def test_initiators_know_what_they_have_written(people: dict[str, str]) -> None:
+    initiators = initiators_of(change_by(people["ann"]))
+
+    assert initiators.has_written("ANN")
+    assert not initiators.has_written("bob")
