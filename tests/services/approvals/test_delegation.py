@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.errors import AccessRefused, InputInvalid, OperationFailed
-from changegate.extensions import db, now
-from changegate.models import SysUserDelegate
+from changegate.errors import AccessRefused, InputInvalid, OperationFailed, RecordNotFound
+from changegate.extensions import now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import TokenGrant
 from changegate.services.approvals.delegation import Answerer, answerer_of
@@ -183,11 +182,10 @@ def test_an_inactive_user_cannot_be_the_delegate(people: dict[str, str]) -> None
 
 
 def test_people_see_delegations_from_and_to_themselves(people: dict[str, str]) -> None:
-    delegated(people["ann"], people["bob"])
-    db.session.flush()
-    row = db.session.query(SysUserDelegate).one().sys_id
+    row, sent = delegated(people["ann"], people["bob"])["sys_id"], {"ends": "2999-01-01"}
 
-    for name in ("ann", "bob"):
-        assert update_record(DELEGATES, caller_for(people["ann"]), row, {})
-    with pytest.raises(Exception, match="No Record found"):
-        update_record(DELEGATES, caller_for(people["cid"]), row, {"ends": "2999-01-01"})
+    assert update_record(DELEGATES, caller_for(people["ann"]), row, sent)
+    with pytest.raises(AccessRefused):
+        update_record(DELEGATES, caller_for(people["bob"]), row, sent)
+    with pytest.raises(RecordNotFound):
+        update_record(DELEGATES, caller_for(people["cid"]), row, sent)
