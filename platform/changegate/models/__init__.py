@@ -19,6 +19,7 @@ from changegate.models.oauth_exchange import OAuthExchange
 from changegate.models.oauth_exchange_figure import OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_refresh_token import OAuthRefreshToken
 from changegate.models.oauth_token_key import OAuthTokenKey
+from changegate.models.state_model import SttrmState, SttrmStateTransition, SttrmTransitionCondition
 from changegate.models.std_change_producer_version import StdChangeProducerVersion
 from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
 from changegate.models.sys_audit import SysAudit
@@ -67,6 +68,9 @@ __all__ = [
     "OAuthRefreshToken",
     "OAuthTokenKey",
     "StdChangeProducerVersion",
+    "SttrmState",
+    "SttrmStateTransition",
+    "SttrmTransitionCondition",
     "SysApiAccessScope",
     "SysAttachment",
     "SysAttachmentDoc",

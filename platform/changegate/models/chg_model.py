@@ -1,9 +1,10 @@
 """Change models: the kinds of changes, with the initial values of a new change."""
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
-from changegate.models.base import Record, boolean, string, text
+from changegate.models.base import SYS_ID_LENGTH, Record, boolean, reference, string, text
 
 # The models of every instance, by the type of their changes. Clients rely on the sys_id of Standard.
 MODELS_OF_TYPES = {
@@ -27,3 +28,8 @@ class ChgModel(Record, Base):
     table_name: Mapped[str] = string("Table", 80, default="change_request")
     state_field: Mapped[str] = string("State field", 80, default="state")
     record_preset: Mapped[str | None] = text("Record preset")
+    # ServiceNow's name for the protection of a shipped record: "read" makes it read-only for every caller.
+    sys_policy: Mapped[str | None] = string("Protection policy", 40, is_read_only=True)
+    copied_from: Mapped[str | None] = reference("Copied from", "chg_model")
+    # Another value after each write of the states, transitions, and conditions: the key under which they are cached.
+    states_version: Mapped[str | None] = mapped_column(String(SYS_ID_LENGTH))

@@ -12,6 +12,7 @@ from changegate.models.change_request import CHANGE_TYPES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.seed.scopes import seed_scopes
 from changegate.services.catalog.shipped_choices import add_shipped_choices
+from changegate.services.state_models.shipped import refresh_shipped_models
 from changegate.services.tables.dictionary import refresh_dictionary
 
 ADMIN_USER_NAME = "admin"
@@ -69,7 +70,7 @@ def _seed_roles() -> dict[str, SysUserRole]:
 
 
 def _seed_models() -> None:
-    """Add the model of each type of change; existing models keep the changes of administrators."""
+    """Add the model of each type of change, with its shipped states and transitions."""
     for change_type, sys_id in MODELS_OF_TYPES.items():
         if db.session.get(ChgModel, sys_id) is None:
             label = CHANGE_TYPES[change_type]
@@ -78,3 +79,4 @@ def _seed_models() -> None:
             model.default_change_model = change_type == "normal"
             db.session.add(model)
     db.session.flush()
+    refresh_shipped_models()

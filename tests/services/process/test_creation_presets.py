@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model, parse_preset
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from changegate.services.tables.writing.records import create_record, update_record
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
@@ -149,14 +149,3 @@ def test_an_update_keeps_type_and_model_in_step(template: str) -> None:
     assert updated(type="emergency") == ("emergency", MODELS_OF_TYPES["emergency"])
     assert updated(chg_model="Standard") == ("standard", MODELS_OF_TYPES["standard"])
     assert updated(type="normal", chg_model="Emergency") == ("normal", MODELS_OF_TYPES["emergency"])
-
-
-def test_the_model_of_a_type_cannot_be_deleted(template: str) -> None:
-    models = get_table("chg_model")
-    with pytest.raises(OperationFailed) as refusal:
-        delete_record(models, ROOT, MODELS_OF_TYPES["standard"])
-    assert "Deactivate it instead" in (refusal.value.detail or "")
-    own = create_record(models, ROOT, {"name": "Firewall"})["sys_id"]
-    change = create(chg_model="firewall")["sys_id"]
-    delete_record(models, ROOT, own)
-    assert update_record(CHANGES, ROOT, change, {})[CHANGES.fields_for(ROOT.permissions).index("chg_model")] is None

@@ -3,7 +3,6 @@
 from typing import Any
 
 from changegate.models import (
-    ChgModel,
     CmdbCi,
     StdChangeProducerVersion,
     SysGroupHasRole,
@@ -26,7 +25,6 @@ from changegate.services.catalog.access import (
     roles_of_own_groups,
     rows_of_caller,
 )
-from changegate.services.process.model_rules import ModelRules
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
 from changegate.services.users.accounts import IdentityRules, UserRules
 from changegate.services.users.roles import MembershipRules, RoleRules
@@ -110,8 +108,7 @@ REFERENCE_TABLES = (
         blank_fields=("sys_tags",),
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
-    _reference_data("chg_model", "Change Model", ChgModel, "name", ModelRules(), is_closed_to_tokens=True),
-    # A template approves the changes that are created from it, and a model decides which approvals a change needs.
+    # A template approves the changes that are created from it.
     _reference_data(
         "std_change_producer_version",
         "Standard Change Template Version",

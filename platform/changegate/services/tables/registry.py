@@ -28,7 +28,8 @@ class Rules(Protocol):
     """The hooks of a table, called for every write of one of its records.
 
     Values have Python types, and references are sys_ids. The `before_` hooks may change the values or refuse the write.
-    The `after_` hooks run when the record is written, in the same transaction.
+    The `after_` hooks run when the record is written, in the same transaction; those of a creation and of an update
+    return further values that they have written to the record itself, or None.
     """
 
     def presets(self, sent: Mapping[str, Any]) -> Mapping[str, str]:
@@ -40,13 +41,16 @@ class Rules(Protocol):
     def before_create(self, values: Values, caller: Caller) -> None:
         """Complete the values of a new record in place, or refuse it."""
 
-    def after_create(self, values: Values, caller: Caller) -> None:
+    def after_create(self, values: Values, caller: Caller) -> Values | None:
         """Update other records after a record was created."""
+
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the records that are locked before this one, which is about to be updated or deleted."""
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Complete the changes to a record in place, or refuse them."""
 
-    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
         """Update other records after a record was changed; `record` has the values before the changes."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
@@ -70,13 +74,16 @@ class NoRules:
     def before_create(self, values: Values, caller: Caller) -> None:
         """Do nothing."""
 
-    def after_create(self, values: Values, caller: Caller) -> None:
+    def after_create(self, values: Values, caller: Caller) -> Values | None:
+        """Do nothing."""
+
+    def before_lock(self, sys_id: str) -> None:
         """Do nothing."""
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Do nothing."""
 
-    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
         """Do nothing."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:

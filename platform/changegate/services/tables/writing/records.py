@@ -65,8 +65,8 @@ def create_record(
     insert_row(table, values)
     if entries:
         add_journal_entries(table.name, values["sys_id"], entries, caller)
-    table.rules.after_create(values, caller)
-    return _whole(table, values)
+    further = table.rules.after_create(values, caller)
+    return _whole(table, {**values, **(further or {})})
 
 
 def update_record(
@@ -88,6 +88,7 @@ def update_record(
     require_operation(table, caller.permissions, "update")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=False)
+    table.rules.before_lock(sys_id)
     before = lock_row(table, caller, sys_id)
     _require_version(before, condition)
     requested = changed_values(table, caller, fields, before, by_display=input_display_value)
@@ -102,18 +103,27 @@ def update_record(
     changes = {name: value for name, value in changes.items() if not is_same(before[name], value)}
     if not changes and not entries:
         return _in_order(before, table.fields_for(caller.permissions))
-    class_name = _class_name(table, before)
-    after = {**before, **changes, **_update(table, before, changes, caller)}
+    after = write_changes(table, before, changes, caller)
+    add_journal_entries(_class_name(table, before), before["sys_id"], entries, caller)
+    further = table.rules.after_update(before, changes, caller)
+    return _in_order({**after, **(further or {})}, table.fields_for(caller.permissions))
+
+
+def write_changes(table: Table, before: Values, changes: Values, caller: Caller) -> Values:
+    """Write changes to a locked record, past the rules, with the audit trail; return all of its values.
+
+    For rules that change other records, or their own record after the caller's changes.
+    """
+    written = _update(table, before, changes, caller)
     if table.is_audited:
-        record_changes(table, class_name, before, changes, caller)
-    add_journal_entries(class_name, before["sys_id"], entries, caller)
-    table.rules.after_update(before, changes, caller)
-    return _in_order(after, table.fields_for(caller.permissions))
+        record_changes(table, _class_name(table, before), before, changes, caller)
+    return {**before, **written}
 
 
 def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: VersionCheck | None = None) -> None:
     """Delete a record with its journals and attachments. Raises `RecordNotFound` and `VersionOutdated`."""
     require_operation(table, caller.permissions, "delete")
+    table.rules.before_lock(sys_id)
     before = lock_row(table, caller, sys_id, is_to_go=True)
     _require_version(before, condition)
     class_name = _class_name(table, before)
