@@ -164,7 +164,7 @@ def reference(
     """Declare a reference to a record of `table` by sys_id.
 
     `stored_in` is the database table if it differs from `table`, as for classes that share one. `is_stored_loose`
-    leaves out the foreign key, for tables that are not served.
+    leaves out the foreign key, for tables that are not served and for rows that outlive the record.
     """
     on_delete = options.pop("ondelete", "SET NULL")
     keys = [] if is_stored_loose else [ForeignKey(f"{stored_in or table}.sys_id", ondelete=on_delete)]

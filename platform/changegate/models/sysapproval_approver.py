@@ -15,14 +15,15 @@ ANSWERED_AS = {"approver": "Approver", "delegate": "Delegate", "administrator": 
 class SysapprovalApprover(Record, Base):
     """The approval of a task by a user; `document_id` is the sys_id of the record to approve.
 
-    Rows outlive the change, whose sys_id stays in `document_id`, and keep the users whom they name from being deleted:
+    Rows outlive the change, whose sys_id they keep, and keep the users whom they name from being deleted:
     they are evidence. The columns after `order` are filled by approval policies; rows that no policy requested are
     informational.
     """
 
     __tablename__ = "sysapproval_approver"
 
-    sysapproval: Mapped[str | None] = reference("Approval for", "task", index=True)
+    # Without a foreign key: an answer stays when its task is deleted.
+    sysapproval: Mapped[str | None] = reference("Approval for", "task", is_stored_loose=True, index=True)
     approver: Mapped[str] = reference("Approver", "sys_user", ondelete="RESTRICT", index=True)
     state: Mapped[str] = choice("State", APPROVALS, default="not requested")
     comments: Mapped[str | None] = text("Comments")

@@ -64,6 +64,8 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     IntegrationApi(client, admin).created(jwks_url=..., key_source="certificates", verifier_maps=[verifier_map])
     files = AttachmentApi(client, admin)
     files.uploaded(files.change())
+    changes = TableApi(client, admin)
+    assert changes.delete(changes.created()["sys_id"]).status_code == 204
     groups = TableApi(client, admin, "/api/now/table/sys_user_group")
     group = groups.created(name="Approvers of networks")
     assert groups.update(group["sys_id"], {"name": "Network approvers"}).status_code == 200

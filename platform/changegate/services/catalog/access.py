@@ -45,6 +45,17 @@ def rows_of_own_tasks(column: str) -> Any:
     return own_rows
 
 
+def own_history(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the history of the caller's own tasks."""
+    return and_(_is_about_task(table.source), table.source.c["subject_id"].in_(_own_task_ids()))
+
+
+def history_of_existing(table: Table) -> ColumnElement[bool]:
+    """Return the clause for history that is not that of a deleted task."""
+    tasks = Task.__table__.alias()
+    return or_(not_(_is_about_task(table.source)), table.source.c["subject_id"].in_(select(tasks.c["sys_id"])))
+
+
 def own_journals(table: Table) -> ColumnElement[bool]:
     """Return the clause for journal entries of the caller's own tasks, without internal journals."""
     is_internal = or_(*(table.source.c["element"] == name for name in INTERNAL_JOURNALS))
@@ -86,6 +97,10 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
 def audit_of_tasks(table: Table) -> ColumnElement[bool]:
     """Return the clause for the audit trail of tasks; that of users is only for administrators."""
     return or_(*(table.source.c["tablename"] == name for name in TASK_TABLES))
+
+
+def _is_about_task(source: FromClause) -> ColumnElement[bool]:
+    return or_(*(source.c["subject_table"] == name for name in TASK_TABLES))
 
 
 def _is_own_task(source: FromClause) -> ColumnElement[bool]:

@@ -27,6 +27,7 @@ from changegate.services.catalog.access import (
 )
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
 from changegate.services.users.accounts import IdentityRules, UserRules
+from changegate.services.users.asked import GroupRules
 from changegate.services.users.roles import MembershipRules, RoleRules
 
 
@@ -83,6 +84,7 @@ REFERENCE_TABLES = (
         "Group",
         SysUserGroup,
         "name",
+        GroupRules(),
         parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group")),
     ),
     _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MembershipRules()),

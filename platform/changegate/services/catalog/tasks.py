@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from changegate.models import ChangeRequest, ChangeTask, SysapprovalApprover, Task, TaskCi
+from changegate.models import ChangeRequest, ChangeTask, ChgHistory, SysapprovalApprover, Task, TaskCi
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.change_task import CHANGE_TASK_STATES
 from changegate.services.catalog.access import (
@@ -11,7 +11,9 @@ from changegate.services.catalog.access import (
     CHANGE_WRITERS,
     INTERNAL_JOURNALS,
     READ_BY_ANYONE,
+    history_of_existing,
     own_approvals,
+    own_history,
     own_tasks,
     rows_of_own_tasks,
 )
@@ -27,6 +29,7 @@ JOURNAL_FIELDS = {"comments": "Additional comments", "work_notes": "Work notes"}
 JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
 # Fields that clients expect to exist and that have no stored value.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
+# Approvals and history are no parts: they stay when their task is deleted.
 PARTS_OF_TASKS = (("task_ci", "task"),)
 CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
 _task_table = partial(
@@ -107,5 +110,17 @@ TASK_TABLES = (
         own_rows=own_approvals,
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),
+    ),
+    Table(
+        name="chg_history",
+        label="Change History",
+        model=ChgHistory,
+        display_field="kind",
+        access=READ_BY_ANYONE,
+        own_rows=own_history,
+        reads_all=CHANGE_READERS,
+        existing_rows=history_of_existing,
+        reads_deleted=CHANGE_MANAGERS,
+        is_audited=False,
     ),
 )

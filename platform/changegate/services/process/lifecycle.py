@@ -6,6 +6,7 @@ from typing import Any
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.process.numbering import next_number
+from changegate.services.process.recording import record_deletion
 from changegate.services.provenance.creation_quota import require_creation_quota
 from changegate.services.provenance.provenance import provenance_of
 from changegate.services.tables.registry import NoRules, Values
@@ -19,6 +20,10 @@ class TaskRules(NoRules):
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return the fields for the caller's integration and the provenance of the token."""
         return fields_of_origin(caller)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Record the deletion in the history of the change."""
+        record_deletion(record, caller)
 
 
 def fields_of_origin(caller: Caller) -> Values:

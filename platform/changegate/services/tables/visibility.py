@@ -19,14 +19,18 @@ INTEGRATION = "integration"
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The limits of a caller in a table: their own rows, records that their token's integration created, or both."""
+    """The limits of a caller in a table: their own rows, records that their token's integration created, existing ones.
+
+    All limits that are true apply.
+    """
 
     own_rows: bool = False
     own_records: bool = False
+    existing_rows: bool = False
 
     def __bool__(self) -> bool:
         """Return whether it restricts anything."""
-        return self.own_rows or self.own_records
+        return self.own_rows or self.own_records or self.existing_rows
 
 
 UNRESTRICTED = Restriction()
@@ -71,7 +75,8 @@ def _restriction_beside(table: Table, permissions: Permissions) -> Restriction:
 def _restriction(table: Table, permissions: Permissions, *, own_records: bool) -> Restriction:
     own_rows = table.own_rows is not None and not permissions.has_role(table.reads_all)
     own_records = own_records and knows_integrations(table)
-    return Restriction(own_rows, own_records) if own_rows or own_records else UNRESTRICTED
+    existing_rows = table.existing_rows is not None and not permissions.has_role(table.reads_deleted)
+    return Restriction(own_rows, own_records, existing_rows)
 
 
 def _is_readable_by_all(table: Table) -> bool:
@@ -119,6 +124,8 @@ def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[
         clauses.append(table.source.c[str(table.origin_field)] == parameter(INTEGRATION))
     if restriction.own_rows and table.own_rows is not None:
         clauses.append(table.own_rows(table))
+    if restriction.existing_rows and table.existing_rows is not None:
+        clauses.append(table.existing_rows(table))
     return clauses
 
 

@@ -23,6 +23,7 @@ from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
+from changegate.services.users.asked import require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
 
@@ -71,6 +72,10 @@ class UserRules(NoRules):
             require_administrator()
         if is_shut_out or changes.get("web_service_access_only") is True or "user_password" in changes:
             end_sessions(record["sys_id"])
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse to delete a user who was asked for an approval."""
+        require_unasked_user(record)
 
 
 class IdentityRules(NoRules):

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from changegate.database import connection
 from changegate.errors import OperationFailed
-from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJournalField, SysUser, Task
+from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJournalField, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
@@ -46,7 +47,6 @@ def add_change(ci: str) -> tuple[str, str]:
     change = create("change_request", work_notes="noted")
     task = create("change_task", change_request=change, work_notes="noted too")
     for sys_id in (change, task):
-        create("sysapproval_approver", sysapproval=sys_id, approver="admin")
         create("task_ci", task=sys_id, ci_item=ci)
     attach("change_request", change)
     attach("change_task", task)
@@ -91,16 +91,6 @@ def test_every_deleted_dependent_record_leaves_an_audit_row() -> None:
     ]
 
 
-def test_approvals_outlive_what_they_approve() -> None:
-    approvals = SysapprovalApprover.__table__.c
-    change, task = add_change(create("cmdb_ci", name="edge-router-01"))
-
-    delete_record(CHANGES, ROOT, change)
-
-    rows = connection().execute(select(approvals["sysapproval"], approvals["document_id"])).all()
-    assert {tuple(row) for row in rows} == {(None, change), (None, task)}
-
-
 def test_referenced_records_are_kept() -> None:
     delete_record(CHANGES, ROOT, add_change(create("cmdb_ci", name="edge-router-01"))[0])
     assert connection().scalar(select(func.count()).select_from(SysUser.__table__)) == 1
@@ -116,13 +106,56 @@ def test_a_user_is_deleted_with_role_assignments() -> None:
     assert set(connection().scalars(trail)) == {user, role}
 
 
-def test_a_user_who_was_asked_for_an_approval_cannot_be_deleted() -> None:
-    user = create("sys_user", user_name="ann")
-    create("sysapproval_approver", sysapproval=create("change_request"), approver=user)
+def test_approvals_and_their_files_stay_when_their_task_is_deleted() -> None:
+    """A deletion that took the answers along would erase the evidence of who approved."""
+    change, task = add_change(create("cmdb_ci", name="edge-router-01"))
+    approvals = {create("sysapproval_approver", sysapproval=sys_id, approver="admin") for sys_id in (change, task)}
+    for approval in approvals:
+        attach("sysapproval_approver", approval)
 
-    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+    delete_record(CHANGES, ROOT, change)
+
+    columns = (SysapprovalApprover.sys_id, SysapprovalApprover.sysapproval, SysapprovalApprover.document_id)
+    kept = connection().execute(select(*columns)).all()
+    assert {row.sys_id for row in kept} == approvals
+    assert {(row.sysapproval, row.document_id) for row in kept} == {(change, change), (task, task)}
+    assert set(connection().scalars(select(SysAttachment.table_sys_id))) == approvals
+
+
+@pytest.mark.parametrize("column", ["approver", "answered_by"])
+def test_a_user_who_was_asked_for_an_approval_or_answered_one_cannot_be_deleted(column: str) -> None:
+    user = create("sys_user", user_name="ann")
+    add_approval(**{column: user})
+
+    with pytest.raises(OperationFailed) as refusal:
         delete_record(get_table("sys_user"), ROOT, user)
-    assert refusal.value.detail == "Other records refer to this one and require it. Change or delete them first"
+    assert refusal.value.detail == (
+        "The account ann was asked for approvals, which are kept as evidence. Deactivate it instead of deleting it"
+    )
+    with pytest.raises(IntegrityError):
+        connection().execute(delete(SysUser).where(SysUser.sys_id == user))
+
+
+def test_a_group_that_was_asked_for_an_approval_cannot_be_deleted() -> None:
+    asked, other = (create("sys_user_group", name=name) for name in ("CAB", "Others"))
+    add_approval(group=asked)
+
+    delete_record(get_table("sys_user_group"), ROOT, other)
+    with pytest.raises(OperationFailed) as refusal:
+        delete_record(get_table("sys_user_group"), ROOT, asked)
+    assert refusal.value.detail == (
+        "The group CAB was asked for approvals, which are kept as evidence. Deactivate it instead of deleting it"
+    )
+    with pytest.raises(IntegrityError):
+        connection().execute(delete(SysUserGroup).where(SysUserGroup.sys_id == asked))
+
+
+def add_approval(**values: str) -> None:
+    """Add an approval of a change that is deleted afterwards."""
+    change = create("change_request")
+    approval = create("sysapproval_approver", sysapproval=change, approver="admin")
+    connection().execute(update(SysapprovalApprover).where(SysapprovalApprover.sys_id == approval).values(values))
+    delete_record(CHANGES, ROOT, change)
 
 
 def _swept_away_with(table: Table) -> set[tuple[str, str]]:
