@@ -23,7 +23,6 @@ from changegate.services.users.accounts import create_user
 from tests.support.schedule import ByFileOrFolder, is_repeating, is_slow, longest_first
 from tests.support.speedups import (
     cheap_passwords,
-    no_random_cleanup,
     noted_processes,
     remembered_routes,
     unnoted_processes,
@@ -81,7 +80,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def coverage_config() -> Iterator[str | None]:
     """Speed up the suite, and give the settings by which coverage.py follows started processes."""
-    with remembered_routes(), cheap_passwords(), no_random_cleanup(), unnoted_processes() as told:
+    with remembered_routes(), cheap_passwords(), unnoted_processes() as told:
         yield told
 
 

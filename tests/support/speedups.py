@@ -1,8 +1,7 @@
-"""Speedups of the suite: cached routes, cheap password hashes, no random cleanup, no coverage of started processes."""
+"""Speedups of the suite: cached routes, cheap password hashes, no coverage of started processes."""
 
 import functools
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -11,7 +10,6 @@ from unittest import mock
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
-from changegate.database import cleanup
 from changegate.services.users import accounts
 
 CHEAP_HASH = "scrypt:256:8:1"
@@ -50,13 +48,6 @@ def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
     with mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
-        yield
-
-
-@contextmanager
-def no_random_cleanup() -> Iterator[None]:
-    """Let no request of this process delete expired rows by chance, as the statements of such a request are counted."""
-    with mock.patch.object(cleanup, "ONE_IN", sys.maxsize):
         yield
 
 

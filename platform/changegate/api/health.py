@@ -7,6 +7,7 @@ from changegate.api.auth import allow_anyone
 from changegate.api.envelopes import json_response
 from changegate.database import connection
 from changegate.models import SysUser
+from changegate.services.jobs.overview import status_of_jobs
 
 bp = Blueprint("health", __name__)
 bp.before_request(allow_anyone)
@@ -20,6 +21,6 @@ def health_view() -> Response:
 
 @bp.get("/readyz")
 def ready_view() -> Response:
-    """Answer 200 if the database is available and migrated."""
+    """Answer 200 if the database is available and migrated, with the status of jobs, which requests do not need."""
     connection().execute(select(SysUser.sys_id).limit(1))
-    return json_response({"status": "ready"})
+    return json_response({"status": "ready", "jobs": status_of_jobs()})

@@ -10,11 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from changegate.cli.demo import demo
 from changegate.cli.findings import findings
 from changegate.cli.integrations import integration
+from changegate.cli.job import job
 from changegate.cli.prepare import prepare
 from changegate.cli.scope import scope
 from changegate.cli.serve import serve
 from changegate.cli.token_key import token_key
 from changegate.cli.user import user
+from changegate.cli.worker import worker
 from changegate.config import SettingInvalid
 from changegate.errors import ChangegateError
 
@@ -24,7 +26,7 @@ def group() -> None:
     """Run a change management server that trusts identity providers instead of stored secrets."""
 
 
-for command in (prepare, serve, demo, user, integration, scope, findings, token_key):
+for command in (prepare, serve, worker, job, demo, user, integration, scope, findings, token_key):
     group.add_command(command)
 
 

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from changegate.config import MOST_THREADS, Settings, default_instance_path, loa
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front, waits
+from changegate.services.jobs.worker import start_beside_main_thread
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
@@ -51,8 +53,15 @@ OBJECTS_BETWEEN_COLLECTIONS = 10_000
     show_default=True,
     help="Keep each process on one processor, if the operating system supports it.",
 )
+@click.option(
+    "--jobs/--no-jobs",
+    "runs_jobs",
+    default=True,
+    show_default=True,
+    help="Run jobs in each process; without them, `changegate worker` must run.",
+)
 @click.option("--tls", is_flag=True, help="Serve HTTPS with a certificate from a local CA in the instance folder.")
-def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, tls: bool) -> None:
+def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, runs_jobs: bool, tls: bool) -> None:
     """Prepare the instance and serve it until interrupted."""
     require_free_port(host, port)
     _name_base_url(f"{'https' if tls else 'http'}://{_in_url(host)}:{port}")
@@ -61,7 +70,8 @@ def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, 
     click.echo(f"Changegate serves {app.config['SETTINGS'].base_url}")
     tls_folder = Path(app.instance_path) / "tls" if tls else None
     with marked_as_served(Path(app.instance_path)):
-        run_server(host, port, workers, threads, tls_folder, pins_workers=pins_workers)
+        load = partial(load_app, threads, pins=pins_workers, runs_jobs=runs_jobs)
+        run_server(host, port, workers, tls_folder, load)
 
 
 def _name_base_url(url: str) -> None:
@@ -83,10 +93,8 @@ def require_free_port(host: str, port: int) -> None:
         raise ChangegateError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
 
 
-def run_server(
-    host: str, port: int, workers: int, threads: int, tls_folder: Path | None, *, pins_workers: bool = True
-) -> None:
-    """Serve with Granian until a signal stops it."""
+def run_server(host: str, port: int, workers: int, tls_folder: Path | None, load: Callable[[], Front]) -> None:
+    """Serve what `load` returns in each worker process with Granian until a signal stops it."""
     certificate = ensure_certificate(tls_folder, host) if tls_folder else None
     if certificate:
         click.echo(f"Clients trust the CA in {certificate.ca}")
@@ -108,10 +116,10 @@ def run_server(
         factory=True,
         workers_kill_timeout=KILL_TIMEOUT_SECONDS,
     )
-    server.serve(target_loader=partial(load_app, threads, pins=pins_workers), wrap_loader=False)
+    server.serve(target_loader=load, wrap_loader=False)
 
 
-def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
+def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True, runs_jobs: bool = False) -> Front:
     """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles."""
     _allow_connections()
     if pins:
@@ -125,6 +133,8 @@ def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True) -> Front:
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
+    if runs_jobs:
+        start_beside_main_thread(app)
     return front
 
 

@@ -1,11 +1,19 @@
-"""Amortized cleanup: about one request in 500 deletes expired rows."""
+"""Deletion of rows in batches, so that other writers never wait for long."""
 
-import secrets
+from typing import Any
 
-ONE_IN = 500
-PURGED_AT_ONCE = 1000
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from changegate.database import connection
+
+ROWS_AT_ONCE = 1000
 
 
-def is_time_to_clean_up() -> bool:
-    """Return whether this request should delete expired rows; true for one in `ONE_IN` at random."""
-    return secrets.randbelow(ONE_IN) == 0
+def delete_batch(key: InstrumentedAttribute[Any], *clauses: ColumnElement[bool]) -> bool:
+    """Delete up to `ROWS_AT_ONCE` rows by their primary key; return whether there may be more.
+
+    Rows that another transaction has locked are skipped.
+    """
+    chosen = select(key).where(*clauses).limit(ROWS_AT_ONCE).with_for_update(skip_locked=True)
+    return connection().execute(delete(key.class_).where(key.in_(chosen))).rowcount == ROWS_AT_ONCE

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from changegate.database import cleanup
 from changegate.extensions import db
 from changegate.models import OAuthClientAssertion
 from changegate.services.oauth.events import report_of
@@ -21,6 +20,7 @@ from tests.conftest import BASE_URL, Clock
 from tests.support.client_assertions import ASSERTION_TYPE, client_assertion, client_proof
 from tests.support.concurrent_calls import concurrent_calls
 from tests.support.forge import b64, ec_key, header, jwk, key_set_document, rsa_key, unb64
+from tests.support.jobs import run_due_jobs
 from tests.support.misbehaving_jwks import raw, reply
 from tests.support.token_desk import ISSUER, JWT_BEARER, Integration, TokenDesk, basic_header
 
@@ -508,15 +508,15 @@ def test_the_administrator_sees_every_checked_rule(desk: TokenDesk, machine: Int
 
 
 def test_nothing_of_an_assertion_is_kept_but_a_digest_and_that_not_for_ever(
-    desk: TokenDesk, machine: Integration, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    desk: TokenDesk, machine: Integration, clock: Clock
 ) -> None:
-    monkeypatch.setattr(cleanup, "ONE_IN", 1)
     assert send(desk, machine, client_assertion(desk, machine, jti="the one")).status_code == 200
     with desk.app.app_context():
         [row] = db.session.execute(select(OAuthClientAssertion)).scalars()
         assert len(row.replay_key) == 64 and "the one" not in row.replay_key
     clock.advance(hours=2)
     assert send(desk, machine).status_code == 200
+    run_due_jobs(desk.app)
 
     with desk.app.app_context():
         assert db.session.execute(select(func.count()).select_from(OAuthClientAssertion)).scalar_one() == 1

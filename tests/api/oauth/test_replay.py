@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 
-from changegate.database import cleanup
 from changegate.extensions import db
 from changegate.models import OAuthExchange, SysUser
 from changegate.services.oauth.events import purge_expired
 from tests.conftest import Clock
+from tests.support.jobs import run_due_jobs
 from tests.support.token_desk import Integration, TokenDesk
 
 
@@ -70,14 +69,12 @@ def test_another_claim_can_be_the_unique_one(desk: TokenDesk) -> None:
     assert desk.exchange(integration, assertion=assertion).status_code == 400
 
 
-def test_old_events_and_tokens_are_purged_by_the_way(
-    desk: TokenDesk, integration: Integration, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_events_and_tokens_are_purged_by_a_job(desk: TokenDesk, integration: Integration, clock: Clock) -> None:
     desk.token(integration)
     clock.advance(days=31)
-    monkeypatch.setattr(cleanup, "ONE_IN", 1)
-
     desk.token(integration)
+
+    run_due_jobs(desk.app)
 
     assert (_tokens(desk), _replay_keys(desk)) == (1, 1)
     assert len(desk.events()) == 1

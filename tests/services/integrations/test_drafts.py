@@ -9,7 +9,6 @@ from sqlalchemy import delete, func, select
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db
 from changegate.models import IntegrationDraft, SysUser
-from changegate.services.integrations import drafts
 from changegate.services.integrations.drafts import (
     DRAFTS_KEPT_FOR,
     MOST_DRAFT_CHARACTERS,
@@ -24,6 +23,7 @@ from changegate.services.integrations.drafts import (
 )
 from changegate.services.users.accounts import create_user
 from tests.conftest import Clock
+from tests.support.jobs import run_due_jobs
 
 
 def user(name: str) -> str:
@@ -66,7 +66,7 @@ def test_a_draft_is_changed_and_discarded(either_app: Flask) -> None:
         assert stored() == 0
 
 
-def test_a_draft_ends_after_a_week_and_is_purged(either_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_ends_after_a_week_and_is_purged(either_app: Flask) -> None:
     clock = either_app.config["CLOCK"] = Clock()
     with either_app.app_context():
         ann = user("ann")
@@ -79,10 +79,8 @@ def test_a_draft_ends_after_a_week_and_is_purged(either_app: Flask, monkeypatch:
         start_draft(ann, {})
         db.session.commit()
         assert stored() == 2
-        monkeypatch.setattr(drafts, "is_time_to_clean_up", lambda: True)
-        start_draft(ann, {})
-        db.session.commit()
-        assert stored() == 2
+        run_due_jobs(either_app)
+        assert stored() == 1
 
 
 def test_a_user_has_so_many_drafts_and_the_oldest_go(either_app: Flask) -> None:

@@ -10,6 +10,7 @@ from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.integration_fields import FIELDS
 from changegate.oauth_errors import AssertionRefused, InvalidClient
 from changegate.services.assertions.report import Report, RuleCheck
+from changegate.services.oauth import events
 from changegate.services.oauth.client_authentication import ClientCredentials, authenticate_client
 from changegate.services.oauth.event_row import Attempt
 from changegate.services.oauth.event_search import list_events
@@ -73,7 +74,26 @@ def test_an_exchange_is_kept_longer_than_its_tokens_and_assertion_are_valid() ->
     assert sum(FIELDS[name].most for name in LIFETIMES) < EVENTS_KEPT_FOR.total_seconds() / 2
 
 
-def test_most_requests_do_not_clean_up(desk: TokenDesk) -> None:
+def test_old_events_are_deleted_in_batches_and_their_latest_is_noted(
+    either_desk: TokenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = either_desk.app.config["CLOCK"] = Clock()
+    monkeypatch.setattr(events, "ROWS_AT_ONCE", 2)
+    with either_desk.app.app_context():
+        integration = either_desk.register()
+        for _ in range(5):
+            either_desk.token(integration)
+            clock.advance(days=2)
+        second, last, ended = times(integration)[1], times(integration)[3], clock() - timedelta(days=2, minutes=1)
+        outcomes = []
+        for left, latest in ((3, second), (1, last), (1, last)):
+            outcomes.append(purge_expired(ended + EVENTS_KEPT_FOR))
+            db.session.commit()
+            assert (_count(OAuthExchange), noted(integration)) == (left, latest)
+    assert outcomes == [True, False, False]
+
+
+def test_requests_do_not_clean_up(desk: TokenDesk) -> None:
     integration = desk.register()
     credentials = ClientCredentials(integration.client_id, integration.secret, address="192.0.2.1")
     client = authenticate_client(credentials, None)

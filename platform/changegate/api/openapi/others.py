@@ -143,7 +143,12 @@ def document_path() -> Paths:
 def health_paths() -> Paths:
     """Return the paths of health checks."""
     alive = answer("It serves.", _status("ok"), has_xml=False)
-    ready = answer("The server runs, and the database is available and migrated.", _status("ready"), has_xml=False)
+    sentence = (
+        "The server runs, and the database is available and migrated. `jobs` is `overdue` if jobs have waited for "
+        "minutes, as without a worker, otherwise `failed` if there are failed jobs."
+    )
+    jobs = {"jobs": {"enum": ["ok", "overdue", "failed"]}}
+    ready = answer(sentence, _status("ready", jobs), has_xml=False)
     return {
         "/healthz": {"get": _probe("health", "Is the process alive?", {"200": alive})},
         "/readyz": {"get": _probe("readiness", "Can it work?", {"200": ready, "503": "Unavailable"})},
@@ -154,10 +159,11 @@ def _probe(name: str, question: str, responses: dict[str, Any]) -> Operation:
     return {"tags": [ABOUT], "operationId": name, "summary": question, "security": [], "responses": responses}
 
 
-def _status(text: str) -> JsonSchema:
+def _status(text: str, others: JsonSchema | None = None) -> JsonSchema:
+    properties = {"status": {"const": text}, **(others or {})}
     return {
         "type": "object",
-        "properties": {"status": {"const": text}},
-        "required": ["status"],
+        "properties": properties,
+        "required": [*properties],
         "additionalProperties": False,
     }

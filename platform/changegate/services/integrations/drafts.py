@@ -5,16 +5,17 @@ A draft never contains a token; see `recognition`.
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
 
 from changegate.database import connection
-from changegate.database.cleanup import PURGED_AT_ONCE, is_time_to_clean_up
+from changegate.database.cleanup import delete_batch
 from changegate.errors import InputInvalid, RecordNotFound
 from changegate.extensions import db, now
 from changegate.models import IntegrationDraft
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 
 DRAFTS_KEPT_FOR = timedelta(days=7)
 MOST_DRAFTS = 20
@@ -29,8 +30,6 @@ def start_draft(user: str, content: Mapping[str, Any]) -> IntegrationDraft:
     """
     at = now()
     draft = IntegrationDraft(user=user, content=_packed(content), created_at=at, expires_at=at + DRAFTS_KEPT_FOR)
-    if is_time_to_clean_up():
-        purge_expired()
     oldest = _of_user(user).with_only_columns(IntegrationDraft.sys_id).offset(MOST_DRAFTS - 1)
     beyond = connection().execute(oldest).scalars().all()
     connection().execute(delete(IntegrationDraft).where(IntegrationDraft.sys_id.in_(beyond)))
@@ -84,11 +83,10 @@ def discard_draft(draft: IntegrationDraft) -> None:
     db.session.flush()
 
 
-def purge_expired() -> None:
-    """Delete some expired drafts of all users; rows that another purge has locked are skipped."""
-    expired = select(IntegrationDraft.sys_id).where(IntegrationDraft.expires_at <= now()).limit(PURGED_AT_ONCE)
-    locked = expired.with_for_update(skip_locked=True)
-    connection().execute(delete(IntegrationDraft).where(IntegrationDraft.sys_id.in_(locked)))
+@repeating("integrations.purge_drafts", every=CLEANUP_INTERVAL)
+def purge_drafts(at: datetime) -> bool:
+    """Delete expired drafts; return whether there may be more."""
+    return delete_batch(IntegrationDraft.sys_id, IntegrationDraft.expires_at <= at)
 
 
 def _of_user(user: str) -> Any:

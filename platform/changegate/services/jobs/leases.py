@@ -84,8 +84,8 @@ def _is_held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 
 def _is_due(at: datetime) -> tuple[ColumnElement[bool], ...]:
     until = Job.leased_until
-    # A lease that ends later than any lease could was written before the clock was moved back. The job may then run
-    # twice at the same time, of which one run commits.
-    is_free = or_(until.is_(None), until <= at, until > at + JOB_LEASE)
+    # A lease that ends later than any lease could was written before the clock was moved back. Twice the length, since
+    # other writers, for which this statement waited after `at` was read, may have leased the job.
+    is_free = or_(until.is_(None), until <= at, until > at + 2 * JOB_LEASE)
     # Of known kinds only: during an upgrade, workers of the old version leave the new kinds to others.
     return Job.failed_at.is_(None), Job.due_at <= at, Job.kind.in_(KINDS), is_free

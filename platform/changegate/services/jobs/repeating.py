@@ -1,17 +1,17 @@
 """Jobs that repeat for as long as the instance exists, such as cleanups."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from changegate.database import commit
 from changegate.database.dialects import Upsert
-from changegate.extensions import database_now
+from changegate.extensions import database_now, now
 from changegate.models import Job
 from changegate.services.jobs.handlers import KINDS, JobKind, add_kind
 from changegate.services.jobs.queue import enqueue, new_job
 
-Step = Callable[[], bool]
+Step = Callable[[datetime], bool]
 # Every repeating job has a key, so that it exists once however many workers there are.
 REPEATING_KEY = "repeating"
 CLEANUP_INTERVAL = timedelta(minutes=10)
@@ -24,13 +24,14 @@ _PROVIDE = Upsert(_JOBS, lambda old, new: old.due_at > new.due_at, (_JOBS.c.kind
 def repeating(kind: str, *, every: timedelta) -> Callable[[Step], Step]:
     """Register the decorated function as a job that runs again `every` so often, counted from the end of a run.
 
-    The function does a limited amount of work in a transaction that the worker commits, and returns whether there may
-    be more; it then runs again without waiting. A run that fails is repeated without a limit of attempts.
+    The function gets the current time. It does a limited amount of work in a transaction that the worker commits, and
+    returns whether there may be more; it then runs again without waiting. A run that fails is repeated without a limit
+    of attempts.
     """
 
     def register(step: Step) -> Step:
         def run(_payload: Mapping[str, Any]) -> None:
-            enqueue(kind, key=REPEATING_KEY, delay=timedelta(0) if step() else every)
+            enqueue(kind, key=REPEATING_KEY, delay=timedelta(0) if step(now()) else every)
 
         add_kind(kind, JobKind(run, every))
         return step

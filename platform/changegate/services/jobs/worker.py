@@ -9,11 +9,11 @@ import secrets
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.database import commit, rollback
 from changegate.extensions import database_now
@@ -34,21 +34,30 @@ _PRODUCT = Path(__file__).parents[2]
 log = logging.getLogger(__name__)
 
 
-def work(app: Flask, stop: threading.Event) -> None:
-    """Run the jobs of an instance until `stop` is set; the current job is finished first."""
+def work(app: Flask, wait: Callable[[float], bool]) -> None:
+    """Run the jobs of an instance until `wait`(seconds) returns true; the current job is finished first."""
     provided_at: float | None = None
-    while not stop.is_set() and threading.main_thread().is_alive():
+    is_idle = False
+    while not wait(JOB_POLL_SECONDS if is_idle else 0):
         try:
             if provided_at is None or time.monotonic() - provided_at > SECONDS_BETWEEN_PROVISIONS:
                 with app.app_context():
                     provide_repeating_jobs()
                 provided_at = time.monotonic()
             is_idle = not run_next(app)
-        except SQLAlchemyError as problem:
-            log.error("jobs wait for the database: %s", type(problem).__name__)
+        except Exception as problem:  # most likely the database is away; the thread must survive anything
+            log.error("the worker pauses: %s", describe(problem))
             is_idle = True
-        if is_idle:
-            stop.wait(JOB_POLL_SECONDS)
+
+
+def start_beside_main_thread(app: Flask) -> None:
+    """Run jobs in a thread of their own until the main thread has ended; the process waits for the current job."""
+
+    def wait(seconds: float) -> bool:
+        threading.main_thread().join(seconds)
+        return not threading.main_thread().is_alive()
+
+    threading.Thread(target=work, args=(app, wait), name="jobs").start()
 
 
 def run_next(app: Flask) -> bool:

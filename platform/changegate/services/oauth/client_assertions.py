@@ -1,12 +1,12 @@
 """Client authentication by a signed assertion: private_key_jwt (RFC 7523 §2.2, restricted by decision 0014)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, or_, update
+from sqlalchemy import Connection, insert, or_, update
 from sqlalchemy.exc import IntegrityError
 
-from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.cleanup import delete_batch
 from changegate.extensions import db, now, settings
 from changegate.models import OAuthClientAssertion, OAuthEntity
 from changegate.oauth_errors import AssertionRefused, InvalidClient
@@ -15,6 +15,7 @@ from changegate.services.assertions.assertion import UnverifiedAssertion, Verifi
 from changegate.services.assertions.replay import replay_key_of
 from changegate.services.assertions.report import RuleCheck
 from changegate.services.assertions.trust_policy import JTI_REQUIRED, JWT_ONLY, TrustPolicy
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.signature import SCHEMES
 from changegate.services.oauth.client_authentication import ClientCredentials, get_unauthenticated_client
@@ -33,7 +34,6 @@ ALGORITHMS = frozenset(SCHEMES)
 # Longer than the clock skew of any integration, so that a replay key outlives its assertion.
 KEPT_AFTER_EXPIRY = timedelta(hours=1)
 NOTED_EVERY = timedelta(days=1)
-_USED = OAuthClientAssertion.__table__
 
 
 def find_named_client(text: str) -> str | None:
@@ -118,13 +118,18 @@ def _use_once(client: Client, verified: VerifiedAssertion) -> None:
     forbid_postponing()
     try:
         with db.engine.begin() as at_work:
-            if is_time_to_clean_up():
-                at_work.execute(delete(_USED).where(_USED.c.expires_at < now() - KEPT_AFTER_EXPIRY))
-            at_work.execute(insert(_USED).values(replay_key=replay_key, expires_at=verified.expires_at))
+            at_work.execute(insert(OAuthClientAssertion).values(replay_key=replay_key, expires_at=verified.expires_at))
             _note_use(at_work, client)
     except IntegrityError:
         verified.report.add(RuleCheck("replay", "jti_replayed", "not seen before", "seen before"))
         verified.report.require_passed()
+
+
+@repeating("oauth.purge_client_assertions", every=CLEANUP_INTERVAL)
+def purge_client_assertions(at: datetime) -> bool:
+    """Delete replay keys of client assertions that expired long ago; return whether there may be more."""
+    used = OAuthClientAssertion
+    return delete_batch(used.replay_key, used.expires_at < at - KEPT_AFTER_EXPIRY)
 
 
 def _note_use(at_work: Connection, client: Client) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from changegate.database import connection
-from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.cleanup import ROWS_AT_ONCE
 from changegate.database.prepared import Prepared
 from changegate.models import OAuthEntity, OAuthExchange
 from changegate.models.oauth_exchange import earliest_correlation_id
 from changegate.oauth_errors import OAuthError
 from changegate.services.assertions.hints import find_hint
 from changegate.services.assertions.report import RuleResult, read_rows
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 from changegate.services.oauth.clients import find_entity
 from changegate.services.oauth.event_bounds import event_bounds, write_counts
 from changegate.services.oauth.event_row import Attempt, Columns, RefusedCall, build_row
@@ -33,11 +34,7 @@ _INSERT = Prepared(insert(OAuthExchange.__table__), OAuthExchange.__table__.colu
 
 def record_accepted(attempt: Attempt, issued: IssuedToken, happened_at: datetime) -> None:
     """Write an exchange and its token with the commit, for which the caller uses `commit_exchange`."""
-    # The cleanup comes first. A statement after the INSERT would execute it at once, and the write lock of SQLite would
-    # then be held during several calls (decision 0011).
-    _purge_sometimes(happened_at)
-    row = build_row(attempt, issued, happened_at, issued.exchange.client.entity)
-    _INSERT.execute_with_commit(row)
+    _INSERT.execute_with_commit(build_row(attempt, issued, happened_at, issued.exchange.client.entity))
 
 
 def record_refused(attempt: Attempt, refusal: OAuthError, happened_at: datetime) -> None:
@@ -59,7 +56,6 @@ def _write_refusal(row: Columns, at: datetime) -> None:
     write_counts(at)
     if not event_bounds().has_room(row["address"], row["entity"], row["correlation_id"], at):
         return
-    _purge_sometimes(at)
     _INSERT.execute_with_commit(row)
 
 
@@ -81,19 +77,22 @@ def claims_of(event: OAuthExchange) -> dict[str, Any] | None:
     return claims
 
 
-def purge_expired(at: datetime) -> None:
-    """Delete old exchanges, after storing on their integrations when these were last used."""
-    oldest_kept = earliest_correlation_id(at - EVENTS_KEPT_FOR)
+@repeating("oauth.purge_exchanges", every=CLEANUP_INTERVAL)
+def purge_expired(at: datetime) -> bool:
+    """Delete up to `ROWS_AT_ONCE` old exchanges, after storing on their integrations when these were last used.
+
+    Returns whether there may be more.
+    """
+    correlation_id, oldest_kept = OAuthExchange.correlation_id, earliest_correlation_id(at - EVENTS_KEPT_FOR)
+    beyond = select(correlation_id).where(correlation_id < oldest_kept).order_by(correlation_id).offset(ROWS_AT_ONCE)
+    next_batch = connection().execute(beyond.limit(1)).scalar()
+    oldest_kept = next_batch or oldest_kept
     # Before the DELETE, and in its transaction. Otherwise, an integration that is rarely used would appear as never
     # used.
     note_last_exchanges(oldest_kept)
-    connection().execute(delete(OAuthExchange).where(OAuthExchange.correlation_id < oldest_kept))
+    connection().execute(delete(OAuthExchange).where(correlation_id < oldest_kept))
     purge_figures(oldest_kept)
-
-
-def _purge_sometimes(at: datetime) -> None:
-    if is_time_to_clean_up():
-        purge_expired(at)
+    return next_batch is not None
 
 
 def note_last_exchanges(oldest_kept: str) -> None:

@@ -11,15 +11,15 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from changegate.database import connection
-from changegate.database.cleanup import is_time_to_clean_up
+from changegate.database.cleanup import delete_batch
 from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import now
 from changegate.models import OAuthExchange, OAuthRefreshToken, SysUser
 from changegate.oauth_errors import InvalidClient
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 from changegate.services.oauth.access_tokens import RANDOM_BYTES, hash_token
 from changegate.services.oauth.clients import Client
 from changegate.services.oauth.issuing import IssuedToken
@@ -40,8 +40,6 @@ def add_refresh_token(issued: IssuedToken, mark: str, lifespan: timedelta) -> st
     `mark` is the `password_mark` of the user. Raises `InvalidClient` if the integration has been deleted.
     """
     token, at = REFRESH_PREFIX + secrets.token_urlsafe(RANDOM_BYTES), now()
-    if is_time_to_clean_up():
-        purge_ended(at)
     row = {
         "correlation_id": issued.exchange.correlation_id,
         "entity": issued.exchange.client.entity,
@@ -130,10 +128,11 @@ def end_refresh_token(correlation_id: str, user: str, entity: str) -> bool:
     return True
 
 
-def purge_ended(at: datetime) -> None:
-    """Delete refresh tokens that ended long ago."""
-    oldest = at - TOKENS_KEPT_FOR
-    connection().execute(delete(_TOKENS).where(or_(_TOKENS.c.expires_at < oldest, _TOKENS.c.revoked_at < oldest)))
+@repeating("oauth.purge_refresh_tokens", every=CLEANUP_INTERVAL)
+def purge_ended(at: datetime) -> bool:
+    """Delete refresh tokens that ended long ago; return whether there may be more."""
+    token, oldest = OAuthRefreshToken, at - TOKENS_KEPT_FOR
+    return delete_batch(token.correlation_id, or_(token.expires_at < oldest, token.revoked_at < oldest))
 
 
 def _at() -> Any:

@@ -2,14 +2,15 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select
 
 from changegate.database import connection
-from changegate.database.cleanup import PURGED_AT_ONCE
+from changegate.database.cleanup import delete_batch
 from changegate.extensions import db, now
 from changegate.models import SysUser, SysUserSession
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 
 LIFETIME = timedelta(hours=12)
 # Limits what a script that signs in again and again can store: its oldest sessions end.
@@ -20,7 +21,7 @@ SESSION_TOKEN_BYTES = 32
 def start_session(user_id: str) -> str:
     """Start a session for a user and return its token, of which only the hash is stored."""
     at = now()
-    _purge(user_id)
+    _end_oldest(user_id)
     token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
     row = {"token_hash": _hash(token), "user": user_id, "created_at": at, "expires_at": at + LIFETIME}
     connection().execute(insert(SysUserSession).values(row))
@@ -44,13 +45,17 @@ def end_sessions(user_id: str) -> None:
     connection().execute(delete(SysUserSession).where(SysUserSession.user == user_id))
 
 
-def _purge(user_id: str) -> None:
-    """Delete some expired sessions of all users, and the oldest ones of this user beyond the limit."""
-    expired = select(SysUserSession.token_hash).where(SysUserSession.expires_at <= now()).limit(PURGED_AT_ONCE)
+@repeating("users.purge_sessions", every=CLEANUP_INTERVAL)
+def purge_sessions(at: datetime) -> bool:
+    """Delete expired sessions; return whether there may be more."""
+    return delete_batch(SysUserSession.token_hash, SysUserSession.expires_at <= at)
+
+
+def _end_oldest(user_id: str) -> None:
+    """End the oldest sessions of a user, so that one more is within the limit."""
     of_user = select(SysUserSession.token_hash).where(SysUserSession.user == user_id)
     oldest = of_user.order_by(SysUserSession.created_at.desc()).offset(MOST_SESSIONS - 1)
-    for hashes in (expired.with_for_update(skip_locked=True), oldest):
-        connection().execute(delete(SysUserSession).where(SysUserSession.token_hash.in_(hashes)))
+    connection().execute(delete(SysUserSession).where(SysUserSession.token_hash.in_(oldest)))
 
 
 def _hash(token: str) -> str:

@@ -8,16 +8,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from changegate.database import cleanup
 from changegate.errors import AccessRefused, KeyAlreadyUsed, RequestUnreadable
-from changegate.extensions import db, now
+from changegate.extensions import db
 from changegate.models import IdempotencyKey, OAuthEntity, SysUser, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once, purge_keys
+from changegate.services.tables.writing.idempotency import OTHER_BODY, RECORD_IS_GONE, create_once
 from changegate.services.tables.writing.records import delete_record, update_record
 from tests.conftest import Clock
+from tests.support.jobs import run_due_jobs
 
 ADMIN = "6816f79cc0a8016401c5a33be04be441"
 ROOT = Caller(ADMIN, "admin", Permissions(frozenset({"admin"})))
@@ -148,18 +148,13 @@ def test_a_key_is_forgotten_after_a_day(at_work: Flask) -> None:
     assert count(IdempotencyKey) == 1
 
 
-def test_forgotten_keys_are_purged_now_and_then(at_work: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgotten_keys_are_purged(at_work: Flask) -> None:
     clock: Clock = at_work.config["CLOCK"]
     created("old")
     clock.advance(hours=25)
     created("new")
     assert count(IdempotencyKey) == 2
-    purge_keys(now())
-    db.session.commit()
-    assert count(IdempotencyKey) == 1
-    clock.advance(hours=25)
-    monkeypatch.setattr(cleanup, "ONE_IN", 1)
-    created("newest")
+    run_due_jobs(at_work)
     assert count(IdempotencyKey) == 1
 
 

@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, delete, insert, select
 
 from changegate.database import connection
-from changegate.database.cleanup import PURGED_AT_ONCE
+from changegate.database.cleanup import delete_batch
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now
 from changegate.models import TinyUrl
 from changegate.services.access.caller import Caller
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 
 URLS_KEPT_FOR = timedelta(hours=24)
 LONGEST_PATH = 255
@@ -36,7 +37,6 @@ def store_query(caller: Caller, path: str, query: str) -> str:
             f"url: a path of {LONGEST_PATH} characters and a query of {LONGEST_QUERY} are the most that is kept"
         )
     at = now()
-    _purge(at)
     token = secrets.token_hex(URL_TOKEN_BYTES)
     owner = {"user": caller.sys_id, "entity": caller.grant.entity if caller.grant else None}
     _make_room(owner, len(query))
@@ -72,13 +72,13 @@ def _sizes(owner: Mapping[str, str | None]) -> Select[str, int]:
     is_owned = (TinyUrl.user == owner["user"], TinyUrl.entity == owner["entity"])
     newest = (TinyUrl.created_at.desc(), TinyUrl.token)
     # More than MOST_KEPT, to include those that concurrent requests have added.
-    return select(TinyUrl.token, TinyUrl.size).where(*is_owned).order_by(*newest).limit(PURGED_AT_ONCE)
+    return select(TinyUrl.token, TinyUrl.size).where(*is_owned).order_by(*newest).limit(5 * MOST_KEPT)
 
 
-def _purge(at: datetime) -> None:
-    # Cheap: the index usually finds no expired rows, and rows that another purge has locked are skipped.
-    expired = select(TinyUrl.token).where(TinyUrl.expires_at <= at).limit(PURGED_AT_ONCE)
-    connection().execute(delete(TinyUrl).where(TinyUrl.token.in_(expired.with_for_update(skip_locked=True))))
+@repeating("tables.purge_tiny_urls", every=CLEANUP_INTERVAL)
+def purge_tiny_urls(at: datetime) -> bool:
+    """Delete expired queries; return whether there may be more."""
+    return delete_batch(TinyUrl.token, TinyUrl.expires_at <= at)
 
 
 _INSERT = Prepared(insert(TinyUrl.__table__), TinyUrl.__table__.columns.keys())

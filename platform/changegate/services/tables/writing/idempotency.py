@@ -15,16 +15,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
-from changegate.database import connection
-from changegate.database.cleanup import PURGED_AT_ONCE, is_time_to_clean_up
+from changegate.database.cleanup import delete_batch
 from changegate.database.dialects import Upsert
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import KeyAlreadyUsed, RecordNotFound, RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.models import IdempotencyKey
 from changegate.services.access.caller import Caller
+from changegate.services.jobs.repeating import CLEANUP_INTERVAL, repeating
 from changegate.services.tables.reading.records import get_row, require_operation
 from changegate.services.tables.registry import Table
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
@@ -58,7 +58,6 @@ def create_once(
     key_hash, body_hash = _key_hash(table, caller, key), _body_hash(sent, input_display_value)
     # Chosen before the record exists: the row of the key names it, and is written first.
     sys_id = new_record_id({name.lower(): value for name, value in sent.items()})
-    _purge_now_and_then(now())
     if _reserve(table, key_hash, body_hash, sys_id):
         options: dict[str, Any] = {"input_display_value": input_display_value, "ignored": ignored}
         return create_record(table, caller, sent, sys_id=sys_id, **options)
@@ -80,15 +79,10 @@ def _created_before(table: Table, caller: Caller, key_hash: str, body_hash: str)
     return dict(zip(fields, row, strict=True))
 
 
-def purge_keys(at: datetime) -> None:
-    """Delete up to `PURGED_AT_ONCE` expired keys, skipping those that another transaction has locked."""
-    expired = select(Keys.c.key_hash).where(Keys.c.expires_at <= at).limit(PURGED_AT_ONCE)
-    connection().execute(delete(Keys).where(Keys.c.key_hash.in_(expired.with_for_update(skip_locked=True))))
-
-
-def _purge_now_and_then(at: datetime) -> None:
-    if is_time_to_clean_up():
-        purge_keys(at)
+@repeating("tables.purge_idempotency_keys", every=CLEANUP_INTERVAL)
+def purge_keys(at: datetime) -> bool:
+    """Delete expired keys; return whether there may be more."""
+    return delete_batch(IdempotencyKey.key_hash, IdempotencyKey.expires_at <= at)
 
 
 def _reserve(table: Table, key_hash: str, body_hash: str, sys_id: str) -> bool:

@@ -1,0 +1,155 @@
+"""Workers as processes: killed, stopped, and several at once; what was promised is done exactly once."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import select, update
+
+from changegate.database import commit, connection
+from changegate.extensions import database_now
+from changegate.models import CmdbCi, Job
+from changegate.services.jobs.overview import OVERDUE_AFTER
+from changegate.services.jobs.queue import enqueue
+from tests.conftest import ADMIN_PASSWORD
+from tests.guards.source_tree import ROOT
+from tests.support.job_kinds import KIND
+from tests.support.jobs import stored_jobs
+from tests.support.postgres import either_app, prepared_postgres
+from tests.support.servers import Running, environment_of, running_changegate
+
+__all__ = ["either_app", "prepared_postgres"]
+
+WORKER = "import tests.support.job_kinds; from changegate.cli import main; main(['worker'])"
+# Generous: the processes share the machine with others.
+MOST_SECONDS = 120
+PATIENT_SERVER = f"""
+import importlib, tests.support.job_kinds
+importlib.import_module("changegate.cli.serve").KILL_TIMEOUT_SECONDS = {MOST_SECONDS}
+"""
+KILLS = 2
+JOBS_BETWEEN_KILLS = 20
+
+
+@contextlib.contextmanager
+def running_workers(app: Flask, count: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """Run workers, give the first of them, and kill them in the end."""
+    settings = {"database_url": app.config["SQLALCHEMY_DATABASE_URI"], "admin_password": ADMIN_PASSWORD}
+    options: Any = {"cwd": ROOT, "env": environment_of(Path(app.instance_path), **settings), "text": True}
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for _ in range(count):
+            workers.append(subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, **options))
+            stack.callback(kill, workers[-1])
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == f"Changegate runs the jobs of {app.instance_path}\n"
+        yield workers[0]
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + MOST_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def put(app: Flask, *names: str, folder: Path | None = None) -> None:
+    with app.app_context():
+        for name in names:
+            enqueue(KIND, {"name": name} | ({} if folder is None else {"folder": str(folder)}))
+        commit()
+
+
+def items(app: Flask) -> Counter[str]:
+    with app.app_context():
+        return Counter(connection().execute(select(CmdbCi.name)).scalars())
+
+
+def end_leases(app: Flask) -> None:
+    """Let the time pass after which the jobs of a worker that was killed run again."""
+    with app.app_context():
+        connection().execute(update(Job).where(Job.leased_until.is_not(None)).values(leased_until=database_now()))
+        commit()
+
+
+def test_a_job_whose_worker_was_killed_is_done_exactly_once(either_app: Flask, tmp_path: Path) -> None:
+    put(either_app, "promised", folder=tmp_path)
+    with running_workers(either_app):
+        wait_until((tmp_path / "begun").exists)
+    (tmp_path / "leave").touch()
+    assert items(either_app) == {}
+    [row] = stored_jobs(either_app)
+    assert row.attempts == 1 and row.lease_owner is not None
+    end_leases(either_app)
+    with running_workers(either_app):
+        wait_until(lambda: not stored_jobs(either_app))
+    assert items(either_app) == {"promised": 1}
+
+
+def test_workers_that_are_killed_at_any_moment_lose_and_double_nothing(either_app: Flask) -> None:
+    names = [f"promise {number:03}" for number in range((KILLS + 1) * JOBS_BETWEEN_KILLS)]
+    put(either_app, *names)
+    for number in range(1, KILLS + 1):
+        with running_workers(either_app, 2):
+            wait_until(lambda enough=number * JOBS_BETWEEN_KILLS: len(items(either_app)) >= enough)
+        end_leases(either_app)
+    with running_workers(either_app, 2):
+        wait_until(lambda: not stored_jobs(either_app))
+    assert items(either_app) == dict.fromkeys(names, 1)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_a_worker_finish_its_job_and_begin_no_other(
+    either_app: Flask, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    put(either_app, "begun", "waiting", folder=tmp_path)
+    with running_workers(either_app) as worker:
+        wait_until((tmp_path / "begun").exists)
+        worker.send_signal(signal_number)
+        (tmp_path / "leave").touch()
+        assert worker.wait(MOST_SECONDS) == 0
+    assert items(either_app) == {"begun": 1}
+    assert [row.payload["name"] for row in stored_jobs(either_app)] == ["waiting"]
+
+
+def test_a_server_runs_jobs_and_finishes_the_current_one_when_it_is_stopped(app: Flask, tmp_path: Path) -> None:
+    put(app, "begun", "waiting", folder=tmp_path)
+    with running_changegate(Path(app.instance_path), patches=PATIENT_SERVER) as server:
+        wait_until((tmp_path / "begun").exists)
+        server.process.terminate()
+        (tmp_path / "leave").touch()
+        assert server.process.wait(MOST_SECONDS) == 0
+    assert items(app) == {"begun": 1}
+    assert [row.payload["name"] for row in stored_jobs(app)] == ["waiting"]
+
+
+def test_servers_without_jobs_show_that_a_worker_is_missing(app: Flask) -> None:
+    with app.app_context():
+        enqueue(KIND, {"name": "late"}, delay=-OVERDUE_AFTER)
+        commit()
+    with running_changegate(Path(app.instance_path), "--no-jobs") as server:
+        assert jobs_of(server) == "overdue"
+        with running_workers(app):
+            wait_until(lambda: not stored_jobs(app))
+        assert jobs_of(server) == "ok"
+    assert items(app) == {"late": 1}
+
+
+def jobs_of(server: Running) -> str:
+    status: str = requests.get(f"{server.url}/readyz", timeout=MOST_SECONDS).json()["jobs"]
+    return status

@@ -1,0 +1,24 @@
+"""A kind of job for the processes of a test: its effect is a configuration item, and it waits if told to."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from changegate.extensions import db
+from changegate.models import CmdbCi
+from changegate.services.jobs.handlers import handles
+
+KIND = "test.process"
+
+
+@handles(KIND)
+def add_ci(payload: Mapping[str, Any]) -> None:
+    """Add an item; then show that it was added, and wait for leave to go on."""
+    db.session.add(CmdbCi(name=payload["name"]))
+    db.session.flush()
+    if "folder" in payload:
+        folder = Path(payload["folder"])
+        (folder / "begun").touch()
+        while not (folder / "leave").exists():
+            time.sleep(0.01)
