@@ -149,10 +149,13 @@ def test_others_cannot_change_or_delete_a_delegation(people: dict[str, str]) -> 
     delete_record(DELEGATES, caller_for(people["ann"]), row)
 
 
-def test_a_token_writes_no_delegation(people: dict[str, str]) -> None:
+def test_a_token_writes_neither_delegations_nor_identities(people: dict[str, str]) -> None:
+    by_token = caller_for(people["ann"], "admin", grant=TOKEN)
+    with pytest.raises(AccessRefused, match="Operation Failed"):
+        delegated(people["ann"], people["bob"], by_token)
     with pytest.raises(AccessRefused) as refusal:
-        delegated(people["ann"], people["bob"], caller_for(people["ann"], grant=TOKEN))
-    assert "An access token cannot write delegations" in str(refusal.value.detail)
+        create_record(get_table("sys_user_identity"), by_token, {"user": people["ann"], "issuer": "x", "subject": "y"})
+    assert "Access tokens cannot write the table sys_user_identity" in str(refusal.value.detail)
 
 
 @pytest.mark.parametrize("ends", ["2020-01-01 00:00:00", "2019-01-01 00:00:00"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
+from unittest import mock
 
 import pytest
 from flask import Flask
@@ -14,9 +15,17 @@ from changegate.extensions import db
 from changegate.models import SysAttachment, SysAttachmentDoc
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.attachments.reading import get_written
 from changegate.services.attachments.upload import measure
-from changegate.services.attachments.writing import CHUNK_BYTES, Target, create_attachment, remove_attachments
-from changegate.services.tables.registry import get_table
+from changegate.services.attachments.writing import (
+    CHUNK_BYTES,
+    Target,
+    create_attachment,
+    delete_attachment,
+    remove_attachments,
+    rename_attachment,
+)
+from changegate.services.tables.registry import AttachedFile, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 
 ADMIN = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
@@ -119,3 +128,17 @@ def test_only_the_files_of_the_named_records_of_the_named_table_go(either_app: F
 def _file_names() -> list[str]:
     statement = select(SysAttachment.file_name).order_by(SysAttachment.file_name)
     return list(connection().execute(statement).scalars())
+
+
+def test_the_rules_of_the_record_learn_of_each_file(either_app: Flask, change: str) -> None:
+    """Addressed as a task, the file still belongs to a change."""
+    with either_app.app_context(), mock.patch.object(type(CHANGES.rules), "after_attachment") as hook:
+        target = Target(get_table("task"), change, "a.txt")
+        attachment = create_attachment(ADMIN, target, measure(BytesIO(b"log")))
+        rename_attachment(ADMIN, attachment, "b.txt")
+        delete_attachment(ADMIN, get_written(attachment.sys_id))
+
+    a, b = (AttachedFile(name, attachment.hash) for name in ("a.txt", "b.txt"))
+    assert [call.args for call in hook.call_args_list] == [
+        (change, removed, added, ADMIN) for removed, added in ((None, a), (a, b), (b, None))
+    ]

@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.attachments.access import ATTACHMENTS, find_owner, get_attachable
 from changegate.services.attachments.reading import Attachment, get_written
 from changegate.services.attachments.upload import Upload
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import AttachedFile, Table
 
 CHUNK_BYTES = 1024 * 1024
 DOCS = SysAttachmentDoc.__table__
@@ -42,26 +42,31 @@ def create_attachment(caller: Caller, target: Target, upload: Upload) -> Attachm
     # In pieces, so that a large file is never in memory as a whole.
     for position, piece in enumerate(iter(lambda: upload.file.read(CHUNK_BYTES), b"")):
         connection().execute(insert(DOCS), {"attachment": values["sys_id"], "position": position, "data": piece})
+    owner.rules.after_attachment(target.sys_id, None, AttachedFile(target.file_name, upload.digest), caller)
     return get_written(values["sys_id"])
 
 
 def rename_attachment(caller: Caller, attachment: Attachment, file_name: str) -> None:
     """Rename a file. Raises `AccessRefused` and `RecordNotFound`."""
-    _require_update(caller, attachment)
+    owner = _require_update(caller, attachment)
     columns = ATTACHMENTS.c
     changes = {"file_name": file_name, "sys_updated_on": utc_now(), "sys_updated_by": caller.user_name}
     statement = update(ATTACHMENTS).where(columns["sys_id"] == attachment.sys_id)
     _run(statement.values(**changes, sys_mod_count=columns["sys_mod_count"] + 1))
+    former, renamed = (AttachedFile(name, attachment.hash) for name in (attachment.file_name, file_name))
+    owner.rules.after_attachment(attachment.table_sys_id, former, renamed, caller)
 
 
 def delete_attachment(caller: Caller, attachment: Attachment) -> None:
     """Delete a file; the foreign key deletes its bytes. Raises `AccessRefused` and `RecordNotFound`."""
-    _require_update(caller, attachment)
+    owner = _require_update(caller, attachment)
     _run(delete(ATTACHMENTS).where(ATTACHMENTS.c["sys_id"] == attachment.sys_id))
+    removed = AttachedFile(attachment.file_name, attachment.hash)
+    owner.rules.after_attachment(attachment.table_sys_id, removed, None, caller)
 
 
-def _require_update(caller: Caller, attachment: Attachment) -> None:
-    find_owner(get_attachable(attachment.table_name), caller, attachment.table_sys_id)
+def _require_update(caller: Caller, attachment: Attachment) -> Table:
+    return find_owner(get_attachable(attachment.table_name), caller, attachment.table_sys_id)
 
 
 def _run(statement: Any) -> None:

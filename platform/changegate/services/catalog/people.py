@@ -26,7 +26,7 @@ from changegate.services.catalog.access import (
     rows_of_caller,
 )
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
-from changegate.services.users.accounts import IdentityRules, UserRules
+from changegate.services.users.accounts import UserRules
 from changegate.services.users.asked import GroupRules
 from changegate.services.users.roles import MembershipRules, RoleRules
 
@@ -93,8 +93,14 @@ REFERENCE_TABLES = (
     _reference_data(
         "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
     ),
+    # Identities determine which accounts belong to one person.
     _reference_data(
-        "sys_user_identity", "User Identity", SysUserIdentity, "subject", IdentityRules(), own_rows=rows_of_caller
+        "sys_user_identity",
+        "User Identity",
+        SysUserIdentity,
+        "subject",
+        own_rows=rows_of_caller,
+        is_closed_to_tokens=True,
     ),
     # Any caller may delegate. `DelegationRules` refuses writes by others.
     Table(
@@ -108,6 +114,7 @@ REFERENCE_TABLES = (
         own_rows=own_delegations,
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),
+        is_closed_to_tokens=True,
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
     # A template approves the changes that are created from it.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Column, ColumnElement, inspect
 from sqlalchemy import Table as DatabaseTable
@@ -22,6 +22,13 @@ Cascade = Callable[[str, Sequence[str]], None]
 OWNER = "owner"
 ANYONE: Roles = frozenset()
 NOBODY: Roles = frozenset({"nobody"})
+
+
+class AttachedFile(NamedTuple):
+    """The name of an attachment, and the SHA-256 of its bytes in hex."""
+
+    file_name: str
+    digest: str
 
 
 class Rules(Protocol):
@@ -59,6 +66,14 @@ class Rules(Protocol):
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse the deletion because of the state in which it has left other records."""
 
+    def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
+        """Do what follows from the deletion of a record together with the one in its `field`."""
+
+    def after_attachment(
+        self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
+    ) -> None:
+        """Do what follows from an attachment that was added to a record, removed from it, or renamed (both are set)."""
+
 
 class NoRules:
     """Rules that do nothing; the base class of other rules."""
@@ -90,6 +105,15 @@ class NoRules:
         """Do nothing."""
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Do nothing."""
+
+    def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
+        """Do what follows from any deletion."""
+        self.after_delete(record, caller)
+
+    def after_attachment(
+        self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
+    ) -> None:
         """Do nothing."""
 
 

@@ -29,7 +29,6 @@ from changegate.services.users.sessions import end_sessions
 
 # Columns that the claims of an identity provider may be matched with, and those that identify people elsewhere.
 MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_phone"} - {"sys_id"})
-IDENTITIES_REFUSED = "An access token cannot write identities"
 # Compared with the password if the user does not exist: otherwise, the response time would reveal which names exist.
 # It has the form that `generate_password_hash` returns; computing it would delay the start of every process.
 _NOBODYS_HASH = f"scrypt:32768:8:1${secrets.token_hex(8)}${secrets.token_hex(64)}"
@@ -76,22 +75,6 @@ class UserRules(NoRules):
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete a user who was asked for an approval."""
         require_unasked_user(record)
-
-
-class IdentityRules(NoRules):
-    """Rules of sys_user_identity: no access token determines which accounts belong to one person."""
-
-    def before_create(self, values: Values, caller: Caller) -> None:
-        """Refuse a token."""
-        refuse_tokens(caller, IDENTITIES_REFUSED)
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse a token."""
-        refuse_tokens(caller, IDENTITIES_REFUSED)
-
-    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse a token."""
-        refuse_tokens(caller, IDENTITIES_REFUSED)
 
 
 def _name_time_zone(values: Values) -> None:

@@ -23,10 +23,10 @@ def remove_parts(table: Table, sys_id: str, caller: Caller) -> None:
     for name, field in table.parts:
         part = get_table(name)
         for row in _parts_statement(part, field).all({"belongs_to": sys_id}):
-            _remove_part(part, dict(zip(part.source.c.keys(), row, strict=True)), caller)
+            _remove_part(part, field, dict(zip(part.source.c.keys(), row, strict=True)), caller)
 
 
-def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None:
+def _remove_part(part: Table, field: str, record: Mapping[str, Any], caller: Caller) -> None:
     part.rules.before_delete(record, caller)
     remove_parts(part, record["sys_id"], caller)
     empty_references(part, record["sys_id"], caller)
@@ -34,7 +34,7 @@ def _remove_part(part: Table, record: Mapping[str, Any], caller: Caller) -> None
     if part.is_audited:
         record_deletion(part, part.name, record, caller)
     connection().execute(delete(part.source).where(part.source.c["sys_id"] == record["sys_id"]))
-    part.rules.after_delete(record, caller)
+    part.rules.after_removal(field, record, caller)
 
 
 @lru_cache(maxsize=32)
