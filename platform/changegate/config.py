@@ -63,6 +63,7 @@ class Settings:
     invalid_query_returns_no_rows: bool = False
     negation_includes_empty: bool = False
     refuse_unknown_fields: bool = False
+    change_api_list_meta: bool = False
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
@@ -179,6 +180,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "invalid_query_returns_no_rows": _flag,
     "negation_includes_empty": _flag,
     "refuse_unknown_fields": _flag,
+    "change_api_list_meta": _flag,
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
     "password_grant_enabled": _flag,

@@ -109,6 +109,15 @@ class OperationFailed(ChangegateError):
         super().__init__("Operation Failed", detail)
 
 
+class WriteAborted(OperationFailed):
+    """A rule aborted a write of the Change Management API, which clients of that API expect as 400."""
+
+    status = 400
+
+    def __init__(self, message: str) -> None:
+        ChangegateError.__init__(self, message, "")
+
+
 class KeyAlreadyUsed(ChangegateError):
     """An Idempotency-Key was used for another creation."""
 

@@ -211,7 +211,7 @@ BAD_ITEMS = [
     ({"url": "/login"}, "url: "),
     ({"url": "/oauth_token.do"}, "url: "),
     ({"url": "api/now/table/change_request"}, "url: "),
-    ({"url": "/api/now"}, "url: "),
+    ({"url": "/api"}, "url: "),
     ({"url": "http://[x"}, "url: "),
     ({"url": None}, "url: "),
     ({"url": 7}, "url: "),

@@ -74,7 +74,9 @@ def served_operations(app: Flask) -> set[str]:
     found = set()
     for endpoint in list_endpoints(app):
         rule = endpoint.rule
-        if not rule.startswith(("/api/", "/oauth", "/healthz", "/readyz")) or re.match("/api/now/v[12]/", rule):
+        if not rule.startswith(("/api/", "/oauth", "/healthz", "/readyz")) or re.match(
+            "/api/(now|sn_chg_rest)/v[12]/", rule
+        ):
             continue
         names = TABLES if rule.startswith(TABLE_RULE) else [""]
         for name in names:

@@ -28,7 +28,7 @@ RECORDS: dict[str, dict[str, str]] = {
     "std_change_producer_version": {"name": "Restart"},
     "sys_choice": {"name": "nothing", "element": "nothing", "value": "1", "label": "One"},
     "change_request": {},
-    "change_task": {},
+    "change_task": {"change_request": "@change_request"},
     "task_ci": {"task": "@change_request", "ci_item": "@cmdb_ci"},
     "sysapproval_approver": {"approver": "@sys_user", "sysapproval": "@change_request"},
 }

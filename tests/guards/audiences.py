@@ -32,6 +32,30 @@ BESIDE_TABLES = {
         f"GET /api/now{version}/openapi.json",
     )
 }
+CHANGE_API = {
+    call.replace("/", f"/api/sn_chg_rest{version}/", 1): Audience.CALLERS
+    for version in ("", "/v1")
+    for call in (
+        "GET /change",
+        "POST /change",
+        "GET /change/normal",
+        "POST /change/normal",
+        "GET /change/emergency",
+        "POST /change/emergency",
+        "GET /change/standard",
+        *(
+            f"{method} /change{kind}/<sys_id>"
+            for kind in ("", "/normal", "/emergency", "/standard")
+            for method in ("GET", "PATCH", "DELETE")
+        ),
+        "GET /change/model",
+        "GET /change/model/<sys_id>",
+        "GET /change/<sys_id>/task",
+        "POST /change/<sys_id>/task",
+        "PATCH /change/<sys_id>/task/<task_sys_id>",
+        "DELETE /change/<sys_id>/task/<task_sys_id>",
+    )
+}
 AGGREGATE_API = {f"GET /api/now{version}/stats/<table_name>": Audience.CALLERS for version in ("", "/v1", "/v2")}
 ATTACHMENT_API = {
     call.replace("/", f"/api/now{version}/", 1): Audience.CALLERS
@@ -78,6 +102,7 @@ AUDIENCES = (
     TABLE_API
     | ADMIN_API
     | AGGREGATE_API
+    | CHANGE_API
     | ATTACHMENT_API
     | BESIDE_TABLES
     | {
@@ -175,6 +200,7 @@ IMPLIED_METHODS = {"HEAD", "OPTIONS"}
 EXAMPLES = {
     "table_name": "change_request",
     "sys_id": "0" * 32,
+    "task_sys_id": "0" * 32,
     "connection_type": "client-credentials",
     "client_id": "0" * 32,
     "draft_id": "0" * 32,

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -116,6 +117,28 @@ def test_the_calls_of_the_readme_and_of_the_table_api_work(desk: Running, provid
         f"{desk.url}/api/now/table/change_request/{read['sys_id']}", auth=("admin", ADMIN_PASSWORD), timeout=10
     )
     assert gone.status_code == 404
+
+
+def test_the_calls_of_the_change_management_api_work(desk: Running, provider: str) -> None:
+    script = "\n".join(blocks(DOCS / "change-management-api.md", "bash"))
+    done = run(localised(script, desk, provider), {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD})
+    results = [answer["result"] for answer in json_texts(done.stdout)]
+    read, patched, listed, task, gone = results
+    assert read["priority"] == {"value": 2, "display_value": "2 - High"}
+    assert patched["description"]["value"] == "Version 4.2"
+    assert [change["sys_id"] for change in listed] == [read["sys_id"]]
+    assert (
+        task["state"]["display_value"] == "In Progress" and task["change_request"]["value"] == read["sys_id"]["value"]
+    )
+    assert gone["number"] == read["number"]
+
+
+def json_texts(text: str) -> Iterator[Any]:
+    """Return the JSON values that stand one after the other in a text."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        yield value
 
 
 def test_the_calls_of_the_token_services_work(desk: Running, provider: str) -> None:

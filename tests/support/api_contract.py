@@ -29,6 +29,14 @@ from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY
 
 TABLE_PATH = "/api/now/table/"
+CHANGE_PATH = "/api/sn_chg_rest/change"
+OF_ONE_TYPE = f"^(GET|POST) {CHANGE_PATH}/(normal|emergency|standard)"
+SHADOWED = [
+    *("/api/now/attachment/file", "/api/now/attachment/upload"),
+    *(f"{CHANGE_PATH}/{word}" for word in ("model", "normal", "emergency", "standard")),
+]
+# Fields of a new record that the path may decide; in the body they are ignored.
+OF_PATHS = frozenset({"change_request", "type"})
 READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
 SEED = 20_260_101
 MAX_STEPS = 8
@@ -36,6 +44,8 @@ LONGEST_LIST = 20
 NO_RECORD = "0" * 32
 A_TIME_ZONE = "Europe/Berlin"
 REAL = frozenset({"GET", "PUT", "PATCH"})
+OF_TASKS = frozenset({"GET", "POST", "PATCH"})
+RECORD_PATHS = (TABLE_PATH, CHANGE_PATH)
 INTEGRATIONS_PATH = "/api/now/oauth/integrations"
 CALLS_WITH_A_BODY = ("/try", "/rotate-secret")
 NOBODYS_KEYS = "http://127.0.0.1:9999/jwks.json"
@@ -107,14 +117,21 @@ def configuration(
                     # One schema is read by all writes, and it takes long to make something up for it.
                     "generation": {"max-examples": min(max_examples, 3), "deterministic": True, "no-shrink": True},
                 },
+                # A move that the state model does not allow is a 400 here.
+                {
+                    "include-tag": "Change Management",
+                    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404"]}},
+                },
+                # Changes of one type are read and created like all others.
+                {"include-name-regex": OF_ONE_TYPE, "phases": {"coverage": {"enabled": False}}},
                 # The values of fields are tried one by one where records are created; changes read them alike.
                 {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
                 # One endpoint reads all tables by the same parameters: their values are tried one by one on one table.
                 {"include-name-regex": READ_ALIKE, "phases": {"coverage": {"enabled": False}}},
                 *([{"exclude-path": covered, "phases": {"coverage": {"enabled": False}}}] if covered else []),
-                # These are paths of files, too, whose sys_id would be `file` or `upload`.
+                # These are paths of records, too, whose sys_id would be the last word.
                 {
-                    "include-path": ["/api/now/attachment/file", "/api/now/attachment/upload"],
+                    "include-path": SHADOWED,
                     "checks": {
                         "unsupported_method": {"enabled": False},
                         "allow_header_conformance": {"enabled": False},
@@ -188,9 +205,9 @@ def _hooks(sys_ids: Mapping[str, str]) -> Iterator[None]:
         if "If-Match" in case.headers:
             case.headers["If-Match"] = "*"
         # The lists of what a run has created would become long.
-        if case.method == "GET" and "{" not in case.path and case.path.startswith(TABLE_PATH):
+        if case.method == "GET" and "{" not in case.path and case.path.startswith(RECORD_PATHS):
             case.query.setdefault("sysparm_limit", LONGEST_LIST)
-        if case.path.startswith(TABLE_PATH) and is_meant_well(case):
+        if case.path.startswith(RECORD_PATHS) and is_meant_well(case):
             make_real(case, sys_ids)
         if case.path.startswith(INTEGRATIONS_PATH):
             make_integration_real(case, sys_ids, next(numbers))
@@ -226,10 +243,13 @@ def is_meant_well(case: Case) -> bool:
 
 def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
     """Let a request read or change a record that exists, and refer to such ones: what is made up is refused."""
-    name = case.path.split("/")[4]
+    name = table_of(case.path)
     is_linked = case.meta is not None and case.meta.phase.name is TestPhase.STATEFUL
     if "sys_id" in case.path_parameters and case.method in REAL and name in sys_ids and not is_linked:
         case.path_parameters["sys_id"] = sys_ids[name]
+    if "/task" in case.path and case.method in OF_TASKS:
+        case.path_parameters["sys_id"] = sys_ids["change_request"]
+        case.path_parameters |= {key: sys_ids[name] for key in ("task_sys_id",) if key in case.path_parameters}
     if isinstance(case.body, dict):
         entries = TABLES[name].entries
         # A field is written by its name in any case, which no schema can say.
@@ -240,6 +260,13 @@ def make_real(case: Case, sys_ids: Mapping[str, str]) -> None:
         if body.get("time_zone"):
             real["time_zone"] = A_TIME_ZONE
         case.body = body | real
+
+
+def table_of(path: str) -> str:
+    """Return the table whose records a path is about."""
+    if path.startswith(TABLE_PATH):
+        return path.split("/")[4]
+    return "change_task" if "/task" in path else "chg_model" if "/model" in path else "change_request"
 
 
 def _is_loose(value: Any) -> bool:
@@ -283,10 +310,12 @@ def reads_leniently(case: Case) -> bool:
     if "xml" in (case.media_type or ""):
         # XML has one type, and cannot hold the characters that are ruled out.
         return True
-    if not case.path.startswith(TABLE_PATH):
+    if not case.path.startswith(RECORD_PATHS):
         return False
     # Of a list the first record counts; nothing at all is an empty record.
     if not isinstance(case.body, dict) or not case.body:
+        return True
+    if case.path.startswith(CHANGE_PATH) and case.method == "POST" and OF_PATHS & case.body.keys():
         return True
     # A field takes a number or a boolean as its text, a list joined, and a reference as it was read.
     return not all(isinstance(value, str) for value in case.body.values())

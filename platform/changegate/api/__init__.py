@@ -5,6 +5,7 @@ from flask import Flask
 from changegate.api import (
     attachment,
     batch,
+    change,
     health,
     hygiene,
     integrations,
@@ -27,6 +28,7 @@ from changegate.config import Settings
 from changegate.extensions import OPENAPI_DOCUMENT
 
 VERSIONS = ("", "/v1", "/v2")
+CHANGE_VERSIONS = ("", "/v1")
 # Key of the function that returns the OpenAPI document. The console reads it there, as it must not import this package.
 
 
@@ -47,6 +49,9 @@ def register(app: Flask) -> None:
         app.register_blueprint(stats.bp, url_prefix=f"{prefix}/stats", name=f"stats{suffix}")
         app.register_blueprint(tinyurl.bp, url_prefix=prefix, name=f"tinyurl{suffix}")
         app.register_blueprint(openapi.bp, url_prefix=prefix, name=f"openapi{suffix}")
+    for version in CHANGE_VERSIONS:
+        name = f"change{version.replace('/', '_')}"
+        app.register_blueprint(change.bp, url_prefix=f"/api/sn_chg_rest{version}", name=name)
     app.register_blueprint(oauth.bp)
     app.register_blueprint(token_keys.bp)
     app.register_blueprint(revocation.bp)

@@ -4,13 +4,14 @@ A tag identifies the version of a record, independent of its representation. `If
 proxies add when they compress a response.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags
 
 from changegate.errors import VersionMissing
-from changegate.models.base import Record
+from changegate.models.base import Record, version_of
 from changegate.services.tables.change_history import last_change
 from changegate.services.tables.versions import VersionCheck, require_version
 from changegate.unproxied import current_request
@@ -21,6 +22,11 @@ IF_MATCH, IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
 def etag(version: str) -> dict[str, str]:
     """Return the ETag header of a version."""
     return {"ETag": f'"{version}"'}
+
+
+def etag_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ETag header of a record, given by its stored values."""
+    return etag(version_of(record["sys_mod_count"], record["sys_updated_on"]))
 
 
 def if_match() -> VersionCheck | None:

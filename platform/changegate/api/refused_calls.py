@@ -7,7 +7,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.api.envelopes import correlation_id
 from changegate.database import commit, rollback
-from changegate.errors import ChangegateError, NotAuthenticated, RateLimited, ScopeMissing, TokenRefused
+from changegate.errors import (
+    ChangegateError,
+    NotAuthenticated,
+    OperationFailed,
+    RateLimited,
+    ScopeMissing,
+    TokenRefused,
+)
 from changegate.extensions import now
 from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
@@ -21,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 def note_refused_call(error: ChangegateError) -> None:
-    """Write the event of a 401, a 403, or a failure limit, with the missing scope, unless the log is rate-limited.
+    """Write the event of a refused call or a failure limit, with the missing scope, unless the log is rate-limited.
 
     A refused ID token already has its event.
     """
-    is_refusal = error.status in (401, 403) or isinstance(error, RateLimited)
+    is_refusal = error.status in (401, 403) or isinstance(error, RateLimited | OperationFailed)
     if not is_refusal or "has_event" in g or not current_request().path.startswith(EVENT_PREFIXES):
         return
     try:

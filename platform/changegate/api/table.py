@@ -11,11 +11,10 @@ from changegate.api import request_body
 from changegate.api.auth import require_caller, require_scope
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted, refusal
 from changegate.api.negotiation import require_acceptable
-from changegate.api.preconditions import etag, if_match, is_known_to_reader
+from changegate.api.preconditions import etag, etag_of, if_match, is_known_to_reader
 from changegate.api.tinyurl import restore_query
 from changegate.database import commit
 from changegate.extensions import settings
-from changegate.models.base import version_of
 from changegate.schemas.table_query import LONGEST_CACHED_QUERY, TableParameters, load_parameters, parse_parameters
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -78,7 +77,7 @@ def create_view(table_name: str) -> Response:
     ignored: list[str] = []
     record = _create(table, who, params, sent.headers.get("Idempotency-Key"), ignored)
     location = f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"
-    headers = {"Location": location} | _etag_of(record) | _ignored_header(ignored)
+    headers = {"Location": location} | etag_of(record) | _ignored_header(ignored)
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Commit last, so that a call that fails while its response is built has written nothing.
     commit()
@@ -100,7 +99,7 @@ def update_view(table_name: str, sys_id: str) -> Response:
     record = dict(zip(table.fields_for(who.permissions), values, strict=True))
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     commit()
-    headers = _etag_of(record) | _ignored_header(ignored)
+    headers = etag_of(record) | _ignored_header(ignored)
     return empty_response(200, headers) if shown is None else api_response({"result": shown}, headers=headers)
 
 
@@ -127,10 +126,6 @@ def _ignored_header(ignored: list[str]) -> dict[str, str]:
     if not ignored:
         return {}
     return {IGNORED_FIELDS: EMPTY_BODY if ignored == [EMPTY_BODY] else list_names(ignored)}
-
-
-def _etag_of(record: Mapping[str, Any]) -> dict[str, str]:
-    return etag(version_of(record["sys_mod_count"], record["sys_updated_on"]))
 
 
 def _shape(params: TableParameters) -> Shape:

@@ -44,6 +44,8 @@ def _element(name: str, value: Any) -> str:
         return "".join(_element(name, item) for item in value)
     if isinstance(value, Mapping):
         content = "".join(_element(_name(key), item) for key, item in value.items())
+    elif isinstance(value, bool):
+        content = "true" if value else "false"
     else:
         content = escape(_UNWRITABLE.sub("\ufffd", "" if value is None else str(value)), _ESCAPES)
     return f"<{name}>{content}</{name}>" if content else f"<{name}/>"

@@ -11,6 +11,8 @@ from apispec import APISpec
 from changegate.api.openapi.answers import ERROR, OAUTH_ERROR, error_components
 from changegate.api.openapi.attachments import METADATA, attachment_paths
 from changegate.api.openapi.attachments import TAG as ATTACHMENTS
+from changegate.api.openapi.changes import TAG as CHANGES
+from changegate.api.openapi.changes import TYPED_SCHEMAS, change_paths
 from changegate.api.openapi.hygiene import add_hygiene_schemas, hygiene_paths
 from changegate.api.openapi.integrations import TAG as INTEGRATIONS
 from changegate.api.openapi.integrations import add_integration_schemas, integration_paths
@@ -39,16 +41,17 @@ from changegate.services.tables.choices import find_choices
 Choices = tuple[tuple[str, str, str, str], ...]
 TITLE = "Changegate"
 DESCRIPTION = """\
-Change requests and related records, with ServiceNow's Table API.
+Change requests and related records, with ServiceNow's Table API and Change Management API.
 
 **Versions.** Each path under `/api/now` also exists under `/api/now/v1` and `/api/now/v2`. The only difference: under
-`v1`, an empty list is a 404.
+`v1`, an empty list is a 404. Each path under `/api/sn_chg_rest` also exists under `/api/sn_chg_rest/v1`.
 
 **Authentication.** People and machine accounts use Basic. Automation uses an access token, which the token endpoint
 issues in exchange for a JWT that a trusted identity provider has signed. Roles decide what a user may do; scopes limit
 what a token may do.
 
-**Values.** Every value is returned as a string. A field accepts strings, numbers, booleans, and null. A list of strings
+**Values.** The Table API returns every value as a string, and the Change Management API an object with value and
+display value. A field accepts strings, numbers, booleans, and null. A list of strings
 is stored as one string, separated by commas. A reference is also accepted as the object that was returned for it.
 
 **Parameters.** Empty and invalid values in a query string count as absent. Unknown parameters that begin with
@@ -61,6 +64,7 @@ an element for each field. Requests with a document type are refused.
 processed as the method in the header. A method that a path does not support is a 405.
 """
 ABOUT_TAGS = {
+    CHANGES: "Changes and their tasks in typed values: the Change Management API.",
     STATISTICS: "Counts, averages, sums, minimums, and maximums of records.",
     ATTACHMENTS: "Files attached to records.",
     BATCH: "Several requests in one.",
@@ -136,7 +140,7 @@ def _add_schemas(spec: APISpec, choices: Choices) -> None:
     }
     labels = _by_table(choices)
     of_tables = (record_schemas(table, labels.get(table.name, {})) for table in TABLES.values())
-    for schemas in (VALUES, fixed, *of_tables):
+    for schemas in (VALUES, TYPED_SCHEMAS, fixed, *of_tables):
         for name, schema in schemas.items():
             spec.components.schema(name, schema)
     add_batch_schemas(spec)
@@ -154,7 +158,15 @@ def _by_table(choices: Choices) -> dict[str, dict[str, dict[str, str]]]:
 
 def _add_paths(spec: APISpec) -> None:
     tables = (table_paths(table) for table in TABLES.values())
-    others = (attachment_paths(spec), stats_path(spec), batch_path(), tiny_url_path(), token_paths(), key_set_path())
+    others = (
+        change_paths(spec),
+        attachment_paths(spec),
+        stats_path(spec),
+        batch_path(),
+        tiny_url_path(),
+        token_paths(),
+        key_set_path(),
+    )
     about_integrations = (token_service_paths(), integration_paths(spec), scope_paths(), hygiene_paths())
     for paths in (*tables, *others, *about_integrations, document_path(), health_paths()):
         for path, operations in paths.items():

@@ -27,6 +27,8 @@ Shown = Callable[[str, str, str | None], Any]
 # Without choices, this field holds the name of a table, and its display value is the label of that table.
 CLASS_FIELD = "sys_class_name"
 NAMED = frozenset({"reference", "glide_list"})
+DATES = frozenset({"glide_date", "glide_date_time"})
+_JSON_TYPES: Mapping[str, Callable[[Any], Any]] = {"integer": int, "boolean": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,18 @@ def display_renderer(
     data = DisplayData(_find_names(selection, rows, caller), _find_labels(selection), journals, zone)
     shown = _shown_with_value if shape.display_value is DisplayValue.ALL else _shown_alone
     empty = shown("", "", None)
-    blanks = dict.fromkeys(selection.blanks, empty)
-    members: list[tuple[str, int, Callable[[Any], Any]]] = [
-        (member.key, at, _member_shower(member, data, shape, shown)) for at, member in enumerate(selection.members)
+    blanks = {key: shape.when_empty.get(key, empty) for key in selection.blanks}
+    members: list[tuple[str, int, Callable[[Any], Any], Any]] = [
+        (member.key, at, _member_shower(member, data, shape, shown), _empty_member(member, shape, empty))
+        for at, member in enumerate(selection.members)
     ]
-    members += [(kept.key, at, _journal_shower(kept, data, shown)) for at, kept in _journals_at(selection)]
+    members += [(kept.key, at, _journal_shower(kept, data, shown), empty) for at, kept in _journals_at(selection)]
 
     def render(row: Row) -> WireRecord:
-        record = {key: empty if (value := row[at]) is None or value == "" else show(value) for key, at, show in members}
+        record = {
+            key: nothing if (value := row[at]) is None or value == "" else show(value)
+            for key, at, show, nothing in members
+        }
         record.update(blanks)
         return record
 
@@ -67,8 +73,19 @@ def _shown_with_value(value: str, label: str, link: str | None) -> Any:
     return pair if link is None else {**pair, "link": link}
 
 
+def _shown_date(text: str, local: str) -> Any:
+    # Local times are shown in the form that sorts, so both display values are the same.
+    return {"display_value": local, "display_value_internal": local, "value": text}
+
+
 def _shown_alone(_value: str, label: str, link: str | None) -> Any:
     return label if link is None else {"display_value": label, "link": link}
+
+
+def _empty_member(member: Member, shape: Shape, empty: Any) -> Any:
+    if shape.is_typed and member.entry.kind in DATES:
+        empty = {**empty, "display_value_internal": ""}
+    return shape.when_empty.get(member.path, empty)
 
 
 def _member_shower(member: Member, data: DisplayData, shape: Shape, shown: Shown) -> Callable[[Any], Any]:
@@ -76,6 +93,11 @@ def _member_shower(member: Member, data: DisplayData, shape: Shape, shown: Shown
     if entry.is_secret:
         return lambda is_set: shown("", MASK if is_set else "", None)
     render, label = renderer_of(entry), _labeller(member, data)
+    if shape.is_typed and entry.kind in DATES:
+        return lambda value: _shown_date(text := render(value), label(text))
+    if shape.is_typed and entry.kind in _JSON_TYPES:
+        typed = _JSON_TYPES[entry.kind]
+        return lambda value: {"display_value": label(render(value)), "value": typed(value)}
     if entry.kind in LINKED and not shape.exclude_reference_link:
         link = linker(entry, shape)
         return lambda value: shown(value, label(value), link(value))

@@ -17,9 +17,13 @@ def narrow_query(query: EncodedQuery, filters: Mapping[str, str]) -> EncodedQuer
 
     A value may be a display value, such as the label of a choice or the name of a user. An empty value is ignored.
     """
-    added: tuple[AnyOf, ...] = tuple(
-        (Condition(name.lower(), "=", value),) for name, value in filters.items() if value and _FIELD.fullmatch(name)
-    )
+    named = ((name.lower(), value) for name, value in filters.items() if value and _FIELD.fullmatch(name))
+    return add_conditions(query, *(Condition(name, "=", value) for name, value in named))
+
+
+def add_conditions(query: EncodedQuery, *conditions: Condition) -> EncodedQuery:
+    """Return the query with further conditions, all of which a record must match."""
+    added: tuple[AnyOf, ...] = tuple((condition,) for condition in conditions)
     if not added:
         return query
     return replace(query, alternatives=tuple((*group, *added) for group in query.alternatives or ((),)))

@@ -83,6 +83,25 @@ def _choice(name: str, entry: Entry, text: str, choices: Choices, *, by_display:
     return parse_text(name, replace(entry, choices=None), chosen)
 
 
+def values_of_labels(table: Table, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sent fields in which the label of an active choice is replaced by its value.
+
+    A text that is a value stays, also if another choice has it as its label.
+    """
+    choosing = {
+        name: (name.lower(), text)
+        for name, text in sent.items()
+        if isinstance(text, str) and (entry := table.entries.get(name.lower())) and entry.choices is not None
+    }
+    offered = find_choices(table.name, (name for name, _ in choosing.values()), active_only=True) if choosing else {}
+    labelled = {
+        name: _value_labelled(offered.get(field, {}), text)
+        for name, (field, text) in choosing.items()
+        if text.strip().lower() not in map(str.lower, offered.get(field, {}))
+    }
+    return {**sent, **{name: value for name, value in labelled.items() if value is not None}}
+
+
 def _value_labelled(choices: Choices, text: str) -> str | None:
     folded = text.strip().lower()
     return next((value for value, label in choices.items() if label.lower() == folded), None)

@@ -1,0 +1,9 @@
+"""The Change Management API: docs/change-management-api.md.
+
+Begin with `calls`, which all views share: parameters, input, the form of records, and refusals.
+"""
+
+from changegate.api.change import changes, models, tasks
+from changegate.api.change.calls import bp
+
+__all__ = ["bp", "changes", "models", "tasks"]

@@ -1,0 +1,211 @@
+"""OpenAPI paths and schemas of the Change Management API."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apispec import APISpec
+
+from changegate.api.change.changes import CHANGE, CREATED_BY_TYPE, TYPES
+from changegate.api.change.models import MODEL
+from changegate.api.change.tasks import TASK
+from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors
+from changegate.api.openapi.parameters import query_parameters
+from changegate.api.openapi.records import creation_name, example_of, input_name, result_of
+from changegate.api.openapi.tables import AS_XML, TOTAL
+from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
+from changegate.schemas.change_query import ENCRYPTED_FIELDS, ChangeQuerySchema
+from changegate.services.tables.registry import Table, get_table
+
+Operation = dict[str, Any]
+Item = dict[str, Operation]
+TAG = "Change Management"
+PREFIX = "/api/sn_chg_rest/change"
+TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
+    "TypedValue": {
+        "description": "A value in JSON, its display value, and for dates the local time in sortable form.",
+        "type": "object",
+        "properties": {
+            "value": {"type": ["string", "integer", "boolean"]},
+            "display_value": {"type": "string"},
+            "display_value_internal": {"type": "string"},
+        },
+        "required": ["value", "display_value"],
+        "additionalProperties": False,
+    },
+    "TypedRecord": {
+        "description": "A record; fields that the caller may not read are left out.",
+        "type": "object",
+        "properties": {"sys_id": ref("TypedValue")},
+        "required": ["sys_id"],
+        "additionalProperties": ref("TypedValue"),
+    },
+    "WrittenRecord": {
+        "description": "The record as it is now, with the names in the request that are not writable fields.",
+        "type": "object",
+        "properties": {
+            "__meta": {
+                "type": "object",
+                "properties": {"ignoredFields": {"type": "array", "items": {"type": "string"}}},
+                "required": ["ignoredFields"],
+                "additionalProperties": False,
+            },
+        },
+        "required": ["__meta"],
+        "additionalProperties": ref("TypedValue"),
+    },
+    "QueryReport": {
+        "description": "The last row of a list, if the instance is configured to add it: the query that was run.",
+        "type": "object",
+        "properties": {
+            "__meta": {
+                "type": "object",
+                "properties": {
+                    "encodedQuery": {"type": "string"},
+                    "fields": {
+                        "type": "object",
+                        "properties": {
+                            name: {"type": "array", "items": {"type": "string"}} for name in ("applied", "ignored")
+                        },
+                    },
+                },
+            },
+        },
+        "required": ["__meta"],
+        "additionalProperties": False,
+    },
+}
+ENCRYPTED: Operation = {
+    "name": ENCRYPTED_FIELDS,
+    "in": "query",
+    "description": "Accepted and without effect: names and labels are accepted for every field.",
+    "schema": {"type": "string"},
+}
+WRITES = "Fields may also be sent as parameters; those of the body take precedence. Choices may be sent as labels."
+TASK_ID: Operation = {
+    "name": "task_sys_id",
+    "in": "path",
+    "required": True,
+    "description": "The task.",
+    "schema": {"type": "string", "pattern": SYS_ID},
+}
+
+
+def change_paths(spec: APISpec) -> Mapping[str, Item]:
+    """Return the paths of the Change Management API."""
+    listing = query_parameters(spec, ChangeQuerySchema())
+    return {
+        **dict(_paths_of_changes(listing)),
+        **_paths_of_tasks(listing),
+        f"{PREFIX}/model": {"get": _list(MODEL, "list_change_models", "List change models", listing)},
+        f"{PREFIX}/model/{{sys_id}}": {"get": _get(MODEL, "get_change_model", "Get a change model")},
+    }
+
+
+def _paths_of_changes(listing: list[Operation]) -> Iterator[tuple[str, Item]]:
+    for kind in (None, *TYPES):
+        path, name, kinds = PREFIX, "change", "changes"
+        if kind:
+            path, name, kinds = f"{PREFIX}/{kind}", f"{kind}_change", f"{kind} changes"
+        one = f"a{'n' if name[0] in 'aeiou' else ''} {name.replace('_', ' ')}"
+        collection = {"get": _list(CHANGE, f"list_{name}s", f"List {kinds}", listing)}
+        if kind is None or kind in CREATED_BY_TYPE:
+            collection["post"] = _create(CHANGE, f"create_{name}", f"Create {one}")
+        yield path, collection
+        yield (
+            f"{path}/{{sys_id}}",
+            {
+                "get": _get(CHANGE, f"get_{name}", f"Get {one}"),
+                "patch": _update(CHANGE, f"update_{name}", f"Change fields of {one}", ["sys_id"]),
+                "delete": _delete(f"delete_{name}", f"Delete {one}", ["sys_id"]),
+            },
+        )
+
+
+def _paths_of_tasks(listing: list[Operation]) -> dict[str, Item]:
+    path, ids = f"{PREFIX}/{{sys_id}}/task", ["sys_id", TASK_ID]
+    creation = _create(TASK, "create_task_of_change", "Create a task of a change")
+    creation["parameters"] = ["sys_id", *creation["parameters"]]
+    tasks = _list(TASK, "list_tasks_of_change", "List the tasks of a change", ["sys_id", *listing])
+    return {
+        path: {"get": {**tasks, "responses": tasks["responses"] | errors(404, 406)}, "post": creation},
+        f"{path}/{{task_sys_id}}": {
+            "patch": _update(TASK, "update_task_of_change", "Change fields of a task", ids),
+            "delete": _delete("delete_task_of_change", "Delete a task", ids),
+        },
+    }
+
+
+def _operation(name: str, summary: str, **rest: Any) -> Operation:
+    return {"tags": [TAG], "operationId": name, "summary": summary, **rest}
+
+
+def _list(table: str, name: str, summary: str, parameters: list[Any]) -> Operation:
+    rows: JsonSchema = {"type": "array", "items": {"anyOf": [ref("TypedRecord"), ref("QueryReport")]}}
+    return _operation(
+        name,
+        summary,
+        description=f"Any other parameter is a condition on a field of `{table}`.",
+        parameters=parameters,
+        responses={"200": answer("A page of records.", result_of(rows), TOTAL), **errors(406)},
+    )
+
+
+def _get(table: str, name: str, summary: str) -> Operation:
+    return _operation(
+        name,
+        summary,
+        description=f"A record of `{table}`.",
+        parameters=["sys_id"],
+        responses={"200": answer("The record.", result_of(ref("TypedRecord")), ETAG), **errors(404, 406)},
+    )
+
+
+def _create(table_name: str, name: str, summary: str) -> Operation:
+    table = get_table(table_name)
+    return _operation(
+        name,
+        summary,
+        description=WRITES,
+        parameters=[ENCRYPTED, "X-no-response-body", "Idempotency-Key"],
+        requestBody=_body(creation_name(table), table, is_new=True),
+        responses={"200": _written(), **errors(404, 406, 409, 415)},
+    )
+
+
+def _update(table_name: str, name: str, summary: str, ids: list[Any]) -> Operation:
+    table = get_table(table_name)
+    return _operation(
+        name,
+        summary,
+        description=WRITES,
+        parameters=[*ids, ENCRYPTED, "X-no-response-body", "If-Match"],
+        requestBody=_body(input_name(table), table, is_new=False),
+        responses={"200": _written(), **errors(404, 406, 409, 412, 415)},
+    )
+
+
+def _delete(name: str, summary: str, ids: list[Any]) -> Operation:
+    return _operation(
+        name,
+        summary,
+        parameters=[*ids, "X-no-response-body", "If-Match"],
+        responses={
+            "200": answer("The record as it was.", result_of(ref("TypedRecord"))),
+            **errors(404, 406, 412),
+        },
+    )
+
+
+def _written() -> dict[str, Any]:
+    return answer("The record as it is now.", result_of(ref("WrittenRecord")), ETAG)
+
+
+def _body(schema: str, table: Table, *, is_new: bool) -> dict[str, Any]:
+    example = example_of(table, is_new=is_new)
+    return {
+        "description": "A flat object. Of a list, only the first item is read; an empty body is an empty object.",
+        "content": {
+            JSON: {"schema": ref(schema), "example": example},
+            XML: {"schema": {**ref(schema), **AS_XML}, "example": example},
+        },
+    }
