@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from changegate.cli.demo import demo
 from changegate.cli.findings import findings
+from changegate.cli.history import history
 from changegate.cli.integrations import integration
 from changegate.cli.job import job
 from changegate.cli.prepare import prepare
@@ -26,7 +27,7 @@ def group() -> None:
     """Run a change management server that trusts identity providers instead of stored secrets."""
 
 
-for command in (prepare, serve, worker, job, demo, user, integration, scope, findings, token_key):
+for command in (prepare, serve, worker, job, demo, user, integration, scope, findings, token_key, history):
     group.add_command(command)
 
 

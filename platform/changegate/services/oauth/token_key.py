@@ -49,12 +49,14 @@ class NewKey:
 class Signer:
     """A private key, and the header segment of its tokens."""
 
+    kid: str
     header: str
     private_key: EllipticCurvePrivateKey
 
-    def sign(self, payload: bytes) -> str:
-        """Return a compact JWS (RFC 7515 §3.1)."""
-        signing_input = f"{self.header}.{encode_segment(payload)}"
+    def sign(self, payload: bytes, typ: str | None = None) -> str:
+        """Return a compact JWS (RFC 7515 §3.1): an access token, or a statement of another `typ`."""
+        header = self.header if typ is None else header_of(self.kid, typ)
+        signing_input = f"{header}.{encode_segment(payload)}"
         signature = _ECDSA.sign(signing_input.encode("ascii"), self.private_key)
         return f"{signing_input}.{encode_segment(signature)}"
 
@@ -90,7 +92,7 @@ def open_signer(kid: str, sealed: str) -> Signer:
     private_key = load_der_private_key(unseal(sealed, purpose=_purpose(kid)), None)
     if not isinstance(private_key, EllipticCurvePrivateKey):
         raise SealBroken
-    return Signer(header_of(kid), private_key)
+    return Signer(kid, header_of(kid), private_key)
 
 
 def load_verifier(kid: str, public_jwk: Mapping[str, object]) -> Verifier | None:
@@ -101,9 +103,9 @@ def load_verifier(kid: str, public_jwk: Mapping[str, object]) -> Verifier | None
     return Verifier(kid, key.public_key)
 
 
-def header_of(kid: str) -> str:
-    """Return the header segment of all tokens that a key signs."""
-    return encode_segment(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{TYP}"}}'.encode())
+def header_of(kid: str, typ: str = TYP) -> str:
+    """Return the header segment of all tokens that a key signs, or of statements of another `typ`."""
+    return encode_segment(f'{{"alg":"{ALGORITHM}","kid":"{kid}","typ":"{typ}"}}'.encode())
 
 
 def find_kid(header: bytes) -> str | None:

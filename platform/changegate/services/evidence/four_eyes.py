@@ -1,0 +1,78 @@
+"""Four eyes, checked again from the history of a change: who asked for it, who answered, and which answers counted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from changegate.services.evidence.observation import Observation
+from changegate.services.history.chain import CHANGES, CREATED
+
+APPROVED, DECIDED, ANSWERED, VOIDED = "approved", "decided", "answered", "voided"
+# The fields of a change with the people who asked for it.
+PEOPLE = ("requested_by", "opened_by")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """An entry of a history, with parsed actor and facts."""
+
+    seq: int
+    kind: str
+    at: datetime
+    actor: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+# Who has edited a policy, and when, by the sys_id of the policy.
+Edits = Mapping[str, Sequence[tuple[datetime, str]]]
+
+
+def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observation]:
+    """Yield what is to be said about the decisions in the history of one change."""
+    people: dict[str, str] = {}
+    answers: dict[str, Mapping[str, Any]] = {}
+    for entry in entries:
+        people |= _people_in(entry)
+        if entry.kind == ANSWERED:
+            answers[entry.facts["approval"]] = entry.facts
+        elif entry.kind == VOIDED:
+            for each in entry.facts["approvals"]:
+                answers.pop(each["approval"], None)
+        elif entry.kind == DECIDED and entry.facts["outcome"] == APPROVED:
+            yield from _review_decision(entry, people, answers, edits)
+
+
+def _people_in(entry: HistoryEntry) -> dict[str, str]:
+    """Return the people who, by this entry, asked for the change, with the field that says so."""
+    changes = entry.facts.get(CHANGES, {})
+    named = {entry.facts.get(name): name for name in PEOPLE} if entry.kind == CREATED else {}
+    for name in PEOPLE:
+        named |= dict.fromkeys(changes.get(name, ()), name)
+    return {user: name for user, name in named.items() if user}
+
+
+def _review_decision(
+    entry: HistoryEntry, people: Mapping[str, str], answers: Mapping[str, Mapping[str, Any]], edits: Edits
+) -> Iterator[Observation]:
+    explanation = entry.facts.get("explanation", {})
+    initiators = {**people, **explanation.get("initiators", {})}
+    editors = {user for at, user in edits.get(entry.facts.get("policy") or "", ()) if at <= entry.at}
+    counted = [(rule, each) for rule in explanation.get("rules", ()) for each in rule.get("counted", ())]
+    for rule, each in counted:
+        approval, voters = each["approval"], {each["approver"], each.get("answered_by") or each["approver"]}
+        answer = answers.get(approval)
+        if answer is None or answer["state"] != APPROVED or {answer["approver"], answer["answered_by"]} != voters:
+            yield _observe("answer_unrecorded", f"counts the approval {approval}, which is not recorded as such", entry)
+        for user in sorted(voters & initiators.keys()):
+            if not rule.get("definition", {}).get("allows_requester"):
+                yield _observe("own_approval", f"counts an answer of {user}, who asked for the change", entry)
+        for user in sorted(voters & editors):
+            sentence = f"was made under a policy that {user}, whose answer counted, had edited"
+            yield _observe("policy_edited_by_approver", sentence, entry)
+    if actor := explanation.get("unmapped_actor"):
+        yield _observe("actor_unknown", f"cannot know who is behind {actor}", entry)
+
+
+def _observe(code: str, sentence: str, entry: HistoryEntry) -> Observation:
+    return Observation(code, f"The decision {sentence}.", seq=entry.seq)
