@@ -118,6 +118,16 @@ class WriteAborted(OperationFailed):
         ChangegateError.__init__(self, message, "")
 
 
+class RecordChanged(ChangegateError):
+    """A rule aborted a write to a record that another caller changed while this write waited for it."""
+
+    status = 409
+    reason = "record_changed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("Record has changed", f"{detail} Read the record again, and decide on what is stored now.")
+
+
 class KeyAlreadyUsed(ChangegateError):
     """An Idempotency-Key was used for another creation."""
 

@@ -84,6 +84,29 @@ STANDARD_CHANGE = [
         '{"type":"standard","chg_model":"standard","std_change_producer_version":"$template"}',
         result={"description": "Clear all of them"},
     ),
+    # The life of a change as the collection's own tests drive it: each state is read back, and set again unchanged.
+    Step(query_of("sys_user_group", name="ansible network"), keep={"group": "sys_id"}),
+    Step(
+        CHANGE,
+        '{"state":"-2","assignment_group":"$group","priority":"2","risk":"2","impact":"1"}',
+        result={"state": "-2", "priority": "2", "risk": "2", "impact": "1"},
+    ),
+    Step(CHANGE, '{"state":"-1"}', result={"state": "-1"}, keep={"count": "sys_mod_count"}),
+    Step(CHANGE, '{"state":"-1"}', result={"state": "-1", "sys_mod_count": "$count"}),
+    Step(CHANGE, '{"state":"0","type":"standard","chg_model":"standard"}', result={"state": "0"}),
+    Step(CHANGE, '{"state":"0"}', result={"state": "0"}),
+    Step(
+        CHANGE,
+        '{"state":"3","close_code":"successful","close_notes":"Done testing","type":"standard","chg_model":"standard"}',
+        result={"state": "3", "close_code": "successful", "active": "false"},
+        keep={"count": "sys_mod_count"},
+    ),
+    Step(
+        CHANGE,
+        '{"state":"3","close_code":"successful","close_notes":"Done testing"}',
+        result={"state": "3", "sys_mod_count": "$count"},
+    ),
+    Step("DELETE /api/now/table/change_request/$change", status=204),
 ]
 
 CHANGE_REQUEST_TASK = [

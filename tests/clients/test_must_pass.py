@@ -220,9 +220,13 @@ def test_12_conditions_bind_as_they_should_and_a_bad_one_is_dropped(call: Call, 
     assert found(call, f"{mark}^short_description==", "check 12") == []
 
 
-def test_13_a_change_in_implementation_stays_there(call: Call, create: Create) -> None:
-    sys_id = create(short_description="Deploy")["sys_id"]
-    for state in ("-4", "-3", "-2", "-1", "-1"):
+def test_13_a_change_in_implementation_stays_there(
+    call: Call, create: Create, server: Running, administrator: requests.Session
+) -> None:
+    template = create_as(administrator, server, "std_change_producer_version", name="Check 13", template="risk=4^EQ")
+    group = create_as(administrator, server, "sys_user_group", name="Check 13")
+    sys_id = create(chg_model="standard", std_change_producer_version=template, assignment_group=group)["sys_id"]
+    for state in ("-2", "-1", "-1"):
         answer = call("PATCH", f"{CHANGES}/{sys_id}", json={"state": state})
         assert (answer.status_code, result_of(answer)["state"]) == (200, state)
 

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy.orm import Mapped
+from sqlalchemy import Boolean
+from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.models.base import boolean, choice, index_of_filled, instant, reference, text
 from changegate.models.change_request import CLOSE_CODES
@@ -33,6 +34,8 @@ class ChangeTask(Task):
     close_code: Mapped[str | None] = choice("Close code", CLOSE_CODES, use_existing_column=True)
     on_hold: Mapped[bool | None] = boolean("On hold", default=False, use_existing_column=True)
     on_hold_reason: Mapped[str | None] = text("On hold reason", use_existing_column=True)
+    # True if the task was put on hold with its change, which then also releases it.
+    is_held_by_change: Mapped[bool | None] = mapped_column(Boolean)
 
 
 index_of_filled(ChangeTask.__table__.c.change_request)

@@ -161,10 +161,10 @@ def test_refuses_to_empty_what_a_record_cannot_do_without(client: FlaskClient, a
         ("priority", "1", "1"),
         ("priority", 1.0, "1"),
         ("order", -7, "-7"),
-        ("on_hold", True, "true"),
-        ("on_hold", "TRUE", "true"),
-        ("on_hold", "1", "true"),
-        ("on_hold", 0, "false"),
+        ("cab_required", True, "true"),
+        ("cab_required", "TRUE", "true"),
+        ("cab_required", "1", "true"),
+        ("cab_required", 0, "false"),
         ("category", "software", "Software"),
         ("short_description", 3.5, "3.5"),
         ("short_description", True, "true"),
@@ -282,9 +282,10 @@ def test_takes_labels_and_names_where_display_values_are_sent(api: TableApi, app
         "assigned_to": "Ann Lee",
         "watch_list": "ann lee,Ben",
         "start_date": "2026-01-31T09:30:00+01:00",
-        "on_hold": "true",
+        "cab_required": "true",
     }
-    stored = {"priority": "2", "risk": "2", "type": "emergency", "start_date": "2026-01-31 08:30:00", "on_hold": "true"}
+    stored = {"priority": "2", "risk": "2", "type": "emergency", "start_date": "2026-01-31 08:30:00"}
+    stored |= {"cab_required": "true"}
     people = {"assigned_to": "Ann Lee", "watch_list": "Ann Lee, Ben"}
     created = api.create(shown, input_display_value="true", display_value="all")
     updated = api.update(api.created()["sys_id"], shown, input_display_value="true", display_value="all")

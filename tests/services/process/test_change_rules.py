@@ -8,6 +8,8 @@ import pytest
 from flask import Flask
 
 from changegate.errors import OperationFailed
+from changegate.models import ChangeRequest
+from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.process.change_rules import ChangeRules
@@ -61,6 +63,10 @@ def test_only_administrators_create_changes_in_a_later_state(rules: ChangeRules,
 
 
 BEFORE: dict[str, Any] = {
+    **dict.fromkeys(ChangeRequest.__table__.columns.keys()),
+    "sys_id": "f" * 32,
+    "chg_model": MODELS_OF_TYPES["normal"],
+    "approval": "not requested",
     "state": -5,
     "type": "normal",
     "on_hold": False,
@@ -77,7 +83,8 @@ BEFORE: dict[str, Any] = {
 def test_a_change_is_active_until_closed_or_canceled(rules: ChangeRules, before: int, state: int, active: bool) -> None:
     created, changed = {"state": state}, {"state": state}
     rules.before_create(created, ROOT)
-    rules.before_update({**BEFORE, "state": before}, changed, ANN)
+    filled = {"assignment_group": "a" * 32, "close_code": "successful", "close_notes": "done"}
+    rules.before_update({**BEFORE, **filled, "state": before}, changed, ANN)
     assert created["active"] is changed["active"] is active
 
 

@@ -86,7 +86,7 @@ def test_a_given_priority_is_kept(template: str) -> None:
     created = create(impact="1", urgency="1", priority="4")
     assert created["priority"] == 4
     update_record(CHANGES, ROOT, created["sys_id"], {"impact": "2"})
-    updated = update_record(CHANGES, ROOT, created["sys_id"], {"state": "-4"})
+    updated = update_record(CHANGES, ROOT, created["sys_id"], {"state": "4"})
     assert updated[CHANGES.fields_for(ROOT.permissions).index("priority")] == 4
 
 
@@ -147,5 +147,14 @@ def test_an_update_keeps_type_and_model_in_step(template: str) -> None:
         return record["type"], record["chg_model"]
 
     assert updated(type="emergency") == ("emergency", MODELS_OF_TYPES["emergency"])
-    assert updated(chg_model="Standard") == ("standard", MODELS_OF_TYPES["standard"])
-    assert updated(type="normal", chg_model="Emergency") == ("normal", MODELS_OF_TYPES["emergency"])
+    assert updated(chg_model="Normal") == ("normal", MODELS_OF_TYPES["normal"])
+
+
+def test_an_inactive_model_makes_no_change_and_is_not_chosen_later(template: str) -> None:
+    db.session.add(ChgModel(name="Firewall", active=False))
+    db.session.commit()
+    with pytest.raises(OperationFailed) as refusal:
+        create(chg_model="firewall")
+    assert refusal.value.detail == "Model Firewall is not active"
+    with pytest.raises(OperationFailed):
+        update_record(CHANGES, ROOT, create()["sys_id"], {"chg_model": "Firewall"})

@@ -63,6 +63,7 @@ TASK_TABLES = (
         classes=("change_request",),
         parts=(("change_task", "change_request"), *PARTS_OF_TASKS),
         choices={"state": CHANGE_STATES},
+        contended_field="state",
     ),
     _task_table(
         name="change_task",

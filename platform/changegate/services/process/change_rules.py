@@ -5,17 +5,30 @@ from typing import Any
 
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
+from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
-from changegate.services.process.creation_presets import find_model_of_type, find_presets, find_type_of_model
-from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state
-from changegate.services.process.transitions import NEW, STANDARD, passes_gates, require_move
+from changegate.services.process.creation_presets import (
+    find_model_of_type,
+    find_presets,
+    find_type_of_model,
+    require_active,
+)
+from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
+from changegate.services.process.moves import NOT_REQUESTED, REJECTED, after_move, after_release, model_of, require_move
+from changegate.services.process.refusals import data_policy
+from changegate.services.process.work_tasks import hold_tasks, release_tasks
+from changegate.services.state_models.model import StateModel
+from changegate.services.state_models.shipped import NEW
+from changegate.services.state_models.stored import get_model
 from changegate.services.tables.registry import Values
 
-NOT_REQUESTED = "not requested"
+STANDARD, EMERGENCY = "standard", "emergency"
+# Fields that only the process sets, and an administrator who imports a change.
 PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
-PROTECTED_FIELD_REFUSED = (
-    "{}: only a change manager or an administrator, by name and password, may change this field of a change that exists"
-)
+# Who asked for a change and from which template it was created decide who may approve it, and whether anybody has to.
+FIXED_FIELDS = ("requested_by", "std_change_producer_version")
+FIELD_FIXED = "{}: the field cannot change after the creation of a change. Cancel the change and create another one"
+TYPE_FIXED = "{}: type and model can change only in the initial state, without approvals, and never to Standard"
 
 
 class ChangeRules(TaskRules):
@@ -30,43 +43,78 @@ class ChangeRules(TaskRules):
 
         See docs/reference/change-records.md#numbers-and-defaults.
         """
-        values.setdefault("state", NEW)
-        # Administrators may import changes in any state. All other changes begin new and unapproved.
-        if "admin" not in caller.roles or caller.grant is not None:
-            _require_beginning(values)
-        begin_task(values, caller, table="change_request", prefix="CHG")
-        values.setdefault("requested_by", caller.sys_id)
         if not values.get("chg_model"):
             values["chg_model"] = find_model_of_type(values.get("type") or "normal")
+        initial = _initial_state(values["chg_model"])
+        values.setdefault("state", initial)
+        # Administrators may import changes in any state. All other changes begin new and unapproved.
+        if not is_import(caller):
+            _require_beginning(values, initial)
+        begin_task(values, caller, table="change_request", prefix="CHG")
+        values.setdefault("requested_by", caller.sys_id)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse fields that approvals decide, ignore process fields, and keep state, type, and model consistent."""
-        changes.pop("approval", None)
+        """Refuse what approvals and the state model decide, ignore process fields, and keep the fields consistent."""
+        for name in ("approval", *PROCESS_FIELDS):
+            changes.pop(name, None)
         _match_type_and_model(changes)
-        if not passes_gates(caller):
-            for name in PROCESS_FIELDS:
-                changes.pop(name, None)
-            _refuse_protected_fields(record, changes)
-        require_move(record, changes, caller)
+        _refuse_fixed_fields(record, changes)
+        _require_unauthorized_emergency({**record, **changes}, changes)
+        require_move(record, changes)
+        _require_reason_of_hold(record, changes)
+        _require_mandatory_fields(record, changes)
         follow_state(record, changes, caller)
 
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
+        """Carry out the effects of a move, or of a hold and its end."""
+        if "state" in changes:
+            return after_move(record, caller)
+        if changes.get("on_hold") or (record["on_hold"] and "on_hold_reason" in changes and "on_hold" not in changes):
+            hold_tasks({**record, **changes}, caller)
+        elif "on_hold" in changes:
+            release_tasks(record, caller)
+            return after_release(record, caller)
+        return None
 
-def _require_beginning(values: Values) -> None:
+
+def _initial_state(model: str | None) -> int:
+    """Return the initial state of a model; that of shipped models needs no statement."""
+    stored = None if model is None or model in MODELS_OF_TYPES.values() else get_model(model)
+    initial = None if stored is None else stored.initial
+    return NEW if initial is None else initial
+
+
+def _require_beginning(values: Values, initial: int) -> None:
     """Refuse a change that would begin in a later state, and drop fields that only the process may set."""
-    if values["state"] != NEW:
-        raise OperationFailed(f"A change begins in state {CHANGE_STATES[str(NEW)]} ({NEW})")
+    if values["state"] != initial:
+        raise OperationFailed(f"A change begins in state {CHANGE_STATES.get(str(initial), initial)} ({initial})")
+    if values.get("on_hold"):
+        raise OperationFailed("on_hold: a change cannot be created on hold")
+    _require_unauthorized_emergency(values, values)
     for name in PROCESS_FIELDS:
         values.pop(name, None)
     values["approval"] = NOT_REQUESTED
 
 
-def _refuse_protected_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    """Refuse changes of the requester, and of fields that determine which approvals a change needs."""
-    changed = {name for name, value in changes.items() if value != record[name]}
-    is_other_type = "type" in changed and (record["state"] != NEW or changes["type"] == STANDARD)
-    refused = changed & {"requested_by", "std_change_producer_version"} | ({"type"} if is_other_type else set())
-    if refused:
-        raise AccessRefused("Operation Failed", PROTECTED_FIELD_REFUSED.format(min(refused)))
+def _refuse_fixed_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse changes of the requester and the template, and changes of type that would bypass an approval."""
+    changed = [name for name, value in changes.items() if value != record[name]]
+    for name in FIXED_FIELDS:
+        if name in changed:
+            raise AccessRefused("Operation Failed", FIELD_FIXED.format(name))
+    fields = [name for name in ("chg_model", "type") if name in changed]
+    if fields and not _may_change_type({**record, **changes}, record):
+        raise AccessRefused("Operation Failed", TYPE_FIXED.format(fields[-1]))
+    if changes.get("chg_model") and "chg_model" in changed:
+        require_active(changes["chg_model"])
+
+
+def _may_change_type(change: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    model = change["chg_model"]
+    is_standard = STANDARD in {change["type"], find_type_of_model(model) if model else None}
+    states = {model_of(record).initial, model_of({**change, "state": record["state"]}).initial}
+    is_unapproved = record["approval"] in {NOT_REQUESTED, REJECTED}
+    return is_unapproved and states == {record["state"]} and (not is_standard or record["type"] == STANDARD)
 
 
 def _match_type_and_model(changes: Values) -> None:
@@ -76,3 +124,33 @@ def _match_type_and_model(changes: Values) -> None:
     elif changes.get("chg_model") and "type" not in changes:
         change_type = find_type_of_model(changes["chg_model"])
         changes |= {"type": change_type} if change_type else {}
+
+
+def _require_unauthorized_emergency(change: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    if changes.get("unauthorized") and change.get("type") != EMERGENCY:
+        raise OperationFailed("unauthorized: an unauthorized change has the type Emergency. Set type to emergency")
+
+
+def _require_reason_of_hold(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse a hold without a reason, and in a state in which nothing can be held."""
+    change = {**record, **changes}
+    if not change["on_hold"] or not {"on_hold", "on_hold_reason", "state"} & changes.keys():
+        return
+    if not change["on_hold_reason"]:
+        raise data_policy(["on_hold_reason"])
+    model = model_of(change)
+    if not _can_be_held(model, change["state"]):
+        raise OperationFailed(f"on_hold: a change in {model.label_of(change['state'])} cannot be put on hold")
+
+
+def _can_be_held(model: StateModel, state: int) -> bool:
+    return state != model.initial and bool(model.transitions_from(state))
+
+
+def _require_mandatory_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse to empty a field that is mandatory in the state of a change; moves check it themselves."""
+    emptied = [name for name, value in changes.items() if value in {None, ""}]
+    if emptied and "state" not in changes:
+        mandatory = model_of({**record, **changes}).mandatory_in(record["state"])
+        if missing := [name for name in mandatory if name in emptied]:
+            raise data_policy(missing)

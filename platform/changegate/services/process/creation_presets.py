@@ -25,18 +25,23 @@ _TEMPLATE = Prepared(
         _TEMPLATES.c["sys_id"] == parameter("template")
     )
 )
-_PRESET = Prepared(select(ChgModel.record_preset).where(ChgModel.sys_id == parameter("model")))
+_PRESET = Prepared(
+    select(ChgModel.name, ChgModel.active, ChgModel.record_preset).where(ChgModel.sys_id == parameter("model"))
+)
 _MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == func.lower(parameter("name"))))
 
 
 def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
     """Return the texts for fields of a new change: those of its template, then of its model, then of its impact.
 
-    Raises `OperationFailed` for a template that is no longer active.
+    Raises `OperationFailed` for a template or a model that is no longer active.
     """
     presets = _preset_of_impact(sent)
     if model := sent.get("chg_model"):
+        require_active(model)
         presets |= _preset_of_model(model)
+    if sent.get("unauthorized"):
+        presets |= {"type": "emergency"}
     if template := sent.get("std_change_producer_version"):
         presets |= {"type": "standard"} | _values_of_template(template)
     return presets
@@ -53,6 +58,13 @@ def find_model_of_type(change_type: str) -> str | None:
 def find_type_of_model(model: str) -> str | None:
     """Return the type that a model sets, or None."""
     return TYPES_OF_MODELS.get(model) or _preset_of_model(model).get("type")
+
+
+def require_active(model: str) -> None:
+    """Refuse a model that is not active. Raises `OperationFailed`."""
+    row = None if model in TYPES_OF_MODELS else _PRESET.first({"model": model})
+    if row is not None and not row.active:
+        raise OperationFailed(f"Model {row.name} is not active")
 
 
 def parse_preset(text: str) -> dict[str, str]:

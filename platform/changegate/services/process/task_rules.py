@@ -6,14 +6,25 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
+from changegate.errors import OperationFailed
 from changegate.models import Task
 from changegate.services.access.caller import Caller
-from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state
+from changegate.services.process.changes import lock_change_of_task
+from changegate.services.process.lifecycle import CLOSED, TaskRules, begin_task, follow_state, is_import
+from changegate.services.process.moves import after_task
+from changegate.services.process.refusals import data_policy
+from changegate.services.process.work_tasks import WINDOW
 from changegate.services.tables.registry import Values
+from changegate.services.tables.values import INSTANT_FORMAT
 
 OPEN = 1
+MANDATORY_WHEN_CLOSED = ("close_code", "close_notes")
+IMPLEMENTATION = "implementation"
+_TASK = Task.__table__
 _CHANGE = Prepared(
-    select(Task.sys_id).where(Task.sys_id == parameter("parent"), Task.__table__.c.sys_class_name == "change_request")
+    select(_TASK.c["sys_id"], _TASK.c["start_date"], _TASK.c["end_date"]).where(
+        _TASK.c["sys_id"] == parameter("change"), _TASK.c["sys_class_name"] == "change_request"
+    )
 )
 
 
@@ -25,16 +36,55 @@ class ChangeTaskRules(TaskRules):
         values.setdefault("state", OPEN)
         begin_task(values, caller, table="change_task", prefix="CTASK")
         _join_change(values)
+        if not is_import(caller):
+            _require_closing_fields(values, values)
+            _require_window(values, values)
+
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the change, which is locked before its tasks."""
+        lock_change_of_task(sys_id)
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Keep active consistent with the state, and parent with the change."""
+        """Keep active consistent with the state, and parent with the change; refuse an incomplete closure."""
         follow_state(record, changes, caller)
         _join_change(changes)
+        task = {**record, **changes}
+        _require_closing_fields(task, changes)
+        _require_window(task, changes)
+        if "on_hold" in changes:
+            changes["is_held_by_change"] = False
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Make the automatic moves of the change whose task was closed."""
+        if record["active"] and changes.get("active") is False and record["change_request"]:
+            after_task(record["change_request"], caller)
 
 
 def _join_change(values: Values) -> None:
     """Set parent to the change of the task, or the change to a parent that is one."""
     if "change_request" in values:
         values["parent"] = values["change_request"]
-    elif values.get("parent") and _CHANGE.first({"parent": values["parent"]}):
+    elif values.get("parent") and _CHANGE.first({"change": values["parent"]}):
         values["change_request"] = values["parent"]
+
+
+def _require_closing_fields(task: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse to close a task without close code and close notes, and to empty them in a closed task."""
+    if task["state"] == CLOSED and {"state", *MANDATORY_WHEN_CLOSED} & changes.keys():
+        if missing := [name for name in MANDATORY_WHEN_CLOSED if not task.get(name)]:
+            raise data_policy(missing)
+
+
+def _require_window(task: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse an implementation that is planned outside the window of its change; empty times are not compared."""
+    dates = {name: task[name] for name in WINDOW if task.get(name)}
+    is_new = {*WINDOW, "change_task_type", "change_request"} & changes.keys()
+    if task.get("change_task_type") != IMPLEMENTATION or not dates or not is_new:
+        return
+    change = _CHANGE.first({"change": task.get("change_request")})
+    if change is None:
+        return
+    for name, at in dates.items():
+        if (change.start_date and at < change.start_date) or (change.end_date and at > change.end_date):
+            window = " to ".join(f"{each:{INSTANT_FORMAT}}" if each else "open" for each in change[1:])
+            raise OperationFailed(f"{name}: the task must be planned within the window of its change, {window} UTC")

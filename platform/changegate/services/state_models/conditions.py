@@ -22,13 +22,14 @@ TABLE = "change_request"
 # The computed facts, beside the fields of a change.
 COMPUTED = {
     "task.active": Entry("integer", "Active change tasks"),
+    "task.active_work": Entry("integer", "Active change tasks other than reviews"),
     "task.active_manual": Entry("integer", "Active change tasks that were added by hand"),
     "approval.requested": Entry("integer", "Approvals that wait for an answer"),
     "approval.approved": Entry("integer", "Approvals that were given"),
     "approval.rejected": Entry("integer", "Approvals that were refused"),
     "approval.missing": Entry("integer", "Approval rules that still need answers"),
     "conflict.count": Entry("integer", "Conflicts with other changes"),
-    "event": Entry("string", "What has just happened: task_closed, approval, or nothing"),
+    "event": Entry("string", "What has just happened: task_closed, or nothing"),
 }
 
 

@@ -42,7 +42,7 @@ CONDITION_TEXTS = {
     "rejected": ("Rejected", "approval=rejected", "Only a rejection makes this move."),
     "approvals_hold": (
         "No approval is missing",
-        "approval!=requested^approval!=rejected^approval.missing=0",
+        "approvalINapproved,not requested^approval.missing=0",
         "Wait until the approvals that were requested again are given.",
     ),
     "template": (
@@ -53,7 +53,11 @@ CONDITION_TEXTS = {
     "authorized": ("Not unauthorized", "unauthorized!=true", "An unauthorized change moves to Review instead."),
     "unauthorized": ("Unauthorized", "unauthorized=true", "Set unauthorized, if the work was done without approval."),
     "no_tasks": ("No active Change Tasks", "task.active=0", "Close or cancel the active change tasks."),
-    "last_task": ("Last Change Task closed", "task.active=0^event=task_closed", "Close the last active change task."),
+    "last_task": (
+        "Last Change Task closed",
+        "task.active_work=0^event=task_closed",
+        "Close the last active change task.",
+    ),
 }
 
 

@@ -151,6 +151,8 @@ class Table:
     - `filled_by_rules` are fields that a record must have but a request may omit.
     - `origin_field` holds the integration that created a record.
     - `is_closed_to_tokens` tables are written by users with name and password only, whatever the scopes of a token.
+    - `contended_field` is a field that callers race to change: a refused write of it is a conflict (409) if another
+      caller has changed it meanwhile.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -175,6 +177,7 @@ class Table:
     parts: tuple[tuple[str, str], ...] = ()
     filled_by_rules: tuple[str, ...] = ()
     origin_field: str | None = None
+    contended_field: str | None = None
     login_field: str | None = None
     is_closed_to_tokens: bool = False
 

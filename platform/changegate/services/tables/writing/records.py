@@ -5,17 +5,18 @@ few, and the ORM would cost more than the database.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from changegate.errors import OperationFailed, RequestUnreadable
+from changegate.errors import OperationFailed, RecordChanged, RequestUnreadable
 from changegate.models.base import new_sys_id, utc_now, version_of
 from changegate.services.access.caller import Caller
 from changegate.services.tables.journals import add_journal_entries, journal_entries
-from changegate.services.tables.reading.records import RecordRow, require_operation
+from changegate.services.tables.reading.records import RecordRow, get_row, require_operation
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.versions import VersionCheck, require_version
 from changegate.services.tables.writing.audit import record_changes, record_deletion
@@ -88,6 +89,7 @@ def update_record(
     require_operation(table, caller.permissions, "update")
     fields = _lower_case(sent)
     unused = unwritable_names(table, fields, is_new=False)
+    known = _contended_value(table, caller, sys_id, fields)
     table.rules.before_lock(sys_id)
     before = lock_row(table, caller, sys_id)
     _require_version(before, condition)
@@ -96,7 +98,8 @@ def update_record(
     entries = journal_entries(table, fields)
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*changes, *entries], table.integration_of(before))
-    table.rules.before_update(before, changes, caller)
+    with _conflict_if_changed(table, known, before):
+        table.rules.before_update(before, changes, caller)
     if ignored is not None:
         ignored += as_sent(sent, unused | (requested.keys() - changes.keys()))
     # Rules may have set fields to the values that they already have.
@@ -107,6 +110,24 @@ def update_record(
     add_journal_entries(_class_name(table, before), before["sys_id"], entries, caller)
     further = table.rules.after_update(before, changes, caller)
     return _in_order({**after, **(further or {})}, table.fields_for(caller.permissions))
+
+
+def _contended_value(table: Table, caller: Caller, sys_id: str, fields: Mapping[str, Any]) -> RecordRow | None:
+    """Return the value of the contended field before this write waits for other writers, or None if it is not sent."""
+    name = table.contended_field
+    return get_row(table, caller, sys_id, (name,)) if name is not None and name in fields else None
+
+
+@contextmanager
+def _conflict_if_changed(table: Table, known: RecordRow | None, before: Values) -> Iterator[None]:
+    """Turn a refusal into `RecordChanged` if the contended field changed while the write waited for the row."""
+    try:
+        yield
+    except OperationFailed as refusal:
+        if known is not None and known[0] != before[table.contended_field or ""]:
+            by = before["sys_updated_by"]
+            raise RecordChanged(f"{by} changed {table.contended_field} at the same time. {refusal.detail}") from None
+        raise
 
 
 def write_changes(table: Table, before: Values, changes: Values, caller: Caller) -> Values:

@@ -1,0 +1,119 @@
+"""What a change waits for: the missing conditions of its next move, who can satisfy each, and how."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from changegate.services.process.changes import list_active_tasks
+from changegate.services.process.moves import decide_about
+from changegate.services.state_models.decision import Decision, Move
+from changegate.services.state_models.model import TransitionCondition
+from changegate.services.state_models.shipped import CANCELED
+
+CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
+CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
+# Blockers of a kind come one after the other, in this order.
+ORDER = ("on_hold", "field", "task", "approval", "condition", "move")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The request that removes a blocker. An empty text in the body stands for a value that the caller chooses."""
+
+    method: str
+    path: str
+    body: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One thing that a change waits for.
+
+    `who_can` names users, groups, or roles, each as {"type", "name"} and, except for roles, "sys_id".
+    """
+
+    code: str
+    sentence: str
+    field: str | None = None
+    approval: str | None = None
+    task: str | None = None
+    since: datetime | None = None
+    who_can: tuple[Mapping[str, str], ...] = ()
+    how: Call | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A change, the decision about it, and the move that it waits for."""
+
+    change: Mapping[str, Any]
+    decision: Decision
+    move: Move = field(repr=False)
+
+
+def list_blockers(change: Mapping[str, Any]) -> list[Blocker]:
+    """Return what a change waits for before its next move forward; nothing for a change in a final state."""
+    decision = decide_about(change)
+    forward = [move for move in decision.moves if _is_forward(decision, move)]
+    if not forward:
+        return []
+    move = min(forward, key=lambda move: len(move.missing))
+    blockers = list(_blockers_of(_Waiting(change, decision, move)))
+    return sorted(blockers, key=lambda blocker: ORDER.index(blocker.code))
+
+
+def _is_forward(decision: Decision, move: Move) -> bool:
+    """Return whether a move leads on: neither back to the beginning nor to Canceled."""
+    return move.transition.to_state not in {CANCELED, decision.model.initial}
+
+
+def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
+    if waiting.move.is_available:
+        yield _pending_move(waiting)
+    for condition in waiting.move.missing:
+        fields = set(condition.condition.fields)
+        if any(name.startswith("task.") for name in fields):
+            yield from _active_tasks(waiting, condition)
+        elif any(name.partition(".")[0] == "approval" for name in fields):
+            yield from _missing_approvals(waiting, condition)
+        else:
+            yield _missing_field(waiting, condition)
+
+
+def _pending_move(waiting: _Waiting) -> Blocker:
+    state = waiting.move.transition.to_state
+    sentence = f"The change can move to {waiting.decision.model.label_of(state)}; nobody has moved it yet."
+    return Blocker("move", sentence, field="state", who_can=_roles(), how=_write(waiting, {"state": str(state)}))
+
+
+def _missing_field(waiting: _Waiting, condition: TransitionCondition) -> Blocker:
+    name = condition.field or condition.condition.fields[0]
+    if name == "on_hold":
+        how = _write(waiting, {"on_hold": "false"})
+        return Blocker("on_hold", condition.description, field=name, who_can=_roles(), how=how)
+    if condition.field:
+        how = _write(waiting, {name: ""})
+        return Blocker("field", condition.description, field=name, who_can=_roles(), how=how)
+    return Blocker("condition", condition.description, field=name)
+
+
+def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
+    body = {"state": "3", "close_code": "", "close_notes": ""}
+    for task in list_active_tasks(waiting.change["sys_id"]):
+        sentence = f"{condition.description} {task['number']} is active: {task['short_description'] or ''}".rstrip(": ")
+        how = Call("PATCH", f"{TASKS}/{task['sys_id']}", body)
+        yield Blocker("task", sentence, task=task["sys_id"], since=task["sys_created_on"], who_can=_roles(), how=how)
+
+
+def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
+    yield Blocker("approval", condition.description, field="approval")
+
+
+def _write(waiting: _Waiting, body: Mapping[str, str]) -> Call:
+    return Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", body)
+
+
+def _roles() -> tuple[Mapping[str, str], ...]:
+    return tuple({"type": "role", "name": name} for name in CHANGE_WRITERS)

@@ -1,0 +1,161 @@
+"""Moves: the only way in which the state of a change changes.
+
+    a write of the state ──require_move──> refused, or the change moves
+    an approval decides  ──apply_outcome─┐       │
+    the last task closes ──after_task────┴──> effects ──> automatic moves, a limited number
+
+A move and all its effects are one transaction, in which the change is locked first.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from changegate.errors import OperationFailed
+from changegate.models.base import utc_now
+from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.services.access.caller import Caller
+from changegate.services.history.actors import actor_of
+from changegate.services.history.chain import CHANGES, append
+from changegate.services.process.changes import changes_table, lock_change
+from changegate.services.process.facts import TASK_CLOSED, gather_facts
+from changegate.services.process.lifecycle import follow_state
+from changegate.services.process.refusals import move_refused
+from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow_tasks, create_work_tasks
+from changegate.services.state_models.decision import Decision, decide
+from changegate.services.state_models.model import StateModel
+from changegate.services.state_models.shipped import ASSESS, AUTHORIZE, CANCELED, IMPLEMENT, NEW, REVIEW, SCHEDULED
+from changegate.services.state_models.stored import get_model
+from changegate.services.tables.registry import Values
+from changegate.services.tables.writing.records import write_changes
+
+NOT_REQUESTED, REQUESTED, APPROVED, REJECTED, CANCELLED = (
+    "not requested",
+    "requested",
+    "approved",
+    "rejected",
+    "cancelled",
+)
+MOVED = "moved"
+# Automatic moves after one write. No valid model needs more: its automatic moves have no cycle.
+MOST_AUTOMATIC_MOVES = 8
+
+
+class ApprovalOutcome(Protocol):
+    """What approvals have decided about a change: the value of its field `approval`."""
+
+    @property
+    def approval(self) -> str:
+        """Return one of the choices of `approval`."""
+
+
+def model_of(change: Mapping[str, Any]) -> StateModel:
+    """Return the state model of a change: that of its model, or else that of its type, or else Normal."""
+    for sys_id in (change["chg_model"], MODELS_OF_TYPES.get(change["type"]), MODELS_OF_TYPES["normal"]):
+        model = get_model(sys_id) if sys_id else None
+        if model is not None:
+            return model
+    raise OperationFailed("This instance has no state models. Run changegate prepare")
+
+
+def decide_about(change: Mapping[str, Any], event: str = "") -> Decision:
+    """Return the decision about the moves of a change as it is now."""
+    return decide(model_of(change), gather_facts(change, event))
+
+
+def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:
+    """Write the approval of a locked change, and make the automatic moves that follow; return the change then."""
+    changes: Values = {"approval": outcome.approval}
+    if outcome.approval != change["approval"]:
+        changes |= {"approval_set": utc_now()} if outcome.approval in {APPROVED, REJECTED} else {}
+        change = write_changes(changes_table(), change, changes, caller)
+    return settle(change, caller)
+
+
+def require_move(record: Mapping[str, Any], changes: Values) -> None:
+    """Refuse a move that is not possible; complete the changes with what follows from the new state."""
+    state = changes.get("state", record["state"])
+    if state == record["state"]:
+        return
+    # Fields that are sent with a state are taken into account, as if they had been written before.
+    before = {**record, **changes, "state": record["state"]}
+    decision = decide_about(before)
+    if not any(move.is_available for move in decision.moves_to(state)):
+        raise move_refused(decision, state)
+    changes |= _values_of_entry(before, state)
+
+
+def after_move(record: Mapping[str, Any], caller: Caller) -> Values | None:
+    """Carry out the effects of a written move, and the automatic moves that follow; return the change as it is then."""
+    change = lock_change(record["sys_id"])
+    if change is None:
+        return None
+    _record(record, change, caller)
+    return settle(_enter(change, caller), caller)
+
+
+def after_release(record: Mapping[str, Any], caller: Caller) -> Values | None:
+    """Make the automatic moves that a hold has stopped; return the change as it is then."""
+    change = lock_change(record["sys_id"])
+    return None if change is None else settle(change, caller)
+
+
+def after_task(change: str, caller: Caller) -> None:
+    """Make the automatic moves of a change whose task was closed or canceled. The change must be locked."""
+    record = lock_change(change)
+    if record is not None:
+        settle(record, caller, TASK_CLOSED)
+
+
+def settle(change: Values, caller: Caller, event: str = "") -> Values:
+    """Make the automatic moves of a change, and return it as it is then."""
+    for _ in range(MOST_AUTOMATIC_MOVES):
+        move = decide_about(change, event).automatic_move
+        if move is None:
+            break
+        state = move.transition.to_state
+        changes: Values = {"state": state, **_values_of_entry(change, state)}
+        follow_state(change, changes, caller)
+        moved = write_changes(changes_table(), change, changes, caller)
+        _record(change, moved, caller, transition=move.transition.name)
+        change = _enter(moved, caller)
+    return change
+
+
+def _record(
+    before: Mapping[str, Any], change: Mapping[str, Any], caller: Caller, transition: str | None = None
+) -> None:
+    """Append a move to the history; an automatic one has the name of its transition."""
+    changes = {"state": [str(before["state"]), str(change["state"])]}
+    facts = {CHANGES: changes, "automatic": transition is not None, "transition": transition}
+    append("change_request", change["sys_id"], MOVED, facts, actor_of(caller))
+
+
+def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:
+    """Return the values that a change takes when it enters a state; `change` is still in the state before."""
+    if state == NEW:
+        # A rejection stays visible until approval is requested again.
+        return {} if change["approval"] == REJECTED else {"approval": NOT_REQUESTED}
+    if state in {ASSESS, AUTHORIZE}:
+        return {"approval": NOT_REQUESTED}
+    if state == SCHEDULED and change["state"] == NEW and change["std_change_producer_version"]:
+        # The template was approved, once for all changes that are created from it.
+        return {"approval": APPROVED, "approval_set": utc_now()}
+    if state == IMPLEMENT and not change["work_start"]:
+        return {"work_start": utc_now()}
+    if state == REVIEW and not change["work_end"]:
+        return {"work_end": utc_now()}
+    if state == CANCELED:
+        return {"on_hold": False} | ({"approval": CANCELLED} if change["approval"] == REQUESTED else {})
+    return {}
+
+
+def _enter(change: Values, caller: Caller) -> Values:
+    """Carry out the effects of the state that a change has just entered; return the change as it is then."""
+    state = change["state"]
+    if state == IMPLEMENT:
+        create_work_tasks(change, caller)
+    elif state == REVIEW:
+        cancel_workflow_tasks(change, caller)
+    elif state == CANCELED:
+        cancel_tasks(change, caller)
+    return change
