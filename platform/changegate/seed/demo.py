@@ -60,14 +60,23 @@ def seed_demo(*, admin_password: str) -> None:
         return
     users = {user_name: _find_or_add_user(user_name, name, role) for user_name, name, role in USERS}
     for name, manager in GROUPS.items():
-        group = SysUserGroup(name=name, manager=users[manager].sys_id)
-        db.session.add(group)
-        db.session.flush()
+        group = _find_or_add_group(name, users[manager].sys_id)
         db.session.add(SysUserGroupMember(user=users[manager].sys_id, group=group.sys_id))
     db.session.add_all(CmdbCi(name=name, sys_class_name=ci_class) for name, ci_class in CIS.items())
     db.session.add(StdChangeProducerVersion(name=TEMPLATE_NAME, template=TEMPLATE))
     db.session.flush()
     seed_changes(people=PEOPLE, template=TEMPLATE_NAME, approver="maria.keller")
+
+
+def _find_or_add_group(name: str, manager: str) -> SysUserGroup:
+    """Return a group with a manager; the first start has already added CAB Approval."""
+    group = db.session.execute(select(SysUserGroup).where(SysUserGroup.name == name)).scalar_one_or_none()
+    if group is None:
+        group = SysUserGroup(name=name)
+        db.session.add(group)
+    group.manager = manager
+    db.session.flush()
+    return group
 
 
 def _find_or_add_user(user_name: str, name: str, role: str) -> SysUser:

@@ -10,6 +10,7 @@ from changegate.extensions import db
 from changegate.models import ChgModel, SysUser, SysUserHasRole, SysUserRole
 from changegate.models.change_request import CHANGE_TYPES
 from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.seed.approvals import seed_approvals
 from changegate.seed.scopes import seed_scopes
 from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.state_models.shipped import refresh_shipped_models
@@ -38,6 +39,7 @@ def seed_first_start(admin_password: str | None) -> str | None:
     roles = _seed_roles()
     seed_scopes()
     _seed_models()
+    seed_approvals()
     refresh_dictionary()
     add_shipped_choices()
     if db.session.get(SysUser, ADMIN_SYS_ID) is not None:

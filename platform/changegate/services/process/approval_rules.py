@@ -6,57 +6,84 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import AccessRefused, OperationFailed
+from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.models import Task
+from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
-from changegate.services.tables.registry import NoRules, Values
+from changegate.services.approvals.answers import COMMENTS_MISSING, complete_answer, require_answer_by_person
+from changegate.services.approvals.rollup import APPROVED, REJECTED
+from changegate.services.approvals.stages import ANSWERED, ApprovalOutcome, settle
+from changegate.services.approvals.stored import find_change_of, lock_change
+from changegate.services.tables.registry import NoRules, Values, get_table
+from changegate.services.tables.writing.records import write_changes
 
 ANSWER = frozenset({"state", "comments"})
-REJECTED = "rejected"
-TABLE = "sysapproval_approver"
-ANSWER_REFUSED = (
-    "An access token answers an approval only if its subject is the approver and it has the scope approval.answer; "
-    "use a user's name and password"
-)
-ANSWERS = frozenset({"approved", REJECTED})
+REFUSED = "ACL Exception {} Failed due to security constraints"
+KEPT = "An approval that a policy requested is evidence and cannot be deleted"
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
 
 class ApprovalRules(NoRules):
     """Rules of sysapproval_approver: only the approver may answer, and may write nothing but the answer.
 
-    See docs/reference/change-records.md#approvals.
+    Only approvals that a policy requested count for the change. The others are informational. See docs/approvals.md.
     """
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Fill in both pairs of fields that name the approved record; refuse an answer of another user."""
-        if values["state"] in ANSWERS:
+        if values["state"] in ANSWERED:
             if "admin" not in caller.roles and values.get("approver") != caller.sys_id:
-                raise AccessRefused("Operation Failed", "ACL Exception Insert Failed due to security constraints")
+                raise AccessRefused("Operation Failed", REFUSED.format("Insert"))
             require_answer_by_person(caller, values.get("approver"))
         if task := values.get("sysapproval"):
             row = _CLASS.first({"task": task})
             values.setdefault("document_id", task)
             values.setdefault("source_table", row.sys_class_name if row else "task")
 
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the change before its approval, in the order of all writers."""
+        if change := find_change_of(sys_id):
+            lock_change(change)
+
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse an answer that belongs to another user, and a rejection without comments."""
+        """Refuse an answer that the caller may not give, and a rejection without comments."""
+        if record["asked_by_policy"]:
+            if changes:
+                complete_answer(record, changes, _change_of(record), caller)
+            return
         if "admin" not in caller.roles:
             if record["approver"] != caller.sys_id:
-                raise AccessRefused("Operation Failed", "ACL Exception Update Failed due to security constraints")
+                raise AccessRefused("Operation Failed", REFUSED.format("Update"))
             for name in set(changes) - ANSWER:
                 del changes[name]
-        if changes.get("state") in ANSWERS:
+        if changes.get("state") in ANSWERED:
             require_answer_by_person(caller, record["approver"])
         if changes.get("state") == REJECTED and not changes.get("comments", record["comments"]):
-            raise OperationFailed("Data Policy Exception: The following fields are mandatory: Comments")
+            raise OperationFailed(COMMENTS_MISSING)
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Count the answers, and move the change if they are enough."""
+        if record["asked_by_policy"]:
+            change = _change_of(record)
+            apply_outcome(change, settle(change, caller), caller)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse to delete what a policy requested."""
+        if record["asked_by_policy"]:
+            raise OperationFailed(KEPT)
 
 
-def require_answer_by_person(caller: Caller, approver: str | None) -> None:
-    """Refuse an answer by a token, unless its subject is the approver and one of its scopes names approvals.
+def _change_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    change = lock_change(record["sysapproval"]) if record["sysapproval"] else None
+    if change is None:
+        raise RecordNotFound
+    return change
 
-    Neither useraccount nor a rule for every table suffices: a pipeline must not approve its own change.
-    """
-    is_allowed = caller.is_subject and approver == caller.sys_id and caller.permissions.has_rule_of(TABLE)
-    if caller.grant is not None and not is_allowed:
-        raise AccessRefused("Operation Failed", ANSWER_REFUSED)
+
+def apply_outcome(change: Mapping[str, Any], outcome: ApprovalOutcome, caller: Caller) -> None:
+    """Write the approval of a locked change."""
+    changes: Values = {"approval": outcome.approval} if outcome.approval != change["approval"] else {}
+    if changes.get("approval") == APPROVED:
+        changes["approval_set"] = utc_now()
+    if changes:
+        write_changes(get_table("change_request"), dict(change), changes, caller)

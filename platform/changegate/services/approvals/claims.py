@@ -1,0 +1,207 @@
+"""Verified claims of a change and the record of its pipeline, and conditions on both.
+
+No caller can write these facts: they are copied from the verified claims of the token that created the change. They
+are compared exactly, because `refs/heads/Main` is another branch than `refs/heads/main`. A missing fact is not false: a
+condition that depends on it is undecided, and then people decide.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from math import sqrt
+from typing import Any
+
+from sqlalchemy import String, and_, case, func, or_, select
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.errors import InputInvalid
+from changegate.models import SysAudit, Task
+from changegate.models.base import Entry, UTCDateTime, utc_now
+from changegate.services.tables.queries.encoded_query import Condition, Term, parse_encoded_query
+
+# The claims that identify a pipeline; its record is that of the changes with the same values.
+PIPELINE = ("oauth_entity", "source_repository", "source_workflow", "source_environment")
+CLAIMS = (*PIPELINE, "oauth_issuer", "oauth_subject", "source_ref")
+RECORD = {
+    "pipeline.changes": Entry("integer", "Implemented changes of the pipeline"),
+    "pipeline.success_rate": Entry("integer", "Successful changes of the pipeline in percent, rounded down"),
+    "pipeline.lower_bound": Entry("integer", "Lower bound of the pipeline's success rate in percent, rounded down"),
+}
+# Fields whose later edit by another user makes the claims of the creator say nothing about the change.
+GOVERNED = (
+    *("type", "chg_model", "risk", "impact", "cmdb_ci", "start_date", "end_date", "assignment_group"),
+    *("description", "short_description", "implementation_plan", "backout_plan", "test_plan", "change_plan"),
+)
+# The standard normal deviate of a confidence of 95 %.
+_DEVIATE = 1.959964
+_CLOSED, _CANCELED, _IMPLEMENT, _REVIEW = 3, 4, -1, 0
+_LEFT_OPEN = timedelta(days=1)
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTest:
+    """One term of a condition."""
+
+    field: str
+    test: Callable[[Any], bool]
+
+    def evaluate(self, facts: Facts) -> bool | None:
+        """Return whether the fact passes, or None if it is missing."""
+        value = facts.get(self.field)
+        return None if value is None else self.test(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimsCondition:
+    """A condition on verified claims; `alternatives` are joined by OR, and each is a conjunction of OR chains."""
+
+    alternatives: tuple[tuple[tuple[ClaimTest, ...], ...], ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the facts, in the order of the text."""
+        terms = (term.field for group in self.alternatives for chain in group for term in chain)
+        return tuple(dict.fromkeys(terms))
+
+    def evaluate(self, facts: Facts) -> bool | None:
+        """Return whether the facts pass, or None if that depends on a missing fact (the logic of Kleene)."""
+        return _any(
+            _all(_any(term.evaluate(facts) for term in chain) for chain in group) for group in self.alternatives
+        )
+
+
+def _any(results: Iterable[bool | None]) -> bool | None:
+    known = set(results)
+    return True if True in known else None if None in known else False
+
+
+def _all(results: Iterable[bool | None]) -> bool | None:
+    known = set(results)
+    return False if False in known else None if None in known else True
+
+
+def parse_claims_condition(text: str) -> ClaimsCondition:
+    """Return the condition of an encoded query. Raises `InputInvalid` naming the first invalid term."""
+    query = parse_encoded_query(text)
+    if query.unreadable or query.orders or not query.alternatives:
+        term = query.unreadable[0] if query.unreadable else text
+        raise _invalid(f"{term[:100]!r} is not a condition such as source_ref=refs/heads/main.")
+    alternatives = tuple(tuple(tuple(map(_test_of, chain)) for chain in group) for group in query.alternatives)
+    return ClaimsCondition(alternatives)
+
+
+def _invalid(sentence: str) -> InputInvalid:
+    return InputInvalid({"condition": [sentence]})
+
+
+def _test_of(term: Term) -> ClaimTest:
+    if not isinstance(term, Condition):
+        raise _invalid("RLQUERY and JOIN are not possible here. Use verified claims such as source_repository.")
+    if term.field not in CLAIMS and term.field not in RECORD:
+        known = ", ".join((*CLAIMS, *RECORD))
+        raise _invalid(f"{term.field[:100]!r} is not a verified claim. Use one of {known}.")
+    operators = _OF_NUMBERS if term.field in RECORD else _OF_TEXTS
+    if term.operator not in operators or not term.value:
+        raise _invalid(f"{term.field}: use one of {', '.join(operators)} with a value.")
+    if term.field not in RECORD:
+        return ClaimTest(term.field, _OF_TEXTS[term.operator](term.value))
+    if not term.value.isdecimal():
+        raise _invalid(f"{term.field}: {term.value[:100]!r} is not a whole number.")
+    return ClaimTest(term.field, _OF_NUMBERS[term.operator](int(term.value)))
+
+
+def _is_listed(text: str) -> Callable[[Any], bool]:
+    values = frozenset(item.strip() for item in text.split(","))
+    return lambda fact: fact in values
+
+
+def _is_not_listed(text: str) -> Callable[[Any], bool]:
+    is_listed = _is_listed(text)
+    return lambda fact: not is_listed(fact)
+
+
+_OF_TEXTS: Mapping[str, Callable[[str], Callable[[Any], bool]]] = {
+    "=": lambda text: lambda fact: bool(fact == text),
+    "!=": lambda text: lambda fact: bool(fact != text),
+    "IN": _is_listed,
+    "NOT IN": _is_not_listed,
+    "STARTSWITH": lambda text: lambda fact: bool(fact.startswith(text)),
+}
+_OF_NUMBERS: Mapping[str, Callable[[int], Callable[[Any], bool]]] = {
+    "=": lambda limit: lambda fact: bool(fact == limit),
+    "<": lambda limit: lambda fact: bool(fact < limit),
+    "<=": lambda limit: lambda fact: bool(fact <= limit),
+    ">": lambda limit: lambda fact: bool(fact > limit),
+    ">=": lambda limit: lambda fact: bool(fact >= limit),
+}
+
+
+def claims_of(change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the verified claims of a change and the record of its pipeline; missing facts are None.
+
+    They are all missing once another user has edited what the pipeline created.
+    """
+    if not change.get("oauth_entity") or find_editor(change):
+        return dict.fromkeys((*CLAIMS, *RECORD))
+    return {**{name: change.get(name) for name in CLAIMS}, **_record_of(change)}
+
+
+def find_editor(change: Mapping[str, Any]) -> str | None:
+    """Return the name of a user other than the creator who has edited a governed field of a change, or None."""
+    row = _EDITOR.first({"change": change["sys_id"], "creator": change["sys_created_by"]})
+    return None if row is None else str(row.user)
+
+
+def _record_of(change: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return how many changes the same pipeline has implemented, and how many of them were successful.
+
+    Changes that are past their planned end and not closed, and canceled ones that were begun, are unsuccessful: a
+    pipeline reports its own close codes, and must not gain by leaving out its failures.
+    """
+    pipeline = {name: change.get(name) for name in PIPELINE}
+    if not all(pipeline.values()):
+        return dict.fromkeys(RECORD)
+    now = utc_now()
+    row = _RECORD.first({**pipeline, "sys_id": change["sys_id"], "now": now, "left_open": now - _LEFT_OPEN})
+    count, successes = (row.how_many, row.successes or 0) if row else (0, 0)
+    rate, bound = (100 * successes // count, int(100 * lower_bound(successes, count))) if count else (0, 0)
+    return {"pipeline.changes": count, "pipeline.success_rate": rate, "pipeline.lower_bound": bound}
+
+
+def lower_bound(successes: int, count: int) -> float:
+    """Return the lower bound of a success rate at a confidence of 95 % (the score interval of Wilson)."""
+    rate, square = successes / count, _DEVIATE**2
+    spread = _DEVIATE * sqrt(rate * (1 - rate) / count + square / (4 * count**2))
+    return max(0.0, (rate + square / (2 * count) - spread) / (1 + square / count))
+
+
+def _record() -> Any:
+    columns = Task.__table__.c
+    is_of_pipeline = (columns[name] == parameter(name, String) for name in PIPELINE)
+    folded = func.lower(columns["source_repository"]) == func.lower(parameter("source_repository", String))
+    is_overdue = or_(
+        columns["end_date"] < parameter("now", UTCDateTime()),
+        and_(columns["end_date"].is_(None), columns["opened_at"] < parameter("left_open", UTCDateTime())),
+    )
+    is_counted = or_(
+        columns["state"] == _CLOSED,
+        and_(columns["state"] == _CANCELED, columns["work_start"].is_not(None)),
+        and_(or_(columns["state"] == _IMPLEMENT, columns["state"] == _REVIEW), is_overdue),
+    )
+    is_success = and_(columns["state"] == _CLOSED, columns["close_code"] == "successful")
+    counts = (func.count().label("how_many"), func.sum(case((is_success, 1), else_=0)).label("successes"))
+    # The folded comparison uses an index; the exact one decides.
+    others = (columns["sys_class_name"] == "change_request", columns["sys_id"] != parameter("sys_id", String))
+    return select(*counts).where(folded, *is_of_pipeline, *others, is_counted)
+
+
+_RECORD = Prepared(_record())
+_EDITOR = Prepared(
+    select(SysAudit.user).where(
+        SysAudit.tablename == "change_request",
+        SysAudit.documentkey == parameter("change", String),
+        or_(*(SysAudit.fieldname == name for name in GOVERNED)),
+        SysAudit.user != parameter("creator", String),
+    )
+)

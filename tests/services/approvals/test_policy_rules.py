@@ -1,0 +1,232 @@
+"""Writes of policies and their rules: what is refused, and which version they have."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from changegate.database import connection
+from changegate.errors import AccessRefused, ChangegateError, InputInvalid, OperationFailed
+from changegate.seed.approvals import CAB_APPROVAL, POLICIES, seed_approvals
+from changegate.services.access.caller import Caller
+from changegate.services.access.permissions import Permissions, TokenGrant
+from changegate.services.access.scope_policy import ScopePolicy
+from changegate.services.approvals.policies import rules_of
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
+from tests.services.approvals.asked_changes import (
+    add,
+    add_group,
+    add_people,
+    add_policy,
+    edit,
+    enter,
+    of_group,
+    of_users,
+    remove,
+)
+from tests.support.people import ROOT, add_account, caller_for
+
+
+@pytest.fixture(autouse=True)
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+def version_of(policy: str) -> int:
+    return int(row_of("chg_policy_approval", policy)["version"])
+
+
+def row_of(table: str, sys_id: str) -> Any:
+    source = get_table(table).source
+    return connection().execute(select(source).where(source.c["sys_id"] == sys_id)).mappings().one()
+
+
+def detail_of(problem: ChangegateError) -> str:
+    return problem.detail or problem.message
+
+
+def test_a_policy_without_rules_cannot_be_active() -> None:
+    with pytest.raises(InputInvalid, match="at least one rule before it is active"):
+        add("chg_policy_approval", name="Empty", state=-4, active=True)
+    policy = add("chg_policy_approval", name="Empty", state=-4)
+    with pytest.raises(InputInvalid, match="at least one rule before it is active"):
+        edit("chg_policy_approval", policy, active=True)
+
+
+def test_the_last_rule_of_an_active_policy_stays() -> None:
+    ann, bob = add_people("ann", "bob").values()
+    policy = add_policy(of_users(ann), of_users(bob))
+    first, second = (rule["sys_id"] for rule in rules_of(policy))
+    remove("chg_approval_def", first)
+
+    with pytest.raises(OperationFailed) as refusal:
+        remove("chg_approval_def", second)
+    assert "is the last one of the active policy" in detail_of(refusal.value)
+    edit("chg_policy_approval", policy, active=False)
+    remove("chg_approval_def", second)
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("color=red", "'color' is neither a field of a change nor one of the facts"),
+        ("riskBOGUS4", "is not a condition"),
+        ("ORDERBYnumber", "sorts"),
+        ("pipeline.changes=many", "pipeline.changes"),
+    ],
+)
+def test_a_condition_that_cannot_be_evaluated_is_refused(condition: str, said: str) -> None:
+    with pytest.raises(InputInvalid, match=said):
+        add("chg_policy_approval", name="Red", state=-4, condition=condition)
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"approver_source": "users"}, "users"),
+        ({"approver_source": "group"}, "group"),
+        ({"approver_source": "field"}, "approver_field"),
+        ({"approver_source": "claims"}, "condition"),
+        ({"approver_source": "field", "approver_field": "risk"}, "approver_field"),
+        ({"approver_source": "field", "approver_field": "nowhere.manager"}, "approver_field"),
+        ({"approver_source": "field", "approver_field": "assignment_group.name"}, "approver_field"),
+        ({"approver_source": "field", "approver_field": "cmdb_ci"}, "approver_field"),
+        ({"approver_source": "users", "users": "admin", "wait_for": "percentage"}, "value"),
+        ({"approver_source": "users", "users": "admin", "wait_for": "percentage", "value": 0}, "value"),
+        ({"approver_source": "users", "users": "admin", "wait_for": "percentage", "value": 101}, "value"),
+        ({"approver_source": "users", "users": "admin", "wait_for": "count"}, "value"),
+        ({"approver_source": "users", "users": "admin", "wait_for": "count", "value": 0}, "value"),
+        ({"approver_source": "claims", "condition": "risk=4"}, "condition"),
+        ({"approver_source": "claims", "condition": "source_refLIKEmain"}, "condition"),
+        ({"approver_source": "claims", "condition": "source_ref="}, "condition"),
+        ({"approver_source": "claims", "condition": "pipeline.changes>=0.5"}, "condition"),
+        ({"approver_source": "claims", "condition": "source_ref=x^nonsense"}, "condition"),
+        ({"approver_source": "claims", "condition": "RLQUERYchange_task.change_request,>=1^ENDRLQUERY"}, "condition"),
+    ],
+)
+def test_an_invalid_rule_is_refused_with_its_field(rule: dict[str, Any], field: str) -> None:
+    policy = add("chg_policy_approval", name="Peers", state=-4)
+    with pytest.raises(InputInvalid) as refusal:
+        add("chg_approval_def", policy=policy, name="Rule", **rule)
+    assert list(refusal.value.fields) == [field]
+
+
+def test_an_unknown_group_is_refused() -> None:
+    policy = add("chg_policy_approval", name="Peers", state=-4)
+    with pytest.raises(ChangegateError) as refusal:
+        add("chg_approval_def", policy=policy, name="Rule", approver_source="group", group="Nobody knows it")
+    assert "Field group: no record of sys_user_group" in detail_of(refusal.value)
+
+
+def test_each_edit_raises_the_version() -> None:
+    ann, bob = add_people("ann", "bob").values()
+    policy = add("chg_policy_approval", name="Peers", state=-4)
+    assert version_of(policy) == 1
+    rule = add("chg_approval_def", policy=policy, name="Peer", **of_users(ann))
+    assert version_of(policy) == 2
+    edit("chg_approval_def", rule, users=bob)
+    assert version_of(policy) == 3
+    edit("chg_policy_approval", policy, active=True)
+    assert version_of(policy) == 4
+    edit("chg_policy_approval", policy, active=True)
+    assert version_of(policy) == 4
+    add("chg_approval_def", policy=policy, name="Other", **of_users(ann))
+    remove("chg_approval_def", rule)
+    assert version_of(policy) == 6
+
+
+def test_a_version_cannot_be_written() -> None:
+    policy = add("chg_policy_approval", name="Peers", state=-4, version=7, sys_policy="read")
+    edit("chg_policy_approval", policy, version=9, sys_policy="read")
+    assert (version_of(policy), row_of("chg_policy_approval", policy)["sys_policy"]) == (1, None)
+
+
+def test_a_policy_in_use_cannot_be_deleted() -> None:
+    policy = add_policy(of_users(add_account("ann")))
+    change = add("change_request", type="normal")
+    enter(change)
+    edit("chg_policy_approval", policy, active=False)
+
+    with pytest.raises(OperationFailed) as refusal:
+        remove("chg_policy_approval", policy)
+    assert "is in use, for example by CHG" in detail_of(refusal.value)
+
+
+def test_a_policy_that_was_never_used_is_deleted_with_its_rules() -> None:
+    policy = add_policy(of_users(add_account("ann")))
+    with pytest.raises(OperationFailed) as refusal:
+        remove("chg_policy_approval", policy)
+    assert "is active. Deactivate it before you delete it" in detail_of(refusal.value)
+    edit("chg_policy_approval", policy, active=False)
+    remove("chg_policy_approval", policy)
+    assert rules_of(policy) == []
+
+
+def test_a_group_of_a_rule_cannot_be_deleted() -> None:
+    group = add_group("Board", add_account("ann"))
+    add_policy(of_group(group))
+    with pytest.raises(OperationFailed):
+        remove("sys_user_group", group)
+
+
+def test_a_rule_stays_with_its_policy() -> None:
+    ann = add_account("ann")
+    policy, other = add_policy(of_users(ann)), add_policy(of_users(ann))
+    with pytest.raises(InputInvalid, match="A rule stays with its policy"):
+        edit("chg_approval_def", rules_of(policy)[0]["sys_id"], policy=other)
+
+
+@pytest.mark.parametrize("roles", [("change_manager",), ("itil",), ()])
+def test_only_administrators_write_policies(roles: tuple[str, ...]) -> None:
+    caller = caller_for(add_account("tom"), *roles)
+    with pytest.raises(AccessRefused):
+        create_record(get_table("chg_policy_approval"), caller, {"name": "Mine", "state": -4})
+
+
+def test_no_token_writes_policies() -> None:
+    token = TokenGrant("e" * 32, "useraccount", ScopePolicy(has_everything=True))
+    caller = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), token))
+    for table in ("chg_policy_approval", "chg_approval_def"):
+        with pytest.raises(AccessRefused, match="Operation Failed"):
+            create_record(get_table(table), caller, {"name": "Mine", "state": -4})
+
+
+# First start
+
+
+@pytest.fixture
+def shipped() -> list[Any]:
+    source = get_table("chg_policy_approval").source
+    return list(connection().execute(select(source).order_by(source.c["order"])).mappings())
+
+
+def test_the_first_start_creates_the_group_and_the_default_policy(shipped: list[Any]) -> None:
+    groups = get_table("sys_user_group").source
+    assert connection().scalar(select(groups.c["sys_id"]).where(groups.c["name"] == CAB_APPROVAL))
+    assert [(policy["name"], policy["active"]) for policy in shipped] == [(name, True) for name, *_ in POLICIES]
+    assert all(len(rules_of(policy["sys_id"])) == 1 for policy in shipped)
+
+
+def test_preparing_again_keeps_the_group_and_the_policies(shipped: list[Any]) -> None:
+    seed_approvals()
+    source = get_table("chg_policy_approval").source
+    assert connection().execute(select(source).order_by(source.c["order"])).mappings().all() == shipped
+
+
+def test_shipped_policies_and_their_rules_are_read_only(shipped: list[Any]) -> None:
+    policy, rule = shipped[0]["sys_id"], rules_of(shipped[0]["sys_id"])[0]["sys_id"]
+    attempts = (
+        lambda: edit("chg_policy_approval", policy, active=False),
+        lambda: remove("chg_policy_approval", policy),
+        lambda: edit("chg_approval_def", rule, wait_for="all"),
+        lambda: remove("chg_approval_def", rule),
+        lambda: add("chg_approval_def", policy=policy, name="More", **of_users(ROOT.sys_id)),
+    )
+    for attempt in attempts:
+        with pytest.raises(OperationFailed) as refusal:
+            attempt()
+        assert "is shipped and read-only" in detail_of(refusal.value)
