@@ -45,10 +45,11 @@ def running_workers(app: Flask, count: int = 1) -> Iterator[subprocess.Popen[str
     """Run workers, give the first of them, and kill them in the end."""
     settings = {"database_url": app.config["SQLALCHEMY_DATABASE_URI"], "admin_password": ADMIN_PASSWORD}
     options: Any = {"cwd": ROOT, "env": environment_of(Path(app.instance_path), **settings), "text": True}
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with contextlib.ExitStack() as stack:
         workers = []
         for _ in range(count):
-            workers.append(subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, **options))
+            workers.append(subprocess.Popen([sys.executable, "-c", WORKER], **options))
             stack.callback(kill, workers[-1])
         for worker in workers:
             assert worker.stdout is not None
@@ -68,10 +69,11 @@ def wait_until(is_so: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def put(app: Flask, *names: str, folder: Path | None = None) -> None:
+def put(app: Flask, *names: str, folder: Path | None = None, waits: str = "after") -> None:
+    waiting = {} if folder is None else {"folder": str(folder), "waits": waits}
     with app.app_context():
         for name in names:
-            enqueue(KIND, {"name": name} | ({} if folder is None else {"folder": str(folder)}))
+            enqueue(KIND, {"name": name, **waiting})
         commit()
 
 
@@ -111,6 +113,23 @@ def test_workers_that_are_killed_at_any_moment_lose_and_double_nothing(either_ap
     with running_workers(either_app, 2):
         wait_until(lambda: not stored_jobs(either_app))
     assert items(either_app) == dict.fromkeys(names, 1)
+
+
+def test_a_worker_that_was_paused_by_the_system_does_not_commit_what_another_has_done(
+    either_app: Flask, tmp_path: Path
+) -> None:
+    put(either_app, "promised", folder=tmp_path, waits="before")
+    with running_workers(either_app) as paused:
+        wait_until((tmp_path / "begun").exists)
+        paused.send_signal(signal.SIGSTOP)
+        (tmp_path / "leave").touch()
+        end_leases(either_app)
+        with running_workers(either_app):
+            wait_until(lambda: not stored_jobs(either_app))
+        paused.send_signal(signal.SIGCONT)
+        assert paused.stderr is not None
+        assert "was discarded: its lease was lost" in paused.stderr.readline()
+    assert items(either_app) == {"promised": 1}
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

@@ -14,11 +14,17 @@ KIND = "test.process"
 
 @handles(KIND)
 def add_ci(payload: Mapping[str, Any]) -> None:
-    """Add an item; then show that it was added, and wait for leave to go on."""
+    """Add an item. In between, before or after the write, show that the job has begun, and wait for leave to go on."""
+    if payload.get("waits") == "before":
+        wait_for_leave(payload)
     db.session.add(CmdbCi(name=payload["name"]))
     db.session.flush()
-    if "folder" in payload:
-        folder = Path(payload["folder"])
-        (folder / "begun").touch()
-        while not (folder / "leave").exists():
-            time.sleep(0.01)
+    if payload.get("waits") == "after":
+        wait_for_leave(payload)
+
+
+def wait_for_leave(payload: Mapping[str, Any]) -> None:
+    folder = Path(payload["folder"])
+    (folder / "begun").touch()
+    while not (folder / "leave").exists():
+        time.sleep(0.01)

@@ -105,7 +105,8 @@ def _record_failure(lease: Lease, problem: Exception) -> None:
         return
     outcome = "it stays failed" if is_final else f"it runs again in {pause.total_seconds():.0f} seconds"
     frames = "".join(traceback.format_tb(problem.__traceback__))
-    log.error("job %s %s, attempt %d: %s; %s\n%s", lease.kind, lease.sys_id, lease.attempts, error, outcome, frames)
+    facts = (lease.kind, lease.sys_id, lease.attempts, error, outcome, frames)
+    log.log(logging.ERROR if is_final else logging.WARNING, "job %s %s, attempt %d: %s; %s\n%s", *facts)
 
 
 def pause_after(attempts: int, longest: timedelta) -> timedelta:
