@@ -11,6 +11,7 @@ import requests
 from sqlalchemy import create_engine, delete
 
 from changegate.models import OAuthTokenKey
+from tests.conftest import ADMIN_PASSWORD
 from tests.e2e.conftest import Servers
 from tests.support.live_desk import INTEGRATIONS, JWT_BEARER, LiveDesk, administer
 from tests.support.servers import Running
@@ -19,6 +20,7 @@ JWKS = "/api/now/oauth/jwks"
 QUOTA = 7
 THREADS = 20
 TIMEOUT_SECONDS = 30
+TABLES = "/api/now/table"
 
 
 @pytest.fixture
@@ -128,3 +130,29 @@ def test_a_token_is_accepted_and_revoked_across_two_servers(servers: Servers, de
     # The integration is disabled through the other.
     administer(other, "POST", f"{INTEGRATIONS}/{desk.client_id}/disable")
     assert {status_at(server, desk, second) for server in servers} == {401}
+
+
+def test_callers_at_both_servers_move_a_change_once(servers: Servers) -> None:
+    """Of moves that exclude each other, one is made, with all its effects; repeated moves change nothing."""
+    group = administer(servers[0], "POST", f"{TABLES}/sys_user_group", name="Movers")["sys_id"]
+    imported = {"assignment_group": group, "approval": "approved", "state": "-2"}
+    change = administer(servers[1], "POST", f"{TABLES}/change_request", **imported)["sys_id"]
+
+    def write_states(*states: str) -> list[requests.Response]:
+        def send(server: Running, number: int) -> requests.Response:
+            url, state = f"{server.url}{TABLES}/change_request/{change}", states[number // 2 % len(states)]
+            admin = ("admin", ADMIN_PASSWORD)
+            return requests.patch(url, json={"state": state}, auth=admin, timeout=TIMEOUT_SECONDS)
+
+        return at_both(servers, send)
+
+    assert {answer.status_code for answer in write_states("-1")} == {200}
+    tasks = f"{TABLES}/change_task?sysparm_query=change_request={change}&sysparm_fields=state"
+    assert administer(servers[0], "GET", tasks) == [{"state": "1"}, {"state": "1"}]
+    answers = write_states("0", "4")
+    reached = administer(servers[1], "GET", f"{TABLES}/change_request/{change}")["state"]
+    assert reached in {"0", "4"}
+    for number, answer in enumerate(answers):
+        wins = ("0", "4")[number // 2 % 2] == reached
+        assert answer.status_code == 200 if wins else answer.status_code in {403, 409}, answer.text
+    assert administer(servers[1], "GET", tasks) == [{"state": "4"}, {"state": "4"}]
