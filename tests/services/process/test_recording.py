@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from changegate.database import connection
+from changegate.database import commit, connection
 from changegate.errors import AccessRefused
 from changegate.models import ChgHistory, SysAudit, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.evidence.verification import verify
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -62,6 +64,68 @@ def test_the_history_of_a_change_begins_with_its_creation() -> None:
     assert (kind, user, moved[:2]) == ("created", "ann", ("moved", "admin"))
     assert facts == facts | {"number": change["number"], "short_description": "a change", "risk": "2", "state": "-5"}
     assert facts["requested_by"] == facts["opened_by"] == ann.sys_id
+
+
+def imported(**sent: Any) -> str:
+    return str(create_record(CHANGES, ROOT, {"risk": "4", "backout_plan": "Roll back", **sent})["sys_id"])
+
+
+def test_edits_are_recorded_with_old_and_new_values() -> None:
+    change = imported()
+    update_record(CHANGES, ROOT, change, {"backout_plan": "Restore", "risk": "2", "watch_list": "admin"})
+    created, edited = history(change)
+    assert (created[2]["backout_plan"], created[2]["risk"]) == ("Roll back", "4")
+    assert edited == ("edited", "admin", {"changes": {"risk": ["4", "2"], "backout_plan": ["Roll back", "Restore"]}})
+
+
+def test_an_edit_of_a_field_that_is_not_recorded_costs_nothing() -> None:
+    change = imported()
+    with counted_statements() as statements:
+        update_record(CHANGES, ROOT, change, {"watch_list": "admin", "work_notes": "noted"})
+        update_record(CHANGES, ROOT, change, {"risk": "4"})
+    assert [text for text in statements if "chg_history" in text] == []
+
+
+@pytest.mark.parametrize("state", ["-1", "0", "3"])
+def test_from_implement_on_an_edit_of_what_was_approved_is_a_deviation(state: str) -> None:
+    closed = {"close_code": "successful", "close_notes": "done"} if state == "3" else {}
+    change = imported(state=state, **closed)
+    update_record(CHANGES, ROOT, change, {"backout_plan": "Restore", "description": "x"})
+    update_record(CHANGES, ROOT, change, {"description": "y"})
+    kinds = [(kind, facts.get("deviations")) for kind, _, facts in history(change)[1:]]
+    assert kinds == [("deviated", ["backout_plan"]), ("edited", None)]
+
+
+def test_a_move_and_an_edit_in_one_write_are_one_entry() -> None:
+    change = imported()
+    update_record(CHANGES, ROOT, change, {"state": "4", "description": "Not needed any more", "risk": "3"})
+    created, (kind, _, facts) = history(change)
+    assert kind == "moved"
+    assert facts["changes"] == {
+        "state": ["-5", "4"],
+        "description": [None, "Not needed any more"],
+        "risk": ["4", "3"],
+    }
+    assert (facts["automatic"], facts["transition"]) == (False, None)
+    assert (created[2]["state"], created[2]["risk"]) == ("-5", "4")
+
+
+def test_two_writers_of_one_change_continue_its_history_one_after_the_other(either_app: Flask) -> None:
+    """Trap 38: the lock of the change orders the writers of its chain; there is no lock for all chains."""
+    changes = [imported() for _ in range(2)]
+    commit()
+
+    def edit(number: int) -> None:
+        with either_app.app_context():
+            update_record(CHANGES, ROOT, changes[number % 2], {"backout_plan": f"Plan {number}"})
+            commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(edit, range(20))) == [None] * 20
+    for change in changes:
+        kinds = [kind for kind, _, _ in history(change)]
+        assert kinds == ["created", *["edited"] * 10]
+    assert verify().is_clean
 
 
 def test_history_stays_when_its_change_and_tasks_are_deleted() -> None:

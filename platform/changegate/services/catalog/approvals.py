@@ -1,11 +1,15 @@
 """Tables of approval policies, their rules, and decisions."""
 
+from functools import partial
+
 from changegate.models import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
 from changegate.services.approvals.policy_rules import ApprovalDefRules, PolicyRules
 from changegate.services.catalog.access import ADMINISTRATORS, CHANGE_READERS, rows_of_own_tasks
+from changegate.services.history.recorded_rules import recorded
 from changegate.services.tables.registry import ANYONE, Access, Table
 
 POLICY_ACCESS = Access(read=CHANGE_READERS, create=ADMINISTRATORS, update=ADMINISTRATORS, delete=ADMINISTRATORS)
+_recorded = partial(recorded, subject_table="chg_policy_approval", recorded_as="policy_edited")
 APPROVAL_TABLES = (
     Table(
         name="chg_policy_approval",
@@ -13,7 +17,7 @@ APPROVAL_TABLES = (
         model=ChgPolicyApproval,
         display_field="name",
         access=POLICY_ACCESS,
-        rules=PolicyRules(),
+        rules=_recorded(PolicyRules, "chg_policy_approval"),
         parts=(("chg_approval_def", "policy"),),
         is_closed_to_tokens=True,
     ),
@@ -23,7 +27,7 @@ APPROVAL_TABLES = (
         model=ChgApprovalDef,
         display_field="name",
         access=POLICY_ACCESS,
-        rules=ApprovalDefRules(),
+        rules=_recorded(ApprovalDefRules, "chg_approval_def", subject_of=lambda _, rule: rule["policy"]),
         is_closed_to_tokens=True,
     ),
     Table(

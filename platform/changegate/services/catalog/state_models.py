@@ -4,9 +4,11 @@ from functools import partial
 
 from changegate.models import ChgModel, SttrmState, SttrmStateTransition, SttrmTransitionCondition
 from changegate.services.catalog.access import READ_BY_ANYONE, REFERENCE_DATA
+from changegate.services.history.recorded_rules import recorded
 from changegate.services.state_models.row_rules import ConditionRules, ModelRules, StateRules, TransitionRules
 from changegate.services.tables.registry import Table
 
+_recorded = partial(recorded, subject_table="chg_model", recorded_as="model_edited")
 _table = partial(Table, access=REFERENCE_DATA, blank_fields=("sys_tags",), is_closed_to_tokens=True)
 
 STATE_MODEL_TABLES = (
@@ -17,7 +19,7 @@ STATE_MODEL_TABLES = (
         "Change Model",
         ChgModel,
         "name",
-        rules=ModelRules(),
+        rules=_recorded(ModelRules, "chg_model"),
         extends="sttrm_model",
         parts=(("sttrm_state", "sttrm_model"),),
     ),
@@ -26,7 +28,7 @@ STATE_MODEL_TABLES = (
         "State",
         SttrmState,
         "state_label",
-        rules=StateRules(),
+        rules=_recorded(StateRules, "sttrm_state", subject_of=StateRules.model_of),
         parts=(("sttrm_state_transition", "from_state"), ("sttrm_state_transition", "to_state")),
     ),
     _table(
@@ -34,7 +36,7 @@ STATE_MODEL_TABLES = (
         "State Transition",
         SttrmStateTransition,
         "name",
-        rules=TransitionRules(),
+        rules=_recorded(TransitionRules, "sttrm_state_transition", subject_of=TransitionRules.model_of),
         parts=(("sttrm_transition_condition", "transition"),),
     ),
     _table(
@@ -42,6 +44,6 @@ STATE_MODEL_TABLES = (
         "Transition Condition",
         SttrmTransitionCondition,
         "name",
-        rules=ConditionRules(),
+        rules=_recorded(ConditionRules, "sttrm_transition_condition", subject_of=ConditionRules.model_of),
     ),
 )

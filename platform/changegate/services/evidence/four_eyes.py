@@ -8,7 +8,9 @@ from typing import Any
 from changegate.services.evidence.observation import Observation
 from changegate.services.history.chain import CHANGES, CREATED
 
-APPROVED, DECIDED, ANSWERED, VOIDED = "approved", "decided", "answered", "voided"
+APPROVED, DECIDED, ANSWERED = "approved", "decided", "answered"
+# The kinds of entries that end approvals, with their answers.
+ENDED = frozenset({"voided", "withdrawn"})
 # The fields of a change with the people who asked for it.
 PEOPLE = ("requested_by", "opened_by")
 
@@ -36,7 +38,7 @@ def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observatio
         people |= _people_in(entry)
         if entry.kind == ANSWERED:
             answers[entry.facts["approval"]] = entry.facts
-        elif entry.kind == VOIDED:
+        elif entry.kind in ENDED:
             for each in entry.facts["approvals"]:
                 answers.pop(each["approval"], None)
         elif entry.kind == DECIDED and entry.facts["outcome"] == APPROVED:

@@ -15,6 +15,7 @@ from changegate.services.process.creation_presets import (
 )
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
 from changegate.services.process.moves import NOT_REQUESTED, REJECTED, after_move, after_release, model_of, require_move
+from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.work_tasks import hold_tasks, release_tasks
 from changegate.services.state_models.model import StateModel
@@ -66,9 +67,10 @@ class ChangeRules(TaskRules):
         follow_state(record, changes, caller)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
-        """Carry out the effects of a move, or of a hold and its end."""
+        """Record what was edited, and carry out the effects of a move, or of a hold and its end."""
         if "state" in changes:
             return after_move(record, caller)
+        record_edits(record, changes, caller)
         if changes.get("on_hold") or (record["on_hold"] and "on_hold_reason" in changes and "on_hold" not in changes):
             hold_tasks({**record, **changes}, caller)
         elif "on_hold" in changes:

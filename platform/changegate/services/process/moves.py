@@ -14,11 +14,10 @@ from changegate.errors import OperationFailed
 from changegate.models.base import utc_now
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
-from changegate.services.history.actors import actor_of
-from changegate.services.history.chain import CHANGES, append
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.facts import TASK_CLOSED, gather_facts
 from changegate.services.process.lifecycle import follow_state
+from changegate.services.process.recording import record_move
 from changegate.services.process.refusals import move_refused
 from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow_tasks, create_work_tasks
 from changegate.services.state_models.decision import Decision, decide
@@ -35,7 +34,6 @@ NOT_REQUESTED, REQUESTED, APPROVED, REJECTED, CANCELLED = (
     "rejected",
     "cancelled",
 )
-MOVED = "moved"
 # Automatic moves after one write. No valid model needs more: its automatic moves have no cycle.
 MOST_AUTOMATIC_MOVES = 8
 
@@ -89,7 +87,7 @@ def after_move(record: Mapping[str, Any], caller: Caller) -> Values | None:
     change = lock_change(record["sys_id"])
     if change is None:
         return None
-    _record(record, change, caller)
+    record_move(record, change, caller, None)
     return settle(_enter(change, caller), caller)
 
 
@@ -116,18 +114,9 @@ def settle(change: Values, caller: Caller, event: str = "") -> Values:
         changes: Values = {"state": state, **_values_of_entry(change, state)}
         follow_state(change, changes, caller)
         moved = write_changes(changes_table(), change, changes, caller)
-        _record(change, moved, caller, transition=move.transition.name)
+        record_move(change, moved, caller, move.transition.name)
         change = _enter(moved, caller)
     return change
-
-
-def _record(
-    before: Mapping[str, Any], change: Mapping[str, Any], caller: Caller, transition: str | None = None
-) -> None:
-    """Append a move to the history; an automatic one has the name of its transition."""
-    changes = {"state": [str(before["state"]), str(change["state"])]}
-    facts = {CHANGES: changes, "automatic": transition is not None, "transition": transition}
-    append("change_request", change["sys_id"], MOVED, facts, actor_of(caller))
 
 
 def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:

@@ -1,6 +1,6 @@
-"""The history of a change: its creation, edits, and deletion, and those of its tasks (docs/history.md)."""
+"""The history of a change: its creation, moves, edits, and deletion, and the deletion of its tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -8,12 +8,16 @@ from sqlalchemy import select
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUser, Task
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS
 from changegate.services.history.actors import actor_of
-from changegate.services.history.chain import Beginning, append, describe_beginning
+from changegate.services.history.chain import CHANGES, Beginning, append, describe_beginning
+from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, REVIEW
 from changegate.services.tables.values import render_value
 
 CHANGE, TASK = "change_request", "change_task"
-DELETED = "deleted"
+MOVED, EDITED, DEVIATED, DELETED = "moved", "edited", "deviated", "deleted"
+# From here on, an edit of what was approved is a deviation.
+IMPLEMENTING_STATES = frozenset({IMPLEMENT, REVIEW, CLOSED})
 # Fields that never change: the record, and who and what created it.
 ORIGIN = (
     "number",
@@ -54,9 +58,11 @@ RECORDED = (
     "std_change_producer_version",
     "unauthorized",
     "on_hold",
+    "on_hold_reason",
     "close_code",
     "close_notes",
 )
+Values = Mapping[str, Any]
 _TASKS = Task.__table__
 _CREATION = Prepared(
     select(
@@ -68,13 +74,45 @@ _CREATION = Prepared(
 )
 
 
-def subject_of(record: Mapping[str, Any]) -> tuple[str, str]:
+def subject_of(record: Values) -> tuple[str, str]:
     """Return table and sys_id of the chain that records a change or task: a task is recorded with its change."""
     change = record.get("change_request") if record["sys_class_name"] == TASK else None
     return (CHANGE, change) if change else (record["sys_class_name"], record["sys_id"])
 
 
-def record_deletion(record: Mapping[str, Any], caller: Caller) -> None:
+def record_move(before: Values, change: Values, caller: Caller, transition: str | None) -> None:
+    """Append a move of a locked change, with the fields that were written together with the state.
+
+    An automatic move has the name of its transition.
+    """
+    facts = {**_facts_of(before, change), "automatic": transition is not None, "transition": transition}
+    append(CHANGE, change["sys_id"], MOVED, facts, actor_of(caller))
+
+
+def record_edits(before: Values, changes: Values, caller: Caller) -> None:
+    """Append the edits of a locked change whose state stays, if fields were edited that are recorded."""
+    facts = _facts_of(before, {**before, **changes})
+    if facts[CHANGES]:
+        append(CHANGE, before["sys_id"], DEVIATED if "deviations" in facts else EDITED, facts, actor_of(caller))
+
+
+def record_item(change: Values, name: str, removed: Any, added: Any, caller: Caller) -> None:
+    """Append that an affected CI or an attachment of a locked change was removed, added, or replaced (both are set)."""
+    is_deviation = change["state"] in IMPLEMENTING_STATES and not (name == ATTACHMENTS and removed is None)
+    facts = {CHANGES: {name: [removed, added]}, **({"deviations": [name]} if is_deviation else {})}
+    append(CHANGE, change["sys_id"], DEVIATED if is_deviation else EDITED, facts, actor_of(caller))
+
+
+def _facts_of(before: Values, after: Values) -> dict[str, Any]:
+    """Return the recorded fields that differ, and those of them that deviate from what was approved."""
+    differing = [name for name in RECORDED if name != "approval" and before[name] != after[name]]
+    old, new = (rendered(row, differing) for row in (before, after))
+    facts: dict[str, Any] = {CHANGES: {name: [old.get(name), new.get(name)] for name in differing}}
+    deviations = [name for name in differing if name in GOVERNED_FIELDS]
+    return facts | ({"deviations": deviations} if deviations and before["state"] in IMPLEMENTING_STATES else {})
+
+
+def record_deletion(record: Values, caller: Caller) -> None:
     """Append the deletion of a change or task."""
     facts = rendered(record, ("number", "state", "approval"))
     if record["sys_class_name"] == TASK:
@@ -82,7 +120,7 @@ def record_deletion(record: Mapping[str, Any], caller: Caller) -> None:
     append(*subject_of(record), DELETED, facts, actor_of(caller))
 
 
-def rendered(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+def rendered(record: Values, names: Iterable[str]) -> dict[str, str]:
     """Return fields of a task that have a value, as the Table API shows them."""
     return {
         name: render_value(_TASKS.c[name].info["entry"], record[name]) for name in names if record[name] is not None

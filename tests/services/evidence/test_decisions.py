@@ -1,0 +1,109 @@
+"""What the verification says about decisions that real people made."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from changegate.database import commit, connection
+from changegate.models import ChgApprovalDef, ChgHistory
+from changegate.services.evidence.verification import verify
+from changegate.services.history.actors import SYSTEM
+from changegate.services.history.chain import append
+from tests.services.approvals.asked_changes import (
+    add,
+    add_group,
+    add_people,
+    add_policy,
+    answer,
+    edit,
+    enter,
+    leave,
+    of_group,
+    of_users,
+)
+from tests.support.people import ROOT, caller_for
+
+
+@pytest.fixture(autouse=True)
+def at_work(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def people() -> dict[str, str]:
+    return add_people("ann", "bob", "eve")
+
+
+def approved_change(requester: str, approver: str) -> str:
+    add_policy(of_users(approver))
+    change = add("change_request", requested_by=requester, assignment_group=add_group("Network"))
+    enter(change)
+    answer(change, caller_for(approver))
+    commit()
+    return change
+
+
+def kinds(change: str) -> list[str]:
+    found = select(ChgHistory.kind).where(ChgHistory.subject_id == change).order_by(ChgHistory.seq)
+    return list(connection().execute(found).scalars())
+
+
+def codes() -> list[tuple[str, str | None]]:
+    return [(each.code, each.subject_id) for each in verify().observations if each.code != "state_differs"]
+
+
+def test_an_approval_is_in_order(people: dict[str, str]) -> None:
+    change = approved_change(people["ann"], people["bob"])
+    assert kinds(change) == ["created", "requested", "answered", "decided"]
+    assert codes() == []
+
+
+def test_an_answer_that_a_revert_has_voided_does_not_count(people: dict[str, str]) -> None:
+    change = approved_change(people["ann"], people["bob"])
+    leave(change)
+    decided = select(ChgHistory.facts).where(ChgHistory.subject_id == change, ChgHistory.kind == "decided")
+    facts = json.loads(connection().execute(decided.order_by(ChgHistory.seq)).scalars().all()[0])
+    # As if an old answer had been counted again.
+    append("change_request", change, "decided", facts, SYSTEM)
+    commit()
+    assert codes() == [("answer_unrecorded", change)]
+
+
+def test_a_change_decided_under_a_policy_that_the_approver_edited_is_listed(people: dict[str, str]) -> None:
+    add("sys_user_has_role", user=people["bob"], role="admin")
+    policy = add_policy(of_users(people["bob"]))
+    edit("chg_policy_approval", policy, caller_for(people["bob"], "admin"), description="Only I")
+    change = add("change_request", requested_by=people["ann"], assignment_group=add_group("Network"))
+    enter(change)
+    answer(change, caller_for(people["bob"]))
+    commit()
+    assert codes() == [("policy_edited_by_approver", change)]
+
+
+def test_a_rule_counts_as_an_edit_of_its_policy(people: dict[str, str]) -> None:
+    add("sys_user_has_role", user=people["bob"], role="admin")
+    group = add_group("CAB", people["bob"])
+    policy = add_policy(of_group(group))
+    sys_id = connection().execute(select(ChgApprovalDef.sys_id).where(ChgApprovalDef.policy == policy)).scalar_one()
+    edit("chg_approval_def", sys_id, caller_for(people["bob"], "admin"), name="Mine")
+    change = add("change_request", requested_by=people["ann"], assignment_group=group)
+    enter(change)
+    answer(change, caller_for(people["bob"]))
+    commit()
+    assert codes() == [("policy_edited_by_approver", change)]
+
+
+def test_an_administrator_who_answers_for_another_person_does_not_count_as_the_requester(
+    people: dict[str, str],
+) -> None:
+    change = add("change_request", requested_by=people["ann"], assignment_group=add_group("Network"))
+    add_policy(of_users(people["bob"]))
+    enter(change)
+    answer(change, ROOT, approver=people["bob"])
+    commit()
+    assert kinds(change)[:3] == ["created", "requested", "answered"]
+    assert codes() == []
