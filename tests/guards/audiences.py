@@ -50,6 +50,8 @@ CHANGE_API = {
         ),
         "GET /change/model",
         "GET /change/model/<sys_id>",
+        "GET /change/<sys_id>/nextstates",
+        "GET /change/<sys_id>/blockers",
         "GET /change/<sys_id>/task",
         "POST /change/<sys_id>/task",
         "PATCH /change/<sys_id>/task/<task_sys_id>",

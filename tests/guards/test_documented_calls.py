@@ -123,13 +123,15 @@ def test_the_calls_of_the_change_management_api_work(desk: Running, provider: st
     script = "\n".join(blocks(DOCS / "change-management-api.md", "bash"))
     done = run(localised(script, desk, provider), {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD})
     results = [answer["result"] for answer in json_texts(done.stdout)]
-    read, patched, listed, task, gone = results
+    read, patched, listed, task, next_states, blockers, gone = results
     assert read["priority"] == {"value": 2, "display_value": "2 - High"}
     assert patched["description"]["value"] == "Version 4.2"
     assert [change["sys_id"] for change in listed] == [read["sys_id"]]
     assert (
         task["state"]["display_value"] == "In Progress" and task["change_request"]["value"] == read["sys_id"]["value"]
     )
+    assert next_states["available_states"] == ["-5", "-4", "4"]
+    assert [blocker["field"] for blocker in blockers] == ["assignment_group"]
     assert gone["number"] == read["number"]
 
 

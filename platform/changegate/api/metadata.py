@@ -16,7 +16,7 @@ from changegate.services.oauth.client_assertions import ALGORITHMS
 from changegate.services.oauth.grant_types import list_grant_types
 from changegate.services.scopes.scopes import list_scopes
 
-API = "/api/now"
+APIS = ("/api/now", "/api/sn_chg_rest")
 # In seconds; short, because administrators can add scopes at any time.
 METADATA_MAX_AGE = 300
 PROOFS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
@@ -38,8 +38,8 @@ def authorization_server_view(described: str = "") -> Response:
 @bp.get(PROTECTED_RESOURCE)
 @bp.get(f"{PROTECTED_RESOURCE}/<path:described>")
 def protected_resource_view(described: str = "") -> Response:
-    """Return the metadata of the resource at a path: the product, or its API."""
-    resources = {"": "", base_path(): "", base_path() + API: API}
+    """Return the metadata of the resource at a path: the product, or one of its APIs."""
+    resources = {"": "", base_path(): "", **{base_path() + api: api for api in APIS}}
     path = f"/{described}" if described else ""
     if path not in resources:
         abort(404)

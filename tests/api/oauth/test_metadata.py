@@ -134,9 +134,10 @@ def test_scopes_are_those_that_there_are_now(app: Flask, client: FlaskClient) ->
 
 
 def test_what_the_resource_is(client: FlaskClient) -> None:
-    root, api = (client.get(path).get_json() for path in (RESOURCE, f"{RESOURCE}/api/now"))
+    root = client.get(RESOURCE).get_json()
     assert root["resource"] == BASE_URL
-    assert api == root | {"resource": f"{BASE_URL}/api/now"}
+    for api in ("/api/now", "/api/sn_chg_rest"):
+        assert client.get(f"{RESOURCE}{api}").get_json() == root | {"resource": f"{BASE_URL}{api}"}
     assert root["authorization_servers"] == [BASE_URL]
     assert root["bearer_methods_supported"] == ["header"]
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from changegate.services.catalog import TABLES
+from changegate.services.tables.registry import NOBODY
 from tests.support.scope_desk import put_scope
 from tests.support.table_api import TableApi
 from tests.support.token_desk import Integration, TokenDesk
 
-APPROVALS, MODELS = "/api/now/table/sysapproval_approver", "/api/now/table/chg_model"
-TEMPLATES = "/api/now/table/std_change_producer_version"
+APPROVALS = "/api/now/table/sysapproval_approver"
 ANN = "ann"
 MAPPED: dict[str, Any] = {"run_as": ..., "user_field": "user_name"}
 
@@ -72,14 +73,28 @@ def test_a_token_creates_no_answer(desk: TokenDesk, approval: str) -> None:
     assert desk.call(token, "POST", APPROVALS, json={**wanted, "state": "requested"}).status_code == 201
 
 
-@pytest.mark.parametrize("path", [MODELS, TEMPLATES])
-def test_no_token_writes_models_or_templates(desk: TokenDesk, admin: dict[str, str], path: str) -> None:
+def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
+    decisive = {
+        *("chg_model", "sttrm_state", "sttrm_state_transition", "sttrm_transition_condition"),
+        *("chg_policy_approval", "chg_approval_def", "std_change_producer_version"),
+        *("sys_user_delegate", "sys_user_identity"),
+    }
+    assert {name for name, table in TABLES.items() if table.is_closed_to_tokens} >= decisive
+    # The others of this kind are written by no caller at all.
+    for name in ("sttrm_model", "chg_approval_decision", "chg_history"):
+        access = TABLES[name].access
+        assert {access.create, access.update, access.delete} == {NOBODY}
+
+
+@pytest.mark.parametrize("name", ["chg_model", "std_change_producer_version", "chg_policy_approval"])
+def test_no_token_writes_a_closed_table(desk: TokenDesk, admin: dict[str, str], name: str) -> None:
+    path = f"/api/now/table/{name}"
     made = TableApi(desk.client, admin, path).created(name="Restart")["sys_id"]
     token = desk.token(desk.register(scopes=["useraccount"], run_as="admin"))
     calls = (("POST", path), ("PATCH", f"{path}/{made}"), ("PUT", f"{path}/{made}"), ("DELETE", f"{path}/{made}"))
     for method, address in calls:
         refused = desk.call(token, method, address, json={"name": "Mine"})
         assert refused.status_code == 403
-        assert refused.get_json()["error"]["detail"].startswith("Access tokens cannot write the table")
+        assert refused.get_json()["error"]["detail"].startswith(f"Access tokens cannot write the table {name}")
     assert desk.call(token, "GET", f"{path}/{made}").get_json()["result"]["name"] == "Restart"
-    assert TableApi(desk.client, admin, path).update(made, {"name": "Theirs"}).status_code == 200
+    assert TableApi(desk.client, admin, path).update(made, {"description": "Theirs"}).status_code == 200

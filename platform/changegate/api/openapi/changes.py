@@ -9,6 +9,7 @@ from changegate.api.change.changes import CHANGE, CREATED_BY_TYPE, TYPES
 from changegate.api.change.models import MODEL
 from changegate.api.change.tasks import TASK
 from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors
+from changegate.api.openapi.change_schemas import list_of
 from changegate.api.openapi.parameters import query_parameters
 from changegate.api.openapi.records import creation_name, example_of, input_name, result_of
 from changegate.api.openapi.tables import AS_XML, TOTAL
@@ -20,60 +21,6 @@ Operation = dict[str, Any]
 Item = dict[str, Operation]
 TAG = "Change Management"
 PREFIX = "/api/sn_chg_rest/change"
-TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
-    "TypedValue": {
-        "description": "A value in JSON, its display value, and for dates the local time in sortable form.",
-        "type": "object",
-        "properties": {
-            "value": {"type": ["string", "integer", "boolean"]},
-            "display_value": {"type": "string"},
-            "display_value_internal": {"type": "string"},
-        },
-        "required": ["value", "display_value"],
-        "additionalProperties": False,
-    },
-    "TypedRecord": {
-        "description": "A record; fields that the caller may not read are left out.",
-        "type": "object",
-        "properties": {"sys_id": ref("TypedValue")},
-        "required": ["sys_id"],
-        "additionalProperties": ref("TypedValue"),
-    },
-    "WrittenRecord": {
-        "description": "The record as it is now, with the names in the request that are not writable fields.",
-        "type": "object",
-        "properties": {
-            "__meta": {
-                "type": "object",
-                "properties": {"ignoredFields": {"type": "array", "items": {"type": "string"}}},
-                "required": ["ignoredFields"],
-                "additionalProperties": False,
-            },
-        },
-        "required": ["__meta"],
-        "additionalProperties": ref("TypedValue"),
-    },
-    "QueryReport": {
-        "description": "The last row of a list, if the instance is configured to add it: the query that was run.",
-        "type": "object",
-        "properties": {
-            "__meta": {
-                "type": "object",
-                "properties": {
-                    "encodedQuery": {"type": "string"},
-                    "fields": {
-                        "type": "object",
-                        "properties": {
-                            name: {"type": "array", "items": {"type": "string"}} for name in ("applied", "ignored")
-                        },
-                    },
-                },
-            },
-        },
-        "required": ["__meta"],
-        "additionalProperties": False,
-    },
-}
 ENCRYPTED: Operation = {
     "name": ENCRYPTED_FIELDS,
     "in": "query",
@@ -96,6 +43,7 @@ def change_paths(spec: APISpec) -> Mapping[str, Item]:
     return {
         **dict(_paths_of_changes(listing)),
         **_paths_of_tasks(listing),
+        **_paths_of_process(),
         f"{PREFIX}/model": {"get": _list(MODEL, "list_change_models", "List change models", listing)},
         f"{PREFIX}/model/{{sys_id}}": {"get": _get(MODEL, "get_change_model", "Get a change model")},
     }
@@ -135,6 +83,13 @@ def _paths_of_tasks(listing: list[Operation]) -> dict[str, Item]:
     }
 
 
+def _paths_of_process() -> dict[str, Item]:
+    path = f"{PREFIX}/{{sys_id}}"
+    next_states = _get(CHANGE, "get_next_states", "Get the next states of a change", ref("NextStates"))
+    blockers = _get(CHANGE, "get_blockers", "Get what a change waits for", list_of(ref("Blocker")))
+    return {f"{path}/nextstates": {"get": next_states}, f"{path}/blockers": {"get": blockers}}
+
+
 def _operation(name: str, summary: str, **rest: Any) -> Operation:
     return {"tags": [TAG], "operationId": name, "summary": summary, **rest}
 
@@ -150,13 +105,18 @@ def _list(table: str, name: str, summary: str, parameters: list[Any]) -> Operati
     )
 
 
-def _get(table: str, name: str, summary: str) -> Operation:
+def _get(table: str, name: str, summary: str, about: JsonSchema | None = None) -> Operation:
+    """Return the operation that gets a record, or something else `about` it, which has no version."""
+    record = answer("The record.", result_of(ref("TypedRecord")), ETAG)
     return _operation(
         name,
         summary,
         description=f"A record of `{table}`.",
         parameters=["sys_id"],
-        responses={"200": answer("The record.", result_of(ref("TypedRecord")), ETAG), **errors(404, 406)},
+        responses={
+            "200": record if about is None else answer("As the record is now.", result_of(about)),
+            **errors(404, 406),
+        },
     )
 
 

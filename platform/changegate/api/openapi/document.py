@@ -11,8 +11,9 @@ from apispec import APISpec
 from changegate.api.openapi.answers import ERROR, OAUTH_ERROR, error_components
 from changegate.api.openapi.attachments import METADATA, attachment_paths
 from changegate.api.openapi.attachments import TAG as ATTACHMENTS
+from changegate.api.openapi.change_schemas import CHANGE_SCHEMAS
 from changegate.api.openapi.changes import TAG as CHANGES
-from changegate.api.openapi.changes import TYPED_SCHEMAS, change_paths
+from changegate.api.openapi.changes import change_paths
 from changegate.api.openapi.hygiene import add_hygiene_schemas, hygiene_paths
 from changegate.api.openapi.integrations import TAG as INTEGRATIONS
 from changegate.api.openapi.integrations import add_integration_schemas, integration_paths
@@ -140,7 +141,7 @@ def _add_schemas(spec: APISpec, choices: Choices) -> None:
     }
     labels = _by_table(choices)
     of_tables = (record_schemas(table, labels.get(table.name, {})) for table in TABLES.values())
-    for schemas in (VALUES, TYPED_SCHEMAS, fixed, *of_tables):
+    for schemas in (VALUES, CHANGE_SCHEMAS, fixed, *of_tables):
         for name, schema in schemas.items():
             spec.components.schema(name, schema)
     add_batch_schemas(spec)
