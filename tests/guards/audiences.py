@@ -52,6 +52,8 @@ CHANGE_API = {
         "GET /change/model/<sys_id>",
         "GET /change/<sys_id>/nextstates",
         "GET /change/<sys_id>/blockers",
+        "PATCH /change/<sys_id>/approvals",
+        "POST /change/<sys_id>/approvals",
         "GET /change/<sys_id>/task",
         "POST /change/<sys_id>/task",
         "PATCH /change/<sys_id>/task/<task_sys_id>",

@@ -86,10 +86,19 @@ def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
         assert {access.create, access.update, access.delete} == {NOBODY}
 
 
-@pytest.mark.parametrize("name", ["chg_model", "std_change_producer_version", "chg_policy_approval"])
-def test_no_token_writes_a_closed_table(desk: TokenDesk, admin: dict[str, str], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("chg_model", {}),
+        ("std_change_producer_version", {}),
+        ("chg_policy_approval", {"state": "-4", "active": "false"}),
+    ],
+)
+def test_no_token_writes_a_closed_table(
+    desk: TokenDesk, admin: dict[str, str], name: str, fields: dict[str, str]
+) -> None:
     path = f"/api/now/table/{name}"
-    made = TableApi(desk.client, admin, path).created(name="Restart")["sys_id"]
+    made = TableApi(desk.client, admin, path).created(name="Restart", **fields)["sys_id"]
     token = desk.token(desk.register(scopes=["useraccount"], run_as="admin"))
     calls = (("POST", path), ("PATCH", f"{path}/{made}"), ("PUT", f"{path}/{made}"), ("DELETE", f"{path}/{made}"))
     for method, address in calls:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
+from changegate.services.approvals.rollup import APPROVED, REJECTED
 
 _TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
     "TypedValue": {
@@ -113,6 +114,15 @@ CHANGE_SCHEMAS: Mapping[str, JsonSchema] = {
             )
         ),
     ),
+    "Answer": {
+        "description": "An answer; a rejection needs comments.",
+        "type": "object",
+        "properties": {
+            "state": {"type": "string", "enum": [APPROVED, REJECTED]},
+            "comments": ref("Text"),
+        },
+        "required": ["state"],
+    },
     "Blocker": _object(
         "One thing that a change waits for.",
         code=_TEXT,

@@ -87,7 +87,22 @@ def _paths_of_process() -> dict[str, Item]:
     path = f"{PREFIX}/{{sys_id}}"
     next_states = _get(CHANGE, "get_next_states", "Get the next states of a change", ref("NextStates"))
     blockers = _get(CHANGE, "get_blockers", "Get what a change waits for", list_of(ref("Blocker")))
-    return {f"{path}/nextstates": {"get": next_states}, f"{path}/blockers": {"get": blockers}}
+    return {
+        f"{path}/nextstates": {"get": next_states},
+        f"{path}/blockers": {"get": blockers},
+        f"{path}/approvals": {verb: _answer(f"answer_approvals_by_{verb}") for verb in ("patch", "post")},
+    }
+
+
+def _answer(name: str) -> Operation:
+    return _operation(
+        name,
+        "Answer the approvals of a change that wait for the caller",
+        description="PATCH and POST are equivalent. Approvers who may not read the change get only its outline.",
+        parameters=["sys_id", "X-no-response-body"],
+        requestBody={"content": {JSON: {"schema": ref("Answer"), "example": {"state": "approved"}}}},
+        responses={"200": _written(), **errors(404, 406, 409, 415)},
+    )
 
 
 def _operation(name: str, summary: str, **rest: Any) -> Operation:

@@ -12,6 +12,8 @@ Labels = Mapping[str, Mapping[str, str]]
 _BLANK = Entry("string", "", is_read_only=True)
 _JOURNAL: Entry = SysJournalField.__table__.c["value"].info["entry"]
 _NONE: Mapping[str, str] = {}
+# Of other kinds, the label is the example.
+_EXAMPLES = {"glide_date_time": "2030-01-31 08:30:00", "glide_date": "2030-01-31", "integer": "1", "boolean": "true"}
 
 
 def record_schemas(table: Table, labels: Labels) -> dict[str, JsonSchema]:
@@ -44,7 +46,12 @@ def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
     writable = {name: entry for name, entry in table.entries.items() if not entry.is_read_only}
     plain = (name for name, entry in writable.items() if entry.kind == "string" and not entry.is_secret)
     named = (mandatory_fields(table) if is_new else []) or list(plain)[:1]
-    return {name: writable[name].label for name in named}
+    return {name: _example_of_field(writable[name]) for name in named}
+
+
+def _example_of_field(entry: Entry) -> str:
+    first_choice = next(iter(entry.choices or ()), None)
+    return first_choice or _EXAMPLES.get(entry.kind) or entry.label
 
 
 def result_of(schema: JsonSchema) -> JsonSchema:
