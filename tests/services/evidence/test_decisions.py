@@ -20,7 +20,6 @@ from tests.services.approvals.asked_changes import (
     answer,
     edit,
     enter,
-    leave,
     of_group,
     of_users,
 )
@@ -62,13 +61,15 @@ def test_an_approval_is_in_order(people: dict[str, str]) -> None:
     assert codes() == []
 
 
-def test_an_answer_that_a_revert_has_voided_does_not_count(people: dict[str, str]) -> None:
+def test_an_answer_of_an_earlier_round_does_not_count(people: dict[str, str]) -> None:
+    """Trap 12: after a revert, everybody is asked again."""
     change = approved_change(people["ann"], people["bob"])
-    leave(change)
     decided = select(ChgHistory.facts).where(ChgHistory.subject_id == change, ChgHistory.kind == "decided")
-    facts = json.loads(connection().execute(decided.order_by(ChgHistory.seq)).scalars().all()[0])
-    # As if an old answer had been counted again.
+    facts = json.loads(connection().execute(decided).scalar_one())
     append("change_request", change, "decided", facts, SYSTEM)
+    commit()
+    assert codes() == []
+    append("change_request", change, "decided", facts | {"round": facts["round"] + 1}, SYSTEM)
     commit()
     assert codes() == [("answer_unrecorded", change)]
 

@@ -63,8 +63,7 @@ def _review_decision(
     counted = [(rule, each) for rule in explanation.get("rules", ()) for each in rule.get("counted", ())]
     for rule, each in counted:
         approval, voters = each["approval"], {each["approver"], each.get("answered_by") or each["approver"]}
-        answer = answers.get(approval)
-        if answer is None or answer["state"] != APPROVED or {answer["approver"], answer["answered_by"]} != voters:
+        if not _is_given(answers.get(approval), voters, entry.facts.get("round")):
             yield _observe("answer_unrecorded", f"counts the approval {approval}, which is not recorded as such", entry)
         for user in sorted(voters & initiators.keys()):
             if not rule.get("definition", {}).get("allows_requester"):
@@ -74,6 +73,13 @@ def _review_decision(
             yield _observe("policy_edited_by_approver", sentence, entry)
     if actor := explanation.get("unmapped_actor"):
         yield _observe("actor_unknown", f"cannot know who is behind {actor}", entry)
+
+
+def _is_given(answer: Mapping[str, Any] | None, voters: set[str], of_round: int | None) -> bool:
+    """Return whether an answer that counted was recorded: in this round, by these people, and not ended since."""
+    if answer is None or answer["state"] != APPROVED or answer.get("round") != of_round:
+        return False
+    return {answer["approver"], answer["answered_by"]} == voters
 
 
 def _observe(code: str, sentence: str, entry: HistoryEntry) -> Observation:
