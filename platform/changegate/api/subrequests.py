@@ -16,7 +16,7 @@ from changegate.api.envelopes import table_error
 from changegate.api.id_tokens import inherited_admission
 from changegate.api.whole_body import WHOLE_BODY
 from changegate.errors import ChangegateError, InputInvalid, RequestUnreadable
-from changegate.schemas.batch import METHODS, PREFIX, RestRequestSchema
+from changegate.schemas.batch import METHODS, URL_PREFIX, RestRequestSchema
 from changegate.schemas.field_errors import field_errors
 from changegate.unproxied import current_application, current_request
 
@@ -149,8 +149,8 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme or parts.netloc or not parts.path.startswith(PREFIX):
-        raise InputInvalid({"url": [f"A path that starts with {PREFIX} is expected."]})
+    if parts.scheme or parts.netloc or not parts.path.startswith(URL_PREFIX):
+        raise InputInvalid({"url": [f"A path that starts with {URL_PREFIX} is expected."]})
     return parts
 
 

@@ -7,8 +7,7 @@ from flask import Response
 
 from changegate.api.auth import api_call, caller, require_scope
 from changegate.api.change import calls
-from changegate.api.change.calls import META, REST_API, SHAPE, bp
-from changegate.api.change.changes import CHANGE
+from changegate.api.change.calls import APPROVAL, CHANGE, META, REST_API, SHAPE, bp
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted
 from changegate.api.preconditions import etag_of
 from changegate.database import commit
@@ -21,7 +20,6 @@ from changegate.services.tables.reading.records import get_row, open_record, ren
 from changegate.services.tables.registry import Table, Values, get_table
 from changegate.services.tables.values import parse_value
 
-APPROVAL = "sysapproval_approver"
 ANSWER_FIELDS = ("state", "comments")
 # What an approver who may not read the change gets to see of it.
 SHOWN_TO_APPROVERS = replace(SHAPE, fields=("sys_id", "number", "short_description", "state", "approval"))

@@ -40,6 +40,7 @@ from changegate.unproxied import current_request
 
 REST_API = "sn_chg_rest/change"
 META = "__meta"
+CHANGE, TASK, MODEL, APPROVAL = "change_request", "change_task", "chg_model", "sysapproval_approver"
 bp = Blueprint("change", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)

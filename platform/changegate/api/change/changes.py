@@ -5,12 +5,11 @@ from werkzeug.exceptions import NotFound
 
 from changegate.api.auth import require_scope
 from changegate.api.change import calls
-from changegate.api.change.calls import REST_API, bp
+from changegate.api.change.calls import CHANGE, REST_API, bp
 from changegate.services.access.caller import Caller
 from changegate.services.tables.queries.encoded_query import Condition
 from changegate.services.tables.registry import Table, get_table
 
-CHANGE = "change_request"
 TYPES = ("normal", "emergency", "standard")
 # Standard changes are created from a template.
 CREATED_BY_TYPE = frozenset(TYPES) - {"standard"}

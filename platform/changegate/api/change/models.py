@@ -4,10 +4,8 @@ from flask import Response
 
 from changegate.api.auth import require_scope
 from changegate.api.change import calls
-from changegate.api.change.calls import REST_API, bp
+from changegate.api.change.calls import MODEL, REST_API, bp
 from changegate.services.tables.registry import get_table
-
-MODEL = "chg_model"
 
 
 @bp.get("/change/model")

@@ -4,13 +4,12 @@ from flask import Response
 
 from changegate.api.auth import require_scope
 from changegate.api.change import calls
-from changegate.api.change.calls import REST_API, bp
-from changegate.api.change.changes import CHANGE
+from changegate.api.change.calls import CHANGE, REST_API, TASK, bp
 from changegate.services.access.caller import Caller
 from changegate.services.tables.queries.encoded_query import Condition
 from changegate.services.tables.registry import Table, get_table
 
-TASK, PARENT = "change_task", "change_request"
+PARENT = "change_request"
 
 
 @bp.get("/change/<sys_id>/task")

@@ -5,9 +5,8 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.change.changes import CHANGE, CREATED_BY_TYPE, TYPES
-from changegate.api.change.models import MODEL
-from changegate.api.change.tasks import TASK
+from changegate.api.change.calls import CHANGE, MODEL, TASK
+from changegate.api.change.changes import CREATED_BY_TYPE, TYPES
 from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors
 from changegate.api.openapi.change_schemas import list_of
 from changegate.api.openapi.parameters import query_parameters

@@ -9,7 +9,7 @@ from changegate.api.openapi.answers import JSON, answer, errors
 from changegate.api.openapi.parameters import VERSION, Converter, name_of
 from changegate.api.openapi.records import result_of
 from changegate.api.openapi.values import JsonSchema, ref
-from changegate.schemas.batch import METHODS, PREFIX, BatchSchema, RestRequestSchema
+from changegate.schemas.batch import METHODS, URL_PREFIX, BatchSchema, RestRequestSchema
 from changegate.services.catalog import TABLES
 from changegate.services.tables.values import MAX_JSON_INTEGER
 
@@ -80,7 +80,7 @@ def _request() -> JsonSchema:
         "properties": {
             "id": IDENTIFIER,
             "method": {"enum": list(METHODS)},
-            "url": {"description": "A path with its query.", "pattern": f"^{PREFIX}", "format": "uri-reference"},
+            "url": {"description": "A path with its query.", "pattern": f"^{URL_PREFIX}", "format": "uri-reference"},
             "body": {"contentEncoding": "base64"},
         },
         "required": ["id"],
