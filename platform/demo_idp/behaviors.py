@@ -288,7 +288,7 @@ _LIST = (
         fault=Fault.NONE,
     ),
     _fault(Fault.DOWN, "Go down", "The key set is answered with status 503.", "status 503"),
-    _fault(Fault.SLOW, "Answer slowly", "The key set takes 20 seconds.", "could not be talked to"),
+    _fault(Fault.SLOW, "Answer slowly", "The key set takes 20 seconds.", "did not answer in time"),
     _fault(Fault.REDIRECT, "Redirect", "The key set is answered with a redirect.", "Redirects are not followed"),
     _fault(Fault.EMPTY, "Empty key set", "The key set holds no key.", "The key set is empty"),
     _fault(Fault.OVERSIZED, "Oversized key set", "The key set is one megabyte larger than necessary.", "larger than"),

@@ -107,7 +107,7 @@ TOO_MUCH = {
     "10 MB": (reply(b" " * 10_000_000), "256 KiB"),
     "endless chunks": (endless_chunks(), "256 KiB"),
     "endless body": (drip(OK + b"\r\n", b" " * 65536, pause=0), "256 KiB"),
-    "length too long": (reply(DOCUMENT, Content_Length="5000"), "could not be talked to"),
+    "length too long": (reply(DOCUMENT, Content_Length="5000"), "is incomplete or is not HTTP"),
     "length far too long": (reply(DOCUMENT, Content_Length="5000000"), "256 KiB"),
     "redirect loop": (reply(status=302, Location="/jwks.json"), "redirects (status 302)"),
     "304 without prior": (reply(status=304, ETag='"1"'), "304"),

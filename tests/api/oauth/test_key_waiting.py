@@ -109,6 +109,27 @@ def test_without_such_a_server_two_threads_wait_and_no_more(
         assert {attempt.result() for attempt in waiting} == {503}
 
 
+def test_searches_for_keys_occupy_no_thread(
+    either_desk: TokenDesk, server: PostponingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = either_desk.register("Other")
+    with held_provider(monkeypatch) as (provider, is_over), ThreadPoolExecutor(CONNECTIONS) as administrators:
+
+        def register(number: int) -> int:
+            fields = {"issuer": provider.url(path=f"/{number}"), "run_as": "release.bot"}
+            path = "/api/now/oauth/integrations"
+            return either_desk.client.post(path, json=fields, headers=basic("admin", ADMIN_PASSWORD)).status_code
+
+        waiting = [administrators.submit(register, number) for number in range(CONNECTIONS)]
+        while server.postponed < CONNECTIONS:
+            time.sleep(0.01)
+        for _ in range(5):
+            assert_others_are_served(either_desk, other)
+        assert not any(answer.done() for answer in waiting)
+        is_over.set()
+        assert {answer.result() for answer in waiting} == {400}
+
+
 def test_a_fetched_key_set_serves_the_request_that_waited(either_desk: TokenDesk, server: PostponingServer) -> None:
     either_desk.jwks.answer = after(0.3, KEYS)
     integration = either_desk.register()

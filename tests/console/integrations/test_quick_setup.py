@@ -20,7 +20,7 @@ from changegate.schemas.presets import PRESETS
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.integrations.recognition import NOT_VERIFIED, Recognition
 from changegate.services.integrations.saving import Registered
-from changegate.services.keys.key_store import KeyStore
+from changegate.services.keys.fetches import Fetches
 from changegate.services.users.accounts import caller_of, create_user
 from tests.conftest import BASE_URL, Clock
 from tests.console.conftest import SignIn
@@ -28,6 +28,7 @@ from tests.console.visitor import Changes, Visitor, forms_of
 from tests.support.certificates import certificate, pem
 from tests.support.forge import ec_key, forge, jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import reply
+from tests.support.postponing import served
 from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_site
 
 LIST = "/inbound-integrations"
@@ -336,7 +337,14 @@ def no_discovery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no issuer be reached, as where it has a name of the cluster only."""
     failure = mock.Mock(side_effect=JwksFetchFailed("The server could not be reached."))
     for name in ("discover", "discover_at"):
-        monkeypatch.setattr(KeyStore, name, failure)
+        monkeypatch.setattr(Fetches, name, failure)
+
+
+def test_a_search_is_waited_for_without_a_thread(app: Flask, admin: Visitor, site: ProviderSite) -> None:
+    issuer = site.publish()
+    server = served(app)
+    assert issuer in admin.open(begin(admin, f"{site.url}{JWKS}")).text
+    assert (site.asked, server.postponed) == ([JWKS, OPENID], 1)
 
 
 def recognize_again(visitor: Visitor, draft: str, changes: dict[str, str]):

@@ -17,6 +17,7 @@ from changegate.services.integrations import pasted_text, provider_search
 from changegate.services.integrations.pasted_text import MAX_PASTED_LENGTH, classify
 from changegate.services.integrations.recognition import SIGNED, Recognition, host_of_issuer, recognize_pasted
 from changegate.services.keys.address_policy import FetchPolicy
+from changegate.services.keys.fetches import Fetches
 from changegate.services.keys.jwks_fetch import FetchedDocument
 from changegate.services.keys.key_store import KeyStore, key_store
 from tests.support.certificates import certificate, pem
@@ -48,9 +49,10 @@ def recognized(text: str, store: KeyStore | None = None) -> Recognition:
 def unreachable(app: Flask) -> KeyStore:
     """Return a key store from which no host but loopback can be reached, as where there is no network."""
     store = KeyStore(FetchPolicy(), timedelta(seconds=30), app.config["CLOCK"])
-    failure = JwksFetchFailed("The server could not be reached.")
+    fetches = mock.Mock(Fetches, is_over=False)
     for name in ("discover", "discover_at", "fetch_document", "probe"):
-        setattr(store, name, mock.Mock(side_effect=failure))
+        getattr(fetches, name).side_effect = JwksFetchFailed("The server could not be reached.")
+    store.search = lambda _name, look: look(fetches)  # type: ignore[method-assign]
     return store
 
 
@@ -467,7 +469,7 @@ def test_the_search_beside_a_jwks_url_is_bounded(site: ProviderSite, monkeypatch
     site.documents[path] = key_set_document(jwk(rsa_key()))
     recognized(site.url + path)
     assert len(site.asked) == provider_search.MOST_PLACES + 1
-    monkeypatch.setattr(provider_search, "SEARCH_SECONDS", -1.0)
+    monkeypatch.setattr(Fetches, "is_over", True)
     before = len(site.asked)
     recognized(site.url + path)
     assert len(site.asked) == before + 1
@@ -495,11 +497,11 @@ def test_other_json_and_text_are_not_recognized(site: ProviderSite) -> None:
         assert not recognized(f"{site.url}/x").is_usable
 
 
-def test_keys_of_a_preset_are_known_without_a_discovery_document(app: Flask) -> None:
-    store = unreachable(app)
-    fetched = FetchedDocument(200, key_set_document(jwk(rsa_key())))
-    store.fetch_document = mock.Mock(return_value=fetched)  # type: ignore[method-assign]
-    found = recognized("https://gitlab.com/oauth/discovery/keys", store)
+def test_keys_of_a_preset_are_known_without_a_discovery_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = FetchedDocument(200, key_set_document(jwk(rsa_key())))
+    monkeypatch.setattr(Fetches, "fetch_document", mock.Mock(return_value=document))
+    monkeypatch.setattr(Fetches, "discover_at", mock.Mock(side_effect=JwksFetchFailed("There is none.")))
+    found = recognized("https://gitlab.com/oauth/discovery/keys")
     assert (found.fields["issuer"], found.fields["preset"]) == ("https://gitlab.com", "gitlab")
     assert found.keys
     assert found.keys.usable == 1

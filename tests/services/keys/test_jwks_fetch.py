@@ -1,10 +1,13 @@
 """Fetching key sets; the attacks are in tests/regressions/test_fetch.py."""
 
+import errno
 import socket
 import ssl
 import threading
+import time
 from datetime import timedelta
 from ipaddress import ip_network
+from unittest import mock
 
 import pytest
 import trustme
@@ -19,6 +22,7 @@ from tests.support.misbehaving_jwks import misbehaving_jwks, reply
 LOOPBACK = FetchPolicy(allow_loopback=True)
 DOCUMENT = key_set_document(jwk(rsa_key()))
 GOOD = reply(DOCUMENT)
+INCOMPLETE = "is incomplete or is not HTTP"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -94,16 +98,16 @@ BAD_ANSWERS = {
         badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n" + b" " * 400_000),
         "256",
     ),
-    "chunk not a number": (badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"), "could not be"),
+    "chunk not a number": (badly.raw(OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"), INCOMPLETE),
     "two lengths": (
         badly.raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
-        "could not be|failed",
+        f"{INCOMPLETE}|failed",
     ),
-    "no HTTP": (badly.raw(b"SSH-2.0-OpenSSH\r\n"), "could not be talked to"),
-    "nothing": (badly.raw(b""), "could not be talked to"),
-    "head too long": (badly.raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000), "could not be talked to"),
-    "too many headers": (badly.raw(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500 + b"\r\n"), "could not be"),
-    "status not a number": (badly.raw(b"HTTP/1.1 abc OK\r\n\r\n"), "could not be talked to"),
+    "no HTTP": (badly.raw(b"SSH-2.0-OpenSSH\r\n"), INCOMPLETE),
+    "nothing": (badly.raw(b""), INCOMPLETE),
+    "head too long": (badly.raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000), INCOMPLETE),
+    "too many headers": (badly.raw(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500 + b"\r\n"), INCOMPLETE),
+    "status not a number": (badly.raw(b"HTTP/1.1 abc OK\r\n\r\n"), INCOMPLETE),
     "web page": (reply(b"<html>", content_type="text/html"), "not with JSON"),
     "error": (reply(b"{}", 503), "status 503"),
 }
@@ -138,13 +142,37 @@ def test_a_resolver_that_never_answers_ends_at_the_deadline(hurried):
 def test_a_read_may_not_pause_for_long(server, monkeypatch):
     monkeypatch.setattr(jwks_fetch, "READ_SECONDS", 0.2)
     server.answer = badly.hang()
-    assert "could not be talked to" in failure(server.url())
+    told = failure(server.url())
+    assert told == f"The server {server.url().split('/')[2]} did not answer in time."
 
 
-def test_a_closed_port_is_reported():
+def test_a_server_that_is_down_is_named_with_the_remedy():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert "could not be talked to" in failure(f"http://127.0.0.1:{port}/")
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+    assert failure(f"http://{host}/") == (
+        f"Could not connect to the server {host}: it refused the connection. Check the host and port, and whether the "
+        "provider's server is running and can be reached from here."
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EHOSTUNREACH, "there is no route to it"),
+        (errno.ENETUNREACH, "there is no route to it"),
+        (errno.EPERM, "the connection failed"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_named_without_terms_of_a_library(monkeypatch, number, reason):
+    monkeypatch.setattr(socket.socket, "connect", mock.Mock(side_effect=OSError(number, "no")))
+    told = failure("http://127.0.0.1:8443/")
+    assert told.startswith(f"Could not connect to the server 127.0.0.1:8443: {reason}. Check the host and port")
+
+
+def test_fetches_of_a_search_share_one_deadline(server):
+    told = failure(server.url(), deadline=time.monotonic())
+    assert told == f"The search ended after 8 seconds, before the server {server.url().split('/')[2]} had answered."
+    assert server.hits == 0
 
 
 @pytest.mark.parametrize("problem", [OSError, UnicodeError])

@@ -167,7 +167,7 @@ def _discover(form: IntegrationForm, _rest: str) -> IntegrationForm:
     if mistakes:
         return _recognize(form, issuer, mistakes)
     try:
-        metadata = key_store().discover(issuer)
+        metadata = key_store().search(("discover", issuer), lambda fetches: fetches.discover(issuer))
     except JwksFetchFailed as problem:
         return form.with_errors({"issuer": [problem.message]}).focusing("issuer")
     signs = f" Its ID tokens are signed with {', '.join(metadata.algorithms)}." if metadata.algorithms else ""

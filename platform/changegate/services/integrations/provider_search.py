@@ -1,10 +1,8 @@
-"""The search for what pasted text leads to: the issuer, the discovery document, and the keys.
+"""The search for what a URL or an issuer leads to: the discovery document, and the keys.
 
-Every fetch goes through the key store, and thus through its guard.
+It runs on a fetch thread (`KeyStore.search`), without a context of the application.
 """
 
-import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,25 +10,20 @@ from urllib.parse import urlsplit
 
 from changegate.errors import JwksFetchFailed, JwksUnusable
 from changegate.models.claim_condition import MAX_JSON_DEPTH
-from changegate.oauth_errors import AssertionRefused
 from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion
-from changegate.services.assertions.report import Report
 from changegate.services.integrations import pasted_text
 from changegate.services.integrations.pasted_text import Pasted
 from changegate.services.integrations.provider_catalog import ProviderCatalog
-from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError, read_public_key
 from changegate.services.keys.discovery import Discovered
+from changegate.services.keys.fetches import Fetches
 from changegate.services.keys.key_set import KeySet
-from changegate.services.keys.key_store import KeyStore
-from changegate.services.keys.public_key import UnusableJwkError
 from changegate.services.keys.strict_json import parse_json_strictly
 
 ISSUER, JWKS_URL = "issuer", "jwks_url"
 UNKNOWN_ISSUER = "The issuer is unknown. Enter the iss of the provider's tokens."
-# Places in which the discovery document beside a JWKS URL is looked for, and the time for the whole search.
+# Places in which the discovery document beside a JWKS URL is looked for.
 MOST_PLACES = 8
-SEARCH_SECONDS = 8.0
 OPENID = "/.well-known/openid-configuration"
 
 
@@ -42,7 +35,6 @@ class Findings:
     sentence: str = ""
     issuer: str = ""
     key_fields: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
     key_set: KeySet | None = None
     key_error: str | None = None
     key_warnings: tuple[str, ...] = ()
@@ -51,30 +43,32 @@ class Findings:
 
 
 class Search:
-    """The search from one pasted text."""
+    """The search from one pasted text or issuer."""
 
-    def __init__(self, key_store: KeyStore, catalog: ProviderCatalog) -> None:
-        self._key_store = key_store
+    def __init__(self, fetches: Fetches, catalog: ProviderCatalog) -> None:
+        self._fetches = fetches
         self._catalog = catalog
 
     def look_at(self, pasted: Pasted) -> Findings:
-        """Return what a text leads to; its `problem` must be None."""
+        """Return what a URL, a host, or a discovery document leads to."""
         looks: Mapping[str, Callable[[Pasted], Findings]] = {
             pasted_text.URL: self._url,
             pasted_text.HOST: self._host,
             pasted_text.DISCOVERY_URL: self._discovery_url,
             pasted_text.DISCOVERY_DOCUMENT: self._discovery_document,
-            pasted_text.KEY_SET: self._key_set,
-            pasted_text.PUBLIC_KEY: self._public_key,
-            pasted_text.CERTIFICATE: self._certificate,
-            pasted_text.TOKEN: self._token,
         }
         return looks[pasted.kind](pasted)
+
+    def find_keys(self, issuer: str) -> Findings:
+        """Return the keys of an issuer, and in `sentence` where they are."""
+        found = Findings(ISSUER, issuer=issuer)
+        self._discover(found)
+        return found
 
     def _url(self, pasted: Pasted) -> Findings:
         url = pasted.text
         try:
-            document = self._key_store.fetch_document(url)
+            document = self._fetches.fetch_document(url)
             content = parse_json_strictly(document.body, max_depth=MAX_JSON_DEPTH)
         except JwksFetchFailed as problem:
             return self._unreachable_keys(url, problem.message) or self._issuer(url, problem.message)
@@ -118,12 +112,11 @@ class Search:
 
     def _find_document_of(self, url: str) -> Discovered | None:
         """Return the metadata of the issuer that names this JWKS URL; others at the same host do not count."""
-        deadline = time.monotonic() + SEARCH_SECONDS
         for place in list(dict.fromkeys(_places(url, self._catalog)))[:MOST_PLACES]:
-            if time.monotonic() > deadline:
+            if self._fetches.is_over:
                 break
             try:
-                discovered = self._key_store.discover_at(place)
+                discovered = self._fetches.discover_at(place)
             except JwksFetchFailed:
                 continue
             if discovered.jwks_uri == url:
@@ -164,13 +157,13 @@ class Search:
 
     def _discovered(self, issuer: str) -> Discovered:
         try:
-            return self._key_store.discover(issuer)
+            return self._fetches.discover(issuer)
         except JwksFetchFailed:
             # Administrators copy an issuer without its final slash, or add one. The document decides.
             if "?" in issuer or "#" in issuer:
                 raise
             try:
-                return self._key_store.discover_at(issuer.rstrip("/") + OPENID)
+                return self._fetches.discover_at(issuer.rstrip("/") + OPENID)
             except JwksFetchFailed:
                 pass
             raise
@@ -178,7 +171,7 @@ class Search:
     def _fetch_keys(self, found: Findings, jwks_url: str) -> None:
         found.key_fields = {"key_source": "jwks_url", "jwks_url": jwks_url}
         try:
-            fetched = self._key_store.probe(jwks_url)
+            fetched = self._fetches.probe(jwks_url)
         except (JwksFetchFailed, JwksUnusable) as problem:
             found.key_error = problem.message
             return
@@ -193,7 +186,7 @@ class Search:
     def _discovery_url(self, pasted: Pasted) -> Findings:
         found = Findings(pasted_text.DISCOVERY_URL)
         try:
-            discovered = self._key_store.discover_at(pasted.text)
+            discovered = self._fetches.discover_at(pasted.text)
         except JwksFetchFailed as problem:
             found.sentence = "This is the URL of a discovery document, but the document cannot be used."
             found.problems.append(problem.message)
@@ -224,62 +217,6 @@ class Search:
             self._fetch_keys(found, jwks_url)
         return found
 
-    def _key_set(self, pasted: Pasted) -> Findings:
-        found = _pasted_keys(pasted_text.KEY_SET, "This is a key set.", {"key_source": "jwks", "jwks": pasted.text})
-        self._read_keys(found, pasted.text.encode("utf-8", "surrogatepass"))
-        return found
-
-    def _public_key(self, pasted: Pasted) -> Findings:
-        found = _pasted_keys(pasted_text.PUBLIC_KEY, "This is a public key.", {})
-        try:
-            document = json.dumps({"keys": [read_public_key(pasted.text)]})
-        except UnusableJwkError as problem:
-            found.problems = [f"The key cannot be used: {problem.reason}."]
-            return found
-        found.key_fields = {"key_source": "jwks", "jwks": document}
-        self._read_keys(found, document.encode())
-        return found
-
-    def _certificate(self, pasted: Pasted) -> Findings:
-        found = _pasted_keys(pasted_text.CERTIFICATE, "This is a certificate.", {})
-        try:
-            certificate = SigningCertificate.parse(pasted.text)
-        except UnusableCertificateError as problem:
-            found.problems = [str(problem)]
-            return found
-        found.sentence = f"This is the certificate of {certificate.subject}, valid {certificate.validity}."
-        verifier_map = {"name": "Certificate", "certificate": certificate.pem}
-        found.key_fields = {"key_source": "certificates", "verifier_maps": [verifier_map]}
-        found.key_set = KeySet((certificate.key,), (), is_kid_optional=True)
-        return found
-
-    def _token(self, pasted: Pasted) -> Findings:
-        found = Findings(pasted_text.TOKEN, "This is a token.")
-        try:
-            assertion = UnverifiedAssertion.parse(pasted.text)
-        except AssertionRefused as refusal:
-            found.problems.append(f"The token cannot be read: {explain(refusal.report)}")
-            return found
-        if not assertion.unverified_claims:
-            found.problems.append("The token cannot be read: its payload is not a JSON object.")
-            return found
-        found.assertion = assertion
-        issuer = assertion.unverified_issuer
-        if not issuer:
-            found.problems.append("The token names no issuer (iss).")
-            return found
-        found.issuer = issuer
-        found.sentence = f"This is a token that names the issuer {printable(issuer, 255)}."
-        self._discover(found)
-        if found.issuer != issuer:
-            # The discovery document differs by a slash. Assertions are compared with what the token has.
-            found.issuer = issuer
-        return found
-
-
-def _pasted_keys(kind: str, sentence: str, key_fields: dict[str, Any]) -> Findings:
-    return Findings(kind, sentence, key_fields=key_fields, problems=[UNKNOWN_ISSUER])
-
 
 def _places(jwks_url: str, catalog: ProviderCatalog) -> Iterator[str]:
     """Yield URLs where the discovery document beside a JWKS URL may be: of known providers, then up the path."""
@@ -292,12 +229,3 @@ def _places(jwks_url: str, catalog: ProviderCatalog) -> Iterator[str]:
         if not path:
             return
         path = path.rpartition("/")[0]
-
-
-def explain(report: object) -> str:
-    """Return why a token failed a rule, as the rest of a sentence."""
-    results = report.results if isinstance(report, Report) else []
-    failed = next((result for result in results if not result.passed), None)
-    if failed is None:
-        return "it is malformed."
-    return failed.hint or f"{failed.rule}: expected {failed.expected}, received {failed.received}."

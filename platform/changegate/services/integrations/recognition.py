@@ -5,11 +5,15 @@
     token ────────> issuer ──> discovery document ──> JWKS URL ──> keys ──> is the token signed by one of them?
     document, key set, PEM ──> taken as it is
 
+    request thread    classifies, reads ──> starts the search, is postponed ··· collects its result ──> concludes
+    fetch thread                            fetches one document after another ───┘
+
 Every fetch goes through the key store, and thus through its guard. A token is read in memory: the result has its claims
-and never the token. The values are proposals: nothing is trusted until an administrator saves an integration.
+and never the token, and the fetch thread gets only its issuer. The values are proposals: nothing is trusted until an
+administrator saves an integration.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +25,17 @@ from changegate.postponed import forbid_postponing
 from changegate.printable import printable
 from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.assertions.claim_checks import seconds_of
-from changegate.services.integrations.pasted_text import classify
+from changegate.services.integrations.pasted_content import (
+    explain,
+    read_certificate,
+    read_key,
+    read_key_set,
+    read_token,
+)
+from changegate.services.integrations.pasted_text import CERTIFICATE, KEY_SET, PUBLIC_KEY, TOKEN, Pasted, classify
 from changegate.services.integrations.provider_catalog import KnownProvider, ProviderCatalog
-from changegate.services.integrations.provider_search import UNKNOWN_ISSUER, Findings, Search, explain
+from changegate.services.integrations.provider_search import UNKNOWN_ISSUER, Findings, Search
+from changegate.services.keys.fetches import Fetches
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.key_store import KeyStore
 from changegate.services.keys.url_policy import DEFAULT_PORTS
@@ -31,6 +43,7 @@ from changegate.services.keys.url_policy import DEFAULT_PORTS
 USUAL_LIFETIME, LONGEST_LIFETIME = 3600, 86_400
 SIGNED = "signed"
 NOT_VERIFIED = "The signature cannot be verified with these keys, since the pasted token is not kept."
+READERS = {KEY_SET: read_key_set, PUBLIC_KEY: read_key, CERTIFICATE: read_certificate}
 KEY_FIELDS = frozenset({"key_source", "jwks_url", "jwks", "verifier_maps", "algorithms"})
 
 
@@ -121,13 +134,40 @@ def recognize_pasted(text: str, key_store: KeyStore, catalog: ProviderCatalog) -
 
     Call it without an open transaction: it may fetch several documents, one after another.
     """
-    # Each fetch could postpone the request, which would then begin again with the first fetch.
-    forbid_postponing()
     pasted = classify(text)
     if pasted.problem is not None:
         return Recognition(pasted.kind, pasted.problem, problems=(pasted.problem,))
-    findings = Search(key_store, catalog).look_at(pasted)
-    return _conclude(findings, catalog)
+    try:
+        found = _find(pasted, text, key_store, catalog)
+    except JwksFetchFailed as problem:
+        # No thread is free for the search.
+        return Recognition(pasted.kind, problem.message, problems=(problem.message,))
+    return _conclude(found, catalog)
+
+
+def _find(pasted: Pasted, text: str, key_store: KeyStore, catalog: ProviderCatalog) -> Findings:
+    if pasted.kind in READERS:
+        return READERS[pasted.kind](pasted)
+    if pasted.kind == TOKEN:
+        return _find_keys_of(read_token(pasted), key_store, catalog)
+    return _searched(key_store, text, lambda fetches: Search(fetches, catalog).look_at(pasted))
+
+
+def _find_keys_of(token: Findings, key_store: KeyStore, catalog: ProviderCatalog) -> Findings:
+    issuer = token.issuer
+    if not issuer:
+        return token
+    keys = _searched(key_store, ("keys of", issuer), lambda fetches: Search(fetches, catalog).find_keys(issuer))
+    # The document may name the issuer with another final slash. Assertions are compared with what the token has.
+    sentence = token.sentence + keys.sentence
+    return replace(keys, kind=token.kind, sentence=sentence, issuer=issuer, assertion=token.assertion)
+
+
+def _searched(key_store: KeyStore, name: Hashable, look: Callable[[Fetches], Findings]) -> Findings:
+    found = key_store.search(name, look)
+    # A request gets the result once. If another fetch postponed it, its next run would search again.
+    forbid_postponing()
+    return found
 
 
 def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:

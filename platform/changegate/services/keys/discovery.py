@@ -40,25 +40,26 @@ class Discovered:
     document_url: str
 
 
-def discover(issuer: str, policy: FetchPolicy) -> Discovered:
+def discover(issuer: str, policy: FetchPolicy, deadline: float | None = None) -> Discovered:
     """Fetch an issuer's metadata (OpenID Connect Discovery 1.0 §4, else RFC 8414 §3), guarded like a key set.
 
     The document must name the issuer byte for byte as it was typed, and a JWKS URL that the server may fetch. Takes at
-    most two fetches. Raises `JwksFetchFailed` with a sentence for the administrator.
+    most two fetches, which end at the `deadline`, a time of `time.monotonic`, if one is given. Raises `JwksFetchFailed`
+    with a sentence for the administrator.
     """
-    url, document = _fetch(_locations(issuer, policy), policy)
+    url, document = _fetch(_locations(issuer, policy), policy, deadline)
     _require_issuer(document, issuer)
     return Discovered(issuer, _get_jwks_uri(document, policy), _algorithms(document), url)
 
 
-def discover_at(document_url: str, policy: FetchPolicy) -> Discovered:
+def discover_at(document_url: str, policy: FetchPolicy, deadline: float | None = None) -> Discovered:
     """Fetch the metadata at a URL, which must be one where the issuer that it names publishes.
 
     Otherwise, any site could publish a document that names its own keys for the issuer of another one. Takes one fetch.
     Raises `JwksFetchFailed` with a sentence for the administrator.
     """
     url = str(admit_url(document_url, policy))
-    document = _read(url, policy)
+    document = _read(url, policy, deadline)
     issuer = _get_issuer(document)
     if url not in _locations(issuer, policy):
         raise DiscoveryFailed(
@@ -92,18 +93,18 @@ def _locations(issuer: str, policy: FetchPolicy) -> tuple[str, str]:
     )
 
 
-def _fetch(locations: tuple[str, ...], policy: FetchPolicy) -> tuple[str, dict[str, object]]:
+def _fetch(locations: tuple[str, ...], policy: FetchPolicy, deadline: float | None) -> tuple[str, dict[str, object]]:
     for url in locations:
         try:
-            return url, _read(url, policy)
+            return url, _read(url, policy, deadline)
         except _NotPublished:
             continue
     raise DiscoveryFailed(f"No document was found at {' or '.join(locations)}. Enter the JWKS URL by hand.")
 
 
-def _read(url: str, policy: FetchPolicy) -> dict[str, object]:
+def _read(url: str, policy: FetchPolicy, deadline: float | None) -> dict[str, object]:
     try:
-        return _parse(fetch_jwks(url, policy).body, url)
+        return _parse(fetch_jwks(url, policy, deadline=deadline).body, url)
     except AnswerRefused as refusal:
         # The messages for redirects and for bodies other than JSON fit any document; the message for another
         # status speaks of a key set, and is replaced.

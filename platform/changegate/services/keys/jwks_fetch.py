@@ -1,5 +1,6 @@
 """The fetch of a key set from a URL that an administrator typed: no redirect, no internal address, no long wait."""
 
+import errno
 import socket
 import ssl
 import threading
@@ -9,7 +10,8 @@ from http.client import HTTPException
 
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as NoAnswerError
 
 from changegate.errors import JwksFetchFailed
 from changegate.services.keys.address_policy import FetchPolicy
@@ -26,6 +28,12 @@ __all__ = ["FetchPolicy", "FetchedDocument", "fetch_jwks"]
 
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 8.0
+CHECK_SERVER = "Check the host and port, and whether the provider's server is running and can be reached from here."
+CONNECTION_FAILURES = {
+    errno.ECONNREFUSED: "it refused the connection",
+    errno.EHOSTUNREACH: "there is no route to it",
+    errno.ENETUNREACH: "there is no route to it",
+}
 _CHUNK_BYTES = 16 * 1024
 # Uncompressed, so that a small response cannot expand to a large document; without keep-alive, because each fetch
 # connects to a newly checked address.
@@ -37,6 +45,11 @@ _HEADERS = {
 }
 
 
+def latest_end() -> float:
+    """Return when a fetch that begins now must have ended, as a time of `time.monotonic`."""
+    return time.monotonic() + TOTAL_SECONDS
+
+
 def fetch_jwks(
     url: str,
     policy: FetchPolicy,
@@ -44,14 +57,16 @@ def fetch_jwks(
     etag: str | None = None,
     last_modified: str | None = None,
     resolve: Resolver = resolve_host,
+    deadline: float | None = None,
 ) -> FetchedDocument:
     """Fetch a JWKS document; conditionally if `etag` or `last_modified` of an earlier response is given.
 
     The name is resolved once, every address is checked, and the connection goes to a checked address. Proxies and
-    netrc files of the environment are not used, and redirects are not followed. Takes at most 8 seconds. Raises
-    `JwksFetchFailed` with a sentence for the administrator.
+    netrc files of the environment are not used, and redirects are not followed. Takes at most 8 seconds, or until the
+    `deadline`, which several fetches can share. Raises `JwksFetchFailed` with a sentence for the administrator.
     """
-    deadline = time.monotonic() + TOTAL_SECONDS
+    is_search = deadline is not None
+    deadline = latest_end() if deadline is None else deadline
     admitted = admit_url(url, policy)
     conditions = _conditions(etag, last_modified)
     try:
@@ -61,7 +76,7 @@ def fetch_jwks(
         raise
     except Exception as problem:
         # Whatever a library raises on the response of a hostile server, the caller gets a refusal.
-        raise JwksFetchFailed(_explain(problem, admitted, deadline)) from None
+        raise JwksFetchFailed(_explain(problem, admitted, deadline, is_search=is_search)) from None
 
 
 def _conditions(etag: str | None, last_modified: str | None) -> dict[str, str]:
@@ -102,14 +117,27 @@ def _cut(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _explain(problem: Exception, url: AdmittedUrl, deadline: float) -> str:
+def _explain(problem: Exception, url: AdmittedUrl, deadline: float, *, is_search: bool) -> str:
     server, kind = url.host_header, type(problem).__name__
     if time.monotonic() >= deadline:
-        return f"The server {server} took longer than {TOTAL_SECONDS:.0f} seconds."
+        limit = f"{TOTAL_SECONDS:.0f} seconds"
+        if is_search:
+            return f"The search ended after {limit}, before the server {server} had answered."
+        return f"The server {server} took longer than {limit}."
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"The certificate of {server} is not valid: {problem.verify_message.rstrip('.')}."
     if isinstance(problem, ssl.SSLError):
         return f"No TLS connection to {server} could be made ({problem.reason or kind})."
+    # A subclass of the next one.
+    if isinstance(problem, NewConnectionError):
+        return f"Could not connect to the server {server}: {_reason(problem.__cause__)}. {CHECK_SERVER}"
+    if isinstance(problem, NoAnswerError | TimeoutError):
+        return f"The server {server} did not answer in time."
     if isinstance(problem, HTTPException | HTTPError | OSError):
-        return f"The server {server} could not be talked to ({kind})."
+        return f"The answer of the server {server} is incomplete or is not HTTP."
     return f"Fetching from {server} failed ({kind})."
+
+
+def _reason(problem: BaseException | None) -> str:
+    number = problem.errno if isinstance(problem, OSError) else None
+    return CONNECTION_FAILURES.get(number or 0, "the connection failed")

@@ -31,11 +31,6 @@ class KeyRenewal:
         self._parsed = parsed
         self._now = now
 
-    def probe(self, url: str) -> FetchedKeySet:
-        """Fetch and parse a key set without storing it; raises `JwksFetchFailed` or `JwksUnusable`."""
-        document = fetch_jwks(url, self._policy)
-        return FetchedKeySet(KeySet.parse(document.body), document)
-
     def parse(self, row: CacheRow) -> KeySet | None:
         """Return the key set of a row, parsed once per process; None if the row holds no usable key set."""
         entity_id, digest = row.source.entity_id, row.source.facts.document_sha256

@@ -10,21 +10,21 @@ older than `STALE_WHILE_REVALIDATE` allows, and those with an unknown kid, once 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from changegate.config import LONGEST_STALE
 from changegate.errors import JwksFetchFailed
 from changegate.extensions import db
-from changegate.services.keys.discovery import Discovered, discover, discover_at
 from changegate.services.keys.fetch_threads import host_of
+from changegate.services.keys.fetches import Fetches
 from changegate.services.keys.futile_fetches import FutileFetches
 from changegate.services.keys.jwks_cache_rows import CacheRow, JwksCacheRows, clear_cached_keys
-from changegate.services.keys.jwks_fetch import FetchedDocument, FetchPolicy, fetch_jwks
+from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_renewal import FetchedKeySet, KeyRenewal
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.key_source import LEASE, CachedFacts, Freshness, KeySource, Now
@@ -38,6 +38,9 @@ __all__ = ["CachedFacts", "FetchedKeySet", "KeySetTooOld", "KeySource", "KeyStor
 
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.1
+# No host has this name.
+SEARCHES = "/searches"
+T = TypeVar("T")
 UNDER_WAY = "It is being fetched at this moment; try again."
 
 
@@ -133,29 +136,20 @@ class KeyStore:
 
     def probe(self, url: str) -> FetchedKeySet:
         """Fetch and parse a key set without storing it; raises `JwksFetchFailed` or `JwksUnusable`."""
-        fetched: FetchedKeySet = self._flights.outcome(("probe", url), host_of(url), lambda: self._renewal.probe(url))
-        return fetched
+        return self._ask(("probe", url), host_of(url), lambda fetches: fetches.probe(url))
 
-    def discover(self, issuer: str) -> Discovered:
-        """Fetch an issuer's metadata on a fetch thread; raises `JwksFetchFailed`."""
-        discovered: Discovered = self._flights.outcome(
-            ("discover", issuer), host_of(issuer), lambda: discover(issuer, self._policy)
-        )
-        return discovered
+    def search(self, name: Hashable, look: Callable[[Fetches], T]) -> T:
+        """Return the result of a search of this name, which fetches one document after another on one fetch thread.
 
-    def discover_at(self, document_url: str) -> Discovered:
-        """Fetch the metadata at a URL, which its issuer must publish there; raises `JwksFetchFailed`."""
-        discovered: Discovered = self._flights.outcome(
-            ("discover at", document_url), host_of(document_url), lambda: discover_at(document_url, self._policy)
-        )
-        return discovered
+        Raises `JwksFetchFailed` if no thread is free, and what `look` raises. A request that can be postponed waits for
+        the whole search once, instead of beginning again after each fetch.
+        """
+        # Searches count as one host: together they occupy at most half of the fetch threads.
+        return self._ask(("search", name), SEARCHES, look)
 
-    def fetch_document(self, url: str) -> FetchedDocument:
-        """Fetch the document at a URL, whatever it contains; raises `JwksFetchFailed`."""
-        fetched: FetchedDocument = self._flights.outcome(
-            ("document", url), host_of(url), lambda: fetch_jwks(url, self._policy)
-        )
-        return fetched
+    def _ask(self, name: Hashable, host: str, look: Callable[[Fetches], T]) -> T:
+        result: T = self._flights.outcome(name, host, lambda: look(Fetches(self._policy)))
+        return result
 
     def _may_find_kid(self, source: KeySource) -> bool:
         """Return whether a fetch for an unknown kid is allowed, or one is under way that may bring the kid."""
