@@ -1,5 +1,9 @@
 """Test connection, against a real server on loopback."""
 
+import html
+import re
+from collections.abc import Iterator
+
 import pytest
 from flask import Flask
 
@@ -8,6 +12,7 @@ from tests.console.visitor import Visitor, forms_of
 from tests.support.forge import jwk, key_set_document, rsa_key
 from tests.support.misbehaving_jwks import MisbehavingJwks, misbehaving_jwks, reply
 from tests.support.postponing import served
+from tests.support.provider_site import JWKS, OPENID, ProviderSite, provider_site
 
 NEW = "/inbound-integrations/new/jwt-bearer"
 FORM = f"{NEW}/form"
@@ -110,3 +115,44 @@ def test_waits_without_a_thread_and_fetches_once_for_each_press(
     provider.answer = reply(status=500)
     assert "500" in run(admin, provider.url())
     assert (provider.hits, server.postponed) == (3, 3)
+
+
+def use(visitor: Visitor, text: str, path: str = f"{NEW}/edit", **typed: str):
+    """Press *Use it*, and return the form that the page then has."""
+    [step] = re.findall(r'name="step" value="(use [^"]*)"', text)
+    fields = forms_of(visitor.open(FORM)).forms["integration"].to_dict() | typed
+    page = visitor.client.post(path, data=fields | {"step": html.unescape(step)})
+    assert "The keys of this URL can be used." in page.text
+    return forms_of(page).forms["integration"]
+
+
+@pytest.fixture
+def site() -> Iterator[ProviderSite]:
+    with provider_site() as found:
+        yield found
+
+
+@pytest.mark.parametrize("entered", [OPENID, ""], ids=["discovery URL", "issuer"])
+def test_keys_found_elsewhere_are_taken_over_by_one_click(admin: Visitor, site: ProviderSite, entered: str) -> None:
+    issuer = site.publish()
+    text = run(admin, issuer + entered)
+    assert "The connection failed." in text
+    assert f'Usable keys were found at <code class="breakable">{site.url}{JWKS}</code>.' in text
+    form = use(admin, text, name="Typed already")
+    assert (form["jwks_url"], form["issuer"], form["name"]) == (site.url + JWKS, issuer, "Typed already")
+    assert use(admin, text, issuer="https://ci.example.com")["issuer"] == "https://ci.example.com"
+
+
+def test_no_keys_are_offered_that_cannot_be_used(admin: Visitor, site: ProviderSite) -> None:
+    issuer = site.publish()
+    site.documents[JWKS] = b'{"keys": []}'
+    assert "Use it" not in run(admin, issuer + OPENID)
+    assert "Use it" not in run(admin, f"{site.url}/elsewhere")
+
+
+@pytest.mark.parametrize("sent", ["{", "[]", "{}", '{"jwks_url": 1, "issuer": ""}', '{"jwks_url": "", "issuer": 1}'])
+def test_a_malformed_step_changes_nothing(admin: Visitor, sent: str) -> None:
+    fields = forms_of(admin.open(FORM)).forms["integration"].to_dict() | {"jwks_url": "https://a.example"}
+    page = admin.client.post(f"{NEW}/edit", data=fields | {"step": f"use {sent}"})
+    assert page.status_code == 200
+    assert forms_of(page).forms["integration"]["jwks_url"] == "https://a.example"

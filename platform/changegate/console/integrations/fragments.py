@@ -14,13 +14,15 @@ from changegate.console.integrations.condition_check import check_conditions
 from changegate.console.integrations.connection_types import get_connection
 from changegate.console.integrations.form import IntegrationForm
 from changegate.console.integrations.pages import form_context, render_new_page, render_record_page, target_of
-from changegate.console.integrations.steps import take_step
+from changegate.console.integrations.steps import take_step, use_keys_step
 from changegate.console.integrations.token_trial import try_token
 from changegate.database import rollback
-from changegate.errors import JwksFetchFailed, JwksUnusable, RecordNotFound
+from changegate.errors import RecordNotFound
 from changegate.models import OAuthEntity
+from changegate.schemas import presets
 from changegate.services.integrations.connection_types import connection_type_of
 from changegate.services.integrations.integrations import get_integration
+from changegate.services.integrations.recognition import test_connection
 from changegate.services.keys.key_set import IgnoredKey
 from changegate.services.keys.key_store import key_store
 from changegate.services.keys.signing_key import SigningKey
@@ -36,7 +38,7 @@ def test_connection_view(client_id: str | None = None, connection_type: str = ""
     """Fetch the key set of the form without storing it; raises `RecordNotFound`."""
     form, entity = _form(client_id, connection_type)
     _end_transaction()
-    key_set = probe_key_set(current_request().form.get("jwks_url", "").strip())
+    key_set = report_key_set(current_request().form.get("jwks_url", "").strip())
     return _answer("console/_key_set.html", form, entity, key_set=key_set)
 
 
@@ -99,21 +101,23 @@ def _page(form: IntegrationForm, entity: OAuthEntity | None, **result: Any) -> s
 
 @dataclass(frozen=True, slots=True)
 class KeySetReport:
-    """The keys of a JWKS URL, or the error message of the fetch."""
+    """The keys of a JWKS URL, or the error of the fetch; `lead` is the step that uses the keys found at `jwks_url`."""
 
-    url: str
     keys: tuple[SigningKey, ...] = ()
     ignored: tuple[IgnoredKey, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    jwks_url: str = ""
+    lead: str = ""
 
 
-def probe_key_set(url: str) -> KeySetReport:
+def report_key_set(url: str) -> KeySetReport:
     """Fetch the key set of a URL as an exchange would, without storing it."""
     if not url:
-        return KeySetReport(url, error="Fill in the JWKS URL first.")
-    try:
-        fetched = key_store().probe(url)
-    except (JwksFetchFailed, JwksUnusable) as problem:
-        return KeySetReport(url, error=problem.message)
-    return KeySetReport(url, fetched.key_set.keys, fetched.key_set.ignored, fetched.document.warnings)
+        return KeySetReport(error="Fill in the JWKS URL first.")
+    test = test_connection(url, key_store(), presets)
+    if test.fetched is None:
+        lead = use_keys_step(test.jwks_url, test.issuer) if test.jwks_url else ""
+        return KeySetReport(error=test.error, jwks_url=test.jwks_url, lead=lead)
+    key_set = test.fetched.key_set
+    return KeySetReport(key_set.keys, key_set.ignored, test.fetched.document.warnings)

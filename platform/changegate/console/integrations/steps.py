@@ -70,6 +70,24 @@ def _pin(form: IntegrationForm, text: str) -> IntegrationForm:
     return form.changed(claim_conditions=rows)
 
 
+def use_keys_step(jwks_url: str, issuer: str) -> str:
+    """Return the step that enters a JWKS URL, and its issuer if none is entered."""
+    return "use " + json.dumps({"jwks_url": jwks_url, "issuer": issuer})
+
+
+def _use_keys(form: IntegrationForm, text: str) -> IntegrationForm:
+    """Enter the JWKS URL at which *Test connection* has found the keys."""
+    try:
+        sent = json.loads(text)
+        jwks_url, issuer = sent["jwks_url"], form.values["issuer"].strip() or sent["issuer"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return form
+    if not isinstance(jwks_url, str) or not isinstance(issuer, str):
+        return form
+    form = form.changed(jwks_url=jwks_url, issuer=issuer, key_source="jwks_url")
+    return form.noting(jwks_url="The keys of this URL can be used.").focusing("jwks_url")
+
+
 def _waits_for(row: dict[str, Any], claim: str) -> bool:
     return row["claim"].strip() in ("", claim) and not row["value"].strip() and row["operator"] != "exists"
 
@@ -190,6 +208,7 @@ _STEPS: dict[str, Callable[[IntegrationForm, str], IntegrationForm]] = {
     "remove": _remove,
     "bind": _bind,
     "pin": _pin,
+    "use": _use_keys,
     "preset": _choose_preset,
     "fill": _fill,
     "discover": _discover,

@@ -15,8 +15,10 @@ from changegate.services.assertions.assertion import UnverifiedAssertion
 from changegate.services.integrations import pasted_text
 from changegate.services.integrations.pasted_text import Pasted
 from changegate.services.integrations.provider_catalog import ProviderCatalog
-from changegate.services.keys.discovery import Discovered
+from changegate.services.keys.discovery import Discovered, is_document_url
 from changegate.services.keys.fetches import Fetches
+from changegate.services.keys.jwks_answer import AnswerRefused
+from changegate.services.keys.key_renewal import FetchedKeySet
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.strict_json import parse_json_strictly
 
@@ -42,6 +44,16 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class ConnectionTest:
+    """The key set of a URL, or why there is none: then `jwks_url` and `issuer` may show where the keys are instead."""
+
+    fetched: FetchedKeySet | None = None
+    error: str = ""
+    jwks_url: str = ""
+    issuer: str = ""
+
+
 class Search:
     """The search from one pasted text or issuer."""
 
@@ -64,6 +76,19 @@ class Search:
         found = Findings(ISSUER, issuer=issuer)
         self._discover(found)
         return found
+
+    def test(self, url: str) -> ConnectionTest:
+        """Fetch a key set; if another document is there, look for the keys that it leads to, and test them."""
+        try:
+            return ConnectionTest(self._fetches.probe(url))
+        except (JwksFetchFailed, JwksUnusable) as problem:
+            found = self._look_elsewhere(url) if _is_of_another_document(problem) else None
+            if found is None or found.key_set is None:
+                return ConnectionTest(error=problem.message)
+            return ConnectionTest(None, problem.message, found.key_fields["jwks_url"], found.issuer)
+
+    def _look_elsewhere(self, url: str) -> Findings:
+        return self.look_at(Pasted(pasted_text.DISCOVERY_URL if is_document_url(url) else pasted_text.URL, url))
 
     def _url(self, pasted: Pasted) -> Findings:
         url = pasted.text
@@ -216,6 +241,11 @@ class Search:
             found.sentence += f" Its keys are at {printable(jwks_url, 200)}."
             self._fetch_keys(found, jwks_url)
         return found
+
+
+def _is_of_another_document(problem: Exception) -> bool:
+    """Return whether a server has answered a request for keys, but not with keys."""
+    return isinstance(problem, JwksUnusable) or (isinstance(problem, AnswerRefused) and problem.http_status < 500)
 
 
 def _places(jwks_url: str, catalog: ProviderCatalog) -> Iterator[str]:

@@ -34,7 +34,7 @@ from changegate.services.integrations.pasted_content import (
 )
 from changegate.services.integrations.pasted_text import CERTIFICATE, KEY_SET, PUBLIC_KEY, TOKEN, Pasted, classify
 from changegate.services.integrations.provider_catalog import KnownProvider, ProviderCatalog
-from changegate.services.integrations.provider_search import UNKNOWN_ISSUER, Findings, Search
+from changegate.services.integrations.provider_search import UNKNOWN_ISSUER, ConnectionTest, Findings, Search
 from changegate.services.keys.fetches import Fetches
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.key_store import KeyStore
@@ -210,6 +210,15 @@ def test_of(key_set: KeySet, warnings: Sequence[str] = ()) -> KeyTest:
     """Return the test of keys that can be used."""
     algorithms = sorted({name for key in key_set.keys for name in key.algorithms})
     return KeyTest(len(key_set.keys), tuple(algorithms), tuple(warnings))
+
+
+def test_connection(url: str, key_store: KeyStore, catalog: ProviderCatalog) -> ConnectionTest:
+    """Fetch a key set as an exchange would, without storing it; if it is elsewhere, say where."""
+    try:
+        return key_store.search(("test", url), lambda fetches: Search(fetches, catalog).test(url))
+    except JwksFetchFailed as problem:
+        # No thread is free for the search.
+        return ConnectionTest(error=problem.message)
 
 
 def test_url(jwks_url: str, key_store: KeyStore) -> KeyTest:
