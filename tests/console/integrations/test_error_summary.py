@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from flask import Flask
 
 from changegate.extensions import db
@@ -65,6 +66,27 @@ def test_all_errors_that_only_the_stored_records_show_are_shown_at_once(
     assert summary_of(page.text)[1].keys() == wrong.keys()
     page = admin.send(admin.open(FORM), "integration", {**TYPED, **wrong, **private, "jwks_url": ""})
     assert summary_of(page.text)[1].keys() == {*wrong, "jwks"}
+
+
+GITHUB = {
+    "issuer": "https://token.actions.githubusercontent.com",
+    "jwks_url": "https://token.actions.githubusercontent.com/.well-known/jwks",
+}
+PINS = "GitHub Actions signs for everybody under this issuer. Add a claim condition"
+
+
+@pytest.mark.parametrize("claim", ["", "team", "repository_id"])
+def test_a_missing_condition_is_shown_with_the_errors_of_single_fields(admin: Visitor, claim: str) -> None:
+    wrong = {"provider_name": "", "clock_skew_seconds": "soon", **GITHUB}
+    row = {"claim_conditions-0-claim": claim} if claim else {}
+    page = admin.send(admin.open(FORM), "integration", {**TYPED, **wrong, **row})
+    expected = {"provider_name", "clock_skew_seconds"}
+    # A row without its value is the required condition, or another one beside it.
+    expected |= {"claim_conditions-0-value"} if claim else set()
+    expected |= set() if claim == "repository_id" else {"claim_conditions"}
+    errors = summary_of(page.text)[1]
+    assert errors.keys() == expected
+    assert errors.get("claim_conditions", PINS).startswith(PINS)
 
 
 def test_the_name_of_the_integration_itself_is_not_taken(admin: Visitor, integration: Registered) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marshmallow.exceptions import SCHEMA
 from werkzeug.datastructures import MultiDict
 
 MAX_ROWS = 100
@@ -54,6 +55,9 @@ class RowKind:
             yield self.name, [str(text) for text in messages]
             return
         for number, of_row in messages.items():
+            if number == SCHEMA:
+                yield self.name, _flat(of_row)
+                continue
             for name, texts in of_row.items():
                 is_shown = name in self.texts or name in self.boxes
                 field = f"{self.name}-{places[number]}-{name}" if is_shown else self.name

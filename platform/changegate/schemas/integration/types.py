@@ -5,13 +5,14 @@ from types import MappingProxyType
 from typing import Any
 
 from marshmallow import ValidationError, validate
+from marshmallow.exceptions import SCHEMA
 
 from changegate.models.connection_type import TYPES, ConnectionType
 from changegate.models.integration_choices import JWT_BEARER
 from changegate.schemas.integration.base import IntegrationSchema
 from changegate.schemas.integration.trust import RULES, ProviderSchema
 from changegate.schemas.integration.values import Rule, schema_field
-from changegate.schemas.presets import refuse_new_mistakes
+from changegate.schemas.presets import find_pin_faults, is_pin_claim, refuse_new_mistakes
 
 
 def _schema(connection: ConnectionType) -> IntegrationSchema:
@@ -58,7 +59,8 @@ def load_fields(given: Mapping[str, Any], stored: Mapping[str, Any] | None = Non
         loaded: dict[str, Any] = SCHEMAS[name].load({**given, "type": name})
     except ValidationError as problem:
         valid = problem.valid_data if isinstance(problem.valid_data, Mapping) else {}
-        raise ValidationError(_joined(problem.messages_dict, _mistakes(name, valid, stored))) from None
+        messages = _joined(problem.messages_dict, _mistakes(name, valid, stored))
+        raise ValidationError(_joined(messages, _missing_pins(name, valid, problem.messages_dict))) from None
     mistakes = _mistakes(name, loaded, stored)
     if mistakes:
         raise ValidationError({**mistakes})
@@ -69,10 +71,27 @@ def _mistakes(name: str, fields: Mapping[str, Any], stored: Mapping[str, Any] | 
     return refuse_new_mistakes(fields, stored) if TYPES[name].has_provider else {}
 
 
-def _joined(messages: Mapping[str, Any], mistakes: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return all messages by field; those of rows are not joined with others."""
-    joined = {**mistakes, **messages}
-    for name, texts in mistakes.items():
+def _missing_pins(name: str, fields: Mapping[str, Any], messages: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the messages about missing conditions, which the schema leaves out if a field is refused."""
+    if not TYPES[name].has_provider or not isinstance(fields.get("issuer"), str):
+        return {}
+    in_rows = messages.get("claim_conditions")
+    refused = in_rows if isinstance(in_rows, Mapping) else {}
+    rows = fields.get("claim_conditions") or []
+    sound = [row for place, row in enumerate(rows) if place not in refused]
+    faults = find_pin_faults(fields["issuer"], fields.get("preset"), sound, fields.get("audiences", ()))
+    if any(SCHEMA in texts or is_pin_claim(fields["issuer"], rows[place]) for place, texts in refused.items()):
+        # The required condition is there, and what is wrong with it is said already.
+        faults.pop("claim_conditions", None)
+    return {field: texts for field, texts in faults.items() if field == "claim_conditions" or field not in messages}
+
+
+def _joined(messages: Mapping[str, Any], others: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return all messages by field; beside those of list items, others have the key `SCHEMA`."""
+    joined = {**others, **messages}
+    for name, texts in others.items():
         if isinstance(messages.get(name), list):
             joined[name] = list(dict.fromkeys([*messages[name], *texts]))
+        elif isinstance(messages.get(name), Mapping):
+            joined[name] = {**messages[name], SCHEMA: texts}
     return joined

@@ -16,6 +16,7 @@ from changegate.schemas.presets.pins import (
     find_audience_fault,
     find_open_trust,
     find_pin_faults,
+    is_pin_claim,
     require_pins,
 )
 from changegate.schemas.presets.placeholders import PLACEHOLDERS, Placeholder
@@ -58,6 +59,7 @@ __all__ = [
     "find_refusal",
     "find_shared",
     "get_preset",
+    "is_pin_claim",
     "issuer_form",
     "list_issuers_of",
     "recognize",

@@ -85,6 +85,12 @@ def _missing_pin(issuer: str, conditions: Sequence[StoredCondition]) -> str | No
     )
 
 
+def is_pin_claim(issuer: str, condition: StoredCondition) -> bool:
+    """Return whether a condition is on a claim of which a shared issuer requires one."""
+    provider = find_shared(issuer)
+    return provider is not None and _name(str(condition.get("claim", ""))) in {pin.claim for pin in provider.pins}
+
+
 def has_pin(conditions: Iterable[StoredCondition], provider: Preset) -> bool:
     """Return whether a condition is one that only the tokens of one tenant can pass."""
     return any(_is_pin(condition, provider) for condition in conditions)
