@@ -24,6 +24,7 @@ class JwksCache(Base):
     last_modified: Mapped[str | None] = string("Last modified", 100)
     fetched_at: Mapped[datetime | None] = instant("Fetched")
     fresh_until: Mapped[datetime | None] = instant("Fresh until")
+    # The last failure; `failures` is 0 if a fetch has succeeded since.
     failed_at: Mapped[datetime | None] = instant("Failed")
     failures: Mapped[int] = integer("Failures in a row", default=0)
     error: Mapped[str | None] = text("Error")

@@ -57,6 +57,18 @@ def test_a_failed_fetch_is_shown_and_keeps_the_keys(admin: Visitor, path: str, p
     assert "In use" in text
 
 
+def test_the_last_error_is_shown_until_a_fetch_fails_again(
+    admin: Visitor, path: str, provider: MisbehavingJwks
+) -> None:
+    usual, provider.answer = provider.answer, reply(b"no", status=500)
+    refresh(admin, path)
+    provider.answer = usual
+    text = refresh(admin, path)
+    assert "The server answered with status 500 instead of a key set. <span" in text
+    assert "; a later fetch succeeded." in text
+    assert "in a row" not in text
+
+
 def test_alerts_when_all_keys_were_replaced(admin: Visitor, path: str, provider: MisbehavingJwks) -> None:
     refresh(admin, path)
     provider.answer = reply(key_set_document(jwk(rsa_key("another"), "rsa-2"), {**jwk(ec_key(), "leak"), "d": "AA"}))

@@ -80,6 +80,7 @@ def test_a_stale_set_is_used_during_a_fetch_and_after_a_recent_failure():
     assert source(fetch_lease_until=stale + SECOND).is_settled(stale)
     assert source(failed_at=stale - SECOND, failures=1).is_settled(stale)
     assert not source(failed_at=stale - 7 * SECOND, failures=1).is_settled(stale)
+    assert not source(failed_at=stale - SECOND, failures=0).is_settled(stale)
 
 
 def test_instants_in_the_future_are_ignored():
@@ -90,6 +91,7 @@ def test_instants_in_the_future_are_ignored():
 
 def test_a_clock_that_is_a_little_behind_respects_what_others_wrote():
     assert source(failed_at=NOW + SECOND, failures=1).is_backing_off(NOW)
+    assert not source(failed_at=NOW + SECOND, failures=0).is_backing_off(NOW)
     assert CachedFacts(URL, fetch_lease_until=NOW + 11 * SECOND).is_leased(NOW)
     assert not CachedFacts(URL, unknown_kid_fetch_at=NOW + SECOND).is_unknown_kid_fetch_due(MINUTE, NOW)
 

@@ -49,6 +49,8 @@ class ShownKey:
 class FetchState:
     """The state of the fetches; `next_try` is the earliest time at which an exchange fetches again.
 
+    `error` is that of the last failure, also if a fetch has succeeded since (`failures` is 0 then).
+
     Until `cooldown_until`, an unknown kid does not cause a fetch; None if it would cause one now.
     """
 
@@ -136,7 +138,7 @@ def _fetch_state(entity: OAuthEntity) -> FetchState:
         fresh_until=row.fresh_until,
         failed_at=row.failed_at,
         failures=row.failures,
-        error=row.error if row.failures else None,
+        error=row.error,
         next_try=next_try,
         cooldown_until=_facts(row).cooldown_end(settings().jwks_refetch_cooldown, now()),
     )

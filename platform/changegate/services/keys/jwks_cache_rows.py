@@ -90,7 +90,7 @@ class JwksCacheRows:
         return self._update(seen, values, is_due, _may_lease(seen, now))
 
     def store_document(self, source: KeySource, fetched: FetchedDocument, now: datetime) -> None:
-        """Replace the document, clear earlier failures, and end the lease."""
+        """Replace the document, reset the count of failures, and end the lease; the last error stays."""
         digest = hashlib.sha256(fetched.body).hexdigest()
         values = {"document": fetched.body, "document_sha256": digest}
         self._update(source, values | _success(source, fetched, now))
@@ -149,9 +149,8 @@ def _success(source: KeySource, fetched: FetchedDocument, now: datetime) -> dict
         "last_modified": fetched.last_modified,
         "fetched_at": now,
         "fresh_until": now + fresh_for(fetched.max_age, source.lifespan),
-        "failed_at": None,
+        # The time and text of the last failure stay: a provider that fails now and then would leave no trace.
         "failures": 0,
-        "error": None,
         "http_status": fetched.status,
         "fetch_lease_until": None,
     }

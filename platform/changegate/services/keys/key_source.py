@@ -116,7 +116,7 @@ class KeySource:
     def is_backing_off(self, now: datetime) -> bool:
         """Return whether it is too early to retry after a failure."""
         failed_at = self.facts.failed_at
-        if failed_at is None or failed_at > now + CLOCK_TOLERANCE:
+        if not self.facts.failures or failed_at is None or failed_at > now + CLOCK_TOLERANCE:
             return False
         return now < failed_at + backoff(self.entity_id, self.facts.failures)
 

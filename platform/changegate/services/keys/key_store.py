@@ -248,7 +248,7 @@ def _flight(source: KeySource) -> tuple[str, str]:
 def _nothing_to_serve(row: CacheRow | None) -> JwksFetchFailed:
     if row is None:
         return JwksFetchFailed("The integration no longer exists, or its JWKS URL has just been changed.")
-    reason = row.error or UNDER_WAY
+    reason = (row.error if row.source.facts.failures else None) or UNDER_WAY
     if row.source.facts.fetched_at is None:
         return JwksFetchFailed(f"There is no key set yet. {reason}")
     day = f"{row.source.facts.fetched_at:%Y-%m-%d %H:%M}"
