@@ -177,7 +177,10 @@ def test_what_must_be_given_is_required_of_new_records_only(document: Document) 
 def test_a_new_integration_needs_no_name_if_its_provider_names_it(document: Document) -> None:
     new, replacement = schema_of(document, "Integration.new"), schema_of(document, "Integration.replacement")
     assert "required" not in new
-    assert new["anyOf"] == [{"required": ["name"]}, {"required": ["issuer"]}, {"required": ["jwks_url"]}]
+    # Integrations of the other types have no provider that could name them.
+    with_provider = {"type": {"enum": ["jwt_bearer", "id_token"]}}
+    by_provider = [{"required": [name], "properties": with_provider} for name in ("issuer", "jwks_url")]
+    assert new["anyOf"] == [{"required": ["name"]}, *by_provider]
     assert replacement["required"] == ["name"]
     [put] = document["paths"]["/api/now/oauth/integrations/{client_id}"]["put"]["requestBody"]["content"].values()
     assert put["schema"] == {"$ref": "#/components/schemas/Integration.replacement"}

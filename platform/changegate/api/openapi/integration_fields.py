@@ -21,7 +21,7 @@ BESIDES: Mapping[str, JsonSchema] = {
     },
     PLACE: {"description": "Which of the preset's places; the first by default.", "type": ["string", "null"]},
 }
-NAMING = ("name", "issuer", "jwks_url")
+NAMING = ("issuer", "jwks_url")
 SECRET: JsonSchema = {
     "description": "Shown only in this answer; null for a client without a secret.",
     "type": ["string", "null"],
@@ -41,8 +41,13 @@ def add_fields(spec: APISpec) -> None:
     changes = _taken(taken)
     spec.components.schema("Integration.changes", changes)
     spec.components.schema("Integration.replacement", {**changes, "required": ["name"]})
-    # The provider of an issuer or of a JWKS URL names a new integration.
-    spec.components.schema("Integration.new", {**changes, "anyOf": [{"required": [name]} for name in NAMING]})
+    spec.components.schema("Integration.new", {**changes, "anyOf": [{"required": ["name"]}, *_named_by_provider()]})
+
+
+def _named_by_provider() -> list[JsonSchema]:
+    """Return the bodies without a name: the provider of an issuer or of a JWKS URL names a new integration."""
+    types = [name for name, connection in TYPES.items() if connection.has_provider]
+    return [{"required": [name], "properties": {"type": {"enum": types}}} for name in NAMING]
 
 
 def _name(connection_type: str) -> str:
