@@ -65,6 +65,20 @@ def test_keys_that_a_provider_does_not_publish_have_a_remedy(app: Flask, is_toke
     assert found.has_keys is False
 
 
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF",
+        "https://container.googleapis.com/v1/projects/shop/locations/europe-west1/clusters/main",
+        f"https://westeurope.oic.prod-aks.azure.com/{TENANT}/{TENANT}/",
+    ],
+)
+def test_clusters_whose_keys_are_public_get_no_advice_to_paste_them(app: Flask, issuer: str) -> None:
+    found = recognized(issuer, unreachable(app))
+    assert found.fields["preset"] == "kubernetes"
+    assert not [problem for problem in found.problems if "kubectl" in problem]
+
+
 def test_a_jwks_url_leads_to_the_discovery_document_beside_it(site: ProviderSite) -> None:
     issuer = site.publish()
     found = recognized(f"  {site.url}{JWKS}\n")

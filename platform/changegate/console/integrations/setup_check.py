@@ -10,7 +10,7 @@ from changegate.console.integrations.setup_form import CREATED, OTHER, SetupForm
 from changegate.errors import InputInvalid
 from changegate.schemas.claim_condition import ClaimConditionSchema
 from changegate.schemas.integration_input import load_integration
-from changegate.schemas.presets import find_pin_faults
+from changegate.schemas.presets import find_keys_advice, find_pin_faults
 from changegate.services.integrations.recognition import KeyTest
 from changegate.services.integrations.run_as import find_account_fault, list_account_warnings
 from changegate.services.integrations.saving import NO_USER, TAKEN, find_user, is_name_taken
@@ -61,7 +61,7 @@ def with_schema_errors(form: SetupForm, errors: Mapping[str, list[str]]) -> Setu
 def _errors_of_answers(form: SetupForm) -> Iterator[tuple[str, str]]:
     values = form.values
     if not form.recognition.has_keys:
-        yield "jwks", form.preset.keys_advice if form.preset and form.preset.keys_advice else NO_KEYS
+        yield "jwks", find_keys_advice(form.values["issuer"]) or NO_KEYS
     if not form.used_rows and not values["is_for_all"]:
         yield "conditions", NO_CONDITION
     if values["account"] == CREATED:

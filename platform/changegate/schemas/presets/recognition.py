@@ -44,6 +44,15 @@ def find_jwks_url(issuer: str) -> str | None:
     return recognized.filled.jwks_url if recognized else None
 
 
+def find_keys_advice(issuer: str) -> str:
+    """Return what to do if the keys of an issuer cannot be fetched, or an empty string.
+
+    There is no such advice for issuers whose JWKS URL is known to be public.
+    """
+    provider = find_by_issuer(issuer)
+    return provider.keys_advice if provider and not recognize(issuer) else ""
+
+
 def find_by_issuer(issuer: str) -> Preset | None:
     """Return the provider of an issuer; every URL at the host of a shared issuer belongs to that provider."""
     recognized = recognize(issuer)

@@ -94,7 +94,7 @@ class Preset:
     pins: tuple[Pin, ...] = ()
     # A regular expression for all of an issuer that identifies the provider, but not where its keys are.
     issuer_shape: str | None = None
-    # What to do if the keys cannot be fetched.
+    # What to do if the keys cannot be fetched from an issuer that fits none of `issuers`.
     keys_advice: str = ""
     algorithms: tuple[str, ...] = ("RS256",)
     audience_claim: str = "aud"

@@ -4,8 +4,8 @@ from changegate.schemas.presets.shape import IssuerForm, Preset, immutable, rena
 
 _CLUSTER = "/kubernetes.io"
 _KEYS_ADVICE = (
-    "Most clusters publish their key set to authenticated callers only: paste the output of kubectl get --raw "
-    "/openid/v1/jwks as the key set, and repeat this after each rotation."
+    "Clusters other than EKS, GKE, and AKS usually publish their key set to authenticated callers only: paste the "
+    "output of kubectl get --raw /openid/v1/jwks as the key set, and repeat this after each rotation."
 )
 
 KUBERNETES = Preset(

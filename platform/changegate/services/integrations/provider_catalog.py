@@ -20,10 +20,6 @@ class KnownProvider(Protocol):
         """The algorithms that the preset allows."""
 
     @property
-    def keys_advice(self) -> str:
-        """What to do if the keys cannot be fetched, or an empty string."""
-
-    @property
     def audience_claim(self) -> str:
         """The claim that contains the audience."""
 
@@ -47,6 +43,9 @@ class ProviderCatalog(Protocol):
 
     def refuse_new_mistakes(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, list[str]]:
         """Return error messages about values that cannot work, by field."""
+
+    def find_keys_advice(self, issuer: str) -> str:
+        """Return what to do if the keys of an issuer cannot be fetched, or an empty string."""
 
     def find_jwks_url(self, issuer: str) -> str | None:
         """Return the JWKS URL of a known issuer."""

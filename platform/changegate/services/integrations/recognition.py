@@ -179,8 +179,8 @@ def _conclude(found: Findings, catalog: ProviderCatalog) -> Recognition:
     signed_with = found.assertion.unverified_algorithm if found.assertion else None
     fields |= algorithms_for(keys, provider, signed_with)
     problems = [*found.problems]
-    if found.key_set is None and provider is not None and provider.keys_advice:
-        problems.append(provider.keys_advice)
+    if found.key_set is None and (advice := catalog.find_keys_advice(found.issuer)):
+        problems.append(advice)
     audience_claim = provider.audience_claim if provider else "aud"
     claims: Mapping[str, Any] = {}
     if found.assertion is not None:
