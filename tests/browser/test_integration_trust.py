@@ -31,7 +31,7 @@ def fill_in(page: Page, idp: str, name: str) -> None:
     page.get_by_label("Provider name").fill("Example CI")
     page.get_by_label("This is a public client").check()
     page.get_by_role("textbox", name="Issuer", exact=True).fill(idp)
-    page.get_by_role("button", name="Paste issuer").click()
+    page.get_by_role("button", name="Look up issuer").click()
     expect(page.get_by_text("Its ID tokens are signed with")).to_be_visible()
     page.get_by_label("Accepted audiences").fill(AUDIENCE)
     page.get_by_label("Run-as user").fill("admin")
@@ -42,6 +42,18 @@ def save(page: Page) -> str:
     page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_text("is registered")).to_be_visible()
     return page.locator("#client-id").inner_text()
+
+
+def test_keys_that_are_elsewhere_are_used_by_one_click(admin: Page, idp: str) -> None:
+    admin.goto(NEW)
+    url = admin.get_by_role("textbox", name="JWKS URL")
+    url.fill(f"{idp}/.well-known/openid-configuration")
+    admin.get_by_role("button", name="Test connection").click()
+    admin.get_by_role("button", name="Use it").click()
+    expect(admin.get_by_text("The keys of this URL can be used.")).to_be_visible()
+    expect(url).to_have_value(f"{idp}/.well-known/jwks.json")
+    expect(url).to_be_focused()
+    expect(admin.get_by_role("textbox", name="Issuer", exact=True)).to_have_value(idp)
 
 
 def test_a_preset_fills_in_the_form_and_demands_a_pin(admin: Page) -> None:

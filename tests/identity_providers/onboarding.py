@@ -62,7 +62,7 @@ class Console:
         page = self._open(NEW)
         unknown = [field for field in choices if f'name="{field}"' not in page.text]
         assert not unknown, f"the form does not ask for {unknown}"
-        return page if "jwks_url" in choices else self._press("Paste issuer", page, {"issuer": issuer})
+        return page if "jwks_url" in choices else self._press("Look up issuer", page, {"issuer": issuer})
 
     def _open(self, path: str) -> requests.Response:
         answer = self._session.get(self._server.url + path, timeout=TIMEOUT_SECONDS)
