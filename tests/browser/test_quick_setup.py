@@ -80,7 +80,7 @@ def test_a_jwks_url_leads_to_the_first_exchange(person: Page, desk: Running, idp
 def test_a_draft_is_left_and_resumed(person: Page, desk: Running, idp: str) -> None:
     paste(person, f"Bearer {sign(idp, desk.url)}")
     expect(person.get_by_text("The token was signed by one of these keys.")).to_be_visible()
-    expect(person.get_by_text("The token is for this server.")).to_be_visible()
+    expect(person.get_by_text("The pasted token is for this server.")).to_be_visible()
     person.get_by_text("Name and everything else").click()
     person.get_by_role("textbox", name="Name", exact=True).fill("Left for later")
     person.get_by_role("button", name="Keep for later").click()

@@ -565,7 +565,11 @@ def test_the_audience_of_the_token_can_be_chosen(app: Flask, admin: Visitor, sit
     assert save(admin, draft, {"audience_choice": "token"}).status_code == 303
     assert integrations(app)[0].audiences == ["api://changegate"]
     matching = begin(admin, site.sign(issuer, aud=[BASE_URL]))
-    assert "The token is for this server." in admin.open(matching).text
+    text = admin.open(matching).text
+    assert "The pasted token is for this server." in text
+    assert 'value="token"' not in text, "the same audience is offered once"
+    both = begin(admin, site.sign(issuer, aud=[BASE_URL, "api://changegate"]))
+    assert "The pasted token is for other services, too." in admin.open(both).text
 
 
 @pytest.mark.parametrize("field", ["audience_choice", "account"])

@@ -90,14 +90,15 @@ def test_offers_four_connection_types_and_names_the_fifth(admin: Visitor) -> Non
     for slug in ("jwt-bearer", "client-credentials", "password", "id-token"):
         assert f'href="/inbound-integrations/new/{slug}"' in text
     assert text.count("Not offered<") == 1
-    for label in (
-        "OAuth - Authorization code grant",
-        "OAuth - Client credentials grant",
+    labels = (
         "OAuth - JWT bearer grant",
-        "OAuth - Resource owner password credential grant",
         "Third party ID token issued by OIDC supporting identity provider",
-    ):
-        assert label in text
+        "OAuth - Client credentials grant",
+        "OAuth - Resource owner password credential grant",
+        "OAuth - Authorization code grant",
+    )
+    places = [text.index(label) for label in labels]
+    assert places == sorted(places), "the recommended type comes first"
 
 
 def test_registers_an_integration(app: Flask, admin: Visitor) -> None:

@@ -29,22 +29,23 @@ def _offer(name: str, description: str, caution: str = "") -> Offer:
     return Offer(TYPES[name].label, description, TYPES[name], caution)
 
 
+# The recommended type first, and what is not supported last.
 OFFERS = (
-    Offer(
-        "OAuth - Authorization code grant",
-        "A user signs in to Changegate and allows an application to act for them.",
+    _offer(
+        JWT_BEARER,
+        "Automation exchanges a JWT that its identity provider signed for an access token.",
     ),
+    _offer(ID_TOKEN, "An identity provider's token is sent to the API itself, without an exchange."),
     _offer(
         CLIENT_CREDENTIALS,
         "An application authenticates with only a stored secret.",
         "Stored secret",
     ),
-    _offer(
-        JWT_BEARER,
-        "Automation exchanges a JWT that its identity provider signed for an access token.",
-    ),
     _offer(PASSWORD, "An application uses a user's password.", "Best avoided"),
-    _offer(ID_TOKEN, "An identity provider's token is sent to the API itself, without an exchange."),
+    Offer(
+        "OAuth - Authorization code grant",
+        "A user signs in to Changegate and allows an application to act for them.",
+    ),
 )
 
 
