@@ -53,7 +53,7 @@ class Instance:
     def register(self, name: str, jwks_url: str, *options: str) -> "Instance":
         """Register one more integration with the same user; return the instance as that one's callers see it."""
         named = ["--name", name, "--provider-name", "Bench", "--issuer", ISSUER, "--audience", AUDIENCE]
-        where = ["--jwks-url", jwks_url, "--run-as", USER, "--json"]
+        where = ["--jwks-url", jwks_url, "--run-as", USER, "--no-public", "--json"]
         made = json.loads(_command(self.env, "integration", "create", *named, *where, *options))
         return replace(self, client_id=made["client_id"], client_secret=made["client_secret"])
 
@@ -63,7 +63,7 @@ class Instance:
         Raises `BenchFailed`.
         """
         usual = {"name": name, "provider_name": "Bench", "issuer": ISSUER, "audiences": [AUDIENCE], "run_as": USER}
-        where = {"jwks_url": jwks_url, "access_token_lifespan_seconds": TOKEN_LIFESPAN_SECONDS}
+        where = {"jwks_url": jwks_url, "access_token_lifespan_seconds": TOKEN_LIFESPAN_SECONDS, "public_client": False}
         admin = ("admin", self.env[ADMIN_PASSWORD])
         answer = requests.post(base_url + INTEGRATIONS_PATH, json={**usual, **where, **fields}, auth=admin, timeout=30)
         made = _require_answer(answer, 201)["result"]

@@ -36,6 +36,7 @@ def credentials(desk: Running, provider: str) -> dict[str, str]:
         audiences=[desk.url],
         run_as="admin",
         jwks_url=provider + KEY_SET,
+        public_client=False,
     )
     return {name: made[name] for name in ("client_id", "client_secret")}
 

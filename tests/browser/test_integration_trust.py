@@ -77,7 +77,7 @@ def test_a_preset_fills_in_the_form_and_demands_a_pin(admin: Page) -> None:
     admin.get_by_role("button", name="Check conditions").click()
     expect(admin.get_by_text("These conditions have no problems.")).to_be_visible()
     admin.get_by_role("button", name="Save").first.click()
-    expect(admin.get_by_text("will not be shown again")).to_be_visible()
+    expect(admin.get_by_text("is registered")).to_be_visible()
 
 
 @pytest.mark.usefixtures("complaints")

@@ -42,6 +42,7 @@ def choose_jwt_bearer_grant(page: Page) -> None:
 def fill_in_and_test_the_connection(page: Page, idp: str) -> None:
     page.get_by_role("textbox", name="Name", exact=True).fill("Build pipeline")
     page.get_by_label("Provider name").fill("Example CI")
+    page.get_by_label("This is a public client").uncheck()
     page.get_by_label("Issuer").fill(idp)
     page.get_by_label("Run-as user").fill("admin")
     page.get_by_role("textbox", name="JWKS URL").fill(f"{idp}/.well-known/jwks.json")

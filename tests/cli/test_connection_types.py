@@ -117,7 +117,7 @@ def test_export_writes_what_apply_reads_as_the_same(run: Run, tmp_path: Path) ->
         assert run("integration", "delete", one["client_id"], "--yes").code == 0
     again = json.loads(run("integration", "apply", "-f", str(file), "--json").out)
     assert [one["action"] for one in again] == ["create"] * 5
-    assert [bool(one["client_secret"]) for one in again] == [one["name"] not in ("Portal", "Once") for one in again]
+    assert [bool(one["client_secret"]) for one in again] == [one["name"] in ("Nightly", "Old") for one in again]
     without_ids = [line for line in text.splitlines() if "client id" not in line]
     assert [line for line in run("integration", "export").out.splitlines() if "client id" not in line] == without_ids
 

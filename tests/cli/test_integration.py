@@ -18,19 +18,20 @@ def run(run_prepared: Run) -> Run:
 
 @pytest.fixture
 def client_id(run: Run) -> str:
-    found: str = json.loads(run(*CREATE, "--run-as", "admin", "--json").out)["client_id"]
+    found: str = json.loads(run(*CREATE, "--run-as", "admin", "--no-public", "--json").out)["client_id"]
     return found
 
 
 def test_creates_an_integration_and_shows_its_secret_once(run: Run) -> None:
-    made = run(*CREATE, "--run-as", "admin")
+    made = run(*CREATE, "--run-as", "admin", "--no-public")
 
     assert made.code == 0, made.err
     assert "Client ID:" in made.out and "Client secret:" in made.out
+    assert "Client secret:" not in run(*CREATE, "--run-as", "admin", "--name", "Another").out
 
 
 def test_create_as_json_is_one_object_with_what_a_script_needs(run: Run) -> None:
-    made = run(*CREATE, "--run-as", "admin", "--json")
+    made = run(*CREATE, "--run-as", "admin", "--no-public", "--json")
 
     shown = json.loads(made.out)
     assert made.code == 0

@@ -42,6 +42,7 @@ integrations:
     issuer: https://ci.example.com
     jwks_url: https://ci.example.com/jwks.json
     user_field: email
+    public_client: false
 """
 
 
@@ -214,7 +215,7 @@ REFUSED_FILES = {
     "depth of mappings": ("{a: " * 100_000, "line 1, column 82: The value is nested too deeply."),
     "depth of a block": ("- " * 100_000, "line 1, column 43: The value is nested too deeply."),
     "inner depth": ("integrations: [{name: " + "[" * 30 + "]" * 30 + "}]", "nested too deeply"),
-    "an endless number": (SHOP + "    clock_skew_seconds: 1e999\n", "line 20, column 5: clock_skew_seconds: "),
+    "an endless number": (SHOP + "    clock_skew_seconds: 1e999\n", "line 21, column 5: clock_skew_seconds: "),
     "size": ("#" * 1_100_000, "The file is longer than 1048576 characters."),
     "number": ("integrations: [{name: x}" + ", {name: x}" * 1000 + "]", "at most 1000 integrations"),
 }

@@ -105,6 +105,7 @@ def fields(**changes: object) -> dict[str, object]:
         "run_as": "admin",
         "jwks_url": "https://ci.example.com/jwks.json",
         "scopes": ["change_request.create"],
+        "public_client": False,
         "access_token_lifespan_seconds": 900,
         "clock_skew_seconds": 30,
         "max_assertion_lifetime_seconds": 600,

@@ -46,6 +46,7 @@ class Stage:
             "audiences": [AUDIENCE],
             "run_as": ROBOT,
             "jwks_url": f"{self.url}/.well-known/jwks.json",
+            "public_client": False,
         }
         with self.app.app_context():
             made = register_integration(load_fields(fields | changes), by="admin")

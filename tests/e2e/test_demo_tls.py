@@ -88,7 +88,8 @@ def test_pysncs_own_class_creates_a_change_at_port_443_with_a_secret(
     name, _, password = demo.shown("Sign in").partition(" / ")
     provider = demo.shown("Identity provider").rstrip("/")
     trusted = {"issuer": provider, "jwks_url": f"{provider}/.well-known/jwks.json", "audiences": ["pysnc"]}
-    fields = {"name": "With a secret", "provider_name": "Demo", "run_as": "release.bot", **trusted}
+    named = {"name": "With a secret", "provider_name": "Demo", "run_as": "release.bot"}
+    fields = {**named, **trusted, "public_client": False}
     made = requests.post(url, json=fields, auth=(name, password), timeout=LONGEST_SECONDS).json()["result"]
     lead_to(urlsplit(url).port, monkeypatch)
 

@@ -25,7 +25,8 @@ from tests.support.integration_api import LEAST, IntegrationApi
 PASSWORD = "correct horse battery"
 NAME = "cost_center"
 CREDENTIALS = {"Authorization": "Basic YWRtaW46Y29ycmVjdCBob3JzZSBiYXR0ZXJ5"}
-OPTIONS = [part for name in LEAST for part in (f"--{name.replace('_', '-')}", LEAST[name])]
+TEXTS = {name: value for name, value in LEAST.items() if isinstance(value, str)}
+OPTIONS = [part for name in TEXTS for part in (f"--{name.replace('_', '-')}", TEXTS[name])]
 
 
 def printed(*arguments: str) -> str:

@@ -143,6 +143,12 @@ def json_texts(text: str) -> Iterator[Any]:
         yield value
 
 
+def test_the_calls_of_the_readme_can_be_repeated(desk: Running, provider: str) -> None:
+    script = localised("\n".join(blocks(README, "bash")), desk, provider)
+    numbers = [json.loads(run(script, desk.environment).stdout)["result"]["number"] for _ in range(2)]
+    assert numbers[0] != numbers[1]
+
+
 def test_the_calls_of_the_token_services_work(desk: Running, provider: str) -> None:
     script = "\n".join(blocks(DOCS / "token-services.md", "bash"))
     done = run(localised(script, desk, provider), desk.environment)

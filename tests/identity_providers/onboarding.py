@@ -105,4 +105,5 @@ def reason_for(server: Running, refused: requests.Response) -> str:
 
 
 def _typed(issuer: str, name: str = "Trial") -> dict[str, Choice]:
-    return {"issuer": issuer, "name": name, "provider_name": name, "run_as": "admin", "audiences": AUDIENCE}
+    told = {"issuer": issuer, "name": name, "provider_name": name, "run_as": "admin", "audiences": AUDIENCE}
+    return told | {"public_client": None}

@@ -39,7 +39,7 @@ def test_its_token_is_exchanged_for_one_that_creates_a_change(
 
 def test_the_command_onboards_it_as_the_form_does(server: Running, provider: Provider) -> None:
     told = ("--issuer", provider.issuer, "--jwks-url", provider.jwks_url, "--audience", AUDIENCE, "--run-as", "admin")
-    choices = ("--algorithm", "EdDSA", "--required-typ", "at+jwt")
+    choices = ("--algorithm", "EdDSA", "--required-typ", "at+jwt", "--no-public")
     names = ("--name", "by command", "--provider-name", "oidc-provider")
     made = server.changegate("integration", "create", *names, *told, *choices, "--json")
     assert made.returncode == 0, made.stderr

@@ -15,6 +15,7 @@ LEAST: Mapping[str, Any] = {
     "issuer": "https://ci.example.com",
     "jwks_url": "https://ci.example.com/jwks.json",
     "run_as": "admin",
+    "public_client": False,
 }
 
 

@@ -42,8 +42,9 @@ class LiveDesk:
         """Register an integration through the server's own command."""
         named = ("--name", name, "--provider-name", "Demo", "--issuer", idp_url, "--audience", AUDIENCE)
         url = ("--jwks-url", f"{idp_url}/.well-known/jwks.json")
+        kind = () if "--public" in options else ("--no-public",)
         subject = () if "--user-field" in options else ("--run-as", "admin")
-        made = server.changegate("integration", "create", *named, *url, *subject, *options, "--json")
+        made = server.changegate("integration", "create", *named, *url, *subject, *kind, *options, "--json")
         assert made.returncode == 0, made.stderr
         shown = json.loads(made.stdout)
         return cls(server.url, idp_url, {name: shown[name] for name in ("client_id", "client_secret")})
@@ -53,7 +54,7 @@ class LiveDesk:
         """Register an integration, by a name of its own, through the admin API; it takes less time than a command."""
         name = f"Pipeline {secrets.token_hex(4)}"
         usual = {"name": name, "provider_name": "Demo", "issuer": idp_url, "audiences": [AUDIENCE], "run_as": "admin"}
-        where = {"jwks_url": f"{idp_url}/.well-known/jwks.json"}
+        where = {"jwks_url": f"{idp_url}/.well-known/jwks.json", "public_client": False}
         made = administer(server, "POST", INTEGRATIONS, **(usual | where | fields))
         return cls(server.url, idp_url, {name: made[name] for name in ("client_id", "client_secret")})
 

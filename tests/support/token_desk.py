@@ -64,6 +64,7 @@ class TokenDesk:
             "audiences": [AUDIENCE],
             "run_as": ROBOT,
             "jwks_url": self.jwks.url(),
+            "public_client": False,
         }
         return self._registered({field: value for field, value in (fields | changes).items() if value is not ...})
 

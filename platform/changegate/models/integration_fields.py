@@ -128,7 +128,7 @@ _FIELDS = (
           default=8_640_000, least=60, most=31_536_000),
     Field("public_client", Kind.SWITCH, "This is a public client",
           "The signed assertion alone authenticates the client; no client secret is required.", (JWT_BEARER,),
-          "client", default=False, option="public", lacks="cannot be a public client"),
+          "client", default=True, option="public", lacks="cannot be a public client"),
     Field("active", Kind.SWITCH, "Active",
           "While this is off, no token of the integration works, and no new tokens are issued.", part="care",
           default=True),

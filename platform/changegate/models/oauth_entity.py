@@ -32,7 +32,7 @@ class OAuthEntity(Record, Base):
     previous_client_secret_expires_at: Mapped[datetime | None] = instant("Previous client secret expires")
     client_secret_hint: Mapped[str | None] = string("Client secret ends in", 4, is_secret=True)
     client_secret_created_at: Mapped[datetime | None] = instant("Client secret created", is_read_only=True)
-    public_client: Mapped[bool] = column("public_client")
+    public_client: Mapped[bool] = column("public_client", default=False)
     active: Mapped[bool] = column("active")
     comments: Mapped[str | None] = column("comments")
 

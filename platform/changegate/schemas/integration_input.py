@@ -53,10 +53,10 @@ def load_replacement(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dic
     """Return validated fields that replace the stored ones; raises `InputInvalid`.
 
     If `active` is not given, it keeps its value, so that a file does not activate what an administrator deactivated. So
-    does `require_email_verified`, whose default is stricter than the value of older integrations.
+    do `require_email_verified` and `public_client`, whose defaults differ from the values of older integrations.
     """
     _require_type(given, stored)
-    kept = {name: stored[name] for name in ("active", "require_email_verified") if name in stored}
+    kept = {name: stored[name] for name in ("active", "require_email_verified", "public_client") if name in stored}
     return load_integration({**kept, **given}, stored)
 
 

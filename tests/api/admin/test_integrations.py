@@ -54,6 +54,11 @@ def test_a_public_client_has_no_secret_until_it_is_one_no_longer(api: Integratio
     assert "client_secret" not in api.result("PATCH", f"/{made['client_id']}", {"comments": "x"})
 
 
+def test_a_new_integration_is_a_public_client_by_default(api: IntegrationApi) -> None:
+    made = api.created(public_client=...)
+    assert (made["public_client"], made["client_secret"]) == (True, None)
+
+
 def test_a_preset_stands_for_all_that_is_not_given(api: IntegrationApi) -> None:
     made = api.result(
         "POST",
@@ -161,8 +166,10 @@ def test_a_replacement_puts_everything_else_back_but_whether_it_is_active(api: I
     made = api.created(comments="Of the shop", clock_skew_seconds=10)
     path = f"/{made['client_id']}"
     api.result("POST", f"{path}/disable")
-    replaced = api.result("PUT", path, dict(LEAST))
+    given = {name: value for name, value in LEAST.items() if name != "public_client"}
+    replaced = api.result("PUT", path, given)
     assert (replaced["comments"], replaced["clock_skew_seconds"], replaced["active"]) == (None, 60, False)
+    assert replaced["public_client"] is False, "the default of a new integration takes no secret away"
     assert api.result("PUT", path, {**LEAST, "active": True})["active"] is True
 
 
@@ -391,6 +398,13 @@ def test_a_certificate_may_come_as_der_in_base64(api: IntegrationApi) -> None:
     path = f"/{made['client_id']}"
     again = api.result("PUT", path, api.result("GET", path))
     assert again["verifier_maps"][0]["certificate"].strip() == pem(made_of).strip()
+
+
+@pytest.mark.parametrize("connection_type", ["password", "client_credentials"])
+def test_a_type_without_a_provider_needs_a_name(api: IntegrationApi, connection_type: str) -> None:
+    said = api.refused("POST", "", {"type": connection_type, "issuer": "https://ci.example.com"})
+    assert "name: This field is required." in said
+    assert "issuer: " in said
 
 
 def test_an_issuer_or_a_jwks_url_is_enough(api: IntegrationApi) -> None:

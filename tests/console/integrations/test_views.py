@@ -28,6 +28,7 @@ TYPED: Changes = {
     "issuer": "https://ci.example.com",
     "jwks_url": "https://ci.example.com/jwks.json",
     "run_as": "admin",
+    "public_client": None,
 }
 SHARED_KEY = "a shared key of more than thirty-two bytes"
 EVERYTHING: dict[str, object] = {
@@ -125,6 +126,7 @@ def test_shows_the_secret_once(app: Flask, admin: Visitor) -> None:
 
 
 def test_a_public_client_has_no_secret(app: Flask, admin: Visitor) -> None:
+    assert forms_of(admin.open(FORM)).forms["integration"]["public_client"] == "on"
     answer = admin.send(admin.open(FORM), "integration", {**TYPED, "public_client": "on"})
     entity = stored(app)
     assert answer.location == f"/inbound-integrations/{entity.client_id}"

@@ -40,7 +40,7 @@ def test_defaults_are_safe_and_those_of_the_form() -> None:
         "type": "jwt_bearer",
         "comments": None,
         "active": True,
-        "public_client": False,
+        "public_client": True,
         "audiences": [],
         "algorithms": ["RS256", "ES256"],
         "user_field": None,

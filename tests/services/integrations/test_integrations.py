@@ -24,6 +24,7 @@ def _fields(desk: TokenDesk, **changes: Any) -> dict[str, Any]:
         "issuer": ISSUER,
         "run_as": ROBOT,
         "jwks_url": desk.jwks.url(),
+        "public_client": False,
     }
     loaded: dict[str, Any] = SCHEMAS["jwt_bearer"].load(usual | changes)
     return loaded
