@@ -4,6 +4,7 @@ import base64
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from tests.support.speedups import (
     cheap_passwords,
     noted_processes,
     remembered_routes,
+    remembered_statements,
+    remembered_templates,
     unnoted_processes,
 )
 
@@ -80,8 +83,11 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def coverage_config() -> Iterator[str | None]:
     """Speed up the suite, and give the settings by which coverage.py follows started processes."""
-    with remembered_routes(), cheap_passwords(), unnoted_processes() as told:
-        yield told
+    caches = (remembered_routes, remembered_templates, remembered_statements)
+    with ExitStack() as stack:
+        for speedup in (*caches, cheap_passwords):
+            stack.enter_context(speedup())
+        yield stack.enter_context(unnoted_processes())
 
 
 @pytest.fixture

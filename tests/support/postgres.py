@@ -36,6 +36,12 @@ class Cluster:
     port: int
     password: str
 
+    @functools.cached_property
+    def copying(self) -> str:
+        """How to copy a database at half the cost, where there is a choice: before version 15, there is no other."""
+        with self._connected() as connection:
+            return "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{OWNER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
@@ -153,7 +159,7 @@ def prepared_database_of_postgres() -> Iterator[str]:
 
 def _fresh_database(cluster: Cluster, template: str) -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
-    cluster.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    cluster.execute(f"CREATE DATABASE {name} TEMPLATE {template} {cluster.copying}")
     yield cluster.url(name)
     cluster.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

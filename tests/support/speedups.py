@@ -1,4 +1,4 @@
-"""Speedups of the suite: cached routes, cheap password hashes, no coverage of started processes."""
+"""Speedups of the suite: caches that outlive an application, cheap password hashes, no coverage of started processes."""
 
 import functools
 import os
@@ -7,11 +7,18 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
+from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
+from changegate.seed import first_start
 from changegate.services.users import accounts
 
+MOST_STATEMENTS = 2_000
 CHEAP_HASH = "scrypt:256:8:1"
 # By this variable coverage.py tells processes that are started to note which of their lines are run.
 NOTES_LINES = "COVERAGE_PROCESS_CONFIG"
@@ -43,11 +50,53 @@ def remembered_routes() -> Iterator[None]:
         yield
 
 
+class _Templates(BytecodeCache):
+    """Compiled templates, by their name and text."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._known.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._known[bucket.key, bucket.checksum] = bucket.code
+
+
+@contextmanager
+def remembered_templates() -> Iterator[None]:
+    """Let Jinja compile each template once, not for each application."""
+    with mock.patch.dict(Flask.jinja_options, bytecode_cache=_Templates()):
+        yield
+
+
+@contextmanager
+def remembered_statements() -> Iterator[None]:
+    """Let SQLAlchemy compile each statement once, not for each application, whose engine has a dialect of its own."""
+
+    def is_alike(dialect: DefaultDialect, other: object) -> bool:
+        return type(dialect) is type(other) and dialect.paramstyle == other.paramstyle  # type: ignore[attr-defined]
+
+    def hash_alike(dialect: DefaultDialect) -> int:
+        return hash((type(dialect), dialect.paramstyle))
+
+    known: Any = LRUCache(MOST_STATEMENTS)
+    shared = property(lambda _engine: known, lambda _engine, _cache: None)
+    with (
+        mock.patch.multiple(DefaultDialect, __eq__=is_alike, __hash__=hash_alike),
+        mock.patch.object(Engine, "_compiled_cache", shared, create=True),
+    ):
+        yield
+
+
 @contextmanager
 def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
-    with mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")):
+    with (
+        mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")),
+        mock.patch.object(first_start, "generate_password_hash", cheap),
+    ):
         yield
 
 
