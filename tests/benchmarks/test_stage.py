@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 from urllib.parse import quote
 
 import pytest
 import requests
+from benchmarks import servers
 from benchmarks.cases import NEWEST_FIRST, PAGE_SIZE, Case, Desk
 from benchmarks.databases import Databases, PostgresDatabases, SqliteFiles
 from benchmarks.exchanges import FORM
@@ -21,6 +23,7 @@ from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
 from tests.support.postgres import running_cluster
+from tests.support.servers import free_port
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
@@ -37,6 +40,7 @@ def places(kind: str, folder: Path) -> Databases:
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("bench")
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(servers, "free_port", free_port))
         setting = StageSetting(stack, places(request.param, folder), folder, lambda said: None)
         yield setting.set_stage(SIZES[request.param], only_floors=False)
 

@@ -1,6 +1,7 @@
 """The product and the demo identity provider as real processes on free ports of loopback."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -18,6 +19,12 @@ START_SECONDS = 120
 STOP_SECONDS = 10
 # Generous, because tests also run on loaded machines; nothing waits longer than its command needs.
 LONGEST_SECONDS = 600
+
+
+# Below the ports that Linux gives to outgoing connections, one of which would take a port before its server does. Each
+# process begins elsewhere.
+PORTS = range(10_000, 32_000)
+_ports = itertools.islice(itertools.cycle(PORTS), os.getpid() * 997 % len(PORTS), None)
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,12 @@ def count_sockets(server: Running) -> int:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing listens on, and that no other test of this process was given."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment_of(instance: Path, **settings: str) -> dict[str, str]:

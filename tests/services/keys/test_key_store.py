@@ -378,7 +378,7 @@ def test_fifty_first_requests_are_one_fetch(app, store, new_store, source, serve
 
 
 def test_requests_stop_waiting_in_time(store, source, server, clock, monkeypatch):
-    monkeypatch.setattr(key_store, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(key_store, "LEASE", timedelta(seconds=0.3))
     server.answer = DOWN
     with pytest.raises(JwksFetchFailed):
         store.get_key_set(source())
