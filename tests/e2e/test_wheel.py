@@ -22,7 +22,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = folder / "environment"
     run_installer(sys.executable, "-m", "venv", "--without-pip", str(environment))
     python = environment / "bin" / "python"
-    run_installer(sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", str(wheel))
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    run_installer(*pip, "install", "--quiet", "--no-compile", str(wheel))
     return environment / "bin"
 
 

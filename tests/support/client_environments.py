@@ -43,7 +43,8 @@ def _make(folder: Path, requirements: Path) -> None:
     run_installer(sys.executable, "-m", "venv", "--without-pip", str(folder))
     # Our own pip installs there: a pip for each environment would double the time.
     pip = (sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install")
-    run_installer(*pip, "--quiet", "--disable-pip-version-check", "--requirement", str(requirements))
+    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+    run_installer(*pip, *options, "--requirement", str(requirements))
 
 
 def run_installer(*command: str) -> None:
