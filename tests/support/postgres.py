@@ -39,16 +39,24 @@ class Cluster:
     @functools.cached_property
     def copying(self) -> str:
         """How to copy a database at half the cost, where there is a choice: before version 15, there is no other."""
-        with self._connected() as connection:
-            return "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+        return "STRATEGY FILE_COPY" if self.connection.info.server_version >= 150_000 else ""
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{OWNER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def execute(self, statement: str) -> None:
         """Run one statement that may stand in no transaction, such as CREATE DATABASE."""
-        with self._connected() as connection:
-            connection.execute(statement.encode())
+        self.connection.execute(statement.encode())
+
+    @functools.cached_property
+    def connection(self) -> psycopg.Connection:
+        """One connection for all such statements: to make one takes the server longer than most of them."""
+        return self._connected()
+
+    def close(self) -> None:
+        """Let the cluster stop, which it does not while anybody is connected."""
+        if "connection" in vars(self):
+            self.connection.close()
 
     def _connected(self) -> psycopg.Connection:
         address = {"host": "127.0.0.1", "port": self.port, "dbname": "postgres"}
@@ -81,7 +89,8 @@ def running_cluster() -> Cluster:
     """Start the cluster at the first call; it ends, and its files go, with the process."""
     folder = Path(tempfile.mkdtemp(prefix="changegate-postgres-"))
     # A zone that is not UTC shows who forgets to convert.
-    return start_cluster(folder, {"fsync": "off", "timezone": "Asia/Kolkata"})
+    careless = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+    return start_cluster(folder, {**careless, "timezone": "Asia/Kolkata"})
 
 
 def start_cluster(folder: Path, options: Mapping[str, str]) -> Cluster:
@@ -93,7 +102,7 @@ def start_cluster(folder: Path, options: Mapping[str, str]) -> Cluster:
     with (folder / "log").open("w") as log:
         command = [binary("postgres"), "-D", str(data), "-p", str(cluster.port), *settings]
         process = subprocess.Popen(command, cwd=folder, user=_owner(), stderr=log)
-    atexit.register(_stop, process, folder)
+    atexit.register(_stop, cluster, process, folder)
     deadline = time.monotonic() + START_SECONDS
     while not cluster.is_up():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -119,7 +128,8 @@ def _owner() -> str | None:
     return OWNER if os.geteuid() == 0 else None
 
 
-def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _stop(cluster: Cluster, process: subprocess.Popen[bytes], folder: Path) -> None:
+    cluster.close()
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
