@@ -23,7 +23,7 @@ from changegate.models import SysUser
 from tests.support.postgres import binary
 from tests.support.write_queue import has_room, may_write_to
 
-WAIT_SECONDS = 5
+WAIT_SECONDS = 60
 SMALL = "small.db"
 
 

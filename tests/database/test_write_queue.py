@@ -136,14 +136,14 @@ def test_a_write_that_waited_too_long_reports_a_busy_database(file: str, monkeyp
 def test_a_write_taken_along_at_the_last_moment_waits_for_its_commit(
     file: str, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 50)
+    monkeypatch.setattr(drivers, "BUSY_TIMEOUT", drivers.BUSY_TIMEOUT / 10)
     queue = write_queue_of(file)
     with queue.lock, closing(opened(file)) as leader:
         waiting = pool.submit(write, file, 1)
         while not queue._waiting:
             threading.Event().wait(0.01)
         taken = queue.take_all()
-        threading.Event().wait(0.4)
+        threading.Event().wait(1.5)
         assert not waiting.done()
         write_together(leader, taken)
     waiting.result(TIMEOUT)
