@@ -62,7 +62,7 @@ def test_makes_it_again_when_the_row_has_changed(remembered: Remembered[Made]) -
 
 def test_returns_none_when_the_row_was_deleted(remembered: Remembered[Made]) -> None:
     remembered.first({"wanted": "a"})
-    connection().execute(GROUPS.delete())
+    connection().execute(GROUPS.delete().where(GROUPS.c["name"] == "a"))
     commit()
 
     assert remembered.first({"wanted": "a"}) is None

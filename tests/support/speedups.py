@@ -1,4 +1,4 @@
-"""Speedups of the suite: caches that outlive an application, cheap password hashes, no coverage of started processes."""
+"""Speedups of the suite: caches that outlive an application, cheap password hashes, no coverage of processes."""
 
 import functools
 import os

@@ -78,7 +78,8 @@ def test_a_scope_without_a_description_is_described_by_its_rules(app: Flask, adm
         get_scope("change_request.read_own").description = None
         db.session.commit()
     page = admin.open(f"{NEW}/password").text
-    assert "May read change requests that it created; may count and sum up change requests that it created." in page
+    reads = "May read change requests that it created, also through the Change Management API"
+    assert f"{reads}; may count and sum up change requests that it created." in page
 
 
 def test_the_type_without_a_stored_secret_is_the_one_recommended(admin: Visitor) -> None:

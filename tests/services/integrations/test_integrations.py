@@ -77,7 +77,7 @@ def test_refuses_a_run_as_user_who_may_not_act(desk: TokenDesk, columns: dict[st
 
 def test_refuses_a_scope_that_does_not_exist(desk: TokenDesk) -> None:
     [sentence] = _refused(desk, scopes=["everything"])["scopes"]
-    assert sentence.startswith("There is no auth scope everything; scopes are change_request.create, ")
+    assert sentence.startswith("There is no auth scope everything; scopes are approval.answer, ")
 
 
 def test_refuses_scopes_whose_names_do_not_fit_on_a_token(desk: TokenDesk) -> None:
