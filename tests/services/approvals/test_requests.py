@@ -16,11 +16,14 @@ from changegate.services.approvals import requests
 from changegate.services.approvals.answers import answer_pending
 from changegate.services.approvals.policies import rules_of
 from changegate.services.approvals.standing import waiting_for
+from changegate.services.process.blockers import list_blockers
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from tests.services.approvals.asked_changes import (
     ASSESS,
     AUTHORIZE,
+    NEW,
+    SCHEDULED,
     add,
     add_group,
     add_people,
@@ -39,6 +42,7 @@ from tests.services.approvals.asked_changes import (
     outcomes_of,
     remove,
     states_of,
+    write,
 )
 from tests.support.people import ROOT, add_account, caller_for
 
@@ -69,16 +73,21 @@ def add_change(**sent: Any) -> str:
 def test_any_member_of_the_assignment_group_approves_in_assess(
     people: dict[str, str], callers: dict[str, Caller]
 ) -> None:
+    add("sys_user_grmember", user=people["cem"], group="CAB Approval")
     change = add_change(assignment_group=add_group("Network", people["ann"], people["bob"]))
 
-    assert enter(change).approval == "requested"
+    edit("change_request", change, state=ASSESS)
+    assert change_of(change)["approval"] == "requested"
     assert states_of(change) == {people["ann"]: "requested", people["bob"]: "requested"}
     answer(change, callers["bob"])
 
-    assert change_of(change)["approval"] == "approved"
+    assert states_of(change, stage=ASSESS) == {people["ann"]: "not_required", people["bob"]: "approved"}
+    assert states_of(change, stage=AUTHORIZE) == {people["cem"]: "requested"}
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "requested")
+    answer(change, callers["cem"])
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (SCHEDULED, "approved")
     assert change_of(change)["approval_set"] is not None
-    assert states_of(change) == {people["ann"]: "not_required", people["bob"]: "approved"}
-    assert outcomes_of(change) == ["requested", "approved"]
+    assert outcomes_of(change) == ["requested", "approved", "requested", "approved"]
 
 
 @pytest.mark.parametrize("risk", ["1", "2", "3", ""])
@@ -116,11 +125,11 @@ def test_a_manager_who_approved_in_assess_is_not_asked_again(
 ) -> None:
     group = add_group("Network", people["ann"], people["dee"], manager=people["dee"])
     change = add_change(assignment_group=group, risk="4")
-    enter(change)
+    edit("change_request", change, state=ASSESS)
     answer(change, callers["dee"])
 
-    assert enter(change, AUTHORIZE).approval == "approved"
-    copied = approvals_of(change, stage=AUTHORIZE)[0]
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (SCHEDULED, "approved")
+    [copied] = approvals_of(change, stage=AUTHORIZE)
     assert (copied["state"], copied["answered_by"]) == ("approved", people["dee"])
     assert copied["approval_source"] == "Approved in an earlier state"
 
@@ -130,10 +139,10 @@ def test_a_manager_whose_colleague_approved_in_assess_is_asked(
 ) -> None:
     group = add_group("Network", people["ann"], people["dee"], manager=people["dee"])
     change = add_change(assignment_group=group, risk="4")
-    enter(change)
+    edit("change_request", change, state=ASSESS)
     answer(change, callers["ann"])
 
-    assert enter(change, AUTHORIZE).approval == "requested"
+    assert change_of(change)["state"] == AUTHORIZE
     assert states_of(change, stage=AUTHORIZE) == {people["dee"]: "requested"}
 
 
@@ -411,7 +420,7 @@ def test_an_approver_who_became_the_requester_is_refused(people: dict[str, str],
     add_policy(of_users(people["ann"], people["bob"]))
     change = add_change()
     enter(change)
-    edit("change_request", change, requested_by=people["ann"])
+    write(change, requested_by=people["ann"])
 
     with pytest.raises(AccessRefused) as refusal:
         answer(change, callers["ann"])
@@ -425,7 +434,7 @@ def test_an_approval_of_somebody_who_became_the_requester_no_longer_counts(
     change = add_change()
     enter(change)
     answer(change, callers["ann"])
-    edit("change_request", change, requested_by=people["ann"])
+    write(change, requested_by=people["ann"])
     answer(change, callers["bob"])
 
     assert change_of(change)["approval"] == "requested"
@@ -482,6 +491,83 @@ def test_a_delegate_answers_for_the_approver(people: dict[str, str], callers: di
 
     row = approvals_of(change)[0]
     assert (row["approver"], row["answered_by"], row["answered_as"]) == (people["ann"], people["bob"], "delegate")
+
+
+# Moves
+
+
+def test_a_rejection_leads_back_to_new(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    answer(change, callers["ann"], "rejected", comments="too soon")
+
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (NEW, "rejected")
+    edit("change_request", change, state=ASSESS)
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (ASSESS, "requested")
+
+
+def test_a_revert_cancels_what_was_requested(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    edit("change_request", change, state=NEW)
+
+    assert change_of(change)["approval"] == "not requested"
+    assert states_of(change) == {people["ann"]: "cancelled"}
+
+
+def test_a_cancellation_cancels_what_was_requested(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    edit("change_request", change, state=4)
+
+    assert change_of(change)["approval"] == "cancelled"
+    assert [(row["state"], row["void_reason"]) for row in approvals_of(change)] == [
+        ("cancelled", "the change was canceled")
+    ]
+
+
+def test_the_move_succeeds_although_there_is_nobody_to_ask() -> None:
+    change = add_change(type="emergency", assignment_group=add_group("Network"))
+    edit("change_request", change, state=AUTHORIZE)
+
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "not requested")
+    [blocker] = list_blockers(change_of(change))
+    assert blocker.sentence == (
+        "Approval could not be requested: rule A member of the CAB: the group CAB Approval contains no user who may "
+        "approve."
+    )
+    assert (blocker.code, blocker.field) == ("approval", "approval")
+    assert [who["name"] for who in blocker.who_can] == ["change_manager", "admin"]
+
+
+def test_a_blocker_names_who_can_approve_and_how(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], people["cem"], wait_for="count", value=2))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    answer(change, callers["ann"])
+
+    [blocker] = list_blockers(change_of(change))
+    assert blocker.sentence.endswith("Rule 0: 1 more approval required.")
+    assert [who["name"] for who in blocker.who_can] == ["Bob", "Cem"]
+    assert blocker.since is not None and blocker.how is not None
+    assert blocker.how.path == f"/api/sn_chg_rest/change/{change}/approvals"
+    assert blocker.approval == approvals_of(change, approver=people["bob"])[0]["sys_id"]
+
+
+def test_a_hold_of_the_change_holds_its_approvals(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    edit("change_request", change, on_hold=True, on_hold_reason="freeze")
+    assert states_of(change) == {people["ann"]: "not_required"}
+    assert change_of(change)["approval"] == "requested"
+
+    edit("change_request", change, on_hold=False)
+    answer(change, callers["ann"])
+    assert change_of(change)["state"] == AUTHORIZE
 
 
 # Rounds

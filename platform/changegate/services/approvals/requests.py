@@ -90,7 +90,7 @@ def redraw(change: Row, caller: Caller, reason: str) -> ApprovalOutcome:
     for stage in rounds.stages.values():
         if stage.asks_people:
             counted = count_stage(change, stage, rows, initiators)
-            if counted.rollup.approval == REQUESTED:
+            if counted.rollup.approval not in {APPROVED, REJECTED}:
                 _redraw_stage(change, rounds, counted, initiators, caller, reason)
     return settle(change, caller)
 

@@ -171,10 +171,11 @@ def settle(change: Row, caller: Caller) -> ApprovalOutcome:
             continue
         counted = count_stage(change, stage, rows, initiators)
         _end_needless(counted, caller)
-        approval = counted.rollup.approval
+        # A stage whose answers are all void still waits for the people who are asked again.
+        approval = REQUESTED if counted.rollup.approval == NOT_REQUESTED else counted.rollup.approval
         approvals.append(approval)
         if approval != stage.outcome:
-            append_decision(change, rounds, stage, counted, initiators, caller)
+            append_decision(change, rounds, counted, approval, initiators, caller)
     return ApprovalOutcome(combine(approvals))
 
 
@@ -196,11 +197,11 @@ def _end_needless(counted: Counted, caller: Caller) -> None:
 
 
 def append_decision(
-    change: Row, rounds: Rounds, stage: Stage, counted: Counted, initiators: Initiators, caller: Caller
+    change: Row, rounds: Rounds, counted: Counted, approval: str, initiators: Initiators, caller: Caller
 ) -> None:
     """Append the decision that the answers of a stage have led to, with every rule and every answer."""
     rows = {row["sys_id"]: row for row in counted.rows}
-    definition = stage.definition
+    stage, definition = counted.stage, counted.stage.definition
     explanation = {
         **definition["explanation"],
         "rules": [
@@ -218,7 +219,7 @@ def append_decision(
     kept = ("stage", "policy", "policy_name", "policy_version", "facts")
     values = {name: definition[name] for name in kept}
     values |= {"round": rounds.number, "explanation": explanation}
-    add_decision(change, {**values, "outcome": counted.rollup.approval}, caller)
+    add_decision(change, {**values, "outcome": approval}, caller)
 
 
 def shown_initiators(initiators: Initiators) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import String, func, insert, select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
+from changegate.models import ChgApprovalDecision, SysapprovalApprover
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.history.actors import actor_of
@@ -38,22 +38,9 @@ _LATEST = Prepared(
     )
 )
 _INSERT_DECISION = Prepared(insert(_DECISIONS), _DECISIONS.c.keys())
-# The same lock as that of an update through the Table API. SQLite takes its write lock.
-_LOCK = Prepared(
-    select(Task.__table__)
-    .where(Task.__table__.c["sys_id"] == parameter("sys_id", String))
-    .with_for_update(key_share=True)
-    .execution_options(locks_rows=True)
-)
 _CHANGE_OF = Prepared(
     select(_APPROVALS.c["sysapproval"]).where(_APPROVALS.c["sys_id"] == parameter("approval", String))
 )
-
-
-def lock_change(sys_id: str) -> dict[str, Any] | None:
-    """Lock and return a change, or None if it does not exist. Other writers wait until the transaction ends."""
-    row = _LOCK.first({"sys_id": sys_id})
-    return None if row is None else dict(zip(Task.__table__.c.keys(), row, strict=True))
 
 
 def find_change_of(approval: str) -> str | None:

@@ -8,14 +8,14 @@ from sqlalchemy import select
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.models import Task
-from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import COMMENTS_MISSING, complete_answer, require_answer_by_person
-from changegate.services.approvals.rollup import APPROVED, REJECTED
-from changegate.services.approvals.stages import ANSWERED, ApprovalOutcome, settle
-from changegate.services.approvals.stored import find_change_of, lock_change
-from changegate.services.tables.registry import NoRules, Values, get_table
-from changegate.services.tables.writing.records import write_changes
+from changegate.services.approvals.rollup import REJECTED
+from changegate.services.approvals.stages import ANSWERED, settle
+from changegate.services.approvals.stored import find_change_of
+from changegate.services.process.changes import lock_change
+from changegate.services.process.moves import apply_outcome
+from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 REFUSED = "ACL Exception {} Failed due to security constraints"
@@ -78,12 +78,3 @@ def _change_of(record: Mapping[str, Any]) -> dict[str, Any]:
     if change is None:
         raise RecordNotFound
     return change
-
-
-def apply_outcome(change: Mapping[str, Any], outcome: ApprovalOutcome, caller: Caller) -> None:
-    """Write the approval of a locked change."""
-    changes: Values = {"approval": outcome.approval} if outcome.approval != change["approval"] else {}
-    if changes.get("approval") == APPROVED:
-        changes["approval_set"] = utc_now()
-    if changes:
-        write_changes(get_table("change_request"), dict(change), changes, caller)

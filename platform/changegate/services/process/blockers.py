@@ -1,10 +1,15 @@
 """What a change waits for: the missing conditions of its next move, who can satisfy each, and how."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+
+from changegate.database import connection
+from changegate.models import SysUser
+from changegate.services.approvals.standing import waiting_for
 from changegate.services.process.changes import list_active_tasks
 from changegate.services.process.moves import decide_about
 from changegate.services.state_models.decision import Decision, Move
@@ -13,6 +18,9 @@ from changegate.services.state_models.shipped import CANCELED
 
 CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
 CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
+CHANGE_API = "/api/sn_chg_rest/change"
+# Who makes sure that somebody can approve a change.
+MANAGERS = ({"type": "role", "name": "change_manager"}, {"type": "role", "name": "admin"})
 # Blockers of a kind come one after the other, in this order.
 ORDER = ("on_hold", "field", "task", "approval", "condition", "move")
 
@@ -108,7 +116,27 @@ def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator
 
 
 def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
-    yield Blocker("approval", condition.description, field="approval")
+    missing = waiting_for(waiting.change)
+    if not missing:
+        yield Blocker("approval", condition.description, field="approval")
+        return
+    names = _names_of({user for each in missing for user in each.users})
+    how = Call("PATCH", f"{CHANGE_API}/{waiting.change['sys_id']}/approvals", {"state": "approved"})
+    for each in missing:
+        if each.reason is not None:
+            sentence = f"Approval could not be requested: {each.reason}."
+            yield Blocker("approval", sentence, field="approval", since=each.since, who_can=MANAGERS)
+            continue
+        users = tuple({"type": "user", "name": names[user], "sys_id": user} for user in each.users)
+        count = "1 more approval" if each.missing == 1 else f"{each.missing} more approvals"
+        sentence = f"{condition.description} {each.rule}: {count} required."
+        approval = each.approvals[0] if each.approvals else None
+        yield Blocker("approval", sentence, "approval", approval, since=each.since, who_can=users, how=how)
+
+
+def _names_of(users: Collection[str]) -> dict[str, str]:
+    rows = connection().execute(select(SysUser.sys_id, SysUser.name).where(SysUser.sys_id.in_(users)))
+    return {row.sys_id: row.name for row in rows}
 
 
 def _write(waiting: _Waiting, body: Mapping[str, str]) -> Call:

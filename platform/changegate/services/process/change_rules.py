@@ -7,6 +7,8 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.requests import hold, release
+from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
 from changegate.services.process.creation_presets import (
     find_model_of_type,
     find_presets,
@@ -14,7 +16,7 @@ from changegate.services.process.creation_presets import (
     require_active,
 )
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
-from changegate.services.process.moves import NOT_REQUESTED, REJECTED, after_move, after_release, model_of, require_move
+from changegate.services.process.moves import after_move, after_release, model_of, require_move
 from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.work_tasks import hold_tasks, release_tasks
@@ -73,8 +75,10 @@ class ChangeRules(TaskRules):
         record_edits(record, changes, caller)
         if changes.get("on_hold") or (record["on_hold"] and "on_hold_reason" in changes and "on_hold" not in changes):
             hold_tasks({**record, **changes}, caller)
+            hold({**record, **changes}, caller)
         elif "on_hold" in changes:
             release_tasks(record, caller)
+            release({**record, **changes}, caller)
             return after_release(record, caller)
         return None
 

@@ -8,12 +8,15 @@ A move and all its effects are one transaction, in which the change is locked fi
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from changegate.errors import OperationFailed
 from changegate.models.base import utc_now
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.requests import cancel_pending, on_entry
+from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
+from changegate.services.approvals.stages import CANCELLED, ApprovalOutcome
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.facts import TASK_CLOSED, gather_facts
 from changegate.services.process.lifecycle import follow_state
@@ -27,23 +30,14 @@ from changegate.services.state_models.stored import get_model
 from changegate.services.tables.registry import Values
 from changegate.services.tables.writing.records import write_changes
 
-NOT_REQUESTED, REQUESTED, APPROVED, REJECTED, CANCELLED = (
-    "not requested",
-    "requested",
-    "approved",
-    "rejected",
-    "cancelled",
-)
+# States in which nobody is asked any more, with the reason that their approvals show.
+END_OF_APPROVALS = {
+    NEW: "the change went back to New",
+    REVIEW: "the change is in Review",
+    CANCELED: "the change was canceled",
+}
 # Automatic moves after one write. No valid model needs more: its automatic moves have no cycle.
 MOST_AUTOMATIC_MOVES = 8
-
-
-class ApprovalOutcome(Protocol):
-    """What approvals have decided about a change: the value of its field `approval`."""
-
-    @property
-    def approval(self) -> str:
-        """Return one of the choices of `approval`."""
 
 
 def model_of(change: Mapping[str, Any]) -> StateModel:
@@ -62,11 +56,14 @@ def decide_about(change: Mapping[str, Any], event: str = "") -> Decision:
 
 def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:
     """Write the approval of a locked change, and make the automatic moves that follow; return the change then."""
-    changes: Values = {"approval": outcome.approval}
-    if outcome.approval != change["approval"]:
-        changes |= {"approval_set": utc_now()} if outcome.approval in {APPROVED, REJECTED} else {}
-        change = write_changes(changes_table(), change, changes, caller)
-    return settle(change, caller)
+    return settle(_write_approval(change, outcome.approval, caller), caller)
+
+
+def _write_approval(change: Values, approval: str, caller: Caller) -> Values:
+    if approval == change["approval"]:
+        return change
+    decided = {"approval_set": utc_now()} if approval in {APPROVED, REJECTED} else {}
+    return write_changes(changes_table(), change, {"approval": approval, **decided}, caller)
 
 
 def require_move(record: Mapping[str, Any], changes: Values) -> None:
@@ -141,6 +138,11 @@ def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:
 def _enter(change: Values, caller: Caller) -> Values:
     """Carry out the effects of the state that a change has just entered; return the change as it is then."""
     state = change["state"]
+    if state in {ASSESS, AUTHORIZE}:
+        outcome = on_entry(change, state, caller, gather_facts(change))
+        return _write_approval(change, outcome.approval, caller)
+    if state in END_OF_APPROVALS:
+        cancel_pending(change, caller, END_OF_APPROVALS[state])
     if state == IMPLEMENT:
         create_work_tasks(change, caller)
     elif state == REVIEW:
