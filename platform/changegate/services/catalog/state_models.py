@@ -21,7 +21,7 @@ STATE_MODEL_TABLES = (
         "name",
         rules=_recorded(ModelRules, "chg_model"),
         extends="sttrm_model",
-        parts=(("sttrm_state", "sttrm_model"),),
+        parts=(("sttrm_state", "sttrm_model"), ("sttrm_state_transition", "sttrm_model")),
     ),
     _table(
         "sttrm_state",

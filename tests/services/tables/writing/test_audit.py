@@ -58,7 +58,7 @@ def test_records_who_changed_which_field_and_when(at_work: Flask) -> None:
         ("start_date", "2026-01-31", "2026-06-30T02:00:00+02:00", ("2026-01-31 00:00:00", "2026-06-30 00:00:00")),
         ("cab_date", "2026-01-31", "", ("2026-01-31", None)),
         ("priority", 2, "3", ("2", "3")),
-        ("on_hold", False, True, ("false", "true")),
+        ("cab_required", False, True, ("false", "true")),
         ("type", "normal", "EMERGENCY", ("normal", "emergency")),
     ],
 )

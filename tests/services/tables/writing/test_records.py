@@ -35,7 +35,7 @@ VALUES: dict[str, Any] = {
     "end_date": "9998-12-31 23:59:59",
     "cab_date": "2026-01-31",
     "order": str(-(2**31) + 1),
-    "on_hold": "true",
+    "cab_required": "true",
     "category": "System Software",
     "correlation_id": "x" * 100,
 }
