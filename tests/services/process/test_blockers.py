@@ -1,14 +1,17 @@
 """What a change waits for, who can remove each blocker, and how."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select, update
 
+from changegate.database import connection
 from changegate.errors import OperationFailed
 from changegate.extensions import db
-from changegate.models import SysUserGroup
+from changegate.models import ChgHistory, SysUserGroup, Task
 from changegate.services.process.blockers import CHANGES as CHANGES_PATH
 from changegate.services.process.blockers import TASKS as TASKS_PATH
 from changegate.services.process.blockers import Blocker, Call, list_blockers
@@ -48,6 +51,15 @@ def blockers_of(change: str) -> list[Blocker]:
     return list_blockers(locked)
 
 
+def created_on(change: str) -> datetime:
+    created: datetime = connection().execute(select(Task.sys_created_on).where(Task.sys_id == change)).scalar_one()
+    return created
+
+
+def history_of(change: str) -> list[Any]:
+    return list(connection().execute(select(ChgHistory.__table__).where(ChgHistory.subject_id == change)))
+
+
 def test_a_missing_field_is_a_write_away(group: str) -> None:
     change = create()
     [blocker] = blockers_of(change)
@@ -57,6 +69,7 @@ def test_a_missing_field_is_a_write_away(group: str) -> None:
     assert {"type": "role", "name": "itil"} in blocker.who_can
     update_record(CHANGES, WRITER, change, {"assignment_group": group})
     [ready] = blockers_of(change)
+    assert blocker.since == ready.since == created_on(change)
     assert (ready.code, ready.field, ready.how) == (
         "move",
         "state",
@@ -65,6 +78,10 @@ def test_a_missing_field_is_a_write_away(group: str) -> None:
     assert "can move to Assess" in ready.sentence
     assert ready.how is not None
     update_record(CHANGES, WRITER, change, dict(ready.how.body))
+    [moved] = [entry for entry in history_of(change) if entry.kind == "moved"]
+    past = moved.sys_created_on - timedelta(days=2)
+    connection().execute(update(Task).where(Task.sys_id == change).values(sys_created_on=past, on_hold=True))
+    assert [blocker.since for blocker in blockers_of(change) if blocker.code == "on_hold"] == [moved.sys_created_on]
 
 
 def test_the_hold_comes_first_and_the_tasks_one_by_one(group: str) -> None:

@@ -204,6 +204,14 @@ def test_a_hold_is_copied_to_active_tasks_and_ends_with_it(group: str) -> None:
     assert (stored(by_hand)["on_hold"], stored(by_hand)["on_hold_reason"]) == (True, "Parts")
 
 
+def test_a_move_that_ends_a_hold_releases_the_tasks_as_well(group: str) -> None:
+    change = create(group, state=IMPLEMENT)
+    task = add_task(change)
+    write(change, on_hold="true", on_hold_reason="Vendor")
+    assert write(change, state=REVIEW, on_hold="false")["state"] == REVIEW
+    assert not stored(task)["on_hold"]
+
+
 def test_a_task_that_is_held_again_by_hand_stays_on_hold(group: str) -> None:
     change = create(group, state=IMPLEMENT)
     task = add_task(change)

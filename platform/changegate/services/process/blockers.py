@@ -1,17 +1,19 @@
 """What a change waits for: the missing conditions of its next move, who can satisfy each, and how."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from changegate.database import connection
-from changegate.models import SysUser
+from changegate.database.prepared import Prepared, parameter
+from changegate.models import ChgHistory, SysUser
 from changegate.services.approvals.standing import waiting_for
 from changegate.services.process.changes import list_active_tasks
 from changegate.services.process.moves import decide_about
+from changegate.services.process.recording import MOVED
 from changegate.services.state_models.decision import Decision, Move
 from changegate.services.state_models.model import TransitionCondition
 from changegate.services.state_models.shipped import CANCELED
@@ -21,6 +23,13 @@ CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
 CHANGE_API = "/api/sn_chg_rest/change"
 # Who makes sure that somebody can approve a change.
 MANAGERS = ({"type": "role", "name": "change_manager"}, {"type": "role", "name": "admin"})
+_HISTORY = ChgHistory.__table__.c
+_MOVED = Prepared(
+    select(_HISTORY["sys_created_on"])
+    .where(_HISTORY["subject_id"] == parameter("change"), _HISTORY["kind"] == MOVED)
+    .order_by(_HISTORY["seq"].desc())
+    .limit(1)
+)
 # Blockers of a kind come one after the other, in this order.
 ORDER = ("on_hold", "field", "task", "approval", "condition", "move")
 
@@ -38,7 +47,8 @@ class Call:
 class Blocker:
     """One thing that a change waits for.
 
-    `who_can` names users, groups, or roles, each as {"type", "name"} and, except for roles, "sys_id".
+    `since` is when the change entered its state, or when the task or the approval came up. `who_can` names users,
+    groups, or roles, each as {"type", "name"} and, except for roles, "sys_id".
     """
 
     code: str
@@ -58,7 +68,9 @@ class _Waiting:
 
     change: Mapping[str, Any]
     decision: Decision
-    move: Move = field(repr=False)
+    move: Move
+    # When the change entered its state.
+    since: datetime
 
 
 def list_blockers(change: Mapping[str, Any]) -> list[Blocker]:
@@ -68,7 +80,9 @@ def list_blockers(change: Mapping[str, Any]) -> list[Blocker]:
     if not forward:
         return []
     move = min(forward, key=lambda move: len(move.missing))
-    blockers = list(_blockers_of(_Waiting(change, decision, move)))
+    moved = _MOVED.first({"change": change["sys_id"]})
+    since = change["sys_created_on"] if moved is None else moved.sys_created_on
+    blockers = list(_blockers_of(_Waiting(change, decision, move, since)))
     return sorted(blockers, key=lambda blocker: ORDER.index(blocker.code))
 
 
@@ -93,18 +107,22 @@ def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
 def _pending_move(waiting: _Waiting) -> Blocker:
     state = waiting.move.transition.to_state
     sentence = f"The change can move to {waiting.decision.model.label_of(state)}; nobody has moved it yet."
-    return Blocker("move", sentence, field="state", who_can=_roles(), how=_write(waiting, {"state": str(state)}))
+    return _writable(waiting, "move", sentence, "state", str(state))
 
 
 def _missing_field(waiting: _Waiting, condition: TransitionCondition) -> Blocker:
     name = condition.field or condition.condition.fields[0]
     if name == "on_hold":
-        how = _write(waiting, {"on_hold": "false"})
-        return Blocker("on_hold", condition.description, field=name, who_can=_roles(), how=how)
+        return _writable(waiting, "on_hold", condition.description, name, "false")
     if condition.field:
-        how = _write(waiting, {name: ""})
-        return Blocker("field", condition.description, field=name, who_can=_roles(), how=how)
-    return Blocker("condition", condition.description, field=name)
+        return _writable(waiting, "field", condition.description, name, "")
+    return Blocker("condition", condition.description, field=name, since=waiting.since)
+
+
+def _writable(waiting: _Waiting, code: str, sentence: str, name: str, value: str) -> Blocker:
+    """Return a blocker that one write of a field of the change removes."""
+    how = Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", {name: value})
+    return Blocker(code, sentence, field=name, since=waiting.since, who_can=_roles(), how=how)
 
 
 def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
@@ -118,7 +136,7 @@ def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator
 def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
     missing = waiting_for(waiting.change)
     if not missing:
-        yield Blocker("approval", condition.description, field="approval")
+        yield Blocker("approval", condition.description, field="approval", since=waiting.since)
         return
     names = _names_of({user for each in missing for user in each.users})
     how = Call("PATCH", f"{CHANGE_API}/{waiting.change['sys_id']}/approvals", {"state": "approved"})
@@ -137,10 +155,6 @@ def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Ite
 def _names_of(users: Collection[str]) -> dict[str, str]:
     rows = connection().execute(select(SysUser.sys_id, SysUser.name).where(SysUser.sys_id.in_(users)))
     return {row.sys_id: row.name for row in rows}
-
-
-def _write(waiting: _Waiting, body: Mapping[str, str]) -> Call:
-    return Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", body)
 
 
 def _roles() -> tuple[Mapping[str, str], ...]:

@@ -70,14 +70,17 @@ class ChangeRules(TaskRules):
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
         """Record what was edited, and carry out the effects of a move, or of a hold and its end."""
+        is_released = changes.get("on_hold") is False
+        if is_released:
+            # Also before a move of the same write. Of the approvals, a move takes care itself.
+            release_tasks(record, caller)
         if "state" in changes:
             return after_move(record, caller)
         record_edits(record, changes, caller)
         if changes.get("on_hold") or (record["on_hold"] and "on_hold_reason" in changes and "on_hold" not in changes):
             hold_tasks({**record, **changes}, caller)
             hold({**record, **changes}, caller)
-        elif "on_hold" in changes:
-            release_tasks(record, caller)
+        elif is_released:
             release({**record, **changes}, caller)
             return after_release(record, caller)
         return None
