@@ -185,6 +185,25 @@ def test_a_handler_that_raises_has_no_effect_and_is_tried_again_until_it_failed_
     assert f"attempt {MOST_ATTEMPTS}: ValueError" in caplog.text and "it stays failed" in caplog.text
 
 
+def test_a_thread_whose_job_failed_cancels_jobs_as_any_other(either_app: Flask) -> None:
+    """Only during the run does a handler that cancels its own job leave the row to the worker."""
+
+    def fail(_payload: Mapping[str, Any]) -> None:
+        raise JobFailed("not now")
+
+    with kind_of_job(KIND, fail):
+        put(either_app, key="a")
+        with either_app.app_context():
+            lease = claim()
+            assert lease is not None
+        with either_app.app_context(), pytest.raises(JobFailed):
+            execute(lease)
+        with either_app.app_context():
+            cancel(KIND, "a")
+            commit()
+    assert stored_jobs(either_app) == []
+
+
 def test_a_failed_job_that_is_enqueued_again_has_all_its_attempts_again(either_app: Flask, adds_cis: None) -> None:
     put(either_app, key="a")
     with either_app.app_context():
@@ -342,14 +361,14 @@ def test_a_repeating_job_never_fails_for_good(either_app: Flask, clock: Clock) -
     def step(_at: datetime) -> bool:
         raise JobFailed("never")
 
-    with registered(step, timedelta(hours=1)):
+    with registered(step, timedelta(minutes=5)):
         provide(either_app)
         for _ in range(MOST_ATTEMPTS + 3):
-            clock.advance(hours=1)
+            clock.advance(minutes=5)
             assert run_next(either_app)
         [row] = stored_jobs(either_app, KIND)
         assert (row.failed_at, row.last_error) == (None, "never")
-        assert row.due_at <= clock() + timedelta(hours=1)
+        assert row.due_at <= clock() + timedelta(minutes=5)
 
 
 def test_a_repeating_job_does_not_wait_for_a_clock_that_was_wrong(either_app: Flask, clock: Clock) -> None:

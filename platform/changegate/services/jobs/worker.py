@@ -70,7 +70,7 @@ def run_next(app: Flask) -> bool:
         try:
             execute(lease)
         except LeaseLost:
-            rollback()
+            # The end of the context rolls back.
             log.warning("job %s %s was discarded: its lease was lost", lease.kind, lease.sys_id)
         except Exception as problem:
             rollback()
@@ -97,7 +97,6 @@ def _record_failure(lease: Lease, problem: Exception) -> None:
     every, at, error = KINDS[lease.kind].every, database_now(), describe(problem)
     is_final = every is None and lease.attempts >= MOST_ATTEMPTS
     pause = pause_after(lease.attempts, LONGEST_PAUSE if every is None else every)
-    lease.is_over = False
     try:
         move(lease, {"last_error": error, **({"failed_at": at} if is_final else {"due_at": at + pause})})
         commit()
