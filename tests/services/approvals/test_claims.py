@@ -18,6 +18,7 @@ from changegate.models.base import utc_now
 from changegate.services.approvals import requests
 from changegate.services.approvals.claims import CLAIMS, RECORD, claims_of, lower_bound, parse_claims_condition
 from changegate.services.approvals.standing import waiting_for
+from changegate.services.history.chain import append
 from tests.services.approvals.asked_changes import (
     add,
     add_policy,
@@ -196,6 +197,19 @@ def test_claims_say_nothing_about_what_another_user_has_edited() -> None:
     assert enter(change).approval == "requested"
     passed_over = json.loads(decisions_of(change)[0]["explanation"])["passed_over"]
     assert "tom has edited the change" in passed_over[0]["reason"]
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("claim", [None, "integration", "oauth_subject", "source_ref", "source_repository"])
+def test_only_the_same_workload_may_have_edited_the_change(claim: str | None) -> None:
+    add_policy(by_claims())
+    change = add_change()
+    workload = {name: PIPELINE[name] for name in PIPELINE if name != "oauth_entity"} | {"integration": ENTITY}
+    actor = {"user": ROOT.sys_id, "user_name": "admin", **workload} | ({claim: "another"} if claim else {})
+    append("change_request", change, "edited", {"changes": {"risk": ["4", "2"]}}, actor)
+    append("change_request", change, "moved", {"changes": {"state": ["-5", "-4"]}}, {"user": None, "user_name": "tom"})
+
+    assert enter(change).approval == ("not requested" if claim else "approved")
 
 
 @pytest.mark.usefixtures("at_work")

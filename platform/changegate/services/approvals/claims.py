@@ -11,12 +11,14 @@ from datetime import timedelta
 from math import sqrt
 from typing import Any
 
+import orjson
 from sqlalchemy import String, and_, case, func, or_, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid
-from changegate.models import SysAudit, Task
+from changegate.models import ChgHistory, Task
 from changegate.models.base import Entry, UTCDateTime, utc_now
+from changegate.services.history.chain import CHANGES
 from changegate.services.tables.queries.encoded_query import Condition, Term, parse_encoded_query
 
 # The claims that identify a pipeline; its record is that of the changes with the same values.
@@ -27,11 +29,8 @@ RECORD = {
     "pipeline.success_rate": Entry("integer", "Successful changes of the pipeline in percent, rounded down"),
     "pipeline.lower_bound": Entry("integer", "Lower bound of the pipeline's success rate in percent, rounded down"),
 }
-# Fields whose later edit by another user makes the claims of the creator say nothing about the change.
-GOVERNED = (
-    *("type", "chg_model", "risk", "impact", "cmdb_ci", "start_date", "end_date", "assignment_group"),
-    *("description", "short_description", "implementation_plan", "backout_plan", "test_plan", "change_plan"),
-)
+# Recorded fields that do not belong to the content of a change: anybody may move, hold, and close it.
+_OF_PROCESS = frozenset({"state", "on_hold", "on_hold_reason", "close_code", "close_notes"})
 # The standard normal deviate of a confidence of 95 %.
 _DEVIATE = 1.959964
 _CLOSED, _CANCELED, _IMPLEMENT, _REVIEW = 3, 4, -1, 0
@@ -140,7 +139,7 @@ _OF_NUMBERS: Mapping[str, Callable[[int], Callable[[Any], bool]]] = {
 def claims_of(change: Mapping[str, Any]) -> dict[str, Any]:
     """Return the verified claims of a change and the record of its pipeline; missing facts are None.
 
-    They are all missing once another user has edited what the pipeline created.
+    They are all missing once somebody else has edited what the pipeline created.
     """
     if not change.get("oauth_entity") or find_editor(change):
         return dict.fromkeys((*CLAIMS, *RECORD))
@@ -148,9 +147,16 @@ def claims_of(change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_editor(change: Mapping[str, Any]) -> str | None:
-    """Return the name of a user other than the creator who has edited a governed field of a change, or None."""
-    row = _EDITOR.first({"change": change["sys_id"], "creator": change["sys_created_by"]})
-    return None if row is None else str(row.user)
+    """Return the name of a caller other than the pipeline that has edited what it created, or None.
+
+    A caller is the pipeline if its token belongs to the same integration and has the same claims.
+    """
+    for row in _EDITS.all({"change": change["sys_id"]}):
+        actor, changes = orjson.loads(row.actor), orjson.loads(row.facts).get(CHANGES, {})
+        origin = {**actor, "oauth_entity": actor.get("integration")}
+        if changes.keys() - _OF_PROCESS and any(origin.get(name) != change.get(name) for name in CLAIMS):
+            return str(actor["user_name"])
+    return None
 
 
 def _record_of(change: Mapping[str, Any]) -> dict[str, int | None]:
@@ -197,11 +203,12 @@ def _record() -> Any:
 
 
 _RECORD = Prepared(_record())
-_EDITOR = Prepared(
-    select(SysAudit.user).where(
-        SysAudit.tablename == "change_request",
-        SysAudit.documentkey == parameter("change", String),
-        or_(*(SysAudit.fieldname == name for name in GOVERNED)),
-        SysAudit.user != parameter("creator", String),
+_EDITS = Prepared(
+    select(ChgHistory.actor, ChgHistory.facts)
+    .where(
+        ChgHistory.subject_table == "change_request",
+        ChgHistory.subject_id == parameter("change", String),
+        or_(*(ChgHistory.kind == kind for kind in ("edited", "deviated", "moved"))),
     )
+    .order_by(ChgHistory.seq)
 )
