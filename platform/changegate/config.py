@@ -67,6 +67,7 @@ class Settings:
     attachment_max_bytes: int = 100 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
+    review_deadline: timedelta = timedelta(days=5)
     threads: int = 4
 
 
@@ -184,6 +185,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "attachment_max_bytes": _count,
     "cors_origins": _origins,
     "password_grant_enabled": _flag,
+    "review_deadline": _seconds,
     "threads": _threads,
 }
 

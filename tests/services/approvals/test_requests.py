@@ -685,7 +685,7 @@ def test_an_edit_that_selects_the_same_policy_keeps_the_answers(
     change = add_change(risk="4")
     enter(change)
     answer(change, callers["ann"])
-    edit("change_request", change, risk="3")
+    write(change, risk=3)
 
     requests.reselect(change_of(change), ROOT, "risk has changed", facts())
     assert states_of(change) == {people["ann"]: "approved", people["bob"]: "requested"}

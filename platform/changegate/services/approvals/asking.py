@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.candidates import find_candidates, find_role
 from changegate.services.approvals.content import parse_governed_fields, read_content, store_content
+from changegate.services.approvals.deadlines import first_deadline
 from changegate.services.approvals.four_eyes import Initiators
 from changegate.services.approvals.people import list_faults, person_keys
 from changegate.services.approvals.rollup import (
@@ -89,7 +91,12 @@ def ask_people(change: Row, place: Row, rule: Rule, caller: Caller, *, skipping:
     definition, is_held = rule["definition"], bool(change["on_hold"])
     governed = parse_governed_fields(definition["governed_fields"], definition["approver_field"])
     digest = store_content(read_content(change, governed))
-    asked = {"state": NOT_REQUIRED if is_held else REQUESTED, "is_held": is_held, "content_hash": digest}
+    asked: dict[str, Any] = {
+        "state": NOT_REQUIRED if is_held else REQUESTED,
+        "is_held": is_held,
+        "content_hash": digest,
+    }
+    asked["due_date"] = first_deadline(definition, utc_now())
     for user in users:
         add_approval(change, {**_place_of(place, rule), **asked, "approver": user}, caller)
 

@@ -21,8 +21,9 @@ from changegate.services.approvals.content import (
     read_content,
     store_content,
 )
+from changegate.services.approvals.departures import BOUND_STATES
 from changegate.services.approvals.rollup import APPROVED, REQUESTED
-from changegate.services.history.actors import SYSTEM, actor_of
+from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
 from changegate.services.tables.registry import Values, get_table
 from changegate.services.tables.values import INSTANT_FORMAT
@@ -62,6 +63,20 @@ def find_uncovered(change: Mapping[str, Any], rows: Iterable[Mapping[str, Any]])
     reader = _Reader(change)
     reasons = {row["sys_id"]: _find_reason(row, reader, None) for row in rows if row["state"] == APPROVED}
     return {sys_id: reason for sys_id, reason in reasons.items() if reason}
+
+
+def effective_approval(change: Mapping[str, Any], edited: frozenset[str] = frozenset()) -> str:
+    """Return the `approval` of a change, which is only requested if an answer no longer counts.
+
+    `change` may have values that a request is about to write, and `edited` names them: a request that edits and moves a
+    change at once is decided by what was approved. Nothing is written.
+    """
+    approval: str = change["approval"]
+    if approval != APPROVED or change["state"] not in BOUND_STATES:
+        return approval
+    reader, rows = _Reader(change), [row for row in live_rows(change["sys_id"]) if row["state"] == APPROVED]
+    is_void = any(_find_reason(row, reader, None) or _find_reason(row, reader, edited) for row in rows)
+    return REQUESTED if is_void else approval
 
 
 def expiry_of(change: Mapping[str, Any], valid_hours: int | None) -> datetime | None:
@@ -127,11 +142,10 @@ def _refresh(row: Values, current: Content, caller: Caller) -> None:
 
 
 def _remember(change: Values, voided: Sequence[VoidAnswer], caller: Caller) -> None:
-    approvals = [
-        {"approval": answer.row["sys_id"], "user": answer.row["approver"], "reason": answer.reason} for answer in voided
-    ]
+    rows = [(answer.row, answer.reason) for answer in voided]
+    approvals = [{"approval": row["sys_id"], "approver": row["approver"], "reason": reason} for row, reason in rows]
     facts = {"round": voided[0].row["round"], "approvals": approvals}
-    append("change_request", change["sys_id"], "voided", facts, actor_of(caller) if caller.sys_id else SYSTEM)
+    append("change_request", change["sys_id"], "voided", facts, actor_of(caller))
 
 
 def live_rows(change: str) -> Iterator[Values]:

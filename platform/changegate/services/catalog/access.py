@@ -5,12 +5,13 @@ See docs/reference/change-records.md#related-tables.
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, func, not_, or_, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, and_, not_, or_, select
 
 from changegate.database.prepared import parameter
 from changegate.models import SysapprovalApprover, SysUserDelegate, SysUserGroupMember, Task
+from changegate.models.base import UTCDateTime
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.tables.registry import ANYONE, OWNER, Access, Roles, Table
+from changegate.services.tables.registry import ANYONE, NOW, OWNER, Access, Roles, Table
 
 CHANGE_READERS: Roles = frozenset({"itil", "sn_change_read", "sn_change_write", "change_manager"})
 CHANGE_WRITERS: Roles = frozenset({"itil", "sn_change_write", "change_manager"})
@@ -123,8 +124,9 @@ def _is_own_approval(source: FromClause) -> ColumnElement[bool]:
 def _delegating_ids() -> Select[Any]:
     """Return the statement for the users whose approvals the caller may answer now."""
     delegations = SysUserDelegate.__table__.c
-    is_active = and_(delegations["approvals"], delegations["starts"] <= func.now(), delegations["ends"] > func.now())
-    return select(delegations["user"]).where(delegations["delegate"] == parameter(OWNER), is_active)
+    at = parameter(NOW, UTCDateTime())
+    is_active = (delegations["approvals"], delegations["starts"] <= at, delegations["ends"] > at)
+    return select(delegations["user"]).where(delegations["delegate"] == parameter(OWNER), *is_active)
 
 
 def _own_task_ids() -> Select[Any]:

@@ -17,6 +17,13 @@ from changegate.models import (
 from changegate.models.cmdb_ci import CI_CLASSES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.approvals.delegation import DelegationRules
+from changegate.services.approvals.departures import (
+    GroupOfPeopleRules,
+    MemberRules,
+    PersonRules,
+    RoleOfGroupRules,
+    RoleOfUserRules,
+)
 from changegate.services.catalog.access import (
     CHANGE_READERS,
     READ_BY_ANYONE,
@@ -25,10 +32,9 @@ from changegate.services.catalog.access import (
     roles_of_own_groups,
     rows_of_caller,
 )
+from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
-from changegate.services.users.accounts import UserRules
-from changegate.services.users.asked import GroupRules
-from changegate.services.users.roles import MembershipRules, RoleRules
+from changegate.services.users.roles import RoleRules
 
 
 def _reference_data(
@@ -68,7 +74,7 @@ REFERENCE_TABLES = (
         "User",
         SysUser,
         "name",
-        UserRules(),
+        PersonRules(),
         filled_by_rules=("name",),
         parts=(
             ("sys_user_grmember", "user"),
@@ -84,14 +90,16 @@ REFERENCE_TABLES = (
         "Group",
         SysUserGroup,
         "name",
-        GroupRules(),
+        GroupOfPeopleRules(),
         parts=(("sys_user_grmember", "group"), ("sys_group_has_role", "group")),
     ),
-    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MembershipRules()),
+    _reference_data("sys_user_grmember", "Group Member", SysUserGroupMember, "sys_id", MemberRules()),
     _reference_data("sys_user_role", "Role", SysUserRole, "name", RoleRules(), parts=PARTS_OF_ROLES),
-    _reference_data("sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleRules(), own_rows=rows_of_caller),
     _reference_data(
-        "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleRules(), own_rows=roles_of_own_groups
+        "sys_user_has_role", "User Role", SysUserHasRole, "sys_id", RoleOfUserRules(), own_rows=rows_of_caller
+    ),
+    _reference_data(
+        "sys_group_has_role", "Group Role", SysGroupHasRole, "sys_id", RoleOfGroupRules(), own_rows=roles_of_own_groups
     ),
     # Identities determine which accounts belong to one person.
     _reference_data(
@@ -116,7 +124,7 @@ REFERENCE_TABLES = (
         blank_fields=("sys_tags",),
         is_closed_to_tokens=True,
     ),
-    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", parts=(("task_ci", "ci_item"),)),
+    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", CiRules(), parts=(("task_ci", "ci_item"),)),
     # A template approves the changes that are created from it.
     _reference_data(
         "std_change_producer_version",

@@ -17,6 +17,7 @@ from changegate.services.catalog.access import (
     own_tasks,
     rows_of_own_tasks,
 )
+from changegate.services.process.affected_ci_rules import AffectedCiRules
 from changegate.services.process.approval_rules import ApprovalRules
 from changegate.services.process.change_rules import ChangeRules
 from changegate.services.process.task_rules import ChangeTaskRules
@@ -96,6 +97,7 @@ TASK_TABLES = (
         model=TaskCi,
         display_field="sys_id",
         access=Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_WRITERS),
+        rules=AffectedCiRules(),
         own_rows=rows_of_own_tasks("task"),
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),

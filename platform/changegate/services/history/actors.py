@@ -15,7 +15,8 @@ def actor_of(caller: Caller, acts_for: str | None = None) -> dict[str, Any]:
     `user` and `user_name` are always present. A token adds `integration`, `oauth_…`, and `source_…` as the provenance
     fields of records are named. `acts_for` is the sys_id of the user for whom a delegate or an administrator acts.
     """
-    actor: dict[str, Any] = {"user": caller.sys_id, "user_name": caller.user_name}
+    # A job has no user.
+    actor: dict[str, Any] = {"user": caller.sys_id or None, "user_name": caller.user_name}
     if caller.grant is not None:
         actor["integration"] = caller.grant.entity
     if caller.origin is not None:

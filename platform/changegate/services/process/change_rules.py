@@ -7,6 +7,7 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.content import ATTACHMENTS
 from changegate.services.approvals.requests import hold, release
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
 from changegate.services.process.creation_presets import (
@@ -15,6 +16,7 @@ from changegate.services.process.creation_presets import (
     find_type_of_model,
     require_active,
 )
+from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
 from changegate.services.process.moves import after_move, after_release, model_of, require_move
 from changegate.services.process.recording import record_edits
@@ -23,7 +25,7 @@ from changegate.services.process.work_tasks import hold_tasks, release_tasks
 from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import NEW
 from changegate.services.state_models.stored import get_model
-from changegate.services.tables.registry import Values
+from changegate.services.tables.registry import AttachedFile, Values
 
 STANDARD, EMERGENCY = "standard", "emergency"
 # Fields that only the process sets, and an administrator who imports a change.
@@ -82,8 +84,16 @@ class ChangeRules(TaskRules):
             hold({**record, **changes}, caller)
         elif is_released:
             release({**record, **changes}, caller)
-            return after_release(record, caller)
-        return None
+            released = after_release(record, caller)
+            return after_edit(record["sys_id"], changes.keys(), caller) or released
+        return after_edit(record["sys_id"], changes.keys(), caller)
+
+    def after_attachment(
+        self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
+    ) -> None:
+        """Void the answers that depend on the attachments."""
+        before, after = (None if file is None else list(file) for file in (removed, added))
+        after_item(sys_id, ATTACHMENTS, before, after, caller)
 
 
 def _initial_state(model: str | None) -> int:

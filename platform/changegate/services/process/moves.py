@@ -7,7 +7,7 @@
 A move and all its effects are one transaction, in which the change is locked first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from changegate.errors import OperationFailed
@@ -22,6 +22,7 @@ from changegate.services.process.facts import TASK_CLOSED, gather_facts
 from changegate.services.process.lifecycle import follow_state
 from changegate.services.process.recording import record_move
 from changegate.services.process.refusals import move_refused
+from changegate.services.process.reviews import open_review_task
 from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow_tasks, create_work_tasks
 from changegate.services.state_models.decision import Decision, decide
 from changegate.services.state_models.model import StateModel
@@ -49,9 +50,9 @@ def model_of(change: Mapping[str, Any]) -> StateModel:
     raise OperationFailed("This instance has no state models. Run changegate prepare")
 
 
-def decide_about(change: Mapping[str, Any], event: str = "") -> Decision:
-    """Return the decision about the moves of a change as it is now."""
-    return decide(model_of(change), gather_facts(change, event))
+def decide_about(change: Mapping[str, Any], event: str = "", edited: Collection[str] = ()) -> Decision:
+    """Return the decision about the moves of a change as it is now, or with the fields that a request has `edited`."""
+    return decide(model_of(change), gather_facts(change, event, edited))
 
 
 def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:
@@ -73,7 +74,7 @@ def require_move(record: Mapping[str, Any], changes: Values) -> None:
         return
     # Fields that are sent with a state are taken into account, as if they had been written before.
     before = {**record, **changes, "state": record["state"]}
-    decision = decide_about(before)
+    decision = decide_about(before, edited=changes.keys())
     if not any(move.is_available for move in decision.moves_to(state)):
         raise move_refused(decision, state)
     changes |= _values_of_entry(before, state)
@@ -145,8 +146,10 @@ def _enter(change: Values, caller: Caller) -> Values:
         cancel_pending(change, caller, END_OF_APPROVALS[state])
     if state == IMPLEMENT:
         create_work_tasks(change, caller)
+        open_review_task(change, caller)
     elif state == REVIEW:
         cancel_workflow_tasks(change, caller)
+        open_review_task(change, caller)
     elif state == CANCELED:
         cancel_tasks(change, caller)
     return change

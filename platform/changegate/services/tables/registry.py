@@ -20,6 +20,8 @@ OwnRows = Callable[["Table"], ColumnElement[bool]]
 Cascade = Callable[[str, Sequence[str]], None]
 # The parameter of an `own_rows` clause that the caller's sys_id is bound to.
 OWNER = "owner"
+# The parameter of such a clause that the current time is bound to.
+NOW = "now"
 ANYONE: Roles = frozenset()
 NOBODY: Roles = frozenset({"nobody"})
 

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, literal, or_, select
 
 from changegate.database.prepared import parameter
+from changegate.extensions import now
 from changegate.models.auth_scope import REST_APIS
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.access.scope_policy import ApiCall, CallLimits, ScopePolicy
-from changegate.services.tables.registry import ANYONE, OWNER, TABLES, Table
+from changegate.services.tables.registry import ANYONE, NOW, OWNER, TABLES, Table
 
 # The parameter that the sys_id of a token's integration is bound to.
 INTEGRATION = "integration"
@@ -105,15 +107,15 @@ def knows_integrations(table: Table) -> bool:
     return table.origin_field is not None
 
 
-def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, str | None]]:
+def visibility(table: Table, caller: Caller) -> tuple[Restriction, dict[str, Any]]:
     """Return the limits of the caller in the table that the request addresses, and the parameters of their clauses."""
     restriction = restriction_of(table, caller.permissions)
     return restriction, parameters_of(caller) if restriction else {}
 
 
-def parameters_of(caller: Caller) -> dict[str, str | None]:
+def parameters_of(caller: Caller) -> dict[str, Any]:
     """Return the parameters of clauses that depend on the caller. Statements are shared; only these values differ."""
-    return {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None}
+    return {OWNER: caller.sys_id, INTEGRATION: caller.grant.entity if caller.grant else None, NOW: now()}
 
 
 def visible_rows(table: Table, restriction: Restriction = UNRESTRICTED) -> list[ColumnElement[bool]]:

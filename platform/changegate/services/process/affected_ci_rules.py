@@ -1,0 +1,90 @@
+"""The rules for writes of configuration items, as far as changes are about them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+
+from changegate.database import connection
+from changegate.database.prepared import Prepared, parameter
+from changegate.errors import OperationFailed
+from changegate.models import Task, TaskCi
+from changegate.services.access.caller import Caller
+from changegate.services.approvals.content import AFFECTED_CIS
+from changegate.services.approvals.departures import BOUND_STATES
+from changegate.services.process.changes import changes_table, lock_change
+from changegate.services.process.edits import after_edit, after_item
+from changegate.services.process.recording import record_edits
+from changegate.services.tables.registry import NoRules, Values
+from changegate.services.tables.writing.records import write_changes
+
+_TASK_OF = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
+TASK_FIXED = "task: the field cannot change. Delete the affected CI and create it for the other task"
+
+
+class AffectedCiRules(NoRules):
+    """Rules of task_ci: the affected CIs are part of what the approval of a change covers."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Lock the change."""
+        if values.get("task"):
+            lock_change(values["task"])
+
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Void the answers that depend on the affected CIs."""
+        after_item(values["task"], AFFECTED_CIS, None, values["ci_item"], caller)
+
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the change first."""
+        row = _TASK_OF.first({"row": sys_id})
+        if row is not None:
+            lock_change(row.task)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse to move an affected CI to another task."""
+        if changes.get("task", record["task"]) != record["task"]:
+            raise OperationFailed(TASK_FIXED)
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Void the answers that depend on the affected CIs."""
+        if "ci_item" in changes:
+            after_item(record["task"], AFFECTED_CIS, record["ci_item"], changes["ci_item"], caller)
+
+    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Void the answers that depend on the affected CIs."""
+        after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
+
+    def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
+        """Leave the answers as they are if the whole task is deleted."""
+        if field != "task":
+            self.after_delete(record, caller)
+
+
+class CiRules(NoRules):
+    """Rules of cmdb_ci: a change is no longer what was approved when its item is deleted."""
+
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the changes about the item first, in a fixed order."""
+        columns = Task.__table__.c
+        affected = select(TaskCi.task).where(TaskCi.ci_item == sys_id)
+        is_about = or_(columns["cmdb_ci"] == sys_id, columns["sys_id"].in_(affected))
+        for change in _list_bound(is_about):
+            lock_change(change)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Empty the references of bound changes as an edit; the engine empties those of other records."""
+        is_about = Task.__table__.c["cmdb_ci"] == record["sys_id"]
+        for sys_id in _list_bound(is_about):
+            change = lock_change(sys_id)
+            if change is not None:
+                record_edits(change, {"cmdb_ci": None}, caller)
+                write_changes(changes_table(), change, {"cmdb_ci": None}, caller)
+                after_edit(sys_id, {"cmdb_ci"}, caller)
+
+
+def _list_bound(condition: ColumnElement[bool]) -> list[str]:
+    """Return the changes that are bound to their approvals and fulfill a condition."""
+    columns = Task.__table__.c
+    is_bound = (columns["sys_class_name"] == "change_request", columns["state"].in_(BOUND_STATES))
+    statement = select(columns["sys_id"]).where(*is_bound, condition).order_by(columns["sys_id"])
+    return list(connection().execute(statement).scalars())

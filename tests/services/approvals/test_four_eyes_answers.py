@@ -1,0 +1,209 @@
+"""Attacks on quorums: people who asked for a change, or who answer twice, try to complete one."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from changegate.errors import AccessRefused
+from changegate.extensions import db, now
+from changegate.services.access.caller import Caller
+from changegate.services.tables.registry import get_table
+from changegate.services.tables.writing.records import create_record
+from tests.services.approvals.asked_changes import (
+    add,
+    add_group,
+    add_policy,
+    answer,
+    approvals_of,
+    change_of,
+    decisions_of,
+    enter,
+    of_group,
+    of_users,
+    states_of,
+)
+from tests.support.people import ROOT, add_account, caller_for
+
+ISSUER = "https://idp.example.com"
+CHANGES = get_table("change_request")
+
+
+@pytest.fixture(autouse=True)
+def context(either_app: Flask) -> Iterator[None]:
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def people() -> dict[str, str]:
+    return {name: add_account(name, employee_number=f"E-{name}") for name in ("ann", "bob", "dee", "req")}
+
+
+def change_of_requester(people: dict[str, str], **columns: Any) -> str:
+    """Return a normal change that one person has opened, with columns that no caller can write."""
+    created = create_record(CHANGES, caller_for(people["req"], "itil"), {"type": "normal"})
+    source = CHANGES.source
+    if columns:
+        db.session.execute(db.update(source).where(source.c["sys_id"] == created["sys_id"]).values(columns))
+    sys_id: str = created["sys_id"]
+    return sys_id
+
+
+def delegate(by: str, to: str) -> None:
+    ends = f"{now() + timedelta(days=1):%Y-%m-%d %H:%M:%S}"
+    create_record(get_table("sys_user_delegate"), caller_for(by), {"delegate": to, "ends": ends})
+
+
+def caller_of(people: dict[str, str], name: str) -> Caller:
+    return caller_for(people[name], "itil")
+
+
+def latest_explanation(change: str) -> dict[str, Any]:
+    explanation: dict[str, Any] = json.loads(decisions_of(change)[-1]["explanation"])
+    return explanation
+
+
+def test_a_requester_in_the_group_is_not_asked(people: dict[str, str]) -> None:
+    add_policy(of_group(add_group("Crew", people["ann"], people["req"]), wait_for="all"))
+    change = change_of_requester(people)
+    enter(change)
+
+    assert states_of(change) == {people["ann"]: "requested"}
+    [rule] = latest_explanation(change)["rules"]
+    assert rule["excluded"] == {people["req"]: "Req requested this change"}
+
+
+def test_a_second_account_of_the_requester_in_the_group_is_not_asked(people: dict[str, str]) -> None:
+    second = add_account("req.admin", employee_number="e-REQ")
+    add_policy(of_group(add_group("Crew", second)))
+    change = change_of_requester(people)
+
+    assert enter(change).approval == "not requested"
+    assert states_of(change) == {}
+
+
+def test_a_requester_cannot_answer_as_a_delegate(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], people["req"])
+
+    with pytest.raises(AccessRefused) as refusal:
+        answer(change, caller_of(people, "req"), approver=people["ann"])
+    assert "Req requested this change" in str(refusal.value.detail)
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_a_second_account_of_the_requester_cannot_answer_as_a_delegate(people: dict[str, str]) -> None:
+    second = add_account("req.admin", employee_number="E-req")
+    add_policy(of_users(people["ann"]))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], second)
+
+    with pytest.raises(AccessRefused):
+        answer(change, caller_for(second), approver=people["ann"])
+
+
+def test_the_person_behind_the_token_is_not_asked(people: dict[str, str]) -> None:
+    octo = add_account("octo.cat", (ISSUER, "octo"))
+    add_policy(of_users(octo, people["ann"]))
+    token = {"oauth_client_id": "c" * 32, "oauth_issuer": ISSUER, "source_actor": "octo"}
+    change = change_of_requester(people, **token)
+    enter(change)
+
+    assert states_of(change) == {people["ann"]: "requested"}
+
+
+def test_a_rule_may_allow_the_requester(people: dict[str, str]) -> None:
+    add_policy(of_users(people["req"], allows_requester="true"))
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, caller_of(people, "req"))
+
+    assert change_of(change)["approval"] == "approved"
+
+
+@pytest.mark.parametrize("is_required", [False, True])
+def test_an_unknown_actor_is_shown_and_a_policy_may_demand_a_known_one(
+    people: dict[str, str], is_required: bool
+) -> None:
+    add_policy(of_users(people["ann"]), requires_mapped_actor=str(is_required).lower())
+    change = change_of_requester(people, oauth_client_id="c" * 32, oauth_issuer=ISSUER, source_actor="ghost")
+
+    assert enter(change).approval == ("not requested" if is_required else "requested")
+    assert latest_explanation(change)["unmapped_actor"] == f"ghost at {ISSUER}"
+
+
+def test_one_delegate_of_two_approvers_counts_once(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = change_of_requester(people)
+    enter(change)
+    for name in ("ann", "bob"):
+        delegate(people[name], people["dee"])
+        answer(change, caller_of(people, "dee"), approver=people[name])
+
+    assert change_of(change)["approval"] == "requested"
+    assert {(row["state"], row["answered_by"], row["answered_as"]) for row in approvals_of(change)} == {
+        ("approved", people["dee"], "delegate")
+    }
+
+
+def test_mutual_delegates_count_once_each(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], people["bob"])
+    delegate(people["bob"], people["ann"])
+    for name in ("ann", "bob"):
+        answer(change, caller_of(people, "ann"), approver=people[name])
+
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_two_accounts_of_one_person_count_once(people: dict[str, str]) -> None:
+    second = add_account("ann.admin", employee_number="E-ann")
+    add_policy(of_users(people["ann"], second, wait_for="all"), of_users(people["bob"]))
+    change = change_of_requester(people)
+    enter(change)
+
+    assert people["ann"] in states_of(change)
+    assert second not in states_of(change)
+
+
+def test_an_account_that_turns_out_to_be_the_requesters_does_not_count(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]), of_users(people["bob"]))
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, caller_of(people, "ann"))
+    create_record(get_table("sys_user_identity"), ROOT, {"user": people["ann"], "issuer": ISSUER, "subject": "x"})
+    create_record(get_table("sys_user_identity"), ROOT, {"user": people["req"], "issuer": ISSUER, "subject": "x"})
+    answer(change, caller_of(people, "bob"))
+
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_an_administrator_answers_for_somebody_with_both_names(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, ROOT, approver=people["ann"])
+
+    [row] = approvals_of(change)
+    assert (row["approver"], row["answered_by"], row["answered_as"]) == (people["ann"], ROOT.sys_id, "administrator")
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_administrator_who_asked_for_the_change_is_recorded_and_does_not_count(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add("change_request", type="normal")
+    enter(change)
+    answer(change, ROOT, approver=people["ann"])
+
+    [row] = approvals_of(change)
+    assert (row["state"], row["answered_by"]) == ("approved", ROOT.sys_id)
+    assert change_of(change)["approval"] == "requested"

@@ -1,0 +1,310 @@
+"""Time and people: deadlines without an answer, answers that expire, and people who leave before they answer."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from changegate.database import commit, connection
+from changegate.errors import AccessRefused
+from changegate.extensions import db, now
+from changegate.models import ChgHistory, SysJournalField, SysUserRole
+from changegate.services.access.caller import Caller
+from changegate.services.approvals.deadlines import ESCALATED
+from changegate.services.tables.registry import get_table
+from tests.conftest import Clock
+from tests.services.approvals.asked_changes import (
+    AUTHORIZE,
+    add,
+    add_group,
+    add_policy,
+    answer,
+    approvals_of,
+    change_of,
+    edit,
+    enter,
+    of_group,
+    of_users,
+    remove,
+    states_of,
+)
+from tests.support.jobs import run_due_jobs
+from tests.support.people import add_account, caller_for
+
+Later = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def context(either_app: Flask) -> Iterator[None]:
+    clock = Clock()
+    either_app.config |= {"CLOCK": clock, "DATABASE_CLOCK": clock}
+    with either_app.app_context():
+        yield
+
+
+@pytest.fixture
+def later(either_app: Flask) -> Later:
+    """Let time pass, and the workers do what is due."""
+
+    def pass_by(**duration: float) -> None:
+        commit()
+        either_app.config["CLOCK"].advance(**duration)
+        run_due_jobs(either_app)
+        db.session.expire_all()
+
+    return pass_by
+
+
+@pytest.fixture
+def people() -> dict[str, str]:
+    return {name: add_account(name) for name in ("ann", "bob", "cem", "boss")}
+
+
+def waiting_change(*rules: dict[str, Any], **sent: Any) -> str:
+    add_policy(*rules, state=AUTHORIZE)
+    change = add("change_request", type="normal", **sent)
+    enter(change, AUTHORIZE)
+    return change
+
+
+def notes_of(change: str) -> str:
+    column = SysJournalField.__table__.c
+    statement = select(column["value"]).where(column["element_id"] == change).order_by(column["sys_id"])
+    return "\n".join(connection().execute(statement).scalars())
+
+
+def kinds_of(change: str) -> list[str]:
+    column = ChgHistory.__table__.c
+    return list(connection().execute(select(column["kind"]).where(column["subject_id"] == change)).scalars())
+
+
+def caller_of(people: dict[str, str], name: str) -> Caller:
+    return caller_for(people[name], "approver_user")
+
+
+HOURS = {"reminder_hours": "24", "escalation_hours": "48", "expiry_hours": "72"}
+
+
+def test_no_answer_leads_to_a_reminder_an_escalation_and_an_expiry_but_to_no_approval(
+    people: dict[str, str], later: Later
+) -> None:
+    group = add_group("CAB2", people["ann"], people["bob"], manager=people["boss"])
+    change = waiting_change(of_group(group, **HOURS))
+    later(hours=23)
+    assert "Reminder" not in notes_of(change)
+
+    later(hours=2)
+    assert notes_of(change).count("Reminder: no answer yet from Ann, Bob.") == 1
+    assert {row["reminded_at"] is None for row in approvals_of(change)} == {False}
+
+    later(hours=24)
+    assert "No answer in time from Ann, Bob. Boss, the manager of the group, is asked as well." in notes_of(change)
+    assert states_of(change) == dict.fromkeys((people["ann"], people["bob"], people["boss"]), "requested")
+    [escalated] = approvals_of(change, approver=people["boss"])
+    assert escalated["approval_source"] == ESCALATED
+
+    later(hours=25)
+    assert set(states_of(change).values()) == {"cancelled"}
+    assert {row["void_reason"] for row in approvals_of(change)} == {"No answer within 72 hours"}
+    assert change_of(change)["state"] == AUTHORIZE
+    assert change_of(change)["approval"] != "approved"
+    assert "expired" in kinds_of(change)
+
+
+def test_the_manager_who_was_asked_as_well_approves(people: dict[str, str], later: Later) -> None:
+    group = add_group("CAB2", people["ann"], manager=people["boss"])
+    change = waiting_change(of_group(group, escalation_hours="1"))
+    later(hours=2)
+    later(hours=2)
+    answer(change, caller_of(people, "boss"))
+
+    assert change_of(change)["approval"] == "approved"
+    assert states_of(change) == {people["ann"]: "not_required", people["boss"]: "approved"}
+
+
+def test_a_manager_who_asked_for_the_change_is_not_asked_as_well(people: dict[str, str], later: Later) -> None:
+    group = add_group("CAB2", people["ann"], manager=people["boss"])
+    change = waiting_change(of_group(group, escalation_hours="1"), requested_by=people["boss"])
+    later(hours=2)
+
+    assert list(states_of(change)) == [people["ann"]]
+    assert "The manager of the group cannot be asked: Boss requested this change." in notes_of(change)
+
+
+@pytest.mark.parametrize("manager", [None, "ann"])
+def test_without_another_manager_an_escalation_is_noted(
+    people: dict[str, str], later: Later, manager: str | None
+) -> None:
+    sent = {"manager": people[manager]} if manager else {}
+    change = waiting_change(of_group(add_group("CAB2", people["ann"], **sent), escalation_hours="1"))
+    later(hours=2)
+
+    assert list(states_of(change)) == [people["ann"]]
+    expected = "The manager of the group is asked already." if manager else "There is no manager of a group"
+    assert expected in notes_of(change)
+
+
+def test_servers_that_were_down_leave_time_after_the_late_reminder(people: dict[str, str], later: Later) -> None:
+    change = waiting_change(of_users(people["ann"], reminder_hours="24", expiry_hours="72"))
+    later(days=365)
+    assert states_of(change) == {people["ann"]: "requested"}
+    assert "Reminder" in notes_of(change)
+
+    later(hours=47)
+    assert states_of(change) == {people["ann"]: "requested"}
+    later(hours=2)
+    assert states_of(change) == {people["ann"]: "cancelled"}
+
+
+def test_a_request_without_deadlines_waits(people: dict[str, str], later: Later) -> None:
+    change = waiting_change(of_users(people["ann"]))
+    later(days=365)
+
+    assert states_of(change) == {people["ann"]: "requested"}
+    assert notes_of(change) == ""
+
+
+def test_an_answer_expires_and_the_person_is_asked_again(people: dict[str, str], later: Later) -> None:
+    rules = (of_users(people["ann"], valid_hours="24"), of_users(people["bob"]))
+    change = waiting_change(*rules)
+    answer(change, caller_of(people, "ann"))
+    later(hours=25)
+
+    void, again = approvals_of(change, approver=people["ann"])
+    assert (void["state"], again["state"]) == ("cancelled", "requested")
+    assert void["void_reason"].startswith("The approval was valid until ")
+
+
+def test_an_answer_expires_at_the_planned_end(people: dict[str, str], later: Later) -> None:
+    ends = f"{now() + timedelta(days=2):%Y-%m-%d %H:%M:%S}"
+    rules = (of_users(people["ann"]), of_users(people["bob"]))
+    change = waiting_change(*rules, end_date=ends)
+    answer(change, caller_of(people, "ann"))
+    assert f"{approvals_of(change, approver=people['ann'])[0]['expires']:%Y-%m-%d %H:%M:%S}" == ends
+
+    later(days=1)
+    assert states_of(change)[people["ann"]] == "approved"
+    later(days=2)
+    assert [row["state"] for row in approvals_of(change, approver=people["ann"])] == ["cancelled", "requested"]
+
+
+def leave_by(people: dict[str, str], group: str, way: str) -> None:
+    if way == "removed from the group":
+        table = get_table("sys_user_grmember").source
+        is_row = (table.c["user"] == people["ann"], table.c["group"] == group)
+        remove("sys_user_grmember", connection().execute(select(table.c["sys_id"]).where(*is_row)).scalar_one())
+    else:
+        edit("sys_user", people["ann"], **{"deactivated": {"active": "false"}, "locked": {"locked_out": "true"}}[way])
+
+
+@pytest.mark.parametrize("way", ["deactivated", "locked", "removed from the group"])
+def test_a_person_who_leaves_is_replaced_and_the_quorum_never_falls(
+    people: dict[str, str], later: Later, way: str
+) -> None:
+    group = add_group("Crew", people["ann"], people["bob"])
+    change = waiting_change(of_group(group, wait_for="all"))
+    leave_by(people, group, way)
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+
+    # Both approvals are still required, although the group has one member.
+    answer(change, caller_of(people, "bob"))
+    assert change_of(change)["approval"] == "requested"
+    add("sys_user_grmember", user=people["cem"], group=group)
+    later(seconds=1)
+    assert states_of(change)[people["cem"]] == "requested"
+    answer(change, caller_of(people, "cem"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_emptied_group_approves_nothing(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"])
+    change = waiting_change(of_group(group, wait_for="all"))
+    leave_by(people, group, "deactivated")
+    later(seconds=1)
+
+    assert change_of(change)["approval"] != "approved"
+    assert states_of(change) == {people["ann"]: "cancelled"}
+
+
+@pytest.mark.parametrize("way", ["deactivated", "locked"])
+def test_a_person_who_left_between_question_and_answer_cannot_answer(people: dict[str, str], way: str) -> None:
+    group = add_group("Crew", people["ann"], people["bob"])
+    change = waiting_change(of_group(group))
+    caller = caller_of(people, "ann")
+    leave_by(people, group, way)
+
+    # Before a job has run, as with a session that is still open.
+    with pytest.raises(AccessRefused):
+        answer(change, caller)
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_an_answer_of_a_person_who_has_left_does_not_complete_a_quorum(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"], people["bob"], people["cem"])
+    change = waiting_change(of_group(group, wait_for="count", value="2"))
+    answer(change, caller_of(people, "ann"))
+    leave_by(people, group, "deactivated")
+    answer(change, caller_of(people, "bob"))
+    assert change_of(change)["approval"] == "requested"
+
+    later(seconds=1)
+    answer(change, caller_of(people, "cem"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_a_person_who_loses_the_role_of_the_rule_is_replaced(people: dict[str, str], later: Later) -> None:
+    role = connection().execute(select(SysUserRole.sys_id).where(SysUserRole.name == "change_manager")).scalar_one()
+    held = [add("sys_user_has_role", user=people[name], role=role) for name in ("ann", "bob")]
+    change = waiting_change(of_users(people["ann"], people["bob"], people["cem"], required_role=role))
+    assert set(states_of(change)) == {people["ann"], people["bob"]}
+
+    remove("sys_user_has_role", held[0])
+    add("sys_user_has_role", user=people["cem"], role=role)
+    later(seconds=1)
+    assert states_of(change) == {
+        people["ann"]: "cancelled",
+        people["bob"]: "requested",
+        people["cem"]: "requested",
+    }
+    [row] = approvals_of(change, approver=people["ann"])
+    assert row["void_reason"] == "the account does not have the role change_manager"
+
+
+def test_a_group_that_gets_a_role_is_asked(people: dict[str, str], later: Later) -> None:
+    role = connection().execute(select(SysUserRole.sys_id).where(SysUserRole.name == "change_manager")).scalar_one()
+    group = add_group("Crew", people["bob"])
+    change = waiting_change(of_users(people["bob"], required_role=role))
+    assert change_of(change)["approval"] == "not requested"
+
+    granted = add("sys_group_has_role", group=group, role=role)
+    later(seconds=1)
+    assert states_of(change) == {people["bob"]: "requested"}
+    remove("sys_group_has_role", granted)
+    later(seconds=1)
+    assert states_of(change) == {people["bob"]: "cancelled"}
+
+
+def test_a_new_manager_of_the_group_is_asked_instead_of_the_former(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"], manager=people["boss"])
+    rule = {"approver_source": "field", "approver_field": "assignment_group.manager"}
+    change = waiting_change(rule, assignment_group=group)
+    assert states_of(change) == {people["boss"]: "requested"}
+
+    edit("sys_user_group", group, manager=people["cem"])
+    later(seconds=1)
+    assert states_of(change) == {people["boss"]: "cancelled", people["cem"]: "requested"}
+
+
+def test_people_who_join_a_group_that_was_empty_are_asked(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew")
+    change = waiting_change(of_group(group))
+    assert change_of(change)["approval"] == "not requested"
+
+    add("sys_user_grmember", user=people["ann"], group=group)
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "requested"}
+    assert change_of(change)["approval"] == "requested"
