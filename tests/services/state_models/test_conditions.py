@@ -60,6 +60,11 @@ GROUP = "A" * 32
         ("descriptionLIKEx", False),
         ("description<x", False),
         ("descriptionBETWEENa@z", False),
+        # The first @ separates the values.
+        ("short_descriptionBETWEENa@q@z", False),
+        ("short_descriptionBETWEENr@s", True),
+        ("risk<4^risk>2^risk>=3^risk<=3", True),
+        ("risk<3^ORrisk>3", False),
         ("short_descriptionLIKEswitch", True),
         ("short_descriptionSTARTSWITHREPLACE", True),
         ("short_descriptionENDSWITHswitch", True),

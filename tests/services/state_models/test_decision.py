@@ -110,6 +110,7 @@ def test_each_move_needs_exactly_what_the_table_has(models: dict[str, StateModel
 def test_final_states_have_no_moves(models: dict[str, StateModel], change_type: str, state: int) -> None:
     decision = decide(models[change_type], {**NOTHING, "state": state})
     assert decision.moves == () and decision.automatic_move is None
+    assert (decision.model, decision.state) == (models[change_type], state)
 
 
 def test_review_cannot_be_canceled(models: dict[str, StateModel]) -> None:

@@ -6,7 +6,7 @@ field; here, every term must be valid, because a dropped term would allow what i
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -159,22 +159,15 @@ def _is_listed(operand: _Operand) -> Test:
     return lambda fact: _folded(fact) in values
 
 
-def _is_not(positive: Callable[[_Operand], Test]) -> Callable[[_Operand], Test]:
+def _is_not(positive: Callable[[_Operand], Test], operand: _Operand) -> Test:
     """Return the negation, which empty facts fail, except for booleans (docs/reference/encoded-queries.md)."""
-
-    def negated(operand: _Operand) -> Test:
-        test, counts_empty = positive(operand), operand.entry.kind == "boolean"
-        return lambda fact: not test(fact) and (counts_empty or _folded(fact) is not None)
-
-    return negated
+    test, counts_empty = positive(operand), operand.entry.kind == "boolean"
+    return lambda fact: not test(fact) and (counts_empty or _folded(fact) is not None)
 
 
-def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[_Operand], Test]:
-    def compared(operand: _Operand) -> Test:
-        limit = operand.required_value(operand.text)
-        return lambda fact: _folded(fact) is not None and compare(_folded(fact), limit)
-
-    return compared
+def _compares(compare: Callable[[Any, Any], bool], operand: _Operand) -> Test:
+    limit = operand.required_value(operand.text)
+    return lambda fact: _folded(fact) is not None and compare(_folded(fact), limit)
 
 
 def _is_between(operand: _Operand) -> Test:
@@ -185,41 +178,41 @@ def _is_between(operand: _Operand) -> Test:
     return lambda fact: _folded(fact) is not None and low <= _folded(fact) <= high
 
 
-def _finds(find: Callable[[str, str], bool]) -> Callable[[_Operand], Test]:
-    def found(operand: _Operand) -> Test:
-        if not operand.is_text or not operand.text:
-            raise ValueError(f"{operand.name}: a piece of text is expected, for a fact that is text.")
-        piece = operand.text.lower()
-        return lambda fact: fact is not None and find(fact.lower(), piece)
-
-    return found
+def _finds(find: Callable[[str, str], bool], operand: _Operand) -> Test:
+    if not operand.is_text or not operand.text:
+        raise ValueError(f"{operand.name}: a piece of text is expected, for a fact that is text.")
+    piece = operand.text.lower()
+    return lambda fact: fact is not None and find(fact.lower(), piece)
 
 
-def _no_value(test: Test) -> Callable[[_Operand], Test]:
-    def without_value(operand: _Operand) -> Test:
-        if operand.text:
-            raise ValueError(f"{operand.name}: {operand.text[:100]!r} follows an operator that takes no value.")
-        return test
-
-    return without_value
+def _is_empty(operand: _Operand) -> Test:
+    if operand.text:
+        raise ValueError(f"{operand.name}: {operand.text[:100]!r} follows an operator that takes no value.")
+    return lambda fact: _folded(fact) is None
 
 
+def _is_filled(operand: _Operand) -> Test:
+    test = _is_empty(operand)
+    return lambda fact: not test(fact)
+
+
+_is_found = partial(_finds, str.__contains__)
 _OPERATORS: Mapping[str, Callable[[_Operand], Test]] = {
     "=": _equals,
-    "!=": _is_not(_equals),
-    "<": _compares(lt),
-    "<=": _compares(le),
-    ">": _compares(gt),
-    ">=": _compares(ge),
+    "!=": partial(_is_not, _equals),
+    "<": partial(_compares, lt),
+    "<=": partial(_compares, le),
+    ">": partial(_compares, gt),
+    ">=": partial(_compares, ge),
     "BETWEEN": _is_between,
     "IN": _is_listed,
-    "NOT IN": _is_not(_is_listed),
-    "LIKE": _finds(str.__contains__),
-    "NOT LIKE": _is_not(_finds(str.__contains__)),
-    "STARTSWITH": _finds(str.startswith),
-    "ENDSWITH": _finds(str.endswith),
-    "ISEMPTY": _no_value(lambda fact: _folded(fact) is None),
-    "ISNOTEMPTY": _no_value(lambda fact: _folded(fact) is not None),
+    "NOT IN": partial(_is_not, _is_listed),
+    "LIKE": _is_found,
+    "NOT LIKE": partial(_is_not, _is_found),
+    "STARTSWITH": partial(_finds, str.startswith),
+    "ENDSWITH": partial(_finds, str.endswith),
+    "ISEMPTY": _is_empty,
+    "ISNOTEMPTY": _is_filled,
 }
 
 
