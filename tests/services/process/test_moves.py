@@ -424,3 +424,12 @@ def test_an_implementation_is_planned_in_the_window_of_its_change(
     if is_refused:
         imported = add_task(change, **fields)
         write_task(imported, short_description="Imported as it was")
+
+
+def test_a_job_creates_and_cancels_tasks_in_the_name_of_no_user(group: str) -> None:
+    system = Caller("", "system", Permissions(frozenset({"admin"})))
+    change = stored(create(group, state=SCHEDULED, approval="approved"))["sys_id"]
+    write(change, system, state=IMPLEMENT)
+    write(change, system, state=CANCELED)
+    assert {(task["opened_by"], task["closed_by"], task["state"]) for task in tasks_of(change)} == {(None, None, 4)}
+    assert stored(change)["closed_by"] is None

@@ -48,7 +48,7 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
     values["number"] = values["task_effective_number"] = next_number(table, prefix)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())
-    values.setdefault("opened_by", caller.sys_id)
+    values.setdefault("opened_by", caller.sys_id or None)
 
 
 def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
@@ -59,7 +59,7 @@ def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> 
         is_closed = state in CLOSED_STATES
         changes["active"] = not is_closed
         is_closing = is_closed and "state" in changes
-        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id} if is_closing else {}
+        closing = {"closed_at": utc_now(), "closed_by": caller.sys_id or None} if is_closing else {}
         changes |= {name: value for name, value in closing.items() if record[name] is None and name not in changes}
     if record["assignment_group"] and "assignment_group" in changes:
         changes["reassignment_count"] = record["reassignment_count"] + 1
