@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask import Flask
@@ -11,6 +12,8 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database import commit, connection, rollback
+from changegate.database.prepared import Prepared
+from changegate.errors import RecordChanged
 from changegate.models import ChgHistory
 from changegate.services.access.caller import Caller, TokenOrigin
 from changegate.services.access.permissions import Permissions, TokenGrant
@@ -124,6 +127,12 @@ def test_two_writers_cannot_continue_a_chain_from_the_same_entry() -> None:
     row = entries()[0]
     with pytest.raises(IntegrityError):
         connection().execute(ChgHistory.__table__.insert().values({**row, "sys_id": "e" * 32}))
+
+
+def test_a_writer_that_did_not_wait_for_another_one_is_refused() -> None:
+    append("change_request", CHANGE, "moved", {}, ANN)
+    with mock.patch.object(Prepared, "first", lambda *_: None), pytest.raises(RecordChanged):
+        append("change_request", CHANGE, "moved", {}, ANN)
 
 
 def test_entries_end_with_a_transaction_that_is_rolled_back() -> None:

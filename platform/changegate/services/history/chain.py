@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from changegate.database.prepared import Prepared, parameter
+from changegate.errors import RecordChanged
 from changegate.models import ChgHistory
 from changegate.models.base import new_ordered_sys_id, utc_now
 
@@ -75,7 +77,10 @@ def append(
 
 
 def append_events(subject_table: str, subject_id: str, events: Iterable[Event]) -> None:
-    """Append several entries with two statements: one reads the last entry, one inserts."""
+    """Append several entries with two statements: one reads the last entry, one inserts.
+
+    Raises `RecordChanged` for a writer that did not wait for another one.
+    """
     fresh = list(events)
     head = _HEAD.first({"subject_table": subject_table, "subject_id": subject_id})
     if head is None:
@@ -86,7 +91,10 @@ def append_events(subject_table: str, subject_id: str, events: Iterable[Event]) 
         row = _row(subject_table, subject_id, event) | {"seq": seq + at + 1, "previous_hash": previous}
         row["hash"] = previous = hash_of(row)
         numbered |= {f"{name}_{at}": value for name, value in row.items()}
-    _insert_statement(len(fresh)).execute(numbered)
+    try:
+        _insert_statement(len(fresh)).execute(numbered)
+    except IntegrityError:
+        raise RecordChanged("Another caller wrote to the history of the record at the same time.") from None
 
 
 def canonical(value: Any) -> str:
