@@ -8,7 +8,7 @@ from marshmallow import fields, post_load
 
 from changegate.schemas.table_query import MAX_LIMIT, MAX_OFFSET, SYSPARM, Count, QuerySchema, parse_parameters
 
-CHANGES_PER_PAGE = 500
+CHANGE_LIST_LIMIT = 500
 ORDER, TEXT_SEARCH = "order", "textSearch"
 # A write takes its fields from the parameters as well, except those that have a meaning of their own.
 ENCRYPTED_FIELDS = "encrypted_fields"
@@ -31,7 +31,7 @@ class ChangeQuerySchema(QuerySchema):
 
     limit = Count(
         data_key="sysparm_limit",
-        load_default=CHANGES_PER_PAGE,
+        load_default=CHANGE_LIST_LIMIT,
         most=MAX_LIMIT,
         metadata={"description": f"Maximum number of records, up to {MAX_LIMIT}."},
     )
