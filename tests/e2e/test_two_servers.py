@@ -156,3 +156,42 @@ def test_callers_at_both_servers_move_a_change_once(servers: Servers) -> None:
         wins = ("0", "4")[number // 2 % 2] == reached
         assert answer.status_code == 200 if wins else answer.status_code in {403, 409}, answer.text
     assert administer(servers[1], "GET", tasks) == [{"state": "4"}, {"state": "4"}]
+
+
+def test_people_at_both_servers_approve_a_change_once(servers: Servers) -> None:
+    """Of many approvals at once, as many count as are required, and the change moves once."""
+    one, other = servers
+    names = [f"approver.{number}" for number in range(THREADS)]
+    users = [
+        administer(one, "POST", f"{TABLES}/sys_user", user_name=name, user_password=ADMIN_PASSWORD)["sys_id"]
+        for name in names
+    ]
+    group = administer(one, "POST", f"{TABLES}/sys_user_group", name="Approvers")["sys_id"]
+    policy = administer(one, "POST", f"{TABLES}/chg_policy_approval", name="Five", state="-3", order="1")["sys_id"]
+    rule = {"approver_source": "users", "users": ",".join(users), "wait_for": "percentage", "value": "25"}
+    administer(one, "POST", f"{TABLES}/chg_approval_def", policy=policy, name="Five of twenty", **rule)
+    administer(other, "PATCH", f"{TABLES}/chg_policy_approval/{policy}", active="true")
+    change = administer(one, "POST", f"{TABLES}/change_request", type="emergency", assignment_group=group)["sys_id"]
+    administer(other, "PATCH", f"{TABLES}/change_request/{change}", state="-3")
+    fields = "sys_id,state,approver.user_name"
+    query = f"{TABLES}/sysapproval_approver?sysparm_query=sysapproval={change}&sysparm_fields={fields}"
+    approvals = {row["approver.user_name"]: row["sys_id"] for row in administer(other, "GET", query)}
+
+    def approve(server: Running, number: int) -> requests.Response:
+        url = f"{server.url}{TABLES}/sysapproval_approver/{approvals[names[number]]}"
+        person = (names[number], ADMIN_PASSWORD)
+        while True:
+            answered = requests.patch(url, json={"state": "approved"}, auth=person, timeout=TIMEOUT_SECONDS)
+            # A busy server refuses more requests that wait for their turn.
+            if answered.status_code != 503:
+                return answered
+
+    answers = at_both(servers, approve)
+    assert Counter(answer.status_code for answer in answers) == {200: 5, 403: THREADS - 5}
+    states = Counter(row["state"] for row in administer(one, "GET", query))
+    assert states == {"approved": 5, "not_required": THREADS - 5}
+    decisions = f"{TABLES}/chg_approval_decision?sysparm_query=change_request={change}^ORDERBYsequence"
+    assert [row["outcome"] for row in administer(one, "GET", decisions)] == ["requested", "approved"]
+    moved = f"{TABLES}/chg_history?sysparm_query=subject_id={change}^kind=moved"
+    assert len(administer(other, "GET", moved)) == 2
+    assert administer(one, "GET", f"{TABLES}/change_request/{change}")["state"] == "-2"

@@ -17,6 +17,7 @@ _FIRST_ORDER = 1000
 _PEER_ANSWERS = {"approver_source": "field", "approver_field": "assignment_group"}
 _MANAGER_ANSWERS = {"approver_source": "field", "approver_field": "assignment_group.manager", "accepts_earlier": True}
 _CAB_ANSWERS = {"approver_source": "group", "group": CAB_APPROVAL}
+_DEADLINES = {"reminder_hours": 24, "escalation_hours": 72}
 # Name, state, condition, and the only rule: its name, and who answers.
 POLICIES: tuple[tuple[str, int, str, str, Mapping[str, Any]], ...] = (
     ("Normal change: peer", _ASSESS, "type=normal", "A member of the assignment group", _PEER_ANSWERS),
@@ -50,6 +51,6 @@ def seed_approvals() -> None:
         policy.description = "The default approval policy. A policy with a lower order takes precedence."
         db.session.add(policy)
         db.session.flush()
-        fields = {**approvers, **({"group": group.sys_id} if "group" in approvers else {})}
+        fields = {**_DEADLINES, **approvers, **({"group": group.sys_id} if "group" in approvers else {})}
         db.session.add(ChgApprovalDef(sys_id=sys_id_of("chg_approval_def", name), policy=sys_id, name=rule, **fields))
     db.session.flush()

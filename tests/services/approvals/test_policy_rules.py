@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from changegate.database import connection
+from changegate.database import commit, connection
 from changegate.errors import AccessRefused, ChangegateError, InputInvalid, OperationFailed
 from changegate.seed.approvals import CAB_APPROVAL, POLICIES, seed_approvals
 from changegate.services.access.caller import Caller
@@ -21,12 +21,15 @@ from tests.services.approvals.asked_changes import (
     add_group,
     add_people,
     add_policy,
+    change_of,
     edit,
     enter,
     of_group,
     of_users,
     remove,
+    states_of,
 )
+from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
 
@@ -230,3 +233,32 @@ def test_shipped_policies_and_their_rules_are_read_only(shipped: list[Any]) -> N
         with pytest.raises(OperationFailed) as refusal:
             attempt()
         assert "is shipped and read-only" in detail_of(refusal.value)
+
+
+# Changes that wait because there was nobody to ask
+
+
+@pytest.mark.parametrize("how", ["a policy", "a rule", "a member", "a user"])
+def test_changes_are_asked_about_as_soon_as_somebody_can_approve(either_app: Flask, how: str) -> None:
+    ann, gone = add_account("ann"), add_account("gone", active=False)
+    group = add_group("Board")
+    policy = add_policy(of_users(gone) if how in {"a rule", "a user"} else of_group(group), condition="risk=2")
+    change = add("change_request", type="normal", risk="2", assignment_group=add_group("Network"))
+    edit("change_request", change, state=-4)
+    commit()
+    run_due_jobs(either_app)
+    assert change_of(change)["approval"] == "not requested"
+    if how == "a policy":
+        add_policy(of_users(ann), order=1)
+    elif how == "a rule":
+        edit("chg_approval_def", rules_of(policy)[0]["sys_id"], users=ann)
+    elif how == "a member":
+        add("sys_user_grmember", user=ann, group=group)
+    else:
+        edit("sys_user", gone, active=True)
+    commit()
+    run_due_jobs(either_app)
+
+    asked = gone if how == "a user" else ann
+    assert states_of(change) == {asked: "requested"}
+    assert change_of(change)["approval"] == "requested"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import String, select, update
+from sqlalchemy import String, false, select, update
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid, OperationFailed
@@ -12,6 +12,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.candidates import CLAIMS, FIELD, GROUP, USERS, target_of
 from changegate.services.approvals.claims import parse_claims_condition
 from changegate.services.approvals.content import parse_governed_fields
+from changegate.services.approvals.departures import attend_changes
 from changegate.services.approvals.policies import FACTS, rules_of
 from changegate.services.approvals.rollup import COUNT, PERCENTAGE
 from changegate.services.state_models.conditions import parse_condition
@@ -62,6 +63,12 @@ class PolicyRules(NoRules):
             raise InputInvalid({"active": [RULES_MISSING]})
         changes["version"] = record["version"] + 1
 
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
+        """Ask again about the changes that wait because no policy matched, or because there was nobody to ask."""
+        if {**record, **changes}["active"]:
+            attend_changes(false())
+        return None
+
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete a shipped policy, an active one, and one that has been used."""
         _refuse_shipped(record)
@@ -86,8 +93,8 @@ class ApprovalDefRules(NoRules):
         _check_rule(values)
 
     def after_create(self, values: Values, caller: Caller) -> Values | None:
-        """Raise the version of the policy."""
-        _RAISE_VERSION.execute({"of_policy": values["policy"]})
+        """Raise the version of the policy, and ask again about changes that wait."""
+        _follow(values["policy"])
         return None
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
@@ -98,8 +105,8 @@ class ApprovalDefRules(NoRules):
         _check_rule({**record, **changes})
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
-        """Raise the version of the policy."""
-        _RAISE_VERSION.execute({"of_policy": record["policy"]})
+        """Raise the version of the policy, and ask again about changes that wait."""
+        _follow(record["policy"])
         return None
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
@@ -109,6 +116,11 @@ class ApprovalDefRules(NoRules):
             last = f"Rule {record['name']} is the last one of the active policy {policy['name']}"
             raise OperationFailed(f"{last}. Deactivate the policy first")
         _RAISE_VERSION.execute({"of_policy": policy["sys_id"]})
+
+
+def _follow(policy: str) -> None:
+    _RAISE_VERSION.execute({"of_policy": policy})
+    attend_changes(false())
 
 
 def _lock_policy(sys_id: str) -> Mapping[str, Any]:
