@@ -22,8 +22,8 @@ LONGEST_SECONDS = 600
 
 
 # Below the ports that Linux gives to outgoing connections, one of which would take a port before its server does. Each
-# process begins elsewhere.
-PORTS = range(10_000, 32_000)
+# process begins elsewhere. Browsers refuse to connect to port 10080, and to several below.
+PORTS = range(11_000, 32_000)
 _ports = itertools.islice(itertools.cycle(PORTS), os.getpid() * 997 % len(PORTS), None)
 
 
