@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from changegate.database import commit, connection
 from changegate.models import ChgHistory, SysapprovalApprover, SysUserGroup, Task
+from changegate.seed import seed_demo
 from changegate.services.access.caller import Caller
 from changegate.services.evidence.verification import verify
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.conftest import ADMIN_PASSWORD
 from tests.services.approvals.asked_changes import add, add_group, add_people
 from tests.support.people import ROOT, caller_for
 
@@ -109,4 +111,10 @@ def test_the_history_of_a_whole_life_is_complete_and_stays() -> None:
     delete_record(get_table("change_request"), ROOT, change)
     commit()
     assert [kind for kind, _, _ in steps(change)][-3:] == ["deleted"] * 3
+    assert verify().observations == []
+
+
+def test_the_demo_has_histories_in_order() -> None:
+    seed_demo(admin_password=ADMIN_PASSWORD)
+    commit()
     assert verify().observations == []

@@ -77,6 +77,16 @@ def test_only_chains_that_continued_are_stored_with_a_root() -> None:
     assert later.chains == 2
 
 
+def test_an_entry_that_was_committed_after_a_root_is_covered_by_the_next_one() -> None:
+    """The transaction of the entry may have been open while the root was made."""
+    append("change_request", "a", "moved", {}, SYSTEM, NOON - timedelta(hours=1))
+    commit()
+    make_root(NOON)
+    append("change_request", "b", "moved", {}, SYSTEM, NOON - timedelta(minutes=1))
+    commit()
+    assert make_root(NOON + timedelta(days=1)).chains == 2
+
+
 def test_a_root_without_any_history_is_a_root() -> None:
     root = make_root(NOON)
     assert (root.chains, root.root) == (0, digest_of("[]"))

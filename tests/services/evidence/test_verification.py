@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from changegate.database import commit, connection
-from changegate.models import ChgHistory, Task
+from changegate.models import ChgHistory, ChgHistoryRoot, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.evidence.roots import export_root, make_root, read_exported
@@ -189,6 +189,19 @@ def test_a_file_reveals_a_history_that_was_forged_with_its_roots(histories: None
     assert codes(verify(file)) == [("root_differs", None, None), ("removed", A, None)]
 
 
+def test_a_root_that_was_made_again_contradicts_the_next_one(histories: None) -> None:
+    """An attacker with the signing key can replace a root, but not those after it that sign its hash."""
+    make_root(NOON + timedelta(days=1))
+    commit()
+    table = ChgHistoryRoot.__table__
+    second = dict(connection().execute(select(table).where(table.c.number == 2)).one()._mapping)
+    tamper("DELETE FROM chg_history_root")
+    make_root(NOON + timedelta(hours=1))
+    connection().execute(table.insert().values(second))
+    commit()
+    assert codes(verify()) == [("root_edited", None, None)]
+
+
 def test_a_root_of_a_blocked_key_is_noticed(histories: None) -> None:
     block_token_key(list_token_keys(NOON)[0].kid, NOON)
     report = verify()
@@ -245,6 +258,14 @@ def answer_of(approver: str, answered_by: str | None = None, **facts: Any) -> di
 def test_an_approval_by_the_requester_is_found(answer: dict[str, Any]) -> None:
     decide(A, answers=[answer], counted=[answer])
     assert codes(verify()) == [("own_approval", A, 3)]
+
+
+@pytest.mark.parametrize("field", ["requested_by", "opened_by"])
+def test_requester_and_opener_are_both_people_who_asked(field: str) -> None:
+    values = {"requested_by": EVE, "opened_by": EVE, "state": "-5", field: BOB}
+    append("change_request", A, "created", values, SYSTEM)
+    decide(A)
+    assert ("own_approval", A, 4) in codes(verify())
 
 
 def test_an_approval_by_a_former_requester_is_found() -> None:

@@ -12,6 +12,7 @@ from changegate.services.process.changes import lock_change
 from changegate.services.process.next_states import next_states
 from changegate.services.tables.writing.records import create_record
 from tests.services.process.test_moves import ASSESS, AUTHORIZE, CANCELED, CHANGES, CLOSED, IMPLEMENT, NEW, ROOT
+from tests.support.statements import counted_statements
 
 
 @pytest.fixture
@@ -70,6 +71,16 @@ def test_manual_and_automatic_transitions_to_a_state_are_alternatives(group: str
 def test_a_final_state_has_no_next_one(group: str) -> None:
     found = states_of(state=CLOSED)
     assert found == {"state_label": {"3": "Closed"}, "available_states": ["3"], "state_transitions": []}
+
+
+@pytest.mark.parametrize(("state", "most"), [(NEW, 1), (ASSESS, 1), (IMPLEMENT, 2), (CLOSED, 1)])
+def test_only_facts_that_decide_are_read(group: str, state: int, most: int) -> None:
+    change = lock_change(create_record(CHANGES, ROOT, {"state": state, "assignment_group": group})["sys_id"])
+    assert change is not None
+    next_states(change)
+    with counted_statements() as statements:
+        next_states(change)
+    assert len(statements) == most
 
 
 def test_a_change_without_active_tasks_does_not_advance_by_itself(group: str) -> None:

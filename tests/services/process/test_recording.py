@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from changegate.errors import AccessRefused
 from changegate.models import ChgHistory, SysAudit, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.attachments.upload import measure
+from changegate.services.attachments.writing import Target, create_attachment, delete_attachment
 from changegate.services.evidence.verification import verify
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
@@ -108,6 +111,26 @@ def test_a_move_and_an_edit_in_one_write_are_one_entry() -> None:
     }
     assert (facts["automatic"], facts["transition"]) == (False, None)
     assert (created[2]["state"], created[2]["risk"]) == ("-5", "4")
+
+
+@pytest.mark.parametrize("state", ["-5", "-1"])
+def test_affected_items_and_attachments_are_recorded(state: str) -> None:
+    """An item that is affected after Implement has begun was not approved; a further file changes nothing."""
+    is_implementing = state == "-1"
+    change = imported(state=state)
+    item = str(create_record(get_table("cmdb_ci"), ROOT, {"name": "db"})["sys_id"])
+    row = create_record(get_table("task_ci"), ROOT, {"task": change, "ci_item": item})["sys_id"]
+    delete_record(get_table("task_ci"), ROOT, row)
+    upload = measure(BytesIO(b"test"))
+    delete_attachment(ROOT, create_attachment(ROOT, Target(CHANGES, change, "plan.txt"), upload))
+
+    expected = "deviated" if is_implementing else "edited"
+    assert [(kind, facts["changes"]) for kind, _, facts in history(change)[1:]] == [
+        (expected, {"task_ci": [None, item]}),
+        (expected, {"task_ci": [item, None]}),
+        ("edited", {"sys_attachment": [None, ["plan.txt", upload.digest]]}),
+        (expected, {"sys_attachment": [["plan.txt", upload.digest], None]}),
+    ]
 
 
 def test_two_writers_of_one_change_continue_its_history_one_after_the_other(either_app: Flask) -> None:

@@ -13,19 +13,26 @@ TASK_CLOSED = "task_closed"
 REVIEW = "review"
 
 
-def gather_facts(change: Mapping[str, Any], event: str = "", edited: Collection[str] = ()) -> Facts:
+def gather_facts(
+    change: Mapping[str, Any], event: str = "", edited: Collection[str] = (), needed: Collection[str] | None = None
+) -> Facts:
     """Return the fields of a change and the computed facts; `event` is what has just happened, if anything.
 
-    `edited` names the fields that a request is about to write, whose values `change` has already.
+    `edited` names the fields that a request is about to write, whose values `change` has already. Computed facts that
+    are not in `needed` are left out, so that they cost no statement; without it, all are computed.
     """
-    tasks = list_active_tasks(change["sys_id"])
-    return {
-        **change,
-        "approval": effective_approval(change, frozenset(edited)),
-        "event": event,
-        "task.active": len(tasks),
-        "task.active_work": sum(task["change_task_type"] != REVIEW for task in tasks),
-        "task.active_manual": sum(task["created_from"] != WORKFLOW for task in tasks),
-        "conflict.count": 0,
-        **facts_of(change),
-    }
+    facts = {**change, "event": event, "conflict.count": 0}
+    if _is_needed("approval", needed):
+        facts["approval"] = effective_approval(change, frozenset(edited))
+    if _is_needed("approval.", needed):
+        facts |= facts_of(change)
+    if _is_needed("task.", needed):
+        tasks = list_active_tasks(change["sys_id"])
+        facts["task.active"] = len(tasks)
+        facts["task.active_work"] = sum(task["change_task_type"] != REVIEW for task in tasks)
+        facts["task.active_manual"] = sum(task["created_from"] != WORKFLOW for task in tasks)
+    return facts
+
+
+def _is_needed(prefix: str, needed: Collection[str] | None) -> bool:
+    return needed is None or any(name.startswith(prefix) for name in needed)

@@ -48,6 +48,7 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
     values["number"] = values["task_effective_number"] = next_number(table, prefix)
     values["active"] = values["state"] not in CLOSED_STATES
     values.setdefault("opened_at", utc_now())
+    # A job acts in the name of no user: its caller has an empty sys_id.
     values.setdefault("opened_by", caller.sys_id or None)
 
 

@@ -52,7 +52,8 @@ def model_of(change: Mapping[str, Any]) -> StateModel:
 
 def decide_about(change: Mapping[str, Any], event: str = "", edited: Collection[str] = ()) -> Decision:
     """Return the decision about the moves of a change as it is now, or with the fields that a request has `edited`."""
-    return decide(model_of(change), gather_facts(change, event, edited))
+    model = model_of(change)
+    return decide(model, gather_facts(change, event, edited, model.facts_needed_in(change["state"])))
 
 
 def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:

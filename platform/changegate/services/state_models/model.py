@@ -65,6 +65,11 @@ class StateModel:
         """Return the transitions that leave a state; a final state has none."""
         return tuple(transition for transition in self.transitions if transition.from_state == value)
 
+    def facts_needed_in(self, value: int) -> frozenset[str]:
+        """Return the facts that the moves from a state depend on."""
+        conditions = (condition for move in self.transitions_from(value) for condition in move.conditions)
+        return frozenset(name for condition in conditions for name in condition.condition.fields)
+
     def mandatory_in(self, value: int) -> tuple[str, ...]:
         """Return the fields that a change in a state must have."""
         state = self.states.get(value)
