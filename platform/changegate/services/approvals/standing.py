@@ -7,7 +7,7 @@ from typing import Any
 
 from changegate.services.approvals.four_eyes import initiators_of
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
-from changegate.services.approvals.stages import count_stage, read_rounds
+from changegate.services.approvals.stages import Rounds, count_stage, read_rounds
 from changegate.services.approvals.stored import list_approvals
 
 Row = Mapping[str, Any]
@@ -33,10 +33,18 @@ class Waiting:
 def waiting_for(change: Row) -> list[Waiting]:
     """Return what the open stages of a change wait for, the earliest state first; empty if they are all approved."""
     rounds = read_rounds(change["sys_id"])
+    return _waiting(change, rounds, _rows_of(change, rounds))
+
+
+def _rows_of(change: Row, rounds: Rounds) -> Sequence[Row]:
+    return list_approvals(change["sys_id"], rounds.number) if rounds.number else ()
+
+
+def _waiting(change: Row, rounds: Rounds, rows: Sequence[Row]) -> list[Waiting]:
     waiting: list[Waiting] = []
     if all(stage.outcome == APPROVED for stage in rounds.stages.values()):
         return waiting
-    initiators, rows = initiators_of(change), list_approvals(change["sys_id"], rounds.number)
+    initiators = initiators_of(change)
     for state, stage in sorted(rounds.stages.items()):
         policy = stage.definition["policy_name"]
         if stage.outcome == NOT_REQUESTED:
@@ -63,7 +71,8 @@ def facts_of(change: Row) -> dict[str, int]:
     `approval.missing` is the number of rules that are not passed, and 1 where nobody could be asked.
     """
     rounds = read_rounds(change["sys_id"])
-    rows = [row for row in list_approvals(change["sys_id"], rounds.number) if row["voided_at"] is None]
-    counts = {state: sum(row["state"] == state for row in rows) for state in (REQUESTED, APPROVED, REJECTED)}
-    missing = len(waiting_for(change))
+    rows = _rows_of(change, rounds)
+    states = [row["state"] for row in rows if row["voided_at"] is None]
+    counts = {state: states.count(state) for state in (REQUESTED, APPROVED, REJECTED)}
+    missing = len(_waiting(change, rounds, rows))
     return {**{f"approval.{state}": count for state, count in counts.items()}, "approval.missing": missing}
