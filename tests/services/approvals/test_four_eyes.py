@@ -77,7 +77,9 @@ def test_an_importer_cannot_approve_what_is_imported_in_the_name_of_others(peopl
     ("one", "second", "trait"),
     [
         ({"employee_number": "E-1"}, {"employee_number": "E-1"}, "employee number"),
+        ({"employee_number": "É-1"}, {"employee_number": "É-1"}, "employee number"),
         ({"email": "a@example.com", "email_verified": True}, {"email": "A@example.com"}, "verified email"),
+        ({"email": "a@example.com"}, {"email": "a@example.com", "email_verified": True}, "verified email"),
     ],
 )
 def test_a_second_account_of_the_requester_cannot_approve(
@@ -87,6 +89,13 @@ def test_a_second_account_of_the_requester_cannot_approve(
 
     reason = initiators_of(change_by(ann)).why_not(admin_account)
     assert reason == f"Ann.Admin has the same {trait} as Ann: Ann requested this change"
+
+
+def test_an_unverified_email_of_the_requester_leads_through_a_verified_one_to_a_third_account() -> None:
+    ann, third = (add_account(name, email="team@example.com") for name in ("ann", "third"))
+    add_account("second", email="team@example.com", email_verified=True)
+
+    assert initiators_of(change_by(ann)).why_not(third) is not None
 
 
 def test_a_second_account_with_the_same_identity_cannot_approve() -> None:

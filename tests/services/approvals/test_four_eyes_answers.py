@@ -204,6 +204,9 @@ def test_an_administrator_who_asked_for_the_change_is_recorded_and_does_not_coun
     enter(change)
     answer(change, ROOT, approver=people["ann"])
 
-    [row] = approvals_of(change)
+    row, again = approvals_of(change)
     assert (row["state"], row["answered_by"]) == ("approved", ROOT.sys_id)
+    assert (again["state"], again["approver"]) == ("requested", people["ann"])
     assert change_of(change)["approval"] == "requested"
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"

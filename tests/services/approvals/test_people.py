@@ -72,6 +72,14 @@ def test_two_accounts_are_one_person_through_a_third() -> None:
     assert not is_one_person(first, ROOT.sys_id)
 
 
+def test_a_verified_email_connects_all_accounts_that_have_it() -> None:
+    first, third = (add_account(name, email="team@example.com") for name in ("one", "three"))
+    assert not is_one_person(first, third)
+
+    add_account("two", email="team@example.com", email_verified=True)
+    assert is_one_person(first, third)
+
+
 def test_inactive_and_locked_people_may_not_be_asked() -> None:
     fit, inactive = add_account("ann"), add_account("bob", active=False)
     locked = add_account("eve", locked_out=True)

@@ -203,7 +203,7 @@ def test_the_deletion_of_a_change_leaves_its_answers_as_they_are(ann: Caller, it
     assert [row["state"] for row in approvals_of(change)] == ["approved"]
 
 
-def test_fields_that_nobody_approves_void_nothing(ann: Caller, mallory: Caller, item: str) -> None:
+def test_fields_that_no_approval_covers_void_nothing(ann: Caller, mallory: Caller, item: str) -> None:
     change = approved_change(ann)
     edit("change_request", change, mallory, work_notes="soon", business_service=item, conflict_status="Conflict")
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, String, func, select
 
-from changegate.database import connection
+from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUser, SysUserIdentity
 from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.users.roles import roles_of_user
@@ -41,12 +41,16 @@ class UserAccount:
     identities: frozenset[tuple[str, str]]
 
     @property
-    def traits(self) -> frozenset[Trait]:
-        """The traits in lower case. The email is one of them even if it is not verified."""
+    def stored_traits(self) -> list[Trait]:
+        """The traits as they are stored. The email is one of them even if it is not verified."""
         values = ((EMPLOYEE_NUMBER, self.employee_number), (VERIFIED_EMAIL, self.email))
         named = (Trait(kind, value) for kind, value in values if value)
-        identities = (Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)
-        return frozenset(trait.folded for trait in (*named, *identities))
+        return [*named, *(Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)]
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        """The traits in lower case."""
+        return frozenset(trait.folded for trait in self.stored_traits)
 
     def find_shared(self, other: "UserAccount") -> str | None:
         """Return the kind of a trait that shows that another account belongs to the same person, or None.
@@ -73,20 +77,26 @@ def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
     Accounts are followed from trait to trait: of three accounts, two may share traits only with the third.
     """
     links = {account.sys_id: Link(account) for account in accounts}
-    latest, searched = [link.account for link in links.values()], set[Trait]()
-    while sought := frozenset[Trait]().union(*(account.traits for account in latest)) - searched:
-        searched |= sought
-        found = [account for account in read_accounts(_has_any(sought)) if account.sys_id not in links]
-        known = [link.account for link in links.values()]
-        added = [link for account in found if (link := _find_link(account, known))]
-        links |= {link.account.sys_id: link for link in added}
-        latest = [link.account for link in added]
+    pending, searched = [link.account for link in links.values()], set[tuple[Trait, bool]]()
+    while pending:
+        account = pending.pop()
+        for trait in account.stored_traits:
+            # An email finds more accounts from one on which it is verified.
+            if (trait, account.email_verified) in searched:
+                continue
+            searched.add((trait, account.email_verified))
+            for other in accounts_of(_BY_TRAIT[trait.kind].all({"value": trait.value, "issuer": trait.issuer})):
+                shared = None if other.sys_id in links else account.find_shared(other)
+                if shared:
+                    links[other.sys_id] = Link(other, account, shared)
+                    pending.append(other)
     return links
 
 
 def person_keys(users: Collection[str]) -> dict[str, str]:
     """Return a key for each user: accounts of the same person have the same key."""
-    accounts = [link.account for link in read_connected(read_accounts(SysUser.sys_id.in_(users))).values()]
+    known = [account for user in users for account in accounts_of(_BY_ID.all({"value": user}))]
+    accounts = [link.account for link in read_connected(known).values()]
     keys = {account.sys_id: account.sys_id for account in accounts}
     for alike in _groups_of(accounts):
         merged = {keys[account.sys_id] for account in alike}
@@ -99,9 +109,7 @@ def list_faults(users: Collection[str], role: str | None = None) -> dict[str, st
 
     Users who may be asked are missing. A user who does not exist is inactive.
     """
-    columns = (SysUser.sys_id, SysUser.active, SysUser.locked_out, roles_of_user().label("roles"))
-    rows = {row.sys_id: row for row in connection().execute(select(*columns).where(SysUser.sys_id.in_(users)))}
-    faults = {user: _find_fault(rows.get(user), role) for user in users}
+    faults = {user: _find_fault(_STATE.first({"user": user}), role) for user in users}
     return {user: fault for user, fault in faults.items() if fault}
 
 
@@ -113,12 +121,6 @@ def _find_fault(row: Any, role: str | None) -> str | None:
     if role and not Permissions(expand_roles(row.roles)).has_role({role}):
         return f"the account does not have the role {role}"
     return None
-
-
-def read_accounts(condition: ColumnElement[bool]) -> list[UserAccount]:
-    """Return the accounts for which a condition holds, with their identities."""
-    statement = select(*COLUMNS).select_from(WITH_IDENTITIES).where(condition).order_by(SysUser.sys_id)
-    return list(accounts_of(connection().execute(statement)))
 
 
 def accounts_of(rows: Iterable[Any]) -> Iterator[UserAccount]:
@@ -138,23 +140,6 @@ def has_identity(issuer: Any, *subjects: Any) -> ColumnElement[bool]:
     """Return the clause for users who have one of `subjects` at an issuer, in any case."""
     is_named = func.lower(SysUserIdentity.subject).in_([func.lower(subject) for subject in subjects])
     return SysUser.sys_id.in_(select(SysUserIdentity.user).where(SysUserIdentity.issuer == issuer, is_named))
-
-
-def _has_any(traits: Collection[Trait]) -> ColumnElement[bool]:
-    """Return the clause for users with one of some traits; an email need not be verified."""
-    columns = {EMPLOYEE_NUMBER: SysUser.employee_number, VERIFIED_EMAIL: SysUser.email}
-    plain = [(func.lower(column), [t.value for t in traits if t.kind == kind]) for kind, column in columns.items()]
-    identities = [trait for trait in traits if trait.kind == IDENTITY]
-    return or_(
-        # The database converts both sides, because databases differ.
-        *(folded.in_([func.lower(value) for value in values]) for folded, values in plain if values),
-        *(has_identity(trait.issuer, trait.value) for trait in identities),
-    )
-
-
-def _find_link(account: UserAccount, known: Iterable[UserAccount]) -> Link | None:
-    shared = ((other, account.find_shared(other)) for other in known)
-    return next((Link(account, other, trait) for other, trait in shared if trait), None)
 
 
 def _groups_of(accounts: Iterable[UserAccount]) -> Iterator[list[UserAccount]]:
@@ -178,4 +163,23 @@ COLUMNS = (
     SysUser.email_verified,
     SysUserIdentity.issuer,
     SysUserIdentity.subject,
+)
+
+
+def _accounts_where(condition: ColumnElement[bool]) -> Prepared:
+    return Prepared(select(*COLUMNS).select_from(WITH_IDENTITIES).where(condition).order_by(SysUser.sys_id))
+
+
+# The database converts both sides to lower case, because databases differ.
+_VALUE = parameter("value", String)
+_BY_ID = _accounts_where(SysUser.sys_id == _VALUE)
+_BY_TRAIT = {
+    EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number) == func.lower(_VALUE)),
+    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email) == func.lower(_VALUE)),
+    IDENTITY: _accounts_where(has_identity(parameter("issuer", String), _VALUE)),
+}
+_STATE = Prepared(
+    select(SysUser.active, SysUser.locked_out, roles_of_user().label("roles")).where(
+        SysUser.sys_id == parameter("user", String)
+    )
 )

@@ -10,6 +10,8 @@ from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import COMMENTS_MISSING, complete_answer, require_answer_by_person
+from changegate.services.approvals.delegation import ADMINISTRATOR
+from changegate.services.approvals.requests import redraw
 from changegate.services.approvals.rollup import REJECTED
 from changegate.services.approvals.stages import ANSWERED, settle
 from changegate.services.approvals.stored import find_change_of
@@ -19,6 +21,7 @@ from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 REFUSED = "ACL Exception {} Failed due to security constraints"
+UNCOUNTED = "the answer of an administrator does not count"
 KEPT = "An approval that a policy requested is evidence and cannot be deleted"
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
@@ -65,7 +68,11 @@ class ApprovalRules(NoRules):
         """Count the answers, and move the change if they are enough."""
         if record["asked_by_policy"]:
             change = _change_of(record)
-            apply_outcome(change, settle(change, caller), caller)
+            outcome = settle(change, caller)
+            if changes["answered_as"] == ADMINISTRATOR:
+                # If the answer does not count, the approver is asked again.
+                outcome = redraw(change, caller, UNCOUNTED)
+            apply_outcome(change, outcome, caller)
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete what a policy requested."""
