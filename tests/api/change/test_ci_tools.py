@@ -2,10 +2,13 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
+from tests.conftest import basic
 from tests.support.change_api import PREFIX, ChangeApi
 from tests.support.table_api import TableApi, result_of
 from tests.support.token_desk import TokenDesk
@@ -134,3 +137,44 @@ def test_the_table_api_shows_the_same_records(api: ChangeApi) -> None:
     assert result_of(plain.get(sys_id))["state"] == "-5"
     plain.update(sys_id, {"short_description": "y"})
     assert result_of(api.get(f"/{sys_id}"))["short_description"]["value"] == "y"
+
+
+def test_a_pipeline_leads_a_change_through_its_whole_life(
+    desk: TokenDesk, api: ChangeApi, client: FlaskClient, add_user: Callable[..., str]
+) -> None:
+    """The pipeline moves, people approve, and polling `nextstates` and `blockers` tells the pipeline what to do."""
+    tables = {
+        name: TableApi(client, api.headers, f"/api/now/table/{name}")
+        for name in ("sys_user_group", "sys_user_grmember")
+    }
+    groups = {"Shop": tables["sys_user_group"].created(name="Shop")["sys_id"]}
+    [board] = result_of(tables["sys_user_group"].page(query="name=CAB Approval"))
+    for name, group in (("ann", groups["Shop"]), ("bo", board["sys_id"])):
+        tables["sys_user_grmember"].created(group=group, user=add_user(name, "itil"))
+    scopes = [f"change_request.{name}" for name in ("create", "read_own", "update_own")]
+    pipeline = ChangeApi(client, {"Authorization": f"Bearer {desk.token(desk.register(scopes=scopes))}"})
+
+    def moved(state: str, **fields: str) -> tuple[str, str]:
+        change = result_of(pipeline.patch(f"/{sys_id}", {"state": state, **fields}))
+        return change["state"]["display_value"], change["approval"]["display_value"]
+
+    def approve(name: str) -> str:
+        answer = {"state": "approved", "comments": "Go"}
+        approver = ChangeApi(client, basic(name, "itil itil itil"))
+        return str(result_of(approver.patch(f"/{sys_id}/approvals", answer))["state"]["display_value"])
+
+    def waits_for() -> list[str]:
+        return [blocker["code"] for blocker in result_of(pipeline.get(f"/{sys_id}/blockers"))]
+
+    sys_id = pipeline.new("/normal", short_description="Release", assignment_group="Shop")
+    assert waits_for() == ["move"]
+    assert moved("assess") == ("Assess", "Requested")
+    assert waits_for() == ["approval"]
+    assert pipeline.patch(f"/{sys_id}", {"state": "scheduled"}).status_code == 400
+    assert (approve("ann"), approve("bo")) == ("Authorize", "Scheduled")
+    assert "-1" in result_of(pipeline.get(f"/{sys_id}/nextstates"))["available_states"]
+    assert moved("implement") == ("Implement", "Approved")
+    assert moved("review") == ("Review", "Approved")
+    assert waits_for() == ["field", "field"]
+    assert moved("closed", close_code="successful", close_notes="Done") == ("Closed", "Approved")
+    assert waits_for() == []

@@ -13,6 +13,7 @@ from tests.api.table.test_xml import XML
 from tests.conftest import basic
 from tests.support.change_api import PREFIX, ChangeApi, id_of
 from tests.support.table_api import TableApi, error_of, result_of
+from tests.support.token_desk import TokenDesk
 
 NOBODY = "0" * 32
 UNKNOWN_DATE = {"value": "", "display_value": "UNKNOWN", "display_value_internal": ""}
@@ -351,3 +352,35 @@ def test_every_state_has_its_number_and_label(api: ChangeApi) -> None:
     for value, label in CHANGE_STATES.items():
         sys_id = TableApi(api.client, api.headers).created(state=value)["sys_id"]
         assert result_of(api.get(f"/{sys_id}"))["state"] == pair(int(value), label)
+
+
+def test_values_are_typed_on_both_databases(either_desk: TokenDesk) -> None:
+    token = either_desk.token(either_desk.register(scopes=["useraccount"], run_as="admin"))
+    api = ChangeApi(either_desk.client, {"Authorization": f"Bearer {token}"})
+    sent = {"start_date": "2030-01-31 08:30:00", "cab_date": "2030-01-30", "cab_required": True, "risk": "moderate"}
+    created = api.created("/normal", **sent)
+    read = result_of(api.get(f"/{id_of(created)}"))
+    [listed] = result_of(api.get(risk="Moderate", textSearch="", order="number"))
+
+    for change in (created, read, listed):
+        assert change["start_date"]["value"] == change["start_date"]["display_value_internal"] == sent["start_date"]
+        assert change["cab_date"]["value"] == "2030-01-30"
+        assert change["cab_required"] == pair(True, "true") and change["unauthorized"] == pair(False, "false")
+        assert change["risk"] == pair(3, "Moderate") and change["sys_mod_count"] == pair(0, "0")
+    assert result_of(api.get(f"/{id_of(created)}/nextstates"))["available_states"][0] == "-5"
+    assert [blocker["code"] for blocker in result_of(api.get(f"/{id_of(created)}/blockers"))] == ["field"]
+    task = api.created(f"/{id_of(created)}/task", planned_end_date="2030-01-31T08:00:00")
+    assert task["planned_end_date"]["value"] == "2030-01-31 08:00:00"
+    assert result_of(api.delete(f"/{id_of(created)}"))["number"] == created["number"]
+
+
+def test_a_body_is_bounded_and_not_compressed(api: ChangeApi) -> None:
+    def refused(status: int, message: str, **options: Any) -> None:
+        response = api.client.post(PREFIX, headers=api.headers | options.pop("extra", {}), **options)
+        assert (response.status_code, error_of(response)[0]) == (status, message)
+
+    sent: dict[str, Any] = {"content_type": "application/json"}
+    large = b'{"description": "' + b"x" * (10 * 1024 * 1024) + b'"}'
+    refused(400, "Exception while reading request", data=large, **sent)
+    refused(415, "Unsupported media type", data=b"{}", extra={"Content-Encoding": "gzip"}, **sent)
+    assert api.listed() == []
