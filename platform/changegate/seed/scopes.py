@@ -41,7 +41,7 @@ SCOPES: Mapping[str, tuple[str, ScopeRules]] = {
         _on_changes(*READ, ("now/attachment", "GET")),
     ),
     "approval.answer": (
-        "Answer the approvals that its user is asked for; integrations in which one account acts for all cannot",
+        "Answer the approvals that its user is asked for, if a claim names the user",
         [
             *({"rest_api": "now/table", "http_method": method, **_ANSWER} for method in ("PATCH", "PUT")),
             *({"rest_api": CHANGE_API, "http_method": method, "table": APPROVALS} for method in ("PATCH", "POST")),
