@@ -22,6 +22,9 @@ SHOWN = 220
 SECRETS = ("assertion", "access_token")
 INTEGRATION = "Demo pipeline"
 DISABLED_INTEGRATION = "Demo pipeline, retired"
+ASSIGNMENT_GROUP = "Web Platform"
+# Who works on the change, the member of its group who approves it, and the member of CAB Approval.
+ENGINEER, PEER, BOARD = "tom.okafor", "ines.duarte", "maria.keller"
 INTEGRATIONS = (INTEGRATION, DISABLED_INTEGRATION)
 
 # The fields of a record to show, of about a hundred.
@@ -93,6 +96,12 @@ class DemoRun:
         login = (self.servers.admin, self.servers.password)
         return self.call(method, url, expected=expected, auth=login, **options).json()["result"]
 
+    def work(self, user_name: str, method: str, path: str = "", *, expected: int = 200, **options: Any) -> Any:
+        """Call the Change Management API for the first change as a person, and return the result."""
+        self.explain(f"As {user_name}:")
+        url = f"{self.servers.base_url}/api/sn_chg_rest/change/{self.changes[0]['sys_id']}{path}"
+        return self.call(method, url, expected=expected, auth=(user_name, self.servers.password), **options).json()
+
     def page_of(self, name: str) -> str:
         """Return the URL of an integration in the console."""
         return f"{self.servers.base_url}/inbound-integrations/{self.clients[name]}"
@@ -127,6 +136,7 @@ def print_links(run: DemoRun) -> None:
     click.echo(f"Change requests    {servers.base_url}/change-requests")
     click.echo(f"Changes created    {', '.join(change['number'] for change in run.changes)}")
     click.echo(f"Sign in            {servers.admin} / {servers.password}")
+    click.echo(f"As a person        {ENGINEER}, {PEER}, or {BOARD}, with the same password")
     click.echo(f"Instance           {servers.folder}")
     if servers.ca:
         click.echo(f"CA                 {servers.ca}")
@@ -189,8 +199,10 @@ def _token_request(run: DemoRun, expected: int, name: str = INTEGRATION) -> requ
 def _create_change(run: DemoRun) -> None:
     fields = {
         "short_description": f"Deploy checkout, build {len(run.changes) + 1}",
-        "type": "standard",
+        "type": "normal",
         "category": "Software",
+        "assignment_group": ASSIGNMENT_GROUP,
+        "implementation_plan": "Deploy to one node, watch it for ten minutes, then deploy to the others.",
         "correlation_display": RUN_MARK,
     }
     response = run.call("POST", run.api("change_request"), expected=201, json=fields, headers=run.bearer)
@@ -235,6 +247,36 @@ def _disable(run: DemoRun) -> None:
     run.explain("The token had not expired, but it stopped working immediately. The first integration stays active.")
 
 
+def _refuse_to_start(run: DemoRun) -> None:
+    run.work(ENGINEER, "PATCH", expected=400, json={"state": "implement"})
+    run.explain("No state is skipped: this change has not been assessed or approved.")
+    run.work(ENGINEER, "PATCH", json={"state": "assess"})
+    run.explain("Its policy has asked people for their approval. This is what it waits for:")
+    for blocker in run.work(ENGINEER, "GET", "/blockers")["result"]:
+        run.explain(blocker["sentence"])
+
+
+def _approve(run: DemoRun) -> None:
+    answer = {"state": "approved", "comments": "Looks good."}
+    run.work(ENGINEER, "PATCH", "/approvals", expected=400, json=answer)
+    run.explain("Only a person who was asked can answer, and nobody can approve a change of their own.")
+    for person in (PEER, BOARD):
+        state = run.work(person, "PATCH", "/approvals", json=answer)["result"]["state"]["display_value"]
+        run.explain(f"{person} approved. The change is now in state {state}.")
+
+
+def _implement(run: DemoRun) -> None:
+    run.work(ENGINEER, "PATCH", json={"state": "implement"})
+    run.work(ENGINEER, "PATCH", json={"state": "review"})
+    run.work(ENGINEER, "PATCH", expected=400, json={"state": "closed"})
+    run.explain("A change is closed with a close code and close notes.")
+    closing = {"state": "closed", "close_code": "successful", "close_notes": "Deployed to all nodes."}
+    run.work(ENGINEER, "PATCH", json=closing)
+    run.explain(
+        f"{run.changes[0]['number']} is closed. Its history is a hash chain, which `changegate history verify` checks."
+    )
+
+
 STEPS: tuple[tuple[str, Callable[[DemoRun], None]], ...] = (
     ("The identity provider publishes its key set", _publish),
     ("An administrator registers an integration, OAuth - JWT bearer grant, with that URL", _register),
@@ -244,6 +286,9 @@ STEPS: tuple[tuple[str, Callable[[DemoRun], None]], ...] = (
     ("What the token does not allow", _try_what_is_forbidden),
     ("The identity provider rotates its key, with overlap", _rotate),
     ("A second integration is disabled", _disable),
+    ("A person asks for approval of the first change", _refuse_to_start),
+    ("Two people approve it", _approve),
+    ("It is implemented, reviewed, and closed", _implement),
 )
 
 
@@ -253,8 +298,13 @@ def _body(response: requests.Response) -> Any:
         record = body.get("result")
         if isinstance(record, list):
             return {"records": len(record)}
-        return {name: record[name] for name in RECORD_FIELDS if name in record} if record else body
+        return {name: _shown(record[name]) for name in RECORD_FIELDS if name in record} if record else body
     return ""
+
+
+def _shown(value: Any) -> Any:
+    """Return the display value of a field of the Change Management API, and other values as they are."""
+    return value["display_value"] if isinstance(value, dict) else value
 
 
 def _shortened(value: Any) -> str:

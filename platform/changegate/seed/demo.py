@@ -52,12 +52,16 @@ TEMPLATE = "^".join(
 
 
 def seed_demo(*, admin_password: str) -> None:
-    """Add the demo's records once, and set the administrator's password if it is another one."""
-    _, is_right = try_password(limiter.require_room_to_guess(LOOPBACK, ADMIN_USER_NAME), admin_password)
-    if not is_right:
-        set_password(get_user(ADMIN_USER_NAME), admin_password)
-    if db.session.execute(select(Task.sys_id).where(Task.correlation_display == MARK).limit(1)).first():
-        return
+    """Add the demo's records once, and set the passwords of the administrator and of the people if they are others.
+
+    They share one password: somebody who tries out the demo signs in as each of them.
+    """
+    if not db.session.execute(select(Task.sys_id).where(Task.correlation_display == MARK).limit(1)).first():
+        _add_records()
+    _set_passwords(admin_password)
+
+
+def _add_records() -> None:
     users = {user_name: _find_or_add_user(user_name, name, role) for user_name, name, role in USERS}
     for name, manager in GROUPS.items():
         group = _find_or_add_group(name, users[manager].sys_id)
@@ -77,6 +81,13 @@ def _find_or_add_group(name: str, manager: str) -> SysUserGroup:
     group.manager = manager
     db.session.flush()
     return group
+
+
+def _set_passwords(password: str) -> None:
+    for user_name in (ADMIN_USER_NAME, *PEOPLE):
+        _, is_right = try_password(limiter.require_room_to_guess(LOOPBACK, user_name), password)
+        if not is_right:
+            set_password(get_user(user_name), password)
 
 
 def _find_or_add_user(user_name: str, name: str, role: str) -> SysUser:
