@@ -57,8 +57,10 @@ def row_of(sys_id: str) -> SysapprovalApprover:
 def edit(change: Change, **edits: Any) -> list[str]:
     """Edit the change as another person; return the names of those whose answers are void."""
     caller = caller_for(add_account(f"editor{len(edits)}{min(edits)}"[:40]), "itil")
-    voided = void_after_edit(change | edits, frozenset(edits), caller)
-    return sorted(row_of(answer.row["sys_id"]).approver for answer in voided)
+    void_after_edit(change | edits, frozenset(edits), caller)
+    db.session.expire_all()
+    voided = [row for row in db.session.query(SysapprovalApprover) if row.sys_updated_by == caller.user_name]
+    return sorted(row.approver for row in voided if row.voided_at)
 
 
 def test_an_edit_voids_an_answer_visibly_with_the_difference(change: Change, ask: Ask) -> None:

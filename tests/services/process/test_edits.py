@@ -240,6 +240,7 @@ def test_an_edit_that_selects_another_policy_voids_every_answer(ann: Caller, mal
 
     edit("change_request", change, mallory, risk="2")
     assert [row["state"] for row in approvals_of(change, approver=ann.sys_id)] == ["cancelled"]
+    assert approvals_of(change, approver=ann.sys_id)[0]["void_reason"] == "the change was edited"
     assert [row["state"] for row in approvals_of(change, approver=bob.sys_id)] == ["requested"]
     assert change_of(change)["approval"] == "requested"
 

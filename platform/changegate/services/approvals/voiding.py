@@ -41,13 +41,14 @@ class VoidAnswer:
     reason: str
 
 
-def void_after_edit(change: Values, edited: frozenset[str], caller: Caller) -> list[VoidAnswer]:
+def void_after_edit(change: Values, edited: frozenset[str], caller: Caller) -> bool:
     """Void the answers that depend on fields that a caller has edited, and let open requests cover the new content.
 
     `change` has the values after the edit, and its row is locked. An edit that leaves the content as it was when a
-    person answered voids nothing.
+    person answered voids nothing. Returns whether an answer is void or a request covers another content now.
     """
-    return _void(change, edited, caller)
+    voided, refreshed = _void(change, edited, caller)
+    return bool(voided) or refreshed
 
 
 def void_uncovered(change: Values, caller: Caller) -> list[VoidAnswer]:
@@ -55,7 +56,8 @@ def void_uncovered(change: Values, caller: Caller) -> list[VoidAnswer]:
 
     Values that the process recalculates are left out.
     """
-    return _void(change, None, caller)
+    voided, _ = _void(change, None, caller)
+    return voided
 
 
 def find_uncovered(change: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -101,17 +103,18 @@ class _Reader:
         return self._known[names]
 
 
-def _void(change: Values, edited: frozenset[str] | None, caller: Caller) -> list[VoidAnswer]:
-    reader, voided = _Reader(change), []
+def _void(change: Values, edited: frozenset[str] | None, caller: Caller) -> tuple[list[VoidAnswer], bool]:
+    """Return the answers that are void now, and whether an open request covers another content."""
+    reader, voided, is_refreshed = _Reader(change), [], False
     for row in live_rows(change["sys_id"]):
         if row["state"] == APPROVED:
             if reason := _find_reason(row, reader, edited):
                 voided.append(_void_row(row, f"{reason}, by {caller.user_name}" if edited else reason, caller))
         elif approved := find_content(row["content_hash"]):
-            _refresh(row, reader.current(approved), caller)
+            is_refreshed |= _refresh(row, reader.current(approved), caller)
     if voided:
         _remember(change, voided, caller)
-    return voided
+    return voided, is_refreshed
 
 
 def _find_reason(row: Mapping[str, Any], reader: _Reader, edited: frozenset[str] | None) -> str | None:
@@ -134,11 +137,16 @@ def _void_row(row: Values, reason: str, caller: Caller) -> VoidAnswer:
     return VoidAnswer(row, reason)
 
 
-def _refresh(row: Values, current: Content, caller: Caller) -> None:
-    """Let an open request cover the current content. The new version of the row refuses answers to the old content."""
+def _refresh(row: Values, current: Content, caller: Caller) -> bool:
+    """Let an open request cover the current content; return whether it is another one.
+
+    The new version of the row refuses answers to the old content.
+    """
     digest = store_content(current)
-    if digest != row["content_hash"]:
-        write_changes(get_table("sysapproval_approver"), row, {"content_hash": digest}, caller)
+    if digest == row["content_hash"]:
+        return False
+    write_changes(get_table("sysapproval_approver"), row, {"content_hash": digest}, caller)
+    return True
 
 
 def _remember(change: Values, voided: Sequence[VoidAnswer], caller: Caller) -> None:

@@ -50,8 +50,10 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
         return apply_outcome(change, requests.ask_again(change, caller, gather_facts(change)), caller)
     if not _is_asked(change):
         return None
-    void_after_edit(change, frozenset(edited), caller)
-    return _ask_again(change, EDITED, caller)
+    # First, because an answer that depends on the edit shows the difference, even if another policy applies now.
+    if void_after_edit(change, frozenset(edited), caller):
+        return _ask_again(change, EDITED, caller)
+    return apply_outcome(change, requests.reselect(change, caller, EDITED, gather_facts(change)), caller)
 
 
 def after_item(sys_id: str, name: str, removed: Any, added: Any, caller: Caller) -> None:
