@@ -70,6 +70,12 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     group = groups.created(name="Approvers of networks")
     assert groups.update(group["sys_id"], {"name": "Network approvers"}).status_code == 200
     TableApi(client, admin, "/api/now/table/sys_group_has_role").created(group=group["sys_id"], role="itil")
+    assessed = changes.created(assignment_group=group["sys_id"])
+    assert changes.update(assessed["sys_id"], {"state": "-4"}).status_code == 200
+    delegate = {"delegate": "tom.okafor", "ends": "2099-01-01 00:00:00"}
+    TableApi(client, admin, "/api/now/table/sys_user_delegate").created(user="maria.keller", **delegate)
+    identity = {"user": "maria.keller", "issuer": "https://idp.example.com", "subject": "maria"}
+    TableApi(client, admin, "/api/now/table/sys_user_identity").created(**identity)
 
 
 def test_the_demo_shows_the_life_of_a_change(demo: Flask, client: FlaskClient, admin: dict[str, str]) -> None:

@@ -115,10 +115,17 @@ class Counted:
     rollup: Rollup
 
 
-def count_stage(change: Row, stage: Stage, rows: Sequence[Row], initiators: Initiators) -> Counted:
-    """Return what the approvals of a stage add up to now. `rows` are those of the round."""
+def count_stage(
+    change: Row, stage: Stage, rows: Sequence[Row], initiators: Initiators, *, only_answers: bool = False
+) -> Counted:
+    """Return what the approvals of a stage add up to now. `rows` are those of the round.
+
+    With `only_answers`, the accounts of people who have not answered are not compared: they change no result of a rule.
+    """
     of_stage = [row for row in rows if row["stage"] == stage.state and row["voided_at"] is None]
-    keys = person_keys({row["answered_by"] or row["approver"] for row in of_stage})
+    users = {row["answered_by"] or row["approver"] for row in of_stage}
+    compared = {row["answered_by"] for row in of_stage if row["answered_by"]} if only_answers else users
+    keys = dict(zip(users, users, strict=True)) | person_keys(compared)
     ignored = _ignored_answers(change, stage, of_stage, initiators)
     answers = [
         Answer(

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from changegate.services.approvals.four_eyes import initiators_of
+from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
-from changegate.services.approvals.stages import Rounds, count_stage, read_rounds
+from changegate.services.approvals.stages import ANSWERED, Rounds, count_stage, read_rounds
 from changegate.services.approvals.stored import list_approvals
 
+NOBODY = Initiators({}, {}, None)
 Row = Mapping[str, Any]
 
 
@@ -44,14 +45,15 @@ def _waiting(change: Row, rounds: Rounds, rows: Sequence[Row]) -> list[Waiting]:
     waiting: list[Waiting] = []
     if all(stage.outcome == APPROVED for stage in rounds.stages.values()):
         return waiting
-    initiators = initiators_of(change)
+    # Needed only for answers, which most changes that wait do not have.
+    initiators = initiators_of(change) if any(row["state"] in ANSWERED for row in rows) else NOBODY
     for state, stage in sorted(rounds.stages.items()):
         policy = stage.definition["policy_name"]
         if stage.outcome == NOT_REQUESTED:
             reason = stage.definition["reason"]
             waiting.append(Waiting(state, policy, None, 1, (), (), stage.since, reason))
         elif stage.asks_people:
-            counted = count_stage(change, stage, rows, initiators)
+            counted = count_stage(change, stage, rows, initiators, only_answers=True)
             for rule, result in zip(stage.rules, counted.rollup.results, strict=True):
                 if not result.is_passed:
                     is_open = [row for row in counted.rows if _is_open(row, rule["rule"])]

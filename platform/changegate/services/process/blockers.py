@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import String, select
 
-from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgHistory, SysUser
 from changegate.services.approvals.standing import waiting_for
@@ -153,8 +153,19 @@ def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Ite
 
 
 def _names_of(users: Collection[str]) -> dict[str, str]:
-    rows = connection().execute(select(SysUser.sys_id, SysUser.name).where(SysUser.sys_id.in_(users)))
+    if not users:
+        return {}
+    # Padded to a power of two, so that a few statements serve every number of users.
+    listed = sorted(users)
+    size = 1 << (len(listed) - 1).bit_length()
+    rows = _names_statement(size).all({f"user_{at}": listed[min(at, len(listed) - 1)] for at in range(size)})
     return {row.sys_id: row.name for row in rows}
+
+
+@lru_cache(maxsize=16)
+def _names_statement(size: int) -> Prepared:
+    listed = [parameter(f"user_{at}", String) for at in range(size)]
+    return Prepared(select(SysUser.sys_id, SysUser.name).where(SysUser.sys_id.in_(listed)))
 
 
 def _roles() -> tuple[Mapping[str, str], ...]:
