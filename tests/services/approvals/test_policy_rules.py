@@ -91,6 +91,7 @@ def test_a_condition_that_cannot_be_evaluated_is_refused(condition: str, said: s
     ("rule", "field"),
     [
         ({"approver_source": "users"}, "users"),
+        ({"approver_source": "users", "users": "admin,guest@example.com"}, "users"),
         ({"approver_source": "group"}, "group"),
         ({"approver_source": "field"}, "approver_field"),
         ({"approver_source": "claims"}, "condition"),

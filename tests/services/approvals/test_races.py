@@ -13,6 +13,7 @@ from flask import Flask
 
 from changegate.database import commit
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.content import find_content
 from changegate.services.approvals.policies import rules_of
 from tests.services.approvals.asked_changes import (
     ASSESS,
@@ -155,6 +156,25 @@ def test_a_hold_beside_an_approval_loses_no_answer(race: ApprovalRace) -> None:
             states = sorted(states_of(change).values())
         given = 1 if result == "approved" else 0
         assert states == ["approved"] * given + ["requested"] * (4 - given)
+
+
+def test_an_edit_beside_an_approval_is_never_approved_unseen(race: ApprovalRace) -> None:
+    """Either the answer covers the new plan, or it was given first and is void, and all are asked again."""
+    for _ in range(ROUNDS):
+        change = race.waiting()
+        plan = partial(edit, "change_request", change, implementation_plan="Another plan")
+        result, _edited = race.run(*race.answers(change, "ann"), plan)
+        with race.app.app_context():
+            record = change_of(change)
+            rows = approvals_of(change, approver=race.callers["ann"].sys_id)
+            covered = find_content(rows[-1]["content_hash"])
+        assert (result, record["state"]) == ("approved", SCHEDULED)
+        assert covered is not None and covered["implementation_plan"] == "Another plan"
+        if record["approval"] == "approved":
+            assert [row["state"] for row in rows] == ["approved"]
+        else:
+            assert record["approval"] == "requested"
+            assert [row["state"] for row in rows] == ["cancelled", "requested"]
 
 
 def test_a_decision_names_the_version_whose_rules_it_holds(race: ApprovalRace) -> None:

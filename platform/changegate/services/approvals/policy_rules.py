@@ -149,6 +149,8 @@ def _check_rule(rule: Mapping[str, Any]) -> None:
         return  # refused as mandatory
     if not rule.get(needed):
         raise InputInvalid({needed: [f"A rule with the approver source {source} needs this field."]})
+    if source == USERS and (guests := [item for item in rule["users"].split(",") if "@" in item]):
+        raise InputInvalid({"users": [f"{guests[0][:100]!r} is an e-mail address, not a user."]})
     if source == FIELD:
         target_of(rule["approver_field"])
     if source == CLAIMS:
