@@ -21,6 +21,7 @@ from tests.services.approvals.asked_changes import (
     approvals_of,
     change_of,
     decisions_of,
+    edit,
     enter,
     of_group,
     of_users,
@@ -107,6 +108,44 @@ def test_a_second_account_of_the_requester_cannot_answer_as_a_delegate(people: d
 
     with pytest.raises(AccessRefused):
         answer(change, caller_for(second), approver=people["ann"])
+
+
+def test_the_delegate_of_a_person_who_has_left_cannot_answer(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"], people["bob"]))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], people["dee"])
+    edit("sys_user", people["ann"], active="false")
+
+    # Before a job has requested the approval from other people.
+    with pytest.raises(AccessRefused) as refusal:
+        answer(change, caller_of(people, "dee"), approver=people["ann"])
+    assert "who may no longer approve: the account is inactive" in str(refusal.value.detail)
+
+
+def test_a_delegate_without_the_role_of_the_rule_cannot_answer(people: dict[str, str]) -> None:
+    role = add("sys_user_role", name="release_board")
+    add("sys_user_has_role", user=people["ann"], role=role)
+    add_policy(of_users(people["ann"], required_role=role))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], people["dee"])
+
+    with pytest.raises(AccessRefused) as refusal:
+        answer(change, caller_of(people, "dee"), approver=people["ann"])
+    assert "the account does not have the role release_board" in str(refusal.value.detail)
+
+
+def test_an_answer_for_a_person_who_has_left_does_not_complete_a_quorum(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = change_of_requester(people)
+    enter(change)
+    delegate(people["ann"], people["dee"])
+    answer(change, caller_of(people, "dee"), approver=people["ann"])
+    edit("sys_user", people["ann"], active="false")
+    answer(change, caller_of(people, "bob"))
+
+    assert change_of(change)["approval"] == "requested"
 
 
 def test_the_person_behind_the_token_is_not_asked(people: dict[str, str]) -> None:

@@ -85,8 +85,11 @@ def _why_not(row: Row, stage: Stage, caller: Caller, initiators: Initiators) -> 
     rule = _rule_of(row, stage)
     if rule is None:
         return "its rule is no longer part of the policy"
-    if fault := list_faults([caller.sys_id], rule["role"]).get(caller.sys_id):
+    faults = list_faults({caller.sys_id, row["approver"]}, rule["role"])
+    if fault := faults.get(caller.sys_id):
         return fault
+    if row["approver"] in faults:
+        return f"it is that of another user, who may no longer approve: {faults[row['approver']]}"
     return None if rule["definition"]["allows_requester"] else initiators.why_not(caller.sys_id)
 
 

@@ -151,9 +151,10 @@ def _ignored_answers(change: Row, stage: Stage, rows: Sequence[Row], initiators:
     for rule in stage.rules:
         of_rule = [row for row in rows if row["approval_def"] == rule["rule"] and row["state"] in ANSWERED]
         is_decided = stage.outcome == APPROVED or not of_rule
-        faults = {} if is_decided else list_faults({row["answered_by"] for row in of_rule}, rule["role"])
+        people = {row[name] for row in of_rule for name in ("answered_by", "approver")}
+        faults = {} if is_decided else list_faults(people, rule["role"])
         for row in of_rule:
-            reason = faults.get(row["answered_by"])
+            reason = faults.get(row["answered_by"]) or faults.get(row["approver"])
             if reason is None and not rule["definition"]["allows_requester"]:
                 reason = initiators.why_not(row["answered_by"]) or initiators.why_not(row["approver"])
             if reason is not None:
