@@ -111,6 +111,13 @@ def test_a_term_that_cannot_be_evaluated_is_refused_and_never_dropped(app: Flask
     assert problem in refusal.value.fields["rule"][0]
 
 
+def test_a_refusal_names_the_input_and_the_fact(app: Flask) -> None:
+    with app.app_context():
+        with pytest.raises(InputInvalid, match=r"^condition: risk: a value is missing after the operator\.$"):
+            parse_condition("state=0^risk>")
+        assert parse_condition("risk=4^EQ").text == "risk=4^EQ"
+
+
 def test_a_missing_fact_is_an_error_and_never_a_pass(app: Flask) -> None:
     with app.app_context(), pytest.raises(KeyError):
         parse_condition("task.active!=0").matches({})
