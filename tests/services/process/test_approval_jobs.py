@@ -13,7 +13,8 @@ from changegate.errors import AccessRefused
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.deadlines import ESCALATED
+from changegate.services.approvals.deadlines import ESCALATED, EXPIRED
+from changegate.services.approvals.standing import waiting_for
 from changegate.services.tables.registry import get_table
 from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
@@ -112,6 +113,36 @@ def test_no_answer_leads_to_a_reminder_an_escalation_and_an_expiry_but_to_no_app
     assert change_of(change)["state"] == AUTHORIZE
     assert change_of(change)["approval"] != "approved"
     assert "expired" in kinds_of(change)
+
+
+def test_after_an_expiry_the_change_waits_until_it_is_edited(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"])
+    change = waiting_change(of_group(group, expiry_hours="1"))
+    later(hours=2)
+    assert change_of(change)["approval"] == "not requested"
+    assert [waiting.reason for waiting in waiting_for(change_of(change))] == [EXPIRED]
+
+    # Nobody asks again only because somebody joins.
+    add("sys_user_grmember", user=people["bob"], group=group)
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "cancelled"}
+    edit("change_request", change, short_description="Still needed")
+    assert states_of(change) == {people["ann"]: "requested", people["bob"]: "requested"}
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_a_request_that_some_can_still_answer_goes_on_after_an_expiry(people: dict[str, str], later: Later) -> None:
+    rule = {"expiry_hours": "1", "wait_for": "first"}
+    change = waiting_change(of_users(people["ann"], people["bob"], **rule))
+    late = approvals_of(change, approver=people["bob"])[0]["sys_id"]
+    source = get_table("sysapproval_approver").source
+    due = now() + timedelta(hours=3)
+    db.session.execute(db.update(source).where(source.c["sys_id"] == late).values(due_date=due))
+    later(hours=2)
+
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+    answer(change, caller_of(people, "bob"))
+    assert change_of(change)["approval"] == "approved"
 
 
 def test_the_manager_who_was_asked_as_well_approves(people: dict[str, str], later: Later) -> None:
