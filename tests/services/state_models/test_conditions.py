@@ -26,6 +26,9 @@ FACTS: dict[str, Any] = {
     "assignment_group": "a" * 32,
     "close_notes": "",
     "description": None,
+    "cmdb_ci": None,
+    "reason": "",
+    "correlation_id": "A_B",
     "start_date": datetime(2026, 1, 31, 8, tzinfo=UTC),
     "task.active": 2,
 }
@@ -54,6 +57,12 @@ GROUP = "A" * 32
         ("close_notesISEMPTY", True),
         ("close_notesISNOTEMPTY", False),
         ("close_notes=", True),
+        ("risk=", False),
+        ("assignment_group=", False),
+        ("cmdb_ci=", True),
+        ("reason=", True),
+        # Text is compared in lower case, as by the database.
+        ("correlation_id<ab", True),
         # A negation needs a value, except for booleans.
         ("description!=x", False),
         ("descriptionNOT LIKEx", False),
@@ -92,10 +101,12 @@ def test_a_condition_passes_or_fails(app: Flask, text: str, passes: bool) -> Non
         ("risk=4^ORDERBYnumber", "ORDERBYnumber sorts"),
         ("RLQUERYtask_ci.task,>=1^ENDRLQUERY", "RLQUERY and JOIN are not possible"),
         ("JOINchange_request.number=task.number!", "RLQUERY and JOIN are not possible"),
-        ("risk=enormous", "'enormous' is not one of 1, 2, 3, 4"),
+        ("risk=enormous", "Field risk: a whole number is expected"),
+        ("risk=9", "Field risk: it is not one of the choices 1, 2, 3, 4"),
+        ("category=Weather", "Field category: it is not one of the choices Hardware"),
         ("risk>", "a value is missing"),
         ("riskIN2,", "a value is missing"),
-        ("task.active=many", "a whole number is expected"),
+        ("task.active=many", "Field task.active: a whole number is expected"),
         ("task.activeLIKE1", "a piece of text is expected"),
         ("short_descriptionLIKE", "a piece of text is expected"),
         ("start_dateBETWEEN2026-01-31 08:00:00", "BETWEEN needs two values"),
@@ -109,6 +120,14 @@ def test_a_term_that_cannot_be_evaluated_is_refused_and_never_dropped(app: Flask
     with app.app_context(), pytest.raises(InputInvalid) as refusal:
         parse_condition(text, field="rule")
     assert problem in refusal.value.fields["rule"][0]
+
+
+def test_a_value_comes_before_a_label_of_the_same_text(app: Flask) -> None:
+    crossed = {"grade": Entry("choice", "Grade", choices={"a": "b", "b": "c"})}
+    with app.app_context():
+        assert parse_condition("grade=B", crossed).matches({"grade": "b"})
+        assert parse_condition("grade=C", crossed).matches({"grade": "b"})
+        assert not parse_condition("grade=b", crossed).matches({"grade": "a"})
 
 
 def test_a_refusal_names_the_input_and_the_fact(app: Flask) -> None:

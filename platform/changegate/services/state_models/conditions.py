@@ -5,7 +5,7 @@ field; here, every term must be valid, because a dropped term would allow what i
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import ge, gt, le, lt
 from typing import Any
@@ -117,19 +117,16 @@ class _Operand:
     entry: Entry
 
     def value(self, text: str) -> Any:
-        """Return the comparable value of a text. Raises `ValueError` if it is invalid for the fact."""
+        """Return the comparable value of a text; None for an empty one. Raises `ValueError` if it is invalid."""
         if text.startswith("javascript:"):
             raise ValueError(f"{self.name}: {text[:100]!r} is code, which is never evaluated. Write the value.")
-        choices = self.entry.choices or {}
-        labeled = (value for value, label in choices.items() if label.lower() == text.strip().lower())
-        is_value = text.strip().lower() in {value.lower() for value in choices}
-        plain = text if is_value else next(labeled, text)
-        if choices and plain == text and not is_value:
-            raise ValueError(f"{self.name}: {text[:100]!r} is not one of {', '.join(choices)}.")
-        if self.entry.kind == "reference" and (len(text) != 32 or not text.isalnum()):
+        if self.entry.kind == "reference" and text and (len(text) != 32 or not text.isalnum()):
             raise ValueError(f"{self.name}: {text[:100]!r} is not a sys_id, which has 32 letters and digits.")
+        choices, folded = self.entry.choices or {}, text.strip().lower()
+        is_value = folded in {value.lower() for value in choices}
+        labeled = (value for value, label in choices.items() if label.lower() == folded)
         try:
-            return _folded(parse_value(self.name, replace(self.entry, choices=None), plain))
+            return _folded(parse_value(self.name, self.entry, text if is_value else next(labeled, text)))
         except RequestUnreadable as problem:
             raise ValueError(f"{problem.detail}.") from None
 
@@ -150,7 +147,7 @@ def _folded(value: Any) -> Any:
 
 
 def _equals(operand: _Operand) -> Test:
-    expected = _folded(operand.value(operand.text)) if operand.text else None
+    expected = operand.value(operand.text)
     return lambda fact: _folded(fact) == expected
 
 
