@@ -66,7 +66,7 @@ def _key(run: Run) -> tuple[str, int]:
 
 def _rotate(runs: list[Run], by: int) -> list[Run]:
     # A neighbour's noise, or a disk that tires, must not always hit the same case.
-    start = by * (len(runs) // 3 + 1) % len(runs)
+    start = by * (len(runs) // 3 + 1) % max(len(runs), 1)
     return runs[start:] + runs[:start]
 
 

@@ -10,11 +10,12 @@ from benchmarks.bounds import Bound
 from benchmarks.cases import Case, Desk, floor_cases
 from benchmarks.databases import SQLITE, Databases
 from benchmarks.exchanges import Exchanges, exchange_cases
+from benchmarks.lives import Lives
 from benchmarks.past import Past, fill
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.ratios import MILLION
 from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import PEERS, SCOPES, TRUST, Selection
+from benchmarks.selection import LIVES, PEERS, SCOPES, TRUST, Selection
 from benchmarks.signing import Signer
 from benchmarks.trust import TrustDesk
 
@@ -36,7 +37,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage:
-    """The cases, and the desks: the one whose worker's memory is watched, and the one whose trust is tried.
+    """The cases, and the desks: the one whose worker's memory is watched, and those of trust and of whole lives.
 
     There is none where only other cases are measured.
     """
@@ -45,10 +46,11 @@ class Stage:
     cases: Sequence[Case]
     desk: Desk | None = None
     trust: TrustDesk | None = None
+    lives: Lives | None = None
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        return self.trust.bounds() if self.trust else ()
+        return [bound for part in (self.trust, self.lives) if part for bound in part.bounds()]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class StageSetting:
         if wanted.wants(*SCOPES):
             cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
         kept = [case for case in cases if wanted.wants(case.name)]
-        return Stage(self.databases.name, kept, first, trust)
+        lives = Lives(first) if wanted.wants(*LIVES) else None
+        return Stage(self.databases.name, kept, first, trust, lives)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"

@@ -18,7 +18,7 @@ from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
-from benchmarks.selection import EXCHANGES, NAMES, OF_A_MILLION, PEERS, TRUST
+from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PEERS, TRUST
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -27,8 +27,8 @@ from tests.support.servers import free_port
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
-# The peer keeps its rows in SQLite alone.
-ABSENT = {"SQLite": set(), "PostgreSQL": {*PEERS, *OF_A_MILLION}}
+# The peer keeps its rows in SQLite alone, and lives are no single requests.
+ABSENT = {"SQLite": {*LIVES}, "PostgreSQL": {*LIVES, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
 
@@ -113,9 +113,20 @@ def test_the_peer_exchanges_only_signed_assertions(stage: Stage) -> None:
 def test_the_provider_that_is_down_cannot_be_reached_and_its_keys_are_stale(stage: Stage) -> None:
     assert stage.trust
     answers = [send(find_case(stage, "d-down")).status_code for _ in range(3)]
-    failures = {bound.name: bound.measured for bound in stage.bounds()}["d-down: fetches that failed"]
+    failures = {bound.name: bound.measured for bound in stage.trust.bounds()}["d-down: fetches that failed"]
     assert answers == [200, 200, 200]
     assert failures >= 1
+
+
+def test_whole_lives_are_measured_step_by_step(stage: Stage) -> None:
+    assert stage.lives
+    bounds = stage.lives.bounds(2)
+    assert all(bound.measured > 0 for bound in bounds)
+    assert {bound.name for bound in bounds if bound.limit} == {
+        "approve / PATCH",
+        "nextstates / GET one",
+        "blockers / GET one",
+    }
 
 
 def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:
