@@ -13,7 +13,7 @@ from changegate.errors import AccessRefused
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.deadlines import ESCALATED, EXPIRED
+from changegate.services.approvals.deadlines import ESCALATED, EXPIRED, list_due
 from changegate.services.approvals.standing import waiting_for
 from changegate.services.tables.registry import get_table
 from tests.conftest import Clock
@@ -220,6 +220,18 @@ def test_an_answer_expires_at_the_planned_end(people: dict[str, str], later: Lat
     assert states_of(change)[people["ann"]] == "approved"
     later(days=2)
     assert [row["state"] for row in approvals_of(change, approver=people["ann"])] == ["cancelled", "requested"]
+
+
+def test_answers_of_earlier_rounds_are_not_followed_up(people: dict[str, str], later: Later) -> None:
+    rules = (of_users(people["ann"], valid_hours="1"), of_users(people["bob"]))
+    change = waiting_change(*rules)
+    answer(change, caller_of(people, "ann"))
+    enter(change, AUTHORIZE)
+    commit()
+
+    assert list_due(now() + timedelta(hours=2), 10) == []
+    answer(change, caller_of(people, "ann"))
+    assert list_due(now() + timedelta(hours=2), 10) == [change]
 
 
 def leave_by(people: dict[str, str], group: str, way: str) -> None:

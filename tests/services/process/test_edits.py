@@ -14,6 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.attachments.reading import get_written
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import Target, create_attachment, delete_attachment, rename_attachment
+from changegate.services.process.edits import attend
 from changegate.services.tables.registry import get_table
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
@@ -275,8 +276,9 @@ def test_another_assignment_group_asks_its_own_members(ann: Caller, mallory: Cal
 
 def test_an_edit_that_leads_to_an_empty_group_does_not_free_the_change(ann: Caller, mallory: Caller) -> None:
     add_policy(of_users(ann.sys_id), state=AUTHORIZE, condition="risk=3", order=1)
-    add_policy(of_group(add_group("Nobody")), state=AUTHORIZE, order=2)
-    change = add("change_request", type="normal", risk="3")
+    group = add_group("Nobody")
+    add_policy(of_group(group), state=AUTHORIZE, order=2)
+    change = add("change_request", type="normal", risk="3", assignment_group=add_group("Team"))
     enter(change, AUTHORIZE)
     answer(change, ann)
     write(change, state=SCHEDULED)
@@ -285,6 +287,14 @@ def test_an_edit_that_leads_to_an_empty_group_does_not_free_the_change(ann: Call
     assert change_of(change)["approval"] == "not requested"
     with pytest.raises(OperationFailed):
         edit("change_request", change, mallory, state=str(IMPLEMENT))
+
+    bob = add_account("bob")
+    add("sys_user_grmember", user=bob, group=group)
+    attend({"change": change})
+    assert [row["state"] for row in approvals_of(change, approver=bob)] == ["requested"]
+    answer(change, caller_for(bob))
+    edit("change_request", change, mallory, state=str(IMPLEMENT))
+    assert change_of(change)["state"] == IMPLEMENT
 
 
 def test_an_edit_that_names_a_group_asks_it_where_nobody_could_be_asked(ann: Caller, mallory: Caller) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
@@ -55,7 +55,10 @@ def list_due(at: datetime, limit: int) -> list[str]:
     # From the changes that wait: old approvals are kept for ever.
     of_change = (tasks["sys_id"] == approvals["sysapproval"], tasks["sys_class_name"] == "change_request")
     statement = select(tasks["sys_id"]).where(*of_change, tasks["state"].in_(BOUND_STATES))
-    is_live = (approvals["asked_by_policy"], approvals["voided_at"].is_(None), or_(is_due, is_over))
+    others = SysapprovalApprover.__table__.alias().c
+    latest = select(func.max(others["round"])).where(others["sysapproval"] == tasks["sys_id"]).scalar_subquery()
+    is_current = (approvals["asked_by_policy"], approvals["voided_at"].is_(None), approvals["round"] == latest)
+    is_live = (*is_current, or_(is_due, is_over))
     return list(connection().execute(statement.where(*is_live).distinct().limit(limit)).scalars())
 
 
@@ -68,13 +71,14 @@ def meet_deadlines(change: Row, at: datetime, caller: Caller) -> None:
     due: dict[str, list[Row]] = {REMIND: [], ESCALATE: [], EXPIRE: []}
     for row in list_approvals(change["sys_id"], rounds.number):
         rule = _rule_of(row, rounds.stages.get(row["stage"]))
-        if rule and row["state"] == REQUESTED and row["due_date"] is not None and row["due_date"] <= at:
-            (hours, step), *later = _pending(rule, row)
+        is_due = row["state"] == REQUESTED and row["due_date"] is not None and row["due_date"] <= at
+        if is_due and rule and (pending := _pending(rule, row)):
+            (hours, step), *later = pending
             following = at.replace(microsecond=0) + timedelta(hours=later[0][0] - hours) if later else None
-            due[step].append({**row, "due_date": following, "rule": rule, "hours": hours})
+            due[step].append({**row, "rule": rule, "hours": hours, "next_due_date": following})
     for step, mark in ((REMIND, "reminded_at"), (ESCALATE, "escalated_at")):
         for taken in due[step]:
-            update_approval(taken, {mark: utc_now(), "due_date": taken["due_date"]}, caller)
+            update_approval(taken, {mark: utc_now(), "due_date": taken["next_due_date"]}, caller)
     notes = [f"Reminder: no answer yet from {_names(due[REMIND])}."] if due[REMIND] else []
     notes += _escalate(change, due[ESCALATE], caller)
     if notes:
@@ -148,7 +152,8 @@ def _ask_manager(change: Row, row: Row, initiators: Initiators | None, caller: C
     of_round = list_approvals(change["sys_id"], row["round"])
     if any(other["approver"] == group.manager and all(other[n] == row[n] for n in place) for other in of_round):
         return "The manager of the group is asked already."
-    copied = {name: row[name] for name in (*place, "policy", "group", "content_hash", "order", "due_date")}
+    copied = {name: row[name] for name in (*place, "policy", "group", "content_hash", "order")}
+    copied["due_date"] = row["next_due_date"]
     marks = {"approval_source": ESCALATED, "reminded_at": utc_now(), "escalated_at": utc_now()}
     add_approval(change, {**copied, **marks, "approver": group.manager, "state": REQUESTED}, caller)
     return f"{_names([{'approver': group.manager}])}, the manager of the group, is asked as well."

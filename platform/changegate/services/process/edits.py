@@ -46,7 +46,7 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
     change = lock_change(sys_id) if edited else None
     if change is None or change["state"] not in BOUND_STATES:
         return None
-    if change["approval"] == NOT_REQUESTED:
+    if _waits_for_nobody(change):
         return apply_outcome(change, requests.ask_again(change, caller, gather_facts(change)), caller)
     if not _is_asked(change):
         return None
@@ -70,10 +70,12 @@ def attend(payload: Mapping[str, Any]) -> None:
     change = lock_change(payload["change"])
     if change is None or change["state"] not in BOUND_STATES:
         return
-    if _is_asked(change):
-        _ask_again(change, PEOPLE, SYSTEM_CALLER)
-    elif change["approval"] == NOT_REQUESTED and not has_expired(_stages_of(change).get(change["state"])):
+    if any(map(has_expired, _stages_of(change).values())):
+        return
+    if _waits_for_nobody(change):
         apply_outcome(change, requests.ask_again(change, SYSTEM_CALLER, gather_facts(change)), SYSTEM_CALLER)
+    elif _is_asked(change):
+        _ask_again(change, PEOPLE, SYSTEM_CALLER)
 
 
 @handles(FOLLOW_UP)
@@ -102,8 +104,14 @@ def _stages_of(change: Values) -> Mapping[int, Any]:
     return read_rounds(change["sys_id"]).stages
 
 
+def _waits_for_nobody(change: Values) -> bool:
+    """Return whether nobody could be asked when the change entered its state."""
+    return change["approval"] == NOT_REQUESTED and change["state"] in requests.STAGES
+
+
 def _is_asked(change: Values) -> bool:
-    return change["approval"] in {REQUESTED, APPROVED} and bool(_stages_of(change))
+    """Return whether approvals of the current round are open or count, or were lost by an edit in a later state."""
+    return change["approval"] in {NOT_REQUESTED, REQUESTED, APPROVED} and bool(_stages_of(change))
 
 
 def _ask_again(change: Values, reason: str, caller: Caller) -> Values:
