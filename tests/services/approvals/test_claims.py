@@ -155,6 +155,27 @@ def test_a_rejecting_rule_that_does_not_match_leaves_the_decision_to_people() ->
 
 
 @pytest.mark.usefixtures("at_work")
+def test_a_rule_that_does_not_reject_approves_nothing() -> None:
+    add_policy(by_claims("source_ref!=refs/heads/main", "reject"))
+
+    assert enter(add_change()).approval == "not requested"
+
+
+@pytest.mark.usefixtures("at_work")
+def test_the_record_of_a_pipeline_may_select_who_is_asked() -> None:
+    ann, bob = add_account("ann"), add_account("bob")
+    add_policy(of_users(ann), condition="pipeline.changes>=1")
+    add_policy(of_users(bob), order=20)
+    first = add_change()
+    enter(first)
+    add_closed(1)
+    second = add_change()
+    enter(second)
+
+    assert (states_of(first), states_of(second)) == ({bob: "requested"}, {ann: "requested"})
+
+
+@pytest.mark.usefixtures("at_work")
 def test_claims_do_not_approve_if_a_rejecting_rule_cannot_be_evaluated() -> None:
     ann = add_account("ann")
     add_policy(by_claims("source_environment=sandbox", "reject"), by_claims("source_ref=refs/heads/main"))

@@ -264,6 +264,14 @@ def test_the_first_matching_policy_is_used(people: dict[str, str]) -> None:
     assert decision["policy_version"] == 3
 
 
+def test_an_inactive_policy_is_not_used(people: dict[str, str]) -> None:
+    edit("chg_policy_approval", add_policy(of_users(people["ann"])), active=False)
+    change = add_change(assignment_group=add_group("Network", people["bob"]))
+
+    enter(change)
+    assert states_of(change) == {people["bob"]: "requested"}
+
+
 def test_a_policy_of_a_model_is_for_its_changes_only(people: dict[str, str]) -> None:
     model = add("chg_model", name="Firmware", record_preset="type=normal^EQ", active=False)
     add_policy(of_users(people["ann"]), chg_model=model)
@@ -588,6 +596,18 @@ def test_asking_again_begins_a_new_round(people: dict[str, str], callers: dict[s
     answer(change, callers["bob"])
     assert change_of(change)["approval"] == "requested"
     assert outcomes_of(change) == ["requested", "cancelled", "requested"]
+
+
+def test_a_state_that_is_entered_again_begins_a_new_round(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    """A model of a site may lead from Authorize back to Assess."""
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = add_change()
+    enter(change)
+    answer(change, callers["ann"])
+
+    assert enter(change).approval == "requested"
+    assert states_of(change, round=1) == {people["ann"]: "approved", people["bob"]: "cancelled"}
+    assert states_of(change, round=2) == {people["ann"]: "requested", people["bob"]: "requested"}
 
 
 def test_a_rejected_change_is_asked_again_in_a_new_round(people: dict[str, str], callers: dict[str, Caller]) -> None:

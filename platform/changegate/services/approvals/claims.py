@@ -169,7 +169,7 @@ def _record_of(change: Mapping[str, Any]) -> dict[str, int | None]:
     if not all(pipeline.values()):
         return dict.fromkeys(RECORD)
     now = utc_now()
-    row = _RECORD.first({**pipeline, "sys_id": change["sys_id"], "now": now, "left_open": now - _LEFT_OPEN})
+    row = _RECORD.first({**pipeline, "now": now, "left_open": now - _LEFT_OPEN})
     count, successes = (row.how_many, row.successes or 0) if row else (0, 0)
     rate, bound = (100 * successes // count, int(100 * lower_bound(successes, count))) if count else (0, 0)
     return {"pipeline.changes": count, "pipeline.success_rate": rate, "pipeline.lower_bound": bound}
@@ -198,8 +198,7 @@ def _record() -> Any:
     is_success = and_(columns["state"] == _CLOSED, columns["close_code"] == "successful")
     counts = (func.count().label("how_many"), func.sum(case((is_success, 1), else_=0)).label("successes"))
     # The folded comparison uses an index; the exact one decides.
-    others = (columns["sys_class_name"] == "change_request", columns["sys_id"] != parameter("sys_id", String))
-    return select(*counts).where(folded, *is_of_pipeline, *others, is_counted)
+    return select(*counts).where(folded, *is_of_pipeline, columns["sys_class_name"] == "change_request", is_counted)
 
 
 _RECORD = Prepared(_record())
