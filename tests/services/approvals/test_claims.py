@@ -234,6 +234,16 @@ def test_only_the_same_workload_may_have_edited_the_change(claim: str | None) ->
 
 
 @pytest.mark.usefixtures("at_work")
+def test_an_approval_by_claims_that_still_hold_is_not_decided_again() -> None:
+    add_policy(by_claims())
+    change = add_change()
+    enter(change)
+
+    assert requests.reselect(change_of(change), ROOT, "nothing", facts()).approval == "approved"
+    assert outcomes_of(change) == ["approved"]
+
+
+@pytest.mark.usefixtures("at_work")
 def test_an_approval_by_claims_ends_with_an_edit_by_another_user() -> None:
     ann = add_account("ann")
     add_policy(by_claims())

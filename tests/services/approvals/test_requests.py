@@ -415,6 +415,50 @@ def test_an_administrator_who_opened_the_change_does_not_count(people: dict[str,
     assert waiting.missing == 1
 
 
+def test_an_answer_does_not_count_if_the_content_has_changed_past_the_rules(
+    people: dict[str, str], callers: dict[str, Caller]
+) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = add_change()
+    enter(change)
+    answer(change, callers["ann"])
+    write(change, implementation_plan="Another plan")
+    answer(change, callers["bob"])
+
+    assert change_of(change)["approval"] == "requested"
+
+
+def test_an_answer_that_is_no_longer_required_is_refused(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    add_policy(of_users(people["ann"], people["bob"]), of_users(people["cem"]))
+    change = add_change()
+    enter(change)
+    answer(change, callers["ann"])
+    [row] = approvals_of(change, approver=people["bob"])
+
+    with pytest.raises(OperationFailed) as refusal:
+        edit("sysapproval_approver", row["sys_id"], callers["bob"], state="rejected", comments="no")
+    assert refusal.value.detail == "This approval waits for no answer: its state is No Longer Required"
+
+
+def test_an_answer_changes_nothing_else(people: dict[str, str], callers: dict[str, Caller]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add_change()
+    enter(change)
+    answer(change, callers["ann"], source_table="sys_user", approval_source="me", due_date="2099-01-01 00:00:00")
+
+    [row] = approvals_of(change)
+    assert (row["state"], row["source_table"], row["approval_source"]) == ("approved", "change_request", None)
+    assert row["due_date"] is None
+
+
+def test_the_members_of_an_inactive_group_are_not_asked(people: dict[str, str]) -> None:
+    add_policy(of_group(add_group("Board", people["ann"], active=False)))
+    outcome = enter(add_change())
+
+    assert outcome.approval == "not requested"
+    assert "the group Board, which is inactive, contains no user who may approve" in (outcome.reason or "")
+
+
 def test_a_requester_may_approve_if_the_rule_allows_it(people: dict[str, str], callers: dict[str, Caller]) -> None:
     add_policy(of_users(people["ann"], allows_requester=True))
     change = add_change(requested_by=people["ann"])
@@ -596,6 +640,17 @@ def test_asking_again_begins_a_new_round(people: dict[str, str], callers: dict[s
     answer(change, callers["bob"])
     assert change_of(change)["approval"] == "requested"
     assert outcomes_of(change) == ["requested", "cancelled", "requested"]
+
+
+def test_a_reverted_change_begins_a_new_round_in_another_state_as_well(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    add_policy(of_users(people["bob"]), state=AUTHORIZE)
+    change = add_change()
+    enter(change)
+    leave(change)
+    enter(change, AUTHORIZE)
+
+    assert [(row["round"], row["state"]) for row in approvals_of(change)] == [(1, "cancelled"), (2, "requested")]
 
 
 def test_a_state_that_is_entered_again_begins_a_new_round(people: dict[str, str], callers: dict[str, Caller]) -> None:

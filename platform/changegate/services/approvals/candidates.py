@@ -64,7 +64,7 @@ def _members_of(group: str) -> Candidates:
     if row is None:
         return Candidates((), None, "a group that no longer exists")
     users = tuple(member.sys_id for member in _MEMBERS.all({"group": group}))
-    return Candidates(users, group, f"the group {row.name}" + ("" if row.active else ", which is inactive"))
+    return Candidates(users, group, f"the group {row.name}" + ("" if row.active else ", which is inactive,"))
 
 
 def value_at(path: str, change: Mapping[str, Any]) -> str | None:
