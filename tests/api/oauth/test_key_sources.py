@@ -54,7 +54,11 @@ def _register(desk: TokenDesk, source: str, **changes: Any) -> Integration:
 
 def _update(desk: TokenDesk, integration: Integration, **changes: Any) -> None:
     fields = {"name": "Pipeline", "provider_name": "Example CI", "issuer": ISSUER, "audiences": [AUDIENCE]}
-    wanted = {name: value for name, value in (fields | {"run_as": ROBOT} | changes).items() if value is not ...}
+    wanted = {
+        name: value
+        for name, value in (fields | {"run_as": ROBOT, "public_client": False} | changes).items()
+        if value is not ...
+    }
     with desk.app.app_context():
         change_integration(get_integration(integration.client_id), SCHEMAS["jwt_bearer"].load(wanted), by="admin")
         db.session.commit()

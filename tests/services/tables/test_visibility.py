@@ -1,6 +1,7 @@
 """Which tables a token reads, beside the one that it calls."""
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from changegate.services.access.caller import Caller
@@ -116,15 +117,19 @@ def test_another_table_leads_to_the_rows_that_the_caller_may_see(
     assert parameters_beside(permissions) == parameters
 
 
-def test_the_caller_is_kept_to_what_roles_and_rules_say() -> None:
+def test_the_caller_is_kept_to_what_roles_and_rules_say(app: Flask) -> None:
     changes = get_table("change_request")
     assert restriction_of(changes, PERSON) == Restriction(own_rows=True)
     assert restriction_of(changes, ADMINISTRATOR) == Restriction()
     assert restriction_of(changes, LIMITED) == Restriction(own_records=True)
     assert restriction_of(get_table("sys_user"), LIMITED) == Restriction()
     token = Caller("a" * 32, "root", LIMITED)
-    assert visibility(changes, token) == (Restriction(own_records=True), {"owner": "a" * 32, "integration": "e" * 32})
-    assert parameters_of(Caller("b" * 32, "ann", PERSON)) == {"owner": "b" * 32, "integration": None}
+    with app.app_context():
+        restriction, values = visibility(changes, token)
+        of_person = parameters_of(Caller("b" * 32, "ann", PERSON))
+    assert restriction == Restriction(own_records=True)
+    assert (values["owner"], values["integration"]) == ("a" * 32, "e" * 32)
+    assert (of_person["owner"], of_person["integration"]) == ("b" * 32, None)
 
 
 OWN_CHANGES = "task.sys_class_name = :sys_class_name_1 AND task.oauth_entity = :integration"
