@@ -1,18 +1,21 @@
 """Writes of policies and their rules: what is refused, and which version they have."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from changegate.database import commit, connection
 from changegate.errors import AccessRefused, ChangegateError, InputInvalid, OperationFailed
+from changegate.models.base import utc_now
 from changegate.seed.approvals import CAB_APPROVAL, POLICIES, seed_approvals
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import ScopePolicy
+from changegate.services.approvals.deadlines import meet_deadlines
 from changegate.services.approvals.policies import rules_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
@@ -21,6 +24,8 @@ from tests.services.approvals.asked_changes import (
     add_group,
     add_people,
     add_policy,
+    answer,
+    approvals_of,
     change_of,
     edit,
     enter,
@@ -117,6 +122,36 @@ def test_an_invalid_rule_is_refused_with_its_field(rule: dict[str, Any], field: 
     with pytest.raises(InputInvalid) as refusal:
         add("chg_approval_def", policy=policy, name="Rule", **rule)
     assert list(refusal.value.fields) == [field]
+
+
+@pytest.mark.parametrize("name", ["reminder_hours", "escalation_hours", "expiry_hours", "valid_hours"])
+def test_the_hours_of_a_rule_are_from_1_to_8760(name: str) -> None:
+    rule = {"policy": add("chg_policy_approval", name="Peers", state=-4), **of_users(add_account("ann"))}
+    for hours in (-1, 0, 8761, 2147483647):
+        with pytest.raises(InputInvalid) as refusal:
+            add("chg_approval_def", name="Rule", **rule, **{name: hours})
+        assert refusal.value.fields == {name: ["Enter a number of hours from 1 to 8760."]}
+    for hours in (1, 8760):
+        added = add("chg_approval_def", name="Rule", **rule, **{name: hours})
+        assert row_of("chg_approval_def", added)[name] == hours
+
+
+@pytest.mark.parametrize("hours", [-2147483647, 0, 2147483647])
+def test_stored_hours_beyond_the_limits_stop_no_request_and_no_answer(hours: int) -> None:
+    """Such rules may have been stored before their hours were validated."""
+    ann = add_account("ann")
+    policy = add_policy(of_users(ann))
+    names = ("reminder_hours", "escalation_hours", "expiry_hours", "valid_hours")
+    rule = get_table("chg_approval_def").source
+    of_policy = rule.c["policy"] == policy
+    connection().execute(update(rule).where(of_policy).values(dict.fromkeys(names, hours)))
+    change = add("change_request", type="normal", assignment_group=add_group("Network"))
+    enter(change)
+    assert approvals_of(change)[0]["due_date"] > utc_now()
+    meet_deadlines(change_of(change), approvals_of(change)[0]["due_date"] - timedelta(seconds=1), ROOT)
+    answer(change, caller_for(ann))
+    assert states_of(change) == {ann: "approved"}
+    assert approvals_of(change)[0]["expires"] > utc_now()
 
 
 def test_an_unknown_group_is_refused() -> None:

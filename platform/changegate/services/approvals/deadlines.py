@@ -29,6 +29,7 @@ from changegate.services.approvals.stored import (
     update_approval,
     withdraw,
 )
+from changegate.services.approvals.voiding import limit_hours
 from changegate.services.history.actors import SYSTEM
 from changegate.services.history.chain import append
 from changegate.services.tables.journals import add_journal_entries
@@ -107,7 +108,7 @@ def _end_hopeless(change: Row, stage: Stage, caller: Caller) -> None:
 
 
 def _steps(rule: Row) -> list[tuple[int, str]]:
-    return sorted((rule[step], step) for step in (REMIND, ESCALATE, EXPIRE) if rule[step] is not None)
+    return sorted((limit_hours(rule[step]), step) for step in (REMIND, ESCALATE, EXPIRE) if rule[step] is not None)
 
 
 def _pending(rule: Row, row: Row) -> list[tuple[int, str]]:

@@ -12,9 +12,11 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.candidates import CLAIMS, FIELD, GROUP, USERS, target_of
 from changegate.services.approvals.claims import parse_claims_condition
 from changegate.services.approvals.content import parse_governed_fields
+from changegate.services.approvals.deadlines import ESCALATE, EXPIRE, REMIND
 from changegate.services.approvals.departures import attend_changes
 from changegate.services.approvals.policies import FACTS, rules_of
 from changegate.services.approvals.rollup import COUNT, PERCENTAGE
+from changegate.services.approvals.voiding import LEAST_HOURS, MOST_HOURS
 from changegate.services.state_models.conditions import parse_condition
 from changegate.services.tables.registry import NoRules, Values
 
@@ -25,6 +27,7 @@ RULES_MISSING = (
 )
 # The field that each source of approvers needs; the others stay empty.
 _NEEDED = {USERS: "users", GROUP: "group", FIELD: "approver_field", CLAIMS: "condition"}
+_HOURS = (REMIND, ESCALATE, EXPIRE, "valid_hours")
 _POLICIES = ChgPolicyApproval.__table__
 _LOCKED = Prepared(
     select(_POLICIES)
@@ -143,6 +146,9 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
 def _check_rule(rule: Mapping[str, Any]) -> None:
     """Raise `InputInvalid` for a rule that names nobody, or whose number of approvals makes no sense."""
     parse_governed_fields(rule.get("governed_fields"))
+    for name in _HOURS:
+        if (hours := rule.get(name)) is not None and not LEAST_HOURS <= hours <= MOST_HOURS:
+            raise InputInvalid({name: [f"Enter a number of hours from {LEAST_HOURS} to {MOST_HOURS}."]})
     source = rule.get("approver_source")
     needed = _NEEDED.get(source or "")
     if needed is None:

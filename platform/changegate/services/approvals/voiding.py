@@ -30,6 +30,8 @@ from changegate.services.tables.values import INSTANT_FORMAT
 from changegate.services.tables.writing.records import write_changes
 
 CANCELLED = "cancelled"
+# Of each of the hours of a rule; the greatest number is a year.
+LEAST_HOURS, MOST_HOURS = 1, 8760
 _APPROVALS = SysapprovalApprover.__table__
 
 
@@ -84,9 +86,14 @@ def effective_approval(change: Mapping[str, Any], edited: frozenset[str] = froze
 def expiry_of(change: Mapping[str, Any], valid_hours: int | None) -> datetime | None:
     """Return when an answer that is given now expires: after the hours of its rule, or else at the planned end."""
     if valid_hours is not None:
-        return now().replace(microsecond=0) + timedelta(hours=valid_hours)
+        return now().replace(microsecond=0) + timedelta(hours=limit_hours(valid_hours))
     end: datetime | None = change["end_date"]
     return end
+
+
+def limit_hours(hours: int) -> int:
+    """Return the hours of a rule within the limits: rules from before the limits were validated may exceed them."""
+    return min(max(hours, LEAST_HOURS), MOST_HOURS)
 
 
 class _Reader:
