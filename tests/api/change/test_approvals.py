@@ -114,6 +114,23 @@ def test_a_caller_without_a_pending_approval_is_told_so(board: Board, client: Fl
         assert requester.patch(f"/{sys_id}/approvals", {"state": "approved"}).status_code == 404
 
 
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+def test_an_answer_to_an_older_version_is_refused(board: Board, client: FlaskClient, method: str) -> None:
+    stale = board.ines.get(f"/{board.change}").headers["ETag"]
+    assert board.ines.patch(f"/{board.change}", {"short_description": "Deploy twice"}).status_code == 200
+    fresh = board.ines.get(f"/{board.change}").headers["ETag"]
+
+    def answer(name: str, version: str) -> int:
+        sender = ChangeApi(client, basic(name, PASSWORD) | {"If-Match": version})
+        return int(sender.call(method, f"/{board.change}/approvals", {"state": "approved"}).status_code)
+
+    assert answer("ann", stale) == 412
+    assert states(board) == ["requested", "requested"]
+    assert answer("ann", fresh) == 200
+    # Bo is no longer asked and cannot see the change: its version does not show either.
+    assert answer("bo", stale) == 404
+
+
 def test_an_administrator_answers_for_nobody_here(board: Board, api: ChangeApi) -> None:
     """An answer for another person names the approval, at the Table API."""
     assert api.patch(f"/{board.change}/approvals", {"state": "approved"}).status_code == 400

@@ -9,7 +9,7 @@ from changegate.api.auth import api_call, caller, require_scope
 from changegate.api.change import calls
 from changegate.api.change.calls import APPROVAL, CHANGE, META, REST_API, SHAPE, bp
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted
-from changegate.api.preconditions import etag_of
+from changegate.api.preconditions import etag_of, if_match
 from changegate.database import commit
 from changegate.errors import OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.services.access.caller import Caller
@@ -33,7 +33,7 @@ def answer_view(sys_id: str) -> Response:
     who.permissions.require_writable(name for name, value in answer.items() if value)
     try:
         with calls.refusals(table, "updated"):
-            change = answer_change(sys_id, answer["state"], answer["comments"], who)
+            change = answer_change(sys_id, answer["state"], answer["comments"], who, condition=if_match())
             shown = _shown(table, who, change) | {META: {"ignoredFields": ignored}}
             commit()
     except OperationFailed as refused:

@@ -17,6 +17,7 @@ from changegate.services.approvals.stored import TABLE, list_approvals, update_a
 from changegate.services.approvals.voiding import expiry_of
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
+from changegate.services.tables.versions import VersionCheck, require_version_of
 
 COMMENTS_MISSING = "Data Policy Exception: The following fields are mandatory: Comments"
 NOTHING_PENDING = "You have no pending approval of this change"
@@ -93,11 +94,14 @@ def _why_not(row: Row, stage: Stage, caller: Caller, initiators: Initiators) -> 
     return None if rule["definition"]["allows_requester"] else initiators.why_not(caller.sys_id)
 
 
-def answer_pending(change: Row, state: str, comments: str | None, caller: Caller) -> ApprovalOutcome:
+def answer_pending(
+    change: Row, state: str, comments: str | None, caller: Caller, condition: VersionCheck | None = None
+) -> ApprovalOutcome:
     """Answer every pending approval of the caller for a change, and return what follows.
 
     Approvals of others that the caller may answer as a delegate count as pending if the caller has none. Raises
-    `OperationFailed` if there are none, and the errors of `complete_answer`.
+    `OperationFailed` if there are none, `VersionOutdated` if `condition` does not hold for the stored version of the
+    change, and the errors of `complete_answer`.
     """
     rounds = read_rounds(change["sys_id"])
     rows = [row for row in list_approvals(change["sys_id"], rounds.number) if row["state"] == REQUESTED]
@@ -107,6 +111,8 @@ def answer_pending(change: Row, state: str, comments: str | None, caller: Caller
         pending = [row for row in rows if is_delegate(caller, row["approver"], initiators)]
     if not pending:
         raise OperationFailed(NOTHING_PENDING)
+    # Only now: callers who are not asked and cannot see the change must not learn its version.
+    require_version_of(change, condition)
     for row in pending:
         changes: dict[str, Any] = {"state": state} | ({"comments": comments} if comments else {})
         complete_answer(row, changes, change, caller)

@@ -6,9 +6,12 @@ from changegate.services.approvals.answers import answer_pending
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.registry import Values
+from changegate.services.tables.versions import VersionCheck
 
 
-def answer_change(sys_id: str, state: str, comments: str | None, caller: Caller) -> Values:
+def answer_change(
+    sys_id: str, state: str, comments: str | None, caller: Caller, *, condition: VersionCheck | None = None
+) -> Values:
     """Answer every approval of a change that waits for the caller; return the change as it is then.
 
     Raises `RecordNotFound` if there is no such change, and the errors of `answer_pending`.
@@ -16,4 +19,4 @@ def answer_change(sys_id: str, state: str, comments: str | None, caller: Caller)
     change = lock_change(sys_id) if sys_id.isprintable() else None
     if change is None:
         raise RecordNotFound
-    return apply_outcome(change, answer_pending(change, state, comments, caller), caller)
+    return apply_outcome(change, answer_pending(change, state, comments, caller, condition), caller)

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from changegate.errors import OperationFailed, RecordChanged, RequestUnreadable
-from changegate.models.base import new_sys_id, utc_now, version_of
+from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.tables.journals import add_journal_entries, journal_entries
 from changegate.services.tables.reading.records import RecordRow, get_row, require_operation
 from changegate.services.tables.registry import Table, Values
-from changegate.services.tables.versions import VersionCheck, require_version
+from changegate.services.tables.versions import VersionCheck, require_version_of
 from changegate.services.tables.writing.audit import record_changes, record_deletion
 from changegate.services.tables.writing.dependent_rows import delete_dependent_rows
 from changegate.services.tables.writing.ignored_fields import EMPTY_BODY, as_sent, unwritable_names
@@ -92,7 +92,7 @@ def update_record(
     known = _contended_value(table, caller, sys_id, fields)
     table.rules.before_lock(sys_id)
     before = lock_row(table, caller, sys_id)
-    _require_version(before, condition)
+    require_version_of(before, condition)
     requested = changed_values(table, caller, fields, before, by_display=input_display_value)
     changes = {name: value for name, value in requested.items() if _is_clearable(table, name, value)}
     entries = journal_entries(table, fields)
@@ -146,7 +146,7 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Versi
     require_operation(table, caller.permissions, "delete")
     table.rules.before_lock(sys_id)
     before = lock_row(table, caller, sys_id, is_to_go=True)
-    _require_version(before, condition)
+    require_version_of(before, condition)
     class_name = _class_name(table, before)
     table.rules.before_delete(before, caller)
     # Before the row itself: its foreign keys would refuse the deletion, or empty references without an audit row.
@@ -157,13 +157,6 @@ def delete_record(table: Table, caller: Caller, sys_id: str, *, condition: Versi
     if table.is_audited:
         record_deletion(table, class_name, before, caller)
     table.rules.after_delete(before, caller)
-
-
-def _require_version(record: Values, condition: VersionCheck | None) -> None:
-    """Compare versions while the row is locked: of two writers with the same version, the second is refused."""
-    if condition is not None:
-        version = version_of(record["sys_mod_count"], record["sys_updated_on"])
-        require_version(condition, version, changed_by=record["sys_updated_by"])
 
 
 def new_record_id(fields: Mapping[str, Any]) -> str:
