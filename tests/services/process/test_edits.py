@@ -1,21 +1,27 @@
 """Approvals are bound to what was approved: edits by every write path, and what they do not void."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from changegate.database import connection
 from changegate.errors import OperationFailed
-from changegate.extensions import db
-from changegate.models import CmdbCi
+from changegate.extensions import db, now
+from changegate.models import CmdbCi, Job, SttrmState, SttrmStateTransition
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.deadlines import list_due
+from changegate.services.approvals.departures import ATTEND
 from changegate.services.attachments.reading import get_written
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import Target, create_attachment, delete_attachment, rename_attachment
 from changegate.services.process.edits import attend
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.values import INSTANT_FORMAT
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
     add,
@@ -33,7 +39,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
-SCHEDULED, IMPLEMENT = -2, -1
+SCHEDULED, IMPLEMENT, PEER_CHECK, DONE = -2, -1, 10, 11
 CHANGES = get_table("change_request")
 GATE = "approval=approved"
 
@@ -72,12 +78,12 @@ def approved_change(by: Caller, **sent: Any) -> str:
     return change
 
 
-def assert_void(change: str, by: Caller, reason: str) -> None:
+def assert_void(change: str, by: Caller, reason: str, state: int = SCHEDULED) -> None:
     """Check that the answer is void, that the person is asked again, and that the change cannot be implemented."""
     void, again = approvals_of(change, approver=by.sys_id)
     assert (void["state"], void["void_reason"]) == ("cancelled", reason)
     assert (again["state"], again["round"], again["stage"]) == ("requested", void["round"], void["stage"])
-    assert (change_of(change)["state"], change_of(change)["approval"]) == (SCHEDULED, "requested")
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (state, "requested")
     with pytest.raises(OperationFailed):
         edit("change_request", change, caller_for(add_account("carl"), "itil"), state=str(IMPLEMENT))
 
@@ -100,6 +106,68 @@ def test_an_edit_of_a_plan_voids_the_approval_until_it_is_given_again(ann: Calle
     assert change_of(change)["approval"] == "approved"
     edit("change_request", change, mallory, state=str(IMPLEMENT))
     assert change_of(change)["state"] == IMPLEMENT
+
+
+def checked_change(by: Caller, **sent: Any) -> str:
+    """Return an approved change of a copied model that is in a state of its own between Scheduled and Implement."""
+    model = add("chg_model", name="Copy", copied_from="Normal", active="false")
+    states = {row["state_value"]: row["sys_id"] for row in rows_of(SttrmState) if row["sttrm_model"] == model}
+    for value, label in ((PEER_CHECK, "Peer check"), (DONE, "Done")):
+        add("sys_choice", name="change_request", element="state", value=str(value), label=label)
+        states[value] = add("sttrm_state", sttrm_model=model, state_value=str(value), state_label=label)
+    [gate] = [
+        row["sys_id"]
+        for row in rows_of(SttrmStateTransition)
+        if (row["sttrm_model"], row["from_state"], row["to_state"]) == (model, states[SCHEDULED], states[IMPLEMENT])
+    ]
+    edit("sttrm_state_transition", gate, from_state=states[PEER_CHECK])
+    for source, target in ((SCHEDULED, PEER_CHECK), (PEER_CHECK, DONE)):
+        ends = {"from_state": states[source], "to_state": states[target]}
+        add("sttrm_state_transition", sttrm_model=model, name=f"{source} to {target}", **ends)
+    edit("chg_model", model, active="true")
+    change = approved_change(by, chg_model=model, **sent)
+    edit("change_request", change, state=str(PEER_CHECK))
+    assert change_of(change)["approval"] == "approved"
+    return change
+
+
+def rows_of(model: Any) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection().execute(select(model.__table__))]
+
+
+def test_an_approval_is_bound_in_a_state_of_an_own_model(ann: Caller, mallory: Caller) -> None:
+    change = checked_change(ann)
+    with pytest.raises(OperationFailed):
+        edit("change_request", change, mallory, implementation_plan="Drop tables", state=str(IMPLEMENT))
+    edit("change_request", change, mallory, implementation_plan="Drop tables")
+
+    assert_void(change, ann, 'Implementation plan changed from "Deploy" to "Drop tables", by mallory', PEER_CHECK)
+    answer(change, ann)
+    edit("change_request", change, mallory, state=str(IMPLEMENT))
+    assert change_of(change)["state"] == IMPLEMENT
+
+
+def test_the_deletion_of_an_item_voids_approvals_in_a_state_of_an_own_model(ann: Caller, item: str) -> None:
+    change = checked_change(ann, cmdb_ci=item)
+    remove("cmdb_ci", item)
+
+    assert_void(change, ann, 'Configuration item changed from "web" to nothing, by admin', PEER_CHECK)
+
+
+def test_jobs_follow_up_changes_in_a_state_of_an_own_model(ann: Caller) -> None:
+    change = checked_change(ann, end_date=f"{now() + timedelta(hours=1):{INSTANT_FORMAT}}")
+    assert list_due(now() + timedelta(hours=2), 10) == [change]
+    edit("sys_user", ann.sys_id, active="false")
+
+    assert [row["job_key"] for row in rows_of(Job) if row["kind"] == ATTEND] == [change]
+
+
+def test_an_edit_in_a_final_state_of_an_own_model_voids_nothing(ann: Caller, mallory: Caller) -> None:
+    change = checked_change(ann)
+    edit("change_request", change, mallory, state=str(DONE))
+    edit("change_request", change, mallory, implementation_plan="Drop tables")
+
+    assert_approved(change)
 
 
 @pytest.mark.parametrize("name", ["implementation_plan", "risk"])

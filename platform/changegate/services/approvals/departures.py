@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, or_, select
 
 from changegate.database import connection
-from changegate.models import SysapprovalApprover, SysUserGroupMember, Task
+from changegate.models import SttrmState, SysapprovalApprover, SysUserGroupMember, Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED
 from changegate.services.jobs.queue import enqueue
@@ -21,8 +21,10 @@ from changegate.services.users.roles import MembershipRules, RoleRules
 
 # The kind of job that brings the approvals of one change up to date; the process has its handler.
 ATTEND = "approvals.attend"
-# States in which a change waits for approvals or is bound to them: Assess, Authorize, and Scheduled.
-BOUND_STATES = (-4, -3, -2)
+# States in which a change is bound to no approval: New, and Implement, Review, Closed, and Canceled.
+UNBOUND_STATES = (-5, -1, 0, 3, 4)
+# All other states of any model. Read from the models, because an index finds the changes in a list of states only.
+BOUND_STATES = select(SttrmState.state_value).where(SttrmState.state_value.not_in(UNBOUND_STATES))
 _APPROVALS, _MEMBERS = SysapprovalApprover.__table__.c, SysUserGroupMember.__table__.c
 
 

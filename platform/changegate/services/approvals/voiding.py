@@ -21,7 +21,7 @@ from changegate.services.approvals.content import (
     read_content,
     store_content,
 )
-from changegate.services.approvals.departures import BOUND_STATES
+from changegate.services.approvals.departures import UNBOUND_STATES
 from changegate.services.approvals.rollup import APPROVED, REQUESTED
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
@@ -76,7 +76,7 @@ def effective_approval(change: Mapping[str, Any], edited: frozenset[str] = froze
     change at once is decided by what was approved. Nothing is written.
     """
     approval: str = change["approval"]
-    if approval != APPROVED or change["state"] not in BOUND_STATES:
+    if approval != APPROVED or change["state"] in UNBOUND_STATES:
         return approval
     reader, rows = _Reader(change), [row for row in live_rows(change["sys_id"]) if row["state"] == APPROVED]
     is_void = any(_find_reason(row, reader, None) or _find_reason(row, reader, edited) for row in rows)

@@ -8,7 +8,7 @@ from changegate.models.change_request import CHANGE_STATES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import ATTACHMENTS
-from changegate.services.approvals.departures import BOUND_STATES
+from changegate.services.approvals.departures import UNBOUND_STATES
 from changegate.services.approvals.requests import hold, release
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
 from changegate.services.process.creation_presets import (
@@ -87,8 +87,8 @@ class ChangeRules(TaskRules):
             release({**record, **changes}, caller)
             released = after_release(record, caller)
             return after_edit(record["sys_id"], changes.keys(), caller) or released
-        # In other states, nothing depends on an edit, and the change is not read again.
-        return after_edit(record["sys_id"], changes.keys(), caller) if record["state"] in BOUND_STATES else None
+        # In these states, nothing depends on an edit, and the change is not read again.
+        return None if record["state"] in UNBOUND_STATES else after_edit(record["sys_id"], changes.keys(), caller)
 
     def after_attachment(
         self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller

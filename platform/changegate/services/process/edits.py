@@ -16,7 +16,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.approvals import requests
 from changegate.services.approvals.deadlines import has_expired, list_due, meet_deadlines
-from changegate.services.approvals.departures import ATTEND, BOUND_STATES
+from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED
 from changegate.services.approvals.stages import read_rounds
 from changegate.services.approvals.stages import settle as count_answers
@@ -26,7 +26,7 @@ from changegate.services.jobs.queue import enqueue
 from changegate.services.jobs.repeating import repeating
 from changegate.services.process.changes import lock_change
 from changegate.services.process.facts import gather_facts
-from changegate.services.process.moves import apply_outcome
+from changegate.services.process.moves import apply_outcome, model_of
 from changegate.services.process.recording import record_item
 from changegate.services.tables.registry import Values
 
@@ -44,7 +44,7 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
     `edited` are names of fields, `task_ci`, or `sys_attachment`.
     """
     change = lock_change(sys_id) if edited else None
-    if change is None or change["state"] not in BOUND_STATES:
+    if change is None or change["state"] in UNBOUND_STATES:
         return None
     if _waits_for_nobody(change):
         return apply_outcome(change, requests.ask_again(change, caller, gather_facts(change)), caller)
@@ -68,7 +68,7 @@ def after_item(sys_id: str, name: str, removed: Any, added: Any, caller: Caller)
 def attend(payload: Mapping[str, Any]) -> None:
     """Request the approvals of a change from other people after somebody has left or joined."""
     change = lock_change(payload["change"])
-    if change is None or change["state"] not in BOUND_STATES:
+    if change is None or change["state"] in UNBOUND_STATES:
         return
     if any(map(has_expired, _stages_of(change).values())):
         return
@@ -82,7 +82,7 @@ def attend(payload: Mapping[str, Any]) -> None:
 def follow_up(payload: Mapping[str, Any]) -> None:
     """Remind, escalate, and end the approvals of a change that wait for too long, and ask again what has expired."""
     change = lock_change(payload["change"])
-    if change is None or change["state"] not in BOUND_STATES or not _is_asked(change):
+    if change is None or change["state"] in UNBOUND_STATES or not _is_asked(change):
         return
     voided = void_uncovered(change, SYSTEM_CALLER)
     meet_deadlines(change, database_now(), SYSTEM_CALLER)
@@ -110,8 +110,13 @@ def _waits_for_nobody(change: Values) -> bool:
 
 
 def _is_asked(change: Values) -> bool:
-    """Return whether approvals of the current round are open or count, or were lost by an edit in a later state."""
-    return change["approval"] in {NOT_REQUESTED, REQUESTED, APPROVED} and bool(_stages_of(change))
+    """Return whether approvals of the current round are open or count, or were lost by an edit in a later state.
+
+    A change in a final state of its model needs no approval any more.
+    """
+    if change["approval"] not in {NOT_REQUESTED, REQUESTED, APPROVED} or not _stages_of(change):
+        return False
+    return bool(model_of(change).transitions_from(change["state"]))
 
 
 def _ask_again(change: Values, reason: str, caller: Caller) -> Values:
