@@ -384,3 +384,11 @@ def test_a_body_is_bounded_and_not_compressed(api: ChangeApi) -> None:
     refused(400, "Exception while reading request", data=large, **sent)
     refused(415, "Unsupported media type", data=b"{}", extra={"Content-Encoding": "gzip"}, **sent)
     assert api.listed() == []
+
+
+def test_a_path_of_a_type_refuses_the_model_of_another_type(api: ChangeApi) -> None:
+    refused = api.post("/normal", {"short_description": "Deploy", "chg_model": "Emergency"})
+
+    assert refused.status_code == 400
+    assert "the model of this change sets the type emergency" in str(refused.get_json())
+    assert api.post("/emergency", {"short_description": "Deploy", "chg_model": "Emergency"}).status_code == 200

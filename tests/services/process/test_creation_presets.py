@@ -122,9 +122,45 @@ def test_a_change_without_a_type_is_normal(template: str) -> None:
     assert (created["type"], created["chg_model"]) == ("normal", MODELS_OF_TYPES["normal"])
 
 
-def test_a_type_and_a_model_that_are_both_sent_are_kept(template: str) -> None:
-    created = create(type="emergency", chg_model="Standard")
-    assert (created["type"], created["chg_model"]) == ("emergency", MODELS_OF_TYPES["standard"])
+@pytest.fixture
+def copied(template: str) -> str:
+    """A model of a site that sets the type of its changes."""
+    model = ChgModel(name="Urgent", record_preset="type=emergency^EQ")
+    db.session.add(model)
+    db.session.commit()
+    return model.name
+
+
+@pytest.mark.parametrize(
+    ("model", "change_type"), [("Emergency", "normal"), ("Normal", "emergency"), ("Urgent", "normal")]
+)
+def test_a_type_other_than_that_of_the_model_is_refused(copied: str, model: str, change_type: str) -> None:
+    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+        create(type=change_type, chg_model=model)
+    assert (refusal.value.detail or "").startswith("type: the model of this change sets the type ")
+
+
+def test_an_update_to_another_type_than_that_of_the_model_is_refused(copied: str) -> None:
+    emergency = create(type="emergency")["sys_id"]
+    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+        update_record(CHANGES, ROOT, emergency, {"type": "normal", "chg_model": copied})
+    assert refusal.value.detail == (
+        "type: the model of this change sets the type emergency. Send this type, or another model"
+    )
+
+
+def test_the_type_of_a_template_or_of_unauthorized_work_must_be_that_of_the_model(template: str) -> None:
+    with pytest.raises(OperationFailed):
+        create(chg_model="Emergency", std_change_producer_version=template)
+    with pytest.raises(OperationFailed):
+        create(chg_model="Normal", unauthorized="true")
+
+
+def test_a_model_and_its_own_type_are_accepted_together(copied: str) -> None:
+    for model in ("Emergency", copied):
+        created = create(type="emergency", chg_model=model)
+        update_record(CHANGES, ROOT, created["sys_id"], {"type": "emergency", "chg_model": model})
+        assert created["type"] == "emergency"
 
 
 def test_a_custom_model_presets_its_changes(template: str) -> None:

@@ -34,6 +34,7 @@ PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_
 # Who asked for a change and from which template it was created decide who may approve it, and whether anybody has to.
 FIXED_FIELDS = ("requested_by", "std_change_producer_version")
 FIELD_FIXED = "{}: the field cannot change after the creation of a change. Cancel the change and create another one"
+TYPE_OF_MODEL = "type: the model of this change sets the type {}. Send this type, or another model"
 TYPE_FIXED = "{}: type and model can change only in the initial state, without approvals, and never to Standard"
 
 
@@ -51,6 +52,7 @@ class ChangeRules(TaskRules):
         """
         if not values.get("chg_model"):
             values["chg_model"] = find_model_of_type(values.get("type") or "normal")
+        _require_type_of_model(values)
         initial = _initial_state(values["chg_model"])
         values.setdefault("state", initial)
         # Administrators may import changes in any state. All other changes begin new and unapproved.
@@ -126,6 +128,8 @@ def _refuse_fixed_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) 
     fields = [name for name in ("chg_model", "type") if name in changed]
     if fields and not _may_change_type({**record, **changes}, record):
         raise AccessRefused("Operation Failed", TYPE_FIXED.format(fields[-1]))
+    if fields:
+        _require_type_of_model({**record, **changes})
     if changes.get("chg_model") and "chg_model" in changed:
         require_active(changes["chg_model"])
 
@@ -139,12 +143,19 @@ def _may_change_type(change: Mapping[str, Any], record: Mapping[str, Any]) -> bo
 
 
 def _match_type_and_model(changes: Values) -> None:
-    """Derive the model from a new type, or the type from a new model; if both are sent, keep both."""
+    """Derive the model from a new type, or the type from a new model."""
     if "type" in changes and "chg_model" not in changes:
         changes["chg_model"] = find_model_of_type(changes["type"])
     elif changes.get("chg_model") and "type" not in changes:
         change_type = find_type_of_model(changes["chg_model"])
         changes |= {"type": change_type} if change_type else {}
+
+
+def _require_type_of_model(change: Mapping[str, Any]) -> None:
+    """Refuse a type other than that of the model, which decides about moves; the type decides about approvals."""
+    change_type = find_type_of_model(change["chg_model"]) if change.get("chg_model") else None
+    if change_type and (change.get("type") or "normal") != change_type:
+        raise OperationFailed(TYPE_OF_MODEL.format(change_type))
 
 
 def _require_unauthorized_emergency(change: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
