@@ -27,7 +27,8 @@ LATER = {(SCHEDULED, IMPLEMENT), (IMPLEMENT, REVIEW), (REVIEW, CLOSED)} | CANCEL
 FREE = {
     "normal": LATER | {(NEW, ASSESS), (ASSESS, NEW)},
     "standard": LATER,
-    "emergency": LATER | {(NEW, AUTHORIZE), (AUTHORIZE, NEW)},
+    # Closed needs a review task, which the moves to Canceled have canceled.
+    "emergency": LATER - {(REVIEW, CLOSED)} | {(NEW, AUTHORIZE), (AUTHORIZE, NEW)},
 }
 
 

@@ -13,6 +13,7 @@ from changegate.errors import OperationFailed
 from changegate.models import ChangeTask
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
+from changegate.services.process.blockers import list_blockers
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
     add,
@@ -23,6 +24,7 @@ from tests.services.approvals.asked_changes import (
     edit,
     enter,
     of_users,
+    remove,
 )
 from tests.support.people import add_account, caller_for
 
@@ -87,6 +89,27 @@ def test_the_review_stays_open_until_the_change_may_be_closed(ann: Caller, tom: 
         edit("change_request", change, tom, state=str(CLOSED), close_code="successful", close_notes="x")
 
     close(task, tom)
+    edit("change_request", change, tom, state=str(CLOSED), close_code="successful", close_notes="x")
+    assert change_of(change)["state"] == CLOSED
+
+
+@pytest.mark.parametrize("ending", [{"state": "4"}, {"state": "4", "change_task_type": "planning"}, None])
+def test_a_change_without_its_review_is_not_closed(ann: Caller, tom: Caller, ending: dict[str, str] | None) -> None:
+    change = authorized("emergency", ann, unauthorized="true")
+    answer(change, ann)
+    [task] = reviews_of(change)
+    if ending:
+        edit("change_task", task.sys_id, tom, **ending)
+    else:
+        remove("change_task", task.sys_id)
+    with pytest.raises(OperationFailed) as refusal:
+        edit("change_request", change, tom, state=str(CLOSED), close_code="successful", close_notes="x")
+    assert "Create a change task of the type review, and close it." in (refusal.value.detail or "")
+    [blocker] = [each for each in list_blockers(change_of(change)) if each.code == "task"]
+    assert blocker.how is not None
+    add("change_task", **{**blocker.how.body, "short_description": "Review"})
+
+    close(next(each for each in reviews_of(change) if each.active), tom)
     edit("change_request", change, tom, state=str(CLOSED), close_code="successful", close_notes="x")
     assert change_of(change)["state"] == CLOSED
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.errors import RequestUnreadable
+from changegate.errors import AccessRefused, RequestUnreadable
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import get_table
@@ -49,11 +49,22 @@ def test_change_and_parent_are_one(change: str, field: str) -> None:
     assert created["change_request"] == created["parent"] == change
 
 
-def test_they_stay_one_when_a_task_moves(change: str) -> None:
+@pytest.mark.parametrize("field", ["change_request", "parent"])
+def test_a_task_stays_with_its_change(change: str, field: str) -> None:
     other = create_record(CHANGES, ROOT, {})["sys_id"]
     task = create(change_request=change)["sys_id"]
-    assert updated(task, change_request=other)["parent"] == other
-    assert updated(task, parent=change)["change_request"] == change
+    for value in (other, "", *([create()["sys_id"]] if field == "parent" else [])):
+        with pytest.raises(AccessRefused) as refusal:
+            updated(task, **{field: value})
+        assert "a task stays with its change" in (refusal.value.detail or "")
+    assert updated(task, **{field: change}, short_description="x")["change_request"] == change
+
+
+@pytest.mark.parametrize("field", ["change_request", "parent"])
+def test_a_task_without_a_change_joins_one(change: str, field: str) -> None:
+    task = create()["sys_id"]
+    joined = updated(task, **{field: change})
+    assert joined["change_request"] == joined["parent"] == change
 
 
 def test_a_parent_that_is_not_a_change_is_only_a_parent(change: str) -> None:

@@ -17,6 +17,7 @@ STATES = (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED
 TYPES = ("normal", "standard", "emergency")
 GROUP, HOLD, APPROVED, REJECTED, TEMPLATE, PENDING = "group", "hold", "approved", "rejected", "template", "pending"
 TASKS, CODE, NOTES, UNAUTHORIZED, AUTHORIZED, LAST = "tasks", "code", "notes", "unauthorized", "authorized", "last"
+REVIEWED = "reviewed"
 # What is needed, with the facts that lack it and the facts that have it.
 NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     GROUP: ({"assignment_group": None}, {"assignment_group": "a" * 32}),
@@ -26,6 +27,7 @@ NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     PENDING: ({"approval": "not requested", "approval.missing": 1}, {"approval": "approved", "approval.missing": 0}),
     TEMPLATE: ({"std_change_producer_version": None}, {"std_change_producer_version": "b" * 32}),
     TASKS: ({"task.active": 1}, {"task.active": 0}),
+    REVIEWED: ({"review.missing": 1}, {"review.missing": 0}),
     LAST: ({"task.active_work": 0, "event": ""}, {"task.active_work": 0, "event": "task_closed"}),
     CODE: ({"close_code": None}, {"close_code": "successful"}),
     NOTES: ({"close_notes": ""}, {"close_notes": "done"}),
@@ -36,7 +38,7 @@ LATER = {
     (SCHEDULED, IMPLEMENT, False): {GROUP, HOLD, PENDING},
     (IMPLEMENT, REVIEW, False): {GROUP, HOLD},
     (IMPLEMENT, REVIEW, True): {GROUP, HOLD, LAST},
-    (REVIEW, CLOSED, False): {GROUP, HOLD, TASKS, CODE, NOTES},
+    (REVIEW, CLOSED, False): {GROUP, HOLD, TASKS, REVIEWED, CODE, NOTES},
     **{(state, CANCELED, False): set() for state in (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT)},
 }
 # Moves by type, from, to, and whether they are automatic, with all that they need.
@@ -118,7 +120,13 @@ def test_review_cannot_be_canceled(models: dict[str, StateModel]) -> None:
 
 
 def test_the_missing_conditions_are_named_with_the_way_to_satisfy_them(models: dict[str, StateModel]) -> None:
-    has = {"assignment_group": "a" * 32, "on_hold": False, "close_code": "successful", "task.active": 1}
+    has = {
+        "assignment_group": "a" * 32,
+        "on_hold": False,
+        "close_code": "successful",
+        "task.active": 1,
+        "review.missing": 0,
+    }
     facts = {**NOTHING, "state": REVIEW, **has}
     [move] = decide(models["normal"], facts).moves_to(CLOSED)
     assert [(each.name, each.description, each.field) for each in move.missing] == [
@@ -126,7 +134,8 @@ def test_the_missing_conditions_are_named_with_the_way_to_satisfy_them(models: d
         ("Close notes set", "Set Close notes (close_notes).", "close_notes"),
     ]
     passed = [check.condition.name for check in move.checks if check.has_passed]
-    assert passed == ["Not On hold", "Assignment group set", "Close code set"]
+    named = "Review task of an emergency or unauthorized change"
+    assert passed == ["Not On hold", named, "Assignment group set", "Close code set"]
     assert not move.is_available
 
 

@@ -12,6 +12,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgHistory, SysUser
 from changegate.services.approvals.standing import waiting_for
 from changegate.services.process.changes import list_active_tasks
+from changegate.services.process.facts import REVIEW
 from changegate.services.process.moves import decide_about
 from changegate.services.process.recording import MOVED
 from changegate.services.state_models.decision import Decision, Move
@@ -100,6 +101,8 @@ def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
             yield from _active_tasks(waiting, condition)
         elif any(name.partition(".")[0] == "approval" for name in fields):
             yield from _missing_approvals(waiting, condition)
+        elif "review.missing" in fields:
+            yield _missing_review(waiting, condition)
         else:
             yield _missing_field(waiting, condition)
 
@@ -131,6 +134,13 @@ def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator
         sentence = f"{condition.description} {task['number']} is active: {task['short_description'] or ''}".rstrip(": ")
         how = Call("PATCH", f"{TASKS}/{task['sys_id']}", body)
         yield Blocker("task", sentence, task=task["sys_id"], since=task["sys_created_on"], who_can=_roles(), how=how)
+
+
+def _missing_review(waiting: _Waiting, condition: TransitionCondition) -> Blocker:
+    """Return a blocker that a new review task replaces, which must then be closed."""
+    body = {"change_request": waiting.change["sys_id"], "change_task_type": REVIEW, "short_description": ""}
+    how = Call("POST", TASKS, body)
+    return Blocker("task", condition.description, since=waiting.since, who_can=_roles(), how=how)
 
 
 def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:

@@ -45,7 +45,7 @@ def lock_change(sys_id: str) -> Values | None:
 
 
 def lock_change_of_task(sys_id: str) -> None:
-    """Lock the change of a task that is about to be locked. It stays the change of the task, unless it is moved."""
+    """Lock the change of a task that is about to be locked. A task stays with its change."""
     row = _CHANGE_OF_TASK.first({"task": sys_id}) if sys_id.isprintable() else None
     if row is not None and row.change_request:
         lock_change(row.change_request)

@@ -3,14 +3,29 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sqlalchemy import select
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.models import ChangeTask
 from changegate.services.approvals.standing import facts_of
 from changegate.services.approvals.voiding import effective_approval
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
+from changegate.services.process.lifecycle import CANCELED
 from changegate.services.state_models.conditions import Facts
 
 TASK_CLOSED = "task_closed"
 # The type of tasks that look back at a change. Its work is done without them.
 REVIEW = "review"
+_TASKS = ChangeTask.__table__
+_REVIEW = Prepared(
+    select(_TASKS.c["sys_id"])
+    .where(
+        _TASKS.c["change_request"] == parameter("change"),
+        _TASKS.c["change_task_type"] == REVIEW,
+        _TASKS.c["state"] != CANCELED,
+    )
+    .limit(1)
+)
 
 
 def gather_facts(
@@ -31,7 +46,15 @@ def gather_facts(
         facts["task.active"] = len(tasks)
         facts["task.active_work"] = sum(task["change_task_type"] != REVIEW for task in tasks)
         facts["task.active_manual"] = sum(task["created_from"] != WORKFLOW for task in tasks)
+    if _is_needed("review.", needed):
+        facts["review.missing"] = int(lacks_review(change))
     return facts
+
+
+def lacks_review(change: Mapping[str, Any]) -> bool:
+    """Return whether an emergency or unauthorized change has no review task, or only canceled ones."""
+    is_review_due = change["unauthorized"] or change["type"] == "emergency"
+    return is_review_due and _REVIEW.first({"change": change["sys_id"]}) is None
 
 
 def _is_needed(prefix: str, needed: Collection[str] | None) -> bool:

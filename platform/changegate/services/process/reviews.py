@@ -3,39 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
-
-from changegate.database.prepared import Prepared, parameter
 from changegate.extensions import settings
-from changegate.models import ChangeTask
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.process.changes import as_process, tasks_table
-from changegate.services.process.facts import REVIEW
+from changegate.services.process.facts import REVIEW, lacks_review
 from changegate.services.tables.values import render_value
 from changegate.services.tables.writing.records import create_record
 
 _TITLES = {True: "Review the unauthorized change", False: "Review the emergency change"}
-_TASKS = ChangeTask.__table__
-_REVIEW = Prepared(
-    select(_TASKS.c["sys_id"])
-    .where(_TASKS.c["change_request"] == parameter("change"), _TASKS.c["change_task_type"] == REVIEW)
-    .limit(1)
-)
 
 
 def open_review_task(change: Mapping[str, Any], caller: Caller) -> None:
     """Create the review task of an emergency or unauthorized change, unless it has one; the change is locked."""
-    is_unauthorized = bool(change["unauthorized"])
-    is_review_due = is_unauthorized or change["type"] == "emergency"
-    if not is_review_due or _REVIEW.first({"change": change["sys_id"]}) is not None:
+    if not lacks_review(change):
         return
     table, due = tasks_table(), utc_now() + settings().review_deadline
     # The engine parses what it is sent, so the time is rendered as on the wire.
     values = {
         "change_request": change["sys_id"],
         "change_task_type": REVIEW,
-        "short_description": _TITLES[is_unauthorized],
+        "short_description": _TITLES[bool(change["unauthorized"])],
         "due_date": render_value(table.entries["due_date"], due),
     }
     if change["assignment_group"]:

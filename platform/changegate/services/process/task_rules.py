@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import OperationFailed
+from changegate.errors import AccessRefused, OperationFailed
 from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.process.changes import lock_change_of_task
@@ -19,6 +19,8 @@ from changegate.services.tables.values import INSTANT_FORMAT
 
 OPEN = 1
 MANDATORY_WHEN_CLOSED = ("close_code", "close_notes")
+# A task that could leave its change would take the review with it, and be locked in another order.
+CHANGE_FIXED = "{}: a task stays with its change. Cancel the task, and create another one"
 IMPLEMENTATION = "implementation"
 _TASK = Task.__table__
 _CHANGE = Prepared(
@@ -48,6 +50,7 @@ class ChangeTaskRules(TaskRules):
         """Keep active consistent with the state, and parent with the change; refuse an incomplete closure."""
         follow_state(record, changes, caller)
         _join_change(changes)
+        _require_same_change(record, changes)
         task = {**record, **changes}
         _require_closing_fields(task, changes)
         _require_window(task, changes)
@@ -66,6 +69,13 @@ def _join_change(values: Values) -> None:
         values["parent"] = values["change_request"]
     elif values.get("parent") and _CHANGE.first({"change": values["parent"]}):
         values["change_request"] = values["parent"]
+
+
+def _require_same_change(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuse to move a task to another change, and to give it another parent than its change."""
+    for name in ("change_request", "parent"):
+        if record["change_request"] and changes.get(name, record["change_request"]) != record["change_request"]:
+            raise AccessRefused("Operation Failed", CHANGE_FIXED.format(name))
 
 
 def _require_closing_fields(task: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

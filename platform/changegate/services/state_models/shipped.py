@@ -53,6 +53,11 @@ CONDITION_TEXTS = {
     "authorized": ("Not unauthorized", "unauthorized!=true", "An unauthorized change moves to Review instead."),
     "unauthorized": ("Unauthorized", "unauthorized=true", "Set unauthorized, if the work was done without approval."),
     "no_tasks": ("No active Change Tasks", "task.active=0", "Close or cancel the active change tasks."),
+    "reviewed": (
+        "Review task of an emergency or unauthorized change",
+        "review.missing=0",
+        "The review task is missing or canceled. Create a change task of the type review, and close it.",
+    ),
     "last_task": (
         "Last Change Task closed",
         "task.active_work=0^event=task_closed",
@@ -75,7 +80,7 @@ _ANY_TYPE = (
     _Shipped(SCHEDULED, IMPLEMENT, ("released", "approvals_hold")),
     _Shipped(IMPLEMENT, REVIEW),
     _Shipped(IMPLEMENT, REVIEW, ("released", "last_task"), is_automatic=True),
-    _Shipped(REVIEW, CLOSED, ("released", "no_tasks")),
+    _Shipped(REVIEW, CLOSED, ("released", "no_tasks", "reviewed")),
     *(_Shipped(state, CANCELED, ()) for state in (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT)),
 )
 SHIPPED: Mapping[str, tuple[_Shipped, ...]] = {
