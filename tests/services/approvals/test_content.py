@@ -141,3 +141,9 @@ def test_a_rule_governs_its_fields_and_the_one_that_names_the_approvers(
 def test_an_unknown_or_private_field_cannot_be_governed(name: str) -> None:
     with pytest.raises(InputInvalid, match=f"no field {name} of a change"):
         parse_governed_fields(f"backout_plan,{name}")
+
+
+@pytest.mark.parametrize("name", ["state", "approval", "active", "sys_mod_count", "sys_updated_on", "conflict_status"])
+def test_a_field_that_the_process_writes_cannot_be_governed(name: str) -> None:
+    with pytest.raises(InputInvalid, match=f"{name} is written by the process"):
+        parse_governed_fields(f"sys_attachment,{name}")

@@ -33,6 +33,13 @@ GOVERNED_FIELDS = (
     AFFECTED_CIS,
     ATTACHMENTS,
 )
+# Written by the process after people were asked: an answer that covered one of them, or a field `sys_…`, would be void.
+_WRITTEN_BY_PROCESS = frozenset(
+    {
+        *("state", "active", "approval", "approval_set", "closed_at", "closed_by", "work_start", "work_end"),
+        *("reassignment_count", "risk_value", "conflict_status", "conflict_last_run"),
+    }
+)
 # Set by the process itself as well: such a write voids nothing as long as it selects the same policy.
 RECALCULATED = frozenset({"risk"})
 COLLECTIONS = {AFFECTED_CIS: "Affected CIs", ATTACHMENTS: "Attachments"}
@@ -54,15 +61,23 @@ def parse_governed_fields(text: str | None, approver_field: str | None = None) -
     """Return the fields that answers under a rule depend on, also the one that names the approvers.
 
     `text` contains names with commas between them; without a name, all governed fields are meant. Raises `InputInvalid`
-    for an unknown name.
+    for an unknown name, and for a field that the process writes.
     """
     names = {name.strip() for name in (text or "").split(",")} - {""}
     known = {*get_table(CHANGE).public_fields, *COLLECTIONS}
     if unknown := sorted(names - known):
         message = f"There is no field {unknown[0]} of a change. Enter names such as implementation_plan or task_ci."
         raise InputInvalid({"governed_fields": [message]})
+    if written := sorted(name for name in names - COLLECTIONS.keys() if is_written_by_process(name)):
+        message = f"{written[0]} is written by the process. Enter fields that callers edit, such as implementation_plan."
+        raise InputInvalid({"governed_fields": [message]})
     fields = names or set(GOVERNED_FIELDS)
     return frozenset(fields | ({approver_field.partition(".")[0]} if approver_field else set()))
+
+
+def is_written_by_process(name: str) -> bool:
+    """Return whether the process writes a field of a change, so that no answer can cover it."""
+    return name in _WRITTEN_BY_PROCESS or name.startswith("sys_")
 
 
 def read_content(change: Mapping[str, Any], fields: Collection[str]) -> Content:
