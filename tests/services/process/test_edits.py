@@ -1,5 +1,6 @@
 """Approvals are bound to what was approved: edits by every write path, and what they do not void."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import BytesIO
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from changegate.database import connection
 from changegate.errors import OperationFailed
 from changegate.extensions import db, now
-from changegate.models import CmdbCi, Job, SttrmState, SttrmStateTransition
+from changegate.models import ChgHistory, CmdbCi, Job, SttrmState, SttrmStateTransition
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.deadlines import list_due
 from changegate.services.approvals.departures import ATTEND
@@ -39,7 +40,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
-SCHEDULED, IMPLEMENT, PEER_CHECK, DONE = -2, -1, 10, 11
+SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -2, -1, 0, 10, 11
 CHANGES = get_table("change_request")
 GATE = "approval=approved"
 
@@ -168,6 +169,28 @@ def test_an_edit_in_a_final_state_of_an_own_model_voids_nothing(ann: Caller, mal
     edit("change_request", change, mallory, implementation_plan="Drop tables")
 
     assert_approved(change)
+
+
+def test_edits_of_fields_that_only_a_rule_governs_are_recorded(ann: Caller, mallory: Caller) -> None:
+    add_policy(of_users(ann.sys_id, governed_fields="category,description"), state=AUTHORIZE)
+    change = add("change_request", type="normal", assignment_group=add_group("Team"))
+    edit("change_request", change, mallory, category="Network")
+    enter(change, AUTHORIZE)
+    edit("change_request", change, mallory, category="Hardware", reason="Legislation")
+    answer(change, ann)
+    edit("change_request", change, mallory, state=str(IMPLEMENT))
+    edit("change_request", change, mallory, category="Service", description="x", justification="y")
+    edit("change_request", change, mallory, category="Other", state=str(REVIEW))
+
+    rows = sorted(rows_of(ChgHistory), key=lambda row: row["seq"])
+    entries = [(row["kind"], json.loads(row["facts"])) for row in rows if row["subject_id"] == change]
+    edits = [(kind, facts["changes"], facts.get("deviations")) for kind, facts in entries if "changes" in facts]
+    texts = {"description": [None, "x"], "justification": [None, "y"]}
+    assert [each for each in edits if each[1].keys() != {"state"}] == [
+        ("edited", {"category": ["Network", "Hardware"]}, None),
+        ("deviated", {**texts, "category": ["Hardware", "Service"]}, ["description", "category"]),
+        ("moved", {"state": ["-1", "0"], "category": ["Service", "Other"]}, ["category"]),
+    ]
 
 
 @pytest.mark.parametrize("name", ["implementation_plan", "risk"])

@@ -69,7 +69,9 @@ def parse_governed_fields(text: str | None, approver_field: str | None = None) -
         message = f"There is no field {unknown[0]} of a change. Enter names such as implementation_plan or task_ci."
         raise InputInvalid({"governed_fields": [message]})
     if written := sorted(name for name in names - COLLECTIONS.keys() if is_written_by_process(name)):
-        message = f"{written[0]} is written by the process. Enter fields that callers edit, such as implementation_plan."
+        message = (
+            f"{written[0]} is written by the process. Enter fields that callers edit, such as implementation_plan."
+        )
         raise InputInvalid({"governed_fields": [message]})
     fields = names or set(GOVERNED_FIELDS)
     return frozenset(fields | ({approver_field.partition(".")[0]} if approver_field else set()))

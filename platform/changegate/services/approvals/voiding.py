@@ -163,6 +163,12 @@ def _remember(change: Values, voided: Sequence[VoidAnswer], caller: Caller) -> N
     append("change_request", change["sys_id"], "voided", facts, actor_of(caller))
 
 
+def covered_fields(change: str) -> frozenset[str]:
+    """Return the fields of a change that open or given approvals of its current round cover."""
+    digests = {row["content_hash"] for row in live_rows(change)}
+    return frozenset(name for digest in digests for name in find_content(digest) or ())
+
+
 def live_rows(change: str) -> Iterator[Values]:
     """Return the approvals of a change that a policy has requested in its current round, if they are open or count."""
     names = _APPROVALS.c.keys()

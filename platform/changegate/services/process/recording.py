@@ -8,10 +8,11 @@ from sqlalchemy import select
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUser, Task
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS
+from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS, is_written_by_process
+from changegate.services.approvals.voiding import covered_fields
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, Beginning, append, describe_beginning
-from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, REVIEW
+from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, NEW, REVIEW
 from changegate.services.tables.values import render_value
 
 CHANGE, TASK = "change_request", "change_task"
@@ -104,11 +105,20 @@ def record_item(change: Values, name: str, removed: Any, added: Any, caller: Cal
 
 
 def _facts_of(before: Values, after: Values) -> dict[str, Any]:
-    """Return the recorded fields that differ, and those of them that deviate from what was approved."""
-    differing = [name for name in RECORDED if name != "approval" and before[name] != after[name]]
+    """Return the recorded fields that differ, and those of them that deviate from what was approved.
+
+    A rule may govern further fields. They are looked up only if such a field was edited after approvals were requested.
+    """
+    changed = {name for name in after if before[name] != after[name]}
+    edited = {name for name in changed if not is_written_by_process(name)}
+    governed = set(GOVERNED_FIELDS)
+    if before["state"] != NEW and not edited <= governed:
+        governed |= covered_fields(before["sys_id"])
+    recorded = (*RECORDED, *sorted(governed.difference(RECORDED)))
+    differing = [name for name in recorded if name in changed and name != "approval"]
     old, new = (rendered(row, differing) for row in (before, after))
     facts: dict[str, Any] = {CHANGES: {name: [old.get(name), new.get(name)] for name in differing}}
-    deviations = [name for name in differing if name in GOVERNED_FIELDS]
+    deviations = [name for name in differing if name in governed]
     return facts | ({"deviations": deviations} if deviations and before["state"] in IMPLEMENTING_STATES else {})
 
 
