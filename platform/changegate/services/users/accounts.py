@@ -23,7 +23,7 @@ from changegate.services.access.permissions import Permissions, expand_roles
 from changegate.services.access.time_zones import find_time_zone, time_zone_names
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.values import MASK, is_storable, parse_value
-from changegate.services.users.asked import require_unasked_user
+from changegate.services.users.asked import require_no_requester, require_unasked_user
 from changegate.services.users.roles import refuse_tokens, require_administrator, roles_of_user
 from changegate.services.users.sessions import end_sessions
 
@@ -73,8 +73,9 @@ class UserRules(NoRules):
             end_sessions(record["sys_id"])
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse to delete a user who was asked for an approval."""
+        """Refuse to delete a user who was asked for an approval, or whose change must not be approved by them."""
         require_unasked_user(record)
+        require_no_requester(record)
 
 
 def _name_time_zone(values: Values) -> None:

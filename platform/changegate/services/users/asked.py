@@ -1,4 +1,7 @@
-"""Users and groups that were asked for approvals, which are evidence: they are deactivated instead of deleted."""
+"""Users and groups that approvals depend on: they are deactivated instead of deleted.
+
+Those who were asked are evidence. Without the account of a requester or opener, their other accounts could approve.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +10,14 @@ from sqlalchemy import or_, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
-from changegate.models import SysapprovalApprover
+from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
 from changegate.services.access.caller import Caller
 from changegate.services.tables.registry import NoRules
 
 _APPROVALS = SysapprovalApprover.__table__.c
+_TASKS = Task.__table__.c
 _REFUSED = "{} was asked for approvals, which are kept as evidence. Deactivate it instead of deleting it"
+_REQUESTED = "{} requested or opened {}, which this person must not approve. Deactivate it instead of deleting it"
 
 
 class GroupRules(NoRules):
@@ -28,6 +33,12 @@ def require_unasked_user(record: Mapping[str, Any]) -> None:
     require_unasked(_OF_USER, record["sys_id"], f"The account {record['user_name']}")
 
 
+def require_no_requester(record: Mapping[str, Any]) -> None:
+    """Refuse to delete a user who requested or opened a change that is open or decided. Raises `OperationFailed`."""
+    if change := _REQUESTED_BY.first({"user": record["sys_id"]}):
+        raise OperationFailed(_REQUESTED.format(f"The account {record['user_name']}", change.number))
+
+
 def require_unasked(approvals: Prepared, sys_id: str, name: str) -> None:
     """Raise `OperationFailed` if there are approvals of a user or group."""
     if approvals.first({"asked": sys_id}):
@@ -38,5 +49,15 @@ _OF_GROUP = Prepared(select(_APPROVALS.sys_id).where(_APPROVALS["group"] == para
 _OF_USER = Prepared(
     select(_APPROVALS.sys_id)
     .where(or_(_APPROVALS.approver == parameter("asked"), _APPROVALS.answered_by == parameter("asked")))
+    .limit(1)
+)
+_DECISION = select(ChgApprovalDecision.sys_id).where(ChgApprovalDecision.change_request == _TASKS["sys_id"]).exists()
+_REQUESTED_BY = Prepared(
+    select(_TASKS["number"])
+    .where(
+        or_(_TASKS["requested_by"] == parameter("user"), _TASKS["opened_by"] == parameter("user")),
+        _TASKS["sys_class_name"] == "change_request",
+        or_(_TASKS["active"].is_(True), _DECISION),
+    )
     .limit(1)
 )

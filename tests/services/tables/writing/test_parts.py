@@ -14,6 +14,7 @@ from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJ
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.approvals.stored import add_decision
 from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
@@ -29,7 +30,7 @@ def at_work(either_app: Flask) -> Iterator[None]:
         yield
 
 
-def create(table: str, **sent: str) -> Any:
+def create(table: str, **sent: Any) -> Any:
     return create_record(get_table(table), ROOT, sent)["sys_id"]
 
 
@@ -134,6 +135,37 @@ def test_a_user_who_was_asked_for_an_approval_or_answered_one_cannot_be_deleted(
     )
     with pytest.raises(IntegrityError):
         connection().execute(delete(SysUser).where(SysUser.sys_id == user))
+
+
+@pytest.mark.parametrize("column", ["requested_by", "opened_by"])
+@pytest.mark.parametrize(
+    ("state", "is_decided", "is_kept"), [(-5, False, True), (3, True, True), (3, False, False), (4, False, False)]
+)
+def test_the_requester_of_a_change_that_is_open_or_decided_cannot_be_deleted(
+    column: str, state: int, is_decided: bool, is_kept: bool
+) -> None:
+    """Four eyes compare accounts: without this one, another account of the requester could approve."""
+    user = create("sys_user", user_name="ann")
+    change = create("change_request", state=state, **{column: user})
+    if is_decided:
+        add_decision(row_of(change), {"round": 1, "stage": -4, "outcome": "approved"}, ROOT)
+    if not is_kept:
+        delete_record(get_table("sys_user"), ROOT, user)
+        assert row_of(change)[column] is None
+        return
+
+    number = row_of(change)["number"]
+    with pytest.raises(OperationFailed) as refusal:
+        delete_record(get_table("sys_user"), ROOT, user)
+    assert refusal.value.detail == (
+        f"The account ann requested or opened {number}, which this person must not approve. "
+        "Deactivate it instead of deleting it"
+    )
+
+
+def row_of(change: str) -> dict[str, Any]:
+    row = connection().execute(select(Task.__table__).where(Task.__table__.c["sys_id"] == change)).one()
+    return dict(row._mapping)
 
 
 def test_a_group_that_was_asked_for_an_approval_cannot_be_deleted() -> None:

@@ -179,7 +179,8 @@ def test_references_to_a_deleted_user_are_emptied(at_work: Flask) -> None:
 
 def test_an_emptied_reference_is_audited(at_work: Flask) -> None:
     user = create_record(USERS, ROOT, {"user_name": "ann"})["sys_id"]
-    made = [create_record(CHANGES, ROOT, {"assigned_to": "ann", "requested_by": "ann"})["sys_id"] for _ in range(3)]
+    sent = {"assigned_to": "ann", "requested_by": "ann", "state": 3}
+    made = [create_record(CHANGES, ROOT, sent)["sys_id"] for _ in range(3)]
     delete_record(USERS, ROOT, user)
     db.session.commit()
     told = db.session.execute(select(SysAudit).where(SysAudit.documentkey.in_(made))).scalars().all()
