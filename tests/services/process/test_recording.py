@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection
-from changegate.errors import AccessRefused
+from changegate.errors import AccessRefused, OperationFailed
 from changegate.models import ChgHistory, SysAudit, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
@@ -159,6 +159,22 @@ def test_history_stays_when_its_change_and_tasks_are_deleted() -> None:
     assert connection().execute(select(Task.sys_id)).all() == []
     kinds = [(kind, facts["number"]) for kind, _, facts in history(change["sys_id"])]
     assert kinds == [("created", change["number"]), ("deleted", change["number"]), ("deleted", task["number"])]
+
+
+@pytest.mark.parametrize("deleted", ["change_request", "change_task", "chg_policy_approval"])
+@pytest.mark.parametrize("created", ["change_request", "change_task", "chg_policy_approval"])
+def test_a_sys_id_with_a_history_is_not_used_again(deleted: str, created: str) -> None:
+    """A new record would continue the history, the round, and the approvals of the deleted one."""
+    sent = {"chg_policy_approval": {"name": "Peers", "state": -4}}
+    sys_id = create_record(get_table(deleted), ROOT, sent.get(deleted, {"short_description": "a"}))["sys_id"]
+    delete_record(get_table(deleted), ROOT, sys_id)
+    before = history(sys_id)
+
+    with pytest.raises(OperationFailed) as refusal:
+        create_record(get_table(created), ROOT, {**sent.get(created, {}), "sys_id": sys_id})
+    assert refusal.value.detail == "Unique Key violation detected: a record with this key exists already"
+    assert history(sys_id) == before
+    assert verify().is_clean
 
 
 def test_a_task_is_recorded_with_its_change_and_alone_without_one() -> None:

@@ -21,9 +21,10 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.errors import RecordChanged
+from changegate.errors import OperationFailed, RecordChanged
 from changegate.models import ChgHistory
 from changegate.models.base import new_ordered_sys_id, utc_now
+from changegate.services.tables.writing.written_rows import KEY_EXISTS
 
 VERSION = 1
 # The previous hash of the first entry of a chain.
@@ -95,6 +96,15 @@ def append_events(subject_table: str, subject_id: str, events: Iterable[Event]) 
         _insert_statement(len(fresh)).execute(numbered)
     except IntegrityError:
         raise RecordChanged("Another caller wrote to the history of the record at the same time.") from None
+
+
+def require_no_history(sys_id: str) -> None:
+    """Refuse the sys_id of a record that was deleted, whose history and approvals a new record would continue.
+
+    Raises `OperationFailed`.
+    """
+    if _ANY.first({"subject_id": sys_id}):
+        raise OperationFailed(KEY_EXISTS)
 
 
 def canonical(value: Any) -> str:
@@ -177,3 +187,4 @@ _HEAD = Prepared(
     # SQLite has one lock for all writers: taken before the read, so that the chain cannot grow in between.
     .execution_options(locks_rows=True)
 )
+_ANY = Prepared(select(_HISTORY.c.seq).where(_HISTORY.c.subject_id == parameter("subject_id")).limit(1))

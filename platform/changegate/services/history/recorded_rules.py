@@ -5,7 +5,7 @@ from typing import Any
 
 from changegate.services.access.caller import Caller
 from changegate.services.history.actors import actor_of
-from changegate.services.history.chain import CHANGES, append
+from changegate.services.history.chain import CHANGES, append, require_no_history
 from changegate.services.tables.registry import NoRules, Values, get_table
 from changegate.services.tables.values import render_value
 
@@ -40,6 +40,11 @@ class _RecordedRules(NoRules):
     def subject_of(self, row: Row) -> str:
         """Return the sys_id of the record whose history has the writes of a row."""
         return str(row["sys_id"])
+
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse the sys_id of a deleted record, whose history stays."""
+        super().require_unused(sys_id)
+        require_no_history(sys_id)
 
     def after_create(self, values: Values, caller: Caller) -> Values | None:
         """Record all values that were set."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
+from changegate.services.history.chain import require_no_history
 from changegate.services.process.numbering import next_number
 from changegate.services.process.recording import record_deletion
 from changegate.services.provenance.creation_quota import require_creation_quota
@@ -21,6 +22,10 @@ class TaskRules(NoRules):
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return the fields for the caller's integration and the provenance of the token."""
         return fields_of_origin(caller)
+
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse the sys_id of a deleted change, whose history stays."""
+        require_no_history(sys_id)
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Record the deletion in the history of the change."""

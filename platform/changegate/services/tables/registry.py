@@ -47,6 +47,9 @@ class Rules(Protocol):
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return the fields of a new record that name the integration and workload that create it."""
 
+    def require_unused(self, sys_id: str) -> None:
+        """Refuse a sys_id that a caller has chosen for a new record and that cannot be used again."""
+
     def before_create(self, values: Values, caller: Caller) -> None:
         """Complete the values of a new record in place, or refuse it."""
 
@@ -87,6 +90,9 @@ class NoRules:
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
         """Return nothing."""
         return {}
+
+    def require_unused(self, sys_id: str) -> None:
+        """Accept any sys_id."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Do nothing."""

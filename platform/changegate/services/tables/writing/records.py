@@ -56,6 +56,8 @@ def create_record(
     values |= {**_class_of(table), **table.rules.origin_of(caller)}
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*fields.keys() & given.keys(), *entries], table.integration_of(values))
+    if fields.get("sys_id"):
+        table.rules.require_unused(values["sys_id"])
     table.rules.before_create(values, caller)
     if ignored is not None:
         unused |= _overridden(table, {name: given[name] for name in given.keys() & fields.keys()}, values)

@@ -16,6 +16,8 @@ from changegate.services.tables.reading.records import require_row
 from changegate.services.tables.registry import Table, Values
 from changegate.services.tables.visibility import Restriction, visibility, visible_rows
 
+KEY_EXISTS = "Unique Key violation detected: a record with this key exists already"
+
 
 def lock_row(table: Table, caller: Caller, sys_id: str, *, is_to_go: bool = False) -> Values:
     """Lock and return a row that the caller may see. Raises `RecordNotFound`.
@@ -84,4 +86,4 @@ def _explained() -> Iterator[None]:
 def _explain(problem: IntegrityError) -> OperationFailed:
     if is_broken_reference(problem):
         return OperationFailed("A record that this one refers to has just been deleted")
-    return OperationFailed("Unique Key violation detected: a record with this key exists already")
+    return OperationFailed(KEY_EXISTS)
