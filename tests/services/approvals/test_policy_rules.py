@@ -17,8 +17,9 @@ from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import ScopePolicy
 from changegate.services.approvals.deadlines import meet_deadlines
 from changegate.services.approvals.policies import rules_of
+from changegate.services.approvals.token_limits import GROUP_REFUSED, MANAGER_REFUSED
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.records import create_record
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.services.approvals.asked_changes import (
     add,
     add_group,
@@ -227,11 +228,9 @@ def test_only_administrators_write_policies(roles: tuple[str, ...]) -> None:
 
 
 def test_no_token_writes_policies() -> None:
-    token = TokenGrant("e" * 32, "useraccount", ScopePolicy(has_everything=True))
-    caller = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), token))
     for table in ("chg_policy_approval", "chg_approval_def"):
         with pytest.raises(AccessRefused, match="Operation Failed"):
-            create_record(get_table(table), caller, {"name": "Mine", "state": -4})
+            create_record(get_table(table), token(), {"name": "Mine", "state": -4})
 
 
 # First start
@@ -298,3 +297,58 @@ def test_changes_are_asked_about_as_soon_as_somebody_can_approve(either_app: Fla
     asked = gone if how == "a user" else ann
     assert states_of(change) == {asked: "requested"}
     assert change_of(change)["approval"] == "requested"
+
+
+# What tokens must not change
+
+
+def token() -> Caller:
+    grant = TokenGrant("e" * 32, "useraccount", ScopePolicy(has_everything=True))
+    return Caller(ROOT.sys_id, "admin", Permissions(frozenset({"admin"}), grant))
+
+
+def test_no_token_changes_the_members_or_the_manager_of_a_group_that_an_active_rule_names() -> None:
+    ann, bob = add_people("ann", "bob").values()
+    board, other = add_group("Board", ann), add_group("Other", ann)
+    policy, members = add_policy(of_group(board)), get_table("sys_user_grmember")
+    rows = connection().execute(select(members.source.c["group"], members.source.c["sys_id"])).all()
+    member = {row.group: row.sys_id for row in rows}
+    caller = token()
+    attempts = (
+        lambda: create_record(members, caller, {"group": board, "user": bob}),
+        lambda: update_record(members, caller, member[board], {"user": bob}),
+        lambda: update_record(members, caller, member[board], {"group": other}),
+        lambda: update_record(members, caller, member[other], {"group": board}),
+        lambda: delete_record(members, caller, member[board]),
+        lambda: edit("sys_user_group", board, caller, manager=bob),
+    )
+    for attempt in attempts:
+        with pytest.raises(AccessRefused) as refusal:
+            attempt()
+        assert detail_of(refusal.value) == f"{GROUP_REFUSED}; use a user's name and password"
+
+    edit("sys_user_group", board, caller, description="The board")
+    edit("sys_user_group", other, caller, manager=bob)
+    update_record(members, caller, member[other], {"user": bob})
+    add("sys_user_grmember", group=board, user=bob)
+    edit("chg_policy_approval", policy, active=False)
+    delete_record(members, caller, member[board])
+    edit("sys_user_group", board, caller, manager=bob)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_refused"),
+    [("requested_by.manager", True), ("assignment_group.manager", False), ("requested_by", False)],
+)
+def test_no_token_changes_a_manager_whom_an_active_rule_asks(path: str, is_refused: bool) -> None:
+    ann, bob = add_people("ann", "bob").values()
+    policy = add_policy({"approver_source": "field", "approver_field": path})
+    if is_refused:
+        with pytest.raises(AccessRefused) as refusal:
+            edit("sys_user", ann, token(), manager=bob)
+        assert detail_of(refusal.value) == f"{MANAGER_REFUSED}; use a user's name and password"
+        edit("sys_user", ann, token(), title="Engineer")
+        edit("sys_user", ann, manager=bob)
+        edit("chg_policy_approval", policy, active=False)
+        bob = ""
+    edit("sys_user", ann, token(), manager=bob)

@@ -73,8 +73,13 @@ def value_at(path: str, change: Mapping[str, Any]) -> str | None:
     value: str | None = change.get(first)
     if not second or value is None:
         return value
-    row = _field_statement(str(get_table(_CHANGES).entries[first].reference), second).first({"sys_id": value})
+    row = _field_statement(table_of_field(first), second).first({"sys_id": value})
     return None if row is None else row[0]
+
+
+def table_of_field(name: str) -> str:
+    """Return the table to which a reference field of a change refers."""
+    return str(get_table(_CHANGES).entries[name].reference)
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from changegate.database import connection
 from changegate.models import SttrmState, SysapprovalApprover, SysUserGroupMember, Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED
+from changegate.services.approvals.token_limits import refuse_tokens_of_groups, refuse_tokens_of_managers
 from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.users.accounts import UserRules
@@ -73,6 +74,12 @@ class PersonRules(_Attending, UserRules):
 
     fields = frozenset({"active", "locked_out"})
 
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would determine who approves as the manager."""
+        super().before_update(record, changes, caller)
+        if "manager" in changes:
+            refuse_tokens_of_managers(caller)
+
     def users_of(self, row: Mapping[str, Any]) -> list[str | None]:
         """Return the user."""
         return [row["sys_id"]]
@@ -82,6 +89,12 @@ class GroupOfPeopleRules(_Attending, GroupRules):
     """Rules of sys_user_group; a change may wait for the manager of a group, and not for an inactive group."""
 
     fields = frozenset({"active", "manager"})
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would determine who approves as the manager."""
+        super().before_update(record, changes, caller)
+        if "manager" in changes:
+            refuse_tokens_of_groups(caller, record["sys_id"])
 
     def users_of(self, row: Mapping[str, Any]) -> list[str | None]:
         """Return the manager."""
@@ -94,6 +107,21 @@ class GroupOfPeopleRules(_Attending, GroupRules):
 
 class MemberRules(_Attending, MembershipRules):
     """Rules of sys_user_grmember; a change waits for the members of a group."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token that would add a member to a group that approves."""
+        super().before_create(values, caller)
+        refuse_tokens_of_groups(caller, values.get("group"))
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would change the members of a group that approves."""
+        super().before_update(record, changes, caller)
+        refuse_tokens_of_groups(caller, record["group"], changes.get("group"))
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse a token that would remove a member from a group that approves."""
+        super().before_delete(record, caller)
+        refuse_tokens_of_groups(caller, record["group"])
 
     def groups_of(self, row: Mapping[str, Any]) -> list[str]:
         """Return the group."""
