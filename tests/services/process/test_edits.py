@@ -295,6 +295,16 @@ def test_the_deletion_of_a_change_leaves_its_answers_as_they_are(ann: Caller, it
     assert [row["state"] for row in approvals_of(change)] == ["approved"]
 
 
+def test_open_approvals_end_when_their_change_is_deleted(ann: Caller) -> None:
+    add_policy(of_users(ann.sys_id), state=AUTHORIZE)
+    change = add("change_request", type="normal")
+    enter(change, AUTHORIZE)
+    remove("change_request", change)
+
+    [row] = approvals_of(change)
+    assert (row["state"], row["void_reason"]) == ("cancelled", "the change was deleted")
+
+
 def test_fields_that_no_approval_covers_void_nothing(ann: Caller, mallory: Caller, item: str) -> None:
     change = approved_change(ann)
     edit("change_request", change, mallory, work_notes="soon", business_service=item, conflict_status="Conflict")

@@ -65,6 +65,11 @@ def cancel_pending(change: Row, caller: Caller, reason: str) -> None:
         add_decision(change, {**kept, "round": rounds.number, "outcome": CANCELLED, "reason": reason}, caller)
 
 
+def withdraw_open(change: Row, caller: Caller, reason: str) -> None:
+    """Cancel the open approvals of a change that is deleted. Its answers and decisions stay as they are."""
+    _end_open(change, read_rounds(change["sys_id"]).number, caller, reason)
+
+
 def hold(change: Row, caller: Caller) -> None:
     """Set the open approvals of a change to No Longer Required while it is on hold."""
     for row in list_approvals(change["sys_id"], read_rounds(change["sys_id"]).number):

@@ -9,7 +9,7 @@ from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import ATTACHMENTS
 from changegate.services.approvals.departures import UNBOUND_STATES
-from changegate.services.approvals.requests import hold, release
+from changegate.services.approvals.requests import hold, release, withdraw_open
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
 from changegate.services.process.creation_presets import (
     find_model_of_type,
@@ -35,6 +35,7 @@ PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_
 FIXED_FIELDS = ("requested_by", "std_change_producer_version")
 FIELD_FIXED = "{}: the field cannot change after the creation of a change. Cancel the change and create another one"
 TYPE_OF_MODEL = "type: the model of this change sets the type {}. Send this type, or another model"
+DELETED = "the change was deleted"
 TYPE_FIXED = "{}: type and model can change only in the initial state, without approvals, and never to Standard"
 
 
@@ -91,6 +92,11 @@ class ChangeRules(TaskRules):
             return after_edit(record["sys_id"], changes.keys(), caller) or released
         # In these states, nothing depends on an edit, and the change is not read again.
         return None if record["state"] in UNBOUND_STATES else after_edit(record["sys_id"], changes.keys(), caller)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """End the open approvals, which nobody can answer without the change, and record the deletion."""
+        withdraw_open(record, caller, DELETED)
+        super().before_delete(record, caller)
 
     def after_attachment(
         self, sys_id: str, removed: AttachedFile | None, added: AttachedFile | None, caller: Caller
