@@ -31,6 +31,7 @@ from tests.services.approvals.asked_changes import (
     of_users,
     remove,
     states_of,
+    write,
 )
 from tests.support.jobs import run_due_jobs
 from tests.support.people import add_account, caller_for
@@ -232,6 +233,18 @@ def test_answers_of_earlier_rounds_are_not_followed_up(people: dict[str, str], l
     assert list_due(now() + timedelta(hours=2), 10) == []
     answer(change, caller_of(people, "ann"))
     assert list_due(now() + timedelta(hours=2), 10) == [change]
+
+
+def test_a_rejected_change_that_stays_in_its_state_is_not_followed_up(people: dict[str, str], later: Later) -> None:
+    change = waiting_change(of_users(people["ann"], valid_hours="1"), of_users(people["bob"]))
+    answer(change, caller_of(people, "ann"))
+    answer(change, caller_of(people, "bob"), "rejected", comments="no")
+    # As in a model in which a rejection moves no change.
+    write(change, state=AUTHORIZE)
+    commit()
+
+    assert approvals_of(change, state="approved")
+    assert list_due(now() + timedelta(hours=2), 10) == []
 
 
 def leave_by(people: dict[str, str], group: str, way: str) -> None:

@@ -40,7 +40,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.support.people import ROOT, add_account, caller_for
 
-SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -2, -1, 0, 10, 11
+NEW, ASSESS, SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -5, -4, -2, -1, 0, 10, 11
 CHANGES = get_table("change_request")
 GATE = "approval=approved"
 
@@ -303,6 +303,16 @@ def test_open_approvals_end_when_their_change_is_deleted(ann: Caller) -> None:
 
     [row] = approvals_of(change)
     assert (row["state"], row["void_reason"]) == ("cancelled", "the change was deleted")
+
+
+def test_a_rejection_in_scheduled_returns_the_change_to_new(ann: Caller, mallory: Caller) -> None:
+    change = approved_change(ann)
+    edit("change_request", change, mallory, implementation_plan="Drop tables")
+    answer(change, ann, "rejected", comments="no")
+
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (NEW, "rejected")
+    edit("change_request", change, mallory, state=str(ASSESS))
+    assert change_of(change)["state"] == ASSESS
 
 
 def test_fields_that_no_approval_covers_void_nothing(ann: Caller, mallory: Caller, item: str) -> None:

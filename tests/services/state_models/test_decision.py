@@ -50,6 +50,7 @@ TABLE: Mapping[str, Mapping[tuple[int, int, bool], set[str]]] = {
         (ASSESS, NEW, True): {HOLD, REJECTED},
         (AUTHORIZE, SCHEDULED, True): {GROUP, HOLD, APPROVED},
         (AUTHORIZE, NEW, True): {HOLD, REJECTED},
+        (SCHEDULED, NEW, True): {HOLD, REJECTED},
         **LATER,
     },
     "standard": {(NEW, SCHEDULED, False): {GROUP, HOLD, TEMPLATE}, **LATER},
@@ -59,6 +60,7 @@ TABLE: Mapping[str, Mapping[tuple[int, int, bool], set[str]]] = {
         (AUTHORIZE, REVIEW, True): {GROUP, HOLD, APPROVED, UNAUTHORIZED},
         (AUTHORIZE, NEW, False): {HOLD},
         (AUTHORIZE, NEW, True): {HOLD, REJECTED},
+        (SCHEDULED, NEW, True): {HOLD, REJECTED},
         **LATER,
     },
 }

@@ -20,7 +20,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.departures import BOUND_STATES
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.approvals.people import list_faults
-from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED, can_be_approved
+from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED, can_be_approved
 from changegate.services.approvals.stages import CANCELLED, Stage, count_stage, read_rounds
 from changegate.services.approvals.stored import (
     add_approval,
@@ -55,7 +55,9 @@ def list_due(at: datetime, limit: int) -> list[str]:
     is_over = and_(approvals["state"] == APPROVED, approvals["expires"] <= at)
     # From the changes that wait: old approvals are kept for ever.
     of_change = (tasks["sys_id"] == approvals["sysapproval"], tasks["sys_class_name"] == "change_request")
-    statement = select(tasks["sys_id"]).where(*of_change, tasks["state"].in_(BOUND_STATES))
+    # A rejection ends a round: in a model in which it moves no change, nothing is left to follow up.
+    is_waiting = (tasks["state"].in_(BOUND_STATES), tasks["approval"] != REJECTED)
+    statement = select(tasks["sys_id"]).where(*of_change, *is_waiting)
     others = SysapprovalApprover.__table__.alias().c
     latest = select(func.max(others["round"])).where(others["sysapproval"] == tasks["sys_id"]).scalar_subquery()
     is_current = (approvals["asked_by_policy"], approvals["voided_at"].is_(None), approvals["round"] == latest)

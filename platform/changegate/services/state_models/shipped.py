@@ -91,6 +91,7 @@ SHIPPED: Mapping[str, tuple[_Shipped, ...]] = {
         _Shipped(ASSESS, NEW, ("released", "rejected"), is_automatic=True),
         _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved"), is_automatic=True),
         _Shipped(AUTHORIZE, NEW, ("released", "rejected"), is_automatic=True),
+        _Shipped(SCHEDULED, NEW, ("released", "rejected"), is_automatic=True),
         *_ANY_TYPE,
     ),
     "standard": (_Shipped(NEW, SCHEDULED, ("released", "template")), *_ANY_TYPE),
@@ -100,6 +101,7 @@ SHIPPED: Mapping[str, tuple[_Shipped, ...]] = {
         _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved", "authorized"), is_automatic=True),
         _Shipped(AUTHORIZE, NEW),
         _Shipped(AUTHORIZE, NEW, ("released", "rejected"), is_automatic=True),
+        _Shipped(SCHEDULED, NEW, ("released", "rejected"), is_automatic=True),
         *_ANY_TYPE,
     ),
 }
