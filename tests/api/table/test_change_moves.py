@@ -248,7 +248,7 @@ def test_a_standard_change_from_a_template_is_scheduled_without_approval(writers
     change = writers.change(type="standard", chg_model=MODELS_OF_TYPES["standard"])
     writers.store(change, assignment_group=writers.group())
     refused = writers.write("root", change, state=SCHEDULED)
-    assert refused.status_code == 403 and "Created from a standard change template" in refused.text
+    assert refused.status_code == 403 and "Created from an active standard change template" in refused.text
     template = writers.template()
     both = writers.write("root", change, state=SCHEDULED, std_change_producer_version=template)
     assert both.status_code == 403

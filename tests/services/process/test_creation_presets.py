@@ -110,6 +110,16 @@ def test_an_inactive_template_makes_no_change(template: str) -> None:
     assert refusal.value.detail == "The standard change template Clear BGP sessions - 1 is not active"
 
 
+def test_a_change_is_scheduled_only_while_its_template_is_active(template: str) -> None:
+    group = create_record(get_table("sys_user_group"), ROOT, {"name": "Network"})["sys_id"]
+    first, second = (create(std_change_producer_version=template, assignment_group=group)["sys_id"] for _ in range(2))
+    update_record(CHANGES, ROOT, first, {"state": "-2"})
+    update_record(get_table("std_change_producer_version"), ROOT, template, {"active": "false"})
+    with pytest.raises(OperationFailed) as refusal:
+        update_record(CHANGES, ROOT, second, {"state": "-2"})
+    assert "Create the change from an active standard change template" in (refusal.value.detail or "")
+
+
 @pytest.mark.parametrize("change_type", ["normal", "standard", "emergency"])
 def test_type_and_model_follow_each_other(template: str, change_type: str) -> None:
     by_type, by_model = create(type=change_type), create(chg_model=change_type)

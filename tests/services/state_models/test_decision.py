@@ -25,7 +25,10 @@ NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     APPROVED: ({"approval": "requested"}, {"approval": "approved"}),
     REJECTED: ({"approval": "requested"}, {"approval": "rejected"}),
     PENDING: ({"approval": "not requested", "approval.missing": 1}, {"approval": "approved", "approval.missing": 0}),
-    TEMPLATE: ({"std_change_producer_version": None}, {"std_change_producer_version": "b" * 32}),
+    TEMPLATE: (
+        {"std_change_producer_version": "b" * 32, "template.active": 0},
+        {"std_change_producer_version": "b" * 32, "template.active": 1},
+    ),
     TASKS: ({"task.active": 1}, {"task.active": 0}),
     REVIEWED: ({"review.missing": 1}, {"review.missing": 0}),
     LAST: ({"task.active_work": 0, "event": ""}, {"task.active_work": 0, "event": "task_closed"}),

@@ -24,6 +24,7 @@ COMPUTED = {
     "task.active": Entry("integer", "Active change tasks"),
     "task.active_work": Entry("integer", "Active change tasks other than reviews"),
     "task.active_manual": Entry("integer", "Active change tasks that were added by hand"),
+    "template.active": Entry("integer", "Active standard change template of the change"),
     "review.missing": Entry("integer", "Review tasks that an emergency or unauthorized change lacks"),
     "approval.requested": Entry("integer", "Approvals that wait for an answer"),
     "approval.approved": Entry("integer", "Approvals that were given"),

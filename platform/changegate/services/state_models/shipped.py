@@ -46,8 +46,8 @@ CONDITION_TEXTS = {
         "Wait until the approvals that were requested again are given.",
     ),
     "template": (
-        "Created from a standard change template",
-        "std_change_producer_versionISNOTEMPTY",
+        "Created from an active standard change template",
+        "std_change_producer_versionISNOTEMPTY^template.active=1",
         "Create the change from an active standard change template, or choose a type that people approve.",
     ),
     "authorized": ("Not unauthorized", "unauthorized!=true", "An unauthorized change moves to Review instead."),
