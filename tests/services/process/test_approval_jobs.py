@@ -166,6 +166,32 @@ def test_a_manager_who_asked_for_the_change_is_not_asked_as_well(people: dict[st
     assert "The manager of the group cannot be asked: Boss requested this change." in notes_of(change)
 
 
+def test_a_manager_without_the_required_role_is_not_asked_as_well(people: dict[str, str], later: Later) -> None:
+    group = add_group("CAB2", people["ann"], manager=people["boss"])
+    add("sys_user_has_role", user=people["ann"], role="approver_user")
+    change = waiting_change(of_group(group, escalation_hours="1", required_role="approver_user"))
+    later(hours=2)
+
+    assert list(states_of(change)) == [people["ann"]]
+    expected = "The manager of the group cannot be asked: the account does not have the role approver_user."
+    assert expected in notes_of(change)
+
+
+def test_the_approval_of_a_manager_who_was_asked_as_well_ends_with_the_account(
+    people: dict[str, str], later: Later
+) -> None:
+    group = add_group("CAB2", people["ann"], manager=people["boss"])
+    change = waiting_change(of_group(group, escalation_hours="1"))
+    later(hours=2)
+    add("sys_user_grmember", user=people["bob"], group=group)
+    later(seconds=1)
+    assert states_of(change) == dict.fromkeys((people["ann"], people["bob"], people["boss"]), "requested")
+
+    edit("sys_user", people["boss"], locked_out=True)
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "requested", people["bob"]: "requested", people["boss"]: "cancelled"}
+
+
 @pytest.mark.parametrize("manager", [None, "ann"])
 def test_without_another_manager_an_escalation_is_noted(
     people: dict[str, str], later: Later, manager: str | None

@@ -17,6 +17,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysapprovalApprover, SysUser, SysUserGroup, Task
 from changegate.models.base import utc_now
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.candidates import find_role
 from changegate.services.approvals.departures import BOUND_STATES
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.approvals.people import list_faults
@@ -146,7 +147,7 @@ def _ask_manager(change: Row, row: Row, initiators: Initiators | None, caller: C
     group = _MANAGER.first({"group": row["group"]}) if row["group"] else None
     if group is None or group.manager is None:
         return "There is no manager of a group to escalate to."
-    reason = list_faults([group.manager]).get(group.manager)
+    reason = list_faults([group.manager], find_role(row["rule"])).get(group.manager)
     if reason is None and initiators is not None and not row["rule"]["allows_requester"]:
         reason = initiators.why_not(group.manager)
     if reason is not None:

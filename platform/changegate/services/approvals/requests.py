@@ -7,6 +7,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.asking import Rule, accept_earlier, ask_people, expand_rule, why_impossible
 from changegate.services.approvals.deadlines import ESCALATED
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
+from changegate.services.approvals.people import list_faults
 from changegate.services.approvals.policies import PEOPLE, UNDECIDED, PolicySelection, select_policy
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
 from changegate.services.approvals.stages import (
@@ -111,10 +112,12 @@ def _redraw_stage(
     for rule, before in zip(rules, former, strict=True):
         rule["required"] = max(rule["required"], before["required"])
         of_rule = [row for row in counted.rows if row["approval_def"] == rule["rule"] and row["state"] != CANCELLED]
-        # A manager to whom the rule was escalated stays, although the rule does not name them.
-        kept = {row["approver"] for row in of_rule if row["approval_source"] == ESCALATED}.union(rule["asked"])
+        # A manager to whom the rule was escalated stays, although the rule does not name them, while they may approve.
+        managers = {row["approver"] for row in of_rule if row["approval_source"] == ESCALATED}
+        faults = list_faults(managers, rule["role"])
+        kept = {*rule["asked"], *(managers - faults.keys())}
         gone = [row for row in of_rule if _is_open(row) and row["approver"] not in kept]
-        ended += [(row, rule["excluded"].get(row["approver"], reason)) for row in gone]
+        ended += [(row, (faults | rule["excluded"]).get(row["approver"], reason)) for row in gone]
         ask_people(change, place, rule, caller, skipping=_known(rule, counted, [r for r in of_rule if r not in gone]))
     withdraw(change, ended, caller)
     if rules != [{name: rule[name] for name in rules[0]} for rule in former]:
