@@ -245,6 +245,15 @@ def test_a_transition_stays_within_its_model() -> None:
     assert -5 in stored(model).states
 
 
+def test_conditions_of_mandatory_fields_have_sys_ids_of_their_own() -> None:
+    model = copy()
+    write("sttrm_state", state(model, -4), mandatory_fields="business_service, business_duration")
+    [assess] = (each for each in stored(model).transitions if (each.from_state, each.to_state) == (-5, -4))
+    ids = [each.sys_id for each in assess.conditions]
+    assert len(ids) == len(set(ids)) >= 2
+    assert {len(each) for each in ids} == {32}
+
+
 @pytest.mark.parametrize(
     ("table", "sent", "problem"),
     [

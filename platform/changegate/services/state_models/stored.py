@@ -21,6 +21,7 @@ from changegate.models import ChgModel, SttrmState, SttrmStateTransition, SttrmT
 from changegate.models.base import new_sys_id
 from changegate.services.state_models.conditions import field_labels, parse_condition
 from changegate.services.state_models.model import State, StateModel, Transition, TransitionCondition
+from changegate.services.tables.dictionary import sys_id_of
 
 MODELS, STATES = ChgModel.__table__, SttrmState.__table__
 TRANSITIONS, CONDITIONS = SttrmStateTransition.__table__, SttrmTransitionCondition.__table__
@@ -114,7 +115,7 @@ def _mandatory(transition: str, state: State) -> Iterable[TransitionCondition]:
     """Yield the conditions that the mandatory fields of the target state add to a transition."""
     for name, label in zip(state.mandatory_fields, field_labels(state.mandatory_fields), strict=True):
         # Each condition has a sys_id of its own on the wire; this one has no row, so it is derived from both.
-        sys_id = f"{transition[:16]}{name.encode().hex():0<16}"[:32]
+        sys_id = sys_id_of(transition, name)
         parsed = parse_condition(f"{name}ISNOTEMPTY")
         yield TransitionCondition(sys_id, f"{label} set", parsed, f"Set {label} ({name}).", field=name)
 
