@@ -308,8 +308,127 @@ def test_an_emptied_group_approves_nothing(people: dict[str, str], later: Later)
     leave_by(people, group, "deactivated")
     later(seconds=1)
 
-    assert change_of(change)["approval"] != "approved"
+    assert change_of(change)["approval"] == "not requested"
     assert states_of(change) == {people["ann"]: "cancelled"}
+    [waiting] = waiting_for(change_of(change))
+    reason = "rule Rule 0: the group Crew contains no user who may approve"
+    assert waiting.reason is not None
+    assert waiting.reason.startswith(reason)
+    assert notes_of(change).count(f"Approval could not be requested: {waiting.reason}.") == 1
+
+
+@pytest.mark.parametrize("way", ["locked", "deactivated", "removed from the group"])
+def test_people_who_come_back_to_an_emptied_group_are_asked_again(
+    people: dict[str, str], later: Later, way: str
+) -> None:
+    group = add_group("Crew", people["ann"], people["bob"])
+    change = waiting_change(of_group(group, wait_for="all"))
+    for name in ("ann", "bob"):
+        leave_by({"ann": people[name]}, group, way)
+    later(seconds=1)
+    assert change_of(change)["approval"] == "not requested"
+
+    if way == "removed from the group":
+        add("sys_user_grmember", user=people["ann"], group=group)
+    else:
+        edit("sys_user", people["ann"], active="true", locked_out="false")
+    later(seconds=1)
+    assert change_of(change)["approval"] == "requested"
+    answer(change, caller_of(people, "ann"))
+    # Both approvals are still required.
+    assert change_of(change)["approval"] == "requested"
+    add("sys_user_grmember", user=people["cem"], group=group)
+    later(seconds=1)
+    answer(change, caller_of(people, "cem"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_a_person_who_joins_an_emptied_group_is_asked(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"])
+    change = waiting_change(of_group(group))
+    leave_by(people, group, "locked")
+    later(seconds=1)
+    add("sys_user_grmember", user=people["cem"], group=group)
+    later(seconds=1)
+
+    answer(change, caller_of(people, "cem"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_one_of_several_people_who_comes_back_is_asked_again(people: dict[str, str], later: Later) -> None:
+    change = waiting_change(of_users(people["ann"], people["bob"], wait_for="all"))
+    leave_by(people, "", "locked")
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+
+    edit("sys_user", people["ann"], locked_out="false")
+    later(seconds=1)
+    answer(change, caller_of(people, "bob"))
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_emptied_rule_is_shown_beside_one_that_waits_for_people(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"])
+    change = waiting_change(of_group(group), of_users(people["bob"]))
+    leave_by(people, group, "locked")
+    later(seconds=1)
+    assert change_of(change)["approval"] == "not requested"
+    first, second = waiting_for(change_of(change))
+    assert first.reason is not None
+    assert (second.reason, second.users) == (None, [people["bob"]])
+
+    answer(change, caller_of(people, "bob"))
+    assert change_of(change)["approval"] == "not requested"
+    edit("sys_user", people["ann"], locked_out="false")
+    later(seconds=1)
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_expiry_ends_a_stage_in_which_another_rule_is_empty(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"])
+    change = waiting_change(of_group(group), of_users(people["bob"], expiry_hours="1"))
+    leave_by(people, group, "locked")
+    later(seconds=1)
+    later(hours=2)
+    assert [waiting.reason for waiting in waiting_for(change_of(change))] == [EXPIRED]
+
+    edit("sys_user", people["ann"], locked_out="false")
+    later(seconds=1)
+    edit("change_request", change, short_description="Still needed")
+    assert set(states_of(change, state="requested")) == {people["ann"], people["bob"]}
+
+
+def test_an_emptied_earlier_state_stops_a_change_that_has_moved_on(people: dict[str, str], later: Later) -> None:
+    add_policy(of_users(people["ann"]))
+    add_policy(of_users(people["bob"]), state=AUTHORIZE)
+    change = add("change_request", type="normal", assignment_group=add_group("Team"), implementation_plan="Deploy")
+    enter(change)
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["state"] == AUTHORIZE
+    edit("change_request", change, implementation_plan="Other")
+    leave_by(people, "", "locked")
+    later(seconds=1)
+    answer(change, caller_of(people, "bob"))
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "not requested")
+
+    edit("sys_user", people["ann"], locked_out="false")
+    later(seconds=1)
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_edit_that_names_another_group_asks_its_members(people: dict[str, str], later: Later) -> None:
+    group, other = add_group("Crew", people["ann"]), add_group("Other", people["bob"])
+    rule = {"approver_source": "field", "approver_field": "assignment_group"}
+    change = waiting_change(rule, assignment_group=group)
+    leave_by(people, group, "locked")
+    later(seconds=1)
+    edit("change_request", change, assignment_group=other)
+
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+    assert change_of(change)["approval"] == "requested"
 
 
 @pytest.mark.parametrize("way", ["deactivated", "locked"])

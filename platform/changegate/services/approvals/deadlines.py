@@ -22,7 +22,7 @@ from changegate.services.approvals.departures import BOUND_STATES
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.approvals.people import list_faults
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED, can_be_approved
-from changegate.services.approvals.stages import CANCELLED, Stage, count_stage, read_rounds
+from changegate.services.approvals.stages import CANCELLED, EMPTIED, Stage, count_stage, read_rounds
 from changegate.services.approvals.stored import (
     add_approval,
     add_decision,
@@ -106,6 +106,7 @@ def _end_hopeless(change: Row, stage: Stage, caller: Caller) -> None:
         return
     names = ("round", "stage", "policy", "policy_name", "policy_version", "facts", "explanation")
     kept = {name: stage.definition[name] for name in names}
+    kept["explanation"] |= {EMPTIED: False}
     add_decision(change, {**kept, "outcome": NOT_REQUESTED, "reason": EXPIRED}, caller)
     withdraw(change, [(row, EXPIRED) for row in counted.rows if row["state"] == REQUESTED], caller)
 

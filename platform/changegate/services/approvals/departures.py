@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, or_, select
 from changegate.database import connection
 from changegate.models import SttrmState, SysapprovalApprover, SysUserGroupMember, Task
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED
+from changegate.services.approvals.rollup import NOT_REQUESTED
 from changegate.services.approvals.token_limits import refuse_tokens_of_groups, refuse_tokens_of_managers
 from changegate.services.jobs.queue import enqueue
 from changegate.services.tables.registry import NoRules, Values
@@ -145,12 +145,13 @@ class RoleOfGroupRules(_Attending, RoleRules):
 
 
 def attend_changes(is_concerned: ColumnElement[bool]) -> None:
-    """Promise a job for each change with such an approval that is open or counts, and where nobody could be asked."""
-    is_live = or_(_APPROVALS["state"].in_((REQUESTED, APPROVED)), _APPROVALS["is_held"])
-    asked = select(_APPROVALS["sysapproval"]).where(_APPROVALS["asked_by_policy"], is_live, is_concerned)
+    """Promise a job for each change that has requested such an approval, and where nobody could be asked."""
     tasks = Task.__table__.c
+    # Also approvals that have ended: the people who left may come back.
+    of_change = (_APPROVALS["sysapproval"] == tasks["sys_id"], _APPROVALS["asked_by_policy"])
+    asked = select(_APPROVALS["sys_id"]).where(*of_change, is_concerned).exists()
     is_bound = (tasks["sys_class_name"] == "change_request", tasks["state"].in_(BOUND_STATES))
-    waits = or_(tasks["sys_id"].in_(asked), tasks["approval"] == NOT_REQUESTED)
+    waits = or_(asked, tasks["approval"] == NOT_REQUESTED)
     # In a fixed order, so that two transactions do not wait for each other's jobs.
     changes = select(tasks["sys_id"]).where(*is_bound, waits).order_by(tasks["sys_id"])
     for change in connection().execute(changes).scalars().all():

@@ -12,6 +12,7 @@ from changegate.services.approvals.policies import PEOPLE, UNDECIDED, PolicySele
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
 from changegate.services.approvals.stages import (
     CANCELLED,
+    EMPTIED,
     NOT_REQUIRED,
     ApprovalOutcome,
     Counted,
@@ -89,7 +90,8 @@ def redraw(change: Row, caller: Caller, reason: str) -> ApprovalOutcome:
     """Determine again whom the rules of the open stages ask: people have joined or left. A quorum never falls.
 
     Open approvals of people who may no longer approve are cancelled. People whose answers were voided are asked again,
-    and so are those whose answers were not needed, if the others are too few now.
+    and so are those whose answers were not needed, if the others are too few now. If nobody is left to ask, `approval`
+    is not requested, until people come back or join.
     """
     rounds = read_rounds(change["sys_id"])
     initiators = initiators_of(change)
@@ -105,7 +107,7 @@ def redraw(change: Row, caller: Caller, reason: str) -> ApprovalOutcome:
 def _redraw_stage(
     change: Row, rounds: Rounds, counted: Counted, initiators: Initiators, caller: Caller, reason: str
 ) -> None:
-    definition, former = counted.stage.definition, counted.stage.rules
+    definition, former, was = counted.stage.definition, counted.stage.rules, counted.stage.outcome
     rules = [expand_rule(rule["rule"], rule["name"], rule["definition"], change, initiators) for rule in former]
     place = {"round": rounds.number, "stage": counted.stage.state, "policy": definition["policy"]}
     ended: list[tuple[Row, str]] = []
@@ -120,14 +122,24 @@ def _redraw_stage(
         ended += [(row, (faults | rule["excluded"]).get(row["approver"], reason)) for row in gone]
         ask_people(change, place, rule, caller, skipping=_known(rule, counted, [r for r in of_rule if r not in gone]))
     withdraw(change, ended, caller)
-    if rules != [{name: rule[name] for name in rules[0]} for rule in former]:
+    emptied = _why_emptied(change, rounds, counted, rules)
+    outcome = NOT_REQUESTED if emptied else REQUESTED
+    if outcome != was or rules != [{name: rule[name] for name in rules[0]} for rule in former]:
         named = {name: definition[name] for name in ("policy_name", "policy_version", "facts")}
-        explanation = {**definition["explanation"], "rules": rules}
-        add_decision(
-            change,
-            {**place, **named, "outcome": REQUESTED, "reason": reason, "explanation": explanation},
-            caller,
-        )
+        explanation = {**definition["explanation"], "rules": rules, EMPTIED: emptied is not None}
+        named |= {"outcome": outcome, "reason": emptied or reason, "explanation": explanation}
+        add_decision(change, {**place, **named}, caller)
+    if emptied and (was != NOT_REQUESTED or definition["reason"] != emptied):
+        _notify_managers(change, emptied, caller)
+
+
+def _why_emptied(change: Row, rounds: Rounds, counted: Counted, rules: list[Rule]) -> str | None:
+    """Return why a rule that is not passed has no open approval any more, or None if each of them has one."""
+    rows = list_approvals(change["sys_id"], rounds.number)
+    waiting = {row["approval_def"] for row in rows if row["stage"] == counted.stage.state and _is_open(row)}
+    failed = {result.rule.sys_id for result in counted.rollup.results if not result.is_passed}
+    emptied = [rule for rule in rules if rule["rule"] in failed - waiting]
+    return why_impossible(emptied, counts_person_once=counted.stage.counts_person_once) if emptied else None
 
 
 def _known(rule: Rule, counted: Counted, rows: list[Row]) -> set[str]:
@@ -200,8 +212,12 @@ def _wait(change: Row, rounds: Rounds, decision: dict[str, Any], caller: Caller)
     reason, stage = decision["reason"], rounds.stages.get(decision["stage"])
     if stage is None or stage.definition["reason"] != reason:
         add_decision(change, {**decision, "outcome": NOT_REQUESTED}, caller)
-        add_journal_entries("change_request", change["sys_id"], {"work_notes": NOTE.format(reason)}, caller)
+        _notify_managers(change, reason, caller)
     return ApprovalOutcome(NOT_REQUESTED, reason)
+
+
+def _notify_managers(change: Row, reason: str, caller: Caller) -> None:
+    add_journal_entries("change_request", change["sys_id"], {"work_notes": NOTE.format(reason)}, caller)
 
 
 def _end_open(change: Row, of_round: int, caller: Caller, reason: str) -> None:

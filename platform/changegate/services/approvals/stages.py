@@ -28,6 +28,8 @@ from changegate.services.approvals.stored import add_decision, list_approvals, l
 from changegate.services.approvals.voiding import find_uncovered
 
 CANCELLED, NOT_REQUIRED = "cancelled", "not_required"
+# Key of an explanation: everyone whom a rule asked has left before enough of them answered.
+EMPTIED = "emptied"
 ANSWERED = frozenset({APPROVED, REJECTED})
 Row = Mapping[str, Any]
 
@@ -54,8 +56,11 @@ class Stage:
 
     @property
     def asks_people(self) -> bool:
-        """Return whether people were asked; otherwise, claims have decided, or there was nobody to ask."""
-        return bool(self.definition["outcome"] == REQUESTED)
+        """Return whether people were asked; otherwise, claims have decided, or there was nobody to ask.
+
+        A stage that everyone has left since then keeps its rules, so that its quorums do not fall.
+        """
+        return bool(self.definition["outcome"] == REQUESTED or self.definition["explanation"].get(EMPTIED))
 
     @property
     def rules(self) -> Sequence[Row]:
@@ -179,8 +184,10 @@ def settle(change: Row, caller: Caller) -> ApprovalOutcome:
             continue
         counted = count_stage(change, stage, rows, initiators)
         _end_needless(counted, caller)
-        # A stage whose answers are all void still waits for the people who are asked again.
-        approval = REQUESTED if counted.rollup.approval == NOT_REQUESTED else counted.rollup.approval
+        approval = counted.rollup.approval
+        if approval in {NOT_REQUESTED, REQUESTED}:
+            # A stage whose answers are all void still waits for the people who are asked again.
+            approval = NOT_REQUESTED if stage.outcome == NOT_REQUESTED else REQUESTED
         approvals.append(approval)
         if approval != stage.outcome:
             append_decision(change, rounds, counted, approval, initiators, caller)

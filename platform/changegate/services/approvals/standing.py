@@ -18,7 +18,8 @@ Row = Mapping[str, Any]
 class Waiting:
     """What one rule of a change waits for: `missing` more approvals by users who have open `approvals`.
 
-    A stage in which nobody could be asked has a `reason` instead of a rule, and nobody in `users`.
+    A stage in which nobody could be asked has a `reason` instead of a rule, and no `users`. A rule that everyone
+    has left has both.
     """
 
     state: int
@@ -49,17 +50,18 @@ def _waiting(change: Row, rounds: Rounds, rows: Sequence[Row]) -> list[Waiting]:
     initiators = initiators_of(change) if any(row["state"] in ANSWERED for row in rows) else NOBODY
     for state, stage in sorted(rounds.stages.items()):
         policy = stage.definition["policy_name"]
-        if stage.outcome == NOT_REQUESTED:
-            reason = stage.definition["reason"]
-            waiting.append(Waiting(state, policy, None, 1, (), (), stage.since, reason))
-        elif stage.asks_people:
+        reason = stage.definition["reason"] if stage.outcome == NOT_REQUESTED else None
+        if stage.asks_people:
             counted = count_stage(change, stage, rows, initiators, only_answers=True)
             for rule, result in zip(stage.rules, counted.rollup.results, strict=True):
                 if not result.is_passed:
                     is_open = [row for row in counted.rows if _is_open(row, rule["rule"])]
                     users, approvals = [row["approver"] for row in is_open], [row["sys_id"] for row in is_open]
                     missing = rule["required"] - len(result.counted)
-                    waiting.append(Waiting(state, policy, rule["name"], missing, users, approvals, stage.since))
+                    why = None if is_open else reason
+                    waiting.append(Waiting(state, policy, rule["name"], missing, users, approvals, stage.since, why))
+        elif reason is not None:
+            waiting.append(Waiting(state, policy, None, 1, (), (), stage.since, reason))
     return waiting
 
 

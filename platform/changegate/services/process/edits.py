@@ -51,7 +51,9 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
     if not _is_asked(change):
         return None
     # First, because an answer that depends on the edit shows the difference, even if another policy applies now.
-    if void_after_edit(change, frozenset(edited), caller):
+    is_void = void_after_edit(change, frozenset(edited), caller)
+    # Without anybody to ask, the edit may have named other people.
+    if is_void or change["approval"] == NOT_REQUESTED:
         return _ask_again(change, EDITED, caller)
     return apply_outcome(change, requests.reselect(change, caller, EDITED, gather_facts(change)), caller)
 
@@ -106,7 +108,10 @@ def _stages_of(change: Values) -> Mapping[int, Any]:
 
 def _waits_for_nobody(change: Values) -> bool:
     """Return whether nobody could be asked when the change entered its state."""
-    return change["approval"] == NOT_REQUESTED and change["state"] in requests.STAGES
+    if change["approval"] != NOT_REQUESTED or change["state"] not in requests.STAGES:
+        return False
+    stage = _stages_of(change).get(change["state"])
+    return stage is None or not stage.asks_people
 
 
 def _is_asked(change: Values) -> bool:
