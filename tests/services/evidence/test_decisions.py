@@ -109,3 +109,29 @@ def test_an_administrator_who_answers_for_another_person_does_not_count_as_the_r
     commit()
     assert kinds(change)[:3] == ["created", "requested", "answered"]
     assert codes() == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"state": "-2", "approval": "approved"}, ["approval_imported"]),
+        ({"state": "-2", "approval": "not requested"}, []),
+        ({"state": "0", "approval": "approved"}, []),
+    ],
+)
+def test_an_imported_approval_is_listed(sent: dict[str, str], expected: list[str]) -> None:
+    change = add("change_request", **sent)
+    edit("change_request", change, short_description="Edited")
+    commit()
+
+    report = verify()
+    assert [each.code for each in report.observations] == expected
+    assert report.is_clean
+
+
+def test_the_approval_by_a_template_is_not_listed_as_imported() -> None:
+    template = add("std_change_producer_version", name="Clear sessions")
+    change = add("change_request", std_change_producer_version=template, assignment_group=add_group("Network"))
+    edit("change_request", change, state="-2")
+    commit()
+    assert codes() == []

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from changegate.database import connection
+from changegate.database import commit, connection
 from changegate.errors import OperationFailed
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, CmdbCi, Job, SttrmState, SttrmStateTransition
@@ -36,8 +36,10 @@ from tests.services.approvals.asked_changes import (
     of_group,
     of_users,
     remove,
+    states_of,
     write,
 )
+from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
 NEW, ASSESS, SCHEDULED, IMPLEMENT, REVIEW, PEER_CHECK, DONE = -5, -4, -2, -1, 0, 10, 11
@@ -416,6 +418,34 @@ def test_an_edit_that_names_a_group_asks_it_where_nobody_could_be_asked(ann: Cal
     edit("change_request", change, mallory, assignment_group=add_group("One", ann.sys_id))
     assert [row["state"] for row in approvals_of(change)] == ["requested"]
     assert change_of(change)["approval"] == "requested"
+
+
+@pytest.mark.parametrize("approval", ["approved", "requested"])
+@pytest.mark.parametrize("state", [ASSESS, AUTHORIZE])
+def test_an_imported_approval_carries_no_change_past_a_gate(
+    ann: Caller, mallory: Caller, state: int, approval: str
+) -> None:
+    add_policy(of_users(ann.sys_id), state=state)
+    change = add(
+        "change_request", type="normal", state=str(state), approval=approval, assignment_group=add_group("Team")
+    )
+    edit("change_request", change, mallory, on_hold="true", on_hold_reason="wait")
+    edit("change_request", change, mallory, on_hold="false")
+
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (state, "requested")
+    assert states_of(change) == {ann.sys_id: "requested"}
+    answer(change, ann)
+    assert change_of(change)["state"] == state + 1
+
+
+def test_a_job_asks_for_the_approval_of_an_imported_change(either_app: Flask, ann: Caller) -> None:
+    add_policy(of_users(ann.sys_id), state=AUTHORIZE)
+    change = add("change_request", type="normal", state=str(AUTHORIZE), approval="approved")
+    commit()
+    run_due_jobs(either_app)
+
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "requested")
+    assert states_of(change) == {ann.sys_id: "requested"}
 
 
 def test_a_standard_change_is_bound_to_no_answer(mallory: Caller) -> None:

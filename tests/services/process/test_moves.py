@@ -14,6 +14,7 @@ from changegate.extensions import db
 from changegate.models import ChgHistory, StdChangeProducerVersion, SysUserGroup, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
+from changegate.services.approvals.stored import add_decision
 from changegate.services.process import moves
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
@@ -83,6 +84,7 @@ def tasks_of(change: str) -> list[Mapping[str, Any]]:
 def decided(change: str, approval: str) -> Mapping[str, Any]:
     locked = lock_change(change)
     assert locked is not None
+    add_decision(locked, {"round": 1, "stage": locked["state"], "outcome": approval}, WRITER)
     apply_outcome(locked, Decided(approval), WRITER)
     commit()
     return stored(change)

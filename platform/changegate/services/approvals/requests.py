@@ -32,6 +32,14 @@ REJECTED_BY_CLAIMS = "verified claims have rejected the change"
 Row = Mapping[str, Any]
 
 
+def is_requested(change: Row) -> bool:
+    """Return whether `approval` of a change comes from a policy, if the state of the change requests approvals.
+
+    Imported approvals, and those that were written before policies existed, do not.
+    """
+    return change["state"] not in STAGES or change["state"] in read_rounds(change["sys_id"]).stages
+
+
 def on_entry(change: Row, state: int, caller: Caller, facts: Mapping[str, Any]) -> ApprovalOutcome:
     """Request the approvals of a change that has entered a state, or decide by claims; return what follows.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from changegate.services.approvals.departures import UNBOUND_STATES
 from changegate.services.evidence.observation import Observation
 from changegate.services.history.chain import CHANGES, CREATED
 
@@ -36,6 +37,8 @@ def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observatio
     answers: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
         people |= _people_in(entry)
+        if entry.kind == CREATED and _is_imported_approval(entry.facts):
+            yield Observation("approval_imported", "No policy requested the approval of the change.", seq=entry.seq)
         if entry.kind == ANSWERED:
             answers[entry.facts["approval"]] = entry.facts
         elif entry.kind in ENDED:
@@ -43,6 +46,10 @@ def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observatio
                 answers.pop(each["approval"], None)
         elif entry.kind == DECIDED and entry.facts["outcome"] == APPROVED:
             yield from _review_decision(entry, people, answers, edits)
+
+
+def _is_imported_approval(facts: Mapping[str, Any]) -> bool:
+    return facts.get("approval") == APPROVED and facts.get("state") not in {str(state) for state in UNBOUND_STATES}
 
 
 def _people_in(entry: HistoryEntry) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Observations that people should look at, although everything is recorded as it must be.
-NOTICES = frozenset({"actor_unknown", "policy_edited_by_approver", "root_key_blocked"})
+NOTICES = frozenset({"actor_unknown", "approval_imported", "policy_edited_by_approver", "root_key_blocked"})
 
 
 @dataclass(frozen=True, slots=True)

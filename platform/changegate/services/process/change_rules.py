@@ -8,9 +8,10 @@ from changegate.models.change_request import CHANGE_STATES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import ATTACHMENTS
-from changegate.services.approvals.departures import UNBOUND_STATES
-from changegate.services.approvals.requests import hold, release, withdraw_open
+from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
+from changegate.services.approvals.requests import STAGES, hold, release, withdraw_open
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
+from changegate.services.jobs.queue import enqueue
 from changegate.services.process.creation_presets import (
     find_model_of_type,
     find_presets,
@@ -61,6 +62,11 @@ class ChangeRules(TaskRules):
             _require_beginning(values, initial)
         begin_task(values, caller, table="change_request", prefix="CHG")
         values.setdefault("requested_by", caller.sys_id)
+
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Have the approvals requested of a change that was imported in a state that needs them."""
+        if values["state"] in STAGES:
+            enqueue(ATTEND, {"change": values["sys_id"]}, key=values["sys_id"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse what approvals and the state model decide, ignore process fields, and keep the fields consistent."""

@@ -17,7 +17,7 @@ from changegate.services.access.permissions import Permissions
 from changegate.services.approvals import requests
 from changegate.services.approvals.deadlines import has_expired, list_due, meet_deadlines
 from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
-from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REQUESTED
+from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
 from changegate.services.approvals.stages import read_rounds
 from changegate.services.approvals.stages import settle as count_answers
 from changegate.services.approvals.voiding import void_after_edit, void_uncovered
@@ -46,9 +46,10 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
     change = lock_change(sys_id) if edited else None
     if change is None or change["state"] in UNBOUND_STATES:
         return None
-    if _waits_for_nobody(change):
+    stages = _stages_of(change)
+    if _waits_for_nobody(change, stages):
         return apply_outcome(change, requests.ask_again(change, caller, gather_facts(change)), caller)
-    if not _is_asked(change):
+    if not _is_asked(change, stages):
         return None
     # First, because an answer that depends on the edit shows the difference, even if another policy applies now.
     is_void = void_after_edit(change, frozenset(edited), caller)
@@ -72,11 +73,12 @@ def attend(payload: Mapping[str, Any]) -> None:
     change = lock_change(payload["change"])
     if change is None or change["state"] in UNBOUND_STATES:
         return
-    if any(map(has_expired, _stages_of(change).values())):
+    stages = _stages_of(change)
+    if any(map(has_expired, stages.values())):
         return
-    if _waits_for_nobody(change):
+    if _waits_for_nobody(change, stages):
         apply_outcome(change, requests.ask_again(change, SYSTEM_CALLER, gather_facts(change)), SYSTEM_CALLER)
-    elif _is_asked(change):
+    elif _is_asked(change, stages):
         _ask_again(change, PEOPLE, SYSTEM_CALLER)
 
 
@@ -84,7 +86,7 @@ def attend(payload: Mapping[str, Any]) -> None:
 def follow_up(payload: Mapping[str, Any]) -> None:
     """Remind, escalate, and end the approvals of a change that wait for too long, and ask again what has expired."""
     change = lock_change(payload["change"])
-    if change is None or change["state"] in UNBOUND_STATES or not _is_asked(change):
+    if change is None or change["state"] in UNBOUND_STATES or not _is_asked(change, _stages_of(change)):
         return
     voided = void_uncovered(change, SYSTEM_CALLER)
     meet_deadlines(change, database_now(), SYSTEM_CALLER)
@@ -106,20 +108,20 @@ def _stages_of(change: Values) -> Mapping[int, Any]:
     return read_rounds(change["sys_id"]).stages
 
 
-def _waits_for_nobody(change: Values) -> bool:
-    """Return whether nobody could be asked when the change entered its state."""
-    if change["approval"] != NOT_REQUESTED or change["state"] not in requests.STAGES:
+def _waits_for_nobody(change: Values, stages: Mapping[int, Any]) -> bool:
+    """Return whether nobody could be asked when the change entered its state, or the change was imported in it."""
+    if change["approval"] == REJECTED or change["state"] not in requests.STAGES:
         return False
-    stage = _stages_of(change).get(change["state"])
-    return stage is None or not stage.asks_people
+    stage = stages.get(change["state"])
+    return stage is None or (change["approval"] == NOT_REQUESTED and not stage.asks_people)
 
 
-def _is_asked(change: Values) -> bool:
+def _is_asked(change: Values, stages: Mapping[int, Any]) -> bool:
     """Return whether approvals of the current round are open or count, or were lost by an edit in a later state.
 
     A change in a final state of its model needs no approval any more.
     """
-    if change["approval"] not in {NOT_REQUESTED, REQUESTED, APPROVED} or not _stages_of(change):
+    if change["approval"] not in {NOT_REQUESTED, REQUESTED, APPROVED} or not stages:
         return False
     return bool(model_of(change).transitions_from(change["state"]))
 

@@ -7,6 +7,8 @@ from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChangeTask, StdChangeProducerVersion
+from changegate.services.approvals.requests import is_requested
+from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED
 from changegate.services.approvals.standing import facts_of
 from changegate.services.approvals.voiding import effective_approval
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
@@ -42,7 +44,8 @@ def gather_facts(
     """
     facts = {**change, "event": event, "conflict.count": 0}
     if _is_needed("approval", needed):
-        facts["approval"] = effective_approval(change, frozenset(edited))
+        is_counted = change["approval"] != APPROVED or is_requested(change)
+        facts["approval"] = effective_approval(change, frozenset(edited)) if is_counted else NOT_REQUESTED
     if _is_needed("approval.", needed):
         facts |= facts_of(change)
     if _is_needed("task.", needed):
