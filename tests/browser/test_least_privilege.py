@@ -142,5 +142,9 @@ def test_the_overview_draws_what_was_exchanged(
     admin.goto("/machine-identity")
     chart = admin.get_by_role("img", name=re.compile("^In the last 24 hours: [1-9][0-9]* accepted"))
     expect(chart).to_be_visible()
-    assert chart.locator("rect.of-accepted").last.evaluate("bar => bar.getBoundingClientRect().height") > 5
+    # Soon after the hour, its own bar may be low beside that of the hour before.
+    heights = chart.locator("rect.of-accepted").evaluate_all(
+        "bars => bars.map(bar => bar.getBoundingClientRect().height)"
+    )
+    assert max(heights) > 5
     assert width_of(admin) <= width
