@@ -94,7 +94,7 @@ def cheap_passwords() -> Iterator[None]:
     """Hash passwords in this process with scrypt at a cost of next to nothing; servers in others hash as ever."""
     cheap = functools.partial(generate_password_hash, method=CHEAP_HASH)
     with (
-        mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("nobody's")),
+        mock.patch.multiple(accounts, generate_password_hash=cheap, _NOBODYS_HASH=cheap("unused")),
         mock.patch.object(first_start, "generate_password_hash", cheap),
     ):
         yield

@@ -514,7 +514,7 @@ def test_other_json_and_text_are_not_recognized(site: ProviderSite) -> None:
 def test_keys_of_a_preset_are_known_without_a_discovery_document(monkeypatch: pytest.MonkeyPatch) -> None:
     document = FetchedDocument(200, key_set_document(jwk(rsa_key())))
     monkeypatch.setattr(Fetches, "fetch_document", mock.Mock(return_value=document))
-    monkeypatch.setattr(Fetches, "discover_at", mock.Mock(side_effect=JwksFetchFailed("There is none.")))
+    monkeypatch.setattr(Fetches, "discover_at", mock.Mock(side_effect=JwksFetchFailed("Not found.")))
     found = recognized("https://gitlab.com/oauth/discovery/keys")
     assert (found.fields["issuer"], found.fields["preset"]) == ("https://gitlab.com", "gitlab")
     assert found.keys

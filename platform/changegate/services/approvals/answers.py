@@ -99,9 +99,9 @@ def answer_pending(
 ) -> ApprovalOutcome:
     """Answer every pending approval of the caller for a change, and return what follows.
 
-    Approvals of others that the caller may answer as a delegate count as pending if the caller has none. Raises
-    `OperationFailed` if there are none, `VersionOutdated` if `condition` does not hold for the stored version of the
-    change, and the errors of `complete_answer`.
+    If the caller has no pending approval of their own, those that they may answer as a delegate are answered. Raises
+    `OperationFailed` if no approval is pending, `VersionOutdated` if `condition` does not hold for the stored version
+    of the change, and the errors of `complete_answer`.
     """
     rounds = read_rounds(change["sys_id"])
     rows = [row for row in list_approvals(change["sys_id"], rounds.number) if row["state"] == REQUESTED]

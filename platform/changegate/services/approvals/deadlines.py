@@ -1,7 +1,7 @@
 """Deadlines of open approvals: reminder, escalation to the manager of the group, expiry; never an approval.
 
 `due_date` of an open approval is its next deadline. If servers were down for long, the next deadline counts from the
-one that was reached too late: nobody's approval expires without the reminder that was promised before.
+one that was reached too late: no approval expires without its reminder.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def list_due(at: datetime, limit: int) -> list[str]:
     approvals, tasks = SysapprovalApprover.__table__.c, Task.__table__.c
     is_due = and_(approvals["state"] == REQUESTED, approvals["due_date"] <= at)
     is_over = and_(approvals["state"] == APPROVED, approvals["expires"] <= at)
-    # From the changes that wait: old approvals are kept for ever.
+    # From the changes that wait: old approvals are never deleted.
     of_change = (tasks["sys_id"] == approvals["sysapproval"], tasks["sys_class_name"] == "change_request")
     # A rejection ends a round: in a model in which it moves no change, nothing is left to follow up.
     is_waiting = (tasks["state"].in_(BOUND_STATES), tasks["approval"] != REJECTED)

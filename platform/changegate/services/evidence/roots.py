@@ -58,7 +58,7 @@ class Root:
 
 @repeating("history.root", every=HOW_OFTEN)
 def make_daily_root(at: datetime) -> bool:
-    """Make the root of the day if there is none yet; return that there is no more work."""
+    """Make the root of the day unless it exists; return False, since one run does all the work."""
     made_at = connection().execute(select(func.max(_ROOTS.c.made_at))).scalar()
     if made_at is None or made_at.date() < at.date():
         make_root(at)

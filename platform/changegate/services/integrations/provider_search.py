@@ -46,7 +46,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConnectionTest:
-    """The key set of a URL, or why there is none: then `jwks_url` and `issuer` may show where the keys are instead."""
+    """The key set of a URL, or the reason of a failure; `jwks_url` and `issuer` may then show where the keys are."""
 
     fetched: FetchedKeySet | None = None
     error: str = ""

@@ -42,7 +42,7 @@ _CONDITIONS = Prepared(
 
 
 def get_model(sys_id: str) -> StateModel | None:
-    """Return a model as it is stored now, or None if there is none or it has no states."""
+    """Return a model as it is stored now; None if it does not exist or has no states."""
     model = _MODELS.first({"model": sys_id})
     return model if model is not None and model.states else None
 
