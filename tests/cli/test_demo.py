@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from changegate import create_app
 from changegate.cli.demo_instance import find_demo_folder, make_demo_folder
-from changegate.cli.demo_steps import STEPS, DemoFailed, DemoRun, DemoServers, run_steps
+from changegate.cli.demo_requests import DemoFailed, DemoRun, DemoServers
+from changegate.cli.demo_steps import STEPS, run_steps
 from changegate.cli.instance import working_on
 from changegate.extensions import db, now
 from changegate.instance_files import list_exposed

@@ -14,7 +14,8 @@ import requests
 from flask import Flask
 
 from changegate.cli.demo_instance import find_demo_folder, make_demo_folder, remove_demo_folder
-from changegate.cli.demo_steps import AUDIENCE, INTEGRATIONS, DemoFailed, DemoServers, print_links, run_steps
+from changegate.cli.demo_requests import DemoFailed, DemoServers
+from changegate.cli.demo_steps import AUDIENCE, INTEGRATIONS, print_links, run_steps
 from changegate.cli.instance import working_on
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.serve import require_free_port
