@@ -14,12 +14,12 @@ from sqlalchemy import select
 
 from changegate.cli.integrations.applying import apply_integrations
 from changegate.cli.integrations.integration_file import read_file, render_file
-from changegate.cli.integrations.yaml_text import mapping_items, parse_yaml, read_mapping, render_yaml
 from changegate.extensions import db
 from changegate.models import OAuthEntity
 from changegate.schemas.integration_input import load_integration
 from changegate.services.integrations.integrations import list_integrations
 from changegate.services.integrations.saving import register_integration
+from changegate.yaml_text import mapping_items, parse_yaml, read_mapping, render_yaml
 from tests.cli.conftest import Outcome, Run
 from tests.support.certificates import certificate, pem
 

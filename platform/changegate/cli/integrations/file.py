@@ -1,9 +1,7 @@
 """`changegate integration apply` and `export`: integrations as a file for version control."""
 
 import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,9 +11,8 @@ from changegate.cli.integrations.applying import Applied, apply_integrations
 from changegate.cli.integrations.integration_file import read_file, render_file
 from changegate.cli.integrations.refusals import as_json, get_target
 from changegate.cli.integrations.value_texts import describe_changes
-from changegate.cli.integrations.yaml_text import MAX_YAML_CHARACTERS
+from changegate.cli.yaml_files import file_option, read_yaml_file
 from changegate.database import commit, rollback
-from changegate.errors import ChangegateError
 from changegate.extensions import db, now
 from changegate.printable import printable
 from changegate.schemas import presets
@@ -28,7 +25,7 @@ TO_DO = {"create": "would be registered", "change": "would be changed", "keep": 
 
 
 @click.command()
-@click.option("-f", "--file", "file", required=True, metavar="FILE", help="A YAML file; - reads stdin.")
+@file_option
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would change, without changing anything.")
 @as_json
 def apply(file: str, dry_run: bool, as_json: bool) -> None:
@@ -36,7 +33,8 @@ def apply(file: str, dry_run: bool, as_json: bool) -> None:
 
     Integrations are matched by name. Those that the file does not name are left unchanged.
     """
-    entries = read_file(_read(file), shown_as="stdin" if file == "-" else file)
+    text, shown_as = read_yaml_file(file)
+    entries = read_file(text, shown_as=shown_as)
     with opened_instance():
         applied = apply_integrations(entries)
         entities = [get_target(result.client_id) for result in applied]
@@ -71,19 +69,6 @@ def _warn(result: Applied, warnings: Iterable[str]) -> None:
     # To stderr, since stdout may be JSON.
     for sentence in warnings:
         click.echo(printable(f"! {result.name}: {sentence}"), err=True)
-
-
-def _read(file: str) -> str:
-    try:
-        data = sys.stdin.buffer.read(MAX_YAML_CHARACTERS * 4 + 1) if file == "-" else _bytes_of(file)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ChangegateError(f"{file} is not valid UTF-8.") from None
-
-
-def _bytes_of(file: str) -> bytes:
-    with Path(file).open("rb") as opened:
-        return opened.read(MAX_YAML_CHARACTERS * 4 + 1)
 
 
 def _row(result: Applied, is_dry_run: bool) -> dict[str, Any]:

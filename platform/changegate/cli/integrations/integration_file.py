@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from changegate.cli.integrations.yaml_text import (
+from changegate.errors import ChangegateError, InputInvalid
+from changegate.models import OAuthEntity
+from changegate.models.connection_type import TYPES
+from changegate.models.integration_choices import JWT_BEARER
+from changegate.schemas.claim_condition_text import render_condition_text
+from changegate.schemas.integration_input import defaults_for
+from changegate.schemas.presets import find_preset
+from changegate.services.integrations.integration_fields import fields_of
+from changegate.yaml_text import (
     Place,
     Placed,
     Unreadable,
@@ -13,18 +21,9 @@ from changegate.cli.integrations.yaml_text import (
     parse_yaml,
     place_of,
     read_mapping,
+    render_item,
     render_place,
-    render_yaml,
 )
-from changegate.errors import ChangegateError, InputInvalid
-from changegate.models import OAuthEntity
-from changegate.models.connection_type import TYPES
-from changegate.models.integration_choices import JWT_BEARER
-from changegate.printable import printable
-from changegate.schemas.claim_condition_text import render_condition_text
-from changegate.schemas.integration_input import defaults_for
-from changegate.schemas.presets import find_preset
-from changegate.services.integrations.integration_fields import fields_of
 
 TOP = "integrations"
 MAX_INTEGRATIONS = 1000
@@ -46,11 +45,7 @@ class FileEntry:
 
     def refused(self, problem: InputInvalid) -> ChangegateError:
         """Return a refusal with a line for each field, with its place in the file."""
-        return ChangegateError("\n".join(self._sentence(field, texts) for field, texts in problem.fields.items()))
-
-    def _sentence(self, field: str, texts: list[str]) -> str:
-        place = self.placed.keys.get(field, self.placed.place)
-        return f"{self.file}, {render_place(place)}: {printable(field, 100)}: {' '.join(texts)}"
+        return ChangegateError("\n".join(self.placed.explain(self.file, problem.fields)))
 
 
 def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
@@ -65,7 +60,7 @@ def read_file(text: str, *, shown_as: str) -> list[FileEntry]:
 
 def render_file(entities: Iterable[OAuthEntity]) -> str:
     """Return the text of a file for integrations, without defaults and secrets."""
-    entries = [_indented(f"# client id: {entity.client_id}", _said(entity)) for entity in entities]
+    entries = [render_item(_said(entity), f"client id: {entity.client_id}") for entity in entities]
     return HEAD + (f"{TOP}:\n" + "\n".join(entries) if entries else f"{TOP}: []\n")
 
 
@@ -120,8 +115,3 @@ def _say_trust(fields: dict[str, Any], client_id: str) -> None:
 def _said_map(verifier_map: dict[str, Any]) -> dict[str, Any]:
     usual = {"kid": None, "enforce_dates": True, "active": True}
     return {name: value for name, value in verifier_map.items() if name not in usual or value != usual[name]}
-
-
-def _indented(comment: str, fields: dict[str, Any]) -> str:
-    lines = render_yaml(fields).splitlines()
-    return "\n".join([f"  {comment}", f"  - {lines[0]}", *(f"    {line}" if line else "" for line in lines[1:])]) + "\n"

@@ -1,4 +1,4 @@
-"""The subset of YAML for files of integrations, with the place of each value for error messages.
+"""The subset of YAML for files that commands apply, with the place of each value for error messages.
 
 PyYAML reads and writes it. Only values that are the same in YAML 1.1, 1.2, and JSON are typed: true, false, null, and
 decimal numbers. Others, such as `no` or `12:30`, are strings. Aliases, tags, and repeated keys are refused: they could
@@ -6,7 +6,7 @@ expand a small file to a huge one, or hide a value.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,12 @@ class Placed:
     value: Any
     place: Place
     keys: Mapping[str, Place]
+
+    def explain(self, file: str, problems: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        """Yield a line for each field with problems: the place of its key in a file, and the sentences about it."""
+        for field, sentences in problems.items():
+            place = render_place(self.keys.get(field, self.place))
+            yield f"{file}, {place}: {printable(field, 100)}: {' '.join(sentences)}"
 
 
 class _Loader(yaml.SafeLoader):
@@ -106,6 +112,13 @@ def render_yaml(value: Any) -> str:
     """Return plain values as YAML; parsing it returns the same values."""
     rendered: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return rendered
+
+
+def render_item(fields: Mapping[str, Any], comment: str | None = None) -> str:
+    """Return a mapping as an item of a list, with a comment in front of it."""
+    lines = render_yaml(fields).splitlines()
+    above = [] if comment is None else [f"  # {comment}"]
+    return "\n".join([*above, f"  - {lines[0]}", *(f"    {line}" if line else "" for line in lines[1:])]) + "\n"
 
 
 def place_of(node: yaml.Node) -> Place:
