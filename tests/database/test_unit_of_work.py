@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 from sqlalchemy import event, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from changegate.database import commit, connection, unit_of_work
 from changegate.extensions import db
@@ -84,3 +85,29 @@ def test_its_end_undoes_what_was_not_committed_and_gives_the_connection_back(eit
     with either_app.app_context():
         assert pool.checkedout() == before
         assert "lost" not in _committed()
+
+
+def test_actions_run_before_the_commit_once_for_each_key(at_work: Flask) -> None:
+    for key in ("first", "second", "first"):
+        unit_of_work().do_before_commit(key, lambda key=key: _insert(f"{key} action"))  # type: ignore[misc]
+    assert not {"first action", "second action"} & _committed()
+    commit()
+    assert {"first action", "second action"} <= _committed()
+    commit()
+
+
+def test_a_rollback_drops_the_actions_before_the_commit(at_work: Flask) -> None:
+    unit_of_work().do_before_commit("key", lambda: _insert("dropped"))
+    unit_of_work().rollback()
+    commit()
+    assert "dropped" not in _committed()
+
+
+def test_a_failed_action_commits_nothing(at_work: Flask) -> None:
+    _insert("before the action")
+    unit_of_work().do_before_commit("key", lambda: _insert("before the action"))
+    with pytest.raises(IntegrityError):
+        commit()
+    unit_of_work().rollback()
+    commit()
+    assert "before the action" not in _committed()

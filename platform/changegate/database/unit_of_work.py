@@ -1,6 +1,7 @@
 """The unit of work of an application context: its connection, its transaction, and its last write.
 
-    commit() ── a write is postponed? ──> executed now: alone in one call (it may wait in the write queue), or
+    commit() ── something is to be done before it? ──> done now, in the order in which it was promised
+             ├── a write is postponed? ──> executed now: alone in one call (it may wait in the write queue), or
              │                            within the open transaction
              ├── the session holds objects or the only connection? ──> flush, then its commit
              └── a Core connection? ──> its commit
@@ -10,6 +11,7 @@
 Only the thread of the context uses its unit of work. See decisions 0006 and 0011.
 """
 
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Protocol
 
 from flask import Flask
@@ -40,7 +42,7 @@ class UnitOfWork:
     rollback covers both. See decision 0006.
     """
 
-    __slots__ = ("_core", "_engine", "_last_write", "_session")
+    __slots__ = ("_before_commit", "_core", "_engine", "_last_write", "_session")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -48,10 +50,18 @@ class UnitOfWork:
         self._core: Connection | None = None
         self._last_write: LastWrite | None = None
         self._session: LeanSession | None = None
+        self._before_commit: dict[Hashable, Callable[[], None]] = {}
 
     def join(self, session: "LeanSession") -> None:
         """Add the ORM session of this context."""
         self._session = session
+
+    def do_before_commit(self, key: Hashable, action: Callable[[], None]) -> None:
+        """Run an action at the beginning of the commit, once for each key; a rollback drops it.
+
+        For what depends on all writes of the transaction together.
+        """
+        self._before_commit.setdefault(key, action)
 
     def write_with_commit(self, write: LastWrite) -> None:
         """Postpone a write until the commit, or until the next statement of this unit of work.
@@ -89,6 +99,8 @@ class UnitOfWork:
             raise
 
     def _commit(self) -> None:
+        while self._before_commit:
+            self._before_commit.pop(next(iter(self._before_commit)))()
         session = self._session
         is_with_objects = session is not None and session.holds_objects()
         if is_with_objects:
@@ -121,6 +133,7 @@ class UnitOfWork:
         If the rollback fails, the connection is closed, which has the same effect.
         """
         self._last_write = None
+        self._before_commit.clear()
         try:
             if self._session is not None:
                 self._session.rollback_objects()
@@ -132,6 +145,7 @@ class UnitOfWork:
     def close(self) -> None:
         """Roll back and return the connection to the pool."""
         self._last_write = None
+        self._before_commit.clear()
         try:
             if self._session is not None and self._session.holds_objects():
                 self._session.close_objects()

@@ -7,6 +7,7 @@ from changegate.models.chg_approval_content import ChgApprovalContent
 from changegate.models.chg_history import ChgHistory, ChgHistoryRoot
 from changegate.models.chg_model import ChgModel
 from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
+from changegate.models.chg_process_version import ChgProcessVersion
 from changegate.models.cmdb_ci import CmdbCi
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
@@ -54,6 +55,7 @@ __all__ = [
     "ChgHistoryRoot",
     "ChgModel",
     "ChgPolicyApproval",
+    "ChgProcessVersion",
     "CmdbCi",
     "IdempotencyKey",
     "IntegrationDraft",

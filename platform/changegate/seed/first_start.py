@@ -13,6 +13,7 @@ from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.seed.approvals import seed_approvals
 from changegate.seed.scopes import seed_scopes
 from changegate.services.catalog.shipped_choices import add_shipped_choices
+from changegate.services.process_documents.versions import store_versions
 from changegate.services.state_models.shipped import refresh_shipped_models
 from changegate.services.tables.dictionary import refresh_dictionary
 
@@ -42,6 +43,7 @@ def seed_first_start(admin_password: str | None) -> str | None:
     seed_approvals()
     refresh_dictionary()
     add_shipped_choices()
+    store_versions()
     if db.session.get(SysUser, ADMIN_SYS_ID) is not None:
         return None
     password = admin_password or secrets.token_urlsafe(12)

@@ -12,6 +12,7 @@ from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
+from changegate.services.process_documents.versions import current_version
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.tables.writing.written_rows import insert_row
@@ -101,7 +102,8 @@ def add_decision(change: Mapping[str, Any], values: Mapping[str, Any], caller: C
     of_change = {"change_request": change["sys_id"], "number": change["number"], "sequence": sequence}
     _INSERT_DECISION.execute({**stamps, **author, "sys_id": new_ordered_sys_id(), **of_change, **values, **texts})
     kind = "requested" if values["outcome"] == "requested" else "decided"
-    append("change_request", change["sys_id"], kind, {"sequence": sequence, **values}, actor_of(caller))
+    facts = {"sequence": sequence, **values, "process_version": current_version()}
+    append("change_request", change["sys_id"], kind, facts, actor_of(caller))
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Tables of approval policies, their rules, and decisions."""
+"""Tables of approval policies, their rules, and decisions, and the versions of all records of the process."""
 
 from functools import partial
 
-from changegate.models import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
+from changegate.models import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval, ChgProcessVersion
 from changegate.services.approvals.policy_rules import ApprovalDefRules, PolicyRules
 from changegate.services.catalog.access import ADMINISTRATORS, CHANGE_READERS, rows_of_own_tasks
 from changegate.services.history.recorded_rules import recorded
@@ -38,6 +38,14 @@ APPROVAL_TABLES = (
         access=Access(read=ANYONE),
         own_rows=rows_of_own_tasks("change_request"),
         reads_all=CHANGE_READERS,
+        is_audited=False,
+    ),
+    Table(
+        name="chg_process_version",
+        label="Process Version",
+        model=ChgProcessVersion,
+        display_field="number",
+        access=Access(read=CHANGE_READERS),
         is_audited=False,
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 from changegate.services.access.caller import Caller
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, append, require_no_history
+from changegate.services.process_documents.versions import note_edit
 from changegate.services.tables.registry import NoRules, Values, get_table
 from changegate.services.tables.values import render_value
 
@@ -68,7 +69,9 @@ class _RecordedRules(NoRules):
         old, new = self._rendered(before), self._rendered(after)
         changes = {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
         facts = {"table": self.table, "record": row["sys_id"], CHANGES: changes}
-        append(self.subject_table, self.subject_of(row), self.recorded_as, facts, actor_of(caller))
+        subject = self.subject_of(row)
+        append(self.subject_table, subject, self.recorded_as, facts, actor_of(caller))
+        note_edit(self.subject_table, subject, caller.user_name)
 
     def _rendered(self, row: Row) -> dict[str, str]:
         entries = get_table(self.table).entries

@@ -12,6 +12,7 @@ from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS, 
 from changegate.services.approvals.voiding import covered_fields
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, Beginning, append, describe_beginning
+from changegate.services.process_documents.versions import current_version
 from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, NEW, REVIEW
 from changegate.services.tables.values import render_value
 
@@ -87,6 +88,7 @@ def record_move(before: Values, change: Values, caller: Caller, transition: str 
     An automatic move has the name of its transition.
     """
     facts = {**_facts_of(before, change), "automatic": transition is not None, "transition": transition}
+    facts["process_version"] = current_version()
     append(CHANGE, change["sys_id"], MOVED, facts, actor_of(caller))
 
 
