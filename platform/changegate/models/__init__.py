@@ -9,6 +9,14 @@ from changegate.models.chg_model import ChgModel
 from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
 from changegate.models.chg_process_version import ChgProcessVersion
 from changegate.models.cmdb_ci import CmdbCi
+from changegate.models.cmn_schedule import (
+    ChgFreezeOverride,
+    CmnSchedule,
+    CmnScheduleBlackout,
+    CmnScheduleMaintenance,
+    CmnScheduleRevision,
+    CmnScheduleSpan,
+)
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
 from changegate.models.job import Job
@@ -51,12 +59,18 @@ __all__ = [
     "ChgApprovalContent",
     "ChgApprovalDecision",
     "ChgApprovalDef",
+    "ChgFreezeOverride",
     "ChgHistory",
     "ChgHistoryRoot",
     "ChgModel",
     "ChgPolicyApproval",
     "ChgProcessVersion",
     "CmdbCi",
+    "CmnSchedule",
+    "CmnScheduleBlackout",
+    "CmnScheduleMaintenance",
+    "CmnScheduleRevision",
+    "CmnScheduleSpan",
     "IdempotencyKey",
     "IntegrationDraft",
     "Job",

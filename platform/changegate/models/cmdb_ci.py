@@ -38,3 +38,6 @@ class CmdbCi(Record, Base):
     operational_status: Mapped[int] = integer_choice("Operational status", OPERATIONAL_STATUSES, default=1)
     short_description: Mapped[str | None] = text("Short description", 1000)
     assignment_group: Mapped[str | None] = reference("Change group", "sys_user_group")
+    maintenance_schedule: Mapped[str | None] = reference(
+        "Maintenance schedule", "cmn_schedule_maintenance", stored_in="cmn_schedule"
+    )

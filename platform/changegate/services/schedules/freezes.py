@@ -1,0 +1,83 @@
+"""Freezes that cover a change, and the maintenance windows of a configuration item."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from changegate.services.schedules.spans import Interval
+from changegate.services.schedules.stored import Freeze, find_maintenance, read_schedules
+
+# The fields of a change with the items that it is about.
+ITEM_FIELDS = ("cmdb_ci", "business_service", "service_offering")
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeSubject:
+    """What a freeze may cover. Without `change`, its type, group, and fields are unknown, and every freeze applies.
+
+    `items` are the sys_ids of configuration items, services, and service offerings. A change whose environment is
+    unknown is covered by freezes of all environments, because nothing shows that it is somewhere else.
+    """
+
+    items: frozenset[str]
+    environment: str | None = None
+    change: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSpan:
+    """An interval in which a freeze applies; the end is exclusive, and `spans.LATEST` if none is known."""
+
+    freeze: Freeze
+    start: datetime
+    end: datetime
+
+
+def subject_of(change: Mapping[str, Any], further_items: Iterable[str] = ()) -> FreezeSubject:
+    """Return what freezes are compared with: the fields of a change, and its affected CIs and impacted services."""
+    of_change = (change.get(name) for name in ITEM_FIELDS)
+    items = frozenset(item for item in (*of_change, *further_items) if item)
+    return FreezeSubject(items, change.get("source_environment"), change)
+
+
+def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
+    """Return the freezes that cover a subject at some time from `start` to `end`, each with its first interval."""
+    covering = ((freeze, freeze.schedule.first_interval(start, end)) for freeze in list_covering(subject))
+    return [FrozenSpan(freeze, *interval) for freeze, interval in covering if interval is not None]
+
+
+def blocked_spans(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
+    """Return all intervals from `start` to `end` in which a freeze covers a subject, clipped to these."""
+    return [
+        FrozenSpan(freeze, *interval)
+        for freeze in list_covering(subject)
+        for interval in freeze.schedule.intervals(start, end)
+    ]
+
+
+def maintenance_spans(ci: str, start: datetime, end: datetime) -> list[Interval] | None:
+    """Return the maintenance windows of a configuration item; None if it has no schedule, and any time is allowed."""
+    schedule = find_maintenance(ci)
+    return None if schedule is None else schedule.intervals(start, end)
+
+
+def list_covering(subject: FreezeSubject) -> Iterator[Freeze]:
+    """Yield the active freezes that cover a subject, at whatever time."""
+    return (freeze for freeze in read_schedules().freezes if _covers(freeze, subject))
+
+
+def _covers(freeze: Freeze, subject: FreezeSubject) -> bool:
+    if freeze.items and freeze.items.isdisjoint(subject.items):
+        return False
+    if freeze.environments and subject.environment and subject.environment.lower() not in freeze.environments:
+        return False
+    change = subject.change
+    if change is None:
+        return True
+    if freeze.groups and change.get("assignment_group") not in freeze.groups:
+        return False
+    if freeze.types and (change.get("type") or "normal") not in freeze.types:
+        return False
+    # A record that was just created shows its caller no private fields; they count as empty.
+    return freeze.condition.matches({name: change.get(name) for name in freeze.condition.fields})

@@ -1,0 +1,155 @@
+"""The evaluator of schedules: from wall-clock spans in a time zone to intervals in UTC. It is pure.
+
+Ends are exclusive. A local time that occurs twice means its first occurrence. A start that a clock change skips moves
+forward to the change, and a skipped end by the length of the gap, so that an interval is never empty.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+
+from changegate.services.schedules.recurrence import Repetition, list_dates
+
+Interval = tuple[datetime, datetime]
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+# Intervals are computed and remembered for blocks of this length.
+_BLOCK = timedelta(days=28)
+# How far ahead an end or an opening is searched for.
+HORIZON = timedelta(days=400)
+_EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
+# Years in which schedules are evaluated: no time zone leads out of the calendar there.
+EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a schedule by the wall clock, both times naive. An excluded one is taken out of the others."""
+
+    starts: datetime
+    ends: datetime
+    repetition: Repetition | None = None
+    is_excluded: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The spans of a schedule with their time zone. Compared by identity, which is the key of remembered blocks."""
+
+    zone: tzinfo
+    spans: tuple[Span, ...]
+
+    def intervals(self, start: datetime, end: datetime) -> list[Interval]:
+        """Return the intervals between two instants, merged and in order, clipped to these instants."""
+        start, end = max(start, EARLIEST), min(end, LATEST)
+        if start >= end:
+            return []
+        blocks = range((start - _EPOCH) // _BLOCK, (end - SECOND - _EPOCH) // _BLOCK + 1)
+        found = (each for block in blocks for each in _block(self, block))
+        return merge((max(first, start), min(last, end)) for first, last in found if last > start and first < end)
+
+    def first_interval(self, start: datetime, end: datetime) -> Interval | None:
+        """Return the first interval between two instants, up to `HORIZON` after the start, or None.
+
+        Its end is that of the whole interval, also after `end`: see `end_after`.
+        """
+        at, limit = max(start, EARLIEST), min(end, start + HORIZON, LATEST)
+        while at < limit:
+            following = min(limit, _end_of_block(at))
+            if found := self.intervals(at, following):
+                first = found[0][0]
+                return first, self.end_after(first) or LATEST
+            at = following
+        return None
+
+    def end_after(self, at: datetime) -> datetime | None:
+        """Return when the interval around an instant ends; None if it does not end within `HORIZON`."""
+        end = at
+        while end < min(at + HORIZON, LATEST):
+            found = self.intervals(end, _end_of_block(end))
+            if not found or found[0][0] > end:
+                return end
+            end = found[0][1]
+        return None
+
+
+def merge(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return the union of intervals, in order; intervals that touch become one."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if start >= end:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def subtract(intervals: Sequence[Interval], removed: Sequence[Interval]) -> list[Interval]:
+    """Return the first intervals without the second ones. Both are merged and in order."""
+    left: list[Interval] = []
+    position = 0
+    for start, end in intervals:
+        while position < len(removed) and removed[position][0] < end:
+            first, last = removed[position]
+            if first > start:
+                left.append((start, first))
+            start = max(start, last)
+            if last > end:
+                break  # it may reach into the next interval
+            position += 1
+        if start < end:
+            left.append((start, end))
+    return left
+
+
+def to_utc(local: datetime, zone: tzinfo) -> datetime:
+    """Return the instant of a local time; one that a clock change skips moves forward by the length of the gap."""
+    return local.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _end_of_block(at: datetime) -> datetime:
+    return _EPOCH + _BLOCK * ((at - _EPOCH) // _BLOCK + 1)
+
+
+@lru_cache(maxsize=16_384)
+def _block(schedule: Schedule, block: int) -> tuple[Interval, ...]:
+    """Return the intervals of a schedule in a block, clipped to it."""
+    start = _EPOCH + _BLOCK * block
+    end = start + _BLOCK
+    kinds: dict[bool, list[Interval]] = {True: [], False: []}
+    for span in schedule.spans:
+        kinds[span.is_excluded] += _occurrences(span, schedule.zone, start, end)
+    allowed, excluded = (merge(kinds[is_excluded]) for is_excluded in (False, True))
+    return tuple((max(first, start), min(last, end)) for first, last in subtract(allowed, excluded))
+
+
+def _occurrences(span: Span, zone: tzinfo, start: datetime, end: datetime) -> Iterator[Interval]:
+    """Yield the intervals of a span that overlap with the time from `start` to `end`."""
+    length = span.ends - span.starts
+    # A day more than the offset of any time zone, and than the gap of any clock change.
+    low, high = (start - length - 2 * DAY).date(), (end + 2 * DAY).date()
+    for on in list_dates(span.starts.date(), span.repetition, low, high):
+        first, last = _interval(datetime.combine(on, span.starts.time()), length, zone)
+        if first < end and last > start:
+            yield first, last
+
+
+def _interval(starts: datetime, length: timedelta, zone: tzinfo) -> Interval:
+    start, end = _start_to_utc(starts, zone), to_utc(starts + length, zone)
+    # Wholly within the gap of a clock change.
+    return start, end if end > start else start + length
+
+
+def _start_to_utc(local: datetime, zone: tzinfo) -> datetime:
+    """Return the instant of a local start, or the end of the gap that a clock change makes around it."""
+    before, after = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    if before is None or after is None or before >= after:
+        return to_utc(local, zone)
+    # The change lies between the two instants that the offsets before and after it would give.
+    low, high = ((local - offset).replace(tzinfo=UTC) for offset in (after, before))
+    while high - low > SECOND:
+        middle = low + (high - low) // 2
+        low, high = (low, middle) if middle.astimezone(zone).utcoffset() == after else (middle, high)
+    return high.replace(microsecond=0)
