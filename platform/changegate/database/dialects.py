@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, DateTime, String, Table, cast, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    String,
+    Table,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from changegate.database.prepared import Prepared, parameter
@@ -12,7 +25,10 @@ from changegate.database.unit_of_work import connection
 
 Columns = Any  # columns as attributes
 
-_ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(parameter("number", BigInteger))))
+_ADVISORY_LOCK = Prepared(
+    select(func.pg_advisory_xact_lock(parameter("number", BigInteger))).execution_options(locks_rows=True)
+)
+_WRITE_LOCK = Prepared(select(literal(1)).execution_options(locks_rows=True))
 _CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 _OLDEST_TRANSACTION = text(
     "SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity"
@@ -21,12 +37,8 @@ _OLDEST_TRANSACTION = text(
 
 
 def lock_number(number: int) -> None:
-    """Take the advisory lock of a number until the transaction ends.
-
-    On SQLite, this does nothing: a transaction that has written has the only write lock anyway.
-    """
-    if _is_postgres(connection()):
-        _ADVISORY_LOCK.first({"number": number})
+    """Take the advisory lock of a number until the transaction ends; on SQLite, the only write lock."""
+    (_ADVISORY_LOCK if _is_postgres(connection()) else _WRITE_LOCK).first({"number": number})
 
 
 def lock_table(at_work: Connection, table: Table) -> None:

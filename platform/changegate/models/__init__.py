@@ -8,7 +8,7 @@ from changegate.models.chg_history import ChgHistory, ChgHistoryRoot
 from changegate.models.chg_model import ChgModel
 from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
 from changegate.models.chg_process_version import ChgProcessVersion
-from changegate.models.cmdb_ci import CmdbCi
+from changegate.models.cmdb_ci import CmdbCi, CmdbRelCi
 from changegate.models.cmn_schedule import (
     ChgFreezeOverride,
     CmnSchedule,
@@ -17,6 +17,7 @@ from changegate.models.cmn_schedule import (
     CmnScheduleRevision,
     CmnScheduleSpan,
 )
+from changegate.models.conflict import ChgMgtWorker, Conflict
 from changegate.models.idempotency_key import IdempotencyKey
 from changegate.models.integration_draft import IntegrationDraft
 from changegate.models.job import Job
@@ -50,7 +51,7 @@ from changegate.models.sys_user_delegate import SysUserDelegate
 from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
-from changegate.models.task_ci import TaskCi
+from changegate.models.task_ci import TaskCi, TaskCmdbCiService
 from changegate.models.tiny_url import TinyUrl
 
 __all__ = [
@@ -62,15 +63,18 @@ __all__ = [
     "ChgFreezeOverride",
     "ChgHistory",
     "ChgHistoryRoot",
+    "ChgMgtWorker",
     "ChgModel",
     "ChgPolicyApproval",
     "ChgProcessVersion",
     "CmdbCi",
+    "CmdbRelCi",
     "CmnSchedule",
     "CmnScheduleBlackout",
     "CmnScheduleMaintenance",
     "CmnScheduleRevision",
     "CmnScheduleSpan",
+    "Conflict",
     "IdempotencyKey",
     "IntegrationDraft",
     "Job",
@@ -113,5 +117,6 @@ __all__ = [
     "SysapprovalApprover",
     "Task",
     "TaskCi",
+    "TaskCmdbCiService",
     "TinyUrl",
 ]

@@ -120,6 +120,7 @@ class ChangeRequest(Task):
     outside_maintenance_schedule: Mapped[bool | None] = boolean("Outside maintenance schedule", default=False)
     is_bulk: Mapped[bool | None] = boolean("Is bulk", default=False)
     conflict_status: Mapped[str | None] = choice("Conflict status", CONFLICT_STATUSES, default="Not Run")
+    exclude_from_conflict_detection: Mapped[bool | None] = boolean("Exclude from conflict detection", default=False)
     conflict_last_run: Mapped[datetime | None] = instant("Conflict last run", is_read_only=True)
     std_change_producer_version: Mapped[str | None] = reference(
         "Standard Change Template version", "std_change_producer_version"
@@ -128,3 +129,6 @@ class ChangeRequest(Task):
 
 
 index_of_filled(ChangeRequest.__table__.c.requested_by)
+# For the changes that are planned at the same time, for the same item or the same person.
+for _name in ("cmdb_ci", "assigned_to"):
+    index_of_filled(*(ChangeRequest.__table__.c[_column] for _column in (_name, "end_date", "start_date")))

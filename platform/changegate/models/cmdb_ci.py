@@ -1,6 +1,6 @@
-"""Configuration items, the subjects of changes."""
+"""Configuration items, the subjects of changes, and the relationships between them."""
 
-from sqlalchemy import Index
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy import text as text_clause
 from sqlalchemy.orm import Mapped
 
@@ -20,6 +20,7 @@ OPERATIONAL_STATUSES = {
 CI_CLASSES = {
     "cmdb_ci": "Configuration Item",
     "cmdb_ci_service": "Business Service",
+    "service_offering": "Service Offering",
     "cmdb_ci_appl": "Application",
     "cmdb_ci_server": "Server",
     "cmdb_ci_database": "Database",
@@ -41,3 +42,14 @@ class CmdbCi(Record, Base):
     maintenance_schedule: Mapped[str | None] = reference(
         "Maintenance schedule", "cmn_schedule_maintenance", stored_in="cmn_schedule"
     )
+
+
+class CmdbRelCi(Record, Base):
+    """A relationship: the parent depends on the child, as a service depends on its servers."""
+
+    __tablename__ = "cmdb_rel_ci"
+    __table_args__ = (UniqueConstraint("parent", "child", "type"),)
+
+    parent: Mapped[str] = reference("Parent", "cmdb_ci", ondelete="CASCADE")
+    child: Mapped[str] = reference("Child", "cmdb_ci", ondelete="CASCADE", index=True)
+    type: Mapped[str] = string("Type", 100, default="Depends on::Used by")

@@ -166,7 +166,7 @@ class Task(Record, Base):
 
 
 # For searches by a reference, and for the foreign key checks when the referenced record is deleted.
-for _name in ("parent", "universal_request", "assigned_to", "opened_by"):
+for _name in ("parent", "universal_request", "opened_by"):
     index_of_filled(Task.__table__.c[_name])
 # For counting an integration's creations by time, and for paging its own records in the index alone.
 index_of_filled(*(Task.__table__.c[_name] for _name in ("oauth_entity", "sys_created_on", "sys_class_name", "sys_id")))

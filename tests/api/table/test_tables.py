@@ -72,6 +72,16 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     TableApi(client, admin, "/api/now/table/sys_group_has_role").created(group=group["sys_id"], role="itil")
     assessed = changes.created(assignment_group=group["sys_id"])
     assert changes.update(assessed["sys_id"], {"state": "-4"}).status_code == 200
+    shop, server, _ = (
+        TableApi(client, admin, "/api/now/table/cmdb_ci").created(name=name, sys_class_name=name)["sys_id"]
+        for name in ("cmdb_ci_service", "cmdb_ci_server", "service_offering")
+    )
+    TableApi(client, admin, "/api/now/table/cmdb_rel_ci").created(parent=shop, child=server)
+    for item in (shop, server):
+        planned = {"start_date": "2099-01-01 00:00:00", "end_date": "2099-01-02 00:00:00"}
+        change = changes.created(cmdb_ci=item, **planned)
+    impacted = {"task": change["sys_id"], "cmdb_ci_service": shop}
+    TableApi(client, admin, "/api/now/table/task_cmdb_ci_service").created(**impacted)
     delegate = {"delegate": "tom.okafor", "ends": "2099-01-01 00:00:00"}
     TableApi(client, admin, "/api/now/table/sys_user_delegate").created(user="maria.keller", **delegate)
     identity = {"user": "maria.keller", "issuer": "https://idp.example.com", "subject": "maria"}

@@ -11,6 +11,7 @@ from changegate.services.catalog.schedules import SCHEDULE_TABLES
 from changegate.services.catalog.state_models import STATE_MODEL_TABLES
 from changegate.services.catalog.system import SYSTEM_TABLES
 from changegate.services.catalog.tasks import TASK_TABLES
+from changegate.services.conflicts.detection import forget_record
 from changegate.services.tables.registry import serve_tables
 
 TABLES = serve_tables(
@@ -23,5 +24,5 @@ TABLES = serve_tables(
         *CI_TABLES,
         *SYSTEM_TABLES,
     ),
-    cascades=(remove_attachments,),
+    cascades=(remove_attachments, forget_record),
 )

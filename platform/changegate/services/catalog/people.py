@@ -4,6 +4,7 @@ from typing import Any
 
 from changegate.models import (
     CmdbCi,
+    CmdbRelCi,
     StdChangeProducerVersion,
     SysGroupHasRole,
     SysUser,
@@ -33,6 +34,7 @@ from changegate.services.catalog.access import (
     rows_of_caller,
 )
 from changegate.services.process.affected_ci_rules import CiRules
+from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
 from changegate.services.users.roles import RoleRules
 
@@ -68,6 +70,12 @@ def _reference_data(
 
 
 PARTS_OF_ROLES = (("sys_user_has_role", "role"), ("sys_group_has_role", "role"))
+PARTS_OF_CIS = (
+    ("task_ci", "ci_item"),
+    ("task_cmdb_ci_service", "cmdb_ci_service"),
+    ("cmdb_rel_ci", "parent"),
+    ("cmdb_rel_ci", "child"),
+)
 REFERENCE_TABLES = (
     _reference_data(
         "sys_user",
@@ -124,7 +132,8 @@ REFERENCE_TABLES = (
         blank_fields=("sys_tags",),
         is_closed_to_tokens=True,
     ),
-    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", CiRules(), parts=(("task_ci", "ci_item"),)),
+    _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", CiRules(), parts=PARTS_OF_CIS),
+    _reference_data("cmdb_rel_ci", "CI Relationship", CmdbRelCi, "sys_id", RelationRules()),
     # A template approves the changes that are created from it.
     _reference_data(
         "std_change_producer_version",
@@ -134,6 +143,8 @@ REFERENCE_TABLES = (
         is_closed_to_tokens=True,
     ),
 )
+# An offering is a service.
+CLASSES_OF_CLASS = {"cmdb_ci_service": ("cmdb_ci_service", "service_offering")}
 # Each class of configuration items can be read under its own name. All of them are written through cmdb_ci.
 CI_TABLES = tuple(
     Table(
@@ -143,7 +154,7 @@ CI_TABLES = tuple(
         display_field="name",
         access=READ_BY_ANYONE,
         extends="cmdb_ci",
-        classes=(name,),
+        classes=CLASSES_OF_CLASS.get(name, (name,)),
         blank_fields=("sys_tags",),
     )
     for name, label in CI_CLASSES.items()

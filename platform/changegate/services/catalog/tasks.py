@@ -2,7 +2,16 @@
 
 from functools import partial
 
-from changegate.models import ChangeRequest, ChangeTask, ChgHistory, SysapprovalApprover, Task, TaskCi
+from changegate.models import (
+    ChangeRequest,
+    ChangeTask,
+    ChgHistory,
+    Conflict,
+    SysapprovalApprover,
+    Task,
+    TaskCi,
+    TaskCmdbCiService,
+)
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.change_task import CHANGE_TASK_STATES
 from changegate.services.catalog.access import (
@@ -31,7 +40,8 @@ JOURNAL_VIEWS = {"comments_and_work_notes": ("comments", "work_notes")}
 # Fields that clients expect to exist and that have no stored value.
 BLANK_TASK_FIELDS = ("approval_history", "comments", "comments_and_work_notes", "work_notes", "sys_tags", "variables")
 # Approvals and history are no parts: they stay when their task is deleted.
-PARTS_OF_TASKS = (("task_ci", "task"),)
+PARTS_OF_TASKS = (("task_ci", "task"), ("task_cmdb_ci_service", "task"))
+AFFECTED_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_WRITERS)
 CHANGE_ACCESS = Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_MANAGERS)
 _task_table = partial(
     Table,
@@ -96,11 +106,32 @@ TASK_TABLES = (
         label="Affected CI",
         model=TaskCi,
         display_field="sys_id",
-        access=Access(read=ANYONE, create=CHANGE_WRITERS, update=CHANGE_WRITERS, delete=CHANGE_WRITERS),
+        access=AFFECTED_ACCESS,
         rules=AffectedCiRules(),
         own_rows=rows_of_own_tasks("task"),
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),
+    ),
+    Table(
+        name="task_cmdb_ci_service",
+        label="Impacted Service",
+        model=TaskCmdbCiService,
+        display_field="sys_id",
+        access=AFFECTED_ACCESS,
+        own_rows=rows_of_own_tasks("task"),
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+    ),
+    Table(
+        name="conflict",
+        label="Conflict",
+        model=Conflict,
+        display_field="type",
+        access=READ_BY_ANYONE,
+        own_rows=rows_of_own_tasks("change"),
+        reads_all=CHANGE_READERS,
+        blank_fields=("sys_tags",),
+        is_audited=False,
     ),
     Table(
         name="sysapproval_approver",

@@ -11,6 +11,7 @@ from changegate.services.approvals.content import ATTACHMENTS
 from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
 from changegate.services.approvals.requests import STAGES, hold, release, withdraw_open
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
+from changegate.services.conflicts.detection import CONFLICT, NOT_RUN, RELEVANT_FIELDS, detect, status_of_new, withdraw
 from changegate.services.jobs.queue import enqueue
 from changegate.services.process.creation_presets import (
     find_model_of_type,
@@ -37,6 +38,8 @@ FIXED_FIELDS = ("requested_by", "std_change_producer_version")
 FIELD_FIXED = "{}: the field cannot change after the creation of a change. Cancel the change and create another one"
 TYPE_OF_MODEL = "type: the model of this change sets the type {}. Send this type, or another model"
 DELETED = "the change was deleted"
+EXCLUSION = "exclude_from_conflict_detection"
+EXCLUSION_REFUSED = f"{EXCLUSION}: only a change manager can exclude a change. Ask one, or resolve the conflict"
 TYPE_FIXED = "{}: type and model can change only in the initial state, without approvals, and never to Standard"
 
 
@@ -62,15 +65,20 @@ class ChangeRules(TaskRules):
             _require_beginning(values, initial)
         begin_task(values, caller, table="change_request", prefix="CHG")
         values.setdefault("requested_by", caller.sys_id)
+        _require_manager_of_exclusion(values, caller)
+        # Last, because it takes a lock.
+        values |= status_of_new(values)
 
     def after_create(self, values: Values, caller: Caller) -> None:
-        """Have the approvals requested of a change that was imported in a state that needs them."""
+        """Store the conflicts; have approvals requested of a change that was imported in a state that needs them."""
+        if values.get("conflict_last_run") and values["conflict_status"] == CONFLICT:
+            detect(values)
         if values["state"] in STAGES:
             enqueue(ATTEND, {"change": values["sys_id"]}, key=values["sys_id"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse what approvals and the state model decide, ignore process fields, and keep the fields consistent."""
-        for name in ("approval", *PROCESS_FIELDS):
+        for name in ("approval", "conflict_status", *PROCESS_FIELDS):
             changes.pop(name, None)
         _match_type_and_model(changes)
         _refuse_fixed_fields(record, changes)
@@ -78,7 +86,11 @@ class ChangeRules(TaskRules):
         require_move(record, changes)
         _require_reason_of_hold(record, changes)
         _require_mandatory_fields(record, changes)
+        _require_manager_of_exclusion(changes, caller)
         follow_state(record, changes, caller)
+        if RELEVANT_FIELDS & changes.keys():
+            # Last, because it takes a lock.
+            changes |= detect({**record, **changes}, before=record)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
         """Record what was edited, and carry out the effects of a move, or of a hold and its end."""
@@ -102,6 +114,7 @@ class ChangeRules(TaskRules):
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """End the open approvals, which nobody can answer without the change, and record the deletion."""
         withdraw_open(record, caller, DELETED)
+        withdraw(record["sys_id"])
         super().before_delete(record, caller)
 
     def after_attachment(
@@ -128,7 +141,7 @@ def _require_beginning(values: Values, initial: int) -> None:
     _require_unauthorized_emergency(values, values)
     for name in PROCESS_FIELDS:
         values.pop(name, None)
-    values["approval"] = NOT_REQUESTED
+    values |= {"approval": NOT_REQUESTED, "conflict_status": NOT_RUN}
 
 
 def _refuse_fixed_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -173,6 +186,12 @@ def _require_type_of_model(change: Mapping[str, Any]) -> None:
 def _require_unauthorized_emergency(change: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     if changes.get("unauthorized") and change.get("type") != EMERGENCY:
         raise OperationFailed("unauthorized: an unauthorized change has the type Emergency. Set type to emergency")
+
+
+def _require_manager_of_exclusion(changes: Mapping[str, Any], caller: Caller) -> None:
+    """Refuse callers who hide a change from the conflicts of others without being a manager of changes."""
+    if changes.get(EXCLUSION):
+        caller.permissions.require_role({"change_manager"}, EXCLUSION_REFUSED)
 
 
 def _require_reason_of_hold(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

@@ -27,6 +27,8 @@ _TASKS = (
 _ACTIVE_TASKS = Prepared(_TASKS)
 _LOCK_ACTIVE_TASKS = Prepared(_TASKS.with_for_update(key_share=True).execution_options(locks_rows=True))
 WORKFLOW = "workflow"
+# The caller of jobs.
+SYSTEM_CALLER = Caller("", "system", Permissions(frozenset()))
 
 
 def changes_table() -> Table:

@@ -13,8 +13,8 @@ from typing import Any
 
 from changegate.extensions import database_now
 from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.approvals import requests
+from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.approvals.deadlines import has_expired, list_due, meet_deadlines
 from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
@@ -24,14 +24,13 @@ from changegate.services.approvals.voiding import void_after_edit, void_uncovere
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
 from changegate.services.jobs.repeating import repeating
-from changegate.services.process.changes import lock_change
+from changegate.services.process.changes import SYSTEM_CALLER, lock_change
+from changegate.services.process.conflict_checks import check_conflicts
 from changegate.services.process.facts import gather_facts
 from changegate.services.process.moves import apply_outcome, model_of
 from changegate.services.process.recording import record_item
 from changegate.services.tables.registry import Values
 
-# The caller of jobs.
-SYSTEM_CALLER = Caller("", "system", Permissions(frozenset()))
 FOLLOW_UP = "approvals.follow_up"
 SWEEP_INTERVAL = timedelta(minutes=1)
 MOST_DUE = 1000
@@ -64,6 +63,8 @@ def after_item(sys_id: str, name: str, removed: Any, added: Any, caller: Caller)
     change = lock_change(sys_id)
     if change is not None:
         record_item(change, name, removed, added, caller)
+        if name == AFFECTED_CIS:
+            check_conflicts(change, caller)
         after_edit(sys_id, {name}, caller)
 
 

@@ -11,6 +11,7 @@ from changegate.services.approvals.requests import is_requested
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED
 from changegate.services.approvals.standing import facts_of
 from changegate.services.approvals.voiding import effective_approval
+from changegate.services.conflicts.detection import count_conflicts
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
 from changegate.services.process.lifecycle import CANCELED
 from changegate.services.state_models.conditions import Facts
@@ -42,7 +43,9 @@ def gather_facts(
     `edited` names the fields that a request is about to write, whose values `change` has already. Computed facts that
     are not in `needed` are left out, so that they cost no statement; without it, all are computed.
     """
-    facts = {**change, "event": event, "conflict.count": 0}
+    facts = {**change, "event": event}
+    if _is_needed("conflict.", needed):
+        facts["conflict.count"] = count_conflicts(change)
     if _is_needed("approval", needed):
         is_counted = change["approval"] != APPROVED or is_requested(change)
         facts["approval"] = effective_approval(change, frozenset(edited)) if is_counted else NOT_REQUESTED

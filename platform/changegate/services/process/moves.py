@@ -17,9 +17,10 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.requests import cancel_pending, on_entry
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
 from changegate.services.approvals.stages import CANCELLED, ApprovalOutcome
+from changegate.services.conflicts.detection import withdraw
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.facts import TASK_CLOSED, gather_facts
-from changegate.services.process.lifecycle import follow_state
+from changegate.services.process.lifecycle import CLOSED_STATES, follow_state
 from changegate.services.process.recording import record_move
 from changegate.services.process.refusals import move_refused
 from changegate.services.process.reviews import open_review_task
@@ -140,6 +141,8 @@ def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:
 def _enter(change: Values, caller: Caller) -> Values:
     """Carry out the effects of the state that a change has just entered; return the change as it is then."""
     state = change["state"]
+    if state in CLOSED_STATES:
+        withdraw(change["sys_id"])
     if state in {ASSESS, AUTHORIZE}:
         outcome = on_entry(change, state, caller, gather_facts(change))
         return _write_approval(change, outcome.approval, caller)
