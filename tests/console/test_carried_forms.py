@@ -23,6 +23,12 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
 SCOPE: Changes = {"name": "deploy", "rules-0-http_method": "PATCH", "rules-0-table": "change_request"}
 # What acts at once and has no form to lose: the user returns to the page and nothing is done.
 BUTTONS = {
+    "record_pages.delete_view",
+    "records.bulk_view",
+    "records.columns_view",
+    "records.delete_filter_view",
+    "records.filter_view",
+    "records.save_filter_view",
     "sign_in.logout_view",
     "sign_in.logout_everywhere_view",
     "sign_in.sign_in_view",

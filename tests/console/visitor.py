@@ -35,19 +35,23 @@ class FormReader(HTMLParser):
             self._form.add(name, "")
             self._is_first_option = True
         elif tag == "option" and self._field and ("selected" in found or self._is_first_option):
-            self._form[self._field] = found.get("value", "")
+            self._replace_last(found.get("value", ""))
             self._is_first_option = False
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea":
             # Browsers send every line break as CRLF (HTML, "constructing an entry list").
-            self._form[self._field] = "\r\n".join(self._form[self._field].splitlines())
+            self._replace_last("\r\n".join(self._form.getlist(self._field)[-1].splitlines()))
         if tag in {"textarea", "select"}:
             self._field = ""
 
     def handle_data(self, data: str) -> None:
         if self._field and self.lasttag == "textarea":
-            self._form[self._field] += data.removeprefix("\n")
+            self._replace_last(self._form.getlist(self._field)[-1] + data.removeprefix("\n"))
+
+    def _replace_last(self, text: str) -> None:
+        # A form may have several fields of one name, as rows do.
+        self._form.setlist(self._field, [*self._form.getlist(self._field)[:-1], text])
 
 
 def forms_of(page: TestResponse) -> FormReader:

@@ -21,6 +21,7 @@ from changegate.console.integrations import fragments, keys, record_tabs, setup_
 from changegate.console.local_times import local, time_zone
 from changegate.console.navigator import list_groups
 from changegate.console.page_headers import add_page_headers
+from changegate.console.records import list_views, record_views
 
 assets = Blueprint("assets", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
 assets.before_request(allow_anyone)
@@ -40,6 +41,8 @@ AREAS = (
     machine_identities,
     security_findings,
     change_requests,
+    list_views,
+    record_views,
     deep_links,
     api_explorer,
     preferences,
@@ -52,6 +55,7 @@ def register(app: Flask) -> None:
     """Register every area of the console, and the globals of its templates."""
     # On the application, so that it covers every form.
     app.before_request(protect_forms)
+    app.url_map.converters["served_table"] = deep_links.ServedTable
     app.register_blueprint(assets)
     app.register_blueprint(api_explorer.swagger_ui)
     for area in AREAS:

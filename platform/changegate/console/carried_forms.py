@@ -48,6 +48,10 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "auth_scopes.edit_view": "auth_scopes.edit_view",
         "preferences.save_view": "preferences.edit_view",
         "preferences.edit_view": "preferences.edit_view",
+        "record_pages.create_view": "record_pages.edit_new_view",
+        "record_pages.edit_new_view": "record_pages.edit_new_view",
+        "record_pages.update_view": "record_pages.edit_view",
+        "record_pages.edit_view": "record_pages.edit_view",
     }
 )
 FRAGMENT_HEADER = "X-Fragment"

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 
 from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
 
-from changegate.console.change_list import ChangeList
 from changegate.console.guards import caller, require_login
+from changegate.console.records.list_views import list_page
 from changegate.extensions import settings
-from changegate.models.change_request import CHANGE_STATES
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.reading.records import read_page, read_record
+from changegate.services.tables.reading.records import read_record
 from changegate.services.tables.registry import get_table
-from changegate.unproxied import current_request
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Details": (
@@ -41,20 +40,9 @@ bp.before_request(require_login)
 
 
 @bp.get("")
-def list_view() -> str:
+def list_view() -> ResponseReturnValue:
     """Show a page of the changes that the user may see."""
-    state = ChangeList.of_arguments(current_request().args)
-    table = get_table("change_request")
-    shape = _shape(("sys_id", *state.columns))
-    page = read_page(table, caller(), state.query, shape, limit=state.page_size, offset=state.offset)
-    return render_template(
-        "console/change_requests.html",
-        wanted=state,
-        records=page.records,
-        columns=[(name, table.entries[name].label) for name in state.columns],
-        total=page.total,
-        states=CHANGE_STATES,
-    )
+    return list_page(get_table("change_request"))
 
 
 @bp.get("/<sys_id>")

@@ -1,34 +1,48 @@
 """ServiceNow's deep links to records and lists, as used in notifications, scripts, and chat messages."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Blueprint, flash, redirect, url_for
+from flask import Blueprint, redirect
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import BaseConverter, ValidationError
 
 from changegate.console.guards import caller, require_login
+from changegate.console.records.list_state import QUERY
+from changegate.console.records.pages import list_url, record_url
 from changegate.errors import RecordNotFound
 from changegate.services.tables.display.shapes import Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.records import read_page
-from changegate.services.tables.registry import get_table
+from changegate.services.tables.registry import Table, find_table, get_table
 from changegate.unproxied import current_request
 
-NUMBER = "number="
+_PAGE = re.compile(r"/?(?P<name>[a-z0-9_]+?)(?P<list>_list)?\.do")
 bp = Blueprint("deep_links", __name__)
 bp.before_request(require_login)
 
 
-@bp.get("/change_request.do")
-def record_view() -> ResponseReturnValue:
-    """Redirect to the change with the given `sys_id` or `sysparm_query=number=…`; raises `RecordNotFound`."""
-    return _go_to_record(current_request().args)
+class ServedTable(BaseConverter):
+    """The name of a table in a path; other names do not match, so that their paths stay free for other pages."""
+
+    def to_python(self, value: str) -> str:
+        """Return the name. Raises `ValidationError`."""
+        if find_table(value) is None:
+            raise ValidationError
+        return value
 
 
-@bp.get("/change_request_list.do")
-def list_view() -> ResponseReturnValue:
-    """Redirect to the list of changes."""
-    return _go_to_list(current_request().args)
+@bp.get("/<served_table:name>.do")
+def record_view(name: str) -> ResponseReturnValue:
+    """Redirect to the record with a `sys_id`, or to the first that `sysparm_query` finds; raises `RecordNotFound`."""
+    return _go_to_record(get_table(name), current_request().args)
+
+
+@bp.get("/<served_table:name>_list.do")
+def list_view(name: str) -> ResponseReturnValue:
+    """Redirect to the list of a table, with its filter."""
+    return _go_to_list(get_table(name), current_request().args)
 
 
 @bp.get("/nav_to.do")
@@ -39,37 +53,34 @@ def frame_view() -> ResponseReturnValue:
         target = urlsplit(sent.args.get("uri", ""))
     except ValueError:
         raise RecordNotFound from None
-    # Only the paths of this list: any other target would make this page an open redirect.
-    lead = _LEADS.get(target.path.removeprefix("/"))
-    if lead is None or target.scheme or target.netloc:
+    # Only the paths of this console: any other target would make this page an open redirect.
+    if target.scheme or target.netloc:
         raise RecordNotFound
-    return lead(dict(parse_qsl(target.query)) | {name: value for name, value in sent.args.items() if name != "uri"})
-
-
-def _go_to_record(arguments: Mapping[str, str]) -> ResponseReturnValue:
-    sys_id, query = arguments.get("sys_id", ""), arguments.get("sysparm_query", "")
-    if not sys_id and query.startswith(NUMBER):
-        sys_id = _find_by_number(query.removeprefix(NUMBER))
-    if not sys_id:
+    page = _PAGE.fullmatch(target.path)
+    table = find_table(page["name"]) if page else None
+    if page is None or table is None:
         raise RecordNotFound
-    return redirect(url_for("change_requests.record_view", sys_id=sys_id))
+    go_to = _go_to_list if page["list"] else _go_to_record
+    return go_to(table, dict(parse_qsl(target.query)) | {key: each for key, each in sent.args.items() if key != "uri"})
 
 
-def _find_by_number(number: str) -> str:
-    table = get_table("change_request")
-    query = EncodedQuery((((Condition("number", "=", number),),),))
+def _go_to_list(table: Table, arguments: Mapping[str, str]) -> ResponseReturnValue:
+    query = arguments.get(QUERY)
+    return redirect(list_url(table.name, **({QUERY: query} if query else {})))
+
+
+def _go_to_record(table: Table, arguments: Mapping[str, str]) -> ResponseReturnValue:
+    sys_id = arguments.get("sys_id") or _find_first(table, arguments.get(QUERY, ""))
+    url = record_url(table.name, sys_id) if sys_id else None
+    if url is None:
+        raise RecordNotFound
+    return redirect(url)
+
+
+def _find_first(table: Table, text: str) -> str:
+    query = parse_encoded_query(text)
+    if not query.alternatives:
+        return ""
     # Read with the caller's access, so that the link does not reveal whether a hidden record exists.
     page = read_page(table, caller(), query, Shape("", fields=("sys_id",)), limit=1, offset=0)
     return next((record["sys_id"] for record in page.records), "")
-
-
-def _go_to_list(arguments: Mapping[str, str]) -> ResponseReturnValue:
-    if arguments.get("sysparm_query"):
-        flash("The list shows all changes: the console does not read the filter of the link.")
-    return redirect(url_for("change_requests.list_view"))
-
-
-_LEADS: Mapping[str, Callable[[Mapping[str, str]], ResponseReturnValue]] = {
-    "change_request.do": _go_to_record,
-    "change_request_list.do": _go_to_list,
-}

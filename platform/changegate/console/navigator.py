@@ -1,24 +1,49 @@
 """The filter navigator: its modules, and the roles that see them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from flask import url_for
 
 from changegate.console.guards import caller
+from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
+from changegate.services.tables.registry import get_table
+from changegate.unproxied import current_request
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`."""
+    """A link in the navigator, shown as current on every page of its blueprint, and of those in `others`.
+
+    With a table, the module is the list of that table, and current on all pages of its records.
+    """
 
     label: str
     endpoint: str
     icon: str
     others: tuple[str, ...] = ()
+    table: str = ""
 
     @property
-    def blueprints(self) -> tuple[str, ...]:
-        """Return the names of the blueprints of the module."""
-        return self.endpoint.partition(".")[0], *self.others
+    def url(self) -> str:
+        """Return the path of the module."""
+        return list_url(self.table) if self.table else url_for(self.endpoint)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the signed-in user may open the module."""
+        return not self.table or get_table(self.table).access.admits("read", caller().permissions)
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether the requested page belongs to the module."""
+        sent = current_request()
+        blueprints = (self.endpoint.partition(".")[0], *self.others)
+        return sent.blueprint in blueprints and (sent.view_args or {}).get("table_name", "") == self.table
+
+
+def _list_of(table: str, label: str, icon: str) -> Module:
+    return Module(label, "records.list_view", icon, ("record_pages",), table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +56,32 @@ class Group:
 
 
 GROUPS = (
-    Group("Change", (Module("Change requests", "change_requests.list_view", "change"),)),
+    Group(
+        "Change",
+        (
+            Module("Change requests", "change_requests.list_view", "change"),
+            _list_of("change_task", "Change tasks", "check"),
+            _list_of("sysapproval_approver", "Approvals", "check"),
+        ),
+    ),
+    Group("Configuration", (_list_of("cmdb_ci", "Configuration items", "server"),)),
+    Group(
+        "Change process",
+        (
+            _list_of("chg_model", "Change models", "scope"),
+            _list_of("chg_policy_approval", "Approval policies", "shield"),
+            _list_of("std_change_producer_version", "Standard change templates", "copy"),
+        ),
+    ),
+    Group(
+        "People",
+        (
+            _list_of("sys_user", "Users", "person"),
+            _list_of("sys_user_group", "Groups", "people"),
+            _list_of("sys_user_role", "Roles", "key"),
+            _list_of("sys_user_delegate", "Delegates", "change"),
+        ),
+    ),
     Group(
         "Machine Identity Console",
         (
@@ -62,4 +112,5 @@ GROUPS = (
 
 def list_groups() -> list[Group]:
     """Return the groups that the signed-in user may use."""
-    return [group for group in GROUPS if not group.roles or caller().permissions.has_role(group.roles)]
+    groups = (group for group in GROUPS if not group.roles or caller().permissions.has_role(group.roles))
+    return [replace(group, modules=tuple(each for each in group.modules if each.is_open)) for group in groups]

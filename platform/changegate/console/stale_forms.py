@@ -40,8 +40,13 @@ class Difference:
 
 def is_stale(record: Record) -> bool:
     """Return whether the sent form would overwrite a version of the locked record that its user has not seen."""
+    return not was_seen(record.record_version)
+
+
+def was_seen(version: str) -> bool:
+    """Return whether the user of the sent form has seen a version: the form was opened on it, or is to replace it."""
     sent = current_request()
-    return record.record_version not in (sent.form.get(VERSION), sent.form.get(OVERWRITE))
+    return version in (sent.form.get(VERSION), sent.form.get(OVERWRITE))
 
 
 def list_differences(

@@ -48,6 +48,7 @@ from changegate.models.sys_user import (
     SysUserRole,
 )
 from changegate.models.sys_user_delegate import SysUserDelegate
+from changegate.models.sys_user_preference import SysFilter, SysUserPreference
 from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
@@ -103,6 +104,7 @@ __all__ = [
     "SysChoice",
     "SysDbObject",
     "SysDictionary",
+    "SysFilter",
     "SysGroupHasRole",
     "SysJournalField",
     "SysNumberCounter",
@@ -112,6 +114,7 @@ __all__ = [
     "SysUserGroupMember",
     "SysUserHasRole",
     "SysUserIdentity",
+    "SysUserPreference",
     "SysUserRole",
     "SysUserSession",
     "SysapprovalApprover",

@@ -69,6 +69,11 @@ def rows_of_caller(table: Table) -> ColumnElement[bool]:
     return is_own
 
 
+def own_and_shared_rows(table: Table) -> ColumnElement[bool]:
+    """Return the clause for the rows about the caller, and for those about no user."""
+    return or_(rows_of_caller(table), table.source.c["user"].is_(None))
+
+
 def own_delegations(table: Table) -> ColumnElement[bool]:
     """Return the clause for delegations from and to the caller."""
     return or_(rows_of_caller(table), table.source.c["delegate"] == parameter(OWNER))

@@ -6,6 +6,7 @@ from changegate.models import (
     CmdbCi,
     CmdbRelCi,
     StdChangeProducerVersion,
+    SysFilter,
     SysGroupHasRole,
     SysUser,
     SysUserDelegate,
@@ -26,9 +27,11 @@ from changegate.services.approvals.departures import (
     RoleOfUserRules,
 )
 from changegate.services.catalog.access import (
+    ADMINISTRATORS,
     CHANGE_READERS,
     READ_BY_ANYONE,
     REFERENCE_DATA,
+    own_and_shared_rows,
     own_delegations,
     roles_of_own_groups,
     rows_of_caller,
@@ -36,6 +39,7 @@ from changegate.services.catalog.access import (
 from changegate.services.process.affected_ci_rules import CiRules
 from changegate.services.process.conflict_checks import RelationRules
 from changegate.services.tables.registry import ANYONE, Access, NoRules, OwnRows, Rules, Table
+from changegate.services.users.preferences import FilterRules
 from changegate.services.users.roles import RoleRules
 
 
@@ -130,6 +134,18 @@ REFERENCE_TABLES = (
         own_rows=own_delegations,
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),
+        is_closed_to_tokens=True,
+    ),
+    # Every user saves filters. `FilterRules` refuses writes to those of others.
+    Table(
+        name="sys_filter",
+        label="Filter",
+        model=SysFilter,
+        display_field="title",
+        access=Access(read=ANYONE, create=ANYONE, update=ANYONE, delete=ANYONE),
+        rules=FilterRules(),
+        own_rows=own_and_shared_rows,
+        reads_all=ADMINISTRATORS,
         is_closed_to_tokens=True,
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", CiRules(), parts=PARTS_OF_CIS),

@@ -25,6 +25,7 @@ from changegate.services.tables.queries.encoded_query import (
 from changegate.services.tables.queries.operators import clause_of
 from changegate.services.tables.queries.query_measure import require_measure, size_of
 from changegate.services.tables.queries.related_lists import joined_clause, related_clause
+from changegate.services.tables.registry import table_of_users
 from changegate.services.tables.walks import RecordField, Walks
 
 _NUMBER = re.compile("-?[0-9]{1,9}")
@@ -143,17 +144,25 @@ def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:
 
 
 def _text_clause(inquiry: Inquiry, text: str) -> Clause | None:
-    """Return the clause for rows in which each word occurs in one of the text fields."""
-    walks = inquiry.walks
-    entries = walks.table.entries
-    names = [name for name in walks.table.fields_for(walks.permissions) if entries[name].kind == "string"]
-    fields = [inquiry.require_field(name) for name in names if not name.startswith("sys_")]
+    """Return the clause for rows in which each word occurs in a text field, or in the name of a user in a reference."""
+    fields = _searched_fields(inquiry.walks)
     words = text.split()[:MAX_WORDS]
     inquiry.measure.add(len(words) * len(fields))
     clauses = (
         _joined(or_, [clause_of("LIKE", Comparison(field, word, inquiry)) for field in fields]) for word in words
     )
     return _joined(and_, clauses)
+
+
+def _searched_fields(walks: Walks) -> list[RecordField]:
+    users, _ = table_of_users()
+    entries = walks.table.entries
+    names = [name for name in walks.table.fields_for(walks.permissions) if not name.startswith("sys_")]
+    paths = [name for name in names if entries[name].kind == "string"]
+    if walks.table is not users:
+        people = (name for name in names if (entries[name].kind, entries[name].reference) == ("reference", users.name))
+        paths += [f"{name}.{users.display_field}" for name in people]
+    return [field for path in paths if (field := walks.find(path))]
 
 
 def with_lists(inquiry: Inquiry, terms: Iterable[Term], sign: str, list_operator: str) -> Iterator[Term]:

@@ -1,0 +1,190 @@
+"""The condition builder: rows of a form, from a query and back to one.
+
+A row has a field, an operator, a value, and how it joins the rows before it. Terms that no row can express, such as
+conditions on related records, stay as the text of an encoded query.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from werkzeug.datastructures import MultiDict
+
+from changegate.console.local_times import parse_local, time_zone
+from changegate.models.base import Entry
+from changegate.printable import typed
+from changegate.services.tables.queries.encoded_query import (
+    AllOf,
+    AnyOf,
+    Condition,
+    EncodedQuery,
+    Term,
+    parse_encoded_query,
+    render_encoded_query,
+)
+from changegate.services.tables.queries.operators import ME
+from changegate.services.tables.values import INSTANT_FORMAT, local_text
+
+AND, OR, ALTERNATIVE = "and", "or", "new"
+JOINS: Mapping[str, str] = {AND: "and", OR: "or", ALTERNATIVE: "or all of"}
+MOST_ROWS = 30
+MOST_VALUE_CHARACTERS = 1000
+# The operator of a row whose value is an encoded query.
+ENCODED = "encoded query"
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderOperator:
+    """An operator as the builder offers it: its name, its label, and the kinds of fields that it compares."""
+
+    name: str
+    label: str
+    kinds: frozenset[str]
+    takes_value: bool = True
+
+
+_TEXTS = frozenset({"string", "GUID", "glide_list", "domain_id"})
+_CHOSEN = frozenset({"choice"})
+_REFERENCES = frozenset({"reference"})
+_NUMBERS = frozenset({"integer"})
+_DATES = frozenset({"glide_date_time", "glide_date"})
+_ALL = _TEXTS | _CHOSEN | _REFERENCES | _NUMBERS | _DATES
+OPERATORS = (
+    BuilderOperator("LIKE", "contains", _TEXTS | _REFERENCES),
+    BuilderOperator("NOT LIKE", "does not contain", _TEXTS | _REFERENCES),
+    BuilderOperator("=", "is", _TEXTS | _CHOSEN | _REFERENCES | _NUMBERS | frozenset({"boolean"})),
+    BuilderOperator("!=", "is not", _TEXTS | _CHOSEN | _REFERENCES | _NUMBERS | frozenset({"boolean"})),
+    BuilderOperator("IN", "is one of", _TEXTS | _CHOSEN | _NUMBERS),
+    BuilderOperator("NOT IN", "is not one of", _TEXTS | _CHOSEN | _NUMBERS),
+    BuilderOperator("STARTSWITH", "starts with", _TEXTS),
+    BuilderOperator("ENDSWITH", "ends with", _TEXTS),
+    BuilderOperator("DYNAMIC", "is me", _REFERENCES, takes_value=False),
+    BuilderOperator("ON", "is on or within", _DATES),
+    BuilderOperator("NOTON", "is not on or within", _DATES),
+    BuilderOperator(">=", "is at or after, at least", _NUMBERS | _DATES),
+    BuilderOperator("<=", "is at or before, at most", _NUMBERS | _DATES),
+    BuilderOperator(">", "is after, more than", _NUMBERS | _DATES),
+    BuilderOperator("<", "is before, less than", _NUMBERS | _DATES),
+    BuilderOperator("ISEMPTY", "is empty", _ALL, takes_value=False),
+    BuilderOperator("ISNOTEMPTY", "is not empty", _ALL, takes_value=False),
+)
+OPERATORS_BY_NAME: Mapping[str, BuilderOperator] = {operator.name: operator for operator in OPERATORS}
+COMPARED_TIMES = frozenset({">=", "<=", ">", "<"})
+# What `is on or within` takes besides a day.
+PERIODS = ("Today", "Yesterday", "Tomorrow", "This week", "Last week", "Next week", "This month", "Last month",
+           "Last 7 days", "Last 30 days")  # fmt: skip
+
+
+def kind_of(entry: Entry) -> str:
+    """Return the kind of a field for operators: integers with choices are chosen from."""
+    return "choice" if entry.choices is not None else entry.kind
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRow:
+    """One row of the builder; `error` says why it is not a condition."""
+
+    join: str
+    field: str = ""
+    operator: str = ""
+    value: str = ""
+    error: str = ""
+
+
+def rows_of_query(query: EncodedQuery, entries: Mapping[str, Entry]) -> list[ConditionRow]:
+    """Return the rows of a query."""
+    return [
+        _row(join, term, entries)
+        for group_at, group in enumerate(query.alternatives)
+        for join, term in _joined_terms(group, is_first=group_at == 0)
+    ]
+
+
+def rows_of_form(form: MultiDict[str, str]) -> list[ConditionRow]:
+    """Return the rows of a sent form."""
+    sent = zip(*(form.getlist(name) for name in ("join", "field", "operator", "value")), strict=False)
+    rows = [
+        ConditionRow(
+            join if join in JOINS else AND, typed(field), operator, typed(value)[:MOST_VALUE_CHARACTERS].strip()
+        )
+        for join, field, operator, value in sent
+    ]
+    return rows[:MOST_ROWS]
+
+
+def query_of_rows(
+    rows: Sequence[ConditionRow], entries: Mapping[str, Entry]
+) -> tuple[EncodedQuery, list[ConditionRow]]:
+    """Return the query of rows, and the rows with their errors; the query is that of the rows without any."""
+    filled = (row for row in rows if row.field or row.operator == ENCODED)
+    checked = [row if row.operator == ENCODED else _checked(row, entries) for row in filled]
+    alternatives: list[list[list[Term]]] = []
+    for row in checked:
+        terms = [] if row.error else list(_terms(row, entries))
+        for term in terms:
+            if row.join == ALTERNATIVE or not alternatives:
+                alternatives.append([[term]])
+            elif row.join == OR and alternatives[-1]:
+                alternatives[-1][-1].append(term)
+            else:
+                alternatives[-1].append([term])
+    return EncodedQuery(tuple(tuple(tuple(chain) for chain in group) for group in alternatives)), checked
+
+
+def _joined_terms(group: AllOf, *, is_first: bool) -> Iterator[tuple[str, Term]]:
+    for chain_at, chain in enumerate(group):
+        for term_at, term in enumerate(chain):
+            yield (OR if term_at else AND if chain_at or is_first else ALTERNATIVE), term
+
+
+def _row(join: str, term: Term, entries: Mapping[str, Entry]) -> ConditionRow:
+    entry = entries.get(term.field) if isinstance(term, Condition) else None
+    if not isinstance(term, Condition) or entry is None or term.operator not in OPERATORS_BY_NAME:
+        return ConditionRow(join, operator=ENCODED, value=text_of_terms(((term,),)))
+    if term.operator == "DYNAMIC" and term.value != ME:
+        return ConditionRow(join, operator=ENCODED, value=text_of_terms(((term,),)))
+    return ConditionRow(join, term.field, term.operator, shown_value(term, entry))
+
+
+def text_of_terms(chains: Iterable[AnyOf]) -> str:
+    """Return the encoded query of chains of terms."""
+    return render_encoded_query(EncodedQuery((tuple(chains),)))
+
+
+def shown_value(condition: Condition, entry: Entry) -> str:
+    """Return the value of a condition as the builder shows it: times in the user's time zone."""
+    value = condition.value if OPERATORS_BY_NAME[condition.operator].takes_value else ""
+    if entry.kind == "glide_date_time" and condition.operator in COMPARED_TIMES and not value.startswith("javascript:"):
+        try:
+            return local_text(time_zone(), value)
+        except ValueError:
+            return value
+    return value
+
+
+def _checked(row: ConditionRow, entries: Mapping[str, Entry]) -> ConditionRow:
+    return replace(row, error=_error_of(row, entries))
+
+
+def _error_of(row: ConditionRow, entries: Mapping[str, Entry]) -> str:
+    entry, operator = entries.get(row.field), OPERATORS_BY_NAME.get(row.operator)
+    if entry is None:
+        return f"There is no field {row.field!r}."
+    if operator is None or kind_of(entry) not in operator.kinds:
+        return f"Choose an operator for {entry.label}."
+    return "Enter a value, or choose the operator “is empty”." if operator.takes_value and not row.value else ""
+
+
+def _terms(row: ConditionRow, entries: Mapping[str, Entry]) -> Iterator[Term]:
+    if row.operator == ENCODED:
+        for group in parse_encoded_query(row.value).alternatives:
+            for chain in group:
+                yield from chain
+        return
+    if not OPERATORS_BY_NAME[row.operator].takes_value:
+        yield Condition(row.field, row.operator, ME if row.operator == "DYNAMIC" else "")
+        return
+    value = row.value
+    if entries[row.field].kind == "glide_date_time" and row.operator in COMPARED_TIMES:
+        time = parse_local(value)
+        value = time.strftime(INSTANT_FORMAT) if time else value
+    yield Condition(row.field, row.operator, value)

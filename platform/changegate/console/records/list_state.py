@@ -1,0 +1,143 @@
+"""The state of a list, which is its URL: users can share it, and copy its query into a call of the API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+from urllib.parse import urlencode
+
+from changegate.console.list_arguments import MAX_PAGE, MAX_SEARCH_LENGTH, page_number
+from changegate.printable import typed
+from changegate.services.tables.queries.encoded_query import (
+    TEXT_SEARCH,
+    Condition,
+    EncodedQuery,
+    Order,
+    parse_encoded_query,
+    render_encoded_query,
+)
+from changegate.services.tables.queries.name_values import add_conditions
+from changegate.services.tables.registry import Table
+
+QUERY, SEARCH, FIELDS, PAGE, SIZE = "sysparm_query", "search", "fields", "page", "per_page"
+PAGE_SIZES = (20, 50, 100)
+MOST_COLUMNS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListState:
+    """A table, the query with its sort order, the columns that the URL names, and the page.
+
+    `search` is the text search that is a part of the query; `conditions` is the query without it.
+    """
+
+    table: Table
+    conditions: EncodedQuery
+    search: str = ""
+    fields: tuple[str, ...] = ()
+    page: int = 1
+    page_size: int = PAGE_SIZES[0]
+
+    @classmethod
+    def of_arguments(cls, table: Table, arguments: Mapping[str, str]) -> Self:
+        """Read the query string; invalid numbers and unknown columns are ignored."""
+        conditions, found = _without_search(parse_encoded_query(arguments.get(QUERY, "")))
+        size = page_number(arguments.get(SIZE, ""))
+        named = (name for name in arguments.get(FIELDS, "").split(",") if name in table.columns)
+        return cls(
+            table=table,
+            conditions=conditions,
+            search=typed(arguments.get(SEARCH, found))[:MAX_SEARCH_LENGTH].strip(),
+            fields=tuple(dict.fromkeys(named))[:MOST_COLUMNS],
+            page=min(max(1, page_number(arguments.get(PAGE, ""))), MAX_PAGE),
+            page_size=size if size in PAGE_SIZES else PAGE_SIZES[0],
+        )
+
+    @property
+    def query(self) -> EncodedQuery:
+        """Return the whole query: the conditions, the search, and the sort order, which is never empty."""
+        query = self.conditions
+        if self.search:
+            query = add_conditions(query, Condition(TEXT_SEARCH, "=", self.search))
+        return query if query.orders else replace(query, orders=(default_order(self.table),))
+
+    @property
+    def text(self) -> str:
+        """Return the query as an encoded query, with which the Table API returns the same records."""
+        return render_encoded_query(self.query)
+
+    @property
+    def offset(self) -> int:
+        """Return the number of records before the page."""
+        return (self.page - 1) * self.page_size
+
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether the list leaves records out."""
+        return bool(self.search or self.conditions.alternatives)
+
+    @property
+    def order(self) -> Order:
+        """Return the field that the list is sorted by first."""
+        return self.query.orders[0]
+
+    def last_page(self, total: int) -> int:
+        """Return the number of the last page of a number of records."""
+        return max(1, -(-total // self.page_size))
+
+    def sorted_by(self, name: str) -> Self:
+        """Return the first page sorted by a field, in reverse if it is already sorted by it."""
+        is_descending = self.order.field == name and not self.order.is_descending
+        return replace(self, conditions=replace(self.conditions, orders=(Order(name, is_descending),)), page=1)
+
+    def at(self, page: int) -> Self:
+        """Return another page of the same list."""
+        return replace(self, page=page)
+
+    def with_conditions(self, conditions: EncodedQuery) -> Self:
+        """Return the first page of the list with other conditions in the same order."""
+        return replace(self, conditions=replace(conditions, orders=self.conditions.orders), page=1)
+
+    def without_search(self) -> Self:
+        """Return the first page of the list without the text search."""
+        return replace(self, search="", page=1)
+
+    def arguments(self) -> dict[str, str]:
+        """Return the arguments of the query string, without defaults."""
+        query = add_conditions(self.conditions, *([Condition(TEXT_SEARCH, "=", self.search)] if self.search else []))
+        arguments = {QUERY: render_encoded_query(query), FIELDS: ",".join(self.fields)}
+        if self.page > 1:
+            arguments[PAGE] = str(self.page)
+        if self.page_size != PAGE_SIZES[0]:
+            arguments[SIZE] = str(self.page_size)
+        return {name: value for name, value in arguments.items() if value}
+
+    def api_path(self, columns: tuple[str, ...]) -> str:
+        """Return the path and query string of the Table API call that returns the records of the page."""
+        parameters = {QUERY: self.text, "sysparm_fields": ",".join(columns), "sysparm_limit": str(self.page_size)}
+        if self.offset:
+            parameters["sysparm_offset"] = str(self.offset)
+        return f"/api/now/table/{self.table.name}?{urlencode(parameters)}"
+
+
+def default_order(table: Table) -> Order:
+    """Return the order of a list that names none: tasks by number, newest first, other records by name or newest."""
+    if "number" in table.columns:
+        return Order("number", is_descending=True)
+    if "order" in table.columns:
+        return Order("order")
+    if table.display_field == "sys_id":
+        return Order("sys_created_on", is_descending=True)
+    return Order(table.display_field)
+
+
+def _without_search(query: EncodedQuery) -> tuple[EncodedQuery, str]:
+    """Return a query of one alternative without its text search, and the text; others are returned as they are."""
+    if len(query.alternatives) != 1:
+        return query, ""
+    [group] = query.alternatives
+    for chain in group:
+        [first, *others] = chain
+        if not others and isinstance(first, Condition) and first.field == TEXT_SEARCH:
+            rest = tuple(each for each in group if each is not chain)
+            return replace(query, alternatives=(rest,) if rest else ()), first.value
+    return query, ""

@@ -1,0 +1,64 @@
+"""The pages of records: tables with pages of their own, and the generic page of all others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import url_for
+
+from changegate.services.access.caller import Caller
+from changegate.services.tables.dictionary import declared_entries
+from changegate.services.tables.registry import NOBODY, TABLES, Table, find_table
+from changegate.services.tables.visibility import may_read
+
+# The endpoints of lists and records that have pages of their own, by table.
+OWN_LISTS: Mapping[str, str] = {"change_request": "change_requests.list_view"}
+OWN_PAGES: Mapping[str, str] = {"change_request": "change_requests.record_view"}
+
+# Labels whose plural is not regular, or that have none.
+PLURALS: Mapping[str, str] = {
+    "chg_history": "Change history",
+    "sys_audit": "Audit trail",
+    "sys_choice": "Choices",
+    "chg_policy_approval": "Approval policies",
+}
+
+
+def label_of_table(table: Table) -> str:
+    """Return the label of a table in sentence case, such as "Change request"."""
+    first, *others = table.label.split()
+    return " ".join([first, *(word if word.isupper() else word.lower() for word in others)])
+
+
+def plural_of(table: Table) -> str:
+    """Return the heading of a table's list, such as "Change requests"."""
+    label = label_of_table(table)
+    if table.name in PLURALS:
+        return PLURALS[table.name]
+    if label.endswith("y") and label[-2] not in "aeiou":
+        return f"{label[:-1]}ies"
+    return f"{label}es" if label.endswith(("s", "x", "ch")) else f"{label}s"
+
+
+def list_url(table: str, **arguments: Any) -> str:
+    """Return the path of the list of a table."""
+    if table in OWN_LISTS:
+        return url_for(OWN_LISTS[table], **arguments)
+    return url_for("records.list_view", table_name=table, **arguments)
+
+
+def record_url(table: str, sys_id: str) -> str | None:
+    """Return the path of a record's page, or None if the table is not served."""
+    if table in OWN_PAGES:
+        return url_for(OWN_PAGES[table], sys_id=sys_id)
+    return url_for("record_pages.record_view", table_name=table, sys_id=sys_id) if find_table(table) else None
+
+
+def related_lists(table: Table, sys_id: str, caller: Caller) -> list[tuple[str, str]]:
+    """Return (label, path) of the lists of records that refer to a record, of the tables that the caller may read."""
+    return [
+        (f"{other.label}: {other.entries[name].label}", list_url(other.name, sysparm_query=f"{name}={sys_id}"))
+        for other in TABLES.values()
+        if other.access.read is not NOBODY and may_read(other, caller.permissions)
+        for name, entry in declared_entries(other).items()
+        if entry.kind == "reference" and entry.reference == table.name and not entry.is_private
+    ]

@@ -1,0 +1,206 @@
+"""The page of a record of any table: form, creation, deletion, history, and suggestions for its references."""
+
+from collections.abc import Mapping
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from changegate.console.guards import caller, require_login
+from changegate.console.records import history
+from changegate.console.records.pages import (
+    OWN_PAGES,
+    label_of_table,
+    list_url,
+    plural_of,
+    record_url,
+    related_lists,
+)
+from changegate.console.records.record_form import (
+    RecordForm,
+    changed_texts,
+    fields_of,
+    form_as_sent,
+    form_of_defaults,
+    form_of_record,
+)
+from changegate.console.stale_forms import VERSION, was_seen
+from changegate.database import commit, rollback
+from changegate.errors import AccessRefused, ChangegateError, RecordNotFound, VersionOutdated
+from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.reading.records import open_record, read_page, require_operation
+from changegate.services.tables.registry import Table, get_table
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from changegate.unproxied import current_request
+
+MOST_SUGGESTIONS = 12
+bp = Blueprint("record_pages", __name__, url_prefix="/records")
+bp.before_request(require_login)
+SHOWN = Shape("", DisplayValue.ALL, exclude_reference_link=True)
+
+
+@bp.get("/<table_name>/new")
+def new_view(table_name: str) -> str:
+    """Show the form of a new record: empty, with the fields of the URL, or a copy of the record in `copy`."""
+    table, sent = get_table(table_name), current_request().args
+    require_operation(table, caller().permissions, "create")
+    fields = fields_of(table, caller(), is_new=True)
+    form = form_of_defaults(table, fields, sent)
+    if sent.get("copy"):
+        form = form_of_record(fields, _read(table, sent["copy"])[0])
+    return _new_page(table, form)
+
+
+@bp.post("/<table_name>/new")
+def create_view(table_name: str) -> ResponseReturnValue:
+    """Create a record, or show the form with its errors."""
+    table = get_table(table_name)
+    form = form_as_sent(fields_of(table, caller(), is_new=True), current_request().form)
+    try:
+        record = create_record(table, caller(), changed_texts(form, {}), input_display_value=True)
+        commit()
+    except AccessRefused:
+        raise
+    except ChangegateError as problem:
+        rollback()
+        form.take_error(problem)
+        return _new_page(table, form), problem.status
+    flash(f"{label_of_table(table)} created.")
+    return redirect(record_url(table.name, record["sys_id"]) or list_url(table.name))
+
+
+@bp.post("/<table_name>/new/edit")
+def edit_new_view(table_name: str) -> str:
+    """Show the form of a new record as sent, without saving it."""
+    table = get_table(table_name)
+    require_operation(table, caller().permissions, "create")
+    return _new_page(table, form_as_sent(fields_of(table, caller(), is_new=True), current_request().form))
+
+
+@bp.post("/<table_name>/<sys_id>/edit")
+def edit_view(table_name: str, sys_id: str) -> str:
+    """Show the form of a record as sent, without saving it."""
+    table = get_table(table_name)
+    record, version = _read(table, sys_id)
+    form = form_as_sent(fields_of(table, caller(), is_new=False), current_request().form)
+    return _record_page(table, record, version, form)
+
+
+@bp.get("/<table_name>/<sys_id>")
+def record_view(table_name: str, sys_id: str) -> ResponseReturnValue:
+    """Show a record; raises `RecordNotFound`."""
+    table = get_table(table_name)
+    if table_name in OWN_PAGES:
+        return redirect(url_for(OWN_PAGES[table_name], sys_id=sys_id))
+    record, version = _read(table, sys_id)
+    form = form_of_record(fields_of(table, caller(), is_new=False), record)
+    return _record_page(table, record, version, form)
+
+
+@bp.post("/<table_name>/<sys_id>")
+def update_view(table_name: str, sys_id: str) -> ResponseReturnValue:
+    """RecordSave the changed fields; a record that another user has changed meanwhile is shown with the differences."""
+    table, sent = get_table(table_name), current_request()
+    record, _ = _read(table, sys_id)
+    fields = fields_of(table, caller(), is_new=False)
+    form = form_as_sent(fields, sent.form)
+    changes = changed_texts(form, form_of_record(fields, record).values)
+    try:
+        update_record(table, caller(), sys_id, changes, input_display_value=True, condition=was_seen)
+        commit()
+    except (AccessRefused, RecordNotFound):
+        raise
+    except ChangegateError as problem:
+        rollback()
+        return _refused_page(table, sys_id, form, problem)
+    flash(f"{label_of_table(table)} saved.")
+    return redirect(url_for("record_pages.record_view", table_name=table.name, sys_id=sys_id))
+
+
+@bp.post("/<table_name>/<sys_id>/delete")
+def delete_view(table_name: str, sys_id: str) -> ResponseReturnValue:
+    """Delete a record in the version that the user has seen."""
+    table = get_table(table_name)
+    try:
+        delete_record(table, caller(), sys_id, condition=was_seen)
+        commit()
+    except (AccessRefused, RecordNotFound):
+        raise
+    except ChangegateError as problem:
+        rollback()
+        flash(problem.detail or problem.message, "danger")
+        return redirect(url_for("record_pages.record_view", table_name=table.name, sys_id=sys_id))
+    flash(f"{label_of_table(table)} deleted.")
+    return redirect(list_url(table.name))
+
+
+@bp.get("/<table_name>/suggestions")
+def suggestions_view(table_name: str) -> Mapping[str, list[dict[str, str]]]:
+    """Return the records whose names contain a text, for the inputs of references."""
+    table, typed = get_table(table_name), current_request().args.get("q", "").strip()
+    names = [name for name in (table.display_field, table.login_field) if name]
+    chain = tuple(Condition(name, "LIKE", typed) for name in names)
+    active = ((Condition("active", "=", "true"),),) if "active" in table.columns else ()
+    query = EncodedQuery(((chain, *active),), (Order(table.display_field),))
+    shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=("sys_id", *names))
+    page = read_page(table, caller(), query, shape, limit=MOST_SUGGESTIONS, offset=0)
+    # A login name means one user; several users may have the same name.
+    return {"suggestions": [{"value": found[names[-1]], "label": found[names[0]]} for found in page.records]}
+
+
+def _read(table: Table, sys_id: str) -> tuple[WireRecord, str]:
+    opened = open_record(table, caller(), sys_id, SHOWN)
+    return opened.render(), opened.version
+
+
+def _new_page(table: Table, form: RecordForm) -> str:
+    facts = {"table": table, "label": label_of_table(table), "plural": plural_of(table)}
+    return render_template("console/records/new.html", form=form, list_url=list_url, **facts)
+
+
+def _refused_page(table: Table, sys_id: str, form: RecordForm, problem: ChangegateError) -> ResponseReturnValue:
+    record, version = _read(table, sys_id)
+    stale = []
+    status = problem.status
+    if isinstance(problem, VersionOutdated):
+        opened = current_request().form.get(VERSION, "")
+        stale = history.differences_since(table, caller(), record, opened, form.values)
+        status = 409
+    else:
+        form.take_error(problem)
+    return _record_page(table, record, version, form, stale=stale, is_stale=status == 409), status
+
+
+def _record_page(
+    table: Table,
+    record: WireRecord,
+    version: str,
+    form: RecordForm,
+    *,
+    stale: list[history.FieldDifference] | None = None,
+    is_stale: bool = False,
+) -> str:
+    sys_id = record["sys_id"]["value"]
+    permissions = caller().permissions
+    return render_template(
+        "console/records/record.html",
+        table=table,
+        label=label_of_table(table),
+        plural=plural_of(table),
+        record=record,
+        # A form that is shown again keeps the version that it was opened on.
+        version=current_request().form.get(VERSION, version),
+        newer_version=version,
+        name=record[table.display_field]["display_value"] or sys_id,
+        form=form,
+        stale=stale,
+        is_stale=is_stale,
+        may_update=table.access.admits("update", permissions),
+        may_create=table.access.admits("create", permissions),
+        may_delete=table.access.admits("delete", permissions),
+        saves=history.list_saves(table, caller(), record),
+        related=related_lists(table, sys_id, caller()),
+        list_url=list_url,
+        record_url=record_url,
+    )

@@ -1,0 +1,48 @@
+"use strict";
+
+// Selects every record of the page.
+function startSelectAll() {
+  const all = document.querySelector("[data-select-all]");
+  if (!all) return;
+  const boxes = [...document.querySelectorAll("#selection input[name=sys_id]")];
+  all.hidden = false;
+  all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+}
+
+// Offers the operators of the chosen field only.
+function startBuilder() {
+  for (const row of document.querySelectorAll("[data-builder] .condition:not([data-encoded])")) {
+    const field = row.querySelector("[name=field]"), operator = row.querySelector("[name=operator]"), value = row.querySelector("[name=value]");
+    const apply = () => {
+      const kind = field.selectedOptions[0].dataset.kind;
+      for (const option of operator.options) option.hidden = option.disabled = Boolean(kind) && !option.dataset.kinds.split(" ").includes(kind);
+      if (operator.selectedOptions[0]?.disabled) operator.value = [...operator.options].find((option) => !option.disabled).value;
+      const own = `choices-${field.value}`;
+      value.setAttribute("list", document.getElementById(own) ? own : kind?.startsWith("glide_date") ? "periods" : "");
+    };
+    field.addEventListener("change", apply);
+    apply();
+  }
+}
+
+// Suggests records for references while their names are typed.
+function startSuggestions() {
+  for (const input of document.querySelectorAll("[data-suggestions]")) {
+    let timer, last = input.value;
+    input.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        if (input.value === last || input.value.trim().length < 2) return;
+        last = input.value;
+        const reply = await fetch(`${input.dataset.suggestions}?q=${encodeURIComponent(input.value.trim())}`);
+        if (!reply.ok) return;
+        const { suggestions } = await reply.json();
+        input.list.replaceChildren(...suggestions.map(({ value, label }) => Object.assign(document.createElement("option"), { value, label })));
+      }, 200);
+    });
+  }
+}
+
+startSelectAll();
+startBuilder();
+startSuggestions();

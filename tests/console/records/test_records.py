@@ -1,0 +1,149 @@
+"""The page of a record of any table: form, creation, stale saves, deletion, history, and suggestions."""
+
+import html
+import re
+
+import pytest
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.models import SysUser
+from changegate.services.tables.registry import TABLES, get_table
+from changegate.services.tables.writing.records import create_record, update_record
+from tests.console.conftest import ROOT, MakeChange, SignIn
+from tests.console.visitor import Visitor
+
+GROUPS = "/records/sys_user_group"
+
+
+@pytest.fixture
+def group(app: Flask) -> str:
+    """Make a group and return its sys_id."""
+    return make(app, "sys_user_group", name="Network", description="Routers\r\nSwitches")
+
+
+def make(app: Flask, table: str, **fields: object) -> str:
+    with app.app_context():
+        record = create_record(get_table(table), ROOT, fields)
+        db.session.commit()
+        return str(record["sys_id"])
+
+
+def test_every_creatable_table_has_a_form_for_a_new_record(admin: Visitor) -> None:
+    for name, table in TABLES.items():
+        expected = 200 if table.access.admits("create", ROOT.permissions) else 403
+        assert admin.open(f"/records/{name}/new").status_code == expected, name
+
+
+def test_a_record_is_made_and_shown(admin: Visitor) -> None:
+    answer = admin.send(admin.open(f"{GROUPS}/new"), "record", {"name": "Storage", "manager": "admin"})
+    text = admin.open(str(answer.location)).text
+    assert 'value="Storage"' in text
+    assert 'value="System Administrator"' in text
+
+
+def test_the_form_of_a_new_record_has_the_defaults(admin: Visitor) -> None:
+    text = admin.open("/records/sys_user/new?name=Ada").text
+    assert re.search(r'id="active" name="active" value="true" checked', text)
+    assert re.search(r'name="name" value="Ada"', text)
+
+
+def test_a_missing_value_is_shown_at_its_field(admin: Visitor) -> None:
+    answer = admin.send(admin.open(f"{GROUPS}/new"), "record", {"name": ""})
+    assert answer.status_code == 403
+    assert re.search(r'name="name"[^>]*aria-invalid="true"', answer.text)
+    assert '<a href="#name">Name</a>: Enter a value.' in answer.text
+
+
+def test_an_invalid_value_is_shown_at_its_field_and_nothing_is_lost(admin: Visitor, group: str) -> None:
+    page = admin.open(f"{GROUPS}/{group}")
+    answer = admin.send(page, "record", {"manager": "nobody.here", "description": "Cables"})
+    assert answer.status_code == 400
+    assert re.search(r'name="manager"[^>]*value="nobody.here"[^>]*aria-invalid="true"', answer.text)
+    assert "Cables" in answer.text
+    assert "Cables" not in admin.open(f"{GROUPS}/{group}").text
+
+
+def test_an_unchanged_form_changes_nothing(app: Flask, admin: Visitor, group: str) -> None:
+    admin.send(admin.open(f"{GROUPS}/{group}"), "record")
+    admin.send(admin.open(f"{GROUPS}/{group}"), "record", {"email": "net@example.com"})
+    text = admin.open(f"{GROUPS}/{group}").text
+    assert re.findall(r'<th scope="row">([^<]+)</th>', text) == ["Group email"]
+
+
+def test_a_stale_form_shows_both_versions_and_saves_only_when_told_to(app: Flask, admin: Visitor, group: str) -> None:
+    page = admin.open(f"{GROUPS}/{group}")
+    with app.app_context():
+        update_record(get_table("sys_user_group"), ROOT, group, {"name": "Networks"})
+        db.session.commit()
+    stale = admin.send(page, "record", {"name": "Net"})
+    assert stale.status_code == 409
+    for text in ("Network", "Networks", "Net"):
+        assert re.search(rf'<td class="breakable">{text}</td>', stale.text)
+    assert admin.send(stale, "record").status_code == 409
+    newer = re.search(r'name="overwrite" value="([^"]+)"', stale.text)
+    assert newer is not None
+    assert admin.send(stale, "record", {"overwrite": newer[1]}).status_code == 302
+    assert 'value="Net"' in admin.open(f"{GROUPS}/{group}").text
+
+
+def test_a_stale_page_deletes_nothing(app: Flask, admin: Visitor, group: str) -> None:
+    page, path = admin.open(f"{GROUPS}/{group}"), f"{GROUPS}/{group}/delete"
+    with app.app_context():
+        update_record(get_table("sys_user_group"), ROOT, group, {"name": "Networks"})
+        db.session.commit()
+    assert admin.send(page, path).location == f"{GROUPS}/{group}"
+    assert admin.send(admin.open(f"{GROUPS}/{group}"), path).location == GROUPS
+    assert admin.open(f"{GROUPS}/{group}").status_code == 404
+
+
+def test_a_copy_begins_with_the_values_of_a_record(admin: Visitor, group: str) -> None:
+    assert 'value="Network"' in admin.open(f"{GROUPS}/new?copy={group}").text
+
+
+def test_a_reader_sees_values_and_no_inputs(sign_in: SignIn, group: str) -> None:
+    nora = sign_in("nora")
+    text = nora.open(f"{GROUPS}/{group}").text
+    assert "Network" in text
+    assert 'name="name"' not in text
+    for path in (f"{GROUPS}/new", f"{GROUPS}/new?copy={group}"):
+        assert nora.open(path).status_code == 403
+
+
+def test_hidden_records_and_fields_stay_hidden(
+    app: Flask, sign_in: SignIn, admin: Visitor, make_change: MakeChange
+) -> None:
+    nora, other = sign_in("nora"), make_change(short_description="x")
+    task = make(app, "change_task", change_request=other, short_description="y")
+    assert nora.open(f"/records/change_task/{task}").status_code == 404
+    text = nora.open("/records/sys_user/6816f79cc0a8016401c5a33be04be441").text
+    assert ("Locked out" in text, "Password" in text) == (False, False)
+    assert "Password" in admin.open("/records/sys_user/6816f79cc0a8016401c5a33be04be441").text
+
+
+def test_no_page_shows_a_secret(app: Flask, admin: Visitor) -> None:
+    with app.app_context():
+        user = db.session.get(SysUser, ROOT.sys_id)
+        stored = str(user.user_password if user else "")
+    assert stored.startswith("scrypt:")
+    assert stored not in html.unescape(admin.open(f"/records/sys_user/{ROOT.sys_id}").text)
+
+
+def test_a_rule_that_refuses_is_shown_above_the_form(admin: Visitor) -> None:
+    page = admin.open(f"/records/sys_user/{ROOT.sys_id}")
+    answer = admin.send(page, "record", {"active": None})
+    assert answer.status_code in {400, 403}
+    assert 'id="error-summary"' in answer.text
+
+
+def test_suggestions_are_records_that_the_user_may_see(admin: Visitor, sign_in: SignIn, app: Flask) -> None:
+    make(app, "sys_user", user_name="ada", name="Ada Lovelace")
+    make(app, "sys_user", user_name="ada.old", name="Ada Old", active=False)
+    answer = sign_in("nora").open("/records/sys_user/suggestions?q=ADA")
+    assert answer.json == {"suggestions": [{"value": "ada", "label": "Ada Lovelace"}]}
+    assert sign_in("rita").open("/records/oauth_entity/suggestions?q=a").status_code in {400, 403}
+
+
+def test_related_lists_lead_to_the_records_that_refer_to_this_one(admin: Visitor, group: str) -> None:
+    text = html.unescape(admin.open(f"{GROUPS}/{group}").text)
+    assert f"/records/sys_user_grmember?sysparm_query=group%3D{group}" in text
