@@ -106,7 +106,7 @@ class ChgFreezeOverride(Record, Base):
     freeze: Mapped[str] = reference("Freeze", "cmn_schedule_blackout", stored_in="cmn_schedule", ondelete="CASCADE")
     reason: Mapped[str] = text("Reason", 1000)
     overridden_by: Mapped[str | None] = reference("Overridden by", "sys_user", is_read_only=True)
-    freeze_version: Mapped[int] = integer("Version of the freeze", is_read_only=True)
+    freeze_version: Mapped[int] = integer("Version of the freeze", is_read_only=True, default=0)
     content_hash: Mapped[str | None] = string("Content hash", 64, is_read_only=True)
 
 

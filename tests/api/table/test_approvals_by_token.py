@@ -78,6 +78,7 @@ def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
         *("chg_model", "sttrm_state", "sttrm_state_transition", "sttrm_transition_condition"),
         *("chg_policy_approval", "chg_approval_def", "std_change_producer_version"),
         *("sys_user_delegate", "sys_user_identity"),
+        *("cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span", "chg_freeze_override"),
     }
     assert {name for name, table in TABLES.items() if table.is_closed_to_tokens} >= decisive
     # The others of this kind are written by no caller at all.
@@ -92,6 +93,8 @@ def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
         ("chg_model", {}),
         ("std_change_producer_version", {}),
         ("chg_policy_approval", {"state": "-4", "active": "false"}),
+        ("cmn_schedule_blackout", {"time_zone": "Etc/UTC"}),
+        ("cmn_schedule_maintenance", {"time_zone": "Etc/UTC"}),
     ],
 )
 def test_no_token_writes_a_closed_table(

@@ -50,10 +50,15 @@ FROM_MAIN = "source_repository=acme/shop^source_ref=refs/heads/main^source_envir
 @pytest.fixture
 def at_work(either_app: Flask) -> Iterator[None]:
     with either_app.app_context():
-        values = {"sys_id": ENTITY, "type": "oidc", "name": "Forge", "client_id": "c" * 32}
-        values |= {"audiences": [], "algorithms": []}
-        connection().execute(insert(OAuthEntity.__table__).values({**values, **_defaults(OAuthEntity, values)}))
+        add_integration()
         yield
+
+
+def add_integration() -> None:
+    """Add the integration of the pipeline."""
+    values = {"sys_id": ENTITY, "type": "oidc", "name": "Forge", "client_id": "c" * 32}
+    values |= {"audiences": [], "algorithms": []}
+    connection().execute(insert(OAuthEntity.__table__).values({**values, **_defaults(OAuthEntity, values)}))
 
 
 def _defaults(model: Any, values: dict[str, Any]) -> dict[str, Any]:

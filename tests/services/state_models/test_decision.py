@@ -17,7 +17,7 @@ STATES = (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED
 TYPES = ("normal", "standard", "emergency")
 GROUP, HOLD, APPROVED, REJECTED, TEMPLATE, PENDING = "group", "hold", "approved", "rejected", "template", "pending"
 TASKS, CODE, NOTES, UNAUTHORIZED, AUTHORIZED, LAST = "tasks", "code", "notes", "unauthorized", "authorized", "last"
-REVIEWED = "reviewed"
+REVIEWED, PLAN, NOW = "reviewed", "no freeze in the plan", "no freeze now"
 # What is needed, with the facts that lack it and the facts that have it.
 NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     GROUP: ({"assignment_group": None}, {"assignment_group": "a" * 32}),
@@ -29,6 +29,8 @@ NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"std_change_producer_version": "b" * 32, "template.active": 0},
         {"std_change_producer_version": "b" * 32, "template.active": 1},
     ),
+    PLAN: ({"freeze.planned": 1}, {"freeze.planned": 0}),
+    NOW: ({"freeze.now": 2}, {"freeze.now": 0}),
     TASKS: ({"task.active": 1}, {"task.active": 0}),
     REVIEWED: ({"review.missing": 1}, {"review.missing": 0}),
     LAST: ({"task.active_work": 0, "event": ""}, {"task.active_work": 0, "event": "task_closed"}),
@@ -38,7 +40,7 @@ NEEDS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     AUTHORIZED: ({"unauthorized": True}, {"unauthorized": False}),
 }
 LATER = {
-    (SCHEDULED, IMPLEMENT, False): {GROUP, HOLD, PENDING},
+    (SCHEDULED, IMPLEMENT, False): {GROUP, HOLD, PENDING, NOW},
     (IMPLEMENT, REVIEW, False): {GROUP, HOLD},
     (IMPLEMENT, REVIEW, True): {GROUP, HOLD, LAST},
     (REVIEW, CLOSED, False): {GROUP, HOLD, TASKS, REVIEWED, CODE, NOTES},
@@ -51,15 +53,15 @@ TABLE: Mapping[str, Mapping[tuple[int, int, bool], set[str]]] = {
         (ASSESS, AUTHORIZE, True): {GROUP, HOLD, APPROVED},
         (ASSESS, NEW, False): {HOLD},
         (ASSESS, NEW, True): {HOLD, REJECTED},
-        (AUTHORIZE, SCHEDULED, True): {GROUP, HOLD, APPROVED},
+        (AUTHORIZE, SCHEDULED, True): {GROUP, HOLD, APPROVED, PLAN},
         (AUTHORIZE, NEW, True): {HOLD, REJECTED},
         (SCHEDULED, NEW, True): {HOLD, REJECTED},
         **LATER,
     },
-    "standard": {(NEW, SCHEDULED, False): {GROUP, HOLD, TEMPLATE}, **LATER},
+    "standard": {(NEW, SCHEDULED, False): {GROUP, HOLD, TEMPLATE, PLAN}, **LATER},
     "emergency": {
         (NEW, AUTHORIZE, False): {GROUP, HOLD},
-        (AUTHORIZE, SCHEDULED, True): {GROUP, HOLD, APPROVED, AUTHORIZED},
+        (AUTHORIZE, SCHEDULED, True): {GROUP, HOLD, APPROVED, AUTHORIZED, PLAN},
         (AUTHORIZE, REVIEW, True): {GROUP, HOLD, APPROVED, UNAUTHORIZED},
         (AUTHORIZE, NEW, False): {HOLD},
         (AUTHORIZE, NEW, True): {HOLD, REJECTED},
@@ -153,6 +155,7 @@ def test_of_several_moves_the_available_one_comes_first(models: dict[str, StateM
 
 def test_the_first_automatic_move_is_made(models: dict[str, StateModel]) -> None:
     facts = {**NOTHING, "state": AUTHORIZE, "on_hold": False, "approval": "approved", "assignment_group": "a" * 32}
+    facts |= {"freeze.planned": 0}
     for unauthorized, target in ((True, REVIEW), (False, SCHEDULED)):
         move = decide(models["emergency"], facts | {"unauthorized": unauthorized}).automatic_move
         assert move is not None and move.transition.to_state == target

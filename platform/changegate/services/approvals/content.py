@@ -96,11 +96,15 @@ def read_content(change: Mapping[str, Any], fields: Collection[str]) -> Content:
 
 def store_content(content: Content) -> str:
     """Store a content, unless it is stored already, and return its hash."""
-    text = orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    text, digest = _text_of(content), hash_of_content(content)
     if _STORED.first({"hash": digest}) is None:
         _STORE.execute({"hash": digest, "content": text, "created_at": utc_now()})
     return digest
+
+
+def hash_of_content(content: Content) -> str:
+    """Return the SHA-256 of a content in hex."""
+    return hashlib.sha256(_text_of(content).encode()).hexdigest()
 
 
 def find_content(digest: str | None) -> Content | None:
@@ -120,6 +124,10 @@ def describe_differences(before: Content, after: Content) -> list[str]:
     changed = changed_fields(before, after)
     ordered = [name for name in GOVERNED_FIELDS if name in changed] + sorted(changed - set(GOVERNED_FIELDS))
     return [_describe(name, before[name], after[name]) for name in ordered]
+
+
+def _text_of(content: Content) -> str:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _describe(name: str, old: Any, new: Any) -> str:

@@ -92,7 +92,14 @@ def own_attachments(table: Table) -> ColumnElement[bool]:
     approvals = SysapprovalApprover.__table__.alias()
     own_approval_ids = select(approvals.c["sys_id"]).where(_is_own_approval(approvals))
     of_people = ("sys_user_has_role", "sys_group_has_role", "sys_user_delegate", "sys_user_identity")
-    of_tasks = ("task_ci", "task_cmdb_ci_service", "conflict", "chg_mgt_worker", "sysapproval_approver")
+    of_tasks = (
+        "task_ci",
+        "task_cmdb_ci_service",
+        "conflict",
+        "chg_freeze_override",
+        "chg_mgt_worker",
+        "sysapproval_approver",
+    )
     guarded = (*TASK_TABLES, *of_tasks, *of_people)
     return or_(
         and_(*(of_table != name for name in guarded)),

@@ -2,19 +2,26 @@
 
 from functools import partial
 
-from changegate.models import CmnSchedule, CmnScheduleBlackout, CmnScheduleMaintenance, CmnScheduleSpan
-from changegate.services.catalog.access import READ_BY_ANYONE, REFERENCE_DATA
+from changegate.models import (
+    ChgFreezeOverride,
+    CmnSchedule,
+    CmnScheduleBlackout,
+    CmnScheduleMaintenance,
+    CmnScheduleSpan,
+)
+from changegate.services.catalog.access import CHANGE_READERS, READ_BY_ANYONE, REFERENCE_DATA, rows_of_own_tasks
 from changegate.services.history.recorded_rules import recorded
+from changegate.services.process.freeze_override_rules import FreezeOverrideRules
 from changegate.services.schedules.row_rules import BlackoutRules, ScheduleRules, SpanRules
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import ANYONE, Access, Table
 
 _recorded = partial(recorded, subject_table="cmn_schedule", recorded_as="schedule_edited")
+PARTS = (("cmn_schedule_span", "schedule"),)
 _schedule = partial(
     Table,
     display_field="name",
     access=REFERENCE_DATA,
     extends="cmn_schedule",
-    parts=(("cmn_schedule_span", "schedule"),),
     blank_fields=("sys_tags",),
     is_closed_to_tokens=True,
 )
@@ -26,6 +33,7 @@ SCHEDULE_TABLES = (
         name="cmn_schedule_blackout",
         label="Blackout Schedule",
         model=CmnScheduleBlackout,
+        parts=(*PARTS, ("chg_freeze_override", "freeze")),
         rules=_recorded(BlackoutRules, "cmn_schedule_blackout"),
         classes=("cmn_schedule_blackout",),
     ),
@@ -33,6 +41,7 @@ SCHEDULE_TABLES = (
         name="cmn_schedule_maintenance",
         label="Maintenance Schedule",
         model=CmnScheduleMaintenance,
+        parts=PARTS,
         rules=_recorded(ScheduleRules, "cmn_schedule_maintenance"),
         classes=("cmn_schedule_maintenance",),
     ),
@@ -43,6 +52,19 @@ SCHEDULE_TABLES = (
         display_field="name",
         access=REFERENCE_DATA,
         rules=_recorded(SpanRules, "cmn_schedule_span", subject_of=lambda _, span: span["schedule"]),
+        blank_fields=("sys_tags",),
+        is_closed_to_tokens=True,
+    ),
+    # `FreezeOverrideRules` refuses callers without the role that the freeze names. Nobody edits what was decided.
+    Table(
+        name="chg_freeze_override",
+        label="Freeze Override",
+        model=ChgFreezeOverride,
+        display_field="sys_id",
+        access=Access(read=ANYONE, create=ANYONE),
+        rules=FreezeOverrideRules(),
+        own_rows=rows_of_own_tasks("change_request"),
+        reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),
         is_closed_to_tokens=True,
     ),

@@ -72,7 +72,7 @@ TASK_TABLES = (
         rules=ChangeRules(),
         extends="task",
         classes=("change_request",),
-        parts=(("change_task", "change_request"), *PARTS_OF_TASKS),
+        parts=(("change_task", "change_request"), ("chg_freeze_override", "change_request"), *PARTS_OF_TASKS),
         choices={"state": CHANGE_STATES},
         contended_field="state",
     ),

@@ -13,8 +13,10 @@ from changegate.models import ChgHistory, SysUser
 from changegate.services.approvals.standing import waiting_for
 from changegate.services.process.changes import list_active_tasks
 from changegate.services.process.facts import REVIEW
+from changegate.services.process.freezes import FREEZE_FACTS, list_freezes
 from changegate.services.process.moves import decide_about
 from changegate.services.process.recording import MOVED
+from changegate.services.schedules.overrides import roles_that_override
 from changegate.services.state_models.decision import Decision, Move
 from changegate.services.state_models.model import TransitionCondition
 from changegate.services.state_models.shipped import CANCELED
@@ -22,6 +24,7 @@ from changegate.services.state_models.shipped import CANCELED
 CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
 CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
 CHANGE_API = "/api/sn_chg_rest/change"
+OVERRIDES = "/api/now/table/chg_freeze_override"
 # Who makes sure that somebody can approve a change.
 MANAGERS = ({"type": "role", "name": "change_manager"}, {"type": "role", "name": "admin"})
 _HISTORY = ChgHistory.__table__.c
@@ -32,7 +35,7 @@ _MOVED = Prepared(
     .limit(1)
 )
 # Blockers of a kind come one after the other, in this order.
-ORDER = ("on_hold", "field", "task", "approval", "condition", "move")
+ORDER = ("on_hold", "field", "task", "approval", "freeze", "condition", "move")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def list_blockers(change: Mapping[str, Any]) -> list[Blocker]:
     forward = [move for move in decision.moves if _is_forward(decision, move)]
     if not forward:
         return []
-    move = min(forward, key=lambda move: len(move.missing))
+    move = min(forward, key=lambda move: (len(move.missing), move.transition.to_state))
     moved = _MOVED.first({"change": change["sys_id"]})
     since = change["sys_created_on"] if moved is None else moved.sys_created_on
     blockers = list(_blockers_of(_Waiting(change, decision, move, since)))
@@ -101,6 +104,8 @@ def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
             yield from _active_tasks(waiting, condition)
         elif any(name.partition(".")[0] == "approval" for name in fields):
             yield from _missing_approvals(waiting, condition)
+        elif fields <= FREEZE_FACTS:
+            yield from _freezes(waiting, condition)
         elif "review.missing" in fields:
             yield _missing_review(waiting, condition)
         else:
@@ -141,6 +146,21 @@ def _missing_review(waiting: _Waiting, condition: TransitionCondition) -> Blocke
     body = {"change_request": waiting.change["sys_id"], "change_task_type": REVIEW, "short_description": ""}
     how = Call("POST", TASKS, body)
     return Blocker("task", condition.description, since=waiting.since, who_can=_roles(), how=how)
+
+
+def _freezes(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
+    for each, sentence in list_freezes(condition, waiting.decision.facts):
+        roles = roles_that_override(each.freeze)
+        body = {"change_request": waiting.change["sys_id"], "freeze": each.freeze.sys_id, "reason": ""}
+        yield Blocker(
+            "freeze",
+            f"{sentence} {condition.description}",
+            since=max(each.start, waiting.since),
+            # Without such a role, an administrator can only change or end the freeze.
+            who_can=tuple({"type": "role", "name": name} for name in roles or ("admin",)),
+            how=Call("POST", OVERRIDES, body) if roles else None,
+            not_before=each.known_end,
+        )
 
 
 def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:

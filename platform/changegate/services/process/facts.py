@@ -13,6 +13,7 @@ from changegate.services.approvals.standing import facts_of
 from changegate.services.approvals.voiding import effective_approval
 from changegate.services.conflicts.detection import count_conflicts
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
+from changegate.services.process.freezes import freeze_facts
 from changegate.services.process.lifecycle import CANCELED
 from changegate.services.state_models.conditions import Facts
 
@@ -51,6 +52,8 @@ def gather_facts(
         facts["approval"] = effective_approval(change, frozenset(edited)) if is_counted else NOT_REQUESTED
     if _is_needed("approval.", needed):
         facts |= facts_of(change)
+    if _is_needed("freeze.", needed):
+        facts |= freeze_facts(change)
     if _is_needed("task.", needed):
         tasks = list_active_tasks(change["sys_id"])
         facts["task.active"] = len(tasks)

@@ -20,11 +20,13 @@ from changegate.services.approvals.stages import CANCELLED, ApprovalOutcome
 from changegate.services.conflicts.detection import withdraw
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.facts import TASK_CLOSED, gather_facts
+from changegate.services.process.freezes import FREEZE_FACTS, await_thaw
 from changegate.services.process.lifecycle import CLOSED_STATES, follow_state
 from changegate.services.process.recording import record_move
 from changegate.services.process.refusals import move_refused
 from changegate.services.process.reviews import open_review_task
 from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow_tasks, create_work_tasks
+from changegate.services.schedules.stored import hold_schedules
 from changegate.services.state_models.decision import Decision, decide
 from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import ASSESS, AUTHORIZE, CANCELED, IMPLEMENT, NEW, REVIEW, SCHEDULED
@@ -51,10 +53,18 @@ def model_of(change: Mapping[str, Any]) -> StateModel:
     raise OperationFailed("This instance has no state models. Run changegate prepare")
 
 
-def decide_about(change: Mapping[str, Any], event: str = "", edited: Collection[str] = ()) -> Decision:
-    """Return the decision about the moves of a change as it is now, or with the fields that a request has `edited`."""
+def decide_about(
+    change: Mapping[str, Any], event: str = "", edited: Collection[str] = (), *, is_moving: bool = False
+) -> Decision:
+    """Return the decision about the moves of a change as it is now, or with the fields that a request has `edited`.
+
+    `is_moving` keeps what it depends on until the end of the transaction. The change must be locked.
+    """
     model = model_of(change)
-    return decide(model, gather_facts(change, event, edited, model.facts_needed_in(change["state"])))
+    needed = model.facts_needed_in(change["state"])
+    if is_moving and not needed.isdisjoint(FREEZE_FACTS):
+        hold_schedules()
+    return decide(model, gather_facts(change, event, edited, needed))
 
 
 def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:
@@ -76,7 +86,7 @@ def require_move(record: Mapping[str, Any], changes: Values) -> None:
         return
     # Fields that are sent with a state are taken into account, as if they had been written before.
     before = {**record, **changes, "state": record["state"]}
-    decision = decide_about(before, edited=changes.keys())
+    decision = decide_about(before, edited=changes.keys(), is_moving=True)
     if not any(move.is_available for move in decision.moves_to(state)):
         raise move_refused(decision, state)
     changes |= _values_of_entry(before, state)
@@ -105,10 +115,12 @@ def after_task(change: str, caller: Caller) -> None:
 
 
 def settle(change: Values, caller: Caller, event: str = "") -> Values:
-    """Make the automatic moves of a change, and return it as it is then."""
+    """Make the automatic moves of a change, and return it as it is then. Those that a freeze stops are made later."""
     for _ in range(MOST_AUTOMATIC_MOVES):
-        move = decide_about(change, event).automatic_move
+        decision = decide_about(change, event, is_moving=True)
+        move = decision.automatic_move
         if move is None:
+            await_thaw(change, decision)
             break
         state = move.transition.to_state
         changes: Values = {"state": state, **_values_of_entry(change, state)}

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from changegate.errors import OperationFailed
-from changegate.services.state_models.conditions import field_labels
+from changegate.services.process.freezes import describe_freezes
+from changegate.services.state_models.conditions import Facts, field_labels
 from changegate.services.state_models.decision import Decision, Move
 
 # Clients search the message for the name of the business rule.
@@ -26,13 +27,14 @@ def move_refused(decision: Decision, state: int) -> OperationFailed:
     missing = moves[0].missing
     if all(condition.field for condition in missing):
         return data_policy(condition.field for condition in missing if condition.field)
-    return MoveRefused(f"{ABORTED}{sentence_of(moves[0])}")
+    return MoveRefused(f"{ABORTED}{sentence_of(moves[0], decision.facts)}")
 
 
-def sentence_of(move: Move) -> str:
+def sentence_of(move: Move, facts: Facts) -> str:
     """Return the sentence with the missing conditions of a move, and how to satisfy them."""
     names = ", ".join(condition.name for condition in move.missing)
-    return f"{move.transition.name} needs: {names}. {' '.join(each.description for each in move.missing)}"
+    sentences = [sentence for each in move.missing for sentence in (*describe_freezes(each, facts), each.description)]
+    return f"{move.transition.name} needs: {names}. {' '.join(sentences)}"
 
 
 def data_policy(names: Iterable[str]) -> OperationFailed:

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from changegate.services.schedules.spans import Interval
+from sqlalchemy import select, union_all
+
+from changegate.database.prepared import Prepared, parameter
+from changegate.models import TaskCi, TaskCmdbCiService
+from changegate.services.schedules.spans import LATEST, Interval
 from changegate.services.schedules.stored import Freeze, find_maintenance, read_schedules
 
 # The fields of a change with the items that it is about.
 ITEM_FIELDS = ("cmdb_ci", "business_service", "service_offering")
+_ITEMS = union_all(
+    select(TaskCi.ci_item.label("item")).where(TaskCi.task == parameter("change")),
+    select(TaskCmdbCiService.cmdb_ci_service).where(TaskCmdbCiService.task == parameter("change")),
+).subquery()
+_ITEMS_OF = Prepared(select(_ITEMS.c.item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,22 @@ class FrozenSpan:
     start: datetime
     end: datetime
 
+    @property
+    def known_end(self) -> datetime | None:
+        """The end, or None if none is known."""
+        return None if self.end >= LATEST else self.end
+
 
 def subject_of(change: Mapping[str, Any], further_items: Iterable[str] = ()) -> FreezeSubject:
     """Return what freezes are compared with: the fields of a change, and its affected CIs and impacted services."""
     of_change = (change.get(name) for name in ITEM_FIELDS)
     items = frozenset(item for item in (*of_change, *further_items) if item)
     return FreezeSubject(items, change.get("source_environment"), change)
+
+
+def read_subject(change: Mapping[str, Any]) -> FreezeSubject:
+    """Return what freezes are compared with, also the stored affected CIs and impacted services of a change."""
+    return subject_of(change, (row.item for row in _ITEMS_OF.all({"change": change["sys_id"]})))
 
 
 def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:

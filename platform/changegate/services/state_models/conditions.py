@@ -30,6 +30,10 @@ COMPUTED = {
     "approval.approved": Entry("integer", "Approvals that were given"),
     "approval.rejected": Entry("integer", "Approvals that were refused"),
     "approval.missing": Entry("integer", "Approval rules that still need answers"),
+    "freeze.planned": Entry("integer", "Freezes within the planned window"),
+    "freeze.planned_hard": Entry("integer", "Hard freezes within the planned window"),
+    "freeze.now": Entry("integer", "Freezes that are in force"),
+    "freeze.now_hard": Entry("integer", "Hard freezes that are in force"),
     "conflict.count": Entry("integer", "Conflicts with other changes"),
     "event": Entry("string", "What has just happened: task_closed, or nothing"),
 }

@@ -38,11 +38,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The moves from the current state of a change; a final state has none."""
+    """The moves from the current state of a change, and the facts they depend on; a final state has none."""
 
     model: StateModel
     state: int
     moves: tuple[Move, ...]
+    facts: Facts
 
     def moves_to(self, state: int) -> tuple[Move, ...]:
         """Return the moves that lead to a state, the available ones first."""
@@ -60,7 +61,7 @@ def decide(model: StateModel, facts: Facts) -> Decision:
     """Return the decision of a model about a change with these facts, which include `state`."""
     state = facts["state"]
     moves = tuple(Move(transition, _checks(transition, facts)) for transition in model.transitions_from(state))
-    return Decision(model, state, moves)
+    return Decision(model, state, moves, facts)
 
 
 def _checks(transition: Transition, facts: Facts) -> tuple[MoveCheck, ...]:

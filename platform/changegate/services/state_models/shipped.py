@@ -50,6 +50,12 @@ CONDITION_TEXTS = {
         "std_change_producer_versionISNOTEMPTY^template.active=1",
         "Create the change from an active standard change template, or choose a type that people approve.",
     ),
+    "no_planned_freeze": (
+        "No freeze in the planned window",
+        "freeze.planned=0",
+        "Plan the change outside of the freeze, wait for its end, or have it overridden.",
+    ),
+    "no_freeze": ("No freeze now", "freeze.now=0", "Wait for the end of the freeze, or have it overridden."),
     "authorized": ("Not unauthorized", "unauthorized!=true", "An unauthorized change moves to Review instead."),
     "unauthorized": ("Unauthorized", "unauthorized=true", "Set unauthorized, if the work was done without approval."),
     "no_tasks": ("No active Change Tasks", "task.active=0", "Close or cancel the active change tasks."),
@@ -77,7 +83,7 @@ class _Shipped:
 
 
 _ANY_TYPE = (
-    _Shipped(SCHEDULED, IMPLEMENT, ("released", "approvals_hold")),
+    _Shipped(SCHEDULED, IMPLEMENT, ("released", "approvals_hold", "no_freeze")),
     _Shipped(IMPLEMENT, REVIEW),
     _Shipped(IMPLEMENT, REVIEW, ("released", "last_task"), is_automatic=True),
     _Shipped(REVIEW, CLOSED, ("released", "no_tasks", "reviewed")),
@@ -89,16 +95,16 @@ SHIPPED: Mapping[str, tuple[_Shipped, ...]] = {
         _Shipped(ASSESS, AUTHORIZE, ("released", "approved"), is_automatic=True),
         _Shipped(ASSESS, NEW),
         _Shipped(ASSESS, NEW, ("released", "rejected"), is_automatic=True),
-        _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved"), is_automatic=True),
+        _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved", "no_planned_freeze"), is_automatic=True),
         _Shipped(AUTHORIZE, NEW, ("released", "rejected"), is_automatic=True),
         _Shipped(SCHEDULED, NEW, ("released", "rejected"), is_automatic=True),
         *_ANY_TYPE,
     ),
-    "standard": (_Shipped(NEW, SCHEDULED, ("released", "template")), *_ANY_TYPE),
+    "standard": (_Shipped(NEW, SCHEDULED, ("released", "template", "no_planned_freeze")), *_ANY_TYPE),
     "emergency": (
         _Shipped(NEW, AUTHORIZE),
         _Shipped(AUTHORIZE, REVIEW, ("released", "approved", "unauthorized"), is_automatic=True),
-        _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved", "authorized"), is_automatic=True),
+        _Shipped(AUTHORIZE, SCHEDULED, ("released", "approved", "authorized", "no_planned_freeze"), is_automatic=True),
         _Shipped(AUTHORIZE, NEW),
         _Shipped(AUTHORIZE, NEW, ("released", "rejected"), is_automatic=True),
         _Shipped(SCHEDULED, NEW, ("released", "rejected"), is_automatic=True),
