@@ -23,7 +23,6 @@ from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services import catalog, evidence
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeyStore
-from changegate.services.tables.recent_choices import keep_choices
 
 # A wheel contains the migrations inside the package; a checkout has them next to `platform/`.
 MIGRATIONS = next(
@@ -126,7 +125,6 @@ def _bind_extensions(app: Flask, settings: Settings) -> None:
     login.init_app(app)
     bootstrap.init_app(app)
     limiter.init_app(app, settings)
-    keep_choices(app)
     policy = FetchPolicy(settings.jwks_allow_loopback, settings.jwks_allowed_networks)
     app.extensions[KEY_STORE] = KeyStore(
         policy, settings.jwks_refetch_cooldown, lambda: app.config["CLOCK"](), settings.jwks_stale_if_error

@@ -22,7 +22,7 @@ from changegate.services.catalog.access import (
     own_attachments,
     own_journals,
 )
-from changegate.services.tables.recent_choices import ChoiceRules
+from changegate.services.tables.choices import ChoiceRules
 from changegate.services.tables.registry import Access, Table
 
 SYSTEM_TABLES = (

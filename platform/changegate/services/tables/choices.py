@@ -5,31 +5,49 @@ See docs/reference/change-records.md#related-tables.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import or_, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysChoice
-from changegate.services.tables.recent_choices import ChoicesKey, Labels, recent_choices
+from changegate.services.tables.recent_rows import RecentRules, recent_rows
 from changegate.services.tables.registry import get_table, lineage_of
 
 LANGUAGE = "en"
+_CHOICES = SysChoice.__tablename__
+Labels = dict[str, str]
+LabelsByElement = Mapping[str, Mapping[str, str]]
 
 
-def find_choices(
-    table_name: str, elements: Iterable[str], *, active_only: bool = False
-) -> Mapping[str, Mapping[str, str]]:
+class ChoicesKey(NamedTuple):
+    """The key of the cache: the choices of some fields of a table, all or only the active ones."""
+
+    table: str
+    elements: tuple[str, ...]
+    active_only: bool
+
+
+class ChoiceRules(RecentRules):
+    """Rules of sys_choice: each write drops the cache."""
+
+    table = _CHOICES
+
+
+def find_choices(table_name: str, elements: Iterable[str], *, active_only: bool = False) -> LabelsByElement:
     """Return label by value for each of the elements that have choices, with at most one statement.
 
     If a class has rows for an element, they replace those of the table that it extends. If no table of the lineage has
     rows, the choices of the dictionary apply. `active_only` omits inactive choices, which still have a label but can no
     longer be chosen. The result is cached for a second (decision 0017).
     """
-    return recent_choices().find(ChoicesKey(table_name, tuple(sorted(elements)), active_only), _read_choices)
+    found: LabelsByElement = recent_rows(_CHOICES).find(
+        ChoicesKey(table_name, tuple(sorted(elements)), active_only), _read_choices
+    )
+    return found
 
 
-def _read_choices(key: ChoicesKey) -> Mapping[str, Mapping[str, str]]:
+def _read_choices(key: ChoicesKey) -> LabelsByElement:
     table_name, elements, active_only = key
     table = get_table(table_name)
     lineage = tuple(each.name for each in lineage_of(table))

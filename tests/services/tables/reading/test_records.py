@@ -15,7 +15,7 @@ from changegate.models import CmdbCi, SysUser, SysUserGroup, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.tables import recent_choices
+from changegate.services.tables import recent_rows
 from changegate.services.tables.display.selections import select_fields
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import parse_encoded_query
@@ -386,7 +386,7 @@ def _statements(count: int) -> int:
 
 def test_a_page_costs_as_many_statements_whatever_its_rows(on_sqlite: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a slow machine the second for which choices are remembered ends between two pages.
-    monkeypatch.setattr(recent_choices, "KEPT_FOR_SECONDS", 3600)
+    monkeypatch.setattr(recent_rows, "KEPT_FOR_SECONDS", 3600)
     parent = create(short_description="parent")
     for at in range(120):
         user = add(SysUser, user_name=f"user{at}", name=f"User {at}")
