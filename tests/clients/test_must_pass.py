@@ -167,17 +167,17 @@ def test_09_templates_copy_models_resolve_and_given_values_are_kept(
     call: Call, create: Create, server: Running, administrator: requests.Session
 ) -> None:
     values = "description=One by one^implementation_plan=Restart^EQ"
-    template = create_as(administrator, server, "std_change_producer_version", name="Check Nine - 1", template=values)
-    said = {"std_change_producer_version": template, "chg_model": "standard", "priority": "2", "risk": "3"}
+    create_as(administrator, server, "std_change_record_producer", name="Check Nine", template=values)
+    said = {"std_change_producer_version": "Check Nine - 1", "chg_model": "standard", "priority": "2", "risk": "3"}
 
     change = create(short_description="Restart", description="All at once", **said)
     assert (change["description"], change["implementation_plan"]) == ("All at once", "Restart")
     assert (change["type"], change["priority"], change["risk"]) == ("standard", "2", "3")
     model = call("GET", f"/api/now/table/chg_model/{change['chg_model']}")
     assert result_of(model)["name"].lower() == "standard"
-    call("PATCH", f"{CHANGES}/{change['sys_id']}", json={"implementation_plan": "Stop, then start"})
+    call("PATCH", f"{CHANGES}/{change['sys_id']}", json={"description": "One after the other"})
     again = result_of(call("PATCH", f"{CHANGES}/{change['sys_id']}", json={**said, "type": "standard"}))
-    assert (again["implementation_plan"], again["priority"], again["sys_mod_count"]) == ("Stop, then start", "2", "1")
+    assert (again["description"], again["priority"], again["sys_mod_count"]) == ("One after the other", "2", "1")
 
 
 def test_10_a_file_has_its_digest_its_location_and_its_metadata(call: Call, create: Create, server: Running) -> None:
@@ -223,9 +223,9 @@ def test_12_conditions_bind_as_they_should_and_a_bad_one_is_dropped(call: Call, 
 def test_13_a_change_in_implementation_stays_there(
     call: Call, create: Create, server: Running, administrator: requests.Session
 ) -> None:
-    template = create_as(administrator, server, "std_change_producer_version", name="Check 13", template="risk=4^EQ")
+    create_as(administrator, server, "std_change_record_producer", name="Check 13", template="risk=4^EQ")
     group = create_as(administrator, server, "sys_user_group", name="Check 13")
-    sys_id = create(chg_model="standard", std_change_producer_version=template, assignment_group=group)["sys_id"]
+    sys_id = create(chg_model="standard", std_change_producer_version="Check 13 - 1", assignment_group=group)["sys_id"]
     for state in ("-2", "-1", "-1"):
         answer = call("PATCH", f"{CHANGES}/{sys_id}", json={"state": state})
         assert (answer.status_code, result_of(answer)["state"]) == (200, state)

@@ -30,8 +30,13 @@ from changegate.models.oauth_exchange import OAuthExchange
 from changegate.models.oauth_exchange_figure import OAuthExchangeFigure, OAuthExchangeWatermark
 from changegate.models.oauth_refresh_token import OAuthRefreshToken
 from changegate.models.oauth_token_key import OAuthTokenKey
+from changegate.models.planning import (
+    RiskCondition,
+    StdChangeProducerVersion,
+    StdChangeProposal,
+    StdChangeRecordProducer,
+)
 from changegate.models.state_model import SttrmState, SttrmStateTransition, SttrmTransitionCondition
-from changegate.models.std_change_producer_version import StdChangeProducerVersion
 from changegate.models.sys_attachment import SysAttachment, SysAttachmentDoc
 from changegate.models.sys_audit import SysAudit
 from changegate.models.sys_certificate import SysCertificate
@@ -91,7 +96,10 @@ __all__ = [
     "OAuthKeyAlert",
     "OAuthRefreshToken",
     "OAuthTokenKey",
+    "RiskCondition",
     "StdChangeProducerVersion",
+    "StdChangeProposal",
+    "StdChangeRecordProducer",
     "SttrmState",
     "SttrmStateTransition",
     "SttrmTransitionCondition",

@@ -90,6 +90,8 @@ class ChangeRequest(Task):
     phase_state: Mapped[str | None] = choice("Phase state", PHASE_STATES, default="open")
     risk: Mapped[int | None] = integer_choice("Risk", RISKS)
     risk_value: Mapped[int | None] = integer("Risk value", is_read_only=True)
+    risk_assessment: Mapped[int | None] = integer("Score of the risk assessment")
+    risk_explanation: Mapped[str | None] = text("Risk explanation", 20000, is_read_only=True)
     scope: Mapped[int | None] = integer_choice("Scope", SCOPES, default=3)
     category: Mapped[str | None] = choice("Category", CATEGORIES, default="Other")
     reason: Mapped[str | None] = choice("Reason", REASONS)

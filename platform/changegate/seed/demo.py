@@ -1,11 +1,12 @@
-"""The demo's users, groups, items, and template; its changes are in `demo_changes`."""
+"""The demo's users, groups, and items; its changes are in `demo_changes`."""
 
 from sqlalchemy import select
 
 from changegate.extensions import db, limiter
-from changegate.models import CmdbCi, StdChangeProducerVersion, SysUser, SysUserGroup, SysUserGroupMember, Task
+from changegate.models import CmdbCi, SysUser, SysUserGroup, SysUserGroupMember, Task
 from changegate.seed.demo_changes import MARK, seed_changes
 from changegate.seed.first_start import ADMIN_USER_NAME
+from changegate.seed.standard_changes import NAME as TEMPLATE
 from changegate.services.users.accounts import create_user, get_user, set_password, try_password
 
 LOOPBACK = "127.0.0.1"
@@ -34,21 +35,6 @@ CIS = {
     "payments": "cmdb_ci_service",
     "web-fra-07": "cmdb_ci_server",
 }
-TEMPLATE_NAME = "Clear BGP sessions on a Cisco router - 1"
-TEMPLATE = "^".join(
-    (
-        "short_description=Clear BGP sessions on a Cisco router",
-        "description=Clear the BGP sessions of one router with soft reset, one neighbour after the other.",
-        "category=Network",
-        "risk=4",
-        "impact=3",
-        "assignment_group=Network",
-        "implementation_plan=Note the state of all sessions. Clear each with soft reset. Wait for it to come back.",
-        "backout_plan=Nothing to revert: a cleared session is established again automatically.",
-        "test_plan=All sessions are established, and as many prefixes are received as before.",
-        "EQ",
-    )
-)
 
 
 def seed_demo(*, admin_password: str) -> None:
@@ -67,9 +53,8 @@ def _add_records() -> None:
         group = _find_or_add_group(name, users[manager].sys_id)
         db.session.add(SysUserGroupMember(user=users[manager].sys_id, group=group.sys_id))
     db.session.add_all(CmdbCi(name=name, sys_class_name=ci_class) for name, ci_class in CIS.items())
-    db.session.add(StdChangeProducerVersion(name=TEMPLATE_NAME, template=TEMPLATE))
     db.session.flush()
-    seed_changes(people=PEOPLE, template=TEMPLATE_NAME, approver="maria.keller")
+    seed_changes(people=PEOPLE, template=f"{TEMPLATE} - 1", approver="maria.keller")
 
 
 def _find_or_add_group(name: str, manager: str) -> SysUserGroup:

@@ -11,7 +11,9 @@ from changegate.models import ChgModel, SysUser, SysUserHasRole, SysUserRole
 from changegate.models.change_request import CHANGE_TYPES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.seed.approvals import seed_approvals
+from changegate.seed.risk import seed_risk_ranges
 from changegate.seed.scopes import seed_scopes
+from changegate.seed.standard_changes import seed_standard_changes
 from changegate.services.catalog.shipped_choices import add_shipped_choices
 from changegate.services.process_documents.versions import store_versions
 from changegate.services.state_models.shipped import refresh_shipped_models
@@ -33,7 +35,7 @@ ROLES: Mapping[str, str] = {
 
 
 def seed_first_start(admin_password: str | None) -> str | None:
-    """Add missing roles, scopes, models, choices, and dictionary entries, and the administrator.
+    """Add missing roles, scopes, models, policies, choices, and templates, the dictionary, and the administrator.
 
     Returns the administrator's password if it was generated; it cannot be read later.
     """
@@ -41,8 +43,10 @@ def seed_first_start(admin_password: str | None) -> str | None:
     seed_scopes()
     _seed_models()
     seed_approvals()
+    seed_risk_ranges()
     refresh_dictionary()
     add_shipped_choices()
+    seed_standard_changes()
     store_versions()
     if db.session.get(SysUser, ADMIN_SYS_ID) is not None:
         return None

@@ -76,7 +76,13 @@ def test_a_token_creates_no_answer(desk: TokenDesk, approval: str) -> None:
 def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
     decisive = {
         *("chg_model", "sttrm_state", "sttrm_state_transition", "sttrm_transition_condition"),
-        *("chg_policy_approval", "chg_approval_def", "std_change_producer_version"),
+        *(
+            "chg_policy_approval",
+            "chg_approval_def",
+            "risk_conditions",
+            "std_change_record_producer",
+            "std_change_proposal",
+        ),
         *("sys_user_delegate", "sys_user_identity"),
         *("cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span", "chg_freeze_override"),
     }
@@ -91,7 +97,8 @@ def test_the_tables_that_decide_about_approvals_are_closed_to_tokens() -> None:
     ("name", "fields"),
     [
         ("chg_model", {}),
-        ("std_change_producer_version", {}),
+        ("std_change_record_producer", {}),
+        ("risk_conditions", {"condition": "category=Network", "risk": "2"}),
         ("chg_policy_approval", {"state": "-4", "active": "false"}),
         ("cmn_schedule_blackout", {"time_zone": "Etc/UTC"}),
         ("cmn_schedule_maintenance", {"time_zone": "Etc/UTC"}),

@@ -11,17 +11,19 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from changegate.extensions import db
-from changegate.models import ChangeRequest, StdChangeProducerVersion, SysUserGroup
+from changegate.models import ChangeRequest, SysUserGroup
 from changegate.models.base import new_sys_id
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.approvals.stored import add_decision
 from changegate.services.process.changes import lock_change
 from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
+from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 
 PASSWORD = "known to the robot"
+
 NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = (-5, -4, -3, -2, -1, 0, 3, 4)
 STATES = (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED)
 CANCELABLE = {(state, CANCELED) for state in (NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT)}
@@ -71,10 +73,9 @@ class Writers:
     def template(self) -> str:
         """Return the sys_id of a new template of standard changes."""
         with self.desk.app.app_context():
-            template = StdChangeProducerVersion(name="Restart", template="short_description=Restart^EQ")
-            db.session.add(template)
+            template = add_template()
             db.session.commit()
-            return str(template.sys_id)
+            return template
 
     def write(self, who: str, sys_id: str, **fields: Any) -> TestResponse:
         """Write a change as a token or as a user with a password."""

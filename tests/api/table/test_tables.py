@@ -72,6 +72,7 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     TableApi(client, admin, "/api/now/table/sys_group_has_role").created(group=group["sys_id"], role="itil")
     assessed = changes.created(assignment_group=group["sys_id"])
     assert changes.update(assessed["sys_id"], {"state": "-4"}).status_code == 200
+    TableApi(client, admin, "/api/now/table/std_change_proposal").created(name="Restart the router")
     shop, server, _ = (
         TableApi(client, admin, "/api/now/table/cmdb_ci").created(name=name, sys_class_name=name)["sys_id"]
         for name in ("cmdb_ci_service", "cmdb_ci_server", "service_offering")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from changegate.errors import InputInvalid
 from changegate.extensions import db
-from changegate.models import ChgApprovalContent, CmdbCi, StdChangeProducerVersion, SysAttachment, TaskCi
+from changegate.models import ChgApprovalContent, CmdbCi, SysAttachment, TaskCi
 from changegate.services.approvals.content import (
     GOVERNED_FIELDS,
     changed_fields,
@@ -23,6 +23,7 @@ from changegate.services.approvals.content import (
 )
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
+from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT
 
 AT = datetime(2026, 12, 1, 22, 0, tzinfo=UTC)
@@ -88,7 +89,7 @@ def test_an_empty_text_is_no_difference(change: dict[str, Any]) -> None:
 
 def test_differences_are_told_in_words(change: dict[str, Any]) -> None:
     web, db_server = (added(CmdbCi(name=name)) for name in ("web", "db"))
-    template = added(StdChangeProducerVersion(name="Restart"))
+    template = add_template()
     before = read_content(change, GOVERNED_FIELDS)
     edits = {"implementation_plan": "Deploy twice", "start_date": AT.replace(hour=23), "risk": 2, "cmdb_ci": web}
     after = read_content(change | edits | {"std_change_producer_version": template}, GOVERNED_FIELDS)
@@ -99,7 +100,7 @@ def test_differences_are_told_in_words(change: dict[str, Any]) -> None:
         'Configuration item changed from nothing to "web"',
         'Planned start date changed from "2026-12-01 22:00:00" to "2026-12-01 23:00:00"',
         'Risk changed from "Moderate" to "High"',
-        'Standard Change Template version changed from nothing to "Restart"',
+        'Standard Change Template version changed from nothing to "Restart - 1"',
         f"Affected CIs: added db, added {'0' * 32}",
         "Attachments: added a.txt (SHA-256 aaaaaaaaaaaa…)",
     ]

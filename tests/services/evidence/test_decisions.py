@@ -23,6 +23,7 @@ from tests.services.approvals.asked_changes import (
     of_group,
     of_users,
 )
+from tests.services.standard_changes.template_records import add_template
 from tests.support.people import ROOT, caller_for
 
 
@@ -130,7 +131,7 @@ def test_an_imported_approval_is_listed(sent: dict[str, str], expected: list[str
 
 
 def test_the_approval_by_a_template_is_not_listed_as_imported() -> None:
-    template = add("std_change_producer_version", name="Clear sessions")
+    template = add_template()
     change = add("change_request", std_change_producer_version=template, assignment_group=add_group("Network"))
     edit("change_request", change, state="-2")
     commit()

@@ -8,26 +8,27 @@ from flask import Flask
 
 from changegate.errors import OperationFailed
 from changegate.extensions import db
-from changegate.models import ChgModel, StdChangeProducerVersion
+from changegate.models import ChgModel
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model, parse_preset
+from changegate.services.process.creation_presets import find_model_of_type, find_type_of_model
+from changegate.services.standard_changes.content import parse_preset
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, update_record
+from tests.services.standard_changes.template_records import add_template, retire
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
-TEMPLATE = "short_description=Clear sessions^description=One ^^ after the other, a=b^priority=2^state=3^nonsense=1^EQ"
+TEMPLATE = "short_description=Clear sessions^description=One ^^ after the other, a=b^priority=2^EQ"
 
 
 @pytest.fixture
 def template(either_app: Flask) -> Iterator[str]:
     with either_app.app_context():
-        version = StdChangeProducerVersion(name="Clear BGP sessions - 1", template=TEMPLATE)
-        db.session.add(version)
+        version = add_template("Clear BGP sessions", TEMPLATE)
         db.session.commit()
-        yield version.sys_id
+        yield version
 
 
 def create(**sent: Any) -> Any:
@@ -103,18 +104,17 @@ def test_a_template_is_copied_once(template: str) -> None:
 
 
 def test_an_inactive_template_makes_no_change(template: str) -> None:
-    db.session.get_one(StdChangeProducerVersion, template).active = False
-    db.session.commit()
+    retire("Clear BGP sessions")
     with pytest.raises(OperationFailed) as refusal:
         create(std_change_producer_version=template)
-    assert refusal.value.detail == "The standard change template Clear BGP sessions - 1 is not active"
+    assert (refusal.value.detail or "").startswith("The standard change template Clear BGP sessions is retired. ")
 
 
 def test_a_change_is_scheduled_only_while_its_template_is_active(template: str) -> None:
     group = create_record(get_table("sys_user_group"), ROOT, {"name": "Network"})["sys_id"]
     first, second = (create(std_change_producer_version=template, assignment_group=group)["sys_id"] for _ in range(2))
     update_record(CHANGES, ROOT, first, {"state": "-2"})
-    update_record(get_table("std_change_producer_version"), ROOT, template, {"active": "false"})
+    retire("Clear BGP sessions")
     with pytest.raises(OperationFailed) as refusal:
         update_record(CHANGES, ROOT, second, {"state": "-2"})
     assert "Create the change from an active standard change template" in (refusal.value.detail or "")

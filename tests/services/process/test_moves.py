@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from changegate.database import commit, connection
 from changegate.errors import OperationFailed, RecordChanged
 from changegate.extensions import db
-from changegate.models import ChgHistory, StdChangeProducerVersion, SysUserGroup, Task
+from changegate.models import ChgHistory, SysUserGroup, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
 from changegate.services.approvals.stored import add_decision
@@ -21,6 +21,7 @@ from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.services.standard_changes.template_records import add_template
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 WRITER = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"itil"})))
@@ -335,10 +336,8 @@ def test_a_change_begins_in_the_initial_state_of_its_model(group: str) -> None:
 
 
 def test_a_standard_change_is_scheduled_and_approved_in_one_write(group: str) -> None:
-    template = StdChangeProducerVersion(name="Restart", template="short_description=Restart^EQ")
-    db.session.add(template)
-    db.session.commit()
-    change = create_record(CHANGES, WRITER, {"std_change_producer_version": "Restart", "chg_model": "standard"})
+    add_template()
+    change = create_record(CHANGES, WRITER, {"std_change_producer_version": "Restart - 1", "chg_model": "standard"})
     scheduled = write(change["sys_id"], state=SCHEDULED, assignment_group=group)
     assert (scheduled["state"], scheduled["approval"]) == (SCHEDULED, "approved")
 

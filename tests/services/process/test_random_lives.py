@@ -61,7 +61,8 @@ class Desk:
             self.join(self.groups[name], crew.members)
         [cab] = self.list("sys_user_group", "name=CAB Approval")
         self.join(cab["sys_id"], CREW.cab)
-        self.template = self.add("std_change_producer_version", name="Restart", template="type=standard^EQ")
+        self.add("std_change_record_producer", name="Restart", template="type=standard^EQ")
+        self.template = "Restart - 1"
 
     def join(self, group: str, names: frozenset[str]) -> None:
         for name in sorted(names):

@@ -18,6 +18,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid
 from changegate.models import ChgHistory, Task
 from changegate.models.base import Entry, UTCDateTime, utc_now
+from changegate.services.history.actors import SYSTEM
 from changegate.services.history.chain import CHANGES
 from changegate.services.tables.queries.encoded_query import Condition, Term, parse_encoded_query
 
@@ -153,6 +154,9 @@ def find_editor(change: Mapping[str, Any]) -> str | None:
     """
     for row in _EDITS.all({"change": change["sys_id"]}):
         actor, changes = orjson.loads(row.actor), orjson.loads(row.facts).get(CHANGES, {})
+        if actor == SYSTEM:
+            # A job has recalculated the risk.
+            continue
         origin = {**actor, "oauth_entity": actor.get("integration")}
         if changes.keys() - _OF_PROCESS and any(origin.get(name) != change.get(name) for name in CLAIMS):
             return str(actor["user_name"])

@@ -37,7 +37,7 @@ GOVERNED_FIELDS = (
 _WRITTEN_BY_PROCESS = frozenset(
     {
         *("state", "active", "approval", "approval_set", "closed_at", "closed_by", "work_start", "work_end"),
-        *("reassignment_count", "risk_value", "conflict_status", "conflict_last_run"),
+        *("reassignment_count", "risk_value", "risk_explanation", "conflict_status", "conflict_last_run"),
     }
 )
 # Set by the process itself as well: such a write voids nothing as long as it selects the same policy.

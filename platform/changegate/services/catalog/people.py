@@ -1,11 +1,10 @@
-"""Tables of reference data: users, groups, roles, configuration items, change models, and templates."""
+"""Tables of reference data: users, groups, roles, and configuration items."""
 
 from typing import Any
 
 from changegate.models import (
     CmdbCi,
     CmdbRelCi,
-    StdChangeProducerVersion,
     SysFilter,
     SysGroupHasRole,
     SysUser,
@@ -150,14 +149,6 @@ REFERENCE_TABLES = (
     ),
     _reference_data("cmdb_ci", "Configuration Item", CmdbCi, "name", CiRules(), parts=PARTS_OF_CIS),
     _reference_data("cmdb_rel_ci", "CI Relationship", CmdbRelCi, "sys_id", RelationRules()),
-    # A template approves the changes that are created from it.
-    _reference_data(
-        "std_change_producer_version",
-        "Standard Change Template Version",
-        StdChangeProducerVersion,
-        "name",
-        is_closed_to_tokens=True,
-    ),
 )
 # An offering is a service.
 CLASSES_OF_CLASS = {"cmdb_ci_service": ("cmdb_ci_service", "service_offering")}

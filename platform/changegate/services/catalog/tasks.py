@@ -75,6 +75,7 @@ TASK_TABLES = (
         parts=(("change_task", "change_request"), ("chg_freeze_override", "change_request"), *PARTS_OF_TASKS),
         choices={"state": CHANGE_STATES},
         contended_field="state",
+        restated_fields=frozenset({"risk"}),
     ),
     _task_table(
         name="change_task",

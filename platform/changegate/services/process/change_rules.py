@@ -24,13 +24,16 @@ from changegate.services.process.lifecycle import TaskRules, begin_task, follow_
 from changegate.services.process.moves import after_move, after_release, model_of, require_move
 from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
+from changegate.services.process.risk_calculation import begin_risk, edited_by_caller, follow_edit
 from changegate.services.process.work_tasks import hold_tasks, release_tasks
+from changegate.services.standard_changes.content import STANDARD
+from changegate.services.standard_changes.templates import begin_from_template, keep_template
 from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import NEW
 from changegate.services.state_models.stored import get_model
 from changegate.services.tables.registry import AttachedFile, Values
 
-STANDARD, EMERGENCY = "standard", "emergency"
+EMERGENCY = "emergency"
 # Fields that only the process sets, and an administrator who imports a change.
 PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_set")
 # Who asked for a change and from which template it was created decide who may approve it, and whether anybody has to.
@@ -63,7 +66,10 @@ class ChangeRules(TaskRules):
         # Administrators may import changes in any state. All other changes begin new and unapproved.
         if not is_import(caller):
             _require_beginning(values, initial)
+        if missing := begin_from_template(values, caller):
+            raise data_policy(missing)
         begin_task(values, caller, table="change_request", prefix="CHG")
+        begin_risk(values)
         values.setdefault("requested_by", caller.sys_id)
         _require_manager_of_exclusion(values, caller)
         # Last, because it takes a lock.
@@ -83,6 +89,9 @@ class ChangeRules(TaskRules):
         _match_type_and_model(changes)
         _refuse_fixed_fields(record, changes)
         _require_unauthorized_emergency({**record, **changes}, changes)
+        if missing := keep_template(record, changes):
+            raise data_policy(missing)
+        follow_edit(record, changes)
         require_move(record, changes)
         _require_reason_of_hold(record, changes)
         _require_mandatory_fields(record, changes)
@@ -107,9 +116,13 @@ class ChangeRules(TaskRules):
         elif is_released:
             release({**record, **changes}, caller)
             released = after_release(record, caller)
-            return after_edit(record["sys_id"], changes.keys(), caller) or released
+            return after_edit(record["sys_id"], edited_by_caller(changes), caller) or released
         # In these states, nothing depends on an edit, and the change is not read again.
-        return None if record["state"] in UNBOUND_STATES else after_edit(record["sys_id"], changes.keys(), caller)
+        return (
+            None
+            if record["state"] in UNBOUND_STATES
+            else after_edit(record["sys_id"], edited_by_caller(changes), caller)
+        )
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """End the open approvals, which nobody can answer without the change, and record the deletion."""

@@ -63,11 +63,6 @@ def lock_active_tasks(change: str) -> list[Values]:
     return [_row_values(row) for row in _LOCK_ACTIVE_TASKS.all({"change": change})]
 
 
-def as_process(caller: Caller) -> Caller:
-    """Return the caller for records that the process writes in their name: without the limits of roles and tokens."""
-    return Caller(caller.sys_id, caller.user_name, Permissions(frozenset({"admin"})), time_zone=caller.time_zone)
-
-
 def _values(row: Any | None) -> Values | None:
     return None if row is None else _row_values(row)
 

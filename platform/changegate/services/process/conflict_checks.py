@@ -9,11 +9,14 @@ from changegate.database import connection
 from changegate.extensions import database_now
 from changegate.models import Task, TaskCi
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.departures import ATTEND
 from changegate.services.configuration_items.relations import ancestors_of
 from changegate.services.conflicts.detection import RECHECK, detect, promise_recheck
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
 from changegate.services.process.changes import SYSTEM_CALLER, changes_table, lock_change
+from changegate.services.process.risk_calculation import follow_fact
+from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 
@@ -32,10 +35,15 @@ def check_conflicts(change: Values, caller: Caller, *, is_job: bool = False) -> 
 
 @handles(RECHECK)
 def recheck(payload: Mapping[str, Any]) -> None:
-    """Detect the conflicts of a change after another change, an item, or a relationship was written."""
+    """Detect the conflicts of a change after another change, an item, or a relationship was written.
+
+    If they determine its risk, another policy may apply.
+    """
     change = lock_change(payload["change"])
     if change is not None and change["active"]:
-        check_conflicts(change, SYSTEM_CALLER, is_job=True)
+        change = check_conflicts(change, SYSTEM_CALLER, is_job=True)
+        if follow_fact(change, {CONFLICTS}, SYSTEM_CALLER):
+            enqueue(ATTEND, {"change": change["sys_id"]}, key=change["sys_id"])
 
 
 class RelationRules(NoRules):

@@ -10,21 +10,15 @@ from sqlalchemy import func, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
-from changegate.models import ChgModel, StdChangeProducerVersion
+from changegate.models import ChgModel
 from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.services.standard_changes.content import parse_preset
+from changegate.services.standard_changes.templates import presets_of
 
 TYPES_OF_MODELS = {model: change_type for change_type, model in MODELS_OF_TYPES.items()}
-# Presets cannot set these: a change begins in state New, with the template and model that were sent.
-_NOT_PRESET = frozenset({"state", "std_change_producer_version", "chg_model"})
 # The lowest impact, urgency, and priority, which are also the defaults.
 _LOW_IMPACT = _LOW_URGENCY = 3
 _LOW_PRIORITY = 4
-_TEMPLATES = StdChangeProducerVersion.__table__
-_TEMPLATE = Prepared(
-    select(_TEMPLATES.c["active"], _TEMPLATES.c["name"], _TEMPLATES.c["template"]).where(
-        _TEMPLATES.c["sys_id"] == parameter("template")
-    )
-)
 _PRESET = Prepared(
     select(ChgModel.name, ChgModel.active, ChgModel.record_preset).where(ChgModel.sys_id == parameter("model"))
 )
@@ -34,7 +28,7 @@ _MODEL = Prepared(select(ChgModel.sys_id).where(func.lower(ChgModel.name) == fun
 def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
     """Return the texts for fields of a new change: those of its template, then of its model, then of its impact.
 
-    Raises `OperationFailed` for a template or a model that is no longer active.
+    Raises `OperationFailed` for a model that is no longer active.
     """
     presets = _preset_of_impact(sent)
     if model := sent.get("chg_model"):
@@ -43,7 +37,7 @@ def find_presets(sent: Mapping[str, Any]) -> dict[str, str]:
     if sent.get("unauthorized"):
         presets |= {"type": "emergency"}
     if template := sent.get("std_change_producer_version"):
-        presets |= {"type": "standard"} | _values_of_template(template)
+        presets |= presets_of(template)
     return presets
 
 
@@ -67,13 +61,6 @@ def require_active(model: str) -> None:
         raise OperationFailed(f"Model {row.name} is not active")
 
 
-def parse_preset(text: str) -> dict[str, str]:
-    """Parse `field=value^field=value^EQ`; `^^` is a caret in a value. Return the values by field."""
-    items = text.replace("^^", "\0").split("^")
-    pairs = (item.replace("\0", "^").partition("=") for item in items)
-    return {name: value for name, is_pair, value in pairs if is_pair and name not in _NOT_PRESET}
-
-
 def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
     """Return the priority for the sent impact and urgency; later changes of these do not affect it."""
     impact, urgency = sent.get("impact"), sent.get("urgency")
@@ -85,13 +72,4 @@ def _preset_of_impact(sent: Mapping[str, Any]) -> dict[str, str]:
 
 def _preset_of_model(model: str) -> dict[str, str]:
     row = _PRESET.first({"model": model})
-    return parse_preset(row.record_preset or "") if row else {}
-
-
-def _values_of_template(template: str) -> dict[str, str]:
-    row = _TEMPLATE.first({"template": template})
-    if row is None:
-        return {}
-    if not row.active:
-        raise OperationFailed(f"The standard change template {row.name} is not active")
-    return parse_preset(row.template or "")
+    return parse_preset(row.record_preset) if row else {}

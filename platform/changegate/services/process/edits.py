@@ -29,6 +29,8 @@ from changegate.services.process.conflict_checks import check_conflicts
 from changegate.services.process.facts import gather_facts
 from changegate.services.process.moves import apply_outcome, model_of
 from changegate.services.process.recording import record_item
+from changegate.services.process.risk_calculation import follow_fact
+from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.tables.registry import Values
 
 FOLLOW_UP = "approvals.follow_up"
@@ -64,7 +66,8 @@ def after_item(sys_id: str, name: str, removed: Any, added: Any, caller: Caller)
     if change is not None:
         record_item(change, name, removed, added, caller)
         if name == AFFECTED_CIS:
-            check_conflicts(change, caller)
+            change = check_conflicts(change, caller)
+            follow_fact(change, {name, CONFLICTS}, caller)
         after_edit(sys_id, {name}, caller)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
-from changegate.models import ChangeTask, StdChangeProducerVersion
+from changegate.models import ChangeTask
 from changegate.services.approvals.requests import is_requested
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED
 from changegate.services.approvals.standing import facts_of
@@ -15,15 +15,12 @@ from changegate.services.conflicts.detection import count_conflicts
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
 from changegate.services.process.freezes import freeze_facts
 from changegate.services.process.lifecycle import CANCELED
+from changegate.services.standard_changes.templates import is_active
 from changegate.services.state_models.conditions import Facts
 
 TASK_CLOSED = "task_closed"
 # The type of tasks that look back at a change. Its work is done without them.
 REVIEW = "review"
-_TEMPLATES = StdChangeProducerVersion.__table__
-_TEMPLATE = Prepared(
-    select(_TEMPLATES.c["sys_id"]).where(_TEMPLATES.c["sys_id"] == parameter("template"), _TEMPLATES.c["active"])
-)
 _TASKS = ChangeTask.__table__
 _REVIEW = Prepared(
     select(_TASKS.c["sys_id"])
@@ -60,14 +57,10 @@ def gather_facts(
         facts["task.active_work"] = sum(task["change_task_type"] != REVIEW for task in tasks)
         facts["task.active_manual"] = sum(task["created_from"] != WORKFLOW for task in tasks)
     if _is_needed("template.", needed):
-        facts["template.active"] = int(_is_template_active(change["std_change_producer_version"]))
+        facts["template.active"] = int(is_active(change["std_change_producer_version"]))
     if _is_needed("review.", needed):
         facts["review.missing"] = int(lacks_review(change))
     return facts
-
-
-def _is_template_active(template: str | None) -> bool:
-    return bool(template) and _TEMPLATE.first({"template": template}) is not None
 
 
 def lacks_review(change: Mapping[str, Any]) -> bool:

@@ -44,6 +44,8 @@ RECORDED = (
     "type",
     "chg_model",
     "risk",
+    "risk_assessment",
+    "risk_explanation",
     "requested_by",
     "assignment_group",
     "justification",

@@ -5,8 +5,8 @@ from typing import Any
 
 from changegate.extensions import settings
 from changegate.models.base import utc_now
-from changegate.services.access.caller import Caller
-from changegate.services.process.changes import as_process, tasks_table
+from changegate.services.access.caller import Caller, as_process
+from changegate.services.process.changes import tasks_table
 from changegate.services.process.facts import REVIEW, lacks_review
 from changegate.services.tables.values import render_value
 from changegate.services.tables.writing.records import create_record

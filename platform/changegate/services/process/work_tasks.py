@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from changegate.services.access.caller import Caller
-from changegate.services.process.changes import WORKFLOW, as_process, lock_active_tasks, tasks_table
+from changegate.services.access.caller import Caller, as_process
+from changegate.services.process.changes import WORKFLOW, lock_active_tasks, tasks_table
 from changegate.services.process.lifecycle import CANCELED, follow_state
 from changegate.services.tables.registry import Values
 from changegate.services.tables.values import render_value

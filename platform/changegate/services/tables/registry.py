@@ -161,6 +161,7 @@ class Table:
     - `is_closed_to_tokens` tables are written by users with name and password only, whatever the scopes of a token.
     - `contended_field` is a field that callers race to change: a refused write of it is a conflict (409) if another
       caller has changed it meanwhile.
+    - `restated_fields` are given to `before_update` even if a request repeats their stored value, and so confirms it.
     - `login_field` holds the name with which users sign in. A reference to a user may give it instead of the sys_id.
     """
 
@@ -186,6 +187,7 @@ class Table:
     filled_by_rules: tuple[str, ...] = ()
     origin_field: str | None = None
     contended_field: str | None = None
+    restated_fields: frozenset[str] = frozenset()
     login_field: str | None = None
     is_closed_to_tokens: bool = False
 
