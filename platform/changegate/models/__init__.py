@@ -3,10 +3,14 @@
 from changegate.models.auth_scope import SysApiAccessScope, SysAuthScope
 from changegate.models.change_request import ChangeRequest
 from changegate.models.change_task import ChangeTask
-from changegate.models.chg_approval_content import ChgApprovalContent
 from changegate.models.chg_history import ChgHistory, ChgHistoryRoot
 from changegate.models.chg_model import ChgModel
-from changegate.models.chg_policy_approval import ChgApprovalDecision, ChgApprovalDef, ChgPolicyApproval
+from changegate.models.chg_policy_approval import (
+    ChgApprovalContent,
+    ChgApprovalDecision,
+    ChgApprovalDef,
+    ChgPolicyApproval,
+)
 from changegate.models.chg_process_version import ChgProcessVersion
 from changegate.models.cmdb_ci import CmdbCi, CmdbRelCi
 from changegate.models.cmn_schedule import (

@@ -1,10 +1,23 @@
-"""Approval policies: which changes need which approvals, and the decisions that followed from them."""
+"""Approval policies: which changes need which approvals, the decisions that followed, and what was approved."""
 
-from sqlalchemy import UniqueConstraint
-from sqlalchemy.orm import Mapped
+from datetime import datetime
+
+from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
-from changegate.models.base import Record, boolean, choice, glide_list, integer, integer_choice, reference, string, text
+from changegate.models.base import (
+    Record,
+    boolean,
+    choice,
+    glide_list,
+    instant,
+    integer,
+    integer_choice,
+    reference,
+    string,
+    text,
+)
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.task import APPROVALS
 
@@ -88,3 +101,16 @@ class ChgApprovalDecision(Record, Base):
     policy_version: Mapped[int | None] = integer("Version of policy")
     facts: Mapped[str | None] = text("Facts", 65536)
     explanation: Mapped[str | None] = text("Explanation", 65536)
+
+
+class ChgApprovalContent(Base):
+    """The governed fields of a change that people were asked to approve, as canonical JSON, stored once under its hash.
+
+    Rows are never updated or deleted.
+    """
+
+    __tablename__ = "chg_approval_content"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = instant("Created")
