@@ -114,6 +114,19 @@ def test_the_history_of_a_whole_life_is_complete_and_stays() -> None:
     assert verify().observations == []
 
 
+def test_the_approval_of_a_manager_who_approved_in_assess_is_recorded_as_accepted() -> None:
+    people = add_people("ann", "bob")
+    ann, bob = caller_for(people["ann"], "itil"), caller_for(people["bob"])
+    group = add_group("Network", people["bob"], manager=people["bob"])
+    change = str(create_record(get_table("change_request"), ann, {"assignment_group": group, "risk": "4"})["sys_id"])
+    write("change_request", ann, change, state=-4)
+    answer(change, bob)
+    assert state_of(change) == -2
+    kinds = [kind for kind, _, _ in steps(change)]
+    assert kinds[4:] == ["decided", "moved", "requested", "accepted", "decided", "moved"]
+    assert verify().observations == []
+
+
 def test_the_demo_has_histories_in_order() -> None:
     seed_demo(admin_password=ADMIN_PASSWORD)
     commit()

@@ -20,6 +20,8 @@ from changegate.services.approvals.rollup import (
 )
 from changegate.services.approvals.stages import NOT_REQUIRED
 from changegate.services.approvals.stored import add_approval
+from changegate.services.history.actors import actor_of
+from changegate.services.history.chain import append
 
 # What a rule was when approvals were requested; later edits of the policy do not change a round.
 _DEFINITION = (
@@ -109,7 +111,9 @@ def accept_earlier(change: Row, place: Row, rule: Rule, earlier: Sequence[Row], 
     accepted = [given[user] for user in rule["asked"] if user in given]
     for row in accepted:
         copied = {**{name: row[name] for name in _COPIED}, "approval_source": _EARLIER}
-        add_approval(change, {**_place_of(place, rule), **copied}, caller)
+        approval = add_approval(change, {**_place_of(place, rule), **copied}, caller)
+        facts = {"approval": approval, "earlier": row["sys_id"], "approver": row["approver"]}
+        append("change_request", change["sys_id"], "accepted", facts, actor_of(caller))
     return {row["approver"] for row in accepted}
 
 

@@ -10,6 +10,8 @@ from changegate.services.evidence.observation import Observation
 from changegate.services.history.chain import CHANGES, CREATED
 
 APPROVED, DECIDED, ANSWERED = "approved", "decided", "answered"
+# An answer of an earlier state that a rule accepts.
+ACCEPTED = "accepted"
 # The kinds of entries that end approvals, with their answers.
 ENDED = frozenset({"voided", "withdrawn"})
 # The fields of a change with the people who asked for it.
@@ -41,6 +43,8 @@ def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observatio
             yield Observation("approval_imported", "No policy requested the approval of the change.", seq=entry.seq)
         if entry.kind == ANSWERED:
             answers[entry.facts["approval"]] = entry.facts
+        elif entry.kind == ACCEPTED and entry.facts["earlier"] in answers:
+            answers[entry.facts["approval"]] = answers[entry.facts["earlier"]]
         elif entry.kind in ENDED:
             for each in entry.facts["approvals"]:
                 answers.pop(each["approval"], None)
