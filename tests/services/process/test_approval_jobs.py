@@ -19,6 +19,7 @@ from changegate.services.tables.registry import get_table
 from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
+    SCHEDULED,
     add,
     add_group,
     add_policy,
@@ -300,6 +301,19 @@ def test_a_person_who_leaves_is_replaced_and_the_quorum_never_falls(
     assert states_of(change)[people["cem"]] == "requested"
     answer(change, caller_of(people, "cem"))
     assert change_of(change)["approval"] == "approved"
+
+
+def test_an_approved_change_stays_approved_when_its_manager_leaves(people: dict[str, str], later: Later) -> None:
+    """Another policy applies without the manager, but the approval was given while this one applied."""
+    group = add_group("Network", manager=people["boss"])
+    change = add("change_request", type="normal", risk="4", assignment_group=group, requested_by=people["ann"])
+    enter(change, AUTHORIZE)
+    answer(change, caller_of(people, "boss"))
+    assert change_of(change)["state"] == SCHEDULED
+    edit("sys_user", people["boss"], active="false")
+    later(seconds=1)
+    assert change_of(change)["approval"] == "approved"
+    assert states_of(change) == {people["boss"]: "approved"}
 
 
 def test_an_emptied_group_approves_nothing(people: dict[str, str], later: Later) -> None:

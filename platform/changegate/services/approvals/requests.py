@@ -161,13 +161,18 @@ def _known(rule: Rule, counted: Counted, rows: list[Row]) -> set[str]:
     return known if is_enough else counting
 
 
-def reselect(change: Row, caller: Caller, reason: str, facts: Mapping[str, Any]) -> ApprovalOutcome:
+def reselect(
+    change: Row, caller: Caller, reason: str, facts: Mapping[str, Any], *, keeps_approved: bool = False
+) -> ApprovalOutcome:
     """Select the policy of each stage again after an edit; a stage with another policy is requested again.
 
-    A stage that claims have decided is decided again, because the edit may have come from another user.
+    A stage that claims have decided is decided again, because the edit may have come from another user. With
+    `keeps_approved`, approved stages stay as they are: no answer is void because the person has left since.
     """
     rounds = read_rounds(change["sys_id"])
     for state, stage in rounds.stages.items():
+        if keeps_approved and stage.outcome == APPROVED:
+            continue
         selection = select_policy(change, state, facts)
         policy = selection.policy["sys_id"] if selection.policy else None
         verdict = PEOPLE if stage.asks_people else stage.outcome

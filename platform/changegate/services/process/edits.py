@@ -83,7 +83,7 @@ def attend(payload: Mapping[str, Any]) -> None:
     if _waits_for_nobody(change, stages):
         apply_outcome(change, requests.ask_again(change, SYSTEM_CALLER, gather_facts(change)), SYSTEM_CALLER)
     elif _is_asked(change, stages):
-        _ask_again(change, PEOPLE, SYSTEM_CALLER)
+        _ask_again(change, PEOPLE, SYSTEM_CALLER, keeps_approved=True)
 
 
 @handles(FOLLOW_UP)
@@ -127,10 +127,10 @@ def _is_asked(change: Values, stages: Mapping[int, Any]) -> bool:
     """
     if change["approval"] not in {NOT_REQUESTED, REQUESTED, APPROVED} or not stages:
         return False
-    return bool(model_of(change).transitions_from(change["state"]))
+    return not model_of(change).is_final(change["state"])
 
 
-def _ask_again(change: Values, reason: str, caller: Caller) -> Values:
+def _ask_again(change: Values, reason: str, caller: Caller, *, keeps_approved: bool = False) -> Values:
     """Select policies again, and ask the people whose answers are void or who are asked now."""
-    requests.reselect(change, caller, reason, gather_facts(change))
+    requests.reselect(change, caller, reason, gather_facts(change), keeps_approved=keeps_approved)
     return apply_outcome(change, requests.redraw(change, caller, reason), caller)

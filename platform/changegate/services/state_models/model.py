@@ -65,6 +65,10 @@ class StateModel:
         """Return the transitions that leave a state; a final state has none."""
         return tuple(transition for transition in self.transitions if transition.from_state == value)
 
+    def is_final(self, value: int) -> bool:
+        """Return whether no transition leaves a state."""
+        return not self.transitions_from(value)
+
     def facts_needed_in(self, value: int) -> frozenset[str]:
         """Return the facts that the moves from a state depend on."""
         conditions = (condition for move in self.transitions_from(value) for condition in move.conditions)
