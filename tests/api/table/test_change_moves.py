@@ -174,7 +174,7 @@ def test_the_moves_of_a_type_are_the_same_for_every_caller(writers: Writers, who
 def test_nobody_moves_past_a_missing_approval(
     writers: Writers, who: str, change_type: str, before: int, after: int
 ) -> None:
-    """Trap 7: not even the state and the approval in one write, by an administrator."""
+    """Not even the state and the approval in one write, by an administrator."""
     change = writers.change(type=change_type, chg_model=MODELS_OF_TYPES[change_type], state=before)
     writers.store(change, assignment_group=writers.group(), approval="requested")
     for fields in ({}, {"approval": "approved"}, {"unauthorized": "true"} if change_type == "emergency" else {}):
@@ -263,7 +263,7 @@ def test_a_standard_change_from_a_template_is_scheduled_without_approval(writers
 
 @pytest.mark.parametrize("who", [*RESTRICTED, *TRUSTED])
 def test_a_change_of_type_does_not_bypass_approvals(writers: Writers, who: str) -> None:
-    """Trap 7: the type Standard would need no approval."""
+    """The type Standard would need no approval."""
     change = writers.change()
     standard = {"chg_model": "standard"}
     for fields in (
@@ -285,6 +285,13 @@ def test_the_type_changes_only_without_approvals(writers: Writers) -> None:
     for approval, status in (("requested", 403), ("approved", 403), ("rejected", 200)):
         writers.store(change, approval=approval)
         assert writers.write("manager", change, type="emergency").status_code == status
+
+
+def test_an_unauthorized_change_keeps_the_type_emergency(writers: Writers) -> None:
+    """Another type would be approved before its work, which has been done already."""
+    change = writers.change(type="emergency", chg_model=MODELS_OF_TYPES["emergency"], unauthorized=True)
+    assert writers.write("manager", change, type="normal").status_code == 403
+    assert writers.write("manager", change, type="normal", unauthorized="false").status_code == 200
 
 
 def test_a_standard_change_may_become_normal_and_not_standard_again(writers: Writers) -> None:
@@ -375,7 +382,7 @@ def test_nobody_can_change_the_requester_afterwards(writers: Writers, who: str) 
 
 @pytest.mark.parametrize("who", ["token", "manager", "root"])
 def test_process_fields_are_ignored_in_updates_as_in_creations(writers: Writers, who: str) -> None:
-    """Trap 1: who opened a change cannot approve it, so the opener of a change is fixed."""
+    """Who opened a change cannot approve it, so the opener of a change is fixed."""
     change = writers.change()
     before = writers.stored(change, "opened_by")
     answer = writers.write(who, change, opened_by="editor", short_description="x")

@@ -1,6 +1,8 @@
 """What a move of a change does to its tasks, its fields, and its history, and which moves follow automatically."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from unittest import mock
 
@@ -18,6 +20,7 @@ from changegate.services.approvals.stored import add_decision
 from changegate.services.process import moves
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
+from changegate.services.state_models.model import StateModel
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
@@ -92,7 +95,7 @@ def decided(change: str, approval: str) -> Mapping[str, Any]:
 
 
 def test_implement_creates_two_tasks_and_stays(group: str) -> None:
-    """Trap 15: the state that was written is the state that is read back."""
+    """An automatic move within a write would change what its caller reads back: Ansible expects the state it sent."""
     window = {"start_date": "2026-01-31 08:00:00", "end_date": "2026-01-31 10:00:00"}
     change = create(group, state=SCHEDULED, approval="approved", **window)
     moved = write(change, state=IMPLEMENT)
@@ -152,7 +155,7 @@ def test_a_task_that_closes_moves_a_change_from_implement_only(group: str, state
 
 
 def test_the_last_task_moves_no_change_on_hold(group: str) -> None:
-    """Trap 13: a hold stands against the automatic move."""
+    """Of a hold and an automatic move at the same time, the hold wins if it was first."""
     change = create(group, state=IMPLEMENT, on_hold=True, on_hold_reason="Vendor")
     write_task(add_task(change), state=3, **DONE)
     assert stored(change)["state"] == IMPLEMENT
@@ -252,7 +255,7 @@ def test_a_revert_resets_the_approval(group: str) -> None:
 
 
 def test_an_approval_without_a_group_waits(group: str) -> None:
-    """Trap 14: an automatic move that is not possible leaves the approval that would have made it."""
+    """An automatic move that is not possible must not undo the approval that would have caused it."""
     change = create(group, state=ASSESS)
     connection().execute(update(Task).where(Task.sys_id == change).values(assignment_group=None))
     waiting = decided(change, "approved")
@@ -271,18 +274,26 @@ def test_an_unauthorized_change_moves_to_review_when_it_is_approved(group: str) 
     assert decided(change, "approved")["state"] == REVIEW
 
 
-def test_automatic_moves_are_limited_in_number(group: str) -> None:
-    """Trap 14: even a model that was made past the rules moves a change a few times only."""
+def automatic(model: StateModel, *states: int) -> StateModel:
+    """Return a model, past the rules, with an automatic move from each of these states to the next one."""
+    first = model.transitions[0]
+    steps = (replace(first, from_state=a, to_state=b, is_automatic=True, conditions=()) for a, b in pairwise(states))
+    return replace(model, transitions=tuple(steps))
+
+
+def test_a_cycle_of_automatic_moves_ends_before_it_returns(group: str) -> None:
+    """Two automatic moves that lead to each other would move a change without end, whoever made the model."""
     change = create(group, state=ASSESS)
-    normal = moves.model_of(stored(change))
-    back = next(each for each in normal.transitions if (each.from_state, each.to_state) == (ASSESS, NEW))
-    there = next(each for each in normal.transitions if (each.from_state, each.to_state) == (NEW, ASSESS))
-    loop = tuple(type(each)(each.sys_id, each.name, each.from_state, each.to_state, True, ()) for each in (back, there))
-    broken = type(normal)(normal.sys_id, normal.name, normal.states, loop)
-    with mock.patch.object(moves, "model_of", return_value=broken):
-        before = stored(change)["sys_mod_count"]
-        decided(change, "approved")
-    assert stored(change)["sys_mod_count"] == before + 1 + moves.MOST_AUTOMATIC_MOVES
+    loop = automatic(moves.model_of(stored(change)), ASSESS, NEW, ASSESS)
+    with mock.patch.object(moves, "model_of", return_value=loop):
+        assert decided(change, "approved")["state"] == NEW
+
+
+def test_a_valid_model_makes_all_its_automatic_moves(group: str) -> None:
+    change = create(group, state=ASSESS)
+    chain = automatic(moves.model_of(stored(change)), ASSESS, *range(100, 120))
+    with mock.patch.object(moves, "model_of", return_value=chain):
+        assert decided(change, "approved")["state"] == 119
 
 
 def test_moves_are_in_the_history(group: str) -> None:
@@ -308,6 +319,27 @@ def test_a_change_of_a_copied_model_follows_the_copy(group: str) -> None:
         write(change, state=ASSESS)
     assert "Low risk. Set risk to Low." in str(refusal.value.detail)
     assert write(change, state=ASSESS, risk=4)["state"] == ASSESS
+
+
+def test_a_final_state_of_its_own_model_ends_a_change(group: str) -> None:
+    choice = {"name": "change_request", "element": "state", "value": "7", "label": "Abandoned"}
+    create_record(get_table("sys_choice"), ROOT, choice)
+    copy = {"name": "Light", "copied_from": "Normal", "active": "false"}
+    model = create_record(get_table("chg_model"), ROOT, copy)["sys_id"]
+    state = {"sttrm_model": model, "state_value": "7", "state_label": "Abandoned"}
+    end = create_record(get_table("sttrm_state"), ROOT, state)["sys_id"]
+    table = get_table("sttrm_state").source
+    is_start = (table.c["sttrm_model"] == model, table.c["state_value"] == IMPLEMENT)
+    start = connection().execute(select(table.c["sys_id"]).where(*is_start)).scalar_one()
+    move = {"sttrm_model": model, "name": "Abandon", "from_state": start, "to_state": end}
+    create_record(get_table("sttrm_state_transition"), ROOT, move)
+    update_record(get_table("chg_model"), ROOT, model, {"active": "true"})
+    change = create(group, chg_model="Light", state=IMPLEMENT, approval="requested", on_hold=True, on_hold_reason="x")
+    add_task(change)
+    ended = write(change, state=7)
+    assert (ended["active"], ended["on_hold"], ended["approval"]) == (False, False, "cancelled")
+    assert ended["closed_at"] is not None
+    assert [task["state"] for task in tasks_of(change)] == [CANCELED]
 
 
 def test_a_change_begins_in_the_initial_state_of_its_model(group: str) -> None:
@@ -343,7 +375,7 @@ def test_a_standard_change_is_scheduled_and_approved_in_one_write(group: str) ->
 
 
 def test_a_change_that_moved_underneath_is_a_conflict(group: str) -> None:
-    """Trap 13: of two callers who move a change, the second hears why its move is refused."""
+    """Of two callers who move a change, the second gets the reason why its move is refused."""
     change = create(group, state=SCHEDULED, approval="approved")
     lock_row = records.lock_row
 

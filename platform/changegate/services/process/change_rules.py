@@ -1,6 +1,7 @@
 """The rules for writes of change requests; no other module decides about them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from changegate.errors import AccessRefused, OperationFailed
@@ -21,7 +22,7 @@ from changegate.services.process.creation_presets import (
 )
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
-from changegate.services.process.moves import after_move, after_release, model_of, require_move
+from changegate.services.process.moves import after_move, after_release, ends_change, model_of, require_move
 from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.risk_calculation import begin_risk, edited_by_caller, follow_edit
@@ -40,6 +41,9 @@ PROCESS_FIELDS = ("opened_at", "opened_by", "closed_at", "closed_by", "approval_
 FIXED_FIELDS = ("requested_by", "std_change_producer_version")
 FIELD_FIXED = "{}: the field cannot change after the creation of a change. Cancel the change and create another one"
 TYPE_OF_MODEL = "type: the model of this change sets the type {}. Send this type, or another model"
+UNAUTHORIZED_TYPE = (
+    "unauthorized: an unauthorized change has the type Emergency. Set type to emergency, or unauthorized to false"
+)
 DELETED = "the change was deleted"
 EXCLUSION = "exclude_from_conflict_detection"
 EXCLUSION_REFUSED = f"{EXCLUSION}: only a change manager can exclude a change. Ask one, or resolve the conflict"
@@ -96,7 +100,7 @@ class ChangeRules(TaskRules):
         _require_reason_of_hold(record, changes)
         _require_mandatory_fields(record, changes)
         _require_manager_of_exclusion(changes, caller)
-        follow_state(record, changes, caller)
+        follow_state(record, changes, caller, partial(ends_change, {**record, **changes}))
         if RELEVANT_FIELDS & changes.keys():
             # Last, because it takes a lock.
             changes |= detect({**record, **changes}, before=record)
@@ -197,8 +201,9 @@ def _require_type_of_model(change: Mapping[str, Any]) -> None:
 
 
 def _require_unauthorized_emergency(change: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    if changes.get("unauthorized") and change.get("type") != EMERGENCY:
-        raise OperationFailed("unauthorized: an unauthorized change has the type Emergency. Set type to emergency")
+    is_edited = {"unauthorized", "type"} & changes.keys()
+    if is_edited and change.get("unauthorized") and change.get("type") != EMERGENCY:
+        raise OperationFailed(UNAUTHORIZED_TYPE)
 
 
 def _require_manager_of_exclusion(changes: Mapping[str, Any], caller: Caller) -> None:
@@ -220,7 +225,7 @@ def _require_reason_of_hold(record: Mapping[str, Any], changes: Mapping[str, Any
 
 
 def _can_be_held(model: StateModel, state: int) -> bool:
-    return state != model.initial and bool(model.transitions_from(state))
+    return state != model.initial and not model.is_final(state)
 
 
 def _require_mandatory_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The rules that all classes of tasks share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from changegate.models.base import utc_now
@@ -57,12 +57,14 @@ def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> No
     values.setdefault("opened_by", caller.sys_id or None)
 
 
-def follow_state(record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-    """Update the fields that depend on the state, and count reassignments."""
+def follow_state(
+    record: Mapping[str, Any], changes: Values, caller: Caller, ends: Callable[[int], bool] = CLOSED_STATES.__contains__
+) -> None:
+    """Update the fields that depend on the state, and count reassignments. `ends` returns whether a state is an end."""
     if "state" in changes or "active" in changes:
         # `active` follows from the state: if only `active` is sent, it is overwritten.
         state = changes["state"] if "state" in changes else record["state"]
-        is_closed = state in CLOSED_STATES
+        is_closed = ends(state)
         changes["active"] = not is_closed
         is_closing = is_closed and "state" in changes
         closing = {"closed_at": utc_now(), "closed_by": caller.sys_id or None} if is_closing else {}

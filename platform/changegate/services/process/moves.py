@@ -2,12 +2,13 @@
 
     a write of the state ──require_move──> refused, or the change moves
     an approval decides  ──apply_outcome─┐       │
-    the last task closes ──after_task────┴──> effects ──> automatic moves, a limited number
+    the last task closes ──after_task────┴──> effects ──> automatic moves, into each state once
 
 A move and all its effects are one transaction, in which the change is locked first.
 """
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from changegate.errors import OperationFailed
@@ -29,7 +30,17 @@ from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow
 from changegate.services.schedules.stored import hold_schedules
 from changegate.services.state_models.decision import Decision, decide
 from changegate.services.state_models.model import StateModel
-from changegate.services.state_models.shipped import ASSESS, AUTHORIZE, CANCELED, IMPLEMENT, NEW, REVIEW, SCHEDULED
+from changegate.services.state_models.shipped import (
+    ASSESS,
+    AUTHORIZE,
+    CANCELED,
+    CLOSED,
+    IMPLEMENT,
+    LABELS,
+    NEW,
+    REVIEW,
+    SCHEDULED,
+)
 from changegate.services.state_models.stored import get_model
 from changegate.services.tables.registry import Values
 from changegate.services.tables.writing.records import write_changes
@@ -38,10 +49,9 @@ from changegate.services.tables.writing.records import write_changes
 END_OF_APPROVALS = {
     NEW: "the change went back to New",
     REVIEW: "the change is in Review",
+    CLOSED: "the change was closed",
     CANCELED: "the change was canceled",
 }
-# Automatic moves after one write. No valid model needs more: its automatic moves have no cycle.
-MOST_AUTOMATIC_MOVES = 8
 
 
 def model_of(change: Mapping[str, Any]) -> StateModel:
@@ -115,20 +125,30 @@ def after_task(change: str, caller: Caller) -> None:
 
 
 def settle(change: Values, caller: Caller, event: str = "") -> Values:
-    """Make the automatic moves of a change, and return it as it is then. Those that a freeze stops are made later."""
-    for _ in range(MOST_AUTOMATIC_MOVES):
+    """Make the automatic moves of a change, and return it as it is then. Those that a freeze stops are made later.
+
+    A valid model has no cycle of automatic moves. In any model, none of them returns to a state.
+    """
+    entered = {change["state"]}
+    while True:
         decision = decide_about(change, event, is_moving=True)
         move = decision.automatic_move
         if move is None:
             await_thaw(change, decision)
-            break
+        if move is None or move.transition.to_state in entered:
+            return change
         state = move.transition.to_state
+        entered.add(state)
         changes: Values = {"state": state, **_values_of_entry(change, state)}
-        follow_state(change, changes, caller)
+        follow_state(change, changes, caller, partial(ends_change, change))
         moved = write_changes(changes_table(), change, changes, caller)
         record_move(change, moved, caller, move.transition.name)
         change = _enter(moved, caller)
-    return change
+
+
+def ends_change(change: Mapping[str, Any], state: int) -> bool:
+    """Return whether a state ends a change: Closed, Canceled, and a final state that no shipped model has."""
+    return state in CLOSED_STATES or (state not in LABELS and model_of(change).is_final(state))
 
 
 def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:
@@ -145,7 +165,7 @@ def _values_of_entry(change: Mapping[str, Any], state: int) -> Values:
         return {"work_start": utc_now()}
     if state == REVIEW and not change["work_end"]:
         return {"work_end": utc_now()}
-    if state == CANCELED:
+    if state != CLOSED and ends_change(change, state):
         return {"on_hold": False} | ({"approval": CANCELLED} if change["approval"] == REQUESTED else {})
     return {}
 
@@ -158,14 +178,15 @@ def _enter(change: Values, caller: Caller) -> Values:
     if state in {ASSESS, AUTHORIZE}:
         outcome = on_entry(change, state, caller, gather_facts(change))
         return _write_approval(change, outcome.approval, caller)
-    if state in END_OF_APPROVALS:
-        cancel_pending(change, caller, END_OF_APPROVALS[state])
+    is_end = ends_change(change, state)
+    if is_end or state in END_OF_APPROVALS:
+        cancel_pending(change, caller, END_OF_APPROVALS.get(state, "the change has ended"))
     if state == IMPLEMENT:
         create_work_tasks(change, caller)
         open_review_task(change, caller)
     elif state == REVIEW:
         cancel_workflow_tasks(change, caller)
         open_review_task(change, caller)
-    elif state == CANCELED:
+    elif is_end and state != CLOSED:
         cancel_tasks(change, caller)
     return change
