@@ -1,6 +1,6 @@
 """People who answer at the same time as others, or beside moves of the change: each waits for the lock of the change.
 
-Trap 13: the last of two approvals triggers one move, and nobody answers what has just ended.
+The last of two approvals triggers one move, and nobody answers what has just ended.
 """
 
 import json
@@ -178,7 +178,7 @@ def test_an_edit_beside_an_approval_is_never_approved_unseen(race: ApprovalRace)
 
 
 def test_a_decision_names_the_version_whose_rules_it_holds(race: ApprovalRace) -> None:
-    """Trap 37: a policy is edited while it is read."""
+    """A policy is edited while it is read."""
     with race.app.app_context():
         policy = add_policy(of_users(*race.users, wait_for="count", value=1))
         rule = rules_of(policy)[0]["sys_id"]

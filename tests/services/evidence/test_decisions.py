@@ -64,7 +64,7 @@ def test_an_approval_is_in_order(people: dict[str, str]) -> None:
 
 
 def test_an_answer_of_an_earlier_round_does_not_count(people: dict[str, str]) -> None:
-    """Trap 12: after a revert, everybody is asked again."""
+    """After a revert, everybody is asked again."""
     change = approved_change(people["ann"], people["bob"])
     decided = select(ChgHistory.facts).where(ChgHistory.subject_id == change, ChgHistory.kind == "decided")
     facts = json.loads(connection().execute(decided).scalar_one())

@@ -3,186 +3,369 @@
 It imports nothing of the product: where it and the product disagree, one of them is wrong.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = -5, -4, -3, -2, -1, 0, 3, 4
-FINAL = frozenset({CLOSED, CANCELED})
-MODERATE, LOW = 3, 4
-# The moves that a person or a token may ask for. The others are automatic.
+# States that only a site's own model has: the second one is final.
+PEER_CHECK, ABANDONED = 10, 11
+STATES = (NEW, ASSESS, AUTHORIZE, SCHEDULED, PEER_CHECK, IMPLEMENT, REVIEW, CLOSED, CANCELED, ABANDONED)
+FINAL = frozenset({CLOSED, CANCELED, ABANDONED})
+# Without approvals that an edit could void, and without people to ask.
+UNBOUND = FINAL | {NEW, IMPLEMENT, REVIEW}
+LOW = 4
+OWN = "own"
+# The moves that a caller may request. The others are automatic.
+_NORMAL = {(NEW, ASSESS), (ASSESS, NEW)}
+_OWN = {(SCHEDULED, PEER_CHECK), (PEER_CHECK, IMPLEMENT), (PEER_CHECK, ABANDONED), (PEER_CHECK, CANCELED)}
 BY_HAND = {
-    "normal": {(NEW, ASSESS), (ASSESS, NEW)},
+    "normal": _NORMAL,
+    OWN: _NORMAL | _OWN,
     "standard": {(NEW, SCHEDULED)},
     "emergency": {(NEW, AUTHORIZE), (AUTHORIZE, NEW)},
 }
-FOR_ALL_TYPES = {(SCHEDULED, IMPLEMENT), (IMPLEMENT, REVIEW), (REVIEW, CLOSED)}
 CANCELABLE = frozenset({NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT})
-HOLDABLE = frozenset({ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW})
-PENDING, APPROVED, REJECTED = "requested", "approved", "rejected"
+FOR_ALL_MODELS = {
+    (SCHEDULED, IMPLEMENT),
+    (IMPLEMENT, REVIEW),
+    (REVIEW, CLOSED),
+    *((each, CANCELED) for each in CANCELABLE),
+}
+# Possible on hold, and without anything else.
+UNCONDITIONAL = {(state, CANCELED) for state in (*CANCELABLE, PEER_CHECK)} | {(PEER_CHECK, ABANDONED)}
+PENDING, APPROVED, NEEDLESS, REJECTED = "requested", "approved", "not_required", "rejected"
+NOT_REQUESTED = "not requested"
+PLAN, RISK, GROUP = "implementation_plan", "risk", "assignment_group"
+PEERS, MANAGER, CAB = "peers", "manager", "cab"
 
 
-@dataclass(frozen=True)
-class Crew:
-    """Who is asked: the members of the assignment group, its manager, and the members of CAB Approval."""
+@dataclass
+class People:
+    """Who is in which group, and which accounts cannot be asked; it changes while changes wait."""
 
-    members: frozenset[str]
-    manager: str | None
-    cab: frozenset[str]
+    members: dict[str, set[str]]
+    managers: dict[str, str | None]
+    cab: set[str]
+    # Accounts of one person: the second belongs to the first.
+    twins: dict[str, str]
+    absent: set[str] = field(default_factory=set)
+    # Pairs of the user who delegates, and the delegate.
+    delegations: set[tuple[str, str]] = field(default_factory=set)
+
+    def eligible(self, names: Iterable[str], initiators: Collection[str]) -> set[str]:
+        """Return who of these people may be asked: present, and without a part in asking for the change."""
+        persons = {self.person(name) for name in initiators}
+        return {name for name in names if name not in self.absent and self.person(name) not in persons}
+
+    def person(self, name: str) -> str:
+        return self.twins.get(name, name)
 
 
 @dataclass
 class Task:
-    """A change task, with who created it: the process or a person."""
+    """A change task: who created it, and whether it is still active."""
 
     is_open: bool = True
     is_from_process: bool = False
+    is_review: bool = False
+    is_canceled: bool = False
+
+
+@dataclass
+class Stage:
+    """A state that requested approvals: by which rule, from whom, and with what result."""
+
+    rule: str
+    rows: dict[str, str]
+    outcome: str
+    # Whether there was anybody to ask when the approvals were requested.
+    asks_people: bool
+
+    @property
+    def is_approved(self) -> bool:
+        return APPROVED in self.rows.values()
+
+    def covers(self, name: str) -> bool:
+        """Return whether answers depend on a field: who approves under these rules follows from the group."""
+        return name in {PLAN, RISK} or (name == GROUP and self.rule in {PEERS, MANAGER})
 
 
 @dataclass
 class Change:
     """A change as the oracle expects it."""
 
+    people: People
     type: str
-    crew: Crew
-    requester: str
-    has_group: bool = False
-    risk: int = MODERATE
+    initiators: frozenset[str]
+    has_own_model: bool = False
+    group: str = ""
+    risk: int = 3
+    is_unauthorized: bool = False
     state: int = NEW
-    approval: str = "not requested"
+    approval: str = NOT_REQUESTED
     on_hold: bool = False
     has_close_code: bool = False
-    # The pending and given answers of each state that asked for approvals, in this round.
-    answers: dict[int, dict[str, str]] = field(default_factory=dict)
+    stages: dict[int, Stage] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
+    # Who was ever asked, and whose groups: their departure is followed.
+    asked: set[str] = field(default_factory=set)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def model(self) -> str:
+        return OWN if self.has_own_model else self.type
+
+    # Moves.
 
     def move(self, to: int) -> bool:
         """Move by hand; return whether the product must allow it."""
         if to == self.state:
             return True
-        if not self._may_move(to):
+        if not self.may_move(to):
             return False
         self._enter(to)
         return True
 
-    def _may_move(self, to: int) -> bool:
-        if to == CANCELED:
-            return self.state in CANCELABLE
-        if self.on_hold or (self.state, to) not in BY_HAND[self.type] | FOR_ALL_TYPES:
+    def may_move(self, to: int) -> bool:
+        """Return whether a caller can move the change to another state now."""
+        step = (self.state, to)
+        if step not in BY_HAND[self.model] | FOR_ALL_MODELS:
             return False
-        if self.state == NEW and not self.has_group:
+        if step in UNCONDITIONAL:
+            return True
+        if self.on_hold or (to != NEW and not self.group):
             return False
-        if (self.state, to) == (SCHEDULED, IMPLEMENT):
-            return self.type == "standard" or self.approval == APPROVED
+        if to == IMPLEMENT:
+            return self.approval == APPROVED
         if to == CLOSED:
-            return self.has_close_code and not any(task.is_open for task in self.tasks)
+            return self.has_close_code and not any(task.is_open for task in self.tasks) and not self._lacks_review()
         return True
 
     def _enter(self, state: int) -> None:
-        self.state = state
+        was, self.state = self.state, state
         if state in {ASSESS, AUTHORIZE}:
-            self._ask()
+            self._request(state)
+            self._settle()
         elif state == NEW:
-            self.answers, self.approval = {}, "not requested"
+            self.stages = {}
+            self.approval = self.approval if self.approval == REJECTED else NOT_REQUESTED
+        elif state == SCHEDULED and was == NEW:
+            self.approval = APPROVED
         elif state == IMPLEMENT:
             self.tasks += [Task(is_from_process=True), Task(is_from_process=True)]
+            self._open_review()
         elif state == REVIEW:
-            self._close_tasks(lambda task: task.is_from_process)
-        elif state == CANCELED:
-            self.on_hold = False
-            self._close_tasks(lambda _task: True)
-            self.answers = {}
-            if self.approval == PENDING:
-                self.approval = "cancelled"
-        elif state == SCHEDULED and self.type == "standard":
-            self.approval = APPROVED
+            self.stages = {}
+            self._cancel_tasks(lambda task: task.is_from_process)
+            self._open_review()
+        elif state in {CANCELED, ABANDONED}:
+            self.on_hold, self.stages = False, {}
+            self._cancel_tasks(lambda _task: True)
+            self.approval = "cancelled" if self.approval == PENDING else self.approval
 
-    def _ask(self) -> None:
-        asked = self._whom_to_ask() - {self.requester}
-        self.answers[self.state] = dict.fromkeys(asked, PENDING)
-        self.approval = PENDING if asked else "not requested"
-        self._settle()
-
-    def _whom_to_ask(self) -> frozenset[str]:
-        """Return who is asked in the state, or was asked in Authorize."""
-        if self.state == ASSESS:
-            return self.crew.members
-        manager = self.crew.manager
-        if self.type == "emergency" or self.risk < LOW or manager is None:
-            return self.crew.cab
-        return frozenset({manager})
-
-    def _settle(self) -> None:
-        """Drop the requests that are no longer needed, and move on automatically once every state's are given."""
-        if self.on_hold:
-            return
-        for stage, answers in self.answers.items():
-            if self._is_approved(stage):
-                self.answers[stage] = {name: a for name, a in answers.items() if a != PENDING}
-        if not self.answers or not all(self._is_approved(stage) for stage in self.answers):
-            return
-        self.approval = APPROVED
-        if self.state in {ASSESS, AUTHORIZE}:
-            self._enter(AUTHORIZE if self.state == ASSESS else SCHEDULED)
-
-    def _is_approved(self, stage: int) -> bool:
-        """Return whether one person who was asked has approved; the manager's approval in Assess counts for both."""
-        if APPROVED in self.answers[stage].values():
+    def set_type(self, kind: str) -> bool:
+        """Change the type, and with it the model; return whether the product must allow it."""
+        if kind == self.type:
             return True
-        manager = self.crew.manager or ""
-        is_up_to_the_manager = stage == AUTHORIZE and self._whom_to_ask() == {manager}
-        return is_up_to_the_manager and self.answers.get(ASSESS, {}).get(manager) == APPROVED
-
-    def edit(self) -> None:
-        """Edit the plan: those who have approved are asked again."""
-        if self.state not in {ASSESS, AUTHORIZE, SCHEDULED} or self.type == "standard":
-            return
-        if any(APPROVED in answers.values() for answers in self.answers.values()):
-            self.approval = PENDING
-        self.answers = {
-            stage: {name: PENDING if a == APPROVED else a for name, a in answers.items()}
-            for stage, answers in self.answers.items()
-        }
-
-    def waiting(self) -> frozenset[str]:
-        """Return who is asked now."""
-        return frozenset(name for answers in self.answers.values() for name, a in answers.items() if a == PENDING)
-
-    def answer(self, person: str, answer: str) -> bool:
-        """Answer for oneself; return whether the product must allow it."""
-        if self.on_hold or person not in self.waiting():
+        is_possible = self.state == NEW and self.approval in {NOT_REQUESTED, REJECTED} and kind != "standard"
+        if not is_possible or self.is_unauthorized:
             return False
-        for answers in self.answers.values():
-            if answers.get(person) == PENDING:
-                answers[person] = answer
-        if answer == REJECTED:
-            self.answers, self.approval, self.state = {}, REJECTED, NEW
-        else:
-            self._settle()
+        self.type, self.has_own_model = kind, False
+        return True
+
+    def set_unauthorized(self) -> bool:
+        """State that the work was done without approval; return whether the product must allow it."""
+        if self.type != "emergency":
+            return False
+        self.is_unauthorized = True
+        self.edit()
         return True
 
     def hold(self) -> bool:
         """Put on hold; return whether the product must allow it."""
-        if self.state not in HOLDABLE:
+        if self.state == NEW or self.is_final:
             return False
         self.on_hold = True
+        self.edit()
         return True
 
     def release(self) -> bool:
         """Release from a hold, which asks those again who had not answered."""
         self.on_hold = False
-        self._settle()
+        self._advance()
+        self.edit()
         return True
 
-    def close_task(self, task: Task) -> None:
-        """Close a task; after the last one, a change in Implement moves on."""
-        task.is_open = False
-        if self.state == IMPLEMENT and not self.on_hold and not any(self._open_tasks()):
+    # Approvals.
+
+    def waiting(self) -> list[tuple[int, str]]:
+        """Return the state and the approver of each open approval."""
+        return [
+            (state, name)
+            for state, each in sorted(self.stages.items())
+            for name in sorted(each.rows)
+            if each.rows[name] == PENDING
+        ]
+
+    def answer(self, approvers: Collection[str], answer: str, state: int | None = None) -> bool:
+        """Answer the open approvals of some approvers, or that of one state; return whether this is possible."""
+        rows = [row for row in self.waiting() if row[1] in approvers and state in {None, row[0]}]
+        if self.on_hold or not rows:
+            return False
+        for stage, name in rows:
+            self.stages[stage].rows[name] = answer
+        if answer == REJECTED:
+            self.stages, self.approval = {}, REJECTED
+            self._advance()
+        else:
+            self._settle()
+        return True
+
+    def may_answer_for(self, delegate: str, approver: str) -> bool:
+        """Return whether a user may answer an open approval of another one."""
+        is_delegate = (approver, delegate) in self.people.delegations
+        return is_delegate and bool(self.people.eligible([delegate], self.initiators))
+
+    def edit(self, *names: str) -> None:
+        """Edit fields: answers that cover them are void, and policies are selected again."""
+        if self.state in UNBOUND or self.approval in {REJECTED, "cancelled"}:
+            return
+        if self._waits_for_anybody():
+            if not self.on_hold:
+                self._request(self.state)
+                self._settle()
+            return
+        is_touched = self.approval == NOT_REQUESTED
+        for stage in self.stages.values():
+            covered = [name for name, state in stage.rows.items() if state in {PENDING, APPROVED}]
+            if covered and any(stage.covers(each) for each in names):
+                is_touched = True
+                stage.rows = {name: state for name, state in stage.rows.items() if state != APPROVED}
+        self._reselect(self.stages)
+        if is_touched:
+            self._redraw()
+        self._settle()
+
+    def put(self, name: str, value: object, field_name: str) -> None:
+        """Set a value that approvals depend on."""
+        if getattr(self, name) != value:
+            setattr(self, name, value)
+            self.edit(field_name)
+
+    def note_the_result(self) -> None:
+        """Set the close code and close notes."""
+        self.has_close_code = True
+        self.edit()
+
+    def mates_of(self, name: str) -> set[str]:
+        """Return the members of the groups of a user."""
+        groups = (self.people.cab, *self.people.members.values())
+        return {each for group in groups if name in group for each in group}
+
+    def follow(self, names: Collection[str]) -> None:
+        """Follow departures and arrivals of these people: approvals are requested from those who can be asked now."""
+        if self.state in UNBOUND or self.approval in {REJECTED, "cancelled"}:
+            return
+        if self.approval != NOT_REQUESTED and not self.asked & {*names}:
+            return
+        if self._waits_for_anybody():
+            self.edit()
+            return
+        self._reselect(state for state, each in self.stages.items() if not each.is_approved)
+        self._redraw()
+        self._settle()
+
+    def _waits_for_anybody(self) -> bool:
+        """Return whether there was nobody to ask when the change entered its state."""
+        stage = self.stages.get(self.state)
+        return self.state in {ASSESS, AUTHORIZE} and (stage is None or not stage.asks_people)
+
+    def _rule_in(self, state: int) -> str:
+        if state == ASSESS:
+            return PEERS
+        manager = self.people.managers[self.group]
+        is_for_manager = self.type == "normal" and self.risk == LOW and manager and manager not in self.people.absent
+        return MANAGER if is_for_manager else CAB
+
+    def _eligible(self, rule: str) -> set[str]:
+        manager = self.people.managers[self.group]
+        names = {PEERS: self.people.members[self.group], MANAGER: {manager} if manager else set(), CAB: self.people.cab}
+        return self.people.eligible(names[rule], self.initiators)
+
+    def _request(self, state: int) -> None:
+        rule = self._rule_in(state)
+        asked = self._eligible(rule)
+        self.asked |= asked
+        earlier = {name for each in self.stages.values() for name, answer in each.rows.items() if answer == APPROVED}
+        given = asked & earlier if rule == MANAGER else set()
+        rows = {name: APPROVED if name in given else PENDING for name in asked}
+        self.stages[state] = Stage(rule, rows, PENDING if asked else NOT_REQUESTED, bool(asked))
+
+    def _reselect(self, stages: Iterable[int]) -> None:
+        """Request approvals again where another policy applies now, or where there was nobody to ask."""
+        for state in list(stages):
+            if self.stages[state].rule != self._rule_in(state) or not self.stages[state].asks_people:
+                del self.stages[state]
+                self._request(state)
+
+    def _redraw(self) -> None:
+        """Request the open approvals from those who can be asked now, and from fewer people if that is enough."""
+        for stage in self.stages.values():
+            if stage.is_approved or not stage.asks_people:
+                continue
+            eligible = self._eligible(stage.rule)
+            stage.rows = {name: state for name, state in stage.rows.items() if state != PENDING or name in eligible}
+            is_enough = PENDING in stage.rows.values() or eligible - stage.rows.keys()
+            fresh = eligible - stage.rows.keys() if is_enough else eligible
+            stage.rows |= dict.fromkeys(fresh, PENDING)
+            self.asked |= fresh
+            stage.outcome = PENDING if PENDING in stage.rows.values() else NOT_REQUESTED
+
+    def _settle(self) -> None:
+        """Drop the requests that are no longer needed, and move on automatically once every state's are given."""
+        if not self.stages:
+            return
+        for stage in self.stages.values():
+            if stage.is_approved:
+                stage.rows = {name: NEEDLESS if state == PENDING else state for name, state in stage.rows.items()}
+                stage.outcome = APPROVED
+            elif stage.outcome == APPROVED:
+                stage.outcome = PENDING
+        outcomes = {stage.outcome for stage in self.stages.values()}
+        self.approval = NOT_REQUESTED if NOT_REQUESTED in outcomes else PENDING if PENDING in outcomes else APPROVED
+        self._advance()
+
+    def _advance(self) -> None:
+        """Make the automatic move that follows a decision."""
+        if self.on_hold or self.state not in {ASSESS, AUTHORIZE, SCHEDULED}:
+            return
+        if self.approval == REJECTED:
+            self._enter(NEW)
+        elif self.approval == APPROVED and self.state == ASSESS:
+            self._enter(AUTHORIZE)
+        elif self.approval == APPROVED and self.state == AUTHORIZE:
+            self._enter(REVIEW if self.is_unauthorized else SCHEDULED)
+
+    # Tasks.
+
+    def close_task(self, task: Task, *, is_canceled: bool = False) -> None:
+        """Close or cancel a task; after the last one that is no review, a change in Implement moves on."""
+        task.is_open, task.is_canceled = False, is_canceled
+        if self.state == IMPLEMENT and not self.on_hold and all(each.is_review for each in self.tasks if each.is_open):
             self._enter(REVIEW)
 
-    def _open_tasks(self) -> Iterator[Task]:
-        return (task for task in self.tasks if task.is_open)
+    def _lacks_review(self) -> bool:
+        is_due = self.type == "emergency" or self.is_unauthorized
+        return is_due and all(task.is_canceled for task in self.tasks if task.is_review)
 
-    def _close_tasks(self, is_concerned: Callable[[Task], bool]) -> None:
+    def _open_review(self) -> None:
+        if self._lacks_review():
+            self.tasks.append(Task(is_review=True))
+
+    def _cancel_tasks(self, is_concerned: Callable[[Task], bool]) -> None:
         for task in self.tasks:
-            if is_concerned(task):
-                task.is_open = False
+            if task.is_open and is_concerned(task):
+                task.is_open, task.is_canceled = False, True

@@ -1,6 +1,6 @@
 """Callers who move one change at the same time: one of them wins, and nothing is half done.
 
-Trap 13: each of them locks the change first, then its tasks, and decides from what is stored then.
+Each of them locks the change first, then its tasks, and decides from what is stored then.
 """
 
 import threading

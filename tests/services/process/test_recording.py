@@ -134,7 +134,7 @@ def test_affected_items_and_attachments_are_recorded(state: str) -> None:
 
 
 def test_two_writers_of_one_change_continue_its_history_one_after_the_other(either_app: Flask) -> None:
-    """Trap 38: the lock of the change orders the writers of its chain; there is no lock for all chains."""
+    """The lock of the change orders the writers of its chain; there is no lock for all chains."""
     changes = [imported() for _ in range(2)]
     commit()
 

@@ -212,7 +212,7 @@ def test_an_active_model_stays_valid(name: str) -> None:
 
 
 def test_a_model_with_a_cycle_of_automatic_moves_cannot_be_saved() -> None:
-    """Trap 14: two automatic transitions would move a change to and fro for ever."""
+    """Two automatic transitions would move a change to and fro for ever."""
     model = copy()
     to_assess = move(model, -5, -4)
     with pytest.raises(OperationFailed) as refusal:
