@@ -282,7 +282,7 @@ def automatic(model: StateModel, *states: int) -> StateModel:
 
 
 def test_a_cycle_of_automatic_moves_ends_before_it_returns(group: str) -> None:
-    """Two automatic moves that lead to each other would move a change without end, whoever made the model."""
+    """In a model made past the rules, two automatic moves that lead to each other must not repeat without end."""
     change = create(group, state=ASSESS)
     loop = automatic(moves.model_of(stored(change)), ASSESS, NEW, ASSESS)
     with mock.patch.object(moves, "model_of", return_value=loop):

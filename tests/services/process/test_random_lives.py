@@ -255,7 +255,7 @@ class Lives(RuleBasedStateMachine):
         name, group = ("mia", "mo", "cara", "carl", "dora", "bob")[at % 6], (*GROUPS, CAB)[at // 6 % 3]
         members = self.people.members.get(group, self.people.cab)
         (self.desk.leave if name in members else self.desk.join)(group, name)
-        # Whoever is in the group before or afterwards may be concerned.
+        # Members before and afterwards may be concerned.
         before = {*members}
         members ^= {name}
         self._follow({name, *members, *before} | self.change.mates_of(name))
