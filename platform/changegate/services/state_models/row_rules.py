@@ -12,17 +12,35 @@ from changegate.models.task import Task
 from changegate.services.access.caller import Caller
 from changegate.services.state_models.conditions import TABLE, parse_condition
 from changegate.services.state_models.shipped import READ_ONLY
-from changegate.services.state_models.stored import MODELS, STATES, TRANSITIONS, copy_rows, new_version, read_model
+from changegate.services.state_models.stored import (
+    CONDITIONS,
+    MODELS,
+    STATES,
+    TRANSITIONS,
+    copy_rows,
+    new_version,
+    read_model,
+)
 from changegate.services.state_models.validation import find_problems
 from changegate.services.tables.registry import NoRules, Values, get_table
 
 STAMPS = ("sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
 COPIED = ("description", "color", "table_name", "state_field", "record_preset")
 _MODEL = Prepared(select(MODELS).where(MODELS.c["sys_id"] == parameter("model")))
+_LOCKED_MODEL = Prepared(
+    select(MODELS.c["sys_id"])
+    .where(MODELS.c["sys_id"] == parameter("model"))
+    .with_for_update(key_share=True)
+    .execution_options(locks_rows=True)
+)
 _MODEL_OF_STATE = Prepared(select(STATES.c["sttrm_model"]).where(STATES.c["sys_id"] == parameter("state")))
 _MODEL_OF_TRANSITION = Prepared(
     select(TRANSITIONS.c["sttrm_model"]).where(TRANSITIONS.c["sys_id"] == parameter("transition"))
 )
+# The row itself, by sys_id, for each class of rules.
+_STATE = Prepared(select(STATES).where(STATES.c["sys_id"] == parameter("sys_id")))
+_TRANSITION = Prepared(select(TRANSITIONS).where(TRANSITIONS.c["sys_id"] == parameter("sys_id")))
+_CONDITION = Prepared(select(CONDITIONS).where(CONDITIONS.c["sys_id"] == parameter("sys_id")))
 
 
 class ModelRules(NoRules):
@@ -66,6 +84,8 @@ class _PartRules(NoRules):
 
     # The fields that connect a row with its model.
     owners: tuple[str, ...] = ("sttrm_model",)
+    # The statement for a row by sys_id.
+    stored: Prepared = _STATE
 
     def model_of(self, row: Mapping[str, Any]) -> str:
         """Return the sys_id of the model that a row belongs to."""
@@ -74,9 +94,16 @@ class _PartRules(NoRules):
     def require_valid_row(self, row: Mapping[str, Any]) -> None:
         """Refuse a row that no model may have. Raises `InputInvalid`."""
 
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the model before its row: all writers of a model take their locks in this order."""
+        row = self.stored.first({"sys_id": sys_id}) if sys_id.isprintable() else None
+        if row is not None:
+            _LOCKED_MODEL.first({"model": self.model_of(row._asdict())})
+
     def before_create(self, values: Values, caller: Caller) -> None:
         """Refuse a new row of a shipped model, and an invalid one."""
         if all(values.get(name) for name in self.owners):
+            _LOCKED_MODEL.first({"model": self.model_of(values)})
             _require_editable(self.model_of(values))
             self.require_valid_row(values)
 
@@ -119,6 +146,8 @@ class StateRules(_PartRules):
 class TransitionRules(_PartRules):
     """Rules of sttrm_state_transition."""
 
+    stored = _TRANSITION
+
     def require_valid_row(self, row: Mapping[str, Any]) -> None:
         """Refuse states of other models, and a transition to its own state."""
         for name in ("from_state", "to_state"):
@@ -133,6 +162,7 @@ class ConditionRules(_PartRules):
     """Rules of sttrm_transition_condition."""
 
     owners = ("transition",)
+    stored = _CONDITION
 
     def model_of(self, row: Mapping[str, Any]) -> str:
         """Return the sys_id of the model of the transition."""
