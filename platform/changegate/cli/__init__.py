@@ -13,6 +13,7 @@ from changegate.cli.history import history
 from changegate.cli.integrations import integration
 from changegate.cli.job import job
 from changegate.cli.prepare import prepare
+from changegate.cli.process import process
 from changegate.cli.scope import scope
 from changegate.cli.serve import serve
 from changegate.cli.token_key import token_key
@@ -27,7 +28,7 @@ def group() -> None:
     """Run a change management server that trusts identity providers instead of stored secrets."""
 
 
-for command in (prepare, serve, worker, job, demo, user, integration, scope, findings, token_key, history):
+for command in (prepare, serve, worker, job, demo, user, integration, process, scope, findings, token_key, history):
     group.add_command(command)
 
 

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import ColumnElement, select, true
 
 from changegate.database import connection
-from changegate.services.process_documents.kinds import NAME, ORDER, SHIPPED, DocumentKind
+from changegate.services.process_documents.kinds import NAME, ORDER, SHIPPED, SYS_ID, DocumentKind
 from changegate.services.tables.values import render_value
 
 Texts = Mapping[str, str]
@@ -94,13 +94,13 @@ def _read(
         texts |= {name: siblings[key].get(texts[name], "") for name, key in kind.siblings.items()}
         parts: dict[str, Sequence[Document]] = {}
         for part in kind.parts:
-            is_owned = part.table.source.c[part.owner] == row["sys_id"]
-            keys = {key: {each.sys_id: _key_of(kind, key, each) for each in rows} for key, rows in parts.items()}
+            is_owned = part.table.source.c[part.owner] == row[SYS_ID]
+            keys = {key: identities_of(kind.part(key), rows) for key, rows in parts.items()}
             parts[part.key] = in_order(part, _read(part, is_owned, keys))
         filled = {name: text for name, text in texts.items() if text}
-        yield Document(filled, parts, row["sys_id"], bool(row.get(SHIPPED)))
+        yield Document(filled, parts, row[SYS_ID], bool(row.get(SHIPPED)))
 
 
-def _key_of(kind: DocumentKind, key: str, row: Document) -> str:
-    [part] = (each for each in kind.parts if each.key == key)
-    return ",".join(identity_of(part, row))
+def identities_of(kind: DocumentKind, rows: Iterable[Document]) -> Texts:
+    """Return the texts by which other rows of the same record refer to rows, by sys_id."""
+    return {row.sys_id: ",".join(identity_of(kind, row)) for row in rows}

@@ -12,7 +12,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.values import render_value
 
-NAME, ACTIVE, ORDER = "name", "active", "order"
+SYS_ID, NAME, ACTIVE, ORDER = "sys_id", "name", "active", "order"
 # Set in a shipped record, which is read-only.
 SHIPPED = "sys_policy"
 
@@ -45,6 +45,10 @@ class DocumentKind:
     def table(self) -> Table:
         """The served table."""
         return get_table(self.table_name)
+
+    def part(self, key: str) -> "DocumentKind":
+        """Return the kind of the rows in a list."""
+        return next(part for part in self.parts if part.key == key)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:

@@ -21,9 +21,8 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgProcessVersion
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.process_documents.documents import Document, document_of, find_document, read_documents
-from changegate.services.process_documents.kinds import KINDS, DocumentKind, find_kind
+from changegate.services.process_documents.kinds import KINDS, SYS_ID, DocumentKind, find_kind
 
-SYS_ID = "sys_id"
 _VERSIONS = ChgProcessVersion.__table__
 _LATEST = Prepared(select(_VERSIONS.c["number"]).order_by(_VERSIONS.c["number"].desc()).limit(1))
 # Writers take turns by the lock of the first version: the next number is known only after the commit of the one before.

@@ -1,0 +1,14 @@
+"""`changegate process`: models, policies, and the other records of the change process as a file."""
+
+import click
+
+from changegate.cli.process.file import apply, diff, export
+
+
+@click.group()
+def process() -> None:
+    """Keep the change process in a file: its models, policies, and other records."""
+
+
+for command in (export, apply, diff):
+    process.add_command(command)
