@@ -55,6 +55,34 @@ policies:
         approver_source: users
         users: [admin]
 """
+SCHEDULES = """
+freezes:
+  - name: End of the year
+    active: true
+    time_zone: Europe/Berlin
+    enforcement: soft
+    override_role: itil
+    assignment_groups: [CAB Approval]
+    change_types: normal,emergency
+    condition: riskIN2,3
+    spans:
+      - name: Holidays
+        start_date_time: 2026-12-24 00:00:00
+        end_date_time: 2027-01-02 00:00:00
+        repeat_type: yearly
+      - type: exclude
+        start_date_time: 2026-12-28 08:00:00
+        end_date_time: 2026-12-28 18:00:00
+maintenance:
+  - name: Nights
+    time_zone: Etc/UTC
+    spans:
+      - start_date_time: 2026-01-05 22:00:00
+        end_date_time: 2026-01-06 04:00:00
+        repeat_type: weekly
+        days_of_week: "12345"
+        repeat_until: 2030-01-31
+"""
 PROCESS = MODEL + POLICY
 
 

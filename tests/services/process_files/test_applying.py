@@ -14,7 +14,16 @@ from changegate.models import ChgHistory, ChgModel, ChgPolicyApproval
 from changegate.services.process_documents.versions import current_version
 from changegate.services.state_models.stored import get_model
 from tests.services.approvals.asked_changes import add, add_group, edit
-from tests.services.process_files.process_texts import MODEL, POLICY, PROCESS, actions, apply, export, stored_rows
+from tests.services.process_files.process_texts import (
+    MODEL,
+    POLICY,
+    PROCESS,
+    SCHEDULES,
+    actions,
+    apply,
+    export,
+    stored_rows,
+)
 from tests.support.people import ROOT, add_account, caller_for
 
 
@@ -304,3 +313,52 @@ def test_a_group_that_has_gone_from_another_instance_is_named_in_the_refusal() -
     assert "group: no record of sys_user_group is meant by the value: 'Experts'." in refusal_of(exported)
     assert group not in exported
     assert ROOT.sys_id not in exported
+
+
+def test_schedules_are_applied_with_their_spans() -> None:
+    assert actions(SCHEDULES) == [("End of the year", "create"), ("Nights", "create")]
+    commit()
+    before, version = stored_rows(), current_version()
+    assert actions(SCHEDULES) == [("End of the year", "keep"), ("Nights", "keep")]
+    assert actions(export()) == [("End of the year", "keep"), ("Nights", "keep")]
+    commit()
+    assert (stored_rows(), current_version()) == (before, version)
+    [freeze, nights] = apply(SCHEDULES.replace("2027-01-02", "2027-01-03").replace('"12345"', '"1234567"'))
+    assert [part.changes for part in freeze.parts] == [
+        {"end_date_time": ("2027-01-02 00:00:00", "2027-01-03 00:00:00")}
+    ]
+    assert [part.changes for part in nights.parts] == [{"days_of_week": ("12345", "1234567")}]
+    commit()
+    assert current_version() == version + 2
+
+
+def test_a_schedule_of_one_class_is_not_one_of_another() -> None:
+    apply(SCHEDULES)
+    moved = SCHEDULES.replace("End of the year", "Nights, all of them").replace(
+        "name: Nights\n", "name: End of the year\n"
+    )
+    assert "maintenance schedule End of the year: " in refusal_of_stored(moved)
+
+
+def refusal_of_stored(text: str) -> str:
+    commit()
+    return refusal_of(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("time_zone: Europe/Berlin", "time_zone: Europe/Berlim", "time_zone: Enter the IANA name of a time zone"),
+        ("time_zone: Europe/Berlin", "time_zone: europe/berlin", "time_zone: The value is stored as 'Europe/Berlin'."),
+        ("2026-12-28 18:00:00", "2026-12-28 07:00:00", "end_date_time: "),
+        ("2026-12-28 18:00:00", "2026-12-28T18:00", "end_date_time: The value is stored as '2026-12-28 18:00:00'."),
+        ("override_role: itil", "override_role: itl", "override_role: no record of sys_user_role is meant"),
+        ("condition: riskIN2,3", "condition: task.active=0", "condition: task.active is not a field of a change"),
+        ("    time_zone: Etc/UTC\n", "", "time_zone: "),
+    ],
+)
+def test_a_schedule_is_refused_by_the_rules_of_schedules(old: str, new: str, sentence: str) -> None:
+    text = SCHEDULES.replace(old, new, 1)
+    assert text != SCHEDULES
+    [line] = [line for line in refusal_of(text).splitlines() if sentence in line]
+    assert abs(int(line.split("line ")[1].split(",")[0]) - line_of(SCHEDULES, old.strip())) <= 1

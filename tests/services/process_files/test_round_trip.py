@@ -88,6 +88,28 @@ POLICIES = st.fixed_dictionaries(
 )
 
 
+TIMES = st.sampled_from(
+    [
+        {"start_date_time": "2026-12-24 00:00:00", "end_date_time": "2026-12-24 20:00:00"},
+        {"start_date_time": "2026-03-29 02:30:00", "end_date_time": "2026-03-29 03:30:00", "repeat_type": "yearly"},
+        {"start_date_time": "2026-01-05 22:00:00", "end_date_time": "2026-01-06 04:00:00", "repeat_type": "daily"},
+    ]
+)
+SPANS = st.builds(
+    lambda times, fields: {**times, **fields},
+    TIMES,
+    st.fixed_dictionaries({"name": st.none() | NAMES, "type": st.sampled_from(["include", "exclude"])}),
+)
+SCHEDULES = st.fixed_dictionaries(
+    {
+        "time_zone": st.sampled_from(["Europe/Berlin", "Etc/UTC"]),
+        "active": st.booleans(),
+        "description": TEXTS,
+        "spans": st.lists(SPANS, max_size=3),
+    }
+)
+
+
 @st.composite
 def processes(draw: st.DrawFn) -> str:
     """Return a file with some models and policies, which may belong to one of the models."""
@@ -95,7 +117,11 @@ def processes(draw: st.DrawFn) -> str:
     of_models = [{"name": name, **draw(models())} for name in draw(names)]
     known = st.sampled_from([None, "Normal", *(f"{each['name']}" for each in of_models)])
     of_policies = [{"name": name, "chg_model": draw(known), **draw(POLICIES)} for name in draw(names)]
-    return render_yaml({"models": of_models, "policies": of_policies})
+    of_schedules = [{"name": name, **draw(SCHEDULES)} for name in draw(names)]
+    half = len(of_schedules) // 2
+    freezes = [{**each, "change_types": draw(st.none() | st.just("normal"))} for each in of_schedules[:half]]
+    lists = {"models": of_models, "freezes": freezes, "maintenance": of_schedules[half:], "policies": of_policies}
+    return render_yaml(lists)
 
 
 @given(processes())

@@ -55,4 +55,4 @@ def _name(kind: DocumentKind, document: Document) -> str:
 
 
 def _shown(kind: DocumentKind, document: Document) -> str:
-    return document.fields.get(kind.label) or document.name or ", ".join(identity_of(kind, document))
+    return document.name or document.fields.get(kind.label) or ", ".join(identity_of(kind, document))

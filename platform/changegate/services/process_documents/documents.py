@@ -88,8 +88,9 @@ def _is_number(text: str) -> bool:
 def _read(
     kind: DocumentKind, clause: ColumnElement[bool], siblings: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Document]:
-    entries = kind.table.entries
-    for row in connection().execute(select(kind.table.source).where(clause)).mappings().all():
+    entries, source = kind.table.entries, kind.table.source
+    is_of_class = source.c["sys_class_name"].in_(kind.table.classes) if kind.table.classes else true()
+    for row in connection().execute(select(source).where(clause, is_of_class)).mappings().all():
         texts = {name: render_value(entries[name], row[name]) for name in kind.fields}
         texts |= {name: siblings[key].get(texts[name], "") for name, key in kind.siblings.items()}
         parts: dict[str, Sequence[Document]] = {}

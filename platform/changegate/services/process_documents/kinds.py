@@ -5,7 +5,7 @@ A new kind is an entry of `KINDS`; reading, comparing, applying, exporting, and 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
@@ -28,6 +28,7 @@ class DocumentKind:
     - `label` is a field by which such a row may be named instead of its identity.
     - `left_out` are writable fields that are not part of a document.
     - `pauses` is set if a record must be inactive while its rows are written.
+    - `history_table` is the table under whose name the history has the record, if it is another one.
     """
 
     key: str
@@ -40,6 +41,7 @@ class DocumentKind:
     label: str = ""
     left_out: tuple[str, ...] = ()
     pauses: bool = False
+    history_table: str = ""
 
     @property
     def table(self) -> Table:
@@ -77,17 +79,23 @@ _TRANSITIONS = DocumentKind(
     siblings={"from_state": "states", "to_state": "states"},
 )
 _RULES = DocumentKind("rules", "rule", "chg_approval_def", owner="policy")
+_SPANS = DocumentKind("spans", "span", "cmn_schedule_span", (NAME, "type"), owner="schedule", label="start_date_time")
+_schedules = partial(DocumentKind, parts=(_SPANS,), history_table="cmn_schedule")
 # In the order in which they refer to each other: a record may be named by those after it.
 KINDS = (
     # `copied_from` fills a new model with the rows of another one; a document has all rows.
     DocumentKind("models", "model", "chg_model", parts=(_STATES, _TRANSITIONS), left_out=("copied_from",), pauses=True),
+    DocumentKind("freezes", "freeze", "cmn_schedule_blackout", parts=(_SPANS,), history_table="cmn_schedule"),
+    DocumentKind(
+        "maintenance", "maintenance schedule", "cmn_schedule_maintenance", parts=(_SPANS,), history_table="cmn_schedule"
+    ),
     DocumentKind("policies", "policy", "chg_policy_approval", parts=(_RULES,)),
 )
 
 
-def find_kind(table_name: str) -> DocumentKind | None:
-    """Return the kind whose records are in a table, or None."""
-    return next((kind for kind in KINDS if kind.table_name == table_name), None)
+def kinds_in_history(table_name: str) -> list[DocumentKind]:
+    """Return the kinds whose records the history has under the name of a table."""
+    return [kind for kind in KINDS if (kind.history_table or kind.table_name) == table_name]
 
 
 def all_kinds(kinds: tuple[DocumentKind, ...] = KINDS) -> Iterator[DocumentKind]:

@@ -21,7 +21,7 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgProcessVersion
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.process_documents.documents import Document, document_of, find_document, read_documents
-from changegate.services.process_documents.kinds import KINDS, SYS_ID, DocumentKind, find_kind
+from changegate.services.process_documents.kinds import KINDS, SYS_ID, DocumentKind, kinds_in_history
 
 _VERSIONS = ChgProcessVersion.__table__
 _LATEST = Prepared(select(_VERSIONS.c["number"]).order_by(_VERSIONS.c["number"].desc()).limit(1))
@@ -53,9 +53,9 @@ def current_version() -> int:
 
 def note_edit(table: str, sys_id: str, user_name: str) -> None:
     """Have the commit store a version of a record of the process, of which something was written or deleted."""
-    if kind := find_kind(table):
+    for kind in kinds_in_history(table):
         store = partial(_store_edited, kind, sys_id, user_name)
-        unit_of_work().do_before_commit(("version of the process", table, sys_id), store)
+        unit_of_work().do_before_commit(("version of the process", kind.table_name, sys_id), store)
 
 
 def store_versions() -> None:

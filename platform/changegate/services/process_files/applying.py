@@ -20,7 +20,7 @@ from changegate.services.process_files.resolving import ValueRefused, resolve
 from changegate.services.process_files.writing import carry_out
 
 MISSING = "This release ships no record of this name. Export the process of this instance to see which it ships."
-NOT_AS_WRITTEN = "These fields would not be stored as the file has them: {}"
+STORED_AS = "The value is stored as {!r}. Write it in this way, so that the file and the instance are equal."
 
 
 def apply_records(records: Sequence[FileRecord], caller: Caller) -> list[Edit]:
@@ -29,7 +29,8 @@ def apply_records(records: Sequence[FileRecord], caller: Caller) -> list[Edit]:
     Raises `ChangegateError` with all values that cannot be stored, and the first refusal by a rule.
     """
     for kind in KINDS:
-        _lock_statement(kind).all({})
+        if any(record.kind is kind for record in records):
+            _lock_statement(kind).all({})
     edits: list[Edit] = []
     refused: list[str] = []
     for record in records:
@@ -59,11 +60,17 @@ def _apply(record: FileRecord, stored: Document | None, caller: Caller) -> Itera
 
 
 def _require_stored(record: FileRecord, wanted: Document, sys_id: str) -> None:
-    """Refuse a file whose second application would write something again."""
+    """Refuse a file whose second application would write something again, such as another spelling of a time zone."""
     remaining = compare(record.kind, find_document(record.kind, SYS_ID, sys_id), wanted)
-    if remaining.action != "keep":
-        names = sorted({*remaining.changes, *(part.kind.key for part in remaining.parts)})
-        raise record.refuse(NOT_AS_WRITTEN.format(", ".join(names)))
+    if problems := list(_respelled(remaining)):
+        raise ChangegateError("\n".join(problems))
+
+
+def _respelled(remaining: Edit) -> Iterator[str]:
+    stored_as = {name: [STORED_AS.format(stored)] for name, (stored, _) in remaining.changes.items()}
+    yield from remaining.wanted.origin.explain(stored_as)
+    for part in remaining.parts:
+        yield from _respelled(part)
 
 
 @lru_cache(maxsize=32)

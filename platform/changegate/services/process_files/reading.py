@@ -114,7 +114,8 @@ def _problems(record: FileRecord) -> Iterator[str]:
         if key in given and not _is_plain(given[key], is_list=kind.table.entries[key].kind == "glide_list"):
             problems[key] = [NOT_PLAIN]
     for key in kind.identity:
-        if given.get(key) in (None, "") and key not in kind.defaults:
+        is_optional = key in kind.defaults or kind.table.source.c[key].nullable
+        if given.get(key) in (None, "") and not is_optional:
             problems[key] = ["This key is required."]
     if record.is_shipped and (given[SHIPPED_MARK] is not True or given.keys() > {NAME, SHIPPED_MARK}):
         problems[SHIPPED_MARK] = [READ_ONLY]
