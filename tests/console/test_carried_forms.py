@@ -23,6 +23,12 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
 SCOPE: Changes = {"name": "deploy", "rules-0-http_method": "PATCH", "rules-0-table": "change_request"}
 # What acts at once and has no form to lose: the user returns to the page and nothing is done.
 BUTTONS = {
+    "change_files.delete_view",
+    "change_files.upload_view",
+    "change_requests.answer_view",
+    "change_requests.comment_view",
+    "change_requests.move_view",
+    "my_approvals.answer_view",
     "record_pages.delete_view",
     "records.bulk_view",
     "records.columns_view",

@@ -24,6 +24,13 @@ DRAFT = "A draft is seen by one user only, and nothing depends on it."
 WITHOUT_VERSION = {
     "auth_scopes.create_view": NEW,
     "auth_scopes.edit_view": NOT_SAVED,
+    "change_files.delete_view": "A file has no versions.",
+    "change_files.upload_view": NEW,
+    "change_requests.as_sent_view": NOT_SAVED,
+    "change_requests.comment_view": "A comment is added to whatever the change is.",
+    "change_requests.create_view": NEW,
+    "change_requests.edit_new_view": NOT_SAVED,
+    "my_approvals.answer_view": "Each selected change carries its own update count, which the answer checks.",
     "form_fragments.check_conditions_view": NOT_SAVED,
     "form_fragments.edit_view": NOT_SAVED,
     "form_fragments.test_connection_view": NOT_SAVED,

@@ -5,7 +5,6 @@ from flask import Blueprint, Flask
 from changegate.console import (
     api_explorer,
     auth_scopes,
-    change_requests,
     deep_links,
     home,
     machine_identities,
@@ -16,6 +15,8 @@ from changegate.console import (
     sign_in,
     token_events,
 )
+from changegate.console.changes import files, my_approvals
+from changegate.console.changes import views as change_views
 from changegate.console.guards import allow_anyone, protect_forms
 from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
 from changegate.console.local_times import local, time_zone
@@ -40,7 +41,9 @@ AREAS = (
     machine_identity,
     machine_identities,
     security_findings,
-    change_requests,
+    change_views,
+    files,
+    my_approvals,
     list_views,
     record_views,
     deep_links,

@@ -59,9 +59,10 @@ GROUPS = (
     Group(
         "Change",
         (
-            Module("Change requests", "change_requests.list_view", "change"),
-            _list_of("change_task", "Change tasks", "check"),
-            _list_of("sysapproval_approver", "Approvals", "check"),
+            Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
+            Module("My approvals", "my_approvals.list_view", "check"),
+            _list_of("change_task", "Change tasks", "list"),
+            _list_of("sysapproval_approver", "Approvals", "shield"),
         ),
     ),
     Group("Configuration", (_list_of("cmdb_ci", "Configuration items", "server"),)),

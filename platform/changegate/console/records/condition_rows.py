@@ -26,7 +26,7 @@ from changegate.services.tables.values import INSTANT_FORMAT, local_text
 
 AND, OR, ALTERNATIVE = "and", "or", "new"
 JOINS: Mapping[str, str] = {AND: "and", OR: "or", ALTERNATIVE: "or all of"}
-MOST_ROWS = 30
+MOST_CONDITIONS = 30
 MOST_VALUE_CHARACTERS = 1000
 # The operator of a row whose value is an encoded query.
 ENCODED = "encoded query"
@@ -108,7 +108,7 @@ def rows_of_form(form: MultiDict[str, str]) -> list[ConditionRow]:
         )
         for join, field, operator, value in sent
     ]
-    return rows[:MOST_ROWS]
+    return rows[:MOST_CONDITIONS]
 
 
 def query_of_rows(

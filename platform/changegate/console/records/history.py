@@ -13,7 +13,7 @@ from changegate.services.tables.queries.encoded_query import Condition, EncodedQ
 from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import Table, find_table
 
-MOST_CHANGES = 200
+MOST_AUDIT_ROWS = 200
 _COUNT = re.compile(r"([0-9]{1,9})-[0-9]{14}\Z", re.ASCII)
 _FIELDS = ("fieldname", "user", "oldvalue", "newvalue", "record_checkpoint", "sys_created_on")
 
@@ -62,7 +62,7 @@ def list_saves(table: Table, caller: Caller, record: WireRecord, *, after: int =
     )
     query = EncodedQuery((tuple((each,) for each in conditions),), (Order("record_checkpoint", is_descending=True),))
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=_FIELDS)
-    rows = list(read_page(trail, caller, query, shape, limit=MOST_CHANGES, offset=0).records)
+    rows = list(read_page(trail, caller, query, shape, limit=MOST_AUDIT_ROWS, offset=0).records)
     names = _names(table, rows, caller)
     saves = groupby(rows, key=lambda row: int(row["record_checkpoint"]["value"] or 0))
     return [_save(table, number, list(changed), names) for number, changed in saves]

@@ -43,6 +43,21 @@ function startSuggestions() {
   }
 }
 
+// Takes files that are dropped on the form of an upload.
+function startDropZone() {
+  const zone = document.querySelector("[data-drop]");
+  if (!zone) return;
+  const input = zone.querySelector("input[type=file]");
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    zone.addEventListener(name, (event) => {
+      event.preventDefault();
+      zone.classList.toggle("is-over", name === "dragover");
+      if (name === "drop" && event.dataTransfer.files.length) { input.files = event.dataTransfer.files; zone.requestSubmit(); }
+    });
+  }
+}
+
+startDropZone();
 startSelectAll();
 startBuilder();
 startSuggestions();

@@ -120,13 +120,12 @@ def test_shows_a_record_in_sections(admin: Visitor, make_change: MakeChange) -> 
         "Details",
         "Planning",
         "Schedule",
-        "Notes",
         "Move it back.\nCarefully.",
         "2026-12-01 20:00:00",
     ):
         assert shown in text
     assert re.search(r"CAB required</dt>\s*<dd>Yes</dd>", text)
-    assert f'id="sys-id" class="sys-id">{sys_id}</code>' in text
+    assert f"sys_id: <code>{sys_id}</code>" in text
 
 
 ORIGIN = TokenOrigin("c" * 32, "e" * 32, "github-actions", "https://token.actions.githubusercontent.com", "repo:acme")

@@ -1,0 +1,84 @@
+"""The related lists of a change, and the approvals that wait for a user."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from changegate.services.access.caller import Caller
+from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import EncodedQuery, parse_encoded_query
+from changegate.services.tables.reading.records import count_records, read_page
+from changegate.services.tables.registry import find_table, get_table
+
+MOST_ROWS = 100
+# Label, columns, and query of each list of a tab; `{}` is the sys_id of the change.
+RELATED: Mapping[str, Mapping[str, tuple[str, tuple[str, ...], str]]] = {
+    "approvals": {
+        "sysapproval_approver": (
+            "Approvals",
+            ("approver", "state", "group", "stage", "round", "comments", "answered_by", "answered_at", "void_reason"),
+            "sysapproval={}^ORDERBYDESCround^ORDERBYstage^ORDERBYsys_created_on",
+        ),
+        "chg_approval_decision": (
+            "Decisions",
+            ("sys_created_on", "stage", "outcome", "policy_name", "policy_version", "reason"),
+            "change_request={}^ORDERBYDESCsequence",
+        ),
+    },
+    "tasks": {
+        "change_task": (
+            "Change tasks",
+            ("number", "short_description", "change_task_type", "state", "assignment_group", "assigned_to"),
+            "change_request={}^ORDERBYnumber",
+        ),
+    },
+    "items": {
+        "task_ci": ("Affected CIs", ("ci_item", "sys_created_by", "sys_created_on"), "task={}^ORDERBYsys_created_on"),
+        "task_cmdb_ci_service": ("Impacted services", ("cmdb_ci_service", "sys_created_on"), "task={}"),
+        "conflict": ("Conflicts", ("conflicting_change", "type", "configuration_item", "schedule"), "change={}"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedList:
+    """The rows of a table that belong to a change, with the names and labels of the columns."""
+
+    table: str
+    label: str
+    columns: list[tuple[str, str]]
+    rows: list[WireRecord]
+
+
+def related_lists_of(tab: str, sys_id: str, caller: Caller) -> list[RelatedList]:
+    """Return the lists of a tab whose tables the caller may read."""
+    lists = []
+    for name, (label, fields, query) in RELATED.get(tab, {}).items():
+        table = find_table(name)
+        if table is not None and table.access.admits("read", caller.permissions):
+            columns = [(field, table.entries[field].label) for field in fields if field in table.columns]
+            rows = _rows(name, query.format(sys_id), [field for field, _ in columns], caller)
+            lists.append(RelatedList(name, label, columns, rows))
+    return lists
+
+
+def _rows(name: str, query: str, fields: list[str], caller: Caller) -> list[WireRecord]:
+    shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *fields))
+    page = read_page(get_table(name), caller, parse_encoded_query(query), shape, limit=MOST_ROWS, offset=0)
+    return list(page.records)
+
+
+def pending_query(caller: Caller) -> EncodedQuery:
+    """Return the query for the approvals that wait for the caller, the oldest first."""
+    return parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^ORDERBYsys_created_on")
+
+
+def count_pending(caller: Caller) -> int:
+    """Return the number of approvals that wait for the caller."""
+    return count_records(get_table("sysapproval_approver"), caller, pending_query(caller))
+
+
+def waits_for(sys_id: str, caller: Caller) -> bool:
+    """Return whether an approval of a change waits for the caller's own answer."""
+    query = parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^sysapproval={sys_id}")
+    return count_records(get_table("sysapproval_approver"), caller, query) > 0

@@ -1,0 +1,123 @@
+"""The form of a change, comments, and files."""
+
+import io
+import re
+
+from changegate.extensions import settings
+from tests.console.changes.conftest import Desk
+from tests.console.conftest import SignIn
+from tests.console.visitor import Visitor, forms_of
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f6"
+    "45400000000049454e44ae426082"
+)
+
+
+def test_a_change_is_created_with_names_of_people_and_groups(desk: Desk) -> None:
+    sent = {"short_description": "Patch", "assignment_group": "Network", "assigned_to": "mia", "type": "emergency"}
+    answer = desk.tom.send(desk.tom.open("/change-requests/new"), "record", sent)
+    text = desk.tom.open(str(answer.location)).text
+    for shown in ("Patch", "Network", "Emergency"):
+        assert shown in text
+
+
+def test_an_error_is_shown_at_its_field_and_in_the_summary(desk: Desk) -> None:
+    sent = {"short_description": "Patch", "assignment_group": "No such group"}
+    answer = desk.tom.send(desk.tom.open("/change-requests/new"), "record", sent)
+    assert answer.status_code == 400
+    assert re.search(r'name="assignment_group"[^>]*value="No such group"[^>]*aria-invalid="true"', answer.text)
+    assert '<a href="#assignment_group">Assignment group</a>' in answer.text
+    assert 'value="Patch"' in answer.text
+
+
+def test_a_copy_takes_over_what_is_planned_but_not_when(desk: Desk) -> None:
+    changes = {
+        "implementation_plan": "Carefully",
+        "start_date": "2027-01-01 10:00:00",
+        "end_date": "2027-01-01 11:00:00",
+    }
+    desk.tom.send(desk.tom.open(f"{desk.url}/edit"), "record", changes)
+    copied = forms_of(desk.tom.open(f"/change-requests/new?copy={desk.change}")).forms["record"]
+    assert (copied["implementation_plan"], copied["start_date"], copied["assignment_group"]) == (
+        "Carefully",
+        "",
+        "Network",
+    )
+
+
+def test_a_stale_edit_shows_both_versions(desk: Desk) -> None:
+    page = desk.tom.open(f"{desk.url}/edit")
+    desk.mia.send(desk.mia.open(f"{desk.url}/edit"), "record", {"short_description": "Move two routers"})
+    stale = desk.tom.send(page, "record", {"short_description": "Move no router"})
+    assert stale.status_code == 409
+    for text in ("Move a router", "Move two routers", "Move no router"):
+        assert f'<td class="breakable">{text}</td>' in stale.text
+    assert desk.field("short_description") == "Move two routers"
+    newer = re.search(r'name="overwrite" value="([^"]+)"', stale.text)
+    assert newer is not None
+    desk.tom.send(stale, "record", {"overwrite": newer[1]})
+    assert desk.field("short_description") == "Move no router"
+
+
+def test_a_form_writes_no_field_that_it_does_not_have(desk: Desk) -> None:
+    page = desk.tom.open(f"{desk.url}/edit")
+    desk.tom.send(page, "record", {"approval": "approved", "state": "-1", "short_description": "Changed"})
+    assert (desk.field("approval"), desk.field("state"), desk.field("short_description")) == (
+        "not requested",
+        -5,
+        "Changed",
+    )
+
+
+def test_comments_and_work_notes_are_in_the_activity(desk: Desk, sign_in: SignIn) -> None:
+    for journal, text in (("comments", "Any news?"), ("work_notes", "Cable ordered <b>")):
+        page = desk.tom.open(f"{desk.url}?tab=activity")
+        assert desk.tom.send(page, "comment", {"journal": journal, "text": text}).status_code == 302
+    text = desk.mia.open(f"{desk.url}?tab=activity").text
+    assert "Any news?" in text
+    assert "Cable ordered &lt;b&gt;" in text
+    assert desk.tom.send(page, "comment", {"journal": "close_notes", "text": "x"}).status_code == 400
+
+
+def attach(visitor: Visitor, desk: Desk, name: str, content: bytes) -> int:
+    page = visitor.open(f"{desk.url}?tab=files")
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
+    sent = {"csrf_token": token, "file": (io.BytesIO(content), name)}
+    return visitor.client.post(f"{desk.url}/files", data=sent, content_type="multipart/form-data").status_code
+
+
+def test_an_image_is_previewed_and_other_files_are_saved(desk: Desk) -> None:
+    assert attach(desk.tom, desk, "plan.png", PNG) == 302
+    assert attach(desk.tom, desk, "run.html", b"<script>alert(1)</script>") == 302
+    text = desk.mia.open(f"{desk.url}?tab=files").text
+    [image] = re.findall(r'<img src="([^"]+/files/[^"]+)"', text)
+    shown = desk.mia.client.get(image)
+    assert (shown.data, shown.headers["Content-Disposition"].partition(";")[0]) == (PNG, "inline")
+    [other] = {path for path in re.findall(r'href="([^"]+/files/[0-9a-f]{32})"', text) if path != image}
+    saved = desk.mia.client.get(other)
+    assert saved.headers["Content-Disposition"].startswith("attachment")
+    assert (saved.mimetype, saved.headers["X-Content-Type-Options"]) == ("text/plain", "nosniff")
+
+
+def test_a_file_belongs_to_its_change_and_its_readers(desk: Desk, sign_in: SignIn) -> None:
+    attach(desk.tom, desk, "plan.png", PNG)
+    [path] = set(re.findall(r'href="([^"]+/files/[0-9a-f]{32})"', desk.tom.open(f"{desk.url}?tab=files").text))
+    assert desk.tom.open(path.replace(desk.change, "0" * 32)).status_code == 404
+    assert sign_in("nora").open(path).status_code == 404
+
+
+def test_an_oversized_file_and_none_are_refused(desk: Desk) -> None:
+    with desk.app.app_context():
+        most = settings().attachment_max_bytes
+    assert attach(desk.tom, desk, "", b"") == 400
+    if most < 5_000_000:
+        assert attach(desk.tom, desk, "big.bin", b"x" * (most + 1)) == 400
+
+
+def test_a_deleted_file_is_gone(desk: Desk) -> None:
+    attach(desk.tom, desk, "plan.png", PNG)
+    page = desk.tom.open(f"{desk.url}?tab=files")
+    [form] = [name for name in forms_of(page).forms if name.endswith("/delete")]
+    assert desk.tom.send(page, form).status_code == 302
+    assert "No file is attached." in desk.tom.open(f"{desk.url}?tab=files").text
