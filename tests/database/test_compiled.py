@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, func, literal_column, select, text
+from sqlalchemy import Select, bindparam, func, literal_column, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from changegate.database import connection
@@ -28,17 +28,13 @@ def by_name() -> Select[str]:
 
 
 @pytest.mark.usefixtures("at_work")
-def test_takes_values_by_name_and_by_order() -> None:
-    listed, other = NAME.in_(["x", "y"]), ROLES.c["sys_mod_count"] < 0
-    statement = select(NAME).where(listed | (NAME == parameter("wanted")), ~other).order_by(NAME)
-    inputs = [listed.right, other.right]
-    compiled = CompiledSelect(statement, connection().dialect, inputs)
-    assert [row[0] for row in compiled.fetch(connection(), {"wanted": "admin"}, [["itil", "approver_user"], -1])] == [
-        "admin",
-        "approver_user",
-        "itil",
-    ]
-    assert list(compiled.fetch(connection(), {}, [["nobody", "x"], -1])) == []
+def test_takes_values_and_lists_by_name() -> None:
+    listed = NAME.in_(bindparam("listed", ["x", "y"], expanding=True))
+    is_chosen = or_(listed, NAME == parameter("wanted"), ROLES.c["sys_mod_count"] < parameter("least"))
+    compiled = CompiledSelect(select(NAME).where(is_chosen).order_by(NAME), connection().dialect)
+    values = {"wanted": "admin", "listed": ["itil", "approver_user"], "least": -1, "other": 1}
+    assert [row[0] for row in compiled.fetch(connection(), values)] == ["admin", "approver_user", "itil"]
+    assert list(compiled.fetch(connection(), {"listed": ["nobody", "x"]})) == []
 
 
 @pytest.mark.usefixtures("at_work")

@@ -23,7 +23,7 @@ def statement_of(text: str, caller: Caller = ROOT, table_name: str = "change_req
     query, walks = parse_encoded_query(text), Walks(table, caller.permissions)
     matching = where_clause(walks, query, caller)
     orders = order_clauses(walks, query.orders)
-    clauses = visible_rows_of(table, walks.root, caller.permissions) + ([] if matching is None else [matching])
+    clauses = visible_rows_of(table, walks.root, caller.permissions) + ([] if matching is None else [matching.build()])
     found = select(walks.root.c[shown]).select_from(walks.source).where(*clauses).order_by(*orders)
     return found.params(parameters_of(caller))
 

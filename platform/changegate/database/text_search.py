@@ -2,30 +2,33 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, func
+from sqlalchemy import ColumnElement, Integer, SQLColumnExpression, String, func
 
 from changegate.database import connection
+from changegate.database.expressions import Expression, Value
+
+_ESCAPE = "/"
 
 
-def contains(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
+def contains(column: SQLColumnExpression[Any], text: str) -> Expression:
     """Return the clause for values that contain a text."""
     if _has_slow_like():
-        return func.instr(func.lower(column), func.lower(text)) > 0
-    return column.icontains(text, autoescape=True)
+        return Expression(_has_within, column, Value(text, String))
+    return Expression(_is_like, "icontains", column, Value(_escaped(text)))
 
 
-def starts_with(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
+def starts_with(column: SQLColumnExpression[Any], text: str) -> Expression:
     """Return the clause for values that begin with a text."""
     if _has_slow_like():
-        return func.substr(func.lower(column), 1, len(text)) == func.lower(text)
-    return column.istartswith(text, autoescape=True)
+        return Expression(_has_at_start, column, Value(text, String), Value(len(text), Integer))
+    return Expression(_is_like, "istartswith", column, Value(_escaped(text)))
 
 
-def ends_with(column: SQLColumnExpression[Any], text: str) -> ColumnElement[bool]:
+def ends_with(column: SQLColumnExpression[Any], text: str) -> Expression:
     """Return the clause for values that end with a text."""
     if _has_slow_like():
-        return func.substr(func.lower(column), -len(text)) == func.lower(text)
-    return column.iendswith(text, autoescape=True)
+        return Expression(_has_at_end, column, Value(text, String), Value(-len(text), Integer))
+    return Expression(_is_like, "iendswith", column, Value(_escaped(text)))
 
 
 def _has_slow_like() -> bool:
@@ -35,3 +38,26 @@ def _has_slow_like() -> bool:
     long texts, it takes 80 times as long as `instr`.
     """
     return connection().dialect.name == "sqlite"
+
+
+def _escaped(text: str) -> str:
+    for special in (_ESCAPE, "%", "_"):
+        text = text.replace(special, _ESCAPE + special)
+    return text
+
+
+def _is_like(method: str, column: ColumnElement[str], pattern: Any) -> ColumnElement[bool]:
+    clause: ColumnElement[bool] = getattr(column, method)(pattern, escape=_ESCAPE)
+    return clause
+
+
+def _has_within(column: ColumnElement[str], text: Any) -> ColumnElement[bool]:
+    return func.instr(func.lower(column), func.lower(text)) > 0
+
+
+def _has_at_start(column: ColumnElement[str], text: Any, length: Any) -> ColumnElement[bool]:
+    return func.substr(func.lower(column), 1, length) == func.lower(text)
+
+
+def _has_at_end(column: ColumnElement[str], text: Any, start: Any) -> ColumnElement[bool]:
+    return func.substr(func.lower(column), start) == func.lower(text)

@@ -52,12 +52,19 @@ def test_each_step_is_joined_once() -> None:
         "Assignment_Group.MANAGER.name",
         "parent.number",
     )
-    for path in paths:
-        field = walks.find(path)
-        assert field is not None
-        assert field.is_walked
+    fields = [field for path in paths if (field := walks.find(path))]
+    assert [field.is_walked for field in fields] == [True] * 4
+    assert [str(field.column).split(".")[0] for field in fields] == ["walk_1", "walk_2", "walk_2", "walk_3"]
     assert how_many_joins(walks) == 3
-    assert walks.steps == ((), ("assignment_group",), ("assignment_group", "manager"), ("parent",))
+
+
+def test_equal_walks_have_equal_scopes() -> None:
+    first, second, other = (Walks(CHANGES, caller.permissions) for caller in (ROOT, ROOT, ANN))
+    for walks in (first, second, other):
+        assert walks.find("parent.assignment_group.name")
+    assert first.scope == second.scope != other.scope
+    assert first.find("parent.parent.number")
+    assert first.scope != second.scope
 
 
 @pytest.mark.parametrize(

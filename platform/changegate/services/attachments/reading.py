@@ -44,7 +44,7 @@ def list_attachments(
     walks = Walks(table, caller.permissions)
     clauses = [readable_attachments(tables, caller.permissions)]
     if (matching := where_clause(walks, narrow_query(query, filters), caller)) is not None:
-        clauses.append(matching)
+        clauses.append(matching.build())
     total = _run(select(func.count()).select_from(walks.source).where(*clauses), caller).scalar_one()
     orders = order_clauses(walks, query.orders)
     statement = select(*_KNOWN).select_from(walks.source).where(*clauses).order_by(*orders)

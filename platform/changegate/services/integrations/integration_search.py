@@ -50,7 +50,7 @@ def search_integrations(
 
 
 def _conditions(text: str, is_active: bool | None) -> list[ColumnElement[bool]]:
-    found = [or_(*(contains(column, text) for column in _SEARCHED))] if text else []
+    found = [or_(*(contains(column, text).build() for column in _SEARCHED))] if text else []
     return found if is_active is None else [*found, OAuthEntity.active == is_active]
 
 

@@ -111,7 +111,7 @@ def _clauses(criteria: EventFilter) -> Iterable[ColumnElement[bool]]:
         yield event.reason == criteria.reason
     if criteria.text is not None:
         places = (event.subject, event.address, event.request, event.issuer, event.kid, event.client_id)
-        yield or_(*(contains(place, criteria.text) for place in places))
+        yield or_(*(contains(place, criteria.text).build() for place in places))
     # A correlation ID begins with its time and is the primary key, so that no other index is needed.
     if criteria.since is not None:
         yield event.correlation_id >= earliest_correlation_id(criteria.since)

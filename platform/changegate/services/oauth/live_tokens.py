@@ -91,7 +91,7 @@ def _clauses(criteria: TokenFilter) -> Iterator[ColumnElement[bool]]:
     yield from clauses_of(criteria, OAuthExchange)
     if criteria.text is not None:
         places = (OAuthExchange.subject, OAuthExchange.issuer)
-        yield or_(*(contains(place, criteria.text) for place in places))
+        yield or_(*(contains(place, criteria.text).build() for place in places))
 
 
 def clauses_of(criteria: TokenFilter, tokens: Any) -> Iterator[ColumnElement[bool]]:

@@ -7,7 +7,7 @@ For the path assigned_to.manager.name, the statement joins sys_user twice:
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, and_
 
@@ -22,18 +22,39 @@ MAX_STEPS = 5
 MAX_JOINS = 50
 
 
+# The sys_id of a joined table, and the reference to it.
+KeyPair = tuple[ColumnElement[Any], ColumnElement[Any]]
+
+
+class Scope(NamedTuple):
+    """What a statement over a table reads: `root` is the table or its alias, and `source` has the joins as well.
+
+    Equal scopes consist of the same objects, so a scope can be an argument of an `Expression`.
+    """
+
+    table: Table
+    permissions: Permissions
+    root: FromClause
+    source: FromClause
+
+    def visible_rows(self) -> list[ColumnElement[bool]]:
+        """Return the clauses for the rows that the caller may see."""
+        return visible_rows_of(self.table, self.root, self.permissions)
+
+
 @dataclass(frozen=True, slots=True)
 class RecordField:
     """A field that a caller may read, at the end of a dot-walk or of the table itself; `path` is in lower case.
 
-    `links` are the conditions of the joins on the way: a row for which they are true has a referenced record.
+    `links` are the pairs of columns that the joins on the way compare: a row for which they are equal has a referenced
+    record.
     """
 
     path: str
     column: ColumnElement[Any]
     entry: Entry
     table: Table
-    links: tuple[ColumnElement[bool], ...] = ()
+    links: tuple[KeyPair, ...] = ()
 
     @property
     def is_walked(self) -> bool:
@@ -58,9 +79,9 @@ class Walks:
         self._fields: dict[str, RecordField | None] = {}
 
     @property
-    def steps(self) -> tuple[tuple[str, ...], ...]:
-        """Return the walked references in the order of their joins. Equal table and steps mean equal `source`."""
-        return tuple(self._reached)
+    def scope(self) -> Scope:
+        """Return what the statement reads with the joins so far."""
+        return Scope(self.table, self.permissions, self.root, self.source)
 
     def find(self, path: str) -> RecordField | None:
         """Return a field and join the tables on its path; None if there is no such field that the caller may read.
@@ -111,19 +132,27 @@ class Walks:
             return
         if len(self._reached) > MAX_JOINS:
             raise RequestUnreadable(f"The fields reach through more than {MAX_JOINS} references")
-        # Each step has its own name. Otherwise, SQLAlchemy's cache key of a clause on one step could equal that of a
-        # clause on another, and `CompiledSelects` would return the wrong statement.
-        joined = self._reached[steps] = alias_of(target.source, f"walk_{len(self._reached)}")
-        # In the ON clause, never in WHERE: a record that refers to a hidden one must stay, with empty fields.
-        rules = visible_rows_of(target, joined, self.permissions)
-        self.source = self.source.outerjoin(joined, and_(self._link(steps), *rules))
+        # Each step has its own name, so that no step can be taken for another in a statement.
+        name = f"walk_{len(self._reached)}"
+        reference = self._reached[steps[:-1]].c[steps[-1]]
+        self._reached[steps], self.source = _joined(self.source, reference, target, name, self.permissions)
 
-    def _link(self, steps: tuple[str, ...]) -> ColumnElement[bool]:
-        link: ColumnElement[bool] = self._reached[steps].c["sys_id"] == self._reached[steps[:-1]].c[steps[-1]]
-        return link
+    def _link(self, steps: tuple[str, ...]) -> KeyPair:
+        return self._reached[steps].c["sys_id"], self._reached[steps[:-1]].c[steps[-1]]
 
 
 @lru_cache(maxsize=1024)
 def alias_of(source: FromClause, name: str) -> FromClause:
     """Return an alias of a table. It is cached, because copying the columns costs more than the rest of a statement."""
     return source.alias(name)
+
+
+@lru_cache(maxsize=1024)
+def _joined(
+    source: FromClause, reference: ColumnElement[Any], target: Table, name: str, permissions: Permissions
+) -> tuple[FromClause, FromClause]:
+    """Return the alias of the target, and the source with it. They are cached, so equal joins are the same objects."""
+    joined = alias_of(target.source, name)
+    # In the ON clause, never in WHERE: a record that refers to a hidden one must stay, with empty fields.
+    rules = visible_rows_of(target, joined, permissions)
+    return joined, source.outerjoin(joined, and_(joined.c["sys_id"] == reference, *rules))

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, or_
 from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
+from changegate.database.expressions import Expression
 from changegate.errors import RequestUnreadable
 from changegate.extensions import now, settings
 from changegate.services.access.caller import Caller
@@ -35,7 +36,7 @@ MAX_WORDS = 10
 # SQLite rejects expressions deeper than 1000, so long chains are translated to trees of this width.
 MAX_WIDTH = 50
 RELATED_FORMS = "write RLQUERYtable.field,>=1^…^ENDRLQUERY or JOINtable.field=other.field!condition"
-Join = Callable[..., Clause]
+Join = Callable[..., ColumnElement[bool]]
 
 
 class _Nested(Grouping[bool]):
@@ -61,7 +62,7 @@ def where_clause(walks: Walks, query: EncodedQuery, caller: Caller) -> Clause | 
     try:
         return _query_clause(Inquiry(walks, moment_of(caller, now().replace(microsecond=0))), query)
     except _NothingFound:
-        return false()
+        return Expression(false)
 
 
 def order_clauses(walks: Walks, orders: Iterable[Order]) -> list[UnaryExpression[Any]]:
@@ -123,8 +124,12 @@ def _joined(join: Join, clauses: Iterable[Clause | None]) -> Clause | None:
     """Return the clauses joined as a shallow tree, or None if there are none."""
     level: Sequence[Clause] = [clause for clause in clauses if clause is not None]
     while len(level) > MAX_WIDTH:
-        level = [_Nested(join(*level[at : at + MAX_WIDTH])) for at in range(0, len(level), MAX_WIDTH)]
-    return join(*level) if len(level) > 1 else next(iter(level), None)
+        level = [Expression(_nested, join, *level[at : at + MAX_WIDTH]) for at in range(0, len(level), MAX_WIDTH)]
+    return Expression(join, *level) if len(level) > 1 else next(iter(level), None)
+
+
+def _nested(join: Join, *clauses: ColumnElement[bool]) -> ColumnElement[bool]:
+    return _Nested(join(*clauses))
 
 
 def _term_clause(inquiry: Inquiry, term: Term) -> Clause | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, func
 
+from changegate.database.expressions import Expression, Value
 from changegate.errors import RequestUnreadable
 from changegate.models.base import UpperCaseString
 from changegate.services.tables.choices import find_choices
@@ -17,7 +18,8 @@ from changegate.services.tables.registry import find_table
 from changegate.services.tables.values import is_storable, parse_value
 from changegate.services.tables.walks import RecordField, Walks
 
-Clause = ColumnElement[bool]
+# An expression that is true for the rows that match.
+Clause = Expression
 # Characters of a text that is searched for in values: it is compared at each position of each value.
 MAX_FRAGMENT = 1_000
 _NUMBER = re.compile(r"[\s0-9.+-]*")
@@ -30,15 +32,16 @@ class Unmatchable(Exception):
 class Inquiry:
     """The context of one translation of a query: joins, caller, time, and the choices looked up so far."""
 
-    def __init__(self, walks: Walks, moment: Moment, measure: Measure | None = None) -> None:
+    def __init__(self, walks: Walks, moment: Moment, measure: Measure | None = None, depth: int = 0) -> None:
         self.walks = walks
+        self.depth = depth
         self.measure = measure or Measure()
         self.moment = moment
         self._choices: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def within(self, walks: Walks) -> "Inquiry":
         """Return the context of a subquery, with the same time and measure."""
-        return Inquiry(walks, self.moment, self.measure)
+        return Inquiry(walks, self.moment, self.measure, self.depth + 1)
 
     def require_field(self, path: str) -> RecordField:
         """Return a field. Raises `TermInvalid` if there is no such field that the caller may read."""
@@ -121,17 +124,37 @@ def display_path_of(field: RecordField) -> str | None:
     return None if target is None else f"{field.path}.{display_path(target)}"
 
 
-def folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any], Any]:
+def folded(column: ColumnElement[Any], value: Any) -> tuple[ColumnElement[Any] | Expression, Value | Expression]:
     """Return a column and a value for comparison: text is case-insensitive (docs/reference/encoded-queries.md#case).
 
     The database converts both sides, because databases differ in what `lower` does. Numbers are stored in upper case,
     so only the value is converted and the index of the column can be used.
     """
     if not isinstance(value, str) or not isinstance(column.type, String):
-        return column, value
+        return column, Value(value)
     if isinstance(column.type, UpperCaseString):
-        return column, value.upper()
-    return func.lower(column), func.lower(value)
+        return column, Value(value.upper())
+    return Expression(lowered, column), Expression(lowered, Value(value, String))
+
+
+def lowered(text: Any) -> ColumnElement[str]:
+    """Return a text in lower case, as the database converts it."""
+    return func.lower(text)
+
+
+def compare(sign: str, left: ColumnElement[Any], right: Any) -> ColumnElement[bool]:
+    """Return the comparison of two expressions by an operator of SQL."""
+    return left.op(sign, is_comparison=True)(right)
+
+
+def between(column: ColumnElement[Any], first: Any, last: Any) -> ColumnElement[bool]:
+    """Return the clause for values from `first` to `last`."""
+    return column.between(first, last)
+
+
+def is_one_of(column: ColumnElement[Any], *values: Any) -> ColumnElement[bool]:
+    """Return the clause for any of some values, or of one list."""
+    return column.in_(values[0] if len(values) == 1 else values)
 
 
 def _read_text(_comparison: Comparison, text: str) -> str:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
-from changegate.services.tables.queries.comparison import Clause, Comparison
+from changegate.database.expressions import Expression, Value
+from changegate.services.tables.queries.comparison import Clause, Comparison, between, compare
 from changegate.services.tables.queries.date_parts import UNITS, part_number
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid, read_call
 from changegate.services.tables.queries.periods import bounds_of, end_of, find_period, shifted, start_of
@@ -37,7 +38,7 @@ def is_within(comparison: Comparison) -> Clause:
         raise TermInvalid("A label, a first and a last instant are expected")
     else:
         first, last = _bounds_of_label(comparison, label)
-    return comparison.field.column.between(first, last)
+    return Expression(between, comparison.field.column, Value(first), Value(last))
 
 
 def _bounds_of_label(comparison: Comparison, label: str) -> tuple[date, date]:
@@ -68,8 +69,7 @@ def compares_with_now(sign: str) -> Callable[[Comparison], Clause]:
 
     def clause(comparison: Comparison) -> Clause:
         _, then = _relative(comparison)
-        compared: Clause = comparison.field.column.op(sign, is_comparison=True)(_stored(comparison, then))
-        return compared
+        return Expression(compare, sign, comparison.field.column, Value(_stored(comparison, then)))
 
     return clause
 
@@ -81,7 +81,8 @@ def is_on_unit(comparison: Comparison) -> Clause:
         first, last = start_of(unit, then), end_of(unit, then)
     except OverflowError:
         raise TermInvalid("The unit is outside the supported date range") from None
-    return comparison.field.column.between(_stored(comparison, first), _stored(comparison, last))
+    bounds = (Value(_stored(comparison, bound)) for bound in (first, last))
+    return Expression(between, comparison.field.column, *bounds)
 
 
 def _relative(comparison: Comparison) -> tuple[str, datetime]:
@@ -119,9 +120,8 @@ def has_part(comparison: Comparison) -> Clause:
         or (part == "hour" and comparison.field.entry.kind == "glide_date")
     ):
         raise TermInvalid(f"{part[:100]} with {sign[:100]} is not a test of field {comparison.field.path}")
-    column = part_number(part, comparison.field.column, comparison.inquiry.moment.zone)
-    compared: Clause = column.op(_PART_SIGNS[sign], is_comparison=True)(_part_value(part, value))
-    return compared
+    number = Expression(part_number, part, comparison.field.column, comparison.inquiry.moment.zone)
+    return Expression(compare, _PART_SIGNS[sign], number, Value(_part_value(part, value)))
 
 
 def _part_value(part: str, text: str) -> int:

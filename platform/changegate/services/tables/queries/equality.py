@@ -1,18 +1,21 @@
 """Equality and emptiness operators: values, choices by value or label, references by sys_id or name."""
 
+import operator
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, String, and_, exists, false, func, or_, select
 
+from changegate.database.expressions import Expression, Value
 from changegate.models.base import SYS_ID_LENGTH
-from changegate.services.tables.queries.comparison import Clause, Comparison, Unmatchable, folded
+from changegate.services.access.permissions import Permissions
+from changegate.services.tables.queries.comparison import Clause, Comparison, Unmatchable, folded, is_one_of
 from changegate.services.tables.queries.dates import PREFIX, TermInvalid
 from changegate.services.tables.queries.query_measure import SIZE_OF_NAMED_REFERENCE
 from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.visibility import may_read, visible_rows_of
-from changegate.services.tables.walks import Walks, alias_of
+from changegate.services.tables.walks import alias_of
 
 _SYS_ID = re.compile("[A-Za-z0-9]{32}")
 
@@ -29,18 +32,22 @@ def is_listed(comparison: Comparison) -> Clause:
     present = dict.fromkeys(value for value in values if value is not None)
     if present:
         return _is_any_there(comparison, list(present))
-    return is_empty(comparison) if values else false()
+    return is_empty(comparison) if values else Expression(false)
 
 
 def is_empty(comparison: Comparison) -> Clause:
     """Return the clause for fields without a value; an empty string counts as none."""
-    column = comparison.field.column
-    return or_(column.is_(None), column == "") if comparison.is_text else column.is_(None)
+    return Expression(_has_no_value, comparison.field.column)
 
 
 def is_filled(comparison: Comparison) -> Clause:
     """Return the clause for fields with a value."""
-    return ~is_empty(comparison)
+    return Expression(operator.inv, is_empty(comparison))
+
+
+def _has_no_value(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    is_null = column.is_(None)
+    return or_(is_null, column == "") if isinstance(column.type, String) else is_null
 
 
 def _listed(comparison: Comparison) -> list[Any]:
@@ -66,14 +73,14 @@ def _is_any_there(comparison: Comparison, values: Sequence[Any]) -> Clause:
     They are redundant, but SQLite's planner needs them: it then begins with the few records at the end of the walk, and
     not with every row of the table.
     """
-    links = comparison.field.links
-    return and_(_is_any(comparison, values), *links) if links else _is_any(comparison, values)
+    links = [Expression(operator.eq, *link) for link in comparison.field.links]
+    return Expression(and_, _is_any(comparison, values), *links) if links else _is_any(comparison, values)
 
 
 def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     field = comparison.field
     if not comparison.is_text:
-        return _is_in(field.column, values)
+        return _is_in(field.column, list(values))
     # sys_ids are compared without `lower`, so that their index can be used: as given, and in the usual lower case.
     is_id = field.entry.max_length == SYS_ID_LENGTH
     sys_ids = [value for value in values if is_id and _SYS_ID.fullmatch(value)]
@@ -81,7 +88,7 @@ def _is_any(comparison: Comparison, values: Sequence[Any]) -> Clause:
     clauses = [_is_in(field.column, list(dict.fromkeys((*sys_ids, *map(str.lower, sys_ids)))))] if sys_ids else []
     if others:
         clauses.append(_is_named(comparison, others))
-    return or_(*clauses) if len(clauses) > 1 else clauses[0]
+    return Expression(or_, *clauses) if len(clauses) > 1 else clauses[0]
 
 
 def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
@@ -90,31 +97,43 @@ def _is_named(comparison: Comparison, names: Sequence[str]) -> Clause:
     if target is None or not may_read(target, comparison.inquiry.walks.permissions):
         return _is_text_in(field.column, names)
     comparison.inquiry.measure.add(SIZE_OF_NAMED_REFERENCE)
-    return field.column.in_(_sys_ids_of(target, comparison.inquiry.walks, names))
-
-
-def _sys_ids_of(target: Table, walks: Walks, names: Sequence[str]) -> Any:
-    """Return the subquery for the sys_ids of records by user name, or else by display name."""
     source = alias_of(target.source, "meant")
-    display = source.c[target.display_field]
-    is_named = _is_text_in(display, names)
+    has_name = [_is_text_in(source.c[target.display_field], names)]
     if target.login_field is not None:
+        has_name.append(_is_text_in(source.c[target.login_field], names))
+    return Expression(_has_named_record, field.column, target, source, comparison.inquiry.walks.permissions, *has_name)
+
+
+def _has_named_record(
+    column: ColumnElement[Any],
+    target: Table,
+    source: FromClause,
+    permissions: Permissions,
+    has_display_name: ColumnElement[bool],
+    has_user_name: ColumnElement[bool] | None = None,
+) -> ColumnElement[bool]:
+    """Return the clause for references to records that have the user name, or else the display name."""
+    has_name = has_display_name
+    if has_user_name is not None and target.login_field is not None:
         other = alias_of(target.source, "other")
-        user_name = func.lower(other.c[target.login_field])
+        is_same = func.lower(other.c[target.login_field]) == func.lower(source.c[target.display_field])
         # A display name that is also a user name means only the user with that user name.
-        is_taken = exists(select(other.c["sys_id"]).where(user_name == func.lower(display)).correlate(source))
-        is_named = or_(_is_text_in(source.c[target.login_field], names), and_(is_named, ~is_taken))
-    visible = visible_rows_of(target, source, walks.permissions)
-    return select(source.c["sys_id"]).where(is_named, *visible).correlate(None)
+        is_taken = exists(select(other.c["sys_id"]).where(is_same).correlate(source))
+        has_name = or_(has_user_name, and_(has_display_name, ~is_taken))
+    visible = visible_rows_of(target, source, permissions)
+    return column.in_(select(source.c["sys_id"]).where(has_name, *visible).correlate(None))
 
 
 def _is_text_in(column: ColumnElement[Any], texts: Sequence[str]) -> Clause:
     pairs = [folded(column, text) for text in texts]
-    return _is_in(pairs[0][0], [value for _, value in pairs])
+    values = [value for _, value in pairs]
+    if all(isinstance(value, Value) for value in values):
+        return _is_in(column, [value.value for value in values if isinstance(value, Value)])
+    return Expression(is_one_of if len(values) > 1 else operator.eq, pairs[0][0], *values)
 
 
-def _is_in(column: ColumnElement[Any], values: Sequence[Any]) -> Clause:
+def _is_in(column: ColumnElement[Any], values: list[Any]) -> Clause:
     if len(values) > 1:
-        return column.in_(values)
-    equal: Clause = column == values[0]
-    return equal
+        return Expression(is_one_of, column, Value(values))
+    # A boolean is part of the SQL, so that partial indexes can be used.
+    return Expression(operator.eq, column, values[0] if isinstance(values[0], bool) else Value(values[0]))

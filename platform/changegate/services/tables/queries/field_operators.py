@@ -1,11 +1,13 @@
 """Operators that compare a field with another field, which may be a dot-walk."""
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func
+from sqlalchemy import ColumnElement, and_
 
-from changegate.services.tables.queries.comparison import Clause, Comparison
+from changegate.database.expressions import Expression, Value
+from changegate.services.tables.queries.comparison import Clause, Comparison, compare, lowered
 from changegate.services.tables.queries.date_parts import UNITS, seconds_since_1970, unit_number
 from changegate.services.tables.queries.dates import TermInvalid
 
@@ -41,7 +43,7 @@ def compares_fields(sign: str) -> Callable[[Comparison], Clause]:
         name, _, unit = comparison.text.partition("@")
         other = comparison.with_field(name)
         column = _comparable(comparison, unit)
-        compared: Clause = column.op(sign, is_comparison=True)(_comparable(other, unit))
+        compared = Expression(compare, sign, column, _comparable(other, unit))
         if not unit and _family(comparison) != _family(other):
             raise TermInvalid(f"Fields {comparison.field.path} and {name[:100]} cannot be compared")
         return compared
@@ -52,40 +54,40 @@ def compares_fields(sign: str) -> Callable[[Comparison], Clause]:
 def is_more_apart(comparison: Comparison) -> Clause:
     """Return the clause of MORETHAN: a date is more than some units before or after another."""
     distance, limit = _distance(comparison)
-    more: Clause = distance > limit
-    return more
+    return Expression(operator.gt, distance, limit)
 
 
 def is_less_apart(comparison: Comparison) -> Clause:
     """Return the clause of LESSTHAN: a date is before or after another, by less than some units."""
     distance, limit = _distance(comparison)
-    return and_(distance >= 0, distance < limit)
+    return Expression(and_, Expression(operator.ge, distance, 0), Expression(operator.lt, distance, limit))
 
 
-def _distance(comparison: Comparison) -> tuple[ColumnElement[int], int]:
+def _distance(comparison: Comparison) -> tuple[Expression, Value]:
     parts = comparison.text.split("@")
     if len(parts) != 4 or parts[1] not in _LENGTHS or parts[2] not in {"before", "after"} or not _is_count(parts[3]):
         raise TermInvalid("A field, a unit, before or after and a number are expected")
     other = comparison.with_field(parts[0])
     earlier, later = (comparison, other) if parts[2] == "before" else (other, comparison)
-    return _seconds(later) - _seconds(earlier), int(parts[3]) * _LENGTHS[parts[1]]
+    seconds = Expression(operator.sub, _seconds(later), _seconds(earlier))
+    return seconds, Value(int(parts[3]) * _LENGTHS[parts[1]])
 
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 7
 
 
-def _seconds(comparison: Comparison) -> ColumnElement[int]:
-    return seconds_since_1970(comparison.require_date().field.column)
+def _seconds(comparison: Comparison) -> Expression:
+    return Expression(seconds_since_1970, comparison.require_date().field.column)
 
 
-def _comparable(comparison: Comparison, unit: str) -> ColumnElement[Any]:
+def _comparable(comparison: Comparison, unit: str) -> Expression | ColumnElement[Any]:
     if unit:
         if unit not in UNITS:
             raise TermInvalid(f"{unit[:100]} is not a unit")
-        return unit_number(unit, comparison.require_date().field.column, comparison.inquiry.moment.zone)
+        return Expression(unit_number, unit, comparison.require_date().field.column, comparison.inquiry.moment.zone)
     column = comparison.field.column
-    return func.lower(column) if comparison.is_text else column
+    return Expression(lowered, column) if comparison.is_text else column
 
 
 def _family(comparison: Comparison) -> str:

@@ -1,13 +1,23 @@
 """The operators of encoded queries as SQL clauses (docs/reference/encoded-queries.md#operators)."""
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, true
 
+from changegate.database.expressions import Expression, Value
 from changegate.database.text_search import contains, ends_with, starts_with
 from changegate.extensions import settings
-from changegate.services.tables.queries.comparison import Clause, Comparison, Unmatchable, folded
+from changegate.services.tables.queries.comparison import (
+    Clause,
+    Comparison,
+    Unmatchable,
+    between,
+    compare,
+    folded,
+    is_one_of,
+)
 from changegate.services.tables.queries.date_operators import (
     RELATIVE_SIGNS,
     compares_with_now,
@@ -25,12 +35,12 @@ Operator = Callable[[Comparison], Clause]
 ME = "90d1921e5f510100a9ad2572f2b477fe"
 
 
-def clause_of(operator: str, comparison: Comparison) -> Clause:
+def clause_of(name: str, comparison: Comparison) -> Clause:
     """Return the clause of one condition. Raises `TermInvalid` if it is invalid for the field."""
     try:
-        return OPERATORS[operator](comparison)
+        return OPERATORS[name](comparison)
     except Unmatchable:
-        return false()
+        return Expression(false)
 
 
 def _is_not(positive: Operator) -> Operator:
@@ -43,22 +53,24 @@ def _is_not(positive: Operator) -> Operator:
     def clause(comparison: Comparison) -> Clause:
         is_wide = settings().negation_includes_empty
         try:
-            # Without coalesce, the negation of NULL would be NULL, and the row would not match.
             if is_wide or comparison.field.entry.kind == "boolean":
-                return ~func.coalesce(positive(comparison), false())
-            return and_(is_filled(comparison), ~positive(comparison))
+                return Expression(_is_not_true, positive(comparison))
+            return Expression(and_, is_filled(comparison), Expression(operator.inv, positive(comparison)))
         except Unmatchable:
-            return true() if is_wide else is_filled(comparison)
+            return Expression(true) if is_wide else is_filled(comparison)
 
     return clause
+
+
+def _is_not_true(clause: ColumnElement[bool]) -> ColumnElement[bool]:
+    # Without coalesce, the negation of NULL would be NULL, and the row would not match.
+    return ~func.coalesce(clause, false())
 
 
 def _compares(sign: str) -> Operator:
     def clause(comparison: Comparison) -> Clause:
         shown = comparison.of_display_value()
-        column, value = folded(shown.field.column, shown.required_value())
-        compared: Clause = column.op(sign, is_comparison=True)(value)
-        return compared
+        return Expression(compare, sign, *folded(shown.field.column, shown.required_value()))
 
     return clause
 
@@ -70,7 +82,7 @@ def _is_between(comparison: Comparison) -> Clause:
         raise TermInvalid("Two values with an @ between them are expected")
     column, first = folded(shown.field.column, shown.required_value(lowest))
     _, last = folded(shown.field.column, shown.required_value(highest))
-    return column.between(first, last)
+    return Expression(between, column, first, last)
 
 
 def _finds(find: Callable[[ColumnElement[Any], str], Clause]) -> Operator:
@@ -87,15 +99,14 @@ def _is_me(comparison: Comparison) -> Clause:
     referred = find_table(comparison.field.entry.reference or "")
     if comparison.text != ME or referred is None or referred.login_field is None:
         raise TermInvalid("The filter is not known here")
-    me: Clause = comparison.field.column == comparison.inquiry.moment.caller.sys_id
-    return me
+    return Expression(operator.eq, comparison.field.column, Value(comparison.inquiry.moment.caller.sys_id))
 
 
 def _is_instance_of(comparison: Comparison) -> Clause:
     """Return the clause for a class and all classes that extend it."""
     name = comparison.required_value()
     classes = [table.name for table in TABLES.values() if name in (each.name for each in lineage_of(table))]
-    return comparison.field.column.in_(classes or [name])
+    return Expression(is_one_of, comparison.field.column, Value(classes or [name]))
 
 
 OPERATORS: Mapping[str, Operator] = {
@@ -114,7 +125,7 @@ OPERATORS: Mapping[str, Operator] = {
     "ENDSWITH": _finds(ends_with),
     "ISEMPTY": is_empty,
     "ISNOTEMPTY": is_filled,
-    "ANYTHING": lambda _comparison: true(),
+    "ANYTHING": lambda _comparison: Expression(true),
     "DYNAMIC": _is_me,
     "INSTANCEOF": _is_instance_of,
     "ON": is_within,

@@ -82,7 +82,7 @@ class _Aggregate:
             raise RequestUnreadable(f"More than {MAX_COLUMNS} fields are asked for")
         matching = where_clause(self._walks, query, caller)
         visible = visible_rows_of(table, self._walks.root, caller.permissions)
-        self._clauses = visible if matching is None else [*visible, matching]
+        self._clauses = visible if matching is None else [*visible, matching.build()]
 
     def total(self) -> Stats:
         """Return the figures of all records together."""
