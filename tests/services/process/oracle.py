@@ -180,8 +180,7 @@ class Change:
         """State that the work was done without approval; return whether the product must allow it."""
         if self.type != "emergency":
             return False
-        self.is_unauthorized = True
-        self.edit()
+        self.put("is_unauthorized", True, "unauthorized")
         return True
 
     def hold(self) -> bool:
@@ -257,8 +256,7 @@ class Change:
 
     def note_the_result(self) -> None:
         """Set the close code and close notes."""
-        self.has_close_code = True
-        self.edit()
+        self.put("has_close_code", True, "close_code")
 
     def mates_of(self, name: str) -> set[str]:
         """Return the members of the groups of a user."""
