@@ -109,6 +109,86 @@ STANDARD_CHANGE = [
     Step("DELETE /api/now/table/change_request/$change", status=204),
 ]
 
+PEER, BOARD = "ansible.peer", "ansible.board"
+FOUND_CHANGE = query_of("change_request", number="$number")
+FOUND_USER = Step(query_of("sys_user", user_name=USER_NAME), keep={"user": "sys_id"})
+FOUND_GROUP = Step(query_of("sys_user_group", name="Ansible Network"), keep={"group": "sys_id"})
+CLOSED = '"state":"3","close_code":"successful","close_notes":"Closed"'
+
+
+def approved_by(person: str) -> Step:
+    """Return the answer of a person, which no module sends."""
+    approvals = "PATCH /api/sn_chg_rest/change/$change/approvals"
+    return Step(approvals, '{"state":"approved","comments":"Agreed"}', person=person)
+
+
+def task_of_type(kind: str) -> Step:
+    """Return the look-up of the task of a type that the process has created."""
+    query = f"change_request%3D$change%5Echange_task_type%3D{kind}"
+    return Step(f"GET /api/now/table/change_task?sysparm_query={query}&{FLAT}{PAGE}", keep={"task": "sys_id"})
+
+
+# A playbook asks for each state in turn. Where a person moves the change by an approval, the module finds the state
+# that it asks for, and sends nothing.
+NORMAL_LIFE = [
+    FOUND_USER,
+    FOUND_GROUP,
+    Step(
+        f"POST /api/now/table/change_request?{FLAT}",
+        '{"state":"-5","type":"normal","requested_by":"$user","assignment_group":"$group","risk":"3",'
+        '"short_description":"Replace the router","chg_model":"normal"}',
+        status=201,
+        result={"state": "-5", "approval": "not requested"},
+        keep={"change": "sys_id", "number": "number"},
+    ),
+    Step(CHANGE, '{"state":"-4","assignment_group":"$group"}', result={"state": "-4", "approval": "requested"}),
+    # No module moves a change past its approvals.
+    Step(CHANGE, '{"state":"-3"}', status=403),
+    Step(CHANGE, '{"state":"-1"}', status=403),
+    approved_by(PEER),
+    Step(FOUND_CHANGE, result={"state": "-3", "approval": "requested"}),
+    Step(CHANGE, '{"state":"-3"}', result={"state": "-3"}),
+    approved_by(BOARD),
+    Step(FOUND_CHANGE, result={"state": "-2", "approval": "approved"}),
+    Step(CHANGE, '{"state":"-1"}', result={"state": "-1"}, keep={"count": "sys_mod_count"}),
+    Step(CHANGE, '{"state":"-1"}', result={"state": "-1", "sys_mod_count": "$count"}),
+    task_of_type("implementation"),
+    Step(TASK, "{" + CLOSED + "}", result={"state": "3", "active": "false"}),
+    Step(FOUND_CHANGE, result={"state": "-1"}),
+    task_of_type("testing"),
+    Step(TASK, "{" + CLOSED + "}", result={"state": "3", "active": "false"}),
+    # The last task has moved the change.
+    Step(FOUND_CHANGE, result={"state": "0"}),
+    Step(CHANGE, '{"state":"0"}', result={"state": "0"}),
+    Step(CHANGE, '{"state":"3"}', status=403),
+    Step(CHANGE, "{" + CLOSED + "}", result={"state": "3", "close_code": "successful", "active": "false"}),
+    Step("DELETE /api/now/table/change_request/$change", status=204),
+]
+
+EMERGENCY_LIFE = [
+    FOUND_GROUP,
+    Step(
+        f"POST /api/now/table/change_request?{FLAT}",
+        '{"state":"-5","type":"emergency","assignment_group":"$group","short_description":"Restart the router",'
+        '"chg_model":"emergency"}',
+        status=201,
+        keep={"change": "sys_id", "number": "number"},
+    ),
+    # An emergency has no assessment.
+    Step(CHANGE, '{"state":"-4"}', status=403),
+    Step(CHANGE, '{"state":"-3","assignment_group":"$group"}', result={"state": "-3", "approval": "requested"}),
+    approved_by(BOARD),
+    Step(FOUND_CHANGE, result={"state": "-2", "approval": "approved"}),
+    Step(CHANGE, '{"state":"-1","type":"emergency","chg_model":"emergency"}', result={"state": "-1"}),
+    Step(CHANGE, '{"state":"0"}', result={"state": "0"}),
+    # The review task is still active.
+    Step(CHANGE, "{" + CLOSED + "}", status=403),
+    task_of_type("review"),
+    Step(TASK, "{" + CLOSED + "}", result={"state": "3"}),
+    Step(CHANGE, "{" + CLOSED + "}", result={"state": "3", "active": "false"}),
+    Step("DELETE /api/now/table/change_request/$change", status=204),
+]
+
 CHANGE_REQUEST_TASK = [
     Step(
         f"POST /api/now/table/change_request?{FLAT}",
@@ -139,19 +219,40 @@ CHANGE_REQUEST_TASK = [
         keep={"task": "sys_id", "task_number": "number"},
     ),
     Step(query_of("change_task", number="$task_number"), result={"planned_start_date": "2021-07-15 08:00:00"}),
+    Step(TASK, '{"state":"1"}', result={"state": "1"}),
     Step(TASK, '{"state":"2"}', result={"state": "2"}),
     Step(
         TASK,
         '{"on_hold":"true","hold_reason":"Waiting","on_hold_reason":"Waiting"}',
         result={"on_hold": "true", "on_hold_reason": "Waiting"},
     ),
+    Step(TASK, '{"on_hold":"false"}', result={"on_hold": "false", "state": "2"}),
+    # A closed task needs its close code and notes.
+    Step(TASK, '{"state":"3"}', status=403),
     Step(
         TASK,
         '{"state":"3","close_code":"successful","close_notes":"Closed"}',
         result={"state": "3", "close_code": "successful", "active": "false"},
+        keep={"count": "sys_mod_count"},
     ),
+    Step(
+        TASK,
+        '{"state":"3","close_code":"successful","close_notes":"Closed"}',
+        result={"state": "3", "sys_mod_count": "$count"},
+    ),
+    # The change has not begun its implementation: no task moves it.
+    Step(query_of("change_request", number="$number"), result={"state": "-5"}),
     Step("DELETE /api/now/table/change_task/$task", status=204),
     Step(query_of("change_task", sys_id="$task"), result=[]),
+    Step(
+        f"POST /api/now/table/change_task?{FLAT}",
+        '{"state":"1","short_description":"Not needed","change_request":"$change"}',
+        status=201,
+        result={"state": "1", "active": "true"},
+        keep={"task": "sys_id"},
+    ),
+    Step(TASK, '{"state":"4"}', result={"state": "4", "active": "false"}),
+    Step("DELETE /api/now/table/change_request/$change", status=204),
 ]
 
 EITHER_OF_TWO = (
@@ -251,9 +352,12 @@ def administrator_client(server: Running, ca: Path) -> AnsibleClient:
 def looked_up(server: Running, administrator: requests.Session) -> None:
     """What playbooks name: a group, an item, a published template."""
     create_as(administrator, server, "sys_user_group", name="Ansible Network")
+    for person, group in ((PEER, "Ansible Network"), (BOARD, "CAB Approval")):
+        create_as(administrator, server, "sys_user", user_name=person, user_password=PASSWORD)
+        create_as(administrator, server, "sys_user_grmember", user=person, group=group)
     create_as(administrator, server, "cmdb_ci", name="Rogue Squadron Launcher")
     template = "short_description=Clear BGP sessions^description=Clear the sessions one by one^risk=4^EQ"
-    create_as(administrator, server, "std_change_producer_version", name="Clear BGP sessions - 1", template=template)
+    create_as(administrator, server, "std_change_record_producer", name="Clear BGP sessions", template=template)
 
 
 @pytest.fixture
@@ -269,6 +373,8 @@ def change(maria: AnsibleClient) -> str:
     [
         pytest.param(CHANGE_REQUEST, id="change_request"),
         pytest.param(STANDARD_CHANGE, id="change_request from a template"),
+        pytest.param(NORMAL_LIFE, id="change_request and change_request_task of a normal change"),
+        pytest.param(EMERGENCY_LIFE, id="change_request and change_request_task of an emergency"),
         pytest.param(CHANGE_REQUEST_TASK, id="change_request_task"),
         pytest.param(CHANGE_REQUEST_INFO, id="change_request_info and change_request_task_info"),
         pytest.param(API, id="api and api_info"),
