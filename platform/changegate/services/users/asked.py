@@ -1,6 +1,7 @@
-"""Users and groups that approvals depend on: they are deactivated instead of deleted.
+"""Records that approvals depend on: they are deactivated instead of deleted.
 
-Those who were asked are evidence. Without the account of a requester or opener, their other accounts could approve.
+Those who were asked are evidence. Without the account of a requester or opener, their other accounts could approve. A
+change without its assignment group lacks a mandatory field, and the people whom rules ask.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from changegate.services.tables.registry import NoRules
 _APPROVALS = SysapprovalApprover.__table__.c
 _TASKS = Task.__table__.c
 _REFUSED = "{} was asked for approvals, which are kept as evidence. Deactivate it instead of deleting it"
+_NAMED = "{} is named by {}, which has not ended. Deactivate it instead of deleting it"
 _REQUESTED = "{} requested or opened {}, which this person must not approve. Deactivate it instead of deleting it"
 
 
@@ -24,8 +26,10 @@ class GroupRules(NoRules):
     """Rules of sys_user_group."""
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse to delete a group that was asked for an approval."""
+        """Refuse to delete a group that was asked for an approval, or to which an active change is assigned."""
         require_unasked(_OF_GROUP, record["sys_id"], f"The group {record['name']}")
+        if change := _ASSIGNED.first({"group": record["sys_id"]}):
+            raise OperationFailed(_NAMED.format(f"The group {record['name']}", change.number))
 
 
 def require_unasked_user(record: Mapping[str, Any]) -> None:
@@ -49,6 +53,15 @@ _OF_GROUP = Prepared(select(_APPROVALS.sys_id).where(_APPROVALS["group"] == para
 _OF_USER = Prepared(
     select(_APPROVALS.sys_id)
     .where(or_(_APPROVALS.approver == parameter("asked"), _APPROVALS.answered_by == parameter("asked")))
+    .limit(1)
+)
+_ASSIGNED = Prepared(
+    select(_TASKS["number"])
+    .where(
+        _TASKS["assignment_group"] == parameter("group"),
+        _TASKS["sys_class_name"] == "change_request",
+        _TASKS["active"].is_(True),
+    )
     .limit(1)
 )
 _DECISION = select(ChgApprovalDecision.sys_id).where(ChgApprovalDecision.change_request == _TASKS["sys_id"]).exists()
