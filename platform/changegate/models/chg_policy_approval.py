@@ -45,6 +45,7 @@ class ChgPolicyApproval(Record, Base):
     state: Mapped[int] = integer_choice("State", STAGES)
     condition: Mapped[str | None] = text("Condition")
     counts_person_once: Mapped[bool] = boolean("One person counts for one rule", default=True)
+    excludes_earlier: Mapped[bool] = boolean("One person approves in one state", default=True)
     requires_mapped_actor: Mapped[bool] = boolean("Person behind the token must be known", default=False)
     version: Mapped[int] = integer("Version", is_read_only=True, default=1)
     sys_policy: Mapped[str | None] = choice("Protection policy", PROTECTIONS, is_read_only=True)

@@ -54,4 +54,4 @@ class SysapprovalApprover(Record, Base):
     reminded_at: Mapped[datetime | None] = instant("Reminded", is_read_only=True)
     escalated_at: Mapped[datetime | None] = instant("Escalated", is_read_only=True)
     # No Longer Required because of a hold; requested again when the hold ends.
-    is_held: Mapped[bool] = boolean("On hold", is_read_only=True, default=False)
+    held_at: Mapped[datetime | None] = instant("On hold since", is_read_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from changegate.services.approvals.answers import NOTHING_PENDING
 from tests.conftest import basic
 from tests.support.change_api import PREFIX, ChangeApi
 from tests.support.scope_desk import put_scope
@@ -99,10 +100,10 @@ def test_another_answer_is_a_400(board: Board, body: dict[str, Any], said: str) 
     assert states(board) == ["requested", "requested"]
 
 
-def test_a_caller_without_a_pending_approval_is_told_so(board: Board, client: FlaskClient, add_user: Any) -> None:
+def test_a_caller_without_a_pending_approval_is_refused(board: Board, client: FlaskClient, add_user: Any) -> None:
     response = board.ines.patch(f"/{board.change}/approvals", {"state": "approved"})
     assert response.status_code == 400
-    message = "Change Request record could not be updated. You have no pending approval of this change"
+    message = f"Change Request record could not be updated. {NOTHING_PENDING}"
     assert error_of(response) == (message, "")
     board.ann.patch(f"/{board.change}/approvals", {"state": "approved"})
     again = board.bo.patch(f"/{board.change}/approvals", {"state": "rejected", "comments": "Too late"})

@@ -14,12 +14,10 @@ from changegate.extensions import db
 from changegate.models import ChangeRequest, SysUserGroup
 from changegate.models.base import new_sys_id
 from changegate.models.chg_model import MODELS_OF_TYPES
-from changegate.services.approvals.stored import add_decision
-from changegate.services.process.changes import lock_change
 from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
+from tests.services.approvals.asked_changes import decide
 from tests.services.standard_changes.template_records import add_template
-from tests.support.people import ROOT
 from tests.support.token_desk import CHANGES, ROBOT, Integration, TokenDesk
 
 PASSWORD = "known to the robot"
@@ -353,9 +351,7 @@ def test_an_unauthorized_emergency_is_reviewed_after_its_approval(writers: Write
     writers.store(change, approval="approved")
     assert writers.write("token", change, state=REVIEW).status_code == 403
     with writers.desk.app.app_context():
-        locked = lock_change(change)
-        assert locked is not None
-        add_decision(locked, {"round": 1, "stage": AUTHORIZE, "outcome": "approved"}, ROOT)
+        decide(change, "approved", AUTHORIZE)
         db.session.commit()
     assert writers.write("token", change, state=SCHEDULED).status_code == 403
     assert writers.write("token", change, state=REVIEW).status_code == 200

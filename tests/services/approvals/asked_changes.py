@@ -1,6 +1,7 @@
 """Policies, groups, and changes that wait for approvals, without the process that moves them."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -9,8 +10,8 @@ from changegate.models import ChgApprovalDecision, SysapprovalApprover, Task
 from changegate.models.base import new_sys_id
 from changegate.services.access.caller import Caller
 from changegate.services.approvals import requests
-from changegate.services.approvals.stages import ApprovalOutcome
-from changegate.services.approvals.standing import facts_of
+from changegate.services.approvals.counting import facts_of, list_open_rules
+from changegate.services.approvals.rounds import Round
 from changegate.services.process.changes import lock_change
 from changegate.services.state_models.conditions import COMPUTED
 from changegate.services.tables.registry import get_table
@@ -79,20 +80,63 @@ def facts() -> dict[str, Any]:
     return {name: "" if entry.kind == "string" else 0 for name, entry in COMPUTED.items()}
 
 
-def enter(change: str, state: int = ASSESS, caller: Caller = ROOT) -> ApprovalOutcome:
-    """Move a change into a state past its state model, and request its approvals; nothing moves it on."""
+class Outcome(NamedTuple):
+    """The approval of a change, and why no user was asked."""
+
+    approval: str
+    reason: str | None
+
+
+class Waiting(NamedTuple):
+    """A rule that is not passed."""
+
+    rule: str | None
+    missing: int
+    users: list[str]
+    reason: str | None
+    expired_at: datetime | None
+
+
+def round_of(change: str, caller: Caller = ROOT) -> Round:
     locked = lock_change(change)
     assert locked is not None
-    moved = write_changes(get_table("change_request"), locked, {"state": state}, caller)
-    outcome = requests.on_entry(moved, state, caller, facts())
-    write_changes(get_table("change_request"), moved, {"approval": outcome.approval}, caller)
-    return outcome
+    return Round(locked, caller)
+
+
+def enter(change: str, state: int = ASSESS, caller: Caller = ROOT) -> Outcome:
+    """Move a change into a state past its state model, and request its approvals; no move follows."""
+    moved = write_changes(get_table("change_request"), round_of(change).change, {"state": state}, caller)
+    approval = requests.on_entry(Round(moved, caller), state, facts())
+    write_changes(get_table("change_request"), moved, {"approval": approval}, caller)
+    return Outcome(approval, decisions_of(change)[-1]["reason"] if approval == "not requested" else None)
+
+
+def decide(change: str, outcome: str, state: int = ASSESS) -> None:
+    """Append a decision about a change that asked no people."""
+    current = round_of(change)
+    if not current.number:
+        current.begin_next()
+    current.decide(outcome, {"stage": state})
+
+
+def waiting_for(change: str) -> list[Waiting]:
+    """Return what a change waits for."""
+    return [
+        Waiting(
+            each.rule and each.rule["name"],
+            each.missing,
+            [row["approver"] for row in each.opened],
+            each.reason,
+            each.expired_at,
+        )
+        for each in list_open_rules(round_of(change))
+    ]
 
 
 def leave(change: str, state: int = -5, reason: str = "reverted", caller: Caller = ROOT) -> None:
     """Move a change to a state without approvals, as the process does."""
     moved = write_changes(get_table("change_request"), change_of(change), {"state": state}, caller)
-    requests.cancel_pending(moved, caller, reason)
+    requests.end_round(Round(moved, caller), reason)
 
 
 def approvals_of(change: str, **fields: Any) -> list[dict[str, Any]]:

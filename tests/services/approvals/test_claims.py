@@ -17,7 +17,6 @@ from changegate.models import OAuthEntity, Task
 from changegate.models.base import utc_now
 from changegate.services.approvals import requests
 from changegate.services.approvals.claims import CLAIMS, RECORD, claims_of, lower_bound, parse_claims_condition
-from changegate.services.approvals.standing import waiting_for
 from changegate.services.history.chain import append
 from tests.services.approvals.asked_changes import (
     add,
@@ -29,7 +28,9 @@ from tests.services.approvals.asked_changes import (
     facts,
     of_users,
     outcomes_of,
+    round_of,
     states_of,
+    waiting_for,
 )
 from tests.support.people import ROOT, add_account, caller_for
 
@@ -94,7 +95,7 @@ def test_verified_claims_approve_without_people() -> None:
     assert (decision["outcome"], decision["policy"]) == ("approved", policy)
     assert json.loads(decision["facts"])["source_ref"] == "refs/heads/main"
     assert json.loads(decision["explanation"])["claims"][0]["passed"] is True
-    assert waiting_for(change_of(change)) == []
+    assert waiting_for(change) == []
 
 
 @pytest.mark.usefixtures("at_work")
@@ -244,7 +245,7 @@ def test_an_approval_by_claims_that_still_hold_is_not_decided_again() -> None:
     change = add_change()
     enter(change)
 
-    assert requests.reselect(change_of(change), ROOT, "nothing", facts()).approval == "approved"
+    assert requests.request_again(round_of(change), "nothing", facts) == "approved"
     assert outcomes_of(change) == ["approved"]
 
 
@@ -257,8 +258,8 @@ def test_an_approval_by_claims_ends_with_an_edit_by_another_user() -> None:
     enter(change)
     edit("change_request", change, caller_for(add_account("tom"), "itil"), backout_plan="something else")
 
-    outcome = requests.reselect(change_of(change), ROOT, "backout_plan has changed", facts())
-    assert outcome.approval == "requested"
+    approval = requests.request_again(round_of(change), "backout_plan has changed", facts)
+    assert approval == "requested"
     assert states_of(change) == {ann: "requested"}
 
 

@@ -11,7 +11,7 @@ from changegate.errors import AccessRefused, InputInvalid, OperationFailed, Reco
 from changegate.extensions import now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import TokenGrant
-from changegate.services.approvals.delegation import Answerer, answerer_of
+from changegate.services.approvals.delegation import capacity_of
 from changegate.services.approvals.four_eyes import Initiators, initiators_of
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
@@ -52,14 +52,14 @@ def initiators(people: dict[str, str]) -> Initiators:
 
 def test_the_approver_answers(people: dict[str, str], initiators: Initiators) -> None:
     ann = people["ann"]
-    assert answerer_of(ann, caller_for(ann), initiators) == Answerer(ann, ann, "approver")
+    assert capacity_of(ann, caller_for(ann), initiators) == "approver"
 
 
 def test_the_delegate_answers_and_both_names_are_kept(people: dict[str, str], initiators: Initiators) -> None:
     delegated(people["ann"], people["bob"])
 
-    answer = answerer_of(people["ann"], caller_for(people["bob"]), initiators)
-    assert answer == Answerer(people["bob"], people["ann"], "delegate")
+    answer = capacity_of(people["ann"], caller_for(people["bob"]), initiators)
+    assert answer == "delegate"
 
 
 def test_the_delegate_of_a_delegate_does_not_answer(people: dict[str, str], initiators: Initiators) -> None:
@@ -67,7 +67,7 @@ def test_the_delegate_of_a_delegate_does_not_answer(people: dict[str, str], init
     delegated(people["bob"], people["cid"])
 
     with pytest.raises(AccessRefused) as refusal:
-        answerer_of(people["ann"], caller_for(people["cid"]), initiators)
+        capacity_of(people["ann"], caller_for(people["cid"]), initiators)
     assert refusal.value.detail == SECURITY
 
 
@@ -75,8 +75,8 @@ def test_mutual_delegations_go_one_step_each(people: dict[str, str], initiators:
     delegated(people["ann"], people["bob"])
     delegated(people["bob"], people["ann"])
 
-    assert answerer_of(people["ann"], caller_for(people["ann"]), initiators).capacity == "approver"
-    assert answerer_of(people["bob"], caller_for(people["ann"]), initiators).capacity == "delegate"
+    assert capacity_of(people["ann"], caller_for(people["ann"]), initiators) == "approver"
+    assert capacity_of(people["bob"], caller_for(people["ann"]), initiators) == "delegate"
 
 
 def test_a_delegation_that_ends_between_page_and_click_does_not_apply(
@@ -84,11 +84,11 @@ def test_a_delegation_that_ends_between_page_and_click_does_not_apply(
 ) -> None:
     delegated(people["ann"], people["bob"])
     bob = caller_for(people["bob"])
-    assert answerer_of(people["ann"], bob, initiators).capacity == "delegate"
+    assert capacity_of(people["ann"], bob, initiators) == "delegate"
 
     either_app.config["CLOCK"].advance(days=1)
     with pytest.raises(AccessRefused):
-        answerer_of(people["ann"], bob, initiators)
+        capacity_of(people["ann"], bob, initiators)
 
 
 def test_a_delegation_does_not_apply_before_it_starts(people: dict[str, str], initiators: Initiators) -> None:
@@ -96,14 +96,14 @@ def test_a_delegation_does_not_apply_before_it_starts(people: dict[str, str], in
     delegated(people["ann"], people["bob"], starts=starts, ends=ends)
 
     with pytest.raises(AccessRefused):
-        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+        capacity_of(people["ann"], caller_for(people["bob"]), initiators)
 
 
 def test_a_delegation_without_approvals_does_not_apply(people: dict[str, str], initiators: Initiators) -> None:
     delegated(people["ann"], people["bob"], approvals="false")
 
     with pytest.raises(AccessRefused):
-        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+        capacity_of(people["ann"], caller_for(people["bob"]), initiators)
 
 
 def test_an_administrator_answers_for_others_by_name_and_password(
@@ -111,9 +111,9 @@ def test_an_administrator_answers_for_others_by_name_and_password(
 ) -> None:
     by_token = Caller(ROOT.sys_id, "admin", type(ROOT.permissions)(ROOT.roles, TOKEN))
 
-    assert answerer_of(people["ann"], ROOT, initiators) == Answerer(ROOT.sys_id, people["ann"], "administrator")
+    assert capacity_of(people["ann"], ROOT, initiators) == "administrator"
     with pytest.raises(AccessRefused):
-        answerer_of(people["ann"], by_token, initiators)
+        capacity_of(people["ann"], by_token, initiators)
 
 
 def test_a_requester_who_is_administrator_does_not_choose_the_delegate(people: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def test_a_requester_who_is_administrator_does_not_choose_the_delegate(people: d
     delegated(people["ann"], people["bob"], ROOT)
 
     with pytest.raises(AccessRefused):
-        answerer_of(people["ann"], caller_for(people["bob"]), initiators)
+        capacity_of(people["ann"], caller_for(people["bob"]), initiators)
 
 
 def test_users_delegate_their_own_approvals_only(people: dict[str, str]) -> None:

@@ -115,9 +115,14 @@ def test_the_person_behind_the_token_cannot_approve(people: dict[str, str]) -> N
         assert initiators.unmapped_actor is None
 
 
-def test_the_person_whose_verified_email_the_token_had_cannot_approve(people: dict[str, str]) -> None:
-    ann = add_account("ann.lee", email="Ann@example.com")
-    initiators = initiators_of(by_token(people["pipeline"], oauth_subject="1", source_email="ann@example.com"))
+@pytest.mark.parametrize(
+    ("stored", "sent"), [("Ann@example.com", "ann@example.com"), ("Änn@example.com", "änn@example.com")]
+)
+def test_the_person_whose_verified_email_the_token_had_cannot_approve(
+    people: dict[str, str], stored: str, sent: str
+) -> None:
+    ann = add_account("ann.lee", email=stored)
+    initiators = initiators_of(by_token(people["pipeline"], oauth_subject="1", source_email=sent))
 
     assert initiators.why_not(ann) == "Ann.Lee is the person behind the token that opened this change"
     assert initiators.unmapped_actor is None

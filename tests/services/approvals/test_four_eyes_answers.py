@@ -11,9 +11,13 @@ from flask import Flask
 from changegate.errors import AccessRefused
 from changegate.extensions import db, now
 from changegate.services.access.caller import Caller
+from changegate.services.approvals import requests
+from changegate.services.approvals.answers import answer_pending
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from tests.services.approvals.asked_changes import (
+    ASSESS,
+    AUTHORIZE,
     add,
     add_group,
     add_policy,
@@ -23,8 +27,10 @@ from tests.services.approvals.asked_changes import (
     decisions_of,
     edit,
     enter,
+    leave,
     of_group,
     of_users,
+    round_of,
     states_of,
 )
 from tests.support.people import ROOT, add_account, caller_for
@@ -120,7 +126,7 @@ def test_the_delegate_of_a_person_who_has_left_cannot_answer(people: dict[str, s
     # Before a job has requested the approval from other people.
     with pytest.raises(AccessRefused) as refusal:
         answer(change, caller_of(people, "dee"), approver=people["ann"])
-    assert "who may no longer approve: the account is inactive" in str(refusal.value.detail)
+    assert "who may not approve: the account is inactive" in str(refusal.value.detail)
 
 
 def test_a_delegate_without_the_role_of_the_rule_cannot_answer(people: dict[str, str]) -> None:
@@ -249,3 +255,160 @@ def test_an_administrator_who_asked_for_the_change_is_recorded_and_does_not_coun
     assert change_of(change)["approval"] == "requested"
     answer(change, caller_of(people, "ann"))
     assert change_of(change)["approval"] == "approved"
+
+
+# People who have edited what they are asked to approve
+
+
+def test_a_person_who_edited_the_plan_after_the_request_does_not_approve_it(people: dict[str, str]) -> None:
+    second = add_account("ann.admin", employee_number="E-ann")
+    add_policy(of_group(add_group("Crew", people["ann"], people["bob"])))
+    change = change_of_requester(people)
+    enter(change)
+    edit("change_request", change, caller_of(people, "ann"), implementation_plan="Mine", short_description="New")
+
+    reason = "Ann has edited Implementation plan since approvals were requested"
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+    assert approvals_of(change, approver=people["ann"])[0]["void_reason"] == reason
+    delegate(people["bob"], second)
+    with pytest.raises(AccessRefused) as refusal:
+        answer(change, caller_for(second), approver=people["bob"])
+    assert reason in str(refusal.value.detail)
+    answer(change, caller_of(people, "bob"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_the_edit_of_an_approver_voids_their_own_answer_for_good(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, caller_of(people, "ann"))
+    edit("change_request", change, caller_of(people, "ann"), implementation_plan="Mine")
+
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "requested"}
+    edit("change_request", change, caller_of(people, "bob"), backout_plan="Ours")
+    assert states_of(change) == {people["ann"]: "cancelled", people["bob"]: "cancelled"}
+    assert change_of(change)["approval"] == "not requested"
+
+
+@pytest.mark.parametrize(
+    ("rule", "edited"),
+    [
+        ({"governed_fields": "backout_plan"}, {"implementation_plan": "Mine"}),
+        ({"allows_requester": "true"}, {"implementation_plan": "Mine"}),
+        ({}, {"short_description": "Mine", "close_notes": "None"}),
+    ],
+    ids=["another rule depends on the field", "the rule allows it", "no approval covers the field"],
+)
+def test_other_edits_do_not_exclude_an_approver(
+    people: dict[str, str], rule: dict[str, str], edited: dict[str, str]
+) -> None:
+    add_policy(of_users(people["ann"], **rule), of_users(people["bob"]))
+    change = change_of_requester(people)
+    enter(change)
+    edit("change_request", change, caller_of(people, "ann"), **edited)
+
+    for name in ("ann", "bob"):
+        answer(change, caller_of(people, name))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_an_edit_before_the_request_excludes_no_approver(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    change = change_of_requester(people)
+    enter(change)
+    edit("change_request", change, caller_of(people, "ann"), implementation_plan="Mine")
+    assert change_of(change)["approval"] == "not requested"
+    leave(change)
+    enter(change)
+
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"
+
+
+# People who are asked in two states
+
+
+def asked_twice(people: dict[str, str], *, second: tuple[str, ...] = ("ann", "dee"), **policy: Any) -> str:
+    """Return a change that Ann has approved in Assess, and that is in Authorize."""
+    add_policy(of_users(people["ann"], people["bob"]))
+    rule = policy.pop("rule", {})
+    add_policy(of_users(*(people[name] for name in second), **rule), state=AUTHORIZE, **policy)
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, caller_of(people, "ann"))
+    enter(change, AUTHORIZE)
+    return change
+
+
+def test_one_person_does_not_approve_in_two_states(people: dict[str, str]) -> None:
+    change = asked_twice(people)
+
+    assert states_of(change, stage=AUTHORIZE) == {people["dee"]: "requested"}
+    [rule] = latest_explanation(change)["rules"]
+    assert rule["excluded"] == {people["ann"]: "the same person has approved this change in Assess"}
+    delegate(people["dee"], people["ann"])
+    with pytest.raises(AccessRefused) as refusal:
+        answer(change, caller_of(people, "ann"), approver=people["dee"])
+    assert "the same person has approved this change in Assess" in str(refusal.value.detail)
+    answer(change, caller_of(people, "dee"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_another_account_of_a_person_does_not_approve_in_another_state(people: dict[str, str]) -> None:
+    people["ann2"] = add_account("ann.admin", employee_number="E-ann")
+    change = asked_twice(people, second=("ann2",))
+
+    assert change_of(change)["approval"] == "not requested"
+    reason = str(decisions_of(change)[-1]["reason"])
+    assert "contains no user who may approve (the same person has approved this change in Assess)" in reason
+
+
+def test_an_administrator_does_not_count_in_two_states(people: dict[str, str]) -> None:
+    add_policy(of_users(people["ann"]))
+    add_policy(of_users(people["dee"]), state=AUTHORIZE)
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, ROOT, approver=people["ann"])
+    enter(change, AUTHORIZE)
+    answer(change, ROOT, approver=people["dee"])
+
+    assert change_of(change)["approval"] == "requested"
+    assert states_of(change, stage=ASSESS) == {people["ann"]: "approved"}
+    answer(change, caller_of(people, "dee"))
+    assert change_of(change)["approval"] == "approved"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{"excludes_earlier": "false"}, {"rule": {"accepts_earlier": "true"}}],
+    ids=["the policy allows it", "the rule accepts the earlier approval"],
+)
+def test_a_policy_may_allow_one_person_in_two_states(people: dict[str, str], policy: dict[str, Any]) -> None:
+    change = asked_twice(people, second=("ann",), **policy)
+    if "rule" not in policy:
+        answer(change, caller_of(people, "ann"))
+
+    assert change_of(change)["approval"] == "approved"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_person_who_is_asked_in_two_states_approves_in_one_of_them(people: dict[str, str], at_once: bool) -> None:
+    change = asked_twice(people)
+    edit("change_request", change, caller_of(people, "req"), implementation_plan="Other")
+    edit("sys_user", people["dee"], active="false")
+    requests.redraw(round_of(change), "dee left")
+    # The answer in Assess is void, so that Ann may approve in Authorize as well.
+    assert states_of(change, state="requested") == {people["ann"]: "requested"}
+    assert {row["stage"] for row in approvals_of(change, state="requested")} == {ASSESS, AUTHORIZE}
+
+    if at_once:
+        answer_pending(round_of(change, caller_of(people, "ann")), "approved", None)
+    else:
+        answer(change, caller_of(people, "ann"))
+    [stage] = {row["stage"] for row in approvals_of(change, approver=people["ann"], state="approved")}
+    assert stage == (ASSESS if at_once else AUTHORIZE)
+    if not at_once:
+        assert states_of(change, stage=ASSESS, state="requested") == {people["bob"]: "requested"}
+        answer(change, caller_of(people, "bob"))
+        assert change_of(change)["approval"] == "approved"

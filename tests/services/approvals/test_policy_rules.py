@@ -15,12 +15,14 @@ from changegate.seed.approvals import CAB_APPROVAL, POLICIES, seed_approvals
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.access.scope_policy import ScopePolicy
-from changegate.services.approvals.deadlines import meet_deadlines
+from changegate.services.approvals.deadlines import follow_up_open
 from changegate.services.approvals.policies import rules_of
 from changegate.services.approvals.token_limits import GROUP_REFUSED, MANAGER_REFUSED
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.services.approvals.asked_changes import (
+    ASSESS,
+    NEW,
     add,
     add_group,
     add_people,
@@ -33,10 +35,13 @@ from tests.services.approvals.asked_changes import (
     of_group,
     of_users,
     remove,
+    round_of,
     states_of,
 )
 from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
+
+CANCELED = 4
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +154,7 @@ def test_stored_hours_beyond_the_limits_stop_no_request_and_no_answer(hours: int
     change = add("change_request", type="normal", assignment_group=add_group("Network"))
     enter(change)
     assert approvals_of(change)[0]["due_date"] > utc_now()
-    meet_deadlines(change_of(change), approvals_of(change)[0]["due_date"] - timedelta(seconds=1), ROOT)
+    follow_up_open(round_of(change), approvals_of(change)[0]["due_date"] - timedelta(seconds=1))
     answer(change, caller_for(ann))
     assert states_of(change) == {ann: "approved"}
     assert approvals_of(change)[0]["expires"] > utc_now()
@@ -334,6 +339,28 @@ def test_no_token_changes_the_members_or_the_manager_of_a_group_that_an_active_r
     edit("chg_policy_approval", policy, active=False)
     delete_record(members, caller, member[board])
     edit("sys_user_group", board, caller, manager=bob)
+
+
+@pytest.mark.parametrize("state", [ASSESS, NEW])
+def test_no_token_changes_who_is_in_the_group_of_a_change_that_a_rule_asks(state: int) -> None:
+    """The default policy asks the assignment group."""
+    members, (bob, eve) = get_table("sys_user_grmember"), add_people("bob", "eve").values()
+    group, caller = add_group("Network", bob), token()
+    other = add_group("Unused")
+    change = add("change_request", type="normal", assignment_group=group, state=state)
+    attempts = (
+        lambda: create_record(members, caller, {"group": group, "user": eve}),
+        lambda: edit("sys_user_group", group, caller, manager=eve),
+    )
+    for attempt in attempts:
+        with pytest.raises(AccessRefused) as refusal:
+            attempt()
+        assert detail_of(refusal.value) == f"{GROUP_REFUSED}; use a user's name and password"
+
+    create_record(members, caller, {"group": other, "user": eve})
+    edit("change_request", change, state=CANCELED)
+    for attempt in attempts:
+        attempt()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,15 +11,16 @@ from sqlalchemy import select
 
 from changegate.database import connection
 from changegate.errors import AccessRefused, OperationFailed
+from changegate.extensions import now
 from changegate.models import SysJournalField
 from changegate.services.access.caller import Caller
 from changegate.services.approvals import requests
-from changegate.services.approvals.answers import answer_pending
+from changegate.services.approvals.answers import NOT_REQUESTED, NOTHING_PENDING, answer_pending
 from changegate.services.approvals.policies import rules_of
-from changegate.services.approvals.standing import waiting_for
-from changegate.services.process.blockers import list_blockers
+from changegate.services.process.blockers import Call, list_blockers
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
+from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
     ASSESS,
     AUTHORIZE,
@@ -41,7 +43,9 @@ from tests.services.approvals.asked_changes import (
     of_users,
     outcomes_of,
     remove,
+    round_of,
     states_of,
+    waiting_for,
     write,
 )
 from tests.support.people import ROOT, add_account, caller_for
@@ -156,7 +160,7 @@ def test_the_cab_approves_emergencies(people: dict[str, str]) -> None:
 
 def test_states_without_policies_leave_the_approval_as_it_is() -> None:
     change = add_change(type="standard")
-    assert requests.on_entry(change_of(change), -2, ROOT, facts()).approval == "not requested"
+    assert requests.on_entry(round_of(change), -2, facts()) == "not requested"
     assert not approvals_of(change) and not decisions_of(change)
 
 
@@ -170,8 +174,8 @@ def test_an_empty_group_leaves_the_change_waiting_and_is_named() -> None:
     assert outcome.approval == change_of(change)["approval"] == "not requested"
     assert outcome.reason == "rule A member of the CAB: the group CAB Approval contains no user who may approve"
     assert outcomes_of(change) == ["not requested"]
-    [waiting] = waiting_for(change_of(change))
-    assert (waiting.reason, waiting.missing, waiting.users) == (outcome.reason, 1, ())
+    [waiting] = waiting_for(change)
+    assert (waiting.reason, waiting.missing, waiting.users) == (outcome.reason, 1, [])
     assert counts_of(change)["approval.missing"] == 1
 
 
@@ -182,7 +186,7 @@ def test_change_managers_find_a_work_note(people: dict[str, str]) -> None:
     notes = connection().scalars(select(SysJournalField.value).where(SysJournalField.element_id == change)).all()
     assert notes == [
         "Approval could not be requested: rule A member of the CAB: the group CAB Approval contains no user who may "
-        "approve. Change managers, please make sure that somebody can approve."
+        "approve. Change managers, please make sure that enough users can approve."
     ]
 
 
@@ -239,13 +243,14 @@ def test_one_person_cannot_satisfy_two_rules_alone(people: dict[str, str]) -> No
 def test_people_are_asked_as_soon_as_somebody_can_approve(people: dict[str, str]) -> None:
     change = add_change(type="emergency")
     enter(change, AUTHORIZE)
-    assert requests.ask_again(change_of(change), ROOT, facts()).approval == "not requested"
+    assert requests.request_again(round_of(change), "again", facts) == "not requested"
     assert outcomes_of(change) == ["not requested"]
 
     add("sys_user_grmember", user=people["cem"], group="CAB Approval")
-    assert requests.ask_again(change_of(change), ROOT, facts()).approval == "requested"
+    assert requests.request_again(round_of(change), "again", facts) == "requested"
+    write(change, approval="requested")
     assert states_of(change) == {people["cem"]: "requested"}
-    assert requests.ask_again(change_of(change), ROOT, facts()).approval == "not requested"
+    assert requests.request_again(round_of(change), "again", facts) == "requested"
     assert len(approvals_of(change)) == 1
 
 
@@ -290,11 +295,11 @@ def test_all_rules_must_be_passed(people: dict[str, str], callers: dict[str, Cal
     answer(change, callers["ann"])
     assert change_of(change)["approval"] == "requested"
     assert states_of(change)[people["bob"]] == "not_required"
-    assert [(each.rule, each.missing) for each in waiting_for(change_of(change))] == [("Rule 1", 2)]
+    assert [(each.rule, each.missing) for each in waiting_for(change)] == [("Rule 1", 2)]
     answer(change, callers["cem"])
     answer(change, callers["dee"])
     assert change_of(change)["approval"] == "approved"
-    assert waiting_for(change_of(change)) == []
+    assert waiting_for(change) == []
 
 
 def test_half_of_three_are_two(people: dict[str, str], callers: dict[str, Caller]) -> None:
@@ -354,7 +359,7 @@ def test_one_rejection_rejects(people: dict[str, str], callers: dict[str, Caller
     }
     with pytest.raises(OperationFailed) as refusal:
         edit("sysapproval_approver", approvals_of(change)[1]["sys_id"], callers["bob"], state="approved")
-    assert refusal.value.detail == "This approval waits for no answer: its state is No Longer Required"
+    assert refusal.value.detail == NOT_REQUESTED.format("No Longer Required")
 
 
 def test_a_rejection_needs_comments(people: dict[str, str], callers: dict[str, Caller]) -> None:
@@ -411,7 +416,7 @@ def test_an_administrator_who_opened_the_change_does_not_count(people: dict[str,
 
     assert approvals_of(change)[0]["state"] == "approved"
     assert change_of(change)["approval"] == "requested"
-    [waiting] = waiting_for(change_of(change))
+    [waiting] = waiting_for(change)
     assert waiting.missing == 1
 
 
@@ -437,7 +442,7 @@ def test_an_answer_that_is_no_longer_required_is_refused(people: dict[str, str],
 
     with pytest.raises(OperationFailed) as refusal:
         edit("sysapproval_approver", row["sys_id"], callers["bob"], state="rejected", comments="no")
-    assert refusal.value.detail == "This approval waits for no answer: its state is No Longer Required"
+    assert refusal.value.detail == NOT_REQUESTED.format("No Longer Required")
 
 
 def test_an_answer_changes_nothing_else(people: dict[str, str], callers: dict[str, Caller]) -> None:
@@ -525,11 +530,11 @@ def test_all_pending_approvals_of_the_caller_are_answered_together(
     change = add_change()
     enter(change)
 
-    assert answer_pending(change_of(change), "approved", None, callers["ann"]).approval == "approved"
+    assert answer_pending(round_of(change, callers["ann"]), "approved", None) == "approved"
     assert states_of(change, approver=people["ann"]) == {people["ann"]: "approved"}
     with pytest.raises(OperationFailed) as refusal:
-        answer_pending(change_of(change), "approved", None, callers["ann"])
-    assert refusal.value.detail == "You have no pending approval of this change"
+        answer_pending(round_of(change, callers["ann"]), "approved", None)
+    assert refusal.value.detail == NOTHING_PENDING
 
 
 def test_a_delegate_answers_for_the_approver(people: dict[str, str], callers: dict[str, Caller]) -> None:
@@ -539,7 +544,7 @@ def test_a_delegate_answers_for_the_approver(people: dict[str, str], callers: di
     span = {"starts": "2020-01-01 00:00:00", "ends": "2099-01-01 00:00:00"}
     delegate = caller_for(add_account("root"), "admin")
     create_record(get_table("sys_user_delegate"), delegate, {"user": people["ann"], "delegate": people["bob"], **span})
-    answer_pending(change_of(change), "approved", None, callers["bob"])
+    answer_pending(round_of(change, callers["bob"]), "approved", None)
 
     row = approvals_of(change)[0]
     assert (row["approver"], row["answered_by"], row["answered_as"]) == (people["ann"], people["bob"], "delegate")
@@ -603,10 +608,80 @@ def test_a_blocker_names_who_can_approve_and_how(people: dict[str, str], callers
 
     [blocker] = list_blockers(change_of(change))
     assert blocker.sentence.endswith("Rule 0: 1 more approval required.")
-    assert [who["name"] for who in blocker.who_can] == ["Bob", "Cem"]
+    assert [who["name"] for who in blocker.who_can] == ["Bob", "Cem", "admin"]
     assert blocker.since is not None and blocker.how is not None
     assert blocker.how.path == f"/api/sn_chg_rest/change/{change}/approvals"
     assert blocker.approval == approvals_of(change, approver=people["bob"])[0]["sys_id"]
+
+
+def test_a_blocker_names_delegates_and_how_an_administrator_answers(
+    people: dict[str, str], callers: dict[str, Caller]
+) -> None:
+    add_policy(of_users(people["ann"]))
+    change = add_change(assignment_group=add_group("Network"), requested_by=people["dee"], opened_by=people["dee"])
+    edit("change_request", change, state=ASSESS)
+    ends = "2099-01-01 00:00:00"
+    for name in ("bob", "dee"):
+        create_record(get_table("sys_user_delegate"), callers["ann"], {"delegate": people[name], "ends": ends})
+
+    [blocker] = list_blockers(change_of(change))
+    row = approvals_of(change)[0]["sys_id"]
+    assert blocker.who_can == (
+        {"type": "user", "name": "Ann", "sys_id": people["ann"]},
+        # Without Dee, who requested the change.
+        {"type": "user", "name": "Bob", "sys_id": people["bob"]},
+        {"type": "role", "name": "admin", "path": f"/api/now/table/sysapproval_approver/{row}"},
+    )
+    answer_pending(round_of(change, callers["bob"]), "approved", None)
+    assert approvals_of(change)[0]["answered_by"] == people["bob"]
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_after_the_planned_end_the_blocker_is_the_window(
+    people: dict[str, str], callers: dict[str, Caller], either_app: Flask, is_answered: bool
+) -> None:
+    either_app.config["CLOCK"] = Clock()
+    add_policy(of_users(people["ann"]), of_users(people["bob"], valid_hours="240"))
+    end = f"{now() + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
+    change = add_change(assignment_group=add_group("Network"), end_date=end)
+    edit("change_request", change, state=ASSESS)
+    if is_answered:
+        answer(change, callers["ann"])
+    either_app.config["CLOCK"].advance(hours=2)
+
+    window, approval = list_blockers(change_of(change))
+    assert (window.code, window.field) == ("field", "end_date")
+    assert (
+        window.sentence == f"The planned end of the change was {end}. Plan a new window: set start_date and end_date."
+    )
+    assert window.how == Call("PATCH", f"/api/now/table/change_request/{change}", {"start_date": "", "end_date": ""})
+    assert {"type": "role", "name": "itil"} in window.who_can
+    assert [who["name"] for who in approval.who_can] == ["Bob", "admin"]
+    if not is_answered:
+        with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+            answer(change, callers["ann"])
+        assert refusal.value.detail == f"The planned end of this change was {end}. Plan a new window first"
+
+    edit("change_request", change, start_date="2098-01-01 00:00:00", end_date="2099-01-01 00:00:00")
+    assert {who["name"] for each in list_blockers(change_of(change)) for who in each.who_can} == {"Ann", "Bob", "admin"}
+
+
+def test_between_an_expiry_and_the_job_the_blocker_shows_what_has_expired(
+    people: dict[str, str], callers: dict[str, Caller], either_app: Flask
+) -> None:
+    either_app.config["CLOCK"] = Clock()
+    add_policy(of_users(people["ann"], valid_hours="1"), of_users(people["bob"]))
+    change = add_change(assignment_group=add_group("Network"))
+    edit("change_request", change, state=ASSESS)
+    answer(change, callers["ann"])
+    expires = approvals_of(change, approver=people["ann"])[0]["expires"]
+    either_app.config["CLOCK"].advance(hours=2)
+
+    expired, pending = list_blockers(change_of(change))
+    expected = f"Rule 0: 1 more approval required. The approval was valid until {expires:%Y-%m-%d %H:%M:%S}."
+    assert expired.sentence.endswith(f"{expected} It is requested again automatically.")
+    assert ([who["name"] for who in expired.who_can], expired.how) == (["Ann"], None)
+    assert [who["name"] for who in pending.who_can] == ["Bob", "admin"]
 
 
 def test_a_hold_of_the_change_holds_its_approvals(people: dict[str, str], callers: dict[str, Caller]) -> None:
@@ -696,10 +771,10 @@ def test_a_hold_ends_open_approvals_until_it_is_released(people: dict[str, str],
     enter(change)
     answer(change, callers["ann"])
 
-    requests.hold(change_of(change), ROOT)
+    requests.hold_approvals(round_of(change))
     assert states_of(change) == {people["ann"]: "approved", people["bob"]: "not_required"}
-    assert waiting_for(change_of(change))[0].users == [people["bob"]]
-    requests.release(change_of(change), ROOT)
+    assert waiting_for(change)[0].users == [people["bob"]]
+    requests.release_approvals(round_of(change))
     assert states_of(change) == {people["ann"]: "approved", people["bob"]: "requested"}
     answer(change, callers["bob"])
     assert change_of(change)["approval"] == "approved"
@@ -709,9 +784,9 @@ def test_a_cancellation_during_a_hold_cancels_the_held_approvals(people: dict[st
     add_policy(of_users(people["ann"]))
     change = add_change()
     enter(change)
-    requests.hold(change_of(change), ROOT)
+    requests.hold_approvals(round_of(change))
     leave(change, 4, "the change was canceled")
-    requests.release(change_of(change), ROOT)
+    requests.release_approvals(round_of(change))
 
     assert states_of(change) == {people["ann"]: "cancelled"}
 
@@ -724,13 +799,13 @@ def test_somebody_who_left_is_replaced_and_the_quorum_does_not_fall(
     change = add_change()
     enter(change)
     edit("sys_user", people["bob"], active=False)
-    requests.redraw(change_of(change), ROOT, "bob left")
+    requests.redraw(round_of(change), "bob left")
 
     assert states_of(change) == {people["ann"]: "requested", people["bob"]: "cancelled"}
     answer(change, callers["ann"])
     assert change_of(change)["approval"] == "requested"
     add("sys_user_grmember", user=people["cem"], group=group)
-    requests.redraw(change_of(change), ROOT, "cem joined")
+    requests.redraw(round_of(change), "cem joined")
     answer(change, callers["cem"])
     assert change_of(change)["approval"] == "approved"
 
@@ -745,7 +820,7 @@ def test_an_edit_that_selects_another_policy_asks_other_people(
     answer(change, callers["ann"])
     edit("change_request", change, risk="2")
 
-    assert requests.reselect(change_of(change), ROOT, "risk has changed", facts()).approval == "requested"
+    assert requests.request_again(round_of(change), "risk has changed", facts) == "requested"
     assert states_of(change) == {
         people["ann"]: "cancelled",
         people["bob"]: "cancelled",
@@ -762,7 +837,7 @@ def test_an_edit_that_selects_the_same_policy_keeps_the_answers(
     answer(change, callers["ann"])
     write(change, risk=3)
 
-    requests.reselect(change_of(change), ROOT, "risk has changed", facts())
+    requests.request_again(round_of(change), "risk has changed", facts)
     assert states_of(change) == {people["ann"]: "approved", people["bob"]: "requested"}
 
 

@@ -11,10 +11,13 @@ from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysapprovalApprover, TaskCi
 from changegate.models.cmdb_ci import CmdbCi
 from changegate.services.approvals.content import GOVERNED_FIELDS, read_content, store_content
-from changegate.services.approvals.voiding import expiry_of, find_uncovered, void_after_edit, void_uncovered
+from changegate.services.approvals.hours import expiry_of
+from changegate.services.approvals.rounds import Round
+from changegate.services.approvals.voiding import find_uncovered, void_after_edit, void_uncovered
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record
 from tests.conftest import Clock
+from tests.services.approvals.asked_changes import decide
 from tests.support.people import ROOT, add_account, caller_for
 
 Change = dict[str, Any]
@@ -31,7 +34,9 @@ def context(either_app: Flask) -> Iterator[None]:
 @pytest.fixture
 def change() -> Change:
     sent = {"implementation_plan": "Deploy", "backout_plan": "Roll back", "risk": "3", "state": "-4"}
-    return dict(create_record(get_table("change_request"), ROOT, sent))
+    record = dict(create_record(get_table("change_request"), ROOT, sent))
+    decide(record["sys_id"], "requested")
+    return record
 
 
 @pytest.fixture
@@ -54,10 +59,15 @@ def row_of(sys_id: str) -> SysapprovalApprover:
     return db.session.get_one(SysapprovalApprover, sys_id)
 
 
+def uncovered(change: Change) -> dict[str, str]:
+    """Return why answers no longer count, by sys_id."""
+    return {row["sys_id"]: reason for row, reason in find_uncovered(Round(change))}
+
+
 def edit(change: Change, **edits: Any) -> list[str]:
     """Edit the change as another person; return the names of those whose answers are void."""
     caller = caller_for(add_account(f"editor{len(edits)}{min(edits)}"[:40]), "itil")
-    void_after_edit(change | edits, frozenset(edits), caller)
+    void_after_edit(Round(change | edits, caller), frozenset(edits))
     db.session.expire_all()
     voided = [row for row in db.session.query(SysapprovalApprover) if row.sys_updated_by == caller.user_name]
     return sorted(row.approver for row in voided if row.voided_at)
@@ -66,7 +76,7 @@ def edit(change: Change, **edits: Any) -> list[str]:
 def test_an_edit_voids_an_answer_visibly_with_the_difference(change: Change, ask: Ask) -> None:
     sys_id = ask("ann")
     mallory = caller_for(add_account("mallory"), "itil")
-    void_after_edit(change | {"implementation_plan": "Drop tables"}, frozenset({"implementation_plan"}), mallory)
+    void_after_edit(Round(change | {"implementation_plan": "Drop tables"}, mallory), frozenset({"implementation_plan"}))
 
     row = row_of(sys_id)
     assert row.state == "cancelled"
@@ -96,8 +106,8 @@ def test_a_risk_that_a_caller_edits_voids_and_one_that_is_recalculated_does_not(
     sys_id = ask("ann")
     recalculated = change | {"risk": 2}
 
-    assert void_uncovered(recalculated, ROOT) == []
-    assert find_uncovered(recalculated, [{"sys_id": sys_id, "state": "approved", **_columns(sys_id)}]) == {}
+    assert void_uncovered(Round(recalculated)) == []
+    assert uncovered(recalculated) == {}
     assert edit(change, risk=2) == [row_of(sys_id).approver]
 
 
@@ -120,7 +130,7 @@ def test_an_open_request_covers_the_new_content_and_its_version_changes(change: 
     sys_id = ask("ann", state="requested")
     before = row_of(sys_id).content_hash, row_of(sys_id).sys_mod_count
     edited = change | {"implementation_plan": "Deploy twice"}
-    void_after_edit(edited, frozenset({"implementation_plan"}), ROOT)
+    void_after_edit(Round(edited), frozenset({"implementation_plan"}))
 
     row = row_of(sys_id)
     assert row.state == "requested"
@@ -146,9 +156,9 @@ def test_a_change_of_affected_cis_past_every_rule_is_found(change: Change, ask: 
     db.session.flush()
 
     reason = "Affected CIs: added web"
-    assert find_uncovered(change, [{"sys_id": sys_id, **_columns(sys_id)}]) == {sys_id: reason}
+    assert uncovered(change) == {sys_id: reason}
     assert row_of(sys_id).state == "approved"
-    assert [answer.reason for answer in void_uncovered(change, ROOT)] == [reason]
+    assert void_uncovered(Round(change)) == [reason]
     assert row_of(sys_id).state == "cancelled"
 
 
@@ -157,22 +167,17 @@ def test_an_answer_expires(change: Change, ask: Ask, either_app: Flask) -> None:
     sys_id, later = ask("ann", expires=expires), ask("bob", expires=now() + timedelta(hours=1))
     reason = "The approval was valid until 2026-01-01 12:00:00"
 
-    assert [answer.reason for answer in void_uncovered(change, ROOT)] == [reason]
+    assert void_uncovered(Round(change)) == [reason]
     assert (row_of(sys_id).state, row_of(later).state) == ("cancelled", "approved")
     either_app.config["CLOCK"].advance(hours=2)
-    assert list(find_uncovered(change, [{"sys_id": later, **_columns(later)}])) == [later]
+    assert list(uncovered(change)) == [later]
 
 
 def test_an_answer_is_valid_until_the_planned_end_or_for_the_hours_of_its_rule(change: Change) -> None:
     end = datetime(2026, 12, 1, tzinfo=UTC)
 
-    assert expiry_of(change, None) is None
-    assert expiry_of(change | {"end_date": end}, None) == end
-    in_two_hours = expiry_of(change | {"end_date": end}, 2)
+    assert expiry_of(change, {"valid_hours": None}) is None
+    assert expiry_of(change | {"end_date": end}, {"valid_hours": None}) == end
+    in_two_hours = expiry_of(change | {"end_date": end}, {"valid_hours": 2})
     assert in_two_hours is not None
     assert timedelta(minutes=100) < in_two_hours - now() <= timedelta(hours=2)
-
-
-def _columns(sys_id: str) -> dict[str, Any]:
-    row = row_of(sys_id)
-    return {"state": row.state, "expires": row.expires, "content_hash": row.content_hash}

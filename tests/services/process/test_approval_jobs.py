@@ -13,8 +13,7 @@ from changegate.errors import AccessRefused
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.deadlines import ESCALATED, EXPIRED, list_due
-from changegate.services.approvals.standing import waiting_for
+from changegate.services.approvals.deadlines import ESCALATED, UNANSWERED, list_due
 from changegate.services.tables.registry import get_table
 from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
@@ -32,6 +31,7 @@ from tests.services.approvals.asked_changes import (
     of_users,
     remove,
     states_of,
+    waiting_for,
     write,
 )
 from tests.support.jobs import run_due_jobs
@@ -122,7 +122,7 @@ def test_after_an_expiry_the_change_waits_until_it_is_edited(people: dict[str, s
     change = waiting_change(of_group(group, expiry_hours="1"))
     later(hours=2)
     assert change_of(change)["approval"] == "not requested"
-    assert [waiting.reason for waiting in waiting_for(change_of(change))] == [EXPIRED]
+    assert [waiting.reason for waiting in waiting_for(change)] == [UNANSWERED]
 
     # Nobody asks again only because somebody joins.
     add("sys_user_grmember", user=people["bob"], group=group)
@@ -324,7 +324,7 @@ def test_an_emptied_group_approves_nothing(people: dict[str, str], later: Later)
 
     assert change_of(change)["approval"] == "not requested"
     assert states_of(change) == {people["ann"]: "cancelled"}
-    [waiting] = waiting_for(change_of(change))
+    [waiting] = waiting_for(change)
     reason = "rule Rule 0: the group Crew contains no user who may approve"
     assert waiting.reason is not None
     assert waiting.reason.startswith(reason)
@@ -388,7 +388,7 @@ def test_an_emptied_rule_is_shown_beside_one_that_waits_for_people(people: dict[
     leave_by(people, group, "locked")
     later(seconds=1)
     assert change_of(change)["approval"] == "not requested"
-    first, second = waiting_for(change_of(change))
+    first, second = waiting_for(change)
     assert first.reason is not None
     assert (second.reason, second.users) == (None, [people["bob"]])
 
@@ -406,7 +406,7 @@ def test_an_expiry_ends_a_stage_in_which_another_rule_is_empty(people: dict[str,
     leave_by(people, group, "locked")
     later(seconds=1)
     later(hours=2)
-    assert [waiting.reason for waiting in waiting_for(change_of(change))] == [EXPIRED]
+    assert [waiting.reason for waiting in waiting_for(change)] == [UNANSWERED]
 
     edit("sys_user", people["ann"], locked_out="false")
     later(seconds=1)
@@ -523,3 +523,88 @@ def test_people_who_join_a_group_that_was_empty_are_asked(people: dict[str, str]
     later(seconds=1)
     assert states_of(change) == {people["ann"]: "requested"}
     assert change_of(change)["approval"] == "requested"
+
+
+def test_too_few_people_are_shown_and_noted_once_while_others_can_answer(people: dict[str, str], later: Later) -> None:
+    group = add_group("Crew", people["ann"], people["bob"], people["cem"])
+    change = waiting_change(of_group(group, wait_for="all"))
+    leave_by(people, group, "locked")
+    later(seconds=1)
+
+    reason = "rule Rule 0: 3 approvals are required, and the group Crew contains 2 who may approve"
+    [waiting] = waiting_for(change)
+    assert (waiting.missing, set(waiting.users)) == (3, {people["bob"], people["cem"]})
+    assert waiting.reason == f"{reason} (the account is locked out)"
+    assert notes_of(change).count(f"Approval could not be requested: {reason}") == 1
+    edit("sys_user", people["boss"], locked_out="true")
+    edit("change_request", change, implementation_plan="Other")
+    later(seconds=1)
+    assert notes_of(change).count("Change managers") == 1
+    edit("sys_user", people["ann"], locked_out="false")
+    later(seconds=1)
+    assert [each.reason for each in waiting_for(change)] == [None]
+
+
+def test_an_empty_group_is_noted_once_however_often_it_is_asked(people: dict[str, str], later: Later) -> None:
+    change = waiting_change(of_group(add_group("Crew")))
+    for text in ("One", "Two"):
+        edit("change_request", change, short_description=text, implementation_plan=text)
+        add("sys_user_grmember", user=people["ann"], group=add_group(text))
+        later(minutes=2)
+
+    assert notes_of(change).count("Change managers") == 1
+
+
+def test_a_new_manager_takes_over_an_escalation(people: dict[str, str], later: Later) -> None:
+    group = add_group("CAB2", people["ann"], manager=people["boss"])
+    change = waiting_change(of_group(group, escalation_hours="1", expiry_hours="5"))
+    later(hours=2)
+    assert states_of(change) == {people["ann"]: "requested", people["boss"]: "requested"}
+
+    edit("sys_user_group", group, manager=people["cem"])
+    later(seconds=1)
+    assert states_of(change) == {people["ann"]: "requested", people["boss"]: "cancelled", people["cem"]: "requested"}
+    former, present = (approvals_of(change, approver=people[name])[0] for name in ("boss", "cem"))
+    assert (present["approval_source"], present["due_date"]) == (ESCALATED, former["due_date"])
+    edit("sys_user_group", group, manager=people["boss"])
+    later(seconds=1)
+    answer(change, caller_of(people, "boss"))
+    assert change_of(change)["approval"] == "approved"
+
+
+def test_the_hours_of_an_approval_stop_while_the_change_is_on_hold(people: dict[str, str], later: Later) -> None:
+    add_policy(of_users(people["ann"], reminder_hours="24"), state=AUTHORIZE)
+    change = add("change_request", type="emergency", assignment_group=add_group("Team"))
+    edit("change_request", change, state=AUTHORIZE)
+    later(hours=20)
+    edit("change_request", change, on_hold="true", on_hold_reason="Freeze")
+    later(hours=100)
+    edit("change_request", change, implementation_plan="Other")
+    later(hours=100)
+    edit("change_request", change, on_hold="false")
+    later(hours=3)
+    assert "Reminder" not in notes_of(change)
+
+    later(hours=2)
+    assert notes_of(change).count("Reminder: no answer yet from Ann.") == 1
+
+
+def test_a_change_that_was_approved_by_hand_before_the_upgrade_is_asked(people: dict[str, str], later: Later) -> None:
+    add_policy(of_users(people["ann"]), state=AUTHORIZE)
+    change = add("change_request", type="normal", assignment_group=add_group("Team"))
+    write(change, state=AUTHORIZE, approval="approved")
+    add("sysapproval_approver", sysapproval=change, approver=people["bob"], state="approved")
+    later(minutes=2)
+
+    assert states_of(change, asked_by_policy=True) == {people["ann"]: "requested"}
+    assert (change_of(change)["state"], change_of(change)["approval"]) == (AUTHORIZE, "requested")
+    later(minutes=2)
+    assert list_due(now(), 10) == []
+
+
+def test_an_administrator_who_rejects_for_another_person_rejects_the_change(people: dict[str, str]) -> None:
+    change = waiting_change(of_users(people["ann"]), requested_by=people["bob"], opened_by=people["bob"])
+    root = caller_for(add_account("other_root"), "admin")
+    answer(change, root, "rejected", approver=people["ann"], comments="no")
+
+    assert change_of(change)["approval"] == "rejected"

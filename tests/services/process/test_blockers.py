@@ -109,9 +109,16 @@ def test_a_missing_approval_is_a_blocker_of_its_own(group: str) -> None:
     assert blocker.code == "approval"
 
 
-def test_a_condition_that_no_write_satisfies_says_so(group: str) -> None:
-    [blocker] = blockers_of(create(type="standard", assignment_group=group))
-    assert (blocker.code, blocker.field, blocker.how) == ("condition", "std_change_producer_version", None)
+def test_a_standard_change_without_a_template_can_get_another_type(group: str) -> None:
+    change = create(type="standard", assignment_group=group)
+    [blocker] = blockers_of(change)
+    how = Call("PATCH", f"{CHANGES_PATH}/{change}", {"type": "normal"})
+    assert (blocker.code, blocker.field, blocker.how) == ("condition", "type", how)
+    assert {"type": "role", "name": "itil"} in blocker.who_can
+
+    update_record(CHANGES, WRITER, change, dict(how.body))
+    [ready] = blockers_of(change)
+    assert (ready.code, "can move to Assess" in ready.sentence) == ("move", True)
 
 
 @pytest.mark.parametrize("state", [CLOSED, CANCELED])

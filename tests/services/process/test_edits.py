@@ -16,11 +16,11 @@ from changegate.extensions import db, now
 from changegate.models import ChgHistory, CmdbCi, Job, SttrmState, SttrmStateTransition
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.deadlines import list_due
-from changegate.services.approvals.departures import ATTEND
+from changegate.services.approvals.departures import RECOMPUTE
 from changegate.services.attachments.reading import get_written
 from changegate.services.attachments.upload import measure
 from changegate.services.attachments.writing import Target, create_attachment, delete_attachment, rename_attachment
-from changegate.services.process.edits import attend
+from changegate.services.process.edits import recompute
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.values import INSTANT_FORMAT
 from tests.services.approvals.asked_changes import (
@@ -162,15 +162,40 @@ def test_jobs_follow_up_changes_in_a_state_of_an_own_model(ann: Caller) -> None:
     assert list_due(now() + timedelta(hours=2), 10) == [change]
     edit("sys_user", ann.sys_id, active="false")
 
-    assert [row["job_key"] for row in rows_of(Job) if row["kind"] == ATTEND] == [change]
+    assert [row["job_key"] for row in rows_of(Job) if row["kind"] == RECOMPUTE] == [change]
 
 
 def test_an_edit_in_a_final_state_of_an_own_model_voids_nothing(ann: Caller, mallory: Caller) -> None:
-    change = checked_change(ann)
+    change = checked_change(ann, end_date=f"{now() + timedelta(hours=1):{INSTANT_FORMAT}}")
     edit("change_request", change, mallory, state=str(DONE))
     edit("change_request", change, mallory, implementation_plan="Drop tables")
 
     assert_approved(change)
+    assert list_due(now() + timedelta(hours=2), 10) == []
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_a_state_of_an_own_model_is_bound_as_long_as_implement_can_follow(
+    ann: Caller, mallory: Caller, returns: bool
+) -> None:
+    """A change in a state after Implement is bound again only if a transition leads back."""
+    change = checked_change(ann)
+    states = {
+        row["state_value"]: row["sys_id"] for row in rows_of(SttrmState) if row["sttrm_model"] == model_of(change)
+    }
+    ends = [(IMPLEMENT, DONE), (DONE, IMPLEMENT if returns else REVIEW)]
+    for source, target in ends:
+        transition = {"from_state": states[source], "to_state": states[target], "name": f"{source} to {target}"}
+        add("sttrm_state_transition", sttrm_model=model_of(change), **transition)
+    for state in (IMPLEMENT, DONE):
+        edit("change_request", change, mallory, state=str(state))
+    edit("change_request", change, mallory, implementation_plan="Drop tables")
+
+    assert change_of(change)["approval"] == ("requested" if returns else "approved")
+
+
+def model_of(change: str) -> str:
+    return str(change_of(change)["chg_model"])
 
 
 def test_edits_of_fields_that_only_a_rule_governs_are_recorded(ann: Caller, mallory: Caller) -> None:
@@ -403,7 +428,7 @@ def test_an_edit_that_leads_to_an_empty_group_does_not_free_the_change(ann: Call
 
     bob = add_account("bob")
     add("sys_user_grmember", user=bob, group=group)
-    attend({"change": change})
+    recompute({"change": change})
     assert [row["state"] for row in approvals_of(change, approver=bob)] == ["requested"]
     answer(change, caller_for(bob))
     edit("change_request", change, mallory, state=str(IMPLEMENT))

@@ -16,7 +16,6 @@ from changegate.extensions import db
 from changegate.models import ChgHistory, SysUserGroup, Task
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.approvals.stored import add_decision
 from changegate.services.process import moves
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
@@ -24,6 +23,7 @@ from changegate.services.state_models.model import StateModel
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing import records
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
+from tests.services.approvals.asked_changes import decide
 from tests.services.standard_changes.template_records import add_template
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
@@ -31,13 +31,6 @@ WRITER = Caller(ROOT.sys_id, "admin", Permissions(frozenset({"itil"})))
 CHANGES, TASKS = get_table("change_request"), get_table("change_task")
 NEW, ASSESS, AUTHORIZE, SCHEDULED, IMPLEMENT, REVIEW, CLOSED, CANCELED = -5, -4, -3, -2, -1, 0, 3, 4
 DONE = {"close_code": "successful", "close_notes": "Done."}
-
-
-class Decided:
-    """What approvals have decided."""
-
-    def __init__(self, approval: str) -> None:
-        self.approval = approval
 
 
 @pytest.fixture
@@ -88,8 +81,8 @@ def tasks_of(change: str) -> list[Mapping[str, Any]]:
 def decided(change: str, approval: str) -> Mapping[str, Any]:
     locked = lock_change(change)
     assert locked is not None
-    add_decision(locked, {"round": 1, "stage": locked["state"], "outcome": approval}, WRITER)
-    apply_outcome(locked, Decided(approval), WRITER)
+    decide(change, approval, locked["state"])
+    apply_outcome(locked, approval, WRITER)
     commit()
     return stored(change)
 

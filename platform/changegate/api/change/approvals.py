@@ -14,7 +14,7 @@ from changegate.database import commit
 from changegate.errors import OperationFailed, RecordNotFound, RequestUnreadable
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import NOTHING_PENDING
-from changegate.services.approvals.stages import ANSWERED
+from changegate.services.approvals.rounds import ANSWERED
 from changegate.services.process.answering import answer_change
 from changegate.services.tables.reading.records import get_row, open_record, render_written
 from changegate.services.tables.registry import Table, Values, get_table

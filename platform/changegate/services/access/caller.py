@@ -79,3 +79,7 @@ class Caller:
 def as_process(caller: Caller) -> Caller:
     """Return the caller for records that a rule writes in their name: without the limits of roles and tokens."""
     return Caller(caller.sys_id, caller.user_name, Permissions(frozenset({"admin"})), time_zone=caller.time_zone)
+
+
+# The caller of jobs, and of what Changegate does by rule.
+SYSTEM_CALLER = Caller("", "system", Permissions(frozenset()))

@@ -1,32 +1,46 @@
 """Answers: who may answer an approval that a policy requested, and what an answer stores."""
 
-from collections.abc import Mapping
-from typing import Any
+from sqlalchemy import String, select
 
+from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import now
+from changegate.models import SysapprovalApprover
 from changegate.models.base import utc_now
 from changegate.models.task import APPROVALS
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.delegation import ADMINISTRATOR, answerer_of, is_delegate
-from changegate.services.approvals.four_eyes import Initiators, initiators_of
-from changegate.services.approvals.people import list_faults
+from changegate.services.approvals.counting import count_answers
+from changegate.services.approvals.delegation import ADMINISTRATOR, capacity_of, is_delegate
+from changegate.services.approvals.eligibility import list_exclusions
+from changegate.services.approvals.hours import expiry_of
+from changegate.services.approvals.requests import redraw
 from changegate.services.approvals.rollup import APPROVED, REJECTED, REQUESTED
-from changegate.services.approvals.stages import ANSWERED, ApprovalOutcome, Stage, read_rounds, settle
-from changegate.services.approvals.stored import TABLE, list_approvals, update_approval
-from changegate.services.approvals.voiding import expiry_of
+from changegate.services.approvals.rounds import ANSWERED, TABLE, Round, Row, Stage, is_open
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
+from changegate.services.tables.registry import Values
 from changegate.services.tables.versions import VersionCheck, require_version_of
 
 COMMENTS_MISSING = "Data Policy Exception: The following fields are mandatory: Comments"
-NOTHING_PENDING = "You have no pending approval of this change"
+NOTHING_PENDING = "You have no pending approval of this change. Its blockers show whose approvals it waits for"
 ANSWER_REFUSED = (
     "An access token answers an approval only if its subject is the approver and it has the scope approval.answer; "
     "use a user's name and password"
 )
-WINDOW_OVER = "An approval of this change would have been valid until {:%Y-%m-%d %H:%M:%S}"
-Row = Mapping[str, Any]
+NOT_REQUESTED = (
+    "This approval does not wait for an answer: its state is {}. Answer an approval of this change that is Requested"
+)
+ANSWERED_OTHERWISE = "an approval was answered by another person or in another state"
+WINDOW_OVER = "The planned end of this change was {:%Y-%m-%d %H:%M:%S}. Plan a new window first"
+_CHANGE_OF = Prepared(
+    select(SysapprovalApprover.sysapproval).where(SysapprovalApprover.sys_id == parameter("approval", String))
+)
+
+
+def find_change_of(approval: str) -> str | None:
+    """Return the sys_id of the task that an approval is for."""
+    row = _CHANGE_OF.first({"approval": approval})
+    return None if row is None else row.sysapproval
 
 
 def require_answer_by_person(caller: Caller, approver: str | None) -> None:
@@ -39,82 +53,89 @@ def require_answer_by_person(caller: Caller, approver: str | None) -> None:
         raise AccessRefused("Operation Failed", ANSWER_REFUSED)
 
 
-def complete_answer(row: Row, changes: dict[str, Any], change: Row, caller: Caller) -> None:
+def complete_answer(row: Row, changes: Values, current: Round) -> None:
     """Complete the changes that answer an approval in place, or refuse them; nothing but the answer can be changed.
 
-    The caller holds the lock of the change. Raises `AccessRefused` and `OperationFailed`.
+    The caller of the round holds the lock of the change. Raises `AccessRefused` and `OperationFailed`.
     """
     for name in changes.keys() - {"state", "comments"}:
         del changes[name]
-    stage = read_rounds(change["sys_id"]).stages.get(row["stage"])
-    initiators = initiators_of(change)
-    answerer = answerer_of(row["approver"], caller, initiators)
+    caller, stage = current.caller, current.stages.get(row["stage"])
+    capacity = capacity_of(row["approver"], caller, current.initiators)
     require_answer_by_person(caller, row["approver"])
     if row["state"] != REQUESTED or stage is None:
-        state = APPROVALS.get(row["state"], row["state"])
-        raise OperationFailed(f"This approval waits for no answer: its state is {state}")
+        raise OperationFailed(NOT_REQUESTED.format(APPROVALS.get(row["state"], row["state"])))
     if changes.get("state") not in ANSWERED:
         raise OperationFailed("An approval is answered with the state approved or rejected")
     if changes["state"] == REJECTED and not changes.get("comments", row["comments"]):
         raise OperationFailed(COMMENTS_MISSING)
+    rule = stage.rule_of(row)
     # The answer of an administrator for another person is recorded, and does not count if four eyes forbid it.
-    if answerer.capacity != ADMINISTRATOR and (reason := _why_not(row, stage, caller, initiators)):
+    if capacity != ADMINISTRATOR and (reason := _why_not(row, stage, rule, current)):
         raise AccessRefused("Operation Failed", f"You cannot answer this approval: {reason}")
-    rule = _rule_of(row, stage)
-    expires = expiry_of(change, rule["definition"]["valid_hours"] if rule else None)
+    expires = expiry_of(current.change, rule["definition"]) if rule else None
     if changes["state"] == APPROVED and expires is not None and expires <= now():
-        raise OperationFailed(f"{WINDOW_OVER.format(expires)}. Plan a new window first")
-    changes |= {"answered_at": utc_now(), "answered_by": answerer.user, "answered_as": answerer.capacity}
-    changes["expires"] = expires
-    _remember(row, changes, change, caller)
-
-
-def _remember(row: Row, changes: Row, change: Row, caller: Caller) -> None:
-    """Append the answer to the history of the change."""
+        raise OperationFailed(WINDOW_OVER.format(expires))
+    changes |= {"answered_at": utc_now(), "answered_by": caller.sys_id, "answered_as": capacity, "expires": expires}
     of_row = {name: row[name] for name in ("round", "stage", "approver", "approval_def", "content_hash")}
     of_answer = {name: changes.get(name) for name in ("state", "comments", "answered_by", "answered_as")}
-    acts_for = None if caller.sys_id == row["approver"] else row["approver"]
+    actor = actor_of(caller, acts_for=None if caller.sys_id == row["approver"] else row["approver"])
     facts = {"approval": row["sys_id"], **of_row, **of_answer}
-    append("change_request", change["sys_id"], "answered", facts, actor_of(caller, acts_for=acts_for))
+    append("change_request", current.change["sys_id"], "answered", facts, actor)
 
 
-def _rule_of(row: Row, stage: Stage) -> Row | None:
-    return next((rule for rule in stage.rules if rule["rule"] == row["approval_def"]), None)
-
-
-def _why_not(row: Row, stage: Stage, caller: Caller, initiators: Initiators) -> str | None:
-    rule = _rule_of(row, stage)
+def _why_not(row: Row, stage: Stage, rule: Row | None, current: Round) -> str | None:
     if rule is None:
         return "its rule is no longer part of the policy"
-    faults = list_faults({caller.sys_id, row["approver"]}, rule["role"])
-    if fault := faults.get(caller.sys_id):
-        return fault
-    if row["approver"] in faults:
-        return f"it is that of another user, who may no longer approve: {faults[row['approver']]}"
-    return None if rule["definition"]["allows_requester"] else initiators.why_not(caller.sys_id)
+    caller, approver = current.caller.sys_id, row["approver"]
+    excluded = list_exclusions(current, stage.state, rule, {caller, approver})
+    if caller in excluded:
+        return excluded[caller]
+    if approver in excluded:
+        return f"it is that of another user, who may not approve: {excluded[approver]}"
+    return None
 
 
-def answer_pending(
-    change: Row, state: str, comments: str | None, caller: Caller, condition: VersionCheck | None = None
-) -> ApprovalOutcome:
-    """Answer every pending approval of the caller for a change, and return what follows.
+def answer_pending(current: Round, state: str, comments: str | None, condition: VersionCheck | None = None) -> str:
+    """Answer every pending approval of the caller of a round, and return the `approval` that follows.
 
     If the caller has no pending approval of their own, those that they may answer as a delegate are answered. Raises
     `OperationFailed` if no approval is pending, `VersionOutdated` if `condition` does not hold for the stored version
     of the change, and the errors of `complete_answer`.
     """
-    rounds = read_rounds(change["sys_id"])
-    rows = [row for row in list_approvals(change["sys_id"], rounds.number) if row["state"] == REQUESTED]
+    caller = current.caller
+    rows = [row for row in current.rows if row["state"] == REQUESTED]
     pending = [row for row in rows if row["approver"] == caller.sys_id]
-    if not pending and rows:
-        initiators = initiators_of(change)
-        pending = [row for row in rows if is_delegate(caller, row["approver"], initiators)]
+    if not pending:
+        pending = [row for row in rows if is_delegate(caller, row["approver"], current.initiators)]
     if not pending:
         raise OperationFailed(NOTHING_PENDING)
     # Only now: callers who are not asked and cannot see the change must not learn its version.
-    require_version_of(change, condition)
+    require_version_of(current.change, condition)
+    answered: list[Row] = []
     for row in pending:
-        changes: dict[str, Any] = {"state": state} | ({"comments": comments} if comments else {})
-        complete_answer(row, changes, change, caller)
-        update_approval(row, changes, caller)
-    return settle(change, caller)
+        # One person approves in one state: the others are asked again without them.
+        if answered and row["stage"] != answered[0]["stage"] and _excludes_earlier(current, row):
+            continue
+        changes: Values = {"state": state} | ({"comments": comments} if comments else {})
+        complete_answer(row, changes, current)
+        current.update(row, changes)
+        answered.append(row)
+    return after_answer(current, answered[0])
+
+
+def _excludes_earlier(current: Round, row: Row) -> bool:
+    rule = current.stages[row["stage"]].rule_of(row)
+    return bool(rule and rule.get("excludes_earlier"))
+
+
+def after_answer(current: Round, row: Row) -> str:
+    """Count the answers after one was given, and return the `approval` that follows.
+
+    Whom the rules ask is determined again if the answer may not count, or may exclude its author in another state.
+    """
+    approval = count_answers(current)
+    elsewhere = any(is_open(each) and each["stage"] != row["stage"] for each in current.rows)
+    if approval in ANSWERED or not (elsewhere or row["answered_as"] == ADMINISTRATOR):
+        return approval
+    return redraw(current, ANSWERED_OTHERWISE)

@@ -5,10 +5,11 @@ are compared exactly, because `refs/heads/Main` is another branch than `refs/hea
 condition that depends on it is undecided, and then people decide.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import sqrt
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 import orjson
@@ -30,55 +31,40 @@ RECORD = {
     "pipeline.success_rate": Entry("integer", "Successful changes of the pipeline in percent, rounded down"),
     "pipeline.lower_bound": Entry("integer", "Lower bound of the pipeline's success rate in percent, rounded down"),
 }
-# Recorded fields that do not belong to the content of a change: anybody may move, hold, and close it.
+# Recorded fields that do not belong to the content of a change: other callers may move, hold, and close it.
 _OF_PROCESS = frozenset({"state", "on_hold", "on_hold_reason", "close_code", "close_notes"})
 # The standard normal deviate of a confidence of 95 %.
 _DEVIATE = 1.959964
 _CLOSED, _CANCELED, _IMPLEMENT, _REVIEW = 3, 4, -1, 0
 _LEFT_OPEN = timedelta(days=1)
 Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimTest:
-    """One term of a condition."""
-
-    field: str
-    test: Callable[[Any], bool]
-
-    def evaluate(self, facts: Facts) -> bool | None:
-        """Return whether the fact passes, or None if it is missing."""
-        value = facts.get(self.field)
-        return None if value is None else self.test(value)
+Test = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimsCondition:
-    """A condition on verified claims; `alternatives` are joined by OR, and each is a conjunction of OR chains."""
+    """A condition on verified claims: alternatives joined by OR, each a conjunction of OR chains of (fact, test)."""
 
-    alternatives: tuple[tuple[tuple[ClaimTest, ...], ...], ...]
+    alternatives: tuple[tuple[tuple[tuple[str, Test], ...], ...], ...]
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the facts, in the order of the text."""
-        terms = (term.field for group in self.alternatives for chain in group for term in chain)
+        terms = (name for group in self.alternatives for chain in group for name, _ in chain)
         return tuple(dict.fromkeys(terms))
 
     def evaluate(self, facts: Facts) -> bool | None:
-        """Return whether the facts pass, or None if that depends on a missing fact (the logic of Kleene)."""
-        return _any(
-            _all(_any(term.evaluate(facts) for term in chain) for chain in group) for group in self.alternatives
-        )
+        """Return whether the facts pass, or None if that depends on a missing fact."""
+        at_worst, at_best = (self._passes(facts, missing) for missing in (False, True))
+        return at_best if at_worst == at_best else None
 
+    def _passes(self, facts: Facts, missing: bool) -> bool:
+        """Return whether the facts pass if all terms about missing facts have the value of `missing`."""
 
-def _any(results: Iterable[bool | None]) -> bool | None:
-    known = set(results)
-    return True if True in known else None if None in known else False
+        def passes(name: str, test: Test) -> bool:
+            return missing if facts.get(name) is None else test(facts[name])
 
-
-def _all(results: Iterable[bool | None]) -> bool | None:
-    known = set(results)
-    return False if False in known else None if None in known else True
+        return any(all(any(passes(*term) for term in chain) for chain in group) for group in self.alternatives)
 
 
 def parse_claims_condition(text: str) -> ClaimsCondition:
@@ -95,52 +81,40 @@ def _invalid(sentence: str) -> InputInvalid:
     return InputInvalid({"condition": [sentence]})
 
 
-def _test_of(term: Term) -> ClaimTest:
+def _test_of(term: Term) -> tuple[str, Test]:
     if not isinstance(term, Condition):
         raise _invalid("RLQUERY and JOIN are not possible here. Use verified claims such as source_repository.")
-    if term.field not in CLAIMS and term.field not in RECORD:
-        known = ", ".join((*CLAIMS, *RECORD))
-        raise _invalid(f"{term.field[:100]!r} is not a verified claim. Use one of {known}.")
-    operators = _OF_NUMBERS if term.field in RECORD else _OF_TEXTS
+    is_number = term.field in RECORD
+    if not is_number and term.field not in CLAIMS:
+        names = ", ".join((*CLAIMS, *RECORD))
+        raise _invalid(f"{term.field[:100]!r} is not a verified claim. Use one of {names}.")
+    operators = _OF_NUMBERS if is_number else _OF_TEXTS
     if term.operator not in operators or not term.value:
         raise _invalid(f"{term.field}: use one of {', '.join(operators)} with a value.")
-    if term.field not in RECORD:
-        return ClaimTest(term.field, _OF_TEXTS[term.operator](term.value))
-    if not term.value.isdecimal():
+    if is_number and not term.value.isdecimal():
         raise _invalid(f"{term.field}: {term.value[:100]!r} is not a whole number.")
-    return ClaimTest(term.field, _OF_NUMBERS[term.operator](int(term.value)))
+    compare, value = operators[term.operator], int(term.value) if is_number else term.value
+    return term.field, lambda fact: bool(compare(fact, value))
 
 
-def _is_listed(text: str) -> Callable[[Any], bool]:
-    values = frozenset(item.strip() for item in text.split(","))
-    return lambda fact: fact in values
+def _is_listed(fact: str, text: str) -> bool:
+    return fact in {item.strip() for item in text.split(",")}
 
 
-def _is_not_listed(text: str) -> Callable[[Any], bool]:
-    is_listed = _is_listed(text)
-    return lambda fact: not is_listed(fact)
-
-
-_OF_TEXTS: Mapping[str, Callable[[str], Callable[[Any], bool]]] = {
-    "=": lambda text: lambda fact: bool(fact == text),
-    "!=": lambda text: lambda fact: bool(fact != text),
+_OF_TEXTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": eq,
+    "!=": ne,
     "IN": _is_listed,
-    "NOT IN": _is_not_listed,
-    "STARTSWITH": lambda text: lambda fact: bool(fact.startswith(text)),
+    "NOT IN": lambda fact, text: not _is_listed(fact, text),
+    "STARTSWITH": str.startswith,
 }
-_OF_NUMBERS: Mapping[str, Callable[[int], Callable[[Any], bool]]] = {
-    "=": lambda limit: lambda fact: bool(fact == limit),
-    "<": lambda limit: lambda fact: bool(fact < limit),
-    "<=": lambda limit: lambda fact: bool(fact <= limit),
-    ">": lambda limit: lambda fact: bool(fact > limit),
-    ">=": lambda limit: lambda fact: bool(fact >= limit),
-}
+_OF_NUMBERS: Mapping[str, Callable[[Any, Any], bool]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def claims_of(change: Mapping[str, Any]) -> dict[str, Any]:
     """Return the verified claims of a change and the record of its pipeline; missing facts are None.
 
-    They are all missing once somebody else has edited what the pipeline created.
+    They are all missing once another caller has edited what the pipeline created.
     """
     if not change.get("oauth_entity") or find_editor(change):
         return dict.fromkeys((*CLAIMS, *RECORD))
@@ -167,7 +141,7 @@ def _record_of(change: Mapping[str, Any]) -> dict[str, int | None]:
     """Return how many changes the same pipeline has implemented, and how many of them were successful.
 
     Changes that are past their planned end and not closed, and canceled ones that were begun, are unsuccessful: a
-    pipeline reports its own close codes, and must not gain by leaving out its failures.
+    pipeline reports its own close codes, and could otherwise leave out its failures.
     """
     pipeline = {name: change.get(name) for name in PIPELINE}
     if not all(pipeline.values()):

@@ -77,6 +77,12 @@ def parse_governed_fields(text: str | None, approver_field: str | None = None) -
     return frozenset(fields | ({approver_field.partition(".")[0]} if approver_field else set()))
 
 
+def labels_of(names: Iterable[str]) -> list[str]:
+    """Return the labels of governed fields."""
+    entries = get_table(CHANGE).entries
+    return [COLLECTIONS[name] if name in COLLECTIONS else entries[name].label for name in names]
+
+
 def is_written_by_process(name: str) -> bool:
     """Return whether the process writes a field of a change, so that no answer can cover it."""
     return name in _WRITTEN_BY_PROCESS or name.startswith("sys_")

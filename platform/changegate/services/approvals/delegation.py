@@ -1,7 +1,6 @@
 """Delegation: who answers an approval for whom, and the rules for writes of delegations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -18,50 +17,46 @@ from changegate.services.tables.registry import NoRules, Values
 from changegate.services.users.roles import ADMIN
 
 APPROVER, DELEGATE, ADMINISTRATOR = "approver", "delegate", "administrator"
-CAPACITIES = {APPROVER: "Approver", DELEGATE: "Delegate", ADMINISTRATOR: "Administrator"}
 NOT_YOURS = "ACL Exception Update Failed due to security constraints"
-_ACTIVE = Prepared(
-    select(SysUserDelegate.sys_updated_by, SysUserDelegate.sys_created_by).where(
-        SysUserDelegate.user == parameter("user"),
-        SysUserDelegate.delegate == parameter("delegate"),
-        SysUserDelegate.approvals,
-        SysUserDelegate.starts <= parameter("at", UTCDateTime()),
-        SysUserDelegate.ends > parameter("at", UTCDateTime()),
-    )
+_ACTIVE = (
+    SysUserDelegate.approvals,
+    SysUserDelegate.starts <= parameter("at", UTCDateTime()),
+    SysUserDelegate.ends > parameter("at", UTCDateTime()),
+)
+_OF_USER = Prepared(
+    select(SysUserDelegate.delegate, SysUserDelegate.sys_updated_by, SysUserDelegate.sys_created_by)
+    .where(SysUserDelegate.user == parameter("user"), *_ACTIVE)
+    .order_by(SysUserDelegate.delegate)
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answerer:
-    """The user who answers an approval, and for whom: `capacity` is one of `CAPACITIES`."""
-
-    user: str
-    approver: str
-    capacity: str
-
-
-def answerer_of(approver: str, caller: Caller, initiators: Initiators) -> Answerer:
-    """Return who answers if the caller answers an approval of `approver` now.
+def capacity_of(approver: str, caller: Caller, initiators: Initiators) -> str:
+    """Return as what the caller answers an approval of `approver` now: approver, delegate, or administrator.
 
     A delegation applies at the time of the answer, and only to the user who delegated: the delegate of a delegate does
     not answer. Administrators may answer for others by name and password. Raises `AccessRefused`.
     """
     if caller.sys_id == approver:
-        return Answerer(caller.sys_id, approver, APPROVER)
+        return APPROVER
     if is_delegate(caller, approver, initiators):
-        return Answerer(caller.sys_id, approver, DELEGATE)
+        return DELEGATE
     if ADMIN in caller.roles and caller.grant is None:
-        return Answerer(caller.sys_id, approver, ADMINISTRATOR)
+        return ADMINISTRATOR
     raise AccessRefused("Operation Failed", NOT_YOURS)
 
 
 def is_delegate(caller: Caller, approver: str, initiators: Initiators) -> bool:
-    """Return whether a delegation of the approver to the caller is active.
+    """Return whether a delegation of the approver to the caller is active."""
+    return caller.sys_id in list_delegates(approver, initiators)
+
+
+def list_delegates(approver: str, initiators: Initiators) -> list[str]:
+    """Return the users to whom a user has delegated approvals now.
 
     A delegation that the people who asked for the change have written for another user does not apply to the change.
     """
-    rows = _ACTIVE.all({"user": approver, "delegate": caller.sys_id, "at": now()})
-    return any(not any(map(initiators.has_written, (row.sys_created_by, row.sys_updated_by))) for row in rows)
+    rows = _OF_USER.all({"user": approver, "at": now()})
+    return [row.delegate for row in rows if not any(map(initiators.has_written, row[1:]))]
 
 
 class DelegationRules(NoRules):

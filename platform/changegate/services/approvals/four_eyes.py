@@ -1,6 +1,6 @@
 """Four eyes: the people who may not approve a change, because they asked for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,15 @@ from sqlalchemy import String, func, literal, or_, select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthEntity, SysAudit, SysUser
+from changegate.services.approvals.content import labels_of
 from changegate.services.approvals.people import (
     COLUMNS,
     WITH_IDENTITIES,
     Link,
     accounts_of,
+    accounts_with_email,
     has_identity,
+    read_accounts,
     read_connected,
 )
 
@@ -27,7 +30,7 @@ REASONS = {
 }
 ACTOR = "actor"
 _PEOPLE_FIELDS = ("requested_by", "opened_by")
-_ACTOR_FIELDS = ("oauth_issuer", "oauth_subject", "source_actor", "source_email")
+_ACTOR_FIELDS = ("oauth_issuer", "oauth_subject", "source_actor")
 _FIELDS = (*_PEOPLE_FIELDS, "sys_created_by", "sys_id", *_ACTOR_FIELDS)
 
 
@@ -41,6 +44,11 @@ class Initiators:
     links: Mapping[str, Link]
     reasons: Mapping[str, str]
     unmapped_actor: str | None
+
+    def shown(self) -> dict[str, Any]:
+        """Return the people, and why they may not approve the change, as an explanation contains them."""
+        reasons = {user: self.why_not(user) for user in self.links}
+        return {"initiators": reasons, "unmapped_actor": self.unmapped_actor}
 
     def why_not(self, user: str) -> str | None:
         """Return why a user may not approve the change, as a sentence without a full stop, or None if they may."""
@@ -58,16 +66,25 @@ class Initiators:
 
 def initiators_of(change: Mapping[str, Any]) -> Initiators:
     """Return the people who asked for a change: requesters and openers, also former ones, and the token's person."""
-    rows = _INITIATORS.all(_parameters(change))
-    accounts = list(accounts_of(rows))
-    found = {row.sys_id: {other.how for other in rows if other.sys_id == row.sys_id} for row in rows}
-    reasons = {user: next(REASONS[how] for how in REASONS if how in hows) for user, hows in found.items()}
-    is_mapped = any(ACTOR in hows for hows in found.values()) or _is_opened_by_person(change)
+    rows = _INITIATORS.all({name: change.get(name) for name in _FIELDS})
+    ways: dict[str, set[str]] = {}
+    for row in rows:
+        ways.setdefault(row.sys_id, set()).add(row.how)
+    accounts = [*accounts_of(rows)]
+    for account in accounts_with_email(change.get("source_email")):
+        ways.setdefault(account.sys_id, set()).add(ACTOR)
+        accounts.append(account)
+    reasons = {user: next(REASONS[how] for how in REASONS if how in ways[user]) for user in ways}
+    is_mapped = any(ACTOR in each for each in ways.values()) or _is_opened_by_person(change)
     return Initiators(read_connected(accounts), reasons, None if is_mapped else _actor_of(change))
 
 
-def _parameters(change: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: change.get(name) for name in _FIELDS}
+def editors_of(edits: Mapping[str, Sequence[str]]) -> Initiators:
+    """Return the people who have edited fields of a change since approvals were requested, given the fields by user."""
+    accounts = read_accounts(edits)
+    names = {user: ", ".join(labels_of(fields)) for user, fields in edits.items()}
+    reasons = {user: f"has edited {names[user]} since approvals were requested" for user in edits}
+    return Initiators(read_connected(accounts), reasons, None)
 
 
 def _is_opened_by_person(change: Mapping[str, Any]) -> bool:
@@ -85,9 +102,7 @@ def _actor_of(change: Mapping[str, Any]) -> str:
 
 def _initiators() -> Any:
     """Return the statement for the accounts of the initiators, with the key of `REASONS` in the first column."""
-    requested_by, opened_by, created_by, change, issuer, subject, actor, email = (
-        parameter(name, String) for name in _FIELDS
-    )
+    requested_by, opened_by, created_by, change, issuer, subject, actor = (parameter(name, String) for name in _FIELDS)
     is_of_change = (SysAudit.tablename == "change_request", SysAudit.documentkey == change)
     is_of_people = or_(*(SysAudit.fieldname == name for name in _PEOPLE_FIELDS))
     former = select(SysAudit.oldvalue).where(*is_of_change, is_of_people)
@@ -95,14 +110,14 @@ def _initiators() -> Any:
         "requested": SysUser.sys_id == requested_by,
         "opened": or_(SysUser.sys_id == opened_by, func.lower(SysUser.user_name) == func.lower(created_by)),
         "formerly": SysUser.sys_id.in_(former),
-        ACTOR: or_(has_identity(issuer, subject, actor), func.lower(SysUser.email) == func.lower(email)),
+        ACTOR: has_identity(issuer, subject, actor),
         "namesake": func.lower(SysUser.user_name) == func.lower(actor),
     }
-    found = union_all(
+    initiators = union_all(
         *(select(literal(how, String).label("how"), SysUser.sys_id).where(clause) for how, clause in clauses.items())
     ).subquery()
-    source = WITH_IDENTITIES.join(found, found.c["sys_id"] == SysUser.sys_id)
-    return select(found.c["how"], *COLUMNS).select_from(source)
+    source = WITH_IDENTITIES.join(initiators, initiators.c["sys_id"] == SysUser.sys_id)
+    return select(initiators.c["how"], *COLUMNS).select_from(source)
 
 
 _INITIATORS = Prepared(_initiators())

@@ -1,5 +1,6 @@
 """The accounts of people: which accounts belong to one person, and who may be asked for an approval."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
             if (trait, account.email_verified) in searched:
                 continue
             searched.add((trait, account.email_verified))
-            for other in accounts_of(_BY_TRAIT[trait.kind].all({"value": trait.value, "issuer": trait.issuer})):
+            for other in _accounts_with(trait):
                 shared = None if other.sys_id in links else account.find_shared(other)
                 if shared:
                     links[other.sys_id] = Link(other, account, shared)
@@ -95,13 +96,30 @@ def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
 
 def person_keys(users: Collection[str]) -> dict[str, str]:
     """Return a key for each user: accounts of the same person have the same key."""
-    known = [account for user in users for account in accounts_of(_BY_ID.all({"value": user}))]
-    accounts = [link.account for link in read_connected(known).values()]
+    accounts = [link.account for link in read_connected(read_accounts(users)).values()]
     keys = {account.sys_id: account.sys_id for account in accounts}
     for alike in _groups_of(accounts):
         merged = {keys[account.sys_id] for account in alike}
         keys = {sys_id: min(merged) if key in merged else key for sys_id, key in keys.items()}
     return {user: keys.get(user, user) for user in users}
+
+
+def read_accounts(users: Iterable[str]) -> list[UserAccount]:
+    """Return the accounts of users, given their sys_ids."""
+    return [account for user in users for account in accounts_of(_BY_ID.all({"value": user}))]
+
+
+def accounts_with_email(email: str | None) -> list[UserAccount]:
+    """Return the accounts with an email, in any case."""
+    return [*_accounts_with(Trait(VERIFIED_EMAIL, email))] if email else []
+
+
+def _accounts_with(trait: Trait) -> Iterator[UserAccount]:
+    """Yield the accounts with a trait, in any case; for letters outside ASCII, whatever the database folds."""
+    pattern = None if trait.value.isascii() else _OUTSIDE_ASCII.sub("_", trait.value)
+    statements = _BY_TRAIT if pattern is None else _BY_PATTERN
+    values = {"value": pattern or trait.value, "issuer": trait.issuer}
+    return (each for each in accounts_of(statements[trait.kind].all(values)) if trait.folded in each.traits)
 
 
 def list_faults(users: Collection[str], role: str | None = None) -> dict[str, str]:
@@ -139,6 +157,10 @@ def accounts_of(rows: Iterable[Any]) -> Iterator[UserAccount]:
 def has_identity(issuer: Any, *subjects: Any) -> ColumnElement[bool]:
     """Return the clause for users who have one of `subjects` at an issuer, in any case."""
     is_named = func.lower(SysUserIdentity.subject).in_([func.lower(subject) for subject in subjects])
+    return _has_identity(issuer, is_named)
+
+
+def _has_identity(issuer: Any, is_named: ColumnElement[bool]) -> ColumnElement[bool]:
     return SysUser.sys_id.in_(select(SysUserIdentity.user).where(SysUserIdentity.issuer == issuer, is_named))
 
 
@@ -170,13 +192,21 @@ def _accounts_where(condition: ColumnElement[bool]) -> Prepared:
     return Prepared(select(*COLUMNS).select_from(WITH_IDENTITIES).where(condition).order_by(SysUser.sys_id))
 
 
-# The database converts both sides to lower case, because databases differ.
-_VALUE = parameter("value", String)
+_VALUE, _ISSUER = parameter("value", String), parameter("issuer", String)
 _BY_ID = _accounts_where(SysUser.sys_id == _VALUE)
+# The database converts both sides to lower case, because databases differ; SQLite converts only ASCII.
+_FOLDED = func.lower(_VALUE)
 _BY_TRAIT = {
-    EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number) == func.lower(_VALUE)),
-    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email) == func.lower(_VALUE)),
-    IDENTITY: _accounts_where(has_identity(parameter("issuer", String), _VALUE)),
+    EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number) == _FOLDED),
+    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email) == _FOLDED),
+    IDENTITY: _accounts_where(has_identity(_ISSUER, _VALUE)),
+}
+# Values with any letter where the value has one outside ASCII; the traits are compared afterwards. No index helps.
+_OUTSIDE_ASCII = re.compile(r"[^\x00-\x7f]|[%_\\]")
+_BY_PATTERN = {
+    EMPLOYEE_NUMBER: _accounts_where(func.lower(SysUser.employee_number).like(_FOLDED)),
+    VERIFIED_EMAIL: _accounts_where(func.lower(SysUser.email).like(_FOLDED)),
+    IDENTITY: _accounts_where(_has_identity(_ISSUER, func.lower(SysUserIdentity.subject).like(_FOLDED))),
 }
 _STATE = Prepared(
     select(SysUser.active, SysUser.locked_out, roles_of_user().label("roles")).where(

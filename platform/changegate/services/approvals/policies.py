@@ -48,9 +48,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PolicySelection:
-    """The policy that applies to a change, and what its claims rules say: ask people, approve, reject, or nothing.
+    """The policy that applies to a change, and its verdict: ask people, approve or reject by claims, or undecided.
 
-    Without a policy, `verdict` is undecided and `reason` says why. `passed_over` are matching policies before it that
+    `reason` explains why a selection without a policy is undecided. `passed_over` are matching policies before it that
     did not decide, with the reason. `facts` are the facts that were read, with their values.
     """
 
@@ -119,7 +119,7 @@ def select_policy(change: Row, state: int, given: Mapping[str, Any]) -> PolicySe
 
 
 def _evaluate(rule: Row, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a claims rule says: `passed` is None if it depends on a missing claim."""
+    """Return the result of a claims rule: `passed` is None if it depends on a missing claim."""
     condition = parse_claims_condition(rule["condition"])
     missing = [name for name in condition.fields if facts.get(name) is None]
     passed = condition.evaluate(facts)

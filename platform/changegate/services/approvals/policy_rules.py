@@ -12,11 +12,10 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.candidates import CLAIMS, FIELD, GROUP, USERS, target_of
 from changegate.services.approvals.claims import parse_claims_condition
 from changegate.services.approvals.content import parse_governed_fields
-from changegate.services.approvals.deadlines import ESCALATE, EXPIRE, REMIND
-from changegate.services.approvals.departures import attend_changes
+from changegate.services.approvals.departures import recompute_changes
+from changegate.services.approvals.hours import ESCALATE, EXPIRE, LEAST_HOURS, MOST_HOURS, REMIND
 from changegate.services.approvals.policies import FACTS, rules_of
 from changegate.services.approvals.rollup import COUNT, PERCENTAGE
-from changegate.services.approvals.voiding import LEAST_HOURS, MOST_HOURS
 from changegate.services.state_models.conditions import parse_condition
 from changegate.services.tables.registry import NoRules, Values
 
@@ -51,7 +50,7 @@ class PolicyRules(NoRules):
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Refuse an invalid condition, and a policy that is active before it has rules."""
-        _check_policy(values)
+        parse_condition(values.get("condition") or "", FACTS)
         if values.get("active"):
             raise InputInvalid({"active": [RULES_MISSING]})
 
@@ -61,15 +60,15 @@ class PolicyRules(NoRules):
         if not changes:
             return
         after = {**record, **changes}
-        _check_policy(after)
+        parse_condition(after.get("condition") or "", FACTS)
         if after["active"] and not rules_of(record["sys_id"]):
             raise InputInvalid({"active": [RULES_MISSING]})
         changes["version"] = record["version"] + 1
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> Values | None:
-        """Ask again about the changes that wait because no policy matched, or because there was nobody to ask."""
+        """Ask again about the changes that wait because no policy matched, or because no user could be asked."""
         if {**record, **changes}["active"]:
-            attend_changes(false())
+            recompute_changes(false())
         return None
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
@@ -123,7 +122,7 @@ class ApprovalDefRules(NoRules):
 
 def _follow(policy: str) -> None:
     _RAISE_VERSION.execute({"of_policy": policy})
-    attend_changes(false())
+    recompute_changes(false())
 
 
 def _lock_policy(sys_id: str) -> Mapping[str, Any]:
@@ -139,12 +138,8 @@ def _refuse_shipped(policy: Mapping[str, Any]) -> None:
         raise OperationFailed(READ_ONLY.format(policy["name"]))
 
 
-def _check_policy(policy: Mapping[str, Any]) -> None:
-    parse_condition(policy.get("condition") or "", FACTS)
-
-
 def _check_rule(rule: Mapping[str, Any]) -> None:
-    """Raise `InputInvalid` for a rule that names nobody, or whose number of approvals makes no sense."""
+    """Raise `InputInvalid` for a rule without approvers, or whose numbers make no sense."""
     parse_governed_fields(rule.get("governed_fields"))
     for name in _HOURS:
         if (hours := rule.get(name)) is not None and not LEAST_HOURS <= hours <= MOST_HOURS:

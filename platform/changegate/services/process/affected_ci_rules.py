@@ -10,8 +10,8 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
 from changegate.models import Task, TaskCi
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.content import AFFECTED_CIS
-from changegate.services.approvals.departures import BOUND_STATES
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.recording import record_edits
@@ -85,6 +85,5 @@ class CiRules(NoRules):
 def _list_bound(condition: ColumnElement[bool]) -> list[str]:
     """Return the changes that are bound to their approvals and fulfill a condition."""
     columns = Task.__table__.c
-    is_bound = (columns["sys_class_name"] == "change_request", columns["state"].in_(BOUND_STATES))
-    statement = select(columns["sys_id"]).where(*is_bound, condition).order_by(columns["sys_id"])
+    statement = select(columns["sys_id"]).where(bound_changes(), condition).order_by(columns["sys_id"])
     return list(connection().execute(statement).scalars())

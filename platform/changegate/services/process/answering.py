@@ -3,6 +3,7 @@
 from changegate.errors import RecordNotFound
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.answers import answer_pending
+from changegate.services.approvals.rounds import Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.registry import Values
@@ -19,4 +20,4 @@ def answer_change(
     change = lock_change(sys_id) if sys_id.isprintable() else None
     if change is None:
         raise RecordNotFound
-    return apply_outcome(change, answer_pending(change, state, comments, caller, condition), caller)
+    return apply_outcome(change, answer_pending(Round(change, caller), state, comments, condition), caller)

@@ -9,19 +9,21 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed, RecordNotFound
 from changegate.models import Task
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.answers import COMMENTS_MISSING, complete_answer, require_answer_by_person
-from changegate.services.approvals.delegation import ADMINISTRATOR
-from changegate.services.approvals.requests import redraw
+from changegate.services.approvals.answers import (
+    COMMENTS_MISSING,
+    after_answer,
+    complete_answer,
+    find_change_of,
+    require_answer_by_person,
+)
 from changegate.services.approvals.rollup import REJECTED
-from changegate.services.approvals.stages import ANSWERED, settle
-from changegate.services.approvals.stored import find_change_of
+from changegate.services.approvals.rounds import ANSWERED, Round
 from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import apply_outcome
 from changegate.services.tables.registry import NoRules, Values
 
 ANSWER = frozenset({"state", "comments"})
 REFUSED = "ACL Exception {} Failed due to security constraints"
-UNCOUNTED = "the answer of an administrator does not count"
 KEPT = "An approval that a policy requested is evidence and cannot be deleted"
 _CLASS = Prepared(select(Task.sys_class_name).where(Task.sys_id == parameter("task")))
 
@@ -52,7 +54,7 @@ class ApprovalRules(NoRules):
         """Refuse an answer that the caller may not give, and a rejection without comments."""
         if record["asked_by_policy"]:
             if changes:
-                complete_answer(record, changes, _change_of(record), caller)
+                complete_answer(record, changes, Round(_change_of(record), caller))
             return
         if "admin" not in caller.roles:
             if record["approver"] != caller.sys_id:
@@ -67,12 +69,8 @@ class ApprovalRules(NoRules):
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Count the answers, and move the change if they are enough."""
         if record["asked_by_policy"]:
-            change = _change_of(record)
-            outcome = settle(change, caller)
-            if changes["answered_as"] == ADMINISTRATOR:
-                # If the answer does not count, the approver is asked again.
-                outcome = redraw(change, caller, UNCOUNTED)
-            apply_outcome(change, outcome, caller)
+            current = Round(_change_of(record), caller)
+            apply_outcome(current.change, after_answer(current, {**record, **changes}), caller)
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Refuse to delete what a policy requested."""

@@ -1,6 +1,6 @@
 """What a change waits for: the missing conditions of its next move, who can satisfy each, and how."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -10,7 +10,11 @@ from sqlalchemy import String, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChgHistory, SysUser
-from changegate.services.approvals.standing import waiting_for
+from changegate.services.approvals.counting import OpenRule, list_open_rules
+from changegate.services.approvals.delegation import list_delegates
+from changegate.services.approvals.eligibility import list_exclusions
+from changegate.services.approvals.rollup import NOT_REQUESTED
+from changegate.services.approvals.rounds import Round
 from changegate.services.process.changes import list_active_tasks
 from changegate.services.process.facts import REVIEW
 from changegate.services.process.freezes import FREEZE_FACTS, list_freezes
@@ -20,12 +24,14 @@ from changegate.services.schedules.overrides import roles_that_override
 from changegate.services.state_models.decision import Decision, Move
 from changegate.services.state_models.model import TransitionCondition
 from changegate.services.state_models.shipped import CANCELED
+from changegate.services.tables.values import INSTANT_FORMAT
 
 CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
 CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
 CHANGE_API = "/api/sn_chg_rest/change"
 OVERRIDES = "/api/now/table/chg_freeze_override"
-# Who makes sure that somebody can approve a change.
+APPROVALS = "/api/now/table/sysapproval_approver"
+# Who makes sure that enough users can approve a change.
 MANAGERS = ({"type": "role", "name": "change_manager"}, {"type": "role", "name": "admin"})
 _HISTORY = ChgHistory.__table__.c
 _MOVED = Prepared(
@@ -52,7 +58,8 @@ class Blocker:
     """One thing that a change waits for.
 
     `since` is when the change entered its state, or when the task or the approval came up. `who_can` names users,
-    groups, or roles, each as {"type", "name"} and, except for roles, "sys_id".
+    groups, or roles, each as {"type", "name"} and, except for roles, "sys_id". A role with a "path" sends the request
+    there.
     """
 
     code: str
@@ -114,7 +121,7 @@ def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
 
 def _pending_move(waiting: _Waiting) -> Blocker:
     state = waiting.move.transition.to_state
-    sentence = f"The change can move to {waiting.decision.model.label_of(state)}; nobody has moved it yet."
+    sentence = f"The change can move to {waiting.decision.model.label_of(state)}. Move it."
     return _writable(waiting, "move", sentence, "state", str(state))
 
 
@@ -124,6 +131,9 @@ def _missing_field(waiting: _Waiting, condition: TransitionCondition) -> Blocker
         return _writable(waiting, "on_hold", condition.description, name, "false")
     if condition.field:
         return _writable(waiting, "field", condition.description, name, "")
+    if name == "std_change_producer_version":
+        # The template cannot change after the creation; another type is approved by people.
+        return _writable(waiting, "condition", condition.description, "type", "normal")
     return Blocker("condition", condition.description, field=name, since=waiting.since)
 
 
@@ -164,22 +174,52 @@ def _freezes(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Bloc
 
 
 def _missing_approvals(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
-    missing = waiting_for(waiting.change)
+    current = Round(waiting.change)
+    missing = [*list_open_rules(current)]
     if not missing:
         yield Blocker("approval", condition.description, field="approval", since=waiting.since)
-        return
-    names = _names_of({user for each in missing for user in each.users})
-    how = Call("PATCH", f"{CHANGE_API}/{waiting.change['sys_id']}/approvals", {"state": "approved"})
+    if any(each.expired_at for each in missing):
+        yield _past_window(waiting)
     for each in missing:
-        if each.reason is not None:
-            sentence = f"Approval could not be requested: {each.reason}."
-            yield Blocker("approval", sentence, field="approval", since=each.since, who_can=MANAGERS)
-            continue
-        users = tuple({"type": "user", "name": names[user], "sys_id": user} for user in each.users)
-        count = "1 more approval" if each.missing == 1 else f"{each.missing} more approvals"
-        sentence = f"{condition.description} {each.rule}: {count} required."
-        approval = each.approvals[0] if each.approvals else None
-        yield Blocker("approval", sentence, "approval", approval, since=each.since, who_can=users, how=how)
+        if each.expired_at is None:
+            yield _missing_approval(current, each, condition)
+
+
+def _past_window(waiting: _Waiting) -> Blocker:
+    """Return the blocker of a change whose planned end has passed: until it has another one, no answer is valid."""
+    end = f"{waiting.change['end_date']:{INSTANT_FORMAT}}"
+    sentence = f"The planned end of the change was {end}. Plan a new window: set start_date and end_date."
+    how = Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", {"start_date": "", "end_date": ""})
+    return Blocker("field", sentence, field="end_date", since=waiting.change["end_date"], who_can=_roles(), how=how)
+
+
+def _missing_approval(current: Round, missing: OpenRule, condition: TransitionCondition) -> Blocker:
+    since = missing.stage.definition["sys_created_on"]
+    is_unasked = not missing.opened and missing.stage.outcome == NOT_REQUESTED
+    if missing.rule is None or is_unasked:
+        sentence = f"Approval could not be requested: {missing.reason}."
+        return Blocker("approval", sentence, field="approval", since=since, who_can=MANAGERS)
+    count = "1 more approval" if missing.missing == 1 else f"{missing.missing} more approvals"
+    sentence = f"{condition.description} {missing.rule['name']}: {count} required."
+    if not missing.opened:
+        sentence += f" {missing.reason}. It is requested again automatically."
+        who_can = _users([row["approver"] for row in missing.uncounted])
+        return Blocker("approval", sentence, field="approval", since=since, who_can=who_can)
+    if missing.reason is not None:
+        sentence += f" Too few users can approve: {missing.reason}."
+    users, approval = [row["approver"] for row in missing.opened], missing.opened[0]["sys_id"]
+    delegates = {user for approver in users for user in list_delegates(approver, current.initiators)}.difference(users)
+    excluded = list_exclusions(current, missing.stage.state, missing.rule, delegates)
+    # An administrator answers for another user by the approval itself.
+    administrator = {"type": "role", "name": "admin", "path": f"{APPROVALS}/{approval}"}
+    who_can = (*_users([*users, *sorted(delegates - excluded.keys())]), administrator)
+    how = Call("PATCH", f"{CHANGE_API}/{current.change['sys_id']}/approvals", {"state": "approved"})
+    return Blocker("approval", sentence, "approval", approval, since=since, who_can=who_can, how=how)
+
+
+def _users(users: Sequence[str]) -> tuple[Mapping[str, str], ...]:
+    names = _names_of(users)
+    return tuple({"type": "user", "name": names[user], "sys_id": user} for user in users)
 
 
 def _names_of(users: Collection[str]) -> dict[str, str]:

@@ -8,12 +8,13 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.models.change_request import CHANGE_STATES
 from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
+from changegate.services.approvals.bound import is_bound
 from changegate.services.approvals.content import ATTACHMENTS
-from changegate.services.approvals.departures import ATTEND, UNBOUND_STATES
-from changegate.services.approvals.requests import STAGES, hold, release, withdraw_open
+from changegate.services.approvals.requests import end_open, hold_approvals, release_approvals
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
+from changegate.services.approvals.rounds import Round
 from changegate.services.conflicts.detection import CONFLICT, NOT_RUN, RELEVANT_FIELDS, detect, status_of_new, withdraw
-from changegate.services.jobs.queue import enqueue
+from changegate.services.history.chain import begin
 from changegate.services.process.creation_presets import (
     find_model_of_type,
     find_presets,
@@ -22,7 +23,7 @@ from changegate.services.process.creation_presets import (
 )
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
-from changegate.services.process.moves import after_move, after_release, ends_change, model_of, require_move
+from changegate.services.process.moves import after_move, after_release, ends_change, require_move
 from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.risk_calculation import begin_risk, edited_by_caller, follow_edit
@@ -31,7 +32,7 @@ from changegate.services.standard_changes.content import STANDARD
 from changegate.services.standard_changes.templates import begin_from_template, keep_template
 from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import NEW
-from changegate.services.state_models.stored import get_model
+from changegate.services.state_models.stored import get_model, model_of
 from changegate.services.tables.registry import AttachedFile, Values
 
 EMERGENCY = "emergency"
@@ -80,11 +81,11 @@ class ChangeRules(TaskRules):
         values |= status_of_new(values)
 
     def after_create(self, values: Values, caller: Caller) -> None:
-        """Store the conflicts; have approvals requested of a change that was imported in a state that needs them."""
+        """Store the conflicts; begin the history of a change that is imported in a later state, or with an approval."""
         if values.get("conflict_last_run") and values["conflict_status"] == CONFLICT:
             detect(values)
-        if values["state"] in STAGES:
-            enqueue(ATTEND, {"change": values["sys_id"]}, key=values["sys_id"])
+        if (values["state"], values["approval"]) != (_initial_state(values["chg_model"]), NOT_REQUESTED):
+            begin("change_request", values["sys_id"])
 
     def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Refuse what approvals and the state model decide, ignore process fields, and keep the fields consistent."""
@@ -109,28 +110,24 @@ class ChangeRules(TaskRules):
         """Record what was edited, and carry out the effects of a move, or of a hold and its end."""
         is_released = changes.get("on_hold") is False
         if is_released:
-            # Also before a move of the same write. Of the approvals, a move takes care itself.
+            # Also before a move of the same write. A move requests approvals itself.
             release_tasks(record, caller)
         if "state" in changes:
             return after_move(record, caller)
         record_edits(record, changes, caller)
         if changes.get("on_hold") or (record["on_hold"] and "on_hold_reason" in changes and "on_hold" not in changes):
             hold_tasks({**record, **changes}, caller)
-            hold({**record, **changes}, caller)
+            hold_approvals(Round({**record, **changes}, caller))
         elif is_released:
-            release({**record, **changes}, caller)
+            release_approvals(Round({**record, **changes}, caller))
             released = after_release(record, caller)
             return after_edit(record["sys_id"], edited_by_caller(changes), caller) or released
-        # In these states, nothing depends on an edit, and the change is not read again.
-        return (
-            None
-            if record["state"] in UNBOUND_STATES
-            else after_edit(record["sys_id"], edited_by_caller(changes), caller)
-        )
+        # In other states, nothing depends on an edit, and the change is not read again.
+        return after_edit(record["sys_id"], edited_by_caller(changes), caller) if is_bound(record) else None
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """End the open approvals, which nobody can answer without the change, and record the deletion."""
-        withdraw_open(record, caller, DELETED)
+        end_open(Round(record, caller), DELETED)
         withdraw(record["sys_id"])
         super().before_delete(record, caller)
 

@@ -9,8 +9,6 @@ from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import Task
-from changegate.services.access.caller import Caller
-from changegate.services.access.permissions import Permissions
 from changegate.services.tables.registry import Table, Values, get_table
 
 _TASK = Task.__table__
@@ -27,8 +25,6 @@ _TASKS = (
 _ACTIVE_TASKS = Prepared(_TASKS)
 _LOCK_ACTIVE_TASKS = Prepared(_TASKS.with_for_update(key_share=True).execution_options(locks_rows=True))
 WORKFLOW = "workflow"
-# The caller of jobs.
-SYSTEM_CALLER = Caller("", "system", Permissions(frozenset()))
 
 
 def changes_table() -> Table:

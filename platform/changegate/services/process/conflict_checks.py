@@ -8,13 +8,13 @@ from sqlalchemy import String, literal, select, union
 from changegate.database import connection
 from changegate.extensions import database_now
 from changegate.models import Task, TaskCi
-from changegate.services.access.caller import Caller
-from changegate.services.approvals.departures import ATTEND
+from changegate.services.access.caller import SYSTEM_CALLER, Caller
+from changegate.services.approvals.departures import RECOMPUTE
 from changegate.services.configuration_items.relations import ancestors_of
 from changegate.services.conflicts.detection import RECHECK, detect, promise_recheck
 from changegate.services.jobs.handlers import handles
 from changegate.services.jobs.queue import enqueue
-from changegate.services.process.changes import SYSTEM_CALLER, changes_table, lock_change
+from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.risk_calculation import follow_fact
 from changegate.services.risk.conditions import CONFLICTS
 from changegate.services.tables.registry import NoRules, Values
@@ -43,7 +43,7 @@ def recheck(payload: Mapping[str, Any]) -> None:
     if change is not None and change["active"]:
         change = check_conflicts(change, SYSTEM_CALLER, is_job=True)
         if follow_fact(change, {CONFLICTS}, SYSTEM_CALLER):
-            enqueue(ATTEND, {"change": change["sys_id"]}, key=change["sys_id"])
+            enqueue(RECOMPUTE, {"change": change["sys_id"]}, key=change["sys_id"])
 
 
 class RelationRules(NoRules):

@@ -7,10 +7,7 @@ from sqlalchemy import select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import ChangeTask
-from changegate.services.approvals.requests import is_requested
-from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED
-from changegate.services.approvals.standing import facts_of
-from changegate.services.approvals.voiding import effective_approval
+from changegate.services.approvals.counting import facts_of
 from changegate.services.conflicts.detection import count_conflicts
 from changegate.services.process.changes import WORKFLOW, list_active_tasks
 from changegate.services.process.freezes import freeze_facts
@@ -45,10 +42,7 @@ def gather_facts(
     if _is_needed("conflict.", needed):
         facts["conflict.count"] = count_conflicts(change)
     if _is_needed("approval", needed):
-        is_counted = change["approval"] != APPROVED or is_requested(change)
-        facts["approval"] = effective_approval(change, frozenset(edited)) if is_counted else NOT_REQUESTED
-    if _is_needed("approval.", needed):
-        facts |= facts_of(change)
+        facts |= facts_of(change, edited, counts=_is_needed("approval.", needed))
     if _is_needed("freeze.", needed):
         facts |= freeze_facts(change)
     if _is_needed("task.", needed):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from changegate.services.access.caller import Caller
+from changegate.services.access.caller import SYSTEM_CALLER, Caller
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
 from changegate.services.jobs.handlers import handles
-from changegate.services.process.changes import SYSTEM_CALLER, lock_change
+from changegate.services.process.changes import lock_change
 from changegate.services.process.moves import settle
 from changegate.services.process.recording import CHANGE
 from changegate.services.schedules.overrides import begin_override

@@ -11,13 +11,11 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-from changegate.errors import OperationFailed
 from changegate.models.base import utc_now
-from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.requests import cancel_pending, on_entry
+from changegate.services.approvals.requests import end_round, on_entry
 from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECTED, REQUESTED
-from changegate.services.approvals.stages import CANCELLED, ApprovalOutcome
+from changegate.services.approvals.rounds import CANCELLED, Round
 from changegate.services.conflicts.detection import withdraw
 from changegate.services.process.changes import changes_table, lock_change
 from changegate.services.process.facts import TASK_CLOSED, gather_facts
@@ -29,7 +27,6 @@ from changegate.services.process.reviews import open_review_task
 from changegate.services.process.work_tasks import cancel_tasks, cancel_workflow_tasks, create_work_tasks
 from changegate.services.schedules.stored import hold_schedules
 from changegate.services.state_models.decision import Decision, decide
-from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import (
     ASSESS,
     AUTHORIZE,
@@ -41,7 +38,7 @@ from changegate.services.state_models.shipped import (
     REVIEW,
     SCHEDULED,
 )
-from changegate.services.state_models.stored import get_model
+from changegate.services.state_models.stored import model_of
 from changegate.services.tables.registry import Values
 from changegate.services.tables.writing.records import write_changes
 
@@ -52,15 +49,6 @@ END_OF_APPROVALS = {
     CLOSED: "the change was closed",
     CANCELED: "the change was canceled",
 }
-
-
-def model_of(change: Mapping[str, Any]) -> StateModel:
-    """Return the state model of a change: that of its model, or else that of its type, or else Normal."""
-    for sys_id in (change["chg_model"], MODELS_OF_TYPES.get(change["type"]), MODELS_OF_TYPES["normal"]):
-        model = get_model(sys_id) if sys_id else None
-        if model is not None:
-            return model
-    raise OperationFailed("This instance has no state models. Run changegate prepare")
 
 
 def decide_about(
@@ -77,9 +65,9 @@ def decide_about(
     return decide(model, gather_facts(change, event, edited, needed))
 
 
-def apply_outcome(change: Values, outcome: ApprovalOutcome, caller: Caller) -> Values:
+def apply_outcome(change: Values, approval: str, caller: Caller) -> Values:
     """Write the approval of a locked change, and make the automatic moves that follow; return the change then."""
-    return settle(_write_approval(change, outcome.approval, caller), caller)
+    return settle(_write_approval(change, approval, caller), caller)
 
 
 def _write_approval(change: Values, approval: str, caller: Caller) -> Values:
@@ -176,11 +164,10 @@ def _enter(change: Values, caller: Caller) -> Values:
     if state in CLOSED_STATES:
         withdraw(change["sys_id"])
     if state in {ASSESS, AUTHORIZE}:
-        outcome = on_entry(change, state, caller, gather_facts(change))
-        return _write_approval(change, outcome.approval, caller)
+        return _write_approval(change, on_entry(Round(change, caller), state, gather_facts(change)), caller)
     is_end = ends_change(change, state)
     if is_end or state in END_OF_APPROVALS:
-        cancel_pending(change, caller, END_OF_APPROVALS.get(state, "the change has ended"))
+        end_round(Round(change, caller), END_OF_APPROVALS.get(state, "the change has ended"))
     if state == IMPLEMENT:
         create_work_tasks(change, caller)
         open_review_task(change, caller)

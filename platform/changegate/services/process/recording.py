@@ -9,7 +9,8 @@ from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysUser, Task
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS, is_written_by_process
-from changegate.services.approvals.voiding import covered_fields
+from changegate.services.approvals.eligibility import covered_fields
+from changegate.services.approvals.rounds import Round
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import CHANGES, Beginning, append, describe_beginning
 from changegate.services.process_documents.versions import current_version
@@ -117,7 +118,7 @@ def _facts_of(before: Values, after: Values) -> dict[str, Any]:
     edited = {name for name in changed if not is_written_by_process(name)}
     governed = set(GOVERNED_FIELDS)
     if before["state"] != NEW and not edited <= governed:
-        governed |= covered_fields(before["sys_id"])
+        governed |= covered_fields(Round(before))
     recorded = (*RECORDED, *sorted(governed.difference(RECORDED)))
     differing = [name for name in recorded if name in changed and name != "approval"]
     old, new = (rendered(row, differing) for row in (before, after))

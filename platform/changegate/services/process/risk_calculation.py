@@ -8,18 +8,17 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from changegate.services.access.caller import Caller
-from changegate.services.approvals.departures import UNBOUND_STATES
 from changegate.services.conflicts.detection import RELEVANT_FIELDS, count_conflicts
 from changegate.services.process.changes import changes_table
 from changegate.services.process.recording import record_edits
 from changegate.services.risk.calculation import calculate, depends_on, is_calculated
 from changegate.services.risk.conditions import CONFLICTS, active_conditions
-from changegate.services.state_models.shipped import NEW
+from changegate.services.state_models.shipped import CANCELED, CLOSED, IMPLEMENT, REVIEW
 from changegate.services.tables.registry import Values
 from changegate.services.tables.writing.records import write_changes
 
 # In these states, a risk stays as it is.
-SETTLED_STATES = frozenset(UNBOUND_STATES) - {NEW}
+SETTLED_STATES = frozenset({IMPLEMENT, REVIEW, CLOSED, CANCELED})
 RISK, EXPLANATION = "risk", "risk_explanation"
 
 

@@ -17,8 +17,10 @@ from sqlalchemy import insert, select, update
 
 from changegate.database import connection
 from changegate.database.prepared import Prepared, Remembered, parameter
+from changegate.errors import OperationFailed
 from changegate.models import ChgModel, SttrmState, SttrmStateTransition, SttrmTransitionCondition
 from changegate.models.base import new_sys_id
+from changegate.models.chg_model import MODELS_OF_TYPES
 from changegate.services.state_models.conditions import field_labels, parse_condition
 from changegate.services.state_models.model import State, StateModel, Transition, TransitionCondition
 from changegate.services.tables.dictionary import sys_id_of
@@ -45,6 +47,15 @@ def get_model(sys_id: str) -> StateModel | None:
     """Return a model as it is stored now; None if it does not exist or has no states."""
     model = _MODELS.first({"model": sys_id})
     return model if model is not None and model.states else None
+
+
+def model_of(change: Mapping[str, Any]) -> StateModel:
+    """Return the state model of a change: that of its model, or else that of its type, or else Normal."""
+    for sys_id in (change["chg_model"], MODELS_OF_TYPES.get(change["type"]), MODELS_OF_TYPES["normal"]):
+        model = get_model(sys_id) if sys_id else None
+        if model is not None:
+            return model
+    raise OperationFailed("This instance has no state models. Run changegate prepare")
 
 
 def read_model(sys_id: str, name: str) -> StateModel:

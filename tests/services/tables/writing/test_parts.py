@@ -14,10 +14,10 @@ from changegate.models import SysapprovalApprover, SysAttachment, SysAudit, SysJ
 from changegate.models.base import new_sys_id, utc_now
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions
-from changegate.services.approvals.stored import add_decision
 from changegate.services.catalog import TABLES
 from changegate.services.tables.registry import NOBODY, Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record
+from tests.services.approvals.asked_changes import decide
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES = get_table("change_request")
@@ -148,7 +148,7 @@ def test_the_requester_of_a_change_that_is_open_or_decided_cannot_be_deleted(
     user = create("sys_user", user_name="ann")
     change = create("change_request", state=state, **{column: user})
     if is_decided:
-        add_decision(row_of(change), {"round": 1, "stage": -4, "outcome": "approved"}, ROOT)
+        decide(change, "approved")
     if not is_kept:
         delete_record(get_table("sys_user"), ROOT, user)
         assert row_of(change)[column] is None
@@ -180,6 +180,24 @@ def test_a_group_that_was_asked_for_an_approval_cannot_be_deleted() -> None:
     )
     with pytest.raises(IntegrityError):
         connection().execute(delete(SysUserGroup).where(SysUserGroup.sys_id == asked))
+
+
+@pytest.mark.parametrize(
+    ("field", "table"),
+    [("assignment_group", "sys_user_group"), ("std_change_producer_version", "std_change_producer_version")],
+)
+def test_what_an_active_change_is_assigned_to_or_created_from_cannot_be_deleted(field: str, table: str) -> None:
+    """The reference would be emptied without the rules of the change, which stays approved."""
+    named = create(table, name="Network")
+    change = create("change_request", state="-2", **{field: named})
+
+    with pytest.raises(OperationFailed) as refusal:
+        delete_record(get_table(table), ROOT, named)
+    number = row_of(change)["number"]
+    assert f"is named by {number}, which has not ended. Deactivate it instead" in str(refusal.value.detail)
+    assert row_of(change)[field] == named
+    delete_record(get_table("change_request"), ROOT, change)
+    delete_record(get_table(table), ROOT, named)
 
 
 def add_approval(**values: str) -> None:
