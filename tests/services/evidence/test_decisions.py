@@ -8,9 +8,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection
-from changegate.models import ChgApprovalDef, ChgHistory
+from changegate.extensions import db
+from changegate.models import ChgApprovalDef, ChgHistory, TaskCi
 from changegate.services.evidence.verification import verify
-from changegate.services.history.actors import SYSTEM
+from changegate.services.history.actors import SYSTEM, actor_of
 from changegate.services.history.chain import append
 from tests.services.approvals.asked_changes import (
     add,
@@ -136,3 +137,27 @@ def test_the_approval_by_a_template_is_not_listed_as_imported() -> None:
     edit("change_request", change, state="-2")
     commit()
     assert codes() == []
+
+
+def test_content_that_was_edited_in_the_database_after_its_approval_is_found(people: dict[str, str]) -> None:
+    change = approved_change(people["ann"], people["bob"])
+    item = add("cmdb_ci", name="web")
+    commit()
+    assert codes() == []
+
+    db.session.add(TaskCi(task=change, ci_item=item))
+    commit()
+    assert codes() == [("content_differs", change)]
+    [found] = [each for each in verify().observations if each.code == "content_differs"]
+    assert found.sentence == "An approval does not cover the change as it is: Affected CIs: added web."
+
+
+def test_an_approval_by_a_person_who_edited_the_plan_is_found(people: dict[str, str]) -> None:
+    change = approved_change(people["ann"], people["bob"])
+    rows = connection().execute(select(ChgHistory.kind, ChgHistory.facts).where(ChgHistory.subject_id == change))
+    facts = {row.kind: json.loads(row.facts) for row in rows}
+    edited = {"changes": {"implementation_plan": [None, "Mine"]}}
+    append("change_request", change, "edited", edited, actor_of(caller_for(people["bob"])))
+    append("change_request", change, "decided", facts["decided"], SYSTEM)
+    commit()
+    assert codes() == [("own_approval", change), ("fields_differ", change)]

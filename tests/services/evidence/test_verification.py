@@ -19,7 +19,7 @@ from changegate.services.history.actors import SYSTEM, actor_of
 from changegate.services.history.chain import START, append, canonical, hash_of
 from changegate.services.oauth.token_keys import block_token_key, list_token_keys
 from changegate.services.tables.registry import get_table
-from changegate.services.tables.writing.records import create_record, delete_record
+from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.conftest import Clock
 from tests.services.evidence.tampering import tamper
 
@@ -346,6 +346,58 @@ def test_a_state_to_which_no_recorded_move_leads_is_found() -> None:
 
     tamper(f"UPDATE task SET state = -1 WHERE sys_id = '{change}'")
     assert codes(verify()) == [("state_differs", change, None)]
+
+
+@pytest.mark.parametrize(
+    ("edit", "observed"),
+    [
+        ("state = -1, approval = 'approved'", ["state_differs"]),
+        ("approval = 'approved'", ["state_differs"]),
+        ("implementation_plan = 'Drop tables'", []),
+    ],
+)
+def test_a_new_change_that_was_moved_in_the_database_is_found(edit: str, observed: list[str]) -> None:
+    grow(A)
+    change = create_record(get_table("change_request"), ROOT, {})["sys_id"]
+    commit()
+    assert codes(verify()) == []
+
+    assert [code for code, _, _ in found(f"UPDATE task SET {edit} WHERE sys_id = '{change}'")] == observed
+
+
+def test_a_change_from_before_all_histories_is_a_notice() -> None:
+    change = create_record(get_table("change_request"), ROOT, {})["sys_id"]
+    commit()
+    tamper(f"UPDATE task SET state = -1 WHERE sys_id = '{change}'")
+
+    report = verify()
+    assert (codes(report), report.is_clean) == ([("history_missing", change, None)], True)
+
+
+def test_an_imported_change_has_a_history() -> None:
+    grow(A)
+    create_record(get_table("change_request"), ROOT, {"state": "-1"})
+    create_record(get_table("change_request"), ROOT, {"state": "3", "close_code": "successful", "close_notes": "Done"})
+    commit()
+    assert codes(verify()) == []
+
+
+@pytest.mark.parametrize("field", ["implementation_plan", "short_description", "close_notes"])
+def test_a_value_to_which_no_recorded_edit_leads_is_found(field: str) -> None:
+    change = create_record(get_table("change_request"), ROOT, {"state": "-2", "backout_plan": "Restore"})["sys_id"]
+    update_record(get_table("change_request"), ROOT, change, {"implementation_plan": "Deploy"})
+    commit()
+    assert codes(verify()) == []
+
+    assert found(f"UPDATE task SET {field} = 'Other' WHERE sys_id = '{change}'") == [("fields_differ", change, None)]
+
+
+def test_references_that_a_deletion_has_emptied_are_not_reported() -> None:
+    item = create_record(get_table("cmdb_ci"), ROOT, {"name": "web"})["sys_id"]
+    change = create_record(get_table("change_request"), ROOT, {"state": "-1", "business_service": item})["sys_id"]
+    delete_record(get_table("cmdb_ci"), ROOT, item)
+    commit()
+    assert change and codes(verify()) == []
 
 
 def test_a_deleted_change_has_a_history_in_order() -> None:

@@ -1,19 +1,25 @@
 """Four eyes, checked again from the history of a change: who asked for it, who answered, and which answers counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from changegate.services.approvals.departures import UNBOUND_STATES
+from changegate.services.approvals.content import RECALCULATED
+from changegate.services.approvals.eligibility import governed_by
 from changegate.services.evidence.observation import Observation
 from changegate.services.history.chain import CHANGES, CREATED
+from changegate.services.state_models.shipped import CANCELED, CLOSED, IMPLEMENT, NEW, REVIEW
 
-APPROVED, DECIDED, ANSWERED = "approved", "decided", "answered"
+APPROVED, REQUESTED, DECIDED, ANSWERED = "approved", "requested", "decided", "answered"
 # An answer of an earlier state that a rule accepts.
 ACCEPTED = "accepted"
+# The kinds of entries with edits of fields.
+EDITED = frozenset({"edited", "moved"})
 # The kinds of entries that end approvals, with their answers.
-ENDED = frozenset({"voided", "withdrawn"})
+ENDED = frozenset({"voided", "withdrawn", "expired"})
+# States in which a change needs no approval.
+UNBOUND = frozenset(map(str, (NEW, IMPLEMENT, REVIEW, CLOSED, CANCELED)))
 # The fields of a change with the people who asked for it.
 PEOPLE = ("requested_by", "opened_by")
 
@@ -33,53 +39,73 @@ class HistoryEntry:
 Edits = Mapping[str, Sequence[tuple[datetime, str]]]
 
 
-def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observation]:
-    """Yield what is to be said about the decisions in the history of one change."""
-    people: dict[str, str] = {}
-    answers: dict[str, Mapping[str, Any]] = {}
-    for entry in entries:
-        people |= _people_in(entry)
-        if entry.kind == CREATED and _is_imported_approval(entry.facts):
-            yield Observation("approval_imported", "No policy requested the approval of the change.", seq=entry.seq)
-        if entry.kind == ANSWERED:
-            answers[entry.facts["approval"]] = entry.facts
-        elif entry.kind == ACCEPTED and entry.facts["earlier"] in answers:
-            answers[entry.facts["approval"]] = answers[entry.facts["earlier"]]
+@dataclass(slots=True)
+class _Known:
+    """What a history contains up to an entry: who asked for the change, who answered, and who has edited it."""
+
+    people: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    # The fields that users have edited since the first request of the round.
+    edits: dict[str, set[str]] = field(default_factory=dict)
+    requested_round: int | None = None
+
+    def follow(self, entry: HistoryEntry) -> None:
+        """Take an entry into account."""
+        self.people |= _people_in(entry)
+        if entry.kind == REQUESTED and entry.facts.get("round") != self.requested_round:
+            self.requested_round, self.edits = entry.facts.get("round"), {}
+        elif entry.kind in EDITED and self.requested_round is not None:
+            edited = entry.facts.get(CHANGES, {}).keys() - RECALCULATED
+            self.edits.setdefault(str(entry.actor.get("user")), set()).update(edited)
+        elif entry.kind == ANSWERED:
+            self.answers[entry.facts["approval"]] = entry.facts
+        elif entry.kind == ACCEPTED and entry.facts["earlier"] in self.answers:
+            self.answers[entry.facts["approval"]] = self.answers[entry.facts["earlier"]]
         elif entry.kind in ENDED:
             for each in entry.facts["approvals"]:
-                answers.pop(each["approval"], None)
+                self.answers.pop(each["approval"], None)
+
+
+def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observation]:
+    """Yield what is wrong with the decisions in the history of one change, or notable about them."""
+    known = _Known()
+    for entry in entries:
+        known.follow(entry)
+        if entry.kind == CREATED and _is_imported_approval(entry.facts):
+            yield Observation("approval_imported", "No policy requested the approval of the change.", seq=entry.seq)
         elif entry.kind == DECIDED and entry.facts["outcome"] == APPROVED:
-            yield from _review_decision(entry, people, answers, edits)
+            yield from _review_decision(entry, known, edits)
 
 
 def _is_imported_approval(facts: Mapping[str, Any]) -> bool:
-    return facts.get("approval") == APPROVED and facts.get("state") not in {str(state) for state in UNBOUND_STATES}
+    return facts.get("approval") == APPROVED and facts.get("state") not in UNBOUND
 
 
 def _people_in(entry: HistoryEntry) -> dict[str, str]:
-    """Return the people who, by this entry, asked for the change, with the field that says so."""
+    """Return the people who, by this entry, asked for the change, with the field that names them."""
     changes = entry.facts.get(CHANGES, {})
-    named = {entry.facts.get(name): name for name in PEOPLE} if entry.kind == CREATED else {}
+    people = {entry.facts.get(name): name for name in PEOPLE} if entry.kind == CREATED else {}
     for name in PEOPLE:
-        named |= dict.fromkeys(changes.get(name, ()), name)
-    return {user: name for user, name in named.items() if user}
+        people |= dict.fromkeys(changes.get(name, ()), name)
+    return {user: name for user, name in people.items() if user}
 
 
-def _review_decision(
-    entry: HistoryEntry, people: Mapping[str, str], answers: Mapping[str, Mapping[str, Any]], edits: Edits
-) -> Iterator[Observation]:
+def _review_decision(entry: HistoryEntry, known: _Known, edits: Edits) -> Iterator[Observation]:
     explanation = entry.facts.get("explanation", {})
-    initiators = {**people, **explanation.get("initiators", {})}
-    editors = {user for at, user in edits.get(entry.facts.get("policy") or "", ()) if at <= entry.at}
+    initiators = {**known.people, **explanation.get("initiators", {})}
+    authors = {user for at, user in edits.get(entry.facts.get("policy") or "", ()) if at <= entry.at}
     counted = [(rule, each) for rule in explanation.get("rules", ()) for each in rule.get("counted", ())]
     for rule, each in counted:
         approval, voters = each["approval"], {each["approver"], each.get("answered_by") or each["approver"]}
-        if not _is_given(answers.get(approval), voters, entry.facts.get("round")):
+        if not _is_given(known.answers.get(approval), voters, entry.facts.get("round")):
             yield _observe("answer_unrecorded", f"counts the approval {approval}, which is not recorded as such", entry)
-        for user in sorted(voters & initiators.keys()):
-            if not rule.get("definition", {}).get("allows_requester"):
+        if not rule.get("definition", {}).get("allows_requester"):
+            for user in sorted(voters & initiators.keys()):
                 yield _observe("own_approval", f"counts an answer of {user}, who asked for the change", entry)
-        for user in sorted(voters & editors):
+            for user in sorted(voters & known.edits.keys()):
+                if known.edits[user] & governed_by(rule):
+                    yield _observe("own_approval", f"counts an answer of {user}, who has edited the change", entry)
+        for user in sorted(voters & authors):
             sentence = f"was made under a policy that {user}, whose answer counted, had edited"
             yield _observe("policy_edited_by_approver", sentence, entry)
     if actor := explanation.get("unmapped_actor"):

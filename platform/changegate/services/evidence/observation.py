@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 # Observations that people should look at, although everything is recorded as it must be.
-NOTICES = frozenset({"actor_unknown", "approval_imported", "policy_edited_by_approver", "root_key_blocked"})
+NOTICES = frozenset(
+    {"actor_unknown", "approval_imported", "history_missing", "policy_edited_by_approver", "root_key_blocked"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from sqlalchemy import select, tuple_
 from changegate.database import connection
 from changegate.errors import InputInvalid
 from changegate.extensions import now
-from changegate.models import ChgHistory, ChgHistoryRoot, Task
-from changegate.services.evidence import four_eyes
+from changegate.models import ChgHistory, ChgHistoryRoot
+from changegate.services.evidence import four_eyes, records
 from changegate.services.evidence.observation import Observation
 from changegate.services.evidence.roots import ChainKey, Heads, Root, hash_of_heads, is_signed, read_root
-from changegate.services.history.chain import CHANGES, CREATED, START, hash_of
+from changegate.services.history.chain import CREATED, START, hash_of
 from changegate.services.oauth.token_keys import list_token_keys
 
 ENTRIES_AT_ONCE = 1000
@@ -71,6 +71,7 @@ def verify(exported: Root | None = None) -> Verification:
         sentence = f"An entry after the first {report.entries} cannot be read. Not all entries were verified."
         report.observations.append(Observation("edited", sentence))
         return report
+    report.observations += records.find_without_history()
     for table, sys_id in sorted(expected):
         sentence = "A root contains this history, and no entry of it is left."
         report.observations.append(Observation("removed", sentence, table, sys_id))
@@ -80,12 +81,11 @@ def verify(exported: Root | None = None) -> Verification:
 def _verify_chains(report: Verification, expected: Expected) -> None:
     """Verify every chain, and remove it from the expected ones."""
     edits = _read_policy_edits()
-    states = _read_states()
     for subject, rows in _read_chains():
         report.chains += 1
         report.entries += len(rows)
-        found = [*_verify_chain(rows, expected.pop(subject, {})), *_review(subject, rows, edits, states)]
-        report.observations += [replace(each, subject_table=subject[0], subject_id=subject[1]) for each in found]
+        observed = [*_verify_chain(rows, expected.pop(subject, {})), *_review(subject, rows, edits)]
+        report.observations += [replace(each, subject_table=subject[0], subject_id=subject[1]) for each in observed]
 
 
 def _expect(expected: Expected, heads: Heads) -> None:
@@ -112,10 +112,8 @@ def _verify_chain(rows: Sequence[Row], expected: Mapping[int, set[str]]) -> Iter
         yield Observation("truncated", f"The entries {seq + 1} to {last} are missing.", seq=seq)
 
 
-def _review(
-    subject: ChainKey, rows: Sequence[Row], edits: four_eyes.Edits, states: Mapping[str, str]
-) -> Iterator[Observation]:
-    """Yield what is to be said about the recorded decisions of a change, and about its present state."""
+def _review(subject: ChainKey, rows: Sequence[Row], edits: four_eyes.Edits) -> Iterator[Observation]:
+    """Yield what is wrong with the recorded decisions of a change, and with its present row."""
     entries = _parsed(rows) if subject[0] == CHANGE else None
     if entries is None:
         return  # not a change, or observed as edited or erased
@@ -123,29 +121,7 @@ def _review(
         yield from four_eyes.review(entries, edits)
     except (KeyError, TypeError, AttributeError):
         yield Observation("edited", "A decision or an answer has no facts to check.")
-    present = states.get(subject[1])
-    if present not in (None, _recorded_state(entries)) and not _is_up_to_date(subject[1]):
-        yield Observation("state_differs", f"The change is in state {present}, to which no recorded move leads.")
-
-
-def _is_up_to_date(change: str) -> bool:
-    """Return whether the last recorded state of a change is its state, read again in one statement.
-
-    The change may have moved between the statements that read its state and its history.
-    """
-    tasks = Task.__table__
-    both = select(tasks.c.state, _HISTORY).join(tasks, tasks.c.sys_id == _HISTORY.c.subject_id)
-    of_change = (_HISTORY.c.subject_table == CHANGE, _HISTORY.c.subject_id == change)
-    rows = [dict(row) for row in connection().execute(both.where(*of_change).order_by(_HISTORY.c.seq)).mappings()]
-    return not rows or str(rows[0]["state"]) == _recorded_state(_parsed(rows) or [])
-
-
-def _recorded_state(entries: Sequence[four_eyes.HistoryEntry]) -> str | None:
-    state = None
-    for entry in entries:
-        state = entry.facts.get("state", state) if entry.kind == CREATED else state
-        state = entry.facts.get(CHANGES, {}).get("state", (None, state))[1]
-    return state
+    yield from records.compare(subject[1], entries)
 
 
 def _parsed(rows: Sequence[Row]) -> list[four_eyes.HistoryEntry] | None:
@@ -193,13 +169,6 @@ def _read_policy_edits() -> four_eyes.Edits:
             continue  # observed as edited or erased
         edits[row.subject_id].append((row.sys_created_on, user))
     return edits
-
-
-def _read_states() -> Mapping[str, str]:
-    """Return the present state of every change."""
-    tasks = Task.__table__.c
-    rows = connection().execute(select(tasks.sys_id, tasks.state).where(tasks.sys_class_name == CHANGE))
-    return {row.sys_id: str(row.state) for row in rows}
 
 
 def _read_roots() -> Iterator[tuple[Root | None, list[Observation]]]:

@@ -77,6 +77,11 @@ def append(
     append_events(subject_table, subject_id, [Event(kind, facts, actor, at)])
 
 
+def begin(subject_table: str, subject_id: str) -> None:
+    """Begin the chain of a record that is created in another state than usual."""
+    append_events(subject_table, subject_id, ())
+
+
 def append_events(subject_table: str, subject_id: str, events: Iterable[Event]) -> None:
     """Append several entries with two statements: one reads the last entry, one inserts.
 
