@@ -368,7 +368,7 @@ def test_a_new_change_that_was_moved_in_the_database_is_found(edit: str, observe
 def test_a_change_from_before_all_histories_is_a_notice() -> None:
     change = create_record(get_table("change_request"), ROOT, {})["sys_id"]
     commit()
-    tamper(f"UPDATE task SET state = -1 WHERE sys_id = '{change}'")
+    tamper(f"UPDATE task SET state = -1, sys_created_on = '2020-01-01 00:00:00' WHERE sys_id = '{change}'")
 
     report = verify()
     assert (codes(report), report.is_clean) == ([("history_missing", change, None)], True)

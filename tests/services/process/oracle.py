@@ -36,6 +36,8 @@ UNCONDITIONAL = {(state, CANCELED) for state in (*CANCELABLE, PEER_CHECK)} | {(P
 PENDING, APPROVED, NEEDLESS, REJECTED = "requested", "approved", "not_required", "rejected"
 NOT_REQUESTED = "not requested"
 PLAN, RISK, GROUP = "implementation_plan", "risk", "assignment_group"
+# The answer of an administrator who has approved in another state, and this administrator.
+UNCOUNTED, ADMINISTRATOR = "uncounted", "admin"
 PEERS, MANAGER, CAB = "peers", "manager", "cab"
 
 
@@ -71,6 +73,11 @@ class Task:
     is_canceled: bool = False
 
 
+def covers(rule: str, name: str) -> bool:
+    """Return whether answers under a rule depend on a field."""
+    return name in {PLAN, RISK} or (name == GROUP and rule in {PEERS, MANAGER})
+
+
 @dataclass
 class Stage:
     """A state that requested approvals: by which rule, from whom, and with what result."""
@@ -80,6 +87,8 @@ class Stage:
     outcome: str
     # Whether there was anybody to ask when the approvals were requested.
     asks_people: bool
+    # Who has answered, by approver.
+    by: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_approved(self) -> bool:
@@ -87,7 +96,7 @@ class Stage:
 
     def covers(self, name: str) -> bool:
         """Return whether answers depend on a field: who approves under these rules follows from the group."""
-        return name in {PLAN, RISK} or (name == GROUP and self.rule in {PEERS, MANAGER})
+        return covers(self.rule, name)
 
 
 @dataclass
@@ -109,6 +118,8 @@ class Change:
     tasks: list[Task] = field(default_factory=list)
     # Who was ever asked, and whose groups: their departure is followed.
     asked: set[str] = field(default_factory=set)
+    # The fields that people have edited since the first request of the round.
+    edited: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
@@ -150,7 +161,7 @@ class Change:
             self._request(state)
             self._settle()
         elif state == NEW:
-            self.stages = {}
+            self.stages, self.edited = {}, {}
             self.approval = self.approval if self.approval == REJECTED else NOT_REQUESTED
         elif state == SCHEDULED and was == NEW:
             self.approval = APPROVED
@@ -209,50 +220,75 @@ class Change:
             if each.rows[name] == PENDING
         ]
 
-    def answer(self, approvers: Collection[str], answer: str, state: int | None = None) -> bool:
+    def answer(self, approvers: Collection[str], answer: str, state: int | None = None, by: str = "") -> bool:
         """Answer the open approvals of some approvers, or that of one state; return whether this is possible."""
         rows = [row for row in self.waiting() if row[1] in approvers and state in {None, row[0]}]
-        if self.on_hold or not rows:
+        answered = []
+        for stage, name in () if self.on_hold else rows:
+            counts = self._may_approve(by or name, stage, self.stages[stage].rule)
+            if counts or by == ADMINISTRATOR:
+                self.stages[stage].rows[name] = answer if counts else UNCOUNTED
+                self.stages[stage].by[name] = by or name
+                answered.append(stage)
+        if not answered:
             return False
-        for stage, name in rows:
-            self.stages[stage].rows[name] = answer
-        if answer == REJECTED:
-            self.stages, self.approval = {}, REJECTED
+        if answer == REJECTED and counts:
+            self.stages, self.approval, self.edited = {}, REJECTED, {}
             self._advance()
-        else:
-            self._settle()
+            return True
+        is_open_elsewhere = any(stage != answered[0] for stage, _ in self._needed())
+        if by == ADMINISTRATOR or is_open_elsewhere:
+            self._redraw()
+        self._settle()
         return True
 
-    def may_answer_for(self, delegate: str, approver: str) -> bool:
-        """Return whether a user may answer an open approval of another one."""
-        is_delegate = (approver, delegate) in self.people.delegations
-        return is_delegate and bool(self.people.eligible([delegate], self.initiators))
+    def _needed(self) -> list[tuple[int, str]]:
+        """Return the open approvals of the states that are not approved."""
+        return [(state, name) for state, name in self.waiting() if not self.stages[state].is_approved]
 
-    def edit(self, *names: str) -> None:
+    def may_answer_for(self, delegate: str, approver: str, state: int | None = None) -> bool:
+        """Return whether a user may answer an open approval of another one."""
+        rows = [row for row in self.waiting() if row[1] == approver and state in {None, row[0]}]
+        may_approve = any(self._may_approve(delegate, each, self.stages[each].rule) for each, _ in rows)
+        return (approver, delegate) in self.people.delegations and may_approve
+
+    def _may_approve(self, name: str, state: int, rule: str) -> bool:
+        """Return whether four eyes allow a person to approve in a state: initiators, editors, one state for each."""
+        editors = {each for each, fields in self.edited.items() if any(covers(rule, one) for one in fields)}
+        elsewhere = {
+            each.by[approver]
+            for other, each in self.stages.items()
+            for approver, answer in each.rows.items()
+            if other != state and rule != MANAGER and answer == APPROVED
+        }
+        return bool(self.people.eligible([name], self.initiators | editors | elsewhere))
+
+    def edit(self, *names: str, by: str = "") -> None:
         """Edit fields: answers that cover them are void, and policies are selected again."""
         if self.state in UNBOUND or self.approval in {REJECTED, "cancelled"}:
             return
-        if self._waits_for_anybody():
-            if not self.on_hold:
-                self._request(self.state)
-                self._settle()
-            return
         is_touched = self.approval == NOT_REQUESTED
         for stage in self.stages.values():
+            if by and stage.asks_people:
+                self.edited.setdefault(by, set()).update(name for name in names if stage.covers(name))
             covered = [name for name, state in stage.rows.items() if state in {PENDING, APPROVED}]
             if covered and any(stage.covers(each) for each in names):
                 is_touched = True
                 stage.rows = {name: state for name, state in stage.rows.items() if state != APPROVED}
-        self._reselect(self.stages)
+        if self._waits_for_anybody():
+            is_touched = True
+            self._request(self.state)
+        else:
+            self._reselect(self.stages)
         if is_touched:
             self._redraw()
         self._settle()
 
-    def put(self, name: str, value: object, field_name: str) -> None:
+    def put(self, name: str, value: object, field_name: str, by: str) -> None:
         """Set a value that approvals depend on."""
         if getattr(self, name) != value:
             setattr(self, name, value)
-            self.edit(field_name)
+            self.edit(field_name, by=by)
 
     def note_the_result(self) -> None:
         """Set the close code and close notes."""
@@ -272,7 +308,7 @@ class Change:
         if self._waits_for_anybody():
             self.edit()
             return
-        self._reselect(state for state, each in self.stages.items() if not each.is_approved)
+        self._reselect([state for state, each in self.stages.items() if not each.is_approved])
         self._redraw()
         self._settle()
 
@@ -288,19 +324,23 @@ class Change:
         is_for_manager = self.type == "normal" and self.risk == LOW and manager and manager not in self.people.absent
         return MANAGER if is_for_manager else CAB
 
-    def _eligible(self, rule: str) -> set[str]:
+    def _eligible(self, rule: str, state: int) -> set[str]:
         manager = self.people.managers[self.group]
         names = {PEERS: self.people.members[self.group], MANAGER: {manager} if manager else set(), CAB: self.people.cab}
-        return self.people.eligible(names[rule], self.initiators)
+        return {name for name in names[rule] if self._may_approve(name, state, rule)}
 
     def _request(self, state: int) -> None:
         rule = self._rule_in(state)
-        asked = self._eligible(rule)
+        asked = self._eligible(rule, state)
         self.asked |= asked
-        earlier = {name for each in self.stages.values() for name, answer in each.rows.items() if answer == APPROVED}
-        given = asked & earlier if rule == MANAGER else set()
+        given = {
+            name: each.by[name]
+            for each in self.stages.values()
+            for name, answer in each.rows.items()
+            if answer == APPROVED and name in asked and rule == MANAGER
+        }
         rows = {name: APPROVED if name in given else PENDING for name in asked}
-        self.stages[state] = Stage(rule, rows, PENDING if asked else NOT_REQUESTED, bool(asked))
+        self.stages[state] = Stage(rule, rows, PENDING if asked else NOT_REQUESTED, bool(asked), given)
 
     def _reselect(self, stages: Iterable[int]) -> None:
         """Request approvals again where another policy applies now, or where there was nobody to ask."""
@@ -311,10 +351,10 @@ class Change:
 
     def _redraw(self) -> None:
         """Request the open approvals from those who can be asked now, and from fewer people if that is enough."""
-        for stage in self.stages.values():
+        for state, stage in self.stages.items():
             if stage.is_approved or not stage.asks_people:
                 continue
-            eligible = self._eligible(stage.rule)
+            eligible = self._eligible(stage.rule, state)
             stage.rows = {name: state for name, state in stage.rows.items() if state != PENDING or name in eligible}
             is_enough = PENDING in stage.rows.values() or eligible - stage.rows.keys()
             fresh = eligible - stage.rows.keys() if is_enough else eligible

@@ -170,15 +170,15 @@ class Lives(RuleBasedStateMachine):
         group = GROUPS[at % len(GROUPS)]
         if self.change.state < IMPLEMENT:
             fields = {GROUP: self.desk.groups[group]}
-            self._write(worker, way, lambda: self.change.put("group", group, GROUP), **fields)
+            self._write(worker, way, lambda: self.change.put("group", group, GROUP, worker), **fields)
 
     def edit_the_risk(self, worker: str, at: int, way: str) -> None:
         risk = (2, 3, 4)[at % 3]
-        self._write(worker, way, lambda: self.change.put("risk", risk, RISK), risk=str(risk))
+        self._write(worker, way, lambda: self.change.put("risk", risk, RISK, worker), risk=str(risk))
 
     def edit_the_plan(self, worker: str, at: int, way: str) -> None:
         self.edits += 1
-        self._write(worker, way, lambda: self.change.edit(PLAN), implementation_plan=f"Plan {self.edits}")
+        self._write(worker, way, lambda: self.change.edit(PLAN, by=worker), implementation_plan=f"Plan {self.edits}")
 
     def change_the_type(self, worker: str, at: int, way: str) -> None:
         kind = TYPES[at % len(TYPES)]
@@ -231,7 +231,7 @@ class Lives(RuleBasedStateMachine):
         for row in self._open_rows():
             approver = self._name_of(row)
             if approver != name and (
-                name == PIPELINE or caller != name or not self.change.may_answer_for(name, approver)
+                name == PIPELINE or caller != name or not self.change.may_answer_for(name, approver, int(row["stage"]))
             ):
                 path = f"/api/now/table/sysapproval_approver/{row['sys_id']}"
                 status, refusal = self.desk.send(caller, "PATCH", path, {"state": "approved"})
@@ -357,12 +357,13 @@ class Lives(RuleBasedStateMachine):
         elif not may_answer:
             assert status in {400, 403, 404}, (status, content)
         elif way == CHANGE:
-            is_allowed = self.change.answer(self._answered_by(caller), answer)
+            is_allowed = self.change.answer(self._answered_by(caller), answer, by=name)
             # The scope does not read changes: a caller who is not asked does not learn whether the change exists.
             is_hidden = status == 404 and caller != name
             self._expect(is_allowed, way, 403 if is_hidden else status, content)
         else:
-            self._expect(self.change.answer({approver}, answer, int(rows[0]["stage"])), way, status, content)
+            is_allowed = self.change.answer({approver}, answer, int(rows[0]["stage"]), by=name)
+            self._expect(is_allowed, way, status, content)
 
     def _answered_by(self, caller: str) -> set[str]:
         """Return whose approvals a caller answers by the Change Management API: their own, or else as a delegate."""

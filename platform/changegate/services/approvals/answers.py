@@ -15,7 +15,7 @@ from changegate.services.approvals.eligibility import list_exclusions
 from changegate.services.approvals.hours import expiry_of
 from changegate.services.approvals.requests import redraw
 from changegate.services.approvals.rollup import APPROVED, REJECTED, REQUESTED
-from changegate.services.approvals.rounds import ANSWERED, TABLE, Round, Row, Stage, is_open
+from changegate.services.approvals.rounds import ANSWERED, TABLE, Round, Row, is_open
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
 from changegate.services.tables.registry import Values
@@ -71,7 +71,7 @@ def complete_answer(row: Row, changes: Values, current: Round) -> None:
         raise OperationFailed(COMMENTS_MISSING)
     rule = stage.rule_of(row)
     # The answer of an administrator for another person is recorded, and does not count if four eyes forbid it.
-    if capacity != ADMINISTRATOR and (reason := _why_not(row, stage, rule, current)):
+    if capacity != ADMINISTRATOR and (reason := _why_not(row, current)):
         raise AccessRefused("Operation Failed", f"You cannot answer this approval: {reason}")
     expires = expiry_of(current.change, rule["definition"]) if rule else None
     if changes["state"] == APPROVED and expires is not None and expires <= now():
@@ -84,11 +84,14 @@ def complete_answer(row: Row, changes: Values, current: Round) -> None:
     append("change_request", current.change["sys_id"], "answered", facts, actor)
 
 
-def _why_not(row: Row, stage: Stage, rule: Row | None, current: Round) -> str | None:
+def _why_not(row: Row, current: Round) -> str | None:
+    """Return why the caller may not answer an approval for its approver, or None."""
+    stage = current.stages.get(row["stage"])
+    rule = stage.rule_of(row) if stage else None
     if rule is None:
         return "its rule is no longer part of the policy"
     caller, approver = current.caller.sys_id, row["approver"]
-    excluded = list_exclusions(current, stage.state, rule, {caller, approver})
+    excluded = list_exclusions(current, row["stage"], rule, {caller, approver})
     if caller in excluded:
         return excluded[caller]
     if approver in excluded:
@@ -114,19 +117,14 @@ def answer_pending(current: Round, state: str, comments: str | None, condition: 
     require_version_of(current.change, condition)
     answered: list[Row] = []
     for row in pending:
-        # One person approves in one state: the others are asked again without them.
-        if answered and row["stage"] != answered[0]["stage"] and _excludes_earlier(current, row):
+        # The approvals that the caller may not answer stay open; if these are all, the last one explains the refusal.
+        if (answered or row is not pending[-1]) and _why_not(row, current):
             continue
         changes: Values = {"state": state} | ({"comments": comments} if comments else {})
         complete_answer(row, changes, current)
         current.update(row, changes)
         answered.append(row)
     return after_answer(current, answered[0])
-
-
-def _excludes_earlier(current: Round, row: Row) -> bool:
-    rule = current.stages[row["stage"]].rule_of(row)
-    return bool(rule and rule.get("excludes_earlier"))
 
 
 def after_answer(current: Round, row: Row) -> str:

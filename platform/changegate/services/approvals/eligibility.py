@@ -38,7 +38,7 @@ def governed_by(rule: Row) -> frozenset[str]:
 
 def covered_fields(current: Round) -> frozenset[str]:
     """Return the fields of a change that the approvals of its current round depend on."""
-    stages = current.stages.values()
+    stages = (stage for stage in current.stages.values() if stage.asks_people)
     return frozenset(name for stage in stages for rule in stage.rules for name in governed_by(rule))
 
 

@@ -45,12 +45,11 @@ def is_waiting(current: Round) -> bool:
 def after_edit(current: Round, edited: frozenset[str], gather: Gather) -> str:
     """Void the answers that depend on what the caller has edited, and request approvals again if needed."""
     # First, because an answer that depends on the edit shows the difference, even if another policy applies now.
-    if not _is_unasked(current):
-        is_void = void_after_edit(current, edited)
-        if not is_void and current.change["approval"] != NOT_REQUESTED:
-            return _reselect(current, EDITED, gather())
+    is_void = void_after_edit(current, edited)
     # Without users to ask, the edit may have named other people.
-    return request_again(current, EDITED, gather)
+    if is_void or current.change["approval"] == NOT_REQUESTED or _is_unasked(current):
+        return request_again(current, EDITED, gather)
+    return _reselect(current, EDITED, gather())
 
 
 def request_again(current: Round, reason: str, gather: Gather, *, keeps_approved: bool = False) -> str:
@@ -62,9 +61,10 @@ def request_again(current: Round, reason: str, gather: Gather, *, keeps_approved
         if not current.stages:
             current.begin_next()
         state = current.change["state"]
-        return _request(current, state, select_policy(current.change, state, gather()))
-    _reselect(current, reason, gather(), keeps_approved=keeps_approved)
-    return redraw(current, reason)
+        approval = _request(current, state, select_policy(current.change, state, gather()))
+    else:
+        approval = _reselect(current, reason, gather(), keeps_approved=keeps_approved)
+    return approval if approval == REJECTED else redraw(current, reason)
 
 
 def end_round(current: Round, reason: str) -> None:

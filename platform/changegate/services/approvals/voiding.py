@@ -24,10 +24,8 @@ def void_after_edit(current: Round, edited: frozenset[str]) -> bool:
     answered voids nothing. Returns whether an answer is void or a request covers another content now.
     """
     is_void = bool(void_uncovered(current, edited))
-    opened = [row for row in current.rows if is_open(row)]
-    refreshed = [row for row in opened if _refresh(current, row)]
-    if is_void or refreshed or not opened:
-        current.remember_edit(edited & covered_fields(current))
+    refreshed = [row for row in current.rows if is_open(row) and _refresh(current, row)]
+    current.remember_edit(edited & covered_fields(current))
     return is_void or bool(refreshed)
 
 

@@ -182,22 +182,20 @@ def test_a_group_that_was_asked_for_an_approval_cannot_be_deleted() -> None:
         connection().execute(delete(SysUserGroup).where(SysUserGroup.sys_id == asked))
 
 
-@pytest.mark.parametrize(
-    ("field", "table"),
-    [("assignment_group", "sys_user_group"), ("std_change_producer_version", "std_change_producer_version")],
-)
-def test_what_an_active_change_is_assigned_to_or_created_from_cannot_be_deleted(field: str, table: str) -> None:
-    """The reference would be emptied without the rules of the change, which stays approved."""
-    named = create(table, name="Network")
-    change = create("change_request", state="-2", **{field: named})
+def test_a_group_that_an_active_change_is_assigned_to_cannot_be_deleted() -> None:
+    """The reference would be emptied without the rules of the change, in which the field is mandatory."""
+    group = create("sys_user_group", name="Network")
+    change = create("change_request", state="-2", assignment_group=group)
 
     with pytest.raises(OperationFailed) as refusal:
-        delete_record(get_table(table), ROOT, named)
-    number = row_of(change)["number"]
-    assert f"is named by {number}, which has not ended. Deactivate it instead" in str(refusal.value.detail)
-    assert row_of(change)[field] == named
+        delete_record(get_table("sys_user_group"), ROOT, group)
+    assert refusal.value.detail == (
+        f"The group Network is named by {row_of(change)['number']}, which has not ended. "
+        "Deactivate it instead of deleting it"
+    )
+    assert row_of(change)["assignment_group"] == group
     delete_record(get_table("change_request"), ROOT, change)
-    delete_record(get_table(table), ROOT, named)
+    delete_record(get_table("sys_user_group"), ROOT, group)
 
 
 def add_approval(**values: str) -> None:
