@@ -159,6 +159,11 @@ AUDIENCES = (
         "GET /change-requests/<sys_id>/files/<attachment_id>": Audience.PEOPLE,
         "GET /change-requests/new": Audience.PEOPLE,
         "GET /my-approvals": Audience.PEOPLE,
+        "GET /calendar": Audience.PEOPLE,
+        "POST /calendar/feeds": Audience.PEOPLE,
+        "POST /calendar/feeds/<token_hash>/revoke": Audience.PEOPLE,
+        # The secret in the address says whose feed it is.
+        "GET /calendar/feeds/<token>.ics": Audience.ANYONE,
         "POST /change-requests/<sys_id>/answer": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/comment": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/edit": Audience.PEOPLE,
@@ -243,6 +248,8 @@ EXAMPLES = {
     "name": "nothing.of.this.name",
     "described": "api/now",
     "attachment_id": "0" * 32,
+    "token": "x" * 43,
+    "token_hash": "0" * 64,
     "file_format": "csv",
     "served_table:name": "change_request",
 }

@@ -24,6 +24,8 @@ DRAFT = "A draft is seen by one user only, and nothing depends on it."
 WITHOUT_VERSION = {
     "auth_scopes.create_view": NEW,
     "auth_scopes.edit_view": NOT_SAVED,
+    "calendar.create_feed_view": NEW,
+    "calendar.revoke_feed_view": REVOCATION,
     "change_files.delete_view": "A file has no versions.",
     "change_files.upload_view": NEW,
     "change_requests.as_sent_view": NOT_SAVED,

@@ -15,6 +15,7 @@ from changegate.console import (
     sign_in,
     token_events,
 )
+from changegate.console.calendar import views as calendar_views
 from changegate.console.changes import files, my_approvals
 from changegate.console.changes import views as change_views
 from changegate.console.guards import allow_anyone, protect_forms
@@ -44,6 +45,7 @@ AREAS = (
     change_views,
     files,
     my_approvals,
+    calendar_views,
     list_views,
     record_views,
     deep_links,
@@ -52,6 +54,7 @@ AREAS = (
 )
 for area in AREAS:
     area.bp.after_request(add_page_headers)
+calendar_views.feed_bp.after_request(add_page_headers)
 
 
 def register(app: Flask) -> None:
@@ -61,6 +64,7 @@ def register(app: Flask) -> None:
     app.url_map.converters["served_table"] = deep_links.ServedTable
     app.register_blueprint(assets)
     app.register_blueprint(api_explorer.swagger_ui)
+    app.register_blueprint(calendar_views.feed_bp)
     for area in AREAS:
         app.register_blueprint(area.bp)
     app.jinja_env.filters["local"] = local

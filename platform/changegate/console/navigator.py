@@ -60,6 +60,7 @@ GROUPS = (
         "Change",
         (
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
+            Module("Calendar", "calendar.month_view", "calendar"),
             Module("My approvals", "my_approvals.list_view", "check"),
             _list_of("change_task", "Change tasks", "list"),
             _list_of("sysapproval_approver", "Approvals", "shield"),

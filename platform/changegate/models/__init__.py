@@ -57,7 +57,7 @@ from changegate.models.sys_user import (
     SysUserRole,
 )
 from changegate.models.sys_user_delegate import SysUserDelegate
-from changegate.models.sys_user_preference import SysFilter, SysUserPreference
+from changegate.models.sys_user_preference import CalendarFeed, SysFilter, SysUserPreference
 from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
@@ -65,6 +65,7 @@ from changegate.models.task_ci import TaskCi, TaskCmdbCiService
 from changegate.models.tiny_url import TinyUrl
 
 __all__ = [
+    "CalendarFeed",
     "ChangeRequest",
     "ChangeTask",
     "ChgApprovalContent",

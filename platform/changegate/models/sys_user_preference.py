@@ -1,10 +1,12 @@
-"""Preferences of users and their saved filters."""
+"""What users keep for themselves: preferences, saved filters, and calendar feeds."""
 
-from sqlalchemy import UniqueConstraint
-from sqlalchemy.orm import Mapped
+from datetime import datetime
+
+from sqlalchemy import String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
-from changegate.models.base import Record, reference, string, text
+from changegate.models.base import Record, instant, reference, string, text
 
 
 class SysUserPreference(Record, Base):
@@ -27,3 +29,16 @@ class SysFilter(Record, Base):
     table: Mapped[str] = string("Table", 80, index=True)
     filter: Mapped[str] = text("Filter")
     user: Mapped[str | None] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+
+
+class CalendarFeed(Base):
+    """The feed of a user, found by the hash of the secret in its address; deleting it revokes the address."""
+
+    __tablename__ = "calendar_feed"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    name: Mapped[str] = string("Name", 100)
+    # An encoded query of change requests.
+    query: Mapped[str] = text("Query")
+    created_at: Mapped[datetime] = instant("Created")
