@@ -48,6 +48,10 @@ CHANGE_API = {
             for kind in ("", "/normal", "/emergency", "/standard")
             for method in ("GET", "PATCH", "DELETE")
         ),
+        *(f"PATCH /change{kind}/<sys_id>/risk" for kind in ("", "/normal", "/emergency", "/standard")),
+        "POST /change/standard/<sys_id>",
+        "GET /change/standard/template",
+        "GET /change/standard/template/<sys_id>",
         "GET /change/model",
         "GET /change/model/<sys_id>",
         "GET /change/<sys_id>/nextstates",

@@ -49,7 +49,9 @@ REST_APIS: Mapping[str, RestApi] = {
         "Change Management API",
         ("GET", "POST", "PATCH", "DELETE"),
         versions=("v1",),
-        tables=frozenset({"change_request", "change_task", "chg_model", "sysapproval_approver"}),
+        tables=frozenset(
+            {"change_request", "change_task", "chg_model", "std_change_record_producer", "sysapproval_approver"}
+        ),
         reads_records=True,
         writes_fields=True,
     ),

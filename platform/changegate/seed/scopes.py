@@ -20,13 +20,17 @@ def _on_changes(*calls: tuple[str, str], own_records: bool = False) -> ScopeRule
 CHANGE_API = "sn_chg_rest/change"
 READ = (("now/table", "GET"), ("now/stats", "GET"), (CHANGE_API, "GET"))
 UPDATE = (("now/table", "PATCH"), ("now/table", "PUT"), (CHANGE_API, "PATCH"))
-APPROVALS = "sysapproval_approver"
+APPROVALS, TEMPLATES = "sysapproval_approver", "std_change_record_producer"
 _ANSWER = {"table": APPROVALS, "writable_fields": "comments,state"}
 # Description and rules by name.
 SCOPES: Mapping[str, tuple[str, ScopeRules]] = {
     "change_request.create": (
         "Create change requests, and nothing else",
         _on_changes(("now/table", "POST"), (CHANGE_API, "POST")),
+    ),
+    "change_request.create_standard": (
+        "Create change requests from the standard change templates that are bound to the integration",
+        [{"rest_api": CHANGE_API, "http_method": method, "table": TEMPLATES} for method in ("GET", "POST")],
     ),
     "change_request.read_own": (
         "Read and count the change requests that the integration created, and no others",

@@ -190,22 +190,14 @@ def test_a_standard_change_is_not_created_without_its_template(api: ChangeApi) -
         *(("GET", f"/{NOBODY}/{word}") for word in ("ci", "conflict", "schedule")),
         *(("POST", f"/{NOBODY}/{word}") for word in ("ci", "conflict", "refresh_impacted_services")),
         ("DELETE", f"/{NOBODY}/conflict"),
-        ("PATCH", f"/{NOBODY}/risk"),
-        ("PATCH", f"/standard/{NOBODY}/risk"),
         ("PATCH", f"/{NOBODY}/schedule/first_available"),
         ("GET", f"/ci/{NOBODY}/schedule"),
         ("GET", f"/worker/{NOBODY}"),
-        ("GET", "/standard/template"),
-        ("GET", f"/standard/template/{NOBODY}"),
     ],
 )
 def test_paths_that_are_not_served_are_an_unknown_uri(api: ChangeApi, method: str, path: str) -> None:
     response = api.call(method, path)
     assert (response.status_code, error_of(response)[0]) == (400, "Requested URI does not represent any resource")
-
-
-def test_creating_from_a_template_is_refused(api: ChangeApi) -> None:
-    assert api.post(f"/standard/{NOBODY}").status_code == 405
 
 
 def test_a_refused_move_is_a_400_that_names_what_is_possible(itil: ChangeApi, api: ChangeApi) -> None:

@@ -184,6 +184,9 @@ def test_the_shipped_scopes_have_descriptions(desk: TokenDesk) -> None:
             "may answer approvals through the Change Management API."
         ),
         "change_request.create": "May create change requests, also through the Change Management API.",
+        "change_request.create_standard": (
+            "May create change requests from and read standard change templates through the Change Management API."
+        ),
         "change_request.read": (
             "May read change requests, also through the Change Management API; "
             "may count and sum up change requests; may read the files of change requests."

@@ -3,7 +3,7 @@
 A write differs from one of the Table API in its input, status, and form of answer, but runs the same engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -41,6 +41,7 @@ from changegate.unproxied import current_request
 REST_API = "sn_chg_rest/change"
 META = "__meta"
 CHANGE, TASK, MODEL, APPROVAL = "change_request", "change_task", "chg_model", "sysapproval_approver"
+TEMPLATE = "std_change_record_producer"
 bp = Blueprint("change", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)
@@ -96,18 +97,24 @@ def require_record(table: Table, who: Caller, sys_id: str, **fields: str) -> Non
         raise RecordNotFound
 
 
-def create(table: Table, who: Caller, of_path: Mapping[str, str]) -> Response:
-    """Create a record with the fields that the path decides; with an `Idempotency-Key`, only once."""
+def create(table: Table, who: Caller, of_path: Mapping[str, str], *, left_out: Collection[str] = ()) -> Response:
+    """Create a record with the fields that the path decides; with an `Idempotency-Key`, only once.
+
+    The fields in `left_out` are ignored.
+    """
     given = sent_fields(table)
-    ignored = [name for name, value in given.items() if _differs(value, of_path.get(name.lower()))]
-    sent = {**{name: value for name, value in given.items() if name.lower() not in of_path}, **of_path}
+    ignored = [
+        name for name, value in given.items() if name.lower() in left_out or _differs(value, of_path.get(name.lower()))
+    ]
+    decided = {*of_path, *left_out}
+    sent = {**{name: value for name, value in given.items() if name.lower() not in decided}, **of_path}
     key = current_request().headers.get("Idempotency-Key")
     with refusals(table, "created"):
         if key is None:
             record = create_record(table, who, sent, ignored=ignored)
         else:
             record = create_once(table, who, key, sent, ignored=ignored)
-        return _written(table, who, record, ignored)
+        return written(table, who, record, ignored)
 
 
 def _differs(value: Any, decided: str | None) -> bool:
@@ -120,7 +127,7 @@ def update(table: Table, who: Caller, sys_id: str) -> Response:
     with refusals(table, "updated"):
         values = update_record(table, who, sys_id, sent_fields(table), ignored=ignored, condition=if_match())
         record = dict(zip(table.fields_for(who.permissions), values, strict=True))
-        return _written(table, who, record, ignored)
+        return written(table, who, record, ignored)
 
 
 def delete(table: Table, who: Caller, sys_id: str) -> Response:
@@ -141,7 +148,8 @@ def sent_fields(table: Table) -> dict[str, Any]:
     return values_of_labels(table, {**of_parameters, **request_body.read_record()})
 
 
-def _written(table: Table, who: Caller, record: Mapping[str, Any], ignored: list[str]) -> Response:
+def written(table: Table, who: Caller, record: Mapping[str, Any], ignored: list[str]) -> Response:
+    """Commit a write, and return the record as it is now with the ignored fields of the request."""
     names = [name for name in ignored if name != EMPTY_BODY]
     shown = None if is_body_unwanted() else render_written(table, who, record, SHAPE) | {META: {"ignoredFields": names}}
     # Commit last, so that a call that fails while its response is built has written nothing.

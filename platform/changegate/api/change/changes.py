@@ -1,19 +1,19 @@
 """Changes: those of every type, and those of one type under a path of its own."""
 
 from flask import Response
-from werkzeug.exceptions import NotFound
 
 from changegate.api.auth import require_scope
 from changegate.api.change import calls
 from changegate.api.change.calls import CHANGE, REST_API, bp
+from changegate.api.preconditions import if_match
 from changegate.services.access.caller import Caller
+from changegate.services.process.risk_requests import calculate_risk
 from changegate.services.tables.queries.encoded_query import Condition
 from changegate.services.tables.registry import Table, get_table
 
 TYPES = ("normal", "emergency", "standard")
 # Standard changes are created from a template.
 CREATED_BY_TYPE = frozenset(TYPES) - {"standard"}
-TEMPLATES = ("standard", "template")
 
 
 def change_call() -> tuple[Table, Caller]:
@@ -33,8 +33,6 @@ def create_view(kind: str | None = None) -> Response:
 
 def get_view(sys_id: str, kind: str | None = None) -> Response:
     """Return a change."""
-    if (kind, sys_id) == TEMPLATES:
-        raise NotFound
     table, who = change_call()
     _require_type(table, who, sys_id, kind)
     return calls.get_record(table, who, sys_id)
@@ -54,6 +52,16 @@ def delete_view(sys_id: str, kind: str | None = None) -> Response:
     return calls.delete(table, who, sys_id)
 
 
+def calculate_risk_view(sys_id: str, kind: str | None = None) -> Response:
+    """Calculate the risk of a change, also if it was explicit, and return the change."""
+    table, who = change_call()
+    _require_type(table, who, sys_id, kind)
+    with calls.refusals(table, "updated"):
+        values = calculate_risk(sys_id, who, condition=if_match())
+        record = dict(zip(table.fields_for(who.permissions), values, strict=True))
+        return calls.written(table, who, record, list(calls.sent_fields(table)))
+
+
 def _require_type(table: Table, who: Caller, sys_id: str, kind: str | None) -> None:
     """Check that a change has the type of the path, if the path names one. Raises `RecordNotFound`."""
     if kind:
@@ -70,6 +78,7 @@ def _add_paths() -> None:
         bp.add_url_rule(record, f"{name}get", get_view, defaults=values)
         bp.add_url_rule(record, f"{name}update", update_view, defaults=values, methods=["PATCH"])
         bp.add_url_rule(record, f"{name}delete", delete_view, defaults=values, methods=["DELETE"])
+        bp.add_url_rule(f"{record}/risk", f"{name}risk", calculate_risk_view, defaults=values, methods=["PATCH"])
 
 
 _add_paths()

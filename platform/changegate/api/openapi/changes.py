@@ -5,7 +5,7 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.change.calls import CHANGE, MODEL, TASK
+from changegate.api.change.calls import CHANGE, MODEL, TASK, TEMPLATE
 from changegate.api.change.changes import CREATED_BY_TYPE, TYPES
 from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors
 from changegate.api.openapi.change_schemas import list_of
@@ -43,6 +43,7 @@ def change_paths(spec: APISpec) -> Mapping[str, Item]:
         **dict(_paths_of_changes(listing)),
         **_paths_of_tasks(listing),
         **_paths_of_process(),
+        **_paths_of_templates(listing),
         f"{PREFIX}/model": {"get": _list(MODEL, "list_change_models", "List change models", listing)},
         f"{PREFIX}/model/{{sys_id}}": {"get": _get(MODEL, "get_change_model", "Get a change model")},
     }
@@ -58,14 +59,35 @@ def _paths_of_changes(listing: list[Operation]) -> Iterator[tuple[str, Item]]:
         if kind is None or kind in CREATED_BY_TYPE:
             collection["post"] = _create(CHANGE, f"create_{name}", f"Create {one}")
         yield path, collection
-        yield (
-            f"{path}/{{sys_id}}",
-            {
-                "get": _get(CHANGE, f"get_{name}", f"Get {one}"),
-                "patch": _update(CHANGE, f"update_{name}", f"Change fields of {one}", ["sys_id"]),
-                "delete": _delete(f"delete_{name}", f"Delete {one}", ["sys_id"]),
-            },
-        )
+        record = {
+            "get": _get(CHANGE, f"get_{name}", f"Get {one}"),
+            "patch": _update(CHANGE, f"update_{name}", f"Change fields of {one}", ["sys_id"]),
+            "delete": _delete(f"delete_{name}", f"Delete {one}", ["sys_id"]),
+        }
+        if kind == "standard":
+            record["post"] = _create_from_template()
+        yield f"{path}/{{sys_id}}", record
+        yield f"{path}/{{sys_id}}/risk", {"patch": _calculate_risk(f"calculate_risk_of_{name}", one)}
+
+
+def _create_from_template() -> Operation:
+    creation = _create(CHANGE, "create_change_from_template", "Create a change from a standard change template")
+    creation["parameters"] = ["sys_id", *creation["parameters"]]
+    creation["description"] = (
+        f"`sys_id` is that of the template. {WRITES} The description, the plans, and the read-only fields of the "
+        "template are ignored."
+    )
+    return creation
+
+
+def _calculate_risk(name: str, one: str) -> Operation:
+    return _operation(
+        name,
+        f"Calculate the risk of {one}",
+        description="Replaces an explicit risk. Fields of the request are ignored.",
+        parameters=["sys_id", "X-no-response-body", "If-Match"],
+        responses={"200": _written(), **errors(404, 406, 409, 412, 415)},
+    )
 
 
 def _paths_of_tasks(listing: list[Operation]) -> dict[str, Item]:
@@ -90,6 +112,14 @@ def _paths_of_process() -> dict[str, Item]:
         f"{path}/nextstates": {"get": next_states},
         f"{path}/blockers": {"get": blockers},
         f"{path}/approvals": {verb: _answer(f"answer_approvals_by_{verb}") for verb in ("patch", "post")},
+    }
+
+
+def _paths_of_templates(listing: list[Operation]) -> dict[str, Item]:
+    path = f"{PREFIX}/standard/template"
+    return {
+        path: {"get": _list(TEMPLATE, "list_change_templates", "List standard change templates", listing)},
+        f"{path}/{{sys_id}}": {"get": _get(TEMPLATE, "get_change_template", "Get a standard change template")},
     }
 
 

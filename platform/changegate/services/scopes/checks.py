@@ -17,7 +17,9 @@ def require_served(rules: Iterable[Mapping[str, Any]]) -> None:
 
 
 def writable_fields(table: Table) -> set[str]:
-    """Return the fields of a table that callers can write, including journal fields."""
+    """Return the fields of a table that tokens can write, including journal fields."""
+    if table.is_closed_to_tokens:
+        return set()
     written = {name for name, entry in table.entries.items() if not entry.is_read_only}
     return written | set(table.journal_fields)
 

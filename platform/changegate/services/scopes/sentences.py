@@ -25,7 +25,10 @@ _VERBS = {
     "oauth/introspect": {"POST": "introspect any access token"},
 }
 # Instead of the verbs of the API, for a table to which its methods do something else.
-_VERBS_OF_TABLES = {("sn_chg_rest/change", "sysapproval_approver"): {"POST": "answer", "PATCH": "answer"}}
+_VERBS_OF_TABLES = {
+    ("sn_chg_rest/change", "sysapproval_approver"): {"POST": "answer", "PATCH": "answer"},
+    ("sn_chg_rest/change", "std_change_record_producer"): {"POST": "create change requests from", "GET": "read"},
+}
 # Both methods update records. If a scope allows only one of them, its description names the method.
 _EITHER = {"PUT", "PATCH"}
 _WRITING = _EITHER | {"POST"}

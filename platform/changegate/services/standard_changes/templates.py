@@ -48,9 +48,9 @@ _IS_ACTIVE = Prepared(
     select(_VERSIONS.c["sys_id"]).where(_VERSIONS.c["sys_id"] == parameter("version"), _VERSIONS.c["active"])
 )
 _OFFERED = Prepared(
-    select(*(_TEMPLATES.c[name] for name in ("name", "current_version", "read_only_fields", "integrations"))).where(
-        _TEMPLATES.c["sys_id"] == parameter("template")
-    )
+    select(
+        *(_TEMPLATES.c[name] for name in ("name", "current_version", "template", "read_only_fields", "integrations"))
+    ).where(_TEMPLATES.c["sys_id"] == parameter("template"))
 )
 
 
@@ -96,7 +96,8 @@ def get_offered(template: str) -> OfferedTemplate:
     row = _OFFERED.first({"template": template}) if template.isprintable() else None
     if row is None or row.current_version is None:
         raise RecordNotFound
-    return OfferedTemplate(row.name, row.current_version, names_in(row.read_only_fields), names_in(row.integrations))
+    read_only = read_only_of(row.read_only_fields, parse_preset(row.template))
+    return OfferedTemplate(row.name, row.current_version, read_only, names_in(row.integrations))
 
 
 def find_version(version: str | None) -> TemplateVersion | None:
