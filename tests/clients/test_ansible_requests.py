@@ -63,20 +63,40 @@ CHANGE_REQUEST = [
 ]
 
 STANDARD_CHANGE = [
-    Step(query_of("std_change_producer_version", name="Clear BGP sessions - 1"), keep={"template": "sys_id"}),
+    # The template of the first start: nobody has to add it.
+    Step(
+        query_of("std_change_producer_version", name="Clear BGP sessions on a Cisco router - 1"),
+        keep={"template": "sys_id"},
+    ),
     Step(
         f"POST /api/now/table/change_request?{FLAT}",
-        '{"state":"-5","type":"standard","priority":"3","risk":"4","impact":"3","short_description":"Clear them",'
-        '"chg_model":"standard","std_change_producer_version":"$template"}',
+        '{"state":"-5","type":"standard","priority":"4","risk":"4","impact":"3","short_description":'
+        '"some short description","chg_model":"standard","std_change_producer_version":"$template"}',
         status=201,
         result={
+            "state": "-5",
             "type": "standard",
-            "short_description": "Clear them",
-            "description": "Clear the sessions one by one",
+            "short_description": "some short description",
             "std_change_producer_version": "$template",
-            "priority": "3",
+            "priority": "4",
+            "risk": "4",
+            "impact": "3",
         },
-        keep={"change": "sys_id"},
+        keep={"change": "sys_id", "count": "sys_mod_count"},
+    ),
+    # The collection's own tests look for this sentence in the description.
+    Step(
+        query_of(
+            "change_request",
+            sysparm_query="short_description=some short description"
+            "^descriptionLIKEResend the complete BGP table to neighboring routers",
+        ),
+        result={"sys_id": "$change", "risk": "4"},
+    ),
+    Step(
+        CHANGE,
+        '{"type":"standard","priority":"4","risk":"4","impact":"3","chg_model":"standard"}',
+        result={"priority": "4", "risk": "4", "impact": "3", "sys_mod_count": "$count"},
     ),
     Step(CHANGE, '{"description":"Clear all of them"}', result={"description": "Clear all of them"}),
     Step(
@@ -350,14 +370,12 @@ def administrator_client(server: Running, ca: Path) -> AnsibleClient:
 
 @pytest.fixture(scope="module", autouse=True)
 def looked_up(server: Running, administrator: requests.Session) -> None:
-    """What playbooks name: a group, an item, a published template."""
+    """What playbooks name: a group and an item."""
     create_as(administrator, server, "sys_user_group", name="Ansible Network")
     for person, group in ((PEER, "Ansible Network"), (BOARD, "CAB Approval")):
         create_as(administrator, server, "sys_user", user_name=person, user_password=PASSWORD)
         create_as(administrator, server, "sys_user_grmember", user=person, group=group)
     create_as(administrator, server, "cmdb_ci", name="Rogue Squadron Launcher")
-    template = "short_description=Clear BGP sessions^description=Clear the sessions one by one^risk=4^EQ"
-    create_as(administrator, server, "std_change_record_producer", name="Clear BGP sessions", template=template)
 
 
 @pytest.fixture

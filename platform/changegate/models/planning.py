@@ -70,7 +70,7 @@ class StdChangeProposal(Record, Base):
 
     __tablename__ = "std_change_proposal"
 
-    name: Mapped[str] = string("Name", 240)
+    name: Mapped[str] = string("Template name", 240)
     proposal_type: Mapped[str] = choice("Type", PROPOSAL_TYPES, default="new")
     std_change_producer: Mapped[str | None] = reference("Standard Change Template", "std_change_record_producer")
     base_version: Mapped[int | None] = integer("Version that was modified", is_read_only=True)
