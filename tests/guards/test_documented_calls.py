@@ -135,6 +135,43 @@ def test_the_calls_of_the_change_management_api_work(desk: Running, provider: st
     assert gone["number"] == read["number"]
 
 
+def test_the_calls_about_risk_and_standard_changes_work(desk: Running, provider: str) -> None:
+    """In this order: the first page creates the change whose risk the second one calculates, and an integration."""
+    admin = ("admin", ADMIN_PASSWORD)
+    registered = {
+        "name": "Deployments",
+        "provider_name": "CI",
+        "issuer": "https://idp.example.com",
+        "audiences": ["https://change.example.com"],
+        "run_as": "release.bot",
+        "jwks_url": f"{provider}/jwks",
+    }
+    answer = requests.post(f"{desk.url}/api/now/oauth/integrations", json=registered, auth=admin, timeout=10)
+    assert answer.status_code == 201, answer.text
+    environment = {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD}
+    script = "\n".join(blocks(DOCS / "standard-changes.md", "bash"))
+    results = [each["result"] for each in json_texts(run(localised(script, desk, provider), environment).stdout)]
+    approved, by_version, by_template, bound = results
+    assert (approved["state"], approved["decided_by"]["value"] != approved["proposed_by"]["value"]) == (
+        "approved",
+        True,
+    )
+    assert by_version["type"] == "standard" and "Resend the complete BGP table" in by_version["description"]
+    assert by_template["implementation_plan"]["value"] == "Restart one node after the other"
+    assert bound["integrations"]
+
+    script = "\n".join(blocks(DOCS / "risk.md", "bash"))
+    change = by_version["sys_id"]
+    done = run(localised(script, desk, provider), {**environment, "CHANGE": change})
+    *_, created, calculated = [each["result"] for each in json_texts(done.stdout)]
+    assert (created["risk"], json.loads(created["risk_explanation"])["sentence"]) == (
+        "2",
+        "High, by Databases (version 1): High",
+    )
+    assert calculated["sys_id"]["value"] == change
+    assert calculated["risk"] == {"value": 4, "display_value": "Low"}
+
+
 def json_texts(text: str) -> Iterator[Any]:
     """Return the JSON values that stand one after the other in a text."""
     decoder, at = json.JSONDecoder(), 0
