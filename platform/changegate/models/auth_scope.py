@@ -50,7 +50,10 @@ REST_APIS: Mapping[str, RestApi] = {
         ("GET", "POST", "PATCH", "DELETE"),
         versions=("v1",),
         tables=frozenset(
-            {"change_request", "change_task", "chg_model", "std_change_record_producer", "sysapproval_approver"}
+            {
+                *("change_request", "change_task", "chg_model", "std_change_record_producer", "sysapproval_approver"),
+                *("task_ci", "task_cmdb_ci_service"),
+            }
         ),
         reads_records=True,
         writes_fields=True,

@@ -11,14 +11,17 @@ CI_SCHEDULED, PARENT_SCHEDULED, CHILD_SCHEDULED, ASSIGNEE_SCHEDULED = (
     "child_ci_already_scheduled",
     "assigned_to_already_scheduled",
 )
-BLACKOUT, NOT_IN_WINDOW = "blackout", "not_in_maintenance_window"
 CONFLICT_TYPES = {
     CI_SCHEDULED: "CI Already Scheduled",
     PARENT_SCHEDULED: "Parent CI Already Scheduled",
     CHILD_SCHEDULED: "Child CI Already Scheduled",
     ASSIGNEE_SCHEDULED: "Assigned To Already Scheduled",
-    BLACKOUT: "Blackout",
-    NOT_IN_WINDOW: "Not In Maintenance Window",
+    "blackout": "Blackout",
+    "parent_blackout": "Parent Blackout",
+    "child_blackout": "Child Blackout",
+    "not_in_maintenance_window": "Not In Maintenance Window",
+    "parent_not_in_maintenance_window": "Parent Not In Maintenance Window",
+    "child_not_in_maintenance_window": "Child Not In Maintenance Window",
 }
 WAITING, IN_PROGRESS, COMPLETE, ERROR = 1, 2, 3, 4
 WORKER_STATES = {"1": "Waiting", "2": "In-Progress", "3": "Complete", "4": "Error"}

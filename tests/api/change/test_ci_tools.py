@@ -88,7 +88,7 @@ def test_a_batch_reaches_every_path(api: ChangeApi) -> None:
         item("change", "PATCH", f"{PREFIX}/{sys_id}", {"description": "edited"}),
         item("task", "POST", f"{PREFIX}/{sys_id}/task", {}),
         item("models", "GET", f"{PREFIX}/model"),
-        item("unknown", "GET", f"{PREFIX}/{sys_id}/conflict"),
+        item("unknown", "GET", f"{PREFIX}/{sys_id}/diff"),
     ]
     batch = {"batch_request_id": 1, "rest_requests": items}
     served = api.client.post("/api/now/v1/batch", json=batch, headers=api.headers).get_json()["serviced_requests"]

@@ -187,12 +187,10 @@ def test_a_standard_change_is_not_created_without_its_template(api: ChangeApi) -
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", f"/{NOBODY}/{word}") for word in ("ci", "conflict", "schedule")),
-        *(("POST", f"/{NOBODY}/{word}") for word in ("ci", "conflict", "refresh_impacted_services")),
-        ("DELETE", f"/{NOBODY}/conflict"),
-        ("PATCH", f"/{NOBODY}/schedule/first_available"),
-        ("GET", f"/ci/{NOBODY}/schedule"),
-        ("GET", f"/worker/{NOBODY}"),
+        ("GET", f"/{NOBODY}/diff"),
+        ("POST", f"/{NOBODY}/nextstates/diff"),
+        ("GET", f"/ci/{NOBODY}"),
+        ("PATCH", f"/worker/{NOBODY}/schedule"),
     ],
 )
 def test_paths_that_are_not_served_are_an_unknown_uri(api: ChangeApi, method: str, path: str) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 from flask import Response
 
-from changegate.api.auth import api_call, caller, require_scope
+from changegate.api.auth import require_scope
 from changegate.api.change import calls
-from changegate.api.change.calls import APPROVAL, CHANGE, META, REST_API, SHAPE, bp
+from changegate.api.change.calls import APPROVAL, CHANGE, META, REST_API, SHAPE, bp, reader
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted
 from changegate.api.preconditions import etag_of, if_match
 from changegate.database import commit
@@ -39,7 +39,7 @@ def answer_view(sys_id: str) -> Response:
     except OperationFailed as refused:
         if NOTHING_PENDING in refused.message:
             # Whether a change exists that the caller cannot see must not show.
-            get_row(table, _reader(), sys_id, ("sys_id",))
+            get_row(table, reader(), sys_id, ("sys_id",))
         raise
     headers = etag_of(change)
     return empty_response(200, headers) if is_body_unwanted() else api_response({"result": shown}, headers=headers)
@@ -61,14 +61,6 @@ def _sent_answer() -> tuple[dict[str, Any], list[str]]:
 def _shown(table: Table, who: Caller, change: Values) -> dict[str, Any]:
     """Return the change as the caller may read it, or else what an approver gets to see of it."""
     try:
-        return open_record(table, _reader(), change["sys_id"], SHAPE).render()
+        return open_record(table, reader(), change["sys_id"], SHAPE).render()
     except RecordNotFound:
         return render_written(table, who, change, SHOWN_TO_APPROVERS)
-
-
-def _reader() -> Caller:
-    """Return the caller with the limits of reading changes. Raises `RecordNotFound` if the token may not read any."""
-    call = replace(api_call(REST_API, CHANGE), http_method="GET")
-    if not caller().permissions.has_scope(call):
-        raise RecordNotFound
-    return caller().require_scope(call)

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Blueprint, Response
 
 from changegate.api import request_body
-from changegate.api.auth import require_caller
+from changegate.api.auth import api_call, caller, require_caller
 from changegate.api.envelopes import api_response, empty_response, is_body_unwanted
 from changegate.api.negotiation import require_acceptable
 from changegate.api.preconditions import etag, etag_of, if_match
@@ -42,6 +42,7 @@ REST_API = "sn_chg_rest/change"
 META = "__meta"
 CHANGE, TASK, MODEL, APPROVAL = "change_request", "change_task", "chg_model", "sysapproval_approver"
 TEMPLATE = "std_change_record_producer"
+TASK_CI, SERVICES = "task_ci", "task_cmdb_ci_service"
 bp = Blueprint("change", __name__)
 bp.before_request(require_caller)
 bp.before_request(require_acceptable)
@@ -59,9 +60,15 @@ SHAPE = Shape(
 )
 
 
-def list_records(table: Table, who: Caller, *conditions: Condition, order: str = "") -> Response:
-    """Return a page of the records that match the parameters and the conditions; `order` is the default sort field."""
+def list_records(
+    table: Table, who: Caller, *conditions: Condition, order: str = "", unused: Collection[str] = ()
+) -> Response:
+    """Return a page of the records that match the parameters and the conditions; `order` is the default sort field.
+
+    `unused` are parameters that are no conditions.
+    """
     params = load_list_parameters(current_request().query_string)
+    params = replace(params, filters={name: text for name, text in params.filters.items() if name not in unused})
     query = _query(params, conditions, params.order or order)
     page = read_page(table, who, query, SHAPE, limit=params.limit, offset=params.offset)
     records: Any = page.records
@@ -88,6 +95,14 @@ def get_record(table: Table, who: Caller, sys_id: str) -> Response:
     """Return a record. Raises `RecordNotFound`."""
     record = open_record(table, who, sys_id, SHAPE)
     return api_response({"result": record.render()}, headers=etag(record.version))
+
+
+def reader() -> Caller:
+    """Return the caller with the limits of reading changes. Raises `RecordNotFound` if the token may not read any."""
+    call = replace(api_call(REST_API, CHANGE), http_method="GET")
+    if not caller().permissions.has_scope(call):
+        raise RecordNotFound
+    return caller().require_scope(call)
 
 
 def require_record(table: Table, who: Caller, sys_id: str, **fields: str) -> None:

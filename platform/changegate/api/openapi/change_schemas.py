@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
+from changegate.models.conflict import WORKER_TYPES
+from changegate.schemas.planning_input import ASSOCIATIONS, LONGEST_DURATION, MOST_SYS_IDS
 from changegate.services.approvals.rollup import APPROVED, REJECTED
 
 _TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
@@ -60,6 +62,7 @@ _TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
     },
 }
 _TEXT: JsonSchema = {"type": "string"}
+_INTEGER: JsonSchema = {"type": "integer"}
 _SYS_ID: JsonSchema = {"type": "string", "pattern": SYS_ID}
 
 
@@ -122,6 +125,56 @@ CHANGE_SCHEMAS: Mapping[str, JsonSchema] = {
             "comments": ref("Text"),
         },
         "required": ["state"],
+    },
+    "Worker": {
+        **_object(
+            "Work under way or done; poll its link until the state is 3, Complete, or 4, Error.",
+            worker=_object("The worker.", sysId=_SYS_ID, link=_TEXT),
+            request={"description": "The request, as JSON in a string.", **_TEXT},
+            state=_object("1 Waiting, 2 In-Progress, 3 Complete, 4 Error.", value=_INTEGER, display_value=_TEXT),
+            type={"type": "string", "enum": sorted(WORKER_TYPES)},
+            messages=_object(
+                "What the work has led to.",
+                **{f"{kind}Messages": list_of(_TEXT) for kind in ("error", "warning", "info")},
+            ),
+        ),
+        "additionalProperties": {
+            "description": "`payload`: the free times `spans`, and why earlier times were `rejected`.",
+            "type": "object",
+        },
+    },
+    "Conflicts": _object(
+        "The conflicts of a change as of the last run.",
+        status=_TEXT,
+        last_run={"description": "The time of the last run in UTC; empty without one.", **_TEXT},
+        record_count={"description": "The number of all conflicts; a limited number is listed.", **_TEXT},
+        job_status={"description": "The latest check: 0 waiting, 1 running, 2 done, 3 failed.", **_TEXT},
+        conflicts=list_of(ref("TypedRecord")),
+    ),
+    "ItemsInput": {
+        "type": "object",
+        "properties": {
+            "association_type": {"type": "string", "enum": [*ASSOCIATIONS]},
+            "cmdb_ci_sys_ids": {
+                "description": f"Up to {MOST_SYS_IDS} sys_ids, or their comma-separated text.",
+                "anyOf": [list_of(_SYS_ID), _TEXT],
+            },
+            "refresh_impacted_services": {"type": "boolean", "default": False},
+        },
+        "required": ["association_type", "cmdb_ci_sys_ids"],
+    },
+    "SlotInput": {
+        "type": "object",
+        "properties": {
+            "duration_in_seconds": {
+                "description": "The length of the time; by default that of the planned window.",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": int(LONGEST_DURATION.total_seconds()),
+            },
+            "planned_start_time": {"description": "The earliest start in UTC; now by default.", **_TEXT},
+        },
+        "required": ["duration_in_seconds"],
     },
     "Blocker": _object(
         "One thing that a change waits for.",

@@ -5,15 +5,16 @@ from typing import Any
 
 from apispec import APISpec
 
-from changegate.api.change.calls import CHANGE, MODEL, TASK, TEMPLATE
+from changegate.api.change.calls import CHANGE, MODEL, TASK, TASK_CI, TEMPLATE
 from changegate.api.change.changes import CREATED_BY_TYPE, TYPES
 from changegate.api.openapi.answers import ETAG, JSON, XML, answer, errors
-from changegate.api.openapi.change_schemas import list_of
+from changegate.api.openapi.change_schemas import CHANGE_SCHEMAS, list_of
 from changegate.api.openapi.parameters import query_parameters
 from changegate.api.openapi.records import creation_name, example_of, input_name, result_of
 from changegate.api.openapi.tables import AS_XML, TOTAL
 from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
 from changegate.schemas.change_query import ENCRYPTED_FIELDS, ChangeQuerySchema
+from changegate.schemas.planning_input import ASSOCIATIONS
 from changegate.services.tables.registry import Table, get_table
 
 Operation = dict[str, Any]
@@ -26,6 +27,7 @@ ENCRYPTED: Operation = {
     "description": "Accepted and without effect: names and labels are accepted for every field.",
     "schema": {"type": "string"},
 }
+_SLOT_PROPERTIES: Mapping[str, Any] = CHANGE_SCHEMAS["SlotInput"]["properties"]
 WRITES = "Fields may also be sent as parameters; those of the body take precedence. Choices may be sent as labels."
 TASK_ID: Operation = {
     "name": "task_sys_id",
@@ -44,6 +46,9 @@ def change_paths(spec: APISpec) -> Mapping[str, Item]:
         **_paths_of_tasks(listing),
         **_paths_of_process(),
         **_paths_of_templates(listing),
+        **_paths_of_items(listing),
+        **_paths_of_conflicts(),
+        **_paths_of_schedules(),
         f"{PREFIX}/model": {"get": _list(MODEL, "list_change_models", "List change models", listing)},
         f"{PREFIX}/model/{{sys_id}}": {"get": _get(MODEL, "get_change_model", "Get a change model")},
     }
@@ -121,6 +126,74 @@ def _paths_of_templates(listing: list[Operation]) -> dict[str, Item]:
         path: {"get": _list(TEMPLATE, "list_change_templates", "List standard change templates", listing)},
         f"{path}/{{sys_id}}": {"get": _get(TEMPLATE, "get_change_template", "Get a standard change template")},
     }
+
+
+def _paths_of_items(listing: list[Operation]) -> dict[str, Item]:
+    path = f"{PREFIX}/{{sys_id}}"
+    association = {
+        "name": "association_type",
+        "in": "query",
+        "required": True,
+        "description": "Affected items, impacted services, or service offerings.",
+        "schema": {"type": "string", "enum": [*ASSOCIATIONS]},
+    }
+    items = _list(TASK_CI, "list_items_of_change", "List the items of a change", ["sys_id", association, *listing])
+    add = _worker("add_items_to_change", "Add items or services to a change", body=ref("ItemsInput"))
+    refresh = _worker("refresh_impacted_services", "Find the impacted services of a change", status="200")
+    return {
+        f"{path}/ci": {"get": {**items, "responses": items["responses"] | errors(404, 406)}, "post": add},
+        f"{path}/refresh_impacted_services": {"post": refresh},
+    }
+
+
+def _paths_of_conflicts() -> dict[str, Item]:
+    check = _operation(
+        "check_conflicts",
+        "Check the conflicts of a change",
+        parameters=["sys_id"],
+        responses={"200": answer("The sys_id of the worker.", result_of({"type": "string"})), **errors(404, 406)},
+    )
+    cancel = _operation(
+        "cancel_conflict_check",
+        "Cancel the checks that are not done",
+        parameters=["sys_id"],
+        responses={"200": {"description": "No check is under way."}, **errors(404, 406)},
+    )
+    conflicts = _get(CHANGE, "get_conflicts", "Get the conflicts of a change", ref("Conflicts"))
+    return {f"{PREFIX}/{{sys_id}}/conflict": {"get": conflicts, "post": check, "delete": cancel}}
+
+
+def _paths_of_schedules() -> dict[str, Item]:
+    path = f"{PREFIX}/{{sys_id}}/schedule"
+    properties = _SLOT_PROPERTIES.items()
+    times = [
+        {"name": name, "in": "query", "schema": schema, "description": schema["description"]}
+        for name, schema in properties
+    ]
+    slot = _worker("plan_first_available", "Plan a change for the first free time", body=ref("SlotInput"))
+    of_item = _worker("find_times_of_item", "Find the free times of an item", times)
+    worker = _get("chg_mgt_worker", "get_worker", "Get a worker", ref("Worker"))
+    return {
+        path: {"get": _worker("find_times_of_change", "Find the free times of a change", times)},
+        f"{PREFIX}/ci/{{sys_id}}/schedule": {"get": of_item},
+        f"{path}/first_available": {"patch": {**slot, "responses": slot["responses"] | errors(409)}},
+        f"{PREFIX}/worker/{{sys_id}}": {"get": worker},
+    }
+
+
+def _worker(
+    name: str, summary: str, parameters: list[Any] | None = None, *, body: JsonSchema | None = None, status: str = "202"
+) -> Operation:
+    """Return an operation that starts a worker."""
+    content = {} if body is None else {"requestBody": {"content": {JSON: {"schema": body}}}}
+    codes = (404, 406) if body is None else (404, 406, 415)
+    return _operation(
+        name,
+        summary,
+        parameters=["sys_id", *(parameters or ())],
+        **content,
+        responses={status: answer("The worker.", result_of(ref("Worker"))), **errors(*codes)},
+    )
 
 
 def _answer(name: str) -> Operation:

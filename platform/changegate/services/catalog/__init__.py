@@ -14,6 +14,7 @@ from changegate.services.catalog.system import SYSTEM_TABLES
 from changegate.services.catalog.tasks import TASK_TABLES
 from changegate.services.conflicts.detection import forget_record
 from changegate.services.tables.registry import serve_tables
+from changegate.services.workers.workers import forget_workers
 
 TABLES = serve_tables(
     (
@@ -26,5 +27,5 @@ TABLES = serve_tables(
         *CI_TABLES,
         *SYSTEM_TABLES,
     ),
-    cascades=(remove_attachments, forget_record),
+    cascades=(remove_attachments, forget_record, forget_workers),
 )

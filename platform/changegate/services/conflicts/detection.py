@@ -10,6 +10,8 @@ the transaction. Its holder locks no row of another change, so that it never wai
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, func, insert, or_, select
@@ -17,12 +19,15 @@ from sqlalchemy import delete, func, insert, or_, select
 from changegate.database import connection
 from changegate.database.dialects import lock_number
 from changegate.database.prepared import Prepared, parameter
+from changegate.errors import RecordChanged
 from changegate.models import Conflict, TaskCi
 from changegate.models.base import new_sys_id, utc_now
 from changegate.models.cmdb_ci import CI_CLASSES
 from changegate.services.conflicts.overlaps import MIRRORED, Overlap, count_overlaps, find_overlaps, is_planned
+from changegate.services.conflicts.windows import list_closed_times
 from changegate.services.jobs.handlers import handles
-from changegate.services.jobs.queue import enqueue
+from changegate.services.jobs.queue import enqueue, is_waiting
+from changegate.services.tables.values import INSTANT_FORMAT
 
 # Fields of a change on which its conflicts depend.
 RELEVANT_FIELDS = frozenset({"cmdb_ci", "assigned_to", "start_date", "end_date", "exclude_from_conflict_detection"})
@@ -30,8 +35,8 @@ RECHECK, FAN_OUT = "conflicts.recheck", "conflicts.fan_out"
 NOT_RUN, CONFLICT, NO_CONFLICT = "Not Run", "Conflict", "No Conflict"
 # Affected CIs and overlaps of a change above which a save does not wait for the detection.
 MOST_ITEMS, MOST_OVERLAPS = 100, 2000
-# Stored conflicts of one change. Further ones are only counted.
-MOST_STORED = 200
+# Stored conflicts of one change, and those with schedules among them. Further ones are only counted.
+MOST_STORED, MOST_OF_SCHEDULES = 200, 100
 CONFLICTS_AT_ONCE = 500
 # The number of an advisory lock: any number that no other lock uses.
 _LOCK = 0x636F6E666C696374
@@ -64,7 +69,8 @@ def status_of_new(values: Mapping[str, Any]) -> dict[str, Any]:
     if not is_planned(values) or not (values.get("cmdb_ci") or values.get("assigned_to")):
         return {}
     lock_number(_LOCK)
-    return _outcome(bool(find_overlaps(values, values["start_date"], values["end_date"], limit=1)))
+    start, end = values["start_date"], values["end_date"]
+    return _outcome(bool(find_overlaps(values, start, end, limit=1) or list_closed_times(values, start, end)))
 
 
 def detect(
@@ -75,7 +81,7 @@ def detect(
     `before` has the stored values of a change that is about to be saved. A change with many items or conflicts is left
     to a job, unless this is the job.
     """
-    affected = _count_affected(change["sys_id"])
+    affected = count_affected(change["sys_id"])
     if affected > MOST_ITEMS and not is_job:
         promise_recheck([change["sys_id"]])
         return {}
@@ -85,18 +91,36 @@ def detect(
         withdraw(change["sys_id"])
         return {"conflict_status": NOT_RUN}
     lock_number(_LOCK)
-    overlaps = find_overlaps(change, change["start_date"], change["end_date"])
+    start, end = change["start_date"], change["end_date"]
+    overlaps = find_overlaps(change, start, end)
     if len(overlaps) > MOST_OVERLAPS and not is_job:
         promise_recheck([change["sys_id"]])
         return {}
-    _store(change["sys_id"], overlaps)
-    return _outcome(bool(overlaps))
+    closed = find_closed(change)
+    _store(change["sys_id"], overlaps, closed)
+    return _outcome(bool(overlaps or closed))
+
+
+def find_closed(change: Mapping[str, Any]) -> list[Found]:
+    """Return the conflicts of a planned change with schedules, each once."""
+    times = list_closed_times(change, change["start_date"], change["end_date"])
+    of_change = partial(Found, change["sys_id"])
+    found = (
+        of_change(
+            each.type,
+            configuration_item=each.item,
+            related_configuration_item=each.related,
+            schedule=each.schedule,
+        )
+        for each in times
+    )
+    return list(dict.fromkeys(found))
 
 
 def withdraw(change: str) -> None:
     """Delete the conflicts of a locked change that has ended or is about to be deleted, also those of other changes."""
     lock_number(_LOCK)
-    _store(change, [])
+    _store(change, [], [])
 
 
 def count_conflicts(change: Mapping[str, Any]) -> int:
@@ -106,10 +130,10 @@ def count_conflicts(change: Mapping[str, Any]) -> int:
     """
     if not is_planned(change):
         return 0
-    if _count_affected(change["sys_id"]) <= MOST_ITEMS:
+    own = change["sys_id"]
+    if not is_large(own):
         return count_overlaps(change)
-    rows = _STORED.all({"change": change["sys_id"]})
-    return sum(row.change == change["sys_id"] and row.conflicting_change is not None for row in rows)
+    return sum(found.change == own and found.conflicting_change is not None for found in _read_stored(own))
 
 
 def forget_record(table: str, sys_ids: Sequence[str]) -> None:
@@ -145,22 +169,51 @@ def _outcome(has_conflict: bool) -> dict[str, Any]:
     return {"conflict_status": CONFLICT if has_conflict else NO_CONFLICT, "conflict_last_run": utc_now()}
 
 
-def _count_affected(change: str) -> int:
+def count_affected(change: str) -> int:
     """Return the number of affected CIs, up to one more than `MOST_ITEMS`."""
     row = _COUNT_AFFECTED.first({"change": change})
     return int(row.how_many) if row else 0
 
 
-def _store(change: str, overlaps: Sequence[Overlap]) -> None:
-    """Make the stored conflicts of a change, and those of others with it, equal to the overlaps."""
-    own = [Found(change, each.type, each.change, each.item, each.related, each.person) for each in overlaps]
+def is_large(change: str) -> bool:
+    """Return whether the conflicts of a change are those of the last run, because it has many items."""
+    return count_affected(change) > MOST_ITEMS
+
+
+def require_free(change: Mapping[str, Any], start: datetime, end: datetime) -> None:
+    """Check, until the end of the transaction, that a change has no conflict at a time. Raises `RecordChanged`."""
+    lock_number(_LOCK)
+    if find_overlaps(change, start, end, limit=1) or list_closed_times(change, start, end):
+        raise RecordChanged(f"The time from {start:{INSTANT_FORMAT}} to {end:{INSTANT_FORMAT}} UTC was just taken.")
+
+
+def is_promised(change: str) -> bool:
+    """Return whether a job is about to detect the conflicts of a change."""
+    return is_waiting(RECHECK, change)
+
+
+def stored_closed(change: str) -> set[Found]:
+    """Return the stored conflicts of a change with schedules."""
+    return {found for found in _read_stored(change) if found.change == change and found.schedule}
+
+
+def _read_stored(change: str) -> dict[Found, str]:
+    """Return the stored conflicts of a change, and those of others with it, with their sys_ids."""
+    rows = _STORED.all({"change": change})
+    return {Found(*(getattr(row, name) for name in Found._fields)): row.sys_id for row in rows}
+
+
+def _store(change: str, overlaps: Sequence[Overlap], closed: list[Found]) -> None:
+    """Make the stored conflicts of a change equal to the overlaps and closed times, and those of others with it."""
+    own = closed[:MOST_OF_SCHEDULES]
+    own += [Found(change, each.type, each.change, each.item, each.related, each.person) for each in overlaps]
     mirrored = [
         Found(each.change, MIRRORED[each.type], change, each.related, each.item, each.person) for each in overlaps
     ]
     del own[MOST_STORED:]
-    stored = {Found(*(getattr(row, name) for name in Found._fields)): row for row in _STORED.all({"change": change})}
+    stored = _read_stored(change)
     obsolete = stored.keys() - set(own) - set(mirrored)
-    _delete([stored[key].sys_id for key in obsolete])
+    _delete([stored[key] for key in obsolete])
     lost = Counter(key.change for key in obsolete if key.change != change)
     gained = [each for each in mirrored if each not in stored]
     room = _room_of({*lost, *(each.change for each in gained)})

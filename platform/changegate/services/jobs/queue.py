@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, true, update
+from sqlalchemy import delete, select, true, update
 
 from changegate.database import connection
 from changegate.database.dialects import Upsert
@@ -61,6 +61,12 @@ def hasten(kind: str) -> None:
     """Make the waiting jobs of a kind due now, in the caller's transaction; a run under way ends as it would."""
     is_waiting = (Job.kind == kind, Job.failed_at.is_(None), Job.due_at > database_now())
     connection().execute(update(Job).where(*is_waiting).values(due_at=database_now()))
+
+
+def is_waiting(kind: str, key: str) -> bool:
+    """Return whether there is a job of a kind and key that has not failed."""
+    is_it = (Job.kind == kind, Job.job_key == key, Job.failed_at.is_(None))
+    return connection().execute(select(Job.sys_id).where(*is_it)).first() is not None
 
 
 def new_job(kind: str, payload: Mapping[str, Any], key: str | None, due_at: datetime) -> dict[str, Any]:

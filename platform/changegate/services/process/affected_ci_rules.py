@@ -13,6 +13,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.process.changes import changes_table, lock_change
+from changegate.services.process.conflict_checks import promise_around
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.recording import record_edits
 from changegate.services.tables.registry import NoRules, Values
@@ -70,6 +71,11 @@ class CiRules(NoRules):
         is_about = or_(columns["cmdb_ci"] == sys_id, columns["sys_id"].in_(affected))
         for change in _list_bound(is_about):
             lock_change(change)
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Promise to check the changes on an item again that has other maintenance windows."""
+        if "maintenance_schedule" in changes:
+            promise_around(record["sys_id"])
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Empty the references of bound changes as an edit; the engine empties those of other records."""

@@ -22,10 +22,13 @@ from changegate.database.prepared import Prepared, Remembered, parameter
 from changegate.errors import InputInvalid
 from changegate.models import CmdbCi, CmnScheduleBlackout, CmnScheduleRevision, CmnScheduleSpan, SysUserRole
 from changegate.services.access.time_zones import find_time_zone
+from changegate.services.jobs.queue import enqueue
 from changegate.services.schedules.recurrence import Repetition
 from changegate.services.schedules.spans import Schedule, Span
 from changegate.services.state_models.conditions import FactCondition, parse_condition
 
+# The kind of job that follows an edit of a schedule.
+SCHEDULES_EDITED = "schedules.edited"
 HARD, NEVER = "hard", "never"
 _SCHEDULES, _SPANS = CmnScheduleBlackout.__table__, CmnScheduleSpan.__table__
 _ACTIVE = Prepared(
@@ -84,6 +87,7 @@ def hold_schedules() -> None:
 def new_revision() -> None:
     """Give the schedules another revision, after the transactions that hold them, and let other edits wait."""
     _NEW_REVISION.execute({"new_revision": secrets.token_hex(16)})
+    enqueue(SCHEDULES_EDITED, {}, key=SCHEDULES_EDITED)
 
 
 def find_maintenance(ci: str) -> Schedule | None:

@@ -74,6 +74,15 @@ def _restriction_beside(table: Table, permissions: Permissions) -> Restriction:
     return _restriction(table, permissions, own_records=is_limited or permissions.only_own_records)
 
 
+def permissions_beside(table: Table, permissions: Permissions) -> Permissions:
+    """Return the permissions with the limits of the caller in a table that is reached through a reference."""
+    is_limited = _restriction_beside(table, permissions).own_records
+    if permissions.grant is None or permissions.only_own_records or not is_limited:
+        return permissions
+    limits = permissions.grant.limits_now.and_also(CallLimits(own_records=True))
+    return Permissions(permissions.roles, permissions.grant.limited_to(limits))
+
+
 def _restriction(table: Table, permissions: Permissions, *, own_records: bool) -> Restriction:
     own_rows = table.own_rows is not None and not permissions.has_role(table.reads_all)
     own_records = own_records and knows_integrations(table)

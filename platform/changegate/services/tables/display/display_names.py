@@ -9,6 +9,7 @@ from changegate.services.tables.display.selections import select_fields
 from changegate.services.tables.display.shapes import Shape
 from changegate.services.tables.registry import Table, find_table
 from changegate.services.tables.values import render_value
+from changegate.services.tables.visibility import permissions_beside
 
 # By table, then by sys_id.
 Names = Mapping[str, Mapping[str, str]]
@@ -40,7 +41,8 @@ def display_path(table: Table) -> str:
 
 
 def _names_in(table: Table, sys_ids: Sequence[str], caller: Caller) -> Iterable[tuple[str, str]]:
-    selection = select_fields(table, caller.permissions, Shape("", fields=(display_path(table),)))
+    permissions = permissions_beside(table, caller.permissions)
+    selection = select_fields(table, permissions, Shape("", fields=(display_path(table),)))
     entry = selection.members[0].entry if selection.members else None
     for rows in fetch_chunks(selection, caller, sys_ids):
         for row in rows:
