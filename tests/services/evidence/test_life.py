@@ -101,6 +101,8 @@ def test_the_history_of_a_whole_life_is_complete_and_stays() -> None:
         ("moved", "eve", "-2"),
         ("moved", "ann", "-1"),
         ("deviated", "ann", None),
+        ("task_moved", "ann", None),
+        ("task_moved", "ann", None),
         ("moved", "ann", "0"),
         ("decided", "ann", "cancelled"),
         ("moved", "ann", "3"),

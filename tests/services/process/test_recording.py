@@ -29,6 +29,7 @@ from tests.support.statements import counted_statements
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 CHANGES, TASKS, HISTORY = (get_table(name) for name in ("change_request", "change_task", "chg_history"))
+GROUPS = get_table("sys_user_group")
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +175,25 @@ def test_a_sys_id_with_a_history_is_not_used_again(deleted: str, created: str) -
         create_record(get_table(created), ROOT, {**sent.get(created, {}), "sys_id": sys_id})
     assert refusal.value.detail == "Unique Key violation detected: a record with this key exists already"
     assert history(sys_id) == before
+    assert verify().is_clean
+
+
+def test_moves_of_tasks_are_recorded_with_their_change() -> None:
+    """Who closed which task, and with which result, is evidence of the implementation."""
+    ann = caller("ann", "itil")
+    change = create_record(
+        CHANGES, ROOT, {"state": -1, "assignment_group": create_record(GROUPS, ROOT, {"name": "N"})["sys_id"]}
+    )
+    closed, canceled = (create_record(TASKS, ROOT, {"change_request": change["sys_id"]}) for _ in range(2))
+    update_record(TASKS, ann, closed["sys_id"], {"short_description": "no move"})
+    update_record(TASKS, ann, closed["sys_id"], {"state": 3, "close_code": "successful", "close_notes": "Done"})
+    update_record(CHANGES, ROOT, change["sys_id"], {"state": 4})
+    moved = [(user, facts) for kind, user, facts in history(change["sys_id"]) if kind == "task_moved"]
+    result = {"number": closed["number"], "close_code": "successful"}
+    assert moved == [
+        ("ann", {"change_task": closed["sys_id"], "task_state": ["1", "3"], **result}),
+        ("admin", {"change_task": canceled["sys_id"], "task_state": ["1", "4"], "number": canceled["number"]}),
+    ]
     assert verify().is_clean
 
 

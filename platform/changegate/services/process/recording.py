@@ -1,4 +1,4 @@
-"""The history of a change: its creation, moves, edits, and deletion, and the deletion of its tasks."""
+"""The history of a change: its creation, moves, edits, and deletion, and the moves and deletion of its tasks."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, NEW, REV
 from changegate.services.tables.values import render_value
 
 CHANGE, TASK = "change_request", "change_task"
-MOVED, EDITED, DEVIATED, DELETED = "moved", "edited", "deviated", "deleted"
+MOVED, EDITED, DEVIATED, DELETED, TASK_MOVED = "moved", "edited", "deviated", "deleted", "task_moved"
 # From here on, an edit of what was approved is a deviation.
 IMPLEMENTING_STATES = frozenset({IMPLEMENT, REVIEW, CLOSED})
 # Fields that never change: the record, and who and what created it.
@@ -125,6 +125,15 @@ def _facts_of(before: Values, after: Values) -> dict[str, Any]:
     facts: dict[str, Any] = {CHANGES: {name: [old.get(name), new.get(name)] for name in differing}}
     deviations = [name for name in differing if name in governed]
     return facts | ({"deviations": deviations} if deviations and before["state"] in IMPLEMENTING_STATES else {})
+
+
+def record_task_move(task: Values, changes: Values, caller: Caller) -> None:
+    """Append a move of a task to the history of its locked change; a task without a change has no history of moves."""
+    if task["change_request"] and changes.get("state", task["state"]) != task["state"]:
+        moved = {**task, **changes}
+        # Not as `changes`, which are those of the change.
+        facts = {"task_state": [str(task["state"]), str(moved["state"])], **rendered(moved, ("number", "close_code"))}
+        append(CHANGE, task["change_request"], TASK_MOVED, {TASK: task["sys_id"], **facts}, actor_of(caller))
 
 
 def record_deletion(record: Values, caller: Caller) -> None:

@@ -12,6 +12,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.process.changes import lock_change_of_task
 from changegate.services.process.lifecycle import CLOSED, TaskRules, begin_task, follow_state, is_import
 from changegate.services.process.moves import after_task
+from changegate.services.process.recording import record_task_move
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.work_tasks import WINDOW
 from changegate.services.tables.registry import Values
@@ -58,7 +59,8 @@ class ChangeTaskRules(TaskRules):
             changes["is_held_by_change"] = False
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Make the automatic moves of the change whose task was closed."""
+        """Record a move of the task, and make the automatic moves of the change whose task was closed."""
+        record_task_move(record, changes, caller)
         if record["active"] and changes.get("active") is False and record["change_request"]:
             after_task(record["change_request"], caller)
 

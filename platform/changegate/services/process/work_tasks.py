@@ -6,6 +6,7 @@ from typing import Any
 from changegate.services.access.caller import Caller, as_process
 from changegate.services.process.changes import WORKFLOW, lock_active_tasks, tasks_table
 from changegate.services.process.lifecycle import CANCELED, follow_state
+from changegate.services.process.recording import record_task_move
 from changegate.services.tables.registry import Values
 from changegate.services.tables.values import render_value
 from changegate.services.tables.writing.records import create_record, write_changes
@@ -60,4 +61,5 @@ def _cancel(tasks: Any, caller: Caller) -> None:
     for task in tasks:
         changes: Values = {"state": CANCELED}
         follow_state(task, changes, caller)
+        record_task_move(task, changes, caller)
         write_changes(tasks_table(), task, changes, caller)
