@@ -284,7 +284,7 @@ class Change:
             self._redraw()
         self._settle()
 
-    def put(self, name: str, value: object, field_name: str, by: str) -> None:
+    def put(self, name: str, value: object, field_name: str, by: str = "") -> None:
         """Set a value that approvals depend on."""
         if getattr(self, name) != value:
             setattr(self, name, value)

@@ -303,6 +303,27 @@ def test_a_person_who_leaves_is_replaced_and_the_quorum_never_falls(
     assert change_of(change)["approval"] == "approved"
 
 
+def test_only_the_person_whose_answer_is_void_is_asked_again(people: dict[str, str]) -> None:
+    """Also if that person was asked before, and was not needed then."""
+    users = [people[name] for name in ("ann", "bob", "cem")]
+    change = waiting_change(of_users(*users))
+    answer(change, caller_of(people, "ann"))
+    edit("sys_user", people["ann"], active="false")
+    write_plan(change, "one")
+    assert open_approvers(change) == {people["bob"], people["cem"]}
+    answer(change, caller_of(people, "bob"))
+    write_plan(change, "two")
+    assert open_approvers(change) == {people["bob"]}
+
+
+def write_plan(change: str, plan: str) -> None:
+    edit("change_request", change, implementation_plan=plan)
+
+
+def open_approvers(change: str) -> set[str]:
+    return {row["approver"] for row in approvals_of(change, state="requested")}
+
+
 def test_an_approved_change_stays_approved_when_its_manager_leaves(people: dict[str, str], later: Later) -> None:
     """Another policy applies without the manager, but the approval was given while this one applied."""
     group = add_group("Network", manager=people["boss"])

@@ -115,7 +115,10 @@ def _redraw_stage(current: Round, count: StageCount, reason: str) -> None:
     rules = [expand_rule(current, stage.state, rule) for rule in stage.rules]
     ended: dict[str, tuple[Values, str]] = {}
     for rule in rules:
-        rows = [row for row in count.rows if row["approval_def"] == rule["rule"] and row["state"] != CANCELLED]
+        of_rule = (row for row in current.rows if (row["stage"], row["approval_def"]) == (stage.state, rule["rule"]))
+        # The last one of each person: one whose answer was voided may have an older approval that was not needed.
+        latest = {row["approver"]: row for row in of_rule}
+        rows = [row for row in latest.values() if row["state"] != CANCELLED]
         for row in filter(is_open, rows):
             if why := _why_gone(current, stage.state, rule, row, reason):
                 ended[row["sys_id"]] = (row, why)
