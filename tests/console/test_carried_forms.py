@@ -23,6 +23,8 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
 SCOPE: Changes = {"name": "deploy", "rules-0-http_method": "PATCH", "rules-0-table": "change_request"}
 # What acts at once and has no form to lose: the user returns to the page and nothing is done.
 BUTTONS = {
+    "preferences.end_session_view",
+    "preferences.password_view",
     "calendar.create_feed_view",
     "calendar.revoke_feed_view",
     "change_files.delete_view",

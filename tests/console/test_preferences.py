@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from changegate.console.local_times import local, parse_local, shown
-from tests.console.conftest import MakeChange, SignIn
-from tests.console.visitor import Visitor
+from tests.console.conftest import PASSWORD, MakeChange, SignIn
+from tests.console.visitor import Visitor, forms_of
 
 
 def _set(visitor: Visitor, zone: str, status: int = 302) -> str:
@@ -72,3 +73,52 @@ def test_instants_are_shown_by_the_clock_of_the_person(admin: Visitor) -> None:
         admin.open("/preferences")
         assert shown(at) == "2026-07-01 08:30:00 America/New_York"
         assert local(at).hour == 8
+
+
+def change_password(visitor: Visitor, current: str, new: str, repeated: str | None = None) -> TestResponse:
+    again = new if repeated is None else repeated
+    sent = {"current_password": current, "new_password": new, "repeated_password": again}
+    return visitor.send(visitor.open("/preferences"), "password", sent)
+
+
+def test_users_change_their_password_which_ends_their_other_sessions(app: Flask, sign_in: SignIn) -> None:
+    ann, elsewhere = sign_in("ann"), Visitor(app.test_client())
+    elsewhere.sign_in("ann", PASSWORD)
+    assert change_password(ann, PASSWORD, "another long one").status_code == 302
+    assert ann.open("/preferences").status_code == 200
+    assert elsewhere.open("/preferences").status_code == 302
+    assert Visitor(app.test_client()).sign_in("ann", PASSWORD).status_code == 403
+    assert Visitor(app.test_client()).sign_in("ann", "another long one").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "repeated", "problem"),
+    [
+        ("wrong", "another long one", None, "This is not your current password."),
+        (PASSWORD, "short", None, "Enter at least 8 characters."),
+        (PASSWORD, "another long one", "another", "The passwords differ."),
+    ],
+)
+def test_a_password_is_not_changed_without_the_current_one_or_to_a_bad_one(
+    sign_in: SignIn, current: str, new: str, repeated: str | None, problem: str
+) -> None:
+    answer = change_password(sign_in("ann"), current, new, repeated)
+    assert (answer.status_code, problem in answer.text) == (400, True)
+
+
+def test_guesses_of_the_current_password_are_limited(sign_in: SignIn) -> None:
+    ann = sign_in("ann")
+    answers = [change_password(ann, f"wrong {at}", "another long one").status_code for at in range(21)]
+    assert (answers[0], answers[-1]) == (400, 429)
+
+
+def test_users_end_their_other_sessions_and_no_one_elses(app: Flask, sign_in: SignIn) -> None:
+    ann, bob, elsewhere = sign_in("ann"), sign_in("bob"), Visitor(app.test_client())
+    elsewhere.sign_in("ann", PASSWORD)
+    page = ann.open("/preferences")
+    [form] = [name for name in forms_of(page).forms if name.endswith("/end")]
+    token = forms_of(bob.open("/preferences")).forms["password"]["csrf_token"]
+    bob.client.post(form, data={"csrf_token": token})
+    assert elsewhere.open("/preferences").status_code == 200
+    ann.send(page, form)
+    assert (elsewhere.open("/preferences").status_code, ann.open("/preferences").status_code) == (302, 200)

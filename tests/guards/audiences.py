@@ -147,6 +147,8 @@ AUDIENCES = (
         "GET /preferences": Audience.PEOPLE,
         "POST /preferences": Audience.PEOPLE,
         "POST /preferences/edit": Audience.PEOPLE,
+        "POST /preferences/password": Audience.PEOPLE,
+        "POST /preferences/sessions/<token_hash>/end": Audience.PEOPLE,
         "GET /change-requests": Audience.PEOPLE,
         "GET /<served_table:name>.do": Audience.PEOPLE,
         "GET /<served_table:name>_list.do": Audience.PEOPLE,

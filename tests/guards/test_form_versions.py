@@ -43,6 +43,8 @@ WITHOUT_VERSION = {
     "manage_tokens.revoke_refresh_token_view": REVOCATION,
     "manage_tokens.revoke_view": REVOCATION,
     "preferences.edit_view": NOT_SAVED,
+    "preferences.end_session_view": SESSION,
+    "preferences.password_view": "The current password is part of the form.",
     "preferences.save_view": "Only the users themselves change their preferences, and each form has one field.",
     "quick_setup.discard_view": DRAFT,
     "quick_setup.edit_view": NOT_SAVED,

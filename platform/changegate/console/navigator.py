@@ -4,11 +4,14 @@ from dataclasses import dataclass, replace
 
 from flask import url_for
 
+from changegate.console.changes.related import count_pending
 from changegate.console.guards import caller
 from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
+
+MY_APPROVALS = "my_approvals.list_view"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Module:
     def url(self) -> str:
         """Return the path of the module."""
         return list_url(self.table) if self.table else url_for(self.endpoint)
+
+    @property
+    def count(self) -> int:
+        """Return the number beside the label: of what waits for the signed-in user, or 0."""
+        return count_pending(caller()) if self.endpoint == MY_APPROVALS else 0
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +69,7 @@ GROUPS = (
         (
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
             Module("Calendar", "calendar.month_view", "calendar"),
-            Module("My approvals", "my_approvals.list_view", "check"),
+            Module("My approvals", MY_APPROVALS, "check"),
             _list_of("change_task", "Change tasks", "list"),
             _list_of("sysapproval_approver", "Approvals", "shield"),
         ),

@@ -10,12 +10,18 @@ from changegate.console.local_paths import local_path
 from changegate.database import commit
 from changegate.errors import NotAuthenticated, RateLimited
 from changegate.extensions import db, login, now
-from changegate.models import SysUser
+from changegate.models import SysUser, SysUserSession
 from changegate.models.oauth_exchange import new_correlation_id
 from changegate.services.oauth.event_row import Attempt, RefusedCall
 from changegate.services.oauth.events import record_refused_call
 from changegate.services.users.accounts import authenticate_user
-from changegate.services.users.sessions import end_session, end_sessions, find_session_user, start_session
+from changegate.services.users.sessions import (
+    end_session,
+    end_sessions,
+    find_session_user,
+    is_session_of,
+    start_session,
+)
 from changegate.unproxied import current_request
 
 SESSION = "session_token"
@@ -49,7 +55,7 @@ def sign_in_view() -> ResponseReturnValue:
     except NotAuthenticated as refusal:
         _write_event(refusal.reason, refusal.user_name)
         return render_login(target, carried, user_name=user_name, refusal=REFUSAL)
-    _start_session(db.session.get_one(SysUser, proven.sys_id))
+    renew_session(db.session.get_one(SysUser, proven.sys_id))
     if carried is not None and (shown := show_again(carried)):
         return shown
     return redirect(target or url_for("home.home_view"))
@@ -91,7 +97,13 @@ def _write_event(reason: str, user_name: str | None = None) -> None:
     commit()
 
 
-def _start_session(user: SysUser) -> None:
+def is_current_session(found: SysUserSession) -> bool:
+    """Return whether a session is that of the request."""
+    return is_session_of(session.get(SESSION, ""), found)
+
+
+def renew_session(user: SysUser) -> None:
+    """Begin a new session of a user, in place of the one of the request."""
     # Clear everything from before the login, including the CSRF token, against session fixation.
     _end_session()
     login_user(user)

@@ -5,7 +5,7 @@ import re
 
 from changegate.extensions import settings
 from tests.console.changes.conftest import Desk
-from tests.console.conftest import SignIn
+from tests.console.conftest import MakeChange, SignIn
 from tests.console.visitor import Visitor, forms_of
 
 PNG = bytes.fromhex(
@@ -121,3 +121,19 @@ def test_a_deleted_file_is_gone(desk: Desk) -> None:
     [form] = [name for name in forms_of(page).forms if name.endswith("/delete")]
     assert desk.tom.send(page, form).status_code == 302
     assert "No file is attached." in desk.tom.open(f"{desk.url}?tab=files").text
+
+
+def test_a_requester_without_a_role_comments_on_own_changes_only(
+    desk: Desk, sign_in: SignIn, make_change: MakeChange
+) -> None:
+    nora = sign_in("nora")
+    own = make_change(short_description="Mine", requested_by="nora")
+    page = nora.open(f"/change-requests/{own}?tab=activity")
+    assert "Work notes" not in page.text
+    assert nora.send(page, "comment", {"text": "Any news?"}).status_code == 302
+    assert "Any news?" in nora.open(f"/change-requests/{own}?tab=activity").text
+    sent = {"csrf_token": forms_of(page).forms["comment"]["csrf_token"], "journal": "comments", "text": "x"}
+    assert nora.client.post(f"{desk.url}/comment", data=sent).status_code == 404
+    assert (
+        nora.client.post(f"/change-requests/{own}/comment", data={**sent, "journal": "work_notes"}).status_code == 400
+    )

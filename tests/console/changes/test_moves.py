@@ -142,3 +142,10 @@ def test_nothing_of_the_pages_is_done_by_get(desk: Desk) -> None:
 def test_a_reader_has_no_buttons(desk: Desk, sign_in: SignIn, make_change: MakeChange) -> None:
     text = sign_in("rita", "sn_change_read").open(desk.url).text
     assert ('action="' + desk.url + "/move" in text, ">Edit</a>" in text) == (False, False)
+
+
+def test_the_navigator_counts_what_waits_for_the_user(desk: Desk) -> None:
+    assert "badge-count" not in desk.mia.open("/").text
+    move(desk.tom, desk, -4)
+    assert 'aria-label="1 waiting"' in desk.mia.open("/").text
+    assert "badge-count" not in desk.tom.open("/").text

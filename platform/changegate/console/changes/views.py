@@ -30,6 +30,7 @@ from changegate.errors import AccessRefused, ChangegateError, InputInvalid, Reco
 from changegate.models.base import version_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.process.answering import answer_change
+from changegate.services.process.comments import add_comment
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.reading.records import get_row, open_record, require_operation
@@ -160,6 +161,10 @@ def comment_view(sys_id: str) -> ResponseReturnValue:
     journal = sent.get("journal", "")
     if journal not in _table().journals_for(caller().permissions):
         raise InputInvalid({"journal": ["Choose comments or work notes."]})
+    if not _table().access.admits("update", caller().permissions):
+        add_comment(sys_id, sent.get("text", ""), caller())
+        commit()
+        return redirect(_url(sys_id, "activity"))
     return _write(sys_id, {journal: sent.get("text", "")}, "activity", "Added.")
 
 

@@ -33,6 +33,7 @@ MATCHED_COLUMNS = frozenset({*USER_FIELDS, "email_verified", "phone", "mobile_ph
 # It has the form that `generate_password_hash` returns; computing it would delay the start of every process.
 _NOBODYS_HASH = f"scrypt:32768:8:1${secrets.token_hex(8)}${secrets.token_hex(64)}"
 
+SHORTEST_PASSWORD = 8
 LoginRow = Any  # a row of `_LOGIN`, by column name
 
 
@@ -213,6 +214,18 @@ def set_password(user: SysUser, password: str) -> None:
     user.user_password = generate_password_hash(password)
     db.session.flush()
     end_sessions(user.sys_id)
+
+
+def change_password(user: SysUser, current: str, password: str, address: str) -> None:
+    """Set the password of a user who proves to know the current one. Raises `InputInvalid` and `RateLimited`."""
+    guess = limiter.require_room_to_guess(address, user.user_name)
+    _, is_right = try_password(guess, current)
+    if not is_right:
+        limiter.count_guess(guess)
+        raise InputInvalid({"current_password": ["This is not your current password."]})
+    if len(password) < SHORTEST_PASSWORD or not _is_encodable(password):
+        raise InputInvalid({"new_password": [f"Enter at least {SHORTEST_PASSWORD} characters."]})
+    set_password(user, password)
 
 
 def set_time_zone(user: SysUser, name: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select
@@ -33,6 +34,24 @@ def find_session_user(token: str) -> SysUser | None:
     of_session = SysUserSession.user == SysUser.sys_id
     is_current = (SysUserSession.token_hash == _hash(token)) & (SysUserSession.expires_at > now())
     return db.session.execute(select(SysUser).join(SysUserSession, of_session).where(is_current)).scalar_one_or_none()
+
+
+def list_sessions(user_id: str) -> Sequence[SysUserSession]:
+    """Return the current sessions of a user, newest first."""
+    is_current = (SysUserSession.user == user_id, SysUserSession.expires_at > now())
+    statement = select(SysUserSession).where(*is_current).order_by(SysUserSession.created_at.desc())
+    return db.session.execute(statement).scalars().all()
+
+
+def is_session_of(token: str, found: SysUserSession) -> bool:
+    """Return whether a session is the one of a token."""
+    return found.token_hash == _hash(token)
+
+
+def end_session_of(user_id: str, token_hash: str) -> None:
+    """End one session of a user by its hash."""
+    is_own = (SysUserSession.token_hash == token_hash, SysUserSession.user == user_id)
+    connection().execute(delete(SysUserSession).where(*is_own))
 
 
 def end_session(token: str) -> None:

@@ -1,0 +1,15 @@
+"""Comments of people who may read a change but not edit it, such as its requester."""
+
+from changegate.services.access.caller import Caller
+from changegate.services.process.changes import changes_table
+from changegate.services.tables.journals import add_journal_entries, journal_entries
+from changegate.services.tables.reading.records import get_row
+
+COMMENTS = "comments"
+
+
+def add_comment(sys_id: str, text: str, caller: Caller) -> None:
+    """Add a comment to a change that the caller may read. Raises `RecordNotFound` and `RequestUnreadable`."""
+    table = changes_table()
+    get_row(table, caller, sys_id, ("sys_id",))
+    add_journal_entries(table.name, sys_id, journal_entries(table, {COMMENTS: text}), caller)
