@@ -10,18 +10,20 @@ from sqlalchemy import select, update
 
 from changegate.database import connection
 from changegate.errors import OperationFailed
-from changegate.extensions import db
+from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysUserGroup, Task
 from changegate.services.process.blockers import CHANGES as CHANGES_PATH
 from changegate.services.process.blockers import TASKS as TASKS_PATH
 from changegate.services.process.blockers import Blocker, Call, list_blockers
 from changegate.services.process.changes import lock_change
+from changegate.services.tables.values import render_value
 from changegate.services.tables.writing.records import create_record, update_record
 from tests.services.process.test_moves import (
     ASSESS,
     CANCELED,
     CHANGES,
     CLOSED,
+    DONE,
     IMPLEMENT,
     NEW,
     REVIEW,
@@ -133,6 +135,22 @@ def test_refusals_use_the_same_sentences(group: str) -> None:
         update_record(CHANGES, WRITER, change, {"state": CLOSED, "close_code": "successful", "close_notes": "x"})
     [task] = [blocker for blocker in blockers_of(change) if blocker.code == "task"]
     assert task.sentence.partition(" CTASK")[0] in str(refusal.value.detail)
+
+
+def test_an_implementation_and_its_tasks_begin_at_their_planned_start(group: str) -> None:
+    """A pipeline that waits can sleep until then."""
+    start, past = (now().replace(microsecond=0) + timedelta(days=days) for days in (2, -2))
+    window = {"start_date": render_value(CHANGES.entries["start_date"], start)}
+    change = create(assignment_group=group, state=SCHEDULED, approval="approved", **window)
+    assert [blocker.not_before for blocker in blockers_of(change)] == [start]
+    connection().execute(update(Task).where(Task.sys_id == change).values(start_date=past))
+    assert [blocker.not_before for blocker in blockers_of(change)] == [None]
+
+    change = create(assignment_group=group, state=REVIEW, **DONE)
+    planned = add_task(change)
+    connection().execute(update(Task).where(Task.sys_id == planned).values(planned_start_date=start))
+    add_task(change)
+    assert [blocker.not_before for blocker in blockers_of(change) if blocker.code == "task"] == [start, None]
 
 
 def test_an_implementation_waits_for_somebody_to_end_it(group: str) -> None:

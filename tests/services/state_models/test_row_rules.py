@@ -17,6 +17,9 @@ from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import refresh_shipped_models
 from changegate.services.state_models.stored import get_model, new_version
+from changegate.services.tables.display.shapes import Shape
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 
@@ -211,13 +214,33 @@ def test_an_active_model_stays_valid(name: str) -> None:
         write("chg_model", model, active="true")
 
 
+def test_the_conditions_of_a_copy_can_be_compared_with_those_of_its_origin() -> None:
+    """The query of docs/change-process.md returns the same rows for both, until one of them changes."""
+
+    def conditions(model: str) -> list[tuple[str, ...]]:
+        query = f"transition.sttrm_model.name={model}^ORDERBYtransition.from_state.order"
+        query += "^ORDERBYtransition.to_state.order^ORDERBYorder"
+        fields = ("transition.name", "name", "condition")
+        table = get_table("sttrm_transition_condition")
+        page = read_page(table, ROOT, parse_encoded_query(query), Shape("", fields=fields), limit=1000, offset=0)
+        return [tuple(record.values()) for record in page.records]
+
+    model = copy()
+    assert conditions("Network") == conditions("Normal")
+    released = get_table("sttrm_transition_condition").source.c
+    is_copied = (released["transition"] == move(model, -5, -4), released["name"] == "Not On hold")
+    row = connection().execute(select(released["sys_id"]).where(*is_copied)).scalar_one()
+    delete_record(get_table("sttrm_transition_condition"), ROOT, row)
+    assert len(conditions("Normal")) == len(conditions("Network")) + 1
+
+
 def test_a_model_with_a_cycle_of_automatic_moves_cannot_be_saved() -> None:
-    """Two automatic transitions would move a change to and fro for ever."""
+    """Two automatic transitions that lead to each other would move a change without end."""
     model = copy()
     to_assess = move(model, -5, -4)
     with pytest.raises(OperationFailed) as refusal:
         write("sttrm_state_transition", to_assess, automatic_transition="true")
-    assert "for ever between New, Assess" in str(refusal.value.detail)
+    assert "between New, Assess, Authorize, Scheduled form a cycle" in str(refusal.value.detail)
 
 
 def test_a_state_can_be_removed_only_from_an_inactive_model() -> None:

@@ -1,4 +1,4 @@
-"""Which models would strand a change or move it for ever."""
+"""Which models are invalid: states that cannot be reached or left, and cycles of automatic transitions."""
 
 import pytest
 
@@ -40,11 +40,11 @@ THROUGH = ((1, 2, False), (2, 3, False))
         ),
         (
             model((1, 2, True), (2, 1, True), (2, 3, False)),
-            ["Automatic transitions would move a change for ever between Draft, Work."],
+            ["The automatic transitions between Draft, Work form a cycle. Make one of them manual."],
         ),
         (
             model((1, 2, False), (2, 4, True), (4, 3, True), (4, 2, True), states=(1, 2, 3, 4)),
-            ["Automatic transitions would move a change for ever between Work, Parked."],
+            ["The automatic transitions between Work, Parked form a cycle. Make one of them manual."],
         ),
     ],
 )

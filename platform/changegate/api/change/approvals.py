@@ -52,6 +52,8 @@ def _sent_answer() -> tuple[dict[str, Any], list[str]]:
     answer: dict[str, Any] = dict.fromkeys(ANSWER_FIELDS)
     for name, value in sent.items():
         if name.lower() in answer:
+            if isinstance(value, list):
+                raise RequestUnreadable(f"Field {name}: a text is expected, not a list")
             answer[name.lower()] = parse_value(name, approvals.entries[name.lower()], value)
     if answer["state"] not in ANSWERED:
         raise RequestUnreadable(f"Field state: one of {' and '.join(sorted(ANSWERED))} is expected")

@@ -1,7 +1,7 @@
 """What a change waits for: the missing conditions of its next move, who can satisfy each, and how."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import String, select
 
 from changegate.database.prepared import Prepared, parameter
+from changegate.extensions import now
 from changegate.models import ChgHistory, SysUser
 from changegate.services.approvals.counting import OpenRule, list_open_rules
 from changegate.services.approvals.delegation import list_delegates
@@ -23,7 +24,7 @@ from changegate.services.process.recording import MOVED
 from changegate.services.schedules.overrides import roles_that_override
 from changegate.services.state_models.decision import Decision, Move
 from changegate.services.state_models.model import TransitionCondition
-from changegate.services.state_models.shipped import CANCELED
+from changegate.services.state_models.shipped import CANCELED, IMPLEMENT
 from changegate.services.tables.values import INSTANT_FORMAT
 
 CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
@@ -59,7 +60,7 @@ class Blocker:
 
     `since` is when the change entered its state, or when the task or the approval came up. `who_can` names users,
     groups, or roles, each as {"type", "name"} and, except for roles, "sys_id". A role with a "path" sends the request
-    there.
+    there. `not_before` is the end of a freeze, or the planned start of an implementation or a task.
     """
 
     code: str
@@ -122,7 +123,13 @@ def _blockers_of(waiting: _Waiting) -> Iterator[Blocker]:
 def _pending_move(waiting: _Waiting) -> Blocker:
     state = waiting.move.transition.to_state
     sentence = f"The change can move to {waiting.decision.model.label_of(state)}. Move it."
-    return _writable(waiting, "move", sentence, "state", str(state))
+    planned = waiting.change["start_date"] if state == IMPLEMENT else None
+    return replace(_writable(waiting, "move", sentence, "state", str(state)), not_before=_if_future(planned))
+
+
+def _if_future(planned: datetime | None) -> datetime | None:
+    """Return a planned time, or None if it has passed."""
+    return planned if planned is not None and planned > now() else None
 
 
 def _missing_field(waiting: _Waiting, condition: TransitionCondition) -> Blocker:
@@ -148,7 +155,8 @@ def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator
     for task in list_active_tasks(waiting.change["sys_id"]):
         sentence = f"{condition.description} {task['number']} is active: {task['short_description'] or ''}".rstrip(": ")
         how = Call("PATCH", f"{TASKS}/{task['sys_id']}", body)
-        yield Blocker("task", sentence, task=task["sys_id"], since=task["sys_created_on"], who_can=_roles(), how=how)
+        times = {"since": task["sys_created_on"], "not_before": _if_future(task["planned_start_date"])}
+        yield Blocker("task", sentence, task=task["sys_id"], who_can=_roles(), how=how, **times)
 
 
 def _missing_review(waiting: _Waiting, condition: TransitionCondition) -> Blocker:

@@ -126,7 +126,7 @@ class ChangeRules(TaskRules):
         return after_edit(record["sys_id"], edited_by_caller(changes), caller) if is_bound(record) else None
 
     def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """End the open approvals, which nobody can answer without the change, and record the deletion."""
+        """End the open approvals, which cannot be answered without the change, and record the deletion."""
         end_open(Round(record, caller), DELETED)
         withdraw(record["sys_id"])
         super().before_delete(record, caller)

@@ -42,7 +42,7 @@ from changegate.services.state_models.stored import model_of
 from changegate.services.tables.registry import Values
 from changegate.services.tables.writing.records import write_changes
 
-# States in which nobody is asked any more, with the reason that their approvals show.
+# States that end the open approvals of a change, with the reason that these show.
 END_OF_APPROVALS = {
     NEW: "the change went back to New",
     REVIEW: "the change is in Review",

@@ -27,8 +27,8 @@ def create_work_tasks(change: Mapping[str, Any], caller: Caller) -> None:
         if task_type == "implementation":
             # The engine parses what it is sent, so the times are rendered as on the wire.
             values |= {name: render_value(table.entries[name], change[of]) for name, of in WINDOW.items()}
-        named = {"change_request": change["sys_id"], "change_task_type": task_type, "short_description": title}
-        create_record(table, as_process(caller), {**values, **named, "created_from": WORKFLOW})
+        values |= {"change_request": change["sys_id"], "change_task_type": task_type, "short_description": title}
+        create_record(table, as_process(caller), {**values, "created_from": WORKFLOW})
 
 
 def cancel_workflow_tasks(change: Mapping[str, Any], caller: Caller) -> None:

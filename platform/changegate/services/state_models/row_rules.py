@@ -1,4 +1,4 @@
-"""The rules for writes of state models: shipped ones are read-only, and an active one must not strand a change."""
+"""The rules for writes of state models: shipped ones are read-only, and an active one must be valid."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -65,7 +65,7 @@ class ModelRules(NoRules):
             _refuse_shipped(record)
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse to activate a model that would strand a change."""
+        """Refuse to activate an invalid model."""
         new_version(record["sys_id"])
         _require_valid(record["sys_id"])
 

@@ -116,11 +116,11 @@ SHIPPED: Mapping[str, tuple[_Shipped, ...]] = {
 def refresh_shipped_models() -> None:
     """Store the shipped states, transitions, and conditions; models that match already are not written."""
     rows = connection().execute(select(MODELS.c["sys_id"], MODELS.c["states_version"]))
-    known = {row.sys_id: row.states_version for row in rows}
+    versions = {row.sys_id: row.states_version for row in rows}
     for change_type, model in MODELS_OF_TYPES.items():
         shipped = list(_rows(change_type, model))
         version = hashlib.md5(repr([row for _, row in shipped]).encode(), usedforsecurity=False).hexdigest()
-        if model in known and known[model] != version:
+        if model in versions and versions[model] != version:
             _replace(model, shipped, version)
 
 

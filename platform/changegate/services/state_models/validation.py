@@ -1,4 +1,4 @@
-"""Validation of a state model: problems that would strand a change, or move it for ever."""
+"""Validation of a state model: states that cannot be reached or left, and cycles of automatic transitions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -20,7 +20,7 @@ def find_problems(model: StateModel) -> Iterator[str]:
     if stranded := _labels(model, model.states.keys() - leading_to_final):
         yield f"No transition leads from {stranded} to a final state."
     if cycle := _labels(model, _in_cycles(_following(model, automatic_only=True))):
-        yield f"Automatic transitions would move a change for ever between {cycle}."
+        yield f"The automatic transitions between {cycle} form a cycle. Make one of them manual."
 
 
 def _following(model: StateModel, *, automatic_only: bool = False) -> Mapping[int, set[int]]:
