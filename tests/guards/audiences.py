@@ -174,6 +174,7 @@ AUDIENCES = (
         "GET /change-requests/new": Audience.PEOPLE,
         "GET /my-approvals": Audience.PEOPLE,
         "GET /calendar": Audience.PEOPLE,
+        "GET /dashboard": Audience.PEOPLE,
         "POST /calendar/feeds": Audience.PEOPLE,
         "POST /calendar/feeds/<token_hash>/revoke": Audience.PEOPLE,
         # The secret in the address says whose feed it is.

@@ -18,6 +18,7 @@ from changegate.console import (
 from changegate.console.calendar import views as calendar_views
 from changegate.console.changes import files, my_approvals
 from changegate.console.changes import views as change_views
+from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import allow_anyone, protect_forms
 from changegate.console.integrations import fragments, keys, record_tabs, setup_views, views
 from changegate.console.local_times import local, time_zone
@@ -46,6 +47,7 @@ AREAS = (
     files,
     my_approvals,
     calendar_views,
+    dashboard_views,
     list_views,
     record_views,
     deep_links,

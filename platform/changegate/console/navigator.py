@@ -68,6 +68,7 @@ GROUPS = (
         "Change",
         (
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
+            Module("Dashboard", "dashboard.page_view", "chart"),
             Module("Calendar", "calendar.month_view", "calendar"),
             Module("My approvals", MY_APPROVALS, "check"),
             _list_of("change_task", "Change tasks", "list"),

@@ -1,0 +1,86 @@
+"""The dashboard: every number is that of the list that it leads to."""
+
+import html
+import re
+from datetime import timedelta
+
+from flask import Flask
+
+from changegate.extensions import db
+from changegate.models import ChangeRequest
+from changegate.models.base import utc_now
+from tests.console.conftest import MakeChange, SignIn
+from tests.console.visitor import Visitor
+
+
+def numbers_in(text: str) -> dict[str, tuple[int, str]]:
+    """Return count and path by label, of single numbers and of bars."""
+    number = r'<a class="state-count[^"]*" href="([^"]+)"><span class="count">([\d,]+)</span><span[^>]*>([^<]+)'
+    singles = re.findall(number, text)
+    bars = re.findall(r'<th scope="row">([^<]+)</th>\s*<td class="number"><a href="([^"]+)">([\d,]+)</a>', text)
+    found = [(label, count, url) for url, count, label in singles] + [(label, count, url) for label, url, count in bars]
+    return {html.unescape(label): (int(count.replace(",", "")), html.unescape(url)) for label, count, url in found}
+
+
+def total_of(visitor: Visitor, path: str) -> int:
+    """Return the number of records of a list."""
+    text = visitor.client.get(path, follow_redirects=True).text
+    found = re.search(r'<span class="muted total">([\d,]+)</span>', text)
+    assert found is not None
+    return int(found[1])
+
+
+def fill(app: Flask, make_change: MakeChange) -> None:
+    """Make changes of several kinds, one of them closed after two days."""
+    make_change(short_description="x", risk="2")
+    make_change(short_description="x", risk="2", type="emergency", unauthorized="true")
+    make_change(short_description="x", risk="4")
+    closed = make_change(short_description="x", state=3, close_code="unsuccessful", close_notes="x")
+    with app.app_context():
+        change = db.session.get_one(ChangeRequest, closed)
+        change.closed_at = utc_now()
+        change.sys_created_on = utc_now() - timedelta(days=2)
+        db.session.commit()
+
+
+def test_every_number_is_that_of_its_list(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+    fill(app, make_change)
+    numbers = numbers_in(admin.open("/dashboard").text)
+    assert {label: numbers[label][0] for label in ("High", "Low", "Emergency", "Unauthorized in 90 days")} == {
+        "High": 2,
+        "Low": 1,
+        "Emergency": 1,
+        "Unauthorized in 90 days": 1,
+    }
+    assert numbers["Failed in 90 days"][0] == 1
+    for label, (count, path) in numbers.items():
+        assert total_of(admin, path) == count, label
+
+
+def test_shows_the_median_lead_time(app: Flask, admin: Visitor, make_change: MakeChange) -> None:
+    assert "lead time" not in admin.open("/dashboard").text
+    fill(app, make_change)
+    assert "2.0 days" in admin.open("/dashboard").text
+
+
+def test_figures_count_what_the_user_may_read(app: Flask, sign_in: SignIn, make_change: MakeChange) -> None:
+    nora = sign_in("nora")
+    fill(app, make_change)
+    make_change(short_description="y", requested_by="nora", risk="3")
+    numbers = numbers_in(nora.open("/dashboard").text)
+    assert numbers["Moderate"][0] == 1
+    assert ("High" in numbers, numbers["Created by people in 90 days"][0]) == (False, 1)
+
+
+def test_shows_how_many_changes_of_a_pipeline_were_successful(
+    app: Flask, admin: Visitor, make_change: MakeChange
+) -> None:
+    for code in ("successful", "unsuccessful"):
+        sys_id = make_change(short_description="x", state=3, close_code=code, close_notes="x")
+        with app.app_context():
+            change = db.session.get_one(ChangeRequest, sys_id)
+            change.source_repository, change.closed_at = "acme/shop", utc_now()
+            db.session.commit()
+    numbers = numbers_in(admin.open("/dashboard").text)
+    assert numbers["acme/shop"][0] == 2
+    assert "1 of 2 successful" in admin.open("/dashboard").text
