@@ -13,6 +13,7 @@ from tests.support.table_api import TableApi, error_of, result_of
 from tests.support.token_desk import TokenDesk
 
 CONDITIONS = "/api/now/table/risk_conditions"
+WRITES = ("POST", "PATCH")
 
 
 @pytest.fixture
@@ -64,6 +65,23 @@ def test_readers_do_not_calculate(client: FlaskClient, add_user: Any, api: Chang
     add_user("rita", "sn_change_read")
     reader = ChangeApi(client, basic("rita", "itil itil itil"))
     assert reader.patch(f"/{api.new()}/risk").status_code == 403
+
+
+def test_a_token_that_may_not_write_the_risk_does_not_make_it_explicit(
+    desk: TokenDesk, api: ChangeApi, conditions: TableApi
+) -> None:
+    conditions.created(name="Network", condition="category=Network", risk="2")
+    conditions.created(name="Everything", risk="4", order="900")
+    fields = "fields=category,description"
+    put_scope(
+        desk, "narrow", "GET change change_request", *(f"{verb} change change_request {fields}" for verb in WRITES)
+    )
+    token = ChangeApi(desk.client, {"Authorization": f"Bearer {desk.token(desk.register(scopes=['narrow']))}"})
+    change = token.new(category="Software")
+    assert token.patch(f"/{change}", {"risk": "3"}).status_code == 403
+    assert token.patch(f"/{change}", {"risk": "4", "description": "x"}).status_code == 200
+    record = result_of(token.patch(f"/{change}", {"category": "Network", "risk": "4"}))
+    assert (record["risk"]["value"], record["__meta"]) == (2, {"ignoredFields": []})
 
 
 def test_scopes_hold(desk: TokenDesk, api: ChangeApi) -> None:

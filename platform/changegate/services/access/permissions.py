@@ -80,13 +80,16 @@ class Permissions:
 
         `created_by` is the sys_id of the integration that created the record, or None.
         """
+        if refused := self.unwritable(fields, created_by):
+            raise AccessRefused("Operation Failed", f"The access token may not write the field {min(refused)}")
+
+    def unwritable(self, fields: Iterable[str], created_by: str | None = None) -> frozenset[str]:
+        """Return the fields that the token's scopes do not allow writing; none without a token."""
         if self.grant is None:
-            return
+            return frozenset()
         limits = self.grant.limits_now
         writable = limits.writable_fields if created_by == self.grant.entity else limits.fields_elsewhere
-        refused = [] if writable is None else sorted(set(fields) - writable)
-        if refused:
-            raise AccessRefused("Operation Failed", f"The access token may not write the field {refused[0]}")
+        return frozenset() if writable is None else frozenset(fields) - writable
 
     @property
     def only_own_records(self) -> bool:

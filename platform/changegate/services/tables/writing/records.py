@@ -100,7 +100,9 @@ def update_record(
     entries = journal_entries(table, fields)
     # Before the rules run, because they may set fields that the token itself may not write.
     caller.permissions.require_writable([*changes, *entries], table.integration_of(before))
-    changes |= {name: before[name] for name in _restated(table, fields, requested)}
+    restated = _restated(table, fields, requested)
+    for name in restated - caller.permissions.unwritable(restated, table.integration_of(before)):
+        changes[name] = before[name]
     with _conflict_if_changed(table, known, before):
         table.rules.before_update(before, changes, caller)
     if ignored is not None:
@@ -115,9 +117,10 @@ def update_record(
     return _in_order({**after, **(further or {})}, table.fields_for(caller.permissions))
 
 
-def _restated(table: Table, fields: Mapping[str, Any], requested: Values) -> Iterator[str]:
-    """Yield the restated fields that a request sends with the values that are stored."""
-    return (name for name in table.restated_fields if fields.get(name) not in (None, "") and name not in requested)
+def _restated(table: Table, fields: Mapping[str, Any], requested: Values) -> frozenset[str]:
+    """Return the restated fields that a request sends with the values that are stored."""
+    sent = {name for name in table.restated_fields if fields.get(name) not in (None, "")}
+    return frozenset(sent - requested.keys())
 
 
 def _contended_value(table: Table, caller: Caller, sys_id: str, fields: Mapping[str, Any]) -> RecordRow | None:
