@@ -1,5 +1,7 @@
 """Answers to the approvals of a change over the Change Management API."""
 
+import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +100,60 @@ def test_another_answer_is_a_400(board: Board, body: dict[str, Any], said: str) 
     assert response.status_code == 400
     assert said in str(error_of(response)[1])
     assert states(board) == ["requested", "requested"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_that_is_only_fetched_answers_nothing(board: Board, method: str) -> None:
+    """Scanners of mails and previews of chats open every link."""
+    response = board.ann.call(method, f"/{board.change}/approvals", state="approved")
+    assert response.status_code == 405
+    assert states(board) == ["requested", "requested"]
+
+
+def test_an_answer_is_not_changed_afterwards(board: Board) -> None:
+    """Neither by the person who gave it, nor by a colleague whose answer is no longer required."""
+    assert board.ann.patch(f"/{board.change}/approvals", {"state": "approved"}).status_code == 200
+    rows = result_of(board.admin.page(query=f"document_id={board.change}", fields="sys_id,approver.user_name,state"))
+    for row in rows:
+        writer = TableApi(board.admin.client, {"ann": board.ann, "bo": board.bo}[row["approver.user_name"]].headers)
+        writer.path = board.admin.path
+        assert writer.update(row["sys_id"], {"state": "rejected", "comments": "Too late"}).status_code == 403
+    assert states(board) == ["approved", "not_required"]
+    assert board.ann.patch(f"/{board.change}/approvals", {"state": "rejected", "comments": "x"}).status_code == 400
+
+
+def test_each_answer_in_a_batch_has_its_own_result(board: Board) -> None:
+    """A refused one, here to an older version of the change, stops no other."""
+    other = board.ines.new(short_description="Deploy", requested_by="ines")
+    group = result_of(board.ines.get(f"/{board.change}"))["assignment_group"]["value"]
+    assert board.ines.patch(f"/{other}", {"state": "assess", "assignment_group": group}).status_code == 200
+
+    def answer(number: int, change: str, body: dict[str, str], **headers: str) -> dict[str, Any]:
+        sent = [
+            {"name": name, "value": value} for name, value in {"Content-Type": "application/json", **headers}.items()
+        ]
+        encoded = b64encode(json.dumps(body).encode()).decode()
+        return {
+            "id": str(number),
+            "method": "PATCH",
+            "url": f"{PREFIX}/{change}/approvals",
+            "headers": sent,
+            "body": encoded,
+        }
+
+    approval = {"state": "approved"}
+    requests = [
+        answer(1, board.change, approval, **{"If-Match": '"older"'}),
+        answer(2, other, {"state": "rejected"}),
+        answer(3, other, approval),
+        answer(4, other, approval),
+    ]
+    batch = {"batch_request_id": "1", "rest_requests": requests}
+    response = board.ann.client.post("/api/now/v1/batch", json=batch, headers=board.ann.headers)
+    served = {each["id"]: each["status_code"] for each in response.get_json()["serviced_requests"]}
+    assert served == {"1": 412, "2": 400, "3": 200, "4": 400}
+    assert states(board) == ["requested", "requested"]
+    assert result_of(board.ines.get(f"/{other}"))["state"]["value"] == -3
 
 
 def test_a_caller_without_a_pending_approval_is_refused(board: Board, client: FlaskClient, add_user: Any) -> None:

@@ -14,6 +14,7 @@ from changegate.extensions import db
 from changegate.models import ChangeRequest, SysUserGroup
 from changegate.models.base import new_sys_id
 from changegate.models.chg_model import MODELS_OF_TYPES
+from changegate.services.process.change_rules import PROCESS_FIELDS
 from changegate.services.users.accounts import get_user, set_password
 from tests.conftest import basic
 from tests.services.approvals.asked_changes import decide
@@ -384,6 +385,17 @@ def test_process_fields_are_ignored_in_updates_as_in_creations(writers: Writers,
     answer = writers.write(who, change, opened_by="editor", short_description="x")
     assert (answer.status_code, answer.headers["X-Changegate-Ignored-Fields"]) == (200, "opened_by")
     assert writers.stored(change, "opened_by") == before
+
+
+@pytest.mark.parametrize("field", ["approval", "conflict_status", *PROCESS_FIELDS])
+@pytest.mark.parametrize("who", ["token", "root"])
+def test_each_field_that_only_the_process_writes_stays_as_it_is(writers: Writers, who: str, field: str) -> None:
+    change = writers.change()
+    before = writers.stored(change, field)
+    values = {"approval": "approved", "conflict_status": "No Conflict", "opened_by": "editor", "closed_by": "editor"}
+    answer = writers.write(who, change, **{field: values.get(field, "2026-01-31 08:00:00")})
+    assert answer.status_code == 200
+    assert writers.stored(change, field) == before
 
 
 def test_an_administrator_brings_in_a_change_with_its_approval_and_state(writers: Writers) -> None:

@@ -15,6 +15,7 @@ from changegate.database import commit
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import find_content
 from changegate.services.approvals.policies import rules_of
+from changegate.services.process.edits import recompute
 from tests.services.approvals.asked_changes import (
     ASSESS,
     AUTHORIZE,
@@ -175,6 +176,26 @@ def test_an_edit_beside_an_approval_is_never_approved_unseen(race: ApprovalRace)
         else:
             assert record["approval"] == "requested"
             assert [row["state"] for row in rows] == ["cancelled", "requested"]
+
+
+def test_a_departure_beside_an_approval_neither_loses_nor_doubles_an_answer(race: ApprovalRace) -> None:
+    """A worker follows the departure of one person while another one approves."""
+    for _ in range(ROUNDS):
+        change = race.waiting(wait_for="count", value=2)
+        leaver = race.callers["dee"].sys_id
+        with race.app.app_context():
+            edit("sys_user", leaver, active=False)
+            commit()
+        follow = partial(recompute, {"change": change})
+        [result, _followed] = race.run(*race.answers(change, "ann"), follow)
+        with race.app.app_context():
+            follow()
+            states = states_of(change)
+            edit("sys_user", leaver, active=True)
+            commit()
+        others = {race.callers[name].sys_id: "requested" for name in ("bob", "cem")}
+        assert result == "approved"
+        assert states == {race.callers["ann"].sys_id: "approved", leaver: "cancelled", **others}
 
 
 def test_a_decision_names_the_version_whose_rules_it_holds(race: ApprovalRace) -> None:

@@ -9,12 +9,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from changegate.database import commit, connection
-from changegate.errors import AccessRefused
+from changegate.errors import AccessRefused, OperationFailed
 from changegate.extensions import db, now
 from changegate.models import ChgHistory, SysJournalField, SysUserRole
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.deadlines import ESCALATED, UNANSWERED, list_due
 from changegate.services.tables.registry import get_table
+from changegate.services.tables.values import render_value
 from tests.conftest import Clock
 from tests.services.approvals.asked_changes import (
     AUTHORIZE,
@@ -38,6 +39,7 @@ from tests.support.jobs import run_due_jobs
 from tests.support.people import add_account, caller_for
 
 Later = Callable[..., None]
+CHANGES = get_table("change_request")
 
 
 @pytest.fixture(autouse=True)
@@ -301,6 +303,19 @@ def test_a_person_who_leaves_is_replaced_and_the_quorum_never_falls(
     assert states_of(change)[people["cem"]] == "requested"
     answer(change, caller_of(people, "cem"))
     assert change_of(change)["approval"] == "approved"
+
+
+def test_an_approval_after_the_planned_start_counts_until_the_planned_end(people: dict[str, str], later: Later) -> None:
+    start, end = (render_value(CHANGES.entries["end_date"], now() + timedelta(hours=hours)) for hours in (1, 4))
+    change = waiting_change(of_users(people["ann"]), start_date=start, end_date=end)
+    later(hours=2)
+    answer(change, caller_of(people, "ann"))
+    assert change_of(change)["approval"] == "approved"
+    later(hours=3)
+    assert change_of(change)["approval"] == "requested"
+    with pytest.raises(OperationFailed, match="Operation Failed") as refusal:
+        answer(change, caller_of(people, "ann"))
+    assert "Plan a new window first" in str(refusal.value.detail)
 
 
 def test_only_the_person_whose_answer_is_void_is_asked_again(people: dict[str, str]) -> None:
