@@ -392,6 +392,20 @@ def test_a_policy_may_allow_one_person_in_two_states(people: dict[str, str], pol
     assert change_of(change)["approval"] == "approved"
 
 
+def test_one_answer_approves_in_two_states_if_the_later_one_accepts_it(people: dict[str, str]) -> None:
+    """Also if the approval in the earlier state was requested last, after another person's answer was void."""
+    add_policy(of_users(people["ann"], people["bob"]))
+    add_policy(of_users(people["ann"], accepts_earlier=True), state=AUTHORIZE)
+    change = change_of_requester(people)
+    enter(change)
+    answer(change, caller_of(people, "bob"))
+    enter(change, AUTHORIZE)
+    edit("sys_user", people["bob"], active="false")
+    edit("change_request", change, caller_of(people, "req"), implementation_plan="Other")
+    assert [row["stage"] for row in approvals_of(change, state="requested")] == [AUTHORIZE, ASSESS]
+    assert answer_pending(round_of(change, caller_of(people, "ann")), "approved", None) == "approved"
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_person_who_is_asked_in_two_states_approves_in_one_of_them(people: dict[str, str], at_once: bool) -> None:
     change = asked_twice(people)

@@ -1,5 +1,7 @@
 """Answers: who may answer an approval that a policy requested, and what an answer stores."""
 
+from operator import itemgetter
+
 from sqlalchemy import String, select
 
 from changegate.database.prepared import Prepared, parameter
@@ -107,7 +109,8 @@ def answer_pending(current: Round, state: str, comments: str | None, condition: 
     of the change, and the errors of `complete_answer`.
     """
     caller = current.caller
-    rows = [row for row in current.rows if row["state"] == REQUESTED]
+    # By state: a rule of a later state may accept the answer that the same person gives in an earlier one.
+    rows = sorted((row for row in current.rows if row["state"] == REQUESTED), key=itemgetter("stage"))
     pending = [row for row in rows if row["approver"] == caller.sys_id]
     if not pending:
         pending = [row for row in rows if is_delegate(caller, row["approver"], current.initiators)]
