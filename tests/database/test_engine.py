@@ -250,6 +250,8 @@ def test_a_request_that_asks_too_much_is_ended(
 
 def test_every_statement_of_postgresql_has_its_time(on_postgres: Flask) -> None:
     assert db.session.execute(text("SHOW statement_timeout")).scalar_one() == "30s"
+    # The compiler of PostgreSQL would take seconds for statements that take milliseconds.
+    assert db.session.execute(text("SHOW jit")).scalar_one() == "off"
 
 
 def test_a_request_gets_the_connection_that_the_last_one_used(at_work: Flask) -> None:

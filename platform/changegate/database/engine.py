@@ -32,8 +32,10 @@ def engine_options(database_url: str) -> dict[str, Any]:
         return {**common, "pool_size": 0, "connect_args": {"factory": QueuedConnection, "check_same_thread": False}}
     # The number of threads limits connections, so the pool must not. A thread that waits for a key set may hold two
     # connections; if it also had to wait for those of another thread, both could wait forever.
-    limit = {"options": f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"}
-    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": limit}
+    limit = f"-c statement_timeout={MAX_EXECUTION_TIME // timedelta(milliseconds=1)}"
+    # Compiling a statement takes PostgreSQL seconds, and its guess when this pays is far off for recursive statements.
+    settings = {"options": f"{limit} -c jit=off"}
+    return {**common, "pool_size": 20, "max_overflow": 492, "isolation_level": "AUTOCOMMIT", "connect_args": settings}
 
 
 def guard_engine(engine: Engine) -> None:

@@ -81,6 +81,8 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     for item in (shop, server):
         planned = {"start_date": "2099-01-01 00:00:00", "end_date": "2099-01-02 00:00:00"}
         change = changes.created(cmdb_ci=item, **planned)
+    check = client.post(f"/api/sn_chg_rest/change/{change['sys_id']}/conflict", headers=admin)
+    assert check.status_code == 200, check.text
     impacted = {"task": change["sys_id"], "cmdb_ci_service": shop}
     TableApi(client, admin, "/api/now/table/task_cmdb_ci_service").created(**impacted)
     delegate = {"delegate": "tom.okafor", "ends": "2099-01-01 00:00:00"}

@@ -36,7 +36,7 @@ NOT_RUN, CONFLICT, NO_CONFLICT = "Not Run", "Conflict", "No Conflict"
 # Affected CIs and overlaps of a change above which a save does not wait for the detection.
 MOST_ITEMS, MOST_OVERLAPS = 100, 2000
 # Stored conflicts of one change, and those with schedules among them. Further ones are only counted.
-MOST_STORED, MOST_OF_SCHEDULES = 200, 100
+MOST_STORED, MOST_OF_SCHEDULES = 200, 20
 CONFLICTS_AT_ONCE = 500
 # The number of an advisory lock: any number that no other lock uses.
 _LOCK = 0x636F6E666C696374

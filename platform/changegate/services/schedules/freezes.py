@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import TaskCi, TaskCmdbCiService
-from changegate.services.schedules.spans import LATEST, Interval
-from changegate.services.schedules.stored import Freeze, find_maintenance, read_schedules
+from changegate.services.schedules.spans import DAY, EARLIEST, LATEST, Interval
+from changegate.services.schedules.stored import Freeze, Schedules, find_maintenance, read_schedules
 
 # The fields of a change with the items that it is about.
 ITEM_FIELDS = ("cmdb_ci", "business_service", "service_offering")
+# Up to this length, a time is compared with the freezes of its days alone.
+SHORT_TIME = DAY * 7
 _ITEMS = union_all(
     select(TaskCi.ci_item.label("item")).where(TaskCi.task == parameter("change")),
     select(TaskCmdbCiService.cmdb_ci_service).where(TaskCmdbCiService.task == parameter("change")),
@@ -62,7 +65,8 @@ def read_subject(change: Mapping[str, Any]) -> FreezeSubject:
 
 def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
     """Return the freezes that cover a subject at some time from `start` to `end`, each with its first interval."""
-    covering = ((freeze, freeze.schedule.first_interval(start, end)) for freeze in list_covering(subject))
+    freezes = list_covering(subject, _in_force(start, end))
+    covering = ((freeze, freeze.schedule.first_interval(start, end)) for freeze in freezes)
     return [FrozenSpan(freeze, *interval) for freeze, interval in covering if interval is not None]
 
 
@@ -70,7 +74,7 @@ def blocked_spans(subject: FreezeSubject, start: datetime, end: datetime) -> lis
     """Return all intervals from `start` to `end` in which a freeze covers a subject, clipped to these."""
     return [
         FrozenSpan(freeze, *interval)
-        for freeze in list_covering(subject)
+        for freeze in list_covering(subject, _in_force(start, end))
         for interval in freeze.schedule.intervals(start, end)
     ]
 
@@ -81,9 +85,28 @@ def maintenance_spans(ci: str, start: datetime, end: datetime) -> list[Interval]
     return None if schedule is None else schedule.intervals(start, end)
 
 
-def list_covering(subject: FreezeSubject) -> Iterator[Freeze]:
-    """Yield the active freezes that cover a subject, at whatever time."""
-    return (freeze for freeze in read_schedules().freezes if _covers(freeze, subject))
+def list_covering(subject: FreezeSubject, among: Iterable[Freeze] | None = None) -> Iterator[Freeze]:
+    """Yield the active freezes that cover a subject, at whatever time, or those of them `among` some freezes."""
+    freezes = read_schedules().freezes if among is None else among
+    return (freeze for freeze in freezes if _covers(freeze, subject))
+
+
+def _in_force(start: datetime, end: datetime) -> Iterable[Freeze]:
+    """Return the active freezes that may apply from `start` to `end`: for a short time, those of its days."""
+    schedules = read_schedules()
+    start, end = max(start, EARLIEST), min(end, LATEST)
+    if end - start > SHORT_TIME or not schedules.freezes:
+        return schedules.freezes
+    first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = (first + DAY * number for number in range((end - first) // DAY + 1))
+    of_days = {freeze for day in days for freeze in _freezes_on(schedules, day)}
+    return [freeze for freeze in schedules.freezes if freeze in of_days]
+
+
+@lru_cache(maxsize=1024)
+def _freezes_on(schedules: Schedules, day: datetime) -> tuple[Freeze, ...]:
+    """Return the freezes that apply at some time of a day in UTC."""
+    return tuple(freeze for freeze in schedules.freezes if freeze.schedule.intervals(day, day + DAY))
 
 
 def _covers(freeze: Freeze, subject: FreezeSubject) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import SysAudit
 from changegate.models.base import new_ordered_sys_id, utc_now
@@ -36,8 +37,17 @@ def record_changes(
 
 def record_deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> None:
     """Insert a row for the deletion of a record, with its display name."""
+    _insert([_deletion(table, class_name, record, caller)])
+
+
+def record_deletions(table: Table, records: Sequence[Mapping[str, Any]], caller: Caller) -> None:
+    """Insert a row for the deletion of each record, however many they are."""
+    connection().execute(insert(SysAudit.__table__), [_deletion(table, table.name, each, caller) for each in records])
+
+
+def _deletion(table: Table, class_name: str, record: Mapping[str, Any], caller: Caller) -> Values:
     name = _text(table, table.display_field, record[table.display_field])
-    _insert([_row(class_name, record, caller, DELETED, name, None)])
+    return _row(class_name, record, caller, DELETED, name, None)
 
 
 def _text(table: Table, name: str, value: Any) -> str | None:
