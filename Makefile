@@ -39,7 +39,7 @@ coverage: $(READY)  ## Run every test under coverage, which takes half as long a
 bench: $(READY)  ## Measure the product against its floors
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-mutate: $(READY)  ## Mutate the rules of assertions, access, and moves; list the changes that no test notices
+mutate: $(READY)  ## Mutate the rules of assertions, access, moves, and approvals; list the changes that no test notices
 	@rm -rf build/mutate && mkdir -p build/mutate
 	@cd build/mutate && ln -s ../../platform src && ln -s ../../tests ../../migrations ../../app.py ../../pyproject.toml .
 	@cd build/mutate && nice ../../$(BIN)/python -P ../../tests/mutate.py

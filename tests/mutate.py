@@ -1,4 +1,4 @@
-"""`make mutate`: mutmut over the rules of assertions, access, and moves, without mutants that only change words.
+"""`make mutate`: mutmut over the rules of assertions, access, moves, and approvals, without mutants of mere words.
 
 mutmut has no option for either: which kinds of changes to make, and which of the tests that reach a function to run.
 """

@@ -188,7 +188,7 @@ def test_an_answer_to_an_older_version_is_refused(board: Board, client: FlaskCli
     assert answer("bo", stale) == 404
 
 
-def test_an_administrator_answers_for_nobody_here(board: Board, api: ChangeApi) -> None:
+def test_an_administrator_answers_for_no_other_user_here(board: Board, api: ChangeApi) -> None:
     """An answer for another person names the approval, at the Table API."""
     assert api.patch(f"/{board.change}/approvals", {"state": "approved"}).status_code == 400
     assert states(board) == ["requested", "requested"]

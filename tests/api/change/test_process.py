@@ -55,7 +55,7 @@ def test_every_available_transition_is_possible_and_every_other_is_refused(itil:
             assert itil.patch(f"/{itil.new(**fields)}", {"state": target}).status_code == 400, (fields, target)
 
 
-def test_a_blocker_says_what_is_missing_and_how_to_add_it(itil: ChangeApi, group: str) -> None:
+def test_a_blocker_shows_what_is_missing_and_how_to_add_it(itil: ChangeApi, group: str) -> None:
     sys_id = itil.new()
     [blocker] = result_of(itil.get(f"/{sys_id}/blockers"))
 

@@ -204,7 +204,7 @@ def test_claims_and_people_are_joined_by_and() -> None:
 
 
 @pytest.mark.usefixtures("at_work")
-def test_nobody_writes_claims() -> None:
+def test_no_caller_writes_claims() -> None:
     add_policy(by_claims())
     change = add("change_request", type="normal", **PIPELINE)
     edit("change_request", change, **PIPELINE)
@@ -214,7 +214,7 @@ def test_nobody_writes_claims() -> None:
 
 
 @pytest.mark.usefixtures("at_work")
-def test_claims_say_nothing_about_what_another_user_has_edited() -> None:
+def test_claims_are_not_used_after_another_user_has_edited_the_change() -> None:
     ann = add_account("ann")
     add_policy(by_claims())
     add_policy(of_users(ann), order=20)

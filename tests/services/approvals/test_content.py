@@ -87,7 +87,7 @@ def test_an_empty_text_is_no_difference(change: dict[str, Any]) -> None:
     assert changed_fields(contents[0], contents[2]) == {"test_plan"}
 
 
-def test_differences_are_told_in_words(change: dict[str, Any]) -> None:
+def test_differences_are_described_in_words(change: dict[str, Any]) -> None:
     web, db_server = (added(CmdbCi(name=name)) for name in ("web", "db"))
     template = add_template()
     before = read_content(change, GOVERNED_FIELDS)

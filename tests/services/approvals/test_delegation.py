@@ -170,7 +170,7 @@ def test_a_delegation_names_delegate_and_end(people: dict[str, str], missing: st
         delegated(people["ann"], people["bob"], **{missing: ""})
 
 
-def test_nobody_delegates_to_another_account_of_their_own() -> None:
+def test_users_do_not_delegate_to_another_account_of_their_own() -> None:
     ann = add_account("ann", employee_number="E-1")
     second = add_account("ann2", employee_number="E-1")
 

@@ -232,7 +232,7 @@ def test_an_account_that_turns_out_to_be_the_requesters_does_not_count(people: d
     assert change_of(change)["approval"] == "requested"
 
 
-def test_an_administrator_answers_for_somebody_with_both_names(people: dict[str, str]) -> None:
+def test_an_administrator_answers_for_another_user_with_both_names(people: dict[str, str]) -> None:
     add_policy(of_users(people["ann"]))
     change = change_of_requester(people)
     enter(change)

@@ -279,7 +279,7 @@ def test_shipped_policies_and_their_rules_are_read_only(shipped: list[Any]) -> N
 
 
 @pytest.mark.parametrize("how", ["a policy", "a rule", "a member", "a user"])
-def test_changes_are_asked_about_as_soon_as_somebody_can_approve(either_app: Flask, how: str) -> None:
+def test_approvals_are_requested_as_soon_as_a_user_can_approve(either_app: Flask, how: str) -> None:
     ann, gone = add_account("ann"), add_account("gone", active=False)
     group = add_group("Board")
     policy = add_policy(of_users(gone) if how in {"a rule", "a user"} else of_group(group), condition="risk=2")

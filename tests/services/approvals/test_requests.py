@@ -240,7 +240,7 @@ def test_one_person_cannot_satisfy_two_rules_alone(people: dict[str, str]) -> No
     assert enter(add_change()).approval == "requested"
 
 
-def test_people_are_asked_as_soon_as_somebody_can_approve(people: dict[str, str]) -> None:
+def test_people_are_asked_as_soon_as_one_of_them_can_approve(people: dict[str, str]) -> None:
     change = add_change(type="emergency")
     enter(change, AUTHORIZE)
     assert requests.request_again(round_of(change), "again", facts) == "not requested"
@@ -383,7 +383,7 @@ def test_an_approver_can_only_approve_or_reject(people: dict[str, str], callers:
     assert refusal.value.detail == "An approval is answered with the state approved or rejected"
 
 
-def test_nobody_answers_for_another_approver(people: dict[str, str]) -> None:
+def test_users_do_not_answer_for_another_approver(people: dict[str, str]) -> None:
     add_policy(of_users(people["ann"]))
     change = add_change()
     enter(change)
@@ -484,7 +484,7 @@ def test_an_approver_who_became_the_requester_is_refused(people: dict[str, str],
     assert refusal.value.detail == "You cannot answer this approval: Ann requested this change"
 
 
-def test_an_approval_of_somebody_who_became_the_requester_no_longer_counts(
+def test_an_approval_of_a_person_who_became_the_requester_no_longer_counts(
     people: dict[str, str], callers: dict[str, Caller]
 ) -> None:
     add_policy(of_users(people["ann"], people["bob"], wait_for="all"))
@@ -586,7 +586,7 @@ def test_a_cancellation_cancels_what_was_requested(people: dict[str, str]) -> No
     ]
 
 
-def test_the_move_succeeds_although_there_is_nobody_to_ask() -> None:
+def test_the_move_succeeds_although_no_user_can_be_asked() -> None:
     change = add_change(type="emergency", assignment_group=add_group("Network"))
     edit("change_request", change, state=AUTHORIZE)
 
@@ -791,7 +791,7 @@ def test_a_cancellation_during_a_hold_cancels_the_held_approvals(people: dict[st
     assert states_of(change) == {people["ann"]: "cancelled"}
 
 
-def test_somebody_who_left_is_replaced_and_the_quorum_does_not_fall(
+def test_a_user_who_left_is_replaced_and_the_quorum_does_not_fall(
     people: dict[str, str], callers: dict[str, Caller]
 ) -> None:
     group = add_group("Board", people["ann"], people["bob"])

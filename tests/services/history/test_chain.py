@@ -20,7 +20,6 @@ from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.history.actors import SYSTEM, actor_of
 from changegate.services.history.chain import (
     START,
-    Beginning,
     Event,
     append,
     append_events,
@@ -74,7 +73,7 @@ def test_the_hash_covers_every_column() -> None:
         assert hash_of({**row, name: others.get(name, "x")}) != row["hash"], name
 
 
-def test_a_published_hash_can_be_computed_with_what_the_documentation_says() -> None:
+def test_a_published_hash_can_be_computed_as_the_documentation_specifies() -> None:
     """Never change this value: every chain of every instance would no longer verify."""
     row = {
         "sys_id": "1" * 32,
@@ -99,7 +98,7 @@ def test_a_published_hash_can_be_computed_with_what_the_documentation_says() -> 
 
 
 def test_a_chain_begins_with_the_creation_and_its_values_before_the_first_event() -> None:
-    created = Beginning({"number": "CHG1", "state": "-4", "risk": "2"}, ANN, NOON)
+    created = Event("created", {"number": "CHG1", "state": "-4", "risk": "2"}, ANN, NOON)
     describe_beginning("test_subject", lambda sys_id: created if sys_id == CHANGE else None)
     append("test_subject", CHANGE, "moved", {"changes": {"state": ["-5", "-4"]}}, SYSTEM)
     append("test_subject", CHANGE, "moved", {"changes": {"state": ["-4", "-3"]}}, SYSTEM)

@@ -153,7 +153,7 @@ def test_an_implementation_and_its_tasks_begin_at_their_planned_start(group: str
     assert [blocker.not_before for blocker in blockers_of(change) if blocker.code == "task"] == [start, None]
 
 
-def test_an_implementation_waits_for_somebody_to_end_it(group: str) -> None:
+def test_an_implementation_waits_for_its_end(group: str) -> None:
     [blocker] = blockers_of(create(state=IMPLEMENT, assignment_group=group))
     assert (blocker.code, blocker.how and blocker.how.body) == ("move", {"state": str(REVIEW)})
     assert NEW not in (blocker.how.body if blocker.how else ())

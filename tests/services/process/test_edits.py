@@ -435,7 +435,7 @@ def test_an_edit_that_leads_to_an_empty_group_does_not_free_the_change(ann: Call
     assert change_of(change)["state"] == IMPLEMENT
 
 
-def test_an_edit_that_names_a_group_asks_it_where_nobody_could_be_asked(ann: Caller, mallory: Caller) -> None:
+def test_an_edit_that_names_a_group_asks_it_where_no_user_could_be_asked(ann: Caller, mallory: Caller) -> None:
     add_policy({"approver_source": "field", "approver_field": "assignment_group"}, state=AUTHORIZE)
     change = add("change_request", type="normal")
     assert enter(change, AUTHORIZE).approval == "not requested"

@@ -20,18 +20,8 @@ CHANGE = "change_request"
 # Rows of other tables that belong to the content, under the names of these tables.
 AFFECTED_CIS, ATTACHMENTS = "task_ci", "sys_attachment"
 GOVERNED_FIELDS = (
-    "implementation_plan",
-    "backout_plan",
-    "test_plan",
-    "change_plan",
-    "cmdb_ci",
-    "start_date",
-    "end_date",
-    "risk",
-    "std_change_producer_version",
-    "source_commit",
-    AFFECTED_CIS,
-    ATTACHMENTS,
+    *("implementation_plan", "backout_plan", "test_plan", "change_plan", "cmdb_ci", "start_date", "end_date"),
+    *("risk", "std_change_producer_version", "source_commit", AFFECTED_CIS, ATTACHMENTS),
 )
 # Written by the process after people were asked: an answer that covered one of them, or a field `sys_…`, would be void.
 _WRITTEN_BY_PROCESS = frozenset(
@@ -64,8 +54,7 @@ def parse_governed_fields(text: str | None, approver_field: str | None = None) -
     for an unknown name, and for a field that the process writes.
     """
     names = {name.strip() for name in (text or "").split(",")} - {""}
-    known = {*get_table(CHANGE).public_fields, *COLLECTIONS}
-    if unknown := sorted(names - known):
+    if unknown := sorted(names - {*get_table(CHANGE).public_fields, *COLLECTIONS}):
         message = f"There is no field {unknown[0]} of a change. Enter names such as implementation_plan or task_ci."
         raise InputInvalid({"governed_fields": [message]})
     if written := sorted(name for name in names - COLLECTIONS.keys() if is_written_by_process(name)):
@@ -73,7 +62,7 @@ def parse_governed_fields(text: str | None, approver_field: str | None = None) -
             f"{written[0]} is written by the process. Enter fields that callers edit, such as implementation_plan."
         )
         raise InputInvalid({"governed_fields": [message]})
-    fields = names or set(GOVERNED_FIELDS)
+    fields = names if names else set(GOVERNED_FIELDS)
     return frozenset(fields | ({approver_field.partition(".")[0]} if approver_field else set()))
 
 
@@ -140,29 +129,26 @@ def _describe(name: str, old: Any, new: Any) -> str:
     if name in COLLECTIONS:
         return f"{COLLECTIONS[name]}: {_describe_items(name, old, new)}"
     entry = get_table(CHANGE).entries[name]
-    texts = [_text(entry, value) for value in (old, new)]
-    was, now = _excerpts(*texts)
+    was, now = _excerpts(_text(entry, old), _text(entry, new))
     return f"{entry.label} changed from {was} to {now}"
 
 
 def _describe_items(name: str, old: list[Any], new: list[Any]) -> str:
     removed, added = ([item for item in ours if item not in others] for ours, others in ((old, new), (new, old)))
-    shown = _names("cmdb_ci", [*removed, *added]) if name == AFFECTED_CIS else {}
-    words = (("removed", removed), ("added", added))
-    return ", ".join(f"{word} {_item(item, shown)}" for word, items in words for item in items)
-
-
-def _item(item: Any, names: Mapping[str, str]) -> str:
+    names = _names("cmdb_ci", [*removed, *added]) if name == AFFECTED_CIS else {}
+    changes = [*(("removed", item) for item in removed), *(("added", item) for item in added)]
     # A file is a pair of name and SHA-256: a file of the same name may have other bytes.
-    return names.get(item, item) if isinstance(item, str) else f"{item[0]} (SHA-256 {item[1][:12]}…)"
+    return ", ".join(
+        f"{word} {names.get(item, item) if isinstance(item, str) else f'{item[0]} (SHA-256 {item[1][:12]}…)'}"
+        for word, item in changes
+    )
 
 
 def _text(entry: Entry, value: str | None) -> str:
     if value is None:
         return ""
-    if entry.kind == "reference":
-        return _names(str(entry.reference), [value]).get(value, value)
-    return (entry.choices or {}).get(value, value)
+    names = _names(str(entry.reference), [value]) if entry.kind == "reference" else entry.choices
+    return names.get(value, value) if names else value
 
 
 def _names(table_name: str, sys_ids: Iterable[str]) -> dict[str, str]:

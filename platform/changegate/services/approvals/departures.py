@@ -35,6 +35,24 @@ class _Recomputing(NoRules):
     # Only updates of these fields matter; None means all.
     fields: ClassVar[frozenset[str] | None] = None
 
+    def guard(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would determine who approves; `record` is empty for a creation."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Guard the creation."""
+        super().before_create(values, caller)
+        self.guard({}, values, caller)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Guard the changes."""
+        super().before_update(record, changes, caller)
+        self.guard(record, changes, caller)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Guard the deletion."""
+        super().before_delete(record, caller)
+        self.guard(record, {}, caller)
+
     def after_create(self, values: Values, caller: Caller) -> None:
         """Recompute approvals."""
         super().after_create(values, caller)
@@ -60,40 +78,29 @@ class _Recomputing(NoRules):
         recompute_changes(or_(is_approver, _APPROVALS["group"].in_(groups), _APPROVALS["group"].in_(of_users)))
 
 
-class _Managed(_Recomputing):
-    """Rules of records with a manager, whom rules may ask."""
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse a token that would determine who approves as the manager."""
-        super().before_update(record, changes, caller)
-        if "manager" in changes:
-            self.refuse_tokens(caller, record["sys_id"])
-
-    def refuse_tokens(self, caller: Caller, sys_id: str) -> None:
-        """Refuse a token that would change the manager of the record."""
-
-
-class PersonRules(_Managed, UserRules):
+class PersonRules(_Recomputing, UserRules):
     """Rules of sys_user; a change does not wait for users who are inactive or locked out."""
 
     users = ("sys_id",)
     fields = frozenset({"active", "locked_out"})
 
-    def refuse_tokens(self, caller: Caller, sys_id: str) -> None:
-        """Refuse a token while a rule asks managers of users."""
-        refuse_tokens_of_managers(caller)
+    def guard(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse another manager while a rule asks managers of users."""
+        if record and "manager" in changes:
+            refuse_tokens_of_managers(caller)
 
 
-class GroupOfPeopleRules(_Managed, GroupRules):
+class GroupOfPeopleRules(_Recomputing, GroupRules):
     """Rules of sys_user_group; a change may wait for the manager of a group, and not for an inactive group."""
 
     users = ("manager",)
     groups = ("sys_id",)
     fields = frozenset({"active", "manager"})
 
-    def refuse_tokens(self, caller: Caller, sys_id: str) -> None:
-        """Refuse a token while a rule asks the group or its manager."""
-        refuse_tokens_of_groups(caller, sys_id)
+    def guard(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse another manager while a rule asks the group or its manager."""
+        if record and "manager" in changes:
+            refuse_tokens_of_groups(caller, record["sys_id"])
 
 
 class MemberRules(_Recomputing, MembershipRules):
@@ -102,20 +109,9 @@ class MemberRules(_Recomputing, MembershipRules):
     users = ("user",)
     groups = ("group",)
 
-    def before_create(self, values: Values, caller: Caller) -> None:
-        """Refuse a token that would add a member to a group that approves."""
-        super().before_create(values, caller)
-        refuse_tokens_of_groups(caller, values.get("group"))
-
-    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Refuse a token that would change the members of a group that approves."""
-        super().before_update(record, changes, caller)
-        refuse_tokens_of_groups(caller, record["group"], changes.get("group"))
-
-    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
-        """Refuse a token that would remove a member from a group that approves."""
-        super().before_delete(record, caller)
-        refuse_tokens_of_groups(caller, record["group"])
+    def guard(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse other members while a rule asks the group."""
+        refuse_tokens_of_groups(caller, record.get("group"), changes.get("group"))
 
 
 class RoleOfUserRules(_Recomputing, RoleRules):

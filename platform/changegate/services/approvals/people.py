@@ -42,16 +42,15 @@ class UserAccount:
     identities: frozenset[tuple[str, str]]
 
     @property
-    def stored_traits(self) -> list[Trait]:
+    def traits(self) -> list[Trait]:
         """The traits as they are stored. The email is one of them even if it is not verified."""
         values = ((EMPLOYEE_NUMBER, self.employee_number), (VERIFIED_EMAIL, self.email))
-        named = (Trait(kind, value) for kind, value in values if value)
-        return [*named, *(Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)]
+        identities = (Trait(IDENTITY, subject, issuer) for issuer, subject in self.identities)
+        return [*(Trait(kind, value) for kind, value in values if value), *identities]
 
-    @property
-    def traits(self) -> frozenset[Trait]:
-        """The traits in lower case."""
-        return frozenset(trait.folded for trait in self.stored_traits)
+    def has(self, trait: Trait) -> bool:
+        """Return whether the account has a trait, in any case."""
+        return trait.folded in {each.folded for each in self.traits}
 
     def find_shared(self, other: "UserAccount") -> str | None:
         """Return the kind of a trait that shows that another account belongs to the same person, or None.
@@ -59,7 +58,7 @@ class UserAccount:
         An email counts if it is verified on at least one of the two accounts.
         """
         is_verified = self.email_verified or other.email_verified
-        kinds = (trait.kind for trait in self.traits & other.traits)
+        kinds = (trait.kind for trait in self.traits if other.has(trait))
         return min((kind for kind in kinds if is_verified or kind != VERIFIED_EMAIL), default=None)
 
 
@@ -81,7 +80,7 @@ def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
     pending, searched = [link.account for link in links.values()], set[tuple[Trait, bool]]()
     while pending:
         account = pending.pop()
-        for trait in account.stored_traits:
+        for trait in account.traits:
             # An email finds more accounts from one on which it is verified.
             if (trait, account.email_verified) in searched:
                 continue
@@ -96,12 +95,12 @@ def read_connected(accounts: Iterable[UserAccount]) -> dict[str, Link]:
 
 def person_keys(users: Collection[str]) -> dict[str, str]:
     """Return a key for each user: accounts of the same person have the same key."""
-    accounts = [link.account for link in read_connected(read_accounts(users)).values()]
-    keys = {account.sys_id: account.sys_id for account in accounts}
-    for alike in _groups_of(accounts):
-        merged = {keys[account.sys_id] for account in alike}
-        keys = {sys_id: min(merged) if key in merged else key for sys_id, key in keys.items()}
-    return {user: keys.get(user, user) for user in users}
+    keys: dict[str, str] = {}
+    for user in users:
+        if user not in keys:
+            accounts = {user, *read_connected(read_accounts([user]))}
+            keys |= dict.fromkeys(accounts, min(accounts))
+    return {user: keys[user] for user in users}
 
 
 def read_accounts(users: Iterable[str]) -> list[UserAccount]:
@@ -119,7 +118,7 @@ def _accounts_with(trait: Trait) -> Iterator[UserAccount]:
     pattern = None if trait.value.isascii() else _OUTSIDE_ASCII.sub("_", trait.value)
     statements = _BY_TRAIT if pattern is None else _BY_PATTERN
     values = {"value": pattern or trait.value, "issuer": trait.issuer}
-    return (each for each in accounts_of(statements[trait.kind].all(values)) if trait.folded in each.traits)
+    return (each for each in accounts_of(statements[trait.kind].all(values)) if each.has(trait))
 
 
 def list_faults(users: Collection[str], role: str | None = None) -> dict[str, str]:
@@ -164,28 +163,9 @@ def _has_identity(issuer: Any, is_named: ColumnElement[bool]) -> ColumnElement[b
     return SysUser.sys_id.in_(select(SysUserIdentity.user).where(SysUserIdentity.issuer == issuer, is_named))
 
 
-def _groups_of(accounts: Iterable[UserAccount]) -> Iterator[list[UserAccount]]:
-    """Return the accounts of each trait; an email without a verified account is left out."""
-    groups = defaultdict[Trait, list[UserAccount]](list)
-    for account in accounts:
-        for trait in account.traits:
-            groups[trait].append(account)
-    for trait, alike in groups.items():
-        if trait.kind != VERIFIED_EMAIL or any(account.email_verified for account in alike):
-            yield alike
-
-
 WITH_IDENTITIES = SysUser.__table__.outerjoin(SysUserIdentity.__table__, SysUserIdentity.user == SysUser.sys_id)
-COLUMNS = (
-    SysUser.sys_id,
-    SysUser.user_name,
-    SysUser.name,
-    SysUser.employee_number,
-    SysUser.email,
-    SysUser.email_verified,
-    SysUserIdentity.issuer,
-    SysUserIdentity.subject,
-)
+_OF_USER = ("sys_id", "user_name", "name", "employee_number", "email", "email_verified")
+COLUMNS = (*(SysUser.__table__.c[name] for name in _OF_USER), SysUserIdentity.issuer, SysUserIdentity.subject)
 
 
 def _accounts_where(condition: ColumnElement[bool]) -> Prepared:

@@ -68,7 +68,7 @@ def rules_of(policy: str) -> list[dict[str, Any]]:
     return [dict(zip(_RULES.c.keys(), row, strict=True)) for row in _RULES_OF.all({"policy": policy})]
 
 
-def _facts_of_policies(change: Row, given: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
+def _facts_of_policies(change: Row, computed: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts for the conditions of policies: those of the process, and those that only policies use.
 
     The claims are those of the change, even if another user has edited it: a condition selects who is asked, and an
@@ -77,17 +77,17 @@ def _facts_of_policies(change: Row, given: Mapping[str, Any], claims: Mapping[st
     group = change.get("assignment_group")
     row = _MANAGER.first({"group": group}) if group else None
     record = {name: claims[name] for name in RECORD}
-    return {**change, **given, **record, "assignment_group.manager": row.manager if row else None}
+    return {**change, **computed, **record, "assignment_group.manager": row.manager if row else None}
 
 
-def select_policy(change: Row, state: int, given: Mapping[str, Any]) -> PolicySelection:
+def select_policy(change: Row, state: int, computed: Mapping[str, Any]) -> PolicySelection:
     """Return the policy for a change that has entered a state.
 
     A policy whose claims rules do not all approve is passed over, so that a later policy asks people. If a claim that a
     rejecting rule needs is missing, no policy approves by claims.
     """
     verified = claims_of(change)
-    facts = _facts_of_policies(change, given, verified)
+    facts = _facts_of_policies(change, computed, verified)
     read: list[str] = ["type", "risk", "assignment_group"]
     passed_over: list[Mapping[str, Any]] = []
     needs_people = False

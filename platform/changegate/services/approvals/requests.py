@@ -99,7 +99,7 @@ def redraw(current: Round, reason: str) -> str:
     """Determine again whom the rules of the open stages ask: people have joined or left. A quorum never falls.
 
     Open approvals of people who may no longer approve are cancelled. People whose answers were voided are asked again,
-    and so are those whose answers were not needed, if the others are too few now. If nobody is left to ask, `approval`
+    and so are those whose answers were not needed, if the others are too few now. If no user is left to ask, `approval`
     is not requested, until people come back or join.
     """
     for stage in [*current.stages.values()]:

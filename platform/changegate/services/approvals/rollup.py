@@ -1,7 +1,7 @@
 """The rollup: what the answers of people add up to under the rules of a policy, and why.
 
 Pure functions of plain values. Rules are joined by AND. A rule needs at least one approval, so that nothing is approved
-because nobody could be asked. One rejection that counts rejects.
+because no user could be asked. One rejection that counts rejects.
 """
 
 import math
@@ -137,12 +137,12 @@ def _assign(
 ) -> dict[str, dict[str, Answer]]:
     """Return the approvals that count, by rule and person: a maximum matching of persons to required approvals."""
     counted: dict[str, dict[str, Answer]] = {sys_id: {} for sys_id in rules}
-    given: dict[str, dict[str, Answer]] = {}
+    by_person: dict[str, dict[str, Answer]] = {}
     for answer in approvals:
-        given.setdefault(answer.person, {}).setdefault(answer.rule, answer)
-    for person, of_rules in given.items():
+        by_person.setdefault(answer.person, {}).setdefault(answer.rule, answer)
+    for person, of_rules in by_person.items():
         if counts_person_once:
-            _place(person, given, rules, counted, set())
+            _place(person, by_person, rules, counted, set())
         else:
             for rule, answer in of_rules.items():
                 counted[rule][person] = answer
@@ -151,7 +151,7 @@ def _assign(
 
 def _place(
     person: str,
-    given: Mapping[str, Mapping[str, Answer]],
+    by_person: Mapping[str, Mapping[str, Answer]],
     rules: Mapping[str, Quorum],
     counted: dict[str, dict[str, Answer]],
     tried: set[str],
@@ -160,7 +160,7 @@ def _place(
 
     The number of approvals that count for a rule never falls.
     """
-    for sys_id, answer in given[person].items():
+    for sys_id, answer in by_person[person].items():
         if sys_id in tried:
             continue
         tried.add(sys_id)
@@ -169,7 +169,7 @@ def _place(
             placed[person] = answer
             return True
         for other in tuple(placed):
-            if _place(other, given, rules, counted, tried):
+            if _place(other, by_person, rules, counted, tried):
                 del placed[other]
                 placed[person] = answer
                 return True

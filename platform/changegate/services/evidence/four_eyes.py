@@ -40,7 +40,7 @@ Edits = Mapping[str, Sequence[tuple[datetime, str]]]
 
 
 @dataclass(slots=True)
-class _Known:
+class _Past:
     """What a history contains up to an entry: who asked for the change, who answered, and who has edited it."""
 
     people: dict[str, str] = field(default_factory=dict)
@@ -68,13 +68,13 @@ class _Known:
 
 def review(entries: Sequence[HistoryEntry], edits: Edits) -> Iterator[Observation]:
     """Yield what is wrong with the decisions in the history of one change, or notable about them."""
-    known = _Known()
+    past = _Past()
     for entry in entries:
-        known.follow(entry)
+        past.follow(entry)
         if entry.kind == CREATED and _is_imported_approval(entry.facts):
             yield Observation("approval_imported", "No policy requested the approval of the change.", seq=entry.seq)
         elif entry.kind == DECIDED and entry.facts["outcome"] == APPROVED:
-            yield from _review_decision(entry, known, edits)
+            yield from _review_decision(entry, past, edits)
 
 
 def _is_imported_approval(facts: Mapping[str, Any]) -> bool:
@@ -90,20 +90,20 @@ def _people_in(entry: HistoryEntry) -> dict[str, str]:
     return {user: name for user, name in people.items() if user}
 
 
-def _review_decision(entry: HistoryEntry, known: _Known, edits: Edits) -> Iterator[Observation]:
+def _review_decision(entry: HistoryEntry, past: _Past, edits: Edits) -> Iterator[Observation]:
     explanation = entry.facts.get("explanation", {})
-    initiators = {**known.people, **explanation.get("initiators", {})}
+    initiators = {**past.people, **explanation.get("initiators", {})}
     authors = {user for at, user in edits.get(entry.facts.get("policy") or "", ()) if at <= entry.at}
     counted = [(rule, each) for rule in explanation.get("rules", ()) for each in rule.get("counted", ())]
     for rule, each in counted:
         approval, voters = each["approval"], {each["approver"], each.get("answered_by") or each["approver"]}
-        if not _is_given(known.answers.get(approval), voters, entry.facts.get("round")):
+        if not _is_given(past.answers.get(approval), voters, entry.facts.get("round")):
             yield _observe("answer_unrecorded", f"counts the approval {approval}, which is not recorded as such", entry)
         if not rule.get("definition", {}).get("allows_requester"):
             for user in sorted(voters & initiators.keys()):
                 yield _observe("own_approval", f"counts an answer of {user}, who asked for the change", entry)
-            for user in sorted(voters & known.edits.keys()):
-                if known.edits[user] & governed_by(rule):
+            for user in sorted(voters & past.edits.keys()):
+                if past.edits[user] & governed_by(rule):
                     yield _observe("own_approval", f"counts an answer of {user}, who has edited the change", entry)
         for user in sorted(voters & authors):
             sentence = f"was made under a policy that {user}, whose answer counted, had edited"

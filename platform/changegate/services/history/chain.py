@@ -11,10 +11,10 @@ how to describe the creation of a record, as the first entry of its chain. See d
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import insert, select
@@ -36,14 +36,6 @@ _HISTORY = ChgHistory.__table__
 Facts = Mapping[str, Any]
 
 
-class Beginning(NamedTuple):
-    """The creation of a record: its values, who created it, and when."""
-
-    facts: Mapping[str, Any]
-    actor: Mapping[str, Any]
-    at: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened to a record: `kind` and `facts` with values of JSON, the actor (`actors.actor_of`), and when.
@@ -57,11 +49,11 @@ class Event:
     at: datetime | None = None
 
 
-_beginnings: dict[str, Callable[[str], Beginning | None]] = {}
+_beginnings: dict[str, Callable[[str], Event | None]] = {}
 
 
-def describe_beginning(subject_table: str, describe: Callable[[str], Beginning | None]) -> None:
-    """Register the function that describes the creation of a record from its present row, or returns None."""
+def describe_beginning(subject_table: str, describe: Callable[[str], Event | None]) -> None:
+    """Register the function that returns the creation of a record, described from its present row, or None."""
     _beginnings[subject_table] = describe
 
 
@@ -135,14 +127,14 @@ def digest_of(text: str) -> str:
 def _begin(subject_table: str, subject_id: str, events: list[Event]) -> Iterable[Event]:
     """Return the creation as an event, with the values from before the given events; nothing if it is unknown."""
     describe = _beginnings.get(subject_table)
-    beginning = describe(subject_id) if describe else None
-    if beginning is None:
+    created = describe(subject_id) if describe else None
+    if created is None:
         return
-    facts = dict(beginning.facts)
+    facts = dict(created.facts)
     # The row may already have been written: the first event knows the values before it.
     for event in reversed(events):
         facts |= {name: old for name, (old, _) in event.facts.get(CHANGES, {}).items() if name in facts}
-    yield Event(CREATED, facts, beginning.actor, beginning.at)
+    yield replace(created, facts=facts)
 
 
 def _row(subject_table: str, subject_id: str, event: Event) -> dict[str, Any]:
@@ -172,17 +164,8 @@ def _insert_statement(how_many: int) -> Prepared:
 
 # The columns that a hash covers, in this order; never change it without a new VERSION.
 _COVERED = (
-    "previous_hash",
-    "subject_table",
-    "subject_id",
-    "seq",
-    "kind",
-    "sys_id",
-    "sys_created_on",
-    "sys_created_by",
-    "sys_updated_on",
-    "sys_updated_by",
-    "sys_mod_count",
+    *("previous_hash", "subject_table", "subject_id", "seq", "kind"),
+    *("sys_id", "sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count"),
 )
 _HEAD = Prepared(
     select(_HISTORY.c.seq, _HISTORY.c.hash)

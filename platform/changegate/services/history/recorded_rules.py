@@ -27,10 +27,11 @@ def recorded(
     The entry is in the history of the record itself, or in that of the record of `subject_table` whose sys_id
     `subject_of` returns for the rules and a row. The rules lock that record before their `after_` hooks return.
     """
-    named = {"table": table, "subject_table": subject_table or table, "recorded_as": recorded_as}
-    found = {"subject_of": subject_of} if subject_of else {}
-    made: NoRules = type(f"Recorded{rules.__name__}", (_RecordedRules, rules), named | found)()
-    return made
+    members: dict[str, Any] = {"table": table, "subject_table": subject_table or table, "recorded_as": recorded_as}
+    if subject_of is not None:
+        members["subject_of"] = subject_of
+    extended: NoRules = type(f"Recorded{rules.__name__}", (_RecordedRules, rules), members)()
+    return extended
 
 
 class _RecordedRules(NoRules):

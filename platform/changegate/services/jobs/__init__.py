@@ -1,4 +1,4 @@
-"""Jobs: work that is promised within a transaction and run after it by a worker, at least once.
+"""Jobs: work that is enqueued within a transaction and run after it by a worker, at least once.
 
 Begin with `queue`, which adds and cancels jobs. A package that has a kind of job registers a function for it by the
 decorator of `handlers`, or of `repeating` for work without end. `leases` gives a job to one worker at a time, `worker`

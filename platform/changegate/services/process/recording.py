@@ -12,7 +12,7 @@ from changegate.services.approvals.content import ATTACHMENTS, GOVERNED_FIELDS, 
 from changegate.services.approvals.eligibility import covered_fields
 from changegate.services.approvals.rounds import Round
 from changegate.services.history.actors import actor_of
-from changegate.services.history.chain import CHANGES, Beginning, append, describe_beginning
+from changegate.services.history.chain import CHANGES, CREATED, Event, append, describe_beginning
 from changegate.services.process_documents.versions import current_version
 from changegate.services.state_models.shipped import CLOSED, IMPLEMENT, NEW, REVIEW
 from changegate.services.tables.values import render_value
@@ -151,14 +151,14 @@ def rendered(record: Values, names: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _describe(sys_id: str) -> Beginning | None:
+def _describe(sys_id: str) -> Event | None:
     row = _CREATION.first({"sys_id": sys_id})
     if row is None:
         return None
     values = row._asdict()
     actor = {"user": row.creator, "user_name": row.sys_created_by}
     actor |= rendered(values, tuple(name for name in ORIGIN if name.startswith(("oauth_", "source_"))))
-    return Beginning(rendered(values, (*ORIGIN, *RECORDED)), actor, row.sys_created_on)
+    return Event(CREATED, rendered(values, (*ORIGIN, *RECORDED)), actor, row.sys_created_on)
 
 
 for _table in (CHANGE, TASK):
