@@ -182,6 +182,40 @@ def test_rules_of_changes_are_copied_to_the_change_management_api(blank: Flask) 
     assert rules_of("ours") == rules_of("newest") == set()
 
 
+@on_both_databases
+def test_versions_of_templates_get_a_template_whose_highest_version_is_the_current_one(blank: Flask) -> None:
+    flask_migrate.upgrade(revision="0036")
+    stamps = {"sys_created_on": "2026-01-01 00:00:00", "sys_updated_on": "2026-01-01 00:00:00", "sys_mod_count": 0}
+    stamps |= {"sys_created_by": "system", "sys_updated_by": "system", "version": 1, "active": True}
+    with db.engine.begin() as connection:
+        for name in ("Restart - 1", "Restart - 2", "Restart - 10", "Plain"):
+            values = {"sys_id": sys_id_like(name), "name": name, "template": f"description={name}^EQ", **stamps}
+            insert_row(connection, "std_change_producer_version", values)
+
+    flask_migrate.upgrade(revision="0037")
+    columns = "version.name, version.version, version.active, template.name, template.version, template.template"
+    joined = "version.std_change_producer = template.sys_id ORDER BY template.name, version.version"
+    tables = "std_change_producer_version AS version JOIN std_change_record_producer AS template"
+    with db.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM {tables} ON {joined}").all()
+        current = set(connection.exec_driver_sql("SELECT current_version FROM std_change_record_producer").scalars())
+    assert [tuple(row) for row in rows] == [
+        ("Plain", 1, True, "Plain", 1, "description=Plain^EQ"),
+        ("Restart - 1", 1, False, "Restart", 10, "description=Restart - 10^EQ"),
+        ("Restart - 2", 2, False, "Restart", 10, "description=Restart - 10^EQ"),
+        ("Restart - 10", 10, True, "Restart", 10, "description=Restart - 10^EQ"),
+    ]
+    assert current == {sys_id_like("Plain"), sys_id_like("Restart - 10")}
+
+    flask_migrate.downgrade(revision="0036")
+    with db.engine.connect() as connection:
+        names = connection.exec_driver_sql("SELECT name, std_change_producer FROM std_change_producer_version").all()
+    assert set(map(tuple, names)) == {
+        ("Plain", "Plain"),
+        *((f"Restart - {number}", "Restart") for number in (1, 2, 10)),
+    }
+
+
 def add_rules(scope: str, *rules: str) -> None:
     stamps = {"sys_created_on": "2026-01-01 00:00:00", "sys_updated_on": "2026-01-01 00:00:00", "sys_mod_count": 0}
     stamps |= {"sys_created_by": "system", "sys_updated_by": "system"}
