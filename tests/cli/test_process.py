@@ -154,9 +154,15 @@ def test_writes_as_a_user_only_with_the_role(files: Files) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "line 1, column 1: Write the records as lists under models, freezes, maintenance, policies."),
+        (
+            "",
+            "line 1, column 1: Write the records as lists under models, freezes, maintenance, ",
+        ),
         ("- models\n", "A mapping of keys to values is expected here."),
-        ("modles: []\n", "line 1, column 1: Unknown key; use one of models, freezes, maintenance, policies."),
+        (
+            "modles: []\n",
+            "line 1, column 1: Unknown key; use one of models, freezes, maintenance, ",
+        ),
         ("models: {}\n", "A list is expected here."),
         ("models:\n  - name: x\n    states: 3\n", "line 3, column 13: A list is expected here."),
         ("models:\n  - &a {name: x}\n  - *a\n", "Aliases are not supported"),
