@@ -114,31 +114,29 @@ def test_an_empty_database_becomes_what_the_models_say(blank: Flask) -> None:
         "CREATE INDEX ix_forgotten ON sys_user (upper(user_name))",
     ],
 )
-def test_a_database_that_lags_behind_is_noticed(blank: Flask, statement: str) -> None:
-    flask_migrate.upgrade()
-    with db.engine.begin() as connection:
-        connection.exec_driver_sql(statement)
-    assert differences() != []
+def test_a_database_that_lags_behind_is_noticed(app: Flask, statement: str) -> None:
+    with app.app_context():
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+        assert differences() != []
 
 
-def test_tables_without_rowid_stay_so(blank: Flask) -> None:
+def test_tables_without_rowid_stay_so(app: Flask) -> None:
     """A table that a migration rebuilds loses this option unless the migration repeats it."""
     models = Base.metadata.tables.values()
     expected = {table.name for table in models if not table.dialect_options["sqlite"]["with_rowid"]}
-    flask_migrate.upgrade()
-    with db.engine.connect() as connection:
+    with app.app_context(), db.engine.connect() as connection:
         found = set(connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars())
     assert "oauth_exchange" in expected
     assert found == expected
 
 
-@on_both_databases
-def test_migrations_can_be_taken_back_and_made_again(blank: Flask) -> None:
-    prepare_instance(blank)
-    flask_migrate.downgrade(revision="base")
-    assert tables() == {"alembic_version"}
-    flask_migrate.upgrade()
-    assert differences() == []
+def test_migrations_can_be_taken_back_and_made_again(either_app: Flask) -> None:
+    with either_app.app_context():
+        flask_migrate.downgrade(revision="base")
+        assert tables() == {"alembic_version"}
+        flask_migrate.upgrade()
+        assert differences() == []
 
 
 @on_both_databases
@@ -259,16 +257,14 @@ def add_exchange(column: str, correlation_id: str) -> None:
         connection.exec_driver_sql(f"INSERT INTO oauth_exchange ({names}) VALUES ({values})")
 
 
-@on_both_databases
-def test_preparing_again_changes_nothing(blank: Flask) -> None:
-    prepare_instance(blank)
-    first = contents()
-    assert first["sys_user"]
-    prepare_instance(blank)
-    assert contents() == first
+def test_preparing_again_changes_nothing(either_app: Flask) -> None:
+    with either_app.app_context():
+        first = contents()
+        assert first["sys_user"]
+        prepare_instance(either_app)
+        assert contents() == first
 
 
-@on_both_databases
-def test_numbers_start_where_they_should_after_migrating(blank: Flask) -> None:
-    prepare_instance(blank)
-    assert next_number("change_request", "CHG") == "CHG0030001"
+def test_numbers_start_where_they_should_after_migrating(either_app: Flask) -> None:
+    with either_app.app_context():
+        assert next_number("change_request", "CHG") == "CHG0030001"
