@@ -49,6 +49,13 @@ class Person:
         return json.loads(said)["result"]
 
 
+def person(stack: ExitStack, desk: Desk, name: str, password: str) -> Person:
+    """Return a person who is connected until the stack ends."""
+    where = urlsplit(desk.server.base_url)
+    connection = stack.enter_context(closing(HTTPConnection(str(where.hostname), where.port, timeout=30)))
+    return Person(connection, "Basic " + b64encode(f"{name}:{password}".encode()).decode())
+
+
 @dataclass
 class Lives:
     """The people of the lives, and how long each kind of step took, in seconds."""
@@ -75,20 +82,15 @@ class Lives:
     def _gather(self, stack: ExitStack) -> None:
         instance = self.desk.instance
         password = instance.env[ADMIN_PASSWORD]
-        admin = self._person(stack, "admin", password)
+        admin = person(stack, self.desk, "admin", password)
         for name in ("bench.peer", "bench.cab"):
             admin.send("POST", f"{TABLE}/sys_user", {"user_name": name, "user_password": password})
         self.group = admin.send("POST", f"{TABLE}/sys_user_group", {"name": "Bench"})["sys_id"]
         [cab] = admin.send("GET", f"{TABLE}/sys_user_group?sysparm_query=name=CAB%20Approval")
         for group, name in ((self.group, "bench.peer"), (cab["sys_id"], "bench.cab")):
             admin.send("POST", f"{TABLE}/sys_user_grmember", {"group": group, "user": name})
-        self.requester = self._person(stack, USER, instance.password)
-        self.peer, self.board = (self._person(stack, name, password) for name in ("bench.peer", "bench.cab"))
-
-    def _person(self, stack: ExitStack, name: str, password: str) -> Person:
-        where = urlsplit(self.desk.server.base_url)
-        connection = stack.enter_context(closing(HTTPConnection(str(where.hostname), where.port, timeout=30)))
-        return Person(connection, "Basic " + b64encode(f"{name}:{password}".encode()).decode())
+        self.requester = person(stack, self.desk, USER, instance.password)
+        self.peer, self.board = (person(stack, self.desk, name, password) for name in ("bench.peer", "bench.cab"))
 
     def _live(self, number: int) -> None:
         fields = {**json.loads(change_body(number)), "assignment_group": self.group, "risk": "3"}

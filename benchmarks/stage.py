@@ -12,10 +12,11 @@ from benchmarks.databases import SQLITE, Databases
 from benchmarks.exchanges import Exchanges, exchange_cases
 from benchmarks.lives import Lives
 from benchmarks.past import Past, fill
+from benchmarks.planning import Planning
 from benchmarks.provider import Provider, serving_keys
 from benchmarks.ratios import MILLION
 from benchmarks.scopes import ScopeDesk
-from benchmarks.selection import LIVES, PEERS, SCOPES, TRUST, Selection
+from benchmarks.selection import LIVES, PEERS, PLANNING, SCOPES, TRUST, Selection
 from benchmarks.signing import Signer
 from benchmarks.trust import TrustDesk
 
@@ -37,7 +38,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Stage:
-    """The cases, and the desks: the one whose worker's memory is watched, and those of trust and of whole lives.
+    """The cases, and the desks: the one whose worker's memory is watched, and those of trust, lives, and planning.
 
     There is none where only other cases are measured.
     """
@@ -47,10 +48,11 @@ class Stage:
     desk: Desk | None = None
     trust: TrustDesk | None = None
     lives: Lives | None = None
+    planning: Planning | None = None
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        return [bound for part in (self.trust, self.lives) if part for bound in part.bounds()]
+        return [bound for part in (self.trust, self.lives, self.planning) if part for bound in part.bounds()]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class StageSetting:
             cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
         kept = [case for case in cases if wanted.wants(case.name)]
         lives = Lives(first) if wanted.wants(*LIVES) else None
-        return Stage(self.databases.name, kept, first, trust, lives)
+        planning = Planning(first) if wanted.wants(*PLANNING) else None
+        return Stage(self.databases.name, kept, first, trust, lives, planning)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"

@@ -18,7 +18,7 @@ from benchmarks.memory import page_through
 from benchmarks.product import CHANGE_PATH, TOKEN_PATH, change_body, list_path
 from benchmarks.rotation import ASSERTIONS_OF_A_KEY
 from benchmarks.scopes import OWN_CHANGES
-from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PEERS, TRUST
+from benchmarks.selection import EXCHANGES, LIVES, NAMES, OF_A_MILLION, PEERS, PLANNING, TRUST
 from benchmarks.stage import Stage, StageSetting
 from benchmarks.trust import COOLDOWN_SECONDS
 
@@ -27,8 +27,8 @@ from tests.support.servers import free_port
 
 # The second size, which takes as long to set up as the first, is the same on both.
 SIZES = {"SQLite": (1000, 1500), "PostgreSQL": (1000,)}
-# The peer keeps its rows in SQLite alone, and lives are no single requests.
-ABSENT = {"SQLite": {*LIVES}, "PostgreSQL": {*LIVES, *PEERS, *OF_A_MILLION}}
+# The peer keeps its rows in SQLite alone, and lives and planning are no single requests.
+ABSENT = {"SQLite": {*LIVES, *PLANNING}, "PostgreSQL": {*LIVES, *PLANNING, *PEERS, *OF_A_MILLION}}
 ONCE = {*PEERS, *EXCHANGES, *TRUST}
 
 
@@ -127,6 +127,15 @@ def test_whole_lives_are_measured_step_by_step(stage: Stage) -> None:
         "nextstates / GET one",
         "blockers / GET one",
     }
+
+
+def test_planning_is_measured_with_freezes_and_policies_and_leaves_none_in_force(stage: Stage) -> None:
+    assert stage.planning
+    bounds = stage.planning.bounds(2, freezes=4, policies=2)
+    assert all(bound.measured > 0 and bound.limit for bound in bounds)
+    assert len(stage.planning.freezes) == 4
+    assert len(stage.planning.policies) == 2
+    assert len(stage.planning.took["change with"]) == 6
 
 
 def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:

@@ -66,6 +66,7 @@ CHANGE_API = {
         "GET /change/ci/<sys_id>/schedule",
         "PATCH /change/<sys_id>/schedule/first_available",
         "GET /change/worker/<sys_id>",
+        "GET /windows",
         "GET /change/<sys_id>/task",
         "POST /change/<sys_id>/task",
         "PATCH /change/<sys_id>/task/<task_sys_id>",

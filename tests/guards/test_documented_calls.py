@@ -172,6 +172,21 @@ def test_the_calls_about_risk_and_standard_changes_work(desk: Running, provider:
     assert calculated["risk"] == {"value": 4, "display_value": "Low"}
 
 
+def test_the_calls_of_the_page_about_schedules_work(desk: Running, provider: str) -> None:
+    script = "\n".join(blocks(DOCS / "schedules.md", "bash"))
+    done = run(localised(script, desk, provider), {**desk.environment, "ADMIN_PASSWORD": ADMIN_PASSWORD})
+    span, windows, ended = [answer["result"] for answer in json_texts(done.stdout)]
+    assert span["start_date_time"] == "2030-12-21 00:00:00"
+    shown = [(each["start"], each["end"], each["state"]) for each in windows["spans"]]
+    assert shown[1] == ("2030-12-20 23:00:00", "2031-01-01 23:00:00", "frozen")
+    # The page shows this answer.
+    [example] = blocks(DOCS / "schedules.md", "json")
+    for member in ("from", "to", "next_opening"):
+        assert f'"{member}": "{windows[member]}"' in example
+    assert all(f'"start": "{start}", "end": "{end}", "state": "{state}"' in example for start, end, state in shown[:2])
+    assert ended["active"] == "false"
+
+
 def json_texts(text: str) -> Iterator[Any]:
     """Return the JSON values that stand one after the other in a text."""
     decoder, at = json.JSONDecoder(), 0

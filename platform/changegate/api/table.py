@@ -77,7 +77,7 @@ def create_view(table_name: str) -> Response:
     ignored: list[str] = []
     record = _create(table, who, params, sent.headers.get("Idempotency-Key"), ignored)
     location = f"{settings().base_url}{sent.path.rstrip('/')}/{record['sys_id']}"
-    headers = {"Location": location} | etag_of(record) | _ignored_header(ignored)
+    headers = {"Location": location} | etag_of(record) | _ignored_header(ignored) | _related_header(table, record)
     shown = None if is_body_unwanted() else render_written(table, who, record, _shape(params))
     # Commit last, so that a call that fails while its response is built has written nothing.
     commit()
@@ -119,6 +119,13 @@ def _create(
     if key is None:
         return create_record(table, who, sent, input_display_value=is_by_display, ignored=ignored)
     return create_once(table, who, key, sent, input_display_value=is_by_display, ignored=ignored)
+
+
+def _related_header(table: Table, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the Link header to what belongs to a new record."""
+    if table.related_path is None:
+        return {}
+    return {"Link": f'<{settings().base_url}{table.related_path(record)}>;rel="related"'}
 
 
 def _ignored_header(ignored: list[str]) -> dict[str, str]:

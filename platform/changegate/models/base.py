@@ -84,7 +84,8 @@ class Entry:
 
     `kind` is ServiceNow's internal type name if there is one. `choices` maps stored text to label. `is_read_only`
     columns are ignored on input, `is_private` columns are shown to administrators only, and `is_secret` columns are
-    never shown. `description` is a sentence about the values.
+    never shown. `description` is a sentence about the values, `example` a
+    valid one.
     """
 
     kind: str
@@ -96,15 +97,18 @@ class Entry:
     is_private: bool = False
     is_secret: bool = False
     description: str | None = None
+    example: str | None = None
 
 
 def _column(column_type: Any, *args: Any, entry: Entry, **options: Any) -> MappedColumn[Any]:
     return mapped_column(column_type, *args, info={"entry": entry}, **options)
 
 
-def string(label: str, length: int = 255, description: str | None = None, **options: Any) -> MappedColumn[Any]:
+def string(
+    label: str, length: int = 255, description: str | None = None, example: str | None = None, **options: Any
+) -> MappedColumn[Any]:
     """Declare a one-line text."""
-    entry = Entry("string", label, length, description=description, **_flags(options))
+    entry = Entry("string", label, length, description=description, example=example, **_flags(options))
     return _column(String(length), entry=entry, **options)
 
 

@@ -1,6 +1,6 @@
 """Schedules: freezes and maintenance windows, their spans, and the overrides of freezes."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -19,6 +19,9 @@ from changegate.models.base import (
     text,
 )
 
+# The time in which schedules are evaluated: no time zone leads out of the calendar there.
+EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)
+WINDOW_HOURS = 168
 SCHEDULE_CLASSES = {
     "cmn_schedule": "Schedule",
     "cmn_schedule_blackout": "Blackout Schedule",
@@ -50,7 +53,7 @@ class CmnSchedule(Record, Base):
     name: Mapped[str] = string("Name", 100, unique=True)
     sys_class_name: Mapped[str] = choice("Class", SCHEDULE_CLASSES, is_read_only=True)
     description: Mapped[str | None] = text("Description", 1000)
-    time_zone: Mapped[str] = string("Time zone", 40)
+    time_zone: Mapped[str] = string("Time zone", 40, example="Europe/Berlin")
     active: Mapped[bool] = boolean("Active", default=True)
     version: Mapped[int] = integer("Version", is_read_only=True, default=1)
 
@@ -83,8 +86,8 @@ class CmnScheduleSpan(Record, Base):
     schedule: Mapped[str] = reference("Schedule", "cmn_schedule", ondelete="CASCADE", index=True)
     name: Mapped[str | None] = string("Name", 100)
     type: Mapped[str] = choice("Type", SPAN_TYPES, default="include")
-    start_date_time: Mapped[str] = string("Start", 40)
-    end_date_time: Mapped[str] = string("End", 40)
+    start_date_time: Mapped[str] = string("Start", 40, example="2030-12-21 00:00:00")
+    end_date_time: Mapped[str] = string("End", 40, example="2031-01-02 00:00:00")
     repeat_type: Mapped[str] = choice("Repeats", REPEAT_TYPES, default="never")
     repeat_count: Mapped[int] = integer("Repeat every", default=1)
     days_of_week: Mapped[str | None] = string("Days of the week", 7)

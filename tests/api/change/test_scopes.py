@@ -215,3 +215,17 @@ def test_the_creations_of_a_token_are_marked_and_limited(desk: TokenDesk) -> Non
     refused = token.post("/normal")
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_windows_need_a_rule_that_reads_changes(desk: TokenDesk) -> None:
+    """A creation shows them as well, to a token that does nothing else."""
+    path = "/api/sn_chg_rest/windows"
+    for scope, status in (("change_request.create", 403), ("change_request.read_own", 200)):
+        token = desk.token(desk.register(scope, scopes=[scope]))
+        assert desk.client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == status
+    ours = desk.register("Ours", scopes=[put_scope(desk, "ours", "GET table change_request")])
+    for rule, status in (("GET table change_request", 403), ("* change change_task", 403), ("GET change *", 200)):
+        put_scope(desk, "ours", rule)
+        assert desk.client.get(path, headers=caller(desk, ours).headers).status_code == status
+    creator = desk.register("Creator", scopes=["change_request.create"])
+    assert caller(desk, creator).created()["__meta"]["windows"]["spans"]

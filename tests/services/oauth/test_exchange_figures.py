@@ -59,11 +59,8 @@ def exchange(at: datetime, **values: Any) -> Row:
 
 
 def store(*rows: Row) -> None:
-    alike = defaultdict(list)
     for row in rows:
-        alike[frozenset(row)].append(row)
-    for group in alike.values():
-        db.session.execute(insert(OAuthExchange.__table__), group)
+        db.session.execute(insert(OAuthExchange).values(row))
     db.session.commit()
 
 

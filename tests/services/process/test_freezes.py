@@ -12,7 +12,7 @@ from sqlalchemy import select
 from changegate.database import commit, connection
 from changegate.errors import AccessRefused, InputInvalid, OperationFailed
 from changegate.extensions import database_now, db
-from changegate.models import ChgFreezeOverride, ChgHistory, Job, StdChangeProducerVersion
+from changegate.models import ChgFreezeOverride, ChgHistory, Job
 from changegate.services.access.caller import Caller
 from changegate.services.access.permissions import Permissions, TokenGrant
 from changegate.services.process.blockers import Blocker, list_blockers
@@ -36,6 +36,7 @@ from tests.services.approvals.asked_changes import (
     of_users,
 )
 from tests.services.approvals.test_claims import add_change, add_integration, by_claims
+from tests.services.standard_changes.template_records import add_template
 from tests.support.jobs import run_due_jobs
 from tests.support.people import ROOT, add_account, caller_for
 
@@ -143,11 +144,10 @@ def test_a_freeze_at_another_time_stops_nothing(start: float, end: float) -> Non
 
 
 def test_a_standard_change_is_scheduled_outside_of_freezes_only() -> None:
-    template = StdChangeProducerVersion(name="Restart", active=True)
-    db.session.add(template)
+    template = add_template("Restart")
     commit()
     freeze(25, 30)
-    change = change_in(NEW, std_change_producer_version=template.sys_id, type="standard")
+    change = change_in(NEW, std_change_producer_version=template, type="standard")
     assert "overlaps with the planned window until" in refusal_of(change, SCHEDULED)
     # The window that a request sends with the state is the one that counts.
     edit("change_request", change, state=SCHEDULED, start_date=hours(30), end_date=hours(31))

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changegate.models.cmn_schedule import LATEST
 from changegate.services.schedules.recurrence import Repetition
-from changegate.services.schedules.spans import HORIZON, LATEST, Schedule, Span, merge, subtract
+from changegate.services.schedules.spans import HORIZON, Schedule, Span, merge, subtract
 
 BERLIN, NEW_YORK, LORD_HOWE, APIA = (
     ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia")
@@ -177,22 +178,22 @@ def test_a_repetition_begins_with_its_first_date() -> None:
     assert intervals(UTC, "2026-01-01", "2026-06-05", weekly)[0] == ("2026-06-03 10:00", "2026-06-03 11:00")
 
 
-def test_the_end_and_the_first_interval_cross_the_blocks_in_which_they_are_computed() -> None:
+def test_the_end_and_the_first_start_cross_the_blocks_in_which_they_are_computed() -> None:
     quarter = Schedule(UTC, (span("2026-10-01 00:00", "2026-12-31 12:00"),))
     assert quarter.end_after(at("2026-10-02")) == at("2026-12-31 12:00")
-    assert quarter.first_interval(at("2026-03-01"), at("2026-11-01")) == (at("2026-10-01"), at("2026-12-31 12:00"))
-    assert quarter.first_interval(at("2026-03-01"), at("2026-10-01")) is None
+    assert quarter.first_start(at("2026-03-01"), at("2026-11-01")) == at("2026-10-01")
+    assert quarter.first_start(at("2026-03-01"), at("2026-10-01")) is None
 
 
 def test_what_never_ends_and_what_never_comes_is_not_searched_for_for_ever() -> None:
     always = Schedule(UTC, (span("2026-01-01 00:00", "2026-01-02 00:00", "daily"),))
     assert always.end_after(at("2026-06-01")) is None
-    assert always.first_interval(at("2026-06-01"), at("2026-06-02")) == (at("2026-06-01"), LATEST)
+    assert always.first_start(at("2026-06-01"), at("2026-06-02")) == at("2026-06-01")
     nothing = Schedule(UTC, (*always.spans, span("2026-01-01 00:00", "2026-01-02 00:00", "daily", out=True)))
-    assert nothing.first_interval(at("2026-06-01"), LATEST) is None
+    assert nothing.first_start(at("2026-06-01"), LATEST) is None
     far = Schedule(UTC, (span("2030-01-01 00:00", "2030-01-02 00:00"),))
-    assert far.first_interval(at("2030-01-01") - HORIZON, LATEST) is None
-    assert far.first_interval(at("2030-01-01") - HORIZON + timedelta(days=1), LATEST) is not None
+    assert far.first_start(at("2030-01-01") - HORIZON, LATEST) is None
+    assert far.first_start(at("2030-01-01") - HORIZON + timedelta(days=1), LATEST) is not None
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_the_ends_of_the_calendar_are_no_errors(bounds: tuple[str, str]) -> None
     )
     found = century.intervals(*map(at, bounds))
     assert len(found) == (2 if bounds[0] < "2000" < bounds[1] else 0)
-    century.first_interval(*map(at, bounds))
+    century.first_start(*map(at, bounds))
     century.end_after(at(bounds[0]))
 
 

@@ -6,6 +6,7 @@ A write differs from one of the Table API in its input, status, and form of answ
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from flask import Blueprint, Response
@@ -17,9 +18,10 @@ from changegate.api.negotiation import require_acceptable
 from changegate.api.preconditions import etag, etag_of, if_match
 from changegate.database import commit
 from changegate.errors import OperationFailed, RecordNotFound, WriteAborted
-from changegate.extensions import settings
+from changegate.extensions import now, settings
 from changegate.schemas.change_query import ChangeParameters, fields_of_parameters, load_list_parameters
 from changegate.services.access.caller import Caller
+from changegate.services.schedules.windows import render_windows, windows_of
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import (
     TEXT_SEARCH,
@@ -129,7 +131,8 @@ def create(table: Table, who: Caller, of_path: Mapping[str, str], *, left_out: C
             record = create_record(table, who, sent, ignored=ignored)
         else:
             record = create_once(table, who, key, sent, ignored=ignored)
-        return written(table, who, record, ignored)
+        further = {"windows": render_windows(windows_of(record, now()))} if table.name == CHANGE else {}
+        return written(table, who, record, ignored, further)
 
 
 def _differs(value: Any, decided: str | None) -> bool:
@@ -163,10 +166,18 @@ def sent_fields(table: Table) -> dict[str, Any]:
     return values_of_labels(table, {**of_parameters, **request_body.read_record()})
 
 
-def written(table: Table, who: Caller, record: Mapping[str, Any], ignored: list[str]) -> Response:
-    """Commit a write, and return the record as it is now with the ignored fields of the request."""
+def written(
+    table: Table,
+    who: Caller,
+    record: Mapping[str, Any],
+    ignored: list[str],
+    further: Mapping[str, Any] = MappingProxyType({}),
+) -> Response:
+    """Commit a write, and return the record as it is now with the ignored fields of the request, and further facts."""
     names = [name for name in ignored if name != EMPTY_BODY]
-    shown = None if is_body_unwanted() else render_written(table, who, record, SHAPE) | {META: {"ignoredFields": names}}
+    shown = None
+    if not is_body_unwanted():
+        shown = render_written(table, who, record, SHAPE) | {META: {"ignoredFields": names, **further}}
     # Commit last, so that a call that fails while its response is built has written nothing.
     commit()
     headers = etag_of(record)

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
+from changegate.models.cmn_schedule import ENFORCEMENTS
 from changegate.models.conflict import WORKER_TYPES
 from changegate.schemas.planning_input import ASSOCIATIONS, LONGEST_DURATION, MOST_SYS_IDS
 from changegate.services.approvals.rollup import APPROVED, REJECTED
+from changegate.services.schedules.windows import ALLOWED, FROZEN, OUTSIDE
 
 _TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
     "TypedValue": {
@@ -32,7 +34,10 @@ _TYPED_SCHEMAS: Mapping[str, JsonSchema] = {
         "properties": {
             "__meta": {
                 "type": "object",
-                "properties": {"ignoredFields": {"type": "array", "items": {"type": "string"}}},
+                "properties": {
+                    "ignoredFields": {"type": "array", "items": {"type": "string"}},
+                    "windows": ref("WindowsOfChange"),
+                },
                 "required": ["ignoredFields"],
                 "additionalProperties": False,
             },
@@ -85,6 +90,33 @@ def _or_null(schema: JsonSchema) -> JsonSchema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+_WINDOWS: Mapping[str, JsonSchema] = {
+    "from": _TEXT,
+    "to": _TEXT,
+    "next_opening": _or_null(_TEXT),
+    "spans": list_of(
+        _object(
+            "An interval with one state, its end exclusive.",
+            start=_TEXT,
+            end=_TEXT,
+            state={"type": "string", "enum": [ALLOWED, FROZEN, OUTSIDE]},
+            reasons=list_of(
+                _object(
+                    "A freeze, who may override it, and which changes it is limited to.",
+                    freeze=_SYS_ID,
+                    name=_TEXT,
+                    enforcement={"type": "string", "enum": [*ENFORCEMENTS]},
+                    override_roles=list_of(_TEXT),
+                    change_types=list_of(_TEXT),
+                    assignment_groups=list_of(_SYS_ID),
+                    condition=_TEXT,
+                )
+            ),
+            more_reasons={"description": "How many freezes are not listed.", "type": "integer"},
+        )
+    ),
+}
+_ITEM = _object("A configuration item.", value=_SYS_ID, display_value=_TEXT)
 CHANGE_SCHEMAS: Mapping[str, JsonSchema] = {
     **_TYPED_SCHEMAS,
     "NextStates": _object(
@@ -176,6 +208,10 @@ CHANGE_SCHEMAS: Mapping[str, JsonSchema] = {
         },
         "required": ["duration_in_seconds"],
     },
+    "WindowsOfChange": _object("When a new change is allowed, in a week from its planned start on.", **_WINDOWS),
+    "Windows": _object(
+        "When changes are allowed; times are in UTC.", ci=_or_null(_ITEM), environment=_or_null(_TEXT), **_WINDOWS
+    ),
     "Blocker": _object(
         "One thing that a change waits for.",
         code=_TEXT,

@@ -15,6 +15,8 @@ from changegate.api.openapi.tables import AS_XML, TOTAL
 from changegate.api.openapi.values import SYS_ID, JsonSchema, ref
 from changegate.schemas.change_query import ENCRYPTED_FIELDS, ChangeQuerySchema
 from changegate.schemas.planning_input import ASSOCIATIONS
+from changegate.schemas.windows_query import WindowsQuerySchema
+from changegate.services.schedules.windows import WINDOWS_PATH
 from changegate.services.tables.registry import Table, get_table
 
 Operation = dict[str, Any]
@@ -49,6 +51,7 @@ def change_paths(spec: APISpec) -> Mapping[str, Item]:
         **_paths_of_items(listing),
         **_paths_of_conflicts(),
         **_paths_of_schedules(),
+        WINDOWS_PATH: {"get": _windows(spec)},
         f"{PREFIX}/model": {"get": _list(MODEL, "list_change_models", "List change models", listing)},
         f"{PREFIX}/model/{{sys_id}}": {"get": _get(MODEL, "get_change_model", "Get a change model")},
     }
@@ -193,6 +196,16 @@ def _worker(
         parameters=["sys_id", *(parameters or ())],
         **content,
         responses={status: answer("The worker.", result_of(ref("Worker"))), **errors(*codes)},
+    )
+
+
+def _windows(spec: APISpec) -> Operation:
+    return _operation(
+        "get_windows",
+        "Get when changes of a configuration item are allowed",
+        description="Freezes that cover only some types, groups, or changes are shown with these.",
+        parameters=query_parameters(spec, WindowsQuerySchema()),
+        responses={"200": answer("The windows.", result_of(ref("Windows"))), **errors(406)},
     )
 
 

@@ -51,7 +51,7 @@ def example_of(table: Table, *, is_new: bool) -> dict[str, str]:
 
 def _example_of_field(entry: Entry) -> str:
     first_choice = next(iter(entry.choices or ()), None)
-    return first_choice or _EXAMPLES.get(entry.kind) or entry.label
+    return entry.example or first_choice or _EXAMPLES.get(entry.kind) or entry.label
 
 
 def result_of(schema: JsonSchema) -> JsonSchema:

@@ -3,7 +3,6 @@
 import click
 
 from changegate.cli.process.file import apply, diff, export
-from changegate.cli.process.replay import replay_file
 
 
 @click.group()
@@ -11,5 +10,5 @@ def process() -> None:
     """Keep the change process in a file: its models, policies, and other records."""
 
 
-for command in (export, apply, diff, replay_file):
+for command in (export, apply, diff):
     process.add_command(command)

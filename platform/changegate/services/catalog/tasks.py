@@ -32,6 +32,7 @@ from changegate.services.process.affected_ci_rules import AffectedCiRules
 from changegate.services.process.approval_rules import ApprovalRules
 from changegate.services.process.change_rules import ChangeRules
 from changegate.services.process.task_rules import ChangeTaskRules
+from changegate.services.schedules.windows import path_of_windows
 from changegate.services.tables.registry import ANYONE, Access, Table
 
 # The field with the integration that created the task.
@@ -78,6 +79,7 @@ TASK_TABLES = (
         choices={"state": CHANGE_STATES},
         contended_field="state",
         restated_fields=frozenset({"risk"}),
+        related_path=path_of_windows,
     ),
     _task_table(
         name="change_task",

@@ -18,7 +18,7 @@ OVERRIDDEN = "freeze_overridden"
 
 
 class FreezeOverrideRules(NoRules):
-    """Rules of chg_freeze_override."""
+    """Rules of chg_freeze_override (docs/schedules.md#overrides)."""
 
     def before_create(self, values: Values, caller: Caller) -> None:
         """Refuse an override by a person who asked for the change, or who does not have the role."""

@@ -10,7 +10,8 @@ from sqlalchemy import select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import TaskCi, TaskCmdbCiService
-from changegate.services.schedules.spans import DAY, EARLIEST, LATEST, Interval
+from changegate.models.cmn_schedule import EARLIEST, LATEST
+from changegate.services.schedules.spans import DAY, Interval
 from changegate.services.schedules.stored import Freeze, Schedules, find_maintenance, read_schedules
 
 # The fields of a change with the items that it is about.
@@ -39,11 +40,16 @@ class FreezeSubject:
 
 @dataclass(frozen=True, slots=True)
 class FrozenSpan:
-    """An interval in which a freeze applies; the end is exclusive, and `spans.LATEST` if none is known."""
+    """An interval in which a freeze applies. Without `until`, it ends when the freeze does."""
 
     freeze: Freeze
     start: datetime
-    end: datetime
+    until: datetime | None = None
+
+    @property
+    def end(self) -> datetime:
+        """The end, which is exclusive; `LATEST` if none is known."""
+        return self.until or self.freeze.schedule.end_after(self.start) or LATEST
 
     @property
     def known_end(self) -> datetime | None:
@@ -66,8 +72,8 @@ def read_subject(change: Mapping[str, Any]) -> FreezeSubject:
 def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
     """Return the freezes that cover a subject at some time from `start` to `end`, each with its first interval."""
     freezes = list_covering(subject, _in_force(start, end))
-    covering = ((freeze, freeze.schedule.first_interval(start, end)) for freeze in freezes)
-    return [FrozenSpan(freeze, *interval) for freeze, interval in covering if interval is not None]
+    starts = ((freeze, freeze.schedule.first_start(start, end)) for freeze in freezes)
+    return [FrozenSpan(freeze, first) for freeze, first in starts if first is not None]
 
 
 def blocked_spans(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
@@ -121,5 +127,7 @@ def _covers(freeze: Freeze, subject: FreezeSubject) -> bool:
         return False
     if freeze.types and (change.get("type") or "normal") not in freeze.types:
         return False
+    if not freeze.condition.alternatives:
+        return True
     # A record that was just created shows its caller no private fields; they count as empty.
     return freeze.condition.matches({name: change.get(name) for name in freeze.condition.fields})

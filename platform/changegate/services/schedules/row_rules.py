@@ -10,11 +10,11 @@ from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import InputInvalid, OperationFailed
 from changegate.models import CmnSchedule, CmnScheduleSpan
+from changegate.models.cmn_schedule import EARLIEST, LATEST
 from changegate.services.access.caller import Caller
 from changegate.services.access.time_zones import time_zone_names
 from changegate.services.jobs.queue import hasten
 from changegate.services.schedules.recurrence import Repetition
-from changegate.services.schedules.spans import EARLIEST, LATEST
 from changegate.services.schedules.stored import NEVER, new_revision, parse_span, parse_wall_clock, split_names
 from changegate.services.state_models.conditions import COMPUTED, TABLE, parse_condition
 from changegate.services.tables.registry import NoRules, Values, get_table
@@ -22,7 +22,7 @@ from changegate.services.tables.registry import NoRules, Values, get_table
 # The kind of job that moves a change which waits for the end of a freeze; the process has its handler.
 RELEASE = "freezes.release"
 # So that the spans of all schedules can be evaluated in one request.
-MOST_SPANS, MOST_REPEATING, MOST_REPEAT_COUNT = 10_000, 1_000, 99
+MOST_SPANS, MOST_REPEATING, MOST_REPEAT_COUNT = 10_000, 500, 99
 LONGEST = {
     "daily": timedelta(days=1),
     "weekly": timedelta(days=7),

@@ -4,11 +4,14 @@ Ends are exclusive. A local time that occurs twice means its first occurrence. A
 forward to the change, and a skipped end by the length of the gap, so that an interval is never empty.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from operator import itemgetter
 
+from changegate.models.cmn_schedule import EARLIEST, LATEST
 from changegate.services.schedules.recurrence import Repetition, list_dates
 
 Interval = tuple[datetime, datetime]
@@ -17,9 +20,8 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 _BLOCK = timedelta(days=28)
 # How far ahead an end or an opening is searched for.
 HORIZON = timedelta(days=400)
+_end = itemgetter(1)
 _EPOCH = datetime(1970, 1, 5, tzinfo=UTC)
-# Years in which schedules are evaluated: no time zone leads out of the calendar there.
-EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +34,70 @@ class Span:
     is_excluded: bool = False
 
 
+class Timeline:
+    """Intervals that are computed in blocks. All times are aware UTC, and ends are exclusive."""
+
+    def block(self, number: int) -> Sequence[Interval]:
+        """Return the intervals in a block, merged, in order, and clipped to it."""
+        raise NotImplementedError
+
+    def intervals(self, start: datetime, end: datetime) -> list[Interval]:
+        """Return the intervals between two instants, merged and in order, clipped to these instants."""
+        return merge((max(first, start), min(last, end)) for first, last in self._overlapping(start, end))
+
+    def first_start(self, start: datetime, end: datetime) -> datetime | None:
+        """Return the first instant of an interval between two instants, up to `HORIZON` after the start, or None."""
+        first = next(self._overlapping(start, min(end, horizon_of(start))), None)
+        return None if first is None else max(first[0], start)
+
+    def end_after(self, at: datetime) -> datetime | None:
+        """Return when the interval around an instant ends; None if it does not end within `HORIZON`."""
+        end = at
+        for first, last in self._overlapping(at, horizon_of(at)):
+            if first > end:
+                return end
+            end = last
+        return end if end < horizon_of(at) else None
+
+    def _overlapping(self, start: datetime, end: datetime) -> Iterator[Interval]:
+        """Yield the parts of intervals in each block that overlap with the time between two instants."""
+        start, end = max(start, EARLIEST), min(end, LATEST)
+        if start >= end:
+            return
+        for number in range((start - _EPOCH) // _BLOCK, (end - SECOND - _EPOCH) // _BLOCK + 1):
+            found = self.block(number)
+            for at in range(bisect_right(found, start, key=_end), len(found)):
+                if found[at][0] >= end:
+                    return
+                yield found[at]
+
+
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class Schedule(Timeline):
     """The spans of a schedule with their time zone. Compared by identity, which is the key of remembered blocks."""
 
     zone: tzinfo
     spans: tuple[Span, ...]
 
-    def intervals(self, start: datetime, end: datetime) -> list[Interval]:
-        """Return the intervals between two instants, merged and in order, clipped to these instants."""
-        start, end = max(start, EARLIEST), min(end, LATEST)
-        if start >= end:
-            return []
-        blocks = range((start - _EPOCH) // _BLOCK, (end - SECOND - _EPOCH) // _BLOCK + 1)
-        found = (each for block in blocks for each in _block(self, block))
-        return merge((max(first, start), min(last, end)) for first, last in found if last > start and first < end)
+    def block(self, number: int) -> Sequence[Interval]:
+        """Return the intervals in a block."""
+        return _block_of_schedule(self, number)
 
-    def first_interval(self, start: datetime, end: datetime) -> Interval | None:
-        """Return the first interval between two instants, up to `HORIZON` after the start, or None.
 
-        Its end is that of the whole interval, also after `end`: see `end_after`.
-        """
-        at, limit = max(start, EARLIEST), min(end, start + HORIZON, LATEST)
-        while at < limit:
-            following = min(limit, _end_of_block(at))
-            if found := self.intervals(at, following):
-                first = found[0][0]
-                return first, self.end_after(first) or LATEST
-            at = following
-        return None
+@dataclass(frozen=True)
+class Union(Timeline):
+    """The intervals of any of several schedules."""
 
-    def end_after(self, at: datetime) -> datetime | None:
-        """Return when the interval around an instant ends; None if it does not end within `HORIZON`."""
-        end = at
-        while end < min(at + HORIZON, LATEST):
-            found = self.intervals(end, _end_of_block(end))
-            if not found or found[0][0] > end:
-                return end
-            end = found[0][1]
-        return None
+    schedules: tuple[Schedule, ...]
+
+    def block(self, number: int) -> Sequence[Interval]:
+        """Return the intervals in a block."""
+        return _block_of_union(self, number)
+
+
+def horizon_of(at: datetime) -> datetime:
+    """Return how far after an instant an end or an opening is searched for."""
+    return min(at, LATEST - HORIZON) + HORIZON
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
@@ -109,20 +136,20 @@ def to_utc(local: datetime, zone: tzinfo) -> datetime:
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _end_of_block(at: datetime) -> datetime:
-    return _EPOCH + _BLOCK * ((at - _EPOCH) // _BLOCK + 1)
-
-
 @lru_cache(maxsize=16_384)
-def _block(schedule: Schedule, block: int) -> tuple[Interval, ...]:
-    """Return the intervals of a schedule in a block, clipped to it."""
-    start = _EPOCH + _BLOCK * block
+def _block_of_schedule(schedule: Schedule, number: int) -> tuple[Interval, ...]:
+    start = _EPOCH + _BLOCK * number
     end = start + _BLOCK
     kinds: dict[bool, list[Interval]] = {True: [], False: []}
     for span in schedule.spans:
         kinds[span.is_excluded] += _occurrences(span, schedule.zone, start, end)
-    allowed, excluded = (merge(kinds[is_excluded]) for is_excluded in (False, True))
-    return tuple((max(first, start), min(last, end)) for first, last in subtract(allowed, excluded))
+    included, excluded = (merge(kinds[is_excluded]) for is_excluded in (False, True))
+    return tuple((max(first, start), min(last, end)) for first, last in subtract(included, excluded))
+
+
+@lru_cache(maxsize=1024)
+def _block_of_union(union: Union, number: int) -> tuple[Interval, ...]:
+    return tuple(merge(each for schedule in union.schedules for each in schedule.block(number)))
 
 
 def _occurrences(span: Span, zone: tzinfo, start: datetime, end: datetime) -> Iterator[Interval]:
@@ -144,9 +171,9 @@ def _interval(starts: datetime, length: timedelta, zone: tzinfo) -> Interval:
 
 def _start_to_utc(local: datetime, zone: tzinfo) -> datetime:
     """Return the instant of a local start, or the end of the gap that a clock change makes around it."""
-    before, after = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
-    if before is None or after is None or before >= after:
-        return to_utc(local, zone)
+    before, after = (zone.utcoffset(local.replace(tzinfo=zone, fold=fold)) or timedelta(0) for fold in (0, 1))
+    if before >= after:
+        return (local - before).replace(tzinfo=UTC)
     # The change lies between the two instants that the offsets before and after it would give.
     low, high = ((local - offset).replace(tzinfo=UTC) for offset in (after, before))
     while high - low > SECOND:

@@ -92,8 +92,9 @@ def new_revision() -> None:
 
 def find_maintenance(ci: str) -> Schedule | None:
     """Return the maintenance schedule of a configuration item; without one, or an active one, None."""
-    row = _SCHEDULE_OF_CI.first({"ci": ci})
-    return read_schedules().maintenance.get(row.maintenance_schedule) if row else None
+    maintenance = read_schedules().maintenance
+    row = _SCHEDULE_OF_CI.first({"ci": ci}) if maintenance else None
+    return maintenance.get(row.maintenance_schedule) if row else None
 
 
 def split_names(text: str | None) -> frozenset[str]:

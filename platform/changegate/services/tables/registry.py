@@ -158,6 +158,7 @@ class Table:
     - `parts` are (table, field) of the records that belong to one of this table's and are deleted with it.
     - `filled_by_rules` are fields that a record must have but a request may omit.
     - `origin_field` holds the integration that created a record.
+    - `related_path` returns the path of what belongs to a new record, for the header `Link` of its creation.
     - `is_closed_to_tokens` tables are written by users with name and password only, whatever the scopes of a token.
     - `contended_field` is a field that callers race to change: a refused write of it is a conflict (409) if another
       caller has changed it meanwhile.
@@ -190,6 +191,7 @@ class Table:
     restated_fields: frozenset[str] = frozenset()
     login_field: str | None = None
     is_closed_to_tokens: bool = False
+    related_path: Callable[[Mapping[str, Any]], str] | None = None
 
     @cached_property
     def columns(self) -> Mapping[str, Column[Any]]:
