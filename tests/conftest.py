@@ -3,6 +3,7 @@
 import base64
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,11 @@ class Clock:
 
     def advance(self, **duration: float) -> None:
         self.offset += timedelta(**duration)
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start end at SIGINT: in the background, a shell would have them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

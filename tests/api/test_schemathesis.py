@@ -8,8 +8,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from changegate.services.catalog import TABLES
+from changegate.services.tables.registry import NOBODY, get_table
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.api_contract import Findings, check_contract, configuration
+from tests.support.api_contract import TABLES_OF_EVERY_KIND, Findings, check_contract, configuration
 from tests.support.integration_api import IntegrationApi
 from tests.support.table_api import TableApi, result_of
 from tests.support.token_desk import TokenDesk
@@ -98,6 +99,21 @@ def test_every_answer_to_a_token_that_creates_changes_is_as_documented(
     assert findings.operations == labels_of(document)
     assert findings.answers.keys() >= {("POST", 201), ("POST", 400), ("POST", 403), ("GET", 403), ("PATCH", 403)}
     assert findings.answers.keys().isdisjoint({("PATCH", 200), ("PUT", 200), ("DELETE", 204)})
+
+
+def test_the_tables_whose_values_are_tried_one_by_one_have_fields_of_every_kind() -> None:
+    assert kinds_of(*TABLES_OF_EVERY_KIND) == kinds_of(*TABLES)
+
+
+def kinds_of(*names: str) -> set[tuple[str, bool]]:
+    """Return the kinds of fields that can be written, and whether they have choices."""
+    entries = (
+        (name, entry)
+        for table in map(get_table, names)
+        if NOBODY is not table.access.create
+        for name, entry in table.entries.items()
+    )
+    return {(e.kind, bool(e.choices)) for name, e in entries if not (e.is_read_only or name.startswith("sys_"))}
 
 
 def say_shorter(document: Document) -> None:

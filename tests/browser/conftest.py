@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from tests.conftest import ADMIN_PASSWORD
 from tests.support.servers import Running, running_changegate, running_demo_idp
@@ -77,13 +77,27 @@ def complaints(page: Page) -> Iterator[list[str]]:
     assert found == []
 
 
-@pytest.fixture
-def admin(page: Page) -> Page:
-    """Return a page on which the administrator has signed in."""
+@pytest.fixture(scope="session")
+def session(browser: Browser, desk: Running) -> StorageState:
+    """Sign in as the administrator and return the cookies; a test that ends its session begins one of its own."""
+    with browser.new_context(base_url=desk.url) as context:
+        sign_in(context.new_page())
+        return context.storage_state()
+
+
+def sign_in(page: Page) -> None:
     page.set_default_timeout(TIMEOUT_MS)
     page.goto("/login")
     page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(ADMIN_PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("/")
+
+
+@pytest.fixture
+def admin(page: Page, session: StorageState) -> Page:
+    """Return a page on which the administrator has signed in."""
+    page.set_default_timeout(TIMEOUT_MS)
+    page.context.add_cookies(session["cookies"])
+    page.goto("/")
     return page

@@ -1,38 +1,27 @@
 """The quick setup from one pasted text to the first exchange, with scripts and without."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
-from tests.conftest import ADMIN_PASSWORD
 from tests.support.forge import forge, jwk, key_set_document, rsa_key
-from tests.support.layout import assert_accessible, width_of
+from tests.support.layout import WIDTHS, assert_accessible, width_of
 from tests.support.servers import Running
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 NEW = "/inbound-integrations/new/jwt-bearer"
 TIMEOUT_SECONDS = 60
 SUBJECT = "pipeline/checkout"
-SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 360, "height": 800}}
-
-
-def sign_in(page: Page) -> Page:
-    page.goto("/login")
-    page.get_by_label("User name").fill("admin")
-    page.get_by_label("Password").fill(ADMIN_PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("/")
-    return page
 
 
 @pytest.fixture(params=["with scripts", "without scripts"])
-def person(request: pytest.FixtureRequest, browser: Browser, desk: Running) -> Iterator[Page]:
+def person(request: pytest.FixtureRequest, browser: Browser, desk: Running, session: StorageState) -> Iterator[Page]:
     """Return a page on which the administrator has signed in."""
-    with browser.new_context(base_url=desk.url, java_script_enabled=request.param == "with scripts") as context:
-        yield sign_in(context.new_page())
+    has_scripts = request.param == "with scripts"
+    with browser.new_context(base_url=desk.url, java_script_enabled=has_scripts, storage_state=session) as context:
+        yield context.new_page()
 
 
 def paste(page: Page, text: str) -> None:
@@ -123,34 +112,28 @@ def test_typing_an_answer_chooses_its_option(admin: Page, idp: str) -> None:
     expect(admin.get_by_role("alert")).to_contain_text("Not saved. ")
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_are_accessible_and_not_wider_than_the_window(
-    browser: Browser, desk: Running, idp: str, scheme: str, size: str
+    browser: Browser, desk: Running, idp: str, session: StorageState
 ) -> None:
-    appearance: Any = {"color_scheme": scheme, "viewport": SIZES[size], "reduced_motion": "reduce"}
     # The page's own policy would keep axe out.
-    with browser.new_context(base_url=desk.url, bypass_csp=True, **appearance) as context:
-        page = sign_in(context.new_page())
+    with browser.new_context(base_url=desk.url, bypass_csp=True, storage_state=session) as context:
+        page = context.new_page()
         paste(page, "hello")
         expect(page.get_by_role("alert")).to_be_focused()
-        assert_fits(page, size)
+        assert_accessible(page)
         paste(page, forge(None, {"iss": f"{idp}/no-discovery", "sub": SUBJECT}))
         page.get_by_role("button", name="Test keys").click()
         expect(page.get_by_label("Paste the key set")).to_be_focused()
-        assert_fits(page, size)
+        assert_accessible(page)
         paste(page, sign(idp, "https://other.example.com"))
         page.get_by_text("Name and everything else").click()
-        assert_fits(page, size)
+        assert_accessible(page)
         page.get_by_label("Another one").check()
         save(page)
         expect(page.get_by_role("alert")).to_be_focused()
-        assert_fits(page, size)
+        assert_accessible(page)
         page.get_by_role("link", name="Inbound Integrations").last.click()
         expect(page.get_by_role("heading", name="Not saved yet")).to_be_visible()
-        assert width_of(page) <= SIZES[size]["width"]
-
-
-def assert_fits(page: Page, size: str) -> None:
-    assert_accessible(page)
-    assert width_of(page) <= SIZES[size]["width"]
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert width_of(page) <= width

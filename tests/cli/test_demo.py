@@ -28,8 +28,7 @@ from changegate.services.users.accounts import get_user
 from tests.cli.conftest import Run
 from tests.conftest import ADMIN_PASSWORD
 from tests.guards.documents import README, blocks
-from tests.support.running_demo import running_demo
-from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate
+from tests.support.servers import LONGEST_SECONDS, environment_of, free_port, run_changegate, running_demo
 
 STEP_TITLES = [title for title, _ in STEPS]
 

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from changegate.database import commit
 from changegate.extensions import db
 from changegate.services.process_documents.versions import current_version
 from tests.cli.conftest import Outcome, Run
+from tests.services.approvals.asked_changes import add_group, add_policy, enter, of_group, write
+from tests.services.approvals.test_claims import add_change, add_integration
 from tests.services.process_files.process_texts import MODEL, PROCESS, dump_database
+from tests.services.process_files.test_replaying import TRUSTED
 from tests.support.people import add_account
 
 
@@ -154,9 +158,15 @@ def test_writes_as_a_user_only_with_the_role(files: Files) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "line 1, column 1: Write the records as lists under models, freezes, maintenance, policies."),
+        (
+            "",
+            "line 1, column 1: Write the records as lists under models, freezes, maintenance, ",
+        ),
         ("- models\n", "A mapping of keys to values is expected here."),
-        ("modles: []\n", "line 1, column 1: Unknown key; use one of models, freezes, maintenance, policies."),
+        (
+            "modles: []\n",
+            "line 1, column 1: Unknown key; use one of models, freezes, maintenance, ",
+        ),
         ("models: {}\n", "A list is expected here."),
         ("models:\n  - name: x\n    states: 3\n", "line 3, column 13: A list is expected here."),
         ("models:\n  - &a {name: x}\n  - *a\n", "Aliases are not supported"),
@@ -202,3 +212,64 @@ def test_a_name_cannot_reach_the_terminal_as_control_characters(files: Files) ->
     refused = files.given("apply", 'policies:\n  - name: "x\\e[2J"\n    state: -4\n')
     assert refused.code == 1
     assert "\x1b" not in refused.err
+
+
+@pytest.fixture
+def past(files: Files) -> Files:
+    """Requests of four changes of a pipeline, of which two were closed, and of one change of somebody else."""
+    with files.app.app_context():
+        add_integration()
+        add_policy(of_group(add_group("Peers", add_account("ann"))), name="Stored", order=5)
+        changes = [add_change() for _ in range(4)] + [add_change({"source_ref": "refs/heads/other"}, category="Other")]
+        for change in changes:
+            enter(change)
+        write(changes[0], state=3, close_code="successful")
+        write(changes[1], state=3, close_code="unsuccessful")
+        commit()
+    return files
+
+
+def test_replays_edited_policies_and_writes_nothing(past: Files) -> None:
+    before = past.dump()
+    assert past.done("replay", TRUSTED, "--days", "30").splitlines() == [
+        "Requests for approval in the last 30 days: 5, of 5 changes.",
+        "                                 decided    edited",
+        "Approved by verified claims            0         4",
+        "Rejected by verified claims            0         0",
+        "People were asked                      5         1",
+        "Nobody to ask                          0         0",
+        "Another result, policy, or other people: 4.",
+        "Changes that the edited policies would approve by verified claims: 4 "
+        "(not ended 2, successful 1, unsuccessful 1).",
+        "Implemented: 2, not successful: 1. Success rate: at least 9 % (95 % confidence).",
+        "Asked: ann, 5 times as decided, 1 times as edited.",
+    ]
+    assert past.dump() == before
+
+
+def test_lists_what_would_differ(past: Files) -> None:
+    lines = past.done("replay", TRUSTED, "--details").splitlines()
+    ends = "Assess: people were asked (Stored): ann -> approved by verified claims (Trusted pipelines)"
+    assert [line.partition(" ")[2] for line in lines[-4:]] == [ends] * 4
+    assert past.done("replay", "policies: []\n", "--details").splitlines()[-1].startswith("Asked: ann, 5 times")
+
+
+def test_names_the_facts_of_today(past: Files) -> None:
+    edited = TRUSTED.replace("    state: -4\n", "    state: -4\n    condition: category=Other\n")
+    assert "category was not recorded for 5 requests: its value of today was used." in past.done("replay", edited)
+
+
+def test_writes_all_requests_as_json(past: Files) -> None:
+    result = json.loads(past.done("replay", TRUSTED, "--json"))
+    assert (result["deleted"], len(result["requests"])) == (0, 5)
+    first = result["requests"][0]
+    assert first["decided"] == {"result": "asked", "policy": "Stored", "people": ["ann"], "reason": None}
+    assert (first["edited"]["result"], first["differs"], first["state"]) == ("approved", True, -4)
+    assert {each["ended"] for each in result["requests"]} == {"successful", "unsuccessful", "not ended"}
+
+
+def test_refuses_an_invalid_file_before_a_replay(past: Files) -> None:
+    before = past.dump()
+    assert past.given("replay", TRUSTED.replace("source_ref=", "source_reff=")).code == 1
+    assert past.run("process", "replay", "--days", "0", str(past.file)).code == 2
+    assert past.dump() == before

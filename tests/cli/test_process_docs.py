@@ -35,7 +35,7 @@ def _run_console(code: str, run: Run) -> None:
 
 
 def _output_of(command: str, run: Run) -> str:
-    if "|" in command:
+    if {"|", ">"} & {*command}:
         ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         return ended.stdout + ended.stderr
     program, *arguments = shlex.split(command)

@@ -16,8 +16,7 @@ from pysnc.auth import ServiceNowJWTAuth
 from changegate.cli.demo_steps import AUDIENCE
 from tests.support.https_port import NAMED_INSTANCE, lead_to
 from tests.support.live_users import CSRF_TOKEN
-from tests.support.running_demo import RunningDemo, running_demo
-from tests.support.servers import LONGEST_SECONDS, environment_of, free_port
+from tests.support.servers import LONGEST_SECONDS, RunningDemo, environment_of, free_port, running_demo
 
 SNIPPET = re.compile(r'<code id="snippet-pysnc">(.*?)</code>', re.DOTALL)
 

@@ -2,13 +2,10 @@
 
 import contextlib
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -21,15 +18,14 @@ from changegate.models import CmdbCi, Job
 from changegate.services.jobs.overview import OVERDUE_AFTER
 from changegate.services.jobs.queue import enqueue
 from tests.conftest import ADMIN_PASSWORD
-from tests.guards.source_tree import ROOT
 from tests.support.job_kinds import KIND
 from tests.support.jobs import stored_jobs
 from tests.support.postgres import either_app, prepared_postgres
-from tests.support.servers import Running, environment_of, running_changegate
+from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start
 
 __all__ = ["either_app", "prepared_postgres"]
 
-WORKER = "import tests.support.job_kinds; from changegate.cli import main; main(['worker'])"
+WORKER = f"import tests.support.job_kinds\n{COMMAND}"
 # Generous: the processes share the machine with others.
 MOST_SECONDS = 120
 PATIENT_SERVER = f"""
@@ -41,15 +37,14 @@ JOBS_BETWEEN_KILLS = 20
 
 
 @contextlib.contextmanager
-def running_workers(app: Flask, count: int = 1) -> Iterator[subprocess.Popen[str]]:
+def running_workers(app: Flask, count: int = 1) -> Iterator[Process]:
     """Run workers, give the first of them, and kill them in the end."""
     settings = {"database_url": app.config["SQLALCHEMY_DATABASE_URI"], "admin_password": ADMIN_PASSWORD}
-    options: Any = {"cwd": ROOT, "env": environment_of(Path(app.instance_path), **settings), "text": True}
-    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = environment_of(Path(app.instance_path), **settings)
     with contextlib.ExitStack() as stack:
         workers = []
         for _ in range(count):
-            workers.append(subprocess.Popen([sys.executable, "-c", WORKER], **options))
+            workers.append(start(["worker"], environment, code=WORKER))
             stack.callback(kill, workers[-1])
         for worker in workers:
             assert worker.stdout is not None
@@ -57,7 +52,7 @@ def running_workers(app: Flask, count: int = 1) -> Iterator[subprocess.Popen[str
         yield workers[0]
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Process) -> None:
     process.kill()
     process.communicate()
 

@@ -1,5 +1,5 @@
 """What the guards borrow."""
 
-from tests.support.postgres import empty_postgres
+from tests.support.postgres import either_app, empty_postgres, prepared_postgres
 
-__all__ = ["empty_postgres"]
+__all__ = ["either_app", "empty_postgres", "prepared_postgres"]

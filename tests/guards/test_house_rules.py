@@ -20,6 +20,8 @@ HTTP_PACKAGES = (
     PLATFORM / "demo_idp",
 )
 HTTP_OBJECTS = {"request", "g", "session", "current_request", "request_context"}
+# Named tuples, rows of SQLAlchemy, and proxies of Werkzeug have public names that look private.
+DOCUMENTED = {"_make", "_asdict", "_replace", "_fields", "_mapping", "_get_current_object"}
 # Joined here, so that this file does not hold what it forbids.
 UNFINISHED = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
 REGISTRIES = re.compile(
@@ -141,6 +143,29 @@ GUARDED = {
     # A signature: it is as long as its key, and there is nothing to guess.
     "platform/changegate/services/keys/shared_key.py:is_signed_by": None,
 }
+
+
+def test_no_private_name_of_another_package_is_used() -> None:
+    found = {shown(path): names for path in python_files(PLATFORM) if (names := private_names(parsed(path)))}
+    assert not found
+
+
+def test_the_rule_about_private_names_sees_attributes_and_imports() -> None:
+    source = "from sqlalchemy.sql import _typing\nclause._cache_key()\nself._own = row._mapping\nother._own"
+    assert private_names(ast.parse(source)) == {"_typing", "_cache_key"}
+
+
+def private_names(module: ast.Module) -> set[str]:
+    """Return the private names that a module uses and does not define itself."""
+    nodes = list(ast.walk(module))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    own |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    own |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}
+    # Of the class itself or one that it extends.
+    used = {node.attr for node in attributes if ast.unparse(node.value) not in {"self", "cls", "super()"}}
+    used |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return {name for name in used - own - DOCUMENTED if name.startswith("_") and not name.endswith("__")}
 
 
 def test_a_password_or_secret_is_compared_only_where_there_is_room_to_guess() -> None:

@@ -114,31 +114,29 @@ def test_an_empty_database_becomes_what_the_models_say(blank: Flask) -> None:
         "CREATE INDEX ix_forgotten ON sys_user (upper(user_name))",
     ],
 )
-def test_a_database_that_lags_behind_is_noticed(blank: Flask, statement: str) -> None:
-    flask_migrate.upgrade()
-    with db.engine.begin() as connection:
-        connection.exec_driver_sql(statement)
-    assert differences() != []
+def test_a_database_that_lags_behind_is_noticed(app: Flask, statement: str) -> None:
+    with app.app_context():
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+        assert differences() != []
 
 
-def test_tables_without_rowid_stay_so(blank: Flask) -> None:
+def test_tables_without_rowid_stay_so(app: Flask) -> None:
     """A table that a migration rebuilds loses this option unless the migration repeats it."""
     models = Base.metadata.tables.values()
     expected = {table.name for table in models if not table.dialect_options["sqlite"]["with_rowid"]}
-    flask_migrate.upgrade()
-    with db.engine.connect() as connection:
+    with app.app_context(), db.engine.connect() as connection:
         found = set(connection.exec_driver_sql("SELECT name FROM pragma_table_list WHERE wr").scalars())
     assert "oauth_exchange" in expected
     assert found == expected
 
 
-@on_both_databases
-def test_migrations_can_be_taken_back_and_made_again(blank: Flask) -> None:
-    prepare_instance(blank)
-    flask_migrate.downgrade(revision="base")
-    assert tables() == {"alembic_version"}
-    flask_migrate.upgrade()
-    assert differences() == []
+def test_migrations_can_be_taken_back_and_made_again(either_app: Flask) -> None:
+    with either_app.app_context():
+        flask_migrate.downgrade(revision="base")
+        assert tables() == {"alembic_version"}
+        flask_migrate.upgrade()
+        assert differences() == []
 
 
 @on_both_databases
@@ -180,6 +178,40 @@ def test_rules_of_changes_are_copied_to_the_change_management_api(blank: Flask) 
 
     flask_migrate.downgrade(revision="0026")
     assert rules_of("ours") == rules_of("newest") == set()
+
+
+@on_both_databases
+def test_versions_of_templates_get_a_template_whose_highest_version_is_the_current_one(blank: Flask) -> None:
+    flask_migrate.upgrade(revision="0036")
+    stamps = {"sys_created_on": "2026-01-01 00:00:00", "sys_updated_on": "2026-01-01 00:00:00", "sys_mod_count": 0}
+    stamps |= {"sys_created_by": "system", "sys_updated_by": "system", "version": 1, "active": True}
+    with db.engine.begin() as connection:
+        for name in ("Restart - 1", "Restart - 2", "Restart - 10", "Plain"):
+            values = {"sys_id": sys_id_like(name), "name": name, "template": f"description={name}^EQ", **stamps}
+            insert_row(connection, "std_change_producer_version", values)
+
+    flask_migrate.upgrade(revision="0037")
+    columns = "version.name, version.version, version.active, template.name, template.version, template.template"
+    joined = "version.std_change_producer = template.sys_id ORDER BY template.name, version.version"
+    tables = "std_change_producer_version AS version JOIN std_change_record_producer AS template"
+    with db.engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM {tables} ON {joined}").all()
+        current = set(connection.exec_driver_sql("SELECT current_version FROM std_change_record_producer").scalars())
+    assert [tuple(row) for row in rows] == [
+        ("Plain", 1, True, "Plain", 1, "description=Plain^EQ"),
+        ("Restart - 1", 1, False, "Restart", 10, "description=Restart - 10^EQ"),
+        ("Restart - 2", 2, False, "Restart", 10, "description=Restart - 10^EQ"),
+        ("Restart - 10", 10, True, "Restart", 10, "description=Restart - 10^EQ"),
+    ]
+    assert current == {sys_id_like("Plain"), sys_id_like("Restart - 10")}
+
+    flask_migrate.downgrade(revision="0036")
+    with db.engine.connect() as connection:
+        names = connection.exec_driver_sql("SELECT name, std_change_producer FROM std_change_producer_version").all()
+    assert set(map(tuple, names)) == {
+        ("Plain", "Plain"),
+        *((f"Restart - {number}", "Restart") for number in (1, 2, 10)),
+    }
 
 
 def add_rules(scope: str, *rules: str) -> None:
@@ -225,16 +257,14 @@ def add_exchange(column: str, correlation_id: str) -> None:
         connection.exec_driver_sql(f"INSERT INTO oauth_exchange ({names}) VALUES ({values})")
 
 
-@on_both_databases
-def test_preparing_again_changes_nothing(blank: Flask) -> None:
-    prepare_instance(blank)
-    first = contents()
-    assert first["sys_user"]
-    prepare_instance(blank)
-    assert contents() == first
+def test_preparing_again_changes_nothing(either_app: Flask) -> None:
+    with either_app.app_context():
+        first = contents()
+        assert first["sys_user"]
+        prepare_instance(either_app)
+        assert contents() == first
 
 
-@on_both_databases
-def test_numbers_start_where_they_should_after_migrating(blank: Flask) -> None:
-    prepare_instance(blank)
-    assert next_number("change_request", "CHG") == "CHG0030001"
+def test_numbers_start_where_they_should_after_migrating(either_app: Flask) -> None:
+    with either_app.app_context():
+        assert next_number("change_request", "CHG") == "CHG0030001"

@@ -43,6 +43,9 @@ RULED = [
     *("cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span", "chg_freeze_override"),
 ]
 READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
+# Together they have writable fields of every kind.
+TABLES_OF_EVERY_KIND = ("change_request", "sys_user", "cmdb_ci")
+WRITTEN_ALIKE = f"^POST {TABLE_PATH}(?!({'|'.join(TABLES_OF_EVERY_KIND)})$)"
 ALIKE = f"^(GET|PUT|DELETE) {TABLE_PATH}(?!change_request)"
 SEED = 20_260_101
 MAX_STEPS = 8
@@ -140,6 +143,8 @@ def configuration(
                 {"include-method": ["PUT", "PATCH"], "phases": {"coverage": {"enabled": False}}},
                 # One endpoint reads all tables by the same parameters: their values are tried one by one on one table.
                 {"include-name-regex": READ_ALIKE, "phases": {"coverage": {"enabled": False}}},
+                # It reads a field by its kind, whatever the table: the values of each kind are tried where it occurs.
+                {"include-name-regex": WRITTEN_ALIKE, "phases": {"coverage": {"enabled": False}}},
                 # Made-up requests to it repeat each other in the same way; PUT reads what PATCH does.
                 {"include-name-regex": ALIKE, "generation": few},
                 *([{"exclude-path": covered, "phases": {"coverage": {"enabled": False}}}] if covered else []),

@@ -7,18 +7,26 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
+from tests.support.forked import Forked
+from tests.support.speedups import NOTES_LINES
+
 START_SECONDS = 120
 STOP_SECONDS = 10
 # Generous, because tests also run on loaded machines; nothing waits longer than its command needs.
 LONGEST_SECONDS = 600
+# What a demo that keeps serving prints last.
+LAST_LINE = "Ctrl-C to stop them"
+COMMAND = "from changegate.cli import main\nmain()"
+Process = subprocess.Popen[str] | Forked
 
 
 # Below the ports that Linux gives to outgoing connections, one of which would take a port before its server does. Each
@@ -32,7 +40,7 @@ class Running:
     """A server at work: its address, its process and the instance it serves."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: Process
     instance: Path
     environment: Mapping[str, str]
 
@@ -72,11 +80,23 @@ def environment_of(instance: Path, **settings: str) -> dict[str, str]:
     return {**os.environ, "CHANGEGATE_INSTANCE_PATH": str(instance), "CHANGEGATE_JWKS_ALLOW_LOOPBACK": "1", **named}
 
 
+def start(
+    arguments: Sequence[str], environment: Mapping[str, str], *, code: str = COMMAND, merges_errors: bool = False
+) -> Process:
+    """Start a process that leads a session: of the command, or of other code."""
+    if NOTES_LINES not in environment:
+        return Forked(code, arguments, environment, merges_errors=merges_errors)
+    # coverage.py notes the lines of a process from its beginning.
+    errors = subprocess.STDOUT if merges_errors else subprocess.PIPE
+    command, streams = [sys.executable, "-c", code, *arguments], {"stdout": subprocess.PIPE, "stderr": errors}
+    return subprocess.Popen(command, env=dict(environment), start_new_session=True, text=True, **streams)
+
+
 def run_changegate(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "changegate.cli", *arguments]
-    return subprocess.run(
-        command, env=dict(environment), capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
-    )
+    process = start(arguments, environment)
+    output, errors = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
 
 @contextlib.contextmanager
@@ -93,9 +113,9 @@ def running_changegate(
     port = port or free_port()
     environment = environment_of(instance, **settings)
     url = f"{'https' if tls else 'http'}://{host}:{port}"
-    program = ["-c", f"{patches}\nfrom changegate.cli import main\nmain()"] if patches else ["-m", "changegate.cli"]
-    command = [sys.executable, *program, "serve", "--host", host, "--port", str(port), *options]
-    with serving([*command, *(["--tls"] if tls else [])], f"{url}/readyz", environment) as process:
+    arguments = ["serve", "--host", host, "--port", str(port), *options, *(["--tls"] if tls else [])]
+    process = start(arguments, environment, code=f"{patches}\n{COMMAND}", merges_errors=True)
+    with _stopped(process, f"{url}/readyz"):
         yield Running(url, process, instance, environment)
 
 
@@ -123,14 +143,20 @@ def serving(
         text=True,
         start_new_session=True,
     )
+    with _stopped(process, ready_url):
+        yield process
+
+
+@contextlib.contextmanager
+def _stopped(process: Process, ready_url: str) -> Iterator[None]:
     try:
         _wait(ready_url, process)
-        yield process
+        yield
     finally:
         stop(process)
 
 
-def stop(process: subprocess.Popen[str]) -> None:
+def stop(process: Process) -> None:
     """Ask a server to stop, and leave nothing of its session behind."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -142,7 +168,7 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.stdout.close()
 
 
-def _wait(url: str, process: subprocess.Popen[str]) -> None:
+def _wait(url: str, process: Process) -> None:
     # The certificate is the product's own and is checked by the tests that are about it.
     session = requests.Session()
     session.verify = False
@@ -163,3 +189,36 @@ def _answers(session: requests.Session, url: str) -> bool:
         warnings.simplefilter("ignore")
         return session.get(url, timeout=2).ok
     return False
+
+
+@dataclass(frozen=True)
+class RunningDemo:
+    """The process of a demo, and what it has printed."""
+
+    process: Process
+    output: str
+
+    def shown(self, label: str) -> str:
+        """Return what the last section of the output shows under a label."""
+        [line] = [line for line in self.output.splitlines() if line.startswith(f"{label}  ")]
+        return line.removeprefix(label).strip()
+
+
+@contextlib.contextmanager
+def running_demo(*options: str, environment: Mapping[str, str]) -> Iterator[RunningDemo]:
+    """Run a demo until it has run its steps, and stop it at the end."""
+    process = start(["demo", *options], {**environment, "PYTHONUNBUFFERED": "1"}, merges_errors=True)
+    assert process.stdout is not None
+    watchdog = threading.Timer(LONGEST_SECONDS, process.kill)
+    watchdog.start()
+    try:
+        lines = []
+        for line in iter(process.stdout.readline, ""):
+            lines.append(line)
+            if LAST_LINE in line:
+                break
+        assert lines and LAST_LINE in lines[-1], "".join(lines)
+        yield RunningDemo(process, "".join(lines))
+    finally:
+        watchdog.cancel()
+        stop(process)

@@ -75,13 +75,24 @@ GROUPS = (
             _list_of("sysapproval_approver", "Approvals", "shield"),
         ),
     ),
-    Group("Configuration", (_list_of("cmdb_ci", "Configuration items", "server"),)),
+    Group(
+        "Configuration",
+        (
+            _list_of("cmdb_ci", "Configuration items", "server"),
+            _list_of("cmdb_rel_ci", "CI relationships", "integration"),
+            _list_of("cmdb_ci_service", "Services", "list"),
+        ),
+    ),
     Group(
         "Change process",
         (
             _list_of("chg_model", "Change models", "scope"),
             _list_of("chg_policy_approval", "Approval policies", "shield"),
-            _list_of("std_change_producer_version", "Standard change templates", "copy"),
+            _list_of("cmn_schedule_blackout", "Freezes", "lock"),
+            _list_of("cmn_schedule_maintenance", "Maintenance schedules", "calendar"),
+            _list_of("risk_conditions", "Risk conditions", "alert"),
+            _list_of("std_change_record_producer", "Standard change templates", "copy"),
+            _list_of("std_change_proposal", "Template proposals", "plus"),
         ),
     ),
     Group(

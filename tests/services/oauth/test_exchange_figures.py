@@ -59,8 +59,11 @@ def exchange(at: datetime, **values: Any) -> Row:
 
 
 def store(*rows: Row) -> None:
+    alike = defaultdict(list)
     for row in rows:
-        db.session.execute(insert(OAuthExchange).values(row))
+        alike[frozenset(row)].append(row)
+    for group in alike.values():
+        db.session.execute(insert(OAuthExchange.__table__), group)
     db.session.commit()
 
 

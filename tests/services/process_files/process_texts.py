@@ -83,6 +83,18 @@ maintenance:
         days_of_week: "12345"
         repeat_until: 2030-01-31
 """
+PLANNING = """
+risk_conditions:
+  - name: Databases
+    order: 5
+    condition: category=Software^short_descriptionLIKEdatabase
+    risk: 2
+templates:
+  - name: Restart a web server
+    template: short_description=Restart a web server^assignment_group=CAB Approval^EQ
+    mandatory_fields: cmdb_ci
+    read_only_fields: short_description
+"""
 PROCESS = MODEL + POLICY
 
 

@@ -13,6 +13,8 @@ from changegate.errors import OperationFailed
 from changegate.models import ChgHistory
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.claims import find_editor
+from changegate.services.evidence.verification import verify
+from changegate.services.process.risk_requests import calculate_risk
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record
 from tests.services.approvals.asked_changes import (
@@ -316,3 +318,22 @@ def test_affected_items_that_raise_the_risk_select_another_policy() -> None:
     add("task_ci", task=made, ci_item=add("cmdb_ci", name="web"))
     assert (risk_of(made), change_of(made)["approval"]) == (2, "requested")
     assert states_of(made) == {ann.sys_id: "cancelled", bob.sys_id: "requested"}
+
+
+def test_the_history_of_recalculated_risks_is_verified(either_app: Flask) -> None:
+    condition("Conflicts", "conflict.count>0", 1, order=5)
+    condition("Many items", "affected.count>0", 2, order=10)
+    condition("Network", "category=Network", 4, order=20)
+    item = add("cmdb_ci", name="web")
+    made, _ = approved(category="Software", cmdb_ci=item, risk="3", **WINDOW)
+    calculate_risk(made, ROOT)
+    assert risk_of(made) is None
+    edit("change_request", made, category="Network", risk_assessment="10")
+    row = add("task_ci", task=made, ci_item=add("cmdb_ci", name="app"))
+    assert risk_of(made) == 2
+    delete_record(get_table("task_ci"), ROOT, row)
+    change(cmdb_ci=item, **WINDOW)
+    run_jobs(either_app)
+    assert risk_of(made) == 1
+    edit("change_request", made, risk="2")
+    assert [observation for observation in verify().observations if observation.code != "approval_imported"] == []

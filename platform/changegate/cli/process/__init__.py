@@ -3,6 +3,7 @@
 import click
 
 from changegate.cli.process.file import apply, diff, export
+from changegate.cli.process.replay import replay_file
 
 
 @click.group()
@@ -10,5 +11,5 @@ def process() -> None:
     """Keep the change process in a file: its models, policies, and other records."""
 
 
-for command in (export, apply, diff):
+for command in (export, apply, diff, replay_file):
     process.add_command(command)

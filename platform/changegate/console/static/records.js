@@ -4,7 +4,7 @@
 function startSelectAll() {
   const all = document.querySelector("[data-select-all]");
   if (!all) return;
-  const boxes = [...document.querySelectorAll("#selection input[name=sys_id]")];
+  const boxes = [...document.querySelectorAll("#selection tbody input[type=checkbox]")];
   all.hidden = false;
   all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
 }

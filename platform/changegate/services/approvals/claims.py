@@ -111,22 +111,25 @@ _OF_TEXTS: Mapping[str, Callable[[Any, Any], bool]] = {
 _OF_NUMBERS: Mapping[str, Callable[[Any, Any], bool]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
-def claims_of(change: Mapping[str, Any]) -> dict[str, Any]:
+def claims_of(change: Mapping[str, Any], before: int | None = None) -> dict[str, Any]:
     """Return the verified claims of a change and the record of its pipeline; missing facts are None.
 
-    They are all missing once another caller has edited what the pipeline created.
+    They are all missing once another caller has edited what the pipeline created; with `before`, only entries of the
+    history with lower numbers count.
     """
-    if not change.get("oauth_entity") or find_editor(change):
+    if not change.get("oauth_entity") or find_editor(change, before):
         return dict.fromkeys((*CLAIMS, *RECORD))
     return {**{name: change.get(name) for name in CLAIMS}, **_record_of(change)}
 
 
-def find_editor(change: Mapping[str, Any]) -> str | None:
+def find_editor(change: Mapping[str, Any], before: int | None = None) -> str | None:
     """Return the name of a caller other than the pipeline that has edited what it created, or None.
 
     A caller is the pipeline if its token belongs to the same integration and has the same claims.
     """
     for row in _EDITS.all({"change": change["sys_id"]}):
+        if before is not None and row.seq >= before:
+            break
         actor, changes = orjson.loads(row.actor), orjson.loads(row.facts).get(CHANGES, {})
         if actor == SYSTEM:
             # A job has recalculated the risk.
@@ -181,7 +184,7 @@ def _record() -> Any:
 
 _RECORD = Prepared(_record())
 _EDITS = Prepared(
-    select(ChgHistory.actor, ChgHistory.facts)
+    select(ChgHistory.seq, ChgHistory.actor, ChgHistory.facts)
     .where(
         ChgHistory.subject_table == "change_request",
         ChgHistory.subject_id == parameter("change", String),

@@ -1,6 +1,6 @@
 """The selection of a policy: the first active one whose model, state, and condition match a change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,7 +68,13 @@ def rules_of(policy: str) -> list[dict[str, Any]]:
     return [dict(zip(_RULES.c.keys(), row, strict=True)) for row in _RULES_OF.all({"policy": policy})]
 
 
-def _facts_of_policies(change: Row, computed: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
+def _active_policies(state: int, model: str | None) -> Iterator[Row]:
+    """Return the active policies for a state and a model, in their order."""
+    rows = _ACTIVE.all({"state": state, "model": model})
+    return (dict(zip(_POLICIES.c.keys(), row, strict=True)) for row in rows)
+
+
+def facts_of_policies(change: Row, computed: Mapping[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts for the conditions of policies: those of the process, and those that only policies use.
 
     The claims are those of the change, even if another user has edited it: a condition selects who is asked, and an
@@ -81,23 +87,33 @@ def _facts_of_policies(change: Row, computed: Mapping[str, Any], claims: Mapping
 
 
 def select_policy(change: Row, state: int, computed: Mapping[str, Any]) -> PolicySelection:
-    """Return the policy for a change that has entered a state.
+    """Return the policy for a change that has entered a state."""
+    verified = claims_of(change)
+    facts = facts_of_policies(change, computed, verified)
+    return choose_policy(_active_policies(state, change.get("chg_model")), rules_of, change, facts, verified)
+
+
+def choose_policy(
+    policies: Iterable[Row],
+    read_rules: Callable[[str], Sequence[Row]],
+    change: Row,
+    facts: dict[str, Any],
+    verified: Mapping[str, Any],
+) -> PolicySelection:
+    """Return which of some policies applies to a change with these facts and verified claims.
 
     A policy whose claims rules do not all approve is passed over, so that a later policy asks people. If a claim that a
     rejecting rule needs is missing, no policy approves by claims.
     """
-    verified = claims_of(change)
-    facts = _facts_of_policies(change, computed, verified)
     read: list[str] = ["type", "risk", "assignment_group"]
     passed_over: list[Mapping[str, Any]] = []
     needs_people = False
-    for row in _ACTIVE.all({"state": state, "model": change.get("chg_model")}):
-        policy = dict(zip(_POLICIES.c.keys(), row, strict=True))
+    for policy in policies:
         condition = parse_condition(policy["condition"] or "", FACTS)
         read += condition.fields
         if not condition.matches(facts):
             continue
-        rules = rules_of(policy["sys_id"])
+        rules = read_rules(policy["sys_id"])
         claims = [_evaluate(rule, verified) for rule in rules if rule["approver_source"] == CLAIMS]
         facts |= {name: verified[name] for each in claims for name in each["facts"]}
         read += [name for each in claims for name in each["facts"]]

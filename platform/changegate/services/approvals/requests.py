@@ -1,6 +1,7 @@
 """Requests: the approvals that a change needs when it enters a state, their end, and their repetition."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from changegate.extensions import now
@@ -21,6 +22,15 @@ EDITED = "the change was edited"
 REJECTED_BY_CLAIMS = "verified claims have rejected the change"
 # Returns the facts for the conditions of policies.
 Gather = Callable[[], Row]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPlan:
+    """Whom the rules of a policy ask; `reason` says why no user can be asked."""
+
+    rules: Sequence[Row]
+    reason: str | None
+    explanation: Row
 
 
 def on_entry(current: Round, state: int, facts: Row) -> str:
@@ -216,22 +226,30 @@ def _request(current: Round, state: int, selection: PolicySelection) -> str:
     if selection.verdict not in {PEOPLE, UNDECIDED}:
         current.decide(selection.verdict, stage)
         return count_answers(current)
-    rules, reason = [], selection.reason
-    if selection.verdict == PEOPLE:
-        once = policy["counts_person_once"]
-        rules = [expand_rule(current, state, rule_of(rule, policy)) for rule in selection.rules]
-        explanation |= {"counts_person_once": once, "rules": rules, **current.initiators.shown()}
-        reason = _why_unmapped(policy, current) or why_impossible(rules, counts_person_once=once)
-    if reason is not None:
+    plan = plan_request(current, state, selection)
+    explanation |= plan.explanation
+    if plan.reason is not None:
         former = current.stages.get(state)
-        if former is None or former.definition["reason"] != reason:
-            current.decide(NOT_REQUESTED, stage, reason)
-            _notify_managers(current, reason)
+        if former is None or former.definition["reason"] != plan.reason:
+            current.decide(NOT_REQUESTED, stage, plan.reason)
+            _notify_managers(current, plan.reason)
         return NOT_REQUESTED
     current.decide(REQUESTED, stage)
-    for rule in rules:
+    for rule in plan.rules:
         ask_people(current, stage, rule, skipping=accept_earlier(current, stage, rule))
     return count_answers(current)
+
+
+def plan_request(current: Round, state: int, selection: PolicySelection) -> RequestPlan:
+    """Return whom the people rules of a selected policy ask, or why no user can be asked. Nothing is written."""
+    policy = selection.policy
+    if policy is None or selection.verdict != PEOPLE:
+        return RequestPlan([], selection.reason, {})
+    once = policy["counts_person_once"]
+    rules = [expand_rule(current, state, rule_of(rule, policy)) for rule in selection.rules]
+    explanation = {"counts_person_once": once, "rules": rules, **current.initiators.shown()}
+    reason = _why_unmapped(policy, current) or why_impossible(rules, counts_person_once=once)
+    return RequestPlan(rules, reason, explanation)
 
 
 def _why_unmapped(policy: Row, current: Round) -> str | None:

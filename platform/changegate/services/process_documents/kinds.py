@@ -89,6 +89,8 @@ KINDS = (
     DocumentKind(
         "maintenance", "maintenance schedule", "cmn_schedule_maintenance", parts=(_SPANS,), history_table="cmn_schedule"
     ),
+    DocumentKind("risk_conditions", "risk condition", "risk_conditions"),
+    DocumentKind("templates", "template", "std_change_record_producer"),
     DocumentKind("policies", "policy", "chg_policy_approval", parts=(_RULES,)),
 )
 

@@ -1,0 +1,92 @@
+"""The pages for people in a real browser: a change's life by two of them, and whether everybody can use the pages."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import TIMEOUT_MS
+from tests.conftest import ADMIN_PASSWORD
+from tests.support.layout import assert_accessible, width_of
+from tests.support.live_desk import administer
+from tests.support.live_users import add_person
+from tests.support.servers import Running
+
+APPEARANCES: dict[str, Any] = {
+    "light, wide": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark, narrow": {"color_scheme": "dark", "viewport": {"width": 360, "height": 800}},
+}
+TABS = ("details", "approvals", "tasks", "items", "files", "activity")
+PAGES = (
+    "/dashboard",
+    "/calendar",
+    "/calendar?view=week",
+    "/my-approvals",
+    "/change-requests/new",
+    "/records/sys_user",
+    "/records/sys_user/new",
+    "/records/sys_user/6816f79cc0a8016401c5a33be04be441",
+    "/preferences",
+)
+
+
+@contextmanager
+def signed_in(browser: Browser, desk: Running, user_name: str, password: str, **options: Any) -> Iterator[Page]:
+    """Open a browser of its own in which a user has signed in."""
+    # The pages' own policy would keep axe out.
+    with browser.new_context(base_url=desk.url, bypass_csp=True, reduced_motion="reduce", **options) as context:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.goto("/login")
+        page.get_by_label("User name").fill(user_name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("/")
+        yield page
+
+
+@pytest.mark.parametrize("appearance", APPEARANCES)
+def test_the_pages_are_accessible_and_fit(browser: Browser, desk: Running, appearance: str) -> None:
+    options = APPEARANCES[appearance]
+    fields = {"short_description": "Replace a switch", "start_date": "2026-12-01 10:00:00"}
+    change = administer(desk, "POST", "/api/now/table/change_request", **fields)["sys_id"]
+    tabs = (f"/change-requests/{change}?tab={tab}" for tab in TABS)
+    with signed_in(browser, desk, "admin", ADMIN_PASSWORD, **options) as page:
+        for path in (*PAGES, f"/change-requests/{change}/edit", *tabs):
+            page.goto(path)
+            # What opens on a click is on the page as well.
+            page.locator("main details").evaluate_all("all => all.forEach((each) => { each.open = true; })")
+            assert_accessible(page)
+            assert width_of(page) <= options["viewport"]["width"], path
+
+
+def test_two_people_take_a_change_to_its_approval(browser: Browser, desk: Running) -> None:
+    tom, mia = (add_person(desk) for _ in range(2))
+    for person in (tom, mia):
+        person.grant(desk, "itil")
+    name = f"Network of {tom.user_name}"
+    group = administer(desk, "POST", "/api/now/table/sys_user_group", name=name, manager=mia.sys_id)["sys_id"]
+    for person in (tom, mia):
+        administer(desk, "POST", "/api/now/table/sys_user_grmember", group=group, user=person.sys_id)
+    with signed_in(browser, desk, tom.user_name, tom.password) as page:
+        page.goto("/change-requests/new")
+        page.get_by_label("Short description").fill("Replace the core switch")
+        with page.expect_response("**/suggestions?q=*"):
+            page.get_by_label("Assignment group").press_sequentially(name)
+        expect(page.locator("#assignment_group-suggestions option").first).to_have_attribute("value", name)
+        page.get_by_role("button", name="Create").click()
+        page.get_by_role("button", name="Assess", exact=True).click()
+        expect(page.get_by_text("1 more approval required")).to_be_visible()
+        change = page.url
+    with signed_in(browser, desk, mia.user_name, mia.password) as page:
+        page.get_by_role("link", name="My approvals").click()
+        page.get_by_label("Select all").check()
+        page.get_by_role("button", name="Approve the selected").click()
+        expect(page.get_by_text("answered")).to_be_visible()
+        page.goto(f"{change}?tab=activity")
+        expect(page.get_by_text("answered an approval")).to_be_visible()
+        page.get_by_label("Add to the activity").fill("Looks good")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_text("Looks good")).to_be_visible()
