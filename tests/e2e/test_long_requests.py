@@ -21,7 +21,7 @@ from tests.support.servers import Running, running_changegate, workers_of
 
 CHANGES = "/api/now/table/change_request"
 CONNECTIONS = 8
-ATTACK_SECONDS = 4
+ATTACK_SECONDS = 2
 # The longest search would take PostgreSQL the 30 seconds that a request may take, long after the attack has ended.
 SHORTER_REQUESTS = f"""
 from datetime import timedelta
