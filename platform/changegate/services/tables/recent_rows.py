@@ -61,8 +61,11 @@ class RecentRows(Generic[Key, Read]):
 
 def recent_rows(table: str) -> RecentRows[Any, Any]:
     """Return the cache of a table in the current application."""
-    # One step, so that two threads get the same cache.
-    cache: RecentRows[Any, Any] = current_application().extensions.setdefault(f"recent_{table}", RecentRows())
+    extensions, name = current_application().extensions, f"recent_{table}"
+    cache: RecentRows[Any, Any] | None = extensions.get(name)
+    if cache is None:
+        # One step, so that two threads get the same cache.
+        cache = extensions.setdefault(name, RecentRows())
     return cache
 
 
