@@ -19,6 +19,7 @@ from tests.services.approvals.asked_changes import (
     add,
     add_group,
     add_policy,
+    answer,
     edit,
     enter,
     of_group,
@@ -27,7 +28,7 @@ from tests.services.approvals.asked_changes import (
 )
 from tests.services.approvals.test_claims import FROM_MAIN, add_change, add_integration
 from tests.services.process_files.process_texts import apply, dump_database
-from tests.support.people import add_account
+from tests.support.people import add_account, caller_for
 
 TRUSTED = f"""
 policies:
@@ -90,9 +91,9 @@ def test_an_unchanged_policy_leads_to_what_was_decided(people: dict[str, str]) -
     entered(add_change())
     request = only("policies: []\n")
     assert not request.differs
-    assert request.verdict.result == ASKED
-    assert request.verdict.policy == "Stored"
-    assert set(request.verdict.people) == {people["ann"], people["bob"]} == set(request.request.verdict.people)
+    assert request.edited.result == ASKED
+    assert request.edited.policy == "Stored"
+    assert set(request.edited.people) == {people["ann"], people["bob"]} == set(request.decided.people)
 
 
 def test_a_pipeline_would_have_been_approved_and_others_still_ask() -> None:
@@ -100,33 +101,33 @@ def test_a_pipeline_would_have_been_approved_and_others_still_ask() -> None:
     entered(add("change_request"))
     entered(add_change({"source_ref": "refs/heads/other"}))
     requests = replayed(TRUSTED).requests
-    assert {each.request.verdict.result for each in requests} == {ASKED}
-    assert sorted(each.verdict.result for each in requests) == [BY_CLAIMS, ASKED, ASKED]
+    assert {each.decided.result for each in requests} == {ASKED}
+    assert sorted(each.edited.result for each in requests) == [BY_CLAIMS, ASKED, ASKED]
 
 
 def test_a_pipeline_would_have_been_rejected() -> None:
     entered(add_change())
     request = only(TRUSTED.replace("approver_source: claims", "approver_source: claims\n        outcome: reject"))
-    assert (request.verdict.result, request.verdict.policy) == (REJECTED_BY_CLAIMS, "Trusted pipelines")
+    assert (request.edited.result, request.edited.policy) == (REJECTED_BY_CLAIMS, "Trusted pipelines")
 
 
 def test_other_people_would_have_been_asked(people: dict[str, str]) -> None:
     entered(add_change())
     request = only(asking("Experts"))
     assert request.differs
-    assert (request.verdict.policy, request.verdict.people) == ("Edited", (people["cem"],))
+    assert (request.edited.policy, request.edited.people) == ("Edited", (people["cem"],))
 
 
 def test_nobody_would_have_been_asked() -> None:
     entered(add_change())
     request = only(asking("Empty"))
-    assert (request.verdict.result, request.verdict.people) == (NOBODY, ())
-    assert "the group Empty contains no user who may approve" in str(request.verdict.reason)
+    assert (request.edited.result, request.edited.people) == (NOBODY, ())
+    assert "the group Empty contains no user who may approve" in str(request.edited.reason)
 
 
 def test_the_requester_would_not_have_been_asked(people: dict[str, str]) -> None:
     entered(add("change_request", requested_by=people["cem"]))
-    assert only(asking("Experts")).verdict.result == NOBODY
+    assert only(asking("Experts")).edited.result == NOBODY
 
 
 def test_a_request_without_anybody_to_ask_is_counted_as_such() -> None:
@@ -134,34 +135,34 @@ def test_a_request_without_anybody_to_ask_is_counted_as_such() -> None:
     entered(add_change())
     edit("chg_policy_approval", policy, active=False)
     request = only("policies: []\n")
-    assert (request.request.verdict.result, request.verdict.result) == (NOBODY, ASKED)
+    assert (request.decided.result, request.edited.result) == (NOBODY, ASKED)
 
 
 def test_the_risk_of_then_decides() -> None:
     change = entered(add_change(risk=2))
     edit("change_request", change, risk=4)
     request = only(asking("Experts", "risk=2"))
-    assert (request.verdict.policy, request.of_today) == ("Edited", frozenset())
+    assert (request.edited.policy, request.of_today) == ("Edited", frozenset())
 
 
 def test_an_edit_after_the_request_does_not_take_its_claims_away() -> None:
     change = entered(add_change())
     edit("change_request", change, implementation_plan="by hand")
-    assert only(TRUSTED).verdict.result == BY_CLAIMS
+    assert only(TRUSTED).edited.result == BY_CLAIMS
 
 
 def test_an_edit_before_the_request_did() -> None:
     change = add_change()
     edit("change_request", change, implementation_plan="by hand")
     entered(change)
-    assert only(TRUSTED).verdict.result == ASKED
+    assert only(TRUSTED).edited.result == ASKED
 
 
 def test_a_fact_without_a_record_is_that_of_today_and_named() -> None:
     change = entered(add_change(category="Software"))
     edit("change_request", change, category="Network")
     request = only(asking("Experts", "category=Network"))
-    assert (request.verdict.policy, request.of_today) == ("Edited", frozenset({"category"}))
+    assert (request.edited.policy, request.of_today) == ("Edited", frozenset({"category"}))
 
 
 def test_a_fact_that_the_decision_recorded_is_that_of_then() -> None:
@@ -169,21 +170,21 @@ def test_a_fact_that_the_decision_recorded_is_that_of_then() -> None:
     change = entered(add_change(category="Software"))
     edit("change_request", change, category="Network")
     request = only(asking("Experts", "category=Network"))
-    assert (request.verdict.policy, request.of_today) == ("Stored", frozenset())
+    assert (request.edited.policy, request.of_today) == ("Stored", frozenset())
 
 
 def test_only_policies_of_the_state_and_the_model_count() -> None:
     entered(add_change())
-    assert only(asking("Experts", state=-3)).verdict.policy == "Stored"
-    assert only(asking("Experts", chg_model="Emergency")).verdict.policy == "Stored"
-    assert only(asking("Experts", chg_model="Normal")).verdict.policy == "Edited"
-    assert only(asking("Experts").replace("active: true", "active: false")).verdict.policy == "Stored"
+    assert only(asking("Experts", state=-3)).edited.policy == "Stored"
+    assert only(asking("Experts", chg_model="Emergency")).edited.policy == "Stored"
+    assert only(asking("Experts", chg_model="Normal")).edited.policy == "Edited"
+    assert only(asking("Experts").replace("active: true", "active: false")).edited.policy == "Stored"
 
 
 def test_each_state_is_a_request_of_its_own() -> None:
     change = entered(add_change(type="normal"))
     entered(change, AUTHORIZE)
-    assert [each.request.stage for each in replayed("policies: []\n").requests] == [ASSESS, AUTHORIZE]
+    assert [each.stage for each in replayed("policies: []\n").requests] == [ASSESS, AUTHORIZE]
 
 
 def test_requests_before_the_time_are_left_out() -> None:
@@ -215,3 +216,14 @@ def test_shows_how_the_change_ended(values: dict[str, Any], ended: str) -> None:
     change = entered(add_change())
     write(change, **values)
     assert only(TRUSTED).ended == ended
+
+
+def test_who_approved_in_an_earlier_state_would_not_be_asked_again(people: dict[str, str]) -> None:
+    change = entered(add_change())
+    answer(change, caller_for(people["ann"], "approver_user"))
+    entered(change, AUTHORIZE)
+    text = asking("Peers", state=-3)
+    texts = [text.replace("order: 1", f"excludes_earlier: {value}\n    order: 1") for value in ("true", "false")]
+    [once, twice] = [replayed(each).requests[-1].edited.people for each in texts]
+    assert once == (people["bob"],)
+    assert set(twice) == {people["ann"], people["bob"]}

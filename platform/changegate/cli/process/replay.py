@@ -69,12 +69,12 @@ def _summary(result: Replay, names: Names, days: int) -> Iterator[str]:
     if result.deleted:
         yield f"Requests of deleted changes, which are left out: {result.deleted}."
     yield f"{'':<30}{'decided':>10}{'edited':>10}"
-    before = Counter(each.request.verdict.result for each in requests)
-    after = Counter(each.verdict.result for each in requests)
+    before = Counter(each.decided.result for each in requests)
+    after = Counter(each.edited.result for each in requests)
     for key, label in RESULTS.items():
         yield f"{label:<30}{before[key]:>10}{after[key]:>10}"
     yield f"Another result, policy, or other people: {sum(each.differs for each in requests)}."
-    yield from _summary_of_approved([each for each in requests if each.verdict.result == BY_CLAIMS])
+    yield from _summary_of_approved([each for each in requests if each.edited.result == BY_CLAIMS])
     yield from _summary_of_people(requests, names)
     for fact, count in sorted(Counter(fact for each in requests for fact in each.of_today).items()):
         yield f"{fact} was not recorded for {count} requests: its value of today was used."
@@ -84,7 +84,7 @@ def _summary_of_approved(approved: list[Replayed]) -> Iterator[str]:
     """Yield how the changes ended that would be approved by claims, with counts, since there may be few of them."""
     if not approved:
         return
-    ended = {each.request.today["sys_id"]: each.ended for each in approved}
+    ended = {each.change: each.ended for each in approved}
     counts = Counter(ended.values())
     shown = ", ".join(f"{end} {counts[end]}" for end in sorted(counts, key=lambda end: (-counts[end], end)))
     yield f"Changes that the edited policies would approve by verified claims: {len(ended)} ({shown})."
@@ -97,8 +97,8 @@ def _summary_of_approved(approved: list[Replayed]) -> Iterator[str]:
 
 
 def _summary_of_people(requests: Iterable[Replayed], names: Names) -> Iterator[str]:
-    before = Counter(user for each in requests for user in each.request.verdict.people)
-    after = Counter(user for each in requests for user in each.verdict.people)
+    before = Counter(user for each in requests for user in each.decided.people)
+    after = Counter(user for each in requests for user in each.edited.people)
     people = sorted({*before, *after}, key=lambda user: (-after[user], -before[user], names[user]))
     for user in people[:MOST_PEOPLE]:
         yield f"Asked: {names[user]}, {before[user]} times as decided, {after[user]} times as edited."
@@ -109,9 +109,8 @@ def _summary_of_people(requests: Iterable[Replayed], names: Names) -> Iterator[s
 def _differences(result: Replay, names: Names) -> Iterator[str]:
     for each in result.requests:
         if each.differs:
-            request = each.request
-            place = f"{request.number} {CHANGE_STATES[str(request.stage)]}"
-            yield f"{place}: {_shown(request.verdict, names)} -> {_shown(each.verdict, names)}"
+            place = f"{each.number} {CHANGE_STATES[str(each.stage)]}"
+            yield f"{place}: {_shown(each.decided, names)} -> {_shown(each.edited, names)}"
 
 
 def _shown(verdict: Verdict, names: Names) -> str:
@@ -124,11 +123,11 @@ def _shown(verdict: Verdict, names: Names) -> str:
 def _values(result: Replay, names: Names) -> dict[str, Any]:
     requests = [
         {
-            "number": each.request.number,
-            "state": each.request.stage,
-            "at": each.request.at.isoformat(),
-            "decided": _value(each.request.verdict, names),
-            "edited": _value(each.verdict, names),
+            "number": each.number,
+            "state": each.stage,
+            "at": each.at.isoformat(),
+            "decided": _value(each.decided, names),
+            "edited": _value(each.edited, names),
             "differs": each.differs,
             "ended": each.ended,
             "facts_of_today": sorted(each.of_today),
@@ -144,12 +143,12 @@ def _value(verdict: Verdict, names: Names) -> dict[str, Any]:
 
 
 def _count_changes(requests: Iterable[Replayed]) -> int:
-    return len({each.request.today["sys_id"] for each in requests})
+    return len({each.change for each in requests})
 
 
 def _names_of_people(requests: Iterable[Replayed]) -> Names:
     """Return the user names of everyone who was or would be asked; the sys_id of a deleted user."""
-    verdicts = [verdict for each in requests for verdict in (each.request.verdict, each.verdict)]
+    verdicts = [verdict for each in requests for verdict in (each.decided, each.edited)]
     names = {user: user for verdict in verdicts for user in verdict.people}
     rows = connection().execute(select(SysUser.sys_id, SysUser.user_name))
     return names | {sys_id: user_name for sys_id, user_name in rows if sys_id in names}

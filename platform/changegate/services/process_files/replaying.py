@@ -63,20 +63,24 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A request with what it led to, what the policies would have led to, and how the change ended.
+    """A request with what it led to, what the edited policies would have led to, and how the change ended.
 
     `of_today` are the facts with values of today that decided about it.
     """
 
-    request: PastRequest
-    verdict: Verdict
+    number: str
+    change: str
+    stage: int
+    at: datetime
+    decided: Verdict
+    edited: Verdict
     ended: str
     of_today: frozenset[str]
 
     @property
     def differs(self) -> bool:
         """Return whether the result, the policy, or the people are others."""
-        then, now = self.request.verdict, self.verdict
+        then, now = self.decided, self.edited
         return (then.result, then.policy, {*then.people}) != (now.result, now.policy, {*now.people})
 
 
@@ -101,9 +105,10 @@ def read_policies() -> Policies:
 
 def replay(policies: Policies, now: datetime, days: int) -> Replay:
     """Return what policies would have led to, for each request of the last days."""
-    found = list(list_past_requests(now - timedelta(days=days)))
-    requests = [_replay(policies, request) for request in found if request is not None]
-    return Replay(requests, len(found) - len(requests))
+    past = list_past_requests(now - timedelta(days=days))
+    replayed = [None if request is None else _replay(policies, request) for request in past]
+    requests = [request for request in replayed if request is not None]
+    return Replay(requests, len(replayed) - len(requests))
 
 
 def _replay(policies: Policies, request: PastRequest) -> Replayed:
@@ -116,7 +121,9 @@ def _replay(policies: Policies, request: PastRequest) -> Replayed:
     rows = [row for row in policies.rows if row["state"] == request.stage and row["chg_model"] in models]
     chosen = choose_policy(rows, policies.rules.__getitem__, change, facts, verified)
     of_today = chosen.facts.keys() - then.keys() - _RESTORED
-    return Replayed(request, _verdict_of(request, chosen), how_ended(request.today), frozenset(of_today))
+    named = (request.number, change["sys_id"], request.stage, request.at)
+    edited, ended = _verdict_of(request, chosen), how_ended(request.today)
+    return Replayed(*named, request.verdict, edited, ended, frozenset(of_today))
 
 
 def _verdict_of(request: PastRequest, chosen: PolicySelection) -> Verdict:
