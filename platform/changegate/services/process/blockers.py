@@ -27,7 +27,7 @@ from changegate.services.state_models.model import TransitionCondition
 from changegate.services.state_models.shipped import CANCELED, IMPLEMENT
 from changegate.services.tables.values import INSTANT_FORMAT
 
-CHANGE_WRITERS = ("itil", "sn_change_write", "change_manager", "admin")
+WRITERS = tuple({"type": "role", "name": name} for name in ("itil", "sn_change_write", "change_manager", "admin"))
 CHANGES, TASKS = "/api/now/table/change_request", "/api/now/table/change_task"
 CHANGE_API = "/api/sn_chg_rest/change"
 OVERRIDES = "/api/now/table/chg_freeze_override"
@@ -147,7 +147,7 @@ def _missing_field(waiting: _Waiting, condition: TransitionCondition) -> Blocker
 def _writable(waiting: _Waiting, code: str, sentence: str, name: str, value: str) -> Blocker:
     """Return a blocker that one write of a field of the change removes."""
     how = Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", {name: value})
-    return Blocker(code, sentence, field=name, since=waiting.since, who_can=_roles(), how=how)
+    return Blocker(code, sentence, field=name, since=waiting.since, who_can=WRITERS, how=how)
 
 
 def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
@@ -156,14 +156,14 @@ def _active_tasks(waiting: _Waiting, condition: TransitionCondition) -> Iterator
         sentence = f"{condition.description} {task['number']} is active: {task['short_description'] or ''}".rstrip(": ")
         how = Call("PATCH", f"{TASKS}/{task['sys_id']}", body)
         times = {"since": task["sys_created_on"], "not_before": _if_future(task["planned_start_date"])}
-        yield Blocker("task", sentence, task=task["sys_id"], who_can=_roles(), how=how, **times)
+        yield Blocker("task", sentence, task=task["sys_id"], who_can=WRITERS, how=how, **times)
 
 
 def _missing_review(waiting: _Waiting, condition: TransitionCondition) -> Blocker:
     """Return a blocker that a new review task replaces, which must then be closed."""
     body = {"change_request": waiting.change["sys_id"], "change_task_type": REVIEW, "short_description": ""}
     how = Call("POST", TASKS, body)
-    return Blocker("task", condition.description, since=waiting.since, who_can=_roles(), how=how)
+    return Blocker("task", condition.description, since=waiting.since, who_can=WRITERS, how=how)
 
 
 def _freezes(waiting: _Waiting, condition: TransitionCondition) -> Iterator[Blocker]:
@@ -198,7 +198,7 @@ def _past_window(waiting: _Waiting) -> Blocker:
     end = f"{waiting.change['end_date']:{INSTANT_FORMAT}}"
     sentence = f"The planned end of the change was {end}. Plan a new window: set start_date and end_date."
     how = Call("PATCH", f"{CHANGES}/{waiting.change['sys_id']}", {"start_date": "", "end_date": ""})
-    return Blocker("field", sentence, field="end_date", since=waiting.change["end_date"], who_can=_roles(), how=how)
+    return Blocker("field", sentence, field="end_date", since=waiting.change["end_date"], who_can=WRITERS, how=how)
 
 
 def _missing_approval(current: Round, missing: OpenRule, condition: TransitionCondition) -> Blocker:
@@ -244,7 +244,3 @@ def _names_of(users: Collection[str]) -> dict[str, str]:
 def _names_statement(size: int) -> Prepared:
     listed = [parameter(f"user_{at}", String) for at in range(size)]
     return Prepared(select(SysUser.sys_id, SysUser.name).where(SysUser.sys_id.in_(listed)))
-
-
-def _roles() -> tuple[Mapping[str, str], ...]:
-    return tuple({"type": "role", "name": name} for name in CHANGE_WRITERS)

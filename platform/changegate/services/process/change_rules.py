@@ -23,14 +23,13 @@ from changegate.services.process.creation_presets import (
 )
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.lifecycle import TaskRules, begin_task, follow_state, is_import
-from changegate.services.process.moves import after_move, after_release, ends_change, require_move
+from changegate.services.process.moves import advance, after_move, ends_change, require_move
 from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.risk_calculation import begin_risk, edited_by_caller, follow_edit
 from changegate.services.process.work_tasks import hold_tasks, release_tasks
 from changegate.services.standard_changes.content import STANDARD
 from changegate.services.standard_changes.templates import begin_from_template, keep_template
-from changegate.services.state_models.model import StateModel
 from changegate.services.state_models.shipped import NEW
 from changegate.services.state_models.stored import get_model, model_of
 from changegate.services.tables.registry import AttachedFile, Values
@@ -120,7 +119,7 @@ class ChangeRules(TaskRules):
             hold_approvals(Round({**record, **changes}, caller))
         elif is_released:
             release_approvals(Round({**record, **changes}, caller))
-            released = after_release(record, caller)
+            released = advance(record["sys_id"], caller)
             return after_edit(record["sys_id"], edited_by_caller(changes), caller) or released
         # In other states, nothing depends on an edit, and the change is not read again.
         return after_edit(record["sys_id"], edited_by_caller(changes), caller) if is_bound(record) else None
@@ -217,12 +216,8 @@ def _require_reason_of_hold(record: Mapping[str, Any], changes: Mapping[str, Any
     if not change["on_hold_reason"]:
         raise data_policy(["on_hold_reason"])
     model = model_of(change)
-    if not _can_be_held(model, change["state"]):
+    if change["state"] == model.initial or model.is_final(change["state"]):
         raise OperationFailed(f"on_hold: a change in {model.label_of(change['state'])} cannot be put on hold")
-
-
-def _can_be_held(model: StateModel, state: int) -> bool:
-    return state != model.initial and not model.is_final(state)
 
 
 def _require_mandatory_fields(record: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

@@ -39,7 +39,8 @@ def tasks_table() -> Table:
 
 def lock_change(sys_id: str) -> Values | None:
     """Lock and return a change, or return None if there is no such change."""
-    return _values(_LOCK_CHANGE.first({"change": sys_id}))
+    row = _LOCK_CHANGE.first({"change": sys_id})
+    return None if row is None else _values(row)
 
 
 def lock_change_of_task(sys_id: str) -> None:
@@ -51,17 +52,13 @@ def lock_change_of_task(sys_id: str) -> None:
 
 def list_active_tasks(change: str) -> list[Values]:
     """Return the active tasks of a change in their order."""
-    return [_row_values(row) for row in _ACTIVE_TASKS.all({"change": change})]
+    return [_values(row) for row in _ACTIVE_TASKS.all({"change": change})]
 
 
 def lock_active_tasks(change: str) -> list[Values]:
     """Lock and return the active tasks of a change, which must be locked already."""
-    return [_row_values(row) for row in _LOCK_ACTIVE_TASKS.all({"change": change})]
+    return [_values(row) for row in _LOCK_ACTIVE_TASKS.all({"change": change})]
 
 
-def _values(row: Any | None) -> Values | None:
-    return None if row is None else _row_values(row)
-
-
-def _row_values(row: Any) -> Values:
+def _values(row: Any) -> Values:
     return dict(zip(_TASK.c.keys(), row, strict=True))

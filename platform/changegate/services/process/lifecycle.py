@@ -20,8 +20,10 @@ class TaskRules(NoRules):
     """Base class of the rules of tasks, which store the integration and workload that created them."""
 
     def origin_of(self, caller: Caller) -> Mapping[str, Any]:
-        """Return the fields for the caller's integration and the provenance of the token."""
-        return fields_of_origin(caller)
+        """Return the fields of a new task that name the integration and workload that create it."""
+        if caller.grant is None:
+            return {}
+        return {"oauth_entity": caller.grant.entity, **(provenance_of(caller.origin) if caller.origin else {})}
 
     def require_unused(self, sys_id: str) -> None:
         """Refuse the sys_id of a deleted change, whose history stays."""
@@ -35,13 +37,6 @@ class TaskRules(NoRules):
 def is_import(caller: Caller) -> bool:
     """Return whether a caller may create tasks in any state, as administrators without a token do when they import."""
     return "admin" in caller.roles and caller.grant is None
-
-
-def fields_of_origin(caller: Caller) -> Values:
-    """Return the fields of a new task that name the integration and workload that create it."""
-    if caller.grant is None:
-        return {}
-    return {"oauth_entity": caller.grant.entity, **(provenance_of(caller.origin) if caller.origin else {})}
 
 
 def begin_task(values: Values, caller: Caller, *, table: str, prefix: str) -> None:

@@ -2,7 +2,7 @@
 
     a write of the state ──require_move──> refused, or the change moves
     an approval decides  ──apply_outcome─┐       │
-    the last task closes ──after_task────┴──> effects ──> automatic moves, into each state once
+    the last task closes ──advance───────┴──> effects ──> automatic moves, into each state once
 
 A move and all its effects are one transaction, in which the change is locked first.
 """
@@ -18,7 +18,7 @@ from changegate.services.approvals.rollup import APPROVED, NOT_REQUESTED, REJECT
 from changegate.services.approvals.rounds import CANCELLED, Round
 from changegate.services.conflicts.detection import withdraw
 from changegate.services.process.changes import changes_table, lock_change
-from changegate.services.process.facts import TASK_CLOSED, gather_facts
+from changegate.services.process.facts import gather_facts
 from changegate.services.process.freezes import FREEZE_FACTS, await_thaw
 from changegate.services.process.lifecycle import CLOSED_STATES, follow_state
 from changegate.services.process.recording import record_move
@@ -99,17 +99,10 @@ def after_move(record: Mapping[str, Any], caller: Caller) -> Values | None:
     return settle(_enter(change, caller), caller)
 
 
-def after_release(record: Mapping[str, Any], caller: Caller) -> Values | None:
-    """Make the automatic moves that a hold has stopped; return the change as it is then."""
-    change = lock_change(record["sys_id"])
-    return None if change is None else settle(change, caller)
-
-
-def after_task(change: str, caller: Caller) -> None:
-    """Make the automatic moves of a change whose task was closed or canceled. The change must be locked."""
-    record = lock_change(change)
-    if record is not None:
-        settle(record, caller, TASK_CLOSED)
+def advance(sys_id: str, caller: Caller, event: str = "") -> Values | None:
+    """Make the automatic moves that a hold has stopped, or that an event allows; return the change as it is then."""
+    change = lock_change(sys_id)
+    return None if change is None else settle(change, caller, event)
 
 
 def settle(change: Values, caller: Caller, event: str = "") -> Values:

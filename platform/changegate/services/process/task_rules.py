@@ -10,8 +10,9 @@ from changegate.errors import AccessRefused, OperationFailed
 from changegate.models import Task
 from changegate.services.access.caller import Caller
 from changegate.services.process.changes import lock_change_of_task
+from changegate.services.process.facts import TASK_CLOSED
 from changegate.services.process.lifecycle import CLOSED, TaskRules, begin_task, follow_state, is_import
-from changegate.services.process.moves import after_task
+from changegate.services.process.moves import advance
 from changegate.services.process.recording import record_task_move
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.work_tasks import WINDOW
@@ -59,10 +60,10 @@ class ChangeTaskRules(TaskRules):
             changes["is_held_by_change"] = False
 
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
-        """Record a move of the task, and make the automatic moves of the change whose task was closed."""
+        """Record a move of the task, and make the automatic moves of its change if it was closed or canceled."""
         record_task_move(record, changes, caller)
         if record["active"] and changes.get("active") is False and record["change_request"]:
-            after_task(record["change_request"], caller)
+            advance(record["change_request"], caller, TASK_CLOSED)
 
 
 def _join_change(values: Values) -> None:

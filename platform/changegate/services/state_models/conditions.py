@@ -199,7 +199,6 @@ def _is_filled(operand: _Operand) -> Test:
     return lambda fact: not test(fact)
 
 
-_is_found = partial(_finds, str.__contains__)
 _OPERATORS: Mapping[str, Callable[[_Operand], Test]] = {
     "=": _equals,
     "!=": partial(_is_not, _equals),
@@ -210,8 +209,8 @@ _OPERATORS: Mapping[str, Callable[[_Operand], Test]] = {
     "BETWEEN": _is_between,
     "IN": _is_listed,
     "NOT IN": partial(_is_not, _is_listed),
-    "LIKE": _is_found,
-    "NOT LIKE": partial(_is_not, _is_found),
+    "LIKE": partial(_finds, str.__contains__),
+    "NOT LIKE": partial(_is_not, partial(_finds, str.__contains__)),
     "STARTSWITH": partial(_finds, str.startswith),
     "ENDSWITH": partial(_finds, str.endswith),
     "ISEMPTY": _is_empty,

@@ -16,8 +16,7 @@ def find_problems(model: StateModel) -> Iterator[str]:
     if lost := _labels(model, model.states.keys() - reachable):
         yield f"No transition leads to {lost}."
     final = {value for value, next_states in following.items() if not next_states}
-    leading_to_final = _reach(_reversed(following), final)
-    if stranded := _labels(model, model.states.keys() - leading_to_final):
+    if stranded := _labels(model, (value for value in following if not final & _reach(following, [value]))):
         yield f"No transition leads from {stranded} to a final state."
     if cycle := _labels(model, _in_cycles(_following(model, automatic_only=True))):
         yield f"The automatic transitions between {cycle} form a cycle. Make one of them manual."
@@ -30,10 +29,6 @@ def _following(model: StateModel, *, automatic_only: bool = False) -> Mapping[in
         if transition.is_automatic or not automatic_only:
             following[transition.from_state].add(transition.to_state)
     return following
-
-
-def _reversed(following: Mapping[int, set[int]]) -> Mapping[int, set[int]]:
-    return {value: {before for before, after in following.items() if value in after} for value in following}
 
 
 def _reach(following: Mapping[int, set[int]], start: Iterable[int]) -> set[int]:
