@@ -107,8 +107,9 @@ def bound(templates: TableApi, integration: Integration, **fields: str) -> str:
 
 
 def test_a_pipeline_creates_and_schedules_a_change_from_a_template_that_is_bound_to_it(
-    desk: TokenDesk, templates: TableApi, admin: dict[str, str]
+    either_desk: TokenDesk, admin: dict[str, str]
 ) -> None:
+    desk, templates = either_desk, TableApi(either_desk.client, admin, f"{TABLES}/std_change_record_producer")
     integration = desk.register(scopes=[CREATE_STANDARD, *OWN])
     template, token = bound(templates, integration), token_of(desk, integration)
     assert token.listed("/standard/template", "name") == [SHIPPED, "Restart"]
