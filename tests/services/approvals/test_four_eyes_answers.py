@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ from flask import Flask
 
 from changegate.errors import AccessRefused
 from changegate.extensions import db, now
-from changegate.services.access.caller import Caller
+from changegate.models.packed import PackedJSON
+from changegate.services.access.caller import Caller, TokenOrigin
 from changegate.services.approvals import requests
 from changegate.services.approvals.answers import answer_pending
 from changegate.services.tables.registry import get_table
@@ -311,6 +313,22 @@ def test_other_edits_do_not_exclude_an_approver(
     for name in ("ann", "bob"):
         answer(change, caller_of(people, name))
     assert change_of(change)["approval"] == "approved"
+
+
+@pytest.mark.parametrize("by_email", [False, True])
+def test_the_person_behind_the_token_of_an_edit_does_not_approve_it(people: dict[str, str], by_email: bool) -> None:
+    octo = add_account("octo.cat", (ISSUER, "octo"), email="octo@example.com")
+    robot = add_account("robot")
+    add_policy(of_users(octo, people["ann"]))
+    change = change_of_requester(people)
+    enter(change)
+    person = {"email": "Octo@example.com", "email_verified": True}
+    claims = PackedJSON().process_bind_param(person, db.engine.dialect) if by_email else None
+    origin = TokenOrigin("c" * 32, "x" * 32, issuer=ISSUER, subject="1" if by_email else "octo", claims=claims)
+    caller = replace(caller_for(robot, "itil"), origin=origin)
+    edit("change_request", change, caller, implementation_plan="Theirs")
+
+    assert states_of(change) == {octo: "cancelled", people["ann"]: "requested"}
 
 
 def test_an_edit_before_the_request_excludes_no_approver(people: dict[str, str]) -> None:

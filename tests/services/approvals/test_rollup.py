@@ -96,12 +96,14 @@ def test_every_answer_that_does_not_count_has_a_reason(situation: tuple[list[Quo
         approved = {each.sys_id for each in answers if each.rule == result.rule.sys_id and each.state == "approved"}
         assert counted | set(result.not_counted) >= approved
         assert not counted & set(result.not_counted)
+        assert all(result.not_counted.values())
         assert len({each.person for each in result.counted}) == len(result.counted)
 
 
 @pytest.mark.parametrize(
     ("wait_for", "value", "people", "required"),
     [
+        ("percentage", 100, 200, 200),
         ("first", None, 5, 1),
         ("all", None, 5, 5),
         ("count", 2, 5, 2),
@@ -148,7 +150,19 @@ def test_people_are_assigned_so_that_the_most_rules_are_passed() -> None:
         answer("peers", "bob", "approved"),
     ]
 
-    assert all(approval_of(rules, list(order)) == "approved" for order in permutations(answers))
+    for order in permutations(answers):
+        rollup = roll_up(rules, order, counts_person_once=True)
+        assert rollup.approval == "approved"
+        assert [[each.person for each in result.counted] for result in rollup.results] == [["bob"], ["ann"]]
+
+
+def test_several_people_make_room_for_another_one() -> None:
+    rules = [Quorum(name, 1) for name in RULES]
+    pairs = (("peers", "ann"), ("managers", "ann"), ("managers", "bob"), ("board", "bob"), ("peers", "cem"))
+    rollup = roll_up(rules, [answer(*pair, "approved") for pair in pairs], counts_person_once=True)
+
+    assert rollup.approval == "approved"
+    assert [[each.person for each in result.counted] for result in rollup.results] == [["cem"], ["ann"], ["bob"]]
 
 
 def test_a_second_account_of_a_person_adds_nothing() -> None:
@@ -189,8 +203,46 @@ def test_a_colleague_is_still_asked_if_that_may_free_a_person_for_another_rule()
     assert find_needless(rules, rows, counts_person_once=False) == ["peers-bob"]
 
 
+def test_one_person_who_is_asked_under_two_rules_cannot_pass_both() -> None:
+    rules = [Quorum("peers", 1), Quorum("managers", 1)]
+    rows = [answer("peers", "ann", "requested"), answer("managers", "ann", "requested")]
+
+    assert not can_be_approved(rules, rows, counts_person_once=True)
+    assert can_be_approved(rules, rows, counts_person_once=False)
+
+
+@pytest.mark.parametrize("state", ["rejected", "not_required", "cancelled"])
+def test_only_open_approvals_can_still_be_given(state: str) -> None:
+    assert not can_be_approved([Quorum("peers", 1)], [answer("peers", "ann", state)], counts_person_once=True)
+
+
+def test_no_answer_is_needless_while_one_person_has_answered_under_two_rules() -> None:
+    rules = [Quorum("peers", 1), Quorum("managers", 1)]
+    rows = [
+        answer("peers", "ann", "approved"),
+        answer("managers", "ann", "approved"),
+        answer("managers", "bob", "requested"),
+    ]
+
+    assert find_needless(rules, rows, counts_person_once=True) == []
+    assert find_needless(rules, rows, counts_person_once=False) == ["managers-bob"]
+
+
+def test_the_needless_answers_of_all_passed_rules_are_found() -> None:
+    """Also if another rule can never be passed, because one person counts for one rule."""
+    rules = [Quorum(name, 1) for name in ("peers", "board", "first", "second")]
+    rows = [
+        *(answer(name, f"{name} a", "approved") for name in ("peers", "board")),
+        *(answer(name, f"{name} b", "requested") for name in ("peers", "board")),
+        *(answer(name, "ann", "requested") for name in ("first", "second")),
+    ]
+
+    assert find_needless(rules, rows, counts_person_once=True) == ["peers-peers b", "board-board b"]
+
+
 def test_a_later_approval_does_not_undo_a_rejection() -> None:
     rows = [answer("peers", "ann", "rejected"), answer("peers", "bob", "approved")]
 
-    assert approval_of([Quorum("peers", 1)], rows) == "rejected"
+    rollup = roll_up([Quorum("peers", 1)], rows, counts_person_once=True)
+    assert (rollup.approval, rollup.rejections) == ("rejected", (rows[0],))
     assert approval_of([Quorum("peers", 1)], rows[::-1]) == "rejected"

@@ -92,6 +92,11 @@ def desk(
             db.engine.dispose()
 
 
+def editor_of(worker: str) -> str:
+    """Return the person who edits: the one behind the token, for that of the pipeline."""
+    return "mo" if worker == PIPELINE else worker
+
+
 class Lives(RuleBasedStateMachine):
     """Changes, one after the other, what callers do with them, and what the oracle expects."""
 
@@ -170,15 +175,17 @@ class Lives(RuleBasedStateMachine):
         group = GROUPS[at % len(GROUPS)]
         if self.change.state < IMPLEMENT:
             fields = {GROUP: self.desk.groups[group]}
-            self._write(worker, way, lambda: self.change.put("group", group, GROUP, worker), **fields)
+            self._write(worker, way, lambda: self.change.put("group", group, GROUP, editor_of(worker)), **fields)
 
     def edit_the_risk(self, worker: str, at: int, way: str) -> None:
         risk = (2, 3, 4)[at % 3]
-        self._write(worker, way, lambda: self.change.put("risk", risk, RISK, worker), risk=str(risk))
+        self._write(worker, way, lambda: self.change.put("risk", risk, RISK, editor_of(worker)), risk=str(risk))
 
     def edit_the_plan(self, worker: str, at: int, way: str) -> None:
         self.edits += 1
-        self._write(worker, way, lambda: self.change.edit(PLAN, by=worker), implementation_plan=f"Plan {self.edits}")
+        self._write(
+            worker, way, lambda: self.change.edit(PLAN, by=editor_of(worker)), implementation_plan=f"Plan {self.edits}"
+        )
 
     def change_the_type(self, worker: str, at: int, way: str) -> None:
         kind = TYPES[at % len(TYPES)]

@@ -8,6 +8,7 @@ from sqlalchemy import String, func, literal, or_, select, union_all
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.models import OAuthEntity, SysAudit, SysUser
+from changegate.services.access.caller import Caller
 from changegate.services.approvals.content import labels_of
 from changegate.services.approvals.people import (
     COLUMNS,
@@ -19,6 +20,7 @@ from changegate.services.approvals.people import (
     read_accounts,
     read_connected,
 )
+from changegate.services.provenance.provenance import SOURCE_EMAIL, provenance_of
 
 # How a user initiated a change, in words; the first that applies is reported.
 REASONS = {
@@ -79,6 +81,14 @@ def initiators_of(change: Mapping[str, Any]) -> Initiators:
     return Initiators(read_connected(accounts), reasons, None if is_mapped else _actor_of(change))
 
 
+def users_behind(caller: Caller) -> set[str]:
+    """Return the account of a caller, and the accounts of the person behind its token."""
+    origin = provenance_of(caller.origin) if caller.origin is not None else {}
+    persons = _PERSONS.all({name: origin.get(name) for name in _ACTOR_FIELDS}) if origin else ()
+    emails = accounts_with_email(origin.get(SOURCE_EMAIL))
+    return {caller.sys_id, *(each.sys_id for each in (*persons, *emails))} - {""}
+
+
 def editors_of(edits: Mapping[str, Sequence[str]]) -> Initiators:
     """Return the people who have edited fields of a change since approvals were requested, given the fields by user."""
     accounts = read_accounts(edits)
@@ -121,4 +131,5 @@ def _initiators() -> Any:
 
 
 _INITIATORS = Prepared(_initiators())
+_PERSONS = Prepared(select(SysUser.sys_id).where(has_identity(*(parameter(name, String) for name in _ACTOR_FIELDS))))
 _INTEGRATION = Prepared(select(OAuthEntity.run_as).where(OAuthEntity.sys_id == parameter("entity")))

@@ -18,7 +18,7 @@ from changegate.models import ChgApprovalDecision, SysapprovalApprover
 from changegate.models.base import new_ordered_sys_id, utc_now
 from changegate.services.access.caller import SYSTEM_CALLER, Caller
 from changegate.services.approvals.content import Content, read_content
-from changegate.services.approvals.four_eyes import Initiators, editors_of, initiators_of
+from changegate.services.approvals.four_eyes import Initiators, editors_of, initiators_of, users_behind
 from changegate.services.approvals.rollup import APPROVED, REJECTED, REQUESTED, Quorum
 from changegate.services.history.actors import actor_of
 from changegate.services.history.chain import append
@@ -137,9 +137,9 @@ class Round:
 
     def remember_edit(self, fields: Iterable[str]) -> None:
         """Remember that the caller has edited governed fields; the next decision contains it."""
-        user, names = self.caller.sys_id, sorted(fields)
-        if user and names:
-            self.edits[user] = sorted({*self.edits.get(user, ()), *names})
+        names = {*fields}
+        for user in users_behind(self.caller) if names else ():
+            self.edits[user] = sorted(names.union(self.edits.get(user, ())))
 
     def content(self, fields: Iterable[str]) -> Content:
         """Return the present values of governed fields."""
