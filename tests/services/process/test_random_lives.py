@@ -65,7 +65,7 @@ ACTIONS = (
 # With `--hypothesis-profile=search`: many examples, and others each time.
 IS_SEARCH = settings.get_current_profile_name() == "search"
 SETTINGS = settings(
-    max_examples=300 if IS_SEARCH else 10,
+    max_examples=300 if IS_SEARCH else 6,
     stateful_step_count=40,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
