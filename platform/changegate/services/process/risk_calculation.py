@@ -59,8 +59,9 @@ def write_risk(change: Values, caller: Caller) -> bool:
 
 def risk_of(change: Mapping[str, Any]) -> Values:
     """Return the calculated risk of a change and its explanation."""
-    is_needed = CONFLICTS in active_conditions().facts
-    return calculate(change, {CONFLICTS: count_conflicts(change)} if is_needed else {})
+    conditions = active_conditions()
+    is_needed = CONFLICTS in conditions.facts
+    return calculate(conditions, change, {CONFLICTS: count_conflicts(change)} if is_needed else {})
 
 
 def edited_by_caller(changes: Mapping[str, Any]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from changegate.models import CmdbCi, TaskCi
 from changegate.models.base import Entry
 from changegate.models.change_request import RISKS
 from changegate.services.approvals.claims import RECORD, claims_of
-from changegate.services.risk.conditions import AFFECTED, CI_FACTS, FACTS, RiskRule, active_conditions
+from changegate.services.risk.conditions import AFFECTED, CI_FACTS, FACTS, ActiveConditions, RiskRule, active_conditions
 from changegate.services.state_models.conditions import COMPUTED, TABLE
 from changegate.services.tables.registry import Values, get_table
 from changegate.services.tables.values import render_value
@@ -39,12 +39,11 @@ def depends_on(edited: Collection[str]) -> bool:
     return not active_conditions().sources.isdisjoint(edited)
 
 
-def calculate(change: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
+def calculate(conditions: ActiveConditions, change: Mapping[str, Any], given: Mapping[str, Any]) -> Values:
     """Return the risk of a change and its explanation; both are empty if no condition matches.
 
     `given` are the computed facts of the process that the conditions compare.
     """
-    conditions = active_conditions()
     facts = {**_facts_of(change, conditions.facts), **given} if conditions.rules else {}
     matched = list(_matches(conditions.rules, facts))
     risk = min((rule.risk for rule in matched), default=None)
