@@ -85,6 +85,7 @@ BAD_VALUES = [
     ("base_url", "change.example.com", "give an address such as https://change.example.com"),
     ("base_url", "ftp://x", "give an address such as https://change.example.com"),
     ("base_url", "https://x?a=1", "give an address such as https://change.example.com"),
+    ("base_url", "https://änderung.example", "give an international host name in its ASCII form"),
     ("base_url", "https://x:99999", "Port out of range 0-65535"),
     ("base_url", "https://[x", "Invalid IPv6 URL"),
     ("admin_password", "hidden", "use at least 8 characters"),

@@ -125,6 +125,9 @@ def _base_url(value: str) -> str:
     is_plain = not (parts.query or parts.fragment or parts.port == 0)  # reading the port checks it
     if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
         raise ValueError("give an address such as https://change.example.com")
+    if not value.isascii():
+        # Responses contain the address in headers as it is (`ApiResponse`).
+        raise ValueError("give an international host name in its ASCII form, such as https://xn--nderung-4wa.example")
     return value.rstrip("/")
 
 

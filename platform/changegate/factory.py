@@ -1,6 +1,6 @@
 """The application factory: settings, extensions, and blueprints."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,11 @@ class ConsoleSessions(SecureCookieSessionInterface):
 
 
 class Application(Flask):
-    """A Flask application without host routing, and with OPTIONS answered for every caller."""
+    """A Flask application without coroutines and host routing, and with OPTIONS answered for every caller."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function unchanged: no view and no hook is a coroutine."""
+        return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the routes to a request, without host matching, which would slow down every request."""

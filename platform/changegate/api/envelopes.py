@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 import orjson
 from flask import Response, g
+from werkzeug.datastructures import Headers
 
 from changegate.api.negotiation import wants_xml
 from changegate.api.preconditions import etag
@@ -51,9 +53,19 @@ def correlation_id() -> str:
     return identifier
 
 
+class ApiResponse(Response):
+    """A response with a body, whose headers are complete and ASCII: Werkzeug neither copies nor converts them."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """Return the headers, with the length of the body."""
+        if "Content-Length" not in self.headers:
+            self.headers["Content-Length"] = str(sum(map(len, self.iter_encoded())))
+        return self.headers
+
+
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON response."""
-    return Response(orjson.dumps(body), status, [("Content-Type", JSON), *(headers or {}).items()])
+    return ApiResponse(orjson.dumps(body), status, [("Content-Type", JSON), *(headers or {}).items()])
 
 
 def public_response(body: Any, max_age: int) -> Response:
@@ -70,17 +82,17 @@ def api_response(body: dict[str, Any], status: int = 200, headers: dict[str, str
     """Return a response to an authenticated caller, in JSON or XML as requested."""
     own = headers.items() if headers else ()
     if wants_xml():
-        return Response(render_xml(body), status, [*_XML_ANSWER, *own])
+        return ApiResponse(render_xml(body), status, [*_XML_ANSWER, *own])
     records = body.get("result")
     sent = _dump_page(records) if isinstance(records, Records) else orjson.dumps(body)
-    return Response(sent, status, [*_JSON_ANSWER, *own])
+    return ApiResponse(sent, status, [*_JSON_ANSWER, *own])
 
 
 def result_response(
     result: Any, status: int = 200, headers: Mapping[str, str] | None = None, **beside: Any
 ) -> Response:
     """Return the JSON answer of an administrators' API; `beside` are members next to `result`."""
-    return Response(orjson.dumps({"result": result, **beside}), status, [*_JSON_ANSWER, *(headers or {}).items()])
+    return ApiResponse(orjson.dumps({"result": result, **beside}), status, [*_JSON_ANSWER, *(headers or {}).items()])
 
 
 def _dump_page(records: Records) -> bytes | list[bytes]:

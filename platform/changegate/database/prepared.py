@@ -192,7 +192,7 @@ class _Compiled:
     def parameters(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values for the driver, in its order. Names that the statement does not have are ignored."""
         return [
-            _processed(processor, values[name]) if name in values else blank
+            blank if name not in values else values[name] if processor is None else processor(values[name])
             for name, processor, blank in self._parameters
         ]
 
