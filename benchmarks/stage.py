@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks import floors, peer_setup, product, servers
 from benchmarks.bounds import Bound
 from benchmarks.cases import Case, Desk, floor_cases
+from benchmarks.conflicts import Conflicts
 from benchmarks.databases import SQLITE, Databases
 from benchmarks.exchanges import Exchanges, exchange_cases
 from benchmarks.lives import Lives
@@ -49,10 +50,12 @@ class Stage:
     trust: TrustDesk | None = None
     lives: Lives | None = None
     planning: Planning | None = None
+    conflicts: Conflicts | None = None
 
     def bounds(self) -> Sequence[Bound]:
         """Return what was seen beside the speed, once the cases have run."""
-        return [bound for part in (self.trust, self.lives, self.planning) if part for bound in part.bounds()]
+        parts = (self.trust, self.lives, self.planning, self.conflicts)
+        return [bound for part in parts if part for bound in part.bounds()]
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ class StageSetting:
             cases += ScopeDesk(first, sites[0].database_url, provider.jwks_url, self.signer).cases()
         kept = [case for case in cases if wanted.wants(case.name)]
         lives = Lives(first) if wanted.wants(*LIVES) else None
-        planning = Planning(first) if wanted.wants(*PLANNING) else None
-        return Stage(self.databases.name, kept, first, trust, lives, planning)
+        is_planned = wanted.wants(*PLANNING)
+        planning = Planning(first) if is_planned else None
+        conflicts = Conflicts(first, sites[0].database_url) if is_planned else None
+        return Stage(self.databases.name, kept, first, trust, lives, planning, conflicts)
 
     def _prepare(self, size: int, provider: Provider) -> Site:
         folder = self.folder / f"desk-{size}"

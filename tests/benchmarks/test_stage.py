@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
@@ -136,6 +137,13 @@ def test_planning_is_measured_with_freezes_and_policies_and_leaves_none_in_force
     assert len(stage.planning.freezes) == 4
     assert len(stage.planning.policies) == 2
     assert len(stage.planning.took["change with"]) == 6
+
+
+def test_the_detection_of_conflicts_is_measured(stage: Stage) -> None:
+    assert stage.conflicts
+    bounds = replace(stage.conflicts, changes=20, overlapping=5).bounds(2)
+    assert all(bound.measured > 0 for bound in bounds)
+    assert [bound.limit for bound in bounds if bound.limit] == [200]
 
 
 def test_every_token_has_only_the_access_its_case_needs(stage: Stage) -> None:

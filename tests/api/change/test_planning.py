@@ -18,7 +18,7 @@ from changegate.services.process import planning_work
 from changegate.services.workers import workers
 from tests.conftest import Clock, basic
 from tests.services.conflicts.calendar import at, hours
-from tests.support.change_api import ChangeApi
+from tests.support.change_api import PREFIX, ChangeApi
 from tests.support.jobs import run_due_jobs
 from tests.support.table_api import TableApi, result_of
 
@@ -477,3 +477,19 @@ def test_a_large_change_shows_that_its_conflicts_are_of_the_last_run(planner: Pl
     assert (shown["job_status"], shown["record_count"]) == ("2", "1")
     assert shown["conflicts"][0]["conflicting_change"]["value"] == other
     assert shown["last_run"]
+
+
+def test_xml_is_an_answer_as_well(planner: Planner) -> None:
+    item = planner.item("router")
+    planner.change(item, 8, 10)
+    change = planner.api.new(cmdb_ci=item)
+    worker = result_of(planner.api.patch(f"/{change}/schedule/first_available", FREE))["worker"]["sysId"]
+    for method, path in (
+        ("GET", f"/worker/{worker}"),
+        ("GET", f"/{change}/conflict"),
+        ("POST", f"/{change}/conflict"),
+        ("GET", f"/{change}/ci?association_type=affected"),
+    ):
+        headers = {**planner.headers, "Accept": "application/xml"}
+        response = planner.client.open(f"{PREFIX}{path}", method=method, headers=headers)
+        assert (response.status_code, response.mimetype) == (200, "application/xml"), (path, response.text)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import Any
+from unittest import mock
 
 import pytest
 from flask import Flask
 
 from changegate.database import commit
+from changegate.services.conflicts import detection
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from tests.services.conflicts.calendar import ROOT, SAME, WRITER, Calendar, hours
@@ -64,3 +66,13 @@ def test_a_change_that_is_deleted_while_another_is_saved_leaves_no_conflict(cale
     assert calendar.conflicts(first) == calendar.conflicts(second) == []
     calendar.settle()
     assert calendar.status(second) == "No Conflict"
+
+
+def test_the_deletion_of_an_item_waits_for_no_detection(calendar: Calendar) -> None:
+    """It locks changes one after the other; a save that holds one of them and waits for the lock would deadlock."""
+    changes = [calendar.change(f"other {number}", number, number + 1) for number in range(2)]
+    for change in changes:
+        calendar.affect(change, "router")
+    with mock.patch.object(detection, "lock_number") as lock:
+        calendar.delete("cmdb_ci", calendar.item("router"))
+    lock.assert_not_called()

@@ -33,7 +33,7 @@ class AffectedCiRules(NoRules):
 
     def after_create(self, values: Values, caller: Caller) -> None:
         """Void the answers that depend on the affected CIs."""
-        after_item(values["task"], AFFECTED_CIS, None, values["ci_item"], caller)
+        after_item(values["task"], AFFECTED_CIS, None, values["ci_item"], caller, has_conflicts=True)
 
     def before_lock(self, sys_id: str) -> None:
         """Lock the change first."""
@@ -49,16 +49,19 @@ class AffectedCiRules(NoRules):
     def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
         """Void the answers that depend on the affected CIs."""
         if "ci_item" in changes:
-            after_item(record["task"], AFFECTED_CIS, record["ci_item"], changes["ci_item"], caller)
+            after_item(record["task"], AFFECTED_CIS, record["ci_item"], changes["ci_item"], caller, has_conflicts=True)
 
     def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
         """Void the answers that depend on the affected CIs."""
-        after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
+        after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller, has_conflicts=True)
 
     def after_removal(self, field: str, record: Mapping[str, Any], caller: Caller) -> None:
-        """Leave the answers as they are if the whole task is deleted."""
+        """Leave the answers as they are if the whole task is deleted.
+
+        If the item is deleted, so are its conflicts, and jobs check its changes again: they are locked one by one here.
+        """
         if field != "task":
-            self.after_delete(record, caller)
+            after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
 
 
 class CiRules(NoRules):

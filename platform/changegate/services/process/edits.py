@@ -52,13 +52,20 @@ def after_edit(sys_id: str, edited: Collection[str], caller: Caller) -> Values |
     return apply_outcome(current.change, requests.after_edit(current, frozenset(edited), gather), caller)
 
 
-def after_item(sys_id: str, name: str, removed: Any, added: Any, caller: Caller) -> None:
-    """Record that a caller has removed, added, or replaced an affected CI or an attachment, and void answers."""
+def after_item(
+    sys_id: str, name: str, removed: Any, added: Any, caller: Caller, *, has_conflicts: bool = False
+) -> None:
+    """Record that a caller has removed, added, or replaced an affected CI or an attachment, and void answers.
+
+    With `has_conflicts`, the conflicts of the change are detected again. This takes a lock before which all changes of
+    the transaction must be locked.
+    """
     change = lock_change(sys_id)
     if change is not None:
         record_item(change, name, removed, added, caller)
-        if name == AFFECTED_CIS:
+        if has_conflicts:
             change = check_conflicts(change, caller)
+        if name == AFFECTED_CIS:
             follow_fact(change, {name, CONFLICTS}, caller)
         after_edit(sys_id, {name}, caller)
 
