@@ -10,9 +10,11 @@ from changegate.errors import InputInvalid
 from changegate.models.cmn_schedule import EARLIEST, LATEST, WINDOW_HOURS
 from changegate.schemas.event_query import TimestampField
 from changegate.schemas.field_errors import field_errors
+from changegate.schemas.one_line import is_one_line
 from changegate.schemas.table_query import parse_parameters
 
 MOST_WINDOW_HOURS = 24 * 92
+_LINE = (validate.Length(max=255, error="At most {max} characters."), is_one_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,12 @@ class WindowsQuerySchema(Schema):
 
         unknown = RAISE
 
-    ci = fields.String(load_default="", metadata={"description": "A configuration item, by sys_id or name."})
+    ci = fields.String(
+        load_default="", validate=_LINE, metadata={"description": "A configuration item, by sys_id or name."}
+    )
     environment = fields.String(
         load_default="",
-        validate=validate.Length(max=255, error="At most {max} characters."),
+        validate=_LINE,
         metadata={"description": "An environment; without one, freezes of all environments are shown."},
     )
     start = TimestampField(

@@ -138,6 +138,9 @@ def test_the_next_opening_may_come_after_the_windows_or_never(planner: Planner) 
         ({"hours": "999999999999999999999"}, "hours: Give a whole number from 1 to 2208."),
         ({"hours": "a week"}, "hours: Give a whole number."),
         ({"env": "production"}, "env: Unknown field."),
+        ({"ci": "a\0b"}, "ci: Control characters are not allowed."),
+        ({"environment": "a\nb"}, "environment: Control characters are not allowed."),
+        ({"ci": "x" * 256}, "ci: At most 255 characters."),
         ({"environment": "x" * 256}, "environment: At most 255 characters."),
     ],
 )
@@ -214,6 +217,16 @@ def test_a_creation_in_the_table_api_links_to_the_windows(planner: Planner, clie
     assert repeated.headers["Link"] == response.headers["Link"]
     assert changes.create({}).headers["Link"] == f'<{BASE_URL}/api/sn_chg_rest/windows>;rel="related"'
     assert "Link" not in TableApi(client, planner.headers, f"{TABLE}/cmdb_ci").create({"name": "switch"}).headers
+
+
+def test_windows_can_be_read_as_xml(planner: Planner) -> None:
+    planner.freeze("2026-12-22 00:00", "2026-12-23 00:00")
+    answer = planner.client.get(
+        "/api/sn_chg_rest/windows?from=2026-12-21T00:00",
+        headers={**planner.headers, "Accept": "application/xml"},
+    )
+    assert answer.status_code == 200
+    assert "<state>frozen</state>" in answer.text
 
 
 def test_windows_need_a_caller(client: FlaskClient, add_user: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from changegate.errors import RequestUnreadable
+from changegate.errors import AccessRefused, RequestUnreadable
 from changegate.services.schedules.freezes import (
     FreezeSubject,
     blocked_spans,
@@ -18,7 +18,7 @@ from changegate.services.schedules.freezes import (
 )
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
-from tests.services.schedules.test_row_rules import FREEZE, MAINTENANCE, NIGHT, ROOT, SPAN, create, freeze
+from tests.services.schedules.test_row_rules import FREEZE, MAINTENANCE, NIGHT, ROOT, SPAN, TOKEN, create, freeze
 
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 ROUTER, SHOP, TEAM = "a" * 32, "b" * 32, "c" * 32
@@ -125,6 +125,16 @@ def test_the_maintenance_windows_of_an_item_are_those_of_its_schedule() -> None:
     assert not list(list_covering(subject_of(CHANGE)))
     update_record(get_table(MAINTENANCE), ROOT, sundays, {"active": "false"})
     assert maintenance_spans(ROUTER, *DECEMBER) is None
+
+
+def test_no_token_gives_an_item_other_maintenance_windows() -> None:
+    create(MAINTENANCE, name="Nights", time_zone="Etc/UTC")
+    with pytest.raises(AccessRefused):
+        create("cmdb_ci", TOKEN, name="switch", maintenance_schedule="Nights")
+    switch = create("cmdb_ci", TOKEN, name="switch")
+    with pytest.raises(AccessRefused):
+        update_record(get_table("cmdb_ci"), TOKEN, switch, {"maintenance_schedule": "Nights"})
+    update_record(get_table("cmdb_ci"), TOKEN, switch, {"short_description": "In the cellar"})
 
 
 def test_a_freeze_is_no_maintenance_schedule() -> None:

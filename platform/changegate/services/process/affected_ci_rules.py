@@ -18,8 +18,10 @@ from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.recording import record_edits
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
+from changegate.services.users.roles import refuse_tokens
 
 _TASK_OF = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
+WINDOWS_REFUSED = "An access token cannot change the maintenance schedule of a configuration item"
 TASK_FIXED = "task: the field cannot change. Delete the affected CI and create it for the other task"
 
 
@@ -66,6 +68,16 @@ class AffectedCiRules(NoRules):
 
 class CiRules(NoRules):
     """Rules of cmdb_ci: a change is no longer what was approved when its item is deleted."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Refuse a token that would give the item maintenance windows."""
+        if values.get("maintenance_schedule"):
+            refuse_tokens(caller, WINDOWS_REFUSED)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse a token that would give the item other maintenance windows."""
+        if "maintenance_schedule" in changes:
+            refuse_tokens(caller, WINDOWS_REFUSED)
 
     def before_lock(self, sys_id: str) -> None:
         """Lock the changes about the item first, in a fixed order."""
