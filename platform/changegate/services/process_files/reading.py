@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from changegate.errors import ChangegateError
+from changegate.errors import ChangegateError, RequestUnreadable
 from changegate.services.process_documents.kinds import KINDS, NAME, DocumentKind
 from changegate.services.tables.values import text_of
 from changegate.yaml_text import (
@@ -39,9 +39,12 @@ class FileRecord:
 
     @property
     def name(self) -> str:
-        """The name as text, empty if it is missing."""
+        """The name as text, empty if it is missing or cannot be a name."""
         name = self.placed.value.get(NAME)
-        return "" if isinstance(name, list | dict) else text_of(NAME, name) or ""
+        try:
+            return "" if isinstance(name, list | dict) else text_of(NAME, name) or ""
+        except RequestUnreadable:
+            return ""
 
     @property
     def is_shipped(self) -> bool:
