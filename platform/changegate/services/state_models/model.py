@@ -8,7 +8,7 @@ from changegate.services.state_models.conditions import FactCondition
 
 @dataclass(frozen=True, slots=True)
 class TransitionCondition:
-    """A named condition; `description` says how to satisfy it.
+    """A named condition; `description` explains how to satisfy it.
 
     `field` is the field that the target state makes mandatory, for a condition that follows from this.
     """

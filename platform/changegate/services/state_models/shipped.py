@@ -35,7 +35,7 @@ LABELS = {
     CLOSED: ("Closed", f"{_GROUP},close_code,close_notes"),
     CANCELED: ("Canceled", ""),
 }
-# Name, encoded query, and a sentence that says how to satisfy it.
+# Name, encoded query, and a sentence that explains how to satisfy it.
 CONDITION_TEXTS = {
     "released": ("Not On hold", "on_hold!=true", "Release the change from hold: set on_hold to false."),
     "approved": ("Approved", "approval=approved", "Wait until the people whose approval was requested have approved."),
