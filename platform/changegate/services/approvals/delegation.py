@@ -1,6 +1,6 @@
 """Delegation: who answers an approval for whom, and the rules for writes of delegations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from changegate.models.base import UTCDateTime
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.four_eyes import Initiators
 from changegate.services.approvals.people import list_faults, person_keys
+from changegate.services.approvals.rounds import Round
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.users.roles import ADMIN
 
@@ -47,15 +48,17 @@ def capacity_of(approver: str, caller: Caller, initiators: Initiators) -> str:
 
 def is_delegate(caller: Caller, approver: str, initiators: Initiators) -> bool:
     """Return whether a delegation of the approver to the caller is active."""
-    return caller.sys_id in list_delegates(approver, initiators)
+    return caller.sys_id in _delegates(_OF_USER.all({"user": approver, "at": now()}), initiators)
 
 
-def list_delegates(approver: str, initiators: Initiators) -> list[str]:
-    """Return the users to whom a user has delegated approvals now.
-
-    A delegation that the people who asked for the change have written for another user does not apply to the change.
-    """
+def list_delegates(approver: str, current: Round) -> list[str]:
+    """Return the users to whom an approver of a round has delegated approvals now."""
     rows = _OF_USER.all({"user": approver, "at": now()})
+    return _delegates(rows, current.initiators) if rows else []
+
+
+def _delegates(rows: Iterable[Any], initiators: Initiators) -> list[str]:
+    """Return the delegates, except of delegations that the people who asked for the change wrote for another user."""
     return [row.delegate for row in rows if not any(map(initiators.has_written, row[1:]))]
 
 

@@ -216,8 +216,8 @@ def _missing_approval(current: Round, missing: OpenRule, condition: TransitionCo
     if missing.reason is not None:
         sentence += f" Too few users can approve: {missing.reason}."
     users, approval = [row["approver"] for row in missing.opened], missing.opened[0]["sys_id"]
-    delegates = {user for approver in users for user in list_delegates(approver, current.initiators)}.difference(users)
-    excluded = list_exclusions(current, missing.stage.state, missing.rule, delegates)
+    delegates = {user for approver in users for user in list_delegates(approver, current)}.difference(users)
+    excluded = list_exclusions(current, missing.stage.state, missing.rule, delegates) if delegates else {}
     # An administrator answers for another user by the approval itself.
     administrator = {"type": "role", "name": "admin", "path": f"{APPROVALS}/{approval}"}
     who_can = (*_users([*users, *sorted(delegates - excluded.keys())]), administrator)
