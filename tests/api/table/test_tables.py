@@ -87,6 +87,16 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     TableApi(client, admin, "/api/now/table/task_cmdb_ci_service").created(**impacted)
     delegate = {"delegate": "tom.okafor", "ends": "2099-01-01 00:00:00"}
     TableApi(client, admin, "/api/now/table/sys_user_delegate").created(user="maria.keller", **delegate)
+    TableApi(client, admin, "/api/now/table/sys_filter").created(title="Risky", table="change_request", filter="risk=2")
+    named = {"name": "Year end", "time_zone": "Europe/Berlin", "active": "true"}
+    freezes = TableApi(client, admin, "/api/now/table/cmn_schedule_blackout")
+    freeze = freezes.created(**named, override_role="admin")
+    schedule = TableApi(client, admin, "/api/now/table/cmn_schedule_maintenance").created(**named)
+    window = {"start_date_time": "2098-12-31 00:00:00", "end_date_time": "2099-01-03 00:00:00"}
+    for each in (freeze, schedule):
+        TableApi(client, admin, "/api/now/table/cmn_schedule_span").created(schedule=each["sys_id"], **window)
+    override = {"change_request": change["sys_id"], "freeze": freeze["sys_id"], "reason": "Agreed"}
+    TableApi(client, admin, "/api/now/table/chg_freeze_override").created(**override)
     identity = {"user": "maria.keller", "issuer": "https://idp.example.com", "subject": "maria"}
     TableApi(client, admin, "/api/now/table/sys_user_identity").created(**identity)
 

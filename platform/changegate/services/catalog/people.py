@@ -93,6 +93,7 @@ REFERENCE_TABLES = (
             ("sys_user_identity", "user"),
             ("sys_user_delegate", "user"),
             ("sys_user_delegate", "delegate"),
+            ("sys_filter", "user"),
         ),
         login_field="user_name",
     ),
