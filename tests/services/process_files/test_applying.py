@@ -252,7 +252,7 @@ def test_a_cycle_of_automatic_moves_is_refused_with_its_place() -> None:
     )
     sentence = refusal_of(cycle)
     assert sentence.startswith("process.yaml, line 3, column 5: model Network: Model Network cannot be active")
-    assert "would move a change for ever between New, Assess" in sentence
+    assert "Automatic transitions would move a change forever between New, Assess" in sentence
 
 
 def test_all_invalid_values_are_reported_at_once() -> None:
