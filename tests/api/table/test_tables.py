@@ -45,9 +45,10 @@ def test_a_table_is_shown_to_those_who_may_read_it(
 
 
 def test_every_field_of_every_table_is_shown_to_an_administrator(
-    demo: Flask, client: FlaskClient, admin: dict[str, str]
+    demo: Flask, client: FlaskClient, admin: dict[str, str], add_user: Callable[..., str]
 ) -> None:
-    add_what_the_demo_lacks(client, admin)
+    add_user("mona", "change_manager")
+    add_what_the_demo_lacks(client, admin, basic("mona", PASSWORD))
     empty = set()
     for name, table in TABLES.items():
         records = result_of(TableApi(client, admin, f"/api/now/table/{name}").page(limit=1))
@@ -58,7 +59,7 @@ def test_every_field_of_every_table_is_shown_to_an_administrator(
     assert empty == {"incident"}, "add a record of each other table"
 
 
-def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
+def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str], manager: dict[str, str]) -> None:
     """Create a record of each table that is empty in the demo before anybody has used it."""
     verifier_map = {"name": "Signer", "kid": "k1", "certificate": pem(certificate()), "enforce_dates": False}
     IntegrationApi(client, admin).created(jwks_url=..., key_source="certificates", verifier_maps=[verifier_map])
@@ -88,15 +89,15 @@ def add_what_the_demo_lacks(client: FlaskClient, admin: dict[str, str]) -> None:
     delegate = {"delegate": "tom.okafor", "ends": "2099-01-01 00:00:00"}
     TableApi(client, admin, "/api/now/table/sys_user_delegate").created(user="maria.keller", **delegate)
     TableApi(client, admin, "/api/now/table/sys_filter").created(title="Risky", table="change_request", filter="risk=2")
-    named = {"name": "Year end", "time_zone": "Europe/Berlin", "active": "true"}
+    in_force = {"time_zone": "Europe/Berlin", "active": "true"}
     freezes = TableApi(client, admin, "/api/now/table/cmn_schedule_blackout")
-    freeze = freezes.created(**named, override_role="admin")
-    schedule = TableApi(client, admin, "/api/now/table/cmn_schedule_maintenance").created(**named)
+    freeze = freezes.created(name="Year end", override_role="change_manager", **in_force)
+    schedule = TableApi(client, admin, "/api/now/table/cmn_schedule_maintenance").created(name="Nights", **in_force)
     window = {"start_date_time": "2098-12-31 00:00:00", "end_date_time": "2099-01-03 00:00:00"}
     for each in (freeze, schedule):
         TableApi(client, admin, "/api/now/table/cmn_schedule_span").created(schedule=each["sys_id"], **window)
     override = {"change_request": change["sys_id"], "freeze": freeze["sys_id"], "reason": "Agreed"}
-    TableApi(client, admin, "/api/now/table/chg_freeze_override").created(**override)
+    TableApi(client, manager, "/api/now/table/chg_freeze_override").created(**override)
     identity = {"user": "maria.keller", "issuer": "https://idp.example.com", "subject": "maria"}
     TableApi(client, admin, "/api/now/table/sys_user_identity").created(**identity)
 
