@@ -252,7 +252,7 @@ def test_a_cycle_of_automatic_moves_is_refused_with_its_place() -> None:
     )
     sentence = refusal_of(cycle)
     assert sentence.startswith("process.yaml, line 3, column 5: model Network: Model Network cannot be active")
-    assert "Automatic transitions would move a change forever between New, Assess" in sentence
+    assert "The automatic transitions between New, Assess form a cycle." in sentence
 
 
 def test_all_invalid_values_are_reported_at_once() -> None:
