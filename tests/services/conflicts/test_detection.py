@@ -13,7 +13,7 @@ from changegate.services.approvals.content import GOVERNED_FIELDS, read_content
 from changegate.services.conflicts import detection
 from changegate.services.process.changes import lock_change
 from changegate.services.process.facts import gather_facts
-from tests.services.conflicts.calendar import CHILD, PARENT, PERSON, ROOT, SAME, WRITER, Calendar, hours
+from tests.services.conflicts.calendar import CHILD, PARENT, PERSON, ROOT, SAME, WRITER, Calendar, at, hours
 
 CANCEL = {"state": "4"}
 
@@ -44,9 +44,17 @@ def test_the_end_of_a_window_is_exclusive(calendar: Calendar, start: float, end:
     assert calendar.conflicts(second) == expected
 
 
-def test_a_window_without_length_overlaps_nothing(calendar: Calendar) -> None:
-    calendar.change("router", 8, 10)
-    assert calendar.status(calendar.change("router", 9, 9)) == "Not Run"
+@pytest.mark.parametrize(("start", "end"), [(9, 9), (11, 7)])
+def test_a_window_without_length_overlaps_nothing_whichever_change_is_saved_last(
+    calendar: Calendar, start: float, end: float
+) -> None:
+    other = calendar.change("router", 8, 10)
+    empty = calendar.change("router", start, end)
+    calendar.write(other, end_date=at(10.5))
+    # If the changes did not agree, each would have the other one checked again, without an end.
+    calendar.settle()
+    assert (calendar.status(other), calendar.status(empty)) == ("No Conflict", "Not Run")
+    assert (calendar.conflicts(other), calendar.conflicts(empty)) == ([], [])
 
 
 def test_affected_items_count_like_the_main_one_and_each_item_has_a_row(calendar: Calendar) -> None:

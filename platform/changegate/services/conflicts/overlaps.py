@@ -98,7 +98,9 @@ def _overlaps() -> tuple[ColumnElement[bool], ...]:
     excluded = columns["exclude_from_conflict_detection"]
     is_counted = (func.coalesce(columns["active"], false()), or_(excluded.is_(None), excluded.is_(False)))
     is_other = (columns["sys_class_name"] == "change_request", columns["sys_id"] != _CHANGE)
-    return (columns["end_date"] > _START, columns["start_date"] < _END, *is_counted, *is_other)
+    # Without a length, the other change has no window (`is_planned`) and would never agree about the conflict.
+    is_window = columns["start_date"] < columns["end_date"]
+    return (columns["end_date"] > _START, columns["start_date"] < _END, is_window, *is_counted, *is_other)
 
 
 def _statement() -> Select[Any]:
