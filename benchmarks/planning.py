@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from benchmarks.bounds import Bound
@@ -20,6 +20,8 @@ from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH, USER, change_body
 
 POLICIES, FREEZES = 50, 200
 CREATIONS, PHASES = 100, 3
+# Edits of schedules and policies promise jobs, which are not what is measured.
+PAUSE_SECONDS = 5
 CREATE_PER_CREATE, WINDOWS_PER_GET = 1.3, 5.0
 WINDOWS = "/api/sn_chg_rest/windows"
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Etc/UTC")
@@ -34,7 +36,9 @@ class Planning:
     policies: list[str] = field(default_factory=list)
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def bounds(self, count: int = CREATIONS, freezes: int = FREEZES, policies: int = POLICIES) -> Sequence[Bound]:
+    def bounds(
+        self, count: int = CREATIONS, freezes: int = FREEZES, policies: int = POLICIES, pause: float = PAUSE_SECONDS
+    ) -> Sequence[Bound]:
         """Create changes without and with what is in force, read windows, and return what that showed."""
         with ExitStack() as stack:
             instance = self.desk.instance
@@ -45,6 +49,7 @@ class Planning:
             for _ in range(PHASES):
                 for is_on in (False, True):
                     self._switch(admin, is_on=is_on)
+                    sleep(pause)
                     self._create(requester, ci, count, "with" if is_on else "without")
             self._read(requester, ci, count)
             self._switch(admin, is_on=False)

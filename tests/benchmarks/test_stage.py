@@ -132,7 +132,7 @@ def test_whole_lives_are_measured_step_by_step(stage: Stage) -> None:
 
 def test_planning_is_measured_with_freezes_and_policies_and_leaves_none_in_force(stage: Stage) -> None:
     assert stage.planning
-    bounds = stage.planning.bounds(2, freezes=4, policies=2)
+    bounds = stage.planning.bounds(2, freezes=4, policies=2, pause=0)
     assert all(bound.measured > 0 and bound.limit for bound in bounds)
     assert len(stage.planning.freezes) == 4
     assert len(stage.planning.policies) == 2
