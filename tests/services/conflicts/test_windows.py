@@ -1,5 +1,6 @@
 """Conflicts with schedules: freezes, and items outside of their maintenance windows."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,11 +8,12 @@ from sqlalchemy import select
 
 from changegate.database import commit, connection
 from changegate.models import Conflict
+from changegate.services.conflicts.slots import find_obstacles
 from changegate.services.process.changes import lock_change
 from changegate.services.process.facts import gather_facts
 from changegate.services.tables.registry import get_table
 from changegate.services.tables.writing.records import update_record
-from tests.services.conflicts.calendar import ROOT, SAME, Calendar, at, hours
+from tests.services.conflicts.calendar import ROOT, SAME, Calendar, at, hours, instant
 
 
 def freeze(calendar: Calendar, start: float, end: float, **sent: Any) -> str:
@@ -85,6 +87,36 @@ def test_schedules_that_are_edited_have_the_changes_checked_again(calendar: Cale
     edit(calendar, "cmn_schedule_blackout", schedule, active="false")
     calendar.settle()
     assert [calendar.status(change) for change in changes] == ["No Conflict", "No Conflict"]
+
+
+@pytest.mark.parametrize(
+    ("covers", "edited"),
+    [
+        ({"change_types": "emergency"}, {"type": "emergency"}),
+        ({"condition": "category=Network"}, {"category": "Network"}),
+        ({"assignment_groups": "CAB Approval"}, {"assignment_group": "CAB Approval"}),
+    ],
+)
+def test_an_edit_that_brings_a_change_under_a_freeze_is_a_conflict_at_once(
+    calendar: Calendar, covers: dict[str, str], edited: dict[str, str]
+) -> None:
+    freeze(calendar, 8, 12, **covers)
+    change = calendar.change("router")
+    calendar.settle()
+    assert calendar.status(change) == "No Conflict"
+    calendar.write(change, **edited)
+    assert (calendar.status(change), calendar.conflicts(change)) == ("Conflict", [("blackout", None)])
+
+
+def test_a_freeze_of_an_impacted_service_is_a_conflict_and_leaves_no_free_time(calendar: Calendar) -> None:
+    service = calendar.item("shop", "cmdb_ci_service")
+    freeze(calendar, 8, 12, configuration_items=service)
+    change = calendar.change("router")
+    calendar.create("task_cmdb_ci_service", task=change, cmdb_ci_service=service)
+    calendar.write(change, **hours(9, 10))
+    assert calendar.conflicts(change) == [("blackout", None)]
+    found = find_obstacles(calendar.stored(change), instant(8)).first_free(timedelta(hours=1))
+    assert found.slot == (instant(12), instant(13))
 
 
 def test_an_item_that_gets_a_maintenance_schedule_has_its_changes_checked_again(calendar: Calendar) -> None:

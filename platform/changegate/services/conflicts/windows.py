@@ -12,7 +12,7 @@ from changegate.database.prepared import parameter
 from changegate.models import CmdbCi
 from changegate.services.configuration_items.relations import CHILD, PARENT, SAME, items_of_change, reach_of
 from changegate.services.conflicts.overlaps import MOST_READ
-from changegate.services.schedules.freezes import FreezeSubject, blocked_spans, subject_of
+from changegate.services.schedules.freezes import FreezeSubject, blocked_spans, read_subject, subject_of
 from changegate.services.schedules.spans import Interval, subtract
 from changegate.services.schedules.stored import Freeze, Schedules, read_schedules
 
@@ -66,10 +66,15 @@ def _frozen(change: Mapping[str, Any], pairs: list[Any], start: datetime, end: d
     related = {pair.related for pair in pairs}
     is_change = "type" in change or "state" in change
     main = {change["cmdb_ci"]} if change.get("cmdb_ci") else set()
-    subject = subject_of(change, related) if is_change else FreezeSubject(frozenset(related | main))
+    subject = subject_of(change, related | _items_of(change)) if is_change else FreezeSubject(frozenset(related | main))
     for span in blocked_spans(subject, start, end):
         for kind, item, other in _covered_items(span.freeze, change, pairs):
             yield ClosedTime(BLACKOUTS[kind], span.freeze.sys_id, item, other, span.start, span.end)
+
+
+def _items_of(change: Mapping[str, Any]) -> frozenset[str]:
+    """Return all items that freezes compare, also the impacted services, if a freeze names any item."""
+    return read_subject(change).items if any(freeze.items for freeze in read_schedules().freezes) else frozenset()
 
 
 def _covered_items(

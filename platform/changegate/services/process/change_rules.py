@@ -14,6 +14,7 @@ from changegate.services.approvals.requests import end_open, hold_approvals, rel
 from changegate.services.approvals.rollup import NOT_REQUESTED, REJECTED
 from changegate.services.approvals.rounds import Round
 from changegate.services.conflicts.detection import CONFLICT, NOT_RUN, RELEVANT_FIELDS, detect, status_of_new, withdraw
+from changegate.services.conflicts.overlaps import is_planned
 from changegate.services.history.chain import begin
 from changegate.services.process.creation_presets import (
     find_model_of_type,
@@ -28,6 +29,7 @@ from changegate.services.process.recording import record_edits
 from changegate.services.process.refusals import data_policy
 from changegate.services.process.risk_calculation import begin_risk, edited_by_caller, follow_edit
 from changegate.services.process.work_tasks import hold_tasks, release_tasks
+from changegate.services.schedules.freezes import compared_fields
 from changegate.services.standard_changes.content import STANDARD
 from changegate.services.standard_changes.templates import begin_from_template, keep_template
 from changegate.services.state_models.shipped import NEW
@@ -101,7 +103,7 @@ class ChangeRules(TaskRules):
         _require_mandatory_fields(record, changes)
         _require_manager_of_exclusion(changes, caller)
         follow_state(record, changes, caller, partial(ends_change, {**record, **changes}))
-        if RELEVANT_FIELDS & changes.keys():
+        if _may_change_conflicts({**record, **changes}, changes):
             # Last, because it takes a lock.
             changes |= detect({**record, **changes}, before=record)
 
@@ -194,6 +196,12 @@ def _require_type_of_model(change: Mapping[str, Any]) -> None:
     change_type = find_type_of_model(change["chg_model"]) if change.get("chg_model") else None
     if change_type and (change.get("type") or "normal") != change_type:
         raise OperationFailed(TYPE_OF_MODEL.format(change_type))
+
+
+def _may_change_conflicts(change: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Return whether edits decide about conflicts with other changes, or about the freezes that cover a change."""
+    is_relevant = not RELEVANT_FIELDS.isdisjoint(changes)
+    return is_relevant or (is_planned(change) and not compared_fields().isdisjoint(changes))
 
 
 def _require_unauthorized_emergency(change: Mapping[str, Any], changes: Mapping[str, Any]) -> None:

@@ -69,6 +69,17 @@ def read_subject(change: Mapping[str, Any]) -> FreezeSubject:
     return subject_of(change, (row.item for row in _ITEMS_OF.all({"change": change["sys_id"]})))
 
 
+def compared_fields() -> frozenset[str]:
+    """Return the fields of a change by which the active freezes decide whether they cover it."""
+    return _compared_by(read_schedules())
+
+
+@lru_cache(maxsize=8)
+def _compared_by(schedules: Schedules) -> frozenset[str]:
+    by_lists = ("assignment_group", "type", *ITEM_FIELDS) if schedules.freezes else ()
+    return frozenset(by_lists).union(*(freeze.condition.fields for freeze in schedules.freezes))
+
+
 def freezes_over(subject: FreezeSubject, start: datetime, end: datetime) -> list[FrozenSpan]:
     """Return the freezes that cover a subject at some time from `start` to `end`, each with its first interval."""
     freezes = list_covering(subject, _in_force(start, end))
