@@ -44,6 +44,10 @@ class Placed:
             yield f"{file}, {place}: {printable(field, 100)}: {' '.join(sentences)}"
 
 
+# YAML allows these characters as escapes, such as "\ud800"; no database stores them.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 class _Loader(yaml.SafeLoader):
     """Composes the nodes of the subset only, each with its place."""
 
@@ -65,6 +69,8 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         if isinstance(node, yaml.MappingNode):
             _require_keys(node)
+        elif isinstance(node, yaml.ScalarNode) and _UNSTORABLE.search(node.value):
+            raise Unreadable(place, "The text contains a null character or half of a surrogate pair.")
         return node
 
 

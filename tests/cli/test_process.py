@@ -182,6 +182,8 @@ def test_writes_as_a_user_only_with_the_role(files: Files) -> None:
         ("models:\n  - name: [x]\n", "name: A text, a number, true, false, or null is expected"),
         ("models:\n  - name: x\n    1: 2\n", "A key must be a string."),
         ("models:\n  - name: 'a\0b'\n", "a character that YAML does not allow"),
+        ('models:\n  - name: "\\ud800"\n', "line 2, column 11: The text contains a null character or half"),
+        ('models:\n  - name: "\\0"\n', "line 2, column 11: The text contains a null character or half"),
         ("policies:\n  - name: x\n    state: .inf\n", "state: a whole number is expected"),
         ("policies:\n  - name: x\n    state: 1e400\n", "line 3, column 5: state: "),
         ("policies:\n  - name: 1e400\n    state: -4\n", "line 2, column 5: name: "),
