@@ -25,6 +25,7 @@ RECORDS: dict[str, dict[str, str]] = {
     "sys_user_role": {"name": "observer"},
     "sys_user_has_role": {"user": "@sys_user", "role": "@sys_user_role"},
     "cmdb_ci": {"name": "checkout"},
+    "cmn_schedule_maintenance": {"name": "Nights", "time_zone": "Europe/Berlin"},
     "chg_model": {"name": "Restart"},
     "std_change_record_producer": {"name": "Restart"},
     "std_change_proposal": {"name": "Restart the router"},
@@ -60,6 +61,8 @@ def sys_ids(client: FlaskClient, admin: dict[str, str]) -> dict[str, str]:
         sent = {field: found[text[1:]] if text.startswith("@") else text for field, text in fields.items()}
         found[name] = TableApi(client, admin, f"/api/now/table/{name}").created(**sent)["sys_id"]
     found["task"] = found["change_request"]
+    for name in ("cmdb_ci_service", "service_offering"):
+        TableApi(client, admin, ITEMS).created(name=name, sys_class_name=name)
     for name in TABLES.keys() - found.keys():
         records = result_of(TableApi(client, admin, f"/api/now/table/{name}").page(limit=1, fields="sys_id"))
         found |= {table: record["sys_id"] for table, record in zip([name], records, strict=False)}

@@ -40,6 +40,7 @@ OF_PATHS = frozenset({"change_request", "type"})
 RULED = [
     *("sys_user_delegate", "chg_policy_approval", "chg_approval_def"),
     *("sttrm_state", "sttrm_state_transition", "sttrm_transition_condition"),
+    *("risk_conditions", "std_change_record_producer", "std_change_proposal"),
     *("cmn_schedule_blackout", "cmn_schedule_maintenance", "cmn_schedule_span", "chg_freeze_override"),
 ]
 READ_ALIKE = f"^GET {TABLE_PATH}(?!change_request)"
