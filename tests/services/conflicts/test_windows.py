@@ -112,11 +112,12 @@ def test_a_freeze_of_an_impacted_service_is_a_conflict_and_leaves_no_free_time(c
     service = calendar.item("shop", "cmdb_ci_service")
     freeze(calendar, 8, 12, configuration_items=service)
     change = calendar.change("router")
-    calendar.create("task_cmdb_ci_service", task=change, cmdb_ci_service=service)
-    calendar.write(change, **hours(9, 10))
+    row = calendar.create("task_cmdb_ci_service", task=change, cmdb_ci_service=service)
     assert calendar.conflicts(change) == [("blackout", None)]
     found = find_obstacles(calendar.stored(change), instant(8)).first_free(timedelta(hours=1))
     assert found.slot == (instant(12), instant(13))
+    calendar.delete("task_cmdb_ci_service", row)
+    assert (calendar.status(change), calendar.conflicts(change)) == ("No Conflict", [])
 
 
 def test_an_item_that_gets_a_maintenance_schedule_has_its_changes_checked_again(calendar: Calendar) -> None:

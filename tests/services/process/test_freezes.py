@@ -198,6 +198,27 @@ def test_a_freeze_covers_impacted_services() -> None:
     assert "Year end" in refusal_of(change, IMPLEMENT)
 
 
+def test_only_change_managers_remove_a_service_that_a_freeze_names(approver: Caller) -> None:
+    service, other = (add("cmdb_ci", name=name, sys_class_name="cmdb_ci_service") for name in ("shop", "other"))
+    ended = freeze(-1, 2, configuration_items="shop")
+    change, foreign = change_in(SCHEDULED, approval="approved"), change_in(NEW)
+    row = add("task_cmdb_ci_service", task=change, cmdb_ci_service=service)
+    services = get_table("task_cmdb_ci_service")
+    with pytest.raises(AccessRefused) as removal:
+        delete_record(services, approver, row)
+    with pytest.raises(AccessRefused) as replacement:
+        update_record(services, approver, row, {"cmdb_ci_service": other})
+    with pytest.raises(OperationFailed) as transfer:
+        update_record(services, ROOT, row, {"task": foreign})
+    assert "only change managers remove it" in str(removal.value.detail)
+    assert replacement.value.detail == removal.value.detail
+    assert "task: the field cannot change" in str(transfer.value.detail)
+    assert "Year end" in refusal_of(change, IMPLEMENT, approver)
+    edit("cmn_schedule_blackout", ended, active="false")
+    delete_record(services, approver, row)
+    edit("change_request", change, state=IMPLEMENT)
+
+
 def test_an_approved_change_is_scheduled_when_the_freeze_ends(approver: Caller, later: Later) -> None:
     freeze(20, 25)
     change = asked_change(approver.sys_id)

@@ -28,7 +28,7 @@ from changegate.services.catalog.access import (
     rows_of_caller,
     rows_of_own_tasks,
 )
-from changegate.services.process.affected_ci_rules import AffectedCiRules
+from changegate.services.process.affected_ci_rules import AffectedCiRules, ImpactedServiceRules
 from changegate.services.process.approval_rules import ApprovalRules
 from changegate.services.process.change_rules import ChangeRules
 from changegate.services.process.task_rules import ChangeTaskRules
@@ -123,6 +123,7 @@ TASK_TABLES = (
         model=TaskCmdbCiService,
         display_field="sys_id",
         access=AFFECTED_ACCESS,
+        rules=ImpactedServiceRules(),
         own_rows=rows_of_own_tasks("task"),
         reads_all=CHANGE_READERS,
         blank_fields=("sys_tags",),

@@ -8,21 +8,24 @@ from sqlalchemy import ColumnElement, or_, select
 from changegate.database import connection
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import OperationFailed
-from changegate.models import Task, TaskCi
+from changegate.models import Task, TaskCi, TaskCmdbCiService
 from changegate.services.access.caller import Caller
 from changegate.services.approvals.bound import bound_changes
 from changegate.services.approvals.content import AFFECTED_CIS
 from changegate.services.process.changes import changes_table, lock_change
-from changegate.services.process.conflict_checks import promise_around
+from changegate.services.process.conflict_checks import check_conflicts, promise_around
 from changegate.services.process.edits import after_edit, after_item
 from changegate.services.process.recording import record_edits
+from changegate.services.schedules.stored import read_schedules
 from changegate.services.tables.registry import NoRules, Values
 from changegate.services.tables.writing.records import write_changes
 from changegate.services.users.roles import refuse_tokens
 
 _TASK_OF = Prepared(select(TaskCi.task).where(TaskCi.sys_id == parameter("row")))
 WINDOWS_REFUSED = "An access token cannot change the maintenance schedule of a configuration item"
-TASK_FIXED = "task: the field cannot change. Delete the affected CI and create it for the other task"
+_TASK_OF_SERVICE = Prepared(select(TaskCmdbCiService.task).where(TaskCmdbCiService.sys_id == parameter("row")))
+SERVICE_FROZEN = "A freeze names this service, so only change managers remove it from a change"
+TASK_FIXED = "task: the field cannot change. Delete the record and create it for the other task"
 
 
 class AffectedCiRules(NoRules):
@@ -64,6 +67,55 @@ class AffectedCiRules(NoRules):
         """
         if field != "task":
             after_item(record["task"], AFFECTED_CIS, record["ci_item"], None, caller)
+
+
+class ImpactedServiceRules(NoRules):
+    """Rules of task_cmdb_ci_service: a freeze may cover a change because of the services that it impacts."""
+
+    def before_create(self, values: Values, caller: Caller) -> None:
+        """Lock the change."""
+        if values.get("task"):
+            lock_change(values["task"])
+
+    def after_create(self, values: Values, caller: Caller) -> None:
+        """Look for conflicts with freezes of the service."""
+        _check_conflicts_of(values["task"], caller)
+
+    def before_lock(self, sys_id: str) -> None:
+        """Lock the change first."""
+        row = _TASK_OF_SERVICE.first({"row": sys_id})
+        if row is not None:
+            lock_change(row.task)
+
+    def before_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Refuse to move a service to another task, and to take a change out of a freeze."""
+        if changes.get("task", record["task"]) != record["task"]:
+            raise OperationFailed(TASK_FIXED)
+        if "cmdb_ci_service" in changes:
+            _require_manager_of_freeze(record, caller)
+
+    def after_update(self, record: Mapping[str, Any], changes: Values, caller: Caller) -> None:
+        """Look for conflicts with freezes of the other service."""
+        _check_conflicts_of(record["task"], caller)
+
+    def before_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Refuse to take a change out of a freeze."""
+        _require_manager_of_freeze(record, caller)
+
+    def after_delete(self, record: Mapping[str, Any], caller: Caller) -> None:
+        """Look for conflicts without the service."""
+        _check_conflicts_of(record["task"], caller)
+
+
+def _require_manager_of_freeze(record: Mapping[str, Any], caller: Caller) -> None:
+    if any(record["cmdb_ci_service"] in freeze.items for freeze in read_schedules().freezes):
+        caller.permissions.require_role({"change_manager"}, SERVICE_FROZEN)
+
+
+def _check_conflicts_of(sys_id: str, caller: Caller) -> None:
+    change = lock_change(sys_id)
+    if change is not None:
+        check_conflicts(change, caller)
 
 
 class CiRules(NoRules):

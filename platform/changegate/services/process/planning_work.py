@@ -49,8 +49,11 @@ def impact(work: Assignment) -> WorkOutcome:
     named = work.request.get("cmdb_ci_sys_ids")
     if named is not None:
         require_items(named)
-        return WorkOutcome(f"{len(add_services(change['sys_id'], named, author))} services were added")
+        added = add_services(change["sys_id"], named, author)
+        check_conflicts(change, work.caller, is_job=True)
+        return WorkOutcome(f"{len(added)} services were added")
     came, went = refresh_services(change["sys_id"], author)
+    check_conflicts(change, work.caller, is_job=True)
     return WorkOutcome(f"{came} impacted services were added, {went} were removed")
 
 
