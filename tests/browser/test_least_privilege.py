@@ -69,7 +69,7 @@ def test_a_scope_is_narrowed_and_live_tokens_with_it(
 
     fill_in(admin, idp, "Narrowed")
     admin.get_by_role("checkbox", name=re.compile("^deploy.changes")).check()
-    admin.get_by_role("checkbox", name=re.compile("^change_request.create")).uncheck()
+    admin.get_by_role("checkbox", name=re.compile(r"^change_request\.create ")).uncheck()
     token = get_token(save(admin))
     assert create(desk, token, short_description="Deploy", description="All of it") == 201
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from flask import url_for
 
-from changegate.console.changes.related import count_pending
 from changegate.console.guards import caller
 from changegate.console.records.pages import list_url
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
+from changegate.services.approvals.answers import count_pending
 from changegate.services.tables.registry import get_table
 from changegate.unproxied import current_request
 
@@ -35,7 +35,7 @@ class Module:
     @property
     def count(self) -> int:
         """Return the number beside the label: of what waits for the signed-in user, or 0."""
-        return count_pending(caller()) if self.endpoint == MY_APPROVALS else 0
+        return count_pending(caller().sys_id) if self.endpoint == MY_APPROVALS else 0
 
     @property
     def is_open(self) -> bool:

@@ -73,11 +73,6 @@ def pending_query(caller: Caller) -> EncodedQuery:
     return parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^ORDERBYsys_created_on")
 
 
-def count_pending(caller: Caller) -> int:
-    """Return the number of approvals that wait for the caller."""
-    return count_records(get_table("sysapproval_approver"), caller, pending_query(caller))
-
-
 def waits_for(sys_id: str, caller: Caller) -> bool:
     """Return whether an approval of a change waits for the caller's own answer."""
     query = parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^sysapproval={sys_id}")

@@ -2,7 +2,7 @@
 
 from operator import itemgetter
 
-from sqlalchemy import String, select
+from sqlalchemy import String, func, select
 
 from changegate.database.prepared import Prepared, parameter
 from changegate.errors import AccessRefused, OperationFailed
@@ -34,9 +34,22 @@ NOT_REQUESTED = (
 )
 ANSWERED_OTHERWISE = "an approval was answered by another person or in another state"
 WINDOW_OVER = "The planned end of this change was {:%Y-%m-%d %H:%M:%S}. Plan a new window first"
+_PENDING = Prepared(
+    select(func.count().label("how_many")).where(
+        SysapprovalApprover.approver == parameter("user", String),
+        SysapprovalApprover.state == REQUESTED,
+        SysapprovalApprover.asked_by_policy,
+    )
+)
 _CHANGE_OF = Prepared(
     select(SysapprovalApprover.sysapproval).where(SysapprovalApprover.sys_id == parameter("approval", String))
 )
+
+
+def count_pending(user: str) -> int:
+    """Return the number of approvals that wait for a user's own answer. One small statement, also for error pages."""
+    row = _PENDING.first({"user": user})
+    return int(row.how_many) if row else 0
 
 
 def find_change_of(approval: str) -> str | None:
