@@ -294,7 +294,7 @@ def test_an_affected_ci_stays_with_its_change(item: str) -> None:
 
     with pytest.raises(OperationFailed) as refusal:
         edit("task_ci", row, task=other)
-    assert "Delete the affected CI" in str(refusal.value.detail)
+    assert "Delete the record" in str(refusal.value.detail)
     edit("task_ci", row, task=one, manual_proposed_change="true")
 
 
