@@ -19,7 +19,7 @@ from benchmarks.lives import CHANGE_API, TABLE, Person, person
 from benchmarks.product import ADMIN_PASSWORD, CHANGE_PATH, USER, change_body
 
 POLICIES, FREEZES = 50, 200
-CREATIONS, PHASES = 100, 2
+CREATIONS, PHASES = 100, 3
 # Edits of schedules and policies promise jobs, which take longer with 100,000 changes and are not what is measured.
 PAUSE_SECONDS = 20
 CREATE_PER_CREATE, WINDOWS_PER_GET = 1.3, 5.0
