@@ -11,8 +11,8 @@ from apispec import APISpec
 from changegate.api.openapi.answers import ERROR, OAUTH_ERROR, error_components
 from changegate.api.openapi.attachments import METADATA, attachment_paths
 from changegate.api.openapi.attachments import TAG as ATTACHMENTS
+from changegate.api.openapi.change_operations import TAG as CHANGES
 from changegate.api.openapi.change_schemas import CHANGE_SCHEMAS
-from changegate.api.openapi.changes import TAG as CHANGES
 from changegate.api.openapi.changes import change_paths
 from changegate.api.openapi.hygiene import add_hygiene_schemas, hygiene_paths
 from changegate.api.openapi.integrations import TAG as INTEGRATIONS
