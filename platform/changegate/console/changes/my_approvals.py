@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from changegate.console.changes.related import MOST_ROWS, pending_query
 from changegate.console.guards import caller, require_login
-from changegate.database import commit, rollback
+from changegate.console.records.saving import attempt
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.services.process.answering import answer_change
 from changegate.services.tables.display.display_values import WireRecord
@@ -66,15 +66,12 @@ def answer_view() -> ResponseReturnValue:
 
 def _answer(sys_id: str, update_count: str, state: str, comments: str | None) -> str:
     """Answer for one change in the version that the list showed; return why it was refused, or an empty string."""
-    try:
-        answer_change(
-            sys_id, state, comments, caller(), condition=lambda version: version.partition("-")[0] == update_count
-        )
-        commit()
-    except ChangegateError as problem:
-        rollback()
-        return problem.detail or problem.message
-    return ""
+
+    def is_as_shown(version: str) -> bool:
+        return version.partition("-")[0] == update_count
+
+    answered = attempt(lambda: answer_change(sys_id, state, comments, caller(), condition=is_as_shown), raised=())
+    return (answered.detail or answered.message) if isinstance(answered, ChangegateError) else ""
 
 
 def _pending() -> list[WireRecord]:

@@ -24,9 +24,10 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
+from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
-from changegate.database import commit, rollback
-from changegate.errors import AccessRefused, ChangegateError, InputInvalid, RecordNotFound, VersionOutdated
+from changegate.database import commit
+from changegate.errors import ChangegateError, InputInvalid, VersionOutdated
 from changegate.models.base import version_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
 from changegate.services.process.answering import answer_change
@@ -81,15 +82,10 @@ def create_view() -> ResponseReturnValue:
     require_operation(table, caller().permissions, "create")
     sections = sections_of_form(table, caller(), is_new=True)
     form = form_as_sent(_inputs(sections), current_request().form)
-    try:
-        record = create_record(table, caller(), changed_texts(form, {}), input_display_value=True)
-        commit()
-    except AccessRefused:
-        raise
-    except ChangegateError as problem:
-        rollback()
-        form.take_error(problem)
-        return _form_page(form, sections), problem.status
+    record = attempt(lambda: create_record(table, caller(), changed_texts(form, {}), input_display_value=True))
+    if isinstance(record, ChangegateError):
+        form.take_error(record)
+        return _form_page(form, sections), record.status
     flash(f"{record['number']} created.")
     return redirect(url_for("change_requests.record_view", sys_id=record["sys_id"]))
 
@@ -124,14 +120,11 @@ def update_view(sys_id: str) -> ResponseReturnValue:
     sections = sections_of_form(_table(), caller(), is_new=False)
     form = form_as_sent(_inputs(sections), current_request().form)
     changes = changed_texts(form, form_of_record(_inputs(sections), record).values)
-    try:
-        update_record(_table(), caller(), sys_id, changes, input_display_value=True, condition=was_seen)
-        commit()
-    except (AccessRefused, RecordNotFound):
-        raise
-    except ChangegateError as problem:
-        rollback()
-        return _refused_form(sys_id, form, sections, problem)
+    saved = attempt(
+        lambda: update_record(_table(), caller(), sys_id, changes, input_display_value=True, condition=was_seen)
+    )
+    if isinstance(saved, ChangegateError):
+        return _refused_form(sys_id, form, sections, saved)
     flash(f"{record['number']['value']} saved.")
     return redirect(url_for("change_requests.record_view", sys_id=sys_id))
 
@@ -175,27 +168,21 @@ def answer_view(sys_id: str) -> ResponseReturnValue:
     state, comments = ANSWERS.get(sent.get("state", "")), sent.get("comments", "").strip() or None
     if state is None:
         raise InputInvalid({"state": ["Approve or reject."]})
-    try:
-        answer_change(sys_id, state, comments, caller(), condition=was_seen)
-        commit()
-    except ChangegateError as problem:
-        rollback()
-        return _refused(sys_id, problem, "approvals")
+    answered = attempt(lambda: answer_change(sys_id, state, comments, caller(), condition=was_seen), raised=())
+    if isinstance(answered, ChangegateError):
+        return _refused(sys_id, answered, "approvals")
     flash(f"You have {state} the change.")
-    return redirect((sent.get("next") == "list" and url_for("my_approvals.list_view")) or _url(sys_id, "approvals"))
+    return redirect(_url(sys_id, "approvals"))
 
 
 def _write(
     sys_id: str, fields: Mapping[str, str], tab: str, done: str, *, condition: VersionCheck | None = None
 ) -> ResponseReturnValue:
-    try:
-        update_record(_table(), caller(), sys_id, fields, input_display_value=True, condition=condition)
-        commit()
-    except (AccessRefused, RecordNotFound):
-        raise
-    except ChangegateError as problem:
-        rollback()
-        return _refused(sys_id, problem, tab)
+    written = attempt(
+        lambda: update_record(_table(), caller(), sys_id, fields, input_display_value=True, condition=condition)
+    )
+    if isinstance(written, ChangegateError):
+        return _refused(sys_id, written, tab)
     flash(done)
     return redirect(_url(sys_id, tab))
 

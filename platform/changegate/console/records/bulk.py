@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from changegate.database import commit, rollback
+from changegate.console.records.saving import attempt
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_names import find_names
@@ -45,10 +45,5 @@ def update_records(table: Table, caller: Caller, sys_ids: Sequence[str], field: 
 
 
 def _update(table: Table, caller: Caller, sys_id: str, field: str, value: str) -> str:
-    try:
-        update_record(table, caller, sys_id, {field: value}, input_display_value=True)
-        commit()
-    except ChangegateError as problem:
-        rollback()
-        return problem.detail or problem.message
-    return ""
+    updated = attempt(lambda: update_record(table, caller, sys_id, {field: value}, input_display_value=True), raised=())
+    return (updated.detail or updated.message) if isinstance(updated, ChangegateError) else ""

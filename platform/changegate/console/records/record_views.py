@@ -23,9 +23,9 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
+from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
-from changegate.database import commit, rollback
-from changegate.errors import AccessRefused, ChangegateError, RecordNotFound, VersionOutdated
+from changegate.errors import ChangegateError, VersionOutdated
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
 from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
@@ -57,15 +57,10 @@ def create_view(table_name: str) -> ResponseReturnValue:
     """Create a record, or show the form with its errors."""
     table = get_table(table_name)
     form = form_as_sent(fields_of(table, caller(), is_new=True), current_request().form)
-    try:
-        record = create_record(table, caller(), changed_texts(form, {}), input_display_value=True)
-        commit()
-    except AccessRefused:
-        raise
-    except ChangegateError as problem:
-        rollback()
-        form.take_error(problem)
-        return _new_page(table, form), problem.status
+    record = attempt(lambda: create_record(table, caller(), changed_texts(form, {}), input_display_value=True))
+    if isinstance(record, ChangegateError):
+        form.take_error(record)
+        return _new_page(table, form), record.status
     flash(f"{label_of_table(table)} created.")
     return redirect(record_url(table.name, record["sys_id"]) or list_url(table.name))
 
@@ -100,20 +95,17 @@ def record_view(table_name: str, sys_id: str) -> ResponseReturnValue:
 
 @bp.post("/<table_name>/<sys_id>")
 def update_view(table_name: str, sys_id: str) -> ResponseReturnValue:
-    """RecordSave the changed fields; a record that another user has changed meanwhile is shown with the differences."""
+    """Save the changed fields; a record that another user has changed meanwhile is shown with the differences."""
     table, sent = get_table(table_name), current_request()
     record, _ = _read(table, sys_id)
     fields = fields_of(table, caller(), is_new=False)
     form = form_as_sent(fields, sent.form)
     changes = changed_texts(form, form_of_record(fields, record).values)
-    try:
-        update_record(table, caller(), sys_id, changes, input_display_value=True, condition=was_seen)
-        commit()
-    except (AccessRefused, RecordNotFound):
-        raise
-    except ChangegateError as problem:
-        rollback()
-        return _refused_page(table, sys_id, form, problem)
+    saved = attempt(
+        lambda: update_record(table, caller(), sys_id, changes, input_display_value=True, condition=was_seen)
+    )
+    if isinstance(saved, ChangegateError):
+        return _refused_page(table, sys_id, form, saved)
     flash(f"{label_of_table(table)} saved.")
     return redirect(url_for("record_pages.record_view", table_name=table.name, sys_id=sys_id))
 
@@ -122,14 +114,9 @@ def update_view(table_name: str, sys_id: str) -> ResponseReturnValue:
 def delete_view(table_name: str, sys_id: str) -> ResponseReturnValue:
     """Delete a record in the version that the user has seen."""
     table = get_table(table_name)
-    try:
-        delete_record(table, caller(), sys_id, condition=was_seen)
-        commit()
-    except (AccessRefused, RecordNotFound):
-        raise
-    except ChangegateError as problem:
-        rollback()
-        flash(problem.detail or problem.message, "danger")
+    refusal = attempt(lambda: delete_record(table, caller(), sys_id, condition=was_seen))
+    if refusal is not None:
+        flash(refusal.detail or refusal.message, "danger")
         return redirect(url_for("record_pages.record_view", table_name=table.name, sys_id=sys_id))
     flash(f"{label_of_table(table)} deleted.")
     return redirect(list_url(table.name))
