@@ -4,6 +4,7 @@ Ends are exclusive. A local time that occurs twice means its first occurrence. A
 forward to the change, and a skipped end by the length of the gap, so that an interval is never empty.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,12 +35,12 @@ class Span:
     is_excluded: bool = False
 
 
-class Timeline:
+class Timeline(ABC):
     """Intervals that are computed in blocks. All times are aware UTC, and ends are exclusive."""
 
+    @abstractmethod
     def block(self, number: int) -> Sequence[Interval]:
         """Return the intervals in a block, merged, in order, and clipped to it."""
-        raise NotImplementedError
 
     def intervals(self, start: datetime, end: datetime) -> list[Interval]:
         """Return the intervals between two instants, merged and in order, clipped to these instants."""
