@@ -38,7 +38,7 @@ def test_shows_names_and_labels_instead_of_values(admin: Visitor, make_change: M
 
 
 def test_shows_that_there_are_no_changes(admin: Visitor) -> None:
-    assert "There are none yet" in admin.open("/change-requests").text
+    assert "<h2>No change requests</h2>" in admin.open("/change-requests").text
 
 
 def test_searches_number_and_short_description(admin: Visitor, make_change: MakeChange) -> None:

@@ -43,8 +43,8 @@ class OpenRule:
     """A rule that is not passed: it needs `missing` more approvals, besides those that count, and has `opened` ones.
 
     `uncounted` are answers that do not count; those that no longer do are requested again by a job. `reason` explains
-    why the open approvals are too few, or why there are none. `expired_at` is the past time until
-    which an approval that is given now would be valid. A stage for which no user was asked has no `rule`.
+    why there are too few open approvals. `expired_at` is set if an approval given now would have expired already: it is
+    the time of that expiry. A stage for which no user was asked has no `rule`.
     """
 
     stage: Stage

@@ -56,7 +56,7 @@ class Obstacles:
     ordered: tuple[Obstacle, ...]
 
     def first_free(self, duration: timedelta) -> SlotSearch:
-        """Return the first time without an obstacle. An obstacle without length is none."""
+        """Return the first time without an obstacle. Obstacles of zero length are ignored."""
         at, rejected, count = self.start, [], 0
         for obstacle in self.ordered:
             if obstacle.end <= at:
