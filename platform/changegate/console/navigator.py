@@ -88,7 +88,7 @@ GROUPS = (
         (
             _list_of("chg_model", "Change models", "scope"),
             _list_of("chg_policy_approval", "Approval policies", "shield"),
-            _list_of("cmn_schedule_blackout", "Freezes", "lock"),
+            _list_of("cmn_schedule_blackout", "Blackout schedules", "lock"),
             _list_of("cmn_schedule_maintenance", "Maintenance schedules", "calendar"),
             _list_of("risk_conditions", "Risk conditions", "alert"),
             _list_of("std_change_record_producer", "Standard change templates", "copy"),

@@ -147,3 +147,11 @@ def test_suggestions_are_records_that_the_user_may_see(admin: Visitor, sign_in: 
 def test_related_lists_lead_to_the_records_that_refer_to_this_one(admin: Visitor, group: str) -> None:
     text = html.unescape(admin.open(f"{GROUPS}/{group}").text)
     assert f"/records/sys_user_grmember?sysparm_query=group%3D{group}" in text
+
+
+def test_a_list_of_references_says_what_it_takes(admin: Visitor) -> None:
+    help_of = re.compile(r'id="(\w+)-help">([^<]+)<')
+    freeze = dict(help_of.findall(admin.open("/records/cmn_schedule_blackout/new").text))
+    task = dict(help_of.findall(admin.open("/records/change_task/new").text))
+    assert freeze["assignment_groups"] == "Names, separated by commas."
+    assert task["watch_list"] == "User IDs or names, separated by commas."

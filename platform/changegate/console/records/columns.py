@@ -17,6 +17,7 @@ DEFAULT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "task": ("number", "short_description", "sys_class_name", "state", "assignment_group", "assigned_to"),
     "sysapproval_approver": ("sysapproval", "state", "approver", "group", "sys_created_on", "answered_at"),
+    "std_change_record_producer": ("name", "description", "active", "current_version", "sys_updated_on"),
     "sys_user": ("user_name", "name", "email", "active", "locked_out", "last_login_time"),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from changegate.services.access.caller import Caller
 from changegate.services.tables.choices import find_choices
 from changegate.services.tables.dictionary import is_mandatory
 from changegate.services.tables.display.display_values import WireRecord
-from changegate.services.tables.registry import Table
+from changegate.services.tables.registry import Table, table_of_users
 from changegate.services.tables.values import render_value
 
 LONGEST_LINE = 255
@@ -45,7 +45,10 @@ class FormField:
         """Return what stands under the input."""
         if self.kind == "glide_date_time":
             return f"Time zone: {time_zone()}."
-        return "User IDs or names, separated by commas." if self.kind == "glide_list" else ""
+        if self.kind != "glide_list":
+            return ""
+        users, _ = table_of_users()
+        return f"{'User IDs or names' if self.entry.reference == users.name else 'Names'}, separated by commas."
 
 
 @dataclass(slots=True)
