@@ -7,6 +7,7 @@ from changegate.console.records.saving import attempt
 from changegate.errors import ChangegateError, InputInvalid
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_names import find_names
+from changegate.services.tables.reading.records import require_operation
 from changegate.services.tables.registry import Table
 from changegate.services.tables.writing.records import update_record
 
@@ -33,6 +34,7 @@ def editable_fields(table: Table, caller: Caller) -> list[tuple[str, str]]:
 
 def update_records(table: Table, caller: Caller, sys_ids: Sequence[str], field: str, value: str) -> list[Result]:
     """Set a field of records to a display value. Raises `InputInvalid` for no record, too many, or another field."""
+    require_operation(table, caller.permissions, "update")
     chosen = list(dict.fromkeys(sys_ids))
     if not chosen or len(chosen) > MOST_RECORDS:
         raise InputInvalid({"sys_id": [f"Select 1 to {MOST_RECORDS} records."]})

@@ -1,0 +1,74 @@
+"""Each kind of user opens the pages, and sends the forms, that are theirs, and no others."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from changegate.services.catalog import TABLES as SERVED
+from tests.conftest import ADMIN_PASSWORD
+from tests.console.example_records import CONFIDENTIAL, Examples, add_examples
+from tests.guards.audiences import AUDIENCES, Audience, Endpoint, list_endpoints
+from tests.guards.page_access import ENDS, EVERYONE, OF_THE_CHANGE, PAGES, SENT, TABLES
+
+PEOPLE_PAGES = {Audience.PEOPLE, Audience.INTEGRATION_ADMINISTRATORS}
+REFUSALS = {403, 404}
+
+
+@pytest.fixture
+def examples(app: Flask) -> Examples:
+    app.config["WTF_CSRF_ENABLED"] = False
+    return add_examples(app)
+
+
+@pytest.fixture
+def pages(app: Flask) -> list[Endpoint]:
+    """Return the pages and forms of people; those that end or delete what others need come last."""
+    found = [each for each in list_endpoints(app) if AUDIENCES.get(each.name) in PEOPLE_PAGES]
+    return sorted(found, key=lambda each: (each.method, each.rule.endswith(ENDS), each.rule))
+
+
+def sign_in(app: Flask, kind: str) -> FlaskClient:
+    client = app.test_client()
+    answer = client.post("/login", data={"user_name": kind, "password": ADMIN_PASSWORD})
+    assert answer.status_code == 302
+    return client
+
+
+def answer_of(client: FlaskClient, page: Endpoint, examples: Examples) -> TestResponse:
+    fields = SENT.get(page.name, {})
+    sent = {name: value() if callable(value) else examples.fill(value) for name, value in fields.items()}
+    key = "query_string" if page.method == "GET" else "data"
+    return client.open(examples.fill(page.rule, page.blueprint), method=page.method, buffered=True, **{key: sent})
+
+
+def test_every_page_and_every_table_has_a_row(pages: list[Endpoint]) -> None:
+    assert {page.name for page in pages} == PAGES.keys()
+    assert SERVED.keys() == TABLES.keys()
+
+
+@pytest.mark.parametrize("kind", sorted(EVERYONE))
+def test_opens_the_pages_of_each_kind_of_user_alone(
+    app: Flask, examples: Examples, pages: list[Endpoint], kind: str
+) -> None:
+    client = sign_in(app, kind)
+    surprises = {}
+    for page in pages:
+        answer = answer_of(client, page, examples)
+        is_refused = answer.status_code in REFUSALS
+        if is_refused == (kind in PAGES[page.name]) or answer.status_code >= 500:
+            surprises[page.name] = answer.status_code
+        assert kind in OF_THE_CHANGE or CONFIDENTIAL not in answer.text, page.name
+    assert not surprises
+
+
+@pytest.mark.parametrize("kind", sorted(EVERYONE))
+def test_opens_the_tables_of_each_kind_of_user_alone(app: Flask, examples: Examples, kind: str) -> None:
+    client = sign_in(app, kind)
+    surprises = {}
+    for name, (readers, creators) in TABLES.items():
+        for path, admitted in ((f"/records/{name}", readers), (f"/records/{name}/new", creators)):
+            status = client.get(path).status_code
+            if status != (403 if kind not in admitted else 302 if path == "/records/change_request" else 200):
+                surprises[path] = status
+    assert not surprises
