@@ -1,11 +1,13 @@
 """The page on adding a table, step by step: what it shows is run here."""
 
 from collections.abc import Iterator
+from contextvars import Context
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from changegate.database import Base, connection
 from changegate.errors import AccessRefused
@@ -19,10 +21,13 @@ from changegate.services.tables.queries.encoded_query import parse_encoded_query
 from changegate.services.tables.reading.records import count_records
 from changegate.services.tables.registry import TABLES, Table, get_table
 from changegate.services.tables.writing.records import create_record
+from tests.conftest import ADMIN_PASSWORD
+from tests.console.visitor import Visitor
 from tests.guards.documents import DOCS, blocks
 
 ROOT = Caller("6816f79cc0a8016401c5a33be04be441", "admin", Permissions(frozenset({"admin"})))
 ANN = Caller("a" * 32, "ann", Permissions(frozenset({"itil"})))
+QUERIES_OF_ROOMS = [f"/records/cmn_location?sysparm_query=kind={kind}" for kind in ("room", "site")]
 PAGE = DOCS / "adding-a-table.md"
 
 
@@ -82,3 +87,18 @@ def test_clients_can_read_its_description(locations: Table) -> None:
     assert types["opened"] == "glide_date"
     choices = connection().execute(select(SysChoice.label).where(SysChoice.name == "cmn_location"))
     assert sorted(choices.scalars()) == ["Room", "Site"]
+
+
+def test_the_console_has_its_pages(locations: Table, either_app: Flask) -> None:
+    visitor, path = Visitor(either_app.test_client()), f"/records/{locations.name}"
+
+    def create() -> TestResponse:
+        visitor.sign_in("admin", ADMIN_PASSWORD)
+        form = visitor.open(f"{path}/new")
+        return visitor.send(form, "record", {"name": "Frankfurt", "kind": "room", "contact": "admin"})
+
+    # Requests would share the `g` of the fixture's application context.
+    saved = Context().run(create)
+    assert saved.status_code == 302
+    pages = {each: Context().run(visitor.open, each).text for each in (saved.location, *QUERIES_OF_ROOMS)}
+    assert [each for each, text in pages.items() if "Frankfurt" not in text] == [QUERIES_OF_ROOMS[1]]
