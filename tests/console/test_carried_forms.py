@@ -29,7 +29,7 @@ BUTTONS = {
     "calendar.revoke_feed_view",
     "change_files.delete_view",
     "change_files.upload_view",
-    "change_requests.answer_view",
+    "approvals.answer_view",
     "change_requests.comment_view",
     "change_requests.move_view",
     "my_approvals.answer_view",

@@ -173,6 +173,8 @@ AUDIENCES = (
         "GET /change-requests/<sys_id>/edit": Audience.PEOPLE,
         "GET /change-requests/<sys_id>/files/<attachment_id>": Audience.PEOPLE,
         "GET /change-requests/new": Audience.PEOPLE,
+        "GET /approvals/<sys_id>": Audience.PEOPLE,
+        "POST /approvals/<sys_id>/answer": Audience.PEOPLE,
         "GET /my-approvals": Audience.PEOPLE,
         "GET /calendar": Audience.PEOPLE,
         "GET /dashboard": Audience.PEOPLE,
@@ -180,7 +182,6 @@ AUDIENCES = (
         "POST /calendar/feeds/<token_hash>/revoke": Audience.PEOPLE,
         # The secret in the address says whose feed it is.
         "GET /calendar/feeds/<token>.ics": Audience.ANYONE,
-        "POST /change-requests/<sys_id>/answer": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/comment": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/edit": Audience.PEOPLE,
         "POST /change-requests/<sys_id>/files": Audience.PEOPLE,

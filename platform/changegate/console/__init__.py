@@ -15,8 +15,10 @@ from changegate.console import (
     sign_in,
     token_events,
 )
+from changegate.console.approvals import my_approvals
+from changegate.console.approvals import views as approval_views
 from changegate.console.calendar import views as calendar_views
-from changegate.console.changes import files, my_approvals
+from changegate.console.changes import files
 from changegate.console.changes import views as change_views
 from changegate.console.dashboard import views as dashboard_views
 from changegate.console.guards import allow_anyone, protect_forms
@@ -45,6 +47,7 @@ AREAS = (
     security_findings,
     change_views,
     files,
+    approval_views,
     my_approvals,
     calendar_views,
     dashboard_views,

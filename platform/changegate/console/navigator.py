@@ -70,7 +70,7 @@ GROUPS = (
             Module("Change requests", "change_requests.list_view", "change", ("change_files",)),
             Module("Dashboard", "dashboard.page_view", "chart"),
             Module("Calendar", "calendar.month_view", "calendar"),
-            Module("My approvals", MY_APPROVALS, "check"),
+            Module("My approvals", MY_APPROVALS, "check", ("approvals",)),
             _list_of("change_task", "Change tasks", "list"),
             _list_of("sysapproval_approver", "Approvals", "shield"),
         ),

@@ -1,5 +1,6 @@
 """A change of Tom's, whose approval Mia is asked for."""
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -55,3 +56,24 @@ def desk(app: Flask, sign_in: SignIn) -> Desk:
         change = create_record(get_table("change_request"), ROOT, fields)["sys_id"]
         db.session.commit()
     return Desk(app, tom, mia, str(change))
+
+
+def move(visitor: Visitor, desk: Desk, state: int, **fields: str) -> int:
+    """Move the change as its page does; return the status."""
+    page = visitor.open(desk.url)
+    found = re.findall(r'name="version" value="([^"]+)"', page.text)
+    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
+    sent = {"csrf_token": token[0], "version": found[0], "state": str(state), **fields}
+    return visitor.client.post(f"{desk.url}/move", data=sent).status_code
+
+
+def answer(visitor: Visitor, desk: Desk, state: str, comments: str = "") -> int:
+    """Answer on the page of the change; return the status."""
+    page = visitor.open(desk.url)
+    [form] = forms_to_answer(page.text)
+    return visitor.send(page, form, {"state": state, "comments": comments}).status_code
+
+
+def forms_to_answer(text: str) -> list[str]:
+    """Return the actions of the forms of a page that answer approvals."""
+    return re.findall(r'action="(/approvals/[0-9a-f]{32}/answer)"', text)

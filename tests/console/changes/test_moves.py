@@ -3,11 +3,8 @@
 import html
 import re
 
-import pytest
-
-from tests.console.changes.conftest import Desk
+from tests.console.changes.conftest import Desk, answer, move
 from tests.console.conftest import MakeChange, SignIn
-from tests.console.visitor import Visitor
 
 
 def targets_in(text: str) -> list[str]:
@@ -15,19 +12,6 @@ def targets_in(text: str) -> list[str]:
     ribbon = text[text.index('class="panel ribbon"') : text.index('class="tabs"')]
     shown = re.sub(r"</summary>.*?</details>", "", ribbon, flags=re.DOTALL)
     return [each.strip().strip("…") for each in re.findall(r'class="btn btn-sm btn-\w+"[^>]*>([^<]+)', shown)]
-
-
-def move(visitor: Visitor, desk: Desk, state: int, **fields: str) -> int:
-    page = visitor.open(desk.url)
-    found = re.findall(r'name="version" value="([^"]+)"', page.text)
-    token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)
-    sent = {"csrf_token": token[0], "version": found[0], "state": str(state), **fields}
-    return visitor.client.post(f"{desk.url}/move", data=sent).status_code
-
-
-def answer(visitor: Visitor, desk: Desk, state: str, comments: str = "") -> int:
-    page = visitor.open(f"{desk.url}?tab=approvals")
-    return visitor.send(page, "answer", {"state": state, "comments": comments}).status_code
 
 
 def test_the_ribbon_offers_what_is_possible(desk: Desk) -> None:
@@ -79,62 +63,8 @@ def test_a_cancellation_keeps_its_reason(desk: Desk) -> None:
     assert "Not needed" in desk.tom.open(f"{desk.url}?tab=activity").text
 
 
-def test_only_the_person_asked_gets_the_form_of_an_answer(desk: Desk) -> None:
-    move(desk.tom, desk, -4)
-    assert ('id="answer"' in desk.tom.open(desk.url).text, 'id="answer"' in desk.mia.open(desk.url).text) == (
-        False,
-        True,
-    )
-
-
-def test_the_requester_cannot_approve(desk: Desk) -> None:
-    move(desk.tom, desk, -4)
-    page = desk.mia.open(desk.url)
-    token = re.findall(r'name="csrf_token" value="([^"]+)"', desk.tom.open(desk.url).text)[0]
-    version = re.findall(r'name="version" value="([^"]+)"', page.text)[0]
-    sent = {"csrf_token": token, "version": version, "state": "approved"}
-    assert desk.tom.client.post(f"{desk.url}/answer", data=sent).status_code == 403
-    assert desk.field("approval") == "requested"
-
-
-def test_an_answer_to_what_was_edited_since_is_refused(desk: Desk) -> None:
-    move(desk.tom, desk, -4)
-    page = desk.mia.open(desk.url)
-    desk.tom.send(desk.tom.open(f"{desk.url}/edit"), "record", {"implementation_plan": "Another way"})
-    assert desk.mia.send(page, "answer", {"state": "approved"}).status_code == 409
-    assert desk.field("approval") == "requested"
-
-
-def test_a_rejection_needs_comments(desk: Desk) -> None:
-    move(desk.tom, desk, -4)
-    assert answer(desk.mia, desk, "rejected") == 403
-    assert answer(desk.mia, desk, "rejected", "Too early") == 302
-    assert desk.field("state") == -5
-
-
-def test_my_approvals_are_answered_together_each_with_a_result(desk: Desk) -> None:
-    move(desk.tom, desk, -4)
-    page = desk.mia.open("/my-approvals")
-    [value] = re.findall(r'name="change" value="([^"]+)"', page.text)
-    desk.tom.send(desk.tom.open(f"{desk.url}/edit"), "record", {"implementation_plan": "Another way"})
-    stale = desk.mia.send(page, "selection", {"change": value, "state": "approved"})
-    assert "has been changed since it was read" in stale.text
-    [value] = re.findall(r'name="change" value="([^"]+)"', stale.text)
-    done = desk.mia.send(stale, "selection", {"change": value, "state": "approved"})
-    assert "answered" in done.text
-    assert desk.field("state") in {-3, -2}
-
-
-@pytest.mark.parametrize("state", ["", "requested", "cancelled"])
-def test_my_approvals_take_no_other_answer(desk: Desk, state: str) -> None:
-    move(desk.tom, desk, -4)
-    page = desk.mia.open("/my-approvals")
-    [value] = re.findall(r'name="change" value="([^"]+)"', page.text)
-    assert desk.mia.send(page, "selection", {"change": value, "state": state}).status_code == 400
-
-
 def test_nothing_of_the_pages_is_done_by_get(desk: Desk) -> None:
-    for path in ("move", "comment", "answer", "form"):
+    for path in ("move", "comment", "form"):
         assert desk.tom.open(f"{desk.url}/{path}").status_code == 405
     assert desk.field("state") == -5
 

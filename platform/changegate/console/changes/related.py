@@ -1,4 +1,4 @@
-"""The related lists of a change, and the approvals that wait for a user."""
+"""The related lists of a change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from changegate.services.access.caller import Caller
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import EncodedQuery, parse_encoded_query
-from changegate.services.tables.reading.records import count_records, read_page
+from changegate.services.tables.queries.encoded_query import parse_encoded_query
+from changegate.services.tables.reading.records import read_page
 from changegate.services.tables.registry import find_table, get_table
 
 MOST_ROWS = 100
@@ -66,14 +66,3 @@ def _rows(name: str, query: str, fields: list[str], caller: Caller) -> list[Wire
     shape = Shape("", DisplayValue.ALL, exclude_reference_link=True, fields=("sys_id", *fields))
     page = read_page(get_table(name), caller, parse_encoded_query(query), shape, limit=MOST_ROWS, offset=0)
     return list(page.records)
-
-
-def pending_query(caller: Caller) -> EncodedQuery:
-    """Return the query for the approvals that wait for the caller, the oldest first."""
-    return parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^ORDERBYsys_created_on")
-
-
-def waits_for(sys_id: str, caller: Caller) -> bool:
-    """Return whether an approval of a change waits for the caller's own answer."""
-    query = parse_encoded_query(f"state=requested^approver={caller.sys_id}^asked_by_policy=true^sysapproval={sys_id}")
-    return count_records(get_table("sysapproval_approver"), caller, query) > 0

@@ -6,9 +6,10 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from changegate.console.approvals.block import blocks_of_change
 from changegate.console.changes.activity import list_activity
 from changegate.console.changes.files import PREVIEWED, files_of
-from changegate.console.changes.related import related_lists_of, waits_for
+from changegate.console.changes.related import related_lists_of
 from changegate.console.changes.ribbon import REASON, journal_inputs, ribbon_of
 from changegate.console.changes.sections import IN_HEAD, NOT_COPIED, PROVENANCE, SECTIONS, sections_of_form
 from changegate.console.guards import caller, require_login
@@ -30,7 +31,7 @@ from changegate.database import commit
 from changegate.errors import ChangegateError, InputInvalid, VersionOutdated
 from changegate.models.base import version_of
 from changegate.services.access.permissions import INTEGRATION_ADMINISTRATORS
-from changegate.services.process.answering import answer_change
+from changegate.services.approvals.rollup import REQUESTED
 from changegate.services.process.comments import add_comment
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
@@ -49,7 +50,6 @@ TABS: Mapping[str, str] = {
     "activity": "Activity",
 }
 SHAPE = Shape("", DisplayValue.ALL, exclude_reference_link=True)
-ANSWERS = {"approved": "approved", "rejected": "rejected"}
 bp = Blueprint("change_requests", __name__, url_prefix="/change-requests")
 bp.before_request(require_login)
 
@@ -161,20 +161,6 @@ def comment_view(sys_id: str) -> ResponseReturnValue:
     return _write(sys_id, {journal: sent.get("text", "")}, "activity", "Added.")
 
 
-@bp.post("/<sys_id>/answer")
-def answer_view(sys_id: str) -> ResponseReturnValue:
-    """Answer the approvals of a change that wait for the user."""
-    sent = current_request().form
-    state, comments = ANSWERS.get(sent.get("state", "")), sent.get("comments", "").strip() or None
-    if state is None:
-        raise InputInvalid({"state": ["Approve or reject."]})
-    answered = attempt(lambda: answer_change(sys_id, state, comments, caller(), condition=was_seen), raised=())
-    if isinstance(answered, ChangegateError):
-        return _refused(sys_id, answered, "approvals")
-    flash(f"You have {state} the change.")
-    return redirect(_url(sys_id, "approvals"))
-
-
 def _write(
     sys_id: str, fields: Mapping[str, str], tab: str, done: str, *, condition: VersionCheck | None = None
 ) -> ResponseReturnValue:
@@ -280,7 +266,7 @@ def _record_page(sys_id: str, *, refusal: str = "", tab: str = "") -> str:
         may_create=table.access.admits("create", who.permissions),
         manages_integrations=who.permissions.has_role(INTEGRATION_ADMINISTRATORS),
         related=related_lists_of(shown, sys_id, who),
-        is_asked=waits_for(sys_id, who),
+        blocks=blocks_of_change(change, who) if change["approval"] == REQUESTED else (),
         files=files_of(sys_id, who) if shown == "files" else (),
         previewed=PREVIEWED,
         activity=list_activity(table, who, record) if shown == "activity" else (),

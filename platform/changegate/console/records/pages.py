@@ -13,6 +13,8 @@ from changegate.services.tables.visibility import may_read
 # The endpoints of lists and records that have pages of their own, by table.
 OWN_LISTS: Mapping[str, str] = {"change_request": "change_requests.list_view"}
 OWN_PAGES: Mapping[str, str] = {"change_request": "change_requests.record_view"}
+# Pages that links lead to instead of the generic page of the record, which exists as well.
+FIRST_PAGES: Mapping[str, str] = {**OWN_PAGES, "sysapproval_approver": "approvals.record_view"}
 
 # Labels whose plural is not regular, or that have none.
 PLURALS: Mapping[str, str] = {
@@ -48,8 +50,8 @@ def list_url(table: str, **arguments: Any) -> str:
 
 def record_url(table: str, sys_id: str) -> str | None:
     """Return the path of a record's page, or None if the table is not served."""
-    if table in OWN_PAGES:
-        return url_for(OWN_PAGES[table], sys_id=sys_id)
+    if table in FIRST_PAGES:
+        return url_for(FIRST_PAGES[table], sys_id=sys_id)
     return url_for("record_pages.record_view", table_name=table, sys_id=sys_id) if find_table(table) else None
 
 

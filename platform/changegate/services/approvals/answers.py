@@ -99,6 +99,17 @@ def complete_answer(row: Row, changes: Values, current: Round) -> None:
     append("change_request", current.change["sys_id"], "answered", facts, actor)
 
 
+def why_unanswerable(row: Row, current: Round) -> str | None:
+    """Return why the caller of a round cannot answer an approval that a policy requested, or None if they can."""
+    if row["state"] != REQUESTED or row["stage"] not in current.stages or row["round"] != current.number:
+        return f"its state is {APPROVALS.get(row['state'], row['state'])}"
+    try:
+        capacity = capacity_of(row["approver"], current.caller, current.initiators)
+    except AccessRefused:
+        return "it is requested from another user"
+    return None if capacity == ADMINISTRATOR else _why_not(row, current)
+
+
 def _why_not(row: Row, current: Round) -> str | None:
     """Return why the caller may not answer an approval for its approver, or None."""
     stage = current.stages.get(row["stage"])

@@ -121,6 +121,19 @@ def describe_differences(before: Content, after: Content) -> list[str]:
     return [_describe(name, before[name], after[name]) for name in ordered]
 
 
+def texts_of(content: Content) -> dict[str, str]:
+    """Return the fields of a content that are not empty as texts, in the order of `GOVERNED_FIELDS`."""
+    ordered = dict.fromkeys(name for name in (*GOVERNED_FIELDS, *sorted(content)) if content.get(name))
+    return {name: _shown(name, content[name]) for name in ordered}
+
+
+def _shown(name: str, value: Any) -> str:
+    if name not in COLLECTIONS:
+        return _text(get_table(CHANGE).entries[name], value)
+    names = _names("cmdb_ci", value) if name == AFFECTED_CIS else {}
+    return ", ".join(names.get(item, item) if isinstance(item, str) else item[0] for item in value)
+
+
 def _text_of(content: Content) -> str:
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
 

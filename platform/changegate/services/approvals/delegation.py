@@ -29,6 +29,9 @@ _OF_USER = Prepared(
     .where(SysUserDelegate.user == parameter("user"), *_ACTIVE)
     .order_by(SysUserDelegate.delegate)
 )
+_TO_USER = Prepared(
+    select(SysUserDelegate.user).where(SysUserDelegate.delegate == parameter("delegate"), *_ACTIVE).distinct()
+)
 
 
 def capacity_of(approver: str, caller: Caller, initiators: Initiators) -> str:
@@ -55,6 +58,11 @@ def list_delegates(approver: str, current: Round) -> list[str]:
     """Return the users to whom an approver of a round has delegated approvals now."""
     rows = _OF_USER.all({"user": approver, "at": now()})
     return _delegates(rows, current.initiators) if rows else []
+
+
+def list_delegating(delegate: str) -> list[str]:
+    """Return the users who have delegated approvals to a user now."""
+    return [row.user for row in _TO_USER.all({"delegate": delegate, "at": now()})]
 
 
 def _delegates(rows: Iterable[Any], initiators: Initiators) -> list[str]:

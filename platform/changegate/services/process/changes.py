@@ -16,6 +16,7 @@ _IS_CHANGE = _TASK.c["sys_class_name"] == "change_request"
 _CHANGE = select(_TASK).where(_TASK.c["sys_id"] == parameter("change"), _IS_CHANGE)
 # SQLite has no row locks. `locks_rows` makes it take its write lock before it reads (database/engine.py).
 _LOCK_CHANGE = Prepared(_CHANGE.with_for_update(key_share=True).execution_options(locks_rows=True))
+_FIND_CHANGE = Prepared(_CHANGE)
 _CHANGE_OF_TASK = Prepared(select(_TASK.c["change_request"]).where(_TASK.c["sys_id"] == parameter("task")))
 _TASKS = (
     select(_TASK)
@@ -40,6 +41,12 @@ def tasks_table() -> Table:
 def lock_change(sys_id: str) -> Values | None:
     """Lock and return a change, or return None if there is no such change."""
     row = _LOCK_CHANGE.first({"change": sys_id})
+    return None if row is None else _values(row)
+
+
+def find_change(sys_id: str) -> Values | None:
+    """Return a change without a lock, or None if there is no such change."""
+    row = _FIND_CHANGE.first({"change": sys_id})
     return None if row is None else _values(row)
 
 

@@ -1,0 +1,113 @@
+"""What pages show about an approval: its content, who else is asked, earlier answers, and what has changed since."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from changegate.console.local_times import local
+from changegate.errors import RecordNotFound
+from changegate.models.base import version_of
+from changegate.models.change_request import CHANGE_STATES
+from changegate.models.task import APPROVALS
+from changegate.services.access.caller import Caller
+from changegate.services.approvals.content import labels_of
+from changegate.services.process.approval_details import ApprovalDetails, get_details, list_waiting
+from changegate.services.tables.display.display_names import find_names
+from changegate.services.tables.reading.records import get_row
+from changegate.services.tables.registry import get_table
+
+CHANGES = "change_request"
+LONG = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredField:
+    """A field that an approval covers, as its approver reads it."""
+
+    label: str
+    text: str
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether the text takes the whole width."""
+        return len(self.text) > LONG or "\n" in self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalBlock:
+    """An approval with the names of the people in it. `reads_change` tells whether the user may open its change."""
+
+    details: ApprovalDetails
+    names: Mapping[str, str]
+    reads_change: bool
+    is_own: bool
+
+    @property
+    def sys_id(self) -> str:
+        """The sys_id of the approval."""
+        return str(self.details.row["sys_id"])
+
+    @property
+    def version(self) -> str:
+        """The version of the approval, which every edit of its content changes."""
+        return version_of(self.details.row["sys_mod_count"], self.details.row["sys_updated_on"])
+
+    @property
+    def number(self) -> str:
+        """The number of the change."""
+        return str(self.details.asked.change["number"]) if self.details.asked else ""
+
+    @property
+    def state(self) -> str:
+        """The label of the approval's state."""
+        return APPROVALS[self.details.row["state"]] or ""
+
+    @property
+    def stage(self) -> str:
+        """The label of the state for which the approval is requested."""
+        return CHANGE_STATES.get(str(self.details.row["stage"]), "")
+
+    @property
+    def covered(self) -> Sequence[CoveredField]:
+        """The fields that the approval covers."""
+        entries, texts = get_table(CHANGES).entries, self.details.covered
+        labels = dict(zip(texts, labels_of(texts), strict=True))
+        kinds = {name: entries[name].kind for name in texts if name in entries}
+        return [
+            CoveredField(labels[name], _local_text(text) if kinds.get(name) == "glide_date_time" else text)
+            for name, text in texts.items()
+        ]
+
+    def name_of(self, user: str | None) -> str:
+        """Return the name of a user."""
+        return self.names.get(user or "", "a deleted user")
+
+
+def block_of(details: ApprovalDetails, caller: Caller) -> ApprovalBlock:
+    """Return the block of an approval."""
+    names = find_names({"sys_user": details.people}, caller).get("sys_user", {})
+    reads = details.asked is not None and may_read_change(details.asked.sys_id, caller)
+    return ApprovalBlock(details, names, reads, details.row["approver"] == caller.sys_id)
+
+
+def get_block(sys_id: str, caller: Caller) -> ApprovalBlock:
+    """Return the block of an approval. Raises `RecordNotFound`."""
+    return block_of(get_details(sys_id, caller), caller)
+
+
+def blocks_of_change(change: Mapping[str, object], caller: Caller) -> list[ApprovalBlock]:
+    """Return the blocks of the approvals of a change that the caller may answer."""
+    return [block_of(each, caller) for each in list_waiting(change, caller)]
+
+
+def may_read_change(sys_id: str, caller: Caller) -> bool:
+    """Return whether the caller may open a change."""
+    try:
+        get_row(get_table(CHANGES), caller, sys_id, ("sys_id",))
+    except RecordNotFound:
+        return False
+    return True
+
+
+def _local_text(text: str) -> str:
+    return f"{local(datetime.fromisoformat(text).replace(tzinfo=UTC)):%Y-%m-%d %H:%M:%S}"
