@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from changegate.console.integrations.setup_form import SetupForm
 from changegate.extensions import db
-from changegate.models import SysAuthScope, SysUserGroup
+from changegate.models import SysapprovalApprover, SysAuthScope, SysUserGroup
 from changegate.schemas import presets
 from changegate.seed.demo import seed_demo
 from changegate.services.attachments.upload import measure
@@ -84,6 +84,7 @@ def add_examples(app: Flask) -> Examples:
                 "sys_id": people["nobody"],
                 "change_requests.sys_id": change,
                 "change_files.sys_id": change,
+                "approvals.sys_id": _approval_of(people["manager"]),
                 "attachment_id": _attach(change, "plan.png"),
                 "auth_scopes.sys_id": str(db.session.execute(scopes).scalars().first()),
                 "connection_type": "client-credentials",
@@ -138,6 +139,11 @@ def _add_change(people: Mapping[str, str]) -> str:
         update_record(get_table("change_request"), ROOT, change, sent)
     _create("sysapproval_approver", sysapproval=change, approver=people["approver"], state="requested")
     return change
+
+
+def _approval_of(user: str) -> str:
+    asked = select(SysapprovalApprover.sys_id).filter_by(approver=user, state="requested")
+    return str(db.session.execute(asked).scalar_one())
 
 
 def _attach(change: str, name: str) -> str:

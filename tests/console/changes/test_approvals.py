@@ -157,6 +157,20 @@ def test_conflicts_and_freezes_are_shown(desk: Desk, asked: Visitor) -> None:
     assert "Elsewhere" not in text
 
 
+def test_an_approval_that_was_added_by_hand_is_answered_by_its_approver(desk: Desk, sign_in: SignIn) -> None:
+    rita = sign_in("rita")
+    with desk.app.app_context():
+        asked = {"sysapproval": desk.change, "approver": user_of("rita"), "state": "requested"}
+        create_record(get_table("sysapproval_approver"), ROOT, asked)
+        db.session.commit()
+    path = approval_of(desk, "rita")
+    assert "it is requested from another user" in desk.tom.open(path).text
+    assert send(rita, path, "approved") == 302
+    assert "rita approved" not in rita.open(path).text
+    assert "Approved</span>" in rita.open(path).text
+    assert desk.field("approval") == "not requested"
+
+
 def test_an_approval_outlives_its_change(desk: Desk, asked: Visitor) -> None:
     path = approval_of(desk, NOAH)
     with desk.app.app_context():

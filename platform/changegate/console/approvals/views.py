@@ -28,6 +28,9 @@ def answer_view(sys_id: str) -> ResponseReturnValue:
     """Answer an approval in the version that the page showed; otherwise, show what has changed since."""
     sent = current_request().form
     state = sent.get("state", "")
+    # Before the version is compared: users who are not asked do not learn whether it is the stored one.
+    if get_block(sys_id, caller()).details.refusal:
+        return _page(sys_id), 403
     refusal = answer_approval(sys_id, state, sent.get("comments", ""), caller(), condition=was_seen)
     if refusal is not None:
         is_outdated = isinstance(refusal, VersionOutdated)

@@ -26,6 +26,7 @@ from changegate.services.process.freezes import FREEZES, PLANNED, freeze_facts
 from changegate.services.schedules.freezes import FrozenSpan
 from changegate.services.tables.reading.records import get_row
 from changegate.services.tables.registry import get_table
+from changegate.services.users.roles import ADMIN
 
 MOST_EARLIER = 20
 _APPROVALS = SysapprovalApprover.__table__
@@ -125,6 +126,10 @@ class ApprovalDetails:
         """Why the caller cannot answer, as a part of a sentence, or None if they can."""
         if self.asked is None:
             return "its change does not exist any more"
+        if not self.row["asked_by_policy"]:
+            caller = self.asked.caller
+            may_answer = caller.sys_id == self.row["approver"] or ADMIN in caller.roles
+            return None if may_answer else "it is requested from another user"
         return why_unanswerable(self.row, self.asked.round)
 
     @property
