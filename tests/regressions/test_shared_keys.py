@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from marshmallow import ValidationError
 
 from changegate.errors import InputInvalid
-from changegate.services.keys.sealed import seal
+from changegate.sealed import seal
 from tests.support.attack_forms import SPELLINGS, certificate
 from tests.support.forge import NOW, as_bytes, b64, forge, header, jwk, key_set_document, rsa_key, sign, unb64
 from tests.support.token_desk import Integration, TokenDesk

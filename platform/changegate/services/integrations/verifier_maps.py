@@ -10,10 +10,10 @@ from changegate.errors import InputInvalid, JwksUnusable, SealBroken
 from changegate.models import JwtVerifierMap, OAuthEntity, SysCertificate
 from changegate.models.base import new_sys_id
 from changegate.models.jwt_verifier_map import SHARED_KEY_BYTES
+from changegate.sealed import seal, unseal
 from changegate.services.integrations.integration_fields import map_facts
 from changegate.services.keys.certificate import SigningCertificate, UnusableCertificateError
 from changegate.services.keys.key_set import KeySet
-from changegate.services.keys.sealed import seal, unseal
 
 LEAKED_KEY = (
     "Key {} is not public: {}. It was not stored. Consider it leaked: have its owner replace it, and paste the public "

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from changegate.errors import JwksUnusable
+from changegate.sealed import unseal
 from changegate.services.keys.certificate import SigningCertificate
 from changegate.services.keys.key_set import KeySet
 from changegate.services.keys.parsed_key_sets import ParsedKeySets
-from changegate.services.keys.sealed import unseal
 from changegate.services.keys.shared_key import SharedKey, SharedKeys
 from changegate.services.keys.signing_key import SigningKey
 from changegate.services.keys.verifying_keys import VerifyingKeys

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.algorithms import ECAlgorithm
 
 from changegate.errors import SealBroken
-from changegate.services.keys.sealed import seal, unseal
+from changegate.sealed import seal, unseal
 from changegate.services.keys.signing_key import SigningKey
 
 ALGORITHM = "ES256"

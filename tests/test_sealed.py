@@ -8,7 +8,7 @@ from flask import Flask
 
 from changegate import create_app
 from changegate.errors import SealBroken
-from changegate.services.keys.sealed import VERSION, seal, unseal
+from changegate.sealed import VERSION, seal, unseal
 
 SECRET = "correct horse battery staple"
 
