@@ -18,18 +18,18 @@ from changegate.models import CmdbCi, Job
 from changegate.services.jobs.overview import OVERDUE_AFTER
 from changegate.services.jobs.queue import enqueue
 from tests.conftest import ADMIN_PASSWORD
-from tests.support.job_kinds import KIND
+from tests.e2e.job_kinds import KIND
 from tests.support.jobs import stored_jobs
 from tests.support.postgres import either_app, prepared_postgres
 from tests.support.servers import COMMAND, Process, Running, environment_of, running_changegate, start
 
 __all__ = ["either_app", "prepared_postgres"]
 
-WORKER = f"import tests.support.job_kinds\n{COMMAND}"
+WORKER = f"import tests.e2e.job_kinds\n{COMMAND}"
 # Generous: the processes share the machine with others.
 MOST_SECONDS = 120
 PATIENT_SERVER = f"""
-import importlib, tests.support.job_kinds
+import importlib, tests.e2e.job_kinds
 importlib.import_module("changegate.cli.serve").KILL_TIMEOUT_SECONDS = {MOST_SECONDS}
 """
 KILLS = 2

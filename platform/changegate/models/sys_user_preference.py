@@ -1,4 +1,4 @@
-"""What users keep for themselves: preferences, saved filters, and calendar feeds."""
+"""What users keep for themselves: preferences, saved filters, calendar feeds, and delegations."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from changegate.database import Base
-from changegate.models.base import Record, instant, reference, string, text
+from changegate.models.base import Record, boolean, instant, reference, string, text
 
 
 class SysUserPreference(Record, Base):
@@ -42,3 +42,15 @@ class CalendarFeed(Base):
     # An encoded query of change requests.
     query: Mapped[str] = text("Query")
     created_at: Mapped[datetime] = instant("Created")
+
+
+class SysUserDelegate(Record, Base):
+    """A delegation from `user` to `delegate`; `ends` is the first instant at which it no longer applies."""
+
+    __tablename__ = "sys_user_delegate"
+
+    user: Mapped[str] = reference("User", "sys_user", ondelete="CASCADE", index=True)
+    delegate: Mapped[str] = reference("Delegate", "sys_user", ondelete="CASCADE", index=True)
+    starts: Mapped[datetime] = instant("Starts")
+    ends: Mapped[datetime] = instant("Ends")
+    approvals: Mapped[bool] = boolean("Approvals", default=True)
