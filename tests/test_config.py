@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from changegate import create_app
-from changegate.config import PARSERS, SettingInvalid, Settings, default_instance_path, load_settings
+from changegate.config import PARSERS, SettingInvalid, Settings, SmtpServer, default_instance_path, load_settings
 
 SECRET = "s" * 32
 
@@ -64,6 +64,8 @@ def test_a_fresh_instance_has_every_default(tmp_path: Path) -> None:
             ("https://ops.example.com", "http://[::1]:3000"),
         ),
         ("cors_origins", "https://*.example.com", ("https://*.example.com",)),
+        ("smtp_timeout", "30", 30),
+        ("mail_from", "Changegate <c@example.com>", "Changegate <c@example.com>"),
     ],
 )
 def test_reads_every_setting_from_the_environment(
@@ -71,6 +73,22 @@ def test_reads_every_setting_from_the_environment(
 ) -> None:
     monkeypatch.setenv(f"CHANGEGATE_{name.upper()}", text)
     assert getattr(load_settings(tmp_path), name) == value
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.example.com", SmtpServer("smtp", "mail.example.com", 25)),
+        ("smtp+starttls://u:p%40%3A@h", SmtpServer("smtp+starttls", "h", 587, "u", "p@:")),
+        ("smtps://u:p@h:4650", SmtpServer("smtps", "h", 4650, "u", "p")),
+        ("smtp://u:p@[::1]:2525", SmtpServer("smtp", "::1", 2525, "u", "p")),
+        ("smtp://u:p@localhost", SmtpServer("smtp", "localhost", 25, "u", "p")),
+    ],
+)
+def test_reads_the_address_of_a_mail_server(tmp_path: Path, url: str, server: SmtpServer) -> None:
+    assert settings_of(tmp_path, smtp_url=url, mail_from="c@example.com").smtp_url == server
+    with pytest.raises(SettingInvalid, match="set CHANGEGATE_MAIL_FROM"):
+        settings_of(tmp_path, smtp_url=url)
 
 
 def test_every_setting_has_a_parser() -> None:
@@ -110,6 +128,16 @@ BAD_VALUES = [
     ("cors_origins", "https://ops.example.com/", "give origins such as"),
     ("cors_origins", "ops.example.com", "give origins such as"),
     ("cors_origins", "null", "give origins such as"),
+    ("smtp_url", "mail.example.com", "give an address such as smtp+starttls://"),
+    ("smtp_url", "imap://h", "give an address such as smtp+starttls://"),
+    ("smtp_url", "smtps://u:hidden", "give an address such as smtp+starttls://"),
+    ("smtp_url", "smtps://u:hidden@h/path", "give an address such as smtp+starttls://"),
+    ("smtp_url", "smtps://hidden@h", "give a user and a password, or neither"),
+    ("smtp_url", "smtp://u:hidden@mail.example.com", "smtp:// would send the password unencrypted"),
+    ("smtp_timeout", "31", "give a number of seconds from 1 to 30"),
+    ("smtp_timeout", "0", "give a number of seconds from 1 to 30"),
+    ("mail_from", "Changegate", "give an address such as changegate@example.com"),
+    ("mail_from", "a@x.com\nBcc: b@x.com", "give an address such as changegate@example.com"),
 ]
 
 

@@ -12,11 +12,12 @@ import runpy
 import secrets
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -39,8 +40,23 @@ class SettingInvalid(Exception):
 
 
 MOST_THREADS = 256
+# A job that sends mail must end within its lease.
+LONGEST_SMTP_TIMEOUT = 30
+SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 # The longest time that an expired key set is used while its provider is unavailable.
 LONGEST_STALE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """The mail server; `scheme` is one of `SMTP_PORTS`."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +85,9 @@ class Settings:
     password_grant_enabled: bool = False
     review_deadline: timedelta = timedelta(days=5)
     threads: int = 4
+    smtp_url: SmtpServer | None = None
+    smtp_timeout: int = 20
+    mail_from: str | None = None
 
 
 def _flag(value: str) -> bool:
@@ -155,6 +174,41 @@ def _counter_store(value: str) -> str:
     return value
 
 
+def _smtp_url(value: str) -> SmtpServer:
+    parts = urlsplit(value)
+    try:
+        is_plain = not (parts.path.strip("/") or parts.query or parts.fragment or parts.port == 0)
+    except ValueError:  # its message has the text after a colon, which may be a password
+        is_plain = False
+    if parts.scheme not in SMTP_PORTS or not parts.hostname or not is_plain or not value.isascii():
+        raise ValueError("give an address such as smtp+starttls://user:password@mail.example.com:587")
+    user, password = (unquote(text) if text else None for text in (parts.username, parts.password))
+    if (user is None) != (password is None):
+        raise ValueError("give a user and a password, or neither")
+    if password is not None and parts.scheme == "smtp" and not _is_loopback(parts.hostname):
+        raise ValueError("smtp:// would send the password unencrypted: use smtp+starttls:// or smtps://")
+    return SmtpServer(parts.scheme, parts.hostname, parts.port or SMTP_PORTS[parts.scheme], user, password)
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _smtp_timeout(value: str) -> int:
+    if not 0 < (number := _count(value)) <= LONGEST_SMTP_TIMEOUT:
+        raise ValueError(f"give a number of seconds from 1 to {LONGEST_SMTP_TIMEOUT}")
+    return number
+
+
+def _mail_from(value: str) -> str:
+    _name, address = parseaddr(value)
+    if not MAIL_ADDRESS.fullmatch(address) or not value.isprintable():
+        raise ValueError("give an address such as changegate@example.com or Changegate <changegate@example.com>")
+    return value
+
+
 def _secret_key(value: str) -> str:
     if len(value) < 32:
         raise ValueError("use at least 32 characters")
@@ -190,10 +244,13 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "password_grant_enabled": _flag,
     "review_deadline": _seconds,
     "threads": _threads,
+    "smtp_url": _smtp_url,
+    "smtp_timeout": _smtp_timeout,
+    "mail_from": _mail_from,
 }
 
 
-MAY_HOLD_SECRETS = frozenset({"secret_key", "admin_password", "database_url", "ratelimit_storage_url"})
+MAY_HOLD_SECRETS = frozenset({"secret_key", "admin_password", "database_url", "ratelimit_storage_url", "smtp_url"})
 
 
 def default_instance_path(root: Path | None = None) -> Path:
@@ -218,6 +275,8 @@ def load_settings(instance_path: Path, overrides: Mapping[str, str] | None = Non
     values.setdefault("database_url", f"sqlite:///{instance_path / DATABASE_FILE}")
     if "secret_key" not in values:
         values["secret_key"] = _kept_secret_key(instance_path / KEY_FILE)
+    if "smtp_url" in values and "mail_from" not in values:
+        raise SettingInvalid(f"With {PREFIX}SMTP_URL, set {PREFIX}MAIL_FROM to the address that mail is sent from.")
     return Settings(**values)
 
 

@@ -23,6 +23,7 @@ from changegate.extensions import bootstrap, csrf, db, limiter, login, migrate
 from changegate.services import catalog, evidence
 from changegate.services.keys.jwks_fetch import FetchPolicy
 from changegate.services.keys.key_store import KeyStore
+from changegate.services.mail import sending
 
 # A wheel contains the migrations inside the package; a checkout has them next to `platform/`.
 MIGRATIONS = next(
@@ -34,7 +35,7 @@ MAX_REQUEST_BYTES = 10 * 1024 * 1024
 KEY_STORE = "key_store"
 LONG_REQUESTS = "long_requests"
 
-__all__ = ["catalog", "create_app", "evidence", "models"]
+__all__ = ["catalog", "create_app", "evidence", "models", "sending"]
 
 
 class ConsoleSessions(SecureCookieSessionInterface):

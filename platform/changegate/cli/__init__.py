@@ -12,6 +12,7 @@ from changegate.cli.findings import findings
 from changegate.cli.history import history
 from changegate.cli.integrations import integration
 from changegate.cli.job import job
+from changegate.cli.mail import mail
 from changegate.cli.prepare import prepare
 from changegate.cli.process import process
 from changegate.cli.scope import scope
@@ -28,7 +29,21 @@ def group() -> None:
     """Run a change management server that trusts identity providers instead of stored secrets."""
 
 
-for command in (prepare, serve, worker, job, demo, user, integration, process, scope, findings, token_key, history):
+for command in (
+    prepare,
+    serve,
+    worker,
+    job,
+    mail,
+    demo,
+    user,
+    integration,
+    process,
+    scope,
+    findings,
+    token_key,
+    history,
+):
     group.add_command(command)
 
 

@@ -46,6 +46,7 @@ from changegate.models.sys_audit import SysAudit
 from changegate.models.sys_certificate import SysCertificate
 from changegate.models.sys_choice import SysChoice
 from changegate.models.sys_dictionary import SysDbObject, SysDictionary
+from changegate.models.sys_email import SysEmail
 from changegate.models.sys_journal_field import SysJournalField
 from changegate.models.sys_user import (
     SysGroupHasRole,
@@ -56,8 +57,7 @@ from changegate.models.sys_user import (
     SysUserIdentity,
     SysUserRole,
 )
-from changegate.models.sys_user_delegate import SysUserDelegate
-from changegate.models.sys_user_preference import CalendarFeed, SysFilter, SysUserPreference
+from changegate.models.sys_user_preference import CalendarFeed, SysFilter, SysUserDelegate, SysUserPreference
 from changegate.models.sys_user_session import SysUserSession
 from changegate.models.sysapproval_approver import SysapprovalApprover
 from changegate.models.task import SysNumberCounter, Task
@@ -117,6 +117,7 @@ __all__ = [
     "SysChoice",
     "SysDbObject",
     "SysDictionary",
+    "SysEmail",
     "SysFilter",
     "SysGroupHasRole",
     "SysJournalField",

@@ -10,6 +10,7 @@ from changegate.models import (
     SysChoice,
     SysDbObject,
     SysDictionary,
+    SysEmail,
     SysJournalField,
 )
 from changegate.services.catalog.access import (
@@ -66,4 +67,14 @@ SYSTEM_TABLES = (
     Table("sys_auth_scope", "Auth Scope", SysAuthScope, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("sys_certificate", "X.509 Certificate", SysCertificate, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
     Table("jwt_verifier_map", "JWT Verifier Map", JwtVerifierMap, "name", READ_BY_INTEGRATION_ADMINISTRATORS),
+    # Read only: the job that sends mail writes it.
+    Table(
+        name="sys_email",
+        label="Email",
+        model=SysEmail,
+        display_field="subject",
+        access=Access(read=ADMINISTRATORS),
+        is_audited=False,
+        is_closed_to_tokens=True,
+    ),
 )

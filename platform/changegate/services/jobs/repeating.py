@@ -11,7 +11,7 @@ from changegate.models import Job
 from changegate.services.jobs.handlers import KINDS, JobKind, add_kind
 from changegate.services.jobs.queue import enqueue, new_job
 
-Step = Callable[[datetime], bool]
+Step = Callable[[datetime], bool | timedelta]
 # Every repeating job has a key, so that it exists once however many workers there are.
 REPEATING_KEY = "repeating"
 CLEANUP_INTERVAL = timedelta(minutes=10)
@@ -25,13 +25,15 @@ def repeating(kind: str, *, every: timedelta) -> Callable[[Step], Step]:
     """Register the decorated function as a job that runs again `every` so often, counted from the end of a run.
 
     The function gets the current time. It does a limited amount of work in a transaction that the worker commits, and
-    returns whether there may be more; it then runs again without waiting. A run that fails is repeated without a limit
-    of attempts.
+    returns whether there may be more; it then runs again without waiting. It may also return the time until its next
+    run. A run that fails is repeated without a limit of attempts.
     """
 
     def register(step: Step) -> Step:
         def run(_payload: Mapping[str, Any]) -> None:
-            enqueue(kind, key=REPEATING_KEY, delay=timedelta(0) if step(now()) else every)
+            outcome = step(now())
+            delay = outcome if isinstance(outcome, timedelta) else timedelta(0) if outcome else every
+            enqueue(kind, key=REPEATING_KEY, delay=delay)
 
         add_kind(kind, JobKind(run, every))
         return step
