@@ -155,3 +155,61 @@ def test_a_list_of_references_says_what_it_takes(admin: Visitor) -> None:
     task = dict(help_of.findall(admin.open("/records/change_task/new").text))
     assert freeze["assignment_groups"] == "Names, separated by commas."
     assert task["watch_list"] == "User IDs or names, separated by commas."
+
+
+def choices_in(text: str, field: str) -> list[str]:
+    """Return what the radio buttons at a field would send."""
+    return [
+        html.unescape(each) for each in re.findall(rf'type="radio"[^>]*name="{field}-choice" value="([^"]*)"', text)
+    ]
+
+
+def test_a_name_without_a_record_comes_back_with_similar_ones_to_choose_from(
+    app: Flask, admin: Visitor, group: str
+) -> None:
+    for name in ("ada", "adam"):
+        make(app, "sys_user", user_name=name, name=f"{name.title()} Lovelace")
+    refused = admin.send(admin.open(f"{GROUPS}/{group}"), "record", {"manager": "lovelace", "description": "Cables"})
+    assert refused.status_code == 400
+    assert "There is no user “lovelace”. Choose one of these, or enter another name." in refused.text
+    assert choices_in(refused.text, "manager") == ["ada", "adam"]
+    # Nothing is chosen for the user.
+    assert admin.send(refused, "record").status_code == 400
+    assert admin.send(refused, "record", {"manager-choice": "adam"}).status_code == 302
+    text = admin.open(f"{GROUPS}/{group}").text
+    assert 'value="Adam Lovelace"' in text
+    assert "Cables" in text
+
+
+def test_a_name_of_several_records_comes_back_with_them(app: Flask, admin: Visitor, group: str) -> None:
+    items = [make(app, "cmdb_ci", name="web-01", sys_class_name=name) for name in ("cmdb_ci_server", "cmdb_ci_appl")]
+    sent = {"short_description": "Patch", "cmdb_ci": "WEB-01", "assigned_to": "nobody.here"}
+    refused = admin.send(admin.open("/change-requests/new"), "record", sent)
+    assert "Several configuration items are called “WEB-01”. Choose one." in refused.text
+    # Each unclear name is reported at once.
+    assert "There is no user “nobody.here”." in refused.text
+    assert choices_in(refused.text, "cmdb_ci") == items or choices_in(refused.text, "cmdb_ci") == items[::-1]
+    assert "Server" in refused.text
+    answer = admin.send(refused, "record", {"cmdb_ci-choice": items[0], "assigned_to": ""})
+    assert f"/records/cmdb_ci/{items[0]}" in admin.open(str(answer.location)).text
+
+
+def test_an_unclear_name_in_a_list_is_replaced_by_the_choice(app: Flask, admin: Visitor) -> None:
+    for name in ("ada", "bob"):
+        make(app, "sys_user", user_name=name, name=f"{name.title()} Lovelace")
+    sent = {"short_description": "Patch", "watch_list": "admin, bob love, x@example.com"}
+    refused = admin.send(admin.open("/change-requests/new"), "record", sent)
+    [chosen] = [each for each in choices_in(refused.text, "watch_list") if "bob" in each]
+    assert chosen == "admin, bob, x@example.com"
+    answer = admin.send(refused, "record", {"watch_list-choice": chosen})
+    assert "System Administrator,Bob Lovelace,x@example.com" in admin.open(str(answer.location)).text.replace(", ", ",")
+
+
+def test_choices_are_records_that_the_user_may_see(sign_in: SignIn, make_change: MakeChange) -> None:
+    nora = sign_in("nora")
+    make_change(short_description="x")
+    make_change(short_description="y", requested_by="nora")
+    sent = {"change_request": "CHG003", "freeze": "Year end", "reason": "Urgent"}
+    refused = nora.send(nora.open("/records/chg_freeze_override/new"), "record", sent)
+    assert refused.status_code == 400
+    assert choices_in(refused.text, "change_request") == ["CHG0030002"]

@@ -25,6 +25,7 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
+from changegate.console.records.reference_choices import take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.database import commit
@@ -84,7 +85,7 @@ def create_view() -> ResponseReturnValue:
     form = form_as_sent(_inputs(sections), current_request().form)
     record = attempt(lambda: create_record(table, caller(), changed_texts(form, {}), input_display_value=True))
     if isinstance(record, ChangegateError):
-        form.take_error(record)
+        take_refusal(form, record, table, caller(), {})
         return _form_page(form, sections), record.status
     flash(f"{record['number']} created.")
     return redirect(url_for("change_requests.record_view", sys_id=record["sys_id"]))
@@ -227,7 +228,7 @@ def _refused_form(
 ) -> ResponseReturnValue:
     record, version = _read(sys_id)
     if not isinstance(problem, VersionOutdated):
-        form.take_error(problem)
+        take_refusal(form, problem, _table(), caller(), form_of_record(form.fields, record).values)
         return _form_page(form, sections, record=record, version=version), problem.status
     opened = current_request().form.get(VERSION, "")
     stale = history.differences_since(_table(), caller(), record, opened, form.values)

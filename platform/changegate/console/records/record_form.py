@@ -18,6 +18,8 @@ from changegate.services.tables.registry import Table, table_of_users
 from changegate.services.tables.values import render_value
 
 LONGEST_LINE = 255
+# The end of the names of radio buttons that choose the record that a typed name means.
+CHOICE = "-choice"
 # What the messages of the engine begin with, and the list of labels in that of mandatory fields.
 _OF_FIELD = re.compile(r"Field (?P<name>[a-z0-9_]+): (?P<problem>.*)", re.DOTALL)
 _MANDATORY = re.compile(r".*The following fields are mandatory: (?P<labels>.*)", re.DOTALL)
@@ -51,14 +53,24 @@ class FormField:
         return f"{'User IDs or names' if self.entry.reference == users.name else 'Names'}, separated by commas."
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceChoice:
+    """A record that a typed name could mean: the text to send, its name, and what tells it apart from others."""
+
+    text: str
+    name: str
+    detail: str
+
+
 @dataclass(slots=True)
 class RecordForm:
-    """The inputs of a form with their texts, and the errors by input; `""` holds those of the whole form."""
+    """The inputs of a form with their texts, the errors by input, and the records that unclear names could mean."""
 
     fields: Sequence[FormField]
     values: dict[str, str]
     errors: dict[str, list[str]] = field(default_factory=dict)
     notices: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, list[ReferenceChoice]] = field(default_factory=dict)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -152,6 +164,8 @@ def form_as_sent(fields: Sequence[FormField], sent: MultiDict[str, str]) -> Reco
 def _sent_text(each: FormField, sent: MultiDict[str, str]) -> str:
     if each.kind == "boolean":
         return "true" if each.name in sent else "false"
+    if chosen := sent.get(each.name + CHOICE):
+        return chosen
     # Browsers send line breaks as CRLF; records are stored with LF, as the API stores them.
     return sent.get(each.name, "").replace("\r\n", "\n")
 

@@ -23,18 +23,17 @@ from changegate.console.records.record_form import (
     form_of_defaults,
     form_of_record,
 )
+from changegate.console.records.reference_choices import find_candidates, take_refusal
 from changegate.console.records.saving import attempt
 from changegate.console.stale_forms import VERSION, was_seen
 from changegate.errors import ChangegateError, VersionOutdated
 from changegate.services.tables.display.display_values import WireRecord
 from changegate.services.tables.display.shapes import DisplayValue, Shape
-from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
-from changegate.services.tables.reading.records import open_record, read_page, require_operation
+from changegate.services.tables.reading.records import open_record, require_operation
 from changegate.services.tables.registry import Table, get_table
 from changegate.services.tables.writing.records import create_record, delete_record, update_record
 from changegate.unproxied import current_request
 
-MOST_SUGGESTIONS = 12
 bp = Blueprint("record_pages", __name__, url_prefix="/records")
 bp.before_request(require_login)
 SHOWN = Shape("", DisplayValue.ALL, exclude_reference_link=True)
@@ -59,7 +58,7 @@ def create_view(table_name: str) -> ResponseReturnValue:
     form = form_as_sent(fields_of(table, caller(), is_new=True), current_request().form)
     record = attempt(lambda: create_record(table, caller(), changed_texts(form, {}), input_display_value=True))
     if isinstance(record, ChangegateError):
-        form.take_error(record)
+        take_refusal(form, record, table, caller(), {})
         return _new_page(table, form), record.status
     flash(f"{label_of_table(table)} created.")
     return redirect(record_url(table.name, record["sys_id"]) or list_url(table.name))
@@ -126,14 +125,14 @@ def delete_view(table_name: str, sys_id: str) -> ResponseReturnValue:
 def suggestions_view(table_name: str) -> Mapping[str, list[dict[str, str]]]:
     """Return the records whose names contain a text, for the inputs of references."""
     table, typed = get_table(table_name), current_request().args.get("q", "").strip()
-    names = [name for name in (table.display_field, table.login_field) if name]
-    chain = tuple(Condition(name, "LIKE", typed) for name in names)
-    active = ((Condition("active", "=", "true"),),) if "active" in table.columns else ()
-    query = EncodedQuery(((chain, *active),), (Order(table.display_field),))
-    shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=("sys_id", *names))
-    page = read_page(table, caller(), query, shape, limit=MOST_SUGGESTIONS, offset=0)
+    name = table.login_field or table.display_field
     # A login name means one user; several users may have the same name.
-    return {"suggestions": [{"value": found[names[-1]], "label": found[names[0]]} for found in page.records]}
+    return {
+        "suggestions": [
+            {"value": found[name], "label": found[table.display_field]}
+            for found in find_candidates(table, caller(), typed)
+        ]
+    }
 
 
 def _read(table: Table, sys_id: str) -> tuple[WireRecord, str]:
@@ -155,7 +154,7 @@ def _refused_page(table: Table, sys_id: str, form: RecordForm, problem: Changega
         stale = history.differences_since(table, caller(), record, opened, form.values)
         status = 409
     else:
-        form.take_error(problem)
+        take_refusal(form, problem, table, caller(), form_of_record(form.fields, record).values)
     return _record_page(table, record, version, form, stale=stale, is_stale=status == 409), status
 
 

@@ -1,0 +1,99 @@
+"""Choices at a reference: the records that a typed name could mean, offered if it means none or several.
+
+The page has a radio button for each of them, so that nobody needs scripts, or a sys_id, to name a record.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from changegate.console.records.pages import label_of_table, plural_of
+from changegate.console.records.record_form import RecordForm, ReferenceChoice, changed_texts
+from changegate.errors import ChangegateError, RequestUnreadable
+from changegate.models.base import Entry
+from changegate.services.access.caller import Caller
+from changegate.services.tables.display.display_values import WireRecord
+from changegate.services.tables.display.shapes import DisplayValue, Shape
+from changegate.services.tables.queries.encoded_query import Condition, EncodedQuery, Order
+from changegate.services.tables.reading.records import read_page
+from changegate.services.tables.registry import Table, find_table
+from changegate.services.tables.visibility import may_read
+from changegate.services.tables.writing.references import resolve_references
+
+MOST_CHOICES = 12
+LONGEST_NAME = 80
+# What tells records of the same name apart; the first field that a table has.
+DISTINGUISHING = ("sys_class_name", "description", "sys_created_on")
+
+
+def take_refusal(
+    form: RecordForm, problem: ChangegateError, table: Table, caller: Caller, stored: Mapping[str, str]
+) -> None:
+    """Put the message of a refused write at its fields, with choices for each name that means no record or several."""
+    sent = changed_texts(form, stored) if isinstance(problem, RequestUnreadable) else {}
+    unclear = {name: item for name, text in sent.items() if (item := _unclear_item(table, name, text, caller))}
+    if not unclear:
+        form.take_error(problem)
+    for name, item in unclear.items():
+        target = find_table(str(table.entries[name].reference))
+        if target is not None:
+            found = find_candidates(target, caller, item)
+            form.choices[name] = [_choice(target, each, found, sent[name], item) for each in found]
+            form.errors[name] = [_sentence(target, item, found)]
+
+
+def find_candidates(table: Table, caller: Caller, text: str) -> list[WireRecord]:
+    """Return the active records whose names contain a text, or otherwise a word of it."""
+    return next((found for words in (text, *text.split()) if (found := _containing(table, caller, words))), [])
+
+
+def _containing(table: Table, caller: Caller, text: str) -> list[WireRecord]:
+    names = [name for name in (table.display_field, table.login_field) if name]
+    chain = tuple(Condition(name, "LIKE", text) for name in names)
+    active = ((Condition("active", "=", "true"),),) if "active" in table.columns else ()
+    query = EncodedQuery(((chain, *active),), (Order(table.display_field),))
+    fields = ("sys_id", *names, *(name for name in DISTINGUISHING if name in table.columns))
+    shape = Shape("", DisplayValue.DISPLAY, exclude_reference_link=True, fields=fields)
+    return list(read_page(table, caller, query, shape, limit=MOST_CHOICES, offset=0).records)
+
+
+def _unclear_item(table: Table, name: str, text: str, caller: Caller) -> str | None:
+    """Return the first name in the text of a reference that means no record or several, or None."""
+    entry = table.entries.get(name)
+    target = find_table(entry.reference) if entry and entry.reference else None
+    if entry is None or target is None or not may_read(target, caller.permissions):
+        return None
+    return next((item for item in _items(entry, text) if not _is_clear(table, name, item, caller)), None)
+
+
+def _items(entry: Entry, text: str) -> Iterator[str]:
+    items = text.split(",") if entry.kind == "glide_list" else [text]
+    return (item.strip() for item in items if item.strip())
+
+
+def _is_clear(table: Table, name: str, item: str, caller: Caller) -> bool:
+    try:
+        resolve_references(table, caller, {name: item}, by_display=True)
+    except RequestUnreadable:
+        return False
+    return True
+
+
+def _choice(target: Table, found: WireRecord, others: Sequence[WireRecord], text: str, item: str) -> ReferenceChoice:
+    """Return a choice, which is sent as the text in which the record replaces the unclear item."""
+    shown = found[target.display_field]
+    if target.login_field:
+        value, detail = found[target.login_field], found[target.login_field]
+    else:
+        is_unique = [each[target.display_field].lower() for each in others].count(shown.lower()) == 1
+        value = shown if is_unique else found["sys_id"]
+        detail = next((found[name] for name in DISTINGUISHING if found.get(name)), "")
+    pieces = [value if each.strip() == item else each.strip() for each in text.split(",")]
+    return ReferenceChoice(", ".join(pieces) if text.strip() != item else value, shown, detail)
+
+
+def _sentence(target: Table, item: str, found: Sequence[WireRecord]) -> str:
+    name = item[:LONGEST_NAME]
+    is_ambiguous = sum(each[target.display_field].lower() == item.lower() for each in found) > 1
+    if is_ambiguous:
+        return f"Several {plural_of(target).lower()} are called “{name}”. Choose one."
+    choose = " Choose one of these, or enter another name." if found else ""
+    return f"There is no {label_of_table(target).lower()} “{name}”.{choose}"
