@@ -1,6 +1,6 @@
 """Choices at a reference: the records that a typed name could mean, offered if it means none or several.
 
-The page has a radio button for each of them, so that nobody needs scripts, or a sys_id, to name a record.
+The page has a radio button for each of them, so that naming a record requires neither scripts nor a sys_id.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from changegate.services.tables.visibility import may_read
 from changegate.services.tables.writing.references import resolve_references
 
 MOST_CHOICES = 12
-LONGEST_NAME = 80
+LONGEST_SHOWN = 80
 # What tells records of the same name apart; the first field that a table has.
 DISTINGUISHING = ("sys_class_name", "description", "sys_created_on")
 
@@ -91,7 +91,7 @@ def _choice(target: Table, found: WireRecord, others: Sequence[WireRecord], text
 
 
 def _sentence(target: Table, item: str, found: Sequence[WireRecord]) -> str:
-    name = item[:LONGEST_NAME]
+    name = item[:LONGEST_SHOWN]
     is_ambiguous = sum(each[target.display_field].lower() == item.lower() for each in found) > 1
     if is_ambiguous:
         return f"Several {plural_of(target).lower()} are called “{name}”. Choose one."
