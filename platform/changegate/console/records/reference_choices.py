@@ -19,7 +19,7 @@ from changegate.services.tables.visibility import may_read
 from changegate.services.tables.writing.references import resolve_references
 
 MOST_CHOICES = 12
-LONGEST_SHOWN = 80
+_LONGEST_NAME = 80
 # What tells records of the same name apart; the first field that a table has.
 DISTINGUISHING = ("sys_class_name", "description", "sys_created_on")
 
@@ -91,7 +91,7 @@ def _choice(target: Table, found: WireRecord, others: Sequence[WireRecord], text
 
 
 def _sentence(target: Table, item: str, found: Sequence[WireRecord]) -> str:
-    name = item[:LONGEST_SHOWN]
+    name = item[:_LONGEST_NAME]
     is_ambiguous = sum(each[target.display_field].lower() == item.lower() for each in found) > 1
     if is_ambiguous:
         return f"Several {plural_of(target).lower()} are called “{name}”. Choose one."
