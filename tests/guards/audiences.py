@@ -190,6 +190,8 @@ AUDIENCES = (
         "POST /change-requests/<sys_id>/move": Audience.PEOPLE,
         "POST /change-requests/new": Audience.PEOPLE,
         "POST /change-requests/new/edit": Audience.PEOPLE,
+        "POST /change-requests/new/plan": Audience.PEOPLE,
+        "POST /change-requests/<sys_id>/plan": Audience.PEOPLE,
         "POST /my-approvals": Audience.PEOPLE,
         "GET /rest-api-explorer": Audience.PEOPLE,
         "GET /rest-api-explorer/openapi.json": Audience.PEOPLE,

@@ -42,6 +42,8 @@ PAGES: Mapping[str, frozenset[str]] = {
     "GET /change-requests/new": WRITERS,
     "POST /change-requests/new": WRITERS,
     "POST /change-requests/new/edit": WRITERS,
+    "POST /change-requests/new/plan": WRITERS,
+    "POST /change-requests/<sys_id>/plan": WRITERS,
     "GET /change-requests/<sys_id>": OF_THE_CHANGE,
     "POST /change-requests/<sys_id>/form": OF_THE_CHANGE,
     "POST /change-requests/<sys_id>/comment": OF_THE_CHANGE,

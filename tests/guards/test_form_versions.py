@@ -32,6 +32,8 @@ WITHOUT_VERSION = {
     "change_requests.comment_view": "A comment is added to whatever the change is.",
     "change_requests.create_view": NEW,
     "change_requests.edit_new_view": NOT_SAVED,
+    "change_requests.plan_new_view": NOT_SAVED,
+    "change_requests.plan_view": NOT_SAVED,
     "my_approvals.answer_view": "Each selected approval carries its own version, which the answer checks.",
     "form_fragments.check_conditions_view": NOT_SAVED,
     "form_fragments.edit_view": NOT_SAVED,

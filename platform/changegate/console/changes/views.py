@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from changegate.console.approvals.block import blocks_of_change
 from changegate.console.changes.activity import list_activity
 from changegate.console.changes.files import PREVIEWED, files_of
+from changegate.console.changes.planning import END, SLOT, START, PlanCheck, check_plan, keep_duration, take_slot
 from changegate.console.changes.related import related_lists_of
 from changegate.console.changes.ribbon import REASON, journal_inputs, ribbon_of
 from changegate.console.changes.sections import IN_HEAD, NOT_COPIED, PROVENANCE, SECTIONS, sections_of_form
@@ -99,6 +100,15 @@ def edit_new_view() -> str:
     return _form_page(form_as_sent(_inputs(sections), current_request().form), sections)
 
 
+@bp.post("/new/plan")
+def plan_new_view() -> str:
+    """Show the form of a new change with what speaks against its planned time, and free times to choose from."""
+    require_operation(_table(), caller().permissions, "create")
+    sections = sections_of_form(_table(), caller(), is_new=True)
+    form = _planned_form(sections)
+    return _form_page(form, sections, plan=check_plan(_table(), caller(), form, {}, {}))
+
+
 @bp.get("/<sys_id>")
 def record_view(sys_id: str) -> str:
     """Show a change; raises `RecordNotFound`."""
@@ -111,7 +121,10 @@ def edit_view(sys_id: str) -> str:
     record, version = _read(sys_id)
     require_operation(_table(), caller().permissions, "update")
     sections = sections_of_form(_table(), caller(), is_new=False)
-    return _form_page(form_of_record(_inputs(sections), record), sections, record=record, version=version)
+    form = form_of_record(_inputs(sections), record)
+    is_planned = form.values.get(START) and form.values.get(END)
+    plan = check_plan(_table(), caller(), form, _values(sys_id), form.values) if is_planned else None
+    return _form_page(form, sections, record=record, version=version, plan=plan)
 
 
 @bp.post("/<sys_id>/edit")
@@ -137,6 +150,17 @@ def as_sent_view(sys_id: str) -> str:
     sections = sections_of_form(_table(), caller(), is_new=False)
     form = form_as_sent(_inputs(sections), current_request().form)
     return _form_page(form, sections, record=record, version=version)
+
+
+@bp.post("/<sys_id>/plan")
+def plan_view(sys_id: str) -> str:
+    """Show the form of a change with what speaks against its planned time, and free times to choose from."""
+    record, version = _read(sys_id)
+    require_operation(_table(), caller().permissions, "update")
+    sections = sections_of_form(_table(), caller(), is_new=False)
+    form, before = _planned_form(sections), form_of_record(_inputs(sections), record).values
+    plan = check_plan(_table(), caller(), form, _values(sys_id), before)
+    return _form_page(form, sections, record=record, version=version, plan=plan)
 
 
 @bp.post("/<sys_id>/move")
@@ -202,10 +226,22 @@ def _inputs(sections: Mapping[str, Sequence[FormField]]) -> list[FormField]:
     return [field for fields in sections.values() for field in fields]
 
 
+def _planned_form(sections: Mapping[str, Sequence[FormField]]) -> RecordForm:
+    """Return the form as sent, with the free time that was chosen, or the end moved with the start."""
+    sent = current_request().form
+    form = form_as_sent(_inputs(sections), sent)
+    if sent.get(SLOT):
+        take_slot(form, sent[SLOT])
+    else:
+        keep_duration(form, sent)
+    return form
+
+
 def _form_page(
     form: RecordForm,
     sections: Mapping[str, Sequence[FormField]],
     *,
+    plan: PlanCheck | None = None,
     record: WireRecord | None = None,
     version: str = "",
     stale: Sequence[history.FieldDifference] = (),
@@ -220,6 +256,7 @@ def _form_page(
         newer_version=version,
         stale=stale,
         is_stale=is_stale,
+        plan=plan,
     )
 
 

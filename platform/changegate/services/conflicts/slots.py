@@ -77,9 +77,12 @@ class Obstacles:
         return [(start, end) for start, end in free if end - start >= duration][:MOST_SPANS]
 
 
-def find_obstacles(change: Mapping[str, Any], start: datetime) -> Obstacles:
-    """Return what stands against a change, or an item, from a time on; `change` may be only a `cmdb_ci`."""
-    until = start + SLOT_WINDOW
+def find_obstacles(change: Mapping[str, Any], start: datetime, until: datetime | None = None) -> Obstacles:
+    """Return what stands against a change, or an item, from a time on, for `SLOT_WINDOW` or until another time.
+
+    `change` may be only a `cmdb_ci`.
+    """
+    until = until or start + SLOT_WINDOW
     overlaps = find_overlaps(change, start, until)
     if len(overlaps) == MOST_READ:
         # What begins later has not been read.
