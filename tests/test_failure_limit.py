@@ -1,5 +1,6 @@
 """Failures are counted by address and name, in memory and in a Redis; guesses wait longer each time."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -10,7 +11,8 @@ from flask import Flask
 from changegate import create_app, failure_limit, recent_failures
 from changegate.errors import RateLimited
 from changegate.extensions import limiter
-from changegate.failure_limit import FAILURES_PER_MINUTE, GUESSES_PER_MINUTE
+from changegate.failure_limit import AWAY_SECONDS, FAILURES_PER_MINUTE, GUESSES_PER_MINUTE
+from tests.support.faulty_route import faulty_route
 from tests.support.redis_store import redis_url, settings
 from tests.test_recent_failures import Time
 
@@ -147,6 +149,29 @@ def test_each_worker_counts_alone_while_the_shared_store_is_down(tmp_path: Path)
             limiter.require_room_to_fail("192.0.2.1", "ann")
         guess("bob", times=FAILURES_PER_MINUTE.amount)
         assert wait_after("bob") > 0
+
+
+def test_a_frozen_store_delays_one_question_and_is_used_again_later(
+    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty_route(int(redis_url.rpartition(":")[2].partition("/")[0])) as route:
+        url = f"redis://127.0.0.1:{route.port}/0"
+        app = create_app(instance_path=tmp_path, overrides={"ratelimit_storage_url": url})
+        with app.app_context():
+            limiter.require_room_to_fail("192.0.2.7", "ann")
+            route.is_passing = False
+            limiter.count("192.0.2.7", "ann")
+            connections = route.accepted
+            for _ in range(FAILURES_PER_MINUTE.amount):
+                limiter.count("192.0.2.7", "ann")
+            assert route.accepted == connections
+            with pytest.raises(RateLimited):
+                limiter.require_room_to_fail("192.0.2.7", "ann")
+            route.is_passing = True
+            route.reset_all()
+            later = time.monotonic() + 2 * AWAY_SECONDS
+            monkeypatch.setattr(failure_limit, "monotonic", lambda: later)
+            limiter.require_room_to_fail("192.0.2.7", "ann")
 
 
 def test_counts_nothing_when_disabled(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     password_grant_enabled: bool = False
     review_deadline: timedelta = timedelta(days=5)
+    drain_time: timedelta = timedelta(0)
     threads: int = 4
     smtp_url: SmtpServer | None = None
     smtp_timeout: int = 20
@@ -243,6 +244,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "cors_origins": _origins,
     "password_grant_enabled": _flag,
     "review_deadline": _seconds,
+    "drain_time": _seconds,
     "threads": _threads,
     "smtp_url": _smtp_url,
     "smtp_timeout": _smtp_timeout,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
+from time import monotonic
 from typing import cast
 
 from flask import Flask
@@ -35,6 +36,8 @@ WAITS = tuple(RateLimitItemPerMinute(1, 2**earlier) for earlier in range(5))
 LONGEST_NAME = 100
 # One IPv6 customer has at least such a network (RFC 6177). Counted by address, each of its addresses would start at 0.
 IPV6_PREFIX = 64
+# How long a shared store that failed is not asked again.
+AWAY_SECONDS = 10.0
 Key = tuple[str, ...]
 
 
@@ -63,8 +66,7 @@ class FailureLimit:
             raise SettingInvalid(
                 "The store of CHANGEGATE_RATELIMIT_STORAGE_URL needs a package; see limits' documentation."
             ) from None
-        limiters = [MovingWindowRateLimiter(store) for store in (shared, own)]
-        app.extensions["failure_limit"] = limiters if found.ratelimit_enabled else None
+        app.extensions["failure_limit"] = Counters(shared, own) if found.ratelimit_enabled else None
 
     def require_room_to_fail(self, address: str, client: str) -> None:
         """Raise `RateLimited` if a caller has failed too often within a minute."""
@@ -93,17 +95,30 @@ class FailureLimit:
             self._ask(_count_guess, limit, key)
 
     def _ask(self, question: Callable[..., int], *given: object) -> int:
-        limiters = current_application().extensions["failure_limit"]
-        if limiters is None:
-            return 0
-        shared, own = limiters
-        try:
-            return question(shared, *given)
-        except StorageError as problem:
-            log.warning("the store of failures is away, this process counts for itself: %s", problem)
-            # Without counting, guesses would be unlimited during an outage of the store. If every attempt were refused
-            # instead, no user could sign in.
-            return question(own, *given)
+        counters: Counters | None = current_application().extensions["failure_limit"]
+        return 0 if counters is None else counters.ask(question, *given)
+
+
+class Counters:
+    """The shared counters, and those of this process, which are used while the shared store is unavailable."""
+
+    def __init__(self, shared: Storage, own: Storage) -> None:
+        self._shared, self._own = MovingWindowRateLimiter(shared), MovingWindowRateLimiter(own)
+        # Until when the shared store is not asked, by the monotonic clock. Threads may overwrite each other's value.
+        self._away_until = 0.0
+
+    def ask(self, question: Callable[..., int], *given: object) -> int:
+        """Return the answer of the counters to a question."""
+        if monotonic() >= self._away_until:
+            try:
+                return question(self._shared, *given)
+            except StorageError as problem:
+                # Each question to a frozen store takes a second, and a request asks up to four.
+                self._away_until = monotonic() + AWAY_SECONDS
+                log.warning("the store of failures is away, this process counts for itself: %s", problem)
+        # Without counting, guesses would be unlimited during an outage of the store. If every attempt were refused
+        # instead, no user could sign in.
+        return question(self._own, *given)
 
 
 def _limits_of(guess: Guess) -> tuple[tuple[RateLimitItem, Key], tuple[RateLimitItem, Key]]:

@@ -1,12 +1,13 @@
 """`changegate serve`: a real process on a free port."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,48 @@ def test_a_request_under_way_is_answered_before_the_server_stops(instance: Path,
             time.sleep(0.5)
             client.sendall(b"a=")
             assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+        assert server.process.wait(STOP_SECONDS) == 0
+
+
+def _status(url: str) -> int | None:
+    with contextlib.suppress(requests.ConnectionError):
+        return _get(url).status_code
+    return None
+
+
+def _wait_until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sigterm_first_ends_readiness_and_a_second_one_the_pause(instance: Path) -> None:
+    with running_changegate(instance, "--workers", "2", drain_time=str(10 * STOP_SECONDS)) as server:
+        server.process.send_signal(signal.SIGTERM)
+        _wait_until(lambda: _status(f"{server.url}/readyz") == 503)
+        # Each request opens a connection, and any of the workers accepts it.
+        assert {_status(f"{server.url}/readyz") for _ in range(20)} == {503}
+        assert {_status(f"{server.url}/login") for _ in range(20)} == {200}
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_SECONDS) == 0
+
+
+def test_the_pause_after_sigterm_ends(instance: Path) -> None:
+    with running_changegate(instance, drain_time="1") as server:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(STOP_SECONDS) == 0
+
+
+def test_a_worker_that_was_killed_is_replaced_and_the_others_serve_on(instance: Path) -> None:
+    with running_changegate(instance, "--workers", "2") as server:
+        before = set(workers_of(server))
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        _wait_until(lambda: len(set(workers_of(server)) - {killed}) == 2)
+        assert before - {killed} < set(workers_of(server))
+        _wait_until(lambda: [_status(f"{server.url}/readyz") for _ in range(10)] == [200] * 10)
+        server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(STOP_SECONDS) == 0
 
 

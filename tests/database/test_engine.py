@@ -20,8 +20,8 @@ from changegate import create_app
 from changegate.database import QueuedConnection, connection, pool, request_time
 from changegate.extensions import db
 from changegate.models import SysUser
+from tests.database.write_locks import has_room, may_write_to
 from tests.support.postgres import binary
-from tests.support.write_queue import has_room, may_write_to
 
 WAIT_SECONDS = 60
 SMALL = "small.db"

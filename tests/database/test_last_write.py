@@ -13,7 +13,7 @@ from changegate.database.prepared import Prepared, is_broken_reference
 from changegate.extensions import db
 from changegate.models import SysUserGroup, SysUserGroupMember
 from changegate.models.base import new_sys_id, utc_now
-from tests.support.write_queue import has_room
+from tests.database.write_locks import has_room
 
 GROUPS = SysUserGroup.__table__
 INSERT = Prepared(insert(GROUPS), GROUPS.columns.keys())

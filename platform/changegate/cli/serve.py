@@ -6,11 +6,11 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import click
-from granian import Granian
 from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -19,16 +19,19 @@ from changegate.cli.instance import marked_as_served
 from changegate.cli.prepare import prepare_instance
 from changegate.cli.tls import ensure_certificate
 from changegate.config import MOST_THREADS, Settings, default_instance_path, load_settings
+from changegate.database.request_time import MAX_EXECUTION_TIME
 from changegate.errors import ChangegateError
 from changegate.factory import create_app
 from changegate.server import Front, waits
+from changegate.server.draining import DrainingServer
 from changegate.services.jobs.worker import start_beside_main_thread
 
 BASE_URL_VARIABLE = "CHANGEGATE_BASE_URL"
 DEFAULT_PORT = 8080
 # More threads would only wait for each other: Python runs one at a time.
 DEFAULT_THREADS = Settings.threads
-KILL_TIMEOUT_SECONDS = 5
+# Requests that have begun are finished: none may take longer than the first part.
+KILL_TIMEOUT_SECONDS = int(MAX_EXECUTION_TIME.total_seconds()) + 5
 # For each worker; high, so that idle connections leave room for others.
 MOST_CONNECTIONS = 4096
 # Requests create few reference cycles, and the collector's default is to run ten times in a request.
@@ -71,7 +74,7 @@ def serve(host: str, port: int, workers: int, threads: int, pins_workers: bool, 
     tls_folder = Path(app.instance_path) / "tls" if tls else None
     with marked_as_served(Path(app.instance_path)):
         load = partial(load_app, threads, pins=pins_workers, runs_jobs=runs_jobs)
-        run_server(host, port, workers, tls_folder, load)
+        run_server(host, port, workers, tls_folder, app.config["SETTINGS"].drain_time, load)
 
 
 def _name_base_url(url: str) -> None:
@@ -93,12 +96,20 @@ def require_free_port(host: str, port: int) -> None:
         raise ChangegateError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
 
 
-def run_server(host: str, port: int, workers: int, tls_folder: Path | None, load: Callable[[], Front]) -> None:
+def run_server(
+    host: str,
+    port: int,
+    workers: int,
+    tls_folder: Path | None,
+    drain_time: timedelta,
+    load: Callable[..., Front],
+) -> None:
     """Serve what `load` returns in each worker process with Granian until a signal stops it."""
     certificate = ensure_certificate(tls_folder, host) if tls_folder else None
     if certificate:
         click.echo(f"Clients trust the CA in {certificate.ca}")
-    server = Granian(
+    server = DrainingServer(
+        drain_time,
         "changegate.factory:create_app",
         address=host,
         port=port,
@@ -115,11 +126,19 @@ def run_server(host: str, port: int, workers: int, tls_folder: Path | None, load
         ssl_key=certificate.key if certificate else None,
         factory=True,
         workers_kill_timeout=KILL_TIMEOUT_SECONDS,
+        # A worker that was killed, for example because the machine ran out of memory, must not take the others along.
+        respawn_failed_workers=True,
     )
-    server.serve(target_loader=load, wrap_loader=False)
+    server.serve(target_loader=partial(load, server.draining.is_set), wrap_loader=False)
 
 
-def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True, runs_jobs: bool = False) -> Front:
+def load_app(
+    threads: int = DEFAULT_THREADS,
+    is_draining: Callable[[], bool] = bool,
+    *,
+    pins: bool = True,
+    runs_jobs: bool = False,
+) -> Front:
     """Build the application inside a worker process; the worker ignores Ctrl-C, which its parent handles."""
     _allow_connections()
     if pins:
@@ -127,7 +146,7 @@ def load_app(threads: int = DEFAULT_THREADS, *, pins: bool = True, runs_jobs: bo
     # A terminal sends Ctrl-C to both processes; a worker that gets its own SIGINT and its parent's SIGTERM can hang.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     app = create_app(instance_path=default_instance_path(), overrides={"threads": str(threads)})
-    front = Front(app, threads)
+    front = Front(app, threads, is_draining)
     # Objects created so far live as long as the process. If each collection looked through all of them, it would stop
     # the event loop for tens of milliseconds, often while hundreds of clients are connected.
     gc.collect()

@@ -1,6 +1,5 @@
 """The engine: its options and the settings of each of its connections."""
 
-import math
 import time
 from datetime import timedelta
 from typing import Any
@@ -15,10 +14,11 @@ from changegate.database.drivers import (
     in_time_zone,
     is_alive,
 )
-from changegate.database.pool import IDLE_SECONDS, LeanPool
+from changegate.database.pool import IDLE_SECONDS, OPENED_AT, LeanPool, pool_of
 from changegate.database.postgres import DirectConnection
 from changegate.database.request_time import MAX_EXECUTION_TIME
 
+LAST_USED = "last_used"
 CHECKPOINT_PAGES = 8000  # 32 MB of write-ahead log
 
 
@@ -46,26 +46,34 @@ def guard_engine(engine: Engine) -> None:
     each statement has its own snapshot anyway, and reads save the two round trips of a transaction. See decision 0003.
     """
     event.listen(engine, "before_cursor_execute", _begin_before_write)
+    event.listen(engine, "connect", _note_opening)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
     else:
         event.listen(engine, "do_connect", _connect_directly)
         event.listen(engine, "checkin", _note_last_use)
-        event.listen(engine, "checkout", _require_alive)
+        event.listen(engine, "checkout", lambda *checked: _require_alive(pool_of(engine), *checked))
 
 
-def _connect_directly(_dialect: Any, _record: Any, arguments: Any, options: Any) -> DirectConnection:
-    return DirectConnection.connect_alone(*arguments, **options)
+def _connect_directly(_dialect: Any, _record: Any, _arguments: Any, options: Any) -> DirectConnection:
+    return DirectConnection.connect_within_limits(options)
+
+
+def _note_opening(_driver: Any, record: ConnectionPoolEntry) -> None:
+    record.info[OPENED_AT] = time.monotonic()
 
 
 def _note_last_use(_driver: Any, record: ConnectionPoolEntry) -> None:
-    record.info["last_used"] = time.monotonic()
+    record.info[LAST_USED] = time.monotonic()
 
 
-def _require_alive(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+def _require_alive(pool: LeanPool, driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
     """Check a connection that has been idle for a while; on `DisconnectionError`, the pool opens another one."""
-    was_used = time.monotonic() - record.info.get("last_used", math.inf) < IDLE_SECONDS
-    if not was_used and not is_alive(driver):
+    used_at = record.info.get(LAST_USED)
+    if used_at is None:  # it has just been opened
+        return
+    was_used = time.monotonic() - used_at < IDLE_SECONDS
+    if pool.is_outdated(record.info, used_at) or not (was_used or is_alive(driver)):
         raise DisconnectionError
 
 

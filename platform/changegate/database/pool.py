@@ -4,6 +4,7 @@ import math
 import sqlite3
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any, cast
 
 import psycopg
@@ -15,6 +16,10 @@ from changegate.database.drivers import is_alive
 
 # A connection to PostgreSQL that has been idle for this long is checked before its next use.
 IDLE_SECONDS = 5
+# No connection is used for longer: after a change of servers, addresses, or certificates, none of them stays in use.
+MOST_SECONDS_OPEN = 1800
+# When a connection was opened, in its `info`, by the monotonic clock.
+OPENED_AT = "opened_at"
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
@@ -35,11 +40,10 @@ class LeanPool(QueuePool):
                 connection, used_at = self._ready.pop()
             except IndexError:  # another thread took the last one
                 return None
-            is_fresh = used_at > self._lost_at and time.monotonic() - used_at < IDLE_SECONDS
-            if is_fresh or is_alive(driver_of(connection)):
+            is_fresh = time.monotonic() - used_at < IDLE_SECONDS
+            if not self.is_outdated(connection.info, used_at) and (is_fresh or is_alive(driver_of(connection))):
                 return connection
-            connection.invalidate()
-            connection.close()
+            discard(connection)
         return None
 
     def give(self, connection: Connection) -> None:
@@ -48,6 +52,7 @@ class LeanPool(QueuePool):
             if not connection.closed and not connection.invalidated:
                 roll_back(connection)
                 self._ready.append((connection, time.monotonic()))
+                self._close_unused()
                 return
         except DATABASE_ERRORS as problem:
             give_up(connection, problem)
@@ -55,8 +60,24 @@ class LeanPool(QueuePool):
         connection.close()
 
     def note_loss(self) -> None:
-        """Note that a connection was lost: those kept ready may be lost too, and are checked before their next use."""
+        """Close every idle connection after one was lost: the others went to the same server.
+
+        Those that other threads give back afterwards are not used again either.
+        """
         self._lost_at = time.monotonic()
+        while self._ready:
+            with suppress(IndexError):  # another thread took the last one
+                discard(self._ready.pop()[0])
+
+    def is_outdated(self, info: dict[str, Any], used_at: float) -> bool:
+        """Return whether a connection must not be used again: it is old, or another was lost since its last use."""
+        return used_at <= self._lost_at or time.monotonic() - info[OPENED_AT] > MOST_SECONDS_OPEN
+
+    def _close_unused(self) -> None:
+        """Close the connection that has been idle for longest, if that is too long."""
+        if time.monotonic() - self._ready[0][1] > MOST_SECONDS_OPEN:
+            with suppress(IndexError):  # another thread took it
+                discard(self._ready.popleft()[0])
 
     def checkedout(self) -> int:
         """Return how many connections are in use, without those that are kept ready."""
@@ -67,6 +88,12 @@ class LeanPool(QueuePool):
         while self._ready:
             self._ready.pop()[0].close()
         super().dispose()
+
+
+def discard(connection: Connection) -> None:
+    """Close a connection, so that the pool does not use it again."""
+    connection.invalidate()
+    connection.close()
 
 
 def pool_of(engine: Engine) -> LeanPool:
@@ -99,5 +126,6 @@ def wrapped(connection: Connection, statement: str, problem: Any) -> DBAPIError:
     dialect = connection.dialect
     if not connection.closed and dialect.is_disconnect(problem, connection.connection.dbapi_connection, None):
         connection.invalidate(problem)
+        pool_of(connection.engine).note_loss()
     error = DBAPIError.instance(statement, None, problem, dialect.loaded_dbapi.Error, hide_parameters=True)
     return cast("DBAPIError", error)

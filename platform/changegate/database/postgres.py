@@ -1,8 +1,12 @@
 """PostgreSQL connections that run compiled statements directly on libpq, without a cursor."""
 
+import logging
+import os
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, Self
 
@@ -11,13 +15,27 @@ from psycopg import capabilities
 from psycopg.abc import Transformer
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer as NewTransformer
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 from psycopg.generators import execute
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from changegate.database.request_time import RequestTime, find_request_time
+from changegate.database.silence import Awaiting, watch
 
+log = logging.getLogger(__name__)
+# For each address of the URL.
+CONNECT_TIMEOUT = 3
+# `tcp_user_timeout` is in milliseconds: how long sent bytes may stay unacknowledged.
+LIMITS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+_REFUSAL = "unsupported startup parameter"
 # Per connection: prepared statements, and those counted until they are. Each prepared one takes memory of the server.
 MOST_STATEMENTS = 200
 # A cancellation opens another connection. If it fails, the server's statement_timeout ends the statement.
@@ -40,15 +58,27 @@ class DirectConnection(psycopg.Connection[Any]):
                  └─counted──> send_query_… ──> wait(): the socket, and at each interval RequestTime.look()
                                                  └── the request has to end: cancel, then wait for the error
 
+    While it waits, `awaiting` is set: `silence.py` ends the wait if the server will not answer.
     Each connection is used by one thread at a time.
     """
 
     prepare_after = 5
 
     @classmethod
-    def connect_alone(cls, *arguments: Any, **options: Any) -> Self:
-        """Connect with psycopg's own preparation off: after a rollback, it may deallocate all statements, also ours."""
-        return cls.connect(*arguments, **options, prepare_threshold=None)
+    def connect_within_limits(cls, options: dict[str, Any]) -> Self:
+        """Connect with the options of a URL, and with `LIMITS` where the URL has none.
+
+        psycopg's own preparation is off: after a rollback, it may deallocate all statements, also ours. A pooler that
+        refuses `options`, as PgBouncer does, gets none from then on.
+        """
+        try:
+            return cls.connect(**LIMITS | options, prepare_threshold=None)
+        except psycopg.OperationalError as refused:
+            if "options" not in options or _REFUSAL not in str(refused):
+                raise
+            del options["options"]
+            log.warning("the pooler refuses the time limit of statements: see docs/configuration.md, PostgreSQL")
+            return cls.connect_within_limits(options)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -56,6 +86,25 @@ class DirectConnection(psycopg.Connection[Any]):
         # In the order of their last use: how often a statement was run, or its name if it is prepared.
         self._statements: OrderedDict[_Shape, int | bytes] = OrderedDict()
         self._numbers = count()
+        self.awaiting: Awaiting | None = None
+        self.pid, self.address = self.info.backend_pid, make_conninfo(self.info.dsn, password=self.info.password)
+        # A descriptor of its own: libpq may close its descriptor, and another thread open a file with the same number,
+        # just when the watch shuts this connection down.
+        self._socket = socket.socket(fileno=os.dup(self.pgconn.socket))
+        watch.add(self)
+
+    def close(self) -> None:
+        """Close the connection."""
+        watch.remove(self)
+        try:
+            super().close()
+        finally:
+            self._socket.close()
+
+    def cut(self) -> None:
+        """End the connection for a thread that waits for it; only the watch calls this, on a thread of its own."""
+        with suppress(OSError):  # it was lost in the meantime
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def fetch_all(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Return all rows of a statement with numbered parameters. Raises psycopg's errors."""
@@ -73,14 +122,25 @@ class DirectConnection(psycopg.Connection[Any]):
     def begin_write(self) -> None:
         """Begin a transaction; does nothing if one is open, or if autocommit is off and each statement begins one."""
         if self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.awaiting = Awaiting(time.monotonic(), find_request_time())
+        try:
             self._require_success(self._living().exec_(b"BEGIN"))
+        finally:
+            self.awaiting = None
 
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
         """Wait for the server as psycopg does, but cancel the statement if the request has to end."""
         request = find_request_time()
-        if request is None:
-            return super().wait(gen, *arguments, **options)
-        return super().wait(self._looking(gen, request), *arguments, **({"interval": LOOK_SECONDS} | options))
+        self.awaiting = Awaiting(time.monotonic(), request)
+        try:
+            if request is None:
+                return super().wait(gen, *arguments, **options)
+            return super().wait(self._looking(gen, request), *arguments, **({"interval": LOOK_SECONDS} | options))
+        finally:
+            self.awaiting = None
 
     def _looking(self, gen: Any, request: RequestTime) -> Any:
         """Run a generator of psycopg and check the time of the request after each interval without an answer."""
@@ -104,21 +164,27 @@ class DirectConnection(psycopg.Connection[Any]):
     def _execute(self, text: str, parameters: Sequence[Any]) -> PGresult:
         adapter = self._transformer()
         values = adapter.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
-        types, formats = adapter.types or (), adapter.formats
+        request = find_request_time()
+        self.awaiting = Awaiting(time.monotonic(), request)
+        try:
+            return self._require_success(self._sent(text, values, adapter.types or (), adapter.formats, request))
+        finally:
+            self.awaiting = None
+
+    def _sent(self, text: str, values: Any, types: tuple[int, ...], formats: Any, request: RequestTime | None) -> Any:
+        """Send a statement and return its result, which may be an error."""
         name = self._find_name((text, types))
-        server, request = self._living(), find_request_time()
+        server = self._living()
         if request is not None and request.is_counted:
             # Waiting as psycopg does takes another 10 µs. Only then can the request check its time while it waits.
             if name is None:
                 server.send_query_params(text.encode(), values, types, formats)
             else:
                 server.send_query_prepared(name, values, formats)
-            result = self.wait(execute(server))[-1]
-        elif name is None:
-            result = server.exec_params(text.encode(), values, types, formats)
-        else:
-            result = server.exec_prepared(name, values, formats)
-        return self._require_success(result)
+            return self.wait(execute(server))[-1]
+        if name is None:
+            return server.exec_params(text.encode(), values, types, formats)
+        return server.exec_prepared(name, values, formats)
 
     def _find_name(self, shape: _Shape) -> bytes | None:
         """Return the name of a prepared statement, or None if it has not been run often enough to be prepared.

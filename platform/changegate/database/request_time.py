@@ -28,6 +28,8 @@ LONG_WORK = 0.05
 LONGEST_START = 0.2
 # PostgreSQL works in another process, so the time spent waiting for its reads counts instead.
 LONG_WAIT = 0.25
+# A request that is out of time cancels its statement, and the database confirms this; after these seconds, it will not.
+SECONDS_TO_END = 3.0
 _mine = threading.local()
 
 
@@ -79,7 +81,7 @@ class LongRequests:
 
 
 class RequestTime:
-    """The time of one request, including the requests of its batch; only its own thread uses it."""
+    """The time of one request, including the requests of its batch; only its own thread changes it."""
 
     def __init__(self, long_requests: LongRequests) -> None:
         self._long_requests = long_requests
@@ -120,6 +122,10 @@ class RequestTime:
             self._is_long = self.refusal is None
             return self.refusal
         return None
+
+    def is_over(self) -> bool:
+        """Return whether the request should have ended some time ago; any thread may ask."""
+        return time.monotonic() > self._deadline + SECONDS_TO_END
 
     def find_search_refusal(self) -> ChangegateError | None:
         """Return why a request that is not long yet must not begin a search, or None."""

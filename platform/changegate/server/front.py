@@ -12,6 +12,7 @@ has taken the previous one. See decision 0020.
 """
 
 from asyncio import Task, ensure_future, get_running_loop, wait
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -28,6 +29,7 @@ from changegate.postponed import CAN_POSTPONE, MOST_TIMES, Postponed
 from changegate.server.bodies import SECONDS_AT_ONCE, SHORT_BODY_BYTES, Bodies, BodyAwaited, Receive, Spool, UnreadBody
 from changegate.server.connections import Cutter, bound_unread_answers
 from changegate.server.environ import Environ, build_environ, find_fault
+from changegate.server.readiness import Readiness
 from changegate.server.responses import (
     AT_ONCE_BYTES,
     BuiltResponse,
@@ -42,6 +44,7 @@ from changegate.server.waits import Waits
 # All long bodies together may take this many times the size of the largest accepted body.
 LARGEST_BODIES = 10
 HEALTH = "/healthz"
+READINESS = "/readyz"
 # Methods whose request bodies have no meaning (RFC 9110 §9.3.1).
 READING = frozenset({"GET", "HEAD"})
 CLOSE = (b"connection", b"close")
@@ -50,7 +53,7 @@ CLOSE = (b"connection", b"close")
 class Front:
     """An ASGI application that serves a WSGI application from `threads` threads."""
 
-    def __init__(self, app: Flask, threads: int) -> None:
+    def __init__(self, app: Flask, threads: int, is_draining: Callable[[], bool] = bool) -> None:
         settings = app.config["SETTINGS"]
         largest = max(app.config["MAX_CONTENT_LENGTH"], settings.attachment_max_bytes)
         self._app = app
@@ -59,6 +62,7 @@ class Front:
         self._threads = Threads(threads, "request")
         # A thread of its own: the health check must answer while all other threads are busy.
         self._health = Threads(1, "health")
+        self._readiness = Readiness(app, is_draining, self._health)
         self._cutter = Cutter()
         self._is_bound = False
 
@@ -128,7 +132,10 @@ class Front:
 
     async def _run(self, environ: Environ) -> BuiltResponse:
         """Run the app, again after each wait for a body or a fetch; return its response."""
-        threads = self._health if environ["PATH_INFO"] == HEALTH else self._threads
+        path = environ["PATH_INFO"]
+        if path == READINESS:
+            return await self._readiness.run(environ)
+        threads = self._health if path == HEALTH else self._threads
         waited = 0
         while True:
             # A copy for each run: the app writes into the environment.

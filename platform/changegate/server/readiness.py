@@ -1,0 +1,48 @@
+"""The readiness check, beside the threads that answer requests, and with an answer in a few seconds in any case.
+
+/readyz ──> a thread of its own: the app asks the database
+├── no answer within READY_SECONDS, or an earlier check still waits ──┐
+└── the server drains ────────────────────────────────────────────────┴──> the thread of health: 503
+"""
+
+from asyncio import Future, get_running_loop, wait
+from collections.abc import Callable
+from functools import partial
+
+from flask import Flask
+
+from changegate.api.health import UNREADY
+from changegate.server.environ import Environ
+from changegate.server.responses import BuiltResponse, build_response
+from changegate.server.threads import Threads
+
+READY_SECONDS = 3.0
+SILENT = f"The database has not answered for {READY_SECONDS:.0f} seconds."
+DRAINING = "The server is being stopped."
+
+
+class Readiness:
+    """Answers readiness checks. Only the event loop uses it."""
+
+    def __init__(self, app: Flask, is_draining: Callable[[], bool], health: Threads) -> None:
+        self._app = app
+        self._is_draining = is_draining
+        self._health = health
+        self._threads = Threads(1, "readiness")
+        self._check: Future[BuiltResponse] | None = None
+
+    async def run(self, environ: Environ) -> BuiltResponse:
+        """Return the response to a check."""
+        loop = get_running_loop()
+        until, own = loop.time() + READY_SECONDS, None
+        while not self._is_draining():
+            if self._check is None or self._check.done():
+                own = self._check = self._threads.run(partial(build_response, self._app, environ.copy()))
+            check = self._check
+            if not (await wait({check}, timeout=max(0.0, until - loop.time())))[0]:
+                break
+            if check is own:
+                return check.result()
+        environ[UNREADY] = DRAINING if self._is_draining() else SILENT
+        refused: BuiltResponse = await self._health.run(partial(build_response, self._app, environ))
+        return refused

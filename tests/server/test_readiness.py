@@ -1,0 +1,90 @@
+"""Health and readiness while the database is silent, while all threads are busy, and while the server drains."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import make_url
+
+from changegate import create_app
+from changegate.database import silence
+from changegate.extensions import db
+from changegate.server import Front, readiness
+from tests.support.asgi_client import Client, ask, ask_at_once, finish, scope_of
+from tests.support.faulty_route import FaultyRoute, faulty_route
+from tests.support.postgres import prepared_postgres
+
+__all__ = ["prepared_postgres"]
+
+CHECK = scope_of("GET", "/readyz")
+
+
+@pytest.fixture
+def route(prepared_postgres: str) -> Iterator[FaultyRoute]:
+    port = make_url(prepared_postgres).port
+    assert port is not None
+    with faulty_route(port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def routed_app(prepared_postgres: str, route: FaultyRoute, tmp_path: Path) -> Iterator[Flask]:
+    url = make_url(prepared_postgres).set(port=route.port).render_as_string(hide_password=False)
+    app = create_app(instance_path=tmp_path / "instance", overrides={"database_url": url})
+    yield app
+    route.reset_all()
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_readiness_is_refused_while_the_database_is_silent_and_health_is_not(
+    routed_app: Flask, route: FaultyRoute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The watch would end the wait; here, nothing does before the test resets the connections.
+    monkeypatch.setattr(silence.Watch, "look", lambda _: None)
+    server = Front(routed_app, 1)
+
+    async def answer(path: str = "/readyz") -> Client:
+        client = Client()
+        await server(scope_of("GET", path), client.receive, client.send)
+        return client
+
+    async def scenario() -> None:
+        assert (await answer()).status == 200
+        monkeypatch.setattr(readiness, "READY_SECONDS", 0.2)
+        route.is_passing = False
+        for _ in range(3):
+            answered = await answer()
+            assert (answered.status, answered.header("retry-after") is not None) == (503, True)
+            assert readiness.SILENT.encode() in answered.body
+            assert (await answer("/healthz")).status == 200
+        route.is_passing = True
+        route.reset_all()
+        monkeypatch.setattr(readiness, "READY_SECONDS", 60.0)
+        while (await answer()).status != 200:
+            await asyncio.sleep(0.05)
+        assert (await answer()).status == 200
+
+    finish(scenario())
+
+
+def test_checks_at_the_same_time_are_all_answered(app: Flask) -> None:
+    server = Front(app, 1)
+    clients = [Client() for _ in range(4)]
+    ask_at_once(server, *((CHECK, client) for client in clients))
+    assert [client.status for client in clients] == [200] * 4
+
+
+def test_readiness_is_answered_while_all_threads_are_busy(app: Flask) -> None:
+    assert ask(Front(app, 0), CHECK).status == 200
+
+
+def test_a_draining_server_is_not_ready_and_answers_requests(app: Flask) -> None:
+    server = Front(app, 1, is_draining=lambda: True)
+    answered = ask(server, CHECK)
+    assert answered.status == 503
+    assert readiness.DRAINING.encode() in answered.body
+    assert ask(server, scope_of("GET", "/healthz")).status == 200
+    assert ask(server, scope_of("GET", "/login")).status == 200
