@@ -4,33 +4,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import sign_in
-from tests.support.layout import width_of
 
-PAGES = (
-    "/",
-    "/change-requests",
-    "/inbound-integrations",
-    "/inbound-integrations/new",
-    "/inbound-integrations/new/jwt-bearer",
-    "/inbound-integrations/new/jwt-bearer/form",
-    "/inbound-integrations/events",
-    "/auth-scopes",
-    "/auth-scopes/new",
-    "/tokens",
-    "/machine-identity",
-    "/machine-identity/identities",
-    "/machine-identity/findings",
-    "/rest-api-explorer",
-)
 pytestmark = pytest.mark.usefixtures("complaints")
-
-
-def test_no_page_is_wider_than_the_screen(admin: Page) -> None:
-    for path in PAGES:
-        admin.goto(path)
-        for width in (400, 1280, 1600):
-            admin.set_viewport_size({"width": width, "height": 800})
-            assert width_of(admin) <= width, path
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -198,4 +198,5 @@ TABLES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "sys_auth_scope": (INTEGRATORS, NO_ONE),
     "sys_certificate": (INTEGRATORS, NO_ONE),
     "jwt_verifier_map": (INTEGRATORS, NO_ONE),
+    "sys_email": (ADMIN, NO_ONE),
 }

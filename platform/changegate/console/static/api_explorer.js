@@ -22,6 +22,10 @@
     validatorUrl: null,
     // Without it the browser would ask for a password itself when an operation is refused, and send the session along.
     requestInterceptor: (request) => Object.assign(request, request.loadSpec ? {} : { credentials: "omit" }),
-    onComplete: () => place.removeAttribute("aria-busy"),
+    onComplete: () => {
+      place.removeAttribute("aria-busy");
+      // A page has one main landmark, and this is within it.
+      place.querySelector("main")?.setAttribute("role", "group");
+    },
   });
 }
